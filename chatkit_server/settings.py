@@ -1,0 +1,118 @@
+"""Every knob of the server: one field, one sentence, one environment variable.
+
+Read once in `create_app` and passed on; nothing else reads the environment.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_DATABASE_URL = "sqlite:///chatkit.db"
+
+
+class Settings(BaseSettings):
+    """The server's settings, from arguments, then the environment (prefix `CHATKIT_`), then a `.env` file.
+
+    Raises `pydantic.ValidationError` for a value that cannot work; the message names the setting.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="CHATKIT_", env_file=".env", extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
+
+    environment: Literal["development", "production"] = Field(
+        default="development",
+        description="`production` refuses unsafe defaults and never migrates the database by itself.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address that `chatkit-server serve` listens on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port that `chatkit-server serve` listens on.")
+    data_dir: Path = Field(
+        default=Path(".chatkit"),
+        description="Directory for what the server makes itself: the development secret and the embedded model's file.",
+    )
+
+    database_url: str = Field(
+        default=DEFAULT_DATABASE_URL,
+        description="SQLAlchemy URL of the database, SQLite or PostgreSQL.",
+    )
+
+    model: str | None = Field(
+        default=None,
+        description="A model name, `embedded` or `demo`; by default OpenAI's when OPENAI_API_KEY is set, "
+        "else `embedded` when its extra is installed, else `demo`.",
+    )
+    base_url: str | None = Field(
+        default=None, description="Base URL of any OpenAI-compatible endpoint (vLLM, Ollama, llama.cpp, a gateway)."
+    )
+    openai_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("OPENAI_API_KEY", "openai_api_key"),
+        description="Key for the model endpoint.",
+    )
+    api: Literal["responses", "chat_completions"] | None = Field(
+        default=None,
+        description="API that the model endpoint speaks; by default `responses` for OpenAI, "
+        "`chat_completions` where CHATKIT_BASE_URL is set.",
+    )
+    model_timeout: float = Field(default=120.0, gt=0, description="Seconds the model endpoint may stay silent.")
+    model_retries: int = Field(
+        default=2, ge=0, le=10, description="How often a failed request to the model is repeated before its error shows."
+    )
+    embedded_model_path: Path | None = Field(
+        default=None, description="A GGUF file for the embedded model instead of the small one that is fetched."
+    )
+    embedded_context: int = Field(
+        default=2048, ge=512, le=131072, description="Context window of the embedded model, in tokens."
+    )
+    demo_tokens_per_second: float = Field(
+        default=30.0, gt=0, description="Pace at which the demo model streams, in tokens a second."
+    )
+
+    agent: str | None = Field(
+        default=None,
+        description="`package.module:name` of an `agents.Agent`, or of a function that returns one.",
+    )
+    max_turns: int = Field(default=10, ge=1, description="How often an agent may call its model in one turn.")
+    tracing: bool = Field(
+        default=False, description="Let the Agents SDK upload traces to OpenAI, with all messages in them."
+    )
+
+    auth: Literal["none", "session", "jwt", "header"] = Field(
+        default="none",
+        description="Who a request belongs to: `none` gives each browser a user of its own by a signed cookie.",
+    )
+    secret: SecretStr | None = Field(
+        default=None,
+        description="Signs cookies and URLs; at least 32 characters. In development one is made and kept in CHATKIT_DATA_DIR.",
+    )
+    cors_origins: list[str] = Field(
+        default=[], description='Origins of pages that may call the server, as JSON: ["https://app.example"].'
+    )
+    max_body_bytes: int = Field(
+        default=2 * 1024 * 1024, ge=1024, description="Largest request body that is read, in bytes."
+    )
+
+    ping_seconds: float = Field(
+        default=15.0, gt=0, description="Seconds of silence after which a stream gets a `: ping` comment."
+    )
+    stop_seconds: float = Field(
+        default=10.0, gt=0, description="Seconds that a stopped turn gets to put its tools and its model call down."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Lowest level that is logged. Message texts are never logged."
+    )
+
+    @field_validator("secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 32:
+            raise ValueError("must have at least 32 characters; `openssl rand -hex 32` makes one")
+        return value
+
+    @model_validator(mode="after")
+    def _safe_in_production(self) -> Self:
+        if self.environment == "production" and self.secret is None:
+            raise ValueError("CHATKIT_SECRET must be set in production; `openssl rand -hex 32` makes one")
+        return self
