@@ -1,0 +1,63 @@
+"""An ASGI app behind a real uvicorn on loopback, in the test's own event loop."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn that leaves the test run's signals alone and never exits the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except SystemExit as error:
+            raise RuntimeError("the app's lifespan failed at its start; the log says why") from error
+
+
+@contextlib.asynccontextmanager
+async def live(app: ASGIApp, *, graceful: int = 1, within: float = 10.0) -> AsyncIterator[str]:
+    """Serve `app`, lifespan included, and give its base URL.
+
+    At the end open connections get `graceful` seconds, as in production. Raises `RuntimeError` where the app does not
+    start, `TimeoutError` where it does not start or stop within `within` seconds.
+    """
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="websockets-sansio",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=graceful,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await _started(server, task, within)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        async with asyncio.timeout(within):
+            await asyncio.wait([task])
+        listener.close()
+    task.result()  # an error of the lifespan's end belongs to the test
+
+
+async def _started(server: uvicorn.Server, task: asyncio.Task[None], within: float) -> None:
+    async with asyncio.timeout(within):
+        while not server.started:
+            if task.done():
+                task.result()
+                raise RuntimeError("the server ended before it had started")
+            await asyncio.sleep(0.005)

@@ -1,0 +1,212 @@
+"""Reading a ChatKit stream byte by byte, and a raw-socket client that can leave or stall where it wants.
+
+`RawStream` reads from its socket only when it is asked to: not asking is a stalled reader, `close` and `reset` are
+a closed tab and a lost network. No HTTP library stands between, so nothing reads ahead or closes politely.
+"""
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from httptools import HttpResponseParser
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One server-sent event: its fields as sent, or the text of a comment such as `: ping`."""
+
+    data: str = ""
+    id: str | None = None
+    event: str | None = None
+    retry: str | None = None
+    comment: str | None = None
+
+    @property
+    def json(self) -> Json:
+        """The event. Raises `ValueError` for a frame that carries none."""
+        event = json.loads(self.data)
+        assert isinstance(event, dict)
+        return event
+
+
+class SseParser:
+    """Bytes in, frames out; bytes may be cut anywhere."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._fields: dict[str, list[str]] = {}
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the stream ends inside a frame now."""
+        return bool(self._rest or self._fields)
+
+    def feed(self, chunk: bytes) -> Iterator[Frame]:
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for raw in lines:
+            line = raw.removesuffix(b"\r").decode()
+            if line.startswith(":"):
+                yield Frame(comment=line[1:].strip())
+            elif line:
+                name, _, value = line.partition(":")
+                self._fields.setdefault(name, []).append(value.removeprefix(" "))
+            elif self._fields:
+                yield self._frame(self._fields)
+                self._fields = {}
+
+    @staticmethod
+    def _frame(fields: Mapping[str, list[str]]) -> Frame:
+        last = {name: values[-1] for name, values in fields.items()}
+        data = "\n".join(fields.get("data", []))
+        return Frame(data, last.get("id"), last.get("event"), last.get("retry"))
+
+
+def parse(body: bytes) -> list[Frame]:
+    """All frames of a complete body. Raises `ValueError` where it ends inside a frame."""
+    parser = SseParser()
+    frames = list(parser.feed(body))
+    if parser.unfinished:
+        raise ValueError("the body ends inside a frame")
+    return frames
+
+
+class RawStream:
+    """One POST over a plain socket, and its answer as far as it was read.
+
+    async with await RawStream.post(base_url, "/chatkit", body, headers) as stream:
+        await stream.read_until(lambda frame: "text_delta" in frame.data)
+        stream.close()
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.frames: list[Frame] = []
+        self.body = bytearray()
+        self.ended = False
+        """The answer came to its proper end."""
+        self._socket = connection
+        self._sse = SseParser()
+        self._http = HttpResponseParser(_Callbacks(self))
+
+    @classmethod
+    async def post(
+        cls,
+        base_url: str,
+        path: str,
+        body: object,
+        headers: Mapping[str, str] | None = None,
+        *,
+        receive_buffer: int | None = None,
+    ) -> Self:
+        """Send the request and return without reading; a small `receive_buffer` lets a stall be felt sooner."""
+        url = urlsplit(base_url)
+        connection = socket.socket()
+        connection.setblocking(False)
+        if receive_buffer is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(connection, (url.hostname, url.port))
+        payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+        fields = {
+            "host": url.netloc,
+            "content-type": "application/json",
+            "accept": "text/event-stream",
+            "content-length": str(len(payload)),
+            **{name.lower(): value for name, value in (headers or {}).items()},
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        await loop.sock_sendall(connection, f"POST {url.path}{path} HTTP/1.1\r\n{head}\r\n".encode() + payload)
+        return cls(connection)
+
+    @property
+    def events(self) -> list[Json]:
+        """The events read so far, without comments."""
+        return [frame.json for frame in self.frames if frame.comment is None]
+
+    async def read_until(self, wanted: Callable[[Frame], bool], within: float = 10.0) -> Frame:
+        """Read up to the first new frame that is `wanted`. Raises `EOFError` or `TimeoutError` where none comes."""
+        seen = len(self.frames)
+        async with asyncio.timeout(within):
+            while True:
+                for frame in self.frames[seen:]:
+                    seen += 1
+                    if wanted(frame):
+                        return frame
+                if not await self.read():
+                    raise EOFError(f"the answer ({self.status}) ended before the wanted frame")
+
+    async def read_frames(self, count: int, within: float = 10.0) -> list[Frame]:
+        """Read until `count` frames are there in all; fewer where the answer ends."""
+        async with asyncio.timeout(within):
+            while len(self.frames) < count and await self.read():
+                pass
+        return self.frames
+
+    async def read_to_end(self, within: float = 30.0) -> list[Frame]:
+        """Read the whole answer."""
+        async with asyncio.timeout(within):
+            while await self.read():
+                pass
+        return self.frames
+
+    async def read(self) -> bool:
+        """Read once from the socket. False at the end of the answer or of the connection."""
+        if self.ended:
+            return False
+        chunk = await asyncio.get_running_loop().sock_recv(self._socket, 65536)
+        if chunk:
+            self._http.feed_data(chunk)
+        return bool(chunk)
+
+    def close(self) -> None:
+        """Close the socket now, as a closed tab does."""
+        self._socket.close()
+
+    def reset(self) -> None:
+        """Close the socket with a TCP reset, as a vanished peer does."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def received(self, data: bytes) -> None:
+        self.body += data
+        if self.headers.get("content-type", "").startswith("text/event-stream"):
+            self.frames.extend(self._sse.feed(data))
+
+    def started(self) -> None:
+        self.status = self._http.get_status_code()
+
+
+class _Callbacks:
+    """httptools calls these; it takes chunked encoding apart."""
+
+    def __init__(self, stream: RawStream) -> None:
+        self._stream = stream
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._stream.headers[name.decode().lower()] = value.decode()
+
+    def on_headers_complete(self) -> None:
+        self._stream.started()
+
+    def on_body(self, data: bytes) -> None:
+        self._stream.received(data)
+
+    def on_message_complete(self) -> None:
+        self._stream.ended = True
