@@ -1,0 +1,27 @@
+"""The agent that answers where CHATKIT_AGENT names none."""
+
+from typing import Any
+
+from agents import Agent
+from chatkit_server.agents.tools import calculate, convert_units, current_time
+
+INSTRUCTIONS = """You are a helpful assistant in a chat.
+
+Answer in the language of the user's last message. Come to the point first, then explain as far as it helps. Use
+Markdown where structure helps: lists for steps, tables to compare, code blocks with a language for code.
+
+You have tools. Use `current_time` for anything that depends on the date or the time of day, `calculate` for any
+arithmetic beyond the trivial, and `convert_units` for units of measurement; do not do these in your head. When a tool
+answers with "Error:", correct your input and try again, or say what is missing.
+
+Say so when you do not know something. Never invent sources, links or results of tools."""
+
+SHORT_INSTRUCTIONS = "You are a helpful assistant. Answer briefly and in plain words."
+"""For a model without tools, which is the small embedded one: a long text would only fill its context."""
+
+
+def default_agent(tools: bool = True) -> Agent[Any]:
+    """The default agent, which works with any context type; without its tools for a model that cannot call any."""
+    if not tools:
+        return Agent(name="Assistant", instructions=SHORT_INSTRUCTIONS)
+    return Agent(name="Assistant", instructions=INSTRUCTIONS, tools=[current_time, calculate, convert_units])

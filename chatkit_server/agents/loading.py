@@ -1,0 +1,127 @@
+"""CHATKIT_AGENT: from an import path to an agent for each request. Everything that can be wrong shows at start."""
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import ModuleType
+from typing import Any, cast
+
+from agents import Agent
+from chatkit_server.agents.default import default_agent
+from chatkit_server.agents.errors import AgentSetupError
+from chatkit_server.context import RequestContext
+
+AnyAgent = Agent[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSource:
+    """Where the agent of a request comes from: `await source.load(context)`, or `source(context)` if not `is_async`."""
+
+    name: str
+    make: Callable[[RequestContext], AnyAgent | Awaitable[AnyAgent]]
+    is_async: bool = False
+
+    async def load(self, context: RequestContext) -> AnyAgent:
+        """The agent for one request. Raises `AgentSetupError` where the user's function returned something else."""
+        made = self.make(context)
+        return self._checked(await made if inspect.isawaitable(made) else made)
+
+    def __call__(self, context: RequestContext) -> AnyAgent:
+        """As `load`, for a source that is not async. Raises `AgentSetupError`."""
+        if self.is_async:
+            raise AgentSetupError(f"CHATKIT_AGENT={self.name} is an async function and must be awaited.")
+        return self._checked(self.make(context))
+
+    def _checked(self, made: object) -> AnyAgent:
+        if not isinstance(made, Agent):
+            raise AgentSetupError(f"CHATKIT_AGENT={self.name} returned {_described(made)}, not an agents.Agent.")
+        return made
+
+
+def load_agent(spec: str | None, *, tools: bool = True) -> AgentSource:
+    """The source named by `spec`, `package.module:name`; the default agent for None, without tools if not `tools`.
+
+    The name is an `agents.Agent`, or a function that returns one (sync or async) and is given the `RequestContext`
+    if it takes an argument. Raises `AgentSetupError` with one sentence that says what is wrong.
+    """
+    if spec is None:
+        agent = default_agent(tools)
+        return AgentSource("default", lambda context: agent)
+    module, name = _split(spec)
+    found = _attribute(_module(module, spec), name, spec)
+    return _source(found, spec)
+
+
+def _split(spec: str) -> tuple[str, str]:
+    module, colon, name = spec.strip().partition(":")
+    if not (colon and name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
+        raise AgentSetupError(
+            f"CHATKIT_AGENT={spec} must look like package.module:name, for example my_agents:support."
+        )
+    return module, name
+
+
+def _module(name: str, spec: str) -> ModuleType:
+    here = os.getcwd()  # a console script, unlike `python -m`, does not have it on the path
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # the user's module may raise anything; all of it is shown
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
+            raise AgentSetupError(
+                f"CHATKIT_AGENT={spec}: there is no module {error.name!r} in {here} or among the installed packages."
+            ) from None
+        reason = f"{type(error).__name__}: {error}".rstrip(": .")
+        raise AgentSetupError(f"CHATKIT_AGENT={spec}: importing {name!r} failed with {reason}.") from error
+
+
+def _attribute(module: ModuleType, name: str, spec: str) -> object:
+    if hasattr(module, name):
+        return getattr(module, name)
+    candidates = [key for key, value in vars(module).items() if isinstance(value, Agent) or inspect.isfunction(value)]
+    agents = [key for key, value in vars(module).items() if isinstance(value, Agent)]
+    near = get_close_matches(name, candidates, n=3) or agents
+    advice = f"; did you mean {' or '.join(near)}?" if near else "."
+    raise AgentSetupError(f"CHATKIT_AGENT={spec}: module {module.__name__!r} has no {name!r}{advice}")
+
+
+def _source(found: object, spec: str) -> AgentSource:
+    if isinstance(found, Agent):
+        return AgentSource(spec, lambda context: found)
+    if inspect.isclass(found) or not callable(found):
+        raise AgentSetupError(
+            f"CHATKIT_AGENT={spec} is {_described(found)}, not an agents.Agent or a function that returns one."
+        )
+    make = cast(Callable[..., Any], found)
+    is_async = inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(type(found).__call__)
+    if _takes_context(make, spec):
+        return AgentSource(spec, make, is_async)
+    return AgentSource(spec, lambda context: make(), is_async)
+
+
+def _takes_context(make: Callable[..., Any], spec: str) -> bool:
+    """Whether the function takes an argument. Raises `AgentSetupError` where it needs more than the context."""
+    parameters = inspect.signature(make).parameters.values()
+    positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL}]
+    required = [p.name for p in parameters if p.default is p.empty and p.kind not in {p.VAR_POSITIONAL, p.VAR_KEYWORD}]
+    keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name in required]
+    if len(required) > 1 or keywords:
+        raise AgentSetupError(
+            f"CHATKIT_AGENT={spec} needs the arguments {', '.join(required)}, but an agent's function is given one, "
+            "the RequestContext."
+        )
+    return bool(positional)
+
+
+def _described(value: object) -> str:
+    if inspect.isclass(value):
+        return f"the class {value.__name__}"
+    kind = type(value).__name__
+    return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"

@@ -1,0 +1,95 @@
+"""Models of OpenAI and of any endpoint that speaks one of its two APIs."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any, Literal
+
+import openai
+from agents import Model, ModelProvider, ModelResponse, ModelSettings, OpenAIChatCompletionsModel, OpenAIResponsesModel
+from agents.items import TResponseInputItem, TResponseStreamEvent
+from agents.models.default_models import get_default_model_settings
+
+Api = Literal["responses", "chat_completions"]
+
+
+class EndpointProvider(ModelProvider):
+    """Models of one endpoint. An agent that names a model gets that one, any other agent the settings' one."""
+
+    def __init__(self, client: openai.AsyncOpenAI, *, name: str, api: Api) -> None:
+        self._client = client
+        self._name = name
+        self._api = api
+
+    def get_model(self, model_name: str | None) -> Model:
+        """The model called `model_name`, or the settings' one for None. Whether it exists, its first call tells."""
+        if self._api == "responses":
+            if model_name is None:
+                return _OurResponsesModel(self._name, self._client)
+            return OpenAIResponsesModel(model_name, self._client)
+        if model_name is None:
+            return _OurChatCompletionsModel(self._name, self._client)
+        return OpenAIChatCompletionsModel(model_name, self._client)
+
+
+def fit_settings(settings: ModelSettings, name: str) -> ModelSettings:
+    """`settings` without what the Agents SDK put in for *its* default model, and with what it would for `name`.
+
+    An agent without a model gets the settings of the SDK's own default (agents 0.24: no reasoning, low verbosity).
+    They would go to whatever model answers in its place, and an endpoint that does not know them refuses the call.
+    """
+    implicit, fitting = get_default_model_settings(), get_default_model_settings(name)
+    if (settings.reasoning, settings.verbosity) != (implicit.reasoning, implicit.verbosity):
+        return settings
+    return replace(settings, reasoning=fitting.reasoning, verbosity=fitting.verbosity)
+
+
+class _OurResponsesModel(OpenAIResponsesModel):
+    """The settings' model over the Responses API."""
+
+    async def get_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        *args: Any,
+        **kwargs: Any,
+    ) -> ModelResponse:
+        fitted = fit_settings(model_settings, str(self.model))
+        return await super().get_response(system_instructions, input, fitted, *args, **kwargs)
+
+    def stream_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        *args: Any,
+        **kwargs: Any,
+    ) -> AsyncIterator[TResponseStreamEvent]:
+        fitted = fit_settings(model_settings, str(self.model))
+        return super().stream_response(system_instructions, input, fitted, *args, **kwargs)
+
+
+class _OurChatCompletionsModel(OpenAIChatCompletionsModel):
+    """The settings' model over Chat Completions."""
+
+    async def get_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        *args: Any,
+        **kwargs: Any,
+    ) -> ModelResponse:
+        fitted = fit_settings(model_settings, str(self.model))
+        return await super().get_response(system_instructions, input, fitted, *args, **kwargs)
+
+    def stream_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        *args: Any,
+        **kwargs: Any,
+    ) -> AsyncIterator[TResponseStreamEvent]:
+        fitted = fit_settings(model_settings, str(self.model))
+        return super().stream_response(system_instructions, input, fitted, *args, **kwargs)
