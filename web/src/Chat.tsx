@@ -1,0 +1,103 @@
+/** The widget, wired: its events become the page's activity and problems, its thread goes into the address. */
+import { ChatKit, useChatKit } from "@openai/chatkit-react";
+import { type Dispatch, type SetStateAction, useEffect, useState } from "react";
+
+import { type Answer, watchedFetch } from "./api";
+import { useColorScheme } from "./colorScheme";
+import type { Model } from "./health";
+import { chatOptions } from "./options";
+import { ProblemNotice } from "./ProblemNotice";
+import { isGone, NEVER_STARTED, type Problem, problemOf, problemOfError } from "./problem";
+import type { Activity } from "./StatusLine";
+import { SavedThread } from "./thread";
+
+const START_TIMEOUT_MS = 20_000;
+
+interface Props {
+  model: Model | null;
+  setActivity: Dispatch<SetStateAction<Activity>>;
+  /** Called with the name of each diagnostic event. */
+  onLog: (name: string) => void;
+}
+
+export function Chat({ model, setActivity, onLog }: Props) {
+  const scheme = useColorScheme();
+  const [thread] = useState(() => new SavedThread());
+  const [initialThread] = useState(() => thread.id);
+  const [fetch] = useState(() => watchedFetch(onAnswer));
+  const [started, setStarted] = useState(false);
+  const [problem, setProblem] = useState<Problem | null>(null);
+
+  /** An error stays in sight until something new begins. */
+  const settle = () => setActivity((activity) => (activity === "error" ? activity : "ready"));
+
+  function onAnswer(answer: Answer) {
+    keepThread(thread, answer);
+    const found = problemOf(answer);
+    if (found) {
+      setProblem(found);
+      setActivity("error");
+    } else if (!answer.failure) {
+      setProblem((last) => (last?.source === answer.operation ? null : last));
+    }
+  }
+
+  const chat = useChatKit({
+    ...chatOptions({ fetch, scheme, initialThread, model }),
+    onReady() {
+      setStarted(true);
+      setProblem((last) => (last === NEVER_STARTED ? null : last));
+      settle();
+    },
+    onThreadChange: ({ threadId }) => thread.changed(threadId),
+    onThreadLoadStart() {
+      setProblem(null);
+      setActivity("loading");
+    },
+    onThreadLoadEnd: settle,
+    onResponseStart() {
+      setProblem(null);
+      setActivity("answering");
+    },
+    onResponseEnd: settle,
+    onError({ error }) {
+      console.error("ChatKit:", error);
+      // What the server said in its answer is clearer than what the widget makes of it.
+      setProblem((last) => (last && last.source !== "widget" ? last : problemOfError(error)));
+      setActivity("error");
+    },
+    onLog({ name, data }) {
+      console.debug("ChatKit:", name, data);
+      onLog(name);
+    },
+  });
+
+  useEffect(() => {
+    if (started) return;
+    const timer = setTimeout(() => setProblem((last) => last ?? NEVER_STARTED), START_TIMEOUT_MS);
+    return () => clearTimeout(timer);
+  }, [started]);
+
+  function dismiss() {
+    setProblem(null);
+    setActivity((activity) => (activity === "error" ? "ready" : activity));
+  }
+
+  function load(threadId: string) {
+    dismiss();
+    chat.setThreadId(threadId).catch((error: Error) => setProblem(problemOfError(error)));
+  }
+
+  return (
+    <>
+      {problem && <ProblemNotice problem={problem} onDismiss={dismiss} onLoad={load} />}
+      <ChatKit control={chat.control} className="chat" />
+    </>
+  );
+}
+
+function keepThread(thread: SavedThread, { operation, threadId, failure }: Answer): void {
+  if (operation !== "threads.get_by_id" || !threadId) return;
+  if (failure) thread.loadFailed(threadId, isGone(failure));
+  else thread.loaded();
+}
