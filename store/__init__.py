@@ -1,0 +1,24 @@
+"""A store for ChatKit in SQLite or PostgreSQL: threads, items, turns, attachments, feedback. Works without the server."""
+
+from store.engine import open_engine
+from store.errors import IdClash, NotFound, SchemaOutdated, StoreError, StoreUnavailable
+from store.ids import new_id
+from store.schema import create_schema
+from store.sql import SqlStore
+from store.turns import NewTurn, TurnRecord, TurnStatus, TurnStore
+
+__all__ = [
+    "IdClash",
+    "NewTurn",
+    "NotFound",
+    "SchemaOutdated",
+    "SqlStore",
+    "StoreError",
+    "StoreUnavailable",
+    "TurnRecord",
+    "TurnStatus",
+    "TurnStore",
+    "create_schema",
+    "new_id",
+    "open_engine",
+]

@@ -1,0 +1,60 @@
+"""Open the database: one URL in, an `AsyncEngine` set up for this store out. Nothing connects before the first call."""
+
+from typing import Any
+
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+BUSY_SECONDS = 15.0
+SQLITE_CONNECTIONS = 5  # one writes, the others read; a pool of 50 stalls writers for seconds
+
+
+def open_engine(url: str | URL, *, pool_size: int | None = None) -> AsyncEngine:
+    """Return an engine for a SQLite or PostgreSQL URL; the driver may be left out. Close it with `await engine.dispose()`.
+
+    `pool_size` is the most connections to hold: 5 for SQLite, 10 for PostgreSQL, always 1 for SQLite in memory.
+    Raises `ValueError` for another database.
+    """
+    parsed = normalise_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _open_sqlite(parsed, pool_size or SQLITE_CONNECTIONS)
+    return create_async_engine(parsed, pool_size=pool_size or 10, max_overflow=0, pool_pre_ping=False)
+
+
+def normalise_url(url: str | URL) -> URL:
+    """The URL with the asynchronous driver this store uses. Raises `ValueError` for another database."""
+    parsed = make_url(url)
+    driver = DRIVERS.get(parsed.drivername.partition("+")[0])
+    if driver is None:
+        raise ValueError(f"Cannot use a {parsed.drivername} database: give a sqlite:// or postgresql:// URL")
+    return parsed.set(drivername=driver)
+
+
+def _open_sqlite(url: URL, pool_size: int) -> AsyncEngine:
+    """Every write opens with BEGIN IMMEDIATE: sqlite3 sends it by itself before the first changing statement.
+
+    That costs no extra trip to aiosqlite's thread, and no read turns into a write half way ("database is locked").
+    """
+    options: dict[str, Any] = {"connect_args": {"isolation_level": "IMMEDIATE", "timeout": BUSY_SECONDS}}
+    if is_memory(url):  # one connection is the database; calls take turns at it (StaticPool would mix transactions)
+        from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+        options["poolclass"] = AsyncAdaptedQueuePool
+        pool_size = 1
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, **options)
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def is_memory(url: URL) -> bool:
+    """Whether a SQLite URL names no file."""
+    return url.database in (None, "", ":memory:") or url.query.get("mode") == "memory"
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    """Readers do not block the writer (WAL), keys cascade, a commit survives a crash of the process."""
+    cursor = connection.cursor()
+    for pragma in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

@@ -1,0 +1,79 @@
+"""What a store call may raise.
+
+    Exception
+    ├── chatkit.store.NotFoundError
+    │   └── NotFound              the id does not exist, or belongs to somebody else
+    └── StoreError
+        ├── NotFound              (the same class: it has both parents)
+        ├── IdClash               the id is taken by another thread or another user
+        ├── StoreUnavailable      the database does not answer, is locked or is full: worth a retry
+        └── SchemaOutdated        tables or columns are missing: migrate
+
+Driver errors become these at the store's edge (`translate_errors`), with the driver's error as the cause.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from chatkit.store import NotFoundError
+from sqlalchemy import exc
+
+
+class StoreError(Exception):
+    """The database refused a statement; the cause tells why."""
+
+
+class NotFound(NotFoundError, StoreError):
+    """No such id among what this user owns. A stranger's id gives the same error as one that never was."""
+
+    def __init__(self, kind: str, id: str) -> None:
+        super().__init__(f"{kind} {id} not found")
+        self.kind = kind
+        self.id = id
+
+
+class IdClash(StoreError):
+    """The id is already taken by something else; nothing was changed. Use a fresh id from `new_id`."""
+
+    def __init__(self, kind: str, id: str) -> None:
+        super().__init__(f"{kind} {id} already exists elsewhere; nothing was changed")
+        self.kind = kind
+        self.id = id
+
+
+class StoreUnavailable(StoreError):
+    """The database does not answer in time or cannot write now; the same call may work later."""
+
+
+class SchemaOutdated(StoreError):
+    """The database lacks a table or a column: run `chatkit-server migrate` (or `store.create_schema` in a script)."""
+
+
+# Classes of SQLSTATE that pass by themselves: connection, rollback, resources, lock, operator, system.
+_PASSING = ("08", "40", "53", "55", "57", "58")
+_MISSING = ("42P01", "42703")  # undefined table, undefined column
+
+
+@contextmanager
+def translate_errors() -> Iterator[None]:
+    """Turn what the driver or the pool raises into this file's errors; our own pass through."""
+    try:
+        yield
+    except exc.DBAPIError as error:
+        raise _translated(error) from error
+    except (exc.TimeoutError, OSError) as error:  # no connection free in time; connection refused, host not found
+        raise StoreUnavailable(f"The database does not answer: {error}") from error
+
+
+def _translated(error: exc.DBAPIError) -> StoreError:
+    reason = str(error.orig)
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    if state == "23505" or "UNIQUE constraint failed" in reason:
+        return IdClash("A row with this", "id")
+    if state in _MISSING or reason.startswith(("no such table", "no such column")) or " has no column named " in reason:
+        return SchemaOutdated("The database schema is missing or too old; run `chatkit-server migrate`.")
+    if error.connection_invalidated or state.startswith(_PASSING) or isinstance(error, exc.OperationalError):
+        return StoreUnavailable(f"The database cannot serve this now: {reason}")
+    if isinstance(error, exc.InterfaceError) and not state:
+        return StoreUnavailable(f"The connection to the database is lost: {reason}")
+    return StoreError(f"The database refused a statement: {reason}")

@@ -1,0 +1,20 @@
+"""The whole schema at once, for scripts and tests. A server migrates instead (`store.migrations`)."""
+
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from store.errors import translate_errors
+from store.tables import metadata
+from store.views import create_views
+
+
+async def create_schema(engine: AsyncEngine) -> None:
+    """Create the tables, indexes and views that are missing, and note the newest revision: nothing is pending then."""
+    with translate_errors():
+        async with engine.begin() as connection:
+            await connection.run_sync(_create)
+
+
+def _create(connection: Connection) -> None:
+    metadata.create_all(connection)
+    create_views(connection)

@@ -1,0 +1,136 @@
+"""The tables, as SQLAlchemy Core knows them. Migrations in `alembic/versions` build the same (a test compares)."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    UniqueConstraint,
+    false,
+)
+
+from store.columns import CleanText, JsonText, UtcDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_Big = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers rows only in a column typed INTEGER
+
+
+def _thread_id(nullable: bool = False) -> Column[str]:
+    return Column("thread_id", CleanText, ForeignKey("threads.id", ondelete="CASCADE"), nullable=nullable)
+
+
+threads = Table(
+    "threads",
+    metadata,
+    Column("position", _Big, Identity(), primary_key=True, comment="Order of creation, handed out by the database"),
+    Column("id", CleanText, nullable=False),
+    Column("user_id", CleanText, nullable=False),
+    Column("title", CleanText),
+    Column("status", CleanText, nullable=False),
+    Column("status_reason", CleanText),
+    Column("allowed_image_domains", JsonText),
+    Column("metadata", JsonText, nullable=False),
+    Column("last_position", _Big, nullable=False, server_default="0", comment="Highest position given to an item"),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    UniqueConstraint("id"),
+    Index(None, "user_id", "position"),
+    sqlite_autoincrement=True,  # a position is never used twice, not even that of a deleted thread
+)
+
+thread_items = Table(
+    "thread_items",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    _thread_id(),
+    Column("turn_id", CleanText, comment="The turn that first wrote it; plain, so it outlives a pruned turn"),
+    Column("position", _Big, nullable=False, comment="Order within the thread; may have gaps"),
+    Column("type", CleanText, nullable=False),
+    Column("role", CleanText, nullable=False),
+    Column("text", CleanText, nullable=False),
+    Column("hidden", Boolean, nullable=False, server_default=false()),
+    Column("replaced_by", CleanText, comment="The turn whose retry took its place"),
+    Column("payload", JsonText, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    UniqueConstraint("thread_id", "position"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    _thread_id(),
+    Column("user_id", CleanText, nullable=False),
+    Column("kind", CleanText, nullable=False),
+    Column("user_item_id", CleanText),
+    Column("request_id", CleanText, nullable=False),
+    Column("frame_id", CleanText),
+    Column("model", CleanText),
+    Column("status", CleanText, nullable=False),
+    Column("stop_reason", CleanText),
+    Column("error_code", CleanText),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("first_token_ms", Integer),
+    Column("duration_ms", Integer),
+    Column("input_tokens", Integer),
+    Column("output_tokens", Integer),
+    Column("transcript", JsonText),
+    Index(None, "thread_id", "started_at"),
+    Index(None, "user_id", "started_at"),
+)
+
+turn_events = Table(
+    "turn_events",
+    metadata,
+    Column("turn_id", CleanText, ForeignKey("turns.id", ondelete="CASCADE"), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("payload", CleanText, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("turn_id", "seq"),
+)
+
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    Column("user_id", CleanText, nullable=False),
+    _thread_id(nullable=True),
+    Column("name", CleanText, nullable=False),
+    Column("mime_type", CleanText, nullable=False),
+    Column("payload", JsonText, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index(None, "thread_id"),
+    Index(None, "user_id"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    _thread_id(),
+    Column("item_id", CleanText, ForeignKey("thread_items.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", CleanText, nullable=False),
+    Column("turn_id", CleanText),
+    Column("kind", CleanText, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    UniqueConstraint("item_id", "user_id"),
+    Index(None, "thread_id"),
+)
