@@ -1,0 +1,137 @@
+"""The stock way: a ChatKit server as the SDK's samples and every peer write it.
+
+`ChatKitServer.process` + `stream_agent_response` + `StreamingResponse`, the plain `AsyncOpenAI` client and a store in
+memory. Nothing is tuned and nothing is spoiled; it has no database to pay for, which is in its favour.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar
+
+from agents import Agent, OpenAIResponsesModel, Runner
+from chatkit.agents import AgentContext, simple_to_agent_input, stream_agent_response
+from chatkit.server import ChatKitServer, StreamingResult
+from chatkit.store import NotFoundError, Store
+from chatkit.types import (
+    Attachment,
+    Page,
+    ThreadItem,
+    ThreadItemBase,
+    ThreadMetadata,
+    ThreadStreamEvent,
+    UserMessageItem,
+)
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
+from openai import AsyncOpenAI
+
+Context = dict[str, Any]
+Row = TypeVar("Row", bound=ThreadMetadata | ThreadItemBase)
+
+
+class MemoryStore(Store[Context]):
+    """Threads and items in dicts, as in chatkit's samples."""
+
+    def __init__(self) -> None:
+        self._threads: dict[str, ThreadMetadata] = {}
+        self._items: dict[str, list[ThreadItem]] = {}
+
+    async def load_thread(self, thread_id: str, context: Context) -> ThreadMetadata:
+        if thread_id not in self._threads:
+            raise NotFoundError(f"Thread {thread_id} not found")
+        return self._threads[thread_id].model_copy(deep=True)
+
+    async def save_thread(self, thread: ThreadMetadata, context: Context) -> None:
+        fields = thread.model_dump(exclude={"items"})
+        self._threads[thread.id] = ThreadMetadata(**fields)
+        self._items.setdefault(thread.id, [])
+
+    async def load_threads(self, limit: int, after: str | None, order: str, context: Context) -> Page[ThreadMetadata]:
+        threads = sorted(self._threads.values(), key=lambda t: t.created_at, reverse=order == "desc")
+        return _page(threads, limit, after)
+
+    async def load_thread_items(
+        self, thread_id: str, after: str | None, limit: int, order: str, context: Context
+    ) -> Page[ThreadItem]:
+        items = sorted(self._items.get(thread_id, []), key=lambda i: i.created_at, reverse=order == "desc")
+        return _page(items, limit, after)
+
+    async def add_thread_item(self, thread_id: str, item: ThreadItem, context: Context) -> None:
+        await self.save_item(thread_id, item, context)
+
+    async def save_item(self, thread_id: str, item: ThreadItem, context: Context) -> None:
+        items = self._items.setdefault(thread_id, [])
+        for index, existing in enumerate(items):
+            if existing.id == item.id:
+                items[index] = item.model_copy(deep=True)
+                return
+        items.append(item.model_copy(deep=True))
+
+    async def load_item(self, thread_id: str, item_id: str, context: Context) -> ThreadItem:
+        for item in self._items.get(thread_id, []):
+            if item.id == item_id:
+                return item.model_copy(deep=True)
+        raise NotFoundError(f"Item {item_id} not found")
+
+    async def delete_thread(self, thread_id: str, context: Context) -> None:
+        self._threads.pop(thread_id, None)
+        self._items.pop(thread_id, None)
+
+    async def delete_thread_item(self, thread_id: str, item_id: str, context: Context) -> None:
+        self._items[thread_id] = [item for item in self._items.get(thread_id, []) if item.id != item_id]
+
+    async def save_attachment(self, attachment: Attachment, context: Context) -> None:
+        raise NotImplementedError
+
+    async def load_attachment(self, attachment_id: str, context: Context) -> Attachment:
+        raise NotImplementedError
+
+    async def delete_attachment(self, attachment_id: str, context: Context) -> None:
+        raise NotImplementedError
+
+
+def _page(rows: list[Row], limit: int, after: str | None) -> Page[Row]:
+    start = next((n + 1 for n, row in enumerate(rows) if row.id == after), 0)
+    data = rows[start : start + limit]
+    more = start + limit < len(rows)
+    return Page(data=data, has_more=more, after=data[-1].id if more else None)
+
+
+class StockServer(ChatKitServer[Context]):
+    """The quick start's server."""
+
+    def __init__(self, agent: Agent[Any]) -> None:
+        super().__init__(MemoryStore())
+        self._agent = agent
+
+    async def respond(
+        self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: Context
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        page = await self.store.load_thread_items(thread.id, after=None, limit=20, order="desc", context=context)
+        agent_input = await simple_to_agent_input(list(reversed(page.data)))
+        agent_context = AgentContext[Context](thread=thread, store=self.store, request_context=context)
+        result = Runner.run_streamed(self._agent, agent_input, context=agent_context)
+        async for event in stream_agent_response(agent_context, result):
+            yield event
+
+
+def create_app(base_url: str) -> FastAPI:
+    """The quick start's app around an agent whose model is at `base_url`."""
+    client = AsyncOpenAI(base_url=base_url, api_key="bench")
+    model = OpenAIResponsesModel("gpt-bench", client)
+    server = StockServer(Agent(name="Assistant", instructions="You are a helpful assistant.", model=model))
+    app = FastAPI()
+
+    @app.post("/chatkit")
+    async def chatkit(request: Request) -> Response:
+        result = await server.process(await request.body(), {})
+        if isinstance(result, StreamingResult):
+            return StreamingResponse(result, media_type="text/event-stream")
+        return Response(content=result.json, media_type="application/json")
+
+    return app
+
+
+def from_environment() -> FastAPI:
+    """For `uvicorn --factory`."""
+    return create_app(os.environ["BENCH_UPSTREAM"])
