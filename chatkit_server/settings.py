@@ -58,7 +58,10 @@ class Settings(BaseSettings):
     )
     model_timeout: float = Field(default=120.0, gt=0, description="Seconds the model endpoint may stay silent.")
     model_retries: int = Field(
-        default=2, ge=0, le=10, description="How often a failed request to the model is repeated before its error shows."
+        default=2,
+        ge=0,
+        le=10,
+        description="How often a failed request to the model is repeated before its error shows.",
     )
     embedded_model_path: Path | None = Field(
         default=None, description="A GGUF file for the embedded model instead of the small one that is fetched."
@@ -85,7 +88,7 @@ class Settings(BaseSettings):
     )
     secret: SecretStr | None = Field(
         default=None,
-        description="Signs cookies and URLs; at least 32 characters. In development one is made and kept in CHATKIT_DATA_DIR.",
+        description="Signs cookies and URLs; at least 32 characters. In development one is made in CHATKIT_DATA_DIR.",
     )
     cors_origins: list[str] = Field(
         default=[], description='Origins of pages that may call the server, as JSON: ["https://app.example"].'

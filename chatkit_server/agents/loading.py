@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from agents import Agent
+
 from chatkit_server.agents.default import default_agent
 from chatkit_server.agents.errors import AgentSetupError
 from chatkit_server.context import RequestContext
@@ -43,8 +44,10 @@ class AgentSource:
         return made
 
 
-def load_agent(spec: str | None, *, tools: bool = True) -> AgentSource:
+def load_agent(spec: str | AnyAgent | Callable[..., Any] | None, *, tools: bool = True) -> AgentSource:
     """The source named by `spec`, `package.module:name`; the default agent for None, without tools if not `tools`.
+
+    `spec` may also be the agent or the function itself.
 
     The name is an `agents.Agent`, or a function that returns one (sync or async) and is given the `RequestContext`
     if it takes an argument. Raises `AgentSetupError` with one sentence that says what is wrong.
@@ -52,6 +55,8 @@ def load_agent(spec: str | None, *, tools: bool = True) -> AgentSource:
     if spec is None:
         agent = default_agent(tools)
         return AgentSource("default", lambda context: agent)
+    if not isinstance(spec, str):
+        return _source(spec, getattr(spec, "__name__", None) or type(spec).__name__)
     module, name = _split(spec)
     found = _attribute(_module(module, spec), name, spec)
     return _source(found, spec)

@@ -1,0 +1,25 @@
+"""The server for a self-hosted ChatKit chat. The public names are those listed here; the rest is private."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("chatkit-server")
+except PackageNotFoundError:  # run from a checkout that was never installed
+    __version__ = "0.0.0"
+
+from .agent_context import AgentContext
+from .app import create_app
+from .context import RequestContext
+from .server import ChatServer
+from .settings import Settings
+from .streaming import stream_agent_response
+
+__all__ = [
+    "AgentContext",
+    "ChatServer",
+    "RequestContext",
+    "Settings",
+    "__version__",
+    "create_app",
+    "stream_agent_response",
+]

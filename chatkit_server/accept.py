@@ -1,0 +1,244 @@
+"""What a streaming request must pass before its first byte, and what it starts.
+
+Everything that can be refused is refused here, before a turn exists: an unknown or locked thread, a bad attachment,
+a question that was answered already (traps T7, T8, T13, T14, T30).
+"""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import assert_never
+
+from chatkit.types import (
+    Attachment,
+    ClientToolCallItem,
+    ClosedStatus,
+    LockedStatus,
+    Page,
+    StreamingReq,
+    StreamOptionsEvent,
+    StructuredInputAnswer,
+    StructuredInputItem,
+    StructuredInputMultipleChoice,
+    StructuredInputSubmission,
+    Thread,
+    ThreadCreatedEvent,
+    ThreadItem,
+    ThreadItemDoneEvent,
+    ThreadItemReplacedEvent,
+    ThreadMetadata,
+    ThreadsAddClientToolOutputReq,
+    ThreadsAddStructuredInputReq,
+    ThreadsAddUserMessageReq,
+    ThreadsCreateReq,
+    ThreadsCustomActionReq,
+    ThreadsRetryAfterItemReq,
+    ThreadStreamEvent,
+    UserMessageInput,
+    UserMessageItem,
+    WidgetItem,
+)
+
+from .context import RequestContext
+from .errors import AlreadyAnswered, Conflict, InvalidItem, InvalidParams, NotFound, ThreadClosed, ThreadLocked
+from .server import ChatServer
+from .titles import first_words
+
+RECENT_ITEMS = 100
+"""How far back a pending client tool call is looked for."""
+
+
+@dataclass
+class Accepted:
+    """A request that will be a turn: what is saved when it starts, what the client is told first, what runs then."""
+
+    kind: str
+    thread: ThreadMetadata
+    run: Callable[[], AsyncIterator[ThreadStreamEvent]]
+    is_new_thread: bool = False
+    items: list[ThreadItem] = field(default_factory=list)
+    opening: list[ThreadStreamEvent] = field(default_factory=list)
+    user_item_id: str | None = None
+    replace_after: str | None = None
+
+
+async def accept(request: StreamingReq, server: ChatServer, context: RequestContext) -> Accepted:
+    """Checks the request against the thread it is for; writes nothing.
+
+    Raises an `errors.ServerError` that says why it is refused, or `chatkit.store.NotFoundError`.
+    """
+    match request:
+        case ThreadsCreateReq():
+            accepted = await _create(request, server, context)
+        case ThreadsAddUserMessageReq():
+            accepted = await _add_user_message(request, server, context)
+        case ThreadsAddClientToolOutputReq():
+            accepted = await _add_client_tool_output(request, server, context)
+        case ThreadsAddStructuredInputReq():
+            accepted = await _add_structured_input(request, server, context)
+        case ThreadsRetryAfterItemReq():
+            accepted = await _retry_after_item(request, server, context)
+        case ThreadsCustomActionReq():
+            accepted = await _custom_action(request, server, context)
+        case _:
+            assert_never(request)
+    options = server.get_stream_options(accepted.thread, context)
+    accepted.opening.append(StreamOptionsEvent(stream_options=options))
+    return accepted
+
+
+def thread_response(thread: ThreadMetadata) -> Thread:
+    """The thread as the widget gets it in events and lists: no items, no metadata of the integration's."""
+    return Thread(
+        id=thread.id,
+        title=thread.title,
+        created_at=thread.created_at,
+        status=thread.status,
+        allowed_image_domains=thread.allowed_image_domains,
+        items=Page(),
+    )
+
+
+async def load_sender(
+    server: ChatServer, thread: ThreadMetadata, item_id: str | None, context: RequestContext
+) -> WidgetItem | None:
+    """The widget that an action came from; None for an action of the page. Raises `InvalidItem` for anything else."""
+    if item_id is None:
+        return None
+    item = await server.store.load_item(thread.id, item_id, context)
+    if not isinstance(item, WidgetItem):
+        raise InvalidItem("An action can only come from a widget.")
+    return item
+
+
+async def _create(request: ThreadsCreateReq, server: ChatServer, context: RequestContext) -> Accepted:
+    thread = ThreadMetadata(id=server.store.generate_thread_id(context), created_at=datetime.now(UTC))
+    message = await _user_message(request.params.input, server, thread, context)
+    thread.title = first_words(message)
+    return Accepted(
+        kind=request.type,
+        thread=thread,
+        is_new_thread=True,
+        items=[message],
+        user_item_id=message.id,
+        opening=[ThreadCreatedEvent(thread=thread_response(thread)), ThreadItemDoneEvent(item=message)],
+        run=lambda: server.respond(thread, message, context),
+    )
+
+
+async def _add_user_message(request: ThreadsAddUserMessageReq, server: ChatServer, context: RequestContext) -> Accepted:
+    thread = await _writable_thread(server, request.params.thread_id, context)
+    message = await _user_message(request.params.input, server, thread, context)
+    return Accepted(
+        kind=request.type,
+        thread=thread,
+        items=[message],
+        user_item_id=message.id,
+        opening=[ThreadItemDoneEvent(item=message)],
+        run=lambda: server.respond(thread, message, context),
+    )
+
+
+async def _add_client_tool_output(
+    request: ThreadsAddClientToolOutputReq, server: ChatServer, context: RequestContext
+) -> Accepted:
+    """The output comes without a call id, so it belongs to the latest call that still waits (T30)."""
+    thread = await _writable_thread(server, request.params.thread_id, context)
+    recent = await server.store.load_thread_items(thread.id, None, RECENT_ITEMS, "desc", context)
+    for item in recent.data:
+        if isinstance(item, ClientToolCallItem) and item.status == "pending":
+            item.output, item.status = request.params.result, "completed"
+            return Accepted(
+                kind=request.type, thread=thread, items=[item], run=lambda: server.respond(thread, None, context)
+            )
+    raise Conflict("No tool of this conversation is waiting for an output.")
+
+
+async def _add_structured_input(
+    request: ThreadsAddStructuredInputReq, server: ChatServer, context: RequestContext
+) -> Accepted:
+    thread = await _writable_thread(server, request.params.thread_id, context)
+    item = await server.store.load_item(thread.id, request.params.item_id, context)
+    if not isinstance(item, StructuredInputItem):
+        raise InvalidItem("Only a question of the assistant's can be answered.")
+    if item.status != "pending":
+        raise AlreadyAnswered
+    answered = _with_answers(item, request.params.input)
+    return Accepted(
+        kind=request.type,
+        thread=thread,
+        items=[answered],
+        opening=[ThreadItemReplacedEvent(item=answered)],
+        run=lambda: server.respond(thread, None, context),
+    )
+
+
+async def _retry_after_item(request: ThreadsRetryAfterItemReq, server: ChatServer, context: RequestContext) -> Accepted:
+    thread = await _writable_thread(server, request.params.thread_id, context)
+    message = await server.store.load_item(thread.id, request.params.item_id, context)
+    if not isinstance(message, UserMessageItem):
+        raise InvalidItem("Only an answer to a message of yours can be retried.")
+    return Accepted(
+        kind=request.type,
+        thread=thread,
+        user_item_id=message.id,
+        replace_after=message.id,
+        run=lambda: server.respond(thread, message, context),
+    )
+
+
+async def _custom_action(request: ThreadsCustomActionReq, server: ChatServer, context: RequestContext) -> Accepted:
+    params = request.params
+    thread = await _writable_thread(server, params.thread_id, context)
+    sender = await load_sender(server, thread, params.item_id, context)
+    events = server.action(thread, params.action, sender, context)
+    return Accepted(kind=request.type, thread=thread, run=lambda: events)
+
+
+async def _writable_thread(server: ChatServer, thread_id: str, context: RequestContext) -> ThreadMetadata:
+    thread = await server.store.load_thread(thread_id, context)
+    match thread.status:
+        case LockedStatus(reason=reason):
+            raise ThreadLocked(reason)
+        case ClosedStatus(reason=reason):
+            raise ThreadClosed(reason)
+    return thread
+
+
+async def _user_message(
+    message: UserMessageInput, server: ChatServer, thread: ThreadMetadata, context: RequestContext
+) -> UserMessageItem:
+    if not message.attachments and not any(part.text.strip() for part in message.content):
+        raise InvalidParams("The message is empty.")
+    return UserMessageItem(
+        id=server.store.generate_item_id("message", thread, context),
+        thread_id=thread.id,
+        created_at=datetime.now(UTC),
+        content=message.content,
+        attachments=[await _attachment(known, server, thread, context) for known in message.attachments],
+        quoted_text=message.quoted_text,
+        inference_options=message.inference_options,
+    )
+
+
+async def _attachment(
+    attachment_id: str, server: ChatServer, thread: ThreadMetadata, context: RequestContext
+) -> Attachment:
+    attachment = await server.store.load_attachment(attachment_id, context)
+    if attachment.thread_id not in (None, thread.id) or attachment.upload_descriptor is not None:
+        raise NotFound("An attached file was not found. Please attach it again.")
+    return attachment.model_copy(update={"thread_id": thread.id})
+
+
+def _with_answers(item: StructuredInputItem, submission: StructuredInputSubmission) -> StructuredInputItem:
+    """A copy of the question with its answers; an answer to a question that was not asked is left out."""
+    answered = item.model_copy(deep=True)
+    for question in answered.inputs:
+        answer = submission.answers.get(question.id)
+        if submission.status == "skipped" or answer is None or answer.skipped or not answer.values:
+            question.answer = StructuredInputAnswer(skipped=True)
+            continue
+        only_one = isinstance(question, StructuredInputMultipleChoice) and not question.multiple
+        question.answer = StructuredInputAnswer(values=answer.values[:1] if only_one else answer.values)
+    answered.status = submission.status
+    return answered

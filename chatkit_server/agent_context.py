@@ -1,0 +1,158 @@
+"""What an agent's tools get as their context: chatkit's `AgentContext`, with its helpers on our clock and our queue.
+
+Differences from chatkit 1.6.5, each a trap: aware UTC times (T17, T18), tasks found by position and not by equality
+(T33), and one queue for the helpers' events and the run's own, so that no task per event merges them (T3).
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from typing import Any
+
+from agents import StreamEvent
+from chatkit.agents import AgentContext as SdkAgentContext
+from chatkit.server import stream_widget
+from chatkit.types import (
+    CustomSummary,
+    DurationSummary,
+    Task,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemUpdatedEvent,
+    ThreadStreamEvent,
+    Workflow,
+    WorkflowItem,
+    WorkflowTaskAdded,
+    WorkflowTaskUpdated,
+)
+from chatkit.widgets import WidgetRoot
+from pydantic import PrivateAttr
+
+from .context import RequestContext
+
+BEHIND_A_WORKFLOW = frozenset({"client_tool_call", "hidden_context_item", "sdk_hidden_context"})
+"""Types of items that do not show, so that an open workflow goes on over them."""
+
+Inbox = asyncio.Queue[Any]
+"""Takes `HelperEvent`s, the run's `StreamEvent`s and, last, a `RunEnd`."""
+
+
+class HelperEvent:
+    """An event that a tool sent through the context."""
+
+    __slots__ = ("event",)
+
+    def __init__(self, event: ThreadStreamEvent) -> None:
+        self.event = event
+
+
+class RunEnd:
+    """The run is over; `error` says how, None for well."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+class AgentContext(SdkAgentContext[RequestContext]):
+    """One per turn. `thread`, `store`, `request_context` and all helpers are as the SDK documents them."""
+
+    _inbox: Inbox = PrivateAttr(default_factory=asyncio.Queue)
+
+    async def stream(self, event: ThreadStreamEvent) -> None:
+        """Sends an event to the client, behind everything that the agent sent before.
+
+        An item that shows below the open workflow closes it, as the SDK does.
+        """
+        if isinstance(event, ThreadItemAddedEvent | ThreadItemDoneEvent):
+            self._follow_workflow(event)
+        self._put(event)
+
+    async def stream_widget(
+        self, widget: WidgetRoot | AsyncGenerator[WidgetRoot, None], copy_text: str | None = None
+    ) -> None:
+        """Shows a widget; a generator of widgets is shown live, each state replacing the one before."""
+        async for event in stream_widget(self.thread, widget, copy_text, self.generate_id):
+            await self.stream(event)
+
+    async def start_workflow(self, workflow: Workflow) -> None:
+        """Opens a workflow. A custom one shows with its first task, a reasoning one at once."""
+        self.workflow_item = self.new_workflow_item(workflow)
+        if workflow.type == "reasoning" or workflow.tasks:
+            await self.stream(ThreadItemAddedEvent(item=self.workflow_item))
+
+    async def add_workflow_task(self, task: Task) -> None:
+        """Adds a task to the open workflow, opening one where there is none."""
+        if self.workflow_item is None:
+            self.workflow_item = self.new_workflow_item(Workflow(type="custom", tasks=[]))
+        workflow = self.workflow_item.workflow
+        workflow.tasks.append(task)
+        if workflow.type != "reasoning" and len(workflow.tasks) == 1:
+            await self.stream(ThreadItemAddedEvent(item=self.workflow_item))
+            return
+        update = WorkflowTaskAdded(task=task, task_index=len(workflow.tasks) - 1)
+        await self.stream(ThreadItemUpdatedEvent(item_id=self.workflow_item.id, update=update))
+
+    async def update_workflow_task(self, task: Task, task_index: int) -> None:
+        """Replaces the task at `task_index`. Raises ValueError without a workflow, IndexError beyond its tasks."""
+        if self.workflow_item is None:
+            raise ValueError("Workflow is not set")
+        self.workflow_item.workflow.tasks[task_index] = task
+        update = WorkflowTaskUpdated(task=task, task_index=task_index)
+        await self.stream(ThreadItemUpdatedEvent(item_id=self.workflow_item.id, update=update))
+
+    async def end_workflow(
+        self, summary: CustomSummary | DurationSummary | None = None, expanded: bool = False
+    ) -> None:
+        """Closes the open workflow; without a summary it shows how long it took."""
+        if self.workflow_item is not None:
+            await self.stream(self.close_workflow(summary, expanded))
+
+    def new_workflow_item(self, workflow: Workflow) -> WorkflowItem:
+        """A workflow item of this thread with an id of the store's."""
+        return WorkflowItem(
+            id=self.generate_id("workflow"),
+            thread_id=self.thread.id,
+            created_at=datetime.now(UTC),
+            workflow=workflow,
+        )
+
+    def close_workflow(
+        self, summary: CustomSummary | DurationSummary | None = None, expanded: bool = False
+    ) -> ThreadItemDoneEvent:
+        """Takes the open workflow off the context and returns its done event."""
+        item = self.workflow_item
+        assert item is not None
+        workflow = item.workflow
+        workflow.summary = summary or workflow.summary or DurationSummary(duration=_seconds_since(item.created_at))
+        workflow.expanded = expanded
+        self.workflow_item = None
+        return ThreadItemDoneEvent(item=item)
+
+    def _follow_workflow(self, event: ThreadItemAddedEvent | ThreadItemDoneEvent) -> None:
+        item, current = event.item, self.workflow_item
+        if current is not None and current.id != item.id and item.type not in BEHIND_A_WORKFLOW:
+            self._put(self.close_workflow())
+        if isinstance(item, WorkflowItem):
+            if isinstance(event, ThreadItemAddedEvent):
+                self.workflow_item = item
+            elif self.workflow_item is not None and self.workflow_item.id == item.id:
+                self.workflow_item = None
+
+    def _put(self, event: ThreadStreamEvent) -> None:
+        # A copy: the tool may change its item before the event is read.
+        self._inbox.put_nowait(HelperEvent(event.model_copy(deep=True)))
+
+    def put_run_event(self, event: StreamEvent | RunEnd) -> None:
+        """What the Agents SDK run itself sends."""
+        self._inbox.put_nowait(event)
+
+    async def next_event(self) -> HelperEvent | RunEnd | StreamEvent:
+        """The next event of the run or of a helper, in the order in which they were sent."""
+        event: HelperEvent | RunEnd | StreamEvent = await self._inbox.get()
+        return event
+
+
+def _seconds_since(moment: datetime) -> int:
+    return max(0, int((datetime.now(UTC) - moment.astimezone(UTC)).total_seconds()))

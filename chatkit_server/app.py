@@ -1,0 +1,125 @@
+"""The one place where the parts meet: `create_app` builds them, the lifespan opens and closes them."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from agents import Agent
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from store.migrations import pending, upgrade
+
+from store import SqlStore, TurnStore, open_engine
+
+from . import __version__
+from .agents import load_agent
+from .auth import SetupError, open_auth
+from .context import RequestContext
+from .models import open_models
+from .request_id import RequestIds
+from .routes import chatkit, health, not_available, turns
+from .routes.errors import install_error_handlers
+from .routes.page import mount_page
+from .server import ChatServer, ServerFactory
+from .services import Services
+from .settings import Settings
+from .turns import Turns
+
+logger = logging.getLogger(__name__)
+
+AgentLike = Agent[Any] | Callable[..., Agent[Any] | Awaitable[Agent[Any]]]
+
+CHATKIT_HEADERS = ["content-type", "authorization", "accept", "accept-language", "chatkit-frame-instance-id"]
+
+
+def create_app(
+    settings: Settings | None = None,
+    agent: AgentLike | None = None,
+    *,
+    server: ServerFactory = ChatServer,
+) -> FastAPI:
+    """The ASGI application.
+
+    `settings` come from the environment where they are not given. `agent` is an `agents.Agent`, or a function that
+    returns one for a request; without it `settings.agent` says which. `server` is `ChatServer` or a subclass of it.
+
+    Nothing is opened before the lifespan starts. Raises `SetupError`, `ModelSetupError` or `AgentSetupError` with a
+    sentence that says what to change.
+    """
+    settings = settings or Settings()
+    services = _build(settings, agent, server)
+    app = FastAPI(
+        title="chatkit-server",
+        version=__version__,
+        lifespan=_lifespan,
+        docs_url="/api/docs",
+        openapi_url="/api/openapi.json",
+    )
+    app.state.services = services
+    app.add_middleware(RequestIds)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT"],
+            allow_headers=CHATKIT_HEADERS,
+            expose_headers=["x-request-id", "x-chatkit-turn-id"],
+            allow_credentials="*" not in settings.cors_origins,
+        )
+    install_error_handlers(app)
+    for routes in (chatkit, turns, health, not_available):
+        app.include_router(routes.router)
+    mount_page(app)
+    return app
+
+
+def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -> Services:
+    auth = open_auth(settings)
+    models = open_models(settings)
+    factory = load_agent(agent if agent is not None else settings.agent, tools=models.info.tools)
+    engine = open_engine(settings.database_url)
+    store: SqlStore[RequestContext] = SqlStore(engine)
+    turn_store = TurnStore(engine)
+    return Services(
+        settings=settings,
+        engine=engine,
+        store=store,
+        turn_store=turn_store,
+        models=models,
+        server=server(store, factory, models, settings),
+        turns=Turns(store, turn_store, settings.stop_seconds, models.info.name),
+        auth=auth,
+    )
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    try:
+        await _prepare_database(services)
+        async with services.models:
+            _say_what_runs(services)
+            try:
+                yield
+            finally:
+                await services.turns.close()
+    finally:
+        await services.engine.dispose()
+
+
+async def _prepare_database(services: Services) -> None:
+    """Migrates in development; in production a person decides when."""
+    missing = await pending(services.engine)
+    if not missing:
+        return
+    if services.settings.environment == "production":
+        raise SetupError(
+            f"The database lacks {len(missing)} migration(s). Run `chatkit-server migrate`, then start again."
+        )
+    await upgrade(services.engine)
+
+
+def _say_what_runs(services: Services) -> None:
+    info = services.models.info
+    logger.info("answers come from %s (%s)%s", info.name, info.provider, f": {info.note}" if info.note else "")

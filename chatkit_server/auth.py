@@ -1,0 +1,94 @@
+"""HTTP request → who asks.
+
+`none` is the only mode of this version: every browser is a user of its own, known by a signed cookie.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import NewType
+
+from itsdangerous import BadSignature, URLSafeSerializer
+from starlette.requests import Request
+from starlette.responses import Response
+
+from store import new_id
+
+from .context import RequestContext
+from .settings import Settings
+
+COOKIE = "chatkit_user"
+COOKIE_SECONDS = 365 * 24 * 3600
+SECRET_FILE = "secret"
+
+Secret = NewType("Secret", str)
+
+
+class SetupError(Exception):
+    """The server cannot start with these settings; the text says what to change."""
+
+
+class Auth:
+    """One user per browser."""
+
+    def __init__(self, secret: Secret) -> None:
+        self._cookies = URLSafeSerializer(secret, salt="chatkit-user")
+
+    def authenticate(self, request: Request) -> RequestContext:
+        """The context of the request; a browser that comes without a valid cookie is a new user."""
+        return RequestContext(
+            user_id=self._known_user(request) or new_id("user"),
+            request_id=request.state.request_id,
+            locale=request.headers.get("accept-language", "en").split(",")[0].split(";")[0].strip()[:35] or "en",
+            frame_id=request.headers.get("chatkit-frame-instance-id"),
+        )
+
+    def remember(self, request: Request, response: Response, context: RequestContext) -> None:
+        """Gives a new user's browser its cookie."""
+        if self._known_user(request) != context.user_id:
+            response.set_cookie(
+                COOKIE,
+                str(self._cookies.dumps(context.user_id)),
+                max_age=COOKIE_SECONDS,
+                httponly=True,
+                samesite="lax",
+                secure=request.url.scheme == "https",
+            )
+
+    def _known_user(self, request: Request) -> str | None:
+        try:
+            user_id = self._cookies.loads(request.cookies.get(COOKIE, ""))
+        except BadSignature:
+            return None
+        return user_id if isinstance(user_id, str) else None
+
+
+def open_auth(settings: Settings) -> Auth:
+    """Raises `SetupError` for a mode that this version does not have."""
+    if settings.auth != "none":
+        raise SetupError(f"CHATKIT_AUTH={settings.auth} is not available in this version; use CHATKIT_AUTH=none.")
+    return Auth(_secret(settings))
+
+
+def _secret(settings: Settings) -> Secret:
+    if settings.secret is not None:
+        return Secret(settings.secret.get_secret_value())
+    return _development_secret(settings.data_dir / SECRET_FILE)
+
+
+def _development_secret(path: Path) -> Secret:
+    """Made once and kept, so that a restart does not turn every browser into a stranger to its own threads."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(path, "x", encoding="utf-8", opener=_private) as file:
+            file.write(secrets.token_hex(32))
+    except FileExistsError:
+        pass
+    value = path.read_text(encoding="utf-8").strip()
+    if len(value) < 32:
+        raise SetupError(f"{path} holds no usable secret; delete it, or set CHATKIT_SECRET.")
+    return Secret(value)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

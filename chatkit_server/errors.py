@@ -1,0 +1,218 @@
+"""The tree of errors that a client may see.
+
+    ServerError
+    ├── BadRequest              400  bad_request
+    │   ├── InvalidJson         400  invalid_json
+    │   ├── UnknownOperation    400  unknown_operation
+    │   ├── InvalidParams       400  invalid_params
+    │   └── InvalidItem         400  invalid_item
+    ├── NotAuthenticated        401  not_authenticated
+    ├── NotFound                404  not_found
+    ├── Conflict                409  conflict
+    │   ├── ThreadLocked        409  thread_locked
+    │   ├── ThreadClosed        409  thread_closed
+    │   └── AlreadyAnswered     409  already_answered
+    ├── BodyTooLarge            413  body_too_large
+    ├── NotAvailable            501  not_available
+    ├── ServerStopping          503  server_stopping
+    ├── DatabaseUnavailable     503  database_unavailable
+    ├── InternalError           500  internal_error
+    └── TurnFailed              502  (see failures.py: one code for each kind of provider failure)
+
+The class holds the status, the code and whether a retry can help; the text says what happened and what to do next.
+`describe` turns any exception into one of these, so there is one place that decides what a client is told.
+"""
+
+import logging
+from typing import ClassVar
+
+from chatkit.store import NotFoundError
+from chatkit.types import ErrorEvent
+from pydantic import ValidationError
+
+from store import IdClash, StoreError, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+
+class ServerError(Exception):
+    """Something a client is told about: HTTP status, machine code, a text for the user, advice on retry."""
+
+    status: ClassVar[int] = 500
+    code: str = "internal_error"
+    allow_retry: bool = False
+    default_message: ClassVar[str] = "Something went wrong on the server. Please try again."
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or self.default_message
+        super().__init__(self.message)
+
+    def body(self, request_id: str) -> dict[str, str]:
+        """The JSON body of an error answer; the widget reads the top-level `message` only."""
+        return {"code": self.code, "message": self.message, "request_id": request_id}
+
+    def event(self, request_id: str) -> ErrorEvent:
+        """The same as an event in a stream. The code stays `custom`: any other shows the widget's own text."""
+        message = f"{self.message} (request {request_id})"
+        return ErrorEvent(code="custom", message=message, allow_retry=self.allow_retry)
+
+
+class InternalError(ServerError):
+    """A defect of ours; the log has the cause under the request id."""
+
+    allow_retry = True
+
+
+class BadRequest(ServerError):
+    """The request cannot be understood."""
+
+    status = 400
+    code = "bad_request"
+    default_message = "The request could not be understood."
+
+
+class InvalidJson(BadRequest):
+    """The body is not JSON."""
+
+    code = "invalid_json"
+    default_message = "The request's body is not valid JSON."
+
+
+class UnknownOperation(BadRequest):
+    """`type` names no operation of the ChatKit protocol."""
+
+    code = "unknown_operation"
+    default_message = "The request names no known operation in `type`."
+
+
+class InvalidParams(BadRequest):
+    """`params` do not fit the operation."""
+
+    code = "invalid_params"
+    default_message = "The request's `params` do not fit its operation."
+
+
+class InvalidItem(BadRequest):
+    """The operation names an item of a type that it cannot work on."""
+
+    code = "invalid_item"
+    default_message = "This operation cannot work on that item."
+
+
+class NotAuthenticated(ServerError):
+    """Nobody is logged in."""
+
+    status = 401
+    code = "not_authenticated"
+    default_message = "You are not logged in. Please log in and try again."
+
+
+class NotFound(ServerError):
+    """The thing does not exist, or belongs to somebody else: the two look alike on purpose."""
+
+    status = 404
+    code = "not_found"
+    default_message = "This was not found. It may have been deleted."
+
+
+class Conflict(ServerError):
+    """The state of the thing forbids it."""
+
+    status = 409
+    code = "conflict"
+    default_message = "This cannot be done now."
+
+
+class ThreadLocked(Conflict):
+    """The thread is locked (trap T14)."""
+
+    code = "thread_locked"
+    default_message = "This conversation is locked and takes no new messages."
+
+
+class ThreadClosed(Conflict):
+    """The thread is closed (trap T14)."""
+
+    code = "thread_closed"
+    default_message = "This conversation is closed. Please start a new one."
+
+
+class AlreadyAnswered(Conflict):
+    """The question was answered before."""
+
+    code = "already_answered"
+    default_message = "This question was already answered."
+
+
+class BodyTooLarge(ServerError):
+    """The body is over the limit in Settings."""
+
+    status = 413
+    code = "body_too_large"
+    default_message = "The message is too large. Please shorten it."
+
+
+class NotAvailable(ServerError):
+    """Part of the protocol, but not switched on or not built in this version."""
+
+    status = 501
+    code = "not_available"
+    default_message = "This server does not offer this feature."
+
+
+class ServerStopping(ServerError):
+    """No new turns while the server shuts down."""
+
+    status = 503
+    code = "server_stopping"
+    allow_retry = True
+    default_message = "The server is restarting. Please try again in a moment."
+
+
+class DatabaseUnavailable(ServerError):
+    """The store could not be reached or written."""
+
+    status = 503
+    code = "database_unavailable"
+    allow_retry = True
+    default_message = "The conversation could not be read or saved just now. Please try again in a moment."
+
+
+class TurnFailed(ServerError):
+    """The agent or its model failed after the message was accepted."""
+
+    status = 502
+
+    def __init__(self, code: str, message: str, *, allow_retry: bool) -> None:
+        super().__init__(message)
+        self.code = code
+        self.allow_retry = allow_retry
+
+
+def describe(error: BaseException, request_id: str) -> ServerError:
+    """What a client is told of `error`; logs it with its cause where it is not the client's own doing."""
+    match error:
+        case ServerError():
+            if error.status >= 500 and not isinstance(error, NotAvailable):
+                logger.warning("request %s failed: %s", request_id, error.code, exc_info=error.__cause__)
+            return error
+        case NotFoundError():
+            return NotFound()
+        case StoreUnavailable():
+            logger.error("request %s: the database is not available", request_id, exc_info=error)
+            return DatabaseUnavailable()
+        case IdClash():
+            logger.error("request %s: an id is taken", request_id, exc_info=error)
+            return Conflict()
+        case StoreError():
+            logger.error("request %s: the store failed", request_id, exc_info=error)
+            return DatabaseUnavailable()
+        case ValidationError():
+            logger.error("request %s: data did not validate", request_id, exc_info=error)
+            return InternalError()
+        case NotImplementedError():
+            logger.warning("request %s asked for a feature that the agent does not have", request_id)
+            return NotAvailable()
+        case _:
+            logger.error("request %s failed", request_id, exc_info=error)
+            return InternalError()

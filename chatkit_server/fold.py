@@ -1,0 +1,197 @@
+"""Folds the events of a turn into the items that they describe.
+
+`OpenItems` holds the items that were added and are not done yet, in the order in which they appeared. It is the one
+place that knows what an update does to an item: a stopped turn saves what it says, and so will recovery.
+"""
+
+from collections.abc import Iterator
+
+from chatkit.types import (
+    AssistantMessageContent,
+    AssistantMessageContentPartAdded,
+    AssistantMessageContentPartAnnotationAdded,
+    AssistantMessageContentPartDone,
+    AssistantMessageContentPartTextDelta,
+    AssistantMessageItem,
+    GeneratedImageItem,
+    GeneratedImageUpdated,
+    ThreadItem,
+    ThreadItemUpdate,
+    WidgetComponentUpdated,
+    WidgetItem,
+    WidgetRootUpdated,
+    WidgetStreamingTextValueDelta,
+    WorkflowItem,
+    WorkflowTaskAdded,
+    WorkflowTaskUpdated,
+)
+from chatkit.widgets import WidgetComponentBase
+
+
+class OpenItems:
+    """Items between `thread.item.added` and `thread.item.done`."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, ThreadItem] = {}
+        # Text deltas wait in a list: adding them to the item one by one is quadratic in the length of the answer.
+        self._deltas: dict[tuple[str, int], list[str]] = {}
+
+    def __iter__(self) -> Iterator[ThreadItem]:
+        """The items as they stand now, oldest first."""
+        for item_id in self._items:
+            yield self[item_id]
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._items
+
+    def __getitem__(self, item_id: str) -> ThreadItem:
+        item = self._items[item_id]
+        if isinstance(item, AssistantMessageItem):
+            self._join(item)
+        return item
+
+    def add(self, item: ThreadItem) -> None:
+        """Takes a copy: the agent goes on changing its own."""
+        self._drop_deltas(item.id)
+        self._items[item.id] = item.model_copy(deep=True)
+
+    def add_text(self, item_id: str, content_index: int, delta: str) -> None:
+        """The hot path: one more piece of an assistant message's text. Ignored for an item that is not open."""
+        if item_id in self._items:
+            self._deltas.setdefault((item_id, content_index), []).append(delta)
+
+    def update(self, item_id: str, update: ThreadItemUpdate) -> None:
+        """Applies one update; ignored for an item that is not open, as the widget does."""
+        if type(update) is AssistantMessageContentPartTextDelta:
+            self.add_text(item_id, update.content_index, update.delta)
+        elif item_id in self._items:
+            apply_update(self[item_id], update)
+
+    def close(self, item_id: str) -> None:
+        """The item is done or removed."""
+        self._items.pop(item_id, None)
+        self._drop_deltas(item_id)
+
+    def before(self, item_id: str) -> list[ThreadItem]:
+        """The open items that appeared before this one; all of them when this one never appeared."""
+        earlier: list[ThreadItem] = []
+        for item in self:
+            if item.id == item_id:
+                break
+            earlier.append(item)
+        return earlier
+
+    def _join(self, item: AssistantMessageItem) -> None:
+        for key in [key for key in self._deltas if key[0] == item.id]:
+            _part(item, key[1]).text += "".join(self._deltas.pop(key))
+
+    def _drop_deltas(self, item_id: str) -> None:
+        for key in [key for key in self._deltas if key[0] == item_id]:
+            del self._deltas[key]
+
+
+def apply_update(item: ThreadItem, update: ThreadItemUpdate) -> None:
+    """Changes `item` in place by one update of a `thread.item.updated` event; what does not fit is ignored."""
+    match item:
+        case AssistantMessageItem():
+            _update_message(item, update)
+        case WorkflowItem():
+            _update_workflow(item, update)
+        case WidgetItem():
+            _update_widget(item, update)
+        case GeneratedImageItem():
+            if isinstance(update, GeneratedImageUpdated):
+                item.image = update.image
+        case _:
+            pass
+
+
+def is_empty(item: ThreadItem) -> bool:
+    """Whether there is nothing in the item that a reader would miss: such items are never saved."""
+    match item:
+        case AssistantMessageItem():
+            return not any(part.text.strip() for part in item.content)
+        case WorkflowItem():
+            return not item.workflow.tasks
+        case GeneratedImageItem():
+            return item.image is None
+        case _:
+            return False
+
+
+def settle(item: ThreadItem) -> ThreadItem:
+    """The item as it is saved when its turn ends before it: nothing in it still loads."""
+    if isinstance(item, WorkflowItem):
+        for task in item.workflow.tasks:
+            if task.status_indicator == "loading":
+                task.status_indicator = "none"
+    return item
+
+
+def _part(item: AssistantMessageItem, index: int) -> AssistantMessageContent:
+    while len(item.content) <= index:  # updates may come for a part that was never added
+        item.content.append(AssistantMessageContent(text=""))
+    return item.content[index]
+
+
+def _update_message(item: AssistantMessageItem, update: ThreadItemUpdate) -> None:
+    match update:
+        case AssistantMessageContentPartAdded() | AssistantMessageContentPartDone():
+            _part(item, update.content_index)
+            item.content[update.content_index] = update.content.model_copy(deep=True)
+        case AssistantMessageContentPartTextDelta():
+            _part(item, update.content_index).text += update.delta
+        case AssistantMessageContentPartAnnotationAdded():
+            _part(item, update.content_index).annotations.insert(update.annotation_index, update.annotation)
+        case _:
+            pass
+
+
+def _update_workflow(item: WorkflowItem, update: ThreadItemUpdate) -> None:
+    tasks = item.workflow.tasks
+    match update:
+        case WorkflowTaskAdded():
+            tasks.insert(update.task_index, update.task.model_copy(deep=True))
+        case WorkflowTaskUpdated() if update.task_index < len(tasks):
+            tasks[update.task_index] = update.task.model_copy(deep=True)
+        case _:
+            pass
+
+
+def _update_widget(item: WidgetItem, update: ThreadItemUpdate) -> None:
+    match update:
+        case WidgetRootUpdated():
+            item.widget = update.widget
+        case WidgetComponentUpdated():
+            _replace_component(item.widget, update.component_id, update.component)
+        case WidgetStreamingTextValueDelta():
+            for component in _components(item.widget):
+                if component.id == update.component_id:
+                    # setattr: in a dynamic widget `value` and `streaming` are extra fields that no type declares
+                    setattr(component, "value", (getattr(component, "value", None) or "") + update.delta)  # noqa: B010
+                    if update.done and getattr(component, "streaming", None):
+                        setattr(component, "streaming", False)  # noqa: B010
+        case _:
+            pass
+
+
+def _components(root: WidgetComponentBase) -> Iterator[WidgetComponentBase]:
+    yield root
+    for child in _children(root):
+        yield from _components(child)
+
+
+def _children(component: WidgetComponentBase) -> list[WidgetComponentBase]:
+    """A dynamic component may hold one child without a list around it."""
+    children = getattr(component, "children", None)
+    children = children if isinstance(children, list) else [children]
+    return [child for child in children if isinstance(child, WidgetComponentBase)]
+
+
+def _replace_component(root: WidgetComponentBase, component_id: str, new: WidgetComponentBase) -> None:
+    for parent in list(_components(root)):  # a list first: the new component is not searched again
+        children = getattr(parent, "children", None)
+        if isinstance(children, list):
+            children[:] = [new if getattr(child, "id", None) == component_id else child for child in children]
+        elif getattr(children, "id", None) == component_id:
+            setattr(parent, "children", new)  # noqa: B010  (declared by the subclasses only)

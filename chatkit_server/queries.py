@@ -1,0 +1,132 @@
+"""The operations that answer with JSON at once."""
+
+import base64
+import binascii
+from typing import assert_never
+
+from chatkit.store import AttachmentStore
+from chatkit.types import (
+    AttachmentsCreateReq,
+    AttachmentsDeleteReq,
+    AudioInput,
+    InputTranscribeReq,
+    ItemsFeedbackReq,
+    ItemsListReq,
+    NonStreamingReq,
+    Page,
+    Thread,
+    ThreadsDeleteReq,
+    ThreadsGetByIdReq,
+    ThreadsListReq,
+    ThreadsSyncCustomActionReq,
+    ThreadsUpdateReq,
+)
+
+from .accept import load_sender, thread_response
+from .context import RequestContext
+from .errors import InvalidParams, NotAvailable
+from .frames import serialize
+from .server import ChatServer
+from .turns import Turns
+
+DEFAULT_PAGE_SIZE = 100
+DONE = b"{}"
+
+
+async def answer(request: NonStreamingReq, server: ChatServer, turns: Turns, context: RequestContext) -> bytes:
+    """The JSON answer. Raises an `errors.ServerError` or what the store raises."""
+    match request:
+        case ThreadsGetByIdReq():
+            return await _get_thread(request, server, context)
+        case ThreadsListReq():
+            return await _list_threads(request, server, context)
+        case ItemsListReq():
+            return await _list_items(request, server, context)
+        case ItemsFeedbackReq():
+            params = request.params
+            await server.add_feedback(params.thread_id, params.item_ids, params.kind, context)
+            return DONE
+        case ThreadsUpdateReq():
+            return await _rename_thread(request, server, context)
+        case ThreadsDeleteReq():
+            return await _delete_thread(request, server, turns, context)
+        case AttachmentsCreateReq():
+            attachment = await _attachments(server).create_attachment(request.params, context)
+            await server.store.save_attachment(attachment, context)
+            return serialize(attachment)
+        case AttachmentsDeleteReq():
+            await _attachments(server).delete_attachment(request.params.attachment_id, context)
+            await server.store.delete_attachment(request.params.attachment_id, context)
+            return DONE
+        case InputTranscribeReq():
+            return await _transcribe(request, server, context)
+        case ThreadsSyncCustomActionReq():
+            return await _sync_custom_action(request, server, context)
+        case _:
+            assert_never(request)
+
+
+async def _get_thread(request: ThreadsGetByIdReq, server: ChatServer, context: RequestContext) -> bytes:
+    thread = await server.store.load_thread(request.params.thread_id, context)
+    items = await server.sql_store.load_visible_items(thread.id, None, DEFAULT_PAGE_SIZE, "asc", context)
+    return serialize(thread_response(thread).model_copy(update={"items": items}))
+
+
+async def _list_threads(request: ThreadsListReq, server: ChatServer, context: RequestContext) -> bytes:
+    params = request.params
+    limit = DEFAULT_PAGE_SIZE if params.limit is None else params.limit
+    page = await server.store.load_threads(limit, params.after, params.order, context)
+    threads = [thread_response(thread) for thread in page.data]
+    return serialize(Page[Thread](data=threads, has_more=page.has_more, after=page.after))
+
+
+async def _list_items(request: ItemsListReq, server: ChatServer, context: RequestContext) -> bytes:
+    params = request.params
+    limit = DEFAULT_PAGE_SIZE if params.limit is None else params.limit
+    return serialize(
+        await server.sql_store.load_visible_items(params.thread_id, params.after, limit, params.order, context)
+    )
+
+
+async def _rename_thread(request: ThreadsUpdateReq, server: ChatServer, context: RequestContext) -> bytes:
+    thread = await server.store.load_thread(request.params.thread_id, context)
+    thread.title = request.params.title
+    await server.store.save_thread(thread, context)
+    return serialize(thread_response(thread))
+
+
+async def _delete_thread(request: ThreadsDeleteReq, server: ChatServer, turns: Turns, context: RequestContext) -> bytes:
+    thread = await server.store.load_thread(request.params.thread_id, context)  # the owner's, before anything stops
+    await turns.stop_thread(thread.id, "deleted")
+    await server.store.delete_thread(thread.id, context)
+    return DONE
+
+
+def _attachments(server: ChatServer) -> AttachmentStore[RequestContext]:
+    if server.attachment_store is None:
+        raise NotAvailable("This server does not take attachments.")
+    return server.attachment_store
+
+
+async def _transcribe(request: InputTranscribeReq, server: ChatServer, context: RequestContext) -> bytes:
+    try:
+        data = base64.b64decode(request.params.audio_base64, validate=True)
+    except binascii.Error as error:
+        raise InvalidParams("`audio_base64` is not valid base64.") from error
+    try:
+        return serialize(await server.transcribe(AudioInput(data=data, mime_type=request.params.mime_type), context))
+    except NotImplementedError as error:
+        raise NotAvailable("This server does not offer dictation.") from error
+
+
+async def _sync_custom_action(
+    request: ThreadsSyncCustomActionReq, server: ChatServer, context: RequestContext
+) -> bytes:
+    """The item that the action answers with is saved as well (T20)."""
+    params = request.params
+    thread = await server.store.load_thread(params.thread_id, context)
+    sender = await load_sender(server, thread, params.item_id, context)
+    response = await server.sync_action(thread, params.action, sender, context)
+    if response.updated_item is not None:
+        await server.store.save_item(thread.id, response.updated_item, context)
+    return serialize(response)

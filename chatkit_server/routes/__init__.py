@@ -1,0 +1,1 @@
+"""HTTP in and out; what the requests mean is decided elsewhere."""

@@ -1,0 +1,61 @@
+"""`POST /chatkit`: the ChatKit protocol.
+
+To a ChatKit frame every failure of a streaming operation is a stream with an `error` event: on any 5xx the widget
+posts the same bytes six times, on a 4xx the message vanishes without a word. Other clients get the plain status.
+"""
+
+from chatkit.types import is_streaming_req
+from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
+
+from ..accept import accept
+from ..context import RequestContext
+from ..errors import BodyTooLarge, NotAuthenticated, ServerError, describe
+from ..protocol import is_streaming_body, parse_request
+from ..queries import answer
+from ..services import Services, services_of
+from .body import read_body
+from .errors import error_response
+from .stream import ErrorStream, TurnResponse
+
+router = APIRouter()
+
+
+@router.post("/chatkit", summary="The ChatKit protocol: all operations", response_class=Response)
+async def chatkit(request: Request) -> Response:
+    """Takes `{"type": operation, "params": {...}}` as the stock widget sends it; answers JSON or an event stream."""
+    services = services_of(request)
+    request_id: str = request.state.request_id
+    body = b""
+    try:
+        context = services.auth.authenticate(request)
+        body = await read_body(request, services.settings.max_body_bytes)
+        response = await _answer(body, services, context)
+    except ClientDisconnect:
+        return Response(status_code=499)  # nobody is there to read it
+    except Exception as error:
+        return _refusal(request, body, describe(error, request_id), request_id)
+    services.auth.remember(request, response, context)
+    return response
+
+
+async def _answer(body: bytes, services: Services, context: RequestContext) -> Response:
+    request = parse_request(body)
+    if not is_streaming_req(request):
+        return Response(await answer(request, services.server, services.turns, context), media_type="application/json")
+    accepted = await accept(request, services.server, context)
+    turn = await services.turns.start(accepted, context)
+    return TurnResponse(turn, services.settings.ping_seconds)
+
+
+def _refusal(request: Request, body: bytes, error: ServerError, request_id: str) -> Response:
+    if "chatkit-frame-instance-id" in request.headers and _wants_stream(request, body, error):
+        return ErrorStream(error, request_id)
+    return error_response(error, request_id)
+
+
+def _wants_stream(request: Request, body: bytes, error: ServerError) -> bool:
+    if "text/event-stream" in request.headers.get("accept", ""):
+        return True
+    # The frame always sends the header on a streaming operation; a proxy may have taken it away.
+    return not isinstance(error, BodyTooLarge | NotAuthenticated) and is_streaming_body(body)

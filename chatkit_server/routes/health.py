@@ -1,0 +1,39 @@
+"""Whether the server lives, whether it can work, and which model answers."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy import text
+
+from .. import __version__
+from ..errors import DatabaseUnavailable, describe
+from ..services import services_of
+from .errors import error_response
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="The process is up")
+async def healthz() -> dict[str, str]:
+    """For a liveness probe: asks nothing of anything else."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", summary="The server can take requests")
+async def readyz(request: Request) -> JSONResponse:
+    """For a readiness probe: 503 while the database cannot be reached."""
+    services = services_of(request)
+    try:
+        async with services.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+    except Exception as error:
+        describe(error, request.state.request_id)
+        return error_response(DatabaseUnavailable(), request.state.request_id)
+    return JSONResponse({"status": "ok", "database": "ok"})
+
+
+@router.get("/api/stream/health", summary="Which model answers")
+async def stream_health(request: Request) -> dict[str, object]:
+    """What the page shows in its status line."""
+    info = services_of(request).models.info
+    model = {"provider": info.provider, "name": info.name, "note": info.note}
+    return {"status": "ok", "model": model, "version": __version__}

@@ -1,0 +1,29 @@
+"""Routes of the contract that this version does not have yet: a clear answer instead of a puzzling 404."""
+
+from fastapi import APIRouter
+
+from ..errors import NotAvailable
+
+router = APIRouter(include_in_schema=False)
+
+ROUTES: dict[str, list[str]] = {
+    "/api/chatkit/session": ["POST"],
+    "/api/chatkit/refresh": ["POST"],
+    "/api/attachments": ["POST"],
+    "/api/attachments/{attachment_id}/content": ["GET", "PUT", "POST"],
+    "/api/stream/message": ["POST"],
+    "/api/stream/ws": ["GET"],
+    "/api/message": ["POST"],
+    "/api/turns/{turn_id}": ["GET"],
+    "/api/turns/{turn_id}/events": ["GET"],
+    "/metrics": ["GET"],
+    "/doctor": ["GET"],
+}
+
+
+async def _not_available() -> None:
+    raise NotAvailable("This version of the server does not offer this yet.")
+
+
+for _path, _methods in ROUTES.items():
+    router.add_api_route(_path, _not_available, methods=_methods)

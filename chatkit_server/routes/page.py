@@ -1,0 +1,54 @@
+"""The built page at `/`."""
+
+import os
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import FileResponse, HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from ..services import services_of
+
+router = APIRouter(include_in_schema=False)
+
+_PACKAGE = Path(__file__).parent.parent
+PLACES = (_PACKAGE / "page", _PACKAGE.parent / "web" / "dist")
+"""Where the page lies in an installed package, and in a checkout."""
+
+NOT_BUILT = """<!doctype html><meta charset="utf-8"><title>chatkit-server</title>
+<p>The server is running, but its page was not built. Run <code>make web</code> and load this page again.
+<p>The ChatKit protocol is served at <code>POST /chatkit</code>."""
+
+
+def page_directory() -> Path | None:
+    """The directory that holds the built page; None where it was never built."""
+    return next((place for place in PLACES if (place / "index.html").is_file()), None)
+
+
+@router.get("/")
+async def index(request: Request) -> Response:
+    """The page; it also gives the browser its user, before its first two requests could make two."""
+    services = services_of(request)
+    directory = page_directory()
+    response: Response = FileResponse(directory / "index.html") if directory else HTMLResponse(NOT_BUILT)
+    response.headers["cache-control"] = "no-cache"
+    services.auth.remember(request, response, services.auth.authenticate(request))
+    return response
+
+
+class PageFiles(StaticFiles):
+    """The page's other files. Looked up at each request, so that a page built while the server runs is served."""
+
+    def __init__(self) -> None:
+        super().__init__(check_dir=False)
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        """Starlette's hook: file path and its stat."""
+        self.all_directories = [directory] if (directory := page_directory()) else []
+        return super().lookup_path(path)
+
+
+def mount_page(app: FastAPI) -> None:
+    """Must come last: it takes every path that nothing else took."""
+    app.include_router(router)
+    app.mount("/", PageFiles(), name="page")

@@ -1,0 +1,125 @@
+"""Server-sent events on a raw ASGI connection: reading a turn, and an error in the place of one."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from ..errors import ServerError
+from ..frames import PING, frame, serialize
+from ..turn import Turn
+
+SSE_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache, no-transform",  # no-transform: a compressing proxy would hold tokens back
+    "x-accel-buffering": "no",  # nginx
+}
+
+
+class TurnResponse(Response):
+    """Sends a turn's frames from the first one on, and pings through its silences.
+
+    It holds the turn only as a reader: when the client goes away it says so to the turn and ends.
+    """
+
+    def __init__(self, turn: Turn, ping_seconds: float, headers: Mapping[str, str] | None = None) -> None:
+        self.turn = turn
+        self.ping_seconds = ping_seconds
+        self.status_code = 200
+        self.body = b""
+        self.background = None
+        self.init_headers({**SSE_HEADERS, "x-chatkit-turn-id": turn.id, **(headers or {})})
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """No content length: the stream's end is not known."""
+        self.raw_headers = [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.turn.reader_came()
+        connection = _Connection(receive, self.turn)
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await self._send_frames(send, connection)
+            if not connection.gone:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            await connection.close()
+            self.turn.reader_left()
+
+    async def _send_frames(self, send: Send, connection: "_Connection") -> None:
+        log, position = self.turn.log, 0
+        pings = _Pings(self.ping_seconds, log.wake)
+        try:
+            while not connection.gone:
+                if position < len(log):
+                    data = log.since(position)
+                    position = len(log)
+                elif log.closed:
+                    return
+                elif pings.due():
+                    data = PING
+                else:
+                    await log.changed()
+                    continue
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+                pings.sent()
+        finally:
+            pings.stop()
+
+
+class ErrorStream(Response):
+    """An error as the only frame of a stream: what a ChatKit frame can show without asking again."""
+
+    def __init__(self, error: ServerError, request_id: str) -> None:
+        super().__init__(frame(1, serialize(error.event(request_id))), headers=SSE_HEADERS)
+
+
+class _Connection:
+    """Watches for the client's going, and wakes the reader when it happens."""
+
+    def __init__(self, receive: Receive, turn: Turn) -> None:
+        self.gone = False
+        self._watch = asyncio.create_task(self._until_gone(receive, turn), name="disconnect watch")
+
+    async def _until_gone(self, receive: Receive, turn: Turn) -> None:
+        message: Message = {"type": ""}
+        while message["type"] != "http.disconnect":
+            message = await receive()
+        self.gone = True
+        turn.log.wake()
+
+    async def close(self) -> None:
+        self._watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._watch
+
+
+class _Pings:
+    """One timer for the whole stream instead of one per frame: it looks how long ago the last frame was."""
+
+    def __init__(self, seconds: float, wake: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._seconds = seconds
+        self._wake = wake
+        self._last = self._loop.time()
+        self._timer = self._loop.call_later(seconds, self._look)
+
+    def due(self) -> bool:
+        return self._loop.time() - self._last >= self._seconds
+
+    def sent(self) -> None:
+        self._last = self._loop.time()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        if self.due():
+            self._wake()
+            self._timer = self._loop.call_later(self._seconds, self._look)
+        else:
+            self._timer = self._loop.call_later(self._last + self._seconds - self._loop.time(), self._look)

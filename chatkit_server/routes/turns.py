@@ -1,0 +1,20 @@
+"""Turns from outside the stream that started them."""
+
+from fastapi import APIRouter, Request
+
+from ..services import services_of
+
+router = APIRouter(prefix="/api/turns", tags=["turns"])
+
+
+@router.post("/{turn_id}/stop", summary="Stop a running answer; what was said so far is kept")
+async def stop_turn(turn_id: str, request: Request) -> dict[str, str | None]:
+    """Answers when the model call is closed and the partial answer is saved; 404 for a turn of somebody else's."""
+    services = services_of(request)
+    context = services.auth.authenticate(request)
+    turn = services.turns.find(turn_id, context)
+    if turn is not None:
+        turn.stop("user")
+        await turn.ended()
+    record = await services.turn_store.load(turn_id, context)
+    return {"id": record.id, "thread_id": record.thread_id, "status": record.status, "stop_reason": record.stop_reason}

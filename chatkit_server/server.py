@@ -1,0 +1,118 @@
+"""The ChatKit server: how a thread is answered. What a request goes through before and after is not its business."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any
+
+from agents import RunConfig, Runner
+from chatkit.actions import Action
+from chatkit.agents import ThreadItemConverter
+from chatkit.server import ChatKitServer
+from chatkit.types import (
+    FeedbackKind,
+    SyncCustomActionResponse,
+    ThreadItem,
+    ThreadMetadata,
+    ThreadStreamEvent,
+    UserMessageItem,
+    WidgetItem,
+    WorkflowItem,
+)
+
+from store import SqlStore
+
+from .agent_context import AgentContext
+from .agents import AgentSource
+from .context import RequestContext
+from .errors import NotAvailable
+from .history import SafeConverter, load_items
+from .models import Models
+from .settings import Settings
+from .streaming import stream_agent_response
+
+
+class ChatServer(ChatKitServer[RequestContext]):
+    """Runs one agent for all threads. Subclass it to answer actions, to transcribe, or to respond in another way.
+
+    `respond` and `action` may yield any `ThreadStreamEvent`; the turn that reads them saves every item.
+    """
+
+    converter: ThreadItemConverter = SafeConverter()
+    """Thread items → model input."""
+
+    def __init__(self, store: SqlStore[RequestContext], agent: AgentSource, models: Models, settings: Settings) -> None:
+        super().__init__(store)
+        self.sql_store = store
+        self.agent = agent
+        self.models = models
+        self.settings = settings
+
+    async def respond(
+        self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: RequestContext
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        """Runs the agent on the whole thread. Closing the iterator stops the run.
+
+        Raises what the agent and its model raise; `failures.explain` has the words for it.
+        """
+        items = await load_items(self.sql_store, thread, context)
+        agent_context = AgentContext(thread=thread, store=self.store, request_context=context)
+        if input_user_message is None:
+            agent_context.workflow_item = _unfinished_workflow(items)
+        result = Runner.run_streamed(
+            await self.agent.load(context),
+            await self.converter.to_agent_input(items),
+            context=agent_context,
+            max_turns=self.settings.max_turns,
+            run_config=self.run_config(),
+        )
+        async with aclosing(stream_agent_response(agent_context, result)) as events:  # type: ignore[type-var]  # it is a generator
+            async for event in events:
+                yield event
+
+    def run_config(self) -> RunConfig:
+        """Which models the agent gets, and that nothing is uploaded as a trace unless asked for (T44)."""
+        return RunConfig(
+            model_provider=self.models.provider,
+            model_settings=self.models.model_settings,
+            tracing_disabled=not self.settings.tracing,
+        )
+
+    def action(
+        self,
+        thread: ThreadMetadata,
+        action: Action[str, Any],
+        sender: WidgetItem | None,
+        context: RequestContext,
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        """Answers an action of a widget or of the page. None is known here; a subclass knows its own.
+
+        Raises `NotAvailable` at once, before anything is streamed.
+        """
+        raise NotAvailable(f"This server has no handler for the action “{action.type}”.")
+
+    async def sync_action(
+        self,
+        thread: ThreadMetadata,
+        action: Action[str, Any],
+        sender: WidgetItem | None,
+        context: RequestContext,
+    ) -> SyncCustomActionResponse:
+        """As `action`, for one that answers with a single item."""
+        raise NotAvailable(f"This server has no handler for the action “{action.type}”.")
+
+    async def add_feedback(
+        self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext
+    ) -> None:
+        """Stores one vote for each item. Raises `chatkit.store.NotFoundError` for an item of another thread (T39)."""
+        await self.sql_store.add_feedback(thread_id, item_ids, feedback, context)
+
+
+def _unfinished_workflow(items: list[ThreadItem]) -> WorkflowItem | None:
+    """The workflow that goes on when a client tool has answered: the last item before the call."""
+    for item in reversed(items):
+        if item.type not in ("client_tool_call", "hidden_context_item", "sdk_hidden_context"):
+            return item if isinstance(item, WorkflowItem) and item.workflow.summary is None else None
+    return None
+
+
+ServerFactory = Callable[[SqlStore[RequestContext], AgentSource, Models, Settings], ChatServer]

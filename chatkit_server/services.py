@@ -1,0 +1,35 @@
+"""The parts that one app is made of, as its routes reach them."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.requests import HTTPConnection
+
+from store import SqlStore, TurnStore
+
+from .auth import Auth
+from .context import RequestContext
+from .models import Models
+from .server import ChatServer
+from .settings import Settings
+from .turns import Turns
+
+
+@dataclass(frozen=True)
+class Services:
+    """Built by `create_app`, opened and closed by its lifespan."""
+
+    settings: Settings
+    engine: AsyncEngine
+    store: SqlStore[RequestContext]
+    turn_store: TurnStore
+    models: Models
+    server: ChatServer
+    turns: Turns
+    auth: Auth
+
+
+def services_of(connection: HTTPConnection) -> Services:
+    """The services of the app that serves this request."""
+    services: Services = connection.app.state.services
+    return services

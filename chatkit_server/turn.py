@@ -1,0 +1,285 @@
+"""One turn: one request that runs the agent, in a task of its own, apart from every connection (traps T1, T2).
+
+The turn reads the events of `ChatServer.respond`, saves every item before it says that the item is done, and writes
+frames to its log. Readers come and go. However it ends, what was said so far is saved.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Literal
+
+from chatkit.types import (
+    AssistantMessageContentPartTextDelta,
+    HiddenContextItem,
+    SDKHiddenContextItem,
+    ThreadItem,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
+    ThreadItemReplacedEvent,
+    ThreadItemUpdatedEvent,
+    ThreadStreamEvent,
+    ThreadUpdatedEvent,
+)
+
+from store import SqlStore, TurnStore
+
+from .accept import Accepted, thread_response
+from .context import RequestContext
+from .errors import ServerError
+from .failures import explain
+from .fold import OpenItems, is_empty, settle
+from .frames import encode_event, serialize
+from .turn_log import TurnLog
+
+logger = logging.getLogger(__name__)
+
+StopReason = Literal["user", "disconnected", "superseded", "deleted", "shutdown"]
+Status = Literal["running", "completed", "stopped", "failed", "interrupted"]
+
+STOP_MARKER = "The user stopped the answer to the message before this. Do not go on with it unless asked to."
+
+
+class Turn:
+    """A running or ended turn. `stop` may be called at any time and from anywhere in the process."""
+
+    def __init__(
+        self,
+        turn_id: str,
+        accepted: Accepted,
+        context: RequestContext,
+        store: SqlStore[RequestContext],
+        turns: TurnStore,
+        stop_seconds: float,
+    ) -> None:
+        self.id = turn_id
+        self.thread = accepted.thread
+        self.context = context
+        self.log = TurnLog()
+        self.status: Status = "running"
+        self.stop_reason: StopReason | None = None
+        self.readers = 0
+        self._accepted = accepted
+        self._store = store
+        self._turns = turns
+        self._stop_seconds = stop_seconds
+        self._open = OpenItems()
+        self._hidden: set[str] = set()
+        self._saved: set[str] = set()
+        self._started = monotonic()
+        self._first_token: float | None = None
+        self._known_thread = accepted.thread.model_copy(deep=True)
+        self._work: asyncio.Task[None] | None = None
+        self._work_over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    # -- life
+
+    async def run(self) -> None:
+        """Runs the agent to its end, or until `stop`. Never raises an ordinary exception."""
+        for event in self._accepted.opening:
+            self.log.append(serialize(event))
+        self._work = asyncio.create_task(self._consume(), name=f"work of {self.id}")
+        self._work.add_done_callback(lambda _: self._settle_work())
+        if self.stop_reason is not None:
+            self._cancel_work()
+        try:
+            await self._work_over
+            await self._finish(self._work)
+        except Exception:
+            logger.exception("request %s: the end of turn %s could not be saved", self.context.request_id, self.id)
+        finally:
+            self.status = "failed" if self.status == "running" else self.status
+            self.log.close()
+
+    def stop(self, reason: StopReason) -> None:
+        """Ends the turn soon: its model call and tools are cancelled and the partial answer is saved.
+
+        The first reason counts. Returns at once; the log's end says when it is done.
+        """
+        if self.stop_reason is None and self.status == "running":
+            self.stop_reason = reason
+            if self._work is not None:
+                self._cancel_work()
+
+    async def ended(self) -> None:
+        """Waits for the end of the log."""
+        while not self.log.closed:
+            await self.log.changed()
+
+    def reader_came(self) -> None:
+        """A connection reads the log."""
+        self.readers += 1
+
+    def reader_left(self) -> None:
+        """A connection is gone. A turn that nobody reads any more is stopped, as the SDK does."""
+        self.readers -= 1
+        if self.readers == 0 and not self.log.closed:
+            self.stop("disconnected")
+
+    def _cancel_work(self) -> None:
+        assert self._work is not None
+        self._work.cancel()
+        # A tool that will not be cancelled must not keep the answer from being saved.
+        asyncio.get_running_loop().call_later(self._stop_seconds, self._settle_work)
+
+    def _settle_work(self) -> None:
+        if not self._work_over.done():
+            self._work_over.set_result(None)
+
+    # -- events
+
+    async def _consume(self) -> None:
+        events = self._accepted.run()
+        try:
+            await self._take_all(events)
+        finally:
+            if isinstance(events, AsyncGenerator):  # `respond` may return any iterator
+                await events.aclose()
+
+    async def _take_all(self, events: AsyncIterator[ThreadStreamEvent]) -> None:
+        async for event in events:
+            if type(event) is ThreadItemUpdatedEvent:
+                self._take_update(event)
+            else:
+                await self._take(event)
+                await self._save_thread()
+        await self._save_thread()
+
+    def _take_update(self, event: ThreadItemUpdatedEvent) -> None:
+        """The hot path: nothing is awaited, nothing is copied but the text."""
+        if self._first_token is None and type(event.update) is AssistantMessageContentPartTextDelta:
+            self._first_token = monotonic()
+        self._open.update(event.item_id, event.update)
+        if event.item_id not in self._hidden:
+            self.log.append(encode_event(event))
+
+    async def _take(self, event: ThreadStreamEvent) -> None:
+        match event:
+            case ThreadItemAddedEvent():
+                _make_aware(event.item)
+                self._open.add(event.item)
+                self._say_of(event.item, event)
+            case ThreadItemDoneEvent():
+                _make_aware(event.item)
+                await self._save(event.item)
+                self._say_of(event.item, event)
+            case ThreadItemReplacedEvent():
+                _make_aware(event.item)
+                await self._store.save_item(self.thread.id, event.item, self.context)
+                self._open.close(event.item.id)
+                self._say_of(event.item, event)
+            case ThreadItemRemovedEvent():
+                await self._remove(event.item_id)
+                if event.item_id not in self._hidden:
+                    self._say(event)
+            case _:
+                self._say(event)
+
+    async def _save(self, item: ThreadItem) -> None:
+        """Saves a finished item. Open ones that appeared before it are saved with it as they stand: that reserves
+        their positions, so that a reload shows the order in which things appeared (T25)."""
+        items = [*self._open.before(item.id), item] if item.id in self._open else [*self._open, item]
+        await self._store.add_thread_items(self.thread.id, items, self.context, turn_id=self.id)
+        self._saved.update(known.id for known in items)
+        self._open.close(item.id)
+
+    async def _remove(self, item_id: str) -> None:
+        if item_id in self._saved or item_id not in self._open:
+            await self._store.delete_thread_item(self.thread.id, item_id, self.context)
+            self._saved.discard(item_id)
+        self._open.close(item_id)
+
+    async def _save_thread(self) -> None:
+        """An agent may change the thread's title, status or metadata; only what it changed is written (T15)."""
+        if self.thread != self._known_thread:
+            self._known_thread = self.thread.model_copy(deep=True)
+            await self._store.save_thread(self.thread, self.context)
+            self._say(ThreadUpdatedEvent(thread=thread_response(self.thread)))
+
+    def _say_of(self, item: ThreadItem, event: ThreadStreamEvent) -> None:
+        """Hidden items never leave the server, in no event (T27)."""
+        if isinstance(item, HiddenContextItem | SDKHiddenContextItem):
+            self._hidden.add(item.id)
+        else:
+            self._say(event)
+
+    def _say(self, event: ThreadStreamEvent) -> None:
+        self.log.append(encode_event(event))
+
+    # -- the end
+
+    async def _finish(self, work: asyncio.Task[None]) -> None:
+        error = self._error_of(work)
+        partial = [settle(item) for item in self._open if not is_empty(item)]
+        dropped = [item.id for item in self._open if is_empty(item)]
+        saved = await self._save_end(partial, error)
+        if not saved:  # the thread was deleted meanwhile
+            return
+        for item_id in dropped:
+            await self._drop(item_id)
+        for item in partial:
+            self._say_of(item, ThreadItemDoneEvent(item=item))
+        if error is not None:
+            self._say(error.event(self.context.request_id))
+
+    async def _drop(self, item_id: str) -> None:
+        if item_id in self._saved:
+            await self._store.delete_thread_item(self.thread.id, item_id, self.context)
+        if item_id not in self._hidden:
+            self._say(ThreadItemRemovedEvent(item_id=item_id))
+
+    def _error_of(self, work: asyncio.Task[None]) -> ServerError | None:
+        """How the work ended; sets the turn's status."""
+        if self.stop_reason is not None and (not work.done() or work.cancelled() or work.exception() is not None):
+            self.status = "interrupted" if self.stop_reason == "shutdown" else "stopped"
+            if not work.done():
+                logger.error("request %s: turn %s did not stop in time", self.context.request_id, self.id)
+            return None
+        error: BaseException | None = asyncio.CancelledError() if work.cancelled() else work.exception()
+        self.status = "failed" if error is not None else "completed"
+        if error is None:
+            return None
+        cause = error if isinstance(error, Exception) else RuntimeError("the agent's task was cancelled from outside")
+        return explain(cause, self.context.request_id)
+
+    async def _save_end(self, partial: list[ThreadItem], error: ServerError | None) -> bool:
+        items = [*partial, *([self._stop_marker()] if self._was_stopped_by_user() else [])]
+        produced = bool(self._saved or partial)
+        return await self._turns.finish(
+            self.id,
+            self.context,
+            status=self.status,
+            stop_reason=self.stop_reason if self.status in ("stopped", "interrupted") else None,
+            error_code=error.code if error is not None else None,
+            first_token_ms=_milliseconds(self._started, self._first_token),
+            duration_ms=_milliseconds(self._started, monotonic()),
+            items=items,
+            restore_replaced=not produced and self.status != "completed",
+        )
+
+    def _was_stopped_by_user(self) -> bool:
+        return self.status == "stopped" and self.stop_reason == "user"
+
+    def _stop_marker(self) -> SDKHiddenContextItem:
+        """Only an explicit stop tells the model that the user did not want the rest (T4)."""
+        return SDKHiddenContextItem(
+            id=self._store.generate_item_id("sdk_hidden_context", self.thread, self.context),
+            thread_id=self.thread.id,
+            created_at=datetime.now(UTC),
+            content=STOP_MARKER,
+        )
+
+
+def _make_aware(item: ThreadItem) -> None:
+    """chatkit's helpers stamp items with a naive local time (T17); on the wire and in SQL there is only UTC."""
+    item.created_at = item.created_at.astimezone(UTC)
+
+
+def _milliseconds(start: float, end: float | None) -> int | None:
+    return None if end is None else round((end - start) * 1000)
+
+
+__all__ = ["STOP_MARKER", "Status", "StopReason", "Turn"]
