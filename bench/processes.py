@@ -84,8 +84,7 @@ def _stock(kind: Kind, port: int, model_url: str) -> tuple[Sequence[str], Mappin
         else ["--loop", "asyncio", "--http", "h11"]
     )
     command = ["-m", "uvicorn", "--factory", "bench.stock_app:from_environment", "--port", str(port), *wire]
-    # The SDK would upload a trace of each turn; that is not what we measure.
-    return command, {"BENCH_UPSTREAM": model_url, "OPENAI_AGENTS_DISABLE_TRACING": "1"}
+    return command, {"BENCH_UPSTREAM": model_url}
 
 
 @contextmanager

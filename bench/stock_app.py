@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
-from agents import Agent, OpenAIResponsesModel, Runner
+from agents import Agent, OpenAIResponsesModel, RunConfig, Runner
 from chatkit.agents import AgentContext, simple_to_agent_input, stream_agent_response
 from chatkit.server import ChatKitServer, StreamingResult
 from chatkit.store import NotFoundError, Store
@@ -27,6 +27,8 @@ from openai import AsyncOpenAI
 
 Context = dict[str, Any]
 Row = TypeVar("Row", bound=ThreadMetadata | ThreadItemBase)
+
+UNTRACED = RunConfig(tracing_disabled=True)  # else the SDK uploads each turn; that is not what we measure
 
 
 class MemoryStore(Store[Context]):
@@ -110,7 +112,7 @@ class StockServer(ChatKitServer[Context]):
         page = await self.store.load_thread_items(thread.id, after=None, limit=20, order="desc", context=context)
         agent_input = await simple_to_agent_input(list(reversed(page.data)))
         agent_context = AgentContext[Context](thread=thread, store=self.store, request_context=context)
-        result = Runner.run_streamed(self._agent, agent_input, context=agent_context)
+        result = Runner.run_streamed(self._agent, agent_input, context=agent_context, run_config=UNTRACED)
         async for event in stream_agent_response(agent_context, result):
             yield event
 
