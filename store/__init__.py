@@ -1,7 +1,7 @@
-"""A store for ChatKit in SQLite or PostgreSQL: threads, items, turns, attachments, feedback. Works without the server."""
+"""A store for ChatKit in SQLite or PostgreSQL: threads, items, turns, attachments, feedback. Needs no server."""
 
 from store.engine import open_engine
-from store.errors import IdClash, NotFound, SchemaOutdated, StoreError, StoreUnavailable
+from store.errors import IdClash, NotFound, SchemaOutdated, SchemaUnknown, StoreError, StoreUnavailable
 from store.ids import new_id
 from store.schema import create_schema
 from store.sql import SqlStore
@@ -12,6 +12,7 @@ __all__ = [
     "NewTurn",
     "NotFound",
     "SchemaOutdated",
+    "SchemaUnknown",
     "SqlStore",
     "StoreError",
     "StoreUnavailable",

@@ -27,7 +27,7 @@ def clean_text(value: str) -> str:
 
 
 def dump_json(value: Any) -> str:
-    """JSON text of a pydantic model or a plain value. Lone surrogates are replaced; what JSON cannot say becomes text."""
+    """JSON text of a pydantic model or a plain value. Replaces lone surrogates; what JSON cannot say becomes text."""
     try:
         return value.model_dump_json(warnings=False) if isinstance(value, BaseModel) else _encode(value)
     except (PydanticSerializationError, UnicodeError):
@@ -70,7 +70,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             return dialect.type_descriptor(DateTime(timezone=True))
         text = "%(year)04d-%(month)02d-%(day)02d %(hour)02d:%(minute)02d:%(second)02d.%(microsecond)06dZ"  # fixed width
         parts = r"(\d+)-(\d+)-(\d+)[ T](\d+):(\d+)(?::(\d+)(?:\.(\d{6}))?)?"  # what people write by hand is read too
-        return dialect.type_descriptor(sqlite.DATETIME(storage_format=text, regexp=parts))
+        return dialect.type_descriptor(sqlite.DATETIME(storage_format=text, regexp=parts))  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Convert what goes in."""
@@ -95,7 +95,7 @@ class CleanText(TypeDecorator[str]):
 
 
 class JsonText(TypeDecorator[str]):
-    """A JSON column read and written as its text, so that pydantic parses it once. `json`, not `jsonb`: that has no \\u0000."""
+    """A JSON column in and out as its text, which pydantic parses once. `json`: a `jsonb` cannot hold \\u0000."""
 
     impl = JSON
     cache_ok = True

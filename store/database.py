@@ -1,12 +1,12 @@
 """One short transaction per store call: how all of the store reaches its database. Knows no tables."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, Table
+from sqlalchemy import Engine, Row, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -15,6 +15,8 @@ from store.errors import translate_errors
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
+
+AnyRow = Row[*tuple[Any, ...]]
 
 CANCEL_SECONDS = 5.0
 
@@ -109,3 +111,15 @@ async def _end(task: asyncio.Future[Any]) -> None:
             task.cancel()
     if not task.cancelled():
         task.exception()  # it was the cancelled caller's; nobody else will look
+
+
+async def all_rows(connection: AsyncConnection, query: Any) -> Sequence[AnyRow]:
+    """Every row of a query."""
+    rows: Sequence[AnyRow] = (await connection.execute(query)).all()
+    return rows
+
+
+async def one_row(connection: AsyncConnection, query: Any) -> AnyRow | None:
+    """The row of a query that has at most one."""
+    row: AnyRow | None = (await connection.execute(query)).one_or_none()
+    return row

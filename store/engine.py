@@ -11,7 +11,7 @@ SQLITE_CONNECTIONS = 5  # one writes, the others read; a pool of 50 stalls write
 
 
 def open_engine(url: str | URL, *, pool_size: int | None = None) -> AsyncEngine:
-    """Return an engine for a SQLite or PostgreSQL URL; the driver may be left out. Close it with `await engine.dispose()`.
+    """Return an engine for a SQLite or PostgreSQL URL, driver or not. Close it with `await engine.dispose()`.
 
     `pool_size` is the most connections to hold: 5 for SQLite, 10 for PostgreSQL, always 1 for SQLite in memory.
     Raises `ValueError` for another database.

@@ -7,7 +7,8 @@
         ├── NotFound              (the same class: it has both parents)
         ├── IdClash               the id is taken by another thread or another user
         ├── StoreUnavailable      the database does not answer, is locked or is full: worth a retry
-        └── SchemaOutdated        tables or columns are missing: migrate
+        ├── SchemaOutdated        tables or columns are missing: migrate
+        └── SchemaUnknown         the database was migrated by a newer version of this code
 
 Driver errors become these at the store's edge (`translate_errors`), with the driver's error as the cause.
 """
@@ -47,6 +48,10 @@ class StoreUnavailable(StoreError):
 
 class SchemaOutdated(StoreError):
     """The database lacks a table or a column: run `chatkit-server migrate` (or `store.create_schema` in a script)."""
+
+
+class SchemaUnknown(StoreError):
+    """The database's revision is not among this version's: run the version that migrated it, or a newer one."""
 
 
 # Classes of SQLSTATE that pass by themselves: connection, rollback, resources, lock, operator, system.

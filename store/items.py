@@ -7,11 +7,11 @@ from typing import Any
 
 from chatkit.types import HiddenContextItem, Page, SDKHiddenContextItem, ThreadItem
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from store.columns import aware_utc, dump_json
-from store.database import Database
+from store.database import AnyRow, Database, all_rows
 from store.errors import IdClash, NotFound
 from store.owner import HasUser, owned
 from store.paging import Bound, collect_page, seek
@@ -52,12 +52,12 @@ def to_row(thread_id: str, item: ThreadItem, turn_id: str | None, position: int,
     }
 
 
-def from_row(row: Row[Any]) -> ThreadItem | None:
+def from_row(row: AnyRow) -> ThreadItem | None:
     """The item of a row with `id`, `type` and `payload`; None, and a warning, for one that this version cannot read."""
     try:
         return _adapter.validate_json(row.payload)
     except ValidationError:
-        logger.warning("thread item skipped: unknown type or invalid payload", extra={"item": row.id, "type": row.type})
+        logger.warning("item %s skipped: unknown type or invalid payload (%s)", row.id, row.type)
         return None
 
 
@@ -117,10 +117,11 @@ async def load_page(
     """A page of the thread's items without replaced ones, with `hidden` ones or without; see `SqlStore`."""
 
     async def work(connection: AsyncConnection) -> Page[ThreadItem]:
-        async def fetch(bound: Bound, count: int) -> Sequence[Row[Any]]:
-            return (await connection.execute(seek(query, i.position, order, bound, count))).all()
+        async def fetch(bound: Bound, count: int) -> Sequence[AnyRow]:
+            return await all_rows(connection, seek(query, i.position, order, bound, count))
 
-        page = await collect_page(fetch, from_row, None if after is None else _position(thread_id, after), limit)
+        cursor = None if after is None else _position(thread_id, after)
+        page: Page[ThreadItem] = await collect_page(fetch, from_row, cursor, limit)
         if not page.data:
             await _explain_nothing(connection, thread_id, after, context)
         return page
@@ -155,7 +156,7 @@ async def check_thread(connection: AsyncConnection, thread_id: str, context: Has
 
 
 async def _explain_nothing(connection: AsyncConnection, thread_id: str, after: str | None, context: HasUser) -> None:
-    """An empty page is fine only of a thread and after an item that exist; only then does a page take two statements."""
+    """Raise `NotFound` where a page is empty because its thread or its cursor does not exist."""
     await check_thread(connection, thread_id, context)
     if after is not None:
         await position_of(connection, thread_id, after, context)

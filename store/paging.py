@@ -4,11 +4,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from chatkit.types import Page
-from sqlalchemy import Column, Row, ScalarSelect, Select
+from sqlalchemy import Column, ScalarSelect, Select
+
+from store.database import AnyRow
 
 T = TypeVar("T")
 Bound = ScalarSelect[int] | int | None
-Fetch = Callable[[Bound, int], Awaitable[Sequence[Row[Any]]]]
+Fetch = Callable[[Bound, int], Awaitable[Sequence[AnyRow]]]
 
 MAX_LIMIT = 500
 
@@ -26,7 +28,7 @@ def seek(query: Select[Any], position: Column[int], order: str, after: Bound, co
     return query.order_by(position if ascending else position.desc()).limit(count)
 
 
-async def collect_page(fetch: Fetch, read: Callable[[Row[Any]], T | None], after: Bound, limit: int) -> Page[T]:
+async def collect_page(fetch: Fetch, read: Callable[[AnyRow], T | None], after: Bound, limit: int) -> Page[T]:
     """A fresh page (T29) of up to `limit` things; rows need `id` and `position`. Usually one `fetch`.
 
     Rows that `read` answers with None are passed over and others read in their place. The page's cursor is the

@@ -4,6 +4,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store.errors import translate_errors
+from store.migrations import lock_schema, stamp
 from store.tables import metadata
 from store.views import create_views
 
@@ -11,10 +12,12 @@ from store.views import create_views
 async def create_schema(engine: AsyncEngine) -> None:
     """Create the tables, indexes and views that are missing, and note the newest revision: nothing is pending then."""
     with translate_errors():
-        async with engine.begin() as connection:
+        async with engine.connect() as connection:
             await connection.run_sync(_create)
 
 
 def _create(connection: Connection) -> None:
-    metadata.create_all(connection)
-    create_views(connection)
+    with lock_schema(connection):
+        metadata.create_all(connection)
+        create_views(connection)
+        stamp(connection)

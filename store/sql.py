@@ -5,12 +5,12 @@ from typing import Any, Generic
 
 from chatkit.store import Store, StoreItemType
 from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
-from sqlalchemy import Row, delete, select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from typing_extensions import TypeVar
 
 from store import attachments, feedback, items, threads
-from store.database import Database
+from store.database import AnyRow, Database, all_rows, one_row
 from store.errors import NotFound
 from store.ids import new_id
 from store.owner import HasUser, owned
@@ -57,10 +57,7 @@ class SqlStore(Store[TContext], Generic[TContext]):
     async def load_thread(self, thread_id: str, context: TContext) -> ThreadMetadata:
         """The thread's metadata, a fresh object whose changes `save_thread` will tell apart."""
 
-        async def work(connection: AsyncConnection) -> Row[Any] | None:
-            return (await connection.execute(threads.find_thread(thread_id, context))).one_or_none()
-
-        row = await self._database.read(work)
+        row = await self._database.read(lambda c: one_row(c, threads.find_thread(thread_id, context)))
         if row is None:
             raise NotFound("Thread", thread_id)
         return threads.remember(self._database, threads.from_row(row))
@@ -72,8 +69,8 @@ class SqlStore(Store[TContext], Generic[TContext]):
         cursor = select(t.position).where(t.id == after, owned(threads_table, context)).scalar_subquery()
 
         async def work(connection: AsyncConnection) -> Page[ThreadMetadata]:
-            async def fetch(bound: Bound, count: int) -> Sequence[Row[Any]]:
-                return (await connection.execute(seek(query, t.position, order, bound, count))).all()
+            async def fetch(bound: Bound, count: int) -> Sequence[AnyRow]:
+                return await all_rows(connection, seek(query, t.position, order, bound, count))
 
             page = await collect_page(fetch, threads.from_row, None if after is None else cursor, limit)
             if after is not None and not page.data:
@@ -86,7 +83,7 @@ class SqlStore(Store[TContext], Generic[TContext]):
         return page
 
     async def save_thread(self, thread: ThreadMetadata, context: TContext) -> None:
-        """Insert a new thread, or write the columns that changed since this store loaded or saved that very object (T15).
+        """Insert a new thread, or write what changed since this store loaded or saved that very object (T15).
 
         An object the store never saw writes all its columns; a `Thread` without its items (T12), and only what is set.
         Raises `IdClash` when the id is another user's, `NotFound` when a known thread is gone.
@@ -123,18 +120,14 @@ class SqlStore(Store[TContext], Generic[TContext]):
         query = select(i.id, i.type, i.payload).where(
             i.id == item_id, i.thread_id == thread_id, owned(thread_items, context)
         )
-
-        async def work(connection: AsyncConnection) -> Row[Any] | None:
-            return (await connection.execute(query)).one_or_none()
-
-        row = await self._database.read(work)
+        row = await self._database.read(lambda c: one_row(c, query))
         item = None if row is None else items.from_row(row)
         if item is None:
             raise NotFound("Item", item_id)
         return item
 
     async def add_thread_item(self, thread_id: str, item: ThreadItem, context: TContext) -> None:
-        """Insert the item, or update it where it is already in the thread (T11). Raises `IdClash`: id in another thread."""
+        """Insert the item, or update the one with its id (T11). Raises `IdClash` for an id in another thread."""
         await self.add_thread_items(thread_id, [item], context)
 
     async def save_item(self, thread_id: str, item: ThreadItem, context: TContext) -> None:
@@ -161,7 +154,7 @@ class SqlStore(Store[TContext], Generic[TContext]):
     async def add_feedback(
         self, thread_id: str, item_ids: Sequence[str], kind: FeedbackKind, context: TContext
     ) -> None:
-        """Keep the user's vote on each item, in place of an earlier one; all of them or, with `NotFound`, none (T39)."""
+        """Keep the user's vote on each item, in place of an earlier one; all or, with `NotFound`, none (T39)."""
         await self._database.write(
             lambda c: feedback.write_votes(c, self._database, thread_id, item_ids, kind, context)
         )

@@ -25,6 +25,10 @@ from chatkit.types import (
 
 from store.columns import dump_json
 
+_Shown = (
+    WidgetItem | ClientToolCallItem | WorkflowItem | TaskItem | StructuredInputItem | GeneratedImageItem | EndOfTurnItem
+)
+
 
 def plain_text(item: ThreadItem) -> str:
     """The item's words, without markup of ours; empty where it has none."""
@@ -33,6 +37,17 @@ def plain_text(item: ThreadItem) -> str:
             return "".join(_said(part) for part in item.content)
         case AssistantMessageItem():
             return "\n".join(part.text for part in item.content)
+        case SDKHiddenContextItem():
+            return item.content
+        case HiddenContextItem():
+            return item.content if isinstance(item.content, str) else dump_json(item.content)
+        case _:
+            return _shown(item)
+
+
+def _shown(item: _Shown) -> str:
+    """The words of what is no message."""
+    match item:
         case WidgetItem():
             return item.copy_text or ""
         case ClientToolCallItem():
@@ -43,10 +58,6 @@ def plain_text(item: ThreadItem) -> str:
             return _task(item.task)
         case StructuredInputItem():
             return _lines(*(_question(question) for question in item.inputs))
-        case HiddenContextItem():
-            return item.content if isinstance(item.content, str) else dump_json(item.content)
-        case SDKHiddenContextItem():
-            return item.content
         case GeneratedImageItem() | EndOfTurnItem():
             return ""
 

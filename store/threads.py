@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chatkit.types import ActiveStatus, ClosedStatus, LockedStatus, Thread, ThreadMetadata, ThreadStatus
-from sqlalchemy import Row, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from store.columns import aware_utc, dump_json, load_json
-from store.database import Database
+from store.database import AnyRow, Database
 from store.errors import IdClash, NotFound
 from store.owner import HasUser, owned
 from store.tables import threads
@@ -36,7 +36,7 @@ def to_row(thread: ThreadMetadata) -> dict[str, Any]:
     }
 
 
-def from_row(row: Row[Any]) -> ThreadMetadata:
+def from_row(row: AnyRow) -> ThreadMetadata:
     """The thread of a row with `COLUMNS`."""
     metadata = load_json(row.metadata)
     return ThreadMetadata(
@@ -59,7 +59,7 @@ def _status(thread_id: str, status: str, reason: str | None) -> ThreadStatus:
         case "locked":
             return LockedStatus(reason=reason)
         case _:
-            logger.warning("thread with an unknown status taken as locked", extra={"thread": thread_id})
+            logger.warning("thread %s taken as locked: unknown status (%s)", thread_id, status)
             return LockedStatus(reason=reason)
 
 

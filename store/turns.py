@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from chatkit.types import ThreadItem, ThreadMetadata
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from store import threads
 from store.columns import load_json
-from store.database import Database
+from store.database import AnyRow, Database, all_rows, one_row
 from store.errors import NotFound
 from store.items import check_thread, position_of, take_positions, write_items
 from store.owner import HasUser, owned
@@ -61,14 +61,14 @@ class TurnRecord:
     transcript: Any
 
     @classmethod
-    def from_row(cls, row: Row[Any]) -> "TurnRecord":
+    def from_row(cls, row: AnyRow) -> "TurnRecord":
         """The record of a whole row."""
         columns = dict(row._mapping)
         return cls(**columns | {"transcript": load_json(columns["transcript"])})
 
 
 class TurnStore:
-    """The turns of `context.user_id`'s threads. Raises as `SqlStore` does; unknown and strangers' ids are `NotFound`."""
+    """The turns of `context.user_id`'s threads. Raises as `SqlStore` does: `NotFound` for what is not theirs."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._database = Database(engine)
@@ -85,7 +85,7 @@ class TurnStore:
         """Open a turn in one transaction: its thread if it is new, its first items, its row as `running` (T8).
 
         With `replace_after`, the id of an item of the thread, everything after that item is marked as replaced by this
-        turn before `items` are added (T9). Raises `IdClash` for a taken turn, thread or item id; then nothing is written.
+        turn before `items` are added (T9). Raises `IdClash` for a taken turn, thread or item id, and writes nothing.
         """
         if new_thread is not None and new_thread.id != turn.thread_id:
             raise ValueError("the turn and its new thread differ in the thread's id")
@@ -119,7 +119,7 @@ class TurnStore:
         items: Sequence[ThreadItem] = (),
         restore_replaced: bool = False,
     ) -> bool:
-        """End a turn in one transaction: its last items, its row; with `restore_replaced` what it replaced is back (T9).
+        """End a turn in one transaction: its last items, its row; `restore_replaced` brings back what it replaced (T9).
 
         None leaves a column as it is. Returns False, having written nothing, when there is no such turn (any more):
         its thread was deleted meanwhile, or it is not the user's. A turn that has ended takes the later end.
@@ -150,11 +150,8 @@ class TurnStore:
 
     async def load(self, turn_id: str, context: HasUser) -> TurnRecord:
         """One turn."""
-
-        async def work(connection: AsyncConnection) -> Row[Any] | None:
-            return (await connection.execute(select(turns).where(t.id == turn_id, owned(turns, context)))).one_or_none()
-
-        row = await self._database.read(work)
+        query = select(turns).where(t.id == turn_id, owned(turns, context))
+        row = await self._database.read(lambda c: one_row(c, query))
         if row is None:
             raise NotFound("Turn", turn_id)
         return TurnRecord.from_row(row)
@@ -165,8 +162,8 @@ class TurnStore:
         if thread_id is not None:
             query = query.where(t.thread_id == thread_id)
 
-        async def work(connection: AsyncConnection) -> Sequence[Row[Any]]:
-            rows = (await connection.execute(query.limit(clamp(limit)))).all()
+        async def work(connection: AsyncConnection) -> Sequence[AnyRow]:
+            rows = await all_rows(connection, query.limit(clamp(limit)))
             if not rows and thread_id is not None:
                 await check_thread(connection, thread_id, context)
             return rows

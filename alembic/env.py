@@ -1,0 +1,55 @@
+"""How Alembic reaches the database: on a given connection (`store.migrations`) or by URL (the command line)."""
+
+import asyncio
+import logging
+import os
+
+from alembic import context
+from sqlalchemy import Connection
+
+from store.engine import normalise_url, open_engine
+from store.migrations import lock_schema
+from store.tables import metadata
+
+DEFAULT_URL = "sqlite:///chatkit.db"  # the same as in chatkit_server/settings.py
+
+
+def find_url() -> str:
+    """From `-x url=`, else alembic.ini, else CHATKIT_DATABASE_URL, else the server's default."""
+    given = context.get_x_argument(as_dictionary=True).get("url") or context.config.get_main_option("sqlalchemy.url")
+    return given or os.environ.get("CHATKIT_DATABASE_URL") or DEFAULT_URL
+
+
+def run(connection: Connection) -> None:
+    """Run the command in one transaction that no other migration shares."""
+    with lock_schema(connection):
+        context.configure(connection=connection, target_metadata=metadata)
+        context.run_migrations()
+
+
+async def run_by_url() -> None:
+    """Open the database for this one command."""
+    engine = open_engine(find_url())
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(run)
+    finally:
+        await engine.dispose()
+
+
+def print_sql() -> None:
+    """For `alembic upgrade head --sql`."""
+    context.configure(url=normalise_url(find_url()), target_metadata=metadata, literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+if context.config.cmd_opts is not None:  # on the command line logging is ours to set up; elsewhere it is not
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+
+if context.is_offline_mode():
+    print_sql()
+elif given_connection := context.config.attributes.get("connection"):
+    run(given_connection)
+else:
+    asyncio.run(run_by_url())
