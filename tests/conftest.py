@@ -1,0 +1,83 @@
+"""Fixtures for all tests: a clean environment, and the databases.
+
+`database_url` is a fresh database without a schema, `engine` is one with it; a test that takes either runs once per
+database. `postgres` is the server itself, started when the first test asks for it.
+"""
+
+import contextlib
+import os
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
+
+with warnings.catch_warnings():  # chatkit deprecates its widget classes while it defines them (1.6.5)
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import chatkit.types  # noqa: F401 - imported here once, with the warnings off
+
+from store import create_schema, open_engine
+from tests.databases import Postgres, run_postgres
+
+DATABASES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the settings, the keys or the `.env` file of whoever runs it."""
+    for name in list(os.environ):
+        if name.startswith(("CHATKIT_", "OPENAI_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for the whole session."""
+    with run_postgres() as server:
+        yield server
+
+
+@contextlib.contextmanager
+def fresh_database(kind: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a new database of a kind; for fixtures of other scopes, too."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'test.db'}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    with server.fresh_database() as url:
+        yield url
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh database without a schema."""
+    with fresh_database(request.param, tmp_path, request) as url:
+        yield url
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """A fresh database with the schema. The test fails when it leaves a connection checked out."""
+    async with opened(database_url) as engine:
+        yield engine
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str) -> AsyncIterator[AsyncEngine]:
+    """An engine with the schema, closed afterwards, with every connection back in its pool."""
+    engine = open_engine(url)
+    try:
+        await create_schema(engine)
+        yield engine
+        assert checked_out(engine) == 0, "a connection is still checked out"
+    finally:
+        await engine.dispose()
+
+
+def checked_out(engine: AsyncEngine) -> int:
+    """How many of the pool's connections are in use."""
+    assert isinstance(engine.pool, QueuePool)
+    return engine.pool.checkedout()

