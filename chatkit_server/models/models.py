@@ -2,22 +2,31 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, assert_never
 from urllib.parse import urlsplit
 
 from agents import ModelProvider, ModelSettings
 from agents.models.default_models import get_default_model
 
+from chatkit_server.models.choice import choose_provider
 from chatkit_server.models.client import make_client
 from chatkit_server.models.demo import DemoProvider
+from chatkit_server.models.embedded import EmbeddedModel, EmbeddedProcess, EmbeddedProvider
+from chatkit_server.models.embedded.model import MAX_TOKENS
 from chatkit_server.models.endpoint import EndpointProvider
 from chatkit_server.models.errors import ModelSetupError
 from chatkit_server.models.info import ModelInfo
 from chatkit_server.settings import Settings
 
 OPENAI_URL = "https://api.openai.com/v1"
+EMBEDDED_NOTE = (
+    "A small model that runs on this machine: it is often wrong and cannot use tools. Set OPENAI_API_KEY, or "
+    "CHATKIT_BASE_URL and CHATKIT_MODEL, for a capable one."
+)
 DEMO_NOTE = (
     "No model is set up: a script answers. Set OPENAI_API_KEY, or CHATKIT_BASE_URL and CHATKIT_MODEL, "
     "or CHATKIT_MODEL=embedded, and start again."
@@ -67,20 +76,26 @@ def open_models(settings: Settings) -> Models:
 
     Raises `ModelSetupError` for settings that cannot work; its text says what to change.
     """
-    if settings.model == "demo":
-        return _open_demo(settings)
-    if settings.model == "embedded":
-        return _open_embedded(settings)
-    if settings.base_url is not None:
-        return _open_compatible(settings, settings.base_url)
-    if settings.openai_api_key is not None:
-        return _open_endpoint(settings, name=settings.model or get_default_model(), base_url=OPENAI_URL)
-    if settings.model is not None:
+    match choose_provider(settings):
+        case "demo":
+            return _open_demo(settings)
+        case "embedded":
+            return _open_embedded(settings)
+        case "compatible":
+            return _open_compatible(settings)
+        case "openai":
+            return _open_openai(settings)
+        case unknown:
+            assert_never(unknown)
+
+
+def _open_openai(settings: Settings) -> Models:
+    if settings.openai_api_key is None:
         raise ModelSetupError(
             f"CHATKIT_MODEL={settings.model} needs an endpoint: set OPENAI_API_KEY for OpenAI, or CHATKIT_BASE_URL "
             "for an OpenAI-compatible server; or set CHATKIT_MODEL to `embedded` or `demo`."
         )
-    return _open_embedded(settings) if find_spec("xllamacpp") else _open_demo(settings)
+    return _open_endpoint(settings, name=settings.model or get_default_model(), base_url=OPENAI_URL)
 
 
 def _open_demo(settings: Settings) -> Models:
@@ -90,7 +105,8 @@ def _open_demo(settings: Settings) -> Models:
     )
 
 
-def _open_compatible(settings: Settings, base_url: str) -> Models:
+def _open_compatible(settings: Settings) -> Models:
+    base_url = settings.base_url or ""
     parts = urlsplit(base_url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ModelSetupError(f"CHATKIT_BASE_URL={base_url} must be a full URL such as http://127.0.0.1:11434/v1.")
@@ -120,4 +136,44 @@ def _open_endpoint(settings: Settings, *, name: str, base_url: str) -> Models:
 
 
 def _open_embedded(settings: Settings) -> Models:
-    raise ModelSetupError("The embedded model is not built yet: set OPENAI_API_KEY, or CHATKIT_MODEL=demo.")
+    if not find_spec("xllamacpp"):
+        raise ModelSetupError(
+            "CHATKIT_MODEL=embedded needs the engine: pip install 'chatkit-server[embedded]', or set OPENAI_API_KEY, "
+            "or CHATKIT_MODEL=demo."
+        )
+    own = settings.embedded_model_path
+    if own is not None:
+        _check_gguf(own)
+    name = own.stem if own else "SmolLM2-135M-Instruct"
+    context = settings.embedded_context
+    process = EmbeddedProcess(
+        (lambda: own) if own else partial(_fetched_weights, settings.data_dir),
+        name=name,
+        context=context,
+        timeout=settings.model_timeout,
+    )
+    return Models(
+        provider=EmbeddedProvider(EmbeddedModel(process, name=name, context=context), name),
+        info=ModelInfo(provider="embedded", name=name, note=EMBEDDED_NOTE, tools=False),
+        model_settings=ModelSettings(temperature=0.2, top_p=0.9, max_tokens=MAX_TOKENS, include_usage=True),
+        history_tokens=context - MAX_TOKENS,
+        starting=process.start,
+        closing=process.aclose,
+    )
+
+
+def _fetched_weights(data_dir: Path) -> Path:
+    # Imported here: `python -m chatkit_server.models.weights` warns where its package imports it before.
+    from chatkit_server.models.weights import ensure_weights
+
+    return ensure_weights(data_dir)
+
+
+def _check_gguf(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise ModelSetupError(f"CHATKIT_EMBEDDED_MODEL_PATH={path} cannot be read: {error.strerror}.") from error
+    if magic != b"GGUF":
+        raise ModelSetupError(f"CHATKIT_EMBEDDED_MODEL_PATH={path} is not a GGUF file.")

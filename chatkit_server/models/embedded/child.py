@@ -1,0 +1,95 @@
+"""The process that runs the engine, started by `process.py` as a plain script.
+
+It reads its options from stdin, writes one line `{"url": ...}` to stdout when the model is loaded, and ends when its
+stdin closes, which happens at the latest when its parent is gone, however that ended. Logs go to stderr. It imports
+nothing of this package, which would cost it two seconds and 150 MB.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from typing import Any, Self
+
+BATCH = 128
+"""Tokens of a prompt that are read at once: a cancel is felt after one batch."""
+SLOTS = 2
+"""Answers at the same time; more wait their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildOptions:
+    """What the child is told over its stdin, because an argument would show its key to every user of the machine."""
+
+    path: str
+    name: str
+    context: int
+    """Tokens of one conversation and its answer."""
+    key: str
+    threads: int
+
+    def to_line(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_line(cls, line: str) -> Self:
+        """From what `to_line` made."""
+        return cls(**json.loads(line))
+
+
+def main() -> None:
+    """Serve until stdin closes."""
+    _die_with_parent()
+    options = ChildOptions.from_line(sys.stdin.readline())
+    threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
+    answers = os.dup(1)
+    os.dup2(2, 1)  # what the engine prints must not look like our answer
+    engine: Any = import_module("xllamacpp")  # after the descriptors are sorted: it may write at import
+    server = engine.Server(make_params(engine, options))
+    os.write(answers, json.dumps({"url": server.listening_address}).encode() + b"\n")
+    threading.Event().wait()
+
+
+def make_params(engine: Any, options: ChildOptions) -> Any:
+    """The engine's parameters: loopback, one key, chat and tokenizer only."""
+    params = engine.CommonParams()
+    params.model.path = options.path
+    params.model_alias = {options.name}
+    params.hostnames, params.port, params.api_keys = ["127.0.0.1"], 0, [options.key]
+    params.ui = params.endpoint_slots = params.endpoint_props = params.endpoint_metrics = False
+    params.cors_origins = ""
+    params.n_parallel, params.n_ctx = SLOTS, options.context * SLOTS
+    params.n_batch = params.n_ubatch = BATCH
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
+    params.sampling.temp, params.sampling.top_p = 0.2, 0.9
+    params.n_gpu_layers = 0
+    params.fit_params = False
+    params.cache_ram_mib = 0
+    params.offline = True
+    params.verbosity = 2  # warnings and errors; the next level would tell more than a log should
+    return params
+
+
+def _exit_at_end_of_input() -> None:
+    while os.read(0, 4096):  # the descriptor, not sys.stdin: its lock would hang the interpreter's end
+        pass
+    os._exit(0)
+
+
+def _die_with_parent() -> None:
+    """On Linux also by a signal, for a parent that forked another process that keeps our stdin open."""
+    if sys.platform == "linux":
+        import ctypes
+
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

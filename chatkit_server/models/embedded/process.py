@@ -1,0 +1,235 @@
+"""The child process of the embedded model: started for the first request at the latest, again after it died.
+
+It is started on demand only, so a model that cannot be loaded costs one attempt a request, with growing pauses, and
+never a loop.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import secrets
+import sys
+import threading
+import time
+from asyncio.subprocess import PIPE, Process
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import openai
+
+from chatkit_server.models.client import make_client
+from chatkit_server.models.embedded import child as child_script
+from chatkit_server.models.embedded.child import ChildOptions
+from chatkit_server.models.errors import EmbeddedModelError, ModelSetupError
+
+logger = logging.getLogger(__name__)
+
+LOAD_SECONDS = 120.0
+"""How long the model may take to load."""
+STOP_SECONDS = 2.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0
+STEADY_SECONDS = 10.0
+"""A child that lived this long was not broken from the start."""
+
+
+@dataclass(slots=True)
+class Child:
+    """One running child."""
+
+    process: Process
+    logs: asyncio.Task[None]
+    last_words: deque[str]
+    started: float = field(default_factory=time.monotonic)
+    url: str = ""
+    client: openai.AsyncOpenAI | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.returncode is None
+
+    async def has_ended(self) -> bool:
+        """Whether it is gone; a moment is given to the news of its end, which may come after the broken connection."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.process.wait(), 0.5)
+        return not self.is_alive
+
+    async def aclose(self) -> None:
+        """Ask it to end by closing its stdin, insist after `STOP_SECONDS`, and leave nothing open."""
+        if self.process.stdin:
+            self.process.stdin.close()
+        try:
+            await asyncio.wait_for(self.process.wait(), STOP_SECONDS)
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                self.process.kill()
+            await self.process.wait()
+        await self.logs
+        if self.client:
+            await self.client.close()
+
+
+class EmbeddedProcess:
+    """Hands out the running child. `find_weights` may block and may raise `ModelSetupError`; it runs in a thread."""
+
+    def __init__(
+        self, find_weights: Callable[[], Path], *, name: str, context: int, timeout: float, load: float = LOAD_SECONDS
+    ) -> None:
+        self._find_weights = find_weights
+        self._name = name
+        self._context = context
+        self._timeout = timeout
+        self._load = load
+        self._child: Child | None = None
+        self._launching: asyncio.Task[Child] | None = None
+        self._failures = 0
+        self._failed_at = 0.0
+        self._failure: EmbeddedModelError | None = None
+
+    async def start(self) -> None:
+        """Begin to load the model, without waiting for it."""
+        self._launch_task()
+
+    async def child(self) -> Child:
+        """The running child, waited for while it loads. Raises `EmbeddedModelError`."""
+        if self._child and self._child.is_alive and not self._launching:
+            return self._child
+        if self._failure and time.monotonic() < self._failed_at + self._pause():
+            raise EmbeddedModelError(self._failure.message)
+        # Shielded: who gives up waiting must not end the load for the others.
+        return await asyncio.shield(self._launch_task())
+
+    async def aclose(self) -> None:
+        """End the child. It may be started again."""
+        task, self._launching = self._launching, None
+        if task:
+            task.cancel()
+            with suppress(asyncio.CancelledError, EmbeddedModelError):
+                await task
+        child, self._child = self._child, None
+        if child:
+            await child.aclose()
+
+    def _launch_task(self) -> asyncio.Task[Child]:
+        if self._launching is None:
+            self._launching = asyncio.create_task(self._launch(), name="embedded-model")
+            self._launching.add_done_callback(self._launched)
+        return self._launching
+
+    def _launched(self, task: asyncio.Task[Child]) -> None:
+        if self._launching is task:
+            self._launching = None
+        if not task.cancelled() and (error := task.exception()):
+            logger.warning("The embedded model did not start: %s", error)
+
+    async def _launch(self) -> Child:
+        if self._child:
+            await self._bury(self._child)
+        try:
+            path = await _in_daemon_thread(self._find_weights)
+            self._child = await self._load_child(path)
+        except (ModelSetupError, EmbeddedModelError) as error:
+            self._failures, self._failed_at = self._failures + 1, time.monotonic()
+            self._failure = EmbeddedModelError(str(error))
+            raise self._failure from error
+        self._failure = None
+        return self._child
+
+    async def _bury(self, child: Child) -> None:
+        self._child = None
+        await child.aclose()
+        self._failures = 1 if time.monotonic() - child.started > STEADY_SECONDS else self._failures + 1
+        logger.warning("The embedded model ended with code %s; it is started again", child.process.returncode)
+        await asyncio.sleep(self._pause())
+
+    def _pause(self) -> float:
+        return min(FIRST_PAUSE * 2 ** (self._failures - 1), LONGEST_PAUSE) if self._failures else 0.0
+
+    async def _load_child(self, path: Path) -> Child:
+        key = secrets.token_urlsafe(32)
+        child = await _spawn(ChildOptions(str(path), self._name, self._context, key, count_threads()))
+        try:
+            child.url = await asyncio.wait_for(_read_url(child), self._load)
+        except TimeoutError:
+            await child.aclose()
+            raise EmbeddedModelError(f"The embedded model was not loaded after {self._load:.0f} s.") from None
+        except BaseException:
+            await child.aclose()
+            raise
+        # Connection: close, because one in twelve reused connections failed with this engine.
+        child.client = make_client(
+            base_url=f"{child.url}/v1",
+            api_key=key,
+            timeout=self._timeout,
+            max_retries=0,
+            headers={"Connection": "close"},
+        )
+        logger.info("The embedded model is loaded")
+        return child
+
+
+def count_threads() -> int:
+    """All cores but one, which the server itself needs."""
+    return max(1, (os.cpu_count() or 2) - 1)
+
+
+async def _in_daemon_thread(find: Callable[[], Path]) -> Path:
+    """`find()` in a thread that does not keep the process alive: unlike `to_thread`, so a download can be left."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[Path] = loop.create_future()
+
+    def settle(path: Path | None, error: Exception | None) -> None:
+        if found.done():
+            return
+        if error:
+            found.set_exception(error)
+        elif path:
+            found.set_result(path)
+
+    def work() -> None:
+        path, failure = None, None
+        try:
+            path = find()
+        except Exception as error:  # whatever it is belongs to who waits
+            failure = error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, path, failure)
+
+    threading.Thread(target=work, name="embedded-model-weights", daemon=True).start()
+    return await found
+
+
+async def _spawn(options: ChildOptions) -> Child:
+    # A session of its own: Ctrl-C in the terminal is for the server, which then ends its child in order.
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", child_script.__file__),  # -P: its folder is no place to import from
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        start_new_session=True,
+    )
+    assert process.stdin
+    process.stdin.write(options.to_line().encode() + b"\n")
+    last_words: deque[str] = deque(maxlen=5)
+    return Child(process, asyncio.create_task(_read_logs(process, last_words)), last_words)
+
+
+async def _read_url(child: Child) -> str:
+    assert child.process.stdout
+    line = await child.process.stdout.readline()
+    if not line:
+        await child.logs
+        said = " ".join(child.last_words) or "it said nothing"
+        raise EmbeddedModelError(f"The embedded model could not be loaded: {said}")
+    return str(json.loads(line)["url"])
+
+
+async def _read_logs(process: Process, last_words: deque[str]) -> None:
+    assert process.stderr
+    async for line in process.stderr:
+        text = line.decode(errors="replace").rstrip()
+        last_words.append(text)
+        logger.debug("embedded model: %s", text)

