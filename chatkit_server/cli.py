@@ -64,8 +64,8 @@ def serve(
         if workers > 1 and settings.database_url.startswith("sqlite"):
             raise SetupError("Several workers need PostgreSQL. Set CHATKIT_DATABASE_URL, or serve with --workers 1.")
         asyncio.run(_migrate_or_refuse(settings))
-        if workers == 1 and not reload:
-            create_app(settings)  # a wrong agent or model is told here, in one sentence
+        if workers > 1:
+            create_app(settings)  # a wrong agent or model is told once, and not by each worker
     uvicorn.run(
         "chatkit_server.cli:build_app",
         factory=True,
@@ -73,7 +73,7 @@ def serve(
         port=settings.port if port is None else port,
         workers=workers,
         reload=reload,
-        reload_dirs=[str(Path.cwd())] if reload else None,
+        reload_dirs=_code_directories(settings) if reload else None,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -101,6 +101,16 @@ def _later() -> NoReturn:
 
 for _name in ("doctor", "token", "threads", "turns", "stats", "prune"):
     app.command(_name, hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(_later)
+
+
+def _code_directories(settings: Settings) -> list[str]:
+    """Where the code lies that a reload is for: ours, and the user's own agent's."""
+    ours = Path(__file__).parent
+    directories = [ours, ours.parent / "store"]
+    if settings.agent:
+        package = Path(settings.agent.partition(":")[0].split(".")[0])
+        directories.append(package if package.is_dir() else Path())
+    return [str(directory.resolve()) for directory in directories]
 
 
 async def _migrate(settings: Settings) -> int:

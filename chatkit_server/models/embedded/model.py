@@ -70,8 +70,9 @@ class EmbeddedModel(Model):
                     yield event
                 return
             except openai.APIConnectionError as error:
+                explained = await _explained(child, error)  # which also waits for the news that it has ended
                 if begun or is_last_try or isinstance(error, openai.APITimeoutError):
-                    raise await _explained(child, error) from error
+                    raise explained from error
 
     async def get_response(
         self,
@@ -95,8 +96,9 @@ class EmbeddedModel(Model):
                 system, items = await self._trim(child, system_instructions, input, settings)
                 return await self._chat(child).get_response(system, items, settings, [], output_schema, [], tracing)
             except openai.APIConnectionError as error:
+                explained = await _explained(child, error)
                 if is_last_try or isinstance(error, openai.APITimeoutError):
-                    raise await _explained(child, error) from error
+                    raise explained from error
         raise AssertionError("the last try returned or raised")
 
     def _chat(self, child: Child) -> OpenAIChatCompletionsModel:

@@ -1,0 +1,75 @@
+# `make` prints what there is to do. Everything sets itself up: Python packages in .venv, npm packages in web/node_modules.
+.DEFAULT_GOAL := help
+.PHONY: help setup dev test check fix migrate bench web weights lock env-example clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+VENV := .venv/.installed
+NODE := web/node_modules/.installed
+PAGE := web/dist/index.html
+PAGE_SOURCES := $(shell find web/src web/public -type f 2>/dev/null) web/index.html web/vite.config.js web/tsconfig.json
+CODE := chatkit_server store tests bench alembic scripts
+
+help: ## Show this help
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(VENV) $(PAGE) ## Install everything and build the page
+
+dev: setup weights ## Serve the page and the chat on http://127.0.0.1:8000, reloading on changes
+	@sh scripts/dev.sh
+
+test: setup weights ## Install what is needed, then run all tests: page, server, store on SQLite and PostgreSQL
+	cd web && npm run --silent check && npm run --silent e2e
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: setup ## Lint and type-check, changing nothing
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+	cd web && npm run --silent check
+
+fix: $(VENV) ## Mend what lint and format can mend
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+migrate: $(VENV) ## Bring the database that CHATKIT_DATABASE_URL names up to date
+	$(BIN)/chatkit-server migrate
+
+bench: setup ## Measure against the stock SDK path, in the same run
+	$(BIN)/python -m bench $(BENCH_ARGS)
+
+web: $(PAGE) ## Build the page
+
+weights: $(VENV) ## Fetch the embedded model, once per user (93 MB)
+	@$(BIN)/python -m chatkit_server.models.weights
+
+lock: $(VENV) ## Renew the lock files from pyproject.toml and package.json
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--extra embedded --group dev --output-file requirements.lock pyproject.toml
+	cd web && npm install --package-lock-only
+
+env-example: $(VENV) ## Write .env.example anew from the settings
+	$(BIN)/python scripts/env_example.py > .env.example
+
+clean: ## Remove what was installed and built; databases stay
+	rm -rf .venv web/node_modules web/dist .mypy_cache .ruff_cache .pytest_cache
+
+# --no-deps: the lock file names every package, with its hash.
+$(VENV): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed (make PYTHON=python3.12 ...)" if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing Python packages..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(NODE): web/package.json web/package-lock.json
+	@command -v npm > /dev/null || { echo "Node 20 or newer with npm is needed to build the page."; exit 1; }
+	@echo "Installing npm packages..."
+	@cd web && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+$(PAGE): $(NODE) $(PAGE_SOURCES)
+	@echo "Building the page..."
+	@cd web && npm run --silent build
+	@touch $@

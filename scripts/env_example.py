@@ -1,0 +1,45 @@
+"""Prints `.env.example`: every setting with its sentence and its default. `make env-example` writes the file."""
+
+import json
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import AliasChoices
+from pydantic.fields import FieldInfo
+
+from chatkit_server.settings import Settings
+
+HEAD = """\
+# Settings of chatkit-server. Copy this file to `.env` and uncomment what you want to change.
+# Real environment variables win over this file. `make env-example` writes it anew from chatkit_server/settings.py.
+"""
+
+
+def variable(name: str, field: FieldInfo) -> str:
+    """The environment variable of a field."""
+    if isinstance(field.validation_alias, AliasChoices):
+        return str(field.validation_alias.choices[0])
+    return f"CHATKIT_{name.upper()}"
+
+
+def shown(default: Any) -> str:
+    """The default as it would be written in the file; nothing for one that has none."""
+    if default is None:
+        return ""
+    if isinstance(default, bool | list):
+        return json.dumps(default)
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def example() -> Iterator[str]:
+    """The parts of the file."""
+    yield HEAD
+    for name, field in Settings.model_fields.items():
+        sentence = textwrap.fill(field.description or "", 118, initial_indent="# ", subsequent_indent="# ")
+        yield f"\n{sentence}\n#{variable(name, field)}={shown(field.default)}\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write("".join(example()))
