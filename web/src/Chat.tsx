@@ -7,7 +7,7 @@ import { useColorScheme } from "./colorScheme";
 import type { Model } from "./health";
 import { chatOptions } from "./options";
 import { ProblemNotice } from "./ProblemNotice";
-import { isGone, NEVER_STARTED, type Problem, problemOf, problemOfError } from "./problem";
+import { isGone, moreUseful, NEVER_STARTED, type Problem, problemOf, problemOfError } from "./problem";
 import type { Activity } from "./StatusLine";
 import { SavedThread } from "./thread";
 
@@ -35,7 +35,7 @@ export function Chat({ model, setActivity, onLog }: Props) {
     keepThread(thread, answer);
     const found = problemOf(answer);
     if (found) {
-      setProblem(found);
+      setProblem((last) => moreUseful(last, found));
       setActivity("error");
     } else if (!answer.failure) {
       setProblem((last) => (last?.source === answer.operation ? null : last));

@@ -24,7 +24,7 @@ function LoadNotice({ what, onRetry }: { what: string; onRetry: () => void }) {
       }
     >
       <p>
-        {what} The chat is OpenAI's ChatKit widget, which always comes from OpenAI's network; this page and its server do not need it.
+        {what} The chat is OpenAI's ChatKit widget, which always comes from OpenAI's network and not from this server.
       </p>
       <p>What to check:</p>
       <ul>

@@ -37,6 +37,12 @@ export function problemOfError(error: Error | undefined): Problem {
   return { source: "widget", title: "Something went wrong", text };
 }
 
+/** Which of two problems to show: the later one, unless only the first holds something that the user can use. */
+export function moreUseful(first: Problem | null, second: Problem): Problem {
+  const useful = (problem: Problem) => Boolean(problem.lostText || problem.threadId);
+  return first && useful(first) && !useful(second) ? first : second;
+}
+
 export const NEVER_STARTED: Problem = {
   source: "widget",
   title: "The chat did not start",

@@ -1,0 +1,64 @@
+/**
+ * A Chromium that lies in an npm package, so that the tests need no browser, no root and no system package: the build
+ * of @sparticuz/chromium brings its own libraries. CHATKIT_E2E_CHROMIUM names another one (needed off Linux x86-64).
+ */
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+import { chromium } from "playwright-core";
+
+const { version } = createRequire(import.meta.url)("../node_modules/@sparticuz/chromium/package.json");
+const CACHE = join(import.meta.dirname, "../node_modules/.cache/e2e");
+const UNPACKED = join(CACHE, `chromium-${version}`);
+
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--host-resolver-rules=MAP insecure.example 127.0.0.1", // a name that is not localhost, for the secure context's test
+];
+
+/** A running browser; close it. */
+export async function launchBrowser() {
+  const own = process.env.CHATKIT_E2E_CHROMIUM;
+  if (own) return chromium.launch({ executablePath: own, args: FLAGS });
+  await unpack();
+  const env = { ...process.env, LD_LIBRARY_PATH: join(UNPACKED, "al2023/lib"), FONTCONFIG_FILE: join(UNPACKED, "fonts.conf") };
+  return chromium.launch({ executablePath: join(UNPACKED, "chromium"), args: FLAGS, env, timeout: 30_000 });
+}
+
+/** Unpacks once per version, in a directory of its own that is renamed when it is complete. */
+async function unpack() {
+  if (existsSync(UNPACKED)) return;
+  await mkdir(CACHE, { recursive: true });
+  const staging = await mkdtemp(join(CACHE, "unpacking-"));
+  await unpackInto(staging);
+  // The package's own fonts.conf looks in fixed directories.
+  await writeFile(join(staging, "fonts.conf"), `<fontconfig><dir>${UNPACKED}/fonts</dir><cachedir>${UNPACKED}/fonts-cache</cachedir></fontconfig>`);
+  await rename(staging, UNPACKED).catch((error) => {
+    if (!existsSync(UNPACKED)) throw error; // another test file was faster
+    return rm(staging, { recursive: true });
+  });
+}
+
+/** The package unpacks below TMPDIR, and its libraries only where it believes to be on Amazon Linux. */
+async function unpackInto(directory) {
+  const before = { TMPDIR: process.env.TMPDIR, AWS_EXECUTION_ENV: process.env.AWS_EXECUTION_ENV };
+  const touched = ["LD_LIBRARY_PATH", "FONTCONFIG_PATH"].map((name) => [name, process.env[name]]);
+  Object.assign(process.env, { TMPDIR: directory, AWS_EXECUTION_ENV: "AWS_Lambda_nodejs20.x" });
+  try {
+    const { default: packed } = await import("@sparticuz/chromium");
+    await packed.executablePath();
+  } finally {
+    for (const [name, value] of [...Object.entries(before), ...touched]) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  }
+}

@@ -1,0 +1,187 @@
+/** The page with a stand-in for the widget: a conversation as a person has it, against the real server. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { setStage } from "./stage.js";
+import { screenshot, visitor } from "./visit.js";
+
+const stage = setStage();
+
+async function open(t, options) {
+  const visit = await visitor(stage.browser, "stand-in", options);
+  t.after(() => visit.context.close());
+  await visit.page.goto(stage.server.origin);
+  await ready(visit.page);
+  return visit;
+}
+
+const ready = (page) => page.locator(".activity", { hasText: "Ready" }).waitFor();
+const message = (page, type) => page.locator(`li[data-type=${type}]`);
+const requests = (page, type) => page.evaluate((type) => window.standIn.requests.filter((request) => request.type === type), type);
+const threadInAddress = (page) => new URL(page.url()).searchParams.get("thread");
+
+/** Sends a message and waits for the end of its answer. */
+async function say(page, text) {
+  const ends = await count(page, "response.end");
+  await page.getByPlaceholder("Write a message").fill(text);
+  await page.getByRole("button", { name: "Send" }).click();
+  await happened(page, "response.end", ends);
+}
+
+const count = (page, name) => page.evaluate((name) => window.standIn.events.filter((event) => event.name === name).length, name);
+const happened = (page, name, times = 0) =>
+  page.waitForFunction(([name, times]) => window.standIn?.events.filter((event) => event.name === name).length > times, [name, times]);
+
+test("the widget is given the options of this server", async (t) => {
+  const { page, strays } = await open(t, { colorScheme: "dark" });
+  const options = await page.evaluate(() => JSON.parse(JSON.stringify(window.standIn.options.at(-1))));
+  assert.equal(await page.evaluate(() => typeof window.standIn.options.at(-1).api.fetch), "function");
+  assert.deepEqual(options.api, { url: "/chatkit", domainKey: "domain_pk_localhost_dev" });
+  assert.equal(options.initialThread, null);
+  assert.equal(options.history.enabled, true);
+  assert.deepEqual(options.threadItemActions, { feedback: true, retry: true });
+  assert.equal(options.theme.colorScheme, "dark");
+  assert.equal(options.composer.placeholder, "Write a message");
+  assert.equal(options.startScreen.prompts.length, 4);
+  assert.ok(options.startScreen.greeting);
+  await page.emulateMedia({ colorScheme: "light" });
+  await page.waitForFunction(() => window.standIn.options.at(-1).theme.colorScheme === "light");
+  assert.deepEqual(strays, []);
+});
+
+test("a conversation streams, lands in the address and in the history, and survives a reload", async (t) => {
+  const { page } = await open(t);
+  await say(page, "Hello from the browser");
+  await message(page, "assistant_message").filter({ hasText: "demo model" }).waitFor();
+
+  const [sent] = await requests(page, "threads.create");
+  assert.deepEqual(sent.params.input.content, [{ type: "input_text", text: "Hello from the browser" }]);
+  assert.equal(sent.headers.accept, "text/event-stream");
+  assert.ok((await page.evaluate(() => window.standIn.deltas)) > 3, "the answer came in more than one piece");
+  const { activities, events } = await page.evaluate(() => ({ activities: window.activities, events: window.standIn.events.map(({ name }) => name) }));
+  assert.deepEqual(activities, ["Loading…", "Ready", "Answering…", "Ready"]);
+  assert.ok(!events.includes("error"));
+  const thread = threadInAddress(page);
+  assert.match(thread, /^thr_/);
+  await page.locator(`button[name=${thread}]`).waitFor(); // in the history
+  await screenshot(page, "chat");
+
+  const shown = await page.locator("li[data-id]").allInnerTexts();
+  const ids = await page.locator("li[data-id]").evaluateAll((items) => items.map((item) => item.dataset.id));
+  await page.reload();
+  await message(page, "assistant_message").waitFor();
+  assert.equal(threadInAddress(page), thread);
+  assert.deepEqual((await requests(page, "threads.get_by_id")).map(({ params }) => params), [{ thread_id: thread }]);
+  assert.deepEqual(await page.locator("li[data-id]").allInnerTexts(), shown);
+  assert.deepEqual(await page.locator("li[data-id]").evaluateAll((items) => items.map((item) => item.dataset.id)), ids);
+  await ready(page);
+
+  await say(page, "And once more");
+  assert.equal(await message(page, "user_message").count(), 2);
+  assert.equal(await message(page, "assistant_message").count(), 2);
+  assert.equal((await requests(page, "threads.add_user_message")).length, 1);
+});
+
+test("a start prompt calls a tool of the default agent", async (t) => {
+  const { page } = await open(t);
+  await page.getByRole("button", { name: "Do a calculation" }).click();
+  await message(page, "assistant_message").filter({ hasText: "217" }).waitFor();
+});
+
+test("every start prompt gets an answer without an error", async (t) => {
+  const { page } = await open(t);
+  for (const name of ["What time is it?", "Show me markdown", "Think before you answer"]) {
+    const ends = await count(page, "response.end");
+    await page.getByRole("button", { name, exact: true }).click();
+    await happened(page, "response.end", ends);
+    await message(page, "assistant_message").waitFor();
+    assert.equal(await page.getByRole("alert").count(), 0);
+    await page.getByRole("button", { name: "New chat" }).click();
+  }
+  assert.equal(threadInAddress(page), null); // a new chat has no address yet
+});
+
+test("feedback and a second try of an answer are accepted", async (t) => {
+  const { page } = await open(t);
+  await say(page, "Hello");
+  const first = await message(page, "assistant_message").getAttribute("data-id");
+  const rated = page.waitForResponse((response) => response.request().postData()?.includes("items.feedback") ?? false);
+  await page.getByRole("button", { name: "Good answer" }).click();
+  assert.equal((await rated).status(), 200);
+  const ends = await count(page, "response.end");
+  await page.getByRole("button", { name: "Regenerate" }).click();
+  await happened(page, "response.end", ends);
+  await page.reload();
+  await message(page, "assistant_message").waitFor();
+  assert.equal(await message(page, "user_message").count(), 1);
+  assert.notEqual(await message(page, "assistant_message").getAttribute("data-id"), first);
+});
+
+test("an error in the stream shows a notice that can be dismissed, and the message stays", async (t) => {
+  const { page } = await open(t);
+  await say(page, "Please show an error 500");
+  const notice = page.getByRole("alert");
+  await notice.getByRole("heading", { name: "Something went wrong" }).waitFor();
+  assert.equal(await page.locator(".activity").innerText(), "Error");
+  assert.equal(await message(page, "user_message").count(), 1);
+  await screenshot(page, "error");
+  await notice.getByRole("button", { name: "Dismiss" }).click();
+  await ready(page);
+  assert.equal(await notice.count(), 0);
+});
+
+test("another browser sees neither the thread nor the history", async (t) => {
+  const { page } = await open(t);
+  await say(page, "A secret");
+  const stranger = await visitor(stage.browser, "stand-in");
+  t.after(() => stranger.context.close());
+  await stranger.page.goto(page.url());
+  await stranger.page.getByRole("heading", { name: "This conversation is not here" }).waitFor();
+  await happened(stranger.page, "thread.change");
+  assert.equal(threadInAddress(stranger.page), null); // the server said that it does not exist
+  assert.equal(await stranger.page.getByText("A secret").count(), 0);
+  assert.deepEqual(await stranger.page.locator("#history button").allInnerTexts(), []);
+});
+
+test("one failed load neither forgets the thread nor hides the cause", async (t) => {
+  const { page } = await open(t);
+  await say(page, "Remember me");
+  const address = page.url();
+  let failing = true;
+  await page.route("**/chatkit", (route) => {
+    const load = route.request().postDataJSON().type === "threads.get_by_id";
+    return failing && load ? route.fulfill({ status: 503, json: { message: "The database sleeps.", code: "unavailable" } }) : route.continue();
+  });
+  await page.reload();
+  const notice = page.getByRole("alert");
+  await notice.getByText("The database sleeps.").waitFor();
+  await happened(page, "thread.change");
+  assert.equal(page.url(), address);
+
+  failing = false;
+  await notice.getByRole("button", { name: "Try again" }).click();
+  await message(page, "user_message").filter({ hasText: "Remember me" }).waitFor();
+  assert.equal(page.url(), address);
+  assert.equal(await notice.count(), 0);
+
+  await page.getByRole("button", { name: "New chat" }).click();
+  assert.equal(threadInAddress(page), null); // this time the user meant it
+});
+
+test("a message that the server refuses is not lost", async (t) => {
+  const { page } = await open(t);
+  await page.route("**/chatkit", (route) => route.fulfill({ status: 502, body: "Bad gateway" }));
+  await say(page, "Precious words");
+  const notice = page.getByRole("alert");
+  await notice.getByText("status 502").waitFor();
+  await notice.getByText("Precious words").waitFor();
+});
+
+test("the chat fits a phone", async (t) => {
+  const { page } = await open(t, { viewport: { width: 360, height: 640 } });
+  await say(page, "Show me markdown");
+  const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.equal(wider, 0);
+  assert.equal(await page.evaluate(() => document.documentElement.scrollHeight - window.innerHeight), 0);
+  await screenshot(page, "chat-narrow");
+});

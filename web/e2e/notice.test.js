@@ -1,0 +1,101 @@
+/** The page without the widget: it says why, what to check, and recovers. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { setStage } from "./stage.js";
+import { screenshot, visitor } from "./visit.js";
+
+const stage = setStage();
+
+async function visit(t, cdn, options) {
+  const visit = await visitor(stage.browser, cdn, options);
+  t.after(() => visit.context.close());
+  return visit;
+}
+
+test("a blocked CDN shows what to check, and the status line still names the model", async (t) => {
+  const { page, strays } = await visit(t, "blocked");
+  await page.goto(stage.server.origin);
+  const notice = page.getByRole("alert");
+  await notice.getByRole("heading", { name: "The chat could not be loaded" }).waitFor();
+  const text = await notice.innerText();
+  for (const word of ["cdn.platform.openai.com", "proxy", "Ad blocker", "Content-Security-Policy", "allow-list", "Secure context", "Try again"]) {
+    assert.ok(text.includes(word), `the notice names ${word}`);
+  }
+  await page.locator(".model", { hasText: "demo" }).waitFor();
+  assert.equal(await page.locator(".activity").innerText(), "Error");
+  assert.deepEqual(strays, []);
+  await screenshot(page, "notice");
+});
+
+test("the notice fits a phone, in the dark", async (t) => {
+  const { page } = await visit(t, "blocked", { viewport: { width: 360, height: 640 }, colorScheme: "dark" });
+  await page.goto(stage.server.origin);
+  await page.getByRole("button", { name: "Try again" }).waitFor();
+  const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.equal(wider, 0);
+  await screenshot(page, "notice-narrow-dark");
+});
+
+test("`Try again` brings the chat when the CDN is back", async (t) => {
+  const { page, pretend } = await visit(t, "blocked");
+  await page.goto(stage.server.origin);
+  const again = page.getByRole("button", { name: "Try again" });
+  await again.waitFor();
+  pretend.cdn = "stand-in";
+  await again.click();
+  await page.getByPlaceholder("Write a message").waitFor();
+  assert.equal(await page.getByRole("alert").count(), 0);
+});
+
+test("a CDN that never answers is reported within the bound", async (t) => {
+  const { page } = await visit(t, "hangs");
+  await page.clock.install();
+  await page.goto(stage.server.origin);
+  await page.locator(".model", { hasText: "demo" }).waitFor(); // the page does not wait for the script
+  assert.equal(await page.getByRole("alert").count(), 0);
+  await page.clock.fastForward(10_000);
+  await page.getByRole("alert").getByText("within 10 seconds").waitFor();
+});
+
+test("something else in the place of the script is reported as such", async (t) => {
+  const { page } = await visit(t, "foreign");
+  await page.clock.install();
+  const answered = page.waitForEvent("requestfinished", (request) => request.url().endsWith("/chatkit.js"));
+  await page.goto(stage.server.origin);
+  await answered;
+  await page.clock.fastForward(10_000);
+  await page.getByRole("alert").getByText("Something else than the chat").waitFor();
+});
+
+test("a Content-Security-Policy that forbids the script is named as the cause", async (t) => {
+  const { page } = await visit(t, "stand-in");
+  await page.route(`${stage.server.origin}/`, async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, headers: { ...response.headers(), "content-security-policy": "script-src 'self'" } });
+  });
+  await page.goto(stage.server.origin);
+  await page.getByRole("alert").getByText("This page's Content-Security-Policy does not allow").waitFor();
+});
+
+test("plain HTTP on another name than localhost is explained", async (t) => {
+  const { page } = await visit(t, "stand-in");
+  await page.goto(`http://insecure.example:${stage.server.port}/`);
+  const notice = page.getByRole("alert");
+  await notice.getByText("secure context").waitFor();
+  assert.ok((await notice.innerText()).includes(`http://localhost:${stage.server.port}/`));
+});
+
+test("a server that is away is reported, and the notice goes when it is back", async (t) => {
+  const { page } = await visit(t, "blocked");
+  await page.clock.install();
+  let away = true;
+  await page.route("**/api/stream/health", (route) => (away ? route.abort() : route.continue()));
+  await page.goto(stage.server.origin);
+  const notice = page.getByRole("alert").filter({ hasText: "The server cannot be reached" });
+  await notice.waitFor();
+  away = false;
+  await page.clock.fastForward(3_000);
+  await notice.waitFor({ state: "detached" });
+  await page.locator(".model", { hasText: "demo" }).waitFor();
+});

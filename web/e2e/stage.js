@@ -1,0 +1,20 @@
+/** What every test file needs: one browser and one server, both gone afterwards, also when one of them did not start. */
+import { after, before } from "node:test";
+
+import { launchBrowser } from "./browser.js";
+import { startServer } from "./server.js";
+
+/** Sets the stage around the tests of the calling file; its fields are there as soon as a test runs. */
+export function setStage() {
+  const stage = { browser: undefined, server: undefined };
+  before(async () => {
+    const [browser, server] = await Promise.allSettled([launchBrowser(), startServer({ tokensPerSecond: 200 })]);
+    Object.assign(stage, { browser: browser.value, server: server.value });
+    for (const { reason } of [browser, server]) if (reason) throw reason;
+  });
+  after(async () => {
+    await stage.browser?.close();
+    await stage.server?.stop();
+  });
+  return stage;
+}
