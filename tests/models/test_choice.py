@@ -1,0 +1,89 @@
+"""Which model answers for which settings, and what a wrong one says."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatkit_server import Settings
+from chatkit_server.models import Models, ModelSetupError, open_models
+
+KEY = {"openai_api_key": "sk-secret"}
+URL = {"base_url": "http://127.0.0.1:1/v1"}
+
+
+def opened(**values: Any) -> Models:
+    return open_models(Settings(**values))
+
+
+@pytest.mark.parametrize(
+    ("values", "provider", "name"),
+    [
+        ({"model": "demo"}, "demo", "demo"),
+        ({"model": "demo", **KEY, **URL}, "demo", "demo"),
+        ({**KEY}, "openai", "gpt-5.6-luna"),
+        ({**KEY, "model": "gpt-4.1"}, "openai", "gpt-4.1"),
+        ({**URL, "model": "qwen"}, "compatible", "qwen"),
+        ({**URL, **KEY, "model": "qwen"}, "compatible", "qwen"),
+        ({**KEY, "model": "gpt-4.1", "base_url": "https://api.openai.com/v1"}, "openai", "gpt-4.1"),
+    ],
+)
+def test_the_settings_choose_the_model(values: dict[str, Any], provider: str, name: str) -> None:
+    info = opened(**values).info
+    assert (info.provider, info.name, info.tools) == (provider, name, True)
+
+
+def test_without_any_setting_a_model_on_this_machine_answers() -> None:
+    assert opened().info.provider == ("embedded" if find_spec("xllamacpp") else "demo")
+
+
+def test_the_notes_say_what_to_expect() -> None:
+    assert "script" in (opened(model="demo").info.note or "")
+    assert "OPENAI_API_KEY" in (opened(model="demo").info.note or "")
+    assert opened(**KEY).info.note is None
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"model": "gpt-4.1"}, "CHATKIT_MODEL=gpt-4.1 needs an endpoint: set OPENAI_API_KEY"),
+        ({**URL}, "CHATKIT_BASE_URL is set, so CHATKIT_MODEL must name a model"),
+        ({"base_url": "localhost:11434", "model": "qwen"}, "CHATKIT_BASE_URL=localhost:11434 must be a full URL"),
+        ({"base_url": "https://api.openai.com/v1", "model": "gpt-4.1"}, "needs a key: set OPENAI_API_KEY"),
+    ],
+)
+def test_settings_that_cannot_work_say_what_to_change(values: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ModelSetupError, match=sentence):
+        opened(**values)
+
+
+@pytest.mark.skipif(not find_spec("xllamacpp"), reason="the extra is not installed")
+class TestEmbedded:
+    def test_it_has_no_tools_and_says_that_it_is_small(self, tmp_path: Path) -> None:
+        file = tmp_path / "tiny.gguf"
+        file.write_bytes(b"GGUF and so on")
+        models = opened(model="embedded", embedded_model_path=file, embedded_context=1024)
+        assert (models.info.name, models.info.tools) == ("tiny", False)
+        assert "often wrong" in (models.info.note or "")
+        assert models.history_tokens == 768
+
+    def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(ModelSetupError, match="no.gguf cannot be read: No such file"):
+            opened(model="embedded", embedded_model_path=tmp_path / "no.gguf")
+
+    def test_a_file_of_another_kind_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "a.txt").write_text("hello", encoding="utf-8")
+        with pytest.raises(ModelSetupError, match="is not a GGUF file"):
+            opened(model="embedded", embedded_model_path=tmp_path / "a.txt")
+
+
+def test_the_key_is_in_no_repr(capsys: pytest.CaptureFixture[str]) -> None:
+    models = opened(**KEY)
+    assert "sk-secret" not in f"{models!r} {models.provider!r} {vars(models.provider)!r} {models.info!r}"
+
+
+async def test_closing_twice_is_fine() -> None:
+    for values in ({"model": "demo"}, KEY):
+        async with opened(**values) as models:
+            await models.aclose()

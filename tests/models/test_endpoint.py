@@ -1,0 +1,186 @@
+"""OpenAI and compatible endpoints, over real HTTP against an endpoint that speaks the wire."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator
+from typing import Any, Literal
+
+import openai
+import pytest
+from agents import Agent, ModelSettings, Runner, function_tool
+from openai.types.shared import Reasoning
+
+from chatkit_server import Settings
+from chatkit_server.models import Models, open_models
+from tests.models.running import Run, run, run_config
+from tests.support.openai_answers import INVALID_API_KEY, RATE_LIMIT, Answer, ToolCall
+from tests.support.openai_server import OpenAIServer
+
+Api = Literal["responses", "chat_completions"]
+both_apis = pytest.mark.parametrize("api", ["responses", "chat_completions"])
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[OpenAIServer]:
+    async with OpenAIServer() as server:
+        yield server
+
+
+def connected(server: OpenAIServer, api: Api | None = None, **values: Any) -> Models:
+    return open_models(Settings(base_url=server.base_url, model="gpt-test", api=api, **values))
+
+
+@function_tool
+def double(number: int) -> int:
+    """Twice the number."""
+    return 2 * number
+
+
+@both_apis
+async def test_an_answer_streams_token_by_token(upstream: OpenAIServer, api: Api) -> None:
+    upstream.script(Answer("The quick brown fox.", rate=500))
+    async with connected(upstream, api) as models:
+        done = await run(models, "hi")
+    assert done.text == done.output == "The quick brown fox."
+    assert done.types.count("response.output_text.delta") == 1
+    assert sum(event.type == "response.output_text.delta" for event in done.events) >= 4
+    assert done.tokens > 0
+
+
+@both_apis
+async def test_a_tool_is_called_and_its_result_goes_back(upstream: OpenAIServer, api: Api) -> None:
+    upstream.script(Answer(tool_calls=[ToolCall("double", {"number": 21})]), Answer("It is 42."))
+    async with connected(upstream, api) as models:
+        done = await run(models, "double 21", Agent(name="Test", tools=[double]))
+    assert done.output == "It is 42."
+    assert "42" in str(upstream.requests[1].body)
+
+
+async def test_a_compatible_endpoint_is_asked_over_chat_completions_by_default(upstream: OpenAIServer) -> None:
+    async with connected(upstream) as models:
+        await run(models, "hi")
+    request = upstream.requests[0]
+    assert (request.path, request.body["model"]) == ("/v1/chat/completions", "gpt-test")
+    assert request.body["stream_options"] == {"include_usage": True}
+
+
+@both_apis
+async def test_the_sdks_settings_for_its_own_default_model_do_not_go_to_another(
+    upstream: OpenAIServer, api: Api
+) -> None:
+    """An agent without a model has the settings of gpt-5.6-luna; an endpoint that knows no such thing answers 400."""
+    async with connected(upstream, api) as models:
+        await run(models, "hi")
+        await run(models, "hi", Agent(name="Test", model_settings=ModelSettings(reasoning=Reasoning(effort="high"))))
+    plain, chosen = (request.body for request in upstream.requests)
+    assert not {"reasoning", "reasoning_effort", "verbosity"} & plain.keys()
+    assert "verbosity" not in str(plain)
+    assert "high" in str(chosen)
+
+
+async def test_a_model_that_an_agent_names_is_respected(upstream: OpenAIServer) -> None:
+    async with connected(upstream) as models:
+        await run(models, "hi", Agent(name="Test", model="gpt-other"))
+        await Runner.run(Agent(name="Test"), "hi", run_config=run_config(models))
+    assert [request.body["model"] for request in upstream.requests] == ["gpt-other", "gpt-test"]
+
+
+async def test_a_server_without_keys_gets_a_placeholder(upstream: OpenAIServer) -> None:
+    async with connected(upstream) as models:
+        await run(models, "hi")
+    assert upstream.requests[0].headers["Authorization"] == "Bearer no-key"
+
+
+async def test_the_key_goes_to_the_endpoint_and_into_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with OpenAIServer(api_key="sk-secret") as upstream:
+        upstream.script(Answer("Yes."))
+        async with connected(upstream, openai_api_key="sk-secret") as models:
+            assert (await run(models, "hi")).output == "Yes."
+    assert "sk-secret" not in caplog.text
+
+
+@both_apis
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (Answer(fail=INVALID_API_KEY), openai.AuthenticationError),
+        (Answer(fail=RATE_LIMIT), openai.RateLimitError),
+        (Answer("one two three", error_after=2, error_as="nested_error"), openai.APIError),
+    ],
+)
+async def test_the_endpoints_errors_come_through(
+    upstream: OpenAIServer, api: Api, answer: Answer, error: type[openai.APIError]
+) -> None:
+    upstream.script(answer)
+    async with connected(upstream, api, model_retries=0) as models:
+        with pytest.raises(error):
+            await run(models, "hi")
+
+
+async def test_a_failed_request_is_repeated_as_often_as_set(upstream: OpenAIServer) -> None:
+    upstream.script(Answer(fail=RATE_LIMIT), Answer(fail=RATE_LIMIT), Answer("At last."))
+    async with connected(upstream, model_retries=2) as models:
+        assert (await run(models, "hi")).output == "At last."
+
+
+async def test_where_nothing_listens_it_is_a_connection_error_not_a_timeout() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+        async with open_models(Settings(base_url=url, model="gpt-test", model_retries=0)) as models:
+            with pytest.raises(openai.APIConnectionError) as caught:
+                await run(models, "hi")
+    assert not isinstance(caught.value, openai.APITimeoutError)
+
+
+@both_apis
+async def test_a_connection_that_breaks_in_the_middle_is_a_connection_error(upstream: OpenAIServer, api: Api) -> None:
+    upstream.script(Answer("one two three", rate=200, error_after=2, error_as="drop"))
+    so_far = Run()
+    async with connected(upstream, api, model_retries=0) as models:
+        with pytest.raises(openai.APIConnectionError) as caught:
+            await run(models, "hi", into=so_far)
+    assert not isinstance(caught.value, openai.APITimeoutError)
+    assert so_far.text == "one two"
+
+
+@both_apis
+async def test_silence_for_too_long_is_a_timeout(upstream: OpenAIServer, api: Api) -> None:
+    upstream.script(Answer("one two three", hang_after=2))
+    async with connected(upstream, api, model_timeout=0.2, model_retries=0) as models:
+        with pytest.raises(openai.APITimeoutError):
+            await run(models, "hi")
+
+
+@both_apis
+async def test_cancelling_a_run_closes_the_connection_to_the_model(upstream: OpenAIServer, api: Api) -> None:
+    """TRAPS T3: an abandoned answer must not go on and be billed."""
+    upstream.script(Answer("one two three four", hang_after=2))
+    async with connected(upstream, api) as models:
+        result = Runner.run_streamed(Agent(name="Test"), "hi", run_config=run_config(models))
+        reading = asyncio.create_task(_read(result.stream_events()))
+        request = await upstream.wait_for_request()
+        await request.wait_hanging()
+        result.cancel()
+        await request.wait_closed(within=1.0)
+        assert request.client_gone
+        async with asyncio.timeout(1.0):
+            await reading
+
+
+async def _read(events: AsyncIterator[Any]) -> None:
+    async for _ in events:
+        pass
+
+
+async def test_hundreds_of_answers_stream_at_the_same_time(upstream: OpenAIServer) -> None:
+    upstream.default = Answer("one two", hang_after=1)
+    async with connected(upstream) as models:
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            runs = [group.create_task(run(models, "hi")) for _ in range(250)]
+            for number in range(1, 251):
+                await (await upstream.wait_for_request(number, within=20)).wait_hanging(within=20)
+            upstream.release()
+    assert {done.result().output for done in runs} == {"one two"}
