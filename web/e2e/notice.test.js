@@ -22,7 +22,8 @@ test("a blocked CDN shows what to check, and the status line still names the mod
   for (const word of ["cdn.platform.openai.com", "proxy", "Ad blocker", "Content-Security-Policy", "allow-list", "Secure context", "Try again"]) {
     assert.ok(text.includes(word), `the notice names ${word}`);
   }
-  await page.locator(".model", { hasText: "demo" }).waitFor();
+  const { model } = await (await page.request.get(`${stage.server.origin}/api/stream/health`)).json();
+  await page.locator(".model", { hasText: `Model: ${model.name} ${model.note}` }).waitFor();
   assert.equal(await page.locator(".activity").innerText(), "Error");
   assert.deepEqual(strays, []);
   await screenshot(page, "notice");
@@ -66,6 +67,16 @@ test("something else in the place of the script is reported as such", async (t) 
   await answered;
   await page.clock.fastForward(10_000);
   await page.getByRole("alert").getByText("Something else than the chat").waitFor();
+});
+
+test("a widget that loads but never starts is reported with the likely cause", async (t) => {
+  const { page } = await visit(t, "mute");
+  await page.clock.install();
+  await page.goto(stage.server.origin);
+  await page.locator("openai-chatkit").waitFor({ state: "attached" });
+  await page.clock.fastForward(20_000);
+  const notice = page.getByRole("alert").filter({ hasText: "The chat did not start" });
+  assert.ok((await notice.innerText()).includes("domain check"));
 });
 
 test("a Content-Security-Policy that forbids the script is named as the cause", async (t) => {

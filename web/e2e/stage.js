@@ -8,7 +8,7 @@ import { startServer } from "./server.js";
 export function setStage() {
   const stage = { browser: undefined, server: undefined };
   before(async () => {
-    const [browser, server] = await Promise.allSettled([launchBrowser(), startServer({ tokensPerSecond: 200 })]);
+    const [browser, server] = await Promise.allSettled([launchBrowser(), startServer({ tokensPerSecond: 400 })]);
     Object.assign(stage, { browser: browser.value, server: server.value });
     for (const { reason } of [browser, server]) if (reason) throw reason;
   });

@@ -11,13 +11,14 @@ const CDN = {
   "stand-in": (route) => route.fulfill({ path: STAND_IN, contentType: "text/javascript" }),
   blocked: (route) => route.abort("failed"),
   hangs: () => {},
+  mute: (route) => route.fulfill({ body: 'customElements.define("openai-chatkit", class extends HTMLElement { setOptions() {} })', contentType: "text/javascript" }),
   foreign: (route) => route.fulfill({ body: "/* a proxy's page */", contentType: "text/javascript" }),
 };
 
 /** A browser context with cookies of its own. `pretend.cdn` may change later; `strays` are requests to other hosts. */
 export async function visitor(browser, cdn, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1100, height: 760 }, locale: "en-US", ...options });
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(20_000);
   const pretend = { cdn };
   const strays = [];
   await context.route(

@@ -28,6 +28,5 @@ export function chatOptions({ fetch, scheme, initialThread, model }: Given): Cha
     composer: { placeholder: "Write a message" },
     threadItemActions: { feedback: true, retry: true },
     thread: { autoScroll: true },
-    ...(model?.note ? { disclaimer: { text: `${model.name}: ${model.note}` } } : {}),
   };
 }
