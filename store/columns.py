@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
-from sqlalchemy import JSON, DateTime, Dialect, Text
+from sqlalchemy import JSON, ColumnElement, DateTime, Dialect, Text, cast
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -103,6 +103,10 @@ class JsonText(TypeDecorator[str]):
     def bind_processor(self, dialect: Dialect) -> None:
         """Pass the text on as it is."""
         return
+
+    def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Read text, which no driver decodes (asyncpg would)."""
+        return cast(column, Text)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> None:
         """Pass the text on as it is."""

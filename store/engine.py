@@ -4,9 +4,10 @@ from typing import Any
 
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
-BUSY_SECONDS = 15.0
+BUSY_SECONDS = 15
 SQLITE_CONNECTIONS = 5  # one writes, the others read; a pool of 50 stalls writers for seconds
 
 
@@ -14,6 +15,7 @@ def open_engine(url: str | URL, *, pool_size: int | None = None) -> AsyncEngine:
     """Return an engine for a SQLite or PostgreSQL URL, driver or not. Close it with `await engine.dispose()`.
 
     `pool_size` is the most connections to hold: 5 for SQLite, 10 for PostgreSQL, always 1 for SQLite in memory.
+    `timeout` in a SQLite URL is how many seconds to wait for other processes' writes, 15 by default.
     Raises `ValueError` for another database.
     """
     parsed = normalise_url(url)
@@ -36,13 +38,15 @@ def _open_sqlite(url: URL, pool_size: int) -> AsyncEngine:
 
     That costs no extra trip to aiosqlite's thread, and no read turns into a write half way ("database is locked").
     """
-    options: dict[str, Any] = {"connect_args": {"isolation_level": "IMMEDIATE", "timeout": BUSY_SECONDS}}
-    if is_memory(url):  # one connection is the database; calls take turns at it (StaticPool would mix transactions)
-        from sqlalchemy.pool import AsyncAdaptedQueuePool
-
-        options["poolclass"] = AsyncAdaptedQueuePool
+    if is_memory(url):  # one connection is the database; calls take turns at it (a StaticPool would mix transactions)
         pool_size = 1
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, **options)
+    engine = create_async_engine(
+        url.update_query_dict({"timeout": url.query.get("timeout", str(BUSY_SECONDS))}),
+        connect_args={"isolation_level": "IMMEDIATE"},
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=pool_size,
+        max_overflow=0,
+    )
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     return engine
 

@@ -45,14 +45,14 @@ class Postgres:
 
     def answers(self) -> bool:
         """Whether it takes connections."""
-        ready = [self.programs / "pg_isready", "-q", "-h", self.folder, "-U", "postgres"]
+        ready = [str(self.programs / "pg_isready"), "-q", "-h", str(self.folder), "-U", "postgres"]
         return subprocess.run(ready, check=False).returncode == 0
 
 
 @contextlib.contextmanager
 def run_postgres() -> Iterator[Postgres]:
     """Start a PostgreSQL server in a temporary folder; it and its data are gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="chatkit-pg-", dir="/tmp"))  # noqa: S108 - a socket's path must be short
+    folder = Path(tempfile.mkdtemp(prefix="chatkit-pg-", dir="/tmp"))  # not TMPDIR: a socket's path must be short
     try:
         user = _unprivileged(folder)
         programs = _programs(folder, user)
@@ -67,7 +67,7 @@ def run_postgres() -> Iterator[Postgres]:
 @contextlib.contextmanager
 def _serving(server: Postgres, data: Path, user: int | None) -> Iterator[Postgres]:
     options = [word for option in QUICK for word in ("-c", option)]
-    command = [server.programs / "postgres", "-D", data, "-k", server.folder, *options]
+    command = [str(server.programs / "postgres"), "-D", str(data), "-k", str(server.folder), *options]
     with (server.folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, user=user, cwd=server.folder)
     try:

@@ -1,0 +1,77 @@
+"""Complete objects with defaults; a test gives only what it is about."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from chatkit.types import (
+    AssistantMessageContent,
+    AssistantMessageItem,
+    ClientToolCallItem,
+    HiddenContextItem,
+    InferenceOptions,
+    ThreadItem,
+    ThreadMetadata,
+    UserMessageItem,
+    UserMessageTextContent,
+)
+
+from store import NewTurn, new_id
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class User:
+    """A context that has nothing but a user."""
+
+    user_id: str
+
+
+ALICE = User("alice")
+BOB = User("bob")
+
+
+def make_thread(**fields: Any) -> ThreadMetadata:
+    """A thread that nobody has saved."""
+    return ThreadMetadata(**({"id": new_id("thr"), "created_at": NOON} | fields))
+
+
+def say(text: str = "Hello", **fields: Any) -> UserMessageItem:
+    """A user's message."""
+    content = [UserMessageTextContent(text=text)]
+    return UserMessageItem(**_common("msg") | {"content": content, "inference_options": InferenceOptions()} | fields)
+
+
+def answer(text: str = "Hi there", **fields: Any) -> AssistantMessageItem:
+    """An assistant's message."""
+    return AssistantMessageItem(**_common("msg") | {"content": [AssistantMessageContent(text=text)]} | fields)
+
+
+def hide(content: Any = "a secret", **fields: Any) -> HiddenContextItem:
+    """Something only the model reads."""
+    return HiddenContextItem(**_common("msg") | {"content": content} | fields)
+
+
+def call_tool(**fields: Any) -> ClientToolCallItem:
+    """A pending call of a client tool."""
+    call = {"call_id": "call_1", "name": "find", "arguments": {"what": "tea", "limit": 2}}
+    return ClientToolCallItem(**_common("tc") | call | fields)
+
+
+def make_turn(thread_id: str, **fields: Any) -> NewTurn:
+    """A turn that has not begun."""
+    common = {"id": new_id("turn"), "thread_id": thread_id, "kind": "threads.add_user_message", "request_id": "req_1"}
+    return NewTurn(**common | fields)
+
+
+def text_of(item: ThreadItem) -> str:
+    """The words of a message, or of a hidden item."""
+    if isinstance(item, HiddenContextItem):
+        return str(item.content)
+    assert isinstance(item, UserMessageItem | AssistantMessageItem)
+    return "".join(part.text for part in item.content)
+
+
+def _common(prefix: str) -> dict[str, Any]:
+    return {"id": new_id(prefix), "thread_id": "thr_", "created_at": NOON}

@@ -1,0 +1,112 @@
+import asyncio
+import logging
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from store import SchemaOutdated, SqlStore, StoreUnavailable, create_schema, open_engine
+from tests.store.making import ALICE, User, make_thread, say, text_of
+
+
+@pytest.mark.parametrize(
+    ("url", "driver"),
+    [
+        ("sqlite:///x.db", "aiosqlite"),
+        ("sqlite+aiosqlite:///x.db", "aiosqlite"),
+        ("sqlite+pysqlite:///x.db", "aiosqlite"),
+        ("postgresql://u:p@h/d", "asyncpg"),
+        ("postgresql+asyncpg://u:p@h/d", "asyncpg"),
+        ("postgresql+psycopg://u:p@h/d", "asyncpg"),
+        ("postgres://u:p@h/d", "asyncpg"),
+    ],
+)
+def test_url_of_either_database_gets_its_asynchronous_driver(url: str, driver: str) -> None:
+    assert open_engine(url).dialect.driver == driver
+
+
+def test_another_database_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="mysql"):
+        open_engine("mysql://u@h/d")
+
+
+async def test_database_in_memory_serves_a_whole_conversation_and_many_callers() -> None:
+    engine = open_engine("sqlite://")
+    await create_schema(engine)
+    store: SqlStore[User] = SqlStore(engine)
+    thread = make_thread()
+    await store.save_thread(thread, ALICE)
+    await store.add_thread_items(thread.id, [say(str(n)) for n in range(3)], ALICE)
+    page = await store.load_thread_items(thread.id, None, 10, "asc", ALICE)
+    assert [text_of(item) for item in page.data] == ["0", "1", "2"]
+    await engine.dispose()
+
+
+async def test_sqlite_file_is_set_up_for_one_writer_and_many_readers(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'x.db'}")
+    async with engine.connect() as connection:
+        found = [(await connection.execute(text(f"PRAGMA {name}"))).scalar_one() for name in PRAGMAS]
+    assert dict(zip(PRAGMAS, found, strict=True)) == PRAGMAS
+    await engine.dispose()
+
+
+PRAGMAS = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 1, "busy_timeout": 15000}
+
+
+async def test_database_without_schema_says_migrate(database_url: str) -> None:
+    engine = open_engine(database_url)
+    with pytest.raises(SchemaOutdated, match="migrate") as raised:
+        await SqlStore[User](engine).load_thread("thr_1", ALICE)
+    assert raised.value.__cause__ is not None
+    await engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u@127.0.0.1:1/d", "postgresql://u@/d?host=/nowhere", "sqlite:////nowhere/at/all.db"]
+)
+async def test_database_that_does_not_answer_is_unavailable(url: str) -> None:
+    engine = open_engine(url)
+    with pytest.raises(StoreUnavailable) as raised:
+        await SqlStore[User](engine).load_thread("thr_1", ALICE)
+    assert raised.value.__cause__ is not None
+    await engine.dispose()
+    while any("_connection_worker" in thread.name for thread in threading.enumerate()):
+        await asyncio.sleep(0.01)  # aiosqlite 0.22 does not wait for the thread of a connection that failed
+
+
+async def test_database_that_another_process_holds_is_unavailable(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'x.db'}?timeout=0.05"
+    ours, theirs = open_engine(url), open_engine(url)
+    await create_schema(ours)
+    async with theirs.connect() as connection:
+        await connection.exec_driver_sql("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="locked"):
+            await SqlStore[User](ours).save_thread(make_thread(), ALICE)
+    await SqlStore[User](ours).save_thread(make_thread(), ALICE)
+    await ours.dispose()
+    await theirs.dispose()
+
+
+async def test_create_schema_twice_changes_nothing(engine: AsyncEngine, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    store: SqlStore[User] = SqlStore(engine)
+    thread = make_thread(title="kept")
+    await store.save_thread(thread, ALICE)
+    await create_schema(engine)
+    assert (await store.load_thread(thread.id, ALICE)).title == "kept"
+    assert not caplog.records
+
+
+def test_engine_serves_one_event_loop_after_another() -> None:
+    engine = open_engine("sqlite://")
+    asyncio.run(_save_some(engine))
+    asyncio.run(_save_some(engine))
+    asyncio.run(engine.dispose())
+
+
+async def _save_some(engine: AsyncEngine) -> None:
+    await create_schema(engine)
+    store: SqlStore[User] = SqlStore(engine)
+    await asyncio.gather(*(store.save_thread(make_thread(), ALICE) for _ in range(5)))

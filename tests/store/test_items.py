@@ -1,0 +1,262 @@
+import logging
+
+import pytest
+from chatkit.types import (
+    AssistantMessageItem,
+    ClientToolCallItem,
+    EndOfTurnItem,
+    GeneratedImage,
+    GeneratedImageItem,
+    Page,
+    SDKHiddenContextItem,
+    StructuredInputFreeform,
+    StructuredInputItem,
+    TaskItem,
+    ThoughtTask,
+    ThreadItem,
+    ThreadMetadata,
+    WidgetItem,
+    Workflow,
+    WorkflowItem,
+)
+from chatkit.widgets import DynamicWidgetRoot
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from store import IdClash, NotFound, SqlStore, TurnStore, new_id
+from store.tables import thread_items
+from tests.store.conftest import Query
+from tests.store.making import ALICE, BOB, NOON, User, answer, call_tool, hide, make_thread, make_turn, say, text_of
+
+Store = SqlStore[User]
+
+
+def every_kind(thread_id: str) -> list[ThreadItem]:
+    """One item of each type that chatkit 1.6 knows."""
+    common = {"thread_id": thread_id, "created_at": NOON}
+    widget = DynamicWidgetRoot.model_validate(
+        {"type": "Card", "children": [{"type": "Text", "value": "ü", "id": "t"}], "confirm": {"label": "ok"}}
+    )
+    thought = ThoughtTask(title="Think", content="hard")
+    return [
+        say(thread_id=thread_id, quoted_text="so"),
+        answer(thread_id=thread_id),
+        call_tool(thread_id=thread_id),
+        hide({"any": ["thing"]}, thread_id=thread_id),
+        WidgetItem(id=new_id("msg"), widget=widget, copy_text="copy", **common),
+        GeneratedImageItem(id=new_id("msg"), image=GeneratedImage(id="i", url="https://example.com/i"), **common),
+        StructuredInputItem(id=new_id("msg"), inputs=[StructuredInputFreeform(id="q", question="Why?")], **common),
+        TaskItem(id=new_id("tsk"), task=thought, **common),
+        WorkflowItem(id=new_id("wf"), workflow=Workflow(type="reasoning", tasks=[thought]), **common),
+        SDKHiddenContextItem(id=new_id("shcx"), content="stopped", **common),
+        EndOfTurnItem(id=new_id("msg"), **common),
+    ]
+
+
+async def load_all(store: Store, thread_id: str) -> list[ThreadItem]:
+    page: Page[ThreadItem] = await store.load_thread_items(thread_id, None, 500, "asc", ALICE)
+    assert (page.has_more, page.after) == (False, None)
+    return page.data
+
+
+async def test_item_of_every_type_comes_back_equal(store: Store, thread: ThreadMetadata) -> None:
+    items = every_kind(thread.id)
+    await store.add_thread_items(thread.id, items, ALICE)
+    loaded = await load_all(store, thread.id)
+    assert [item.model_dump() for item in loaded] == [item.model_dump() for item in items]
+    assert [type(item) for item in loaded] == [type(item) for item in items]
+    assert [await store.load_item(thread.id, item.id, ALICE) for item in items] == loaded
+
+
+async def test_equal_times_keep_the_order_of_writing(store: Store, thread: ThreadMetadata) -> None:
+    items = [say(str(n), id=f"msg_{99 - n}", created_at=NOON) for n in range(30)]
+    for item in items:
+        await store.add_thread_item(thread.id, item, ALICE)
+    assert [text_of(item) for item in await load_all(store, thread.id)] == [str(n) for n in range(30)]
+
+
+async def test_writing_again_updates_the_item_and_keeps_its_place(store: Store, thread: ThreadMetadata) -> None:
+    """T11, T25: an item is added when it appears and again when it is done."""
+    first, second = answer("dra"), answer("second")
+    await store.add_thread_items(thread.id, [first, second], ALICE)
+    await store.add_thread_item(thread.id, answer("draft, done", id=first.id), ALICE)
+    await store.save_item(thread.id, answer("second, done", id=second.id), ALICE)
+    await store.save_item(thread.id, answer("third"), ALICE)
+    assert [text_of(i) for i in await load_all(store, thread.id)] == ["draft, done", "second, done", "third"]
+
+
+async def test_items_of_one_call_follow_one_another_and_keep_their_first_turn(
+    store: Store, thread: ThreadMetadata, sql: Query
+) -> None:
+    items = [say("a"), answer("b"), answer("c")]
+    await store.add_thread_items(thread.id, items, ALICE, turn_id="turn_1")
+    await store.add_thread_items(thread.id, [items[1], answer("d")], ALICE, turn_id="turn_2")
+    await store.save_item(thread.id, items[2], ALICE)
+    rows = await sql("SELECT text, position, turn_id FROM thread_items ORDER BY position")
+    assert [tuple(row) for row in rows[:3]] == [("a", 1, "turn_1"), ("b", 2, "turn_1"), ("c", 3, "turn_1")]
+    assert (rows[3][0], rows[3][2]) == ("d", "turn_2")
+
+
+async def test_same_id_twice_in_one_call_is_one_item_with_the_last_content(
+    store: Store, thread: ThreadMetadata
+) -> None:
+    one = answer("draft")
+    await store.add_thread_items(thread.id, [one, answer("other"), answer("done", id=one.id)], ALICE)
+    assert [text_of(item) for item in await load_all(store, thread.id)] == ["done", "other"]
+
+
+async def test_no_items_is_fine_in_a_thread_of_mine(store: Store, thread: ThreadMetadata) -> None:
+    await store.add_thread_items(thread.id, [], ALICE)
+    with pytest.raises(NotFound):
+        await store.add_thread_items(thread.id, [], BOB)
+
+
+async def test_item_takes_the_id_of_the_thread_it_is_written_to(store: Store, thread: ThreadMetadata) -> None:
+    item = say(thread_id="thr_else")
+    await store.add_thread_item(thread.id, item, ALICE)
+    assert (await store.load_item(thread.id, item.id, ALICE)).thread_id == thread.id
+    assert item.thread_id == "thr_else"
+
+
+@pytest.mark.parametrize("owner", [ALICE, BOB])
+async def test_id_of_another_thread_clashes_and_nothing_is_written(
+    store: Store, thread: ThreadMetadata, owner: User
+) -> None:
+    taken = say("hers")
+    await store.add_thread_item(thread.id, taken, ALICE)
+    other = make_thread()
+    await store.save_thread(other, owner)
+    with pytest.raises(IdClash, match=taken.id):
+        await store.add_thread_items(other.id, [say("new"), say("mine", id=taken.id)], owner)
+    with pytest.raises(IdClash):
+        await store.save_item(other.id, say("mine", id=taken.id), owner)
+    assert (await store.load_thread_items(other.id, None, 10, "asc", owner)).data == []
+    assert [text_of(item) for item in await load_all(store, thread.id)] == ["hers"]
+
+
+async def test_item_is_only_found_in_its_own_thread(store: Store, thread: ThreadMetadata) -> None:
+    item, other = say(), make_thread()
+    await store.save_thread(other, ALICE)
+    await store.add_thread_item(thread.id, item, ALICE)
+    for call in (store.load_item, store.delete_thread_item):
+        with pytest.raises(NotFound, match=f"Item {item.id}"):
+            await call(other.id, item.id, ALICE)
+    await store.delete_thread_item(thread.id, item.id, ALICE)
+    assert await load_all(store, thread.id) == []
+
+
+async def test_hidden_items_are_filtered_before_paging(store: Store, thread: ThreadMetadata) -> None:
+    """T27, T28: the stock server filters afterwards and sends empty pages with `has_more`."""
+    for n in range(4):
+        await store.add_thread_items(thread.id, [hide() for _ in range(5)] + [say(str(n))], ALICE)
+    page = await store.load_visible_items(thread.id, None, 3, "asc", ALICE)
+    assert ([text_of(i) for i in page.data], page.has_more, page.after) == (["0", "1", "2"], True, page.data[-1].id)
+    page = await store.load_visible_items(thread.id, page.after, 3, "asc", ALICE)
+    assert ([text_of(i) for i in page.data], page.has_more, page.after) == (["3"], False, None)
+    assert len(await load_all(store, thread.id)) == 24
+
+
+async def test_hidden_and_replaced_items_still_work_as_cursors(
+    store: Store, turns: TurnStore, thread: ThreadMetadata
+) -> None:
+    question, hidden, old, turn = say("q"), hide(), answer("old"), make_turn(thread.id)
+    await store.add_thread_items(thread.id, [question, hidden, old], ALICE)
+    await turns.start(turn, ALICE, replace_after=question.id)
+    await store.add_thread_item(thread.id, answer("new"), ALICE)
+    for cursor in (hidden.id, old.id):
+        page = await store.load_visible_items(thread.id, cursor, 10, "asc", ALICE)
+        assert [text_of(item) for item in page.data] == ["new"]
+        page = await store.load_visible_items(thread.id, cursor, 10, "desc", ALICE)
+        assert [text_of(item) for item in page.data] == ["q"]
+
+
+async def test_unknown_cursor_is_not_found(store: Store, thread: ThreadMetadata) -> None:
+    """Of a deleted item, of another thread, of another user: never a silent start from the top."""
+    deleted, elsewhere, theirs, other, bobs = say(), say(), say(), make_thread(), make_thread()
+    await store.save_thread(other, ALICE)
+    await store.save_thread(bobs, BOB)
+    await store.add_thread_items(thread.id, [say(), deleted], ALICE)
+    await store.add_thread_item(other.id, elsewhere, ALICE)
+    await store.add_thread_item(bobs.id, theirs, BOB)
+    await store.delete_thread_item(thread.id, deleted.id, ALICE)
+    for load in (store.load_thread_items, store.load_visible_items):
+        for order in ("asc", "desc"):
+            for cursor in (deleted.id, elsewhere.id, theirs.id, "msg_never", ""):
+                with pytest.raises(NotFound, match=f"Item {cursor} not found"):
+                    await load(thread.id, cursor, 10, order, ALICE)
+
+
+@pytest.mark.parametrize("spoil", ["type", "payload", "json"])
+async def test_row_that_cannot_be_read_is_skipped_with_a_warning(
+    store: Store, thread: ThreadMetadata, engine: AsyncEngine, caplog: pytest.LogCaptureFixture, spoil: str
+) -> None:
+    items = [say(str(n)) for n in range(4)]
+    await store.add_thread_items(thread.id, items, ALICE)
+    await spoil_item(engine, items[1].id, spoil)
+    caplog.set_level(logging.WARNING)
+    assert [text_of(item) for item in await load_all(store, thread.id)] == ["0", "2", "3"]
+    assert items[1].id in caplog.text
+    assert "precious" not in caplog.text
+    with pytest.raises(NotFound):
+        await store.load_item(thread.id, items[1].id, ALICE)
+
+
+async def test_pages_go_on_over_rows_that_cannot_be_read(
+    store: Store, thread: ThreadMetadata, engine: AsyncEngine
+) -> None:
+    """The client's cursor is the last item it saw: nothing behind it may be lost, no page empty with more to come."""
+    items = [say(str(n)) for n in range(20)]
+    await store.add_thread_items(thread.id, items, ALICE)
+    bad = {1, 2, 3, 4, 5, 6, 11, 18, 19}
+    for n in bad:
+        await spoil_item(engine, items[n].id, "type")
+    good = [str(n) for n in range(20) if n not in bad]
+    for order, expected in (("asc", good), ("desc", good[::-1])):
+        for limit in range(1, 13):
+            assert await walk(store, thread.id, limit, order) == expected
+
+
+async def walk(store: Store, thread_id: str, limit: int, order: str) -> list[str]:
+    found: list[str] = []
+    after = None
+    while True:
+        page = await store.load_thread_items(thread_id, after, limit, order, ALICE)
+        found += [text_of(item) for item in page.data]
+        if not page.has_more:
+            assert page.after is None
+            return found
+        assert page.data
+        assert page.after == page.data[-1].id
+        after = page.after
+
+
+async def spoil_item(engine: AsyncEngine, item_id: str, how: str) -> None:
+    """What a newer version, or a person with SQL, may have written."""
+    payload = {
+        "type": f'{{"type": "hologram", "id": "{item_id}", "text": "precious"}}',
+        "payload": '{"type": "user_message", "content": "precious"}',
+        "json": '"precious"',
+    }[how]
+    async with engine.begin() as connection:
+        spoilt = update(thread_items).where(thread_items.c.id == item_id)
+        await connection.execute(spoilt.values(type="hologram", payload=payload))
+
+
+async def test_pending_tool_call_is_completed_in_place(store: Store, thread: ThreadMetadata) -> None:
+    call = call_tool()
+    await store.add_thread_items(thread.id, [call, say()], ALICE)
+    loaded = await store.load_item(thread.id, call.id, ALICE)
+    assert isinstance(loaded, ClientToolCallItem)
+    loaded.output, loaded.status = {"found": 2}, "completed"
+    await store.save_item(thread.id, loaded, ALICE)
+    assert (await load_all(store, thread.id))[0] == loaded
+
+
+async def test_changing_a_loaded_page_does_not_change_the_store(store: Store, thread: ThreadMetadata) -> None:
+    """T29."""
+    await store.add_thread_item(thread.id, answer("kept"), ALICE)
+    page = await store.load_thread_items(thread.id, None, 10, "asc", ALICE)
+    item = page.data.pop()
+    assert isinstance(item, AssistantMessageItem)
+    item.content[0].text = "changed"
+    assert [text_of(item) for item in await load_all(store, thread.id)] == ["kept"]

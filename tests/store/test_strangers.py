@@ -1,0 +1,139 @@
+"""One test over every method of both stores: another user's ids are as good as none, and nothing of hers changes."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from chatkit.store import NotFoundError, Store
+from chatkit.types import FileAttachment, ThreadMetadata
+
+from store import IdClash, NewTurn, SqlStore, TurnStore, new_id
+from tests.store.conftest import Query
+from tests.store.making import ALICE, BOB, User, answer, make_thread, make_turn, say
+
+TABLES = ("threads", "thread_items", "turns", "attachments", "feedback")
+
+
+@dataclass
+class Hers:
+    """What Alice has, and a thread of Bob's."""
+
+    thread: ThreadMetadata
+    item_id: str
+    turn: NewTurn
+    attachment: FileAttachment
+    bobs: ThreadMetadata
+
+
+@pytest.fixture
+async def hers(store: SqlStore[User], turns: TurnStore) -> Hers:
+    """A thread with everything in it."""
+    thread, bobs, item = make_thread(title="hers"), make_thread(), say()
+    attachment = FileAttachment(id=new_id("atc"), name="a.txt", mime_type="text/plain", thread_id=thread.id)
+    turn = make_turn(thread.id)
+    await store.save_thread(bobs, BOB)
+    await turns.start(turn, ALICE, new_thread=thread, items=[item])
+    await store.save_attachment(attachment, ALICE)
+    await store.add_feedback(thread.id, [item.id], "positive", ALICE)
+    return Hers(thread, item.id, turn, attachment, bobs)
+
+
+def tries(store: SqlStore[User], turns: TurnStore, hers: Hers) -> dict[str, list[Callable[[], Awaitable[Any]]]]:
+    """What Bob may try with her ids, by the method's name."""
+    thread, item, bobs = hers.thread.id, hers.item_id, hers.bobs.id
+    theirs = hers.attachment.model_copy(update={"id": new_id("atc")})
+    stolen = hers.attachment.model_copy(update={"thread_id": None})
+    again = make_turn(bobs, id=hers.turn.id)
+    return {
+        "load_thread": [lambda: store.load_thread(thread, BOB)],
+        "load_threads": [lambda: store.load_threads(10, thread, "asc", BOB)],
+        "save_thread": [
+            lambda: store.save_thread(hers.thread, BOB),
+            lambda: store.save_thread(hers.thread.model_copy(update={"title": "mine"}), BOB),
+        ],
+        "delete_thread": [lambda: store.delete_thread(thread, BOB)],
+        "load_thread_items": [
+            lambda: store.load_thread_items(thread, None, 10, "asc", BOB),
+            lambda: store.load_thread_items(thread, item, 10, "asc", BOB),
+            lambda: store.load_thread_items(bobs, item, 10, "asc", BOB),
+        ],
+        "load_visible_items": [
+            lambda: store.load_visible_items(thread, None, 10, "desc", BOB),
+            lambda: store.load_visible_items(bobs, item, 10, "desc", BOB),
+        ],
+        "load_item": [lambda: store.load_item(thread, item, BOB), lambda: store.load_item(bobs, item, BOB)],
+        "add_thread_item": [
+            lambda: store.add_thread_item(thread, say(), BOB),
+            lambda: store.add_thread_item(bobs, say(id=item), BOB),
+        ],
+        "save_item": [
+            lambda: store.save_item(thread, say(id=item), BOB),
+            lambda: store.save_item(bobs, say(id=item), BOB),
+        ],
+        "add_thread_items": [
+            lambda: store.add_thread_items(thread, [], BOB),
+            lambda: store.add_thread_items(bobs, [say(), say(id=item)], BOB),
+        ],
+        "delete_thread_item": [
+            lambda: store.delete_thread_item(thread, item, BOB),
+            lambda: store.delete_thread_item(bobs, item, BOB),
+        ],
+        "add_feedback": [
+            lambda: store.add_feedback(thread, [item], "negative", BOB),
+            lambda: store.add_feedback(bobs, [item], "negative", BOB),
+        ],
+        "save_attachment": [
+            lambda: store.save_attachment(stolen, BOB),
+            lambda: store.save_attachment(hers.attachment, BOB),
+            lambda: store.save_attachment(theirs, BOB),
+        ],
+        "load_attachment": [lambda: store.load_attachment(hers.attachment.id, BOB)],
+        "delete_attachment": [lambda: store.delete_attachment(hers.attachment.id, BOB)],
+        "start": [
+            lambda: turns.start(make_turn(thread), BOB, items=[say()]),
+            lambda: turns.start(make_turn(thread), BOB, new_thread=make_thread(id=thread)),
+            lambda: turns.start(make_turn(bobs), BOB, replace_after=item),
+            lambda: turns.start(make_turn(bobs), BOB, items=[say(id=item)]),
+            lambda: turns.start(again, BOB, items=[say()]),
+        ],
+        "finish": [lambda: turns.finish(hers.turn.id, BOB, status="failed", items=[answer()], restore_replaced=True)],
+        "load": [lambda: turns.load(hers.turn.id, BOB)],
+        "list": [lambda: turns.list(BOB, thread)],
+    }
+
+
+async def test_stranger_gets_nothing_and_changes_nothing_by_any_method(
+    store: SqlStore[User], turns: TurnStore, hers: Hers, sql: Query
+) -> None:
+    before = [await sql(f"SELECT * FROM {table} ORDER BY id") for table in TABLES]
+    attempts = tries(store, turns, hers)
+    for method, calls in attempts.items():
+        for call in calls:
+            if method == "finish":  # quietly nothing, as for a turn whose thread was deleted
+                assert await call() is False
+                continue
+            with pytest.raises((NotFoundError, IdClash)):
+                await call()
+    assert [await sql(f"SELECT * FROM {table} ORDER BY id") for table in TABLES] == before
+    assert [thread.id for thread in (await store.load_threads(10, None, "asc", BOB)).data] == [hers.bobs.id]
+    assert await turns.list(BOB) == []
+    assert set(attempts) == methods_of(SqlStore) | methods_of(TurnStore)
+
+
+def methods_of(kind: type) -> set[str]:
+    """Every public method that reaches the database."""
+    return {name for name, _ in inspect.getmembers(kind, inspect.iscoroutinefunction) if not name.startswith("_")}
+
+
+async def test_missing_ids_raise_the_same_as_strangers(store: SqlStore[User], hers: Hers) -> None:
+    for thread_id in (hers.thread.id, "thr_missing"):
+        with pytest.raises(NotFoundError) as raised:
+            await store.load_thread(thread_id, BOB)
+        assert str(raised.value) == f"Thread {thread_id} not found"
+
+
+def test_store_has_every_method_of_chatkits() -> None:
+    assert SqlStore.__abstractmethods__ == frozenset()
+    assert methods_of(Store) <= methods_of(SqlStore)

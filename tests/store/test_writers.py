@@ -1,0 +1,117 @@
+"""Many at once, and calls that are cut off."""
+
+import asyncio
+
+import anyio
+import pytest
+from chatkit.types import ThreadMetadata
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from store import NotFound, SqlStore, TurnStore, open_engine
+from tests.conftest import checked_out
+from tests.store.conftest import Query
+from tests.store.making import ALICE, User, answer, make_thread, make_turn, say, text_of
+
+Store = SqlStore[User]
+
+
+async def test_twenty_writers_on_one_thread_all_get_a_place(store: Store, thread: ThreadMetadata, sql: Query) -> None:
+    async def write(writer: int) -> None:
+        for n in range(25):
+            await store.add_thread_item(thread.id, say(f"{writer}-{n}"), ALICE)
+
+    await asyncio.gather(*(write(writer) for writer in range(20)))
+    rows = await sql("SELECT position, text FROM thread_items ORDER BY position")
+    assert [row.position for row in rows] == list(range(1, 501))
+    for writer in range(20):
+        mine = [row.text for row in rows if row.text.startswith(f"{writer}-")]
+        assert mine == [f"{writer}-{n}" for n in range(25)]
+
+
+async def test_writers_on_different_threads_do_not_disturb_one_another(store: Store) -> None:
+    async def converse(n: int) -> list[str]:
+        thread = make_thread()
+        await store.save_thread(thread, ALICE)
+        for k in range(10):
+            await store.add_thread_items(thread.id, [say(f"{n}-{k}"), answer(f"{n}-{k}")], ALICE)
+        return [text_of(item) for item in (await store.load_thread_items(thread.id, None, 50, "asc", ALICE)).data]
+
+    found = await asyncio.gather(*(converse(n) for n in range(20)))
+    assert found == [[f"{n}-{k}" for k in range(10) for _ in "qa"] for n in range(20)]
+
+
+async def test_two_engines_on_one_database_share_it(database_url: str, engine: AsyncEngine, store: Store) -> None:
+    """As two workers do: between processes only the database keeps order."""
+    other_engine = open_engine(database_url)
+    other: Store = SqlStore(other_engine)
+    thread = make_thread()
+    await store.save_thread(thread, ALICE)
+
+    async def write(through: Store) -> None:
+        for _ in range(25):
+            await through.add_thread_item(thread.id, say(), ALICE)
+
+    await asyncio.gather(*(write(through) for through in (store, other) for _ in range(4)))
+    assert len((await store.load_thread_items(thread.id, None, 500, "asc", ALICE)).data) == 200
+    assert checked_out(other_engine) == 0
+    await other_engine.dispose()
+
+
+async def test_same_item_written_by_many_at_once_is_there_once(store: Store, thread: ThreadMetadata) -> None:
+    item = answer()
+    await asyncio.gather(*(store.add_thread_item(thread.id, item, ALICE) for _ in range(20)))
+    assert len((await store.load_thread_items(thread.id, None, 50, "asc", ALICE)).data) == 1
+
+
+async def test_thread_deleted_among_writers_is_gone_and_they_are_told(store: Store, thread: ThreadMetadata) -> None:
+    async def write() -> None:
+        for _ in range(10):
+            await store.add_thread_item(thread.id, say(), ALICE)
+
+    writers = [asyncio.create_task(write()) for _ in range(5)]
+    await asyncio.sleep(0)
+    await store.delete_thread(thread.id, ALICE)
+    results = await asyncio.gather(*writers, return_exceptions=True)
+    assert {type(result) for result in results} <= {NotFound, type(None)}
+    with pytest.raises(NotFound):
+        await store.load_thread(thread.id, ALICE)
+
+
+async def test_cancelled_calls_leave_no_connection_and_no_half_transaction(
+    store: Store, turns: TurnStore, thread: ThreadMetadata, engine: AsyncEngine, sql: Query
+) -> None:
+    """Cut at many moments: each call is written whole or not at all, and its connection is back when it has raised."""
+    for steps in range(40):
+        calls = (
+            store.add_thread_items(thread.id, [say(f"{steps}-{n}") for n in range(3)], ALICE),
+            turns.start(make_turn(thread.id), ALICE, items=[say(f"turn {steps}-{n}") for n in range(3)]),
+            store.load_thread_items(thread.id, None, 5, "desc", ALICE),
+        )
+        for call in calls:
+            task = asyncio.ensure_future(call)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            assert checked_out(engine) == 0
+    assert (await sql("SELECT count(*) FROM thread_items"))[0][0] % 3 == 0
+    turned = (await sql("SELECT count(*) FROM thread_items WHERE turn_id IS NOT NULL"))[0][0]
+    assert turned == 3 * (await sql("SELECT count(*) FROM turns"))[0][0]
+
+
+async def test_call_under_a_cancelled_anyio_scope_ends_whole(
+    store: Store, thread: ThreadMetadata, engine: AsyncEngine
+) -> None:
+    """T1: Starlette cancels a response again and again until it gives up; one `shield` is not enough."""
+    with anyio.move_on_after(0.0005):
+        while True:
+            await store.add_thread_items(thread.id, [say(), answer()], ALICE)
+    assert checked_out(engine) == 0
+    page = await store.load_thread_items(thread.id, None, 500, "asc", ALICE)
+    assert len(page.data) % 2 == 0
+
+
+async def test_more_readers_than_connections_wait_their_turn(store: Store, thread: ThreadMetadata) -> None:
+    await store.add_thread_item(thread.id, say(), ALICE)
+    pages = await asyncio.gather(*(store.load_thread_items(thread.id, None, 5, "asc", ALICE) for _ in range(200)))
+    assert {len(page.data) for page in pages} == {1}
