@@ -9,13 +9,14 @@ import json
 from agents import TResponseInputItem
 from chatkit.agents import ThreadItemConverter
 from chatkit.types import (
+    AssistantMessageItem,
     Attachment,
     HiddenContextItem,
     ThreadItem,
     ThreadMetadata,
     UserMessageTagContent,
 )
-from openai.types.responses import ResponseInputContentParam, ResponseInputTextParam
+from openai.types.responses import EasyInputMessageParam, ResponseInputContentParam, ResponseInputTextParam
 
 from store import SqlStore
 
@@ -34,6 +35,13 @@ class SafeConverter(ThreadItemConverter):
     async def tag_to_message_content(self, tag: UserMessageTagContent) -> ResponseInputContentParam:
         """What the page knows of an @-mention."""
         return _text(json.dumps({"mention": tag.text, "id": tag.id, "data": tag.data}, ensure_ascii=False))
+
+    async def assistant_message_to_input(
+        self, item: AssistantMessageItem
+    ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        """Plain text: the Agents SDK refuses chatkit's `output_text` parts on Chat Completions (agents 0.24)."""
+        words = "\n".join(part.text for part in item.content if part.text)
+        return EasyInputMessageParam(type="message", role="assistant", content=words) if words else None
 
     async def hidden_context_to_input(
         self, item: HiddenContextItem
