@@ -36,7 +36,7 @@ export function StatusLine({ activity, health, lastLog }: Props) {
 function ModelName({ model, reachable }: Health) {
   if (!model) return <span className="model">{reachable === null ? "Asking the server…" : "Server not reachable"}</span>;
   return (
-    <span className="model">
+    <span className="model" title={model.note ?? undefined}>
       Model: <strong>{model.name}</strong> {model.name !== model.provider && `(${model.provider})`}
       {model.note && <span className="note"> {model.note}</span>}
     </span>

@@ -1,11 +1,12 @@
 /** While somebody works on the page (`npm run watch`): shows a new build by itself. In no ordinary build. */
 
-const PERIOD_MS = 1000;
+const PERIOD_MS = 2000;
 
-/** Asks for the page once a second and reloads when it names other assets than at first. */
+/** Asks for the page every two seconds while it is in sight and reloads when it names other assets than at first. */
 export function reloadOnNewBuild(): void {
   let first: string | undefined;
   setInterval(async () => {
+    if (document.hidden) return;
     const served = await servedAssets();
     if (!served) return; // the server restarts, or the build is half done
     first ??= served;

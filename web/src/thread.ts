@@ -2,13 +2,14 @@
  * The open thread, kept in the page's address (`?thread=thr_...`) so that a reload shows it again.
  *
  * The widget fires `thread.change {null}` both when the user starts a new thread and when loading one failed. Only the
- * first may forget the thread, so this class has to be told of failed loads (see api.ts).
+ * first may forget the thread, so this class has to be told what became of each load (see api.ts).
  */
 
 const PARAMETER = "thread";
 
 export class SavedThread {
-  private keepOnce = false;
+  /** Whether the thread in the address is one that the widget should show but does not: not loaded yet, or in vain. */
+  private pending = this.id !== null;
 
   /** The thread in the address. */
   get id(): string | null {
@@ -17,21 +18,21 @@ export class SavedThread {
 
   /** The widget shows another thread, or none. */
   changed(threadId: string | null): void {
-    const keep = threadId === null && this.keepOnce;
-    this.keepOnce = false;
-    if (!keep) this.write(threadId);
+    if (threadId === null && this.pending) return;
+    this.pending = false;
+    this.write(threadId);
   }
 
-  /** The thread arrived, so the next change to none is the user's. */
+  /** A thread arrived, so the next change to none is the user's. */
   loaded(): void {
-    this.keepOnce = false;
+    this.pending = false;
   }
 
-  /** The thread did not arrive; `gone` when the server says that it does not exist. */
+  /** A thread did not arrive; `gone` when the server says that it does not exist. */
   loadFailed(threadId: string, gone: boolean): void {
     if (threadId !== this.id) return;
+    this.pending = !gone;
     if (gone) this.write(null);
-    else this.keepOnce = true;
   }
 
   private write(threadId: string | null): void {
