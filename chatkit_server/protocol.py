@@ -38,7 +38,7 @@ def _refusal(body: bytes, error: ValidationError) -> BadRequest:
     if not isinstance(data, dict):
         return BadRequest("The request's body must be a JSON object with `type` and `params`.")
     operation = data.get("type")
-    if operation not in OPERATIONS:
+    if not isinstance(operation, str) or operation not in OPERATIONS:
         return UnknownOperation()
     # Only places and kinds: the values are what the user typed.
     faults = "; ".join(
@@ -54,4 +54,5 @@ def is_streaming_body(body: bytes) -> bool:
         data = from_json(body, allow_partial=True)
     except ValueError:
         return False
-    return isinstance(data, dict) and data.get("type") in STREAMING_OPERATIONS
+    operation = data.get("type") if isinstance(data, dict) else None
+    return isinstance(operation, str) and operation in STREAMING_OPERATIONS

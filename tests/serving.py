@@ -1,0 +1,133 @@
+"""The real app for a test: `create_app` behind a real socket on a database of its own, and a browser tab that is
+strict about everything it is sent.
+"""
+
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chatkit.types import ThreadMetadata
+from fastapi import FastAPI
+from sqlalchemy import text
+
+from chatkit_server import ChatServer, RequestContext, Settings, create_app
+from chatkit_server.app import AgentLike
+from chatkit_server.server import ServerFactory
+from chatkit_server.services import Services
+from tests.support.chatkit import ChatKitClient, Json, LiveReply, Picture
+from tests.support.live_server import live
+
+SECRET = "a secret that is only for the tests"
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d.*")
+HIDDEN = frozenset({"hidden_context_item", "sdk_hidden_context"})
+USER_TEXTS = frozenset({"text", "delta", "value", "message"})
+
+
+class Tab(ChatKitClient):
+    """A ChatKit frame that checks each answer, once it is read, against what holds for all of them (`check_answer`)."""
+
+    @asynccontextmanager
+    async def open(self, op: str, params: Json, headers: Mapping[str, str] | None = None) -> AsyncIterator[LiveReply]:
+        """As `ChatKitClient.open`."""
+        async with super().open(op, params, headers) as reply:
+            yield reply
+        check_answer(reply)
+
+    async def post_body(self, body: bytes | AsyncIterator[bytes], *, stream: bool = True) -> LiveReply:
+        """Any bytes as a body, with the headers of a streaming operation or of another."""
+        headers = self._headers | ({"accept": "text/event-stream"} if stream else {})
+        async with self.session.post(self._url, data=body, headers=headers) as response:
+            reply = await LiveReply(response, Picture()).read()
+        check_answer(reply)
+        return reply
+
+
+def check_answer(reply: LiveReply) -> None:
+    """Times are UTC with an offset; hidden items stay hidden; a stream counts its frames and has one error at most;
+    an error is JSON with `message`, `code` and `request_id`; the request's id is in the headers."""
+    bodies = reply.events if reply.is_stream else [reply.body]
+    for key, value in values_of(bodies):
+        if isinstance(value, str) and key not in USER_TEXTS and MOMENT.fullmatch(value):
+            assert value.endswith("Z"), f"{key} is {value}, which is not UTC with an offset"
+        assert not (key == "type" and value in HIDDEN), f"a {value} left the server"
+    assert reply.headers["x-request-id"]
+    if reply.is_stream:
+        assert reply.status == 200
+        frames = [frame for frame in reply.frames if frame.comment is None]
+        assert [frame.id for frame in frames] == [str(number) for number in range(1, len(frames) + 1)]
+        assert reply.types.count("error") <= 1
+        assert "error" not in reply.types[:-1], "something came after the error"
+    elif reply.status >= 400:
+        assert set(reply.body) == {"code", "message", "request_id"}
+        assert all(reply.body.values())
+        assert reply.body["request_id"] == reply.headers["x-request-id"]
+
+
+def values_of(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every plain value in `value`, with the key it stands under."""
+    match value:
+        case dict():
+            for name, entry in value.items():
+                yield from values_of(entry, name)
+        case list():
+            for entry in value:
+                yield from values_of(entry, key)
+        case _:
+            yield key, value
+
+
+@dataclass
+class Served:
+    """A running app."""
+
+    app: FastAPI
+    url: str
+
+    @property
+    def services(self) -> Services:
+        """Its parts."""
+        services: Services = self.app.state.services
+        return services
+
+    def tab(self, **options: Any) -> Tab:
+        """A new browser: a new user, unless it is given another's cookies."""
+        return Tab(self.url, **options)
+
+    async def rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
+        """What an administrator reads with SQL."""
+        async with self.services.engine.connect() as connection:
+            return [dict(row._mapping) for row in await connection.execute(text(statement), values)]
+
+    async def owner(self, thread_id: str) -> RequestContext:
+        """The context of the user whose thread it is."""
+        (row,) = await self.rows("SELECT user_id FROM threads WHERE id = :id", id=thread_id)
+        return RequestContext(user_id=row["user_id"])
+
+    async def load_thread(self, thread_id: str) -> ThreadMetadata:
+        """The thread as the store has it."""
+        return await self.services.store.load_thread(thread_id, await self.owner(thread_id))
+
+
+def make_settings(folder: Path, **values: Any) -> Settings:
+    """Settings that see no environment: a SQLite file and a secret in `folder`, the demo model at full speed."""
+    defaults: dict[str, Any] = {
+        "data_dir": folder,
+        "database_url": f"sqlite:///{folder / 'chatkit.db'}",
+        "secret": SECRET,
+        "model": "demo",
+        "demo_tokens_per_second": 1e6,
+    }
+    return Settings(_env_file=None, **defaults | values)
+
+
+@asynccontextmanager
+async def serve(
+    folder: Path, agent: AgentLike | None = None, *, server: ServerFactory = ChatServer, **settings: Any
+) -> AsyncIterator[Served]:
+    """The app with these settings, on a real socket."""
+    app = create_app(make_settings(folder, **settings), agent, server=server)
+    async with live(app) as url:
+        yield Served(app, url)
