@@ -78,7 +78,7 @@ UNITS: dict[str, dict[str, tuple[float, str]]] = {
         "km2": (1e6, "square_kilometer"),
         "ha": (1e4, "hectare"),
         "acre": (4046.8564224, ""),
-        "ft2": (0.09290304, "square_foot"),
+        "ft2": (0.09290304, "square_foot square_feet"),
         "mi2": (2589988.110336, "square_mile"),
     },
     "speed": {"m/s": (1, "mps"), "km/h": (1 / 3.6, "kmh kph"), "mph": (0.44704, ""), "kn": (1852 / 3600, "knot")},

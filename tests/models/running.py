@@ -1,5 +1,6 @@
 """Runs an agent on models as the server does, and gathers what comes out."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,8 @@ class Run:
     events: list[ResponseStreamEvent] = field(default_factory=list)
     output: Any = None
     tokens: int = 0
+    speaking: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the first words came."""
 
     @property
     def types(self) -> list[str]:
@@ -43,6 +46,8 @@ async def run(
     async for event in result.stream_events():
         if event.type == "raw_response_event":
             done.events.append(event.data)
+            if event.data.type == "response.output_text.delta":
+                done.speaking.set()
     done.output = result.final_output
     done.tokens = result.context_wrapper.usage.total_tokens
     return done

@@ -1,0 +1,157 @@
+"""CHATKIT_AGENT: what it may name, and what is said where it does not work."""
+
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from agents import Agent
+
+from chatkit_server import RequestContext
+from chatkit_server.agents import AgentSetupError, load_agent
+
+CONTEXT = RequestContext(user_id="ada", locale="de")
+
+MODULE = """
+    import functools
+    from agents import Agent, function_tool
+
+    support = Agent(name="Support")
+    number = 5
+
+    @function_tool
+    def tool() -> str:
+        return "x"
+
+    def plain():
+        return Agent(name="Plain")
+
+    def greeting(context):
+        return Agent(name=f"For {context.user_id} in {context.locale}")
+
+    def optional(context=None):
+        return Agent(name=f"For {context.user_id}")
+
+    async def later(context):
+        return Agent(name=f"Later for {context.user_id}")
+
+    def many(context, database, *, cache):
+        return Agent(name="Never")
+
+    def keyword(*, cache):
+        return Agent(name="Never")
+
+    def wrong(context):
+        return "an agent, honestly"
+
+    class Factory:
+        def __call__(self, context):
+            return Agent(name=f"Made for {context.user_id}")
+
+    class AsyncFactory:
+        async def __call__(self):
+            return Agent(name="Made later")
+
+    factory, async_factory = Factory(), AsyncFactory()
+    partial = functools.partial(lambda name, context: Agent(name=name), "Partial")
+"""
+
+
+@pytest.fixture(autouse=True)
+def shop(tmp_path: Path) -> Iterator[Path]:
+    """A package `shop` in the working directory, forgotten afterwards."""
+    package = tmp_path / "shop"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "team.py").write_text(textwrap.dedent(MODULE), encoding="utf-8")
+    path = list(sys.path)
+    yield package
+    sys.path[:] = path
+    for name in [name for name in sys.modules if name.partition(".")[0] in {"shop", "broken", "quitter"}]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "agent"),
+    [
+        ("support", "Support"),
+        ("plain", "Plain"),
+        ("greeting", "For ada in de"),
+        ("optional", "For ada"),
+        ("factory", "Made for ada"),
+        ("partial", "Partial"),
+    ],
+)
+async def test_an_agent_or_a_function_that_returns_one_is_found_in_the_working_directory(name: str, agent: str) -> None:
+    source = load_agent(f"shop.team:{name}")
+    assert source(CONTEXT).name == agent
+    assert (await source.load(CONTEXT)).name == agent
+    assert not source.is_async
+
+
+@pytest.mark.parametrize(("name", "agent"), [("later", "Later for ada"), ("async_factory", "Made later")])
+async def test_an_async_function_is_awaited(name: str, agent: str) -> None:
+    source = load_agent(f"shop.team:{name}")
+    assert (await source.load(CONTEXT)).name == agent
+    assert source.is_async
+    with pytest.raises(AgentSetupError, match="is an async function and must be awaited"):
+        source(CONTEXT)
+
+
+def test_without_a_name_it_is_the_default_agent() -> None:
+    assert [tool.name for tool in load_agent(None)(CONTEXT).tools] == ["current_time", "calculate", "convert_units"]
+    assert load_agent(None, tools=False)(CONTEXT).tools == []
+
+
+@pytest.mark.parametrize("spec", ["shop.team", "shop.team:", ":support", "shop/team.py:support", "shop.team:a.b", ""])
+def test_a_value_of_another_form_is_refused(spec: str) -> None:
+    with pytest.raises(AgentSetupError, match="must look like package.module:name"):
+        load_agent(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ("nowhere:agent", "there is no module 'nowhere' in "),
+        ("shop.nowhere:agent", "there is no module 'shop.nowhere' in "),
+        ("nowhere.at.all:agent", "there is no module 'nowhere' in "),
+        ("shop.team:suport", "module 'shop.team' has no 'suport'; did you mean support?"),
+        ("shop.team:greting", "did you mean greeting?"),
+        ("shop.team:zzz", "did you mean support?"),
+        ("shop:zzz", "module 'shop' has no 'zzz'."),
+        ("shop.team:number", "is an int, not an agents.Agent or a function that returns one."),
+        ("shop.team:tool", "is a FunctionTool, not an agents.Agent"),
+        ("shop.team:Factory", "is the class Factory, not an agents.Agent"),
+        ("shop.team:many", "needs the arguments context, database, cache, but an agent's function is given one"),
+        ("shop.team:keyword", "needs the arguments cache, but an agent's function is given one"),
+    ],
+)
+def test_a_value_that_leads_nowhere_says_what_is_wrong(spec: str, sentence: str) -> None:
+    with pytest.raises(AgentSetupError) as caught:
+        load_agent(spec)
+    assert sentence in str(caught.value)
+    assert str(caught.value).startswith(f"CHATKIT_AGENT={spec}")
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("1 / 0", "importing 'broken' failed with ZeroDivisionError: division by zero."),
+        ("import missing_library", "failed with ModuleNotFoundError: No module named 'missing_library'."),
+        ("def (", "failed with SyntaxError: invalid syntax"),
+        ("raise SystemExit('no key')", "failed with SystemExit: no key."),
+    ],
+)
+def test_a_module_that_fails_to_import_says_its_error(tmp_path: Path, code: str, sentence: str) -> None:
+    (tmp_path / "broken.py").write_text(code, encoding="utf-8")
+    with pytest.raises(AgentSetupError) as caught:
+        load_agent("broken:agent")
+    assert sentence in str(caught.value)
+
+
+async def test_a_function_that_returns_something_else_is_named() -> None:
+    source = load_agent("shop.team:wrong")
+    with pytest.raises(AgentSetupError, match="CHATKIT_AGENT=shop.team:wrong returned a str, not an agents.Agent"):
+        await source.load(CONTEXT)
+    assert isinstance(load_agent("shop.team:support")(CONTEXT), Agent)

@@ -1,0 +1,155 @@
+"""The demo model, played by the real Runner with the default agent."""
+
+import time
+from typing import Any
+
+import openai
+import pytest
+from agents import Agent, Runner, function_tool
+
+from chatkit_server import Settings
+from chatkit_server.agents import default_agent
+from chatkit_server.models import Models, open_models
+from tests.models.running import Run, run, run_config
+
+
+@pytest.fixture
+def models() -> Models:
+    return open_models(Settings(model="demo", demo_tokens_per_second=100_000))
+
+
+async def test_it_says_what_it_is_and_how_to_plug_in_a_real_one(models: Models) -> None:
+    done = await run(models, "Hello\nthere", default_agent())
+    for words in ("demo model", "> Hello\n> there", "OPENAI_API_KEY", "CHATKIT_BASE_URL", "`calculate`"):
+        assert words in done.output
+    assert done.text == done.output
+
+
+async def test_the_events_have_the_shape_of_the_responses_api(models: Models) -> None:
+    done = await run(models, "hello")
+    assert done.types == [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.output_text.delta",
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+        "response.completed",
+    ]
+    assert [event.sequence_number for event in done.events] == list(range(len(done.events)))
+    last = done.events[-1]
+    assert last.type == "response.completed"
+    assert last.response.usage
+    assert done.tokens == last.response.usage.total_tokens > 100
+
+
+async def test_the_same_message_gets_the_same_answer_under_other_ids(models: Models) -> None:
+    first, second = await run(models, "hello"), await run(models, "hello")
+    assert first.output == second.output
+    assert not _ids(first) & _ids(second)
+
+
+def _ids(done: Run) -> set[str]:
+    return {event.item.id or "" for event in done.events if event.type == "response.output_item.done"}
+
+
+@pytest.mark.parametrize(
+    ("message", "tool", "answer"),
+    [
+        ("calculate 2*(3+4)", "calculate", "14"),
+        ("Please convert 5 km to miles", "convert_units", "3.10685596119 mi"),
+        ("What time is it in Europe/Paris?", "current_time", "in Europe/Paris (UTC+0"),
+        ("time", "current_time", "in UTC (UTC+00:00)"),
+        ('call calculate {"expression": "1+1"}', "calculate", "2"),
+    ],
+)
+async def test_it_calls_the_default_agents_tools(models: Models, message: str, tool: str, answer: str) -> None:
+    done = await run(models, message, default_agent())
+    assert f"The tool `{tool}` answered: " in done.output
+    assert answer in done.output
+    assert "response.function_call_arguments.delta" in done.types
+    assert done.types.count("response.completed") == 2
+
+
+async def test_it_calls_any_tool_of_the_users_agent_by_name(models: Models) -> None:
+    @function_tool
+    def shout(text: str) -> str:
+        """In capitals."""
+        return text.upper()
+
+    done = await run(models, 'Call shout {"text": "hi"}', Agent(name="Test", tools=[shout]))
+    assert "The tool `shout` answered: HI" in done.output
+
+
+async def test_a_tool_that_the_agent_does_not_have_is_named(models: Models) -> None:
+    done = await run(models, "calculate 1+1")
+    assert "no such tool" in done.output
+    assert "`calculate`" in done.output
+
+
+async def test_it_shows_markdown_and_a_long_answer(models: Models) -> None:
+    assert "| Apple " in (await run(models, "show me markdown")).output
+    assert len((await run(models, "a long one please")).output.split()) > 500
+
+
+async def test_it_shows_a_reasoning_block_before_the_answer(models: Models) -> None:
+    done = await run(models, "think about it")
+    assert done.types.index("response.reasoning_summary_text.delta") < done.types.index("response.output_text.delta")
+    items = [event.item.type for event in done.events if event.type == "response.output_item.done"]
+    assert items == ["reasoning", "message"]
+
+
+async def test_an_error_breaks_off_an_answer_that_has_begun(models: Models) -> None:
+    so_far = Run()
+    with pytest.raises(openai.APIError, match="because the message asked for an error"):
+        await run(models, "error please", into=so_far)
+    assert so_far.text.startswith("I am the demo model. As you asked")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, openai.BadRequestError),
+        (401, openai.AuthenticationError),
+        (404, openai.NotFoundError),
+        (429, openai.RateLimitError),
+        (503, openai.InternalServerError),
+    ],
+)
+async def test_an_error_with_a_code_comes_before_the_answer(
+    models: Models, status: int, error: type[openai.APIStatusError]
+) -> None:
+    so_far = Run()
+    with pytest.raises(error) as caught:
+        await run(models, f"error {status}", into=so_far)
+    assert caught.value.status_code == status
+    assert so_far.text == ""
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        [{"role": "user", "content": "old"}, {"role": "assistant", "content": "x"}, {"role": "user", "content": "new"}],
+        [{"role": "user", "content": [{"type": "input_text", "text": "new"}, {"type": "input_image"}]}],
+    ],
+)
+async def test_it_answers_the_last_message(models: Models, message: Any) -> None:
+    output = (await run(models, message)).output
+    assert "> new\n" in output
+    assert ("1 file(s)" in output) == ("input_image" in str(message))
+
+
+async def test_not_streamed_it_answers_the_same(models: Models) -> None:
+    result = await Runner.run(default_agent(), "calculate 6*7", run_config=run_config(models))
+    assert result.final_output == (await run(models, "calculate 6*7", default_agent())).output
+    assert result.context_wrapper.usage.requests == 2
+
+
+async def test_it_streams_at_the_set_pace() -> None:
+    models = open_models(Settings(model="demo", demo_tokens_per_second=400))
+    start = time.monotonic()
+    done = await run(models, "hello")
+    deltas = sum(event.type == "response.output_text.delta" for event in done.events)
+    assert deltas / 400 * 0.9 <= time.monotonic() - start

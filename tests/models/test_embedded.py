@@ -1,0 +1,254 @@
+"""The embedded model for real: its process, its answers, its limits. Fetches the weights where they are not yet."""
+
+import asyncio
+import os
+import signal
+import sys
+import textwrap
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import openai
+import psutil  # type: ignore[import-untyped]  # it has no types, and its stubs are not among our tools
+import pytest
+import pytest_asyncio
+from agents import Agent, Runner
+from agents.items import TResponseInputItem
+
+from chatkit_server import Settings
+from chatkit_server.agents import default_agent
+from chatkit_server.models import EmbeddedModelError, Models, open_models
+from chatkit_server.models.embedded import EmbeddedModel, EmbeddedProvider
+from chatkit_server.models.embedded.process import Child, EmbeddedProcess
+from chatkit_server.models.weights import ensure_weights
+from tests.models.running import Run, run, run_config
+
+pytest.importorskip("xllamacpp", reason="the `embedded` extra is not installed")
+pytestmark = [pytest.mark.embedded, pytest.mark.asyncio(loop_scope="module")]
+
+ROOT = Path(__file__).resolve().parents[2]
+STORY = "Write a very long story about a fox."
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return ensure_weights(tmp_path_factory.mktemp("data"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def models(weights: Path) -> AsyncIterator[Models]:
+    async with open_models(Settings(model="embedded", embedded_model_path=weights)) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def small(weights: Path) -> AsyncIterator[Models]:
+    """With a small context: reading a full one of the usual size takes 10 s on one core."""
+    async with open_models(Settings(model="embedded", embedded_model_path=weights, embedded_context=512)) as opened:
+        yield opened
+
+
+async def running(models: Models) -> Child:
+    """The running child of `models`."""
+    assert isinstance(models.provider, EmbeddedProvider)
+    model = models.provider.get_model(None)
+    assert isinstance(model, EmbeddedModel)
+    return await model._process.child()
+
+
+async def started(models: Models, into: Run, within: float = 20) -> asyncio.Task[Run]:
+    """A long answer whose first words have come. Raises `TimeoutError` where they do not."""
+    task = asyncio.create_task(run(models, STORY, into=into))
+    async with asyncio.timeout(within):
+        await into.speaking.wait()
+    return task
+
+
+async def cancel(*tasks: asyncio.Task[Run]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+async def test_it_answers_token_by_token(models: Models) -> None:
+    done = await run(models, "What is the capital of France?", default_agent(tools=False))
+    assert "Paris" in done.output
+    assert done.text == done.output
+    assert sum(event.type == "response.output_text.delta" for event in done.events) >= 5
+    assert done.tokens > 10
+
+
+async def test_an_agent_with_tools_can_chat(models: Models) -> None:
+    assert (await run(models, "Say hello.", default_agent())).output
+
+
+async def test_it_answers_without_streaming(models: Models) -> None:
+    result = await Runner.run(default_agent(tools=False), "Say hello.", run_config=run_config(models))
+    assert result.final_output
+
+
+async def test_a_conversation_goes_on(models: Models) -> None:
+    history: list[TResponseInputItem] = [
+        {"role": "user", "content": "My name is Bob."},
+        {
+            "type": "message",
+            "role": "assistant",
+            "id": "msg_1",
+            "status": "completed",
+            "content": [{"type": "output_text", "text": "Hello Bob!", "annotations": []}],
+        },
+        {"role": "user", "content": "What is my name?"},
+    ]
+    assert "Bob" in (await run(models, history)).output
+
+
+async def test_a_history_longer_than_the_context_works(small: Models) -> None:
+    turn: list[TResponseInputItem] = [
+        {"role": "user", "content": "Tell me about the sea. " * 20},
+        {"role": "assistant", "content": "The sea is blue. " * 20},
+    ]
+    done = await run(small, [*turn * 30, {"role": "user", "content": "Say hello."}])
+    assert done.output
+    assert done.tokens <= 512
+
+
+async def test_a_message_longer_than_the_context_works(small: Models) -> None:
+    assert (await run(small, "Räum auf! 🦊 " * 5000)).output
+
+
+async def test_instructions_longer_than_the_context_work(small: Models) -> None:
+    assert (await run(small, "Say hello.", Agent(name="Test", instructions="Be kind. " * 3000))).output
+
+
+async def test_two_answers_stream_at_the_same_time(models: Models) -> None:
+    first, second = Run(), Run()
+    one, two = await started(models, first), await started(models, second)
+    assert not one.done()
+    await asyncio.gather(one, two)
+
+
+async def test_a_cancelled_answer_makes_room_within_two_seconds(models: Models) -> None:
+    """TRAPS T3. Both places are taken, so the third answer can only begin when the engine let go of one."""
+    await cancel(await started(models, Run()), await started(models, Run()))
+    await cancel(await started(models, Run(), within=2))
+
+
+async def test_a_message_that_is_cancelled_while_it_is_read_makes_room_within_two_seconds(models: Models) -> None:
+    """Reading a full context takes 8 s on one core; it is left after the batch that is being read."""
+    tasks = [asyncio.create_task(run(models, f"{number} " + "Tell me about it. " * 350)) for number in range(2)]
+    done, _ = await asyncio.wait(tasks, timeout=1)
+    assert not done
+    await cancel(*tasks)
+    await cancel(await started(models, Run(), within=2))
+
+
+@pytest.mark.parametrize("path", ["/", "/slots", "/props", "/metrics", "/v1/models", "/tokenize", "/tools"])
+async def test_nobody_without_the_key_gets_anything(models: Models, path: str) -> None:
+    child = await running(models)
+    async with httpx2.AsyncClient(headers={"Origin": "http://elsewhere.example"}) as client:
+        for headers in ({}, {"Authorization": "Bearer wrong"}):
+            for method in ("GET", "POST"):
+                answer = await client.request(method, child.url + path, headers=headers, json={})
+                assert answer.status_code in {401, 404}
+                assert answer.headers.get("access-control-allow-origin", "") == ""
+
+
+async def test_a_killed_child_fails_its_answer_clearly_and_the_next_message_works(models: Models) -> None:
+    child = await running(models)
+    so_far = Run()
+    answer = await started(models, so_far)
+    child.process.kill()
+    with pytest.raises(EmbeddedModelError, match=r"ended \(code -9\) while it answered. It starts again"):
+        await answer
+    assert so_far.text
+    assert (await run(models, "Say hello.")).output
+    assert (await running(models)).process.pid != child.process.pid
+
+
+async def test_a_child_that_died_between_messages_is_not_noticed(models: Models) -> None:
+    (await running(models)).process.kill()
+    assert (await run(models, "Say hello.")).output
+
+
+async def test_its_errors_are_those_of_the_openai_client(models: Models) -> None:
+    child = await running(models)
+    assert child.client
+    with pytest.raises(openai.BadRequestError, match="exceeds the available context size"):
+        await child.client.chat.completions.create(model="any", messages=[{"role": "user", "content": "word " * 5000}])
+
+
+async def test_closing_ends_the_child(weights: Path) -> None:
+    async with open_models(Settings(model="embedded", embedded_model_path=weights)) as models:
+        pid = (await running(models)).process.pid
+    assert not psutil.pid_exists(pid)
+
+
+async def test_closing_while_it_loads_leaves_nothing(weights: Path) -> None:
+    models = open_models(Settings(model="embedded", embedded_model_path=weights))
+    before = {child.pid for child in psutil.Process().children()}
+    await models.start()
+    await asyncio.sleep(0)
+    await models.aclose()
+    assert {child.pid for child in psutil.Process().children()} <= before
+
+
+async def test_a_file_that_is_no_model_gives_a_clear_error(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF but nothing else")
+    async with open_models(Settings(model="embedded", embedded_model_path=broken)) as models:
+        for _ in range(2):
+            with pytest.raises(EmbeddedModelError, match="could not be loaded"):
+                await run(models, "hi")
+
+
+async def test_weights_that_cannot_be_found_give_their_own_words() -> None:
+    def find() -> Path:
+        raise EmbeddedModelError("No weights. Set CHATKIT_MODEL=demo.")
+
+    process = EmbeddedProcess(find, name="x", context=512, timeout=1)
+    with pytest.raises(EmbeddedModelError, match="Set CHATKIT_MODEL=demo"):
+        await process.child()
+    await process.aclose()
+
+
+PARENT = """
+import asyncio, sys
+from chatkit_server import Settings
+from chatkit_server.models import open_models
+
+async def main():
+    models = open_models(Settings(model="embedded", embedded_model_path=sys.argv[1]))
+    await models.start()
+    child = await models.provider.get_model(None)._process.child()
+    print(child.process.pid, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+async def test_no_orphan_is_left_by_a_parent_that_was_killed(weights: Path, tmp_path: Path, how: int) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(textwrap.dedent(PARENT), encoding="utf-8")
+    parent = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "ignore", str(script), str(weights)),
+        stdout=asyncio.subprocess.PIPE,
+        env=dict(os.environ) | {"PYTHONPATH": str(ROOT)},
+    )
+    assert parent.stdout
+    async with asyncio.timeout(60):
+        child = psutil.Process(int(await parent.stdout.readline()))
+    parent.send_signal(how)
+    await parent.wait()
+    await asyncio.to_thread(psutil.wait_procs, [child], timeout=3)
+    assert not _is_running(child)
+
+
+def _is_running(process: Any) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

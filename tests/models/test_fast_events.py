@@ -1,0 +1,122 @@
+"""Contract with the openai client's private hook: the fast way is used, and its events are the stock ones.
+
+A failure here after an update of openai costs speed or correctness, so the update waits for a look at `fast_events`.
+"""
+
+import copy
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+from openai.types.chat import ChatCompletionChunk
+from openai.types.responses import ResponseStreamEvent
+from pydantic import BaseModel
+
+from chatkit_server import Settings
+from chatkit_server.models import fast_events, open_models
+from chatkit_server.models.fast_events import EVENT_CLASSES, FastEventsClient
+from tests.models.running import run
+from tests.models.samples import make_sample
+from tests.support.openai_answers import Answer, Reasoning, ToolCall
+from tests.support.openai_server import OpenAIServer
+
+STOCK = openai.AsyncOpenAI(api_key="x", http_client=openai.DefaultAioHttpClient())
+FAST = FastEventsClient(api_key="x", http_client=openai.DefaultAioHttpClient())
+RESPONSE = httpx2.Response(200)
+CHUNK = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion.chunk",
+    "created": 1_700_000_000,
+    "model": "gpt-test",
+    "system_fingerprint": None,
+    "obfuscation": "aX",
+    "choices": [
+        {
+            "index": 0,
+            "delta": {
+                "role": "assistant",
+                "content": "Grüße",
+                "reasoning_content": "an extra field",
+                "tool_calls": [{"index": 0, "id": "call_1", "function": {"name": "f", "arguments": "{"}}],
+            },
+            "logprobs": None,
+            "finish_reason": None,
+        }
+    ],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3, "cost": 0.1},
+}
+
+
+def both(data: Any, cast_to: Any) -> tuple[BaseModel, BaseModel]:
+    """What the fast client and the stock one make of `data`."""
+    made = [
+        client._process_response_data(data=copy.deepcopy(data), cast_to=cast_to, response=RESPONSE)
+        for client in (FAST, STOCK)
+    ]
+    return made[0], made[1]
+
+
+def assert_equal(data: Any, cast_to: Any) -> None:
+    fast, stock = both(data, cast_to)
+    assert type(fast) is type(stock)
+    assert fast.model_dump(warnings=False) == stock.model_dump(warnings=False)
+    # Unchecked construction (stock for chunks) does not count extra fields as set; no dump depends on it.
+    known = type(fast).model_fields.keys()
+    assert fast.model_fields_set & known == stock.model_fields_set & known
+    assert fast.to_json() == stock.to_json()  # type: ignore[attr-defined]  # of openai's BaseModel
+
+
+def test_every_event_type_has_its_class() -> None:
+    assert len(EVENT_CLASSES) == 59
+    assert EVENT_CLASSES["response.output_text.delta"].__name__ == "ResponseTextDeltaEvent"
+
+
+@pytest.mark.parametrize("kind", sorted(EVENT_CLASSES))
+def test_a_full_event_equals_the_stock_one(kind: str) -> None:
+    sample = make_sample(EVENT_CLASSES[kind]) | {"obfuscation": "an extra field"}
+    assert sample["type"] == kind
+    assert_equal(sample, ResponseStreamEvent)
+
+
+@pytest.mark.parametrize("kind", sorted(EVENT_CLASSES))
+def test_an_event_with_a_field_left_out_equals_the_stock_one(kind: str) -> None:
+    sample = make_sample(EVENT_CLASSES[kind])
+    for name in sample.keys() - {"type"}:
+        assert_equal({key: value for key, value in sample.items() if key != name}, ResponseStreamEvent)
+
+
+@pytest.mark.parametrize("data", [{"type": "response.from_the_future", "delta": "x"}, {"no": "type"}, {"type": None}])
+def test_an_unknown_event_takes_the_stock_way(data: dict[str, Any]) -> None:
+    assert_equal(data, ResponseStreamEvent)
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"choices": []}, {"id": None}, {"usage": None}, {"created": None}, {"choices": None}, {"x": 1}]
+)
+def test_a_chunk_equals_the_stock_one(change: dict[str, Any]) -> None:
+    assert_equal(CHUNK | change, ChatCompletionChunk)
+
+
+@pytest.mark.parametrize("api", ["responses", "chat_completions"])
+async def test_the_installed_client_calls_the_hook_for_each_event(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+    find = fast_events._event_class
+
+    def spy(data: object, cast_to: object) -> type[BaseModel] | None:
+        found = find(data, cast_to)
+        if found:
+            built.append(found.__name__)
+        return found
+
+    monkeypatch.setattr(fast_events, "_event_class", spy)
+    async with OpenAIServer() as server:
+        server.script(Answer("one two three", reasoning=Reasoning(["hm"]), tool_calls=[ToolCall("x")]))
+        async with open_models(Settings(base_url=server.base_url, model="gpt-test", api=api)) as models:
+            with pytest.raises(Exception, match="Tool x not found"):
+                await run(models, "hi")
+    delta = "ResponseTextDeltaEvent" if api == "responses" else "ChatCompletionChunk"
+    assert built.count(delta) >= 3
+    if api == "responses":
+        assert built[0] == "ResponseCreatedEvent"
+        assert built[-1] == "ResponseCompletedEvent"
