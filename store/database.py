@@ -50,7 +50,8 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
-        self._is_sqlite = engine.dialect.name == "sqlite"
+        self.dialect = engine.dialect.name
+        self._is_sqlite = self.dialect == "sqlite"
         # A read is one statement: PostgreSQL then needs no BEGIN and no ROLLBACK around it.
         self._reader = engine if self._is_sqlite else engine.execution_options(isolation_level="AUTOCOMMIT")
         self._shared = _shared.setdefault(engine.sync_engine, _Shared())
@@ -61,8 +62,8 @@ class Database:
         return self._shared.baselines
 
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
-        """An INSERT that knows ON CONFLICT, which SQLAlchemy has per database."""
-        return sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)
+        """See `insert_into`."""
+        return insert_into(table, self.dialect)
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a connection; statements see committed rows, each for itself."""
@@ -111,6 +112,11 @@ async def _end(task: asyncio.Future[Any]) -> None:
             task.cancel()
     if not task.cancelled():
         task.exception()  # it was the cancelled caller's; nobody else will look
+
+
+def insert_into(table: Table, dialect: str) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that knows ON CONFLICT, which SQLAlchemy has per database."""
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 async def all_rows(connection: AsyncConnection, query: Any) -> Sequence[AnyRow]:

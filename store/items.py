@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from chatkit.types import HiddenContextItem, Page, SDKHiddenContextItem, ThreadItem
@@ -13,7 +14,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from store.columns import aware_utc, dump_json
-from store.database import AnyRow, Database, all_rows
+from store.database import AnyRow, Database, all_rows, insert_into
 from store.errors import IdClash, NotFound
 from store.owner import HasUser, owned
 from store.paging import Bound, collect_page, seek
@@ -94,7 +95,7 @@ async def write_items(
     now = datetime.now(UTC)
     first = last - len(once) + 1
     rows = [to_row(thread_id, item, turn_id, first + index, now) for index, item in enumerate(once.values())]
-    written = set(await connection.scalars(_upsert(database), rows))
+    written = set(await connection.scalars(_upsert(database.dialect), rows))
     for row in rows:
         if row["id"] not in written:
             raise IdClash("Item", row["id"])
@@ -114,8 +115,10 @@ async def take_positions(connection: AsyncConnection, thread_id: str, count: int
     return last
 
 
-def _upsert(database: Database) -> Any:
-    insert = database.insert(thread_items)
+@cache
+def _upsert(dialect: str) -> Any:
+    """The one statement for all items; building it costs as much as running it."""
+    insert = insert_into(thread_items, dialect)
     new = insert.excluded
     changed = {name: new[name] for name in ("type", "role", "text", "hidden", "payload", "created_at", "updated_at")}
     return insert.on_conflict_do_update(

@@ -14,6 +14,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -68,7 +69,7 @@ def missing_revisions(connection: Connection) -> list[str]:
     known, at = ScriptDirectory(str(scripts())), revision_of(connection)
     try:
         steps = [step.revision for step in known.iterate_revisions("head", at or "base")]
-    except CommandError as error:
+    except (CommandError, RevisionError) as error:
         raise SchemaUnknown(f"The database is at revision {at}, which this version does not have.") from error
     return steps[::-1]
 

@@ -1,6 +1,8 @@
 import re
 import threading
 
+from chatkit.store import StoreItemType
+
 from store import SqlStore, new_id, open_engine
 from tests.store.making import ALICE, User, make_thread
 
@@ -26,7 +28,15 @@ def test_threads_never_share_an_id() -> None:
 
 def test_store_generates_ids_with_chatkits_prefixes() -> None:
     store: SqlStore[User] = SqlStore(open_engine("sqlite://"))
-    types = ("thread", "message", "tool_call", "workflow", "task", "attachment", "sdk_hidden_context")
+    types: tuple[StoreItemType, ...] = (
+        "thread",
+        "message",
+        "tool_call",
+        "workflow",
+        "task",
+        "attachment",
+        "sdk_hidden_context",
+    )
     prefixes = [store.generate_item_id(type, make_thread(), ALICE).partition("_")[0] for type in types]
     assert prefixes == ["thr", "msg", "tc", "wf", "tsk", "atc", "shcx"]
     assert store.generate_thread_id(ALICE).startswith("thr_")

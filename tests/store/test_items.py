@@ -88,7 +88,7 @@ async def test_writing_again_updates_the_item_and_keeps_its_place(store: Store, 
 async def test_items_of_one_call_follow_one_another_and_keep_their_first_turn(
     store: Store, thread: ThreadMetadata, sql: Query
 ) -> None:
-    items = [say("a"), answer("b"), answer("c")]
+    items: list[ThreadItem] = [say("a"), answer("b"), answer("c")]
     await store.add_thread_items(thread.id, items, ALICE, turn_id="turn_1")
     await store.add_thread_items(thread.id, [items[1], answer("d")], ALICE, turn_id="turn_2")
     await store.save_item(thread.id, items[2], ALICE)

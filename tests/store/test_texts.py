@@ -1,0 +1,149 @@
+"""Texts that break databases, and the plain words beside each payload."""
+
+from typing import Any
+
+import pytest
+from chatkit.types import (
+    CustomSummary,
+    CustomTask,
+    FileTask,
+    ImageTask,
+    SDKHiddenContextItem,
+    SearchTask,
+    StructuredInputAnswer,
+    StructuredInputFreeform,
+    StructuredInputItem,
+    TaskItem,
+    ThoughtTask,
+    ThreadItem,
+    ThreadMetadata,
+    UserMessageTagContent,
+    UserMessageTextContent,
+    WidgetItem,
+    Workflow,
+    WorkflowItem,
+)
+from chatkit.widgets import DynamicWidgetRoot
+
+from store import NotFound, SqlStore
+from store.text import plain_text
+from tests.store.conftest import Query
+from tests.store.making import ALICE, NOON, User, answer, call_tool, hide, make_thread, say, text_of
+
+Store = SqlStore[User]
+
+COMMON: dict[str, Any] = {"id": "x_1", "thread_id": "thr_1", "created_at": NOON}
+EMOJI = "👩‍👩‍👧 مرحبا بالعالم שלום 漢字 e\u0301 \U0001f600"
+
+
+@pytest.mark.parametrize(
+    ("given", "column", "payload"),
+    [
+        (EMOJI, EMOJI, EMOJI),
+        ("a\0b", "a\ufffdb", "a\0b"),
+        ("a\ud800b", "a\ufffdb", "a\ufffdb"),
+        ("\ude00\ud83d", "\ufffd\ufffd", "\ufffd\ufffd"),
+        ("'; DROP TABLE threads; -- %s :x {} \\u0000", "'; DROP TABLE threads; -- %s :x {} \\u0000", None),
+        ("x" * 1_000_000, "x" * 1_000_000, None),
+        ("", "", ""),
+    ],
+    ids=["emoji", "nul", "surrogate", "pair the wrong way round", "code", "long", "empty"],
+)
+async def test_any_text_is_stored_and_read(
+    store: Store, thread: ThreadMetadata, sql: Query, given: str, column: str, payload: str | None
+) -> None:
+    items = [say(given), answer(given), hide({"deep": [given, {given: given}]})]
+    await store.add_thread_items(thread.id, items, ALICE)
+    loaded = (await store.load_thread_items(thread.id, None, 10, "asc", ALICE)).data
+    expected = given if payload is None else payload
+    assert [text_of(item) for item in loaded[:2]] == [expected, expected]
+    assert loaded[2] == items[2].model_copy(
+        update={"thread_id": thread.id, "content": {"deep": [expected, {expected: expected}]}}
+    )
+    assert [row.text for row in await sql("SELECT text FROM messages ORDER BY position")] == [column, column]
+
+
+@pytest.mark.parametrize("bad", ["\0", "\ud800", EMOJI])
+async def test_any_title_metadata_and_reason_are_stored(store: Store, bad: str) -> None:
+    thread = make_thread(title=f"a{bad}", metadata={bad: bad}, allowed_image_domains=[bad])
+    thread.status = type(make_thread(status={"type": "locked"}).status)(reason=bad)  # type: ignore[call-arg]
+    await store.save_thread(thread, ALICE)
+    found = await store.load_thread(thread.id, ALICE)
+    assert found.title == "a" + (EMOJI if bad == EMOJI else "\ufffd")
+    assert found.metadata == ({"\ufffd": "\ufffd"} if bad == "\ud800" else {bad: bad})
+    found.metadata["more"] = 1
+    await store.save_thread(found, ALICE)
+
+
+@pytest.mark.parametrize("bad", ["thr_\0", "thr_\ud800", "", "'", "x" * 100_000])
+async def test_any_id_that_a_client_makes_up_is_not_found(store: Store, thread: ThreadMetadata, bad: str) -> None:
+    calls = [
+        store.load_thread(bad, ALICE),
+        store.load_thread_items(thread.id, bad, 5, "asc", ALICE),
+        store.load_item(thread.id, bad, ALICE),
+        store.load_threads(5, bad, "asc", ALICE),
+        store.load_attachment(bad, ALICE),
+        store.add_feedback(thread.id, [bad], "positive", ALICE),
+        store.delete_thread(bad, ALICE),
+    ]
+    for call in calls:
+        with pytest.raises(NotFound):
+            await call
+
+
+async def test_values_that_json_does_not_have_are_stored_as_near_as_can_be(
+    store: Store, thread: ThreadMetadata
+) -> None:
+    item = hide({"nan": float("nan"), "bytes": b"\xff", "set": {1}, "object": object, "big": 2**80})
+    await store.add_thread_item(thread.id, item, ALICE)
+    content = (await store.load_item(thread.id, item.id, ALICE)).content  # type: ignore[union-attr]
+    assert content == {"nan": None, "bytes": "\ufffd", "set": [1], "object": str(object), "big": 2**80}
+
+
+def widget(copy_text: str | None) -> WidgetItem:
+    card = DynamicWidgetRoot.model_validate({"type": "Card", "children": []})
+    return WidgetItem(**COMMON, widget=card, copy_text=copy_text)
+
+
+def tagged() -> ThreadItem:
+    tag = UserMessageTagContent(id="u1", text="Ann", data={})
+    return say(content=[UserMessageTextContent(text="Ask "), tag, UserMessageTextContent(text=" please")])
+
+
+def workflow() -> ThreadItem:
+    tasks = [
+        CustomTask(title="Load", content="the data"),
+        SearchTask(title="Search", queries=["tea", "cups"]),
+        ThoughtTask(title="Think", content="hard"),
+        FileTask(title="Read"),
+        ImageTask(),
+    ]
+    return WorkflowItem(**COMMON, workflow=Workflow(type="custom", tasks=tasks, summary=CustomSummary(title="Sum")))
+
+
+def questions() -> ThreadItem:
+    asked = [
+        StructuredInputFreeform(id="a", question="Where?", answer=StructuredInputAnswer(values=["here", "there"])),
+        StructuredInputFreeform(id="b", question="When?"),
+    ]
+    return StructuredInputItem(**COMMON, inputs=asked)
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        (tagged(), "Ask @Ann please"),
+        (answer("Hello"), "Hello"),
+        (widget("Copy me"), "Copy me"),
+        (widget(None), ""),
+        (call_tool(), 'find(what="tea", limit=2)'),
+        (workflow(), "Sum\nLoad\nthe data\nSearch\ntea\ncups\nThink\nhard\nRead"),
+        (TaskItem(**COMMON, task=ThoughtTask(content="only this")), "only this"),
+        (questions(), "Where? here, there\nWhen?"),
+        (hide("a note"), "a note"),
+        (hide({"a": 1}), '{"a":1}'),
+        (SDKHiddenContextItem(**COMMON, content="stopped"), "stopped"),
+    ],
+)
+def test_text_is_what_a_person_would_read(item: ThreadItem, words: str) -> None:
+    assert plain_text(item) == words

@@ -1,0 +1,177 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from chatkit.types import ThreadMetadata
+
+from store import IdClash, NotFound, SqlStore, TurnRecord, TurnStore
+from tests.store.conftest import Query
+from tests.store.making import ALICE, User, answer, hide, make_thread, make_turn, say, text_of
+
+Store = SqlStore[User]
+
+
+async def texts(store: Store, thread_id: str) -> list[str]:
+    return [text_of(item) for item in (await store.load_thread_items(thread_id, None, 100, "asc", ALICE)).data]
+
+
+async def test_turn_is_one_row_from_its_start_to_its_end(
+    store: Store, turns: TurnStore, thread: ThreadMetadata
+) -> None:
+    before = datetime.now(UTC)
+    turn = make_turn(thread.id, frame_id="frame_1", user_item_id="msg_1", model="small")
+    await turns.start(turn, ALICE)
+    running = await turns.load(turn.id, ALICE)
+    assert (running.status, running.ended_at, running.model) == ("running", None, "small")
+    ended = await turns.finish(
+        turn.id,
+        ALICE,
+        status="completed",
+        stop_reason="end",
+        model="large",
+        first_token_ms=120,
+        duration_ms=900,
+        input_tokens=10,
+        output_tokens=20,
+    )
+    assert ended is True
+    found = await turns.load(turn.id, ALICE)
+    assert found.ended_at is not None
+    assert before <= found.started_at <= found.ended_at <= datetime.now(UTC)
+    assert found.started_at.utcoffset() == timedelta(0)
+    assert found == TurnRecord(
+        id=turn.id,
+        thread_id=thread.id,
+        user_id="alice",
+        kind="threads.add_user_message",
+        user_item_id="msg_1",
+        request_id="req_1",
+        frame_id="frame_1",
+        model="large",
+        status="completed",
+        stop_reason="end",
+        error_code=None,
+        started_at=found.started_at,
+        ended_at=found.ended_at,
+        first_token_ms=120,
+        duration_ms=900,
+        input_tokens=10,
+        output_tokens=20,
+        transcript=None,
+    )
+
+
+async def test_new_thread_and_its_first_message_come_together(store: Store, turns: TurnStore, sql: Query) -> None:
+    thread, turn = make_thread(title="new"), make_turn("thr_new")
+    thread.id = "thr_new"
+    await turns.start(turn, ALICE, new_thread=thread, items=[say("first")])
+    assert await texts(store, "thr_new") == ["first"]
+    assert (await store.load_thread("thr_new", ALICE)).title == "new"
+    assert (await sql("SELECT turn_id FROM thread_items"))[0][0] == turn.id
+
+
+async def test_start_that_fails_leaves_no_ghost_thread(
+    store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
+) -> None:
+    """T8."""
+    taken, new = say(), make_thread()
+    await store.add_thread_item(thread.id, taken, ALICE)
+    with pytest.raises(IdClash):
+        await turns.start(make_turn(new.id), ALICE, new_thread=new, items=[say(), say(id=taken.id)])
+    assert len(await sql("SELECT id FROM threads")) == 1
+    assert await turns.list(ALICE) == []
+    with pytest.raises(ValueError, match="differ"):
+        await turns.start(make_turn(thread.id), ALICE, new_thread=new)
+
+
+async def test_taken_turn_or_thread_id_clashes_and_nothing_is_written(
+    store: Store, turns: TurnStore, thread: ThreadMetadata
+) -> None:
+    turn = make_turn(thread.id)
+    await turns.start(turn, ALICE, items=[say("once")])
+    with pytest.raises(IdClash):
+        await turns.start(turn, ALICE, items=[say("twice")])
+    with pytest.raises(IdClash, match=thread.id):
+        await turns.start(make_turn(thread.id), ALICE, new_thread=make_thread(id=thread.id))
+    assert await texts(store, thread.id) == ["once"]
+
+
+async def test_retry_replaces_everything_after_the_message(
+    store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
+) -> None:
+    """T9: in one transaction, and the old answer is kept in the table."""
+    question = say("q")
+    await store.add_thread_items(
+        thread.id, [say("before"), question, hide("h"), answer("old"), say("q2"), answer("old 2")], ALICE
+    )
+    turn = make_turn(thread.id, kind="threads.retry_after_item", user_item_id=question.id)
+    await turns.start(turn, ALICE, items=[hide("again")], replace_after=question.id)
+    assert await texts(store, thread.id) == ["before", "q", "again"]
+    assert await turns.finish(turn.id, ALICE, status="completed", items=[answer("new")])
+    assert await texts(store, thread.id) == ["before", "q", "again", "new"]
+    replaced = await sql("SELECT text FROM thread_items WHERE replaced_by = :turn ORDER BY position", turn=turn.id)
+    assert [row.text for row in replaced] == ["h", "old", "q2", "old 2"]
+    assert [row.text for row in await sql("SELECT text FROM messages")] == ["before", "q", "new"]
+
+
+async def test_retry_that_fails_brings_the_old_answer_back(
+    store: Store, turns: TurnStore, thread: ThreadMetadata
+) -> None:
+    question, first, second = say("q"), make_turn(thread.id), make_turn(thread.id)
+    await store.add_thread_items(thread.id, [question, answer("one")], ALICE)
+    await turns.start(first, ALICE, replace_after=question.id)
+    await turns.finish(first.id, ALICE, status="completed", items=[answer("two")])
+    await turns.start(second, ALICE, replace_after=question.id)
+    assert await texts(store, thread.id) == ["q"]
+    await turns.finish(second.id, ALICE, status="failed", error_code="rate_limit", restore_replaced=True)
+    assert await texts(store, thread.id) == ["q", "two"]
+    assert (await turns.load(second.id, ALICE)).error_code == "rate_limit"
+
+
+async def test_retry_after_an_unknown_item_changes_nothing(
+    store: Store, turns: TurnStore, thread: ThreadMetadata
+) -> None:
+    await store.add_thread_items(thread.id, [say("q"), answer("a")], ALICE)
+    with pytest.raises(NotFound, match="msg_gone"):
+        await turns.start(make_turn(thread.id), ALICE, items=[say("new")], replace_after="msg_gone")
+    assert await texts(store, thread.id) == ["q", "a"]
+    assert await turns.list(ALICE) == []
+
+
+async def test_items_of_a_turn_carry_it_and_updates_do_not_take_it_away(
+    store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
+) -> None:
+    turn, reply = make_turn(thread.id), answer("dra")
+    await turns.start(turn, ALICE, items=[say()])
+    await store.add_thread_items(thread.id, [reply], ALICE, turn_id=turn.id)
+    await turns.finish(turn.id, ALICE, status="stopped", items=[answer("draft", id=reply.id)])
+    await store.save_item(thread.id, answer("draft, edited", id=reply.id), ALICE)
+    assert {row.turn_id for row in await sql("SELECT turn_id FROM thread_items")} == {turn.id}
+
+
+async def test_end_of_a_turn_whose_thread_was_deleted_is_quiet(
+    store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
+) -> None:
+    turn = make_turn(thread.id)
+    await turns.start(turn, ALICE, items=[say()])
+    await store.delete_thread(thread.id, ALICE)
+    assert await turns.finish(turn.id, ALICE, status="completed", items=[answer()]) is False
+    assert await sql("SELECT id FROM thread_items") == []
+    with pytest.raises(NotFound, match=f"Turn {turn.id}"):
+        await turns.load(turn.id, ALICE)
+
+
+async def test_turns_are_listed_newest_first_of_a_thread_or_of_all(
+    store: Store, turns: TurnStore, thread: ThreadMetadata
+) -> None:
+    other = make_thread()
+    await store.save_thread(other, ALICE)
+    begun = [make_turn(owner.id) for owner in (thread, other, thread)]
+    for turn in begun:
+        await turns.start(turn, ALICE)
+    ids = [turn.id for turn in begun]
+    assert [turn.id for turn in await turns.list(ALICE)] == ids[::-1]
+    assert [turn.id for turn in await turns.list(ALICE, thread.id)] == [ids[2], ids[0]]
+    assert [turn.id for turn in await turns.list(ALICE, limit=1)] == [ids[2]]
+    assert len(await turns.list(ALICE, limit=-5)) == 1
+    with pytest.raises(NotFound):
+        await turns.list(ALICE, "thr_gone")

@@ -1,0 +1,62 @@
+"""What an administrator reads with plain SQL."""
+
+from store import SqlStore, TurnStore
+from tests.store.conftest import Query
+from tests.store.making import ALICE, BOB, User, answer, call_tool, hide, make_thread, make_turn, say
+
+Store = SqlStore[User]
+
+
+async def test_messages_read_like_a_conversation(store: Store, turns: TurnStore, sql: Query) -> None:
+    threads = [make_thread(), make_thread()]
+    for thread in threads:
+        await store.save_thread(thread, ALICE)
+    turn = make_turn(threads[0].id)
+    await turns.start(turn, ALICE, items=[say("Tea?")])
+    await store.add_thread_item(threads[1].id, say("Elsewhere"), ALICE)
+    await turns.finish(turn.id, ALICE, status="completed", items=[hide(), call_tool(), answer("Yes."), answer("Now.")])
+    rows = await sql("SELECT * FROM messages WHERE thread_id = :id", id=threads[0].id)
+    assert [(row.role, row.text) for row in rows] == [("user", "Tea?"), ("assistant", "Yes."), ("assistant", "Now.")]
+    assert {(row.user_id, row.turn_id, row.thread_id) for row in rows} == {("alice", turn.id, threads[0].id)}
+    assert rows[0]._fields == (
+        "thread_id", "position", "item_id", "turn_id", "user_id", "role", "text", "created_at"
+    )  # fmt: skip
+    assert [row.text for row in await sql("SELECT text FROM messages")] == ["Tea?", "Yes.", "Now.", "Elsewhere"]
+
+
+async def test_thread_overview_has_a_line_for_every_thread(store: Store, turns: TurnStore, sql: Query) -> None:
+    busy, empty = make_thread(title="Busy"), make_thread()
+    turn = make_turn(busy.id)
+    await turns.start(turn, ALICE, new_thread=busy, items=[say("Hi")])
+    await turns.finish(turn.id, ALICE, status="completed", items=[answer("Ho"), hide("secret")])
+    await turns.start(make_turn(busy.id), ALICE)
+    await store.save_thread(empty, BOB)
+    rows = {row.thread_id: row for row in await sql("SELECT * FROM thread_overview")}
+    line = rows[busy.id]
+    assert (line.user_id, line.title, line.status, line.messages, line.turns) == ("alice", "Busy", "active", 2, 2)
+    assert (line.last_message, line.last_turn_status) == ("Ho", "running")
+    line = rows[empty.id]
+    assert (line.user_id, line.messages, line.turns, line.last_message, line.last_message_at) == (
+        "bob",
+        0,
+        0,
+        None,
+        None,
+    )
+
+
+async def test_turn_stats_tell_the_speed(store: Store, turns: TurnStore, sql: Query) -> None:
+    thread, fast, cut = make_thread(), make_turn("thr_1", model="m"), make_turn("thr_1")
+    thread.id = "thr_1"
+    await turns.start(fast, ALICE, new_thread=thread)
+    await turns.finish(
+        fast.id, ALICE, status="completed", first_token_ms=500, duration_ms=2500, input_tokens=7, output_tokens=61
+    )
+    await turns.start(cut, ALICE)
+    await turns.finish(cut.id, ALICE, status="failed", error_code="timeout", first_token_ms=500, duration_ms=500)
+    rows = {row.turn_id: row for row in await sql("SELECT * FROM turn_stats")}
+    line = rows[fast.id]
+    assert (line.user_id, line.kind, line.model, line.status) == ("alice", "threads.add_user_message", "m", "completed")
+    assert (line.duration_ms, line.first_token_ms, line.input_tokens, line.output_tokens) == (2500, 500, 7, 61)
+    assert float(line.tokens_per_second) == 30.5
+    assert (rows[cut.id].error_code, rows[cut.id].tokens_per_second) == ("timeout", None)
