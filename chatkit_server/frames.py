@@ -4,19 +4,26 @@ A frame is `id: <n>`, `data: <json>` and an empty line; ids count from 1 within 
 """
 
 from functools import lru_cache
+from typing import Any
 
 from chatkit.types import AssistantMessageContentPartTextDelta, ThreadItemUpdatedEvent, ThreadStreamEvent
 from pydantic import BaseModel
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 PING = b": ping\n\n"
 
 
 def serialize(model: BaseModel) -> bytes:
-    """JSON as chatkit itself writes it (`ChatKitServer._serialize`, 1.6.5): no nulls, no attachment metadata."""
-    return model.__pydantic_serializer__.to_json(
-        model, by_alias=True, exclude_none=True, context={"exclude_metadata": True}
-    )
+    """JSON as chatkit itself writes it (`ChatKitServer._serialize`, 1.6.5): no nulls, no attachment metadata.
+
+    Half of a surrogate pair, which some providers send and UTF-8 cannot say, becomes U+FFFD instead of an error.
+    """
+    try:
+        return model.__pydantic_serializer__.to_json(
+            model, by_alias=True, exclude_none=True, context={"exclude_metadata": True}
+        )
+    except (PydanticSerializationError, UnicodeError):
+        return to_json(_whole(model.model_dump(by_alias=True, exclude_none=True, context={"exclude_metadata": True})))
 
 
 def encode_event(event: ThreadStreamEvent) -> bytes:
@@ -28,7 +35,11 @@ def encode_event(event: ThreadStreamEvent) -> bytes:
 
 def encode_text_delta(item_id: str, content_index: int, delta: str) -> bytes:
     """The JSON of a text delta, byte for byte what pydantic writes (tests/test_frames.py compares them)."""
-    return b"%b%b}}" % (_text_delta_prefix(item_id, content_index), to_json(delta))
+    try:
+        text = to_json(delta)
+    except (PydanticSerializationError, UnicodeError):
+        text = to_json(_whole(delta))
+    return b"%b%b}}" % (_text_delta_prefix(item_id, content_index), text)
 
 
 def frame(number: int, data: bytes) -> bytes:
@@ -44,3 +55,16 @@ def _text_delta_prefix(item_id: str, content_index: int) -> bytes:
         )
     )
     return whole.removesuffix(b'""}}')
+
+
+def _whole(value: Any) -> Any:
+    """A copy in which every text has a UTF-8 form."""
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            return {_whole(key): _whole(entry) for key, entry in value.items()}
+        case list():
+            return [_whole(entry) for entry in value]
+        case _:
+            return value

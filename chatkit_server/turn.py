@@ -5,14 +5,17 @@ frames to its log. Readers come and go. However it ends, what was said so far is
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Literal
 
+from chatkit.store import NotFoundError
 from chatkit.types import (
     AssistantMessageContentPartTextDelta,
+    ClientToolCallItem,
     HiddenContextItem,
     SDKHiddenContextItem,
     ThreadItem,
@@ -29,7 +32,7 @@ from store import SqlStore, TurnStore
 
 from .accept import Accepted, thread_response
 from .context import RequestContext
-from .errors import ServerError
+from .errors import ServerError, describe
 from .failures import explain
 from .fold import OpenItems, is_empty, settle
 from .frames import encode_event, serialize
@@ -40,6 +43,7 @@ logger = logging.getLogger(__name__)
 StopReason = Literal["user", "disconnected", "superseded", "deleted", "shutdown"]
 Status = Literal["running", "completed", "stopped", "failed", "interrupted"]
 
+PAGE_SIZE = 500
 STOP_MARKER = "The user stopped the answer to the message before this. Do not go on with it unless asked to."
 
 
@@ -88,8 +92,11 @@ class Turn:
         try:
             await self._work_over
             await self._finish(self._work)
-        except Exception:
-            logger.exception("request %s: the end of turn %s could not be saved", self.context.request_id, self.id)
+        except Exception as error:
+            logger.error("request %s: the end of turn %s could not be saved", self.context.request_id, self.id)
+            self.status = "failed"
+            # Without a word the stream would look like an answer that is complete and kept.
+            self._say(describe(error, self.context.request_id).event(self.context.request_id))
         finally:
             self.status = "failed" if self.status == "running" else self.status
             self.log.close()
@@ -141,6 +148,8 @@ class Turn:
 
     async def _take_all(self, events: AsyncIterator[ThreadStreamEvent]) -> None:
         async for event in events:
+            if self._work_over.done():  # an agent that would not be stopped: the turn has ended without it
+                return
             if type(event) is ThreadItemUpdatedEvent:
                 self._take_update(event)
             else:
@@ -181,7 +190,8 @@ class Turn:
     async def _save(self, item: ThreadItem) -> None:
         """Saves a finished item. Open ones that appeared before it are saved with it as they stand: that reserves
         their positions, so that a reload shows the order in which things appeared (T25)."""
-        items = [*self._open.before(item.id), item] if item.id in self._open else [*self._open, item]
+        items = [*self._open.before(item.id), item]
+        self._open.add(item)  # a stop in the middle of the save finds it here, as it is now
         await self._store.add_thread_items(self.thread.id, items, self.context, turn_id=self.id)
         self._saved.update(known.id for known in items)
         self._open.close(item.id)
@@ -197,7 +207,9 @@ class Turn:
         if self.thread != self._known_thread:
             self._known_thread = self.thread.model_copy(deep=True)
             await self._store.save_thread(self.thread, self.context)
-            self._say(ThreadUpdatedEvent(thread=thread_response(self.thread)))
+            # Read again: the user may have renamed it while the agent held an older title.
+            current = await self._store.load_thread(self.thread.id, self.context)
+            self._say(ThreadUpdatedEvent(thread=thread_response(current)))
 
     def _say_of(self, item: ThreadItem, event: ThreadStreamEvent) -> None:
         """Hidden items never leave the server, in no event (T27)."""
@@ -215,18 +227,32 @@ class Turn:
         error = self._error_of(work)
         partial = [settle(item) for item in self._open if not is_empty(item)]
         dropped = [item.id for item in self._open if is_empty(item)]
-        saved = await self._save_end(partial, error)
-        if not saved:  # the thread was deleted meanwhile
+        produced = bool(partial or self._saved.difference(dropped))
+        restore = self._accepted.replace_after is not None and not produced and self.status != "completed"
+        if not await self._save_end(partial, error, restore):  # the thread was deleted meanwhile
             return
         for item_id in dropped:
             await self._drop(item_id)
         for item in partial:
             self._say_of(item, ThreadItemDoneEvent(item=item))
+        if restore:
+            await self._say_restored()
         if error is not None:
             self._say(error.event(self.context.request_id))
 
+    async def _say_restored(self) -> None:
+        """Shows the old answer again, which the widget took away by itself on Retry (T9)."""
+        after, has_more = self._accepted.replace_after, True
+        while has_more:
+            page = await self._store.load_visible_items(self.thread.id, after, PAGE_SIZE, "asc", self.context)
+            for item in page.data:
+                if not isinstance(item, ClientToolCallItem):  # the page would run the tool once more
+                    self._say(ThreadItemDoneEvent(item=item))
+            after, has_more = page.after, page.has_more
+
     async def _drop(self, item_id: str) -> None:
-        if item_id in self._saved:
+        """An item that stayed empty goes; its position may have been reserved by a row."""
+        with contextlib.suppress(NotFoundError):
             await self._store.delete_thread_item(self.thread.id, item_id, self.context)
         if item_id not in self._hidden:
             self._say(ThreadItemRemovedEvent(item_id=item_id))
@@ -245,9 +271,9 @@ class Turn:
         cause = error if isinstance(error, Exception) else RuntimeError("the agent's task was cancelled from outside")
         return explain(cause, self.context.request_id)
 
-    async def _save_end(self, partial: list[ThreadItem], error: ServerError | None) -> bool:
-        items = [*partial, *([self._stop_marker()] if self._was_stopped_by_user() else [])]
-        produced = bool(self._saved or partial)
+    async def _save_end(self, partial: list[ThreadItem], error: ServerError | None, restore: bool) -> bool:
+        # Not behind an old answer that comes back: that one was not stopped.
+        marker = [self._stop_marker()] if self._was_stopped_by_user() and not restore else []
         return await self._turns.finish(
             self.id,
             self.context,
@@ -256,8 +282,8 @@ class Turn:
             error_code=error.code if error is not None else None,
             first_token_ms=_milliseconds(self._started, self._first_token),
             duration_ms=_milliseconds(self._started, monotonic()),
-            items=items,
-            restore_replaced=not produced and self.status != "completed",
+            items=[*partial, *marker],
+            restore_replaced=restore,
         )
 
     def _was_stopped_by_user(self) -> bool:
