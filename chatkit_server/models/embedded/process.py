@@ -166,6 +166,7 @@ class EmbeddedProcess:
             timeout=self._timeout,
             max_retries=0,
             headers={"Connection": "close"},
+            is_our_child=True,
         )
         logger.info("The embedded model is loaded")
         return child
