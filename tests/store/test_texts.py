@@ -8,6 +8,7 @@ from chatkit.types import (
     CustomTask,
     FileTask,
     ImageTask,
+    LockedStatus,
     SDKHiddenContextItem,
     SearchTask,
     StructuredInputAnswer,
@@ -52,7 +53,7 @@ EMOJI = "👩‍👩‍👧 مرحبا بالعالم שלום 漢字 e\u0301 \U
 async def test_any_text_is_stored_and_read(
     store: Store, thread: ThreadMetadata, sql: Query, given: str, column: str, payload: str | None
 ) -> None:
-    items = [say(given), answer(given), hide({"deep": [given, {given: given}]})]
+    items: list[ThreadItem] = [say(given), answer(given), hide({"deep": [given, {given: given}]})]
     await store.add_thread_items(thread.id, items, ALICE)
     loaded = (await store.load_thread_items(thread.id, None, 10, "asc", ALICE)).data
     expected = given if payload is None else payload
@@ -66,7 +67,7 @@ async def test_any_text_is_stored_and_read(
 @pytest.mark.parametrize("bad", ["\0", "\ud800", EMOJI])
 async def test_any_title_metadata_and_reason_are_stored(store: Store, bad: str) -> None:
     thread = make_thread(title=f"a{bad}", metadata={bad: bad}, allowed_image_domains=[bad])
-    thread.status = type(make_thread(status={"type": "locked"}).status)(reason=bad)  # type: ignore[call-arg]
+    thread.status = LockedStatus(reason=bad)
     await store.save_thread(thread, ALICE)
     found = await store.load_thread(thread.id, ALICE)
     assert found.title == "a" + (EMOJI if bad == EMOJI else "\ufffd")
