@@ -2,6 +2,6 @@
 
 from chatkit_server.agents.default import default_agent
 from chatkit_server.agents.errors import AgentSetupError
-from chatkit_server.agents.loading import AgentSource, load_agent
+from chatkit_server.agents.loading import AgentLike, AgentSource, load_agent
 
-__all__ = ["AgentSetupError", "AgentSource", "default_agent", "load_agent"]
+__all__ = ["AgentLike", "AgentSetupError", "AgentSource", "default_agent", "load_agent"]

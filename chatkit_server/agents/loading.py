@@ -17,6 +17,8 @@ from chatkit_server.agents.errors import AgentSetupError
 from chatkit_server.context import RequestContext
 
 AnyAgent = Agent[Any]
+AgentLike = AnyAgent | Callable[..., AnyAgent | Awaitable[AnyAgent]]
+"""An agent, or a function that returns one (or a coroutine), given the `RequestContext` if it takes an argument."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,31 +37,28 @@ class AgentSource:
     def __call__(self, context: RequestContext) -> AnyAgent:
         """As `load`, for a source that is not async. Raises `AgentSetupError`."""
         if self.is_async:
-            raise AgentSetupError(f"CHATKIT_AGENT={self.name} is an async function and must be awaited.")
+            raise AgentSetupError(f"{self.name} is an async function and must be awaited.")
         return self._checked(self.make(context))
 
     def _checked(self, made: object) -> AnyAgent:
         if not isinstance(made, Agent):
-            raise AgentSetupError(f"CHATKIT_AGENT={self.name} returned {_described(made)}, not an agents.Agent.")
+            raise AgentSetupError(f"{self.name} returned {_described(made)}, not an agents.Agent.")
         return made
 
 
-def load_agent(spec: str | AnyAgent | Callable[..., Any] | None, *, tools: bool = True) -> AgentSource:
-    """The source named by `spec`, `package.module:name`; the default agent for None, without tools if not `tools`.
+def load_agent(agent: AgentLike | str | None, *, tools: bool = True) -> AgentSource:
+    """Where agents come from: `package.module:name`, or the thing itself; for None the default agent.
 
-    `spec` may also be the agent or the function itself.
-
-    The name is an `agents.Agent`, or a function that returns one (sync or async) and is given the `RequestContext`
-    if it takes an argument. Raises `AgentSetupError` with one sentence that says what is wrong.
+    `tools=False` leaves the default agent's tools out. Raises `AgentSetupError` with one sentence that says what is
+    wrong.
     """
-    if spec is None:
-        agent = default_agent(tools)
-        return AgentSource("default", lambda context: agent)
-    if not isinstance(spec, str):
-        return _source(spec, getattr(spec, "__name__", None) or type(spec).__name__)
-    module, name = _split(spec)
-    found = _attribute(_module(module, spec), name, spec)
-    return _source(found, spec)
+    if agent is None:
+        default = default_agent(tools)
+        return AgentSource("The default agent", lambda context: default)
+    if not isinstance(agent, str):
+        return _source(agent, f"The agent {getattr(agent, '__name__', None) or type(agent).__name__}")
+    module, name = _split(agent)
+    return _source(_attribute(_module(module, agent), name, agent), f"CHATKIT_AGENT={agent}")
 
 
 def _split(spec: str) -> tuple[str, str]:
@@ -97,21 +96,19 @@ def _attribute(module: ModuleType, name: str, spec: str) -> object:
     raise AgentSetupError(f"CHATKIT_AGENT={spec}: module {module.__name__!r} has no {name!r}{advice}")
 
 
-def _source(found: object, spec: str) -> AgentSource:
+def _source(found: object, title: str) -> AgentSource:
     if isinstance(found, Agent):
-        return AgentSource(spec, lambda context: found)
+        return AgentSource(title, lambda context: found)
     if inspect.isclass(found) or not callable(found):
-        raise AgentSetupError(
-            f"CHATKIT_AGENT={spec} is {_described(found)}, not an agents.Agent or a function that returns one."
-        )
+        raise AgentSetupError(f"{title} is {_described(found)}, not an agents.Agent or a function that returns one.")
     make = cast(Callable[..., Any], found)
     is_async = inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(type(found).__call__)
-    if _takes_context(make, spec):
-        return AgentSource(spec, make, is_async)
-    return AgentSource(spec, lambda context: make(), is_async)
+    if _takes_context(make, title):
+        return AgentSource(title, make, is_async)
+    return AgentSource(title, lambda context: make(), is_async)
 
 
-def _takes_context(make: Callable[..., Any], spec: str) -> bool:
+def _takes_context(make: Callable[..., Any], title: str) -> bool:
     """Whether the function takes an argument. Raises `AgentSetupError` where it needs more than the context."""
     parameters = inspect.signature(make).parameters.values()
     positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL}]
@@ -119,7 +116,7 @@ def _takes_context(make: Callable[..., Any], spec: str) -> bool:
     keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name in required]
     if len(required) > 1 or keywords:
         raise AgentSetupError(
-            f"CHATKIT_AGENT={spec} needs the arguments {', '.join(required)}, but an agent's function is given one, "
+            f"{title} needs the arguments {', '.join(required)}, but an agent's function is given one, "
             "the RequestContext."
         )
     return bool(positional)

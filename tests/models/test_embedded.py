@@ -29,6 +29,8 @@ pytest.importorskip("xllamacpp", reason="the `embedded` extra is not installed")
 pytestmark = [pytest.mark.embedded, pytest.mark.asyncio(loop_scope="module")]
 
 ROOT = Path(__file__).resolve().parents[2]
+CANCEL_SECONDS = 4
+"""1 to 2 on a machine that does nothing else; what is not cancelled takes 8 and more."""
 STORY = "Write a very long story about a fox."
 
 
@@ -129,19 +131,19 @@ async def test_two_answers_stream_at_the_same_time(models: Models) -> None:
     await asyncio.gather(one, two)
 
 
-async def test_a_cancelled_answer_makes_room_within_two_seconds(models: Models) -> None:
+async def test_a_cancelled_answer_makes_room_for_the_next(models: Models) -> None:
     """TRAPS T3. Both places are taken, so the third answer can only begin when the engine let go of one."""
     await cancel(await started(models, Run()), await started(models, Run()))
-    await cancel(await started(models, Run(), within=2))
+    await cancel(await started(models, Run(), within=CANCEL_SECONDS))
 
 
-async def test_a_message_that_is_cancelled_while_it_is_read_makes_room_within_two_seconds(models: Models) -> None:
+async def test_a_message_that_is_cancelled_while_it_is_read_makes_room_for_the_next(models: Models) -> None:
     """Reading a full context takes 8 s on one core; it is left after the batch that is being read."""
     tasks = [asyncio.create_task(run(models, f"{number} " + "Tell me about it. " * 350)) for number in range(2)]
     done, _ = await asyncio.wait(tasks, timeout=1)
     assert not done
     await cancel(*tasks)
-    await cancel(await started(models, Run(), within=2))
+    await cancel(await started(models, Run(), within=CANCEL_SECONDS))
 
 
 @pytest.mark.parametrize("path", ["/", "/slots", "/props", "/metrics", "/v1/models", "/tokenize", "/tools"])
