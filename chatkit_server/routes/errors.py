@@ -1,9 +1,12 @@
 """Errors as JSON: a top-level `message` and `code`, whatever went wrong."""
 
+from chatkit.store import NotFoundError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+
+from store import StoreError
 
 from ..errors import InvalidParams, NotFound, ServerError, describe
 
@@ -15,8 +18,9 @@ def error_response(error: ServerError, request_id: str) -> JSONResponse:
 
 def install_error_handlers(app: FastAPI) -> None:
     """One shape of error body for all routes."""
-    app.add_exception_handler(Exception, _any)
-    app.add_exception_handler(ServerError, _any)
+    app.add_exception_handler(Exception, _any)  # Starlette raises these again, so that the HTTP server logs a trace
+    for expected in (ServerError, NotFoundError, StoreError):
+        app.add_exception_handler(expected, _any)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
 
