@@ -8,9 +8,9 @@ from typing import Any
 from agents import Agent
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from store.migrations import pending, upgrade
 
 from store import SqlStore, TurnStore, open_engine
+from store.migrations import pending, upgrade
 
 from . import __version__
 from .agents import load_agent
@@ -24,6 +24,7 @@ from .routes.page import mount_page
 from .server import ChatServer, ServerFactory
 from .services import Services
 from .settings import Settings
+from .stop_signal import on_stop_signal
 from .turns import Turns
 
 logger = logging.getLogger(__name__)
@@ -101,7 +102,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with services.models:
             _say_what_runs(services)
             try:
-                yield
+                with on_stop_signal(services.turns.interrupt):
+                    yield
             finally:
                 await services.turns.close()
     finally:

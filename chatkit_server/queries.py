@@ -97,8 +97,8 @@ async def _rename_thread(request: ThreadsUpdateReq, server: ChatServer, context:
 
 async def _delete_thread(request: ThreadsDeleteReq, server: ChatServer, turns: Turns, context: RequestContext) -> bytes:
     thread = await server.store.load_thread(request.params.thread_id, context)  # the owner's, before anything stops
-    await turns.stop_thread(thread.id, "deleted")
-    await server.store.delete_thread(thread.id, context)
+    async with turns.alone(thread.id, "deleted"):
+        await server.store.delete_thread(thread.id, context)
     return DONE
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
 from store import NewTurn, SqlStore, TurnStore, new_id
@@ -33,16 +35,11 @@ class Turns:
         When this returns, the user's message is committed. Raises `ServerStopping`, or what the store raises.
         """
         thread_id = accepted.thread.id
-        lock = self._locks.setdefault(thread_id, asyncio.Lock())
-        async with lock:
-            await self.stop_thread(thread_id, "superseded")
+        async with self.alone(thread_id, "superseded"):
             if self._closing:
                 raise ServerStopping
             turn = await self._begin(accepted, context)
-            self._running[turn.id] = turn
-            task = asyncio.create_task(turn.run(), name=turn.id)
-            self._tasks.add(task)
-            task.add_done_callback(lambda task: self._forget(turn, task))
+            self._run(turn)
         return turn
 
     def find(self, turn_id: str, context: RequestContext) -> Turn | None:
@@ -50,17 +47,24 @@ class Turns:
         turn = self._running.get(turn_id)
         return turn if turn is not None and turn.context.user_id == context.user_id else None
 
-    async def stop_thread(self, thread_id: str, reason: StopReason) -> None:
-        """Stops what runs on the thread and waits until it is saved."""
-        for turn in [turn for turn in self._running.values() if turn.thread.id == thread_id]:
-            turn.stop(reason)
-            await turn.ended()
+    @asynccontextmanager
+    async def alone(self, thread_id: str, reason: StopReason) -> AsyncIterator[None]:
+        """Stops what runs on the thread, waits until it is saved, and lets no other turn start inside."""
+        async with self._locks.setdefault(thread_id, asyncio.Lock()):
+            for turn in [turn for turn in self._running.values() if turn.thread.id == thread_id]:
+                turn.stop(reason)
+                await turn.ended()
+            yield
 
-    async def close(self) -> None:
-        """Takes no new turns, stops the running ones as interrupted and waits until they are saved."""
+    def interrupt(self) -> None:
+        """Takes no new turns and stops the running ones as interrupted. Returns at once; `close` waits for them."""
         self._closing = True
         for turn in list(self._running.values()):
             turn.stop("shutdown")
+
+    async def close(self) -> None:
+        """As `interrupt`, and waits until all turns are saved."""
+        self.interrupt()
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -82,6 +86,14 @@ class Turns:
             replace_after=accepted.replace_after,
         )
         return Turn(new.id, accepted, context, self._store, self._turns, self._stop_seconds)
+
+    def _run(self, turn: Turn) -> None:
+        self._running[turn.id] = turn
+        task = asyncio.create_task(turn.run(), name=turn.id)
+        self._tasks.add(task)
+        task.add_done_callback(lambda task: self._forget(turn, task))
+        if self._closing:  # the process was asked to stop while the message was saved
+            turn.stop("shutdown")
 
     def _forget(self, turn: Turn, task: asyncio.Task[None]) -> None:
         self._running.pop(turn.id, None)

@@ -46,6 +46,9 @@ class TurnResponse(Response):
             await self._send_frames(send, connection)
             if not connection.gone:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except asyncio.CancelledError:  # the HTTP server stops and cuts its connections; the client has not left
+            self.turn.stop("shutdown")
+            raise
         finally:
             await connection.close()
             self.turn.reader_left()
