@@ -1,0 +1,129 @@
+"""A running chat for these tests: the real app, the fake model endpoint, a way to leave rudely, and a way to see what
+is left behind.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from yarl import URL
+
+from tests.conftest import checked_out
+from tests.serving import Served, Tab
+from tests.support.chatkit import user_input
+from tests.support.openai_server import ModelRequest, OpenAIServer
+from tests.support.sse import Json, RawStream
+
+Conversation = list[tuple[str, str]]
+
+LEAVING: dict[str, Callable[[RawStream], None]] = {"closed": RawStream.close, "reset": RawStream.reset}
+"""How a client goes away: FIN as a closed tab, RST as a vanished peer."""
+
+
+@dataclass
+class Chat(Served):
+    """The app, with its model and its database seen from outside."""
+
+    upstream: OpenAIServer
+    sql: AsyncEngine
+    """A connection of the tests' own."""
+    tasks_before: set["asyncio.Task[Any]"] = field(default_factory=lambda: all_tasks())
+
+    async def visitor(self) -> Tab:
+        """A browser that has its cookie already."""
+        tab = self.tab()
+        await tab.list()
+        return tab
+
+    async def post(self, tab: Tab, op: str, params: Json, **options: Any) -> RawStream:
+        """A streaming operation of the tab's over a plain socket."""
+        cookies = tab.cookies.filter_cookies(URL(self.url)).values()
+        headers = {
+            "cookie": "; ".join(f"{cookie.key}={cookie.value}" for cookie in cookies),
+            "chatkit-frame-instance-id": tab.frame_id,
+        }
+        return await RawStream.post(self.url, "/chatkit", {"type": op, "params": params}, headers, **options)
+
+    async def ask(self, tab: Tab, words: str, thread_id: str | None = None, **options: Any) -> RawStream:
+        """A message over a plain socket; without a thread it makes a new one."""
+        if thread_id is None:
+            return await self.post(tab, "threads.create", {"input": user_input(words)}, **options)
+        params = {"thread_id": thread_id, "input": user_input(words)}
+        return await self.post(tab, "threads.add_user_message", params, **options)
+
+    async def stop(self, tab: Tab, turn_id: str) -> tuple[int, Json]:
+        """`POST /api/turns/{id}/stop`."""
+        async with tab.session.post(f"{self.url}/api/turns/{turn_id}/stop") as response:
+            return response.status, await response.json()
+
+    async def select(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Rows, as plain SQL sees them."""
+        async with self.sql.connect() as connection:
+            return [tuple(row) for row in await connection.execute(text(statement), values)]
+
+    async def messages(self, thread_id: str) -> Conversation:
+        """The thread as an administrator reads it."""
+        query = "SELECT role, text FROM messages WHERE thread_id = :id ORDER BY position"
+        return [(role, words) for role, words in await self.select(query, id=thread_id)]
+
+    async def items(self, thread_id: str) -> list[str]:
+        """The types of all rows of the thread, hidden and replaced ones too."""
+        query = "SELECT type FROM thread_items WHERE thread_id = :id ORDER BY position"
+        return [kind for (kind,) in await self.select(query, id=thread_id)]
+
+    async def turns(self, thread_id: str) -> list[tuple[str, str | None]]:
+        """Status and reason of each turn of the thread."""
+        query = "SELECT status, stop_reason FROM turns WHERE thread_id = :id ORDER BY started_at, id"
+        return [(status, reason) for status, reason in await self.select(query, id=thread_id)]
+
+    async def ended(self, thread_id: str, within: float = 5.0) -> None:
+        """Waits for the end of the thread's running turn, whatever of it may still run then."""
+        user = await self.owner(thread_id)
+        async with asyncio.timeout(within):
+            for record in await self.services.turn_store.list(user, thread_id):
+                if (turn := self.services.turns.find(record.id, user)) is not None:
+                    await turn.ended()
+
+    async def quiet(self, within: float = 5.0) -> None:
+        """Waits until every task since the start has ended; then no connection may be out of its pool.
+
+        Raises `AssertionError` with the names of what is left.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within
+        while left := all_tasks() - self.tasks_before:
+            _, pending = await asyncio.wait(left, timeout=max(deadline - loop.time(), 0))
+            assert not pending, f"these tasks are left: {sorted(map(str, pending))}"
+        assert checked_out(self.services.engine) == 0, "a connection is still checked out"
+
+
+def all_tasks() -> set["asyncio.Task[Any]"]:
+    """All tasks but the test's own, and but those of the fake endpoint, which has one per connection."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    return {task for task in tasks if task is not None and "RequestHandler.start" not in str(task.get_coro())}
+
+
+def thread_of(stream: RawStream) -> str:
+    """The id of the thread that the stream made."""
+    (created,) = [event for event in stream.events if event["type"] == "thread.created"]
+    thread_id: str = created["thread"]["id"]
+    return thread_id
+
+
+def model_input(request: ModelRequest) -> Conversation:
+    """What the model got to read, from either API."""
+    messages: Sequence[Json] = request.body.get("input") or request.body.get("messages") or []
+    return [
+        (message["role"], _words(message["content"]))
+        for message in messages
+        if message.get("role") in {"user", "assistant"}
+    ]
+
+
+def _words(content: str | Sequence[Json] | None) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "".join(part.get("text", "") for part in content)

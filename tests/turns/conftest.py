@@ -1,0 +1,61 @@
+"""Turns are tested on what the server runs on: uvloop and httptools, a real model client, both databases."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chatkit_server import ChatServer, create_app
+from chatkit_server.app import AgentLike
+from chatkit_server.server import ServerFactory
+from tests.serving import make_settings
+from tests.support.live_server import live
+from tests.support.openai_server import OpenAIServer
+from tests.turns.chat import Chat
+
+Start = Callable[..., Awaitable[Chat]]
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], Any]]:
+    """The event loop of `chatkit-server serve`."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[OpenAIServer]:
+    """The model's endpoint."""
+    async with OpenAIServer() as server:
+        yield server
+
+
+@pytest.fixture
+def api() -> str:
+    """Which of OpenAI's APIs the model speaks; a test that cares parametrises it."""
+    return "responses"
+
+
+@pytest.fixture
+async def start(
+    engine: AsyncEngine, database_url: str, upstream: OpenAIServer, api: str, tmp_path: Path
+) -> AsyncIterator[Start]:
+    """Starts the app with an agent, a server class and settings of the test's own."""
+    async with AsyncExitStack() as stack:
+
+        async def start(agent: AgentLike | None = None, server: ServerFactory = ChatServer, **settings: Any) -> Chat:
+            defaults = {"model": "gpt-test", "base_url": upstream.base_url, "api": api, "model_retries": 0}
+            values = {**defaults, "database_url": database_url, **settings}
+            app = create_app(make_settings(tmp_path, **values), agent, server=server)
+            url = await stack.enter_async_context(live(app))
+            return Chat(app, url, upstream, engine)
+
+        yield start
+
+
+@pytest.fixture
+async def chat(start: Start) -> Chat:
+    """The app with the default agent."""
+    return await start()
