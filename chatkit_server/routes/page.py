@@ -6,6 +6,7 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from ..services import services_of
 
@@ -46,6 +47,13 @@ class PageFiles(StaticFiles):
         """Starlette's hook: file path and its stat."""
         self.all_directories = [directory] if (directory := page_directory()) else []
         return super().lookup_path(path)
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """What lies in assets/ has a hash in its name and never changes; the rest is asked for anew."""
+        response = await super().get_response(path, scope)
+        for_ever = path.startswith("assets/") and response.status_code == 200
+        response.headers["cache-control"] = "public, max-age=31536000, immutable" if for_ever else "no-cache"
+        return response
 
 
 def mount_page(app: FastAPI) -> None:
