@@ -1,13 +1,17 @@
 """Open the database: one URL in, an `AsyncEngine` set up for this store out. Nothing connects before the first call."""
 
-from typing import Any
+import asyncio
+import sqlite3
 
+import aiosqlite
 from sqlalchemy import URL, event, make_url
+from sqlalchemy.engine import AdaptedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 BUSY_SECONDS = 15
+WAL_TRIES = 100
 SQLITE_CONNECTIONS = 5  # one writes, the others read; a pool of 50 stalls writers for seconds
 
 
@@ -56,9 +60,19 @@ def is_memory(url: URL) -> bool:
     return url.database in (None, "", ":memory:") or url.query.get("mode") == "memory"
 
 
-def _prepare_sqlite(connection: Any, _: object) -> None:
+def _prepare_sqlite(connection: AdaptedConnection, _: object) -> None:
     """Readers do not block the writer (WAL), keys cascade, a commit survives a crash of the process."""
-    cursor = connection.cursor()
-    for pragma in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    connection.run_async(_set_pragmas)
+
+
+async def _set_pragmas(connection: aiosqlite.Connection) -> None:
+    for pragma in ("foreign_keys = ON", "synchronous = NORMAL"):
+        await connection.execute(f"PRAGMA {pragma}")
+    for last in (*[False] * WAL_TRIES, True):
+        try:
+            await connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if last or "locked" not in str(error):
+                raise
+        await asyncio.sleep(0.02)  # SQLite does not wait by itself while two processes open a new file
