@@ -1,11 +1,9 @@
 """The one place where the parts meet: `create_app` builds them, the lifespan opens and closes them."""
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
-from agents import Agent
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
@@ -13,7 +11,7 @@ from store import SqlStore, TurnStore, open_engine
 from store.migrations import pending, upgrade
 
 from . import __version__
-from .agents import load_agent
+from .agents import AgentLike, load_agent
 from .auth import SetupError, open_auth
 from .context import RequestContext
 from .models import open_models
@@ -29,7 +27,6 @@ from .turns import Turns
 
 logger = logging.getLogger(__name__)
 
-AgentLike = Agent[Any] | Callable[..., Agent[Any] | Awaitable[Agent[Any]]]
 
 CHATKIT_HEADERS = ["content-type", "authorization", "accept", "accept-language", "chatkit-frame-instance-id"]
 

@@ -12,9 +12,9 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
-from store.migrations import pending, upgrade
 
 from store import StoreError, open_engine
+from store.migrations import pending, upgrade
 
 from . import __version__
 from .agents import AgentSetupError

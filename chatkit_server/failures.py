@@ -13,6 +13,7 @@ import openai
 from chatkit.errors import CustomStreamError, StreamError
 
 from .errors import ServerError, TurnFailed, describe
+from .models import EmbeddedModelError
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ PROVIDER_CODES: dict[str, str] = {
     "string_above_max_length": "context_too_long",
     "exceed_context_size_error": "context_too_long",
     "content_filter": "content_filter",
+    "content_policy_violation": "content_filter",
+    "moderation_blocked": "content_filter",
     "server_error": "model_unavailable",
 }
 
@@ -75,11 +78,20 @@ def explain(error: Exception, request_id: str) -> ServerError:
             return TurnFailed("custom", error.message, allow_retry=error.allow_retry)
         case StreamError():
             return _failed("agent_error", allow_retry=error.allow_retry)
+        case EmbeddedModelError():  # its text is ours, and says what to do
+            logger.warning("request %s: turn failed with embedded_model", request_id, exc_info=error)
+            return TurnFailed("embedded_model", error.message, allow_retry=True)
     code = _code(error)
     if code is None:
         return describe(error, request_id)
     logger.warning("request %s: turn failed with %s", request_id, code, exc_info=error)
     return _failed(code)
+
+
+def _raised_by_tool(error: Exception) -> Exception | None:
+    """What a tool raised: the SDK wraps it into the class that it has for a wrong set-up (agents 0.24)."""
+    cause = error.__cause__ if isinstance(error, agents.UserError) else None
+    return cause if isinstance(cause, Exception) else None
 
 
 def _failed(code: str, *, allow_retry: bool | None = None) -> TurnFailed:

@@ -30,7 +30,8 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="Port that `chatkit-server serve` listens on.")
     data_dir: Path = Field(
         default=Path(".chatkit"),
-        description="Directory for what the server makes itself: the development secret and the embedded model's file.",
+        description="Directory for what the server makes itself, such as the development secret. "
+        "The embedded model's file lies in the user's cache directory, unless it is put into `models` here.",
     )
 
     database_url: str = Field(
@@ -44,7 +45,10 @@ class Settings(BaseSettings):
         "else `embedded` when its extra is installed, else `demo`.",
     )
     base_url: str | None = Field(
-        default=None, description="Base URL of any OpenAI-compatible endpoint (vLLM, Ollama, llama.cpp, a gateway)."
+        default=None,
+        validation_alias=AliasChoices("CHATKIT_BASE_URL", "OPENAI_BASE_URL", "base_url"),
+        description="Base URL of any OpenAI-compatible endpoint (vLLM, Ollama, llama.cpp, a gateway); "
+        "OPENAI_BASE_URL counts as well.",
     )
     openai_api_key: SecretStr | None = Field(
         default=None,
@@ -67,7 +71,7 @@ class Settings(BaseSettings):
         default=None, description="A GGUF file for the embedded model instead of the small one that is fetched."
     )
     embedded_context: int = Field(
-        default=2048, ge=512, le=131072, description="Context window of the embedded model, in tokens."
+        default=1024, ge=512, le=131072, description="Context window of the embedded model, in tokens."
     )
     demo_tokens_per_second: float = Field(
         default=30.0, gt=0, description="Pace at which the demo model streams, in tokens a second."

@@ -44,7 +44,7 @@ async def stream_agent_response(
                 yield converted
         for converted in conversion.end(event.error):
             yield converted
-        if event.error is not None:
+        if event.error is not None and not conversion.is_answered(event.error):
             raise conversion.cause(event.error)
     finally:
         await _cancel(result, pump)
