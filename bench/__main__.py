@@ -24,15 +24,17 @@ async def run(plan: Plan, kinds: list[Kind]) -> list[Result]:
             contenders = await scenarios.start(kinds, model_url, folder, stack)
             _say("full speed")
             full_speed = await scenarios.full_speed(contenders, plan)
-            _say("first token")
-            first_token = await scenarios.first_token(contenders, plan, model_url)
+            _say("short turns")
+            first_token, turn = await scenarios.short_turns(contenders, plan, model_url)
             _say(f"{plan.streams} streams")
-            paced = await scenarios.paced(contenders, plan)
+            paced, steady = await scenarios.paced(contenders, plan)
     many = f"{plan.streams} answers at once at {plan.rate:g} tokens/s"
     return [
         Result("full_speed", f"One answer of {plan.tokens} tokens at full speed", "CPU µs per token", full_speed),
-        Result("paced", many, "CPU µs per token", paced),
+        Result("paced", f"{many}, whole turns", "CPU µs per token", paced),
+        Result("steady", f"{many}, while all stream", "CPU µs per token", steady),
         Result("first_token", "First token, added by the server", "ms", first_token),
+        Result("turn", "A turn of 5 tokens", "CPU ms", turn),
         Result("memory", f"{plan.idle_streams} open streams", "KiB per stream", memory),
     ]
 
@@ -41,7 +43,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     quick = options.quick
     return Plan(
         tokens=options.tokens or 2000,
-        rounds=options.rounds or (2 if quick else 5),
+        rounds=options.rounds or (2 if quick else 4),
         streams=options.streams or 50,
         rate=options.rate or 30.0,
         seconds=options.seconds or (3.0 if quick else 8.0),
@@ -67,7 +69,7 @@ def _say(text: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Our full stack against the stock way.")
     parser.add_argument("--tokens", type=int, help="length of an answer at full speed (2000)")
-    parser.add_argument("--rounds", type=int, help="samples of each server (5)")
+    parser.add_argument("--rounds", type=int, help="samples of each server (4)")
     parser.add_argument("--streams", type=int, help="answers at once (50)")
     parser.add_argument("--rate", type=float, help="tokens per second of each of them (30)")
     parser.add_argument("--seconds", type=float, help="how long each of them streams (8)")

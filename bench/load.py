@@ -16,6 +16,8 @@ from tests.support.chatkit import text_of, user_input
 from tests.support.openai_server import bench_tokens
 from tests.support.sse import parse
 
+RAMP_SECONDS = 1.0  # answers that run at once begin spread over it
+
 DELTA = b"text_delta"
 CHAT_DELTA = b"output_text.delta"
 
@@ -68,10 +70,10 @@ class Load:
         return Turn(tokens, first)
 
     async def turns_at_once(self, count: int, tokens: int, rate: float) -> list[Turn]:
-        """Many answers side by side, begun spread over the first second."""
+        """Many answers side by side, begun one after another."""
 
         async def one(number: int) -> Turn:
-            await asyncio.sleep(number / count)
+            await asyncio.sleep(number / count * RAMP_SECONDS)
             return await self.turn(tokens, rate)
 
         return await asyncio.gather(*(one(number) for number in range(count)))

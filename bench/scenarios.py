@@ -2,12 +2,13 @@
 
 import asyncio
 import statistics
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.load import Load
+from bench.load import RAMP_SECONDS, Load
 from bench.processes import Kind, Server, server
 
 Samples = dict[Kind, list[float]]
@@ -17,6 +18,7 @@ TOKENS_OF_A_ROUND = 10_000  # CPU time counts in steps of 10 ms
 SHORT = 5
 SHORT_RATE = 1000.0  # a write of its own for each token, the first one at once
 IDLE_TOKENS = 10
+EDGE_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,12 @@ class Contender:
     def kind(self) -> Kind:
         return self.server.kind
 
-    async def cpu_per_token(self, work: Callable[[], Awaitable[int]]) -> float:
-        """CPU µs of the server for each token that `work` delivers."""
+    async def cpu_each(self, work: Callable[[], Awaitable[int]]) -> float:
+        """CPU µs of the server for each of the things (tokens, turns) that `work` counts."""
         before = self.server.cpu_seconds()
-        tokens = await work()
+        count = await work()
         await asyncio.sleep(SETTLE_SECONDS)
-        return (self.server.cpu_seconds() - before) / tokens * 1e6
+        return (self.server.cpu_seconds() - before) / count * 1e6
 
 
 async def start(kinds: Sequence[Kind], model_url: str, folder: Path, stack: AsyncExitStack) -> list[Contender]:
@@ -70,36 +72,56 @@ async def full_speed(contenders: Sequence[Contender], plan: Plan) -> Samples:
         async def work() -> int:
             return sum([(await contender.load.turn(plan.tokens)).tokens for _ in range(turns)])
 
-        return await contender.cpu_per_token(work)
+        return await contender.cpu_each(work)
 
     return await _alternate(contenders, plan.rounds, one_round)
 
 
-async def paced(contenders: Sequence[Contender], plan: Plan) -> Samples:
-    """CPU µs per token of many answers at once, each at a model's pace."""
+async def paced(contenders: Sequence[Contender], plan: Plan) -> tuple[Samples, Samples]:
+    """CPU µs per token of many answers at once, each at a model's pace: whole turns, and only while all stream."""
     tokens = int(plan.rate * plan.seconds)
+    steady: Samples = {contender.kind: [] for contender in contenders}
 
     async def one_round(contender: Contender) -> float:
         async def work() -> int:
-            return sum(turn.tokens for turn in await contender.load.turns_at_once(plan.streams, tokens, plan.rate))
+            turns = asyncio.create_task(contender.load.turns_at_once(plan.streams, tokens, plan.rate))
+            steady[contender.kind].append(await _while_all_stream(contender.server, plan))
+            return sum(turn.tokens for turn in await turns)
 
-        return await contender.cpu_per_token(work)
+        return await contender.cpu_each(work)
 
-    return await _alternate(contenders, plan.rounds, one_round)
+    whole = await _alternate(contenders, plan.rounds, one_round)
+    return whole, {kind: samples[1:] for kind, samples in steady.items()}
 
 
-async def first_token(contenders: Sequence[Contender], plan: Plan, model_url: str) -> Samples:
-    """Milliseconds that a server adds to the first token of a short turn."""
+async def _while_all_stream(server: Server, plan: Plan) -> float:
+    """CPU µs per token between the last start and the first end: the price of a token without that of a turn."""
+    await asyncio.sleep(RAMP_SECONDS + EDGE_SECONDS)
+    began, before = time.perf_counter(), server.cpu_seconds()
+    await asyncio.sleep(plan.seconds - RAMP_SECONDS - 2 * EDGE_SECONDS)
+    used, passed = server.cpu_seconds() - before, time.perf_counter() - began
+    return used / (passed * plan.rate * plan.streams) * 1e6
+
+
+async def short_turns(contenders: Sequence[Contender], plan: Plan, model_url: str) -> tuple[Samples, Samples]:
+    """Milliseconds that a server adds to the first token of a short turn, and CPU ms of such a turn."""
+    cpu: Samples = {contender.kind: [] for contender in contenders}
 
     async def one_round(contender: Contender) -> float:
         added = []
-        for _ in range(plan.short_turns):
-            model = await contender.load.first_token_of_the_model(model_url, SHORT, SHORT_RATE)
-            turn = await contender.load.turn(SHORT, SHORT_RATE)
-            added.append((turn.first_token - model) * 1000)
+
+        async def work() -> int:
+            for _ in range(plan.short_turns):
+                model = await contender.load.first_token_of_the_model(model_url, SHORT, SHORT_RATE)
+                turn = await contender.load.turn(SHORT, SHORT_RATE)
+                added.append((turn.first_token - model) * 1000)
+            return plan.short_turns
+
+        cpu[contender.kind].append(await contender.cpu_each(work) / 1000)
         return statistics.median(added)
 
-    return await _alternate(contenders, plan.rounds, one_round)
+    first = await _alternate(contenders, plan.rounds, one_round)
+    return first, {kind: samples[1:] for kind, samples in cpu.items()}
 
 
 async def memory(kinds: Sequence[Kind], model_url: str, folder: Path, plan: Plan) -> Samples:
