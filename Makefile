@@ -1,6 +1,6 @@
 # `make` prints what there is to do. Everything sets itself up: Python packages in .venv, npm packages in web/node_modules.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test check fix migrate bench web weights lock env-example clean
+.PHONY: help setup dev test check fix migrate bench web weights wheel lock env-example clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -42,6 +42,11 @@ web: $(PAGE) ## Build the page
 
 weights: $(VENV) ## Fetch the embedded model, once per user (93 MB)
 	@$(BIN)/python -m chatkit_server.models.weights
+
+wheel: setup ## Build dist/*.whl with the page and the migrations in it
+	rm -rf chatkit_server/page && cp -r web/dist chatkit_server/page
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	rm -rf chatkit_server/page
 
 lock: $(VENV) ## Renew the lock files from pyproject.toml and package.json
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

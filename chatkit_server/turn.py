@@ -198,7 +198,8 @@ class Turn:
 
     async def _remove(self, item_id: str) -> None:
         if item_id in self._saved or item_id not in self._open:
-            await self._store.delete_thread_item(self.thread.id, item_id, self.context)
+            with contextlib.suppress(NotFoundError):  # shown, but never saved
+                await self._store.delete_thread_item(self.thread.id, item_id, self.context)
             self._saved.discard(item_id)
         self._open.close(item_id)
 
