@@ -43,12 +43,13 @@ def _plan(options: argparse.Namespace) -> Plan:
     quick = options.quick
     return Plan(
         tokens=options.tokens or 2000,
+        round_tokens=6_000 if quick else 10_000,  # CPU time counts in steps of 10 ms
         rounds=options.rounds or (2 if quick else 4),
         streams=options.streams or 50,
         rate=options.rate or 30.0,
         seconds=options.seconds or (3.0 if quick else 8.0),
-        short_turns=10 if quick else 20,
-        idle_streams=80 if quick else 200,
+        short_turns=8 if quick else 20,
+        idle_streams=50 if quick else 200,
     )
 
 

@@ -14,7 +14,6 @@ from bench.processes import Kind, Server, server
 Samples = dict[Kind, list[float]]
 
 SETTLE_SECONDS = 0.3  # work after the last byte (saving, closing) belongs to the turn
-TOKENS_OF_A_ROUND = 10_000  # CPU time counts in steps of 10 ms
 SHORT = 5
 SHORT_RATE = 1000.0  # a write of its own for each token, the first one at once
 IDLE_TOKENS = 10
@@ -26,6 +25,7 @@ class Plan:
     """How much of everything."""
 
     tokens: int
+    round_tokens: int
     rounds: int
     streams: int
     rate: float
@@ -66,7 +66,7 @@ async def start(kinds: Sequence[Kind], model_url: str, folder: Path, stack: Asyn
 
 async def full_speed(contenders: Sequence[Contender], plan: Plan) -> Samples:
     """CPU µs per token of one answer after another, each as fast as the model's server sends."""
-    turns = max(1, TOKENS_OF_A_ROUND // plan.tokens)
+    turns = max(1, plan.round_tokens // plan.tokens)
 
     async def one_round(contender: Contender) -> float:
         async def work() -> int:
