@@ -2,8 +2,8 @@
 
 Different from chatkit 1.6.5, on purpose (the numbers are traps): every output item gets an id of the store's, because
 Chat Completions models call everything `__fake_id__` (T5, T6); thoughts are found by position (T33); `reasoning_text`
-counts as thinking and empty workflows vanish (T34); citations stay when the text is done (T35); refusals stream (T36);
-the client tool call takes the call id of the tool that asked for it (T31, T32).
+counts as thinking and empty workflows vanish (T34); citations stay when the text is done (T35); refusals stream and
+are answers, no errors (T36); the client tool call takes the call id of the tool that asked for it (T31, T32).
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,6 +15,7 @@ from typing import Any
 from agents import (
     InputGuardrailTripwireTriggered,
     ModelBehaviorError,
+    ModelRefusalError,
     OutputGuardrailTripwireTriggered,
     RunItemStreamEvent,
     StreamEvent,
@@ -92,6 +93,7 @@ class Conversion:
         self._shown: list[str] = []
         self._tool_calls: list[tuple[str, str]] = []
         self._failure: ProviderFailure | None = None
+        self._refused = False
         handlers: dict[str, Callable[[Any], Awaitable[Events]]] = {
             "response.created": self._response_created,
             "response.output_item.added": self._output_item_added,
@@ -136,6 +138,10 @@ class Conversion:
         if self._context.client_tool_call is None:
             return self._close_workflow()
         return [*self._suspend_workflow(), self._client_tool_call()]
+
+    def is_answered(self, error: BaseException) -> bool:
+        """A refusal that the user has read is the answer; the SDK raises it once more (agents 0.24)."""
+        return isinstance(error, ModelRefusalError) and self._refused
 
     def cause(self, error: BaseException) -> BaseException:
         """The provider's own error event says more than the exception that the SDK makes of it."""
@@ -191,6 +197,7 @@ class Conversion:
             case "message":
                 events = self._announce(event.output_index)
                 message = self._messages[event.output_index]
+                self._refused |= any(part.type == "refusal" for part in event.item.content or [])
                 item = message.item.model_copy(update={"content": await self._final_content(message, event.item)})
                 return [*events, ThreadItemDoneEvent(item=item)]
             case "image_generation_call" if event.item.result:

@@ -71,19 +71,20 @@ class ProviderFailure(Exception):
 
 def explain(error: Exception, request_id: str) -> ServerError:
     """What the user is told of a failure inside a turn. Logs the cause once, under the request id."""
-    match error:
+    told = _raised_by_tool(error) or error
+    match told:
         case ServerError():
-            return describe(error, request_id)
+            return describe(told, request_id)
         case CustomStreamError():
-            return TurnFailed("custom", error.message, allow_retry=error.allow_retry)
+            return TurnFailed("custom", told.message, allow_retry=told.allow_retry)
         case StreamError():
-            return _failed("agent_error", allow_retry=error.allow_retry)
+            return _failed("agent_error", allow_retry=told.allow_retry)
         case EmbeddedModelError():  # its text is ours, and says what to do
             logger.warning("request %s: turn failed with embedded_model", request_id, exc_info=error)
-            return TurnFailed("embedded_model", error.message, allow_retry=True)
-    code = _code(error)
+            return TurnFailed("embedded_model", told.message, allow_retry=True)
+    code = _code(told)
     if code is None:
-        return describe(error, request_id)
+        return describe(told, request_id)
     logger.warning("request %s: turn failed with %s", request_id, code, exc_info=error)
     return _failed(code)
 

@@ -23,7 +23,11 @@ REQUIREMENTS = [
         # Operations
         ("threads.create", "A first message makes a thread, is echoed, and is answered", "P Operations"),
         ("threads.add_user_message", "A further message is echoed and answered", "P Operations"),
-        ("threads.add_client_tool_output", "A page's tool output completes the pending call and the run goes on", "T30"),
+        (
+            "threads.add_client_tool_output",
+            "A page's tool output completes the pending call and the run goes on",
+            "T30",
+        ),
         ("threads.add_structured_input", "Answers are put into the question, and the run goes on", "P Stop…actions"),
         ("threads.retry_after_item", "Everything after the user's message is replaced by a new answer", "P Stop…, T9"),
         ("threads.custom_action", "An action of a widget or of the page is answered by a stream", "P Stop…actions"),
@@ -73,7 +77,11 @@ REQUIREMENTS = [
         ("refusal.foreign_attachment", "A stranger's attachment looks like an unknown one", "T13"),
         ("refusal.attachment_elsewhere", "An attachment of another thread, or not uploaded yet, is refused", "T13"),
         ("refusal.writes_nothing", "A refused request leaves the database as it was", "T7, T8"),
-        ("refusal.one_answer", "A frame that is refused gets 200 and one error, and so does not post again", "P Status"),
+        (
+            "refusal.one_answer",
+            "A frame that is refused gets 200 and one error, and so does not post again",
+            "P Status",
+        ),
         ("refusal.plain_status", "Any other client gets the status code and JSON with code, message, request_id", "P"),
         ("refusal.query", "An operation that does not stream is refused by its status, to a frame too", "P Status"),
         ("accept.lost", "A frame whose accept header was taken away still gets a stream", "P Rule"),
@@ -86,7 +94,11 @@ REQUIREMENTS = [
         ("wire.unicode", "Text comes back as it was sent, whatever characters are in it", "C"),
         # Pages
         ("page.limits", "Any limit is clamped, none is refused", "T38"),
-        ("page.cursor", "The id of the last visible item is a cursor; so is any other item's of the thread", "P Loading"),
+        (
+            "page.cursor",
+            "The id of the last visible item is a cursor; so is any other item's of the thread",
+            "P Loading",
+        ),
         ("page.unknown_cursor", "An unknown or a foreign cursor is not found", "P Loading"),
         ("page.never_empty", "No page is empty while there is more, however many items are hidden", "T28"),
         ("page.no_metadata", "What an integration keeps in metadata stays on the server", "C"),

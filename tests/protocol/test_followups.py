@@ -117,9 +117,7 @@ async def test_the_old_answer_returns_when_the_new_one_fails_before_any_output(s
 
 
 @covers("retry.failed")
-async def test_a_new_answer_that_fails_after_some_output_stays_in_the_place_of_the_old(
-    stage: Stage, tab: Tab
-) -> None:
+async def test_a_new_answer_that_fails_after_some_output_stays_in_the_place_of_the_old(stage: Stage, tab: Tab) -> None:
     async def act(context: AgentContext) -> str:
         await context.stream(ThreadItemDoneEvent(item=make_item("task", context.thread, context.generate_id("task"))))
         return "shown"

@@ -108,9 +108,7 @@ async def test_a_client_tool_call_comes_once_and_is_pending_in_the_store(
 
 
 @covers("item.workflow")
-async def test_a_workflow_that_a_tool_builds_step_by_step_shows_live_and_after_a_reload(
-    stage: Stage, tab: Tab
-) -> None:
+async def test_a_workflow_that_a_tool_builds_step_by_step_shows_live_and_after_a_reload(stage: Stage, tab: Tab) -> None:
     async def act(context: AgentContext) -> str:
         await context.start_workflow(Workflow(type="custom", tasks=[]))
         await context.add_workflow_task(CustomTask(title="One", status_indicator="loading"))

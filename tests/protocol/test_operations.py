@@ -258,9 +258,7 @@ async def test_a_thread_gets_a_new_name(stage: Stage, tab: Tab) -> None:
 
 
 @covers("threads.delete")
-async def test_a_deleted_thread_is_gone_with_everything_that_hung_on_it(
-    stage: Stage, tab: Tab, served: Served
-) -> None:
+async def test_a_deleted_thread_is_gone_with_everything_that_hung_on_it(stage: Stage, tab: Tab, served: Served) -> None:
     stage.play("Hi.")
     reply = await tab.create("Hello")
     await tab.feedback(reply.thread_id, [reply.user_item["id"]])
@@ -269,7 +267,7 @@ async def test_a_deleted_thread_is_gone_with_everything_that_hung_on_it(
     assert (await tab.post("threads.get_by_id", {"thread_id": reply.thread_id})).status == 404
     assert (await tab.post("threads.delete", {"thread_id": reply.thread_id})).status == 404
     for table in ("thread_items", "turns", "feedback"):
-        assert await served.rows(f"SELECT * FROM {table} WHERE thread_id = :id", id=reply.thread_id) == []  # noqa: S608
+        assert await served.rows(f"SELECT * FROM {table} WHERE thread_id = :id", id=reply.thread_id) == []
     assert await tab.history() == []
 
 

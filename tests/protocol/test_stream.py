@@ -150,5 +150,3 @@ async def test_half_a_character_in_a_users_message_is_replaced(stage: Stage, tab
         assert (await tab.reload(reply.thread_id)).items == reply.picture.items
     else:
         assert "JSON" in reply.error["message"]
-
-
