@@ -55,12 +55,9 @@ class Contender:
 
 async def start(kinds: Sequence[Kind], model_url: str, folder: Path, stack: AsyncExitStack) -> list[Contender]:
     """All servers, running and warm."""
-    contenders = []
-    for kind in kinds:
-        running = await stack.enter_async_context(server(kind, model_url, folder))
-        contenders.append(Contender(running, await stack.enter_async_context(Load(running.url))))
-    for contender in contenders:
-        await _warm_up(contender.load)
+    servers = await asyncio.gather(*(stack.enter_async_context(server(kind, model_url, folder)) for kind in kinds))
+    contenders = [Contender(s, await stack.enter_async_context(Load(s.url))) for s in servers]
+    await asyncio.gather(*(_warm_up(contender.load) for contender in contenders))
     return contenders
 
 
