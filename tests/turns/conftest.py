@@ -10,7 +10,7 @@ import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_server import ChatServer, create_app
-from chatkit_server.app import AgentLike
+from chatkit_server.agents import AgentLike
 from chatkit_server.server import ServerFactory
 from tests.serving import make_settings
 from tests.support.live_server import live

@@ -1,0 +1,125 @@
+"""Retry: the new answer takes the old one's place only when there is one (T9)."""
+
+import pytest
+
+from tests.support.chatkit import Reply
+from tests.support.openai_answers import SERVER_ERROR, Answer
+from tests.turns.chat import Chat, model_input, thread_of
+
+OLD = [("user", "Count"), ("assistant", "old answer")]
+
+
+async def old_answer(chat: Chat, tab_reply: Reply) -> tuple[str, str]:
+    """The thread's id and the user item's id of a thread with one answer."""
+    assert await chat.messages(tab_reply.thread_id) == OLD
+    return tab_reply.thread_id, tab_reply.user_item["id"]
+
+
+async def replaced(chat: Chat, thread_id: str) -> list[tuple[str, bool]]:
+    """The text of each row, and whether another turn took its place."""
+    query = "SELECT text, replaced_by FROM thread_items WHERE thread_id = :id ORDER BY position"
+    return [(words, turn is not None) for words, turn in await chat.select(query, id=thread_id)]
+
+
+async def test_the_old_answer_is_hidden_but_readable_in_sql(chat: Chat) -> None:
+    chat.upstream.script(Answer("old answer"), Answer("new answer"))
+    async with await chat.visitor() as tab:
+        thread_id, item_id = await old_answer(chat, await tab.create("Count"))
+        reply = await tab.retry(thread_id, item_id)
+        assert reply.error is None
+        rows = await chat.select(
+            "SELECT text, replaced_by FROM thread_items WHERE thread_id = :id ORDER BY position", id=thread_id
+        )
+        assert rows == [
+            ("Count", None),
+            ("old answer", reply.headers["x-chatkit-turn-id"]),
+            ("new answer", None),
+        ]
+        new = [("user", "Count"), ("assistant", "new answer")]
+        assert await chat.messages(thread_id) == new
+        assert (await tab.reload(thread_id)).texts() == tab.pictures[thread_id].texts() == new
+        assert model_input(chat.upstream.requests[1]) == [("user", "Count")]
+
+
+async def test_everything_after_the_message_is_replaced(chat: Chat) -> None:
+    chat.upstream.script(Answer("old answer"), Answer("second answer"), Answer("new answer"))
+    async with await chat.visitor() as tab:
+        thread_id, item_id = await old_answer(chat, await tab.create("Count"))
+        await tab.send(thread_id, "And more")
+        await tab.retry(thread_id, item_id)
+        assert await chat.messages(thread_id) == [("user", "Count"), ("assistant", "new answer")]
+        assert (await tab.reload(thread_id)).texts() == tab.pictures[thread_id].texts()
+
+
+@pytest.mark.parametrize(
+    "failure", [Answer(fail=SERVER_ERROR), Answer("never", error_after=0)], ids=["status", "event"]
+)
+async def test_a_retry_that_fails_before_any_output_brings_the_old_answer_back(chat: Chat, failure: Answer) -> None:
+    chat.upstream.script(Answer("old answer"), Answer("second answer"), failure)
+    async with await chat.visitor() as tab:
+        thread_id, item_id = await old_answer(chat, await tab.create("Count"))
+        await tab.send(thread_id, "And more")
+        before = await chat.messages(thread_id)
+        reply = await tab.retry(thread_id, item_id)
+        assert reply.error is not None
+        assert reply.error["allow_retry"]
+        assert await chat.messages(thread_id) == before
+        assert not any(gone for _, gone in await replaced(chat, thread_id))
+        # The widget took the old answer away by itself; it comes back without a reload.
+        assert tab.pictures[thread_id].texts() == before
+        assert (await tab.reload(thread_id)).items == tab.pictures[thread_id].items
+        assert (await chat.turns(thread_id))[-1] == ("failed", None)
+
+
+async def test_a_retry_that_fails_after_output_keeps_what_it_said(chat: Chat) -> None:
+    chat.upstream.script(Answer("old answer"), Answer("one two three", error_after=2))
+    async with await chat.visitor() as tab:
+        thread_id, item_id = await old_answer(chat, await tab.create("Count"))
+        reply = await tab.retry(thread_id, item_id)
+        assert reply.error is not None
+        assert await replaced(chat, thread_id) == [("Count", False), ("old answer", True), ("one two", False)]
+        assert (await tab.reload(thread_id)).texts() == [("user", "Count"), ("assistant", "one two")]
+        assert tab.pictures[thread_id].texts() == [("user", "Count"), ("assistant", "one two")]
+
+
+async def test_a_retry_while_the_answer_is_running_takes_its_place(chat: Chat) -> None:
+    chat.upstream.script(Answer("one two three", hang_after=2), Answer("new answer"))
+    async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
+        await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
+        thread_id = thread_of(stream)
+        (item_id,) = [e["item"]["id"] for e in stream.events if e.get("item", {}).get("type") == "user_message"]
+        reply = await tab.retry(thread_id, item_id)
+        assert reply.text == "new answer"
+        await stream.read_to_end()
+        assert stream.ended
+        assert await replaced(chat, thread_id) == [("Count", False), ("one two", True), ("new answer", False)]
+        assert await chat.turns(thread_id) == [("stopped", "superseded"), ("completed", None)]
+        assert model_input(chat.upstream.requests[1]) == [("user", "Count")]
+
+
+@pytest.mark.parametrize("stop", [True, False], ids=["stopped", "left"])
+async def test_a_retry_that_is_ended_before_any_output_brings_the_old_answer_back(chat: Chat, stop: bool) -> None:
+    chat.upstream.script(Answer("old answer"), Answer("never", hang_after=0))
+    async with await chat.visitor() as tab:
+        thread_id, item_id = await old_answer(chat, await tab.create("Count"))
+        params = {"thread_id": thread_id, "item_id": item_id}
+        async with await chat.post(tab, "threads.retry_after_item", params) as stream:
+            await stream.read_until(lambda frame: "stream_options" in frame.data)
+            await (await chat.upstream.wait_for_request(2)).wait_hanging()
+            assert await chat.messages(thread_id) == [("user", "Count")]
+            if stop:
+                await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
+        await tab.session.close()
+        await chat.quiet()
+    # No marker either: it would say that the old answer was stopped.
+    assert await replaced(chat, thread_id) == [("Count", False), ("old answer", False)]
+
+
+async def test_a_second_retry_that_fails_brings_back_the_answer_before_it_and_no_older_one(chat: Chat) -> None:
+    chat.upstream.script(Answer("old answer"), Answer("new answer"), Answer(fail=SERVER_ERROR))
+    async with await chat.visitor() as tab:
+        thread_id, item_id = await old_answer(chat, await tab.create("Count"))
+        await tab.retry(thread_id, item_id)
+        await tab.retry(thread_id, item_id)
+        assert await replaced(chat, thread_id) == [("Count", False), ("old answer", True), ("new answer", False)]
+        assert tab.pictures[thread_id].texts() == [("user", "Count"), ("assistant", "new answer")]

@@ -1,0 +1,158 @@
+"""The server stops in the middle of an answer: what was said is kept, as interrupted."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chatkit_server import create_app
+from chatkit_server.stop_signal import on_stop_signal
+from tests.conftest import checked_out
+from tests.serving import SECRET, make_settings
+from tests.support.chatkit import user_input
+from tests.support.live_server import live
+from tests.support.openai_answers import Answer
+from tests.support.openai_server import OpenAIServer
+from tests.support.sse import RawStream
+from tests.turns.chat import Chat, thread_of
+
+ROOT = Path(__file__).parents[2]
+CREATE = {"type": "threads.create", "params": {"input": user_input("Count")}}
+ANSWER = Answer("one two three", hang_after=2)
+
+
+@asynccontextmanager
+async def process(folder: Path, database_url: str, upstream: OpenAIServer) -> AsyncIterator[tuple[str, Process]]:
+    """`python -m chatkit_server serve` and its base URL."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "CHATKIT_DATABASE_URL": database_url,
+        "CHATKIT_BASE_URL": upstream.base_url,
+        "CHATKIT_MODEL": "gpt-test",
+        "CHATKIT_SECRET": SECRET,
+        "CHATKIT_DATA_DIR": str(folder),
+    }
+    command = [sys.executable, "-m", "chatkit_server", "serve", "--port", "0"]
+    serving = await asyncio.create_subprocess_exec(*command, env=environment, cwd=folder, stderr=subprocess.PIPE)
+    try:
+        yield await announced_url(serving), serving
+    finally:
+        if serving.returncode is None:
+            serving.kill()
+            await serving.communicate()
+
+
+async def announced_url(serving: Process) -> str:
+    assert serving.stderr is not None
+    log = ""
+    async with asyncio.timeout(30):
+        async for line in serving.stderr:
+            log += line.decode()
+            if found := re.search(r"running on (http://\S+)", log):
+                return found[1]
+    raise RuntimeError(log)
+
+
+async def test_a_signal_ends_the_open_answer_and_then_the_process(
+    engine: AsyncEngine, database_url: str, upstream: OpenAIServer, tmp_path: Path
+) -> None:
+    upstream.script(ANSWER)
+    async with (
+        process(tmp_path, database_url, upstream) as (url, serving),
+        await RawStream.post(url, "/chatkit", CREATE) as stream,
+    ):
+        await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
+        serving.terminate()
+        await stream.read_to_end(within=2)
+        assert stream.ended, "the answer was cut off"
+        assert stream.events[-1]["type"] == "thread.item.done"
+        await upstream.requests[0].wait_closed(within=1)
+        async with asyncio.timeout(4):
+            log = (await serving.communicate())[1].decode()
+        assert serving.returncode == -signal.SIGTERM
+        assert "Traceback" not in log
+        assert " ERROR " not in log
+        chat = Chat(create_app(make_settings(tmp_path, database_url=database_url)), url, upstream, engine)
+        thread_id = thread_of(stream)
+        assert await chat.messages(thread_id) == [("user", "Count"), ("assistant", "one two")]
+        assert await chat.items(thread_id) == ["user_message", "assistant_message"]
+        assert await chat.turns(thread_id) == [("interrupted", "shutdown")]
+
+
+async def test_a_server_that_only_ends_its_lifespan_keeps_what_was_said_too(
+    engine: AsyncEngine, database_url: str, upstream: OpenAIServer, tmp_path: Path
+) -> None:
+    upstream.script(ANSWER)
+    settings = make_settings(tmp_path, database_url=database_url, model="gpt-test", base_url=upstream.base_url)
+    app = create_app(settings)
+    async with live(app, graceful=0) as url:
+        stream = await RawStream.post(url, "/chatkit", CREATE)
+        await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
+    assert upstream.requests[0].client_gone
+    await stream.read_to_end(within=1)  # ends, one way or the other
+    stream.close()
+    chat = Chat(app, url, upstream, engine)
+    thread_id = thread_of(stream)
+    assert await chat.messages(thread_id) == [("user", "Count"), ("assistant", "one two")]
+    assert await chat.turns(thread_id) == [("interrupted", "shutdown")]
+    assert checked_out(chat.services.engine) == 0
+
+
+async def test_no_new_answer_begins_while_the_server_stops(chat: Chat) -> None:
+    chat.upstream.script(ANSWER)
+    async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
+        await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
+        chat.services.turns.interrupt()
+        await stream.read_to_end()
+        assert stream.ended
+        reply = await tab.send(thread_of(stream), "Go on")
+        assert reply.error is not None
+        assert "restarting" in reply.error["message"]
+        assert reply.error["allow_retry"]
+        assert await chat.messages(thread_of(stream)) == [("user", "Count"), ("assistant", "one two")]
+        assert len(chat.upstream.requests) == 1
+
+
+@pytest.fixture
+def heard() -> Iterator[list[int]]:
+    """A server's own handler of SIGINT, and the signals that it heard."""
+    signals: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: signals.append(number))
+    yield signals
+    signal.signal(signal.SIGINT, before)
+
+
+async def test_a_stop_signal_reaches_us_and_then_the_servers_own_handler(heard: list[int]) -> None:
+    handler, ours = signal.getsignal(signal.SIGINT), asyncio.Event()
+    with on_stop_signal(ours.set):
+        signal.raise_signal(signal.SIGINT)
+        async with asyncio.timeout(1):
+            await ours.wait()
+    assert heard == [signal.SIGINT]
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+async def test_a_signal_that_nobody_handles_stays_as_it_is() -> None:
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    with on_stop_signal(lambda: None):
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+async def test_outside_the_main_thread_signals_are_left_alone(heard: list[int]) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+
+    async def in_a_loop_of_its_own() -> object:
+        with on_stop_signal(lambda: None):
+            return signal.getsignal(signal.SIGINT)
+
+    assert await asyncio.to_thread(lambda: asyncio.run(in_a_loop_of_its_own())) is handler

@@ -1,0 +1,93 @@
+"""A database that is busy when the client leaves: what was said is saved as soon as it can be."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from sqlalchemy import event, text
+
+from tests.support.openai_answers import Answer
+from tests.turns.chat import Chat, all_tasks, thread_of
+from tests.turns.conftest import Start
+
+
+@asynccontextmanager
+async def busy_database(chat: Chat) -> AsyncIterator[asyncio.Event]:
+    """Somebody else holds the lock that every write needs; a reader may go on.
+
+    Gives the event that the app took a connection, which is to write.
+    """
+    taken = asyncio.Event()
+    event.listen(chat.services.engine.sync_engine, "checkout", lambda *_: taken.set(), once=True)
+    is_sqlite = chat.sql.dialect.name == "sqlite"
+    lock = "UPDATE threads SET title = title" if is_sqlite else "LOCK TABLE thread_items IN EXCLUSIVE MODE"
+    async with chat.sql.connect() as connection:
+        await connection.execute(text(lock))
+        yield taken
+        await connection.rollback()
+
+
+async def within(event: asyncio.Event, seconds: float = 5) -> None:
+    async with asyncio.timeout(seconds):
+        await event.wait()
+
+
+async def response_ended() -> None:
+    """Every connection's answer is over: whoever left was noticed."""
+    responses = [task for task in all_tasks() if "run_asgi" in str(task.get_coro())]
+    assert responses
+    _, pending = await asyncio.wait(responses, timeout=5)
+    assert not pending
+
+
+async def test_the_answer_of_a_client_that_left_is_saved_when_the_database_is_free_again(chat: Chat) -> None:
+    chat.upstream.script(Answer("one two three", hang_after=2))
+    async with await chat.visitor() as tab:
+        stream = await chat.ask(tab, "Count")
+        await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
+        async with busy_database(chat) as write:
+            stream.close()
+            await chat.upstream.requests[0].wait_closed(within=1)
+            await within(write)
+    await chat.quiet()
+    assert await chat.messages(thread_of(stream)) == [("user", "Count"), ("assistant", "one two")]
+    assert await chat.turns(thread_of(stream)) == [("stopped", "disconnected")]
+
+
+@pytest.mark.parametrize("stop_seconds", [10, 0.2], ids=["in time", "too late"])
+async def test_a_client_that_leaves_during_the_save_loses_nothing(start: Start, stop_seconds: float) -> None:
+    chat = await start(stop_seconds=stop_seconds)
+    chat.upstream.script(Answer("one two three", hang_after=2))
+    async with await chat.visitor() as tab:
+        stream = await chat.ask(tab, "Count")
+        await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
+        thread_id = thread_of(stream)
+        async with busy_database(chat) as write:
+            chat.upstream.release()
+            await within(write)
+            stream.close()
+            await response_ended()
+            (turn,) = chat.services.turns._running.values()
+            assert turn.stop_reason == "disconnected"
+            if stop_seconds < 1:  # the turn ends while the first write still waits
+                async with asyncio.timeout(5):
+                    await asyncio.shield(turn._work_over)
+    await chat.quiet()
+    assert await chat.messages(thread_id) == [("user", "Count"), ("assistant", "one two three")]
+    assert await chat.items(thread_id) == ["user_message", "assistant_message"]
+    assert await chat.turns(thread_id) == [("stopped", "disconnected")]
+
+
+async def test_stop_answers_when_the_busy_database_has_taken_the_answer(chat: Chat) -> None:
+    chat.upstream.script(Answer("one two three", hang_after=2))
+    async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
+        await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
+        async with busy_database(chat) as write:
+            stopping = asyncio.create_task(chat.stop(tab, stream.headers["x-chatkit-turn-id"]))
+            await chat.upstream.requests[0].wait_closed(within=1)
+            await within(write)
+            assert not stopping.done()
+        status, body = await stopping
+        assert (status, body["status"]) == (200, "stopped")
+        assert await chat.messages(thread_of(stream)) == [("user", "Count"), ("assistant", "one two")]
