@@ -20,7 +20,7 @@ from agents import (
     RunItemStreamEvent,
     StreamEvent,
 )
-from agents.stream_events import RawResponsesStreamEvent
+from agents.items import TResponseStreamEvent
 from chatkit.agents import ResponseStreamConverter
 from chatkit.types import (
     Annotation,
@@ -89,7 +89,8 @@ class Conversion:
         self._images: dict[int, GeneratedImageItem] = {}
         self._thoughts: dict[tuple[int, str, int], _Thought] = {}
         self._summarized: set[int] = set()
-        self.message_ids: dict[int, str] = {}
+        self.parts: dict[tuple[int, int], str] = {}
+        """(output index, content index) of each part of a message that the client knows → the message's id."""
         self._shown: list[str] = []
         self._tool_calls: list[tuple[str, str]] = []
         self._failure: ProviderFailure | None = None
@@ -116,17 +117,17 @@ class Conversion:
 
     # -- entry points
 
-    async def convert(self, event: HelperEvent | StreamEvent) -> Events:
-        """What one event of the run or of a helper means for the thread; often nothing."""
+    async def convert(self, event: HelperEvent | StreamEvent | TResponseStreamEvent) -> Events:
+        """What one event of the model, of the run or of a helper means for the thread; often nothing."""
         match event:
             case HelperEvent():
-                return self._helper(event.event)
-            case RawResponsesStreamEvent():
-                handler = self._handlers.get(event.data.type)
-                return await handler(event.data) if handler else []
+                return self._pass_on(event.event)
             case RunItemStreamEvent(name="tool_called"):
                 self._remember_tool_call(event.item.raw_item)
-        return []
+                return []
+            case _:
+                handler = self._handlers.get(event.type)
+                return await handler(event) if handler else []
 
     def end(self, error: BaseException | None) -> Events:
         """What is left to say when the run is over."""
@@ -156,14 +157,16 @@ class Conversion:
         self._shown.append(item.id)
         return ThreadItemAddedEvent(item=item)
 
-    def _helper(self, event: ThreadStreamEvent) -> Events:
+    def _pass_on(self, event: ThreadStreamEvent) -> Events:
         if isinstance(event, ThreadItemAddedEvent | ThreadItemDoneEvent) and event.item.id not in self._shown:
             self._shown.append(event.item.id)
+        if isinstance(event, ThreadItemRemovedEvent) and event.item_id in self._shown:
+            self._shown.remove(event.item_id)
         return [event]
 
     async def _response_created(self, event: Any) -> Events:
         """Output indexes start over with each response of the model."""
-        for known in (self._messages, self._images, self._thoughts, self._summarized, self.message_ids):
+        for known in (self._messages, self._images, self._thoughts, self._summarized, self.parts):
             known.clear()
         return []
 
@@ -178,7 +181,6 @@ class Conversion:
             content=[],
         )
         self._messages[output_index] = _Message(item)
-        self.message_ids[output_index] = item.id
         return [*self._close_workflow(), self._show(item.model_copy())]
 
     async def _output_item_added(self, event: Any) -> Events:
@@ -212,21 +214,30 @@ class Conversion:
     async def _content_part_added(self, event: Any) -> Events:
         if event.part.type == "reasoning_text":
             return []
-        update = AssistantMessageContentPartAdded(
-            content_index=event.content_index, content=await self._content(event.part)
+        return self._open_part(event, await self._content(event.part))
+
+    def _open_part(self, event: Any, content: AssistantMessageContent | None = None) -> Events:
+        """A client cannot put text into a part that it was never told of, as some providers do."""
+        known = (event.output_index, event.content_index)
+        if known in self.parts:
+            return []
+        events = self._announce(event.output_index)
+        self.parts[known] = self._messages[event.output_index].item.id
+        added = AssistantMessageContentPartAdded(
+            content_index=event.content_index, content=content or AssistantMessageContent(text="")
         )
-        return self._update(event.output_index, update)
+        return [*events, self._update(event, added)]
 
     async def _text_done(self, event: Any) -> Events:
         message = self._messages.get(event.output_index)
         annotations = list(message.annotations.get(event.content_index, [])) if message else []
         content = AssistantMessageContent(text=event.text, annotations=annotations)
         update = AssistantMessageContentPartDone(content_index=event.content_index, content=content)
-        return self._update(event.output_index, update)
+        return [*self._open_part(event), self._update(event, update)]
 
     async def _unannounced_delta(self, event: Any) -> Events:
-        events = self._announce(event.output_index)
-        return [*events, text_delta_event(self.message_ids[event.output_index], event)]
+        events = self._open_part(event)
+        return [*events, text_delta_event(self._messages[event.output_index].item.id, event)]
 
     async def _refusal_delta(self, event: Any) -> Events:
         return await self._unannounced_delta(event)
@@ -234,24 +245,23 @@ class Conversion:
     async def _refusal_done(self, event: Any) -> Events:
         content = AssistantMessageContent(text=event.refusal)
         update = AssistantMessageContentPartDone(content_index=event.content_index, content=content)
-        return self._update(event.output_index, update)
+        return [*self._open_part(event), self._update(event, update)]
 
     async def _annotation_added(self, event: Any) -> Events:
         annotation = await self._annotation(event.annotation)
         if annotation is None:
             return []
         # Our own index: one that cannot be converted leaves no gap.
-        events = self._announce(event.output_index)
+        events = self._open_part(event)
         known = self._messages[event.output_index].annotations.setdefault(event.content_index, [])
         known.append(annotation)
         update = AssistantMessageContentPartAnnotationAdded(
             content_index=event.content_index, annotation_index=len(known) - 1, annotation=annotation
         )
-        return [*events, *self._update(event.output_index, update)]
+        return [*events, self._update(event, update)]
 
-    def _update(self, output_index: int, update: ThreadItemUpdate) -> Events:
-        events = self._announce(output_index)
-        return [*events, ThreadItemUpdatedEvent(item_id=self.message_ids[output_index], update=update)]
+    def _update(self, event: Any, update: ThreadItemUpdate) -> ThreadItemUpdatedEvent:
+        return ThreadItemUpdatedEvent(item_id=self._messages[event.output_index].item.id, update=update)
 
     async def _final_content(self, message: _Message, item: Any) -> list[AssistantMessageContent]:
         contents = [await self._content(part) for part in item.content or []]
@@ -336,7 +346,7 @@ class Conversion:
         if workflow.workflow.tasks:
             return [self._context.close_workflow()]
         self._context.workflow_item = None
-        return [ThreadItemRemovedEvent(item_id=workflow.id)] if workflow.id in self._shown else []
+        return self._pass_on(ThreadItemRemovedEvent(item_id=workflow.id)) if workflow.id in self._shown else []
 
     def _suspend_workflow(self) -> Events:
         """A workflow goes on behind a client tool call: it is saved as it stands and opened again by the output."""

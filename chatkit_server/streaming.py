@@ -1,7 +1,8 @@
 """A streamed Agents SDK run → ChatKit thread events. Takes the place of `chatkit.agents.stream_agent_response`.
 
 Different from chatkit 1.6.5, on purpose: one task for the whole run instead of one per event, and the run is cancelled
-and awaited when nobody reads on (trap T3). What the events mean is in `conversion.py`.
+and awaited when nobody reads on (trap T3). Models that can be tapped are, so that a text delta takes the short way.
+What the events mean is in `conversion.py`.
 """
 
 import asyncio
@@ -12,9 +13,11 @@ from agents import RunResultStreaming
 from agents.stream_events import RawResponsesStreamEvent
 from chatkit.agents import ResponseStreamConverter
 from chatkit.types import ThreadItemAddedEvent, ThreadStreamEvent
+from openai.types.responses import ResponseTextDeltaEvent
 
-from .agent_context import AgentContext, RunEnd
+from .agent_context import AgentContext, Inbox, RunEnd
 from .conversion import Conversion, text_delta_event
+from .models.tap import Tap, open_tap
 
 
 async def stream_agent_response(
@@ -28,18 +31,18 @@ async def stream_agent_response(
     guardrail's tripwire everything that the run showed is removed first.
     """
     conversion = Conversion(context, converter or ResponseStreamConverter())
-    pump = asyncio.create_task(_pump(result, context), name="agent run")
+    inbox = context.inbox
+    tap = open_tap(result.run_loop_task, inbox.put_nowait)
+    pump = asyncio.create_task(_pump(result, inbox, tap), name="agent run")
     try:
         if context.workflow_item is not None:  # it goes on where the last turn left it
             yield ThreadItemAddedEvent(item=context.workflow_item.model_copy(deep=True))
-        while not isinstance(event := await context.next_event(), RunEnd):
-            if type(event) is RawResponsesStreamEvent:
-                data = event.data
-                if data.type == "response.output_text.delta" and (
-                    item_id := conversion.message_ids.get(data.output_index)
-                ):
-                    yield text_delta_event(item_id, data)
-                    continue
+        while not isinstance(event := await inbox.get(), RunEnd):
+            if type(event) is ResponseTextDeltaEvent and (
+                item_id := conversion.parts.get((event.output_index, event.content_index))
+            ):
+                yield text_delta_event(item_id, event)
+                continue
             for converted in await conversion.convert(event):
                 yield converted
         for converted in conversion.end(event.error):
@@ -50,15 +53,18 @@ async def stream_agent_response(
         await _cancel(result, pump)
 
 
-async def _pump(result: RunResultStreaming, context: AgentContext) -> None:
+async def _pump(result: RunResultStreaming, inbox: Inbox, tap: Tap) -> None:
     """The one task of a run that reads its events; never raises, but for its own cancellation."""
     error: BaseException | None = None
     try:
         async for event in result.stream_events():
-            context.put_run_event(event)
+            if not isinstance(event, RawResponsesStreamEvent):
+                inbox.put_nowait(event)
+            elif not tap.was_heard(event.data):
+                inbox.put_nowait(event.data)
     except Exception as exc:
         error = exc
-    context.put_run_event(RunEnd(error))
+    inbox.put_nowait(RunEnd(error))
 
 
 async def _cancel(result: RunResultStreaming, pump: asyncio.Task[None]) -> None:
