@@ -161,9 +161,9 @@ def _update_workflow(item: WorkflowItem, update: ThreadItemUpdate) -> None:
 def _update_widget(item: WidgetItem, update: ThreadItemUpdate) -> None:
     match update:
         case WidgetRootUpdated():
-            item.widget = update.widget
+            item.widget = update.widget.model_copy(deep=True)  # texts will grow in it, and it is the agent's
         case WidgetComponentUpdated():
-            _replace_component(item.widget, update.component_id, update.component)
+            _replace_component(item.widget, update.component_id, update.component.model_copy(deep=True))
         case WidgetStreamingTextValueDelta():
             for component in _components(item.widget):
                 if component.id == update.component_id:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from agents import StopAtTools
@@ -271,7 +270,7 @@ async def test_function_calls_leave_nothing_in_the_thread(conversation: Conversa
     assert [item["type"] for item in conversation.items] == ["assistant_message"]
 
 
-def test_contexts_do_not_share_their_events() -> None:
-    one, other = Conversation().context, Conversation().context
-    one.put_run_event(Any)  # type: ignore[arg-type]  # anything will do
-    assert (one._inbox.qsize(), other._inbox.qsize()) == (1, 0)
+async def test_contexts_do_not_share_their_events(conversation: Conversation) -> None:
+    await Conversation().context.stream(ProgressUpdateEvent(text="Of another turn"))
+    await conversation.run(response(*message(0, "Mine.")))
+    assert [event.type for event in conversation.events if event.type == "progress_update"] == []
