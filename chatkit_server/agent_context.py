@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Any
 
-from agents import StreamEvent
 from chatkit.agents import AgentContext as SdkAgentContext
 from chatkit.server import stream_widget
 from chatkit.types import (
@@ -34,7 +33,7 @@ BEHIND_A_WORKFLOW = frozenset({"client_tool_call", "hidden_context_item", "sdk_h
 """Types of items that do not show, so that an open workflow goes on over them."""
 
 Inbox = asyncio.Queue[Any]
-"""Takes `HelperEvent`s, the run's `StreamEvent`s and, last, a `RunEnd`."""
+"""Takes the model's events, the run's item events, `HelperEvent`s and, last, a `RunEnd`; in the order they happen."""
 
 
 class HelperEvent:
@@ -59,6 +58,11 @@ class AgentContext(SdkAgentContext[RequestContext]):
     """One per turn. `thread`, `store`, `request_context` and all helpers are as the SDK documents them."""
 
     _inbox: Inbox = PrivateAttr(default_factory=asyncio.Queue)
+
+    @property
+    def inbox(self) -> Inbox:
+        """Where the one reader of the turn finds all that happens in it."""
+        return self._inbox
 
     async def stream(self, event: ThreadStreamEvent) -> None:
         """Sends an event to the client, behind everything that the agent sent before.
@@ -143,15 +147,6 @@ class AgentContext(SdkAgentContext[RequestContext]):
     def _put(self, event: ThreadStreamEvent) -> None:
         # A copy: the tool may change its item before the event is read.
         self._inbox.put_nowait(HelperEvent(event.model_copy(deep=True)))
-
-    def put_run_event(self, event: StreamEvent | RunEnd) -> None:
-        """What the Agents SDK run itself sends."""
-        self._inbox.put_nowait(event)
-
-    async def next_event(self) -> HelperEvent | RunEnd | StreamEvent:
-        """The next event of the run or of a helper, in the order in which they were sent."""
-        event: HelperEvent | RunEnd | StreamEvent = await self._inbox.get()
-        return event
 
 
 def _seconds_since(moment: datetime) -> int:

@@ -1,6 +1,7 @@
 """`chatkit-server`: serve and migrate."""
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Iterator
@@ -39,7 +40,16 @@ def build_app() -> FastAPI:
     with _clear_errors():
         settings = Settings()
         configure_logging(settings)
-        return create_app(settings)
+        built = create_app(settings)
+    _tame_garbage_collector()
+    return built
+
+
+def _tame_garbage_collector() -> None:
+    """The SDKs are a million objects that never die; looking through them again and again costs a tenth of the CPU."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @app.callback(invoke_without_command=True)

@@ -46,6 +46,8 @@ class ChatServer(ChatKitServer[RequestContext]):
         self.agent = agent
         self.models = models
         self.settings = settings
+        # Made once: the Agents SDK resolves the type hints of all its fields at each making.
+        self.run_config = self.make_run_config()
 
     async def respond(
         self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: RequestContext
@@ -63,13 +65,13 @@ class ChatServer(ChatKitServer[RequestContext]):
             await self.converter.to_agent_input(items),
             context=agent_context,
             max_turns=self.settings.max_turns,
-            run_config=self.run_config(),
+            run_config=self.run_config,
         )
         async with aclosing(stream_agent_response(agent_context, result)) as events:  # type: ignore[type-var]  # it is a generator
             async for event in events:
                 yield event
 
-    def run_config(self) -> RunConfig:
+    def make_run_config(self) -> RunConfig:
         """Which models the agent gets, and that nothing is uploaded as a trace unless asked for (T44)."""
         return RunConfig(
             model_provider=self.models.provider,

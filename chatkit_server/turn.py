@@ -159,11 +159,15 @@ class Turn:
 
     def _take_update(self, event: ThreadItemUpdatedEvent) -> None:
         """The hot path: nothing is awaited, nothing is copied but the text."""
-        if self._first_token is None and type(event.update) is AssistantMessageContentPartTextDelta:
-            self._first_token = monotonic()
         self._open.update(event.item_id, event.update)
-        if event.item_id not in self._hidden:
+        if event.item_id in self._hidden:
+            return
+        if type(event.update) is not AssistantMessageContentPartTextDelta:
             self.log.append(encode_event(event))
+            return
+        self.log.append_text(encode_event(event))
+        if self._first_token is None:
+            self._first_token = monotonic()
 
     async def _take(self, event: ThreadStreamEvent) -> None:
         match event:

@@ -9,6 +9,8 @@ from agents import Model, ModelProvider, ModelResponse, ModelSettings, OpenAICha
 from agents.items import TResponseInputItem, TResponseStreamEvent
 from agents.models.default_models import get_default_model_settings
 
+from chatkit_server.models.tap import tapped
+
 Api = Literal["responses", "chat_completions"]
 
 
@@ -22,13 +24,10 @@ class EndpointProvider(ModelProvider):
 
     def get_model(self, model_name: str | None) -> Model:
         """The model called `model_name`, or the settings' one for None. Whether it exists, its first call tells."""
-        if self._api == "responses":
-            if model_name is None:
-                return _OurResponsesModel(self._name, self._client)
-            return OpenAIResponsesModel(model_name, self._client)
-        if model_name is None:
-            return _OurChatCompletionsModel(self._name, self._client)
-        return OpenAIChatCompletionsModel(model_name, self._client)
+        kind = _ResponsesModel if self._api == "responses" else _ChatCompletionsModel
+        model = kind(model_name or self._name, self._client)
+        model.is_default = model_name is None
+        return model
 
 
 def fit_settings(settings: ModelSettings, name: str) -> ModelSettings:
@@ -43,8 +42,11 @@ def fit_settings(settings: ModelSettings, name: str) -> ModelSettings:
     return replace(settings, reasoning=fitting.reasoning, verbosity=fitting.verbosity)
 
 
-class _OurResponsesModel(OpenAIResponsesModel):
-    """The settings' model over the Responses API."""
+class _EndpointModel(Model):
+    """Mixin: a model that its run can tap, and the settings' one gets settings that fit it."""
+
+    model: Any
+    is_default = False
 
     async def get_response(
         self,
@@ -54,8 +56,8 @@ class _OurResponsesModel(OpenAIResponsesModel):
         *args: Any,
         **kwargs: Any,
     ) -> ModelResponse:
-        fitted = fit_settings(model_settings, str(self.model))
-        return await super().get_response(system_instructions, input, fitted, *args, **kwargs)
+        fitted = self._fit(model_settings)
+        return await super().get_response(system_instructions, input, fitted, *args, **kwargs)  # type: ignore[safe-super]  # a mixin: the next class has it
 
     def stream_response(
         self,
@@ -65,31 +67,16 @@ class _OurResponsesModel(OpenAIResponsesModel):
         *args: Any,
         **kwargs: Any,
     ) -> AsyncIterator[TResponseStreamEvent]:
-        fitted = fit_settings(model_settings, str(self.model))
-        return super().stream_response(system_instructions, input, fitted, *args, **kwargs)
+        fitted = self._fit(model_settings)
+        return tapped(super().stream_response(system_instructions, input, fitted, *args, **kwargs))  # type: ignore[safe-super]  # as above
+
+    def _fit(self, settings: ModelSettings) -> ModelSettings:
+        return fit_settings(settings, str(self.model)) if self.is_default else settings
 
 
-class _OurChatCompletionsModel(OpenAIChatCompletionsModel):
-    """The settings' model over Chat Completions."""
+class _ResponsesModel(_EndpointModel, OpenAIResponsesModel):
+    """Over the Responses API."""
 
-    async def get_response(
-        self,
-        system_instructions: str | None,
-        input: str | list[TResponseInputItem],
-        model_settings: ModelSettings,
-        *args: Any,
-        **kwargs: Any,
-    ) -> ModelResponse:
-        fitted = fit_settings(model_settings, str(self.model))
-        return await super().get_response(system_instructions, input, fitted, *args, **kwargs)
 
-    def stream_response(
-        self,
-        system_instructions: str | None,
-        input: str | list[TResponseInputItem],
-        model_settings: ModelSettings,
-        *args: Any,
-        **kwargs: Any,
-    ) -> AsyncIterator[TResponseStreamEvent]:
-        fitted = fit_settings(model_settings, str(self.model))
-        return super().stream_response(system_instructions, input, fitted, *args, **kwargs)
+class _ChatCompletionsModel(_EndpointModel, OpenAIChatCompletionsModel):
+    """Over Chat Completions."""

@@ -15,11 +15,16 @@ import pydantic
 from openai.types.chat import ChatCompletionChunk
 from openai.types.responses import ResponseStreamEvent
 
+from chatkit_server.models.fast_sse import FastDecoder
+
 T = TypeVar("T")
 
 
 class FastEventsClient(openai.AsyncOpenAI):
     """`openai.AsyncOpenAI` that picks the class of a streamed event by its `type`."""
+
+    def _make_sse_decoder(self) -> FastDecoder:
+        return FastDecoder()
 
     def _process_response_data(self, *, data: object, cast_to: type[T], response: httpx2.Response) -> T:
         event_class = _event_class(data, cast_to)

@@ -45,7 +45,7 @@ async def _answer(body: bytes, services: Services, context: RequestContext) -> R
         return Response(await answer(request, services.server, services.turns, context), media_type="application/json")
     accepted = await accept(request, services.server, context)
     turn = await services.turns.start(accepted, context)
-    return TurnResponse(turn, services.settings.ping_seconds)
+    return TurnResponse(turn, services.settings.ping_seconds, services.settings.flush_ms / 1000)
 
 
 def _refusal(request: Request, body: bytes, error: ServerError, request_id: str) -> Response:

@@ -1,0 +1,65 @@
+"""A tap at a model: a run's listener gets every event straight from the model, before the Agents SDK handles it.
+
+The SDK passes each event through a retry wrapper, a queue and a task of its own. It needs only the events that carry
+items and the finished response, so those go on to it as well; text deltas, which are nearly all, end here. The
+listener sees all of them, in the order in which the model sent them.
+
+A tap belongs to the task of a run (`RunResultStreaming.run_loop_task`), so that a run inside a tool, which has a task
+or at least a result of its own, is never heard by the run around it.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from agents.items import TResponseStreamEvent
+from openai.types.responses import ResponseTextDeltaEvent
+
+Listener = Callable[[TResponseStreamEvent], None]
+
+
+class Tap:
+    """What one run hears of its models."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._passed_on: set[int] = set()
+
+    def hear(self, event: TResponseStreamEvent) -> bool:
+        """Gives the event to the listener; says whether the SDK needs it too."""
+        self._listener(event)
+        if type(event) is ResponseTextDeltaEvent:
+            return False
+        self._passed_on.add(id(event))
+        return True
+
+    def was_heard(self, event: object) -> bool:
+        """Whether this very event, now coming from the SDK, was heard before. Answers yes once."""
+        known = id(event) in self._passed_on
+        self._passed_on.discard(id(event))
+        return known
+
+
+_taps: WeakKeyDictionary[asyncio.Task[Any], Tap] = WeakKeyDictionary()
+
+
+def open_tap(run: asyncio.Task[Any] | None, listener: Listener) -> Tap:
+    """A tap for the run whose task this is. A model that knows no taps is simply not heard."""
+    tap = Tap(listener)
+    if run is not None:
+        _taps[run] = tap
+    return tap
+
+
+async def tapped(events: AsyncIterator[TResponseStreamEvent]) -> AsyncIterator[TResponseStreamEvent]:
+    """A model's events; where the current task's run has a tap, without those that only the tap needs."""
+    task = asyncio.current_task()
+    tap = None if task is None else _taps.get(task)
+    try:
+        async for event in events:
+            if tap is None or tap.hear(event):
+                yield event
+    finally:
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
