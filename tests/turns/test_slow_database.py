@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
+from agents import Agent, RunContextWrapper, function_tool
+from chatkit.types import AssistantMessageContent, AssistantMessageItem, ThreadItemDoneEvent
 from sqlalchemy import event, text
 
-from tests.support.openai_answers import Answer
+from chatkit_server.agent_context import AgentContext
+from tests.support.openai_answers import Answer, ToolCall
 from tests.turns.chat import Chat, all_tasks, thread_of
 from tests.turns.conftest import Start
 
@@ -91,3 +95,38 @@ async def test_stop_answers_when_the_busy_database_has_taken_the_answer(chat: Ch
         status, body = await stopping
         assert (status, body["status"]) == (200, "stopped")
         assert await chat.messages(thread_of(stream)) == [("user", "Count"), ("assistant", "one two")]
+
+
+async def test_what_was_saved_during_a_stop_is_shown_too(start: Start) -> None:
+    go, never = asyncio.Event(), asyncio.Event()
+
+    @function_tool
+    async def say(context: RunContextWrapper[AgentContext]) -> None:
+        """Says something at once, without streaming it."""
+        await go.wait()
+        item = AssistantMessageItem(
+            id=context.context.generate_id("message"),
+            thread_id=context.context.thread.id,
+            created_at=datetime.now(UTC),
+            content=[AssistantMessageContent(text="said at once")],
+        )
+        await context.context.stream(ThreadItemDoneEvent(item=item))
+        await never.wait()
+
+    chat = await start(Agent(name="test", tools=[say]))
+    chat.upstream.script(Answer(tool_calls=[ToolCall("say")]))
+    async with await chat.visitor() as tab, await chat.ask(tab, "Speak") as stream:
+        await stream.read_until(lambda frame: "stream_options" in frame.data)
+        await (await chat.upstream.wait_for_request()).wait_closed()
+        async with busy_database(chat) as write:
+            go.set()
+            await within(write)
+            stopping = asyncio.create_task(chat.stop(tab, stream.headers["x-chatkit-turn-id"]))
+            async with asyncio.timeout(5):
+                (turn,) = chat.services.turns._running.values()
+                while turn.stop_reason is None:
+                    await asyncio.wait([stopping], timeout=0.01)
+        await stopping
+        await stream.read_to_end()
+        assert await chat.messages(thread_of(stream)) == [("user", "Speak"), ("assistant", "said at once")]
+        assert "said at once" in str(stream.events[-1])

@@ -55,15 +55,13 @@ async def test_stop_ends_the_answer_and_keeps_what_was_said(chat: Chat) -> None:
 async def test_stop_before_the_first_token_leaves_no_empty_answer(chat: Chat) -> None:
     chat.upstream.script(Answer("never", hang_after=0))
     async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
-        await stream.read_until(lambda frame: "stream_options" in frame.data)
-        await (await chat.upstream.wait_for_request()).wait_hanging()
+        await stream.read_until(lambda frame: "thread.item.added" in frame.data)
         await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
         await stream.read_to_end()
         thread_id = thread_of(stream)
         assert await chat.items(thread_id) == ["user_message", "sdk_hidden_context"]
-        shown = [event["item"]["id"] for event in stream.events if event["type"] == "thread.item.added"]
-        removed = [event["item_id"] for event in stream.events if event["type"] == "thread.item.removed"]
-        assert removed == shown
+        (shown,) = [event["item"]["id"] for event in stream.events if event["type"] == "thread.item.added"]
+        assert stream.events[-1] == {"type": "thread.item.removed", "item_id": shown}
         assert (await tab.reload(thread_id)).texts() == [("user", "Count")]
 
 
