@@ -116,3 +116,36 @@ async def test_a_silent_answer_is_pinged_and_a_lively_one_is_not(start: Start) -
             assert ids == [str(number + 1) for number in range(len(ids))], "a ping took an id"
         await tab.session.close()
         await chat.quiet()
+
+
+async def test_a_pause_ends_by_itself_however_much_text_comes() -> None:
+    log = TurnLog()
+    pause = asyncio.create_task(log.pause(0.05))
+    await asyncio.sleep(0)
+    for _ in range(10):
+        log.append_text(b"{}")
+    await asyncio.sleep(0)
+    assert not pause.done()
+    async with asyncio.timeout(1):
+        await pause
+
+
+@pytest.mark.parametrize("end", ["append", "wake", "close"])
+async def test_a_pause_ends_at_once_for_anything_but_text(end: str) -> None:
+    log = TurnLog()
+    pause = asyncio.create_task(log.pause(60))
+    await asyncio.sleep(0)
+    log.append(b"{}") if end == "append" else getattr(log, end)()
+    async with asyncio.timeout(1):
+        await pause
+
+
+async def test_text_wakes_a_reader_that_waits_and_is_remembered_as_text() -> None:
+    log = TurnLog()
+    waiting = asyncio.create_task(log.changed())
+    await asyncio.sleep(0)
+    log.append_text(b"{}")
+    async with asyncio.timeout(1):
+        await waiting
+    log.append(b"{}")
+    assert (len(log), log.last_text) == (2, 1)
