@@ -23,7 +23,7 @@ from tests.support.live_server import live
 from tests.support.openai_answers import Answer
 from tests.support.openai_server import OpenAIServer
 from tests.support.sse import RawStream
-from tests.turns.chat import Chat, thread_of
+from tests.turns.chat import Chat, all_tasks, thread_of
 
 ROOT = Path(__file__).parents[2]
 CREATE = {"type": "threads.create", "params": {"input": user_input("Count")}}
@@ -106,6 +106,19 @@ async def test_a_server_that_only_ends_its_lifespan_keeps_what_was_said_too(
     assert await chat.messages(thread_id) == [("user", "Count"), ("assistant", "one two")]
     assert await chat.turns(thread_id) == [("interrupted", "shutdown")]
     assert checked_out(chat.services.engine) == 0
+
+
+async def test_an_answer_that_the_http_server_cuts_off_counts_as_interrupted(chat: Chat) -> None:
+    chat.upstream.script(ANSWER)
+    async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
+        await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
+        for task in all_tasks():
+            if "run_asgi" in str(task.get_coro()):
+                task.cancel()
+        thread_id = thread_of(stream)
+        await chat.ended(thread_id)
+        assert await chat.messages(thread_id) == [("user", "Count"), ("assistant", "one two")]
+        assert await chat.turns(thread_id) == [("interrupted", "shutdown")]
 
 
 async def test_no_new_answer_begins_while_the_server_stops(chat: Chat) -> None:
