@@ -130,3 +130,17 @@ async def test_what_was_saved_during_a_stop_is_shown_too(start: Start) -> None:
         await stream.read_to_end()
         assert await chat.messages(thread_of(stream)) == [("user", "Speak"), ("assistant", "said at once")]
         assert "said at once" in str(stream.events[-1])
+
+
+async def test_a_message_that_is_still_being_saved_when_the_server_stops_gets_no_model_call(chat: Chat) -> None:
+    async with await chat.visitor() as tab:
+        async with busy_database(chat) as write:
+            stream = await chat.ask(tab, "Count")
+            await within(write)
+            chat.services.turns.interrupt()
+        await stream.read_to_end(within=5)
+        assert stream.ended
+        stream.close()
+    assert chat.upstream.requests == []
+    assert await chat.messages(thread_of(stream)) == [("user", "Count")]
+    assert await chat.turns(thread_of(stream)) == [("interrupted", "shutdown")]

@@ -66,6 +66,37 @@ async def test_a_waiting_reader_is_woken(signal: str) -> None:
         await asyncio.gather(*waiting)
 
 
+async def test_a_pausing_reader_lets_text_gather() -> None:
+    log = TurnLog()
+    pausing = asyncio.create_task(log.pause(60))
+    await asyncio.sleep(0)
+    log.append_text(b"{}")
+    log.append_text(b"{}")
+    await asyncio.sleep(0)
+    assert not pausing.done()
+    log.append(b"{}")
+    async with asyncio.timeout(1):
+        await pausing
+    assert (len(log), log.last_text) == (3, 2)
+
+
+@pytest.mark.parametrize("signal", ["append", "wake", "close"])
+async def test_a_pause_ends_early_for_anything_but_text(signal: str) -> None:
+    log = TurnLog()
+    pausing = [asyncio.create_task(log.pause(60)) for _ in range(3)]
+    await asyncio.sleep(0)
+    log.append(b"{}") if signal == "append" else getattr(log, signal)()
+    async with asyncio.timeout(1):
+        await asyncio.gather(*pausing)
+
+
+async def test_a_pause_is_over_when_its_time_is_and_leaves_nothing_behind() -> None:
+    log = TurnLog()
+    async with asyncio.timeout(1):
+        await log.pause(0.01)
+    assert log._pausing == []
+
+
 async def test_a_reader_that_is_cancelled_leaves_nothing_behind() -> None:
     log = TurnLog()
     gone, stays = asyncio.create_task(log.changed()), asyncio.create_task(log.changed())
