@@ -13,7 +13,8 @@ from ..errors import InvalidParams, NotFound, ServerError, describe
 
 def error_response(error: ServerError, request_id: str) -> JSONResponse:
     """The plain answer for clients that are not a ChatKit frame."""
-    return JSONResponse(error.body(request_id), status_code=error.status)
+    # The header as well: Starlette answers an unexpected error outside all middleware.
+    return JSONResponse(error.body(request_id), status_code=error.status, headers={"x-request-id": request_id})
 
 
 def install_error_handlers(app: FastAPI) -> None:

@@ -1,0 +1,169 @@
+"""Settings: where they come from, what is refused, and that the example file lists them all."""
+
+import ast
+import logging
+import re
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+import chatkit_server
+import store
+from chatkit_server import Settings
+from chatkit_server.logs import RedactingFormatter, configure_logging
+from tests.serving import serve
+from tests.support.openai_answers import INVALID_API_KEY, Answer
+from tests.support.openai_server import OpenAIServer
+
+ROOT = Path(__file__).parents[1]
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+def test_the_example_file_lists_every_setting_with_its_default() -> None:
+    made = runpy.run_path(str(ROOT / "scripts" / "env_example.py"))["example"]()
+    assert (ROOT / ".env.example").read_text(encoding="utf-8") == "".join(made), "run `make env-example`"
+
+
+def test_every_setting_has_a_sentence() -> None:
+    wrong = [
+        name for name, field in Settings.model_fields.items() if not (field.description or "").rstrip().endswith(".")
+    ]
+    assert wrong == []
+
+
+def test_without_an_environment_the_defaults_hold() -> None:
+    settings = Settings()
+    assert (settings.environment, settings.auth, settings.database_url) == (
+        "development",
+        "none",
+        "sqlite:///chatkit.db",
+    )
+    assert (settings.tracing, settings.openai_api_key, settings.model) == (False, None, None)
+
+
+def test_arguments_win_over_the_environment_and_that_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("CHATKIT_PORT=1\nCHATKIT_HOST=file\nCHATKIT_MODEL=file\nUNKNOWN=x\n", encoding="utf-8")
+    monkeypatch.setenv("CHATKIT_PORT", "2")
+    monkeypatch.setenv("CHATKIT_HOST", "environment")
+    settings = Settings(port=3)
+    assert (settings.port, settings.host, settings.model) == (3, "environment", "file")
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CHATKIT_MODEL", "OPENAI_API_KEY", "CHATKIT_SECRET", "CHATKIT_PORT", "CHATKIT_CORS_ORIGINS"):
+        monkeypatch.setenv(name, "")
+    assert Settings() == Settings(_env_file=None)
+    assert Settings().openai_api_key is None
+
+
+def test_the_key_and_lists_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    monkeypatch.setenv("CHATKIT_CORS_ORIGINS", '["https://app.example"]')
+    settings = Settings()
+    assert settings.openai_api_key is not None
+    assert (settings.openai_api_key.get_secret_value(), settings.cors_origins) == ("sk-1", ["https://app.example"])
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"secret": "short and secret"}, "at least 32 characters"),
+        ({"environment": "production"}, "CHATKIT_SECRET must be set in production"),
+        ({"environment": "staging"}, "environment"),
+        ({"port": 70000}, "port"),
+        ({"model_timeout": 0}, "model_timeout"),
+        ({"max_turns": 0}, "max_turns"),
+        ({"api": "grpc"}, "api"),
+        ({"auth": "magic"}, "auth"),
+        ({"ping_seconds": 0}, "ping_seconds"),
+        ({"max_body_bytes": 1}, "max_body_bytes"),
+        ({"log_level": "LOUD"}, "log_level"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_value_that_cannot_work_is_refused_and_named(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(words)):
+        Settings(**values)
+
+
+def test_secrets_show_in_no_representation() -> None:
+    settings = Settings(secret=SECRET, openai_api_key="sk-very-secret", environment="production")
+    for shown in (repr(settings), str(settings), settings.model_dump_json(), repr(settings.model_dump())):
+        assert SECRET not in shown
+        assert "sk-very-secret" not in shown
+
+
+def test_nothing_but_the_settings_reads_the_environment() -> None:
+    readers = [
+        f"{path.parent.name}/{path.name}"
+        for package in (chatkit_server, store)
+        for path in Path(str(package.__file__)).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+    ]
+    assert readers == []
+
+
+# Logging
+
+
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    """The process's logging as it was before the test."""
+    root = logging.getLogger()
+    loggers = [
+        root,
+        *(logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)),
+    ]
+    before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
+    handlers = root.handlers[:]
+    root.handlers.clear()  # `configure_logging` closes those it finds, and pytest needs its own again
+    yield
+    for logger, level, its_own in before:
+        logger.setLevel(level)
+        logger.handlers[:] = its_own
+    root.handlers[:] = handlers
+
+
+def test_a_log_line_holds_no_secret_in_text_arguments_or_traceback() -> None:
+    formatter = RedactingFormatter([SECRET])
+    try:
+        raise ValueError(f"refused: {SECRET}")
+    except ValueError as error:
+        info = (type(error), error, error.__traceback__)
+    line = formatter.format(logging.LogRecord("x", logging.INFO, "", 0, "with %s", (SECRET,), info))
+    assert SECRET not in line
+    assert line.count("***") == 2
+
+
+@pytest.mark.parametrize("level", ["INFO", "DEBUG"])
+@pytest.mark.usefixtures("logging_restored")
+async def test_no_level_logs_what_people_write_or_the_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], level: str
+) -> None:
+    question, answer, key = "a question of mine", "an answer for me", "sk-very-secret-key"
+    async with OpenAIServer() as upstream:
+        upstream.script(Answer(answer), Answer(fail=INVALID_API_KEY))
+        settings = {"model": "gpt-test", "base_url": upstream.base_url, "openai_api_key": key, "log_level": level}
+        configure_logging(Settings(**settings))  # type: ignore[arg-type]  # pydantic reads them
+        async with serve(tmp_path, **settings) as served, served.tab() as tab:  # type: ignore[arg-type]  # as above
+            reply = await tab.create(question)
+            assert reply.text == answer
+            failed = await tab.send(reply.thread_id, question)
+    log = capsys.readouterr().err
+    assert failed.headers["x-request-id"] in log
+    for words in (question, answer, key):
+        assert words not in log
+
+
+@pytest.mark.usefixtures("logging_restored")
+def test_chatkits_own_handler_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T43: chatkit adds one at import where LOG_LEVEL is set, and every line would be there twice."""
+    logging.getLogger("chatkit").addHandler(logging.StreamHandler())
+    configure_logging(Settings())
+    assert logging.getLogger("chatkit").handlers == []
+    assert len(logging.getLogger().handlers) == 1
