@@ -30,7 +30,8 @@ async def live(app: ASGIApp, *, graceful: int = 1, within: float = 10.0) -> Asyn
     At the end open connections get `graceful` seconds, as in production. Raises `RuntimeError` where the app does not
     start, `TimeoutError` where it does not start or stop within `within` seconds.
     """
-    listener = socket.socket()
+    # asyncio turns Nagle's algorithm off only where the protocol is named; with it each answer comes 40 ms late.
+    listener = socket.socket(proto=socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
