@@ -21,6 +21,7 @@ from store import new_id
 from tests.protocol.requirements import covers
 from tests.serving import Served, Tab, values_of
 from tests.stage import EXAMPLES, Stage, make_item, stream_item
+from tests.streaming.raw import added, delta, done, message_item, part_added, response
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -175,6 +176,28 @@ async def test_items_that_overlap_keep_the_order_in_which_they_appeared(stage: S
     live = [item["id"] for item in tab.pictures[reply.thread_id].items]
     assert live[1:4] == stage.seen
     assert [item["id"] for item in (await tab.reload(reply.thread_id)).items] == live
+
+
+@covers("order.first_appearance")
+async def test_messages_that_the_model_writes_at_the_same_time_keep_their_order(stage: Stage, tab: Tab) -> None:
+    """T25: stock chatkit stores them in the order in which they end."""
+    stage.play(
+        response(
+            added(0, message_item(done=False)),
+            part_added(0),
+            delta(0, "Fir"),
+            added(1, message_item(done=False)),
+            part_added(1),
+            delta(1, "Second"),
+            done(1, message_item("Second")),
+            delta(0, "st"),
+            done(0, message_item("First")),
+        )
+    )
+    reply = await tab.create("Both")
+    picture = tab.pictures[reply.thread_id]
+    assert picture.texts() == [("user", "Both"), ("assistant", "First"), ("assistant", "Second")]
+    assert (await tab.reload(reply.thread_id)).items == picture.items
 
 
 @covers("wire.utc")
