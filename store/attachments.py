@@ -1,15 +1,15 @@
 """Attachments and their rows. What they contain lies elsewhere."""
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from chatkit.types import Attachment
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import delete, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, delete, select
 
 from store.columns import dump_json
-from store.database import Database
+from store.database import Database, insert_into
 from store.errors import IdClash, NotFound
 from store.items import take_positions
 from store.owner import HasUser, owned
@@ -33,29 +33,35 @@ def to_row(attachment: Attachment, context: HasUser) -> dict[str, Any]:
     }
 
 
-async def write(connection: AsyncConnection, database: Database, attachment: Attachment, context: HasUser) -> None:
+def write(connection: Connection, dialect: str, row: dict[str, Any], context: HasUser) -> None:
     """Insert or update; see `SqlStore.save_attachment`."""
-    if attachment.thread_id is not None:
-        await take_positions(connection, attachment.thread_id, 0, context)
-    insert = database.insert(attachments).values(to_row(attachment, context))
+    if row["thread_id"] is not None:
+        take_positions(connection, row["thread_id"], 0, context)
+    if connection.scalar(_upsert(dialect), row | {"owner": context.user_id}) is None:
+        raise IdClash("Attachment", row["id"])
+
+
+@cache
+def _upsert(dialect: str) -> Any:
+    insert = insert_into(attachments, dialect)
     changed = {name: insert.excluded[name] for name in ("thread_id", "name", "mime_type", "payload")}
-    upsert = insert.on_conflict_do_update(index_elements=[a.id], set_=changed, where=owned(attachments, context))
-    if await connection.scalar(upsert.returning(a.id)) is None:
-        raise IdClash("Attachment", attachment.id)
+    return insert.on_conflict_do_update(index_elements=[a.id], set_=changed, where=owned(attachments)).returning(a.id)
 
 
-async def load(connection: AsyncConnection, attachment_id: str, context: HasUser) -> Attachment:
+_ONE = (a.id == bindparam("attachment"), owned(attachments))
+_LOAD = select(a.payload).where(*_ONE)
+
+DELETION = delete(attachments).where(*_ONE).returning(a.id)
+"""Deletes one `attachment`."""
+
+
+async def load(database: Database, attachment_id: str, context: HasUser) -> Attachment:
     """Read one; raises `NotFound`, also for one that this version cannot read."""
-    query = select(a.payload).where(a.id == attachment_id, owned(attachments, context))
-    payload = await connection.scalar(query)
+    values = {"attachment": attachment_id, "owner": context.user_id}
+    payload = await database.read(lambda c: c.scalar(_LOAD, values))
     try:
         if payload is not None:
             return _adapter.validate_json(payload)
     except ValidationError as error:
         raise NotFound("Attachment", attachment_id) from error
     raise NotFound("Attachment", attachment_id)
-
-
-def deletion(attachment_id: str, context: HasUser) -> Any:
-    """The statement that deletes one and returns its id."""
-    return delete(attachments).where(a.id == attachment_id, owned(attachments, context)).returning(a.id)

@@ -4,8 +4,10 @@ The objects themselves stay plain: nothing is added to them, equality and dumps 
 """
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+_IN_DOUBT = object()  # equals no column's value
 
 
 class Baselines:
@@ -26,3 +28,9 @@ class Baselines:
         """The columns last remembered for this very object (not for an equal one), or None."""
         ref, columns = self._known.get(id(thing), (None, None))
         return columns if ref is not None and ref() is thing else None
+
+    def doubt(self, thing: object, names: Iterable[str]) -> None:
+        """Expect nothing of these columns of a known object, so that its next save writes them."""
+        known = self.columns_of(thing)
+        if known is not None:
+            self.remember(thing, {**known, **dict.fromkeys(names, _IN_DOUBT)})

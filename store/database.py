@@ -1,20 +1,25 @@
 """One short transaction per store call: how all of the store reaches its database. Knows no tables."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+import os
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, Row, Table
+from sqlalchemy import URL, Connection, Engine, Row, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
 
 from store.baselines import Baselines
+from store.engine import SQLITE_CONNECTIONS, is_memory
 from store.errors import translate_errors
+from store.workers import Workers
 
 T = TypeVar("T")
-Work = Callable[[AsyncConnection], Awaitable[T]]
+Work = Callable[[Connection], T]
+"""What a store call does with a connection, in one piece: it may run in a thread, so it touches nothing but rows."""
 
 AnyRow = Row[*tuple[Any, ...]]
 
@@ -24,22 +29,55 @@ CANCEL_SECONDS = 5.0
 class _Shared:
     """What all stores on one engine have in common."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: AsyncEngine) -> None:
         self.baselines = Baselines()
+        self._url: URL = engine.url
+        self._connections = engine.pool.size() if isinstance(engine.pool, QueuePool) else SQLITE_CONNECTIONS
+        self._workers: dict[int, Workers] = {}  # by process: threads and connections do not survive a fork
         self._writer: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
 
-    def writer(self) -> asyncio.Lock:
-        """The queue of this process's writers on SQLite, which lets one in at a time anyway.
+    def workers(self) -> Workers:
+        """The threads that serve a SQLite file."""
+        process = os.getpid()
+        if (mine := self._workers.get(process)) is not None:
+            return mine
+        for inherited in list(self._workers.values()):
+            inherited.disown()
+        return self._workers.setdefault(process, Workers(self._url, self._connections))
 
-        Waiting here is fair and holds no connection; SQLite's own wait sleeps and may starve a writer.
-        """
+    def writer(self) -> asyncio.Lock:
+        """The queue of the writers to SQLite in memory; see `Workers`."""
         loop = asyncio.get_running_loop()
         if self._writer is None or self._writer[0] is not loop:
             self._writer = (loop, asyncio.Lock())
         return self._writer[1]
 
+    def in_use(self) -> int:
+        """How many connections the threads have in use."""
+        mine = self._workers.get(os.getpid())
+        return 0 if mine is None else mine.in_use()
+
+    def close(self, _: Engine) -> None:
+        """End the threads; the next call starts them again."""
+        if (mine := self._workers.pop(os.getpid(), None)) is not None:
+            mine.close()
+
 
 _shared: WeakKeyDictionary[Engine, _Shared] = WeakKeyDictionary()
+
+
+def _shared_by(engine: AsyncEngine) -> _Shared:
+    shared = _shared.get(engine.sync_engine)
+    if shared is None:
+        shared = _shared.setdefault(engine.sync_engine, _Shared(engine))
+        event.listen(engine.sync_engine, "engine_disposed", shared.close)
+    return shared
+
+
+def in_use(engine: AsyncEngine) -> int:
+    """How many connections are in use, the engine's own and those of the threads that stores on it run."""
+    assert isinstance(engine.pool, QueuePool)
+    return engine.pool.checkedout() + _shared_by(engine).in_use()
 
 
 class Database:
@@ -52,34 +90,33 @@ class Database:
         self.engine = engine
         self.dialect = engine.dialect.name
         self._is_sqlite = self.dialect == "sqlite"
+        self._is_file = self._is_sqlite and not is_memory(engine.url)
         # A read is one statement: PostgreSQL then needs no BEGIN and no ROLLBACK around it.
         self._reader = engine if self._is_sqlite else engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._shared = _shared.setdefault(engine.sync_engine, _Shared())
+        self._shared = _shared_by(engine)
 
     @property
     def baselines(self) -> Baselines:
         """What the stores on this engine know of the objects they gave away."""
         return self._shared.baselines
 
-    def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
-        """See `insert_into`."""
-        return insert_into(table, self.dialect)
-
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a connection; statements see committed rows, each for itself."""
-        return await _whole(self._read(work))
+        return await _whole(self._shared.workers().read(work) if self._is_file else self._read(work))
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction, committed when it returns. Its first statement must be a change, not a SELECT.
 
         (On SQLite a change is what takes the write lock.)
         """
+        if self._is_file:
+            return await _whole(self._shared.workers().write(work))
         return await _whole(self._write_in_turn(work) if self._is_sqlite else self._write(work))
 
     async def _read(self, work: Work[T]) -> T:
         with translate_errors():
             async with self._reader.connect() as connection:
-                return await work(connection)
+                return await connection.run_sync(work)
 
     async def _write_in_turn(self, work: Work[T]) -> T:
         async with self._shared.writer():
@@ -88,11 +125,11 @@ class Database:
     async def _write(self, work: Work[T]) -> T:
         with translate_errors():
             async with self.engine.begin() as connection:
-                return await work(connection)
+                return await connection.run_sync(work)
 
 
-async def _whole(call: Coroutine[Any, Any, T]) -> T:
-    """Await `call` in a task of its own, which a cancelled caller waits for, so no transaction is cut in the middle."""
+async def _whole(call: Awaitable[T]) -> T:
+    """Await `call` apart from the caller, who waits for it when cancelled, so no transaction is cut in the middle."""
     task = asyncio.ensure_future(call)
     try:
         return await asyncio.shield(task)
@@ -102,7 +139,10 @@ async def _whole(call: Coroutine[Any, Any, T]) -> T:
 
 
 async def _end(task: asyncio.Future[Any]) -> None:
-    """Wait until `task` is done, however often we are cancelled meanwhile; cancel it when it takes too long."""
+    """Wait until `task` is done, however often we are cancelled meanwhile; cancel it when it takes too long.
+
+    (A thread cannot be cancelled: then it ends its transaction later.)
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + CANCEL_SECONDS
     while not task.done():
@@ -117,15 +157,3 @@ async def _end(task: asyncio.Future[Any]) -> None:
 def insert_into(table: Table, dialect: str) -> postgresql.Insert | sqlite.Insert:
     """An INSERT that knows ON CONFLICT, which SQLAlchemy has per database."""
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
-
-
-async def all_rows(connection: AsyncConnection, query: Any) -> Sequence[AnyRow]:
-    """Every row of a query."""
-    rows: Sequence[AnyRow] = (await connection.execute(query)).all()
-    return rows
-
-
-async def one_row(connection: AsyncConnection, query: Any) -> AnyRow | None:
-    """The row of a query that has at most one."""
-    row: AnyRow | None = (await connection.execute(query)).one_or_none()
-    return row

@@ -2,16 +2,20 @@
 
 import asyncio
 import sqlite3
+import time
 
 import aiosqlite
-from sqlalchemy import URL, event, make_url
+from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine import AdaptedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 BUSY_SECONDS = 15
+PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA synchronous = NORMAL")
+WAL = "PRAGMA journal_mode = WAL"
 WAL_TRIES = 100
+WAL_PAUSE = 0.02  # SQLite does not wait by itself while two processes open a new file
 SQLITE_CONNECTIONS = 5  # one writes, the others read; a pool of 50 stalls writers for seconds
 
 
@@ -45,7 +49,7 @@ def _open_sqlite(url: URL, pool_size: int) -> AsyncEngine:
     if is_memory(url):  # one connection is the database; calls take turns at it (a StaticPool would mix transactions)
         pool_size = 1
     engine = create_async_engine(
-        url.update_query_dict({"timeout": url.query.get("timeout", str(BUSY_SECONDS))}),
+        _patient(url),
         connect_args={"isolation_level": "IMMEDIATE"},
         poolclass=AsyncAdaptedQueuePool,
         pool_size=pool_size,
@@ -53,6 +57,24 @@ def _open_sqlite(url: URL, pool_size: int) -> AsyncEngine:
     )
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     return engine
+
+
+def open_threaded(url: URL, connections: int) -> Engine:
+    """Return a synchronous engine for a SQLite file, set up as `open_engine` does; any thread may use it."""
+    engine = create_engine(
+        _patient(url).set(drivername="sqlite+pysqlite"),
+        connect_args={"isolation_level": "IMMEDIATE", "check_same_thread": False},
+        poolclass=QueuePool,
+        pool_size=connections,
+        max_overflow=0,
+    )
+    event.listen(engine, "connect", _prepare_threaded)
+    return engine
+
+
+def _patient(url: URL) -> URL:
+    """The SQLite URL with a time to wait for other processes' writes."""
+    return url.update_query_dict({"timeout": url.query.get("timeout", str(BUSY_SECONDS))})
 
 
 def is_memory(url: URL) -> bool:
@@ -66,13 +88,27 @@ def _prepare_sqlite(connection: AdaptedConnection, _: object) -> None:
 
 
 async def _set_pragmas(connection: aiosqlite.Connection) -> None:
-    for pragma in ("foreign_keys = ON", "synchronous = NORMAL"):
-        await connection.execute(f"PRAGMA {pragma}")
+    for pragma in PRAGMAS:
+        await connection.execute(pragma)
     for last in (*[False] * WAL_TRIES, True):
         try:
-            await connection.execute("PRAGMA journal_mode = WAL")
+            await connection.execute(WAL)
             return
         except sqlite3.OperationalError as error:
             if last or "locked" not in str(error):
                 raise
-        await asyncio.sleep(0.02)  # SQLite does not wait by itself while two processes open a new file
+        await asyncio.sleep(WAL_PAUSE)
+
+
+def _prepare_threaded(connection: sqlite3.Connection, _: object) -> None:
+    """The same without an event loop."""
+    for pragma in PRAGMAS:
+        connection.execute(pragma)
+    for last in (*[False] * WAL_TRIES, True):
+        try:
+            connection.execute(WAL)
+            return
+        except sqlite3.OperationalError as error:
+            if last or "locked" not in str(error):
+                raise
+        time.sleep(WAL_PAUSE)

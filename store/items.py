@@ -4,20 +4,19 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from chatkit.types import HiddenContextItem, Page, SDKHiddenContextItem, ThreadItem
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import BigInteger, Connection, bindparam, delete, func, select, update
 
-from store.columns import aware_utc, dump_json
-from store.database import AnyRow, Database, all_rows, insert_into
+from store.columns import UtcDateTime, aware_utc, dump_json
+from store.database import AnyRow, Database, insert_into
 from store.errors import IdClash, NotFound
 from store.owner import HasUser, owned
-from store.paging import Bound, collect_page, seek
+from store.paging import Pages
 from store.tables import thread_items, threads
 from store.text import plain_text
 
@@ -36,23 +35,30 @@ ROLES = {
 i = thread_items.c
 
 
-def to_row(thread_id: str, item: ThreadItem, turn_id: str | None, position: int, now: datetime) -> dict[str, Any]:
-    """The item's columns. Its `thread_id` becomes the thread's and its time aware UTC, in the payload too."""
+def to_row(thread_id: str, item: ThreadItem, turn_id: str | None) -> dict[str, Any]:
+    """The item's columns but `position` and `updated_at`, which it gets when it is written.
+
+    Its `thread_id` becomes the thread's and its time aware UTC, in the payload too.
+    """
     created_at = aware_utc(item.created_at)
-    whole = item.model_copy(update={"thread_id": thread_id, "created_at": created_at})
+    if item.thread_id != thread_id or item.created_at.utcoffset() != timedelta(0):
+        item = item.model_copy(update={"thread_id": thread_id, "created_at": created_at})
     return {
         "id": item.id,
         "thread_id": thread_id,
         "turn_id": turn_id,
-        "position": position,
         "type": item.type,
         "role": ROLES.get(item.type, "assistant"),
         "text": plain_text(item),
         "hidden": isinstance(item, HiddenContextItem | SDKHiddenContextItem),
-        "payload": dump_json(whole),
+        "payload": dump_json(item),
         "created_at": created_at,
-        "updated_at": now,
     }
+
+
+def to_rows(thread_id: str, items: Sequence[ThreadItem], turn_id: str | None) -> list[dict[str, Any]]:
+    """The rows of items, as they are now. The last of equal ids counts, at the place of the first."""
+    return [to_row(thread_id, item, turn_id) for item in {item.id: item for item in items}.values()]
 
 
 def from_row(row: AnyRow) -> ThreadItem | None:
@@ -76,43 +82,48 @@ def _no_widget_warnings(type: str) -> Iterator[None]:
         yield
 
 
-async def write_items(
-    connection: AsyncConnection,
-    database: Database,
-    thread_id: str,
-    items: Sequence[ThreadItem],
-    context: HasUser,
-    turn_id: str | None = None,
+def write_items(
+    connection: Connection, dialect: str, thread_id: str, rows: Sequence[dict[str, Any]], context: HasUser
 ) -> None:
-    """Insert or update `items` in order. A known id keeps its position and its turn; new ones follow one another.
+    """Insert or update the rows of items in order. A known id keeps its position and its turn; new ones follow.
 
     Raises `NotFound` for a thread that is not the user's, `IdClash` for an id that another thread has.
     """
-    once = {item.id: item for item in items}  # the last of equal ids counts, at the place of the first
-    last = await take_positions(connection, thread_id, len(once), context)
-    if not once:
-        return
+    last = take_positions(connection, thread_id, len(rows), context)
+    put_items(connection, dialect, rows, last - len(rows) + 1)
+
+
+def put_items(connection: Connection, dialect: str, rows: Sequence[dict[str, Any]], first: int) -> None:
+    """Write rows at positions that were taken for them, from `first` on."""
     now = datetime.now(UTC)
-    first = last - len(once) + 1
-    rows = [to_row(thread_id, item, turn_id, first + index, now) for index, item in enumerate(once.values())]
-    written = set(await connection.scalars(_upsert(database.dialect), rows))
-    for row in rows:
+    whole = [row | {"position": first + index, "updated_at": now} for index, row in enumerate(rows)]
+    if len(whole) == 1:  # a plain statement costs half of one for many
+        written = {connection.scalar(_upsert(dialect), whole[0])}
+    else:
+        written = set(connection.scalars(_upsert(dialect), whole)) if whole else set()
+    for row in whole:
         if row["id"] not in written:
             raise IdClash("Item", row["id"])
 
 
-async def take_positions(connection: AsyncConnection, thread_id: str, count: int, context: HasUser) -> int:
+def take_positions(connection: Connection, thread_id: str, count: int, context: HasUser) -> int:
     """Check the owner, lock the thread and reserve `count` positions, in one statement; return the last of them."""
-    statement = (
-        update(threads)
-        .where(threads.c.id == thread_id, owned(threads, context))
-        .values(last_position=threads.c.last_position + count, updated_at=datetime.now(UTC))
-        .returning(threads.c.last_position)
-    )
-    last: int | None = await connection.scalar(statement)
+    values = {"thread": thread_id, "owner": context.user_id, "count": count, "now": datetime.now(UTC)}
+    last: int | None = connection.scalar(_TAKE_POSITIONS, values)
     if last is None:
         raise NotFound("Thread", thread_id)
     return last
+
+
+_TAKE_POSITIONS = (
+    update(threads)
+    .where(threads.c.id == bindparam("thread"), owned(threads))
+    .values(
+        last_position=threads.c.last_position + bindparam("count", type_=BigInteger),
+        updated_at=bindparam("now", type_=UtcDateTime),
+    )
+    .returning(threads.c.last_position)
+)
 
 
 @cache
@@ -128,52 +139,58 @@ def _upsert(dialect: str) -> Any:
     ).returning(i.id)
 
 
+_ALL = select(i.id, i.position, i.type, i.payload).where(
+    i.thread_id == bindparam("thread"), i.replaced_by.is_(None), owned(thread_items)
+)
+_CURSOR = (  # where an item stands, whether hidden, replaced or neither
+    select(i.position).where(i.id == bindparam("after"), i.thread_id == bindparam("thread")).scalar_subquery()
+)
+_ALL_PAGES = Pages(_ALL, i.position, _CURSOR)
+_VISIBLE_PAGES = Pages(_ALL.where(i.hidden.is_(False)), i.position, _CURSOR)
+_ITEM = (i.id == bindparam("item"), i.thread_id == bindparam("thread"), owned(thread_items))
+_LOAD = select(i.id, i.type, i.payload).where(*_ITEM)
+_POSITION = select(i.position).where(*_ITEM)
+_THREAD = select(threads.c.id).where(threads.c.id == bindparam("thread"), owned(threads))
+
+DELETION = delete(thread_items).where(*_ITEM).returning(i.id)
+"""Deletes one `item` of a `thread`."""
+
+
 async def load_page(
     database: Database, thread_id: str, after: str | None, limit: int, order: str, context: HasUser, *, hidden: bool
 ) -> Page[ThreadItem]:
     """A page of the thread's items without replaced ones, with `hidden` ones or without; see `SqlStore`."""
 
-    async def work(connection: AsyncConnection) -> Page[ThreadItem]:
-        async def fetch(bound: Bound, count: int) -> Sequence[AnyRow]:
-            return await all_rows(connection, seek(query, i.position, order, bound, count))
+    def explain(connection: Connection) -> None:
+        check_thread(connection, thread_id, context)
+        if after is not None:
+            position_of(connection, thread_id, after, context)
 
-        cursor = None if after is None else _position(thread_id, after)
-        page: Page[ThreadItem] = await collect_page(fetch, from_row, cursor, limit)
-        if not page.data:
-            await _explain_nothing(connection, thread_id, after, context)
-        return page
-
-    query = select(i.id, i.position, i.type, i.payload).where(
-        i.thread_id == thread_id, i.replaced_by.is_(None), owned(thread_items, context)
-    )
-    if not hidden:
-        query = query.where(i.hidden.is_(False))
-    return await database.read(work)
+    pages = _ALL_PAGES if hidden else _VISIBLE_PAGES
+    values = {"thread": thread_id, "owner": context.user_id}
+    return await pages.load(database, values, after, limit, order, from_row, explain)
 
 
-def _position(thread_id: str, item_id: str) -> Any:
-    """Where an item stands, whether hidden, replaced or neither."""
-    return select(i.position).where(i.id == item_id, i.thread_id == thread_id).scalar_subquery()
+async def load_item(database: Database, thread_id: str, item_id: str, context: HasUser) -> ThreadItem:
+    """One item. Raises `NotFound`, also for one that this version cannot read."""
+    values = {"item": item_id, "thread": thread_id, "owner": context.user_id}
+    row = await database.read(lambda c: c.execute(_LOAD, values).one_or_none())
+    item = None if row is None else from_row(row)
+    if item is None:
+        raise NotFound("Item", item_id)
+    return item
 
 
-async def position_of(connection: AsyncConnection, thread_id: str, item_id: str, context: HasUser) -> int:
+def position_of(connection: Connection, thread_id: str, item_id: str, context: HasUser) -> int:
     """The item's position. Raises `NotFound`."""
-    query = select(i.position).where(i.id == item_id, i.thread_id == thread_id, owned(thread_items, context))
-    position: int | None = await connection.scalar(query)
+    values = {"item": item_id, "thread": thread_id, "owner": context.user_id}
+    position: int | None = connection.scalar(_POSITION, values)
     if position is None:
         raise NotFound("Item", item_id)
     return position
 
 
-async def check_thread(connection: AsyncConnection, thread_id: str, context: HasUser) -> None:
+def check_thread(connection: Connection, thread_id: str, context: HasUser) -> None:
     """Raise `NotFound` unless the thread is there and the user's."""
-    query = select(threads.c.id).where(threads.c.id == thread_id, owned(threads, context))
-    if await connection.scalar(query) is None:
+    if connection.scalar(_THREAD, {"thread": thread_id, "owner": context.user_id}) is None:
         raise NotFound("Thread", thread_id)
-
-
-async def _explain_nothing(connection: AsyncConnection, thread_id: str, after: str | None, context: HasUser) -> None:
-    """Raise `NotFound` where a page is empty because its thread or its cursor does not exist."""
-    await check_thread(connection, thread_id, context)
-    if after is not None:
-        await position_of(connection, thread_id, after, context)

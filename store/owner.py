@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from sqlalchemy import ColumnElement, Table, select
+from sqlalchemy import ColumnElement, Table, bindparam, select
 
 from store.tables import threads
 
@@ -15,9 +15,12 @@ class HasUser(Protocol):
         """The one who asks."""
 
 
-def owned(table: Table, context: HasUser) -> ColumnElement[bool]:
-    """True for rows of `context.user_id`: by their own `user_id`, or else by that of their thread."""
+def owned(table: Table) -> ColumnElement[bool]:
+    """True for rows of the statement's parameter `owner`: by their own `user_id`, or else by that of their thread.
+
+    A parameter, so that statements are built once. SQLAlchemy refuses to run one without it.
+    """
     if "user_id" in table.c:
-        return table.c.user_id == context.user_id
-    mine = select(threads.c.id).where(threads.c.id == table.c.thread_id, owned(threads, context))
+        return table.c.user_id == bindparam("owner", type_=table.c.user_id.type)
+    mine = select(threads.c.id).where(threads.c.id == table.c.thread_id, owned(threads))
     return mine.exists()

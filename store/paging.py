@@ -1,16 +1,14 @@
 """Keyset pages by position: the cursor is an id, so equal times can neither lose nor repeat anything."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from chatkit.types import Page
-from sqlalchemy import Column, ScalarSelect, Select
+from sqlalchemy import BigInteger, Column, Connection, ScalarSelect, Select, bindparam
 
-from store.database import AnyRow
+from store.database import AnyRow, Database
 
 T = TypeVar("T")
-Bound = ScalarSelect[int] | int | None
-Fetch = Callable[[Bound, int], Awaitable[Sequence[AnyRow]]]
 
 MAX_LIMIT = 500
 
@@ -20,27 +18,55 @@ def clamp(limit: int) -> int:
     return max(1, min(limit, MAX_LIMIT))
 
 
-def seek(query: Select[Any], position: Column[int], order: str, after: Bound, count: int) -> Select[Any]:
-    """Take the `count` rows that follow position `after`; `order` is `asc`, anything else is newest first."""
-    ascending = order == "asc"
-    if after is not None:
-        query = query.where(position > after if ascending else position < after)
-    return query.order_by(position if ascending else position.desc()).limit(count)
+class Pages:
+    """A query whose rows have `id` and `position`, page by page; its statements are built once.
 
-
-async def collect_page(fetch: Fetch, read: Callable[[AnyRow], T | None], after: Bound, limit: int) -> Page[T]:
-    """A fresh page (T29) of up to `limit` things; rows need `id` and `position`. Usually one `fetch`.
-
-    Rows that `read` answers with None are passed over and others read in their place. The page's cursor is the
-    last thing in it, which is what a client has seen: the next page begins with whatever was passed over.
+    `cursor` selects the position of the id that is the parameter `after`.
     """
-    found: list[tuple[str, T]] = []
-    while (wanted := clamp(limit) + 1 - len(found)) > 0:
-        rows = await fetch(after, wanted)
-        found += [(row.id, thing) for row in rows if (thing := read(row)) is not None]
-        if len(rows) < wanted:
-            break
-        after = rows[-1].position
-    shown = found[: clamp(limit)]
-    has_more = len(found) > len(shown)
-    return Page(data=[thing for _, thing in shown], has_more=has_more, after=shown[-1][0] if has_more else None)
+
+    def __init__(self, query: Select[Any], position: Column[int], cursor: ScalarSelect[int]) -> None:
+        count = bindparam("count", type_=BigInteger)
+        starts = {"first": None, "after": cursor, "position": bindparam("position", type_=BigInteger)}
+        self._statements: dict[tuple[bool, str], Select[Any]] = {}
+        for name, start in starts.items():
+            up = query if start is None else query.where(position > start)
+            down = query if start is None else query.where(position < start)
+            self._statements[True, name] = up.order_by(position).limit(count)
+            self._statements[False, name] = down.order_by(position.desc()).limit(count)
+
+    async def load(
+        self,
+        database: Database,
+        values: Mapping[str, Any],
+        after: str | None,
+        limit: int,
+        order: str,
+        read: Callable[[AnyRow], T | None],
+        explain: Callable[[Connection], None],
+    ) -> Page[T]:
+        """A fresh page (T29) of up to `limit` things; `order` is `asc`, anything else is newest first.
+
+        Rows that `read` answers with None are passed over and others read in their place. The page's cursor is the
+        last thing in it, which is what a client has seen: the next page begins with whatever was passed over.
+        `explain` is asked about a page without rows, and may raise.
+        """
+        found: list[tuple[str, T]] = []
+        start, wanted = {"after": after}, clamp(limit) + 1
+        kind = "first" if after is None else "after"
+
+        def fetch(connection: Connection) -> Sequence[AnyRow]:
+            statement = self._statements[order == "asc", kind]
+            rows: Sequence[AnyRow] = connection.execute(statement, {**values, **start, "count": wanted}).all()
+            if not rows and kind != "position":
+                explain(connection)
+            return rows
+
+        while wanted > 0:  # usually once
+            rows = await database.read(fetch)
+            found += [(row.id, thing) for row in rows if (thing := read(row)) is not None]
+            if len(rows) < wanted:
+                break
+            kind, start, wanted = "position", {"position": rows[-1].position}, clamp(limit) + 1 - len(found)
+        shown = found[: clamp(limit)]
+        has_more = len(found) > len(shown)
+        return Page(data=[thing for _, thing in shown], has_more=has_more, after=shown[-1][0] if has_more else None)

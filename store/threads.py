@@ -3,16 +3,18 @@
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
-from chatkit.types import ActiveStatus, ClosedStatus, LockedStatus, Thread, ThreadMetadata, ThreadStatus
-from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from chatkit.types import ActiveStatus, ClosedStatus, LockedStatus, Page, Thread, ThreadMetadata, ThreadStatus
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from store.columns import aware_utc, dump_json, load_json
-from store.database import AnyRow, Database
+from store.database import AnyRow, Database, insert_into
 from store.errors import IdClash, NotFound
+from store.items import check_thread
 from store.owner import HasUser, owned
+from store.paging import Pages
 from store.tables import threads
 
 logger = logging.getLogger(__name__)
@@ -63,70 +65,121 @@ def _status(thread_id: str, status: str, reason: str | None) -> ThreadStatus:
             return LockedStatus(reason=reason)
 
 
-async def insert_thread(
-    connection: AsyncConnection, database: Database, thread: ThreadMetadata, context: HasUser, last_position: int = 0
+def insert_thread(
+    connection: Connection, dialect: str, thread_id: str, row: Columns, context: HasUser, last_position: int
 ) -> None:
     """Insert a thread with `last_position` positions taken. Raises `IdClash` where the id is known, whoever's it is."""
-    insert = database.insert(threads).values(_new_row(thread, context, last_position))
-    made = await connection.scalar(insert.on_conflict_do_nothing(index_elements=[t.id]).returning(t.id))
-    if made is None:
-        raise IdClash("Thread", thread.id)
+    if connection.scalar(_insertion(dialect), _new_row(thread_id, row, context, last_position)) is None:
+        raise IdClash("Thread", thread_id)
 
 
-async def save_thread(
-    connection: AsyncConnection, database: Database, thread: ThreadMetadata, context: HasUser
-) -> None:
+async def save_thread(database: Database, thread: ThreadMetadata, context: HasUser) -> None:
     """Write what changed in an object this store knows, or all of one it does not; see `SqlStore.save_thread`."""
-    row, known = to_row(thread), database.baselines.columns_of(thread)
-    if known is not None:
-        changed = {name: value for name, value in row.items() if value != known[name]}
-        await _update(connection, thread.id, changed, context)
-    else:
-        await _upsert(connection, database, thread, row, context)
+    baselines, row = database.baselines, to_row(thread)
+    known = baselines.columns_of(thread)
+    names = _told(thread, row) if known is None else [name for name, value in row.items() if value != known[name]]
+
+    def work(connection: Connection) -> None:
+        if known is None:
+            _upsert(connection, database.dialect, thread.id, row, frozenset(names), context)
+        else:
+            _update(connection, thread.id, {name: row[name] for name in names}, context)
+
+    baselines.doubt(thread, names)  # until it is written, and where it fails
+    doubted = baselines.columns_of(thread)
+    await database.write(work)
+    if baselines.columns_of(thread) is doubted:
+        baselines.remember(thread, row)
+    else:  # another save of the object came between: nobody knows which of them was the last
+        baselines.doubt(thread, names)
 
 
-def remember(database: Database, thread: ThreadMetadata) -> ThreadMetadata:
-    """Note what the object holds, now that the row holds it too; call it after the transaction."""
+async def load_thread(database: Database, thread_id: str, context: HasUser) -> ThreadMetadata:
+    """One thread, known from now on. Raises `NotFound`."""
+    values = {"thread": thread_id, "owner": context.user_id}
+    row = await database.read(lambda c: c.execute(_LOAD, values).one_or_none())
+    if row is None:
+        raise NotFound("Thread", thread_id)
+    return _known(database, from_row(row))
+
+
+async def load_page(
+    database: Database, after: str | None, limit: int, order: str, context: HasUser
+) -> Page[ThreadMetadata]:
+    """A page of the user's threads, known from now on; see `SqlStore`."""
+
+    def explain(connection: Connection) -> None:
+        if after is not None:
+            check_thread(connection, after, context)
+
+    page = await _PAGES.load(database, {"owner": context.user_id}, after, limit, order, from_row, explain)
+    for thread in page.data:
+        _known(database, thread)
+    return page
+
+
+def _known(database: Database, thread: ThreadMetadata) -> ThreadMetadata:
+    """Note what the object holds, now that it was read."""
     database.baselines.remember(thread, to_row(thread))
     return thread
 
 
-async def _update(connection: AsyncConnection, thread_id: str, changed: Columns, context: HasUser) -> None:
+def _update(connection: Connection, thread_id: str, changed: Columns, context: HasUser) -> None:
     """One UPDATE, also of nothing: it finds out whether the thread is still there and whose it is."""
-    values: dict[str, Any] = {**changed, "updated_at": datetime.now(UTC)} if changed else {"updated_at": t.updated_at}
-    statement = update(threads).where(t.id == thread_id, owned(threads, context)).values(values).returning(t.id)
-    if await connection.scalar(statement) is None:
+    values: dict[str, Any] = {"thread": thread_id, "owner": context.user_id}
+    if changed:
+        found = connection.scalar(_UPDATE, {**values, **changed, "updated_at": datetime.now(UTC)})
+    else:
+        found = connection.scalar(_TOUCH, values)
+    if found is None:
         raise NotFound("Thread", thread_id)
 
 
-async def _upsert(
-    connection: AsyncConnection, database: Database, thread: ThreadMetadata, row: Columns, context: HasUser
+def _upsert(
+    connection: Connection, dialect: str, thread_id: str, row: Columns, told: frozenset[str], context: HasUser
 ) -> None:
-    insert = database.insert(threads).values(_new_row(thread, context))
-    statement = insert.on_conflict_do_update(
-        index_elements=[t.id],
-        set_={**_told(thread, row), "updated_at": insert.excluded.updated_at},
-        where=owned(threads, context),
-    )
-    if await connection.scalar(statement.returning(t.id)) is None:
-        raise IdClash("Thread", thread.id)
+    values = {**_new_row(thread_id, row, context), "owner": context.user_id}
+    if connection.scalar(_upsertion(dialect, told), values) is None:
+        raise IdClash("Thread", thread_id)
 
 
-def _told(thread: ThreadMetadata, row: Columns) -> Columns:
-    """What an unknown object says of a thread that exists: everything but its birth.
+def _told(thread: ThreadMetadata, row: Columns) -> frozenset[str]:
+    """The columns that an unknown object changes in a thread that exists: all but its birth.
 
     A `Thread` only counts where it differs from a new one: chatkit makes a fresh `Thread`, saves a copy of it, gives
     the original to `respond` and saves that at the end, when its empty title may long be outdated (T15).
     """
     new = to_row(ThreadMetadata(id=thread.id, created_at=thread.created_at)) if isinstance(thread, Thread) else {}
-    return {name: value for name, value in row.items() if name != "created_at" and (not new or value != new[name])}
+    return frozenset(name for name, value in row.items() if name != "created_at" and (not new or value != new[name]))
 
 
-def _new_row(thread: ThreadMetadata, context: HasUser, last_position: int = 0) -> dict[str, Any]:
-    own = {"id": thread.id, "user_id": context.user_id, "last_position": last_position, "updated_at": datetime.now(UTC)}
-    return to_row(thread) | own
+def _new_row(thread_id: str, row: Columns, context: HasUser, last_position: int = 0) -> dict[str, Any]:
+    own = {"id": thread_id, "user_id": context.user_id, "last_position": last_position, "updated_at": datetime.now(UTC)}
+    return {**row, **own}
 
 
-def find_thread(thread_id: str, context: HasUser) -> Any:
-    """Select one thread of the user."""
-    return select(*COLUMNS).where(t.id == thread_id, owned(threads, context))
+_ONE = (t.id == bindparam("thread"), owned(threads))
+_LOAD = select(*COLUMNS).where(*_ONE)
+_UPDATE = update(threads).where(*_ONE).returning(t.id)  # sets the columns that are among the parameters
+_TOUCH = _UPDATE.values(updated_at=t.updated_at)
+_PAGES = Pages(
+    select(*COLUMNS).where(owned(threads)),
+    t.position,
+    select(t.position).where(t.id == bindparam("after"), owned(threads)).scalar_subquery(),
+)
+
+DELETION = delete(threads).where(*_ONE).returning(t.id)
+"""Deletes one `thread`."""
+
+
+@cache
+def _insertion(dialect: str) -> Any:
+    return insert_into(threads, dialect).on_conflict_do_nothing(index_elements=[t.id]).returning(t.id)
+
+
+@cache
+def _upsertion(dialect: str, told: frozenset[str]) -> Any:
+    """Insert a thread, or change the columns `told` of the one that is there."""
+    insert = insert_into(threads, dialect)
+    changed = {name: insert.excluded[name] for name in sorted({*told, "updated_at"})}
+    return insert.on_conflict_do_update(index_elements=[t.id], set_=changed, where=owned(threads)).returning(t.id)

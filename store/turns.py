@@ -1,19 +1,19 @@
 """Turns: a turn is one request that runs the agent. Each of its two ends is one transaction."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from chatkit.types import ThreadItem, ThreadMetadata
-from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import BigInteger, Connection, bindparam, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store import threads
 from store.columns import load_json
-from store.database import AnyRow, Database, all_rows, one_row
+from store.database import AnyRow, Database
 from store.errors import NotFound
-from store.items import check_thread, position_of, take_positions, write_items
+from store.items import check_thread, position_of, put_items, take_positions, to_rows, write_items
 from store.owner import HasUser, owned
 from store.paging import clamp
 from store.tables import thread_items, turns
@@ -89,19 +89,24 @@ class TurnStore:
         """
         if new_thread is not None and new_thread.id != turn.thread_id:
             raise ValueError("the turn and its new thread differ in the thread's id")
+        database, dialect = self._database, self._database.dialect
+        rows = to_rows(turn.thread_id, items, turn.id)
+        row = None if new_thread is None else threads.to_row(new_thread)
 
-        async def work(connection: AsyncConnection) -> None:
-            if new_thread is not None:
-                await threads.insert_thread(connection, self._database, new_thread, context)
+        def work(connection: Connection) -> None:
+            if row is not None:
+                threads.insert_thread(connection, dialect, turn.thread_id, row, context, len(rows))
             if replace_after is not None:
-                await _replace(connection, turn, replace_after, context)
-            if new_thread is None or items:
-                await write_items(connection, self._database, turn.thread_id, items, context, turn.id)
-            await connection.execute(insert(turns).values(_started(turn, context)))
+                _replace(connection, turn, replace_after, context)
+            if row is not None:
+                put_items(connection, dialect, rows, 1)
+            else:
+                write_items(connection, dialect, turn.thread_id, rows, context)
+            connection.execute(_START, _started(turn, context))
 
-        await self._database.write(work)
-        if new_thread is not None:
-            threads.remember(self._database, new_thread)
+        await database.write(work)
+        if new_thread is not None and row is not None:
+            database.baselines.remember(new_thread, row)
 
     async def finish(
         self,
@@ -135,62 +140,72 @@ class TurnStore:
             "output_tokens": output_tokens,
             "ended_at": datetime.now(UTC),
         }
+        told = to_rows(items[0].thread_id, items, turn_id) if items else []
 
-        async def work(connection: AsyncConnection) -> bool:
-            thread_id = await _end(connection, turn_id, ended, context)
+        def work(connection: Connection) -> bool:
+            thread_id = _end(connection, turn_id, ended, context)
             if thread_id is None:
                 return False
             if restore_replaced:
-                await _restore(connection, thread_id, turn_id)
-            if items:
-                await write_items(connection, self._database, thread_id, items, context, turn_id)
+                connection.execute(_RESTORE, {"thread": thread_id, "turn": turn_id})
+            if told:
+                rows = told if told[0]["thread_id"] == thread_id else to_rows(thread_id, items, turn_id)
+                write_items(connection, self._database.dialect, thread_id, rows, context)
             return True
 
         return await self._database.write(work)
 
     async def load(self, turn_id: str, context: HasUser) -> TurnRecord:
         """One turn."""
-        query = select(turns).where(t.id == turn_id, owned(turns, context))
-        row = await self._database.read(lambda c: one_row(c, query))
+        row = await self._database.read(
+            lambda c: c.execute(_LOAD, {"turn": turn_id, "owner": context.user_id}).one_or_none()
+        )
         if row is None:
             raise NotFound("Turn", turn_id)
         return TurnRecord.from_row(row)
 
     async def list(self, context: HasUser, thread_id: str | None = None, limit: int = 50) -> "list[TurnRecord]":
         """The user's latest turns, newest first, of one thread or of all; `limit` is clamped to 1..500."""
-        query = select(turns).where(owned(turns, context)).order_by(t.started_at.desc(), t.id.desc())
-        if thread_id is not None:
-            query = query.where(t.thread_id == thread_id)
+        values = {"thread": thread_id, "owner": context.user_id, "count": clamp(limit)}
 
-        async def work(connection: AsyncConnection) -> Sequence[AnyRow]:
-            rows = await all_rows(connection, query.limit(clamp(limit)))
+        def work(connection: Connection) -> Sequence[AnyRow]:
+            rows = connection.execute(_LIST if thread_id is None else _LIST_OF_THREAD, values).all()
             if not rows and thread_id is not None:
-                await check_thread(connection, thread_id, context)
+                check_thread(connection, thread_id, context)
             return rows
 
         return [TurnRecord.from_row(row) for row in await self._database.read(work)]
 
 
+_START = insert(turns)
+_END = update(turns).where(t.id == bindparam("turn"), owned(turns)).returning(t.thread_id)  # sets what it is given
+_LOAD = select(turns).where(t.id == bindparam("turn"), owned(turns))
+_NEWEST = select(turns).where(owned(turns)).order_by(t.started_at.desc(), t.id.desc())
+_LIST = _NEWEST.limit(bindparam("count", type_=BigInteger))
+_LIST_OF_THREAD = _LIST.where(t.thread_id == bindparam("thread"))
+_LATER = (
+    i.thread_id == bindparam("thread"),
+    i.position > bindparam("after", type_=BigInteger),
+    i.replaced_by.is_(None),
+)
+_REPLACE = update(thread_items).where(*_LATER).values(replaced_by=bindparam("turn"))
+_REPLACED = (i.thread_id == bindparam("thread"), i.replaced_by == bindparam("turn"))
+_RESTORE = update(thread_items).where(*_REPLACED).values(replaced_by=None)
+
+
 def _started(turn: NewTurn, context: HasUser) -> dict[str, Any]:
-    return asdict(turn) | {"user_id": context.user_id, "status": "running", "started_at": datetime.now(UTC)}
+    return {**vars(turn), "user_id": context.user_id, "status": "running", "started_at": datetime.now(UTC)}
 
 
-async def _replace(connection: AsyncConnection, turn: NewTurn, after: str, context: HasUser) -> None:
+def _replace(connection: Connection, turn: NewTurn, after: str, context: HasUser) -> None:
     """Hide what follows the item, for as long as the turn stands. The thread is locked first."""
-    await take_positions(connection, turn.thread_id, 0, context)
-    position = await position_of(connection, turn.thread_id, after, context)
-    later = (i.thread_id == turn.thread_id, i.position > position, i.replaced_by.is_(None))
-    await connection.execute(update(thread_items).where(*later).values(replaced_by=turn.id))
+    take_positions(connection, turn.thread_id, 0, context)
+    position = position_of(connection, turn.thread_id, after, context)
+    connection.execute(_REPLACE, {"thread": turn.thread_id, "after": position, "turn": turn.id})
 
 
-async def _restore(connection: AsyncConnection, thread_id: str, turn_id: str) -> None:
-    replaced = (i.thread_id == thread_id, i.replaced_by == turn_id)
-    await connection.execute(update(thread_items).where(*replaced).values(replaced_by=None))
-
-
-async def _end(connection: AsyncConnection, turn_id: str, ended: dict[str, Any], context: HasUser) -> str | None:
+def _end(connection: Connection, turn_id: str, ended: dict[str, Any], context: HasUser) -> str | None:
     """Write what is known of the end; return the thread's id, None where there is no such turn."""
-    values = {name: value for name, value in ended.items() if value is not None}
-    statement = update(turns).where(t.id == turn_id, owned(turns, context)).values(values).returning(t.thread_id)
-    thread_id: str | None = await connection.scalar(statement)
+    known = {name: value for name, value in ended.items() if value is not None}
+    thread_id: str | None = connection.scalar(_END, {**known, "turn": turn_id, "owner": context.user_id})
     return thread_id

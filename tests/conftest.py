@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import QueuePool
 
 with warnings.catch_warnings():  # chatkit deprecates its widget classes while it defines them (1.6.5)
     warnings.simplefilter("ignore", DeprecationWarning)
     import chatkit.types  # noqa: F401 - imported here once, with the warnings off
 
 from store import create_schema, open_engine
+from store.database import in_use
 from tests.databases import Postgres, run_postgres
 
 DATABASES = ("sqlite", "postgresql")
@@ -78,6 +78,5 @@ async def opened(url: str) -> AsyncIterator[AsyncEngine]:
 
 
 def checked_out(engine: AsyncEngine) -> int:
-    """How many of the pool's connections are in use."""
-    assert isinstance(engine.pool, QueuePool)
-    return engine.pool.checkedout()
+    """How many connections are in use, those of the store's threads included."""
+    return in_use(engine)

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store import SchemaOutdated, SqlStore, StoreUnavailable, create_schema, open_engine
+from store.engine import open_threaded
 from tests.store.making import ALICE, User, make_thread, say, text_of
 
 
@@ -50,6 +51,14 @@ async def test_sqlite_file_is_set_up_for_one_writer_and_many_readers(tmp_path: P
         found = [(await connection.execute(text(f"PRAGMA {name}"))).scalar_one() for name in PRAGMAS]
     assert dict(zip(PRAGMAS, found, strict=True)) == PRAGMAS
     await engine.dispose()
+
+
+async def test_threads_find_the_file_set_up_alike(tmp_path: Path) -> None:
+    engine = open_threaded(open_engine(f"sqlite:///{tmp_path / 'x.db'}").url, 2)
+    with engine.connect() as connection:
+        found = [connection.execute(text(f"PRAGMA {name}")).scalar_one() for name in PRAGMAS]
+    assert dict(zip(PRAGMAS, found, strict=True)) == PRAGMAS
+    engine.dispose()
 
 
 PRAGMAS = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 1, "busy_timeout": 15000}
