@@ -40,7 +40,12 @@ async def test_four_turns_with_a_tool_call_each_keep_all_items_apart_and_in_orde
     for n in range(TURNS):
         call = ToolCall("lookup", {"word": f"w{n}"}, call_id="call_same")
         upstream.script(Answer(f"Let me see {n}.", tool_calls=[call]), Answer(f"Found {n}."))
-    settings: dict[str, Any] = {"model": "gpt-test", "base_url": upstream.base_url, "api": api, "openai_api_key": "sk-test"}
+    settings: dict[str, Any] = {
+        "model": "gpt-test",
+        "base_url": upstream.base_url,
+        "api": api,
+        "openai_api_key": "sk-test",
+    }
     agent = Agent(name="Reader", tools=[lookup])
     async with serve(tmp_path_factory.mktemp("ids"), agent, **settings) as served, served.tab() as tab:
         await check_conversation(served, tab, [f"Let me see {n}." for n in range(TURNS)])
