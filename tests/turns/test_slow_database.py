@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import pytest
 from agents import Agent, RunContextWrapper, function_tool
 from chatkit.types import AssistantMessageContent, AssistantMessageItem, ThreadItemDoneEvent
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from chatkit_server.agent_context import AgentContext
+from tests.conftest import checked_out
 from tests.support.openai_answers import Answer, ToolCall
 from tests.turns.chat import Chat, all_tasks, thread_of
 from tests.turns.conftest import Start
@@ -23,13 +24,22 @@ async def busy_database(chat: Chat) -> AsyncIterator[asyncio.Event]:
     Gives the event that the app took a connection, which is to write.
     """
     taken = asyncio.Event()
-    event.listen(chat.services.engine.sync_engine, "checkout", lambda *_: taken.set(), once=True)
+
+    async def watch() -> None:
+        while not checked_out(chat.services.engine):  # noqa: ASYNC110 - on SQLite a thread takes it
+            await asyncio.sleep(0.002)
+        taken.set()
+
     is_sqlite = chat.sql.dialect.name == "sqlite"
     lock = "UPDATE threads SET title = title" if is_sqlite else "LOCK TABLE thread_items IN EXCLUSIVE MODE"
     async with chat.sql.connect() as connection:
         await connection.execute(text(lock))
-        yield taken
-        await connection.rollback()
+        watching = asyncio.create_task(watch())
+        try:
+            yield taken
+        finally:
+            watching.cancel()
+            await connection.rollback()
 
 
 async def within(event: asyncio.Event, seconds: float = 5) -> None:
