@@ -18,6 +18,7 @@ class Run:
     events: list[ResponseStreamEvent] = field(default_factory=list)
     output: Any = None
     tokens: int = 0
+    input_tokens: int = 0
     speaking: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the first words came."""
 
@@ -50,4 +51,5 @@ async def run(
                 done.speaking.set()
     done.output = result.final_output
     done.tokens = result.context_wrapper.usage.total_tokens
+    done.input_tokens = result.context_wrapper.usage.input_tokens
     return done
