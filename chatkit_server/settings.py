@@ -105,8 +105,8 @@ class Settings(BaseSettings):
         default=40.0,
         ge=0,
         le=1000,
-        description="Milliseconds that a stream waits after it sent something, so that tokens which come in between "
-        "share one write; the first of a burst leaves at once, 0 sends each by itself.",
+        description="Milliseconds for which tokens are gathered to share one write; the first of a burst leaves at "
+        "once, 0 sends each by itself.",
     )
     ping_seconds: float = Field(
         default=15.0, gt=0, description="Seconds of silence after which a stream gets a `: ping` comment."
