@@ -56,6 +56,8 @@ class Accepted:
     thread: ThreadMetadata
     run: Callable[[], AsyncIterator[ThreadStreamEvent]]
     is_new_thread: bool = False
+    is_plain: bool = True
+    """Whether `run` is `respond` itself and nothing around it."""
     items: list[ThreadItem] = field(default_factory=list)
     opening: list[ThreadStreamEvent] = field(default_factory=list)
     user_item_id: str | None = None
@@ -192,7 +194,7 @@ async def _custom_action(request: ThreadsCustomActionReq, server: ChatServer, co
     thread = await _writable_thread(server, params.thread_id, context)
     sender = await load_sender(server, thread, params.item_id, context)
     events = server.action(thread, params.action, sender, context)
-    return Accepted(kind=request.type, thread=thread, run=lambda: events)
+    return Accepted(kind=request.type, thread=thread, run=lambda: events, is_plain=False)
 
 
 async def _writable_thread(server: ChatServer, thread_id: str, context: RequestContext) -> ThreadMetadata:

@@ -28,6 +28,7 @@ from .errors import NotAvailable
 from .history import SafeConverter, load_items
 from .models import Models
 from .settings import Settings
+from .shortcut import text_sink
 from .streaming import stream_agent_response
 
 
@@ -67,7 +68,8 @@ class ChatServer(ChatKitServer[RequestContext]):
             max_turns=self.settings.max_turns,
             run_config=self.run_config,
         )
-        async with aclosing(stream_agent_response(agent_context, result)) as events:  # type: ignore[type-var]  # it is a generator
+        sink = text_sink.get() if type(self).respond is ChatServer.respond else None
+        async with aclosing(stream_agent_response(agent_context, result, sink=sink)) as events:  # type: ignore[type-var]  # it is a generator
             async for event in events:
                 yield event
 

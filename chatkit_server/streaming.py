@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from agents import RunResultStreaming
+from agents.items import TResponseStreamEvent
 from agents.stream_events import RawResponsesStreamEvent
 from chatkit.agents import ResponseStreamConverter
 from chatkit.types import ThreadItemAddedEvent, ThreadStreamEvent
@@ -18,12 +19,19 @@ from openai.types.responses import ResponseTextDeltaEvent
 from .agent_context import AgentContext, Inbox, RunEnd
 from .conversion import Conversion, text_delta_event
 from .models.tap import Tap, open_tap
+from .shortcut import TextSink
 
 
 async def stream_agent_response(
-    context: AgentContext, result: RunResultStreaming, *, converter: ResponseStreamConverter | None = None
+    context: AgentContext,
+    result: RunResultStreaming,
+    *,
+    converter: ResponseStreamConverter | None = None,
+    sink: TextSink | None = None,
 ) -> AsyncIterator[ThreadStreamEvent]:
     """Yields the ChatKit events of a streamed run, and of the context's helpers, in the order they were sent.
+
+    With a `sink`, text goes there instead of into an event wherever it can without changing the order.
 
     Closing the iterator early cancels the run: its model call is closed and its tools are cancelled.
 
@@ -32,14 +40,30 @@ async def stream_agent_response(
     """
     conversion = Conversion(context, converter or ResponseStreamConverter())
     inbox = context.inbox
-    tap = open_tap(result.run_loop_task, inbox.put_nowait)
+    parts = conversion.parts
+    is_idle = False  # all that happened so far has been taken, and the reader waits in `inbox.get`
+
+    def listen(event: TResponseStreamEvent) -> None:
+        if is_idle and sink is not None and type(event) is ResponseTextDeltaEvent and inbox.empty():
+            item_id = parts.get((event.output_index, event.content_index))
+            if item_id is not None:
+                sink(item_id, event.content_index, event.delta)
+                return
+        inbox.put_nowait(event)
+
+    tap = open_tap(result.run_loop_task, listen)
     pump = asyncio.create_task(_pump(result, inbox, tap), name="agent run")
     try:
         if context.workflow_item is not None:  # it goes on where the last turn left it
             yield ThreadItemAddedEvent(item=context.workflow_item.model_copy(deep=True))
-        while not isinstance(event := await inbox.get(), RunEnd):
+        while True:
+            is_idle = True
+            event = await inbox.get()
+            is_idle = False
+            if isinstance(event, RunEnd):
+                break
             if type(event) is ResponseTextDeltaEvent and (
-                item_id := conversion.parts.get((event.output_index, event.content_index))
+                item_id := parts.get((event.output_index, event.content_index))
             ):
                 yield text_delta_event(item_id, event)
                 continue

@@ -35,7 +35,8 @@ from .context import RequestContext
 from .errors import ServerError, describe
 from .failures import explain
 from .fold import OpenItems, is_empty, settle
-from .frames import encode_event, serialize
+from .frames import encode_event, encode_text_delta, serialize
+from .shortcut import text_sink
 from .turn_log import TurnLog
 
 logger = logging.getLogger(__name__)
@@ -139,6 +140,8 @@ class Turn:
     # -- events
 
     async def _consume(self) -> None:
+        if self._accepted.is_plain:
+            text_sink.set(self._take_text)
         events = self._accepted.run()
         try:
             await self._take_all(events)
@@ -158,14 +161,22 @@ class Turn:
         await self._save_thread()
 
     def _take_update(self, event: ThreadItemUpdatedEvent) -> None:
-        """The hot path: nothing is awaited, nothing is copied but the text."""
-        self._open.update(event.item_id, event.update)
-        if event.item_id in self._hidden:
+        update = event.update
+        if type(update) is AssistantMessageContentPartTextDelta:
+            self._take_text(event.item_id, update.content_index, update.delta)
             return
-        if type(event.update) is not AssistantMessageContentPartTextDelta:
+        self._open.update(event.item_id, update)
+        if event.item_id not in self._hidden:
             self.log.append(encode_event(event))
+
+    def _take_text(self, item_id: str, content_index: int, delta: str) -> None:
+        """The hot path: nothing is awaited, nothing is copied but the text."""
+        if self._work_over.done():
             return
-        self.log.append_text(encode_event(event))
+        self._open.add_text(item_id, content_index, delta)
+        if item_id in self._hidden:
+            return
+        self.log.append_text(encode_text_delta(item_id, content_index, delta))
         if self._first_token is None:
             self._first_token = monotonic()
 
