@@ -94,6 +94,7 @@ class Conversion:
         self._shown: list[str] = []
         self._tool_calls: list[tuple[str, str]] = []
         self._failure: ProviderFailure | None = None
+        self._is_cut = False
         self._refused = False
         handlers: dict[str, Callable[[Any], Awaitable[Events]]] = {
             "response.created": self._response_created,
@@ -111,6 +112,7 @@ class Conversion:
             "response.reasoning_text.done": self._reasoning_done,
             "response.image_generation_call.partial_image": self._partial_image,
             "response.failed": self._response_failed,
+            "response.incomplete": self._response_incomplete,
             "error": self._stream_error,
         }
         self._handlers = handlers
@@ -141,8 +143,10 @@ class Conversion:
         return [*self._suspend_workflow(), self._client_tool_call()]
 
     def is_answered(self, error: BaseException) -> bool:
-        """A refusal that the user has read is the answer; the SDK raises it once more (agents 0.24)."""
-        return isinstance(error, ModelRefusalError) and self._refused
+        """A refusal that the user has read is the answer, and so is text that ended at its length limit; the SDK raises
+        for both (agents 0.24)."""
+        is_cut = isinstance(error, ModelBehaviorError) and self._is_cut and bool(self.parts)
+        return is_cut or (isinstance(error, ModelRefusalError) and self._refused)
 
     def cause(self, error: BaseException) -> BaseException:
         """The provider's own error event says more than the exception that the SDK makes of it."""
@@ -401,6 +405,15 @@ class Conversion:
     async def _response_failed(self, event: Any) -> Events:
         error = getattr(event.response, "error", None)
         self._failure = ProviderFailure(getattr(error, "code", None))
+        return []
+
+    async def _response_incomplete(self, event: Any) -> Events:
+        """The answer was cut: by its length, then what there is counts, or by the provider's content rules."""
+        details = getattr(event.response, "incomplete_details", None)
+        if getattr(details, "reason", None) == "content_filter":
+            self._failure = ProviderFailure("content_filter")
+        else:
+            self._is_cut = True
         return []
 
     async def _stream_error(self, event: Any) -> Events:

@@ -7,8 +7,9 @@ frames to its log. Readers come and go. However it ends, what was said so far is
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial as partial_function
 from time import monotonic
 from typing import Literal
 
@@ -18,17 +19,20 @@ from chatkit.types import (
     ClientToolCallItem,
     HiddenContextItem,
     SDKHiddenContextItem,
+    ThreadCreatedEvent,
     ThreadItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadItemRemovedEvent,
     ThreadItemReplacedEvent,
     ThreadItemUpdatedEvent,
+    ThreadMetadata,
     ThreadStreamEvent,
     ThreadUpdatedEvent,
+    WorkflowItem,
 )
 
-from store import SqlStore, TurnStore
+from store import SqlStore, StoreUnavailable, TurnStatus, TurnStore
 
 from .accept import Accepted, thread_response
 from .context import RequestContext
@@ -42,8 +46,8 @@ from .turn_log import TurnLog
 logger = logging.getLogger(__name__)
 
 StopReason = Literal["user", "disconnected", "superseded", "deleted", "shutdown"]
-Status = Literal["running", "completed", "stopped", "failed", "interrupted"]
-
+FIRST_WAIT = 0.1
+"""Seconds until the end of a turn is saved again; doubled each time."""
 PAGE_SIZE = 500
 STOP_MARKER = "The user stopped the answer to the message before this. Do not go on with it unless asked to."
 
@@ -64,7 +68,7 @@ class Turn:
         self.thread = accepted.thread
         self.context = context
         self.log = TurnLog()
-        self.status: Status = "running"
+        self.status: TurnStatus = "running"
         self.stop_reason: StopReason | None = None
         self.readers = 0
         self._accepted = accepted
@@ -74,6 +78,7 @@ class Turn:
         self._open = OpenItems()
         self._hidden: set[str] = set()
         self._saved: set[str] = set()
+        self._thoughts: set[str] = set()
         self._started = monotonic()
         self._first_token: float | None = None
         self._known_thread = accepted.thread.model_copy(deep=True)
@@ -185,9 +190,11 @@ class Turn:
             case ThreadItemAddedEvent():
                 _make_aware(event.item)
                 self._open.add(event.item)
+                self._note(event.item)
                 self._say_of(event.item, event)
             case ThreadItemDoneEvent():
                 _make_aware(event.item)
+                self._note(event.item)
                 await self._save(event.item)
                 self._say_of(event.item, event)
             case ThreadItemReplacedEvent():
@@ -199,8 +206,15 @@ class Turn:
                 await self._remove(event.item_id)
                 if event.item_id not in self._hidden:
                     self._say(event)
+            case ThreadCreatedEvent() | ThreadUpdatedEvent():
+                _make_aware(event.thread)
+                self._say(event.model_copy(update={"thread": thread_response(event.thread)}))
             case _:
                 self._say(event)
+
+    def _note(self, item: ThreadItem) -> None:
+        if isinstance(item, WorkflowItem) and item.workflow.type == "reasoning":
+            self._thoughts.add(item.id)
 
     async def _save(self, item: ThreadItem) -> None:
         """Saves a finished item. Open ones that appeared before it are saved with it as they stand: that reserves
@@ -243,8 +257,10 @@ class Turn:
         error = self._error_of(work)
         partial = [settle(item) for item in self._open if not is_empty(item)]
         dropped = [item.id for item in self._open if is_empty(item)]
-        produced = bool(partial or self._saved.difference(dropped))
+        produced = {*(item.id for item in partial), *self._saved}.difference(dropped, self._thoughts)
         restore = self._accepted.replace_after is not None and not produced and self.status != "completed"
+        if restore:  # thinking alone is no new answer
+            partial, dropped = [], [*dropped, *self._thoughts]
         if not await self._save_end(partial, error, restore):  # the thread was deleted meanwhile
             return
         for item_id in dropped:
@@ -290,7 +306,8 @@ class Turn:
     async def _save_end(self, partial: list[ThreadItem], error: ServerError | None, restore: bool) -> bool:
         # Not behind an old answer that comes back: that one was not stopped.
         marker = [self._stop_marker()] if self._was_stopped_by_user() and not restore else []
-        return await self._turns.finish(
+        finish = partial_function(
+            self._turns.finish,
             self.id,
             self.context,
             status=self.status,
@@ -301,6 +318,22 @@ class Turn:
             items=[*partial, *marker],
             restore_replaced=restore,
         )
+        return await self._until_saved(finish)
+
+    async def _until_saved(self, save: Callable[[], Awaitable[bool]]) -> bool:
+        """Tries for `stop_seconds`: a passing fault of the database must not cost the answer. `finish` may be repeated,
+        it only updates and upserts."""
+        loop = asyncio.get_running_loop()
+        deadline, wait = loop.time() + self._stop_seconds, FIRST_WAIT
+        while True:
+            try:
+                return await save()
+            except StoreUnavailable:
+                if loop.time() + wait > deadline:
+                    raise
+                logger.warning("request %s: turn %s is not saved yet, trying again", self.context.request_id, self.id)
+            await asyncio.sleep(wait)
+            wait *= 2
 
     def _was_stopped_by_user(self) -> bool:
         return self.status == "stopped" and self.stop_reason == "user"
@@ -315,13 +348,10 @@ class Turn:
         )
 
 
-def _make_aware(item: ThreadItem) -> None:
-    """chatkit's helpers stamp items with a naive local time (T17); on the wire and in SQL there is only UTC."""
-    item.created_at = item.created_at.astimezone(UTC)
+def _make_aware(made: ThreadItem | ThreadMetadata) -> None:
+    """chatkit stamps what it makes with a naive local time (T17); on the wire and in SQL there is only UTC."""
+    made.created_at = made.created_at.astimezone(UTC)
 
 
 def _milliseconds(start: float, end: float | None) -> int | None:
     return None if end is None else round((end - start) * 1000)
-
-
-__all__ = ["STOP_MARKER", "Status", "StopReason", "Turn"]

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
@@ -14,6 +14,10 @@ from .errors import ServerStopping
 from .turn import StopReason, Turn
 
 logger = logging.getLogger(__name__)
+
+
+CLOSE_STEPS = 3
+"""How many `stop_seconds` the end of the server may take: the work's end, its saving, and as much again."""
 
 
 class Turns:
@@ -29,18 +33,23 @@ class Turns:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._closing = False
 
-    async def start(self, accepted: Accepted, context: RequestContext) -> Turn:
-        """Saves what was accepted and starts the turn in a task of its own.
+    async def start(
+        self, accept: Callable[[], Awaitable[Accepted]], thread_id: str | None, context: RequestContext
+    ) -> Turn:
+        """Has the request accepted, saves what it brought and starts the turn in a task of its own.
 
-        When this returns, the user's message is committed. Raises `ServerStopping`, or what the store raises.
+        `accept` runs under the thread's lock, so that what it checked still holds when the turn starts; once more where
+        a running turn had to be stopped first. `thread_id` is None for a thread that does not exist yet. When this
+        returns, the user's message is committed. Raises what `accept` raises, `ServerStopping`, or a store's error.
         """
-        thread_id = accepted.thread.id
-        async with self.alone(thread_id, "superseded"):
-            if self._closing:
-                raise ServerStopping
-            turn = await self._begin(accepted, context)
-            self._run(turn)
-        return turn
+        if thread_id is None:
+            return await self._begin(await accept(), context)
+        async with self._lock(thread_id):
+            accepted = await accept()
+            if self._turns_of(thread_id):
+                await self._stop_all(thread_id, "superseded")
+                accepted = await accept()
+            return await self._begin(accepted, context)
 
     def find(self, turn_id: str, context: RequestContext) -> Turn | None:
         """The running turn of this user with that id, None where there is none."""
@@ -50,10 +59,8 @@ class Turns:
     @asynccontextmanager
     async def alone(self, thread_id: str, reason: StopReason) -> AsyncIterator[None]:
         """Stops what runs on the thread, waits until it is saved, and lets no other turn start inside."""
-        async with self._locks.setdefault(thread_id, asyncio.Lock()):
-            for turn in [turn for turn in self._running.values() if turn.thread.id == thread_id]:
-                turn.stop(reason)
-                await turn.ended()
+        async with self._lock(thread_id):
+            await self._stop_all(thread_id, reason)
             yield
 
     def interrupt(self) -> None:
@@ -63,12 +70,30 @@ class Turns:
             turn.stop("shutdown")
 
     async def close(self) -> None:
-        """As `interrupt`, and waits until all turns are saved."""
+        """As `interrupt`, and waits until all turns are saved; not for ever, a database may hang."""
         self.interrupt()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        deadline = asyncio.get_running_loop().time() + CLOSE_STEPS * self._stop_seconds
+        while self._tasks and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            await asyncio.wait(set(self._tasks), timeout=left)
+        for task in set(self._tasks):
+            logger.error("turn %s could not be saved before the server stopped", task.get_name())
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _lock(self, thread_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(thread_id, asyncio.Lock())
+
+    def _turns_of(self, thread_id: str) -> list[Turn]:
+        return [turn for turn in self._running.values() if turn.thread.id == thread_id]
+
+    async def _stop_all(self, thread_id: str, reason: StopReason) -> None:
+        for turn in self._turns_of(thread_id):
+            turn.stop(reason)
+            await turn.ended()
 
     async def _begin(self, accepted: Accepted, context: RequestContext) -> Turn:
+        if self._closing:
+            raise ServerStopping
         new = NewTurn(
             id=new_id("turn"),
             thread_id=accepted.thread.id,
@@ -85,7 +110,9 @@ class Turns:
             items=accepted.items,
             replace_after=accepted.replace_after,
         )
-        return Turn(new.id, accepted, context, self._store, self._turns, self._stop_seconds)
+        turn = Turn(new.id, accepted, context, self._store, self._turns, self._stop_seconds)
+        self._run(turn)
+        return turn
 
     def _run(self, turn: Turn) -> None:
         self._running[turn.id] = turn

@@ -4,7 +4,7 @@ To a ChatKit frame every failure of a streaming operation is a stream with an `e
 posts the same bytes six times, on a 4xx the message vanishes without a word. Other clients get the plain status.
 """
 
-from chatkit.types import is_streaming_req
+from chatkit.types import ThreadsCreateReq, is_streaming_req
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
@@ -43,8 +43,8 @@ async def _answer(body: bytes, services: Services, context: RequestContext) -> R
     request = parse_request(body)
     if not is_streaming_req(request):
         return Response(await answer(request, services.server, services.turns, context), media_type="application/json")
-    accepted = await accept(request, services.server, context)
-    turn = await services.turns.start(accepted, context)
+    thread_id = None if isinstance(request, ThreadsCreateReq) else request.params.thread_id
+    turn = await services.turns.start(lambda: accept(request, services.server, context), thread_id, context)
     return TurnResponse(turn, services.settings.ping_seconds, services.settings.flush_ms / 1000)
 
 
