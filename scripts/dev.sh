@@ -2,7 +2,8 @@
 # The development server: rebuilds the page and restarts the server when their sources change. Ctrl-C ends both.
 set -eu
 
-(cd web && exec npm run --silent watch) &
+# vite itself and not npm: a signal to npm would leave vite behind.
+(cd web && exec node node_modules/vite/bin/vite.js build --watch --mode watch --logLevel warn) &
 page=$!
 trap 'kill "$page" 2>/dev/null || true' EXIT
 trap 'exit 130' INT TERM
