@@ -4,7 +4,7 @@ from typing import Any
 
 from agents import Agent
 
-from chatkit_server.agents.tools import calculate, convert_units, current_time
+from .tools import calculate, convert_units, current_time
 
 INSTRUCTIONS = """You are a helpful assistant in a chat.
 

@@ -12,9 +12,9 @@ from typing import Any, cast
 
 from agents import Agent
 
-from chatkit_server.agents.default import default_agent
-from chatkit_server.agents.errors import AgentSetupError
-from chatkit_server.context import RequestContext
+from ..context import RequestContext
+from .default import default_agent
+from .errors import AgentSetupError
 
 AnyAgent = Agent[Any]
 AgentLike = AnyAgent | Callable[..., AnyAgent | Awaitable[AnyAgent]]
@@ -23,24 +23,16 @@ AgentLike = AnyAgent | Callable[..., AnyAgent | Awaitable[AnyAgent]]
 
 @dataclass(frozen=True, slots=True)
 class AgentSource:
-    """Where the agent of a request comes from: `await source.load(context)`, or `source(context)` if not `is_async`."""
+    """Where the agent of a request comes from."""
 
     name: str
     make: Callable[[RequestContext], AnyAgent | Awaitable[AnyAgent]]
-    is_async: bool = False
 
     async def load(self, context: RequestContext) -> AnyAgent:
         """The agent for one request. Raises `AgentSetupError` where the user's function returned something else."""
-        made = self.make(context)
-        return self._checked(await made if inspect.isawaitable(made) else made)
-
-    def __call__(self, context: RequestContext) -> AnyAgent:
-        """As `load`, for a source that is not async. Raises `AgentSetupError`."""
-        if self.is_async:
-            raise AgentSetupError(f"{self.name} is an async function and must be awaited.")
-        return self._checked(self.make(context))
-
-    def _checked(self, made: object) -> AnyAgent:
+        made: object = self.make(context)
+        if inspect.isawaitable(made):
+            made = await made
         if not isinstance(made, Agent):
             raise AgentSetupError(f"{self.name} returned {_described(made)}, not an agents.Agent.")
         return made
@@ -102,10 +94,7 @@ def _source(found: object, title: str) -> AgentSource:
     if inspect.isclass(found) or not callable(found):
         raise AgentSetupError(f"{title} is {_described(found)}, not an agents.Agent or a function that returns one.")
     make = cast(Callable[..., Any], found)
-    is_async = inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(type(found).__call__)
-    if _takes_context(make, title):
-        return AgentSource(title, make, is_async)
-    return AgentSource(title, lambda context: make(), is_async)
+    return AgentSource(title, make if _takes_context(make, title) else lambda context: make())
 
 
 def _takes_context(make: Callable[..., Any], title: str) -> bool:

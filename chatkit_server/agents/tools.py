@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from agents import function_tool
 
-from chatkit_server.agents.arithmetic import ArithmeticProblem, evaluate
-from chatkit_server.agents.clock import UnknownZone, describe_time
-from chatkit_server.agents.units import UnknownUnit, convert
+from .arithmetic import ArithmeticProblem, evaluate
+from .clock import UnknownZone, describe_time
+from .units import UnknownUnit, convert
 
 
 @function_tool

@@ -2,8 +2,8 @@
 
 from importlib.util import find_spec
 
-from chatkit_server.models.info import ProviderName
-from chatkit_server.settings import Settings
+from ..settings import Settings
+from .info import ProviderName
 
 
 def choose_provider(settings: Settings) -> ProviderName:

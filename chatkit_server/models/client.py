@@ -14,7 +14,7 @@ import aiohttp
 import httpx2
 import openai
 
-from chatkit_server.models.fast_events import FastEventsClient
+from .fast_events import FastEventsClient
 
 MAX_CONNECTIONS = 1000
 """Streams that one process can have open at the endpoint at the same time."""

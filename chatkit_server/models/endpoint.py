@@ -9,7 +9,7 @@ from agents import Model, ModelProvider, ModelResponse, ModelSettings, OpenAICha
 from agents.items import TResponseInputItem, TResponseStreamEvent
 from agents.models.default_models import get_default_model_settings
 
-from chatkit_server.models.tap import tapped
+from .tap import tapped
 
 Api = Literal["responses", "chat_completions"]
 

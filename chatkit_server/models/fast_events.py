@@ -3,11 +3,11 @@
 openai 3.54 validates every streamed event against a smart union of 59 classes, about 47 µs a token; the event says
 itself by `type` which of them it is. This module looks the class up. It overrides a private method
 (`_process_response_data`), so tests/models/test_fast_events.py holds it against the stock result for every type. In
-a version where that method is gone or called otherwise, nothing breaks: the stock path runs.
+a version where that method is gone, or the private module that `fast_sse.py` builds on, the stock path runs.
 """
 
 import inspect
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 import httpx2
 import openai
@@ -15,7 +15,15 @@ import pydantic
 from openai.types.chat import ChatCompletionChunk
 from openai.types.responses import ResponseStreamEvent
 
-from chatkit_server.models.fast_sse import FastDecoder
+if TYPE_CHECKING:
+    from openai._streaming import SSEBytesDecoder, SSEDecoder
+
+try:
+    from .fast_sse import FastDecoder
+except ImportError:  # it builds on a private module
+    HAS_FAST_DECODER = False
+else:
+    HAS_FAST_DECODER = True
 
 T = TypeVar("T")
 
@@ -23,8 +31,8 @@ T = TypeVar("T")
 class FastEventsClient(openai.AsyncOpenAI):
     """`openai.AsyncOpenAI` that picks the class of a streamed event by its `type`."""
 
-    def _make_sse_decoder(self) -> FastDecoder:
-        return FastDecoder()
+    def _make_sse_decoder(self) -> "SSEDecoder | SSEBytesDecoder":
+        return FastDecoder() if HAS_FAST_DECODER else super()._make_sse_decoder()
 
     def _process_response_data(self, *, data: object, cast_to: type[T], response: httpx2.Response) -> T:
         event_class = _event_class(data, cast_to)

@@ -12,15 +12,15 @@ from urllib.parse import urlsplit
 from agents import ModelProvider, ModelSettings
 from agents.models.default_models import get_default_model
 
-from chatkit_server.models.choice import choose_provider
-from chatkit_server.models.client import make_client
-from chatkit_server.models.demo import DemoProvider
-from chatkit_server.models.embedded import EmbeddedModel, EmbeddedProcess, EmbeddedProvider
-from chatkit_server.models.embedded.model import MAX_TOKENS
-from chatkit_server.models.endpoint import EndpointProvider
-from chatkit_server.models.errors import ModelSetupError
-from chatkit_server.models.info import ModelInfo
-from chatkit_server.settings import Settings
+from ..settings import Settings
+from .choice import choose_provider
+from .client import make_client
+from .demo import DemoProvider
+from .embedded import EmbeddedModel, EmbeddedProcess, EmbeddedProvider
+from .embedded.model import MAX_TOKENS
+from .endpoint import EndpointProvider
+from .errors import ModelSetupError
+from .info import ModelInfo
 
 OPENAI_URL = "https://api.openai.com/v1"
 EMBEDDED_NOTE = (
@@ -48,8 +48,6 @@ class Models:
     info: ModelInfo
     model_settings: ModelSettings = field(default_factory=ModelSettings)
     """Defaults for `RunConfig(model_settings=...)`."""
-    history_tokens: int | None = None
-    """How many tokens of history fit; None is no limit of ours."""
     starting: Callable[[], Awaitable[None]] = _nothing
     closing: Callable[[], Awaitable[None]] = _nothing
 
@@ -156,7 +154,6 @@ def _open_embedded(settings: Settings) -> Models:
         provider=EmbeddedProvider(EmbeddedModel(process, name=name, context=context), name),
         info=ModelInfo(provider="embedded", name=name, note=EMBEDDED_NOTE, tools=False),
         model_settings=ModelSettings(temperature=0.2, top_p=0.9, max_tokens=MAX_TOKENS, include_usage=True),
-        history_tokens=context - MAX_TOKENS,
         starting=process.start,
         closing=process.aclose,
     )
@@ -164,7 +161,7 @@ def _open_embedded(settings: Settings) -> Models:
 
 def _fetched_weights(data_dir: Path) -> Path:
     # Imported here: `python -m chatkit_server.models.weights` warns where its package imports it before.
-    from chatkit_server.models.weights import ensure_weights
+    from .weights import ensure_weights
 
     return ensure_weights(data_dir)
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from chatkit_server.models.choice import choose_provider
-from chatkit_server.models.errors import WeightsError
-from chatkit_server.settings import Settings
+from ..settings import Settings
+from .choice import choose_provider
+from .errors import WeightsError
 
 logger = logging.getLogger(__name__)
 

@@ -85,23 +85,19 @@ def shop(tmp_path: Path) -> Iterator[Path]:
 )
 async def test_an_agent_or_a_function_that_returns_one_is_found_in_the_working_directory(name: str, agent: str) -> None:
     source = load_agent(f"shop.team:{name}")
-    assert source(CONTEXT).name == agent
     assert (await source.load(CONTEXT)).name == agent
-    assert not source.is_async
 
 
 @pytest.mark.parametrize(("name", "agent"), [("later", "Later for ada"), ("async_factory", "Made later")])
 async def test_an_async_function_is_awaited(name: str, agent: str) -> None:
     source = load_agent(f"shop.team:{name}")
     assert (await source.load(CONTEXT)).name == agent
-    assert source.is_async
-    with pytest.raises(AgentSetupError, match="is an async function and must be awaited"):
-        source(CONTEXT)
 
 
-def test_without_a_name_it_is_the_default_agent() -> None:
-    assert [tool.name for tool in load_agent(None)(CONTEXT).tools] == ["current_time", "calculate", "convert_units"]
-    assert load_agent(None, tools=False)(CONTEXT).tools == []
+async def test_without_a_name_it_is_the_default_agent() -> None:
+    agent, without_tools = await load_agent(None).load(CONTEXT), await load_agent(None, tools=False).load(CONTEXT)
+    assert [tool.name for tool in agent.tools] == ["current_time", "calculate", "convert_units"]
+    assert without_tools.tools == []
 
 
 @pytest.mark.parametrize("spec", ["shop.team", "shop.team:", ":support", "shop/team.py:support", "shop.team:a.b", ""])
@@ -154,7 +150,6 @@ async def test_a_function_that_returns_something_else_is_named() -> None:
     source = load_agent("shop.team:wrong")
     with pytest.raises(AgentSetupError, match="CHATKIT_AGENT=shop.team:wrong returned a str, not an agents.Agent"):
         await source.load(CONTEXT)
-    assert isinstance(load_agent("shop.team:support")(CONTEXT), Agent)
 
 
 async def test_an_agent_or_a_function_can_be_given_itself() -> None:

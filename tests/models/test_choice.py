@@ -66,7 +66,6 @@ class TestEmbedded:
         models = opened(model="embedded", embedded_model_path=file, embedded_context=1024)
         assert (models.info.name, models.info.tools) == ("tiny", False)
         assert "often wrong" in (models.info.note or "")
-        assert models.history_tokens == 768
 
     def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(ModelSetupError, match="no.gguf cannot be read: No such file"):

@@ -1,5 +1,7 @@
 """The event decoder gives what openai's own gives, for every way in which a stream can be cut into chunks."""
 
+import importlib
+import sys
 from collections.abc import AsyncIterator
 
 import openai
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
+from chatkit_server import models
 from chatkit_server.models.fast_events import FastEventsClient
 from chatkit_server.models.fast_sse import FastDecoder, FastEvent
 
@@ -66,3 +69,12 @@ def test_the_installed_client_asks_for_its_decoder_by_the_hook_that_we_override(
     client = FastEventsClient(api_key="k", base_url="http://127.0.0.1:9")
     assert "_make_sse_decoder" in vars(openai._base_client.BaseClient)
     assert isinstance(client._make_sse_decoder(), FastDecoder)
+
+
+def test_in_a_version_without_the_private_module_the_stock_decoder_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("fast_sse", "fast_events"):
+        monkeypatch.delitem(sys.modules, f"chatkit_server.models.{name}")
+        monkeypatch.setattr(models, name, None)  # puts the real one back after the test
+    monkeypatch.setitem(sys.modules, "openai._streaming", None)
+    client = importlib.import_module("chatkit_server.models.fast_events").FastEventsClient(api_key="k", base_url="x")
+    assert type(client._make_sse_decoder()) is SSEDecoder

@@ -1,5 +1,5 @@
 """The demo model: a script that needs no key and no network, and says so."""
 
-from chatkit_server.models.demo.model import DemoModel, DemoProvider
+from .model import DemoModel, DemoProvider
 
 __all__ = ["DemoModel", "DemoProvider"]

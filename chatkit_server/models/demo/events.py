@@ -34,7 +34,7 @@ from openai.types.responses.response_reasoning_summary_part_added_event import P
 from openai.types.responses.response_reasoning_summary_part_done_event import Part as DonePart
 from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails
 
-from chatkit_server.models.demo.pieces import split_pieces
+from .pieces import split_pieces
 
 
 class ResponseScript:

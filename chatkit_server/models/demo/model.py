@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx2
 import openai
-from agents import Handoff, Model, ModelProvider, ModelResponse, ModelSettings, ModelTracing, Tool, Usage
-from agents.agent_output import AgentOutputSchemaBase
+from agents import Model, ModelProvider, ModelResponse, ModelSettings, Tool, Usage
 from agents.items import TResponseInputItem
 from openai.types.responses import (
     ResponseFunctionCallArgumentsDeltaEvent,
@@ -14,14 +14,13 @@ from openai.types.responses import (
     ResponseStreamEvent,
     ResponseTextDeltaEvent,
 )
-from openai.types.responses.response_prompt_param import ResponsePromptParam
 
-from chatkit_server.models.demo.conversation import read_conversation
-from chatkit_server.models.demo.events import ResponseScript
-from chatkit_server.models.demo.pace import Pace
-from chatkit_server.models.demo.pieces import split_pieces
-from chatkit_server.models.demo.script import Call, Fail, Say, Step, Think, make_script
-from chatkit_server.models.demo.texts import ERROR_MESSAGE
+from .conversation import read_conversation
+from .events import ResponseScript
+from .pace import Pace
+from .pieces import split_pieces
+from .script import Call, Fail, Say, Step, Think, make_script
+from .texts import ERROR_MESSAGE
 
 DELTAS = ResponseTextDeltaEvent | ResponseReasoningSummaryTextDeltaEvent | ResponseFunctionCallArgumentsDeltaEvent
 
@@ -39,13 +38,8 @@ class DemoModel(Model):
         input: str | list[TResponseInputItem],
         model_settings: ModelSettings,
         tools: list[Tool],
-        output_schema: AgentOutputSchemaBase | None,
-        handoffs: list[Handoff],
-        tracing: ModelTracing,
-        *,
-        previous_response_id: str | None = None,
-        conversation_id: str | None = None,
-        prompt: ResponsePromptParam | None = None,
+        *args: Any,
+        **kwargs: Any,
     ) -> AsyncIterator[ResponseStreamEvent]:
         """The events of the answer. Raises an `openai.APIError` where the message asks for an error."""
         pace = Pace(self._tokens_per_second)
@@ -60,13 +54,8 @@ class DemoModel(Model):
         input: str | list[TResponseInputItem],
         model_settings: ModelSettings,
         tools: list[Tool],
-        output_schema: AgentOutputSchemaBase | None,
-        handoffs: list[Handoff],
-        tracing: ModelTracing,
-        *,
-        previous_response_id: str | None = None,
-        conversation_id: str | None = None,
-        prompt: ResponsePromptParam | None = None,
+        *args: Any,
+        **kwargs: Any,
     ) -> ModelResponse:
         """The whole answer at once. Raises an `openai.APIError` where the message asks for an error."""
         await asyncio.sleep(0)

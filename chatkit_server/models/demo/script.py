@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from chatkit_server.models.demo.conversation import Conversation
-from chatkit_server.models.demo.texts import ECHO, ERROR_START, LONG, MARKDOWN, NO_TOOL, REASONING, THOUGHT
+from .conversation import Conversation
+from .texts import ECHO, ERROR_START, LONG, MARKDOWN, NO_TOOL, REASONING, THOUGHT
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Each worker process has a child of its own (0.3 GB), which ends with it.
 """
 
-from chatkit_server.models.embedded.model import EmbeddedModel, EmbeddedProvider
-from chatkit_server.models.embedded.process import EmbeddedProcess
+from .model import EmbeddedModel, EmbeddedProvider
+from .process import EmbeddedProcess
 
 __all__ = ["EmbeddedModel", "EmbeddedProcess", "EmbeddedProvider"]

@@ -6,6 +6,7 @@ Its tool calls do not work, so it gets no tools and no handoffs; an agent that h
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import openai
 from agents import (
@@ -20,11 +21,10 @@ from agents import (
 )
 from agents.agent_output import AgentOutputSchemaBase
 from agents.items import TResponseInputItem, TResponseStreamEvent
-from openai.types.responses.response_prompt_param import ResponsePromptParam
 
-from chatkit_server.models.embedded.history import MESSAGE_TOKENS, cut_text, read_messages, trim_messages
-from chatkit_server.models.embedded.process import Child, EmbeddedProcess
-from chatkit_server.models.errors import EmbeddedModelError
+from ..errors import EmbeddedModelError
+from .history import MESSAGE_TOKENS, cut_text, read_messages, trim_messages
+from .process import Child, EmbeddedProcess
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +51,7 @@ class EmbeddedModel(Model):
         output_schema: AgentOutputSchemaBase | None,
         handoffs: list[Handoff],
         tracing: ModelTracing,
-        *,
-        previous_response_id: str | None = None,
-        conversation_id: str | None = None,
-        prompt: ResponsePromptParam | None = None,
+        **kwargs: Any,
     ) -> AsyncIterator[TResponseStreamEvent]:
         """The events of the answer. Raises `EmbeddedModelError` and what the openai client raises."""
         settings = self._fit(model_settings)
@@ -83,10 +80,7 @@ class EmbeddedModel(Model):
         output_schema: AgentOutputSchemaBase | None,
         handoffs: list[Handoff],
         tracing: ModelTracing,
-        *,
-        previous_response_id: str | None = None,
-        conversation_id: str | None = None,
-        prompt: ResponsePromptParam | None = None,
+        **kwargs: Any,
     ) -> ModelResponse:
         """The whole answer. Raises `EmbeddedModelError` and what the openai client raises."""
         settings = self._fit(model_settings)

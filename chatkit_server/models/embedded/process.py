@@ -21,10 +21,10 @@ from pathlib import Path
 
 import openai
 
-from chatkit_server.models.client import make_client
-from chatkit_server.models.embedded import child as child_script
-from chatkit_server.models.embedded.child import ChildOptions
-from chatkit_server.models.errors import EmbeddedModelError, ModelSetupError
+from ..client import make_client
+from ..errors import EmbeddedModelError, ModelSetupError
+from . import child as child_script
+from .child import ChildOptions
 
 logger = logging.getLogger(__name__)
 
