@@ -112,7 +112,10 @@ class Settings(BaseSettings):
         default=15.0, gt=0, description="Seconds of silence after which a stream gets a `: ping` comment."
     )
     stop_seconds: float = Field(
-        default=10.0, gt=0, description="Seconds that a stopped turn gets to put its tools and its model call down."
+        default=10.0,
+        gt=0,
+        description="Seconds that a stopped turn waits for its tools and its model call to end; then its answer is "
+        "saved without them. A tool that is not `async` runs in a thread and cannot be stopped.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Lowest level that is logged. Message texts are never logged."

@@ -8,8 +8,9 @@ What the events mean is in `conversion.py`.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
-from agents import RunResultStreaming
+from agents import RunContextWrapper, RunResultStreaming
 from agents.items import TResponseStreamEvent
 from agents.stream_events import RawResponsesStreamEvent
 from chatkit.agents import ResponseStreamConverter
@@ -33,7 +34,9 @@ async def stream_agent_response(
 
     With a `sink`, text goes there instead of into an event wherever it can without changing the order.
 
-    Closing the iterator early cancels the run: its model call is closed and its tools are cancelled.
+    Closing the iterator early cancels the run, and returns when its model call is closed and its tools have put their
+    work down: a tool's `finally` is done by then, however long it takes. What cannot be cancelled is not waited for: a
+    tool that is no coroutine runs in a thread, and goes on there to its end.
 
     Raises what the run raises; `ProviderFailure` where the model's stream ended with an error event. After a
     guardrail's tripwire everything that the run showed is removed first.
@@ -74,7 +77,7 @@ async def stream_agent_response(
         if event.error is not None and not conversion.is_answered(event.error):
             raise conversion.cause(event.error)
     finally:
-        await _cancel(result, pump)
+        await _cancel(context, result, pump)
 
 
 async def _pump(result: RunResultStreaming, inbox: Inbox, tap: Tap) -> None:
@@ -91,14 +94,35 @@ async def _pump(result: RunResultStreaming, inbox: Inbox, tap: Tap) -> None:
     inbox.put_nowait(RunEnd(error))
 
 
-async def _cancel(result: RunResultStreaming, pump: asyncio.Task[None]) -> None:
+async def _cancel(context: AgentContext, result: RunResultStreaming, pump: asyncio.Task[None]) -> None:
     """Ends the run and waits for its tasks, so that no tool and no model call outlives the turn (T3)."""
-    if not pump.done():
+    is_stopped = not pump.done()
+    if is_stopped:
         result.cancel()
         pump.cancel()
     tasks = {task for task in (pump, result.run_loop_task) if task is not None and not task.done()}
     if tasks:
         await asyncio.wait(tasks)
+    if is_stopped:
+        while tasks := _tool_tasks(context):
+            await asyncio.wait(tasks)
     if not pump.cancelled():
         with contextlib.suppress(Exception):
             pump.result()
+
+
+def _tool_tasks(context: AgentContext) -> set[asyncio.Task[Any]]:
+    """The tasks of the Agents SDK in which tools of this run still clean up, those of runs inside its tools too.
+
+    The SDK cancels them with the run, waits for none of them, and gives none of them out; its hooks run in others. So
+    they are known by what they were started with: the run's context. A task of the user's own is not among them.
+    """
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    return {task for task in others if _belongs_to(task, context)}
+
+
+def _belongs_to(task: asyncio.Task[Any], context: AgentContext) -> bool:
+    frame = getattr(task.get_coro(), "cr_frame", None)
+    if frame is None or not str(frame.f_globals.get("__name__")).startswith("agents."):
+        return False
+    return any(isinstance(value, RunContextWrapper) and value.context is context for value in frame.f_locals.values())

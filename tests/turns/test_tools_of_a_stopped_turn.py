@@ -1,0 +1,109 @@
+"""A stop answers when the turn's tools have cleaned up: nothing of a stopped turn goes on behind its end (T3)."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from agents import Agent, FunctionTool, function_tool
+
+from tests.support.openai_answers import Answer, ToolCall
+from tests.turns.chat import Chat
+from tests.turns.conftest import Start
+
+CLEAN_UP = 0.4
+Log = list[str]
+
+
+def slow_to_stop(log: Log, running: asyncio.Event, timeout: float | None = None) -> FunctionTool:
+    """A tool that takes its time to put its work down."""
+
+    @function_tool(timeout=timeout)
+    async def book() -> str:
+        """Books."""
+        running.set()
+        try:
+            await asyncio.sleep(30)
+        finally:
+            await asyncio.sleep(CLEAN_UP)
+            log.append("rolled back")
+        return "booked"
+
+    return book
+
+
+def plain(log: Log, running: asyncio.Event) -> Agent[Any]:
+    return Agent(name="plain", tools=[slow_to_stop(log, running)])
+
+
+def with_timeout(log: Log, running: asyncio.Event) -> Agent[Any]:
+    return Agent(name="with timeout", tools=[slow_to_stop(log, running, timeout=20)])
+
+
+def nested(log: Log, running: asyncio.Event) -> Agent[Any]:
+    inner = Agent[Any](name="inner", tools=[slow_to_stop(log, running)])
+    return Agent(name="nested", tools=[inner.as_tool("delegate", "Asks another agent.")])
+
+
+async def stop(chat: Chat, running: asyncio.Event) -> tuple[int, Any]:
+    async with await chat.visitor() as tab, await chat.ask(tab, "Book it") as stream:
+        await stream.read_until(lambda frame: "stream_options" in frame.data)
+        async with asyncio.timeout(5):
+            await running.wait()
+        return await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
+
+
+@pytest.mark.parametrize("make", [plain, with_timeout, nested])
+async def test_a_tool_has_cleaned_up_when_the_stop_answers(
+    start: Start, make: Callable[[Log, asyncio.Event], Agent[Any]]
+) -> None:
+    log: Log = []
+    running = asyncio.Event()
+    chat = await start(make(log, running))
+    if make is nested:
+        chat.upstream.script(Answer(tool_calls=[ToolCall("delegate", {"input": "x"})]))
+    chat.upstream.script(Answer(tool_calls=[ToolCall("book")]))
+    status, body = await stop(chat, running)
+    assert (status, body["status"], log) == (200, "stopped", ["rolled back"])
+    await chat.quiet()
+
+
+async def test_two_tools_at_the_same_time_are_both_waited_for(start: Start) -> None:
+    log: Log = []
+    running = asyncio.Event()
+    chat = await start(plain(log, running))
+    chat.upstream.script(Answer(tool_calls=[ToolCall("book"), ToolCall("book")]))
+    await stop(chat, running)
+    assert log == ["rolled back", "rolled back"]
+    await chat.quiet()
+
+
+async def test_a_clean_up_that_takes_too_long_holds_nothing_up(start: Start) -> None:
+    log: Log = []
+    running = asyncio.Event()
+    chat = await start(plain(log, running), stop_seconds=CLEAN_UP / 4)
+    chat.upstream.script(Answer(tool_calls=[ToolCall("book")]))
+    status, body = await stop(chat, running)
+    assert (status, body["status"], log) == (200, "stopped", [])
+    await chat.quiet()
+    assert log == ["rolled back"]
+
+
+async def test_work_that_a_tool_left_behind_on_purpose_is_neither_stopped_nor_waited_for(start: Start) -> None:
+    running, release, kept = asyncio.Event(), asyncio.Event(), set[asyncio.Task[Any]]()
+
+    @function_tool
+    async def book() -> str:
+        """Books, and goes on after the answer."""
+        kept.add(asyncio.create_task(release.wait()))
+        running.set()
+        await asyncio.sleep(30)
+        return "booked"
+
+    chat = await start(Agent(name="test", tools=[book]))
+    chat.upstream.script(Answer(tool_calls=[ToolCall("book")]))
+    async with asyncio.timeout(5):
+        status, _ = await stop(chat, running)
+    assert (status, [task.done() for task in kept]) == (200, [False])
+    release.set()
+    await chat.quiet()
