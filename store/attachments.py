@@ -1,14 +1,15 @@
 """Attachments and their rows. What they contain lies elsewhere."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from chatkit.types import Attachment
+from chatkit.types import Attachment, ThreadItem, UserMessageItem
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
-from store.columns import dump_json
+from store.columns import dump_json, load_json
 from store.database import Database, insert_into
 from store.errors import IdClash, NotFound
 from store.items import take_positions
@@ -48,8 +49,33 @@ def _upsert(dialect: str) -> Any:
     return insert.on_conflict_do_update(index_elements=[a.id], set_=changed, where=owned(attachments)).returning(a.id)
 
 
+def ids_in(items: Iterable[ThreadItem]) -> list[str]:
+    """The attachments of the users' messages among the items, each once; in order, so that no two calls deadlock."""
+    messages = (item for item in items if isinstance(item, UserMessageItem))
+    return sorted({attachment.id for message in messages for attachment in message.attachments})
+
+
+def bind(connection: Connection, attachment_ids: Iterable[str], thread_id: str, context: HasUser) -> None:
+    """Make the attachments the thread's, for good. Raises `NotFound` for one that is another's, thread's or user's."""
+    for attachment_id in attachment_ids:
+        values = {"attachment": attachment_id, "thread": thread_id, "owner": context.user_id}
+        row = connection.execute(_BIND, values).one_or_none()
+        if row is None:
+            raise NotFound("Attachment", attachment_id)
+        payload = load_json(row.payload)
+        if isinstance(payload, dict) and payload.get("thread_id") != thread_id:
+            told = {"attachment": attachment_id, "owner": context.user_id}
+            connection.execute(_UPDATE, {**told, "payload": dump_json(payload | {"thread_id": thread_id})})
+
+
 _ONE = (a.id == bindparam("attachment"), owned(attachments))
 _LOAD = select(a.payload).where(*_ONE)
+_UPDATE = update(attachments).where(*_ONE)  # sets what it is given
+_BIND = (
+    _UPDATE.where(or_(a.thread_id.is_(None), a.thread_id == bindparam("thread")))
+    .values(thread_id=bindparam("thread"))
+    .returning(a.payload)
+)
 
 DELETION = delete(attachments).where(*_ONE).returning(a.id)
 """Deletes one `attachment`."""

@@ -9,7 +9,7 @@ from chatkit.types import ThreadItem, ThreadMetadata
 from sqlalchemy import BigInteger, Connection, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import threads
+from store import attachments, threads
 from store.columns import load_json
 from store.database import AnyRow, Database
 from store.errors import NotFound
@@ -85,12 +85,14 @@ class TurnStore:
         """Open a turn in one transaction: its thread if it is new, its first items, its row as `running` (T8).
 
         With `replace_after`, the id of an item of the thread, everything after that item is marked as replaced by this
-        turn before `items` are added (T9). Raises `IdClash` for a taken turn, thread or item id, and writes nothing.
+        turn before `items` are added (T9). The attachments of users' messages among `items` become the thread's for
+        good (T13). Raises `IdClash` for a taken turn, thread or item id, `NotFound` for an attachment that is another
+        thread's or user's or was deleted; then nothing is written.
         """
         if new_thread is not None and new_thread.id != turn.thread_id:
             raise ValueError("the turn and its new thread differ in the thread's id")
         database, dialect = self._database, self._database.dialect
-        rows = to_rows(turn.thread_id, items, turn.id)
+        rows, attached = to_rows(turn.thread_id, items, turn.id), attachments.ids_in(items)
         row = None if new_thread is None else threads.to_row(new_thread)
 
         def work(connection: Connection) -> None:
@@ -102,6 +104,7 @@ class TurnStore:
                 put_items(connection, dialect, rows, 1)
             else:
                 write_items(connection, dialect, turn.thread_id, rows, context)
+            attachments.bind(connection, attached, turn.thread_id, context)
             connection.execute(_START, _started(turn, context))
 
         await database.write(work)
@@ -155,6 +158,20 @@ class TurnStore:
 
         return await self._database.write(work)
 
+    async def end_abandoned(self) -> "list[str]":
+        """Mark every `running` turn, whoever's it is, as `interrupted` by a `crash`; return their ids.
+
+        What a retry among them had replaced comes back, unless the retry, or a later turn of its thread, saved an
+        item. Only safe where no other process serves the database and no turn runs in this one: for SQLite, when the
+        server starts.
+        """
+
+        def work(connection: Connection) -> Sequence[str]:
+            connection.execute(_RESTORE_ABANDONED)
+            return connection.scalars(_END_ABANDONED, {"now": datetime.now(UTC)}).all()
+
+        return list(await self._database.write(work))
+
     async def load(self, turn_id: str, context: HasUser) -> TurnRecord:
         """One turn."""
         row = await self._database.read(
@@ -191,6 +208,27 @@ _LATER = (
 _REPLACE = update(thread_items).where(*_LATER).values(replaced_by=bindparam("turn"))
 _REPLACED = (i.thread_id == bindparam("thread"), i.replaced_by == bindparam("turn"))
 _RESTORE = update(thread_items).where(*_REPLACED).values(replaced_by=None)
+
+_later, _its = turns.alias("later"), thread_items.alias("its")
+_SAVED_ITEM = (  # the turn itself, or one that began after it
+    select(_its.c.id)
+    .join(_later, _later.c.id == _its.c.turn_id)
+    .where(_its.c.thread_id == t.thread_id, _later.c.thread_id == t.thread_id, _later.c.started_at >= t.started_at)
+)
+_RESTORE_ABANDONED = (
+    update(thread_items)
+    .where(
+        i.thread_id.in_(select(t.thread_id).where(t.status == "running")),
+        i.replaced_by.in_(select(t.id).where(t.status == "running", ~_SAVED_ITEM.correlate(turns).exists())),
+    )
+    .values(replaced_by=None)
+)
+_END_ABANDONED = (
+    update(turns)
+    .where(t.status == "running")
+    .values(status="interrupted", stop_reason="crash", ended_at=bindparam("now", type_=t.ended_at.type))
+    .returning(t.id)
+)
 
 
 def _started(turn: NewTurn, context: HasUser) -> dict[str, Any]:

@@ -1,9 +1,12 @@
+import asyncio
+import json
+
 import pytest
 from chatkit.types import AttachmentUploadDescriptor, FileAttachment, ImageAttachment, ThreadMetadata, UserMessageItem
 
-from store import NotFound, SqlStore
+from store import NotFound, SqlStore, TurnStore
 from tests.store.conftest import Query
-from tests.store.making import ALICE, User, say
+from tests.store.making import ALICE, BOB, User, answer, make_thread, make_turn, say, text_of
 
 Store = SqlStore[User]
 
@@ -61,3 +64,65 @@ async def test_attachment_that_this_version_cannot_read_is_not_found(store: Stor
     await sql("UPDATE attachments SET payload = '{}'")
     with pytest.raises(NotFound):
         await store.load_attachment("atc_1", ALICE)
+
+
+async def test_attachment_of_a_message_becomes_its_threads_for_good(
+    store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
+) -> None:
+    """T13."""
+    file, other = make_file(), make_thread()
+    await store.save_attachment(file, ALICE)
+    await turns.start(make_turn(thread.id), ALICE, items=[say(attachments=[file])])
+    (row,) = await sql("SELECT thread_id, payload FROM attachments")
+    payload = json.loads(row.payload) if isinstance(row.payload, str) else row.payload
+    assert row.thread_id == payload["thread_id"] == thread.id
+    await turns.start(make_turn(thread.id), ALICE, items=[say("again", attachments=[file, file])])
+    with pytest.raises(NotFound, match="Attachment atc_1"):
+        await turns.start(make_turn(other.id), ALICE, new_thread=other, items=[say(attachments=[file])])
+    assert (await store.load_attachment(file.id, ALICE)).metadata == {"size": 3, "key": "k"}
+    assert [row.id for row in await sql("SELECT id FROM threads")] == [thread.id]
+    await store.delete_thread(thread.id, ALICE)
+    assert await sql("SELECT id FROM attachments") == []
+
+
+async def test_message_to_a_new_thread_takes_its_attachments_along(store: Store, turns: TurnStore, sql: Query) -> None:
+    file, thread = make_file(), make_thread()
+    await store.save_attachment(file, ALICE)
+    await turns.start(make_turn(thread.id), ALICE, new_thread=thread, items=[say(attachments=[file])])
+    assert (await store.load_attachment(file.id, ALICE)).thread_id == thread.id
+    await store.delete_thread(thread.id, ALICE)
+    assert await sql("SELECT id FROM attachments") == []
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "a stranger's"])
+async def test_message_with_an_attachment_that_is_not_the_users_writes_nothing(
+    store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query, whose: str
+) -> None:
+    file = make_file()
+    if whose == "a stranger's":
+        await store.save_attachment(file, BOB)
+    old = say("q")
+    await store.add_thread_items(thread.id, [old, answer("a")], ALICE)
+    mine = make_file().model_copy(update={"id": "atc_0"})
+    await store.save_attachment(mine, ALICE)
+    with pytest.raises(NotFound, match="Attachment atc_1"):
+        await turns.start(make_turn(thread.id), ALICE, items=[say(attachments=[mine, file])], replace_after=old.id)
+    items = await store.load_thread_items(thread.id, None, 9, "asc", ALICE)
+    assert [text_of(item) for item in items.data] == ["q", "a"]
+    assert await turns.list(ALICE) == []
+    assert {row.thread_id for row in await sql("SELECT thread_id FROM attachments")} == {None}
+
+
+async def test_of_two_threads_that_want_an_attachment_at_once_one_gets_it(
+    store: Store, turns: TurnStore, sql: Query
+) -> None:
+    file, new = make_file(), [make_thread() for _ in range(6)]
+    await store.save_attachment(file, ALICE)
+    ends = await asyncio.gather(
+        *(turns.start(make_turn(t.id), ALICE, new_thread=t, items=[say(attachments=[file])]) for t in new),
+        return_exceptions=True,
+    )
+    assert [end for end in ends if end is not None and not isinstance(end, NotFound)] == []
+    assert len([end for end in ends if end is None]) == 1
+    (row,) = await sql("SELECT id FROM threads")
+    assert (await store.load_attachment(file.id, ALICE)).thread_id == row.id
