@@ -3,13 +3,13 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import URL, Connection, Engine, Row, Table, event
+from sqlalchemy import URL, Connection, Engine, Row, Table, event, exc
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from store.baselines import Baselines
@@ -19,11 +19,15 @@ from store.workers import Workers
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
-"""What a store call does with a connection, in one piece: it may run in a thread, so it touches nothing but rows."""
+"""What a store call does with a connection, in one piece.
+
+It may run in a thread, and again on another connection, so it touches nothing but rows.
+"""
 
 AnyRow = Row[*tuple[Any, ...]]
 
 CANCEL_SECONDS = 5.0
+CALL_SECONDS = 75.0  # a store call, its wait for a connection included; the server ends a statement after 60
 
 
 class _Shared:
@@ -83,7 +87,8 @@ def in_use(engine: AsyncEngine) -> int:
 class Database:
     """Runs a store's work on a connection and gives the connection back, also on errors and cancellation.
 
-    A cancelled call ends its transaction first, for at most 5 seconds: it is written whole or not at all.
+    A cancelled call ends its transaction first, for at most 5 seconds: it is written whole or not at all. A call that
+    takes longer than 75 seconds raises `StoreUnavailable`.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -114,18 +119,46 @@ class Database:
         return await _whole(self._write_in_turn(work) if self._is_sqlite else self._write(work))
 
     async def _read(self, work: Work[T]) -> T:
-        with translate_errors():
-            async with self._reader.connect() as connection:
-                return await connection.run_sync(work)
+        return await self._run(self._reader.connect, work)
 
     async def _write_in_turn(self, work: Work[T]) -> T:
         async with self._shared.writer():
             return await self._write(work)
 
     async def _write(self, work: Work[T]) -> T:
+        return await self._run(self.engine.begin, work)
+
+    async def _run(self, connect: Callable[[], AbstractAsyncContextManager[AsyncConnection]], work: Work[T]) -> T:
+        """Run `work` on a connection, once more on another when it was lost before the end of `work`.
+
+        Connections die in the pool: a restart, a failover, a firewall. Before COMMIT nothing has been written, so
+        running it again is safe; a connection that is lost during COMMIT leaves that open, and the caller is told.
+        """
         with translate_errors():
-            async with self.engine.begin() as connection:
-                return await connection.run_sync(work)
+            async with asyncio.timeout(CALL_SECONDS):  # also when the server does not answer at all
+                try:
+                    return await _run_once(connect, work)
+                except _Lost:
+                    return await _run_once(connect, work, last=True)
+
+
+class _Lost(Exception):
+    """The connection was lost before anything was committed."""
+
+
+async def _run_once(
+    connect: Callable[[], AbstractAsyncContextManager[AsyncConnection]], work: Work[T], *, last: bool = False
+) -> T:
+    done = False
+    try:
+        async with connect() as connection:
+            result = await connection.run_sync(work)
+            done = True
+        return result
+    except exc.DBAPIError as error:
+        if last or done or not error.connection_invalidated:
+            raise
+        raise _Lost from error
 
 
 async def _whole(call: Awaitable[T]) -> T:

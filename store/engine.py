@@ -6,12 +6,17 @@ import time
 
 import aiosqlite
 from sqlalchemy import URL, Engine, create_engine, event, make_url
-from sqlalchemy.engine import AdaptedConnection
+from sqlalchemy.engine import AdaptedConnection, ExceptionContext
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
+
+from store.errors import is_lost
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 BUSY_SECONDS = 15
+STATEMENT_SECONDS = 60  # how long PostgreSQL works on one statement, waiting for locks included
+IDLE_SECONDS = 60.0
 PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA synchronous = NORMAL")
 WAL = "PRAGMA journal_mode = WAL"
 WAL_TRIES = 100
@@ -23,13 +28,14 @@ def open_engine(url: str | URL, *, pool_size: int | None = None) -> AsyncEngine:
     """Return an engine for a SQLite or PostgreSQL URL, driver or not. Close it with `await engine.dispose()`.
 
     `pool_size` is the most connections to hold: 5 for SQLite, 10 for PostgreSQL, always 1 for SQLite in memory.
-    `timeout` in a SQLite URL is how many seconds to wait for other processes' writes, 15 by default.
+    `timeout` in a SQLite URL is how many seconds to wait for other processes' writes, 15 by default. On PostgreSQL a
+    statement may take 60 s. No error of the engine's shows a statement's values.
     Raises `ValueError` for another database.
     """
     parsed = normalise_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(parsed, pool_size or SQLITE_CONNECTIONS)
-    return create_async_engine(parsed, pool_size=pool_size or 10, max_overflow=0, pool_pre_ping=False)
+    return _open_postgresql(parsed, pool_size or 10)
 
 
 def normalise_url(url: str | URL) -> URL:
@@ -39,6 +45,41 @@ def normalise_url(url: str | URL) -> URL:
     if driver is None:
         raise ValueError(f"Cannot use a {parsed.drivername} database: give a sqlite:// or postgresql:// URL")
     return parsed.set(drivername=driver)
+
+
+def _open_postgresql(url: URL, pool_size: int) -> AsyncEngine:
+    """A connection that was idle for a minute is replaced: what lies between may have forgotten it without a word.
+
+    That a younger one is dead shows in its first statement, and `Database` runs the call once more: no ping per call.
+    """
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, hide_parameters=True)
+    event.listen(engine.sync_engine, "connect", _limit_statements)
+    event.listen(engine.sync_engine, "checkin", _note_idle)
+    event.listen(engine.sync_engine, "checkout", _refuse_idle)
+    event.listen(engine.sync_engine, "handle_error", _note_lost)
+    return engine
+
+
+def _limit_statements(connection: AdaptedConnection, _: object) -> None:
+    """A statement that waits for a lock or runs away ends by itself, and frees what it holds."""
+    # By SET, not as a start-up parameter: a pgbouncer in between refuses those.
+    connection.run_async(lambda driver: driver.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'"))
+
+
+def _note_idle(_: object, record: ConnectionPoolEntry) -> None:
+    record.info["idle since"] = time.monotonic()
+
+
+def _refuse_idle(_: object, record: ConnectionPoolEntry, __: object) -> None:
+    now = time.monotonic()
+    if now - record.info.get("idle since", now) > IDLE_SECONDS:
+        raise DisconnectionError("idle for too long")  # the pool connects anew
+
+
+def _note_lost(context: ExceptionContext) -> None:
+    """A connection that the server ended is not used again, nor are those that are as old."""
+    if is_lost(context.original_exception):
+        context.is_disconnect = True
 
 
 def _open_sqlite(url: URL, pool_size: int) -> AsyncEngine:
@@ -54,6 +95,7 @@ def _open_sqlite(url: URL, pool_size: int) -> AsyncEngine:
         poolclass=AsyncAdaptedQueuePool,
         pool_size=pool_size,
         max_overflow=0,
+        hide_parameters=True,
     )
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     return engine
@@ -67,6 +109,7 @@ def open_threaded(url: URL, connections: int) -> Engine:
         poolclass=QueuePool,
         pool_size=connections,
         max_overflow=0,
+        hide_parameters=True,
     )
     event.listen(engine, "connect", _prepare_threaded)
     return engine

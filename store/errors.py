@@ -13,6 +13,7 @@
 Driver errors become these at the store's edge (`translate_errors`), with the driver's error as the cause.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -57,28 +58,45 @@ class SchemaUnknown(StoreError):
 # Classes of SQLSTATE that pass by themselves: connection, rollback, resources, lock, operator, system.
 _PASSING = ("08", "40", "53", "55", "57", "58")
 _MISSING = ("42P01", "42703")  # undefined table, undefined column
+_ENDED = ("57P01", "57P02", "57P05", "25P03")  # the server stops or stopped; an idle session's time was over
 
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turn what the driver or the pool raises into this file's errors; our own pass through."""
+    """Turn what the driver or the pool raises into this file's errors; our own pass through.
+
+    No message quotes the driver's: that may hold the statement's values, which are what people wrote.
+    """
     try:
         yield
     except exc.DBAPIError as error:
         raise _translated(error) from error
-    except (exc.TimeoutError, OSError) as error:  # no connection free in time; connection refused, host not found
-        raise StoreUnavailable(f"The database does not answer: {error}") from error
+    except (exc.TimeoutError, OSError) as error:  # no connection or no answer in time; refused, host not found
+        raise StoreUnavailable(f"The database does not answer: {error or type(error).__name__}") from error
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the driver's error says that the server ended the connection, or that it will not answer any more."""
+    return isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) in _ENDED
 
 
 def _translated(error: exc.DBAPIError) -> StoreError:
     reason = str(error.orig)
     state = str(getattr(error.orig, "sqlstate", None) or "")
+    told = _told(error, state)
     if state == "23505" or "UNIQUE constraint failed" in reason:
         return IdClash("A row with this", "id")
     if state in _MISSING or reason.startswith(("no such table", "no such column")) or " has no column named " in reason:
         return SchemaOutdated("The database schema is missing or too old; run `chatkit-server migrate`.")
     if error.connection_invalidated or state.startswith(_PASSING) or isinstance(error, exc.OperationalError):
-        return StoreUnavailable(f"The database cannot serve this now: {reason}")
+        return StoreUnavailable(f"The database cannot serve this now: {told}")
     if isinstance(error, exc.InterfaceError) and not state:
-        return StoreUnavailable(f"The connection to the database is lost: {reason}")
-    return StoreError(f"The database refused a statement: {reason}")
+        return StoreUnavailable(f"The connection to the database is lost: {told}")
+    return StoreError(f"The database refused a statement: {told}")
+
+
+def _told(error: exc.DBAPIError, state: str) -> str:
+    """The driver's class and code: `OperationalError SQLITE_BUSY`, `CheckViolationError 23514`."""
+    driver = error.orig if isinstance(error.orig, sqlite3.Error) else getattr(error.orig, "__cause__", None)
+    kind = type(driver or error.orig).__name__
+    return " ".join(filter(None, (kind, state or str(getattr(driver, "sqlite_errorname", "")))))

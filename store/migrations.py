@@ -86,6 +86,7 @@ def lock_schema(connection: Connection) -> Iterator[None]:
     """One transaction on the schema that waits for any other one; commits at the end."""
     with connection.begin():
         if connection.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL statement_timeout = 0"))  # steps and the wait may take their time
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
         else:
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # sqlite3 begins none for DDL by itself

@@ -92,7 +92,7 @@ async def test_database_that_another_process_holds_is_unavailable(tmp_path: Path
     await create_schema(ours)
     async with theirs.connect() as connection:
         await connection.exec_driver_sql("BEGIN IMMEDIATE")
-        with pytest.raises(StoreUnavailable, match="locked"):
+        with pytest.raises(StoreUnavailable, match="SQLITE_BUSY"):
             await SqlStore[User](ours).save_thread(make_thread(), ALICE)
     await SqlStore[User](ours).save_thread(make_thread(), ALICE)
     await ours.dispose()

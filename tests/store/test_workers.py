@@ -96,7 +96,7 @@ async def test_error_in_a_thread_keeps_the_drivers_as_its_cause(tmp_path: Path) 
     with pytest.raises(StoreUnavailable) as raised:
         await Store(open_engine("sqlite:////nowhere/at/all.db")).load_thread("thr_1", ALICE)
     assert isinstance(getattr(raised.value.__cause__, "orig", None), sqlite3.OperationalError)
-    with pytest.raises(Exception, match="not a database") as refused:
+    with pytest.raises(Exception, match="SQLITE_NOTADB") as refused:
         await Store(engine).load_thread("thr_1", ALICE)
     assert isinstance(getattr(refused.value.__cause__, "orig", None), sqlite3.DatabaseError)
     await engine.dispose()

@@ -1,0 +1,211 @@
+"""PostgreSQL goes away, or does not answer: a connection that died in the pool costs nobody a message."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from time import monotonic
+
+import pytest
+from chatkit.types import ThreadMetadata
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+import store.database
+import store.engine
+from store import SqlStore, StoreUnavailable, TurnStore, create_schema, new_id, open_engine
+from store.database import Database
+from store.migrations import ADVISORY_LOCK
+from tests.conftest import checked_out, opened
+from tests.databases import Postgres
+from tests.store.making import ALICE, User, answer, make_thread, make_turn, say
+
+Store = SqlStore[User]
+CONNECTIONS = 4
+
+
+@pytest.fixture
+async def engine(postgres: Postgres) -> AsyncIterator[AsyncEngine]:
+    """PostgreSQL only."""
+    with postgres.fresh_database() as url:
+        async with opened(url) as engine:
+            yield engine
+
+
+@pytest.fixture
+async def other(engine: AsyncEngine) -> AsyncIterator[AsyncEngine]:
+    """Somebody else in the same database."""
+    engine = open_engine(engine.url)
+    yield engine
+    await engine.dispose()
+
+
+async def end_all(other: AsyncEngine) -> None:
+    """What a restart does to the connections of everybody else."""
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+    async with other.connect() as connection:
+        ended = await connection.execute(text(f"{end} AND pid <> pg_backend_pid()"))
+        assert len(ended.all()) >= CONNECTIONS
+
+
+async def warm_up(engine: AsyncEngine) -> None:
+    """Fill the pool."""
+    connections = [await engine.connect() for _ in range(CONNECTIONS)]
+    for connection in connections:
+        await connection.close()
+
+
+async def pid_of(engine: AsyncEngine) -> int:
+    """The process of the connection that the next call gets."""
+    async with engine.connect() as connection:
+        return int((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())
+
+
+Call = Callable[[Store, TurnStore, ThreadMetadata, str], Awaitable[object]]
+
+CALLS: dict[str, Call] = {
+    "read a thread": lambda s, t, thread, turn: s.load_thread(thread.id, ALICE),
+    "read a page": lambda s, t, thread, turn: s.load_thread_items(thread.id, None, 9, "asc", ALICE),
+    "read a turn": lambda s, t, thread, turn: t.load(turn, ALICE),
+    "write an item": lambda s, t, thread, turn: s.add_thread_item(thread.id, say(), ALICE),
+    "write items": lambda s, t, thread, turn: s.add_thread_items(thread.id, [say(), answer()], ALICE),
+    "write a thread": lambda s, t, thread, turn: s.save_thread(make_thread(), ALICE),
+    "delete a thread": lambda s, t, thread, turn: s.delete_thread(thread.id, ALICE),
+    "start": lambda s, t, thread, turn: t.start(make_turn(thread.id), ALICE, items=[say()]),
+    "finish": lambda s, t, thread, turn: t.finish(turn, ALICE, status="completed", items=[answer()]),
+    "end what a crash cut off": lambda s, t, thread, turn: t.end_abandoned(),
+}
+
+
+@pytest.mark.parametrize("pause", [0, 0.1], ids=["at once", "later"])
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+async def test_call_survives_connections_that_died_in_the_pool(
+    engine: AsyncEngine, other: AsyncEngine, call: Call, pause: float
+) -> None:
+    store, turns, thread, turn = Store(engine), TurnStore(engine), make_thread(), new_id("turn")
+    await turns.start(make_turn(thread.id, id=turn), ALICE, new_thread=thread, items=[say()])
+    await warm_up(engine)
+    await end_all(other)
+    await asyncio.sleep(pause)
+    await call(store, turns, thread, turn)
+
+
+async def test_many_calls_at_once_survive_too_and_each_writes_once(engine: AsyncEngine, other: AsyncEngine) -> None:
+    store, thread = Store(engine), make_thread()
+    await store.save_thread(thread, ALICE)
+    await warm_up(engine)
+    await end_all(other)
+    items = [say(str(n)) for n in range(20)]
+    await asyncio.gather(*(store.add_thread_item(thread.id, item, ALICE) for item in items))
+    page = await store.load_thread_items(thread.id, None, 100, "asc", ALICE)
+    assert sorted(item.id for item in page.data) == sorted(item.id for item in items)
+
+
+async def test_transaction_that_lost_its_connection_runs_once_more(engine: AsyncEngine) -> None:
+    runs: list[int] = []
+    await Database(engine).write(lambda c: c.execute(text("CREATE TABLE notes (n int)")))
+
+    def note(connection: Connection) -> int:
+        runs.append(len(runs))
+        connection.execute(text("INSERT INTO notes VALUES (1)"))
+        if len(runs) == 1:
+            connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        return len(runs)
+
+    assert await Database(engine).write(note) == 2
+    assert await Database(engine).read(lambda c: c.scalar(text("SELECT count(*) FROM notes"))) == 1
+
+
+async def test_connection_that_is_lost_at_every_try_is_told(engine: AsyncEngine) -> None:
+    runs: list[None] = []
+
+    def end(connection: Connection) -> None:
+        runs.append(None)
+        connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    for call in (Database(engine).read, Database(engine).write):
+        runs.clear()
+        with pytest.raises(StoreUnavailable):
+            await call(end)
+        assert len(runs) == 2
+
+
+async def test_transaction_that_was_lost_in_its_commit_is_not_run_again(engine: AsyncEngine) -> None:
+    """It may have been written: nobody knows."""
+    statements = [
+        "CREATE TABLE notes (n int)",
+        "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1); RETURN NULL; END $$",
+        "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON notes DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION die()",
+    ]
+    for statement in statements:
+        async with engine.begin() as connection:
+            await connection.execute(text(statement))
+    runs: list[None] = []
+
+    def note(connection: Connection) -> None:
+        runs.append(None)
+        connection.execute(text("INSERT INTO notes VALUES (1)"))
+
+    with pytest.raises(StoreUnavailable):
+        await Database(engine).write(note)
+    assert len(runs) == 1
+
+
+async def test_connection_that_was_idle_for_long_is_replaced(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await pid_of(engine)
+    assert await pid_of(engine) == before
+    monkeypatch.setattr(store.engine, "IDLE_SECONDS", 0.05)
+    assert await pid_of(engine) == before
+    await asyncio.sleep(0.1)
+    assert await pid_of(engine) != before
+
+
+async def test_database_that_hangs_holds_no_call_for_ever(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    thread = make_thread()
+    await Store(engine).save_thread(thread, ALICE)
+    monkeypatch.setattr(store.database, "CALL_SECONDS", 0.3)
+    for call in (lambda: Store(engine).load_thread(thread.id, ALICE), lambda: Store(engine).save_thread(thread, ALICE)):
+        hung = await pid_of(engine)
+        begun = monotonic()
+        os.kill(hung, signal.SIGSTOP)
+        try:
+            with pytest.raises(StoreUnavailable, match="does not answer"):
+                await call()
+            assert monotonic() - begun < 10
+            assert checked_out(engine) == 0
+            await call()  # on another connection
+        finally:
+            os.kill(hung, signal.SIGCONT)
+
+
+async def test_statement_that_waits_for_a_lock_ends(
+    postgres: Postgres, other: AsyncEngine, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread = make_thread()
+    await Store(other).save_thread(thread, ALICE)
+    monkeypatch.setattr(store.engine, "STATEMENT_SECONDS", 1)
+    impatient = open_engine(engine.url)
+    async with other.begin() as connection:
+        await connection.execute(text("SELECT * FROM threads FOR UPDATE"))
+        with pytest.raises(StoreUnavailable, match="57014"):
+            await Store(impatient).add_thread_item(thread.id, say(), ALICE)
+    await Store(impatient).add_thread_item(thread.id, say(), ALICE)
+    await impatient.dispose()
+
+
+async def test_schema_waits_as_long_as_another_worker_migrates(
+    other: AsyncEngine, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store.engine, "STATEMENT_SECONDS", 1)
+    impatient = open_engine(engine.url)
+    async with other.begin() as connection:
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+        waiting = asyncio.create_task(create_schema(impatient))
+        await asyncio.sleep(1.5)
+        assert not waiting.done()
+    await waiting
+    await impatient.dispose()
