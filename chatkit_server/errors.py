@@ -32,6 +32,8 @@ from pydantic import ValidationError
 
 from store import IdClash, StoreError, StoreUnavailable
 
+from .causes import describe_cause
+
 logger = logging.getLogger(__name__)
 
 
@@ -194,25 +196,26 @@ def describe(error: BaseException, request_id: str) -> ServerError:
     match error:
         case ServerError():
             if error.status >= 500 and not isinstance(error, NotAvailable):
-                logger.warning("request %s failed: %s", request_id, error.code, exc_info=error.__cause__)
+                cause = "" if error.__cause__ is None else f"\n{describe_cause(error.__cause__)}"
+                logger.warning("request %s failed: %s%s", request_id, error.code, cause)
             return error
         case NotFoundError():
             return NotFound()
         case StoreUnavailable():
-            logger.error("request %s: the database is not available", request_id, exc_info=error)
+            logger.error("request %s: the database is not available\n%s", request_id, describe_cause(error))
             return DatabaseUnavailable()
         case IdClash():
-            logger.error("request %s: an id is taken", request_id, exc_info=error)
+            logger.error("request %s: an id is taken\n%s", request_id, describe_cause(error))
             return Conflict()
         case StoreError():
-            logger.error("request %s: the store failed", request_id, exc_info=error)
+            logger.error("request %s: the store failed\n%s", request_id, describe_cause(error))
             return DatabaseUnavailable()
         case ValidationError():
-            logger.error("request %s: data did not validate", request_id, exc_info=error)
+            logger.error("request %s: data did not validate\n%s", request_id, describe_cause(error))
             return InternalError()
         case NotImplementedError():
             logger.warning("request %s asked for a feature that the agent does not have", request_id)
             return NotAvailable()
         case _:
-            logger.error("request %s failed", request_id, exc_info=error)
+            logger.error("request %s failed\n%s", request_id, describe_cause(error))
             return InternalError()

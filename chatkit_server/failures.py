@@ -12,6 +12,7 @@ import agents
 import openai
 from chatkit.errors import CustomStreamError, StreamError
 
+from .causes import describe_cause
 from .errors import ServerError, TurnFailed, describe
 from .models import EmbeddedModelError
 
@@ -80,12 +81,12 @@ def explain(error: Exception, request_id: str) -> ServerError:
         case StreamError():
             return _failed("agent_error", allow_retry=told.allow_retry)
         case EmbeddedModelError():  # its text is ours, and says what to do
-            logger.warning("request %s: turn failed with embedded_model", request_id, exc_info=error)
+            logger.warning("request %s: turn failed with embedded_model\n%s", request_id, describe_cause(error))
             return TurnFailed("embedded_model", told.message, allow_retry=True)
     code = _code(told)
     if code is None:
         return describe(told, request_id)
-    logger.warning("request %s: turn failed with %s", request_id, code, exc_info=error)
+    logger.warning("request %s: turn failed with %s\n%s", request_id, code, describe_cause(error))
     return _failed(code)
 
 

@@ -1,14 +1,22 @@
 """Our own logging set-up (trap T43: chatkit adds a handler by itself when `LOG_LEVEL` is set)."""
 
 import logging
+from types import TracebackType
 
+from .causes import describe_cause
 from .settings import Settings
 
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+# At DEBUG these log what goes over the wire, to the model or the database.
+WIRES = ("httpx2", "httpcore2", "openai", "openai.agents", "alembic", "uvicorn.access", "aiosqlite", "aiohttp")
+
+
 class RedactingFormatter(logging.Formatter):
-    """Keeps configured secrets out of every line, tracebacks and providers' error texts included."""
+    """Keeps configured secrets out of every line, and people's texts out of every traceback, whoever logs it."""
 
     def __init__(self, secrets: list[str]) -> None:
         super().__init__(FORMAT)
@@ -16,10 +24,15 @@ class RedactingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, with each secret replaced by stars."""
+        record.exc_text = None  # another handler's format of the same exception
         line = super().format(record)
         for secret in self._secrets:
             line = line.replace(secret, "***")
         return line
+
+    def formatException(self, ei: ExcInfo) -> str:
+        """The traceback without what exceptions quote."""
+        return "" if ei[1] is None else describe_cause(ei[1])
 
 
 def configure_logging(settings: Settings) -> None:
@@ -29,5 +42,5 @@ def configure_logging(settings: Settings) -> None:
     handler.setFormatter(RedactingFormatter([secret for secret in secrets if secret]))
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     logging.getLogger("chatkit").handlers.clear()
-    for noisy in ("httpx2", "httpcore2", "alembic", "uvicorn.access", "aiosqlite"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
+    for wire in WIRES:
+        logging.getLogger(wire).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
