@@ -231,6 +231,7 @@ class Turn:
                 await self._store.delete_thread_item(self.thread.id, item_id, self.context)
             self._saved.discard(item_id)
         self._open.close(item_id)
+        self._thoughts.discard(item_id)
 
     async def _save_thread(self) -> None:
         """An agent may change the thread's title, status or metadata; only what it changed is written (T15)."""
@@ -260,7 +261,7 @@ class Turn:
         produced = {*(item.id for item in partial), *self._saved}.difference(dropped, self._thoughts)
         restore = self._accepted.replace_after is not None and not produced and self.status != "completed"
         if restore:  # thinking alone is no new answer
-            partial, dropped = [], [*dropped, *self._thoughts]
+            partial, dropped = [], list({*dropped, *self._thoughts})
         if not await self._save_end(partial, error, restore):  # the thread was deleted meanwhile
             return
         for item_id in dropped:

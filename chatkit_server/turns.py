@@ -78,7 +78,8 @@ class Turns:
         for task in set(self._tasks):
             logger.error("turn %s could not be saved before the server stopped", task.get_name())
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:  # a driver may wait for its database even then
+            await asyncio.wait(set(self._tasks), timeout=self._stop_seconds)
 
     def _lock(self, thread_id: str) -> asyncio.Lock:
         return self._locks.setdefault(thread_id, asyncio.Lock())

@@ -3,7 +3,8 @@ is left behind.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,6 +99,31 @@ class Chat(Served):
             _, pending = await asyncio.wait(left, timeout=max(deadline - loop.time(), 0))
             assert not pending, f"these tasks are left: {sorted(map(str, pending))}"
         assert checked_out(self.services.engine) == 0, "a connection is still checked out"
+
+
+@asynccontextmanager
+async def busy_database(chat: Chat) -> AsyncIterator[asyncio.Event]:
+    """Somebody else holds the lock that every write needs; a reader may go on.
+
+    Gives the event that the app took a connection, which is to write.
+    """
+    taken = asyncio.Event()
+
+    async def watch() -> None:
+        while not checked_out(chat.services.engine):  # noqa: ASYNC110 - on SQLite a thread takes it
+            await asyncio.sleep(0.002)
+        taken.set()
+
+    is_sqlite = chat.sql.dialect.name == "sqlite"
+    lock = "UPDATE threads SET title = title" if is_sqlite else "LOCK TABLE thread_items IN EXCLUSIVE MODE"
+    async with chat.sql.connect() as connection:
+        await connection.execute(text(lock))
+        watching = asyncio.create_task(watch())
+        try:
+            yield taken
+        finally:
+            watching.cancel()
+            await connection.rollback()
 
 
 def all_tasks() -> set["asyncio.Task[Any]"]:

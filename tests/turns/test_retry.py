@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.chatkit import Reply
-from tests.support.openai_answers import SERVER_ERROR, Answer
+from tests.support.openai_answers import SERVER_ERROR, Answer, Reasoning
 from tests.turns.chat import Chat, model_input, thread_of
 
 OLD = [("user", "Count"), ("assistant", "old answer")]
@@ -123,3 +123,39 @@ async def test_a_second_retry_that_fails_brings_back_the_answer_before_it_and_no
         await tab.retry(thread_id, item_id)
         assert await replaced(chat, thread_id) == [("Count", False), ("old answer", True), ("new answer", False)]
         assert tab.pictures[thread_id].texts() == [("user", "Count"), ("assistant", "new answer")]
+
+
+@pytest.mark.parametrize("error_after", [1, 2], ids=["while it thinks", "when it begins to speak"])
+async def test_a_retry_that_only_thought_brings_the_old_answer_back(chat: Chat, error_after: int) -> None:
+    thinking = Answer("never said", reasoning=Reasoning(summary=("Thinking hard",)), error_after=error_after)
+    chat.upstream.script(Answer("old answer"), thinking)
+    async with await chat.visitor() as tab:
+        thread_id, item_id = await old_answer(chat, await tab.create("Count"))
+        reply = await tab.retry(thread_id, item_id)
+        assert reply.error is not None
+        assert "workflow" in [event["item"]["type"] for event in reply.of_type("thread.item.added")]
+        assert await replaced(chat, thread_id) == [("Count", False), ("old answer", False)]
+        assert await chat.items(thread_id) == ["user_message", "assistant_message"]
+        # Without a reload, too: the thoughts are gone, each taken away once, and the old answer shows.
+        assert tab.pictures[thread_id].texts() == OLD
+        assert (await tab.reload(thread_id)).items == tab.pictures[thread_id].items
+        removed = [event["item_id"] for event in reply.of_type("thread.item.removed")]
+        assert sorted(removed) == sorted({event["item"]["id"] for event in reply.of_type("thread.item.added")})
+        assert (await chat.turns(thread_id))[-1] == ("failed", None)
+
+
+@pytest.mark.parametrize("stop", [True, False], ids=["stopped", "left"])
+async def test_a_retry_that_is_ended_while_it_thinks_brings_the_old_answer_back(chat: Chat, stop: bool) -> None:
+    thinking = Answer("never said", reasoning=Reasoning(summary=("Thinking very hard",)), hang_after=2)
+    chat.upstream.script(Answer("old answer"), thinking)
+    async with await chat.visitor() as tab:
+        thread_id, item_id = await old_answer(chat, await tab.create("Count"))
+        params = {"thread_id": thread_id, "item_id": item_id}
+        async with await chat.post(tab, "threads.retry_after_item", params) as stream:
+            await stream.read_until(lambda frame: "Thinking" in frame.data)
+            if stop:
+                await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
+        await tab.session.close()
+        await chat.quiet()
+    assert await replaced(chat, thread_id) == [("Count", False), ("old answer", False)]
+    assert await chat.items(thread_id) == ["user_message", "assistant_message"]

@@ -1,45 +1,16 @@
 """A database that is busy when the client leaves: what was said is saved as soon as it can be."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
 from agents import Agent, RunContextWrapper, function_tool
 from chatkit.types import AssistantMessageContent, AssistantMessageItem, ThreadItemDoneEvent
-from sqlalchemy import text
 
 from chatkit_server.agent_context import AgentContext
-from tests.conftest import checked_out
 from tests.support.openai_answers import Answer, ToolCall
-from tests.turns.chat import Chat, all_tasks, thread_of
+from tests.turns.chat import Chat, all_tasks, busy_database, thread_of
 from tests.turns.conftest import Start
-
-
-@asynccontextmanager
-async def busy_database(chat: Chat) -> AsyncIterator[asyncio.Event]:
-    """Somebody else holds the lock that every write needs; a reader may go on.
-
-    Gives the event that the app took a connection, which is to write.
-    """
-    taken = asyncio.Event()
-
-    async def watch() -> None:
-        while not checked_out(chat.services.engine):  # noqa: ASYNC110 - on SQLite a thread takes it
-            await asyncio.sleep(0.002)
-        taken.set()
-
-    is_sqlite = chat.sql.dialect.name == "sqlite"
-    lock = "UPDATE threads SET title = title" if is_sqlite else "LOCK TABLE thread_items IN EXCLUSIVE MODE"
-    async with chat.sql.connect() as connection:
-        await connection.execute(text(lock))
-        watching = asyncio.create_task(watch())
-        try:
-            yield taken
-        finally:
-            watching.cancel()
-            await connection.rollback()
 
 
 async def within(event: asyncio.Event, seconds: float = 5) -> None:

@@ -1,0 +1,42 @@
+"""An answer that the provider ended early: by its length it is an answer, by content rules it is a failure."""
+
+import pytest
+
+from chatkit_server.failures import TEXTS
+from tests.support.openai_answers import Answer, Reasoning
+from tests.turns.chat import Chat
+
+both_apis = pytest.mark.parametrize("api", ["responses", "chat_completions"])
+
+
+@both_apis
+async def test_an_answer_that_reached_its_length_is_kept_and_completed(chat: Chat) -> None:
+    chat.upstream.script(Answer("one two three", incomplete="max_output_tokens"))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Count")
+        assert (reply.text, reply.error) == ("one two three", None)
+        thread_id = reply.thread_id
+        assert await chat.messages(thread_id) == [("user", "Count"), ("assistant", "one two three")]
+        assert await chat.turns(thread_id) == [("completed", None)]
+        assert (await tab.reload(thread_id)).items == tab.pictures[thread_id].items
+        assert (await tab.send(thread_id, "Go on")).error is None
+
+
+async def test_an_answer_that_the_content_rules_cut_says_so_and_offers_no_retry(chat: Chat) -> None:
+    chat.upstream.script(Answer("one two three", incomplete="content_filter"))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Count")
+        assert reply.error is not None
+        assert TEXTS["content_filter"][0] in reply.error["message"]
+        assert not reply.error["allow_retry"]
+        rows = await chat.select("SELECT status, error_code FROM turns WHERE thread_id = :id", id=reply.thread_id)
+        assert rows == [("failed", "content_filter")]
+
+
+async def test_thinking_that_took_all_the_length_is_no_answer(chat: Chat) -> None:
+    chat.upstream.script(Answer(reasoning=Reasoning(summary=("I think",)), incomplete="max_output_tokens"))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Count")
+        assert reply.error is not None
+        assert reply.error["allow_retry"]
+        assert await chat.turns(reply.thread_id) == [("failed", None)]

@@ -1,0 +1,42 @@
+"""A thread that an agent puts into an event leaves the server as any other: UTC, nothing of the integration's."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from chatkit.types import Page, Thread, ThreadCreatedEvent, ThreadUpdatedEvent
+
+from chatkit_server import AgentContext
+from tests.stage import Stage
+from tests.turns.conftest import Start
+
+
+@pytest.mark.parametrize("kind", [ThreadUpdatedEvent, ThreadCreatedEvent])
+async def test_a_naive_time_becomes_utc_and_metadata_stays_here(
+    start: Start, kind: type[ThreadUpdatedEvent | ThreadCreatedEvent]
+) -> None:
+    moment = datetime.now(UTC) - timedelta(days=1)
+    naive = moment.astimezone().replace(tzinfo=None)
+
+    async def act(context: AgentContext) -> str:
+        thread = Thread(
+            id=context.thread.id,
+            created_at=naive,
+            title="From the tool",
+            metadata={"customer": "number 7"},
+            items=Page(),
+        )
+        await context.stream(kind(thread=thread))
+        return "shown"
+
+    stage = Stage()
+    chat = await start(stage.agent)
+    stage.play_tool(act)
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Show it")  # the tab itself refuses a time without an offset
+        assert reply.error is None
+        threads = [event["thread"] for event in reply.events if "thread" in event]
+        (shown,) = [thread for thread in threads if thread["title"] == "From the tool"]
+        assert shown["created_at"].endswith("Z")
+        assert datetime.fromisoformat(shown["created_at"]) == moment
+        assert not shown.get("metadata")
+        assert "number 7" not in str(reply.events)

@@ -1,0 +1,184 @@
+"""The end of a turn meets a database that fails for a moment, for long, or for ever."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chatkit_server import create_app
+from store import StoreUnavailable, TurnStore
+from store.owner import HasUser
+from tests.serving import make_settings
+from tests.support.chatkit import user_input
+from tests.support.live_server import live
+from tests.support.openai_answers import Answer
+from tests.support.openai_server import OpenAIServer
+from tests.support.sse import RawStream
+from tests.turns.chat import LEAVING, Chat, busy_database, thread_of
+from tests.turns.conftest import Start
+from tests.turns.log import Log, listening
+
+ALWAYS = 1_000_000
+
+
+class Unreliable(TurnStore):
+    """A store whose `finish` fails as often as it is told, or never returns."""
+
+    failures = 0
+    hangs = False
+    tries = 0
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__(engine)
+        self.asked = asyncio.Event()
+
+    async def finish(self, turn_id: str, context: HasUser, **end: Any) -> bool:
+        """As `TurnStore.finish`."""
+        self.tries += 1
+        self.asked.set()
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.tries <= self.failures:
+            raise StoreUnavailable("gone for a moment")
+        return await super().finish(turn_id, context, **end)
+
+
+@pytest.fixture(autouse=True)
+def unreliable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every app of these tests has such a store."""
+    monkeypatch.setattr("chatkit_server.app.TurnStore", Unreliable)
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """What the server logs."""
+    with listening() as log:
+        yield log
+
+
+def store_of(chat: Chat) -> Unreliable:
+    store = chat.services.turn_store
+    assert isinstance(store, Unreliable)
+    return store
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+async def test_the_answer_of_a_client_that_left_is_saved_at_a_later_try(chat: Chat, failures: int, log: Log) -> None:
+    store_of(chat).failures = failures
+    chat.upstream.script(Answer("one two three", hang_after=2))
+    async with await chat.visitor() as tab:
+        stream = await chat.ask(tab, "Count")
+        await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
+        LEAVING["closed"](stream)
+    await chat.quiet()
+    assert store_of(chat).tries == failures + 1
+    assert await chat.messages(thread_of(stream)) == [("user", "Count"), ("assistant", "one two")]
+    assert await chat.items(thread_of(stream)) == ["user_message", "assistant_message"]
+    assert await chat.turns(thread_of(stream)) == [("stopped", "disconnected")]
+    assert len(log.of(logging.WARNING)) == failures
+    assert log.of(logging.ERROR) == []
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+async def test_a_whole_answer_is_completed_at_a_later_try(chat: Chat, failures: int, log: Log) -> None:
+    store_of(chat).failures = failures
+    chat.upstream.script(Answer("one two three"))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Count")
+        assert (reply.text, reply.error) == ("one two three", None)
+        assert await chat.messages(reply.thread_id) == [("user", "Count"), ("assistant", "one two three")]
+        assert await chat.turns(reply.thread_id) == [("completed", None)]
+        assert (await tab.reload(reply.thread_id)).texts() == tab.pictures[reply.thread_id].texts()
+    assert log.of(logging.ERROR) == []
+
+
+async def test_a_stop_is_saved_once_though_the_first_try_failed(chat: Chat) -> None:
+    store_of(chat).failures = 1
+    chat.upstream.script(Answer("one two three", hang_after=2))
+    async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
+        await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
+        status, body = await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
+        assert (status, body["status"], body["stop_reason"]) == (200, "stopped", "user")
+        assert await chat.items(thread_of(stream)) == ["user_message", "assistant_message", "sdk_hidden_context"]
+        assert await chat.messages(thread_of(stream)) == [("user", "Count"), ("assistant", "one two")]
+
+
+async def test_a_database_that_gives_up_on_a_lock_gets_the_answer_when_it_is_free(
+    start: Start, engine: AsyncEngine, database_url: str, log: Log
+) -> None:
+    if engine.dialect.name == "postgresql":
+        async with engine.begin() as connection:
+            name = await connection.scalar(text("SELECT current_database()"))
+            await connection.execute(text(f"ALTER DATABASE \"{name}\" SET lock_timeout = '50ms'"))
+        chat = await start()
+    else:
+        chat = await start(database_url=f"{database_url}?timeout=0.05")
+    chat.upstream.script(Answer("one two three", hang_after=2))
+    async with await chat.visitor() as tab:
+        stream = await chat.ask(tab, "Count")
+        await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
+        async with busy_database(chat):
+            stream.close()
+            await log.wait_for("is not saved yet")
+    await chat.quiet()
+    assert await chat.messages(thread_of(stream)) == [("user", "Count"), ("assistant", "one two")]
+    assert await chat.turns(thread_of(stream)) == [("stopped", "disconnected")]
+    assert log.of(logging.ERROR) == []
+
+
+async def test_an_end_that_cannot_be_saved_in_time_is_an_error_to_the_user_and_in_the_log(
+    start: Start, log: Log
+) -> None:
+    chat = await start(stop_seconds=0.4)
+    store_of(chat).failures = ALWAYS
+    chat.upstream.script(Answer("one two three", hang_after=2))
+    async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
+        await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
+        chat.upstream.release()
+        await stream.read_to_end(within=5)
+        assert stream.ended
+        assert stream.events[-1]["type"] == "error"
+        assert "could not be read or saved" in stream.events[-1]["message"]
+        assert stream.events[-1]["allow_retry"]
+    assert store_of(chat).tries > 1
+    turn_id = stream.headers["x-chatkit-turn-id"]
+    assert [message for message in log.of(logging.ERROR) if turn_id in message and "could not be saved" in message]
+    await chat.quiet()
+
+
+async def test_the_end_of_all_turns_does_not_wait_for_ever(start: Start, log: Log) -> None:
+    chat = await start(stop_seconds=0.2)
+    store_of(chat).hangs = True
+    async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
+        async with asyncio.timeout(5):
+            await store_of(chat).asked.wait()
+        async with asyncio.timeout(3):
+            await chat.services.turns.close()
+        await stream.read_to_end(within=2)
+        assert stream.ended
+        turn_id = stream.headers["x-chatkit-turn-id"]
+        assert f"turn {turn_id} could not be saved before the server stopped" in log.of(logging.ERROR)
+    await chat.quiet()
+
+
+async def test_the_process_ends_though_its_database_hangs(
+    engine: AsyncEngine, database_url: str, upstream: OpenAIServer, tmp_path: Path, log: Log
+) -> None:
+    upstream.script(Answer("one two three", hang_after=2))
+    values = {"database_url": database_url, "model": "gpt-test", "base_url": upstream.base_url, "stop_seconds": 0.2}
+    app = create_app(make_settings(tmp_path, **values))
+    store: Unreliable = app.state.services.turn_store
+    store.hangs = True
+    async with live(app, graceful=0, within=4) as url:
+        create = {"type": "threads.create", "params": {"input": user_input("Count")}}
+        stream = await RawStream.post(url, "/chatkit", create)
+        await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
+    stream.close()
+    assert store.tries == 1
+    assert upstream.requests[0].client_gone
+    assert any("could not be saved before the server stopped" in message for message in log.of(logging.ERROR))
