@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self, assert_never
 from urllib.parse import urlsplit
 
-from agents import ModelProvider, ModelSettings
+from agents import ModelProvider, ModelSettings, set_tracing_export_api_key
 from agents.models.default_models import get_default_model
 
 from ..settings import Settings
@@ -76,15 +76,31 @@ def open_models(settings: Settings) -> Models:
     """
     match choose_provider(settings):
         case "demo":
-            return _open_demo(settings)
+            models = _open_demo(settings)
         case "embedded":
-            return _open_embedded(settings)
+            models = _open_embedded(settings)
         case "compatible":
-            return _open_compatible(settings)
+            models = _open_compatible(settings)
         case "openai":
-            return _open_openai(settings)
+            models = _open_openai(settings)
         case unknown:
             assert_never(unknown)
+    if settings.tracing:
+        _open_tracing(settings, models.info)
+    return models
+
+
+def _open_tracing(settings: Settings, info: ModelInfo) -> None:
+    """Gives the Agents SDK the key for its uploads, which it looks for in the environment only.
+
+    Only OpenAI's own key: another endpoint's is none of OpenAI's business.
+    """
+    if info.provider != "openai" or settings.openai_api_key is None:
+        raise ModelSetupError(
+            f"CHATKIT_TRACING=true uploads traces to OpenAI, but the answers come from {info.name} ({info.provider}), "
+            "so there is no key of OpenAI's to do it with: turn CHATKIT_TRACING off, or use OpenAI's own endpoint."
+        )
+    set_tracing_export_api_key(settings.openai_api_key.get_secret_value())
 
 
 def _open_openai(settings: Settings) -> Models:

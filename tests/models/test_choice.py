@@ -58,6 +58,36 @@ def test_settings_that_cannot_work_say_what_to_change(values: dict[str, Any], se
         opened(**values)
 
 
+@pytest.fixture
+def uploaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys that the Agents SDK got for its uploads."""
+    keys: list[str] = []
+    monkeypatch.setattr("chatkit_server.models.models.set_tracing_export_api_key", keys.append)
+    return keys
+
+
+@pytest.mark.parametrize("values", [{}, {"base_url": "https://api.openai.com/v1", "model": "gpt-test"}])
+async def test_traces_go_out_with_the_key_of_the_settings(uploaded: list[str], values: dict[str, Any]) -> None:
+    await opened(openai_api_key="sk-1", tracing=True, **values).aclose()
+    await opened(openai_api_key="sk-2", **values).aclose()
+    assert uploaded == ["sk-1"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"base_url": "http://127.0.0.1:9/v1", "model": "m", "openai_api_key": "the gateway's"},
+        {"base_url": "https://api.openai.com.evil.example/v1", "model": "m", "openai_api_key": "the gateway's"},
+        {"model": "demo", "openai_api_key": "sk-1"},
+        {"model": "demo"},
+    ],
+)
+def test_no_traces_go_out_where_openai_does_not_answer(uploaded: list[str], values: dict[str, Any]) -> None:
+    with pytest.raises(ModelSetupError, match="CHATKIT_TRACING=true uploads traces to OpenAI"):
+        opened(tracing=True, **values)
+    assert uploaded == []
+
+
 @pytest.mark.skipif(not find_spec("xllamacpp"), reason="the extra is not installed")
 class TestEmbedded:
     def test_it_has_no_tools_and_says_that_it_is_small(self, tmp_path: Path) -> None:
