@@ -17,7 +17,7 @@ from .context import RequestContext
 from .models import open_models
 from .request_id import RequestIds
 from .routes import chatkit, health, not_available, turns
-from .routes.errors import install_error_handlers
+from .routes.errors import UnexpectedErrors, install_error_handlers
 from .routes.page import mount_page
 from .server import ChatServer, ServerFactory
 from .services import Services
@@ -55,7 +55,8 @@ def create_app(
         openapi_url="/api/openapi.json",
     )
     app.state.services = services
-    app.add_middleware(RequestIds)
+    app.add_middleware(UnexpectedErrors)
+    app.add_middleware(RequestIds)  # outside of what was added before it
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -19,6 +19,7 @@ from .settings import Settings
 
 COOKIE = "chatkit_user"
 COOKIE_SECONDS = 365 * 24 * 3600
+FRAME_ID_LENGTH = 100
 SECRET_FILE = "secret"
 
 Secret = NewType("Secret", str)
@@ -40,12 +41,12 @@ class Auth:
             user_id=self._known_user(request) or new_id("user"),
             request_id=request.state.request_id,
             locale=request.headers.get("accept-language", "en").split(",")[0].split(";")[0].strip()[:35] or "en",
-            frame_id=request.headers.get("chatkit-frame-instance-id"),
+            frame_id=_frame_id(request),
         )
 
-    def remember(self, request: Request, response: Response, context: RequestContext) -> None:
-        """Gives a new user's browser its cookie."""
-        if self._known_user(request) != context.user_id:
+    def remember(self, request: Request, response: Response, context: RequestContext, *, renew: bool = False) -> None:
+        """Gives a new user's browser its cookie; with `renew`, a known one the same for another year."""
+        if renew or self._known_user(request) != context.user_id:
             response.set_cookie(
                 COOKIE,
                 str(self._cookies.dumps(context.user_id)),
@@ -63,8 +64,13 @@ class Auth:
         return user_id if isinstance(user_id, str) else None
 
 
+def _frame_id(request: Request) -> str | None:
+    frame_id = request.headers.get("chatkit-frame-instance-id")
+    return None if frame_id is None else frame_id[:FRAME_ID_LENGTH]
+
+
 def open_auth(settings: Settings) -> Auth:
-    """Raises `SetupError` for a mode that this version does not have."""
+    """Raises `SetupError` for a mode that this version does not have, or where no secret can be kept."""
     if settings.auth != "none":
         raise SetupError(f"CHATKIT_AUTH={settings.auth} is not available in this version; use CHATKIT_AUTH=none.")
     return Auth(_secret(settings))
@@ -73,7 +79,13 @@ def open_auth(settings: Settings) -> Auth:
 def _secret(settings: Settings) -> Secret:
     if settings.secret is not None:
         return Secret(settings.secret.get_secret_value())
-    return _development_secret(settings.data_dir / SECRET_FILE)
+    try:
+        return _development_secret(settings.data_dir / SECRET_FILE)
+    except OSError as error:
+        raise SetupError(
+            f"CHATKIT_DATA_DIR={settings.data_dir} cannot be used: {error.strerror}. Name a directory that can be "
+            "written, or set CHATKIT_SECRET."
+        ) from error
 
 
 def _development_secret(path: Path) -> Secret:

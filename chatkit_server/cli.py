@@ -3,9 +3,11 @@
 import asyncio
 import gc
 import logging
+import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -13,6 +15,8 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store import StoreError, open_engine
 from store.migrations import pending, upgrade
@@ -31,12 +35,22 @@ app = typer.Typer(
     help="The server for a self-hosted ChatKit chat.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
 )
 
-SETUP_ERRORS = (SetupError, AgentSetupError, ModelSetupError, StoreError)
+SETUP_ERRORS = (SetupError, AgentSetupError, ModelSetupError, StoreError, SettingsError)
 LATER = "This command is not available in this version yet."
 
 
 def build_app() -> FastAPI:
-    """What uvicorn's workers call: settings from the environment, our logging, the app."""
+    """The app for any ASGI server (`uvicorn --factory chatkit_server.cli:build_app`), with the checks of `serve`.
+
+    Exits with a sentence and code 2 where the settings or the database are wrong.
+    """
+    with _clear_errors(), ThreadPoolExecutor(1) as thread:  # this one may run an event loop already
+        thread.submit(asyncio.run, _migrate_or_refuse(Settings())).result()
+    return build_worker()
+
+
+def build_worker() -> FastAPI:
+    """What the workers of `serve` call: settings from the environment, our logging, the app."""
     with _clear_errors():
         settings = Settings()
         configure_logging(settings)
@@ -76,11 +90,13 @@ def serve(
         asyncio.run(_migrate_or_refuse(settings))
         if workers > 1:
             create_app(settings)  # a wrong agent or model is told once, and not by each worker
+        host, port = host or settings.host, settings.port if port is None else port
+        _check_address(host, port)
     uvicorn.run(
-        "chatkit_server.cli:build_app",
+        "chatkit_server.cli:build_worker",
         factory=True,
-        host=host or settings.host,
-        port=settings.port if port is None else port,
+        host=host,
+        port=port,
         workers=workers,
         reload=reload,
         reload_dirs=_code_directories(settings) if reload else None,
@@ -113,6 +129,17 @@ for _name in ("doctor", "token", "threads", "turns", "stats", "prune"):
     app.command(_name, hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(_later)
 
 
+def _check_address(host: str, port: int) -> None:
+    """Takes the address for a moment. Raises `SetupError` where that fails."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        raise SetupError(
+            f"Cannot listen on {host}, port {port}: {error.strerror}. Choose another by CHATKIT_HOST and CHATKIT_PORT, "
+            "or by --host and --port."
+        ) from error
+
+
 def _code_directories(settings: Settings) -> list[str]:
     """Where the code lies that a reload is for: ours, and the user's own agent's."""
     ours = Path(__file__).parent
@@ -123,15 +150,26 @@ def _code_directories(settings: Settings) -> list[str]:
     return [str(directory.resolve()) for directory in directories]
 
 
-async def _migrate(settings: Settings) -> int:
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
     engine = open_engine(settings.database_url)
     try:
+        yield engine
+    except StoreError:
+        # aiosqlite (0.22) does not wait for the thread of a connection that failed; behind the loop's end it would
+        # print a traceback.
+        await asyncio.sleep(0.1)
+        raise
+    finally:
+        await engine.dispose()
+
+
+async def _migrate(settings: Settings) -> int:
+    async with _database(settings) as engine:
         missing = await pending(engine)
         if missing:
             await upgrade(engine)
         return len(missing)
-    finally:
-        await engine.dispose()
 
 
 async def _migrate_or_refuse(settings: Settings) -> None:
@@ -139,12 +177,9 @@ async def _migrate_or_refuse(settings: Settings) -> None:
     if settings.environment == "development":
         await _migrate(settings)
         return
-    engine = open_engine(settings.database_url)
-    try:
+    async with _database(settings) as engine:
         if missing := await pending(engine):
             raise SetupError(f"The database lacks {len(missing)} migration(s). Run `chatkit-server migrate` first.")
-    finally:
-        await engine.dispose()
 
 
 @contextmanager
@@ -154,9 +189,16 @@ def _clear_errors() -> Iterator[None]:
         yield
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
-            name = "_".join(str(part) for part in fault["loc"]).upper()
-            typer.echo(f"CHATKIT_{name}: {fault['msg']}" if name else fault["msg"], err=True)
+            name = _variable(fault["loc"])
+            said = fault["msg"].removeprefix("Value error, ")
+            typer.echo(f"{name}: {said}" if name else said, err=True)
         raise SystemExit(2) from None
     except SETUP_ERRORS as error:
         typer.echo(f"chatkit-server: {error}", err=True)
         raise SystemExit(2) from None
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    """The environment variable that a fault is about; empty where it is about several."""
+    name = str(place[0]).upper() if place else ""
+    return name if not name or name.startswith(("CHATKIT_", "OPENAI_")) else f"CHATKIT_{name}"

@@ -3,13 +3,19 @@
 Read once in `create_app` and passed on; nothing else reads the environment.
 """
 
+import json
+import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.exc import ArgumentError
+
+from store.engine import normalise_url
 
 DEFAULT_DATABASE_URL = "sqlite:///chatkit.db"
+ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s,]+")
 
 
 class Settings(BaseSettings):
@@ -19,7 +25,12 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="CHATKIT_", env_file=".env", extra="ignore", populate_by_name=True, env_ignore_empty=True
+        env_prefix="CHATKIT_",
+        env_file=".env",
+        extra="ignore",
+        populate_by_name=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,  # it may be a password
     )
 
     environment: Literal["development", "production"] = Field(
@@ -36,6 +47,7 @@ class Settings(BaseSettings):
 
     database_url: str = Field(
         default=DEFAULT_DATABASE_URL,
+        repr=False,  # it may hold a password
         description="SQLAlchemy URL of the database, SQLite or PostgreSQL.",
     )
 
@@ -83,7 +95,9 @@ class Settings(BaseSettings):
     )
     max_turns: int = Field(default=10, ge=1, description="How often an agent may call its model in one turn.")
     tracing: bool = Field(
-        default=False, description="Let the Agents SDK upload traces to OpenAI, with all messages in them."
+        default=False,
+        description="Let the Agents SDK upload traces to OpenAI, with all messages in them. "
+        "For OpenAI's own endpoint only.",
     )
 
     auth: Literal["none", "session", "jwt", "header"] = Field(
@@ -94,8 +108,10 @@ class Settings(BaseSettings):
         default=None,
         description="Signs cookies and URLs; at least 32 characters. In development one is made in CHATKIT_DATA_DIR.",
     )
-    cors_origins: list[str] = Field(
-        default=[], description='Origins of pages that may call the server, as JSON: ["https://app.example"].'
+    cors_origins: Annotated[list[str], NoDecode] = Field(
+        default=[],
+        description="Origins of pages that may call the server, with commas between them, such as "
+        "https://app.example,https://intra.example; a JSON list works too.",
     )
     max_body_bytes: int = Field(
         default=2 * 1024 * 1024, ge=1024, description="Largest request body that is read, in bytes."
@@ -120,6 +136,40 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Lowest level that is logged. Message texts are never logged."
     )
+
+    @field_validator("database_url")
+    @classmethod
+    def _usable_database(cls, value: str) -> str:
+        scheme, separator, rest = value.partition("://")
+        value = scheme.lower() + separator + rest
+        try:
+            normalise_url(value)
+        except (ValueError, ArgumentError):
+            raise ValueError(
+                "must be the URL of a SQLite or PostgreSQL database, such as sqlite:///chatkit.db or "
+                "postgresql://user:password@host/database"
+            ) from None
+        return value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if not value.lstrip().startswith("["):
+            return [origin.strip().rstrip("/") for origin in value.split(",") if origin.strip()]
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("must be origins with commas between them, or a JSON list of them") from None
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: list[str]) -> list[str]:
+        for origin in value:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin} is no origin; one looks like https://app.example, without a path")
+        return value
 
     @field_validator("secret")
     @classmethod

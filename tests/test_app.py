@@ -114,14 +114,15 @@ async def test_a_bug_in_any_route_is_json_with_the_requests_id(tmp_path: Path) -
 
     app = create_app(make_settings(tmp_path, cors_origins=[PAGE]))
     app.state.services = replace(app.state.services, auth=Broken(Secret(SECRET)))
-    alone = aiohttp.TCPConnector(force_close=True)  # uvicorn closes a connection whose app raised
-    async with live(app) as url, aiohttp.ClientSession(url, connector=alone) as http:
+    async with live(app) as url, aiohttp.ClientSession(url) as http:
         for method, path in (("GET", "/"), ("POST", "/api/turns/turn_1/stop"), ("POST", "/chatkit")):
             async with http.request(method, path, headers={"origin": PAGE}) as response:
                 body = await response.json()
                 assert (response.status, body["code"]) == (500, "internal_error"), path
                 assert body["request_id"] == response.headers["x-request-id"], path
                 assert "oops" not in body["message"], path
+                assert response.headers["access-control-allow-origin"] == PAGE, path
+                assert "x-request-id" in response.headers["access-control-expose-headers"], path
 
 
 # The page
@@ -140,6 +141,12 @@ async def test_the_page_is_served_with_its_files(
         assert response.headers["cache-control"] == "no-cache"
     async with http.get("/assets/app-1234.js") as response:
         assert (response.status, await response.text()) == (200, "let x")
+
+
+async def test_the_pages_head_can_be_asked_for(http: aiohttp.ClientSession) -> None:
+    async with http.head("/") as response:
+        assert (response.status, await response.read()) == (200, b"")
+        assert response.headers["content-type"].startswith("text/html")
 
 
 async def test_a_page_that_was_not_built_says_what_to_do_and_is_there_once_it_is(
@@ -263,7 +270,8 @@ def test_creating_an_app_opens_nothing(tmp_path: Path) -> None:
         ({"agent": "os:path"}, AgentSetupError, "not an agents.Agent"),
         ({"model": "gpt-test"}, ModelSetupError, "OPENAI_API_KEY"),
         ({"base_url": "ftp://x", "model": "m"}, ModelSetupError, "CHATKIT_BASE_URL"),
-        ({"database_url": "mysql://x/y"}, ValueError, "mysql"),
+        ({"database_url": "mysql://x/y"}, ValueError, "SQLite or PostgreSQL"),
+        ({"tracing": True}, ModelSetupError, "CHATKIT_TRACING=true"),
     ],
 )
 def test_a_wrong_set_up_fails_at_once_with_a_sentence(
@@ -300,7 +308,13 @@ async def test_two_apps_of_one_process_do_not_know_of_each_other(tmp_path: Path)
         serve(tmp_path / "a", Agent(name="A"), database_url=f"sqlite:///{tmp_path / 'a.db'}") as one,
         serve(tmp_path / "b", Agent(name="B"), database_url=f"sqlite:///{tmp_path / 'b.db'}") as other,
         one.tab() as tab,
+        one.tab(cookies=tab.cookies) as second_tab,
+        one.tab() as other_browser,
         other.tab(cookies=tab.cookies) as same_browser,
     ):
-        await tab.create("Hello")
-        assert (len(await tab.history()), len(await same_browser.history())) == (1, 0)
+        thread_id = (await tab.create("Hello")).thread_id
+        assert [thread["id"] for thread in await second_tab.history()] == [thread_id]
+        assert await other_browser.history() == []
+        # Known there by the same signature, and still without threads: the databases are two.
+        assert await same_browser.history() == []
+        assert "set-cookie" not in (await same_browser.create("Hello")).headers

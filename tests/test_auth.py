@@ -58,6 +58,22 @@ async def test_the_page_gives_the_cookie_before_the_first_two_requests_could_mak
         assert "set-cookie" not in reply.headers
 
 
+async def test_each_load_of_the_page_keeps_the_user_for_another_year(tmp_path: Path) -> None:
+    async with serve(tmp_path) as served, served.tab() as tab:
+        cookie = cookie_of(await tab.create("Hello"))
+        for method in ("GET", "HEAD"):
+            async with tab.session.request(method, served.url) as page:
+                renewed = page.cookies[COOKIE]
+            assert (renewed.value, int(renewed["max-age"]) > 300 * 24 * 3600) == (cookie, True)
+        assert len(await tab.history()) == 1
+
+
+async def test_a_frames_id_is_cut(tmp_path: Path) -> None:
+    async with serve(tmp_path) as served, served.tab(headers={"chatkit-frame-instance-id": "x" * 9000}) as tab:
+        await tab.create("Hello")
+        assert await served.rows("SELECT frame_id FROM turns") == [{"frame_id": "x" * 100}]
+
+
 @pytest.mark.parametrize("change", ["cut", "forged", "another secret", "no string", "garbage", "empty"])
 async def test_a_cookie_that_is_not_ours_is_a_new_user(tmp_path: Path, change: str) -> None:
     async with serve(tmp_path) as served, served.tab() as tab:
@@ -90,6 +106,12 @@ def test_a_secret_file_that_holds_none_stops_the_start(tmp_path: Path, content: 
     (tmp_path / "secret").write_text(content, encoding="utf-8")
     with pytest.raises(SetupError, match="holds no usable secret"):
         open_auth(make_settings(tmp_path, secret=None))
+
+
+def test_a_directory_that_cannot_be_written_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SetupError, match="CHATKIT_DATA_DIR=.*file/data cannot be used: Not a directory"):
+        open_auth(make_settings(tmp_path / "file" / "data", secret=None))
 
 
 def test_a_secret_from_the_settings_leaves_no_file(tmp_path: Path) -> None:

@@ -90,11 +90,50 @@ def test_a_value_that_cannot_work_is_refused_and_named(values: dict[str, Any], w
         Settings(**values)
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("https://x", ["https://x"]),
+        ("https://x/, https://y:8443,", ["https://x", "https://y:8443"]),
+        ("*", ["*"]),
+        (' ["https://x"] ', ["https://x"]),
+        ("[]", []),
+    ],
+)
+def test_origins_are_written_with_commas_or_as_json(
+    monkeypatch: pytest.MonkeyPatch, written: str, read: list[str]
+) -> None:
+    monkeypatch.setenv("CHATKIT_CORS_ORIGINS", written)
+    assert Settings().cors_origins == read
+
+
+@pytest.mark.parametrize("url", ["mysql://u/x", "MySQL://u/x", "nonsense", "postgresql://host:port/x", ""])
+def test_a_database_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ValidationError, match="must be the URL of a SQLite or PostgreSQL database") as refused:
+        Settings(database_url=url.replace("u/", "user:the-password@u/"))
+    assert "the-password" not in str(refused.value)
+
+
+def test_a_database_may_be_written_in_upper_case() -> None:
+    assert Settings(database_url="SQLITE:///Chat.db").database_url == "sqlite:///Chat.db"
+
+
+def test_a_refused_secret_is_not_repeated() -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings(secret="short-secret")
+    assert "short-secret" not in str(refused.value)
+
+
 def test_secrets_show_in_no_representation() -> None:
     settings = Settings(secret=SECRET, openai_api_key="sk-very-secret", environment="production")
     for shown in (repr(settings), str(settings), settings.model_dump_json(), repr(settings.model_dump())):
         assert SECRET not in shown
         assert "sk-very-secret" not in shown
+
+
+def test_the_databases_password_shows_in_no_representation() -> None:
+    settings = Settings(database_url="postgresql://user:the-password@host/chat")
+    assert "the-password" not in repr(settings) + str(settings)
 
 
 def test_nothing_but_the_settings_reads_the_environment() -> None:

@@ -5,6 +5,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from store import StoreError
 
@@ -17,9 +18,38 @@ def error_response(error: ServerError, request_id: str) -> JSONResponse:
     return JSONResponse(error.body(request_id), status_code=error.status, headers={"x-request-id": request_id})
 
 
+class UnexpectedErrors:
+    """ASGI middleware that answers what no handler expects, inside of CORS.
+
+    Starlette's own answer to it passes no middleware: a page of another origin could not read it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        has_started = False
+
+        async def noting_send(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting_send)
+        except Exception as error:
+            if has_started:  # the HTTP server cuts the answer off, which is all that can be said now
+                raise
+            response = await _any(Request(scope), error)
+            await response(scope, receive, send)
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """One shape of error body for all routes."""
-    app.add_exception_handler(Exception, _any)  # Starlette raises these again, so that the HTTP server logs a trace
+    app.add_exception_handler(Exception, _any)  # what middleware raises
     for expected in (ServerError, NotFoundError, StoreError):
         app.add_exception_handler(expected, _any)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -26,14 +26,17 @@ def page_directory() -> Path | None:
     return next((place for place in PLACES if (place / "index.html").is_file()), None)
 
 
-@router.get("/")
+@router.api_route("/", methods=["GET", "HEAD"])
 async def index(request: Request) -> Response:
-    """The page; it also gives the browser its user, before its first two requests could make two."""
+    """The page; it also gives the browser its user, before its first two requests could make two.
+
+    Each load keeps the user for another year: who comes back does not lose their threads.
+    """
     services = services_of(request)
     directory = page_directory()
     response: Response = FileResponse(directory / "index.html") if directory else HTMLResponse(NOT_BUILT)
     response.headers["cache-control"] = "no-cache"
-    services.auth.remember(request, response, services.auth.authenticate(request))
+    services.auth.remember(request, response, services.auth.authenticate(request), renew=True)
     return response
 
 

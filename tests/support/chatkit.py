@@ -220,7 +220,7 @@ class ChatKitClient:
             self._headers["chatkit-frame-instance-id"] = self.frame_id
         self._headers |= headers or {}
         # The server is an IP address here, whose cookies a jar refuses unless told.
-        self.cookies = cookies or aiohttp.CookieJar(unsafe=True)
+        self.cookies = aiohttp.CookieJar(unsafe=True) if cookies is None else cookies
         self.session = aiohttp.ClientSession(cookie_jar=self.cookies, timeout=aiohttp.ClientTimeout(total=timeout))
 
     async def __aenter__(self) -> Self:
