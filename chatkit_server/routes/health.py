@@ -21,6 +21,7 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz", summary="The server can take requests")
 async def readyz(request: Request) -> JSONResponse:
     """For a readiness probe: 503 while the database cannot be reached."""
+    # Not by the store: whether the database answers is no question about anybody's threads.
     services = services_of(request)
     try:
         async with services.engine.connect() as connection:
