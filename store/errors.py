@@ -58,6 +58,7 @@ class SchemaUnknown(StoreError):
 # Classes of SQLSTATE that pass by themselves: connection, rollback, resources, lock, operator, system.
 _PASSING = ("08", "40", "53", "55", "57", "58")
 _MISSING = ("42P01", "42703")  # undefined table, undefined column
+_ABOUT_SCHEMA = ("42", "28", "3D", "SQLITE_ERROR")  # names and rights; statements carry their values apart
 _ENDED = ("57P01", "57P02", "57P05", "25P03")  # the server stops or stopped; an idle session's time was over
 
 
@@ -96,7 +97,9 @@ def _translated(error: exc.DBAPIError) -> StoreError:
 
 
 def _told(error: exc.DBAPIError, state: str) -> str:
-    """The driver's class and code: `OperationalError SQLITE_BUSY`, `CheckViolationError 23514`."""
+    """The driver's class and code: `OperationalError SQLITE_BUSY`; its words where they are about the schema."""
     driver = error.orig if isinstance(error.orig, sqlite3.Error) else getattr(error.orig, "__cause__", None)
-    kind = type(driver or error.orig).__name__
-    return " ".join(filter(None, (kind, state or str(getattr(driver, "sqlite_errorname", "")))))
+    driver = driver or error.orig
+    code = state or str(getattr(driver, "sqlite_errorname", ""))
+    words = str(driver.args[0]) if driver and driver.args and code.startswith(_ABOUT_SCHEMA) else ""
+    return " ".join(filter(None, (type(driver).__name__, code, words)))
