@@ -134,8 +134,9 @@ def _check_address(host: str, port: int) -> None:
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]  # Python adds the address, which is said already
         raise SetupError(
-            f"Cannot listen on {host}, port {port}: {error.strerror}. Choose another by CHATKIT_HOST and CHATKIT_PORT, "
+            f"Cannot listen on {host}, port {port}: {reason}. Choose another by CHATKIT_HOST and CHATKIT_PORT, "
             "or by --host and --port."
         ) from error
 

@@ -89,7 +89,7 @@ def test_a_port_in_use_ends_serve_with_a_sentence(served: list[dict[str, Any]]) 
         port = taken.getsockname()[1]
         result = run("serve", "--port", str(port))
     assert (result.exit_code, served) == (2, [])
-    assert f"Cannot listen on 127.0.0.1, port {port}: Address already in use" in result.stderr
+    assert f"Cannot listen on 127.0.0.1, port {port}: Address already in use. Choose another" in result.stderr
     assert is_one_sentence(result.stderr)
     assert run("serve", "--port", str(port)).exit_code == 0
 
