@@ -109,15 +109,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _prepare_database(services: Services) -> None:
-    """Migrates in development; in production a person decides when."""
+    """Migrates in development, in production a person decides when; then ends what a crash left running."""
     missing = await pending(services.engine)
-    if not missing:
-        return
-    if services.settings.environment == "production":
+    if missing and services.settings.environment == "production":
         raise SetupError(
             f"The database lacks {len(missing)} migration(s). Run `chatkit-server migrate`, then start again."
         )
-    await upgrade(services.engine)
+    if missing:
+        await upgrade(services.engine)
+    if services.engine.dialect.name == "sqlite":  # nobody else serves it, so what is running there has died
+        for turn_id in await services.turn_store.end_abandoned():
+            logger.warning("turn %s was cut off when the server died; what had been saved of it is kept", turn_id)
 
 
 def _say_what_runs(services: Services) -> None:

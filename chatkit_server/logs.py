@@ -12,7 +12,17 @@ FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 # At DEBUG these log what goes over the wire, to the model or the database.
-WIRES = ("httpx2", "httpcore2", "openai", "openai.agents", "alembic", "uvicorn.access", "aiosqlite", "aiohttp")
+WIRES = (
+    "httpx2",
+    "httpcore2",
+    "openai",
+    "openai.agents",
+    "alembic",
+    "uvicorn.access",
+    "aiosqlite",
+    "watchfiles",
+    "aiohttp",
+)
 
 
 class RedactingFormatter(logging.Formatter):

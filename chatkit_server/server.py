@@ -30,6 +30,7 @@ from .models import Models
 from .settings import Settings
 from .shortcut import text_sink
 from .streaming import stream_agent_response
+from .usage import turn_usage
 
 
 class ChatServer(ChatKitServer[RequestContext]):
@@ -69,9 +70,13 @@ class ChatServer(ChatKitServer[RequestContext]):
             run_config=self.run_config,
         )
         sink = text_sink.get() if type(self).respond is ChatServer.respond else None
-        async with aclosing(stream_agent_response(agent_context, result, sink=sink)) as events:  # type: ignore[type-var]  # it is a generator
-            async for event in events:
-                yield event
+        try:
+            async with aclosing(stream_agent_response(agent_context, result, sink=sink)) as events:  # type: ignore[type-var]  # it is a generator
+                async for event in events:
+                    yield event
+        finally:
+            if (usage := turn_usage.get()) is not None:
+                usage.add(result)
 
     def make_run_config(self) -> RunConfig:
         """Which models the agent gets, and that nothing is uploaded as a trace unless asked for (T44)."""
@@ -102,7 +107,7 @@ class ChatServer(ChatKitServer[RequestContext]):
         context: RequestContext,
     ) -> SyncCustomActionResponse:
         """As `action`, for one that answers with a single item."""
-        raise NotAvailable(f"This server has no handler for the action “{action.type}”.")
+        raise NotAvailable(f"This server has no `sync_action` handler for the action “{action.type}”.")
 
     async def add_feedback(
         self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext

@@ -42,6 +42,7 @@ from .fold import OpenItems, is_empty, settle
 from .frames import encode_event, encode_text_delta, serialize
 from .shortcut import text_sink
 from .turn_log import TurnLog
+from .usage import TurnUsage, turn_usage
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Turn:
         self._hidden: set[str] = set()
         self._saved: set[str] = set()
         self._thoughts: set[str] = set()
+        self._usage = TurnUsage()
         self._started = monotonic()
         self._first_token: float | None = None
         self._known_thread = accepted.thread.model_copy(deep=True)
@@ -145,6 +147,7 @@ class Turn:
     # -- events
 
     async def _consume(self) -> None:
+        turn_usage.set(self._usage)
         if self._accepted.is_plain:
             text_sink.set(self._take_text)
         events = self._accepted.run()
@@ -316,6 +319,8 @@ class Turn:
             error_code=error.code if error is not None else None,
             first_token_ms=_milliseconds(self._started, self._first_token),
             duration_ms=_milliseconds(self._started, monotonic()),
+            input_tokens=self._usage.input_tokens,
+            output_tokens=self._usage.output_tokens,
             items=[*partial, *marker],
             restore_replaced=restore,
         )

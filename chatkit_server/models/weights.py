@@ -18,6 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from platformdirs import user_cache_path
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from ..settings import Settings
 from .choice import choose_provider
@@ -148,7 +150,11 @@ def _last_line(text: str) -> str:
 def main() -> int:
     """Fetch what the settings ask for; 0 where that worked or nothing is needed, 1 with a message where not."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    settings = Settings()
+    try:
+        settings = Settings()
+    except (ValidationError, SettingsError):
+        logger.info("The settings do not work yet; the server will say why.")
+        return 0
     try:
         if choose_provider(settings) != "embedded" or settings.embedded_model_path:
             logger.info("The settings do not use the fetched embedded model; nothing to fetch.")
