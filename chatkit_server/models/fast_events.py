@@ -7,6 +7,7 @@ a version where that method is gone, or the private module that `fast_sse.py` bu
 """
 
 import inspect
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 import httpx2
@@ -14,6 +15,8 @@ import openai
 import pydantic
 from openai.types.chat import ChatCompletionChunk
 from openai.types.responses import ResponseStreamEvent
+
+from .fast_requests import FastResponses
 
 if TYPE_CHECKING:
     from openai._streaming import SSEBytesDecoder, SSEDecoder
@@ -30,6 +33,11 @@ T = TypeVar("T")
 
 class FastEventsClient(openai.AsyncOpenAI):
     """`openai.AsyncOpenAI` that picks the class of a streamed event by its `type`."""
+
+    @cached_property
+    def responses(self) -> FastResponses:
+        """Create model responses."""
+        return FastResponses(self)
 
     def _make_sse_decoder(self) -> "SSEDecoder | SSEBytesDecoder":
         return FastDecoder() if HAS_FAST_DECODER else super()._make_sse_decoder()

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 
 from tests.support.openai_answers import INVALID_API_KEY, Answer, Text
 from tests.support.openai_rules import broken_rule
@@ -153,6 +153,9 @@ class OpenAIServer:
             self._arrived.notify_all()
         try:
             return await self._answer(http, request)
+        except ClientConnectionResetError:  # before the first byte; what aiohttp would log as an error is none here
+            request.client_gone = True
+            raise asyncio.CancelledError from None
         except (asyncio.CancelledError, ConnectionError):
             request.client_gone = True
             raise
