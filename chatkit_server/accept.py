@@ -16,6 +16,7 @@ from chatkit.types import (
     LockedStatus,
     Page,
     StreamingReq,
+    StreamOptions,
     StreamOptionsEvent,
     StructuredInputAnswer,
     StructuredInputItem,
@@ -60,6 +61,7 @@ class Accepted:
     """Whether `run` is `respond` itself and nothing around it."""
     items: list[ThreadItem] = field(default_factory=list)
     opening: list[ThreadStreamEvent] = field(default_factory=list)
+    options: StreamOptions = field(default_factory=lambda: StreamOptions(allow_cancel=True))
     user_item_id: str | None = None
     replace_after: str | None = None
 
@@ -84,8 +86,8 @@ async def accept(request: StreamingReq, server: ChatServer, context: RequestCont
             accepted = await _custom_action(request, server, context)
         case _:
             assert_never(request)
-    options = server.get_stream_options(accepted.thread, context)
-    accepted.opening.append(StreamOptionsEvent(stream_options=options))
+    accepted.options = server.get_stream_options(accepted.thread, context)
+    accepted.opening.append(StreamOptionsEvent(stream_options=accepted.options))
     return accepted
 
 

@@ -28,7 +28,15 @@ from .turns import Turns
 logger = logging.getLogger(__name__)
 
 
-CHATKIT_HEADERS = ["content-type", "authorization", "accept", "accept-language", "chatkit-frame-instance-id"]
+CHATKIT_HEADERS = [
+    "content-type",
+    "authorization",
+    "accept",
+    "accept-language",
+    "chatkit-frame-instance-id",
+    "last-event-id",
+    "x-chatkit-detach",
+]
 
 
 def create_app(
@@ -87,7 +95,7 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -
         turn_store=turn_store,
         models=models,
         server=server(store, factory, models, settings),
-        turns=Turns(store, turn_store, settings.stop_seconds, models.info.name),
+        turns=Turns(store, turn_store, settings, models.info.name),
         auth=auth,
     )
 
@@ -100,7 +108,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with services.models:
             _say_what_runs(services)
             try:
-                with on_stop_signal(services.turns.interrupt):
+                with on_stop_signal(services.turns.drain):
                     yield
             finally:
                 await services.turns.close()

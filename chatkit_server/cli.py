@@ -105,7 +105,7 @@ def serve(
         server_header=False,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http="httptools",
-        timeout_graceful_shutdown=int(settings.stop_seconds) + 5,
+        timeout_graceful_shutdown=int(settings.drain_seconds + settings.stop_seconds) + 5,
     )
 
 

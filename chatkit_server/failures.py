@@ -41,6 +41,7 @@ TEXTS: Texts = {
     "guardrail_output": ("The answer was stopped by the agent's rules.", False),
     "max_turns": ("The agent took too many steps without an answer. Please retry or ask for less at once.", True),
     "tool_timeout": ("One of the agent's tools took too long. Please retry.", True),
+    "turn_timeout": ("The answer took too long and was ended. Please retry or ask for less at once.", True),
     "agent_misconfigured": ("The agent is not set up correctly. Please tell the administrator.", False),
     "agent_error": ("The agent failed while it answered. Please retry.", True),
 }
@@ -60,6 +61,18 @@ PROVIDER_CODES: dict[str, str] = {
     "moderation_blocked": "content_filter",
     "server_error": "model_unavailable",
 }
+
+
+class ModelSilent(Exception):
+    """The model said nothing for longer than the settings allow."""
+
+
+class ToolSilent(Exception):
+    """A tool ran for longer than the settings allow."""
+
+
+class TurnTooLong(Exception):
+    """The whole turn took longer than the settings allow."""
 
 
 class ProviderFailure(Exception):
@@ -144,6 +157,9 @@ _KINDS: list[tuple[type[Exception], Callable[[Exception], str]]] = [
     (openai.ContentFilterFinishReasonError, _always("content_filter")),
     (openai.APIError, _by_provider_code("model_unavailable")),
     (openai.OpenAIError, _always("agent_misconfigured")),
+    (ModelSilent, _always("model_timeout")),
+    (ToolSilent, _always("tool_timeout")),
+    (TurnTooLong, _always("turn_timeout")),
     (ProviderFailure, _by_provider_code("model_unavailable")),
     (agents.MaxTurnsExceeded, _always("max_turns")),
     (agents.ModelTimeoutError, _always("model_timeout")),

@@ -15,6 +15,7 @@ from chatkit.types import (
     NonStreamingReq,
     Page,
     Thread,
+    ThreadItem,
     ThreadsDeleteReq,
     ThreadsGetByIdReq,
     ThreadsListReq,
@@ -37,11 +38,11 @@ async def answer(request: NonStreamingReq, server: ChatServer, turns: Turns, con
     """The JSON answer. Raises an `errors.ServerError` or what the store raises."""
     match request:
         case ThreadsGetByIdReq():
-            return await _get_thread(request, server, context)
+            return await _get_thread(request, server, turns, context)
         case ThreadsListReq():
             return await _list_threads(request, server, context)
         case ItemsListReq():
-            return await _list_items(request, server, context)
+            return await _list_items(request, server, turns, context)
         case ItemsFeedbackReq():
             params = request.params
             await server.add_feedback(params.thread_id, params.item_ids, params.kind, context)
@@ -66,9 +67,10 @@ async def answer(request: NonStreamingReq, server: ChatServer, turns: Turns, con
             assert_never(request)
 
 
-async def _get_thread(request: ThreadsGetByIdReq, server: ChatServer, context: RequestContext) -> bytes:
+async def _get_thread(request: ThreadsGetByIdReq, server: ChatServer, turns: Turns, context: RequestContext) -> bytes:
+    """With what the running turn has said so far, so that a page without our snippet shows it after a reload."""
     thread = await server.store.load_thread(request.params.thread_id, context)
-    items = await server.sql_store.load_visible_items(thread.id, None, DEFAULT_PAGE_SIZE, "asc", context)
+    items = await _load_items(server, turns, thread.id, None, DEFAULT_PAGE_SIZE, "asc", context)
     return serialize(thread_response(thread).model_copy(update={"items": items}))
 
 
@@ -80,12 +82,32 @@ async def _list_threads(request: ThreadsListReq, server: ChatServer, context: Re
     return serialize(Page[Thread](data=threads, has_more=page.has_more, after=page.after))
 
 
-async def _list_items(request: ItemsListReq, server: ChatServer, context: RequestContext) -> bytes:
+async def _list_items(request: ItemsListReq, server: ChatServer, turns: Turns, context: RequestContext) -> bytes:
     params = request.params
     limit = DEFAULT_PAGE_SIZE if params.limit is None else params.limit
-    return serialize(
-        await server.sql_store.load_visible_items(params.thread_id, params.after, limit, params.order, context)
-    )
+    return serialize(await _load_items(server, turns, params.thread_id, params.after, limit, params.order, context))
+
+
+async def _load_items(
+    server: ChatServer,
+    turns: Turns,
+    thread_id: str,
+    after: str | None,
+    limit: int,
+    order: str,
+    context: RequestContext,
+) -> Page[ThreadItem]:
+    """A page from SQL; in ascending order with what the running turn shows that SQL does not have yet."""
+    turn = turns.running_on(thread_id, context)
+    finished, saved = (set(turn.finished_ids), set(turn.saved_ids)) if turn is not None else (set(), set())
+    page = await server.sql_store.load_visible_items(thread_id, after, limit, order, context)
+    if turn is None or order != "asc":
+        return page
+    newer = {item_id: item for item_id, item in turn.items_so_far().items() if item_id not in finished}
+    page.data = [newer.pop(item.id, item) for item in page.data]
+    if not page.has_more:  # what was saved before and is not on this page is on an earlier one
+        page.data += [item for item_id, item in newer.items() if item_id not in saved]
+    return page
 
 
 async def _rename_thread(request: ThreadsUpdateReq, server: ChatServer, context: RequestContext) -> bytes:

@@ -24,6 +24,7 @@ from store import SqlStore
 from .agent_context import AgentContext
 from .agents import AgentSource
 from .context import RequestContext
+from .deadlines import Deadlines
 from .errors import NotAvailable
 from .history import SafeConverter, load_items
 from .models import Models
@@ -48,6 +49,12 @@ class ChatServer(ChatKitServer[RequestContext]):
         self.agent = agent
         self.models = models
         self.settings = settings
+        self.deadlines = Deadlines(
+            first_event=settings.first_event_seconds,
+            silence=settings.silence_seconds,
+            tool=settings.tool_seconds,
+            stop=settings.stop_seconds,
+        )
         # Made once: the Agents SDK resolves the type hints of all its fields at each making.
         self.run_config = self.make_run_config()
 
@@ -70,8 +77,9 @@ class ChatServer(ChatKitServer[RequestContext]):
             run_config=self.run_config,
         )
         sink = text_sink.get() if type(self).respond is ChatServer.respond else None
+        run = stream_agent_response(agent_context, result, sink=sink, deadlines=self.deadlines)
         try:
-            async with aclosing(stream_agent_response(agent_context, result, sink=sink)) as events:  # type: ignore[type-var]  # it is a generator
+            async with aclosing(run) as events:  # type: ignore[type-var]  # it is a generator
                 async for event in events:
                     yield event
         finally:

@@ -127,6 +127,19 @@ class Settings(BaseSettings):
     ping_seconds: float = Field(
         default=15.0, gt=0, description="Seconds of silence after which a stream gets a `: ping` comment."
     )
+    first_event_seconds: float = Field(
+        default=60.0, gt=0, description="Seconds until a model must have begun to answer; then the turn fails."
+    )
+    silence_seconds: float = Field(
+        default=120.0,
+        gt=0,
+        description="Seconds that a model may be silent amid its answer; a running tool is no silence.",
+    )
+    tool_seconds: float = Field(default=300.0, gt=0, description="Seconds that the agent's tools may run at once.")
+    turn_seconds: float = Field(default=1800.0, gt=0, description="Seconds that a whole turn may take.")
+    drain_seconds: float = Field(
+        default=20.0, ge=0, description="Seconds that running turns get when the server is asked to stop."
+    )
     stop_seconds: float = Field(
         default=10.0,
         gt=0,

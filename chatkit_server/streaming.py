@@ -8,6 +8,7 @@ What the events mean is in `conversion.py`.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from math import inf
 from typing import Any
 
 from agents import RunContextWrapper, RunResultStreaming
@@ -19,8 +20,12 @@ from openai.types.responses import ResponseTextDeltaEvent
 
 from .agent_context import AgentContext, Inbox, RunEnd
 from .conversion import Conversion, text_delta_event
+from .deadlines import Deadlines, Watch
+from .failures import ModelSilent, ToolSilent
 from .models.tap import Tap, open_tap
 from .shortcut import TextSink
+
+NO_DEADLINES = Deadlines(first_event=inf, silence=inf, tool=inf, stop=inf)
 
 
 async def stream_agent_response(
@@ -29,6 +34,7 @@ async def stream_agent_response(
     *,
     converter: ResponseStreamConverter | None = None,
     sink: TextSink | None = None,
+    deadlines: Deadlines | None = None,
 ) -> AsyncIterator[ThreadStreamEvent]:
     """Yields the ChatKit events of a streamed run, and of the context's helpers, in the order they were sent.
 
@@ -38,8 +44,8 @@ async def stream_agent_response(
     work down: a tool's `finally` is done by then, however long it takes. What cannot be cancelled is not waited for: a
     tool that is no coroutine runs in a thread, and goes on there to its end.
 
-    Raises what the run raises; `ProviderFailure` where the model's stream ended with an error event. After a
-    guardrail's tripwire everything that the run showed is removed first.
+    Raises what the run raises; `ProviderFailure` where the model's stream ended with an error event; `ModelSilent` or
+    `ToolSilent` where `deadlines` were passed. After a guardrail's tripwire all that the run showed is removed first.
     """
     conversion = Conversion(context, converter or ResponseStreamConverter())
     inbox = context.inbox
@@ -50,10 +56,14 @@ async def stream_agent_response(
         if is_idle and sink is not None and type(event) is ResponseTextDeltaEvent and inbox.empty():
             item_id = parts.get((event.output_index, event.content_index))
             if item_id is not None:
+                watch.seen += 1
                 sink(item_id, event.content_index, event.delta)
                 return
         inbox.put_nowait(event)
 
+    deadlines = deadlines or NO_DEADLINES
+    watch = Watch(inbox, deadlines)
+    patience: float | None = None
     tap = open_tap(result.run_loop_task, listen)
     pump = asyncio.create_task(_pump(result, inbox, tap), name="agent run")
     try:
@@ -64,12 +74,16 @@ async def stream_agent_response(
             event = await inbox.get()
             is_idle = False
             if isinstance(event, RunEnd):
+                if isinstance(event.error, ModelSilent | ToolSilent):
+                    patience = deadlines.stop
                 break
+            watch.seen += 1
             if type(event) is ResponseTextDeltaEvent and (
                 item_id := parts.get((event.output_index, event.content_index))
             ):
                 yield text_delta_event(item_id, event)
                 continue
+            watch.note(event)
             for converted in await conversion.convert(event):
                 yield converted
         for converted in conversion.end(event.error):
@@ -77,7 +91,8 @@ async def stream_agent_response(
         if event.error is not None and not conversion.is_answered(event.error):
             raise conversion.cause(event.error)
     finally:
-        await _cancel(context, result, pump)
+        watch.stop()
+        await _cancel(context, result, pump, patience)
 
 
 async def _pump(result: RunResultStreaming, inbox: Inbox, tap: Tap) -> None:
@@ -94,19 +109,22 @@ async def _pump(result: RunResultStreaming, inbox: Inbox, tap: Tap) -> None:
     inbox.put_nowait(RunEnd(error))
 
 
-async def _cancel(context: AgentContext, result: RunResultStreaming, pump: asyncio.Task[None]) -> None:
-    """Ends the run and waits for its tasks, so that no tool and no model call outlives the turn (T3)."""
+async def _cancel(
+    context: AgentContext, result: RunResultStreaming, pump: asyncio.Task[None], patience: float | None
+) -> None:
+    """Ends the run and waits for its tasks, so that no tool and no model call outlives the turn (T3).
+
+    With `patience`, a tool that will not be cancelled holds the end up for so many seconds only."""
     is_stopped = not pump.done()
     if is_stopped:
         result.cancel()
         pump.cancel()
-    tasks = {task for task in (pump, result.run_loop_task) if task is not None and not task.done()}
-    if tasks:
-        await asyncio.wait(tasks)
-    if is_stopped:
-        while tasks := _tool_tasks(context):
-            await asyncio.wait(tasks)
-    if not pump.cancelled():
+    own = {task for task in (pump, result.run_loop_task) if task is not None}
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(patience):
+            while tasks := {task for task in own if not task.done()} or (_tool_tasks(context) if is_stopped else set()):
+                await asyncio.wait(tasks)
+    if pump.done() and not pump.cancelled():
         with contextlib.suppress(Exception):
             pump.result()
 

@@ -7,7 +7,8 @@ frames to its log. Readers come and go. However it ends, what was said so far is
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial as partial_function
 from time import monotonic
@@ -37,10 +38,12 @@ from store import SqlStore, StoreUnavailable, TurnStatus, TurnStore
 from .accept import Accepted, thread_response
 from .context import RequestContext
 from .errors import ServerError, describe
-from .failures import explain
+from .failures import TurnTooLong, explain
 from .fold import OpenItems, is_empty, settle
 from .frames import encode_event, encode_text_delta, serialize
+from .settings import Settings
 from .shortcut import text_sink
+from .snapshot import snapshot
 from .turn_log import TurnLog
 from .usage import TurnUsage, turn_usage
 
@@ -53,6 +56,14 @@ PAGE_SIZE = 500
 STOP_MARKER = "The user stopped the answer to the message before this. Do not go on with it unless asked to."
 
 
+@dataclass(eq=False)
+class Reader:
+    """A connection that reads a turn; `gone` when it should read no more."""
+
+    frame_id: str | None
+    gone: bool = False
+
+
 class Turn:
     """A running or ended turn. `stop` may be called at any time and from anywhere in the process."""
 
@@ -63,7 +74,7 @@ class Turn:
         context: RequestContext,
         store: SqlStore[RequestContext],
         turns: TurnStore,
-        stop_seconds: float,
+        settings: Settings,
     ) -> None:
         self.id = turn_id
         self.thread = accepted.thread
@@ -71,11 +82,15 @@ class Turn:
         self.log = TurnLog()
         self.status: TurnStatus = "running"
         self.stop_reason: StopReason | None = None
-        self.readers = 0
+        self.is_detached = False
+        """Goes on without readers: its client said that it stops explicitly (`x-chatkit-detach: 1`)."""
+        self._readers: set[Reader] = set()
+        self._finished: dict[str, ThreadItem] = {}
         self._accepted = accepted
         self._store = store
         self._turns = turns
-        self._stop_seconds = stop_seconds
+        self._settings = settings
+        self._is_too_late = False
         self._open = OpenItems()
         self._hidden: set[str] = set()
         self._saved: set[str] = set()
@@ -83,6 +98,7 @@ class Turn:
         self._usage = TurnUsage()
         self._started = monotonic()
         self._first_token: float | None = None
+        self._options = accepted.options
         self._known_thread = accepted.thread.model_copy(deep=True)
         self._work: asyncio.Task[None] | None = None
         self._work_over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -92,11 +108,14 @@ class Turn:
     async def run(self) -> None:
         """Runs the agent to its end, or until `stop`. Never raises an ordinary exception."""
         for event in self._accepted.opening:
+            if isinstance(event, ThreadItemDoneEvent | ThreadItemReplacedEvent):
+                self._finished[event.item.id] = event.item
             self.log.append(serialize(event))
         self._work = asyncio.create_task(self._consume(), name=f"work of {self.id}")
         self._work.add_done_callback(lambda _: self._settle_work())
         if self.stop_reason is not None:
             self._cancel_work()
+        deadline = asyncio.get_running_loop().call_later(self._settings.turn_seconds, self._end_too_late)
         try:
             await self._work_over
             await self._finish(self._work)
@@ -106,6 +125,7 @@ class Turn:
             # Without a word the stream would look like an answer that is complete and kept.
             self._say(describe(error, self.context.request_id).event(self.context.request_id))
         finally:
+            deadline.cancel()
             self.status = "failed" if self.status == "running" else self.status
             self.log.close()
 
@@ -124,21 +144,54 @@ class Turn:
         while not self.log.closed:
             await self.log.changed()
 
-    def reader_came(self) -> None:
-        """A connection reads the log."""
-        self.readers += 1
+    def reader_came(self, reader: Reader) -> None:
+        """A connection reads the log. It takes the place of an older one of the same frame: two at once would double
+        every word on its screen."""
+        for older in self._readers:
+            if reader.frame_id is not None and older.frame_id == reader.frame_id:
+                older.gone = True
+                self.log.wake()
+        self._readers.add(reader)
 
-    def reader_left(self) -> None:
-        """A connection is gone. A turn that nobody reads any more is stopped, as the SDK does."""
-        self.readers -= 1
-        if self.readers == 0 and not self.log.closed:
+    def reader_left(self, reader: Reader) -> None:
+        """A connection is gone. A turn that nobody reads is stopped, as the SDK does, unless it is detached."""
+        self._readers.discard(reader)
+        if not self._readers and not self.is_detached and not self.log.closed:
             self.stop("disconnected")
+
+    def snapshot(self) -> list[ThreadStreamEvent]:
+        """What a reader who comes now has to be told before what is still to come."""
+        return snapshot(self._finished.values(), self.open_items(), options=self._options, is_running=True)
+
+    def open_items(self) -> list[ThreadItem]:
+        """Copies of the items that are being written, as far as they are, without hidden ones."""
+        return [item.model_copy(deep=True) for item in self._open if item.id not in self._hidden]
+
+    def items_so_far(self) -> dict[str, ThreadItem]:
+        """All that the turn shows now, by id, without what is still empty."""
+        still_open = {item.id: item for item in self.open_items() if not is_empty(item)}
+        return self._finished | still_open
+
+    @property
+    def finished_ids(self) -> Collection[str]:
+        """The items that were said to be done."""
+        return self._finished.keys()
+
+    @property
+    def saved_ids(self) -> Collection[str]:
+        """The items that have a row, finished or not."""
+        return self._saved
+
+    def _end_too_late(self) -> None:
+        if self.stop_reason is None and self.status == "running":
+            self._is_too_late = True
+            self._cancel_work()
 
     def _cancel_work(self) -> None:
         assert self._work is not None
         self._work.cancel()
         # A tool that will not be cancelled must not keep the answer from being saved.
-        asyncio.get_running_loop().call_later(self._stop_seconds, self._settle_work)
+        asyncio.get_running_loop().call_later(self._settings.stop_seconds, self._settle_work)
 
     def _settle_work(self) -> None:
         if not self._work_over.done():
@@ -207,6 +260,7 @@ class Turn:
                 self._say_of(event.item, event)
             case ThreadItemRemovedEvent():
                 await self._remove(event.item_id)
+                self._finished.pop(event.item_id, None)
                 if event.item_id not in self._hidden:
                     self._say(event)
             case ThreadCreatedEvent() | ThreadUpdatedEvent():
@@ -249,8 +303,10 @@ class Turn:
         """Hidden items never leave the server, in no event (T27)."""
         if isinstance(item, HiddenContextItem | SDKHiddenContextItem):
             self._hidden.add(item.id)
-        else:
-            self._say(event)
+            return
+        if not isinstance(event, ThreadItemAddedEvent):
+            self._finished[item.id] = item
+        self._say(event)
 
     def _say(self, event: ThreadStreamEvent) -> None:
         self.log.append(encode_event(event))
@@ -270,6 +326,7 @@ class Turn:
         for item_id in dropped:
             await self._drop(item_id)
         for item in partial:
+            self._open.close(item.id)
             self._say_of(item, ThreadItemDoneEvent(item=item))
         if restore:
             await self._say_restored()
@@ -290,6 +347,8 @@ class Turn:
         """An item that stayed empty goes; its position may have been reserved by a row."""
         with contextlib.suppress(NotFoundError):
             await self._store.delete_thread_item(self.thread.id, item_id, self.context)
+        self._open.close(item_id)
+        self._finished.pop(item_id, None)
         if item_id not in self._hidden:
             self._say(ThreadItemRemovedEvent(item_id=item_id))
 
@@ -300,7 +359,11 @@ class Turn:
             if not work.done():
                 logger.error("request %s: turn %s did not stop in time", self.context.request_id, self.id)
             return None
-        error: BaseException | None = asyncio.CancelledError() if work.cancelled() else work.exception()
+        error: BaseException | None = asyncio.CancelledError()
+        if work.done() and not work.cancelled():
+            error = work.exception()
+        if error is not None and self._is_too_late:
+            error = TurnTooLong()
         self.status = "failed" if error is not None else "completed"
         if error is None:
             return None
@@ -330,7 +393,7 @@ class Turn:
         """Tries for `stop_seconds`: a passing fault of the database must not cost the answer. `finish` may be repeated,
         it only updates and upserts."""
         loop = asyncio.get_running_loop()
-        deadline, wait = loop.time() + self._stop_seconds, FIRST_WAIT
+        deadline, wait = loop.time() + self._settings.stop_seconds, FIRST_WAIT
         while True:
             try:
                 return await save()

@@ -11,6 +11,7 @@ from store import NewTurn, SqlStore, TurnStore, new_id
 from .accept import Accepted
 from .context import RequestContext
 from .errors import ServerStopping
+from .settings import Settings
 from .turn import StopReason, Turn
 
 logger = logging.getLogger(__name__)
@@ -23,15 +24,17 @@ CLOSE_STEPS = 3
 class Turns:
     """One turn runs per thread (T16); a second request stops the first, whose partial answer is kept."""
 
-    def __init__(self, store: SqlStore[RequestContext], turns: TurnStore, stop_seconds: float, model: str) -> None:
+    def __init__(self, store: SqlStore[RequestContext], turns: TurnStore, settings: Settings, model: str) -> None:
         self._store = store
         self._turns = turns
-        self._stop_seconds = stop_seconds
+        self._settings = settings
         self._model = model
         self._running: dict[str, Turn] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._closing = False
+        self._draining: asyncio.Task[None] | None = None
+        self.is_closing = False
+        """Takes no new turns: the process was asked to stop."""
 
     async def start(
         self, accept: Callable[[], Awaitable[Accepted]], thread_id: str | None, context: RequestContext
@@ -42,11 +45,13 @@ class Turns:
         a running turn had to be stopped first. `thread_id` is None for a thread that does not exist yet. When this
         returns, the user's message is committed. Raises what `accept` raises, `ServerStopping`, or a store's error.
         """
+        if self.is_closing:  # before a running turn is stopped for one that is refused
+            raise ServerStopping
         if thread_id is None:
             return await self._begin(await accept(), context)
         async with self._lock(thread_id):
             accepted = await accept()
-            if self._turns_of(thread_id):
+            if self._turns_of(thread_id) and not self.is_closing:
                 await self._stop_all(thread_id, "superseded")
                 accepted = await accept()
             return await self._begin(accepted, context)
@@ -56,6 +61,11 @@ class Turns:
         turn = self._running.get(turn_id)
         return turn if turn is not None and turn.context.user_id == context.user_id else None
 
+    def running_on(self, thread_id: str, context: RequestContext) -> Turn | None:
+        """The running turn of this user's thread, None where there is none."""
+        turns = (turn for turn in self._turns_of(thread_id) if turn.context.user_id == context.user_id)
+        return next((turn for turn in turns if not turn.log.closed), None)
+
     @asynccontextmanager
     async def alone(self, thread_id: str, reason: StopReason) -> AsyncIterator[None]:
         """Stops what runs on the thread, waits until it is saved, and lets no other turn start inside."""
@@ -63,23 +73,41 @@ class Turns:
             await self._stop_all(thread_id, reason)
             yield
 
+    def drain(self) -> None:
+        """Takes no new turns, and interrupts those that still run in CHATKIT_DRAIN_SECONDS; a second call does so now.
+
+        Returns at once.
+        """
+        if self.is_closing:
+            self.interrupt()
+            return
+        self.is_closing = True
+        self._draining = asyncio.create_task(self._drain(), name="drain")
+
+    async def _drain(self) -> None:
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=self._settings.drain_seconds)
+        self.interrupt()
+
     def interrupt(self) -> None:
         """Takes no new turns and stops the running ones as interrupted. Returns at once; `close` waits for them."""
-        self._closing = True
+        self.is_closing = True
         for turn in list(self._running.values()):
             turn.stop("shutdown")
 
     async def close(self) -> None:
-        """As `interrupt`, and waits until all turns are saved; not for ever, a database may hang."""
+        """Waits for a drain that has begun, else interrupts at once; then waits until all turns are saved."""
+        if self._draining is not None:
+            await self._draining
         self.interrupt()
-        deadline = asyncio.get_running_loop().time() + CLOSE_STEPS * self._stop_seconds
+        deadline = asyncio.get_running_loop().time() + CLOSE_STEPS * self._settings.stop_seconds
         while self._tasks and (left := deadline - asyncio.get_running_loop().time()) > 0:
             await asyncio.wait(set(self._tasks), timeout=left)
         for task in set(self._tasks):
             logger.error("turn %s could not be saved before the server stopped", task.get_name())
             task.cancel()
         if self._tasks:  # a driver may wait for its database even then
-            await asyncio.wait(set(self._tasks), timeout=self._stop_seconds)
+            await asyncio.wait(set(self._tasks), timeout=self._settings.stop_seconds)
 
     def _lock(self, thread_id: str) -> asyncio.Lock:
         return self._locks.setdefault(thread_id, asyncio.Lock())
@@ -93,7 +121,7 @@ class Turns:
             await turn.ended()
 
     async def _begin(self, accepted: Accepted, context: RequestContext) -> Turn:
-        if self._closing:
+        if self.is_closing:
             raise ServerStopping
         new = NewTurn(
             id=new_id("turn"),
@@ -111,7 +139,7 @@ class Turns:
             items=accepted.items,
             replace_after=accepted.replace_after,
         )
-        turn = Turn(new.id, accepted, context, self._store, self._turns, self._stop_seconds)
+        turn = Turn(new.id, accepted, context, self._store, self._turns, self._settings)
         self._run(turn)
         return turn
 
@@ -120,7 +148,7 @@ class Turns:
         task = asyncio.create_task(turn.run(), name=turn.id)
         self._tasks.add(task)
         task.add_done_callback(lambda task: self._forget(turn, task))
-        if self._closing:  # the process was asked to stop while the message was saved
+        if self.is_closing:  # the process was asked to stop while the message was saved
             turn.stop("shutdown")
 
     def _forget(self, turn: Turn, task: asyncio.Task[None]) -> None:

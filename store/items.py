@@ -147,6 +147,17 @@ _CURSOR = (  # where an item stands, whether hidden, replaced or neither
 )
 _ALL_PAGES = Pages(_ALL, i.position, _CURSOR)
 _VISIBLE_PAGES = Pages(_ALL.where(i.hidden.is_(False)), i.position, _CURSOR)
+_OF_TURN = (
+    select(i.id, i.type, i.payload)
+    .where(
+        i.thread_id == bindparam("thread"),
+        i.turn_id == bindparam("turn"),
+        i.hidden.is_(False),
+        i.replaced_by.is_(None),
+        owned(thread_items),
+    )
+    .order_by(i.position)
+)
 _ITEM = (i.id == bindparam("item"), i.thread_id == bindparam("thread"), owned(thread_items))
 _LOAD = select(i.id, i.type, i.payload).where(*_ITEM)
 _POSITION = select(i.position).where(*_ITEM)
@@ -169,6 +180,18 @@ async def load_page(
     pages = _ALL_PAGES if hidden else _VISIBLE_PAGES
     values = {"thread": thread_id, "owner": context.user_id}
     return await pages.load(database, values, after, limit, order, from_row, explain)
+
+
+async def load_of_turn(database: Database, thread_id: str, turn_id: str, context: HasUser) -> list[ThreadItem]:
+    """The visible items that the turn wrote first, in order. Raises `NotFound` for a thread that is not the user's."""
+    values = {"thread": thread_id, "turn": turn_id, "owner": context.user_id}
+
+    def work(connection: Connection) -> Sequence[AnyRow]:
+        check_thread(connection, thread_id, context)
+        return connection.execute(_OF_TURN, values).all()
+
+    rows = await database.read(work)
+    return [item for row in rows if (item := from_row(row)) is not None]
 
 
 async def load_item(database: Database, thread_id: str, item_id: str, context: HasUser) -> ThreadItem:

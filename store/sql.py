@@ -89,6 +89,10 @@ class SqlStore(Store[TContext], Generic[TContext]):
         """As `load_thread_items`, without hidden items, which are filtered before paging (T27, T28)."""
         return await items.load_page(self._database, thread_id, after, limit, order, context, hidden=False)
 
+    async def load_turn_items(self, thread_id: str, turn_id: str, context: TContext) -> list[ThreadItem]:
+        """What a turn has shown, its user's message first; nothing of what was replaced later."""
+        return await items.load_of_turn(self._database, thread_id, turn_id, context)
+
     async def load_item(self, thread_id: str, item_id: str, context: TContext) -> ThreadItem:
         """One item of the thread, hidden and replaced ones too."""
         return await items.load_item(self._database, thread_id, item_id, context)

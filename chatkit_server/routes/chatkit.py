@@ -14,11 +14,15 @@ from ..errors import BodyTooLarge, NotAuthenticated, ServerError, describe
 from ..protocol import is_streaming_body, parse_request
 from ..queries import answer
 from ..services import Services, services_of
+from .attach import attach_thread, is_attach
 from .body import read_body
 from .errors import error_response
 from .stream import ErrorStream, TurnResponse
 
 router = APIRouter()
+
+DETACH_HEADER = "x-chatkit-detach"
+"""`1` says that this client stops explicitly, so that its turns go on when it goes away."""
 
 
 @router.post("/chatkit", summary="The ChatKit protocol: all operations", response_class=Response)
@@ -30,7 +34,7 @@ async def chatkit(request: Request) -> Response:
     try:
         context = services.auth.authenticate(request)
         body = await read_body(request, services.settings.max_body_bytes)
-        response = await _answer(body, services, context)
+        response = await _answer(body, services, context, is_detached=request.headers.get(DETACH_HEADER) == "1")
     except ClientDisconnect:
         return Response(status_code=499)  # nobody is there to read it
     except Exception as error:
@@ -39,13 +43,16 @@ async def chatkit(request: Request) -> Response:
     return response
 
 
-async def _answer(body: bytes, services: Services, context: RequestContext) -> Response:
+async def _answer(body: bytes, services: Services, context: RequestContext, *, is_detached: bool) -> Response:
     request = parse_request(body)
     if not is_streaming_req(request):
         return Response(await answer(request, services.server, services.turns, context), media_type="application/json")
+    if is_attach(request):
+        return await attach_thread(request.params.thread_id, services, context, is_detached=is_detached)
     thread_id = None if isinstance(request, ThreadsCreateReq) else request.params.thread_id
     turn = await services.turns.start(lambda: accept(request, services.server, context), thread_id, context)
-    return TurnResponse(turn, services.settings.ping_seconds, services.settings.flush_ms / 1000)
+    turn.is_detached = is_detached
+    return TurnResponse(turn, services.settings, context.frame_id)
 
 
 def _refusal(request: Request, body: bytes, error: ServerError, request_id: str) -> Response:

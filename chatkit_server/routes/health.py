@@ -5,7 +5,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import text
 
 from .. import __version__
-from ..errors import DatabaseUnavailable, describe
+from ..errors import DatabaseUnavailable, ServerStopping, describe
 from ..services import services_of
 from .errors import error_response
 
@@ -20,9 +20,11 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", summary="The server can take requests")
 async def readyz(request: Request) -> JSONResponse:
-    """For a readiness probe: 503 while the database cannot be reached."""
+    """For a readiness probe: 503 while the database cannot be reached, and once the server was asked to stop."""
     # Not by the store: whether the database answers is no question about anybody's threads.
     services = services_of(request)
+    if services.turns.is_closing:
+        return error_response(ServerStopping(), request.state.request_id)
     try:
         async with services.engine.connect() as connection:
             await connection.execute(text("SELECT 1"))

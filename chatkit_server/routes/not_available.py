@@ -15,7 +15,6 @@ ROUTES: dict[str, list[str]] = {
     "/api/stream/ws": ["GET"],
     "/api/message": ["POST"],
     "/api/turns/{turn_id}": ["GET"],
-    "/api/turns/{turn_id}/events": ["GET"],
     "/metrics": ["GET"],
     "/doctor": ["GET"],
 }

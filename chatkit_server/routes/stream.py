@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+from chatkit.types import ThreadStreamEvent
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from ..errors import ServerError
 from ..frames import PING, frame, serialize
-from ..turn import Turn
+from ..settings import Settings
+from ..turn import Reader, Turn
 
 SSE_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -19,7 +21,7 @@ SSE_HEADERS = {
 
 
 class TurnResponse(Response):
-    """Sends a turn's frames from the first one on, and pings through its silences.
+    """Sends a turn's frames from `position` on, after the `first` events, and pings through its silences.
 
     It holds the turn only as a reader: when the client goes away it says so to the turn and ends. The first piece of
     text after a silence leaves at once; the next waits for `flush_seconds`, and what comes meanwhile shares its write,
@@ -27,15 +29,24 @@ class TurnResponse(Response):
     """
 
     def __init__(
-        self, turn: Turn, ping_seconds: float, flush_seconds: float, headers: Mapping[str, str] | None = None
+        self,
+        turn: Turn,
+        settings: Settings,
+        frame_id: str | None = None,
+        *,
+        first: Sequence[ThreadStreamEvent] = (),
+        position: int = 0,
     ) -> None:
         self.turn = turn
-        self.ping_seconds = ping_seconds
-        self.flush_seconds = flush_seconds
+        self.frame_id = frame_id
+        self.ping_seconds = settings.ping_seconds
+        self.flush_seconds = settings.flush_ms / 1000
+        self.first = b"".join(b"data: %b\n\n" % serialize(event) for event in first)
+        self.position = position
         self.status_code = 200
         self.body = b""
         self.background = None
-        self.init_headers({**SSE_HEADERS, "x-chatkit-turn-id": turn.id, **(headers or {})})
+        self.init_headers({**SSE_HEADERS, "x-chatkit-turn-id": turn.id})
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
         """No content length: the stream's end is not known."""
@@ -44,26 +55,29 @@ class TurnResponse(Response):
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.turn.reader_came()
-        connection = _Connection(receive, self.turn)
+        reader = Reader(self.frame_id)
+        self.turn.reader_came(reader)
+        connection = _Connection(receive, self.turn, reader)
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            await self._send_frames(send, connection)
-            if not connection.gone:
+            await self._send_frames(send, reader)
+            if not connection.closed:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except asyncio.CancelledError:  # the HTTP server stops and cuts its connections; the client has not left
             self.turn.stop("shutdown")
             raise
         finally:
             await connection.close()
-            self.turn.reader_left()
+            self.turn.reader_left(reader)
 
-    async def _send_frames(self, send: Send, connection: "_Connection") -> None:
-        log, position = self.turn.log, 0
+    async def _send_frames(self, send: Send, reader: Reader) -> None:
+        log, position = self.turn.log, self.position
+        if self.first:
+            await send({"type": "http.response.body", "body": self.first, "more_body": True})
         pings = _Pings(self.ping_seconds, log.wake)
         is_flowing = False  # text was just sent, and more of it comes
         try:
-            while not connection.gone:
+            while not reader.gone:
                 if position < len(log):
                     is_text = log.last_text == len(log) and not log.closed
                     if is_flowing and is_text and pings.quiet_for() < self.flush_seconds:
@@ -83,6 +97,14 @@ class TurnResponse(Response):
             pings.stop()
 
 
+class FinishedStream(Response):
+    """A stream of events that are all known."""
+
+    def __init__(self, events: Sequence[ThreadStreamEvent]) -> None:
+        frames = (frame(number, serialize(event)) for number, event in enumerate(events, 1))
+        super().__init__(b"".join(frames), headers=SSE_HEADERS)
+
+
 class ErrorStream(Response):
     """An error as the only frame of a stream: what a ChatKit frame can show without asking again."""
 
@@ -93,15 +115,15 @@ class ErrorStream(Response):
 class _Connection:
     """Watches for the client's going, and wakes the reader when it happens."""
 
-    def __init__(self, receive: Receive, turn: Turn) -> None:
-        self.gone = False
-        self._watch = asyncio.create_task(self._until_gone(receive, turn), name="disconnect watch")
+    def __init__(self, receive: Receive, turn: Turn, reader: Reader) -> None:
+        self.closed = False
+        self._watch = asyncio.create_task(self._until_closed(receive, turn, reader), name="disconnect watch")
 
-    async def _until_gone(self, receive: Receive, turn: Turn) -> None:
+    async def _until_closed(self, receive: Receive, turn: Turn, reader: Reader) -> None:
         message: Message = {"type": ""}
         while message["type"] != "http.disconnect":
             message = await receive()
-        self.gone = True
+        self.closed = reader.gone = True
         turn.log.wake()
 
     async def close(self) -> None:

@@ -1,14 +1,21 @@
 """Turns from outside the stream that started them."""
 
-from fastapi import APIRouter, Request
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import Response
 
 from ..errors import Conflict
 from ..services import services_of
+from ..snapshot import snapshot
+from .stream import FinishedStream, TurnResponse
 
-router = APIRouter(prefix="/api/turns", tags=["turns"])
+router = APIRouter(prefix="/api", tags=["turns"])
+
+STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}, "description": "ChatKit events"}}
 
 
-@router.post("/{turn_id}/stop", summary="Stop a running answer; what was said so far is kept")
+@router.post("/turns/{turn_id}/stop", summary="Stop a running answer; what was said so far is kept")
 async def stop_turn(turn_id: str, request: Request) -> dict[str, str | None]:
     """Answers when the model call is closed and the partial answer is saved; 404 for a turn of somebody else's,
     409 for one that another worker runs."""
@@ -22,3 +29,41 @@ async def stop_turn(turn_id: str, request: Request) -> dict[str, str | None]:
     if record.status == "running":
         raise Conflict("This answer does not run in this process, which cannot stop it.")
     return {"id": record.id, "thread_id": record.thread_id, "status": record.status, "stop_reason": record.stop_reason}
+
+
+@router.post("/threads/{thread_id}/stop", summary="Stop what runs on a thread")
+async def stop_thread(thread_id: str, request: Request) -> dict[str, str | None]:
+    """As `/api/turns/{id}/stop`, for a page that knows only its thread; `id` is null where nothing ran."""
+    services = services_of(request)
+    context = services.auth.authenticate(request)
+    await services.store.load_thread(thread_id, context)
+    turn = services.turns.running_on(thread_id, context)
+    if turn is None:
+        return {"id": None, "thread_id": thread_id, "status": None, "stop_reason": None}
+    return await stop_turn(turn.id, request)
+
+
+@router.get(
+    "/turns/{turn_id}/events",
+    summary="The events of an answer, from anywhere",
+    response_class=Response,
+    responses=STREAM,
+)
+async def turn_events(
+    turn_id: str,
+    request: Request,
+    after: Annotated[int | None, Query(ge=0, description="the id of the last event that was seen")] = None,
+    last_event_id: Annotated[int | None, Header(ge=0, description="the same, as EventSource sends it")] = None,
+) -> Response:
+    """A running turn's events from the first one, or the one after `after`, to its end; of an ended turn its items."""
+    services = services_of(request)
+    context = services.auth.authenticate(request)
+    turn = services.turns.find(turn_id, context)
+    if turn is None:
+        record = await services.turn_store.load(turn_id, context)
+        thread = await services.store.load_thread(record.thread_id, context)
+        items = await services.store.load_turn_items(thread.id, turn_id, context)
+        options = services.server.get_stream_options(thread, context)
+        return FinishedStream(snapshot(items, [], options=options, is_running=False))
+    seen = after if after is not None else last_event_id or 0
+    return TurnResponse(turn, services.settings, position=min(seen, len(turn.log)))

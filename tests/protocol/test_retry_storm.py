@@ -126,7 +126,7 @@ async def served(stages: Stage, fault: Fault, tmp_path_factory: pytest.TempPathF
     store = FailingStore(fault, services)
     services.server.store = services.server.sql_store = store
     turn_store = FailingTurnStore(fault, services)
-    turns = Turns(store, turn_store, services.settings.stop_seconds, "test")
+    turns = Turns(store, turn_store, services.settings, "test")
     app.state.services = replace(services, store=store, turn_store=turn_store, turns=turns, auth=FailingAuth(fault))
     async with live(app) as url:
         yield Served(app, url)

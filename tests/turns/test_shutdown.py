@@ -31,7 +31,9 @@ ANSWER = Answer("one two three", hang_after=2)
 
 
 @asynccontextmanager
-async def process(folder: Path, database_url: str, upstream: OpenAIServer) -> AsyncIterator[tuple[str, Process]]:
+async def process(
+    folder: Path, database_url: str, upstream: OpenAIServer, drain_seconds: float = 0
+) -> AsyncIterator[tuple[str, Process]]:
     """`python -m chatkit_server serve` and its base URL."""
     environment = {
         "PATH": os.environ["PATH"],
@@ -41,6 +43,7 @@ async def process(folder: Path, database_url: str, upstream: OpenAIServer) -> As
         "CHATKIT_MODEL": "gpt-test",
         "CHATKIT_SECRET": SECRET,
         "CHATKIT_DATA_DIR": str(folder),
+        "CHATKIT_DRAIN_SECONDS": str(drain_seconds),
     }
     command = [sys.executable, "-m", "chatkit_server", "serve", "--port", "0"]
     serving = await asyncio.create_subprocess_exec(*command, env=environment, cwd=folder, stderr=subprocess.PIPE)

@@ -1,0 +1,50 @@
+"""Coming back to a running answer: after a reload, after a lost connection, from another page."""
+
+from typing import TypeGuard
+
+from chatkit.types import (
+    NonStreamingReq,
+    StreamingReq,
+    ThreadItem,
+    ThreadMetadata,
+    ThreadsCustomActionReq,
+    UserMessageItem,
+)
+from starlette.responses import Response
+
+from ..context import RequestContext
+from ..services import Services
+from ..snapshot import snapshot
+from .stream import FinishedStream, TurnResponse
+
+ACTION = "turn.attach"
+RECENT_ITEMS = 100
+"""How much of the last turn is shown again where nothing runs."""
+
+
+def is_attach(request: StreamingReq | NonStreamingReq) -> TypeGuard[ThreadsCustomActionReq]:
+    """Whether the request is the page's wish to see the running answer again."""
+    return isinstance(request, ThreadsCustomActionReq) and request.params.action.type == ACTION
+
+
+async def attach_thread(thread_id: str, services: Services, context: RequestContext, *, is_detached: bool) -> Response:
+    """A stream of what the thread's running turn has so far and of all that follows; of its last turn's items where
+    nothing runs, because the widget would ask again for anything but a stream. Raises `NotFoundError`."""
+    thread = await services.store.load_thread(thread_id, context)
+    turn = services.turns.running_on(thread_id, context)
+    if turn is not None:
+        turn.is_detached = turn.is_detached or is_detached
+        return TurnResponse(turn, services.settings, context.frame_id, first=turn.snapshot(), position=len(turn.log))
+    options = services.server.get_stream_options(thread, context)
+    finished = await _last_answer(thread, services, context)
+    return FinishedStream(snapshot(finished, [], options=options, is_running=False))
+
+
+async def _last_answer(thread: ThreadMetadata, services: Services, context: RequestContext) -> list[ThreadItem]:
+    page = await services.store.load_visible_items(thread.id, None, RECENT_ITEMS, "desc", context)
+    answer: list[ThreadItem] = []
+    for item in page.data:
+        answer.append(item)
+        if isinstance(item, UserMessageItem):
+            break
+    return answer[::-1]

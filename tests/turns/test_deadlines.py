@@ -1,0 +1,189 @@
+"""A model, a tool or a turn that takes too long ends with a clear error and Retry; what was said is kept."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+from agents import Agent, function_tool
+from chatkit.types import (
+    AssistantMessageContent,
+    AssistantMessageItem,
+    ThreadItemAddedEvent,
+    ThreadMetadata,
+    ThreadStreamEvent,
+    UserMessageItem,
+)
+
+from chatkit_server import ChatServer, RequestContext
+from tests.support.chatkit import Reply
+from tests.support.openai_answers import Answer, ToolCall
+from tests.turns.chat import Chat
+from tests.turns.coming_back import SlowTool, within
+from tests.turns.conftest import Start
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+LONG = 30.0
+SHORT = 0.2
+both_apis = pytest.mark.parametrize("api", ["responses", "chat_completions"])
+
+
+async def check_failed(chat: Chat, reply: Reply, code: str, words: str) -> None:
+    """The stream ends with the error and Retry, and SQL has its code."""
+    assert reply.types[-1] == "error"
+    assert reply.error is not None
+    assert reply.error["allow_retry"]
+    assert words in reply.error["message"]
+    rows = await chat.select("SELECT status, error_code FROM turns WHERE thread_id = :id", id=reply.thread_id)
+    assert rows == [("failed", code)]
+
+
+@both_apis
+@pytest.mark.parametrize("silent", [Answer("never", delay=60), Answer("never", hang_after=0)], ids=["no head", "hangs"])
+async def test_a_model_that_does_not_begin(start: Start, silent: Answer) -> None:
+    chat = await start(first_event_seconds=SHORT, silence_seconds=LONG if silent.delay else SHORT, tool_seconds=LONG)
+    chat.upstream.script(silent, Answer("Here I am."))
+    async with await chat.visitor() as tab:
+        async with asyncio.timeout(5):
+            reply = await tab.create("Count")
+        await check_failed(chat, reply, "model_timeout", "model")
+        await chat.upstream.requests[0].wait_closed(within=1)
+        assert await chat.messages(reply.thread_id) == [("user", "Count")]
+        again = await tab.retry(reply.thread_id, reply.user_item["id"])
+        assert again.error is None
+        assert again.text == "Here I am."
+
+
+@both_apis
+async def test_a_model_that_falls_silent(start: Start) -> None:
+    chat = await start(first_event_seconds=LONG, silence_seconds=SHORT, tool_seconds=LONG)
+    chat.upstream.script(Answer("one two three", hang_after=2))
+    async with await chat.visitor() as tab:
+        async with asyncio.timeout(5):
+            reply = await tab.create("Count")
+        await check_failed(chat, reply, "model_timeout", "model")
+        await chat.upstream.requests[0].wait_closed(within=1)
+        assert await chat.messages(reply.thread_id) == [("user", "Count"), ("assistant", "one two")]
+        assert reply.picture.items == (await tab.reload(reply.thread_id)).items
+        await tab.session.close()
+        await chat.quiet()
+
+
+async def test_a_model_that_speaks_slowly_is_not_silent(start: Start) -> None:
+    chat = await start(first_event_seconds=SHORT * 2, silence_seconds=SHORT * 2, tool_seconds=SHORT * 2)
+    chat.upstream.script(Answer("a b c d e f g h", rate=10))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Count")
+        assert (reply.error, reply.text) == (None, "a b c d e f g h")
+
+
+@both_apis
+async def test_a_running_tool_is_no_silence(start: Start) -> None:
+    @function_tool
+    async def look_up() -> str:
+        """Takes longer than a model may be silent."""
+        await asyncio.sleep(SHORT * 3)
+        return "found"
+
+    chat = await start(
+        Agent(name="test", tools=[look_up]), first_event_seconds=LONG, silence_seconds=SHORT, tool_seconds=LONG
+    )
+    chat.upstream.script(Answer(tool_calls=[ToolCall("look_up")]), Answer("Found."))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Look")
+        assert (reply.error, reply.text) == (None, "Found.")
+
+
+@both_apis
+async def test_a_model_that_falls_silent_after_a_tool(start: Start) -> None:
+    tool = SlowTool()
+    tool.release.set()
+    chat = await start(tool.agent, first_event_seconds=LONG, silence_seconds=SHORT, tool_seconds=LONG)
+    chat.upstream.script(Answer(tool_calls=[ToolCall("look_up")]), Answer("never", delay=60))
+    async with await chat.visitor() as tab:
+        async with asyncio.timeout(5):
+            reply = await tab.create("Look")
+        await check_failed(chat, reply, "model_timeout", "model")
+
+
+@both_apis
+async def test_a_tool_has_a_limit_of_its_own(start: Start) -> None:
+    tool = SlowTool()
+    chat = await start(tool.agent, first_event_seconds=LONG, silence_seconds=LONG, tool_seconds=SHORT)
+    chat.upstream.script(Answer("Let me see.", tool_calls=[ToolCall("look_up")]), Answer("Found."))
+    async with await chat.visitor() as tab:
+        async with asyncio.timeout(5):
+            reply = await tab.create("Look")
+        await check_failed(chat, reply, "tool_timeout", "tools took too long")
+        await within(tool.cancelled, 1)
+        assert await chat.messages(reply.thread_id) == [("user", "Look"), ("assistant", "Let me see.")]
+        assert len(chat.upstream.requests) == 1
+
+
+async def test_a_tool_that_will_not_be_cancelled_does_not_hold_the_error_up(start: Start) -> None:
+    release = asyncio.Event()
+
+    @function_tool
+    async def look_up() -> str:
+        """Swallows its cancellation."""
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+        return "found"
+
+    chat = await start(Agent(name="test", tools=[look_up]), tool_seconds=SHORT, stop_seconds=SHORT)
+    chat.upstream.script(Answer("Let me see.", tool_calls=[ToolCall("look_up")]), Answer("Found."))
+    try:
+        async with await chat.visitor() as tab:
+            async with asyncio.timeout(5):
+                reply = await tab.create("Look")
+            await check_failed(chat, reply, "tool_timeout", "tools took too long")
+    finally:
+        release.set()
+    await chat.quiet()
+    assert len(chat.upstream.requests) == 1
+
+
+async def test_a_turn_that_takes_too_long(start: Start) -> None:
+    chat = await start(turn_seconds=0.5)
+    chat.upstream.script(Answer("one two three", hang_after=2))
+    async with await chat.visitor() as tab:
+        async with asyncio.timeout(5):
+            reply = await tab.create("Count")
+        await check_failed(chat, reply, "turn_timeout", "took too long")
+        await chat.upstream.requests[0].wait_closed(within=1)
+        assert await chat.messages(reply.thread_id) == [("user", "Count"), ("assistant", "one two")]
+        assert await chat.items(reply.thread_id) == ["user_message", "assistant_message"]
+        await tab.session.close()
+        await chat.quiet()
+
+
+class Forever(ChatServer):
+    """Answers by itself, fails when it is cancelled, and has no model to watch."""
+
+    async def respond(
+        self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: RequestContext
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        item = AssistantMessageItem(
+            id=self.store.generate_item_id("message", thread, context),
+            thread_id=thread.id,
+            created_at=datetime.now(UTC),
+            content=[AssistantMessageContent(text="first")],
+        )
+        yield ThreadItemAddedEvent(item=item)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise RuntimeError("could not put it down") from None
+
+
+async def test_a_turn_of_a_subclass_has_the_limit_too(start: Start) -> None:
+    chat = await start(server=Forever, turn_seconds=SHORT)
+    async with await chat.visitor() as tab:
+        async with asyncio.timeout(5):
+            reply = await tab.create("Count")
+        await check_failed(chat, reply, "turn_timeout", "took too long")
+        assert await chat.messages(reply.thread_id) == [("user", "Count"), ("assistant", "first")]

@@ -1,0 +1,114 @@
+"""Asked to stop, the server takes nothing new and lets what runs come to its end, for a while."""
+
+import asyncio
+import signal
+from itertools import repeat
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chatkit_server import create_app
+from tests.serving import make_settings
+from tests.support.openai_answers import Answer
+from tests.support.openai_server import OpenAIServer
+from tests.support.sse import RawStream
+from tests.turns.chat import Chat, thread_of
+from tests.turns.coming_back import asking, attaching, read_up_to
+from tests.turns.conftest import Start
+from tests.turns.test_shutdown import CREATE, process
+
+COUNT = Answer("one two three", hang_after=2)
+WHOLE = [("user", "Count"), ("assistant", "one two three")]
+PARTIAL = [("user", "Count"), ("assistant", "one two")]
+
+
+@pytest.mark.parametrize("is_short", [True, False], ids=["short", "long"])
+async def test_a_signal_lets_an_answer_finish_but_not_for_ever(
+    engine: AsyncEngine, database_url: str, upstream: OpenAIServer, tmp_path: Path, is_short: bool
+) -> None:
+    upstream.script(COUNT)
+    async with (
+        process(tmp_path, database_url, upstream, drain_seconds=20 if is_short else 0.5) as (url, serving),
+        await RawStream.post(url, "/chatkit", CREATE) as stream,
+    ):
+        await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
+        serving.terminate()
+        if is_short:
+            await refuses_connections(url)
+            upstream.release()
+        await stream.read_to_end(within=5)
+        assert stream.ended, "the answer was cut off"
+        async with asyncio.timeout(5):
+            log = (await serving.communicate())[1].decode()
+        assert serving.returncode == -signal.SIGTERM
+        assert "Traceback" not in log
+    chat = Chat(create_app(make_settings(tmp_path, database_url=database_url)), url, upstream, engine)
+    thread_id = thread_of(stream)
+    assert await chat.messages(thread_id) == (WHOLE if is_short else PARTIAL)
+    assert await chat.turns(thread_id) == [("completed", None) if is_short else ("interrupted", "shutdown")]
+
+
+async def refuses_connections(url: str, within: float = 5) -> None:
+    """Waits for it: that is how one sees from outside that the signal was heard."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    async with asyncio.timeout(within):
+        for pause in repeat(0.02):
+            try:
+                _, writer = await asyncio.open_connection(host, int(port))
+            except ConnectionError:
+                return
+            writer.close()
+            await asyncio.sleep(pause)
+
+
+async def test_meanwhile_nothing_new_begins_and_what_runs_goes_on(chat: Chat) -> None:
+    chat.upstream.script(COUNT)
+    async with (
+        await chat.visitor() as tab,
+        chat.tab(cookies=tab.cookies) as second,
+        chat.tab(cookies=tab.cookies, frame=False) as other,
+        asking(tab, "Count") as first,
+    ):
+        await read_up_to(first, "one two")
+        chat.services.turns.drain()
+        async with tab.session.get(f"{chat.url}/readyz") as response:
+            assert (response.status, (await response.json())["code"]) == (503, "server_stopping")
+        for reply in (await second.create("Me too"), await second.send(first.thread_id, "Go on")):
+            assert (reply.status, reply.types[-1]) == (200, "error")
+            assert reply.error is not None
+            assert "restarting" in reply.error["message"]
+        refused = await other.create("Me too")
+        assert (refused.status, refused.body["code"]) == (503, "server_stopping")
+        assert len(await tab.history()) == 1
+        async with attaching(second, first.thread_id) as again:
+            await again.wait_for("thread.item.added")
+            chat.upstream.release()
+            await asyncio.gather(first.read(), again.read())
+        assert first.picture.texts() == again.picture.texts() == WHOLE
+        assert await chat.turns(first.thread_id) == [("completed", None)]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_what_takes_longer_is_interrupted(start: Start) -> None:
+    chat = await start(drain_seconds=0.2)
+    chat.upstream.script(COUNT)
+    async with await chat.visitor() as tab, asking(tab, "Count") as first:
+        await read_up_to(first, "one two")
+        chat.services.turns.drain()
+        async with asyncio.timeout(5):
+            await first.read()
+        assert await chat.messages(first.thread_id) == PARTIAL
+        assert await chat.turns(first.thread_id) == [("interrupted", "shutdown")]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_second_signal_interrupts_at_once(chat: Chat) -> None:
+    chat.upstream.script(COUNT)
+    async with await chat.visitor() as tab, asking(tab, "Count") as first:
+        await read_up_to(first, "one two")
+        chat.services.turns.drain()
+        chat.services.turns.drain()
+        async with asyncio.timeout(5):
+            await first.read()
+        assert await chat.turns(first.thread_id) == [("interrupted", "shutdown")]
