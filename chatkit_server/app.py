@@ -8,17 +8,17 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from store import SqlStore, TurnStore, open_engine
-from store.migrations import pending, upgrade
 
 from . import __version__
 from .agents import AgentLike, load_agent
-from .auth import SetupError, open_auth
+from .auth import open_auth
 from .context import RequestContext
 from .models import open_models
 from .request_id import RequestIds
 from .routes import chatkit, health, not_available, turns
 from .routes.errors import UnexpectedErrors, install_error_handlers
 from .routes.page import mount_page
+from .schema import prepare_schema
 from .server import ChatServer, ServerFactory
 from .services import Services
 from .settings import Settings
@@ -117,14 +117,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _prepare_database(services: Services) -> None:
-    """Migrates in development, in production a person decides when; then ends what a crash left running."""
-    missing = await pending(services.engine)
-    if missing and services.settings.environment == "production":
-        raise SetupError(
-            f"The database lacks {len(missing)} migration(s). Run `chatkit-server migrate`, then start again."
-        )
-    if missing:
-        await upgrade(services.engine)
+    """Its tables first; then ends what a crash left running."""
+    await prepare_schema(services.engine, services.settings.environment)
     if services.engine.dialect.name == "sqlite":  # nobody else serves it, so what is running there has died
         for turn_id in await services.turn_store.end_abandoned():
             logger.warning("turn %s was cut off when the server died; what had been saved of it is kept", turn_id)

@@ -19,7 +19,7 @@ from pydantic_settings import SettingsError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store import StoreError, open_engine
-from store.migrations import pending, upgrade
+from store.migrations import upgrade
 
 from . import __version__
 from .agents import AgentSetupError
@@ -27,6 +27,7 @@ from .app import create_app
 from .auth import SetupError
 from .logs import configure_logging
 from .models import ModelSetupError
+from .schema import prepare_schema
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -167,20 +168,13 @@ async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
 
 async def _migrate(settings: Settings) -> int:
     async with _database(settings) as engine:
-        missing = await pending(engine)
-        if missing:
-            await upgrade(engine)
-        return len(missing)
+        return len(await upgrade(engine))
 
 
 async def _migrate_or_refuse(settings: Settings) -> None:
     """Before the workers start, so that the refusal is one sentence and not one traceback for each."""
-    if settings.environment == "development":
-        await _migrate(settings)
-        return
     async with _database(settings) as engine:
-        if missing := await pending(engine):
-            raise SetupError(f"The database lacks {len(missing)} migration(s). Run `chatkit-server migrate` first.")
+        await prepare_schema(engine, settings.environment)
 
 
 @contextmanager
