@@ -2,7 +2,7 @@
 
 Different from chatkit 1.6.5, on purpose: one task for the whole run instead of one per event, and the run is cancelled
 and awaited when nobody reads on (trap T3). Models that can be tapped are, so that a text delta takes the short way.
-What the events mean is in `conversion.py`.
+What the events mean is in `conversion/`.
 """
 
 import asyncio

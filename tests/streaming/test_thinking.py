@@ -6,7 +6,7 @@ import pytest
 from agents.testing import ModelStep, function_call
 from chatkit.types import CustomTask, Workflow
 
-from chatkit_server import conversion as conversion_module
+from chatkit_server.conversion import thinking as thinking_module
 from tests.stage import tool
 from tests.streaming.conftest import Conversation
 from tests.streaming.raw import message, raw_thought, reasoning, response, thought
@@ -82,7 +82,7 @@ async def test_thoughts_are_shown_seldom_but_end_exactly(
     updates = [event for event in events if event.get("update", {}).get("type") == "workflow.task.updated"]
     assert len(updates) < 20
     assert conversation.items[0] == workflow("".join(pieces))
-    monkeypatch.setattr(conversion_module, "THOUGHT_INTERVAL", 0.0)
+    monkeypatch.setattr(thinking_module, "THOUGHT_INTERVAL", 0.0)
     again = Conversation()
     events = await again.run(response(*reasoning(0, thought(0, *pieces)), *message(1, "So.")))
     updates = [event for event in events if event.get("update", {}).get("type") == "workflow.task.updated"]

@@ -1,0 +1,126 @@
+"""One run: each event goes to the part that knows its subject."""
+
+from typing import Any
+
+from agents import (
+    InputGuardrailTripwireTriggered,
+    ModelBehaviorError,
+    ModelRefusalError,
+    OutputGuardrailTripwireTriggered,
+    RunItemStreamEvent,
+    StreamEvent,
+)
+from agents.items import TResponseStreamEvent
+from chatkit.agents import ResponseStreamConverter
+
+from ..agent_context import AgentContext, HelperEvent
+from ..failures import ProviderFailure
+from .block import Block
+from .images import Images
+from .messages import Messages
+from .shown import Events, Handlers, Shown
+from .thinking import Thinking
+from .tools import Tools
+
+_GUARDRAILS = (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered)
+
+
+class Conversion:
+    """State of one run. Output items are known by their place in the current response, never by their id."""
+
+    def __init__(self, context: AgentContext, converter: ResponseStreamConverter) -> None:
+        self._context = context
+        self._shown = Shown()
+        self._block = Block(context, self._shown)
+        self._messages = Messages(context, converter, self._shown, self._block)
+        self._thinking = Thinking(self._block)
+        self._images = Images(context, converter, self._shown, self._block)
+        self._tools = Tools(context)
+        self.parts = self._messages.parts
+        self._failure: ProviderFailure | None = None
+        self._is_cut = False
+        own: Handlers = {
+            "response.created": self._response_created,
+            "response.output_item.added": self._output_item_added,
+            "response.output_item.done": self._output_item_done,
+            "response.failed": self._response_failed,
+            "response.incomplete": self._response_incomplete,
+            "error": self._stream_error,
+        }
+        self._handlers = own | self._messages.handlers | self._thinking.handlers | self._images.handlers
+
+    async def convert(self, event: HelperEvent | StreamEvent | TResponseStreamEvent) -> Events:
+        """What one event of the model, of the run or of a helper means for the thread; often nothing."""
+        match event:
+            case HelperEvent():
+                return self._shown.pass_on(event.event)
+            case RunItemStreamEvent(name="tool_called"):
+                self._tools.called(event.item.raw_item)
+                return []
+            case _:
+                handler = self._handlers.get(event.type)
+                return await handler(event) if handler else []
+
+    def end(self, error: BaseException | None) -> Events:
+        """What is left to say when the run is over."""
+        if isinstance(error, _GUARDRAILS):
+            self._block.forget()
+            return self._shown.remove_all()
+        if error is not None or self._context.client_tool_call is None:
+            return self._block.close()
+        return [*self._block.suspend(), self._tools.client_call()]
+
+    def is_answered(self, error: BaseException) -> bool:
+        """A refusal that the user has read is the answer, and so is text that ended at its length limit; the SDK raises
+        for both (agents 0.24)."""
+        is_cut = isinstance(error, ModelBehaviorError) and self._is_cut and bool(self.parts)
+        return is_cut or (isinstance(error, ModelRefusalError) and self._messages.refused)
+
+    def cause(self, error: BaseException) -> BaseException:
+        """The provider's own error event says more than the exception that the SDK makes of it."""
+        if self._failure is not None and isinstance(error, ModelBehaviorError):
+            self._failure.__cause__ = error
+            return self._failure
+        return error
+
+    async def _response_created(self, event: Any) -> Events:
+        """Output indexes start over with each response of the model."""
+        for part in (self._messages, self._thinking, self._images):
+            part.clear()
+        return []
+
+    async def _output_item_added(self, event: Any) -> Events:
+        match event.item.type:
+            case "message":
+                return self._messages.announce(event.output_index)
+            case "reasoning":
+                return self._block.open()
+            case "image_generation_call":
+                return self._images.added(event)
+        return []
+
+    async def _output_item_done(self, event: Any) -> Events:
+        match event.item.type:
+            case "message":
+                return await self._messages.done(event)
+            case "image_generation_call":
+                return await self._images.done(event)
+        return []
+
+    async def _response_failed(self, event: Any) -> Events:
+        error = getattr(event.response, "error", None)
+        self._failure = ProviderFailure(getattr(error, "code", None))
+        return []
+
+    async def _response_incomplete(self, event: Any) -> Events:
+        """The answer was cut: by its length, then what there is counts, or by the provider's content rules."""
+        details = getattr(event.response, "incomplete_details", None)
+        if getattr(details, "reason", None) == "content_filter":
+            self._failure = ProviderFailure("content_filter")
+        else:
+            self._is_cut = True
+        return []
+
+    async def _stream_error(self, event: Any) -> Events:
+        self._failure = ProviderFailure(getattr(event, "code", None))
+        return []

@@ -1,0 +1,68 @@
+"""Images that the model generates."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from chatkit.agents import ResponseStreamConverter
+from chatkit.types import (
+    GeneratedImage,
+    GeneratedImageItem,
+    GeneratedImageUpdated,
+    ThreadItemDoneEvent,
+    ThreadItemUpdatedEvent,
+)
+
+from ..agent_context import AgentContext
+from .block import Block
+from .shown import Events, Handlers, Shown
+
+
+class Images:
+    """The images of the current response."""
+
+    def __init__(self, context: AgentContext, converter: ResponseStreamConverter, shown: Shown, block: Block) -> None:
+        self._context = context
+        self._converter = converter
+        self._shown = shown
+        self._block = block
+        self._images: dict[int, GeneratedImageItem] = {}
+        self.handlers: Handlers = {"response.image_generation_call.partial_image": self._partial}
+
+    def clear(self) -> None:
+        """Another response begins."""
+        self._images.clear()
+
+    def added(self, event: Any) -> Events:
+        """An image appears."""
+        image = self._open(event.output_index)
+        return [*self._block.close(), self._shown.show(image.model_copy())]
+
+    async def done(self, event: Any) -> Events:
+        """The image is there; without a result there is none."""
+        if not event.item.result:
+            return []
+        image = self._open(event.output_index)
+        url = await self._converter.base64_image_to_url(image_id=event.item.id, base64_image=event.item.result)
+        image.image = GeneratedImage(id=event.item.id, url=url)
+        return [ThreadItemDoneEvent(item=image)]
+
+    async def _partial(self, event: Any) -> Events:
+        image = self._open(event.output_index)
+        url = await self._converter.base64_image_to_url(
+            image_id=event.item_id,
+            base64_image=event.partial_image_b64,
+            partial_image_index=event.partial_image_index,
+        )
+        image.image = GeneratedImage(id=event.item_id, url=url)
+        progress = self._converter.partial_image_index_to_progress(event.partial_image_index)
+        update = GeneratedImageUpdated(image=image.image, progress=progress)
+        return [ThreadItemUpdatedEvent(item_id=image.id, update=update)]
+
+    def _open(self, output_index: int) -> GeneratedImageItem:
+        if output_index not in self._images:
+            self._images[output_index] = GeneratedImageItem(
+                id=self._context.generate_id("message"),
+                thread_id=self._context.thread.id,
+                created_at=datetime.now(UTC),
+            )
+        return self._images[output_index]

@@ -1,0 +1,163 @@
+"""Assistant messages: their text, refusals and citations."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from chatkit.agents import ResponseStreamConverter
+from chatkit.types import (
+    Annotation,
+    AssistantMessageContent,
+    AssistantMessageContentPartAdded,
+    AssistantMessageContentPartAnnotationAdded,
+    AssistantMessageContentPartDone,
+    AssistantMessageContentPartTextDelta,
+    AssistantMessageItem,
+    ThreadItemDoneEvent,
+    ThreadItemUpdate,
+    ThreadItemUpdatedEvent,
+)
+from openai.types.responses.response_output_text import Annotation as ResponsesAnnotation
+from pydantic import TypeAdapter
+
+from ..agent_context import AgentContext
+from .block import Block
+from .shown import Events, Handlers, Shown
+
+_ANNOTATION: TypeAdapter[Any] = TypeAdapter(ResponsesAnnotation)
+
+
+@dataclass
+class _Message:
+    """An assistant message that is being streamed."""
+
+    item: AssistantMessageItem
+    annotations: dict[int, list[Annotation]] = field(default_factory=dict)
+
+
+class Messages:
+    """The messages of the current response, known by their place in it."""
+
+    def __init__(self, context: AgentContext, converter: ResponseStreamConverter, shown: Shown, block: Block) -> None:
+        self._context = context
+        self._converter = converter
+        self._shown = shown
+        self._block = block
+        self._messages: dict[int, _Message] = {}
+        self.parts: dict[tuple[int, int], str] = {}
+        """(output index, content index) of each part of a message that the client knows → the message's id."""
+        self.refused = False
+        """Whether a message of the run was a refusal."""
+        self.handlers: Handlers = {
+            "response.content_part.added": self._part_added,
+            "response.output_text.delta": self._unannounced_delta,
+            "response.output_text.done": self._text_done,
+            "response.output_text.annotation.added": self._annotation_added,
+            "response.refusal.delta": self._unannounced_delta,
+            "response.refusal.done": self._refusal_done,
+        }
+
+    def clear(self) -> None:
+        """Another response begins."""
+        self._messages.clear()
+        self.parts.clear()
+
+    def announce(self, output_index: int) -> Events:
+        """Opens the message at this place. Some providers stream text into one that they never added."""
+        if output_index in self._messages:
+            return []
+        item = AssistantMessageItem(
+            id=self._context.generate_id("message"),
+            thread_id=self._context.thread.id,
+            created_at=datetime.now(UTC),
+            content=[],
+        )
+        self._messages[output_index] = _Message(item)
+        return [*self._block.close(), self._shown.show(item.model_copy())]
+
+    async def done(self, event: Any) -> Events:
+        """The message is complete."""
+        events = self.announce(event.output_index)
+        message = self._messages[event.output_index]
+        self.refused |= any(part.type == "refusal" for part in event.item.content or [])
+        item = message.item.model_copy(update={"content": await self._final_content(message, event.item)})
+        return [*events, ThreadItemDoneEvent(item=item)]
+
+    async def _part_added(self, event: Any) -> Events:
+        if event.part.type == "reasoning_text":
+            return []
+        return self._open_part(event, await self._content(event.part))
+
+    def _open_part(self, event: Any, content: AssistantMessageContent | None = None) -> Events:
+        """A client cannot put text into a part that it was never told of, as some providers do."""
+        known = (event.output_index, event.content_index)
+        if known in self.parts:
+            return []
+        events = self.announce(event.output_index)
+        self.parts[known] = self._messages[event.output_index].item.id
+        added = AssistantMessageContentPartAdded(
+            content_index=event.content_index, content=content or AssistantMessageContent(text="")
+        )
+        return [*events, self._update(event, added)]
+
+    async def _text_done(self, event: Any) -> Events:
+        message = self._messages.get(event.output_index)
+        annotations = list(message.annotations.get(event.content_index, [])) if message else []
+        content = AssistantMessageContent(text=event.text, annotations=annotations)
+        update = AssistantMessageContentPartDone(content_index=event.content_index, content=content)
+        return [*self._open_part(event), self._update(event, update)]
+
+    async def _unannounced_delta(self, event: Any) -> Events:
+        events = self._open_part(event)
+        return [*events, text_delta_event(self._messages[event.output_index].item.id, event)]
+
+    async def _refusal_done(self, event: Any) -> Events:
+        content = AssistantMessageContent(text=event.refusal)
+        update = AssistantMessageContentPartDone(content_index=event.content_index, content=content)
+        return [*self._open_part(event), self._update(event, update)]
+
+    async def _annotation_added(self, event: Any) -> Events:
+        annotation = await self._annotation(event.annotation)
+        if annotation is None:
+            return []
+        # Our own index: one that cannot be converted leaves no gap.
+        events = self._open_part(event)
+        known = self._messages[event.output_index].annotations.setdefault(event.content_index, [])
+        known.append(annotation)
+        update = AssistantMessageContentPartAnnotationAdded(
+            content_index=event.content_index, annotation_index=len(known) - 1, annotation=annotation
+        )
+        return [*events, self._update(event, update)]
+
+    def _update(self, event: Any, update: ThreadItemUpdate) -> ThreadItemUpdatedEvent:
+        return ThreadItemUpdatedEvent(item_id=self._messages[event.output_index].item.id, update=update)
+
+    async def _final_content(self, message: _Message, item: Any) -> list[AssistantMessageContent]:
+        contents = [await self._content(part) for part in item.content or []]
+        for index, content in enumerate(contents):
+            content.annotations = content.annotations or list(message.annotations.get(index, []))
+        return contents
+
+    async def _content(self, part: Any) -> AssistantMessageContent:
+        if part.type == "refusal":
+            return AssistantMessageContent(text=part.refusal)
+        annotations = [await self._annotation(raw) for raw in part.annotations or []]
+        return AssistantMessageContent(text=part.text, annotations=[known for known in annotations if known])
+
+    async def _annotation(self, raw: Any) -> Annotation | None:
+        # The client may hand out a dict or the wrong class here, so it is validated anew.
+        annotation = _ANNOTATION.validate_python(raw if isinstance(raw, dict) else raw.model_dump())
+        match annotation.type:
+            case "url_citation":
+                return await self._converter.url_citation_to_annotation(annotation)
+            case "file_citation":
+                return await self._converter.file_citation_to_annotation(annotation)
+            case "container_file_citation":
+                return await self._converter.container_file_citation_to_annotation(annotation)
+        return None
+
+
+def text_delta_event(item_id: str, event: Any) -> ThreadItemUpdatedEvent:
+    """The hot path: one piece of text, of an answer or of a refusal."""
+    update = AssistantMessageContentPartTextDelta(content_index=event.content_index, delta=event.delta)
+    return ThreadItemUpdatedEvent(item_id=item_id, update=update)

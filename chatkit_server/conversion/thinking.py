@@ -1,0 +1,85 @@
+"""Reasoning: thoughts in the open block, from a summary, or from the thinking itself where there is no summary."""
+
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from chatkit.types import ThoughtTask, ThreadItemUpdatedEvent, WorkflowItem, WorkflowTaskAdded, WorkflowTaskUpdated
+
+from .block import Block
+from .shown import Events, Handlers
+
+THOUGHT_INTERVAL = 0.1
+"""Seconds between two updates of one thought: each carries its whole text, so one per token would be quadratic."""
+
+
+@dataclass
+class _Thought:
+    """A thought that is being streamed into the open workflow."""
+
+    workflow_id: str
+    index: int
+    task: ThoughtTask
+    shown_at: float
+
+
+class Thinking:
+    """The thoughts of the current response."""
+
+    def __init__(self, block: Block) -> None:
+        self._block = block
+        self._thoughts: dict[tuple[int, str, int], _Thought] = {}
+        self._summarized: set[int] = set()
+        self.handlers: Handlers = {
+            "response.reasoning_summary_text.delta": self._summary_delta,
+            "response.reasoning_summary_text.done": self._summary_done,
+            "response.reasoning_text.delta": self._text_delta,
+            "response.reasoning_text.done": self._text_done,
+        }
+
+    def clear(self) -> None:
+        """Another response begins."""
+        self._thoughts.clear()
+        self._summarized.clear()
+
+    async def _summary_delta(self, event: Any) -> Events:
+        self._summarized.add(event.output_index)
+        return self._think((event.output_index, "summary", event.summary_index), event.delta)
+
+    async def _summary_done(self, event: Any) -> Events:
+        self._summarized.add(event.output_index)
+        return self._think((event.output_index, "summary", event.summary_index), event.text, done=True)
+
+    async def _text_delta(self, event: Any) -> Events:
+        if event.output_index in self._summarized:  # where there is a summary the raw text says it twice
+            return []
+        return self._think((event.output_index, "text", event.content_index), event.delta)
+
+    async def _text_done(self, event: Any) -> Events:
+        if event.output_index in self._summarized:
+            return []
+        return self._think((event.output_index, "text", event.content_index), event.text, done=True)
+
+    def _think(self, key: tuple[int, str, int], text: str, *, done: bool = False) -> Events:
+        events = self._block.open()
+        workflow = self._block.item
+        assert workflow is not None
+        thought = self._thoughts.get(key)
+        if thought is None or thought.workflow_id != workflow.id:
+            if not text:
+                return events
+            return [*events, self._new_thought(key, workflow, text)]
+        thought.task.content = text if done else thought.task.content + text
+        if not done and monotonic() - thought.shown_at < THOUGHT_INTERVAL:
+            return events
+        thought.shown_at = monotonic()
+        update = WorkflowTaskUpdated(task=thought.task.model_copy(), task_index=thought.index)
+        return [*events, ThreadItemUpdatedEvent(item_id=workflow.id, update=update)]
+
+    def _new_thought(self, key: tuple[int, str, int], workflow: WorkflowItem, text: str) -> ThreadItemUpdatedEvent:
+        task = ThoughtTask(content=text)
+        tasks = workflow.workflow.tasks
+        tasks.append(task)
+        self._thoughts[key] = _Thought(workflow.id, len(tasks) - 1, task, monotonic())
+        update = WorkflowTaskAdded(task=task.model_copy(), task_index=len(tasks) - 1)
+        return ThreadItemUpdatedEvent(item_id=workflow.id, update=update)
