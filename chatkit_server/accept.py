@@ -63,6 +63,8 @@ class Accepted:
     opening: list[ThreadStreamEvent] = field(default_factory=list)
     options: StreamOptions = field(default_factory=lambda: StreamOptions(allow_cancel=True))
     user_item_id: str | None = None
+    model: str | None = None
+    """The model that the user chose; None for the settings' one."""
     replace_after: str | None = None
 
 
@@ -125,6 +127,7 @@ async def _create(request: ThreadsCreateReq, server: ChatServer, context: Reques
         is_new_thread=True,
         items=[message],
         user_item_id=message.id,
+        model=server.chosen_for(message).model,
         opening=[ThreadCreatedEvent(thread=thread_response(thread)), ThreadItemDoneEvent(item=message)],
         run=lambda: server.respond(thread, message, context),
     )
@@ -138,6 +141,7 @@ async def _add_user_message(request: ThreadsAddUserMessageReq, server: ChatServe
         thread=thread,
         items=[message],
         user_item_id=message.id,
+        model=server.chosen_for(message).model,
         opening=[ThreadItemDoneEvent(item=message)],
         run=lambda: server.respond(thread, message, context),
     )
@@ -153,7 +157,11 @@ async def _add_client_tool_output(
         if isinstance(item, ClientToolCallItem) and item.status == "pending":
             item.output, item.status = request.params.result, "completed"
             return Accepted(
-                kind=request.type, thread=thread, items=[item], run=lambda: server.respond(thread, None, context)
+                kind=request.type,
+                thread=thread,
+                items=[item],
+                model=server.chosen_for(None, recent.data[::-1]).model,
+                run=lambda: server.respond(thread, None, context),
             )
     raise Conflict("No tool of this conversation is waiting for an output.")
 
@@ -168,10 +176,12 @@ async def _add_structured_input(
     if item.status != "pending":
         raise AlreadyAnswered
     answered = _with_answers(item, request.params.input)
+    recent = await server.store.load_thread_items(thread.id, None, RECENT_ITEMS, "desc", context)
     return Accepted(
         kind=request.type,
         thread=thread,
         items=[answered],
+        model=server.chosen_for(None, recent.data[::-1]).model,
         opening=[ThreadItemReplacedEvent(item=answered)],
         run=lambda: server.respond(thread, None, context),
     )
@@ -186,6 +196,7 @@ async def _retry_after_item(request: ThreadsRetryAfterItemReq, server: ChatServe
         kind=request.type,
         thread=thread,
         user_item_id=message.id,
+        model=server.chosen_for(message).model,
         replace_after=message.id,
         run=lambda: server.respond(thread, message, context),
     )
@@ -214,6 +225,7 @@ async def _user_message(
 ) -> UserMessageItem:
     if not message.attachments and not any(part.text.strip() for part in message.content):
         raise InvalidParams("The message is empty.")
+    server.choices.check(message.inference_options)
     return UserMessageItem(
         id=server.store.generate_item_id("message", thread, context),
         thread_id=thread.id,

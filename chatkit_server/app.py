@@ -15,7 +15,7 @@ from .auth import open_auth
 from .context import RequestContext
 from .models import open_models
 from .request_id import RequestIds
-from .routes import chatkit, health, not_available, turns
+from .routes import chatkit, health, not_available, options, turns
 from .routes.errors import UnexpectedErrors, install_error_handlers
 from .routes.page import mount_page
 from .schema import prepare_schema
@@ -75,7 +75,7 @@ def create_app(
             allow_credentials="*" not in settings.cors_origins,
         )
     install_error_handlers(app)
-    for routes in (chatkit, turns, health, not_available):
+    for routes in (chatkit, options, turns, health, not_available):
         app.include_router(routes.router)
     mount_page(app)
     return app

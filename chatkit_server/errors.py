@@ -5,6 +5,7 @@
     │   ├── InvalidJson         400  invalid_json
     │   ├── UnknownOperation    400  unknown_operation
     │   ├── InvalidParams       400  invalid_params
+    │   ├── InvalidChoice       400  invalid_choice
     │   └── InvalidItem         400  invalid_item
     ├── NotAuthenticated        401  not_authenticated
     ├── NotFound                404  not_found
@@ -92,6 +93,13 @@ class InvalidParams(BadRequest):
 
     code = "invalid_params"
     default_message = "The request's `params` do not fit its operation."
+
+
+class InvalidChoice(BadRequest):
+    """A message asks for a model or a tool that the settings do not list."""
+
+    code = "invalid_choice"
+    default_message = "This choice is not on offer here."
 
 
 class InvalidItem(BadRequest):

@@ -1,10 +1,11 @@
 """The ChatKit server: how a thread is answered. What a request goes through before and after is not its business."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
-from agents import RunConfig, Runner
+from agents import Agent, RunConfig, Runner
 from chatkit.actions import Action
 from chatkit.agents import ThreadItemConverter
 from chatkit.server import ChatKitServer
@@ -22,12 +23,15 @@ from chatkit.types import (
 from store import SqlStore
 
 from .agent_context import AgentContext
-from .agents import AgentSource
+from .agents import AgentSource, require_tool
+from .choices import NOTHING_CHOSEN, Choices, Chosen
 from .context import RequestContext
 from .deadlines import Deadlines
 from .errors import NotAvailable
 from .history import SafeConverter, load_items
 from .models import Models
+from .offers import Features, Offers, offered_model, offered_tool
+from .prompts import prompts_for
 from .settings import Settings
 from .shortcut import text_sink
 from .streaming import stream_agent_response
@@ -57,6 +61,8 @@ class ChatServer(ChatKitServer[RequestContext]):
         )
         # Made once: the Agents SDK resolves the type hints of all its fields at each making.
         self.run_config = self.make_run_config()
+        self._run_configs: dict[str, RunConfig] = {}
+        self.choices = Choices(settings.models, settings.tools)
 
     async def respond(
         self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: RequestContext
@@ -69,12 +75,13 @@ class ChatServer(ChatKitServer[RequestContext]):
         agent_context = AgentContext(thread=thread, store=self.store, request_context=context)
         if input_user_message is None:
             agent_context.workflow_item = _unfinished_workflow(items)
+        chosen = self.chosen_for(input_user_message, items)
         result = Runner.run_streamed(
-            await self.agent.load(context),
+            await self.load_agent(agent_context, chosen),
             await self.converter.to_agent_input(items),
             context=agent_context,
             max_turns=self.settings.max_turns,
-            run_config=self.run_config,
+            run_config=self.run_config_for(chosen),
         )
         sink = text_sink.get() if type(self).respond is ChatServer.respond else None
         run = stream_agent_response(agent_context, result, sink=sink, deadlines=self.deadlines)
@@ -85,6 +92,42 @@ class ChatServer(ChatKitServer[RequestContext]):
         finally:
             if (usage := turn_usage.get()) is not None:
                 usage.add(result)
+
+    def offers(self, context: RequestContext) -> Offers:
+        """What the page of this user may offer; a subclass may leave things out."""
+        default_prompts = prompts_for(self.models.info, is_default_agent=self.agent.is_default)
+        prompts = self.settings.prompts
+        return Offers(
+            models=[offered_model(choice) for choice in self.choices.models],
+            tools=[offered_tool(choice) for choice in self.choices.tools],
+            prompts=list(default_prompts) if prompts is None else prompts,
+            features=Features(
+                attachments=self.attachment_store is not None,
+                dictation=type(self).transcribe is not ChatServer.transcribe,
+            ),
+        )
+
+    async def load_agent(self, agent_context: AgentContext, chosen: Chosen) -> Agent[Any]:
+        """The agent for one run, which uses the chosen tool first."""
+        agent = await self.agent.load(agent_context.request_context)
+        return await require_tool(agent, chosen.tool, agent_context) if chosen.tool is not None else agent
+
+    def chosen_for(self, message: UserMessageItem | None, items: Sequence[ThreadItem] = ()) -> Chosen:
+        """What the message chose, which was checked when it came; where a run goes on without a new one, the model
+        of the last one in `items`."""
+        if message is not None:
+            return self.choices.known(message.inference_options)
+        last = next((item for item in reversed(items) if isinstance(item, UserMessageItem)), None)
+        return Chosen(self.choices.known(last.inference_options).model) if last is not None else NOTHING_CHOSEN
+
+    def run_config_for(self, chosen: Chosen) -> RunConfig:
+        """`run_config`, with the chosen model for all agents of the run."""
+        if chosen.model is None:
+            return self.run_config
+        if chosen.model not in self._run_configs:
+            # By its name: the Agents SDK then gives it the settings that fit it, where the agent says nothing.
+            self._run_configs[chosen.model] = replace(self.run_config, model=chosen.model)
+        return self._run_configs[chosen.model]
 
     def make_run_config(self) -> RunConfig:
         """Which models the agent gets, and that nothing is uploaded as a trace unless asked for (T44)."""

@@ -14,6 +14,8 @@ from sqlalchemy.exc import ArgumentError
 
 from store.engine import normalise_url
 
+from .choices import Choice, ModelChoice, Prompt, ToolChoice
+
 DEFAULT_DATABASE_URL = "sqlite:///chatkit.db"
 ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s,]+")
 
@@ -71,6 +73,23 @@ class Settings(BaseSettings):
         default=None,
         description="API that the model endpoint speaks; by default `responses` for OpenAI, "
         "`chat_completions` where CHATKIT_BASE_URL is set.",
+    )
+    models: Annotated[list[ModelChoice], NoDecode] = Field(
+        default=[],
+        description="Models of the endpoint that a user may choose from, as names with commas between them or as a "
+        'JSON list, such as [{"id": "gpt-5.6-luna", "label": "Fast", "description": "...", "default": true}]; '
+        "none offers no choice.",
+    )
+    tools: Annotated[list[ToolChoice], NoDecode] = Field(
+        default=[],
+        description="Tools of the agent that a user may ask for, as names or as a JSON list, such as "
+        '[{"id": "order_status", "label": "Orders", "icon": "suitcase"}]; `tool` names the agent\'s tool where '
+        "the id does not, and short_label, placeholder, pinned and persistent are the widget's.",
+    )
+    prompts: list[Prompt] | None = Field(
+        default=None,
+        description="Starter prompts of the page as a JSON list of {label, prompt, icon}; by default ones that suit "
+        "the model, [] for none.",
     )
     model_timeout: float = Field(default=120.0, gt=0, description="Seconds the model endpoint may stay silent.")
     model_retries: int = Field(
@@ -176,6 +195,26 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError("must be origins with commas between them, or a JSON list of them") from None
 
+    @field_validator("models", "tools", mode="before")
+    @classmethod
+    def _names_or_json(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if not value.lstrip().startswith("["):
+            return [name.strip() for name in value.split(",") if name.strip()]
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("must be names with commas between them, or a JSON list") from None
+
+    @field_validator("models", "tools")
+    @classmethod
+    def _each_once(cls, value: list[Choice]) -> list[Choice]:
+        ids = [choice.id for choice in value]
+        if len(ids) != len(set(ids)):
+            raise ValueError("names an id twice")
+        return value
+
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, value: list[str]) -> list[str]:
@@ -190,6 +229,19 @@ class Settings(BaseSettings):
         if value is not None and len(value.get_secret_value()) < 32:
             raise ValueError("must have at least 32 characters; `openssl rand -hex 32` makes one")
         return value
+
+    @model_validator(mode="after")
+    def _one_default_model(self) -> Self:
+        """The default of the list answers; CHATKIT_MODEL may name it as well."""
+        if not self.models:
+            return self
+        marked = [model.id for model in self.models if model.default]
+        default = self.model or (marked or [self.models[0].id])[0]
+        if marked not in ([], [default]) or default not in [model.id for model in self.models]:
+            raise ValueError("CHATKIT_MODELS must list CHATKIT_MODEL, and mark no other one as the default")
+        self.model = default
+        self.models = [model.model_copy(update={"default": model.id == default}) for model in self.models]
+        return self
 
     @model_validator(mode="after")
     def _safe_in_production(self) -> Self:

@@ -130,7 +130,7 @@ class Turns:
             request_id=context.request_id,
             frame_id=context.frame_id,
             user_item_id=accepted.user_item_id,
-            model=self._model,
+            model=accepted.model or self._model,
         )
         await self._turns.start(
             new,

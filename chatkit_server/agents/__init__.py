@@ -1,7 +1,8 @@
 """The agent that answers: the default one, or the user's own by import path."""
 
+from .choosing import require_tool
 from .default import default_agent
 from .errors import AgentSetupError
 from .loading import AgentLike, AgentSource, load_agent
 
-__all__ = ["AgentLike", "AgentSetupError", "AgentSource", "default_agent", "load_agent"]
+__all__ = ["AgentLike", "AgentSetupError", "AgentSource", "default_agent", "load_agent", "require_tool"]

@@ -27,6 +27,7 @@ class AgentSource:
 
     name: str
     make: Callable[[RequestContext], AnyAgent | Awaitable[AnyAgent]]
+    is_default: bool = False
 
     async def load(self, context: RequestContext) -> AnyAgent:
         """The agent for one request. Raises `AgentSetupError` where the user's function returned something else."""
@@ -46,7 +47,7 @@ def load_agent(agent: AgentLike | str | None, *, tools: bool = True) -> AgentSou
     """
     if agent is None:
         default = default_agent(tools)
-        return AgentSource("The default agent", lambda context: default)
+        return AgentSource("The default agent", lambda context: default, is_default=True)
     if not isinstance(agent, str):
         return _source(agent, f"The agent {getattr(agent, '__name__', None) or type(agent).__name__}")
     module, name = _split(agent)

@@ -1,6 +1,6 @@
 """Models of OpenAI and of any endpoint that speaks one of its two APIs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -17,16 +17,18 @@ Api = Literal["responses", "chat_completions"]
 class EndpointProvider(ModelProvider):
     """Models of one endpoint. An agent that names a model gets that one, any other agent the settings' one."""
 
-    def __init__(self, client: openai.AsyncOpenAI, *, name: str, api: Api) -> None:
+    def __init__(self, client: openai.AsyncOpenAI, *, name: str, api: Api, choices: Collection[str] = ()) -> None:
+        """`choices` are names that stand for the settings' one where a user chose them."""
         self._client = client
         self._name = name
         self._api = api
+        self._choices = frozenset(choices)
 
     def get_model(self, model_name: str | None) -> Model:
         """The model called `model_name`, or the settings' one for None. Whether it exists, its first call tells."""
         kind = _ResponsesModel if self._api == "responses" else _ChatCompletionsModel
         model = kind(model_name or self._name, self._client)
-        model.is_default = model_name is None
+        model.is_default = model_name is None or model_name in self._choices
         return model
 
 

@@ -142,7 +142,7 @@ def _open_endpoint(settings: Settings, *, name: str, base_url: str) -> Models:
         max_retries=settings.model_retries,
     )
     return Models(
-        provider=EndpointProvider(client, name=name, api=api),
+        provider=EndpointProvider(client, name=name, api=api, choices=[model.id for model in settings.models]),
         info=ModelInfo(provider="openai" if official else "compatible", name=name),
         model_settings=ModelSettings(include_usage=True if api == "chat_completions" else None),
         closing=client.close,
@@ -158,6 +158,8 @@ def _open_embedded(settings: Settings) -> Models:
     own = settings.embedded_model_path
     if own is not None:
         _check_gguf(own)
+    if len(settings.models) > 1:
+        raise ModelSetupError("CHATKIT_MODELS offers a choice, but CHATKIT_MODEL=embedded runs one model only.")
     name = own.stem if own else "SmolLM2-135M-Instruct"
     context = settings.embedded_context
     process = EmbeddedProcess(

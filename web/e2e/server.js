@@ -14,13 +14,13 @@ const DEFAULT_COMMAND = [resolve(import.meta.dirname, "../../.venv/bin/chatkit-s
  * Starts a server and waits until it is healthy; stop it. CHATKIT_E2E_SERVER is another command, its words parted by
  * blanks, a relative path of it seen from web/; `--host` and `--port` are added to it.
  */
-export async function startServer({ tokensPerSecond }) {
+export async function startServer({ tokensPerSecond, env = {} }) {
   const [program, ...words] = process.env.CHATKIT_E2E_SERVER?.split(/\s+/).filter(Boolean) ?? DEFAULT_COMMAND;
   const directory = await mkdtemp(join(tmpdir(), "chatkit-e2e-"));
   const port = await freePort();
   const child = spawn(program.includes("/") ? resolve(program) : program, [...words, "--host", "127.0.0.1", "--port", String(port)], {
     cwd: directory, // so that no .env and no database of the developer is used
-    env: environment(directory, tokensPerSecond),
+    env: { ...environment(directory, tokensPerSecond), ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";

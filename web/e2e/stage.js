@@ -4,11 +4,11 @@ import { after, before } from "node:test";
 import { launchBrowser } from "./browser.js";
 import { startServer } from "./server.js";
 
-/** Sets the stage around the tests of the calling file; its fields are there as soon as a test runs. */
-export function setStage() {
+/** Sets the stage around the tests of the calling file, the server with more of an environment; its fields are there as soon as a test runs. */
+export function setStage(env) {
   const stage = { browser: undefined, server: undefined };
   before(async () => {
-    const [browser, server] = await Promise.allSettled([launchBrowser(), startServer({ tokensPerSecond: 400 })]);
+    const [browser, server] = await Promise.allSettled([launchBrowser(), startServer({ tokensPerSecond: 400, env })]);
     Object.assign(stage, { browser: browser.value, server: server.value });
     for (const { reason } of [browser, server]) if (reason) throw reason;
   });

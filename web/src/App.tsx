@@ -4,6 +4,7 @@ import { useState } from "react";
 import { Chat } from "./Chat";
 import { useHealth } from "./health";
 import { Notice } from "./Notice";
+import { useOffers } from "./offers";
 import { ScriptNotice } from "./ScriptNotice";
 import { useScript } from "./script";
 import { type Activity, StatusLine } from "./StatusLine";
@@ -11,18 +12,16 @@ import { type Activity, StatusLine } from "./StatusLine";
 export function App() {
   const script = useScript();
   const health = useHealth();
+  const offers = useOffers(health.reachable);
   const [activity, setActivity] = useState<Activity>("loading");
   const [lastLog, setLastLog] = useState<string | null>(null);
-  // The start prompts depend on the model, so the chat waits for the server's first word or its absence.
-  const showChat = script.state === "ready" && health.reachable !== null;
-
   return (
     <div className="page">
       <main>
         <h1 className="visually-hidden">Chat</h1>
         {health.reachable === false && <UnreachableNotice />}
         {script.state === "failed" && <ScriptNotice reason={script.reason} onRetry={script.retry} />}
-        {showChat && <Chat model={health.model} setActivity={setActivity} onLog={setLastLog} />}
+        {script.state === "ready" && offers && <Chat offers={offers} setActivity={setActivity} onLog={setLastLog} />}
       </main>
       <StatusLine activity={script.state === "failed" ? "error" : activity} health={health} lastLog={lastLog} />
     </div>

@@ -4,7 +4,7 @@ import { type Dispatch, type SetStateAction, useEffect, useState } from "react";
 
 import { type Answer, watchedFetch } from "./api";
 import { useColorScheme } from "./colorScheme";
-import type { Model } from "./health";
+import type { Offers } from "./offers";
 import { chatOptions } from "./options";
 import { ProblemNotice } from "./ProblemNotice";
 import { isGone, moreUseful, NEVER_STARTED, type Problem, problemOf, problemOfError } from "./problem";
@@ -14,13 +14,13 @@ import { SavedThread } from "./thread";
 const START_TIMEOUT_MS = 20_000;
 
 interface Props {
-  model: Model | null;
+  offers: Offers;
   setActivity: Dispatch<SetStateAction<Activity>>;
   /** Called with the name of each diagnostic event. */
   onLog: (name: string) => void;
 }
 
-export function Chat({ model, setActivity, onLog }: Props) {
+export function Chat({ offers, setActivity, onLog }: Props) {
   const scheme = useColorScheme();
   const [thread] = useState(() => new SavedThread());
   const [initialThread] = useState(() => thread.id);
@@ -43,7 +43,7 @@ export function Chat({ model, setActivity, onLog }: Props) {
   }
 
   const chat = useChatKit({
-    ...chatOptions({ fetch, scheme, initialThread, model }),
+    ...chatOptions({ fetch, scheme, initialThread, offers }),
     onReady() {
       setStarted(true);
       setProblem((last) => (last === NEVER_STARTED ? null : last));

@@ -1,8 +1,7 @@
 /** What the widget is told: where the server is, how it looks, what it offers. */
-import type { ChatKitOptions, ColorScheme } from "@openai/chatkit";
+import type { ChatKitOptions, ColorScheme, ComposerOption } from "@openai/chatkit";
 
-import type { Model } from "./health";
-import { promptsFor } from "./prompts";
+import type { Offers } from "./offers";
 
 /**
  * OpenAI gives one to each domain on its allow-list; build with VITE_CHATKIT_DOMAIN_KEY to set it.
@@ -14,19 +13,30 @@ interface Given {
   fetch: typeof fetch;
   scheme: ColorScheme;
   initialThread: string | null;
-  model: Model | null;
+  offers: Offers;
 }
 
-export function chatOptions({ fetch, scheme, initialThread, model }: Given): ChatKitOptions {
+export function chatOptions({ fetch, scheme, initialThread, offers }: Given): ChatKitOptions {
+  const { features } = offers;
   return {
     api: { url: "/chatkit", domainKey: DOMAIN_KEY, fetch },
     frameTitle: "Chat",
     initialThread,
     theme: { colorScheme: scheme, radius: "round", color: { accent: { primary: scheme === "dark" ? "#60a5fa" : "#2563eb", level: 1 } } },
-    history: { enabled: true, showDelete: true, showRename: true },
-    startScreen: { greeting: "What can I help with?", prompts: promptsFor(model) },
-    composer: { placeholder: "Write a message" },
-    threadItemActions: { feedback: true, retry: true },
+    history: { enabled: features.history, showDelete: true, showRename: true },
+    startScreen: { greeting: "What can I help with?", prompts: offers.prompts },
+    composer: composerOptions(offers),
+    threadItemActions: { feedback: features.feedback, retry: features.retry },
     thread: { autoScroll: true },
+  };
+}
+
+/** An empty menu is worse than none. */
+function composerOptions({ models, tools, features }: Offers): ComposerOption {
+  return {
+    placeholder: "Write a message",
+    ...(models.length > 1 && { models }),
+    ...(tools.length > 0 && { tools }),
+    ...(features.dictation && { dictation: { enabled: true } }),
   };
 }

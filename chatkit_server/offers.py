@@ -1,0 +1,62 @@
+"""What the server offers to the page, in the widget's own shapes (`@openai/chatkit` 1.9)."""
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from .choices import ModelChoice, Prompt, ToolChoice
+
+
+class Offer(BaseModel):
+    """Named on the wire as the widget names it."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class OfferedModel(Offer):
+    """One of `composer.models`."""
+
+    id: str
+    label: str
+    description: str | None = None
+    default: bool = False
+
+
+class OfferedTool(Offer):
+    """One of `composer.tools`."""
+
+    id: str
+    label: str
+    icon: str
+    short_label: str | None = None
+    placeholder_override: str | None = None
+    pinned: bool = False
+    persistent: bool = False
+
+
+class Features(Offer):
+    """What can be switched on."""
+
+    attachments: bool
+    dictation: bool
+    feedback: bool = True
+    history: bool = True
+    retry: bool = True
+
+
+class Offers(Offer):
+    """`GET /api/chatkit/options`."""
+
+    models: list[OfferedModel]
+    tools: list[OfferedTool]
+    prompts: list[Prompt]
+    features: Features
+
+
+def offered_model(choice: ModelChoice) -> OfferedModel:
+    """As the widget's menu takes it."""
+    return OfferedModel.model_validate(choice.model_dump())
+
+
+def offered_tool(choice: ToolChoice) -> OfferedTool:
+    """As the widget's menu takes it; which of the agent's tools it stands for is not the page's business."""
+    return OfferedTool.model_validate(choice.model_dump() | {"placeholder_override": choice.placeholder})

@@ -1,0 +1,28 @@
+/** What the server's settings offer reaches the widget. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { setStage } from "./stage.js";
+import { visitor } from "./visit.js";
+
+const stage = setStage({
+  CHATKIT_MODELS: '["demo", {"id": "demo-2", "label": "Another", "description": "The same script"}]',
+  CHATKIT_TOOLS: '[{"id": "calculate", "label": "Calculator", "icon": "analytics"}]',
+  CHATKIT_PROMPTS: '[{"label": "Hi", "prompt": "Hello there"}]',
+});
+
+test("the widget offers what the settings list", async (t) => {
+  const { context, page, strays } = await visitor(stage.browser, "stand-in");
+  t.after(() => context.close());
+  await page.goto(stage.server.origin);
+  await page.locator(".activity", { hasText: "Ready" }).waitFor();
+  const { composer, startScreen } = await page.evaluate(() => JSON.parse(JSON.stringify(window.standIn.options.at(-1))));
+  assert.deepEqual(composer.models, [
+    { id: "demo", label: "demo", default: true },
+    { id: "demo-2", label: "Another", description: "The same script", default: false },
+  ]);
+  assert.deepEqual(composer.tools, [{ id: "calculate", label: "Calculator", icon: "analytics", pinned: false, persistent: false }]);
+  assert.equal(composer.dictation, undefined);
+  assert.deepEqual(startScreen.prompts, [{ label: "Hi", prompt: "Hello there", icon: "sparkle" }]);
+  assert.deepEqual(strays, []);
+});

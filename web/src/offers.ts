@@ -1,0 +1,47 @@
+/** What the server offers: models, tools, prompts and features, in the widget's own shapes. */
+import type { ModelOption, StartScreenPrompt, ToolOption } from "@openai/chatkit";
+import { useEffect, useState } from "react";
+
+const OFFERS_URL = "/api/chatkit/options";
+const TIMEOUT_MS = 5_000;
+
+export interface Offers {
+  models: ModelOption[];
+  tools: ToolOption[];
+  prompts: StartScreenPrompt[];
+  features: { attachments: boolean; dictation: boolean; feedback: boolean; history: boolean; retry: boolean };
+}
+
+/** What every server does, for one that does not say. */
+const PLAIN: Offers = {
+  models: [],
+  tools: [],
+  prompts: [],
+  features: { attachments: false, dictation: false, feedback: true, history: true, retry: true },
+};
+
+/** Asks the server once, and again when `reachable` says that it has come back; null before its first word. */
+export function useOffers(reachable: boolean | null): Offers | null {
+  const [offers, setOffers] = useState<Offers | null>(null);
+  const known = offers !== null && offers !== PLAIN;
+
+  useEffect(() => {
+    if (known || reachable === null) return;
+    let current = true;
+    void fetchOffers().then((found) => current && setOffers(found ?? PLAIN));
+    return () => {
+      current = false;
+    };
+  }, [known, reachable]);
+
+  return offers;
+}
+
+async function fetchOffers(): Promise<Offers | null> {
+  try {
+    const response = await fetch(OFFERS_URL, { signal: AbortSignal.timeout(TIMEOUT_MS), cache: "no-store" });
+    return response.ok ? ((await response.json()) as Offers) : null;
+  } catch {
+    return null;
+  }
+}
