@@ -384,11 +384,11 @@ async def test_the_item_that_a_sync_action_updates_is_answered_and_saved(stage: 
 
 
 @covers("threads.create")
-async def test_tags_model_and_tool_choice_of_a_message_are_kept(stage: Stage, tab: Tab) -> None:
+async def test_tags_and_tool_choice_of_a_message_are_kept(stage: Stage, tab: Tab) -> None:
     model = stage.play("Yes.")
     tag = {"type": "input_tag", "id": "c1", "text": "Ada", "data": {"n": 1}, "interactive": True}
     content = [{"type": "input_text", "text": "Ask "}, tag]
-    options = {"model": "gpt-test", "tool_choice": {"id": "search"}}
+    options = {"tool_choice": {"id": "search"}}
     reply = await tab.post(
         "threads.create", {"input": user_input("") | {"content": content, "inference_options": options}}
     )
