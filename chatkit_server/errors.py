@@ -6,6 +6,7 @@
     │   ├── UnknownOperation    400  unknown_operation
     │   ├── InvalidParams       400  invalid_params
     │   ├── InvalidChoice       400  invalid_choice
+    │   ├── InvalidAudio        400  invalid_audio
     │   └── InvalidItem         400  invalid_item
     ├── NotAuthenticated        401  not_authenticated
     ├── NotFound                404  not_found
@@ -18,6 +19,7 @@
     ├── ServerStopping          503  server_stopping
     ├── DatabaseUnavailable     503  database_unavailable
     ├── InternalError           500  internal_error
+    ├── DictationFailed         502  dictation_failed (dictation.py)
     └── TurnFailed              502  (see failures.py: one code for each kind of provider failure)
 
 The class holds the status, the code and whether a retry can help; the text says what happened and what to do next.
@@ -100,6 +102,13 @@ class InvalidChoice(BadRequest):
 
     code = "invalid_choice"
     default_message = "This choice is not on offer here."
+
+
+class InvalidAudio(BadRequest):
+    """A recording that cannot be turned into text."""
+
+    code = "invalid_audio"
+    default_message = "This recording cannot be turned into text."
 
 
 class InvalidItem(BadRequest):

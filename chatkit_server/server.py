@@ -10,11 +10,13 @@ from chatkit.actions import Action
 from chatkit.agents import ThreadItemConverter
 from chatkit.server import ChatKitServer
 from chatkit.types import (
+    AudioInput,
     FeedbackKind,
     SyncCustomActionResponse,
     ThreadItem,
     ThreadMetadata,
     ThreadStreamEvent,
+    TranscriptionResult,
     UserMessageItem,
     WidgetItem,
     WorkflowItem,
@@ -27,6 +29,7 @@ from .agents import AgentSource, require_tool
 from .choices import NOTHING_CHOSEN, Choices, Chosen
 from .context import RequestContext
 from .deadlines import Deadlines
+from .dictation import dictate
 from .errors import NotAvailable
 from .history import SafeConverter, load_items
 from .models import Models
@@ -93,6 +96,11 @@ class ChatServer(ChatKitServer[RequestContext]):
             if (usage := turn_usage.get()) is not None:
                 usage.add(result)
 
+    @property
+    def offers_dictation(self) -> bool:
+        """By a model of the settings, or by a `transcribe` of the subclass."""
+        return self.models.transcriber is not None or type(self).transcribe is not ChatServer.transcribe
+
     def offers(self, context: RequestContext) -> Offers:
         """What the page of this user may offer; a subclass may leave things out."""
         default_prompts = prompts_for(self.models.info, is_default_agent=self.agent.is_default)
@@ -103,7 +111,7 @@ class ChatServer(ChatKitServer[RequestContext]):
             prompts=list(default_prompts) if prompts is None else prompts,
             features=Features(
                 attachments=self.attachment_store is not None,
-                dictation=type(self).transcribe is not ChatServer.transcribe,
+                dictation=self.offers_dictation,
             ),
         )
 
@@ -159,6 +167,12 @@ class ChatServer(ChatKitServer[RequestContext]):
     ) -> SyncCustomActionResponse:
         """As `action`, for one that answers with a single item."""
         raise NotAvailable(f"This server has no `sync_action` handler for the action “{action.type}”.")
+
+    async def transcribe(self, audio_input: AudioInput, context: RequestContext) -> TranscriptionResult:
+        """Turns dictation into text, where CHATKIT_TRANSCRIPTION_MODEL is set; see `dictation.dictate`."""
+        if self.models.transcriber is None:
+            return await super().transcribe(audio_input, context)
+        return await dictate(self.models.transcriber, audio_input, context, self.settings.transcription_max_bytes)
 
     async def add_feedback(
         self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext

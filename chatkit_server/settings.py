@@ -108,6 +108,26 @@ class Settings(BaseSettings):
         default=30.0, gt=0, description="Pace at which the demo model streams, in tokens a second."
     )
 
+    transcription_model: str | None = Field(
+        default=None,
+        description="Model that turns dictation into text, such as gpt-4o-mini-transcribe; without one the page offers "
+        "no dictation.",
+    )
+    transcription_base_url: str | None = Field(
+        default=None,
+        description="Base URL of an OpenAI-compatible endpoint with `audio/transcriptions`; by default the model's.",
+    )
+    transcription_api_key: SecretStr | None = Field(
+        default=None,
+        description="Key for that endpoint; OPENAI_API_KEY counts only where it is the model's own.",
+    )
+    transcription_max_bytes: int = Field(
+        default=5 * 1024 * 1024, ge=1024, description="Largest recording that is taken, in bytes."
+    )
+    transcription_seconds: float = Field(
+        default=60.0, gt=0, description="Seconds that turning a recording into text may take."
+    )
+
     agent: str | None = Field(
         default=None,
         description="`package.module:name` of an `agents.Agent`, or of a function that returns one.",

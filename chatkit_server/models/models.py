@@ -21,6 +21,7 @@ from .embedded.model import MAX_TOKENS
 from .endpoint import EndpointProvider
 from .errors import ModelSetupError
 from .info import ModelInfo
+from .transcription import Transcriber, open_transcriber
 
 OPENAI_URL = "https://api.openai.com/v1"
 EMBEDDED_NOTE = (
@@ -50,6 +51,9 @@ class Models:
     """Defaults for `RunConfig(model_settings=...)`."""
     starting: Callable[[], Awaitable[None]] = _nothing
     closing: Callable[[], Awaitable[None]] = _nothing
+    base_url: str | None = None
+    """Where the model's endpoint is; None for one that has none."""
+    transcriber: Transcriber | None = None
 
     async def start(self) -> None:
         """Begin what takes time (the embedded model loads in the background). Never waits for it, never raises."""
@@ -58,6 +62,8 @@ class Models:
     async def aclose(self) -> None:
         """Close HTTP clients and end the embedded model's process. Safe to call twice."""
         await self.closing()
+        if self.transcriber is not None:
+            await self.transcriber.aclose()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -85,6 +91,7 @@ def open_models(settings: Settings) -> Models:
             models = _open_openai(settings)
         case unknown:
             assert_never(unknown)
+    models.transcriber = open_transcriber(settings, models.base_url)
     if settings.tracing:
         _open_tracing(settings, models.info)
     return models
@@ -146,6 +153,7 @@ def _open_endpoint(settings: Settings, *, name: str, base_url: str) -> Models:
         info=ModelInfo(provider="openai" if official else "compatible", name=name),
         model_settings=ModelSettings(include_usage=True if api == "chat_completions" else None),
         closing=client.close,
+        base_url=base_url,
     )
 
 

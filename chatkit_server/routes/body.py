@@ -8,17 +8,18 @@ from ..errors import BodyTooLarge
 async def read_body(request: Request, limit: int) -> bytes:
     """Raises `BodyTooLarge`; what is over the limit is never held in memory."""
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > limit:
-        raise _too_large(limit)
+    if length.isdigit():
+        check_size(int(length), limit)
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
+        check_size(size, limit)
         chunks.append(chunk)
     return b"".join(chunks)
 
 
-def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The message is too large; at most {limit} bytes are accepted. Please shorten it.")
+def check_size(size: int, limit: int) -> None:
+    """Raises `BodyTooLarge`."""
+    if size > limit:
+        raise BodyTooLarge(f"The message is too large; at most {limit} bytes are accepted. Please shorten it.")

@@ -4,7 +4,7 @@ To a ChatKit frame every failure of a streaming operation is a stream with an `e
 posts the same bytes six times, on a 4xx the message vanishes without a word. Other clients get the plain status.
 """
 
-from chatkit.types import ThreadsCreateReq, is_streaming_req
+from chatkit.types import InputTranscribeReq, ThreadsCreateReq, is_streaming_req
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
@@ -15,7 +15,7 @@ from ..protocol import is_streaming_body, parse_request
 from ..queries import answer
 from ..services import Services, services_of
 from .attach import attach_thread, is_attach
-from .body import read_body
+from .body import check_size, read_body
 from .errors import error_response
 from .stream import ErrorStream, TurnResponse
 
@@ -23,6 +23,9 @@ router = APIRouter()
 
 DETACH_HEADER = "x-chatkit-detach"
 """`1` says that this client stops explicitly, so that its turns go on when it goes away."""
+
+ROOM_FOR_JSON = 4096
+"""Bytes around a recording."""
 
 
 @router.post("/chatkit", summary="The ChatKit protocol: all operations", response_class=Response)
@@ -33,7 +36,7 @@ async def chatkit(request: Request) -> Response:
     body = b""
     try:
         context = services.auth.authenticate(request)
-        body = await read_body(request, services.settings.max_body_bytes)
+        body = await read_body(request, body_limit(services))
         response = await _answer(body, services, context, is_detached=request.headers.get(DETACH_HEADER) == "1")
     except ClientDisconnect:
         return Response(status_code=499)  # nobody is there to read it
@@ -45,6 +48,8 @@ async def chatkit(request: Request) -> Response:
 
 async def _answer(body: bytes, services: Services, context: RequestContext, *, is_detached: bool) -> Response:
     request = parse_request(body)
+    if not isinstance(request, InputTranscribeReq):
+        check_size(len(body), services.settings.max_body_bytes)
     if not is_streaming_req(request):
         return Response(await answer(request, services.server, services.turns, context), media_type="application/json")
     if is_attach(request):
@@ -53,6 +58,14 @@ async def _answer(body: bytes, services: Services, context: RequestContext, *, i
     turn = await services.turns.start(lambda: accept(request, services.server, context), thread_id, context)
     turn.is_detached = is_detached
     return TurnResponse(turn, services.settings, context.frame_id)
+
+
+def body_limit(services: Services) -> int:
+    """Bytes that are read of a body: a recording in base64 may be longer than any message."""
+    settings = services.settings
+    if services.models.transcriber is None:
+        return settings.max_body_bytes
+    return max(settings.max_body_bytes, settings.transcription_max_bytes * 4 // 3 + ROOM_FOR_JSON)
 
 
 def _refusal(request: Request, body: bytes, error: ServerError, request_id: str) -> Response:

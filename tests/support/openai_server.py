@@ -25,7 +25,8 @@ from typing import Any, Self
 
 from aiohttp import ClientConnectionResetError, web
 
-from tests.support.openai_answers import INVALID_API_KEY, Answer, Text
+from tests.support.openai_answers import INVALID_API_KEY, Answer, Failure, Text
+from tests.support.openai_recordings import Recording, read_recording
 from tests.support.openai_rules import broken_rule
 from tests.support.openai_wire import ChatWire, ResponsesWire, Step, Wire
 
@@ -86,8 +87,13 @@ class OpenAIServer:
         """`api_key`: refuse any other; `rules`: refuse the histories that OpenAI refuses."""
         self.default = default
         self.requests: list[ModelRequest] = []
+        self.recordings: list[Recording] = []
+        self.transcripts: deque[str | Failure] = deque()
+        """What is heard in the next recordings; after them there is silence."""
         self.opened = 0
         self.closed = 0
+        self._listening = asyncio.Event()
+        self._listening.set()
         self._api_key = api_key
         self._models = models
         self._rules = rules
@@ -105,8 +111,13 @@ class OpenAIServer:
         """Queue answers: one a request, in order."""
         self._queue.extend(answers)
 
+    def pause_recordings(self) -> None:
+        """Take recordings and say nothing, until `release`."""
+        self._listening.clear()
+
     def release(self) -> None:
         """Let all answers that hang now go on to their end."""
+        self._listening.set()
         for request in self.requests:
             request.release()
 
@@ -138,12 +149,24 @@ class OpenAIServer:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/responses", self._generate)
         app.router.add_post("/v1/chat/completions", self._generate)
+        app.router.add_post("/v1/audio/transcriptions", self._transcribe)
         app.router.add_get("/v1/models", self._list_models)
         return app
 
     async def _list_models(self, _: web.Request) -> web.Response:
         data = [{"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "test"} for name in self._models]
         return web.json_response({"object": "list", "data": data})
+
+    async def _transcribe(self, http: web.Request) -> web.Response:
+        if self._is_wrong_key(http):
+            return _failed(INVALID_API_KEY)
+        recording = await read_recording(http)
+        if isinstance(recording, Failure):
+            return _failed(recording)
+        self.recordings.append(recording)
+        await self._listening.wait()
+        heard = self.transcripts.popleft() if self.transcripts else ""
+        return _failed(heard) if isinstance(heard, Failure) else web.json_response({"text": heard})
 
     async def _generate(self, http: web.Request) -> web.StreamResponse:
         request = ModelRequest(http.path, dict(http.headers.items()), json.loads(await http.read()))
@@ -167,22 +190,27 @@ class OpenAIServer:
         answer = self._next_answer(http, request)
         await asyncio.sleep(answer.delay)
         if answer.fail:
-            return web.json_response(
-                {"error": answer.fail.error()}, status=answer.fail.status, headers=answer.fail.headers
-            )
+            return _failed(answer.fail)
         wire = ResponsesWire if http.path.endswith("/responses") else ChatWire
         if request.body.get("stream"):
             return await _Stream(http, request, answer, wire(answer, request.body)).play()
         return await _whole(http, request, answer, wire(answer, request.body))
 
+    def _is_wrong_key(self, http: web.Request) -> bool:
+        return bool(self._api_key) and http.headers.get("authorization") != f"Bearer {self._api_key}"
+
     def _next_answer(self, http: web.Request, request: ModelRequest) -> Answer:
-        if self._api_key and http.headers.get("authorization") != f"Bearer {self._api_key}":
+        if self._is_wrong_key(http):
             return Answer(fail=INVALID_API_KEY)
         failure = broken_rule(http.path, request.body) if self._rules else None
         if failure:
             return Answer(fail=failure)
         script = self._queue.popleft() if self._queue else self.default
         return script if isinstance(script, Answer) else script(request)
+
+
+def _failed(failure: Failure) -> web.Response:
+    return web.json_response({"error": failure.error()}, status=failure.status, headers=failure.headers)
 
 
 async def _whole(http: web.Request, request: ModelRequest, answer: Answer, wire: Wire) -> web.Response:

@@ -1,0 +1,79 @@
+"""Speech → text, through any endpoint that has OpenAI's `audio/transcriptions`."""
+
+import asyncio
+from typing import Any
+from urllib.parse import urlsplit
+
+import openai
+
+from ..settings import Settings
+from .client import make_client
+from .errors import ModelSetupError
+
+FILE_NAMES = {
+    "audio/webm": "speech.webm",
+    "video/webm": "speech.webm",
+    "audio/mp4": "speech.mp4",
+    "audio/x-m4a": "speech.m4a",
+    "audio/m4a": "speech.m4a",
+    "audio/ogg": "speech.ogg",
+    "audio/mpeg": "speech.mp3",
+    "audio/mp3": "speech.mp3",
+    "audio/wav": "speech.wav",
+    "audio/x-wav": "speech.wav",
+    "audio/flac": "speech.flac",
+}
+"""Endpoints tell a format by the file's name. The widget sends the first of webm, mp4 and ogg that its browser can."""
+
+
+class Transcriber:
+    """One transcription model of one endpoint."""
+
+    def __init__(self, client: openai.AsyncOpenAI, *, model: str, seconds: float) -> None:
+        self._client = client
+        self._model = model
+        self._seconds = seconds
+
+    async def transcribe(self, audio: bytes, media_type: str) -> str:
+        """The words of a recording whose type is one of `FILE_NAMES`; empty where nobody speaks.
+
+        Raises `openai.OpenAIError`, or `TimeoutError` when it takes longer than CHATKIT_TRANSCRIPTION_SECONDS.
+        """
+        async with asyncio.timeout(self._seconds):
+            answer: Any = await self._client.audio.transcriptions.create(
+                model=self._model, file=(FILE_NAMES[media_type], audio, media_type), response_format="json"
+            )
+        return str(answer.text).strip()
+
+    async def aclose(self) -> None:
+        """Closes the HTTP client."""
+        await self._client.close()
+
+
+def open_transcriber(settings: Settings, model_url: str | None) -> Transcriber | None:
+    """The transcriber that the settings ask for, None where they ask for none.
+
+    `model_url` is the model's own endpoint, which is taken where the settings name no other, with its key. Another
+    one never sees that key. Raises `ModelSetupError`.
+    """
+    if settings.transcription_model is None:
+        return None
+    own = settings.transcription_base_url
+    base_url = own or model_url
+    if base_url is None:
+        raise ModelSetupError(
+            "CHATKIT_TRANSCRIPTION_MODEL needs an endpoint: set CHATKIT_TRANSCRIPTION_BASE_URL, or OPENAI_API_KEY or "
+            "CHATKIT_BASE_URL for one that answers and transcribes."
+        )
+    if urlsplit(base_url).scheme not in {"http", "https"} or not urlsplit(base_url).hostname:
+        raise ModelSetupError(
+            f"CHATKIT_TRANSCRIPTION_BASE_URL={base_url} must be a full URL such as http://127.0.0.1:8001/v1."
+        )
+    key = settings.transcription_api_key or (settings.openai_api_key if own is None else None)
+    client = make_client(
+        base_url=base_url,
+        api_key=key.get_secret_value() if key else "no-key",  # the client insists on one
+        timeout=settings.transcription_seconds,
+        max_retries=settings.model_retries,
+    )
+    return Transcriber(client, model=settings.transcription_model, seconds=settings.transcription_seconds)
