@@ -27,10 +27,13 @@ def write_votes(
     kind: FeedbackKind,
     context: HasUser,
 ) -> None:
-    """Write all votes; raises `NotFound` for the first id that is no item of the thread."""
+    """Write all votes, or none: raises `NotFound` for the first id that is no item of the thread, or a hidden one.
+
+    An answer that a retry replaced can be voted on: another tab may still show it.
+    """
     take_positions(connection, thread_id, 0, context)
     values = {"thread": thread_id, "owner": context.user_id, "vote": kind, "now": datetime.now(UTC)}
-    for item_id in item_ids:
+    for item_id in dict.fromkeys(item_ids):
         if connection.scalar(_vote(dialect), {**values, "item": item_id, "new": new_id("fbk")}) is None:
             raise NotFound("Item", item_id)
 
@@ -49,7 +52,7 @@ def _vote(dialect: str) -> Any:
         f.updated_at: bindparam("now", type_=f.updated_at.type),
     }
     item = select(*row.values()).where(
-        i.id == bindparam("item"), i.thread_id == bindparam("thread"), owned(thread_items)
+        i.id == bindparam("item"), i.thread_id == bindparam("thread"), ~i.hidden, owned(thread_items)
     )
     insert = insert_into(feedback, dialect).from_select(list(row), item)
     changed = {"kind": insert.excluded.kind, "updated_at": insert.excluded.updated_at}
