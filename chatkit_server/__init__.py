@@ -7,6 +7,7 @@ try:
 except PackageNotFoundError:  # run from a checkout that was never installed
     __version__ = "0.0.0"
 
+from .actions import Actions, on_action
 from .agent_context import AgentContext
 from .app import create_app
 from .context import RequestContext
@@ -15,11 +16,13 @@ from .settings import Settings
 from .streaming import stream_agent_response
 
 __all__ = [
+    "Actions",
     "AgentContext",
     "ChatServer",
     "RequestContext",
     "Settings",
     "__version__",
     "create_app",
+    "on_action",
     "stream_agent_response",
 ]

@@ -7,8 +7,9 @@ a question that was answered already (traps T7, T8, T13, T14, T30).
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import assert_never
+from typing import Any, assert_never
 
+from chatkit.actions import Action
 from chatkit.types import (
     Attachment,
     ClientToolCallItem,
@@ -41,7 +42,17 @@ from chatkit.types import (
 )
 
 from .context import RequestContext
-from .errors import AlreadyAnswered, Conflict, InvalidItem, InvalidParams, NotFound, ThreadClosed, ThreadLocked
+from .errors import (
+    ActionGone,
+    AlreadyAnswered,
+    Conflict,
+    InvalidItem,
+    InvalidParams,
+    NotFound,
+    ThreadClosed,
+    ThreadLocked,
+)
+from .forms import with_submitted
 from .server import ChatServer
 from .titles import first_words
 
@@ -105,16 +116,23 @@ def thread_response(thread: ThreadMetadata) -> Thread:
     )
 
 
-async def load_sender(
-    server: ChatServer, thread: ThreadMetadata, item_id: str | None, context: RequestContext
-) -> WidgetItem | None:
-    """The widget that an action came from; None for an action of the page. Raises `InvalidItem` for anything else."""
+async def submitted_sender(
+    server: ChatServer, thread: ThreadMetadata, item_id: str | None, action: Action[str, Any], context: RequestContext
+) -> tuple[WidgetItem | None, list[ThreadItem]]:
+    """The widget that an action came from, with what the user submitted in it, and what of that is to be saved.
+
+    None for an action of the page. Raises `InvalidItem` for an item that is no widget, `ActionGone` where the widget
+    has changed and no longer offers the action.
+    """
     if item_id is None:
-        return None
+        return None, []
     item = await server.store.load_item(thread.id, item_id, context)
     if not isinstance(item, WidgetItem):
         raise InvalidItem("An action can only come from a widget.")
-    return item
+    if await server.sql_store.has_lost_action(thread.id, item_id, action.type, context):
+        raise ActionGone
+    submitted = with_submitted(item, action)
+    return submitted, [] if submitted is item else [submitted]
 
 
 async def _create(request: ThreadsCreateReq, server: ChatServer, context: RequestContext) -> Accepted:
@@ -205,9 +223,9 @@ async def _retry_after_item(request: ThreadsRetryAfterItemReq, server: ChatServe
 async def _custom_action(request: ThreadsCustomActionReq, server: ChatServer, context: RequestContext) -> Accepted:
     params = request.params
     thread = await _writable_thread(server, params.thread_id, context)
-    sender = await load_sender(server, thread, params.item_id, context)
+    sender, items = await submitted_sender(server, thread, params.item_id, params.action, context)
     events = server.action(thread, params.action, sender, context)
-    return Accepted(kind=request.type, thread=thread, run=lambda: events, is_plain=False)
+    return Accepted(kind=request.type, thread=thread, items=items, run=lambda: events, is_plain=False)
 
 
 async def _writable_thread(server: ChatServer, thread_id: str, context: RequestContext) -> ThreadMetadata:

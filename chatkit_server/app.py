@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from store import SqlStore, TurnStore, open_engine
 
 from . import __version__
+from .actions import Actions
 from .agents import AgentLike, load_agent
 from .auth import open_auth
 from .context import RequestContext
@@ -44,17 +45,20 @@ def create_app(
     agent: AgentLike | None = None,
     *,
     server: ServerFactory = ChatServer,
+    actions: Actions | None = None,
 ) -> FastAPI:
     """The ASGI application.
 
     `settings` come from the environment where they are not given. `agent` is an `agents.Agent`, or a function that
     returns one for a request; without it `settings.agent` says which. `server` is `ChatServer` or a subclass of it.
+    `actions` answer what widgets and the page send, besides those that come with the agent and the server.
 
     Nothing is opened before the lifespan starts. Raises `SetupError`, `ModelSetupError` or `AgentSetupError` with a
     sentence that says what to change.
     """
     settings = settings or Settings()
     services = _build(settings, agent, server)
+    services.server.actions.include(actions or Actions())
     app = FastAPI(
         title="chatkit-server",
         version=__version__,

@@ -13,7 +13,8 @@
     ├── Conflict                409  conflict
     │   ├── ThreadLocked        409  thread_locked
     │   ├── ThreadClosed        409  thread_closed
-    │   └── AlreadyAnswered     409  already_answered
+    │   ├── AlreadyAnswered     409  already_answered
+    │   └── ActionGone          409  action_gone
     ├── BodyTooLarge            413  body_too_large
     ├── NotAvailable            501  not_available
     ├── ServerStopping          503  server_stopping
@@ -161,6 +162,13 @@ class AlreadyAnswered(Conflict):
 
     code = "already_answered"
     default_message = "This question was already answered."
+
+
+class ActionGone(Conflict):
+    """The widget has changed since, and no longer offers this action: a second click, or an old tab."""
+
+    code = "action_gone"
+    default_message = "This was done already: the card has changed and no longer offers it. Please reload the page."
 
 
 class BodyTooLarge(ServerError):

@@ -23,7 +23,7 @@ from chatkit.types import (
     ThreadsUpdateReq,
 )
 
-from .accept import load_sender, thread_response
+from .accept import submitted_sender, thread_response
 from .context import RequestContext
 from .errors import InvalidParams, NotAvailable
 from .frames import serialize
@@ -144,11 +144,21 @@ async def _transcribe(request: InputTranscribeReq, server: ChatServer, context: 
 async def _sync_custom_action(
     request: ThreadsSyncCustomActionReq, server: ChatServer, context: RequestContext
 ) -> bytes:
-    """The item that the action answers with is saved as well (T20)."""
+    """A frame that posts the same twice, while the first one runs, has it done once."""
+    if context.frame_id is None:
+        return await _do_sync_action(request, server, context)
+    key = (context.user_id, context.frame_id, request.model_dump_json())
+    return await server.joining.run(key, lambda: _do_sync_action(request, server, context))
+
+
+async def _do_sync_action(request: ThreadsSyncCustomActionReq, server: ChatServer, context: RequestContext) -> bytes:
+    """The item that the action answers with is saved as well (T20), and so is what was submitted."""
     params = request.params
     thread = await server.store.load_thread(params.thread_id, context)
-    sender = await load_sender(server, thread, params.item_id, context)
+    sender, items = await submitted_sender(server, thread, params.item_id, params.action, context)
     response = await server.sync_action(thread, params.action, sender, context)
     if response.updated_item is not None:
-        await server.store.save_item(thread.id, response.updated_item, context)
+        items.append(response.updated_item)
+    if items:
+        await server.sql_store.add_thread_items(thread.id, items, context)
     return serialize(response)

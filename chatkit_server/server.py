@@ -24,6 +24,7 @@ from chatkit.types import (
 
 from store import SqlStore
 
+from .actions import ActionCall, ActionHandler, Actions
 from .agent_context import AgentContext
 from .agents import AgentSource, require_tool
 from .choices import NOTHING_CHOSEN, Choices, Chosen
@@ -32,6 +33,7 @@ from .deadlines import Deadlines
 from .dictation import dictate
 from .errors import NotAvailable
 from .history import SafeConverter, load_items
+from .joining import Joining
 from .models import Models
 from .offers import Features, Offers, offered_model, offered_tool
 from .prompts import prompts_for
@@ -56,6 +58,10 @@ class ChatServer(ChatKitServer[RequestContext]):
         self.agent = agent
         self.models = models
         self.settings = settings
+        self.actions = Actions.of_methods(self)
+        """Who answers which action: methods marked with `on_action`, then what comes with the agent."""
+        self.actions.include(agent.actions)
+        self.joining = Joining()
         self.deadlines = Deadlines(
             first_event=settings.first_event_seconds,
             silence=settings.silence_seconds,
@@ -152,11 +158,12 @@ class ChatServer(ChatKitServer[RequestContext]):
         sender: WidgetItem | None,
         context: RequestContext,
     ) -> AsyncIterator[ThreadStreamEvent]:
-        """Answers an action of a widget or of the page. None is known here; a subclass knows its own.
+        """Answers an action of a widget or of the page, by the handler that `actions` has for its type.
 
-        Raises `NotAvailable` at once, before anything is streamed.
+        Raises at once, before anything is streamed: `NotAvailable` for a type that nobody answers, `InvalidParams` for
+        a payload that does not fit.
         """
-        raise NotAvailable(f"This server has no handler for the action “{action.type}”.")
+        return self._handler_of(action).stream(ActionCall(action, thread, sender, context, self))
 
     async def sync_action(
         self,
@@ -166,7 +173,12 @@ class ChatServer(ChatKitServer[RequestContext]):
         context: RequestContext,
     ) -> SyncCustomActionResponse:
         """As `action`, for one that answers with a single item."""
-        raise NotAvailable(f"This server has no `sync_action` handler for the action “{action.type}”.")
+        return await self._handler_of(action).answer(ActionCall(action, thread, sender, context, self))
+
+    def _handler_of(self, action: Action[str, Any]) -> ActionHandler:
+        if (handler := self.actions.find(action.type)) is None:
+            raise NotAvailable(f"This server has no handler for the action “{action.type}”.")
+        return handler
 
     async def transcribe(self, audio_input: AudioInput, context: RequestContext) -> TranscriptionResult:
         """Turns dictation into text, where CHATKIT_TRANSCRIPTION_MODEL is set; see `dictation.dictate`."""

@@ -18,6 +18,7 @@ from chatkit.store import NotFoundError
 from chatkit.types import (
     AssistantMessageContentPartTextDelta,
     ClientToolCallItem,
+    GeneratedImageUpdated,
     HiddenContextItem,
     SDKHiddenContextItem,
     ThreadCreatedEvent,
@@ -30,7 +31,12 @@ from chatkit.types import (
     ThreadMetadata,
     ThreadStreamEvent,
     ThreadUpdatedEvent,
+    WidgetComponentUpdated,
+    WidgetRootUpdated,
+    WidgetStreamingTextValueDelta,
     WorkflowItem,
+    WorkflowTaskAdded,
+    WorkflowTaskUpdated,
 )
 
 from store import SqlStore, StoreUnavailable, TurnStatus, TurnStore
@@ -53,6 +59,14 @@ StopReason = Literal["user", "disconnected", "superseded", "deleted", "shutdown"
 FIRST_WAIT = 0.1
 """Seconds until the end of a turn is saved again; doubled each time."""
 PAGE_SIZE = 500
+UPDATES_OF_FINISHED_ITEMS = (
+    GeneratedImageUpdated,
+    WidgetComponentUpdated,
+    WidgetRootUpdated,
+    WidgetStreamingTextValueDelta,
+    WorkflowTaskAdded,
+    WorkflowTaskUpdated,
+)
 STOP_MARKER = "The user stopped the answer to the message before this. Do not go on with it unless asked to."
 
 
@@ -215,11 +229,23 @@ class Turn:
             if self._work_over.done():  # an agent that would not be stopped: the turn has ended without it
                 return
             if type(event) is ThreadItemUpdatedEvent:
+                if event.item_id not in self._open:
+                    await self._reopen(event)
                 self._take_update(event)
             else:
                 await self._take(event)
                 await self._save_thread()
         await self._save_thread()
+
+    async def _reopen(self, event: ThreadItemUpdatedEvent) -> None:
+        """An update of an item that was finished before, in this turn or in an earlier one: it is open again until it
+        is done or the turn ends, and so is saved (T20)."""
+        if not isinstance(event.update, UPDATES_OF_FINISHED_ITEMS):
+            return
+        with contextlib.suppress(NotFoundError):
+            item = self._finished.get(event.item_id)
+            item = item or await self._store.load_item(self.thread.id, event.item_id, self.context)
+            await self._take(ThreadItemAddedEvent(item=item))
 
     def _take_update(self, event: ThreadItemUpdatedEvent) -> None:
         update = event.update

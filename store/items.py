@@ -1,17 +1,18 @@
 """Thread items and their rows: one `to_row`, one `from_row`, one way to write them and one to page through them."""
 
+import json
 import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from chatkit.types import HiddenContextItem, Page, SDKHiddenContextItem, ThreadItem
-from pydantic import TypeAdapter, ValidationError
+from chatkit.types import HiddenContextItem, Page, SDKHiddenContextItem, ThreadItem, WidgetItem
+from chatkit.widgets import DynamicWidgetRoot
+from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, Connection, bindparam, delete, func, select, update
 
+from store import widget_actions
 from store.columns import UtcDateTime, aware_utc, dump_json
 from store.database import AnyRow, Database, insert_into
 from store.errors import IdClash, NotFound
@@ -64,22 +65,17 @@ def to_rows(thread_id: str, items: Sequence[ThreadItem], turn_id: str | None) ->
 def from_row(row: AnyRow) -> ThreadItem | None:
     """The item of a row with `id`, `type` and `payload`; None, and a warning, for one that this version cannot read."""
     try:
-        with _no_widget_warnings(row.type):
-            return _adapter.validate_json(row.payload)
-    except ValidationError:
+        return _widget(row.payload) if row.type == "widget" else _adapter.validate_json(row.payload)
+    except (ValueError, TypeError, KeyError):  # a ValidationError is a ValueError
         logger.warning("item %s skipped: unknown type or invalid payload (%s)", row.id, row.type)
         return None
 
 
-@contextmanager
-def _no_widget_warnings(type: str) -> Iterator[None]:
-    """chatkit 1.6 deprecates making its widget classes by name, and does so itself whenever it parses a widget."""
-    if type != "widget":
-        yield
-        return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
+def _widget(payload: str) -> WidgetItem:
+    """A widget whatever it is built of: the named classes of chatkit 1.6 lose every property that they do not know, and
+    warn that they are deprecated, at each copy too."""
+    fields = json.loads(payload)
+    return WidgetItem.model_validate(fields | {"widget": DynamicWidgetRoot.model_validate(fields["widget"])})
 
 
 def write_items(
@@ -104,6 +100,7 @@ def put_items(connection: Connection, dialect: str, rows: Sequence[dict[str, Any
     for row in whole:
         if row["id"] not in written:
             raise IdClash("Item", row["id"])
+    widget_actions.note(connection, dialect, whole)
 
 
 def take_positions(connection: Connection, thread_id: str, count: int, context: HasUser) -> int:

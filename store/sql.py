@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typing_extensions import TypeVar
 
-from store import attachments, feedback, items, threads
+from store import attachments, feedback, items, threads, widget_actions
 from store.database import Database
 from store.errors import NotFound
 from store.ids import new_id
@@ -119,6 +119,10 @@ class SqlStore(Store[TContext], Generic[TContext]):
         """Delete one item with its feedback."""
         ids = {"item": item_id, "thread": thread_id}
         await self._delete(items.DELETION, ids, context, NotFound("Item", item_id))
+
+    async def has_lost_action(self, thread_id: str, item_id: str, type: str, context: TContext) -> bool:
+        """Whether this widget once offered an action of this type and, as it is now, does not; False for no widget."""
+        return await self._database.read(lambda c: widget_actions.is_gone(c, thread_id, item_id, type, context))
 
     # Feedback
 

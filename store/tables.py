@@ -71,6 +71,14 @@ thread_items = Table(
     UniqueConstraint("thread_id", "position"),
 )
 
+widget_actions = Table(
+    "widget_actions",
+    metadata,
+    Column("item_id", CleanText, ForeignKey("thread_items.id", ondelete="CASCADE"), nullable=False),
+    Column("type", CleanText, nullable=False, comment="Type of an action that the widget offers or has offered"),
+    PrimaryKeyConstraint("item_id", "type"),
+)
+
 turns = Table(
     "turns",
     metadata,

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from agents import Agent
+from agents import Agent, Tool
 
+from ..actions import Actions
+from . import preferences
 from .tools import calculate, convert_units, current_time
 
 INSTRUCTIONS = """You are a helpful assistant in a chat.
@@ -12,7 +14,8 @@ Answer in the language of the user's last message. Come to the point first, then
 Markdown where structure helps: lists for steps, tables to compare, code blocks with a language for code.
 
 You have tools. Use `current_time` for anything that depends on the date or the time of day, `calculate` for any
-arithmetic beyond the trivial, and `convert_units` for units of measurement; do not do these in your head. When a tool
+arithmetic beyond the trivial, and `convert_units` for units of measurement; do not do these in your head. Use
+`ask_preferences` when the user wants to tell you their time zone or their units, or to change them. When a tool
 answers with "Error:", correct your input and try again, or say what is missing.
 
 Say so when you do not know something. Never invent sources, links or results of tools."""
@@ -25,4 +28,10 @@ def default_agent(tools: bool = True) -> Agent[Any]:
     """The default agent, which works with any context type; without its tools for a model that cannot call any."""
     if not tools:
         return Agent(name="Assistant", instructions=SHORT_INSTRUCTIONS)
-    return Agent(name="Assistant", instructions=INSTRUCTIONS, tools=[current_time, calculate, convert_units])
+    its_tools: list[Tool] = [current_time, calculate, convert_units, preferences.ask_preferences]
+    return Agent(name="Assistant", instructions=INSTRUCTIONS, tools=its_tools)
+
+
+def default_actions() -> Actions:
+    """The answers to the actions of the default agent's widgets."""
+    return preferences.actions

@@ -5,15 +5,16 @@ import inspect
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from types import ModuleType
 from typing import Any, cast
 
 from agents import Agent
 
+from ..actions import Actions
 from ..context import RequestContext
-from .default import default_agent
+from .default import default_actions, default_agent
 from .errors import AgentSetupError
 
 AnyAgent = Agent[Any]
@@ -28,6 +29,8 @@ class AgentSource:
     name: str
     make: Callable[[RequestContext], AnyAgent | Awaitable[AnyAgent]]
     is_default: bool = False
+    actions: Actions = field(default_factory=Actions)
+    """Answers to the actions of the agent's widgets: those named `actions` in the module of the agent."""
 
     async def load(self, context: RequestContext) -> AnyAgent:
         """The agent for one request. Raises `AgentSetupError` where the user's function returned something else."""
@@ -47,11 +50,14 @@ def load_agent(agent: AgentLike | str | None, *, tools: bool = True) -> AgentSou
     """
     if agent is None:
         default = default_agent(tools)
-        return AgentSource("The default agent", lambda context: default, is_default=True)
+        return AgentSource("The default agent", lambda context: default, is_default=True, actions=default_actions())
     if not isinstance(agent, str):
         return _source(agent, f"The agent {getattr(agent, '__name__', None) or type(agent).__name__}")
-    module, name = _split(agent)
-    return _source(_attribute(_module(module, agent), name, agent), f"CHATKIT_AGENT={agent}")
+    module_name, name = _split(agent)
+    module = _module(module_name, agent)
+    actions = getattr(module, "actions", None)
+    source = _source(_attribute(module, name, agent), f"CHATKIT_AGENT={agent}")
+    return replace(source, actions=actions) if isinstance(actions, Actions) else source
 
 
 def _split(spec: str) -> tuple[str, str]:

@@ -96,7 +96,7 @@ async def test_an_async_function_is_awaited(name: str, agent: str) -> None:
 
 async def test_without_a_name_it_is_the_default_agent() -> None:
     agent, without_tools = await load_agent(None).load(CONTEXT), await load_agent(None, tools=False).load(CONTEXT)
-    assert [tool.name for tool in agent.tools] == ["current_time", "calculate", "convert_units"]
+    assert [tool.name for tool in agent.tools] == ["current_time", "calculate", "convert_units", "ask_preferences"]
     assert without_tools.tools == []
 
 
@@ -172,3 +172,14 @@ def test_a_thing_that_is_no_agent_or_no_fitting_function_is_named() -> None:
 
 def both(context: RequestContext, database: str) -> Agent:
     raise AssertionError("never called")
+
+
+async def test_actions_of_the_agents_module_come_with_the_agent(shop: Path) -> None:
+    (shop / "cards.py").write_text(
+        "from agents import Agent\nfrom chatkit_server import Actions\n\nsupport = Agent(name='Support')\n"
+        "actions = Actions()\n\n@actions.on('vote')\nasync def vote(): ...\n",
+        encoding="utf-8",
+    )
+    source = load_agent("shop.cards:support")
+    assert [handler.type for handler in source.actions] == ["vote"]
+    assert list(load_agent("shop.team:support").actions) == []

@@ -14,7 +14,9 @@ from chatkit.types import (
     ThreadMetadata,
     UserMessageItem,
     UserMessageTextContent,
+    WidgetItem,
 )
+from chatkit.widgets import DynamicWidgetRoot
 
 from store import NewTurn, new_id
 
@@ -57,6 +59,13 @@ def call_tool(**fields: Any) -> ClientToolCallItem:
     """A pending call of a client tool."""
     call = {"call_id": "call_1", "name": "find", "arguments": {"what": "tea", "limit": 2}}
     return ClientToolCallItem(**_common("tc") | call | fields)
+
+
+def offer(*actions: str, **fields: Any) -> WidgetItem:
+    """A card with a button for each type of action."""
+    buttons = [{"type": "Button", "label": type, "onClickAction": {"type": type}} for type in actions]
+    widget = DynamicWidgetRoot.model_validate({"type": "Card", "children": buttons})
+    return WidgetItem(**_common("msg") | {"widget": widget} | fields)
 
 
 def make_turn(thread_id: str, **fields: Any) -> NewTurn:

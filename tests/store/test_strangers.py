@@ -11,10 +11,13 @@ from chatkit.types import FileAttachment, ThreadMetadata
 
 from store import IdClash, NewTurn, SqlStore, TurnStore, new_id
 from tests.store.conftest import Query
-from tests.store.making import ALICE, BOB, User, answer, make_thread, make_turn, say
+from tests.store.making import ALICE, BOB, User, answer, make_thread, make_turn, offer, say
 
 FOR_NOBODY = {"end_abandoned"}
 """Methods that the server calls for itself, at its start: they take no context and give no data."""
+
+QUIET = {"finish", "has_lost_action"}
+"""Quietly nothing, as for a turn whose thread was deleted and for a widget that offered nothing."""
 
 TABLES = ("threads", "thread_items", "turns", "attachments", "feedback")
 
@@ -25,6 +28,7 @@ class Hers:
 
     thread: ThreadMetadata
     item_id: str
+    widget_id: str
     turn: NewTurn
     attachment: FileAttachment
     bobs: ThreadMetadata
@@ -40,7 +44,11 @@ async def hers(store: SqlStore[User], turns: TurnStore) -> Hers:
     await turns.start(turn, ALICE, new_thread=thread, items=[item])
     await store.save_attachment(attachment, ALICE)
     await store.add_feedback(thread.id, [item.id], "positive", ALICE)
-    return Hers(thread, item.id, turn, attachment, bobs)
+    widget = offer("gone")
+    await store.add_thread_item(thread.id, widget, ALICE)
+    await store.add_thread_item(thread.id, offer(id=widget.id), ALICE)
+    assert await store.has_lost_action(thread.id, widget.id, "gone", ALICE)
+    return Hers(thread, item.id, widget.id, turn, attachment, bobs)
 
 
 def tries(store: SqlStore[User], turns: TurnStore, hers: Hers) -> dict[str, list[Callable[[], Awaitable[Any]]]]:
@@ -80,6 +88,7 @@ def tries(store: SqlStore[User], turns: TurnStore, hers: Hers) -> dict[str, list
             lambda: store.add_thread_items(thread, [], BOB),
             lambda: store.add_thread_items(bobs, [say(), say(id=item)], BOB),
         ],
+        "has_lost_action": [lambda: store.has_lost_action(thread, hers.widget_id, "gone", BOB)],
         "delete_thread_item": [
             lambda: store.delete_thread_item(thread, item, BOB),
             lambda: store.delete_thread_item(bobs, item, BOB),
@@ -115,7 +124,7 @@ async def test_stranger_gets_nothing_and_changes_nothing_by_any_method(
     attempts = tries(store, turns, hers)
     for method, calls in attempts.items():
         for call in calls:
-            if method == "finish":  # quietly nothing, as for a turn whose thread was deleted
+            if method in QUIET:
                 assert await call() is False
                 continue
             with pytest.raises((NotFoundError, IdClash)):

@@ -9,7 +9,7 @@ import pytest
 import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chatkit_server import ChatServer, create_app
+from chatkit_server import Actions, ChatServer, create_app
 from chatkit_server.agents import AgentLike
 from chatkit_server.server import ServerFactory
 from tests.serving import make_settings
@@ -45,10 +45,15 @@ async def start(
     """Starts the app with an agent, a server class and settings of the test's own."""
     async with AsyncExitStack() as stack:
 
-        async def start(agent: AgentLike | None = None, server: ServerFactory = ChatServer, **settings: Any) -> Chat:
+        async def start(
+            agent: AgentLike | None = None,
+            server: ServerFactory = ChatServer,
+            actions: Actions | None = None,
+            **settings: Any,
+        ) -> Chat:
             defaults = {"model": "gpt-test", "base_url": upstream.base_url, "api": api, "model_retries": 0}
             values = {**defaults, "database_url": database_url, **settings}
-            app = create_app(make_settings(tmp_path, **values), agent, server=server)
+            app = create_app(make_settings(tmp_path, **values), agent, server=server, actions=actions)
             url = await stack.enter_async_context(live(app))
             return Chat(app, url, upstream, engine)
 

@@ -1,0 +1,68 @@
+"""Widgets and tools for these tests."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from agents import Agent, RunContextWrapper, function_tool
+from chatkit.widgets import DynamicWidgetRoot, WidgetRoot
+
+from chatkit_server import AgentContext
+from tests.serving import Tab
+from tests.support.sse import Json
+
+Context = RunContextWrapper[AgentContext]
+
+
+def card(*children: Json, **fields: Any) -> WidgetRoot:
+    """A card, as a `.widget` file makes it."""
+    return DynamicWidgetRoot.model_validate({"type": "Card", "children": list(children)} | fields)
+
+
+def label(value: str, **fields: Any) -> Json:
+    """A text."""
+    return {"type": "Text", "id": "label", "value": value} | fields
+
+
+def button(type: str, payload: Any = None) -> Json:
+    """A button that sends an action."""
+    return {"type": "Button", "label": type, "onClickAction": {"type": type, "payload": payload}}
+
+
+def showing(widget: WidgetRoot, *, copy_text: str | None = None) -> Agent[Any]:
+    """An agent with a tool `show` that shows this widget."""
+
+    @function_tool
+    async def show(context: Context) -> str:
+        """Shows the card."""
+        await context.context.stream_widget(widget, copy_text=copy_text)
+        return "shown"
+
+    return Agent(name="Shower", tools=[show])
+
+
+def showing_live(*states: WidgetRoot) -> Agent[Any]:
+    """An agent with a tool `show` whose widget grows from state to state."""
+
+    @function_tool
+    async def show(context: Context) -> str:
+        """Shows the card."""
+
+        async def grow() -> AsyncGenerator[WidgetRoot, None]:
+            for state in states:
+                yield state
+
+        await context.context.stream_widget(grow())
+        return "shown"
+
+    return Agent(name="Shower", tools=[show])
+
+
+def the_widget(tab: Tab, thread_id: str) -> Json:
+    """The one widget that the tab shows."""
+    (widget,) = tab.pictures[thread_id].of_type("widget")
+    return widget
+
+
+def words_of(widget: Json) -> list[str]:
+    """The texts in a widget."""
+    return [child["value"] for child in widget["widget"]["children"] if child["type"] == "Text"]
