@@ -16,7 +16,7 @@ from .auth import open_auth
 from .context import RequestContext
 from .models import open_models
 from .request_id import RequestIds
-from .routes import chatkit, health, not_available, options, turns
+from .routes import chatkit, health, messages, not_available, options, poll, turns, websocket
 from .routes.errors import UnexpectedErrors, install_error_handlers
 from .routes.page import mount_page
 from .schema import prepare_schema
@@ -37,6 +37,8 @@ CHATKIT_HEADERS = [
     "chatkit-frame-instance-id",
     "last-event-id",
     "x-chatkit-detach",
+    "idempotency-key",
+    "if-none-match",
 ]
 
 
@@ -75,11 +77,11 @@ def create_app(
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT"],
             allow_headers=CHATKIT_HEADERS,
-            expose_headers=["x-request-id", "x-chatkit-turn-id"],
+            expose_headers=["x-request-id", "x-chatkit-turn-id", "x-chatkit-thread-id", "etag"],
             allow_credentials="*" not in settings.cors_origins,
         )
     install_error_handlers(app)
-    for routes in (chatkit, options, turns, health, not_available):
+    for routes in (chatkit, options, messages, websocket, turns, poll, health, not_available):
         app.include_router(routes.router)
     mount_page(app)
     return app

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NewType
 
 from itsdangerous import BadSignature, URLSafeSerializer
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from store import new_id
@@ -35,7 +35,7 @@ class Auth:
     def __init__(self, secret: Secret) -> None:
         self._cookies = URLSafeSerializer(secret, salt="chatkit-user")
 
-    def authenticate(self, request: Request) -> RequestContext:
+    def authenticate(self, request: HTTPConnection) -> RequestContext:
         """The context of the request; a browser that comes without a valid cookie is a new user."""
         return RequestContext(
             user_id=self._known_user(request) or new_id("user"),
@@ -44,7 +44,9 @@ class Auth:
             frame_id=_frame_id(request),
         )
 
-    def remember(self, request: Request, response: Response, context: RequestContext, *, renew: bool = False) -> None:
+    def remember(
+        self, request: HTTPConnection, response: Response, context: RequestContext, *, renew: bool = False
+    ) -> None:
         """Gives a new user's browser its cookie; with `renew`, a known one the same for another year."""
         if renew or self._known_user(request) != context.user_id:
             response.set_cookie(
@@ -53,10 +55,10 @@ class Auth:
                 max_age=COOKIE_SECONDS,
                 httponly=True,
                 samesite="lax",
-                secure=request.url.scheme == "https",
+                secure=request.url.scheme in ("https", "wss"),
             )
 
-    def _known_user(self, request: Request) -> str | None:
+    def _known_user(self, request: HTTPConnection) -> str | None:
         try:
             user_id = self._cookies.loads(request.cookies.get(COOKIE, ""))
         except BadSignature:
@@ -64,7 +66,7 @@ class Auth:
         return user_id if isinstance(user_id, str) else None
 
 
-def _frame_id(request: Request) -> str | None:
+def _frame_id(request: HTTPConnection) -> str | None:
     frame_id = request.headers.get("chatkit-frame-instance-id")
     return None if frame_id is None else frame_id[:FRAME_ID_LENGTH]
 

@@ -106,6 +106,7 @@ def serve(
         server_header=False,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http="httptools",
+        ws_max_size=2 * settings.max_body_bytes,  # what is a little over the limit gets a clear answer, more is cut off
         timeout_graceful_shutdown=int(settings.drain_seconds + settings.stop_seconds) + 5,
     )
 

@@ -9,13 +9,16 @@
     │   ├── InvalidAudio        400  invalid_audio
     │   └── InvalidItem         400  invalid_item
     ├── NotAuthenticated        401  not_authenticated
+    ├── ForeignOrigin           403  foreign_origin
     ├── NotFound                404  not_found
     ├── Conflict                409  conflict
     │   ├── ThreadLocked        409  thread_locked
     │   ├── ThreadClosed        409  thread_closed
     │   ├── AlreadyAnswered     409  already_answered
-    │   └── ActionGone          409  action_gone
+    │   ├── ActionGone          409  action_gone
+    │   └── KeyReused           409  key_reused
     ├── BodyTooLarge            413  body_too_large
+    ├── UpgradeRequired         426  upgrade_required
     ├── NotAvailable            501  not_available
     ├── ServerStopping          503  server_stopping
     ├── DatabaseUnavailable     503  database_unavailable
@@ -127,6 +130,14 @@ class NotAuthenticated(ServerError):
     default_message = "You are not logged in. Please log in and try again."
 
 
+class ForeignOrigin(ServerError):
+    """A page of another origin may not open this connection."""
+
+    status = 403
+    code = "foreign_origin"
+    default_message = "Pages of this origin may not call this server. Its administrator can add it to the allowed ones."
+
+
 class NotFound(ServerError):
     """The thing does not exist, or belongs to somebody else: the two look alike on purpose."""
 
@@ -171,12 +182,27 @@ class ActionGone(Conflict):
     default_message = "This was done already: the card has changed and no longer offers it. Please reload the page."
 
 
+class KeyReused(Conflict):
+    """The idempotency key came with another message before."""
+
+    code = "key_reused"
+    default_message = "This idempotency key was used for another message. Please send each message with a new one."
+
+
 class BodyTooLarge(ServerError):
     """The body is over the limit in Settings."""
 
     status = 413
     code = "body_too_large"
     default_message = "The message is too large. Please shorten it."
+
+
+class UpgradeRequired(ServerError):
+    """The address is for WebSockets only."""
+
+    status = 426
+    code = "upgrade_required"
+    default_message = "Open this address as a WebSocket (wss://…)."
 
 
 class NotAvailable(ServerError):

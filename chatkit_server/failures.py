@@ -6,7 +6,7 @@ keys and addresses.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import agents
 import openai
@@ -101,6 +101,21 @@ def explain(error: Exception, request_id: str) -> ServerError:
         return describe(told, request_id)
     logger.warning("request %s: turn failed with %s\n%s", request_id, code, describe_cause(error))
     return _failed(code)
+
+
+def failure_of(code: str) -> ServerError:
+    """The failure that a turn's `error_code` stands for, for who asks later; a text of the agent's own is not kept."""
+    known = {kind.code: kind for kind in _all_kinds(ServerError) if kind is not TurnFailed}
+    if code in known:
+        return known[code]()
+    text, allow_retry = TEXTS.get(code, TEXTS["agent_error"])
+    return TurnFailed(code, text, allow_retry=allow_retry)
+
+
+def _all_kinds(kind: type[ServerError]) -> Iterator[type[ServerError]]:
+    yield kind
+    for special in kind.__subclasses__():
+        yield from _all_kinds(special)
 
 
 def _raised_by_tool(error: Exception) -> Exception | None:

@@ -117,6 +117,11 @@ class Turn:
         self._work: asyncio.Task[None] | None = None
         self._work_over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    @property
+    def thread_id(self) -> str:
+        """The thread that it answers."""
+        return self.thread.id
+
     # -- life
 
     async def run(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 from agents import Agent
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from chatkit_server import RequestContext, __version__, create_app
 from chatkit_server.agents import AgentSetupError
@@ -109,7 +109,7 @@ async def test_an_address_that_leads_nowhere_is_json_with_a_message(
 
 async def test_a_bug_in_any_route_is_json_with_the_requests_id(tmp_path: Path) -> None:
     class Broken(Auth):
-        def authenticate(self, request: Request) -> RequestContext:
+        def authenticate(self, request: HTTPConnection) -> RequestContext:
             raise RuntimeError("oops")
 
     app = create_app(make_settings(tmp_path, cors_origins=[PAGE]))
@@ -190,7 +190,7 @@ async def test_a_page_of_a_listed_origin_may_call_with_its_cookie(http: aiohttp.
     for answer in (reply, refused):
         assert answer.headers["access-control-allow-origin"] == PAGE
         exposed = {name.strip() for name in answer.headers["access-control-expose-headers"].split(",")}
-        assert exposed == {"x-request-id", "x-chatkit-turn-id"}
+        assert exposed == {"x-request-id", "x-chatkit-turn-id", "x-chatkit-thread-id", "etag"}
 
 
 async def test_a_page_of_another_origin_may_not(http: aiohttp.ClientSession) -> None:

@@ -1,15 +1,36 @@
 """Errors as JSON: a top-level `message` and `code`, whatever went wrong."""
 
+from typing import Any
+
 from chatkit.store import NotFoundError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from store import StoreError
 
 from ..errors import InvalidParams, NotFound, ServerError, describe
+
+
+class ErrorBody(BaseModel):
+    """What every refused request is answered."""
+
+    code: str
+    message: str
+    request_id: str
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "model": ErrorBody,
+        "description": "Refused, and nothing was done: 400 what was sent is wrong, 404 it is not there or not yours, "
+        "409 its state forbids it, 413 too large",
+    },
+}
+"""For the description of a route."""
 
 
 def error_response(error: ServerError, request_id: str) -> JSONResponse:

@@ -11,10 +11,6 @@ ROUTES: dict[str, list[str]] = {
     "/api/chatkit/refresh": ["POST"],
     "/api/attachments": ["POST"],
     "/api/attachments/{attachment_id}/content": ["GET", "PUT", "POST"],
-    "/api/stream/message": ["POST"],
-    "/api/stream/ws": ["GET"],
-    "/api/message": ["POST"],
-    "/api/turns/{turn_id}": ["GET"],
     "/metrics": ["GET"],
     "/doctor": ["GET"],
 }

@@ -8,14 +8,26 @@ from fastapi.responses import Response
 from ..errors import Conflict
 from ..services import services_of
 from ..snapshot import snapshot
+from .errors import ERRORS
 from .stream import FinishedStream, TurnResponse
 
 router = APIRouter(prefix="/api", tags=["turns"])
 
+STOPPED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            "application/json": {
+                "example": {"id": "turn_0123", "thread_id": "thr_0123", "status": "stopped", "stop_reason": "user"}
+            }
+        }
+    }
+}
 STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}, "description": "ChatKit events"}}
 
 
-@router.post("/turns/{turn_id}/stop", summary="Stop a running answer; what was said so far is kept")
+@router.post(
+    "/turns/{turn_id}/stop", summary="Stop a running answer; what was said so far is kept", responses=STOPPED | ERRORS
+)
 async def stop_turn(turn_id: str, request: Request) -> dict[str, str | None]:
     """Answers when the model call is closed and the partial answer is saved; 404 for a turn of somebody else's,
     409 for one that another worker runs."""
@@ -31,7 +43,7 @@ async def stop_turn(turn_id: str, request: Request) -> dict[str, str | None]:
     return {"id": record.id, "thread_id": record.thread_id, "status": record.status, "stop_reason": record.stop_reason}
 
 
-@router.post("/threads/{thread_id}/stop", summary="Stop what runs on a thread")
+@router.post("/threads/{thread_id}/stop", summary="Stop what runs on a thread", responses=STOPPED | ERRORS)
 async def stop_thread(thread_id: str, request: Request) -> dict[str, str | None]:
     """As `/api/turns/{id}/stop`, for a page that knows only its thread; `id` is null where nothing ran."""
     services = services_of(request)
@@ -47,7 +59,7 @@ async def stop_thread(thread_id: str, request: Request) -> dict[str, str | None]
     "/turns/{turn_id}/events",
     summary="The events of an answer, from anywhere",
     response_class=Response,
-    responses=STREAM,
+    responses=STREAM | ERRORS,
 )
 async def turn_events(
     turn_id: str,

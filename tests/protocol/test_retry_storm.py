@@ -14,7 +14,7 @@ import pytest_asyncio
 from agents import Agent
 from chatkit.agents import ClientToolCall
 from chatkit.types import StreamOptions, ThreadMetadata
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from chatkit_server import AgentContext, RequestContext, create_app
 from chatkit_server.auth import Auth, Secret
@@ -85,7 +85,7 @@ class FailingAuth(Auth):
         super().__init__(Secret(SECRET))
         self._fault = fault
 
-    def authenticate(self, request: Request) -> RequestContext:
+    def authenticate(self, request: HTTPConnection) -> RequestContext:
         self._fault.strike("nobody is logged in", NotAuthenticated())
         self._fault.strike("a bug in the login", RuntimeError("oops"))
         return super().authenticate(request)

@@ -1,0 +1,116 @@
+"""Answers to plain clients on a raw ASGI connection: tokens as they come, or the whole at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastapi.responses import JSONResponse
+from pydantic_core import to_json
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ..answers import Answer, Failure
+from ..context import RequestContext
+from ..errors import DatabaseUnavailable, ServerStopping, TurnFailed
+from ..frames import PING
+from ..sending import EndedTurn
+from ..services import Services
+from ..token_stream import TokenStream, ending
+from ..tokens import Json
+from ..turn import Turn
+from .reading import reading
+from .stream import SSE_HEADERS
+
+TURN_HEADER, THREAD_HEADER = "x-chatkit-turn-id", "x-chatkit-thread-id"
+
+
+@dataclass(frozen=True)
+class Lines:
+    """How JSON messages follow each other in a body."""
+
+    content_type: str
+    before: bytes
+    after: bytes
+    ping: bytes
+
+    def encode(self, messages: list[Json]) -> bytes:
+        """All of them in one piece; no message at all is a ping."""
+        return b"".join(b"%b%b%b" % (self.before, to_json(one), self.after) for one in messages) or self.ping
+
+
+SSE = Lines(SSE_HEADERS["content-type"], b"data: ", b"\n\n", PING)
+NDJSON = Lines("application/x-ndjson", b"", b"\n", b'{"ping":true}\n')
+
+
+def lines_for(accept: str) -> Lines:
+    """What a client wants by its `Accept` header."""
+    return NDJSON if "ndjson" in accept else SSE
+
+
+class TokenResponse(Response):
+    """Tokens, pings through silences, then how it ended."""
+
+    def __init__(self, turn: Turn | EndedTurn, lines: Lines, services: Services, context: RequestContext) -> None:
+        self.turn = turn
+        self.lines = lines
+        self.services = services
+        self.context = context
+        self.status_code = 200
+        self.body = b""
+        self.background = None
+        self.init_headers(SSE_HEADERS | {"content-type": lines.content_type} | ids_of(turn))
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """No content length: the stream's end is not known."""
+        self.raw_headers = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with reading(self.turn, receive) as reader:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            stream = TokenStream(self.turn, reader, self.services, self.context)
+            async for pieces in stream.pieces():
+                await send({"type": "http.response.body", "body": self.lines.encode(pieces), "more_body": True})
+            if not reader.gone:
+                end = self.lines.encode(ending(await stream.answer()))
+                await send({"type": "http.response.body", "body": end, "more_body": False})
+
+
+class WholeAnswer(Response):
+    """Waits for the end of the turn and says then what came of it, with a status that fits."""
+
+    def __init__(self, turn: Turn | EndedTurn, services: Services, context: RequestContext) -> None:
+        super().__init__()
+        self.raw_headers = []
+        self.turn = turn
+        self.services = services
+        self.context = context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with reading(self.turn, receive) as reader:
+            stream = TokenStream(self.turn, reader, self.services, self.context)
+            async for _ in stream.pieces():
+                pass
+            if not reader.gone:
+                response = answer_response(await stream.answer())
+                response.raw_headers += self.raw_headers
+                response.headers.update(ids_of(self.turn))
+                await response(scope, receive, send)
+
+
+def answer_response(answer: Answer) -> JSONResponse:
+    """As an error body, too, where there is an error: `code`, `message` and `request_id` at the top."""
+    body = answer.model_dump(mode="json")
+    if answer.error is None:
+        return JSONResponse(body)
+    told = answer.error.model_dump(include={"code", "message", "request_id"})
+    return JSONResponse(body | told, status_code=_status(answer.error))
+
+
+def ids_of(turn: Turn | EndedTurn) -> dict[str, str]:
+    """The headers that name the turn and its thread."""
+    return {TURN_HEADER: turn.id, THREAD_HEADER: turn.thread_id}
+
+
+def _status(failure: Failure) -> int:
+    """503 where the server is at fault and another try may help, 502 where the agent or its model is."""
+    is_ours = failure.code in (ServerStopping.code, DatabaseUnavailable.code)
+    return ServerStopping.status if is_ours else TurnFailed.status

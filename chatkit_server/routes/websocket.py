@@ -1,0 +1,203 @@
+"""`/api/stream/ws`: messages in, tokens out, stop, over one connection."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated, Literal, TypeVar
+
+from fastapi import APIRouter, Response, WebSocket
+from pydantic import BaseModel, Field, ValidationError
+from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocketDisconnect
+
+from ..answers import Failure
+from ..context import RequestContext
+from ..errors import InvalidJson, UpgradeRequired, describe
+from ..message import Message
+from ..sending import EndedTurn, send
+from ..services import Services, services_of
+from ..token_stream import TokenStream, ending
+from ..tokens import Json
+from ..turn import Reader, Turn
+from .body import check_size
+from .errors import ERRORS, error_response
+from .json_route import invalid
+from .origin import check_origin
+
+router = APIRouter(prefix="/api/stream", tags=["plain tokens"])
+
+T = TypeVar("T", bound=BaseModel)
+
+SERVER_RESTARTS = 1012
+"""The close code that uvicorn (0.54) has for the connections that it ends itself."""
+
+
+class Frame(BaseModel):
+    """What every frame of a client's has."""
+
+    type: Literal["message", "stop"] = "message"
+
+
+class SocketMessage(Message):
+    """A message; where an answer is under way, it takes that one's place."""
+
+    key: Annotated[str | None, Field(description="As the `Idempotency-Key` header elsewhere.")] = None
+    detach: Annotated[bool, Field(description="The answer goes on when the connection is closed.")] = False
+
+
+@router.get("/ws", summary="Messages and tokens over a WebSocket", responses=ERRORS | {101: {"description": "Opened"}})
+async def explain_websocket() -> None:
+    """Open it as a WebSocket. Frames are JSON texts, from the client:
+
+    - `{"type": "message", "message": "...", "thread_id": null, "key": null, "detach": false}`, with the other fields of
+      `POST /api/message`; while an answer is under way, it stops that one and takes its place
+    - `{"type": "stop"}`
+
+    and from the server:
+
+    - `{"type": "started", "turn_id": "turn_...", "thread_id": "thr_..."}`
+    - `{"type": "token", "token": "..."}`, and `{"type": "reset", "reset": true}` where text is taken back
+    - `{"type": "error", "error": {"code": "...", "message": "..."}}`, of a frame that was refused or a turn that failed
+    - `{"type": "done", "done": true, "status": "completed", ...}`, with the fields of `POST /api/stream/message`
+
+    Closing it stops the answer that is under way, unless its message had `detach`.
+    """
+    raise UpgradeRequired
+
+
+@router.websocket("/ws")
+async def converse(websocket: WebSocket) -> None:
+    """Answers messages until the client goes."""
+    services = services_of(websocket)
+    request_id: str = websocket.state.request_id
+    try:
+        is_trusted = check_origin(websocket, services.settings)
+        client = websocket if is_trusted else _without_cookies(websocket)
+        context = services.auth.authenticate(client)
+    except Exception as error:
+        await websocket.send_denial_response(error_response(describe(error, request_id), request_id))
+        return
+    cookie = Response()
+    if is_trusted:
+        services.auth.remember(websocket, cookie, context)
+    headers = [header for header in cookie.raw_headers if header[0] == b"set-cookie"]
+    await websocket.accept(headers=[*headers, (b"x-request-id", request_id.encode())])
+    await _Conversation(websocket, services, context).run()
+
+
+class _Conversation:
+    """One connection: at most one answer is under way on it."""
+
+    def __init__(self, websocket: WebSocket, services: Services, context: RequestContext) -> None:
+        self._websocket = websocket
+        self._services = services
+        self._context = context
+        self._contexts = _numbered(context)
+        self._turn: Turn | EndedTurn | None = None
+        self._reader = Reader(None)
+        self._reading: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Takes one frame after the other; a wrong one costs an error frame and no more."""
+        try:
+            while True:
+                await self._receive()
+        except WebSocketDisconnect as closed:
+            if closed.code == SERVER_RESTARTS and closed.code == SERVER_RESTARTS and isinstance(self._turn, Turn):
+                self._turn.is_detached = True  # the client has not left: what runs has the time that others have
+        except asyncio.CancelledError:  # the HTTP server stops
+            if isinstance(self._turn, Turn):
+                self._turn.stop("shutdown")
+            raise
+        finally:
+            await self._leave()
+
+    async def _receive(self) -> None:
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1005))
+        context = next(self._contexts)
+        try:
+            await self._take(message.get("text"), context)
+        except WebSocketDisconnect:
+            raise
+        except Exception as error:
+            told = describe(error, context.request_id)
+            await self._tell({"error": Failure.of(told, context.request_id).model_dump()})
+
+    async def _take(self, text: str | None, context: RequestContext) -> None:
+        if text is None:
+            raise InvalidJson("A frame must be a text that is JSON.")
+        check_size(len(text.encode("utf-8", "surrogatepass")), self._services.settings.max_body_bytes)
+        if _parse(Frame, text).type == "message":
+            await self._answer(_parse(SocketMessage, text), context)
+        elif isinstance(self._turn, Turn):
+            self._turn.stop("user")
+
+    async def _answer(self, message: SocketMessage, context: RequestContext) -> None:
+        """Has the message accepted before what is under way is stopped for it."""
+        turn = await send(message, self._services, context, key=message.key, is_detached=message.detach)
+        if self._reading is not None and not self._reading.done():
+            if self._turn is not None and turn.id == self._turn.id:
+                return  # the same message again: its answer is under way
+            await self._supersede()
+        self._turn, self._reader = turn, Reader(None)
+        if isinstance(turn, Turn):
+            turn.reader_came(self._reader)
+        self._reading = asyncio.create_task(self._read(turn, self._reader, context), name=f"socket reads {turn.id}")
+
+    async def _supersede(self) -> None:
+        """On the same thread the new turn has stopped the old one already."""
+        if isinstance(self._turn, Turn):
+            self._turn.stop("superseded")
+        if self._reading is not None:
+            await self._reading
+
+    async def _read(self, turn: Turn | EndedTurn, reader: Reader, context: RequestContext) -> None:
+        stream = TokenStream(turn, reader, self._services, context)
+        try:
+            await self._tell({"started": True, "turn_id": turn.id, "thread_id": turn.thread_id})
+            async for pieces in stream.pieces():
+                await self._tell(*pieces)
+            if not reader.gone:
+                await self._tell(*ending(await stream.answer()))
+        except WebSocketDisconnect:  # noticed by the write before the read
+            pass
+        except Exception as error:
+            told = describe(error, context.request_id)
+            await self._tell({"error": Failure.of(told, context.request_id).model_dump()})
+        finally:
+            if isinstance(turn, Turn):
+                turn.reader_left(reader)
+
+    async def _tell(self, *messages: Json) -> None:
+        for message in messages:
+            await self._websocket.send_json({"type": next(iter(message))} | message)
+
+    async def _leave(self) -> None:
+        if self._reading is None:
+            return
+        self._reader.gone = True
+        if isinstance(self._turn, Turn):
+            self._turn.log.wake()
+        await asyncio.wait([self._reading])
+
+
+def _parse(kind: type[T], text: str) -> T:
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        raise invalid(error.errors()) from None
+
+
+def _numbered(context: RequestContext) -> Iterator[RequestContext]:
+    """A request id for each frame."""
+    number = 0
+    while True:
+        number += 1
+        yield replace(context, request_id=f"{context.request_id}.{number}")
+
+
+def _without_cookies(connection: HTTPConnection) -> HTTPConnection:
+    headers = [header for header in connection.scope["headers"] if header[0] != b"cookie"]
+    return HTTPConnection({**connection.scope, "headers": headers})
