@@ -12,17 +12,9 @@ from chatkit.types import (
     AssistantMessageItem,
     Attachment,
     HiddenContextItem,
-    ThreadItem,
-    ThreadMetadata,
     UserMessageTagContent,
 )
 from openai.types.responses import EasyInputMessageParam, ResponseInputContentParam, ResponseInputTextParam
-
-from store import SqlStore
-
-from .context import RequestContext
-
-PAGE_SIZE = 500
 
 
 class SafeConverter(ThreadItemConverter):
@@ -50,20 +42,6 @@ class SafeConverter(ThreadItemConverter):
         if not isinstance(item.content, str):
             item = item.model_copy(update={"content": json.dumps(item.content, ensure_ascii=False, default=str)})
         return await super().hidden_context_to_input(item)
-
-
-async def load_items(
-    store: SqlStore[RequestContext], thread: ThreadMetadata, context: RequestContext
-) -> list[ThreadItem]:
-    """All items of the thread, hidden ones too, oldest first."""
-    items: list[ThreadItem] = []
-    after: str | None = None
-    while True:
-        page = await store.load_thread_items(thread.id, after, PAGE_SIZE, "asc", context)
-        items.extend(page.data)
-        if not page.has_more:
-            return items
-        after = page.after
 
 
 def _text(text: str) -> ResponseInputTextParam:

@@ -32,8 +32,9 @@ from .context import RequestContext
 from .deadlines import Deadlines
 from .dictation import dictate
 from .errors import NotAvailable
-from .history import SafeConverter, load_items
+from .history import SafeConverter
 from .joining import Joining
+from .memory import Memory, turn_transcript
 from .models import Models
 from .offers import Features, Offers, offered_model, offered_tool
 from .prompts import prompts_for
@@ -80,14 +81,15 @@ class ChatServer(ChatKitServer[RequestContext]):
 
         Raises what the agent and its model raise; `failures.explain` has the words for it.
         """
-        items = await load_items(self.sql_store, thread, context)
+        memory = await Memory.load(self.sql_store, thread, context)
         agent_context = AgentContext(thread=thread, store=self.store, request_context=context)
         if input_user_message is None:
-            agent_context.workflow_item = _unfinished_workflow(items)
-        chosen = self.chosen_for(input_user_message, items)
+            agent_context.workflow_item = _unfinished_workflow(memory.recent_items)
+        chosen = self.chosen_for(input_user_message, memory.recent_items)
+        agent = await self.load_agent(agent_context, chosen, memory)
         result = Runner.run_streamed(
-            await self.load_agent(agent_context, chosen),
-            await self.converter.to_agent_input(items),
+            agent,
+            await self.load_input(agent, chosen, memory),
             context=agent_context,
             max_turns=self.settings.max_turns,
             run_config=self.run_config_for(chosen),
@@ -121,10 +123,25 @@ class ChatServer(ChatKitServer[RequestContext]):
             ),
         )
 
-    async def load_agent(self, agent_context: AgentContext, chosen: Chosen) -> Agent[Any]:
-        """The agent for one run, which uses the chosen tool first."""
-        agent = await self.agent.load(agent_context.request_context)
-        return await require_tool(agent, chosen.tool, agent_context) if chosen.tool is not None else agent
+    async def load_agent(self, agent_context: AgentContext, chosen: Chosen, memory: Memory) -> Agent[Any]:
+        """The agent for one run: the one that spoke last, and one that has it where a tool was chosen."""
+        configured = await self.agent.load(agent_context.request_context)
+        last = memory.last_agent(configured)
+        if chosen.tool is None:
+            return last
+        agent = await require_tool(last, chosen.tool, agent_context)
+        return agent if agent is not last else await require_tool(configured, chosen.tool, agent_context)
+
+    async def load_input(self, agent: Agent[Any], chosen: Chosen, memory: Memory) -> list[Any]:
+        """What the agent's model reads of the thread; also says where this turn's own transcript comes from."""
+
+        def origin_of(agent: Agent[Any]) -> str | None:
+            return self.models.origin(agent, chosen.model)
+
+        if (transcript := turn_transcript.get()) is not None:
+            transcript.origin_of = origin_of
+        budget = self.settings.history_tokens
+        return await memory.model_input(self.converter, budget=budget, origin=origin_of(agent))
 
     def chosen_for(self, message: UserMessageItem | None, items: Sequence[ThreadItem] = ()) -> Chosen:
         """What the message chose, which was checked when it came; where a run goes on without a new one, the model

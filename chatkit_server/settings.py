@@ -133,6 +133,12 @@ class Settings(BaseSettings):
         description="`package.module:name` of an `agents.Agent`, or of a function that returns one.",
     )
     max_turns: int = Field(default=10, ge=1, description="How often an agent may call its model in one turn.")
+    history_tokens: int = Field(
+        default=100_000,
+        ge=500,
+        description="About how many tokens of a conversation its model is told again; the oldest turns are left out "
+        "first, the newest never.",
+    )
     tracing: bool = Field(
         default=False,
         description="Let the Agents SDK upload traces to OpenAI, with all messages in them. "

@@ -22,6 +22,7 @@ from .agent_context import AgentContext, Inbox, RunEnd
 from .conversion import Conversion, text_delta_event
 from .deadlines import Deadlines, Watch
 from .failures import ModelSilent, ToolSilent
+from .memory import Transcript, turn_transcript
 from .models.tap import Tap, open_tap
 from .shortcut import TextSink
 
@@ -47,7 +48,9 @@ async def stream_agent_response(
     Raises what the run raises; `ProviderFailure` where the model's stream ended with an error event; `ModelSilent` or
     `ToolSilent` where `deadlines` were passed. After a guardrail's tripwire all that the run showed is removed first.
     """
-    conversion = Conversion(context, converter or ResponseStreamConverter())
+    transcript = turn_transcript.get() or Transcript()
+    transcript.speaks(result.current_agent)
+    conversion = Conversion(context, converter or ResponseStreamConverter(), transcript)
     inbox = context.inbox
     parts = conversion.parts
     is_idle = False  # all that happened so far has been taken, and the reader waits in `inbox.get`
@@ -93,6 +96,13 @@ async def stream_agent_response(
     finally:
         watch.stop()
         await _cancel(context, result, pump, patience)
+        _remember_rest(inbox, conversion)
+
+
+def _remember_rest(inbox: Inbox, conversion: Conversion) -> None:
+    """What nobody reads any more has happened all the same."""
+    while not inbox.empty():
+        conversion.remember(inbox.get_nowait())
 
 
 async def _pump(result: RunResultStreaming, inbox: Inbox, tap: Tap) -> None:

@@ -47,6 +47,7 @@ from .errors import ServerError, describe
 from .failures import TurnTooLong, explain
 from .fold import OpenItems, is_empty, settle
 from .frames import encode_event, encode_text_delta, serialize
+from .memory import Transcript, turn_transcript
 from .settings import Settings
 from .shortcut import text_sink
 from .snapshot import snapshot
@@ -110,6 +111,7 @@ class Turn:
         self._saved: set[str] = set()
         self._thoughts: set[str] = set()
         self._usage = TurnUsage()
+        self._transcript = Transcript()
         self._started = monotonic()
         self._first_token: float | None = None
         self._options = accepted.options
@@ -220,6 +222,7 @@ class Turn:
 
     async def _consume(self) -> None:
         turn_usage.set(self._usage)
+        turn_transcript.set(self._transcript)
         if self._accepted.is_plain:
             text_sink.set(self._take_text)
         events = self._accepted.run()
@@ -415,6 +418,7 @@ class Turn:
             duration_ms=_milliseconds(self._started, monotonic()),
             input_tokens=self._usage.input_tokens,
             output_tokens=self._usage.output_tokens,
+            transcript=None if restore else self._transcript.to_json(),
             items=[*partial, *marker],
             restore_replaced=restore,
         )

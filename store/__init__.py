@@ -2,15 +2,19 @@
 
 from store.engine import open_engine
 from store.errors import IdClash, NotFound, SchemaOutdated, SchemaUnknown, StoreError, StoreUnavailable
+from store.history import HistoryItem, HistoryPage, PastTurn
 from store.ids import new_id
 from store.schema import create_schema
 from store.sql import SqlStore
 from store.turns import NewTurn, TurnRecord, TurnStatus, TurnStore
 
 __all__ = [
+    "HistoryItem",
+    "HistoryPage",
     "IdClash",
     "NewTurn",
     "NotFound",
+    "PastTurn",
     "SchemaOutdated",
     "SchemaUnknown",
     "SqlStore",

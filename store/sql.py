@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typing_extensions import TypeVar
 
-from store import attachments, feedback, items, threads, widget_actions
+from store import attachments, feedback, history, items, threads, widget_actions
 from store.database import Database
 from store.errors import NotFound
 from store.ids import new_id
@@ -92,6 +92,13 @@ class SqlStore(Store[TContext], Generic[TContext]):
     async def load_turn_items(self, thread_id: str, turn_id: str, context: TContext) -> list[ThreadItem]:
         """What a turn has shown, its user's message first; nothing of what was replaced later."""
         return await items.load_of_turn(self._database, thread_id, turn_id, context)
+
+    async def load_history(
+        self, thread_id: str, before: int | None, limit: int, context: TContext
+    ) -> history.HistoryPage:
+        """A page of what a model is told: items from the newest back, hidden ones included, replaced ones not, with the
+        turns that wrote or answered them. `before` comes from the page before."""
+        return await history.load_page(self._database, thread_id, before, limit, context)
 
     async def load_item(self, thread_id: str, item_id: str, context: TContext) -> ThreadItem:
         """One item of the thread, hidden and replaced ones too."""

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Connection, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store import attachments, threads
-from store.columns import load_json
+from store.columns import dump_json, load_json
 from store.database import AnyRow, Database
 from store.errors import NotFound
 from store.items import check_thread, position_of, put_items, take_positions, to_rows, write_items
@@ -124,6 +124,7 @@ class TurnStore:
         duration_ms: int | None = None,
         input_tokens: int | None = None,
         output_tokens: int | None = None,
+        transcript: Any = None,
         items: Sequence[ThreadItem] = (),
         restore_replaced: bool = False,
     ) -> bool:
@@ -141,6 +142,7 @@ class TurnStore:
             "duration_ms": duration_ms,
             "input_tokens": input_tokens,
             "output_tokens": output_tokens,
+            "transcript": None if transcript is None else dump_json(transcript),
             "ended_at": datetime.now(UTC),
         }
         told = to_rows(items[0].thread_id, items, turn_id) if items else []

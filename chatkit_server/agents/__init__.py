@@ -4,5 +4,14 @@ from .choosing import require_tool
 from .default import default_agent
 from .errors import AgentSetupError
 from .loading import AgentLike, AgentSource, load_agent
+from .reachable import find_agent
 
-__all__ = ["AgentLike", "AgentSetupError", "AgentSource", "default_agent", "load_agent", "require_tool"]
+__all__ = [
+    "AgentLike",
+    "AgentSetupError",
+    "AgentSource",
+    "default_agent",
+    "find_agent",
+    "load_agent",
+    "require_tool",
+]

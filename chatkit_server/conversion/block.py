@@ -24,7 +24,7 @@ class Block:
             return []
         item = self._context.new_workflow_item(Workflow(type="reasoning", tasks=[]))
         self._context.workflow_item = item
-        return [self._shown.show(item.model_copy(deep=True))]
+        return [self._shown.show(item.model_copy(deep=True), is_told=False)]
 
     def close(self) -> Events:
         """Ends the open workflow; one that holds nothing is taken away again (T34)."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 from agents import (
+    AgentUpdatedStreamEvent,
     InputGuardrailTripwireTriggered,
     ModelBehaviorError,
     ModelRefusalError,
@@ -12,9 +13,11 @@ from agents import (
 )
 from agents.items import TResponseStreamEvent
 from chatkit.agents import ResponseStreamConverter
+from openai.types.responses import ResponseOutputItemDoneEvent
 
 from ..agent_context import AgentContext, HelperEvent
 from ..failures import ProviderFailure
+from ..memory import Transcript
 from .block import Block
 from .images import Images
 from .messages import Messages
@@ -28,9 +31,10 @@ _GUARDRAILS = (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered
 class Conversion:
     """State of one run. Output items are known by their place in the current response, never by their id."""
 
-    def __init__(self, context: AgentContext, converter: ResponseStreamConverter) -> None:
+    def __init__(self, context: AgentContext, converter: ResponseStreamConverter, transcript: Transcript) -> None:
         self._context = context
-        self._shown = Shown()
+        self._transcript = transcript
+        self._shown = Shown(transcript)
         self._block = Block(context, self._shown)
         self._messages = Messages(context, converter, self._shown, self._block)
         self._thinking = Thinking(self._block)
@@ -57,14 +61,28 @@ class Conversion:
             case RunItemStreamEvent(name="tool_called"):
                 self._tools.called(event.item.raw_item)
                 return []
+            case RunItemStreamEvent() | AgentUpdatedStreamEvent():
+                self.remember(event)
+                return []
             case _:
                 handler = self._handlers.get(event.type)
                 return await handler(event) if handler else []
+
+    def remember(self, event: HelperEvent | StreamEvent | TResponseStreamEvent) -> None:
+        """Keeps what the event says of the model's own work, and shows nothing."""
+        match event:
+            case RunItemStreamEvent(name="tool_output" | "handoff_occured"):
+                self._transcript.takes(event.item.to_input_item())
+            case AgentUpdatedStreamEvent():
+                self._transcript.speaks(event.new_agent)
+            case ResponseOutputItemDoneEvent() if event.item.type not in ("message", "image_generation_call"):
+                self._transcript.takes(event.item)
 
     def end(self, error: BaseException | None) -> Events:
         """What is left to say when the run is over."""
         if isinstance(error, _GUARDRAILS):
             self._block.forget()
+            self._transcript.forget()
             return self._shown.remove_all()
         if error is not None or self._context.client_tool_call is None:
             return self._block.close()
@@ -105,6 +123,7 @@ class Conversion:
                 return await self._messages.done(event)
             case "image_generation_call":
                 return await self._images.done(event)
+        self.remember(event)
         return []
 
     async def _response_failed(self, event: Any) -> Events:

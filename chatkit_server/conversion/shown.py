@@ -11,6 +11,8 @@ from chatkit.types import (
     ThreadStreamEvent,
 )
 
+from ..memory import Transcript
+
 Events = list[ThreadStreamEvent]
 Handlers = dict[str, Callable[[Any], Awaitable[Events]]]
 """By the type of the model's event."""
@@ -19,21 +21,25 @@ Handlers = dict[str, Callable[[Any], Awaitable[Events]]]
 class Shown:
     """The ids of the items that the client knows of this run, in the order in which they appeared."""
 
-    def __init__(self) -> None:
+    def __init__(self, transcript: Transcript) -> None:
+        self.transcript = transcript
         self._ids: list[str] = []
 
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._ids
 
-    def show(self, item: ThreadItem) -> ThreadItemAddedEvent:
-        """The event that makes the item appear."""
+    def show(self, item: ThreadItem, *, is_told: bool = True) -> ThreadItemAddedEvent:
+        """The event that makes the item appear; `is_told`: the model shall read it again, as it has no other trace."""
         self._ids.append(item.id)
+        if is_told:
+            self.transcript.shows(item.id)
         return ThreadItemAddedEvent(item=item)
 
     def pass_on(self, event: ThreadStreamEvent) -> Events:
         """An event that somebody else made."""
         if isinstance(event, ThreadItemAddedEvent | ThreadItemDoneEvent) and event.item.id not in self._ids:
             self._ids.append(event.item.id)
+            self.transcript.shows(event.item.id)
         if isinstance(event, ThreadItemRemovedEvent) and event.item_id in self._ids:
             self._ids.remove(event.item_id)
         return [event]

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any, Literal
 
 import openai
@@ -78,6 +79,13 @@ class _EndpointModel(Model):
 
 class _ResponsesModel(_EndpointModel, OpenAIResponsesModel):
     """Over the Responses API."""
+
+    @property
+    def origin(self) -> str:
+        """The model, with a fingerprint of the account that it is asked in: another one does not know its ids."""
+        client = self._client
+        account = sha256(f"{client.base_url} {client.organization} {client.project} {client.api_key}".encode())
+        return f"{self.model} {account.hexdigest()[:12]}"
 
 
 class _ChatCompletionsModel(_EndpointModel, OpenAIChatCompletionsModel):

@@ -6,10 +6,10 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Self, assert_never
+from typing import Any, Self, assert_never
 from urllib.parse import urlsplit
 
-from agents import ModelProvider, ModelSettings, set_tracing_export_api_key
+from agents import Agent, Model, ModelProvider, ModelSettings, set_tracing_export_api_key
 from agents.models.default_models import get_default_model
 
 from ..settings import Settings
@@ -54,6 +54,19 @@ class Models:
     base_url: str | None = None
     """Where the model's endpoint is; None for one that has none."""
     transcriber: Transcriber | None = None
+
+    def origin(self, agent: Agent[Any], chosen: str | None = None) -> str | None:
+        """Where this agent's answers come from, if it is a place that knows its items by their ids; else None.
+
+        `chosen` is a model that all agents of the run use (`RunConfig.model`).
+
+        Where two origins are equal, reasoning that one gave can go back to the other.
+        """
+        name = chosen or agent.model
+        model = name if isinstance(name, Model) else self.provider.get_model(name)
+        origin: str | None = getattr(model, "origin", None)
+        stores = self.model_settings.resolve(agent.model_settings).store is not False
+        return origin if stores else None
 
     async def start(self) -> None:
         """Begin what takes time (the embedded model loads in the background). Never waits for it, never raises."""

@@ -131,10 +131,8 @@ async def test_the_output_of_a_pages_tool_completes_the_call_and_the_run_goes_on
     call = model.last_call
     assert call is not None
     inputs = [entry for entry in call.input if "call_id" in entry]
-    assert [(entry["type"], entry["call_id"]) for entry in inputs] == [
-        ("function_call", "call-of-the-model"),
-        ("function_call_output", "call-of-the-model"),
-    ]
+    assert [entry["type"] for entry in inputs] == ["function_call", "function_call_output"]
+    assert len({entry["call_id"] for entry in inputs}) == 1
     assert "cat" in str(inputs[1]["output"])
     item = await served.services.store.load_item(thread_id, calls[0]["item"]["id"], await served.owner(thread_id))
     assert item.model_dump(include={"status", "output"}) == {"status": "completed", "output": {"animal": "cat"}}

@@ -74,6 +74,7 @@ def tries(store: SqlStore[User], turns: TurnStore, hers: Hers) -> dict[str, list
             lambda: store.load_visible_items(thread, None, 10, "desc", BOB),
             lambda: store.load_visible_items(bobs, item, 10, "desc", BOB),
         ],
+        "load_history": [lambda: store.load_history(thread, None, 10, BOB)],
         "load_turn_items": [lambda: store.load_turn_items(thread, hers.turn.id, BOB)],
         "load_item": [lambda: store.load_item(thread, item, BOB), lambda: store.load_item(bobs, item, BOB)],
         "add_thread_item": [

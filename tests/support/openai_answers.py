@@ -18,11 +18,34 @@ class Citation:
 
 
 @dataclass(frozen=True)
+class FileCitation:
+    """A file of a file search; `index` is an index into the text it belongs to."""
+
+    filename: str
+    file_id: str = "file-1"
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class ContainerCitation:
+    """A file that code of the model's wrote in its container."""
+
+    filename: str
+    file_id: str = "cfile_1"
+    container_id: str = "cntr_1"
+    start: int = 0
+    end: int = 0
+
+
+AnyCitation = Citation | FileCitation | ContainerCitation
+
+
+@dataclass(frozen=True)
 class Text:
-    """One assistant message, streamed token by token."""
+    """One assistant message, streamed token by token. Chat Completions knows citations of web sources only."""
 
     text: str
-    citations: Sequence[Citation] = ()
+    citations: Sequence[AnyCitation] = ()
     tokens: Sequence[str] = ()
 
     def pieces(self) -> Sequence[str]:
@@ -56,7 +79,25 @@ class ToolCall:
         return self.arguments if isinstance(self.arguments, str) else json.dumps(self.arguments)
 
 
-Output = Text | Refusal | Reasoning | ToolCall
+@dataclass(frozen=True)
+class WebSearch:
+    """A search in the web that the provider makes itself; Responses only."""
+
+    query: str
+    sources: Sequence[str] = ()
+    """Addresses, which a request has to ask for (`web_search_call.action.sources`)."""
+
+
+@dataclass(frozen=True)
+class FileSearch:
+    """A search in the provider's vector stores; Responses only."""
+
+    queries: Sequence[str]
+    results: Sequence[str] | None = None
+    """Names of files, which a request has to ask for (`file_search_call.results`)."""
+
+
+Output = Text | Refusal | Reasoning | ToolCall | WebSearch | FileSearch
 
 
 @dataclass(frozen=True)

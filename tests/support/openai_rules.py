@@ -5,6 +5,14 @@ from typing import Any
 
 from tests.support.openai_answers import Failure
 
+PREFIXES = {
+    "message": "msg",
+    "function_call": "fc",
+    "reasoning": "rs",
+    "web_search_call": "ws",
+    "file_search_call": "fs",
+}
+
 
 def broken_rule(path: str, body: Mapping[str, Any]) -> Failure | None:
     """The error that OpenAI answers to this body, or None where it would run the model."""
@@ -38,10 +46,20 @@ def _broken_items(items: list[dict[str, Any]]) -> Failure | None:
     for item_id in ids:
         if ids.count(item_id) > 1:
             return _invalid(f"Duplicate item found with id {item_id}. Remove duplicate items and try again.", "input")
-    if items[-1].get("type") == "reasoning":
-        text = f"Item '{items[-1].get('id')}' of type 'reasoning' was provided without its required following item."
-        return _invalid(text, "input")
+    for at, item in enumerate(items):
+        prefix = PREFIXES.get(item.get("type", "message"))
+        if prefix and item.get("id") and not item["id"].startswith(prefix):
+            text = f"Invalid 'input[{at}].id': '{item['id']}'. Expected an ID that begins with '{prefix}'."
+            return _invalid(text, f"input[{at}].id")
+        if item.get("type") == "reasoning" and not _can_follow(items[at + 1 : at + 2]):
+            text = f"Item '{item.get('id')}' of type 'reasoning' was provided without its required following item."
+            return _invalid(text, "input")
     return None
+
+
+def _can_follow(following: list[dict[str, Any]]) -> bool:
+    """Only what the model said behind its reasoning, which it knows by the id."""
+    return bool(following) and following[0].get("role") != "user" and bool(following[0].get("id"))
 
 
 def _broken_messages(body: Mapping[str, Any]) -> Failure | None:

@@ -13,13 +13,18 @@ from typing import Any, Protocol
 
 from tests.support.openai_answers import (
     Answer,
+    AnyCitation,
     Break,
     Citation,
+    ContainerCitation,
     Failure,
+    FileCitation,
+    FileSearch,
     Reasoning,
     Refusal,
     Text,
     ToolCall,
+    WebSearch,
     split_arguments,
     split_tokens,
 )
@@ -75,6 +80,10 @@ class ResponsesWire:
                     yield from self._reasoning(index, output)
                 case ToolCall():
                     yield from self._call(index, output)
+                case WebSearch():
+                    yield from self._search(index, new_id("ws"), "web_search_call", _web_search(output))
+                case FileSearch():
+                    yield from self._search(index, new_id("fs"), "file_search_call", _file_search(output))
         status = "incomplete" if self._answer.incomplete else "completed"
         yield self._event(f"response.{status}", response=self._response(status)), False
 
@@ -157,6 +166,14 @@ class ResponsesWire:
             yield self._event("response.function_call_arguments.delta", **where, delta=piece), True
         yield self._event("response.function_call_arguments.done", **where, arguments=arguments), False
         yield self._done(index, item | {"status": "completed", "arguments": arguments})
+
+    def _search(self, index: int, item_id: str, kind: str, found: Json) -> Iterator[Step]:
+        item: Json = {"id": item_id, "type": kind, "status": "in_progress"}
+        where = {"item_id": item_id, "output_index": index}
+        yield self._added(index, item | ({"queries": [], "results": None} if kind == "file_search_call" else {}))
+        for state in ("in_progress", "searching", "completed"):
+            yield self._event(f"response.{kind}.{state}", **where), False
+        yield self._done(index, item | found | {"status": "completed"})
 
     def _added(self, index: int, item: Json) -> Step:
         return self._event("response.output_item.added", output_index=index, item=item), False
@@ -335,7 +352,31 @@ def _output_text(text: str, annotations: list[Json]) -> Json:
     return {"type": "output_text", "annotations": annotations, "logprobs": [], "text": text}
 
 
-def _annotation(citation: Citation) -> Json:
+def _web_search(search: WebSearch) -> Json:
+    sources = [{"type": "url", "url": url} for url in search.sources]
+    action: Json = {"type": "search", "query": search.query, "queries": [search.query]}
+    return {"action": action | ({"sources": sources} if sources else {})}
+
+
+def _file_search(search: FileSearch) -> Json:
+    if search.results is None:
+        return {"queries": list(search.queries), "results": None}
+    results = [
+        {"file_id": f"file-{n}", "filename": name, "score": 0.9, "text": "…", "attributes": {}}
+        for n, name in enumerate(search.results)
+    ]
+    return {"queries": list(search.queries), "results": results}
+
+
+def _annotation(citation: AnyCitation) -> Json:
+    match citation:
+        case FileCitation():
+            known = {"file_id": citation.file_id, "filename": citation.filename, "index": citation.index}
+            return {"type": "file_citation", **known}
+        case ContainerCitation():
+            known = {"container_id": citation.container_id, "file_id": citation.file_id, "filename": citation.filename}
+            where = {"start_index": citation.start, "end_index": citation.end}
+            return {"type": "container_file_citation", **known, **where}
     return {
         "type": "url_citation",
         "start_index": citation.start,
@@ -345,9 +386,10 @@ def _annotation(citation: Citation) -> Json:
     }
 
 
-def _chat_annotations(citations: Sequence[Citation]) -> list[Json]:
+def _chat_annotations(citations: Sequence[AnyCitation]) -> list[Json]:
     kind = "url_citation"
-    inner = [{k: v for k, v in _annotation(citation).items() if k != "type"} for citation in citations]
+    urls = [_annotation(citation) for citation in citations if isinstance(citation, Citation)]
+    inner = [{k: v for k, v in annotation.items() if k != "type"} for annotation in urls]
     return [{"type": kind, kind: fields} for fields in inner]
 
 

@@ -1,0 +1,24 @@
+"""How long a history is, about: the model's own tokenizer is not known here, and the number need not be exact."""
+
+from collections.abc import Mapping
+from typing import Any
+
+BYTES_PER_TOKEN = 4
+FILE_TOKENS = 1500
+"""For an image or a file, whatever its size in bytes: models count what they see of it."""
+
+
+def count_tokens(value: Any) -> int:
+    """About as many tokens as the model reads in these input items."""
+    return _bytes(value) // BYTES_PER_TOKEN + 1
+
+
+def _bytes(value: Any) -> int:
+    match value:
+        case str():
+            return FILE_TOKENS * BYTES_PER_TOKEN if value.startswith("data:") else len(value.encode(errors="replace"))
+        case Mapping():
+            return sum(_bytes(name) + _bytes(entry) for name, entry in value.items())
+        case list() | tuple():
+            return sum(_bytes(entry) for entry in value)
+    return len(str(value))

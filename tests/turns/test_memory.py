@@ -1,0 +1,331 @@
+"""What the model remembers of earlier turns (T21): its input as the endpoint received it."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from agents import Agent, RunContextWrapper, ToolOutputImage, function_tool
+from chatkit.agents import ClientToolCall
+
+from chatkit_server.memory.calls import INTERRUPTED
+from chatkit_server.memory.replay import UNANSWERED
+from tests.support.openai_answers import Answer, Citation, Reasoning, Text, ToolCall
+from tests.support.openai_server import ModelRequest
+from tests.turns.chat import Chat, model_input, thread_of
+from tests.turns.conftest import Start
+
+both_apis = pytest.mark.parametrize("api", ["responses", "chat_completions"])
+sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
+
+
+@function_tool
+def look_up(what: str) -> str:
+    """Looks something up."""
+    return f"{what} is 42"
+
+
+def calls_of(request: ModelRequest) -> list[tuple[str, str]]:
+    """(arguments of a call, its output) in the order in which the model reads them, from either API."""
+    outputs: dict[str, str] = {}
+    calls: list[tuple[str, str]] = []
+    for item in [*request.body.get("input", ()), *request.body.get("messages", ())]:
+        if item.get("type") == "function_call":
+            calls.append((item["call_id"], item["arguments"]))
+        elif item.get("type") == "function_call_output":
+            outputs[item["call_id"]] = str(item["output"])
+        elif item.get("role") == "tool":
+            outputs[item["tool_call_id"]] = str(item["content"])
+        for call in item.get("tool_calls") or ():
+            calls.append((call["id"], call["function"]["arguments"]))
+    return [(arguments, outputs[call_id]) for call_id, arguments in calls]
+
+
+def asked(what: str, call_id: str | None = None) -> ToolCall:
+    return ToolCall("look_up", {"what": what}, call_id)
+
+
+def found(*what: str) -> list[tuple[str, str]]:
+    return [(json.dumps({"what": thing}), f"{thing} is 42") for thing in what]
+
+
+async def transcripts(chat: Chat, thread_id: str) -> list[Any]:
+    query = "SELECT transcript FROM turns WHERE thread_id = :id ORDER BY started_at, id"
+    return [json.loads(text) if isinstance(text, str) else text for (text,) in await chat.select(query, id=thread_id)]
+
+
+def team() -> Agent[Any]:
+    """Triage hands over to billing, which has a tool of its own."""
+    billing = Agent[Any](name="Billing", instructions="You are billing.", tools=[look_up])
+    return Agent(name="Triage", instructions="You are triage.", tools=[look_up], handoffs=[billing])
+
+
+@both_apis
+async def test_after_a_restart_the_model_still_knows_what_its_tools_said(start: Start) -> None:
+    """Three tool calls, a handoff and a citation; then a new app on the same database."""
+    chat = await start(team())
+    chat.upstream.script(
+        Answer(reasoning=Reasoning(["Two at once."]), tool_calls=[asked("alpha"), asked("beta")]),
+        Answer(tool_calls=[ToolCall("transfer_to_billing")]),
+        Answer("One moment. ", tool_calls=[asked("gamma")]),
+        Answer(Text("All are 42, says the web.", [Citation("https://web.example", "Web", 0, 3)])),
+    )
+    async with await chat.visitor() as tab:
+        thread_id = (await tab.create("Look up alpha, beta and gamma")).thread_id
+        again = await start(team())
+        async with again.tab(cookies=tab.cookies) as later:
+            reply = await later.send(thread_id, "What did the tool say?")
+            assert reply.error is None
+    request = chat.upstream.requests[-1]
+    calls = calls_of(request)
+    assert calls[:2] + calls[3:] == found("alpha", "beta", "gamma")
+    assert json.loads(calls[2][1]) == {"assistant": "Billing"}
+    assert model_input(request)[0] == ("user", "Look up alpha, beta and gamma")
+    words = [said for _, said in model_input(request) if said.strip()]
+    assert words[-3:] == ["One moment. ", "All are 42, says the web.", "What did the tool say?"]
+    system = request.body.get("instructions") or request.body["messages"][0]["content"]
+    assert system == "You are billing."
+
+
+@sqlite_only
+async def test_reasoning_goes_back_with_what_followed_it_to_the_same_model_only(start: Start) -> None:
+    chat = await start(Agent(name="test", tools=[look_up]))
+    chat.upstream.script(
+        Answer(reasoning=Reasoning(["First."]), tool_calls=[asked("alpha"), asked("beta")]),
+        Answer("Both are 42.", reasoning=Reasoning(["Then."])),
+    )
+    async with await chat.visitor() as tab:
+        thread_id = (await tab.create("Look up")).thread_id
+        await tab.send(thread_id, "Go on")
+        kinds = [(item.get("type"), "id" in item) for item in chat.upstream.requests[-1].body["input"][1:7]]
+        assert kinds == [
+            ("reasoning", True),
+            ("function_call", True),
+            ("function_call", False),
+            ("function_call_output", False),
+            ("function_call_output", False),
+            ("reasoning", True),
+        ]
+        assert chat.upstream.requests[-1].body["input"][7]["content"][0]["text"] == "Both are 42."
+        other = await start(Agent(name="test", tools=[look_up]), model="gpt-other")
+        async with other.tab(cookies=tab.cookies) as later:
+            assert (await later.send(thread_id, "And now?")).error is None
+    items = chat.upstream.requests[-1].body["input"]
+    assert [item for item in items if "id" in item or item.get("type") == "reasoning"] == []
+    assert calls_of(chat.upstream.requests[-1]) == found("alpha", "beta")
+
+
+@both_apis
+async def test_a_stop_in_a_tool_leaves_a_call_that_says_so(start: Start) -> None:
+    running = asyncio.Event()
+
+    @function_tool
+    async def wait() -> str:
+        """Waits."""
+        running.set()
+        await asyncio.sleep(30)
+        return "done"
+
+    chat = await start(Agent(name="test", tools=[look_up, wait]))
+    chat.upstream.script(
+        Answer(tool_calls=[asked("alpha")]),
+        Answer("Now I wait.", reasoning=Reasoning(["Hm."]), tool_calls=[ToolCall("wait")]),
+    )
+    async with await chat.visitor() as tab:
+        async with await chat.ask(tab, "Look and wait") as stream:
+            await stream.read_until(lambda frame: "thread.created" in frame.data)
+            thread_id = thread_of(stream)
+            await stream.read_until(lambda frame: "Now I wait." in frame.data and "thread.item.done" in frame.data)
+            async with asyncio.timeout(5):
+                await running.wait()
+            await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
+        assert (await tab.send(thread_id, "What happened?")).error is None
+    request = chat.upstream.requests[-1]
+    assert calls_of(request) == [*found("alpha"), ("{}", INTERRUPTED)]
+    said = [text for _, text in model_input(request) if text]
+    assert said[:2] == ["Look and wait", "Now I wait."]
+    assert "stopped the answer" in said[2]
+
+
+@both_apis
+async def test_a_stopped_answers_partial_text_is_remembered(chat: Chat) -> None:
+    chat.upstream.script(Answer("one two three", reasoning=Reasoning(["Count."]), hang_after=4))
+    async with await chat.visitor() as tab:
+        async with await chat.ask(tab, "Count") as stream:
+            await stream.read_until(lambda frame: '"two' in frame.data or " two" in frame.data)
+            await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
+            thread_id = thread_of(stream)
+        (shown,) = [text for role, text in (await tab.reload(thread_id)).texts() if role == "assistant"]
+        assert (await tab.send(thread_id, "Go on")).error is None
+    assert ("assistant", shown) in model_input(chat.upstream.requests[-1])
+    assert "Count." not in json.dumps(
+        chat.upstream.requests[-1].body["input" if "input" in chat.upstream.requests[-1].body else "messages"][1:-1]
+    )
+
+
+@sqlite_only
+async def test_a_failed_turn_is_remembered_up_to_its_failure(start: Start) -> None:
+    chat = await start(Agent(name="test", tools=[look_up]))
+    chat.upstream.script(Answer(tool_calls=[asked("alpha")]), Answer("It is", error_after=2))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Look up alpha")
+        assert reply.error is not None
+        await tab.send(reply.thread_id, "Go on")
+    assert calls_of(chat.upstream.requests[-1]) == found("alpha")
+    assert model_input(chat.upstream.requests[-1])[1:] == [("assistant", "It is"), ("user", "Go on")]
+
+
+@both_apis
+async def test_a_retry_forgets_what_the_replaced_answer_did(start: Start) -> None:
+    chat = await start(team())
+    chat.upstream.script(
+        Answer(tool_calls=[ToolCall("transfer_to_billing")]),
+        Answer(tool_calls=[asked("alpha")]),
+        Answer("Old."),
+        Answer(tool_calls=[asked("beta")]),
+        Answer("New."),
+    )
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Look up")
+        await tab.retry(reply.thread_id, reply.user_item["id"])
+        retried = chat.upstream.requests[3]
+        assert calls_of(retried) == []
+        assert model_input(retried) == [("user", "Look up")]
+        await tab.send(reply.thread_id, "And?")
+    last = chat.upstream.requests[-1]
+    assert calls_of(last) == found("beta")
+    assert [said for said in model_input(last) if said[1]] == [
+        ("user", "Look up"),
+        ("assistant", "New."),
+        ("user", "And?"),
+    ]
+    assert "You are triage." in json.dumps(last.body)
+
+
+@sqlite_only
+async def test_a_retry_that_brought_nothing_leaves_the_old_memory(start: Start) -> None:
+    chat = await start(Agent(name="test", tools=[look_up]))
+    chat.upstream.script(Answer(tool_calls=[asked("alpha")]), Answer("Old."), Answer("x", error_after=0))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Look up")
+        assert (await tab.retry(reply.thread_id, reply.user_item["id"])).error is not None
+        await tab.send(reply.thread_id, "And?")
+    assert calls_of(chat.upstream.requests[-1]) == found("alpha")
+    assert model_input(chat.upstream.requests[-1])[1:] == [("assistant", "Old."), ("user", "And?")]
+
+
+@sqlite_only
+async def test_the_oldest_turns_are_left_out_whole(start: Start) -> None:
+    chat = await start(Agent(name="test", tools=[look_up]), history_tokens=1100)
+    async with await chat.visitor() as tab:
+        thread_id = ""
+        for number in range(4):
+            chat.upstream.script(Answer(tool_calls=[asked(f"{number}" * 400)]), Answer(f"{number}" * 1000))
+            reply = await (tab.send(thread_id, f"Question {number}") if thread_id else tab.create("Question 0"))
+            thread_id = reply.thread_id
+        await tab.send(thread_id, "And?")
+    last = chat.upstream.requests[-1]
+    assert calls_of(last) == found("2" * 400, "3" * 400)
+    assert model_input(last)[0] == ("user", "Question 2")
+
+
+@sqlite_only
+async def test_a_turn_whose_tools_said_too_much_is_told_as_the_user_sees_it(start: Start) -> None:
+    chat = await start(Agent(name="test", tools=[look_up]), history_tokens=600)
+    chat.upstream.script(Answer(tool_calls=[asked("long" * 1000)]), Answer("It is 42."))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Look up")
+        await tab.send(reply.thread_id, "And?")
+    last = chat.upstream.requests[-1]
+    assert calls_of(last) == []
+    assert model_input(last) == [("user", "Look up"), ("assistant", "It is 42."), ("user", "And?")]
+
+
+@both_apis
+async def test_what_the_page_answered_is_the_output_of_the_tool_that_asked(start: Start) -> None:
+    @function_tool
+    async def look(context: RunContextWrapper[Any]) -> str:
+        """Asks the page."""
+        context.context.client_tool_call = ClientToolCall(name="look", arguments={"at": "page"})
+        return "asked"
+
+    agent = Agent[Any](name="test", tools=[look], tool_use_behavior={"stop_at_tool_names": ["look"]})
+    chat = await start(agent)
+    chat.upstream.script(Answer(reasoning=Reasoning(["See."]), tool_calls=[ToolCall("look")]), Answer("I see."))
+    async with await chat.visitor() as tab:
+        thread_id = (await tab.create("Look")).thread_id
+        await tab.tool_output(thread_id, {"seen": "a chart"})
+        await tab.send(thread_id, "And?")
+    for request in chat.upstream.requests[1:]:
+        ((_, output),) = calls_of(request)
+        assert json.loads(output) == {"seen": "a chart"}
+
+
+@sqlite_only
+async def test_a_page_that_has_not_answered_leaves_no_call_open(start: Start) -> None:
+    @function_tool
+    async def look(context: RunContextWrapper[Any]) -> str:
+        """Asks the page."""
+        context.context.client_tool_call = ClientToolCall(name="look", arguments={})
+        return "asked"
+
+    chat = await start(Agent[Any](name="test", tools=[look], tool_use_behavior={"stop_at_tool_names": ["look"]}))
+    chat.upstream.script(Answer(tool_calls=[ToolCall("look")]))
+    async with await chat.visitor() as tab:
+        thread_id = (await tab.create("Look")).thread_id
+        assert (await tab.send(thread_id, "Never mind")).error is None
+    assert [output for _, output in calls_of(chat.upstream.requests[-1])] == [UNANSWERED]
+
+
+@both_apis
+async def test_the_same_call_id_in_two_turns_is_two_calls(start: Start) -> None:
+    """Some servers count the ids of calls anew for each request."""
+    chat = await start(Agent(name="test", tools=[look_up]))
+    async with await chat.visitor() as tab:
+        chat.upstream.script(Answer(tool_calls=[asked("alpha", "call_0")]), Answer("One."))
+        thread_id = (await tab.create("Look up")).thread_id
+        chat.upstream.script(Answer(tool_calls=[asked("beta", "call_0")]), Answer("Two."))
+        await tab.send(thread_id, "Another")
+        assert (await tab.send(thread_id, "And?")).error is None
+    body = chat.upstream.requests[-1].body
+    assert [out for out in ("alpha is 42", "beta is 42") if out in json.dumps(body)] == ["alpha is 42", "beta is 42"]
+
+
+@sqlite_only
+async def test_no_image_goes_into_the_transcript(start: Start) -> None:
+    @function_tool
+    def draw() -> ToolOutputImage:
+        """Draws."""
+        return ToolOutputImage(image_url=f"data:image/png;base64,{PIXEL}")
+
+    @function_tool
+    def dump() -> str:
+        """Dumps."""
+        return json.dumps({"file": f"data:image/png;base64,{PIXEL}"})
+
+    chat = await start(Agent(name="test", tools=[draw, dump]))
+    chat.upstream.script(Answer(tool_calls=[ToolCall("draw"), ToolCall("dump")]), Answer("Drawn."))
+    async with await chat.visitor() as tab:
+        thread_id = (await tab.create("Draw")).thread_id
+        assert (await tab.send(thread_id, "And?")).error is None
+    assert PIXEL in json.dumps(chat.upstream.requests[1].body)
+    assert PIXEL not in json.dumps(await transcripts(chat, thread_id))
+    assert "an image, which is not kept" in json.dumps(chat.upstream.requests[-1].body)
+
+
+@sqlite_only
+async def test_a_turn_without_a_transcript_is_told_as_the_user_sees_it(start: Start) -> None:
+    """As after a crash, and as turns of earlier versions have none."""
+    chat = await start(Agent(name="test", tools=[look_up]))
+    chat.upstream.script(Answer(tool_calls=[asked("alpha")]), Answer("It is 42."))
+    async with await chat.visitor() as tab:
+        thread_id = (await tab.create("Look up")).thread_id
+        async with chat.sql.begin() as connection:
+            from sqlalchemy import text
+
+            await connection.execute(text("UPDATE turns SET transcript = NULL"))
+        await tab.send(thread_id, "And?")
+    assert model_input(chat.upstream.requests[-1])[1] == ("assistant", "It is 42.")
+    assert calls_of(chat.upstream.requests[-1]) == []
