@@ -72,6 +72,7 @@ def _ours(port: int, model_url: str) -> tuple[Sequence[str], Mapping[str, str]]:
         "CHATKIT_BASE_URL": model_url,
         "CHATKIT_API": "responses",
         "CHATKIT_MODEL": "gpt-bench",
+        "CHATKIT_TITLES": "false",  # the stock way makes none
         "OPENAI_API_KEY": "bench",
     }
     return ["-m", "chatkit_server", "serve", "--host", "127.0.0.1", "--port", str(port)], environment

@@ -45,6 +45,12 @@ class HelperEvent:
         self.event = event
 
 
+class AsideEvent(HelperEvent):
+    """An event from beside the run: it says nothing of whether the model is still alive."""
+
+    __slots__ = ()
+
+
 class RunEnd:
     """The run is over; `error` says how, None for well."""
 

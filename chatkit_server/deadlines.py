@@ -6,7 +6,7 @@ from typing import Any
 
 from agents import AgentUpdatedStreamEvent, RunItemStreamEvent
 
-from .agent_context import Inbox, RunEnd
+from .agent_context import AsideEvent, Inbox, RunEnd
 from .failures import ModelSilent, ToolSilent
 
 MAX_WAIT = 86_400.0
@@ -45,8 +45,8 @@ class Watch:
         """Tells a running tool, which is no silence, from a model that does not answer."""
         if isinstance(event, RunItemStreamEvent):
             self._tools += {"tool_called": 1, "tool_output": -1}.get(event.name, 0)
-        elif isinstance(event, AgentUpdatedStreamEvent):
-            self.seen -= 1  # the SDK's own, before any model was asked
+        elif isinstance(event, AgentUpdatedStreamEvent | AsideEvent):
+            self.seen -= 1  # the SDK's own, before any model was asked; or none of this run's
         elif getattr(event, "type", "") == "response.created":
             self._tools = 0  # a hosted tool has no output event
 

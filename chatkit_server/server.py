@@ -41,6 +41,7 @@ from .prompts import prompts_for
 from .settings import Settings
 from .shortcut import text_sink
 from .streaming import stream_agent_response
+from .titles import TitleMaker
 from .usage import turn_usage
 
 
@@ -72,6 +73,7 @@ class ChatServer(ChatKitServer[RequestContext]):
         # Made once: the Agents SDK resolves the type hints of all its fields at each making.
         self.run_config = self.make_run_config()
         self._run_configs: dict[str, RunConfig] = {}
+        self.titles = self.make_titles()
         self.choices = Choices(settings.models, settings.tools)
 
     async def respond(
@@ -94,15 +96,21 @@ class ChatServer(ChatKitServer[RequestContext]):
             max_turns=self.settings.max_turns,
             run_config=self.run_config_for(chosen),
         )
+        title = self.titles.start(items, agent_context, chosen.model) if self.titles is not None else None
         sink = text_sink.get() if type(self).respond is ChatServer.respond else None
         run = stream_agent_response(agent_context, result, sink=sink, deadlines=self.deadlines)
         try:
             async with aclosing(run) as events:  # type: ignore[type-var]  # it is a generator
                 async for event in events:
                     yield event
+            if title is not None:
+                async for renamed in title.rest():
+                    yield renamed
         finally:
             if (usage := turn_usage.get()) is not None:
                 usage.add(result)
+            if title is not None:
+                await title.close()
 
     @property
     def offers_dictation(self) -> bool:
@@ -159,6 +167,19 @@ class ChatServer(ChatKitServer[RequestContext]):
             # By its name: the Agents SDK then gives it the settings that fit it, where the agent says nothing.
             self._run_configs[chosen.model] = replace(self.run_config, model=chosen.model)
         return self._run_configs[chosen.model]
+
+    def make_titles(self) -> TitleMaker | None:
+        """Who names new threads; None where no model may be asked."""
+        info, settings = self.models.info, self.settings
+        if not settings.titles or info.provider in {"demo", "embedded"}:
+            return None
+        return TitleMaker(
+            self.sql_store,
+            self.models.provider,
+            model=settings.title_model,
+            default_model=info.name,
+            seconds=settings.title_seconds,
+        )
 
     def make_run_config(self) -> RunConfig:
         """Which models the agent gets, and that nothing is uploaded as a trace unless asked for (T44)."""

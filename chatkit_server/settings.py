@@ -108,6 +108,15 @@ class Settings(BaseSettings):
         default=30.0, gt=0, description="Pace at which the demo model streams, in tokens a second."
     )
 
+    titles: bool = Field(
+        default=True,
+        description="Have a model of the endpoint name new threads while it answers; else, and with `embedded` and "
+        "`demo`, they keep the message's first words.",
+    )
+    title_model: str | None = Field(
+        default=None, description="Model that names threads; by default the one that answers."
+    )
+    title_seconds: float = Field(default=10.0, gt=0, description="Seconds that naming a thread may take.")
     transcription_model: str | None = Field(
         default=None,
         description="Model that turns dictation into text, such as gpt-4o-mini-transcribe; without one the page offers "

@@ -67,6 +67,13 @@ class SqlStore(Store[TContext], Generic[TContext]):
         """
         await threads.save_thread(self._database, thread, context)
 
+    async def name_thread(self, thread_id: str, title: str, context: TContext, *, instead_of: str | None) -> bool:
+        """Give the thread a title in place of `instead_of`; says whether that was still the one it had.
+
+        Objects that this store gave away do not hear of it: saving one writes its title only where that was changed.
+        """
+        return await threads.name_thread(self._database, thread_id, title, context, instead_of)
+
     async def delete_thread(self, thread_id: str, context: TContext) -> None:
         """Delete the thread with its items, turns, events, attachments and feedback."""
         await self._delete(threads.DELETION, {"thread": thread_id}, context, NotFound("Thread", thread_id))

@@ -94,6 +94,19 @@ async def save_thread(database: Database, thread: ThreadMetadata, context: HasUs
         baselines.doubt(thread, names)
 
 
+async def name_thread(database: Database, thread_id: str, title: str, context: HasUser, instead_of: str | None) -> bool:
+    """Write the title where the thread still has the other one; see `SqlStore.name_thread`."""
+    values = {"thread": thread_id, "owner": context.user_id, "new": title, "old": instead_of}
+
+    def work(connection: Connection) -> bool:
+        if connection.scalar(_NAME, {**values, "now": datetime.now(UTC)}) is not None:
+            return True
+        check_thread(connection, thread_id, context)
+        return False
+
+    return await database.write(work)
+
+
 async def load_thread(database: Database, thread_id: str, context: HasUser) -> ThreadMetadata:
     """One thread, known from now on. Raises `NotFound`."""
     values = {"thread": thread_id, "owner": context.user_id}
@@ -161,6 +174,12 @@ def _new_row(thread_id: str, row: Columns, context: HasUser, last_position: int 
 _ONE = (t.id == bindparam("thread"), owned(threads))
 _LOAD = select(*COLUMNS).where(*_ONE)
 _UPDATE = update(threads).where(*_ONE).returning(t.id)  # sets the columns that are among the parameters
+_NAME = (
+    update(threads)
+    .where(*_ONE, t.title.is_not_distinct_from(bindparam("old", type_=t.title.type)))
+    .values(title=bindparam("new", type_=t.title.type), updated_at=bindparam("now", type_=t.updated_at.type))
+    .returning(t.id)
+)
 _TOUCH = _UPDATE.values(updated_at=t.updated_at)
 _PAGES = Pages(
     select(*COLUMNS).where(owned(threads)),

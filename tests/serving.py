@@ -117,13 +117,15 @@ class Served:
 
 
 def make_settings(folder: Path, **values: Any) -> Settings:
-    """Settings that see no environment: a SQLite file and a secret in `folder`, the demo model at full speed."""
+    """Settings that see no environment: a SQLite file and a secret in `folder`, the demo model at full speed, and no
+    call for titles."""
     defaults: dict[str, Any] = {
         "data_dir": folder,
         "database_url": f"sqlite:///{folder / 'chatkit.db'}",
         "secret": SECRET,
         "model": "demo",
         "demo_tokens_per_second": 1e6,
+        "titles": False,  # a model call more, which only tests of titles are about
     }
     return Settings(_env_file=None, **defaults | values)
 

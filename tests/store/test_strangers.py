@@ -64,6 +64,7 @@ def tries(store: SqlStore[User], turns: TurnStore, hers: Hers) -> dict[str, list
             lambda: store.save_thread(hers.thread, BOB),
             lambda: store.save_thread(hers.thread.model_copy(update={"title": "mine"}), BOB),
         ],
+        "name_thread": [lambda: store.name_thread(thread, "mine", BOB, instead_of="hers")],
         "delete_thread": [lambda: store.delete_thread(thread, BOB)],
         "load_thread_items": [
             lambda: store.load_thread_items(thread, None, 10, "asc", BOB),

@@ -233,3 +233,17 @@ async def test_thread_with_a_status_of_a_newer_version_reads_as_locked(
     found.title = "still"
     await store.save_thread(found, ALICE)
     assert (await sql("SELECT status FROM threads"))[0][0] == "frozen"
+
+
+@pytest.mark.parametrize("first", ["first words", None], ids=["words", "no title"])
+async def test_a_thread_is_named_only_while_it_has_the_title_that_is_to_go(store: Store, first: str | None) -> None:
+    thread = make_thread(title=first)
+    await store.save_thread(thread, ALICE)
+    held = await store.load_thread(thread.id, ALICE)
+    assert await store.name_thread(thread.id, "A name", ALICE, instead_of=first)
+    assert not await store.name_thread(thread.id, "Another", ALICE, instead_of=first)
+    held.metadata["note"] = "of an object that did not hear of it"
+    await store.save_thread(held, ALICE)
+    assert (await store.load_thread(thread.id, ALICE)).title == "A name"
+    with pytest.raises(NotFound):
+        await store.name_thread("thr_unknown", "A name", ALICE, instead_of=first)
