@@ -41,7 +41,7 @@ from .prompts import prompts_for
 from .settings import Settings
 from .shortcut import text_sink
 from .streaming import stream_agent_response
-from .titles import TitleMaker
+from .titles import Title, TitleMaker
 from .usage import turn_usage
 
 
@@ -96,7 +96,7 @@ class ChatServer(ChatKitServer[RequestContext]):
             max_turns=self.settings.max_turns,
             run_config=self.run_config_for(chosen),
         )
-        title = self.titles.start(items, agent_context, chosen.model) if self.titles is not None else None
+        title = self._begin_title(memory, agent_context, chosen)
         sink = text_sink.get() if type(self).respond is ChatServer.respond else None
         run = stream_agent_response(agent_context, result, sink=sink, deadlines=self.deadlines)
         try:
@@ -111,6 +111,9 @@ class ChatServer(ChatKitServer[RequestContext]):
                 usage.add(result)
             if title is not None:
                 await title.close()
+
+    def _begin_title(self, memory: Memory, agent_context: AgentContext, chosen: Chosen) -> Title | None:
+        return self.titles.start(memory.recent_items, agent_context, chosen.model) if self.titles else None
 
     @property
     def offers_dictation(self) -> bool:
