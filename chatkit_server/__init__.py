@@ -11,6 +11,7 @@ from .actions import Actions, on_action
 from .agent_context import AgentContext
 from .app import create_app
 from .context import RequestContext
+from .mentions import Entity
 from .server import ChatServer
 from .settings import Settings
 from .streaming import stream_agent_response
@@ -19,6 +20,7 @@ __all__ = [
     "Actions",
     "AgentContext",
     "ChatServer",
+    "Entity",
     "RequestContext",
     "Settings",
     "__version__",

@@ -16,7 +16,7 @@ from .auth import open_auth
 from .context import RequestContext
 from .models import open_models
 from .request_id import RequestIds
-from .routes import chatkit, health, messages, not_available, options, poll, turns, websocket
+from .routes import chatkit, entities, health, messages, not_available, options, poll, turns, websocket
 from .routes.errors import UnexpectedErrors, install_error_handlers
 from .routes.page import mount_page
 from .schema import prepare_schema
@@ -81,7 +81,7 @@ def create_app(
             allow_credentials="*" not in settings.cors_origins,
         )
     install_error_handlers(app)
-    for routes in (chatkit, options, messages, websocket, turns, poll, health, not_available):
+    for routes in (chatkit, options, entities, messages, websocket, turns, poll, health, not_available):
         app.include_router(routes.router)
     mount_page(app)
     return app

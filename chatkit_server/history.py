@@ -4,7 +4,9 @@ chatkit's `ThreadItemConverter` does the work; here are the safe answers where i
 be converted would make its thread unanswerable for good (trap T22).
 """
 
+import copy
 import json
+from collections.abc import Awaitable, Callable
 
 from agents import TResponseInputItem
 from chatkit.agents import ThreadItemConverter
@@ -16,17 +18,28 @@ from chatkit.types import (
 )
 from openai.types.responses import EasyInputMessageParam, ResponseInputContentParam, ResponseInputTextParam
 
+from .mentions import plain_mention
+
+TellMention = Callable[[UserMessageTagContent], Awaitable[str]]
+
+
+async def _plainly(mention: UserMessageTagContent) -> str:
+    return plain_mention(mention)
+
 
 class SafeConverter(ThreadItemConverter):
     """Converts every item that a thread may hold; never raises on one."""
+
+    tell_mention: TellMention = staticmethod(_plainly)
+    """What the model reads of an @-mention."""
 
     async def attachment_to_message_content(self, attachment: Attachment) -> ResponseInputContentParam:
         """The name of the file, where its content cannot reach the model."""
         return _text(f"[The user attached a file that cannot be read: {attachment.name} ({attachment.mime_type})]")
 
     async def tag_to_message_content(self, tag: UserMessageTagContent) -> ResponseInputContentParam:
-        """What the page knows of an @-mention."""
-        return _text(json.dumps({"mention": tag.text, "id": tag.id, "data": tag.data}, ensure_ascii=False))
+        """As `tell_mention` says; the SDK puts it behind the message."""
+        return _text(await self.tell_mention(tag))
 
     async def assistant_message_to_input(
         self, item: AssistantMessageItem
@@ -42,6 +55,14 @@ class SafeConverter(ThreadItemConverter):
         if not isinstance(item.content, str):
             item = item.model_copy(update={"content": json.dumps(item.content, ensure_ascii=False, default=str)})
         return await super().hidden_context_to_input(item)
+
+
+def with_mentions(converter: ThreadItemConverter, tell: TellMention) -> ThreadItemConverter:
+    """The same converter, telling mentions so where it is a `SafeConverter`; another one has its own way."""
+    if isinstance(converter, SafeConverter):
+        converter = copy.copy(converter)
+        converter.tell_mention = tell
+    return converter
 
 
 def _text(text: str) -> ResponseInputTextParam:

@@ -38,6 +38,8 @@ class Features(Offer):
 
     attachments: bool
     dictation: bool
+    mentions: bool
+    mention_previews: bool
     feedback: bool = True
     history: bool = True
     retry: bool = True

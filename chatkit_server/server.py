@@ -32,9 +32,10 @@ from .context import RequestContext
 from .deadlines import Deadlines
 from .dictation import dictate
 from .errors import NotAvailable
-from .history import SafeConverter
+from .history import SafeConverter, with_mentions
 from .joining import Joining
 from .memory import Memory, turn_transcript
+from .mentions import Mentions
 from .models import Models
 from .offers import Features, Offers, offered_model, offered_tool
 from .prompts import prompts_for
@@ -45,7 +46,7 @@ from .titles import Title, TitleMaker
 from .usage import turn_usage
 
 
-class ChatServer(ChatKitServer[RequestContext]):
+class ChatServer(Mentions, ChatKitServer[RequestContext]):
     """Runs one agent for all threads. Subclass it to answer actions, to transcribe, or to respond in another way.
 
     `respond` and `action` may yield any `ThreadStreamEvent`; the turn that reads them saves every item.
@@ -91,7 +92,7 @@ class ChatServer(ChatKitServer[RequestContext]):
         agent = await self.load_agent(agent_context, chosen, memory)
         result = Runner.run_streamed(
             agent,
-            await self.load_input(agent, chosen, memory),
+            await self.load_input(agent, chosen, memory, context),
             context=agent_context,
             max_turns=self.settings.max_turns,
             run_config=self.run_config_for(chosen),
@@ -131,6 +132,8 @@ class ChatServer(ChatKitServer[RequestContext]):
             features=Features(
                 attachments=self.attachment_store is not None,
                 dictation=self.offers_dictation,
+                mentions=self.offers_mentions,
+                mention_previews=self.offers_previews,
             ),
         )
 
@@ -143,7 +146,7 @@ class ChatServer(ChatKitServer[RequestContext]):
         agent = await require_tool(last, chosen.tool, agent_context)
         return agent if agent is not last else await require_tool(configured, chosen.tool, agent_context)
 
-    async def load_input(self, agent: Agent[Any], chosen: Chosen, memory: Memory) -> list[Any]:
+    async def load_input(self, agent: Agent[Any], chosen: Chosen, memory: Memory, context: RequestContext) -> list[Any]:
         """What the agent's model reads of the thread; also says where this turn's own transcript comes from."""
 
         def origin_of(agent: Agent[Any]) -> str | None:
@@ -152,7 +155,8 @@ class ChatServer(ChatKitServer[RequestContext]):
         if (transcript := turn_transcript.get()) is not None:
             transcript.origin_of = origin_of
         budget = self.settings.history_tokens
-        return await memory.model_input(self.converter, budget=budget, origin=origin_of(agent))
+        converter = with_mentions(self.converter, lambda mention: self.tell_mention(mention, context))
+        return await memory.model_input(converter, budget=budget, origin=origin_of(agent))
 
     def chosen_for(self, message: UserMessageItem | None, items: Sequence[ThreadItem] = ()) -> Chosen:
         """What the message chose, which was checked when it came; where a run goes on without a new one, the model

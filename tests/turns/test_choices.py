@@ -175,7 +175,10 @@ async def test_the_page_is_told_what_the_widget_may_offer(start: Start) -> None:
         ],
         "tools": [{"id": "orders", "label": "Orders", "icon": "suitcase", "pinned": True, "persistent": False}],
         "prompts": [{"label": "Hi", "prompt": "Hello there", "icon": "sparkle"}],
-        "features": {"attachments": False, "dictation": False, "feedback": True, "history": True, "retry": True},
+        "features": {
+            **dict.fromkeys(("feedback", "history", "retry"), True),
+            **dict.fromkeys(("attachments", "dictation", "mentions", "mentionPreviews"), False),
+        },
     }
 
 

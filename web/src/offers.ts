@@ -5,11 +5,13 @@ import { useEffect, useState } from "react";
 const OFFERS_URL = "/api/chatkit/options";
 const TIMEOUT_MS = 5_000;
 
+type Feature = "attachments" | "dictation" | "feedback" | "history" | "mentions" | "mentionPreviews" | "retry";
+
 export interface Offers {
   models: ModelOption[];
   tools: ToolOption[];
   prompts: StartScreenPrompt[];
-  features: { attachments: boolean; dictation: boolean; feedback: boolean; history: boolean; retry: boolean };
+  features: Record<Feature, boolean>;
 }
 
 /** What every server does, for one that does not say. */
@@ -17,7 +19,7 @@ const PLAIN: Offers = {
   models: [],
   tools: [],
   prompts: [],
-  features: { attachments: false, dictation: false, feedback: true, history: true, retry: true },
+  features: { attachments: false, dictation: false, feedback: true, history: true, mentions: false, mentionPreviews: false, retry: true },
 };
 
 /** Asks the server once, and again when `reachable` says that it has come back; null before its first word. */

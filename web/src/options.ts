@@ -1,6 +1,7 @@
 /** What the widget is told: where the server is, how it looks, what it offers. */
-import type { ChatKitOptions, ColorScheme, ComposerOption } from "@openai/chatkit";
+import type { ChatKitOptions, ColorScheme, ComposerOption, EntitiesOption } from "@openai/chatkit";
 
+import { previewEntity, searchEntities } from "./entities";
 import type { Offers } from "./offers";
 
 /**
@@ -26,6 +27,7 @@ export function chatOptions({ fetch, scheme, initialThread, offers }: Given): Ch
     history: { enabled: features.history, showDelete: true, showRename: true },
     startScreen: { greeting: "What can I help with?", prompts: offers.prompts },
     composer: composerOptions(offers),
+    ...(features.mentions && { entities: entitiesOption(offers) }),
     threadItemActions: { feedback: features.feedback, retry: features.retry },
     thread: { autoScroll: true },
   };
@@ -38,5 +40,13 @@ function composerOptions({ models, tools, features }: Offers): ComposerOption {
     ...(models.length > 1 && { models }),
     ...(tools.length > 0 && { tools }),
     ...(features.dictation && { dictation: { enabled: true } }),
+  };
+}
+
+function entitiesOption({ features }: Offers): EntitiesOption {
+  return {
+    onTagSearch: searchEntities,
+    showComposerMenu: true,
+    ...(features.mentionPreviews && { onRequestPreview: previewEntity }),
   };
 }
