@@ -30,7 +30,8 @@ WHOLE: dict[int | str, dict[str, Any]] = {
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": 'Tokens, then one `done`. `{"reset": true}` takes back all text so far; '
-        '`{"error": {...}}` stands before the `done` of a turn that failed',
+        '`{"error": {...}}` stands before the `done` of a turn that failed; '
+        '`{"ping": true}` bridges silences in lines of JSON',
         "content": {
             "text/event-stream": {"example": f'data: {{"token": "42"}}\n\ndata: {DONE}\n\n'},
             "application/x-ndjson": {"example": f'{{"token": "42"}}\n{DONE}\n'},

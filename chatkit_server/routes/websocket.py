@@ -32,6 +32,9 @@ SERVER_RESTARTS = 1012
 """The close code that uvicorn (0.54) has for the connections that it ends itself."""
 
 
+LEAVING_SECONDS = 1.0
+
+
 class Frame(BaseModel):
     """What every frame of a client's has."""
 
@@ -180,7 +183,8 @@ class _Conversation:
         self._reader.gone = True
         if isinstance(self._turn, Turn):
             self._turn.log.wake()
-        await asyncio.wait([self._reading])
+        await asyncio.wait([self._reading], timeout=LEAVING_SECONDS)
+        self._reading.cancel()  # a client that reads no more holds up the last write to it
 
 
 def _parse(kind: type[T], text: str) -> T:

@@ -23,6 +23,7 @@ async def test_the_answer_is_what_is_saved(plain: Plain) -> None:
     assert (await plain.answer("And?", thread_id))[1]["thread_id"] == thread_id
 
 
+@sqlite_only
 @both_apis
 async def test_a_failure_has_the_partial_answer_and_the_error(plain: Plain) -> None:
     plain.chat.upstream.script(Answer("one two three", error_after=2, error=RATE_LIMIT))
@@ -53,6 +54,7 @@ async def test_a_stopped_answer_is_the_partial_one(plain: Plain) -> None:
     assert (status, answer["status"], answer["stop_reason"], answer["text"]) == (200, "stopped", "user", "one two")
 
 
+@sqlite_only
 @pytest.mark.parametrize(
     ("headers", "end"), [({}, ("stopped", "disconnected")), (DETACH, ("completed", None))], ids=["stays", "detached"]
 )
@@ -81,33 +83,30 @@ async def test_who_leaves_stops_the_answer_unless_detached(
 # What cannot be accepted
 
 
+BAD: list[tuple[object, int, str | None, str]] = [
+    (b"{", 400, "invalid_json", "JSON"),
+    (b"", 400, "invalid_params", "body"),
+    (b"[" * 100_000, 400, None, ""),
+    ([], 400, "invalid_params", "body"),
+    ({}, 400, "invalid_params", "`message`"),
+    ({"message": 7}, 400, "invalid_params", "`message`"),
+    ({"message": "  "}, 400, "invalid_params", "empty"),
+    ({"message": "Hi", "thread_id": 7}, 400, "invalid_params", "`thread_id`"),
+    ({"message": "Hi", "attachments": [1]}, 400, "invalid_params", "`attachments.0`"),
+    ({"message": "Hi", "thread_id": "thr_unknown"}, 404, "not_found", ""),
+    ({"message": "Hi", "attachments": ["atc_unknown"]}, 404, "not_found", ""),
+]
+
+
 @sqlite_only
-@pytest.mark.parametrize("path", ["/api/message", "/api/stream/message"])
-@pytest.mark.parametrize(
-    ("body", "status", "code", "words"),
-    [
-        (b"{", 400, "invalid_json", "JSON"),
-        (b"", 400, "invalid_params", "body"),
-        (b"[" * 100_000, 400, None, ""),
-        ([], 400, "invalid_params", "body"),
-        ({}, 400, "invalid_params", "`message`"),
-        ({"message": 7}, 400, "invalid_params", "`message`"),
-        ({"message": "  "}, 400, "invalid_params", "empty"),
-        ({"message": "Hi", "thread_id": 7}, 400, "invalid_params", "`thread_id`"),
-        ({"message": "Hi", "attachments": [1]}, 400, "invalid_params", "`attachments.0`"),
-        ({"message": "Hi", "thread_id": "thr_unknown"}, 404, "not_found", ""),
-        ({"message": "Hi", "attachments": ["atc_unknown"]}, 404, "not_found", ""),
-    ],
-)
-async def test_a_bad_body_is_told_clearly_and_writes_nothing(
-    plain: Plain, path: str, body: object, status: int, code: str | None, words: str
-) -> None:
-    headers = {"content-type": "application/json"}
-    refused, answer = await plain.post(path, body, headers)
-    assert refused == status, answer
-    assert code is None or answer["code"] == code
-    assert set(answer) == {"code", "message", "request_id"}
-    assert words in answer["message"]
+async def test_a_bad_body_is_told_clearly_and_writes_nothing(plain: Plain) -> None:
+    for path in ("/api/message", "/api/stream/message"):
+        for body, status, code, words in BAD:
+            refused, answer = await plain.post(path, body, {"content-type": "application/json"})
+            assert refused == status, (body, answer)
+            assert code is None or answer["code"] == code, (body, answer)
+            assert set(answer) == {"code", "message", "request_id"}
+            assert words in answer["message"], (body, answer)
     assert await plain.chat.select("SELECT id FROM threads") == []
 
 
@@ -136,6 +135,7 @@ async def test_a_locked_thread_takes_no_message(plain: Plain) -> None:
     assert (status, answer["code"]) == (409, "thread_locked")
 
 
+@sqlite_only
 async def test_strangers_get_404(plain: Plain, chat: Chat) -> None:
     _, answer = await plain.answer("One")
     async with await chat.visitor() as tab:
@@ -151,6 +151,7 @@ async def test_strangers_get_404(plain: Plain, chat: Chat) -> None:
     assert await chat.messages(answer["thread_id"]) == [("user", "One"), ("assistant", answer["text"])]
 
 
+@sqlite_only
 async def test_the_description_has_all_of_it(plain: Plain) -> None:
     async with plain.session.get(f"{plain.chat.url}/api/openapi.json") as response:
         described = await response.json()

@@ -32,6 +32,7 @@ async def test_the_tokens_are_the_text_that_is_saved(plain: Plain) -> None:
     assert stream.done["started_at"].endswith("Z")
 
 
+@sqlite_only
 @both_apis
 async def test_lines_of_json_arrive_piece_by_piece(plain: Plain) -> None:
     plain.chat.upstream.script(COUNT)
@@ -117,6 +118,7 @@ async def test_what_a_guardrail_removes_is_taken_back(start: Start) -> None:
     assert stream.done["status"] == "failed"
 
 
+@sqlite_only
 @both_apis
 async def test_an_error_comes_before_the_end_and_keeps_what_was_said(plain: Plain) -> None:
     plain.chat.upstream.script(Answer("one two three", error_after=2, error=RATE_LIMIT))
@@ -139,6 +141,7 @@ async def test_a_failure_before_the_first_token_is_an_error_too(plain: Plain) ->
     assert "sk-wrong" not in str(stream.messages)
 
 
+@sqlite_only
 async def test_stop_by_the_turns_id_ends_the_stream(plain: Plain) -> None:
     plain.chat.upstream.script(COUNT)
     async with plain.streaming("Count") as stream:
@@ -170,6 +173,7 @@ async def test_a_new_message_takes_the_running_ones_place(plain: Plain) -> None:
     ]
 
 
+@sqlite_only
 @pytest.mark.parametrize("leave", LEAVING)
 @pytest.mark.parametrize("headers", [{}, NDJSON], ids=["sse", "ndjson"])
 async def test_who_leaves_stops_the_answer(plain: Plain, leave: str, headers: dict[str, str]) -> None:
@@ -228,6 +232,7 @@ async def test_a_thread_that_is_deleted_meanwhile_ends_the_stream(plain: Plain) 
     assert (stream.done["status"], stream.done["stop_reason"]) == ("stopped", "deleted")
 
 
+@sqlite_only
 async def test_a_new_user_gets_a_cookie_and_keeps_the_thread_by_it(chat: Chat) -> None:
     async with chat.tab() as tab:
         plain = Plain(chat, tab)

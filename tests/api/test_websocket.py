@@ -62,6 +62,7 @@ async def test_stop_in_the_middle(plain: Plain) -> None:
     assert (await chat.items(thread_id))[:3] == ["user_message", "assistant_message", "sdk_hidden_context"]
 
 
+@sqlite_only
 async def test_stop_by_http_ends_the_answer_of_a_socket(plain: Plain) -> None:
     plain.chat.upstream.script(COUNT)
     async with plain.socket() as socket:
@@ -126,6 +127,7 @@ async def leave(socket: Socket, how: str) -> None:
     transport.transport.abort()
 
 
+@sqlite_only
 @pytest.mark.parametrize("how", ["close", "abort"])
 async def test_a_closed_socket_ends_the_answer(plain: Plain, how: str) -> None:
     chat = plain.chat
@@ -169,33 +171,31 @@ async def test_a_failed_answer_is_an_error_and_an_end(plain: Plain) -> None:
         assert (await socket.told()).text == "five"
 
 
+BAD: list[tuple[str | bytes, str]] = [
+    ("{", "invalid_json"),
+    ("[" * 100_000, "invalid_json"),
+    (b'{"message": "binary"}', "invalid_json"),
+    ("[]", "invalid_params"),
+    ('{"type": "sing"}', "invalid_params"),
+    ('{"type": "message"}', "invalid_params"),
+    ('{"message": 7}', "invalid_params"),
+    ('{"message": " "}', "invalid_params"),
+    ('{"message": "Hi", "key": ""}', "invalid_params"),
+    ('{"message": "' + "x" * 200_000 + '"}', "body_too_large"),
+]
+
+
 @sqlite_only
-@pytest.mark.parametrize(
-    ("frame", "code"),
-    [
-        ("{", "invalid_json"),
-        ("[" * 100_000, "invalid_json"),
-        (b'{"message": "binary"}', "invalid_json"),
-        ("[]", "invalid_params"),
-        ('{"type": "sing"}', "invalid_params"),
-        ('{"type": "message"}', "invalid_params"),
-        ('{"message": 7}', "invalid_params"),
-        ('{"message": " "}', "invalid_params"),
-        ('{"message": "Hi", "key": ""}', "invalid_params"),
-        ('{"message": "' + "x" * 200_000 + '"}', "body_too_large"),
-    ],
-)
-async def test_a_bad_frame_costs_an_error_and_no_more(start: Start, frame: str | bytes, code: str) -> None:
+async def test_a_bad_frame_costs_an_error_and_no_more(start: Start) -> None:
     chat = await start(max_body_bytes=150_000)
     async with await chat.visitor() as tab, Plain(chat, tab).socket() as socket:
-        if isinstance(frame, bytes):
-            await socket.connection.send_bytes(frame)
-        else:
-            await socket.connection.send_str(frame)
-        refused = await socket.receive()
-        assert refused["error"]["code"] == code, refused
-        assert refused["error"]["message"]
-        assert refused["error"]["request_id"]
+        for frame, code in BAD:
+            send = socket.connection.send_bytes if isinstance(frame, bytes) else socket.connection.send_str
+            await send(frame)  # type: ignore[arg-type]
+            refused = await socket.receive()
+            assert refused["error"]["code"] == code, (frame[:40], refused)
+            assert refused["error"]["message"]
+            assert refused["error"]["request_id"]
         await socket.connection.send_json({"message": "Hello"})  # the type may be left out
         await socket.started()
         assert (await socket.told()).done["status"] == "completed"
