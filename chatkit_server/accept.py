@@ -51,6 +51,7 @@ from .errors import (
     NotFound,
     ThreadClosed,
     ThreadLocked,
+    TooManyFiles,
 )
 from .forms import with_submitted
 from .server import ChatServer
@@ -241,6 +242,9 @@ async def _writable_thread(server: ChatServer, thread_id: str, context: RequestC
 async def _user_message(
     message: UserMessageInput, server: ChatServer, thread: ThreadMetadata, context: RequestContext
 ) -> UserMessageItem:
+    limit = server.settings.attachments_per_message
+    if len(message.attachments) > limit:
+        raise TooManyFiles(f"A message takes at most {limit} files. Please send them in several messages.")
     if not message.attachments and not any(part.text.strip() for part in message.content):
         raise InvalidParams("The message is empty.")
     server.choices.check(message.inference_options)

@@ -3,20 +3,26 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from store import SqlStore, TurnStore, open_engine
+from store import SqlStore, TurnStore, UploadStore, open_engine
 
 from . import __version__
 from .actions import Actions
 from .agents import AgentLike, load_agent
-from .auth import open_auth
+from .attachments import Attachments
+from .auth import load_secret, open_auth
 from .context import RequestContext
+from .history import with_blobs
+from .links import Links
 from .models import open_models
+from .places import open_blobs
+from .pruning import Pruner
 from .request_id import RequestIds
-from .routes import chatkit, entities, health, messages, not_available, options, poll, turns, websocket
+from .routes import attachments, chatkit, entities, health, messages, not_available, options, poll, turns, websocket
 from .routes.errors import UnexpectedErrors, install_error_handlers
 from .routes.page import mount_page
 from .schema import prepare_schema
@@ -81,7 +87,7 @@ def create_app(
             allow_credentials="*" not in settings.cors_origins,
         )
     install_error_handlers(app)
-    for routes in (chatkit, options, entities, messages, websocket, turns, poll, health, not_available):
+    for routes in (chatkit, attachments, options, entities, messages, websocket, turns, poll, health, not_available):
         app.include_router(routes.router)
     mount_page(app)
     return app
@@ -94,15 +100,25 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -
     engine = open_engine(settings.database_url)
     store: SqlStore[RequestContext] = SqlStore(engine)
     turn_store = TurnStore(engine)
+    uploads, blobs = UploadStore(engine), open_blobs(settings)
+    answering = server(store, factory, models, settings)
+    files = Attachments(uploads, blobs, settings, models.info) if settings.attachments else None
+    answering.attachment_store = answering.attachment_store or files
+    answering.converter = with_blobs(answering.converter, blobs)
     return Services(
         settings=settings,
         engine=engine,
         store=store,
         turn_store=turn_store,
         models=models,
-        server=server(store, factory, models, settings),
+        server=answering,
         turns=Turns(store, turn_store, settings, models.info.name),
         auth=auth,
+        attachments=files,
+        links=Links(
+            load_secret(settings), uploads, blobs, public_url=settings.public_url, seconds=settings.link_seconds
+        ),
+        pruner=Pruner(uploads, blobs, timedelta(hours=settings.unsent_hours)),
     )
 
 
@@ -114,8 +130,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with services.models:
             _say_what_runs(services)
             try:
-                with on_stop_signal(services.turns.drain):
-                    yield
+                async with services.pruner.now_and_then(timedelta(minutes=services.settings.prune_minutes)):
+                    with on_stop_signal(services.turns.drain):
+                        yield
             finally:
                 await services.turns.close()
     finally:

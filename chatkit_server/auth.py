@@ -75,10 +75,11 @@ def open_auth(settings: Settings) -> Auth:
     """Raises `SetupError` for a mode that this version does not have, or where no secret can be kept."""
     if settings.auth != "none":
         raise SetupError(f"CHATKIT_AUTH={settings.auth} is not available in this version; use CHATKIT_AUTH=none.")
-    return Auth(_secret(settings))
+    return Auth(load_secret(settings))
 
 
-def _secret(settings: Settings) -> Secret:
+def load_secret(settings: Settings) -> Secret:
+    """What signs cookies and URLs. Raises `SetupError` where none can be kept."""
     if settings.secret is not None:
         return Secret(settings.secret.get_secret_value())
     try:

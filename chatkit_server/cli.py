@@ -1,4 +1,4 @@
-"""`chatkit-server`: serve and migrate."""
+"""`chatkit-server`: serve, migrate and prune."""
 
 import asyncio
 import gc
@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -18,7 +19,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import StoreError, open_engine
+from store import StoreError, UploadStore, open_engine
 from store.migrations import upgrade
 
 from . import __version__
@@ -27,6 +28,8 @@ from .app import create_app
 from .auth import SetupError
 from .logs import configure_logging
 from .models import ModelSetupError
+from .places import open_blobs
+from .pruning import Pruned, Pruner
 from .schema import prepare_schema
 from .settings import Settings
 
@@ -121,13 +124,28 @@ def migrate() -> None:
     typer.echo(f"Applied {applied} migration(s)." if applied else "The database is up to date.")
 
 
+@app.command()
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+) -> None:
+    """Delete files that nobody holds any more: never sent, or of deleted conversations."""
+    with _clear_errors():
+        settings = Settings()
+        configure_logging(settings)
+        done = asyncio.run(_prune(settings, dry_run))
+    typer.echo(
+        f"{'Would delete' if dry_run else 'Deleted'} {done.unsent} file(s) that were not sent within "
+        f"{settings.unsent_hours:g} hours and {done.left_over} of deleted conversations, {done.size} bytes in all."
+    )
+
+
 def _later() -> NoReturn:
     """Not available in this version yet."""
     typer.echo(LATER, err=True)
     raise typer.Exit(2)
 
 
-for _name in ("doctor", "token", "threads", "turns", "stats", "prune"):
+for _name in ("doctor", "token", "threads", "turns", "stats"):
     app.command(_name, hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(_later)
 
 
@@ -165,6 +183,12 @@ async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
         raise
     finally:
         await engine.dispose()
+
+
+async def _prune(settings: Settings, dry_run: bool) -> Pruned:
+    async with _database(settings) as engine:
+        keep = timedelta(hours=settings.unsent_hours)
+        return await Pruner(UploadStore(engine), open_blobs(settings), keep).prune(dry_run=dry_run)
 
 
 async def _migrate(settings: Settings) -> int:

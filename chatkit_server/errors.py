@@ -7,21 +7,28 @@
     │   ├── InvalidParams       400  invalid_params
     │   ├── InvalidChoice       400  invalid_choice
     │   ├── InvalidAudio        400  invalid_audio
+    │   ├── InvalidFile         400  invalid_file
     │   └── InvalidItem         400  invalid_item
     ├── NotAuthenticated        401  not_authenticated
     ├── ForeignOrigin           403  foreign_origin
+    ├── LinkExpired             403  link_expired
     ├── NotFound                404  not_found
     ├── Conflict                409  conflict
     │   ├── ThreadLocked        409  thread_locked
     │   ├── ThreadClosed        409  thread_closed
     │   ├── AlreadyAnswered     409  already_answered
     │   ├── ActionGone          409  action_gone
+    │   ├── AlreadyUploaded     409  already_uploaded
+    │   ├── TooManyFiles        409  too_many_files
     │   └── KeyReused           409  key_reused
     ├── BodyTooLarge            413  body_too_large
+    │   └── FileTooLarge        413  file_too_large
+    ├── UnsupportedFile         415  unsupported_file
     ├── UpgradeRequired         426  upgrade_required
     ├── NotAvailable            501  not_available
     ├── ServerStopping          503  server_stopping
     ├── DatabaseUnavailable     503  database_unavailable
+    ├── FilesUnavailable        503  files_unavailable
     ├── InternalError           500  internal_error
     ├── DictationFailed         502  dictation_failed (dictation.py)
     └── TurnFailed              502  (see failures.py: one code for each kind of provider failure)
@@ -37,7 +44,7 @@ from chatkit.store import NotFoundError
 from chatkit.types import ErrorEvent
 from pydantic import ValidationError
 
-from store import IdClash, StoreError, StoreUnavailable
+from store import BlobMissing, BlobsUnavailable, IdClash, StoreError, StoreUnavailable
 
 from .causes import describe_cause
 
@@ -122,6 +129,13 @@ class InvalidItem(BadRequest):
     default_message = "This operation cannot work on that item."
 
 
+class InvalidFile(BadRequest):
+    """An upload that is no usable file."""
+
+    code = "invalid_file"
+    default_message = "The file is empty or damaged. Please send it again."
+
+
 class NotAuthenticated(ServerError):
     """Nobody is logged in."""
 
@@ -136,6 +150,14 @@ class ForeignOrigin(ServerError):
     status = 403
     code = "foreign_origin"
     default_message = "Pages of this origin may not call this server. Its administrator can add it to the allowed ones."
+
+
+class LinkExpired(ServerError):
+    """The signature in the URL of a file is too old, or none of ours."""
+
+    status = 403
+    code = "link_expired"
+    default_message = "This link to a file is not valid any more. Load the conversation again for a new one."
 
 
 class NotFound(ServerError):
@@ -189,6 +211,20 @@ class KeyReused(Conflict):
     default_message = "This idempotency key was used for another message. Please send each message with a new one."
 
 
+class AlreadyUploaded(Conflict):
+    """The bytes of this attachment came before, or come right now."""
+
+    code = "already_uploaded"
+    default_message = "This file was uploaded already. To send another one, attach it anew."
+
+
+class TooManyFiles(Conflict):
+    """More files than one message, or one user without a message, may have."""
+
+    code = "too_many_files"
+    default_message = "These are too many files."
+
+
 class BodyTooLarge(ServerError):
     """The body is over the limit in Settings."""
 
@@ -203,6 +239,21 @@ class UpgradeRequired(ServerError):
     status = 426
     code = "upgrade_required"
     default_message = "Open this address as a WebSocket (wss://…)."
+
+
+class FileTooLarge(BodyTooLarge):
+    """The file is over the limit in Settings."""
+
+    code = "file_too_large"
+    default_message = "The file is too large."
+
+
+class UnsupportedFile(ServerError):
+    """A file of a type that is not accepted, or that is not what it says."""
+
+    status = 415
+    code = "unsupported_file"
+    default_message = "Files of this type are not accepted here."
 
 
 class NotAvailable(ServerError):
@@ -231,6 +282,15 @@ class DatabaseUnavailable(ServerError):
     default_message = "The conversation could not be read or saved just now. Please try again in a moment."
 
 
+class FilesUnavailable(ServerError):
+    """The place for files could not be reached or written."""
+
+    status = 503
+    code = "files_unavailable"
+    allow_retry = True
+    default_message = "Files cannot be read or saved just now. Please try again in a moment."
+
+
 class TurnFailed(ServerError):
     """The agent or its model failed after the message was accepted."""
 
@@ -250,8 +310,11 @@ def describe(error: BaseException, request_id: str) -> ServerError:
                 cause = "" if error.__cause__ is None else f"\n{describe_cause(error.__cause__)}"
                 logger.warning("request %s failed: %s%s", request_id, error.code, cause)
             return error
-        case NotFoundError():
+        case NotFoundError() | BlobMissing():
             return NotFound()
+        case BlobsUnavailable():
+            logger.error("request %s: the place for files failed\n%s", request_id, describe_cause(error))
+            return FilesUnavailable()
         case StoreUnavailable():
             logger.error("request %s: the database is not available\n%s", request_id, describe_cause(error))
             return DatabaseUnavailable()

@@ -18,6 +18,9 @@ from chatkit.types import (
 )
 from openai.types.responses import EasyInputMessageParam, ResponseInputContentParam, ResponseInputTextParam
 
+from store import Blobs
+
+from .attachments_input import file_content
 from .mentions import plain_mention
 
 TellMention = Callable[[UserMessageTagContent], Awaitable[str]]
@@ -33,9 +36,12 @@ class SafeConverter(ThreadItemConverter):
     tell_mention: TellMention = staticmethod(_plainly)
     """What the model reads of an @-mention."""
 
+    blobs: Blobs | None = None
+    """Where the bytes of attached files lie; without it the model gets their names."""
+
     async def attachment_to_message_content(self, attachment: Attachment) -> ResponseInputContentParam:
-        """The name of the file, where its content cannot reach the model."""
-        return _text(f"[The user attached a file that cannot be read: {attachment.name} ({attachment.mime_type})]")
+        """The file itself, or its name where its content cannot reach the model."""
+        return await file_content(attachment, self.blobs)
 
     async def tag_to_message_content(self, tag: UserMessageTagContent) -> ResponseInputContentParam:
         """As `tell_mention` says; the SDK puts it behind the message."""
@@ -62,6 +68,14 @@ def with_mentions(converter: ThreadItemConverter, tell: TellMention) -> ThreadIt
     if isinstance(converter, SafeConverter):
         converter = copy.copy(converter)
         converter.tell_mention = tell
+    return converter
+
+
+def with_blobs(converter: ThreadItemConverter, blobs: Blobs) -> ThreadItemConverter:
+    """The same converter, one that reads attached files where it is a `SafeConverter`."""
+    if isinstance(converter, SafeConverter):
+        converter = copy.copy(converter)
+        converter.blobs = blobs
     return converter
 
 

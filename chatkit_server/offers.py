@@ -33,6 +33,14 @@ class OfferedTool(Offer):
     persistent: bool = False
 
 
+class OfferedAttachments(Offer):
+    """`composer.attachments`, for uploads in two phases; `max_size` in bytes."""
+
+    enabled: bool = True
+    max_size: int
+    max_count: int
+
+
 class Features(Offer):
     """What can be switched on."""
 
@@ -51,6 +59,7 @@ class Offers(Offer):
     models: list[OfferedModel]
     tools: list[OfferedTool]
     prompts: list[Prompt]
+    attachments: OfferedAttachments | None = None
     features: Features
 
 

@@ -2,9 +2,10 @@
 
 import base64
 import binascii
+import contextlib
 from typing import assert_never
 
-from chatkit.store import AttachmentStore
+from chatkit.store import AttachmentStore, NotFoundError
 from chatkit.types import (
     AttachmentsCreateReq,
     AttachmentsDeleteReq,
@@ -56,9 +57,7 @@ async def answer(request: NonStreamingReq, server: ChatServer, turns: Turns, con
             await server.store.save_attachment(attachment, context)
             return serialize(attachment)
         case AttachmentsDeleteReq():
-            await _attachments(server).delete_attachment(request.params.attachment_id, context)
-            await server.store.delete_attachment(request.params.attachment_id, context)
-            return DONE
+            return await _delete_attachment(request.params.attachment_id, server, context)
         case InputTranscribeReq():
             return await _transcribe(request, server, context)
         case ThreadsSyncCustomActionReq():
@@ -128,6 +127,16 @@ def _attachments(server: ChatServer) -> AttachmentStore[RequestContext]:
     if server.attachment_store is None:
         raise NotAvailable("This server does not take attachments.")
     return server.attachment_store
+
+
+async def _delete_attachment(attachment_id: str, server: ChatServer, context: RequestContext) -> bytes:
+    """The owner's, before the attachment store is asked, which may delete the row as well."""
+    files = _attachments(server)
+    await server.store.load_attachment(attachment_id, context)
+    await files.delete_attachment(attachment_id, context)
+    with contextlib.suppress(NotFoundError):
+        await server.store.delete_attachment(attachment_id, context)
+    return DONE
 
 
 async def _transcribe(request: InputTranscribeReq, server: ChatServer, context: RequestContext) -> bytes:

@@ -37,7 +37,7 @@ from .joining import Joining
 from .memory import Memory, turn_transcript
 from .mentions import Mentions
 from .models import Models
-from .offers import Features, Offers, offered_model, offered_tool
+from .offers import Features, OfferedAttachments, Offers, offered_model, offered_tool
 from .prompts import prompts_for
 from .settings import Settings
 from .shortcut import text_sink
@@ -129,6 +129,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             models=[offered_model(choice) for choice in self.choices.models],
             tools=[offered_tool(choice) for choice in self.choices.tools],
             prompts=list(default_prompts) if prompts is None else prompts,
+            attachments=self._offered_attachments(),
             features=Features(
                 attachments=self.attachment_store is not None,
                 dictation=self.offers_dictation,
@@ -136,6 +137,12 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
                 mention_previews=self.offers_previews,
             ),
         )
+
+    def _offered_attachments(self) -> OfferedAttachments | None:
+        if self.attachment_store is None:
+            return None
+        settings = self.settings
+        return OfferedAttachments(max_size=settings.attachment_max_bytes, max_count=settings.attachments_per_message)
 
     async def load_agent(self, agent_context: AgentContext, chosen: Chosen, memory: Memory) -> Agent[Any]:
         """The agent for one run: the one that spoke last, and one that has it where a tool was chosen."""

@@ -7,9 +7,12 @@ from starlette.requests import HTTPConnection
 
 from store import SqlStore, TurnStore
 
+from .attachments import Attachments
 from .auth import Auth
 from .context import RequestContext
+from .links import Links
 from .models import Models
+from .pruning import Pruner
 from .server import ChatServer
 from .settings import Settings
 from .turns import Turns
@@ -27,6 +30,10 @@ class Services:
     server: ChatServer
     turns: Turns
     auth: Auth
+    attachments: Attachments | None
+    """None where they are switched off."""
+    links: Links
+    pruner: Pruner
 
 
 def services_of(connection: HTTPConnection) -> Services:

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.exc import ArgumentError
 
@@ -18,6 +18,7 @@ from .choices import Choice, ModelChoice, Prompt, ToolChoice
 
 DEFAULT_DATABASE_URL = "sqlite:///chatkit.db"
 ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s,]+")
+MIME_TYPE = re.compile(r"[a-z0-9.+-]+/(\*|[a-z0-9.+-]+)")
 
 
 class Settings(BaseSettings):
@@ -168,7 +169,54 @@ class Settings(BaseSettings):
         "https://app.example,https://intra.example; a JSON list works too.",
     )
     max_body_bytes: int = Field(
-        default=2 * 1024 * 1024, ge=1024, description="Largest request body that is read, in bytes."
+        default=2 * 1024 * 1024,
+        ge=1024,
+        description="Largest request body that is read, in bytes; not of files.",
+    )
+    public_url: str | None = Field(
+        default=None,
+        description="Where browsers reach the server, such as https://chat.example.com, for the URLs of files; by "
+        "default the address of each request.",
+    )
+
+    attachments: bool = Field(default=True, description="Let users attach files.")
+    attachments_url: str | None = Field(
+        default=None,
+        description="Where files lie: a directory, by default `files` in CHATKIT_DATA_DIR, or s3://bucket/prefix in "
+        "any S3-compatible service. Servers that share a database must share this place.",
+    )
+    s3_endpoint: str | None = Field(
+        default=None, description="URL of an S3-compatible service; by default that of AWS, or AWS_ENDPOINT_URL."
+    )
+    s3_region: str | None = Field(default=None, description="Region of the bucket; by default AWS_REGION.")
+    s3_access_key_id: SecretStr | None = Field(
+        default=None, description="Key id for the bucket; by default the usual AWS variables and roles."
+    )
+    s3_secret_access_key: SecretStr | None = Field(default=None, description="The secret of CHATKIT_S3_ACCESS_KEY_ID.")
+    attachment_max_bytes: int = Field(
+        default=20_000_000, ge=1, description="Largest file that may be attached, in bytes."
+    )
+    attachment_types: Annotated[list[str], NoDecode] = Field(
+        default=["image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "application/json", "text/*"],
+        description="MIME types of files that may be attached, as their content shows, with commas between them; "
+        "text/html and image/svg+xml count only where they are named.",
+    )
+    attachments_per_message: int = Field(default=10, ge=1, description="How many files one message may have.")
+    attachments_unsent: int = Field(
+        default=50, ge=1, description="How many files a user may have uploaded without sending them."
+    )
+    image_max_pixels: int = Field(
+        default=50_000_000, ge=1, description="Most pixels of an attached picture; each takes 4 bytes while it is read."
+    )
+    link_seconds: int = Field(default=3600, ge=1, description="Seconds that the signed URL of a file is good for.")
+    unsent_hours: float = Field(
+        default=24.0, ge=0, description="Hours after which a file that was uploaded and not sent is deleted."
+    )
+    prune_minutes: float = Field(
+        default=60.0,
+        ge=0,
+        description="Minutes between two searches for files that nobody holds any more; 0 leaves it to "
+        "`chatkit-server prune`.",
     )
 
     flush_ms: float = Field(
@@ -218,17 +266,40 @@ class Settings(BaseSettings):
             ) from None
         return value
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "attachment_types", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _split(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):
             return value
         if not value.lstrip().startswith("["):
-            return [origin.strip().rstrip("/") for origin in value.split(",") if origin.strip()]
+            return [entry.strip().rstrip("/") for entry in value.split(",") if entry.strip()]
         try:
             return json.loads(value)
         except ValueError:
-            raise ValueError("must be origins with commas between them, or a JSON list of them") from None
+            what = "origins" if info.field_name == "cors_origins" else "MIME types"
+            raise ValueError(f"must be {what} with commas between them, or a JSON list of them") from None
+
+    @field_validator("attachment_types")
+    @classmethod
+    def _are_types(cls, value: list[str]) -> list[str]:
+        for entry in value:
+            if not MIME_TYPE.fullmatch(entry):
+                raise ValueError(f"{entry} is no MIME type; one looks like image/png or text/*")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_web_address(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"https?://[^/\s]+", value):
+            raise ValueError(f"{value} must be a full URL such as https://chat.example.com")
+        return value
+
+    @field_validator("attachments_url")
+    @classmethod
+    def _is_place(cls, value: str | None) -> str | None:
+        if value is not None and "://" in value and not re.match(r"s3://[^/\s]+", value):
+            raise ValueError(f"{value} must be a directory, or s3://bucket/prefix")
+        return value
 
     @field_validator("models", "tools", mode="before")
     @classmethod

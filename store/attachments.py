@@ -29,6 +29,7 @@ def to_row(attachment: Attachment, context: HasUser) -> dict[str, Any]:
         "thread_id": attachment.thread_id,
         "name": attachment.name,
         "mime_type": attachment.mime_type,
+        "status": "stored" if attachment.upload_descriptor is None else "pending",
         "payload": dump_json(attachment),
         "created_at": datetime.now(UTC),
     }
@@ -45,7 +46,7 @@ def write(connection: Connection, dialect: str, row: dict[str, Any], context: Ha
 @cache
 def _upsert(dialect: str) -> Any:
     insert = insert_into(attachments, dialect)
-    changed = {name: insert.excluded[name] for name in ("thread_id", "name", "mime_type", "payload")}
+    changed = {name: insert.excluded[name] for name in ("thread_id", "name", "mime_type", "status", "payload")}
     return insert.on_conflict_do_update(index_elements=[a.id], set_=changed, where=owned(attachments)).returning(a.id)
 
 
@@ -56,7 +57,10 @@ def ids_in(items: Iterable[ThreadItem]) -> list[str]:
 
 
 def bind(connection: Connection, attachment_ids: Iterable[str], thread_id: str, context: HasUser) -> None:
-    """Make the attachments the thread's, for good. Raises `NotFound` for one that is another's, thread's or user's."""
+    """Make the attachments the thread's, for good.
+
+    Raises `NotFound` for one that is another's, thread's or user's, or not there yet.
+    """
     for attachment_id in attachment_ids:
         values = {"attachment": attachment_id, "thread": thread_id, "owner": context.user_id}
         row = connection.execute(_BIND, values).one_or_none()
@@ -72,7 +76,7 @@ _ONE = (a.id == bindparam("attachment"), owned(attachments))
 _LOAD = select(a.payload).where(*_ONE)
 _UPDATE = update(attachments).where(*_ONE)  # sets what it is given
 _BIND = (
-    _UPDATE.where(or_(a.thread_id.is_(None), a.thread_id == bindparam("thread")))
+    _UPDATE.where(or_(a.thread_id.is_(None), a.thread_id == bindparam("thread")), a.status == "stored")
     .values(thread_id=bindparam("thread"))
     .returning(a.payload)
 )

@@ -124,6 +124,8 @@ attachments = Table(
     Column("mime_type", CleanText, nullable=False),
     Column("payload", JsonText, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("size", _Big, comment="Bytes; those announced until it is stored"),
+    Column("status", CleanText, nullable=False, server_default="stored", comment="pending, uploading or stored"),
     Index(None, "thread_id"),
     Index(None, "user_id"),
 )

@@ -16,3 +16,5 @@ class ModelInfo:
     """What a person should know before trusting an answer; None where there is nothing to say."""
     tools: bool = True
     """Whether the model can call tools."""
+    reads: frozenset[Literal["image", "pdf"]] = frozenset({"image", "pdf"})
+    """What the model can be shown besides text."""

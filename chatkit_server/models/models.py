@@ -191,7 +191,7 @@ def _open_embedded(settings: Settings) -> Models:
     )
     return Models(
         provider=EmbeddedProvider(EmbeddedModel(process, name=name, context=context), name),
-        info=ModelInfo(provider="embedded", name=name, note=EMBEDDED_NOTE, tools=False),
+        info=ModelInfo(provider="embedded", name=name, note=EMBEDDED_NOTE, tools=False, reads=frozenset()),
         model_settings=ModelSettings(temperature=0.2, top_p=0.9, max_tokens=MAX_TOKENS, include_usage=True),
         starting=process.start,
         closing=process.aclose,

@@ -17,6 +17,7 @@ from ..services import Services, services_of
 from .attach import attach_thread, is_attach
 from .body import check_size, read_body
 from .errors import error_response
+from .linked import LinkedResponse
 from .stream import ErrorStream, TurnResponse
 
 router = APIRouter()
@@ -43,7 +44,7 @@ async def chatkit(request: Request) -> Response:
     except Exception as error:
         return _refusal(request, body, describe(error, request_id), request_id)
     services.auth.remember(request, response, context)
-    return response
+    return LinkedResponse(response, services.links, context, request)
 
 
 async def _answer(body: bytes, services: Services, context: RequestContext, *, is_detached: bool) -> Response:

@@ -9,8 +9,6 @@ router = APIRouter(include_in_schema=False)
 ROUTES: dict[str, list[str]] = {
     "/api/chatkit/session": ["POST"],
     "/api/chatkit/refresh": ["POST"],
-    "/api/attachments": ["POST"],
-    "/api/attachments/{attachment_id}/content": ["GET", "PUT", "POST"],
     "/metrics": ["GET"],
     "/doctor": ["GET"],
 }

@@ -9,6 +9,7 @@ from ..errors import Conflict
 from ..services import services_of
 from ..snapshot import snapshot
 from .errors import ERRORS
+from .linked import LinkedResponse
 from .stream import FinishedStream, TurnResponse
 
 router = APIRouter(prefix="/api", tags=["turns"])
@@ -76,6 +77,8 @@ async def turn_events(
         thread = await services.store.load_thread(record.thread_id, context)
         items = await services.store.load_turn_items(thread.id, turn_id, context)
         options = services.server.get_stream_options(thread, context)
-        return FinishedStream(snapshot(items, [], options=options, is_running=False))
+        finished = FinishedStream(snapshot(items, [], options=options, is_running=False))
+        return LinkedResponse(finished, services.links, context, request)
     seen = after if after is not None else last_event_id or 0
-    return TurnResponse(turn, services.settings, position=min(seen, len(turn.log)))
+    response = TurnResponse(turn, services.settings, position=min(seen, len(turn.log)))
+    return LinkedResponse(response, services.links, context, request)

@@ -19,8 +19,8 @@ async def stages() -> Stage:
 async def served(stages: Stage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
     """The module's app."""
     folder = tmp_path_factory.mktemp("served")
-    settings = {"ping_seconds": 0.2, "max_body_bytes": 20_000, "tools": "search"}
-    async with serve(folder, stages.agent, server=stages.factory(), **settings) as served:
+    options = {"ping_seconds": 0.2, "max_body_bytes": 20_000, "tools": "search", "attachments": False}
+    async with serve(folder, stages.agent, server=stages.factory(), **options) as served:
         yield served
 
 

@@ -8,7 +8,7 @@ from chatkit.types import ThreadMetadata
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import SqlStore, TurnStore
+from store import SqlStore, TurnStore, UploadStore
 from tests.store.making import ALICE, User, make_thread
 
 Query = Callable[..., Awaitable[list[Row[*tuple[Any, ...]]]]]
@@ -24,6 +24,12 @@ def store(engine: AsyncEngine) -> SqlStore[User]:
 def turns(engine: AsyncEngine) -> TurnStore:
     """The turns in the same database."""
     return TurnStore(engine)
+
+
+@pytest.fixture
+def uploads(engine: AsyncEngine) -> UploadStore:
+    """The uploads in the same database."""
+    return UploadStore(engine)
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import pytest
 from chatkit.store import NotFoundError, Store
 from chatkit.types import FileAttachment, ThreadMetadata
 
-from store import IdClash, NewTurn, SqlStore, TurnStore, new_id
+from store import IdClash, NewTurn, SqlStore, TurnStore, UploadStore, new_id
 from tests.store.conftest import Query
 from tests.store.making import ALICE, BOB, User, answer, make_thread, make_turn, offer, say
 
-FOR_NOBODY = {"end_abandoned"}
-"""Methods that the server calls for itself, at its start: they take no context and give no data."""
+FOR_NOBODY = {"end_abandoned", "delete_unsent", "list_unsent", "known"}
+"""Methods that the server calls for itself: they take no context and give no data but ids."""
 
 QUIET = {"finish", "has_lost_action"}
 """Quietly nothing, as for a turn whose thread was deleted and for a widget that offered nothing."""
@@ -135,6 +135,26 @@ async def test_stranger_gets_nothing_and_changes_nothing_by_any_method(
     assert [thread.id for thread in (await store.load_threads(10, None, "asc", BOB)).data] == [hers.bobs.id]
     assert await turns.list(BOB) == []
     assert set(attempts) == (methods_of(SqlStore) | methods_of(TurnStore)) - FOR_NOBODY
+
+
+async def test_stranger_gets_nowhere_with_an_upload(uploads: UploadStore, sql: Query) -> None:
+    hers = FileAttachment(id=new_id("atc"), name="a.txt", mime_type="text/plain")
+    assert await uploads.add(hers, ALICE, size=3, limit=9)
+    for step in (uploads.claim, uploads.release, uploads.forget):
+        assert not await step(hers.id, BOB)
+    assert await uploads.claim(hers.id, ALICE)
+    before = await sql("SELECT * FROM attachments")
+    assert not await uploads.finish(hers.model_copy(update={"name": "his"}), 3, BOB)
+    assert not await uploads.release(hers.id, BOB)
+    with pytest.raises(NotFoundError):
+        await uploads.load(hers.id, BOB)
+    assert await sql("SELECT * FROM attachments") == before
+    assert await uploads.finish(hers, 3, ALICE)
+    assert (await uploads.stored([hers.id], BOB), await uploads.stored([hers.id], ALICE)) == (set(), {hers.id})
+    assert not await uploads.forget(hers.id, BOB)
+    assert await uploads.add(hers.model_copy(update={"id": new_id("atc")}), BOB, size=3, limit=1)
+    tried = {"add", "claim", "release", "forget", "finish", "load", "stored"}
+    assert tried == methods_of(UploadStore) - FOR_NOBODY
 
 
 def methods_of(kind: type) -> set[str]:

@@ -175,9 +175,10 @@ async def test_the_page_is_told_what_the_widget_may_offer(start: Start) -> None:
         ],
         "tools": [{"id": "orders", "label": "Orders", "icon": "suitcase", "pinned": True, "persistent": False}],
         "prompts": [{"label": "Hi", "prompt": "Hello there", "icon": "sparkle"}],
+        "attachments": {"enabled": True, "maxSize": 20_000_000, "maxCount": 10},
         "features": {
-            **dict.fromkeys(("feedback", "history", "retry"), True),
-            **dict.fromkeys(("attachments", "dictation", "mentions", "mentionPreviews"), False),
+            **dict.fromkeys(("attachments", "feedback", "history", "retry"), True),
+            **dict.fromkeys(("dictation", "mentions", "mentionPreviews"), False),
         },
     }
 

@@ -16,12 +16,14 @@ test("the widget offers what the settings list", async (t) => {
   t.after(() => context.close());
   await page.goto(stage.server.origin);
   await page.locator(".activity", { hasText: "Ready" }).waitFor();
-  const { composer, startScreen } = await page.evaluate(() => JSON.parse(JSON.stringify(window.standIn.options.at(-1))));
+  const { api, composer, startScreen } = await page.evaluate(() => JSON.parse(JSON.stringify(window.standIn.options.at(-1))));
   assert.deepEqual(composer.models, [
     { id: "demo", label: "demo", default: true },
     { id: "demo-2", label: "Another", description: "The same script", default: false },
   ]);
   assert.deepEqual(composer.tools, [{ id: "calculate", label: "Calculator", icon: "analytics", pinned: false, persistent: false }]);
+  assert.deepEqual(composer.attachments, { enabled: true, maxSize: 20_000_000, maxCount: 10 });
+  assert.deepEqual(api.uploadStrategy, { type: "two_phase" });
   assert.equal(composer.dictation, undefined);
   assert.deepEqual(startScreen.prompts, [{ label: "Hi", prompt: "Hello there", icon: "sparkle" }]);
   assert.deepEqual(strays, []);

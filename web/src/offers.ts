@@ -1,5 +1,5 @@
 /** What the server offers: models, tools, prompts and features, in the widget's own shapes. */
-import type { ModelOption, StartScreenPrompt, ToolOption } from "@openai/chatkit";
+import type { ComposerOption, ModelOption, StartScreenPrompt, ToolOption } from "@openai/chatkit";
 import { useEffect, useState } from "react";
 
 const OFFERS_URL = "/api/chatkit/options";
@@ -11,6 +11,7 @@ export interface Offers {
   models: ModelOption[];
   tools: ToolOption[];
   prompts: StartScreenPrompt[];
+  attachments?: NonNullable<ComposerOption["attachments"]>;
   features: Record<Feature, boolean>;
 }
 

@@ -20,7 +20,7 @@ interface Given {
 export function chatOptions({ fetch, scheme, initialThread, offers }: Given): ChatKitOptions {
   const { features } = offers;
   return {
-    api: { url: "/chatkit", domainKey: DOMAIN_KEY, fetch },
+    api: { url: "/chatkit", domainKey: DOMAIN_KEY, fetch, uploadStrategy: { type: "two_phase" } },
     frameTitle: "Chat",
     initialThread,
     theme: { colorScheme: scheme, radius: "round", color: { accent: { primary: scheme === "dark" ? "#60a5fa" : "#2563eb", level: 1 } } },
@@ -34,11 +34,12 @@ export function chatOptions({ fetch, scheme, initialThread, offers }: Given): Ch
 }
 
 /** An empty menu is worse than none. */
-function composerOptions({ models, tools, features }: Offers): ComposerOption {
+function composerOptions({ models, tools, attachments, features }: Offers): ComposerOption {
   return {
     placeholder: "Write a message",
     ...(models.length > 1 && { models }),
     ...(tools.length > 0 && { tools }),
+    ...(attachments && { attachments }),
     ...(features.dictation && { dictation: { enabled: true } }),
   };
 }

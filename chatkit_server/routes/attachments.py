@@ -1,0 +1,152 @@
+"""Uploads, direct and in two phases, and signed downloads."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from tempfile import SpooledTemporaryFile
+from typing import IO, Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response, StreamingResponse
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
+
+from ..attachments import Attachments, StoredFile, too_large
+from ..context import RequestContext
+from ..errors import BadRequest, InvalidFile, NotAvailable
+from ..file_types import ACTIVE, IMAGES, UNKNOWN
+from ..frames import serialize
+from ..links import Purpose
+from ..services import Services, services_of
+from .linked import LinkedResponse
+
+router = APIRouter(prefix="/api/attachments", tags=["attachments"])
+
+MEMORY_BYTES = 1024 * 1024
+"""How much of an upload is held in memory; the rest goes to a file without a name, which ends with the request."""
+FORM_BYTES = 16 * 1024
+"""What a form may have around its file."""
+
+Token = Annotated[str, Query(description="the signature, as it stands in the URL that the server gave")]
+
+
+@router.post("", summary="Upload a file: multipart, field `file`", response_class=Response)
+async def upload(request: Request) -> Response:
+    """Answers with the attachment; its `id` goes into the next message."""
+    services, attachments = _attachments_of(request)
+    context = services.auth.authenticate(request)
+    try:
+        async with _form_file(request, services.settings.attachment_max_bytes) as file:
+            attachment = await attachments.receive(file.filename or "", file.content_type, file.file, context)
+    except ClientDisconnect:
+        return Response(status_code=499)  # nobody is there to read it
+    response = LinkedResponse(_json(serialize(attachment)), services.links, context, request)
+    services.auth.remember(request, response, context)
+    return response
+
+
+@router.put("/{attachment_id}/content", summary="Second phase of an upload: the file's bytes", response_class=Response)
+@router.post("/{attachment_id}/content", summary="The same, by a form with the field `file`", response_class=Response)
+async def complete(attachment_id: str, request: Request, token: Token = "") -> Response:
+    """Takes the bytes that `attachments.create` announced. The URL's signature is the login."""
+    services, attachments = _attachments_of(request)
+    context = _signer(services, "upload", attachment_id, token, request)
+    limit = services.settings.attachment_max_bytes
+    await attachments.check_awaited(attachment_id, context)
+    try:
+        if request.method == "POST" and _is_form(request):
+            async with _form_file(request, limit) as file:
+                attachment = await attachments.complete(attachment_id, file.file, context)
+        else:
+            async with _raw_file(request, limit) as raw:
+                attachment = await attachments.complete(attachment_id, raw, context)
+    except ClientDisconnect:
+        return Response(status_code=499)
+    return LinkedResponse(_json(serialize(attachment)), services.links, context, request)
+
+
+@router.get("/{attachment_id}/content", summary="A file, by its signed URL", response_class=Response)
+async def download(attachment_id: str, request: Request, token: Token = "") -> Response:
+    """The bytes. Only bitmaps are shown in place; everything else is a download, and runs nowhere."""
+    services, attachments = _attachments_of(request)
+    context = _signer(services, "download", attachment_id, token, request)
+    return _file_response(await attachments.open(attachment_id, context))
+
+
+def _attachments_of(request: Request) -> tuple[Services, Attachments]:
+    services = services_of(request)
+    if services.attachments is None:
+        raise NotAvailable("This server does not take attachments.")
+    return services, services.attachments
+
+
+def _signer(services: Services, purpose: Purpose, attachment_id: str, token: str, request: Request) -> RequestContext:
+    user_id = services.links.user_of(purpose, attachment_id, token)
+    return RequestContext(user_id=user_id, request_id=request.state.request_id)
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
+
+
+def _is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+
+
+@asynccontextmanager
+async def _form_file(request: Request, limit: int) -> AsyncIterator[UploadFile]:
+    """The field `file` of a form; gone afterwards."""
+    if not _is_form(request):
+        raise BadRequest("A file is uploaded as multipart/form-data, in the field `file`.")
+    parser = MultiPartParser(request.headers, _limited(request, limit + FORM_BYTES, limit), max_files=1, max_fields=8)
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise BadRequest(f"The form cannot be read: {error.message}") from error
+    try:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise InvalidFile("The form has no file in its field `file`.")
+        yield file
+    finally:
+        await form.close()
+
+
+@asynccontextmanager
+async def _raw_file(request: Request, limit: int) -> AsyncIterator[IO[bytes]]:
+    """The body itself; gone afterwards."""
+    with SpooledTemporaryFile(max_size=MEMORY_BYTES) as spooled:
+        file = UploadFile(spooled)  # type: ignore[arg-type]  # Starlette itself gives it this kind of file
+        async for chunk in _limited(request, limit, limit):
+            await file.write(chunk)
+        yield spooled
+
+
+async def _limited(request: Request, limit: int, told: int) -> AsyncGenerator[bytes, None]:
+    """The body's chunks. Raises `FileTooLarge` before more than `limit` bytes are taken in."""
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > limit:
+        raise too_large(told)
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise too_large(told)
+        yield chunk
+
+
+def _file_response(file: StoredFile) -> Response:
+    how = "inline" if file.mime_type in IMAGES else "attachment"
+    headers = {
+        "content-type": UNKNOWN if file.mime_type in ACTIVE else file.mime_type,
+        "content-disposition": f"{how}; filename*=utf-8''{quote(file.name, safe='')}",
+        "content-security-policy": "default-src 'none'; sandbox",
+        "x-content-type-options": "nosniff",
+        "cross-origin-resource-policy": "cross-origin",  # the widget's frame is another origin, and may ask for this
+        "referrer-policy": "no-referrer",
+        "cache-control": "private, max-age=3600",
+    }
+    if file.size is not None:
+        headers["content-length"] = str(file.size)
+    return StreamingResponse(file.chunks, headers=headers)

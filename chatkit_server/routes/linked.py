@@ -1,0 +1,48 @@
+"""The door: whatever leaves with references to files in it gets URLs for them (`links.py` says why)."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from ..context import RequestContext
+from ..links import MARK, Links
+
+
+class LinkedResponse(Response):
+    """Another response, with URLs in the place of references. Each of its writes must be whole JSON or whole frames."""
+
+    def __init__(self, inner: Response, links: Links, context: RequestContext, request: Request) -> None:
+        self.inner = inner
+        self.links = links
+        self.context = context
+        self.base_url = str(request.base_url)
+        self.status_code = inner.status_code
+        self.background = None
+        self.body = b""
+        self.raw_headers = inner.raw_headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        held: Message | None = None  # the head of an answer whose length is not known before its body
+
+        async def linking_send(message: Message) -> None:
+            nonlocal held
+            if message["type"] == "http.response.start" and _has_length(message):
+                held = message
+                return
+            if MARK in message.get("body", b""):
+                message = {**message, "body": await self.links.resolve(message["body"], self.context, self.base_url)}
+            if held is not None:
+                await send(_with_length(held, len(message.get("body", b""))))
+                held = None
+            await send(message)
+
+        await self.inner(scope, receive, linking_send)
+
+
+def _has_length(head: Message) -> bool:
+    return any(name == b"content-length" for name, _ in head["headers"])
+
+
+def _with_length(head: Message, length: int) -> Message:
+    others = [(name, value) for name, value in head["headers"] if name != b"content-length"]
+    return {**head, "headers": [*others, (b"content-length", str(length).encode())]}

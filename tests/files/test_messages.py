@@ -1,0 +1,151 @@
+"""Files in messages: on the stream, in SQL, after a reload, and as the model's endpoint received them."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from tests.files.uploading import PDF, TEXT, Desk, picture, sqlite_only
+from tests.support.chatkit import Json
+from tests.support.openai_answers import Answer
+from tests.turns.chat import Chat
+from tests.turns.conftest import Start
+
+
+def parts_of(chat: Chat, request: int = -1) -> list[Json]:
+    """All parts of the users' messages that the endpoint got."""
+    body = chat.upstream.requests[request].body
+    messages = body.get("input") or body["messages"]
+    content = [message["content"] for message in messages if message["role"] == "user"]
+    return [part for parts in content if isinstance(parts, list) for part in parts]
+
+
+def data_url(mime_type: str, data: bytes) -> str:
+    return f"data:{mime_type};base64,{base64.b64encode(data).decode()}"
+
+
+async def whole_database(chat: Chat) -> str:
+    """Every value of every table, as one text."""
+    tables = ("threads", "thread_items", "turns", "turn_events", "attachments", "feedback")
+    return "\n".join([str(await chat.select(f"SELECT * FROM {table}")) for table in tables])
+
+
+@pytest.mark.parametrize("api", ["responses", "chat_completions"])
+async def test_a_file_is_in_the_stream_the_database_the_reload_and_both_turns(desk: Desk, api: str) -> None:
+    image, chat = picture("JPEG"), desk.chat
+    sent = [
+        await desk.upload(image, "sea.jpg", "image/jpeg"),
+        await desk.upload(PDF, "form.pdf", "application/pdf"),
+        await desk.upload(TEXT, "notes.txt", "text/plain"),
+    ]
+    reply = await desk.send(*(one.id for one in sent), text="What are these?")
+    assert reply.error is None
+    shown = [{**one.body, "thread_id": reply.thread_id} for one in sent]
+    assert reply.user_item["attachments"] == shown
+    assert shown[0]["preview_url"].startswith("data:image/webp;base64,")
+    assert (await desk.tab.reload(reply.thread_id)).items == reply.picture.items
+    bound = await chat.select("SELECT DISTINCT thread_id FROM attachments")
+    assert bound == [(reply.thread_id,)]
+    assert "data:" not in await whole_database(chat)
+    assert f"attachment:{sent[0].id}" in await whole_database(chat)
+
+    if api == "responses":
+        files: list[Json] = [
+            {"type": "input_image", "detail": "auto", "image_url": data_url("image/jpeg", image)},
+            {"type": "input_file", "filename": "form.pdf", "file_data": data_url("application/pdf", PDF)},
+        ]
+    else:
+        url = {"url": data_url("image/jpeg", image), "detail": "auto"}
+        file = {"filename": "form.pdf", "file_data": data_url("application/pdf", PDF)}
+        files = [{"type": "image_url", "image_url": url}, {"type": "file", "file": file}]
+    parts = parts_of(chat)
+    assert parts[1:3] == files
+    assert parts[3]["text"] == f"The user attached the file “notes.txt”:\n\n{TEXT.decode()}"
+    again = await desk.send(text="And now?", thread_id=reply.thread_id)
+    assert again.error is None
+    assert parts_of(chat)[:4] == parts
+
+
+@sqlite_only
+async def test_a_retry_shows_the_model_the_same_file(desk: Desk) -> None:
+    image = await desk.upload(picture(), "a.png", "image/png")
+    reply = await desk.send(image.id)
+    await desk.tab.retry(reply.thread_id, reply.user_item["id"])
+    first, second = (parts_of(desk.chat, request) for request in (0, 1))
+    assert first == second
+    assert first[1]["image_url"].startswith("data:image/png;base64,")
+
+
+@sqlite_only
+async def test_a_file_is_bound_to_one_conversation_for_good(desk: Desk) -> None:
+    file = (await desk.upload(TEXT)).id
+    first, other = await desk.send(file), await desk.tab.create("Another conversation")
+    again = await desk.send(file, thread_id=first.thread_id)
+    assert again.error is None
+    refused = await desk.send(file, thread_id=other.thread_id)
+    assert "attach it again" in refused.error["message"]
+    assert "attach it again" in (await desk.send(file)).error["message"]
+    assert len(await desk.chat.select("SELECT id FROM threads")) == 2
+
+
+@sqlite_only
+async def test_a_message_takes_only_so_many_files(start: Start) -> None:
+    async with Desk.of(await start(attachments_per_message=2)) as desk:
+        files = [(await desk.upload(TEXT)).id for _ in range(3)]
+        refused = await desk.send(*files)
+        assert "at most 2 files" in refused.error["message"]
+        assert await desk.chat.select("SELECT id FROM threads") == []
+        assert (await desk.send(*files[:2])).error is None
+
+
+@sqlite_only
+async def test_a_file_that_vanished_does_not_end_its_conversation(desk: Desk) -> None:
+    """T22."""
+    image = (await desk.upload(picture(), "a.png", "image/png")).id
+    reply = await desk.send(image)
+    await desk.chat.services.pruner._blobs.delete(image, f"{image}.preview")
+    again = await desk.send(text="Still there?", thread_id=reply.thread_id)
+    assert again.error is None
+    assert parts_of(desk.chat)[1]["text"] == "[The user attached a file that cannot be read: a.png (image/png)]"
+    (attachment,) = (await desk.tab.reload(reply.thread_id)).items[0]["attachments"]
+    assert attachment["preview_url"].startswith(desk.chat.url)
+
+
+@sqlite_only
+async def test_a_reader_in_the_middle_of_a_turn_gets_fresh_urls(desk: Desk) -> None:
+    image = await desk.upload(picture(), "a.png", "image/png")
+    desk.chat.upstream.script(Answer("one two three", hang_after=1))
+    params = {"input": {"content": [], "attachments": [image.id], "inference_options": {}}}
+    async with desk.tab.open("threads.create", params) as reply:
+        await reply.wait_for("assistant_message.content_part.text_delta")
+        attach = {"thread_id": reply.thread_id, "action": {"type": "turn.attach", "payload": None}}
+        async with desk.chat.tab(cookies=desk.tab.cookies) as second:
+            async with second.open("threads.custom_action", attach) as again:
+                await again.wait_for("thread.item.added")
+                desk.chat.upstream.release()
+                await again.read()
+                await reply.read()
+                assert again.picture.items[0]["attachments"][0]["preview_url"] == image.body["preview_url"]
+        url = f"{desk.chat.url}/api/turns/{reply.headers['x-chatkit-turn-id']}/events"
+        async with desk.tab.session.get(url) as response:
+            events = await response.text()
+    assert image.body["preview_url"] in events
+    assert '"attachment:' not in events
+
+
+@sqlite_only
+@pytest.mark.parametrize("model", ["demo"])
+async def test_the_demo_model_takes_files_as_well(start: Start, model: str) -> None:
+    async with Desk.of(await start(model=model, base_url=None)) as desk:
+        image = await desk.upload(picture(), "a.png", "image/png")
+        assert (await desk.send(image.id, text="markdown")).error is None
+
+
+@sqlite_only
+async def test_what_people_write_is_never_taken_for_a_reference(desk: Desk) -> None:
+    image = (await desk.upload(picture(), "a.png", "image/png")).id
+    said = f'"url":"attachment:{image}" and {{"preview_url":"attachment:{image}"}}'
+    desk.chat.upstream.script(Answer(said))
+    reply: Any = await desk.send(text=said)
+    assert reply.picture.texts() == [("user", said), ("assistant", said)]
+    assert (await desk.tab.reload(reply.thread_id)).texts() == reply.picture.texts()

@@ -1,0 +1,82 @@
+"""What nobody holds any more is collected: by the command, and by a server that runs."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from chatkit_server import cli
+from tests.files.uploading import TEXT, Desk, picture, sqlite_only
+from tests.serving import SECRET
+from tests.turns.conftest import Start
+
+pytestmark = sqlite_only
+
+
+@pytest.fixture
+def command(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The settings of the running app for the command; the words that call it."""
+    monkeypatch.setattr(cli, "configure_logging", lambda settings: None)
+    values = {"DATABASE_URL": database_url, "DATA_DIR": str(tmp_path), "SECRET": SECRET, "MODEL": "demo"}
+    for name, value in values.items():
+        monkeypatch.setenv(f"CHATKIT_{name}", value)
+    return ["prune"]
+
+
+async def run(*words: str) -> str:
+    result = await asyncio.to_thread(CliRunner().invoke, cli.app, list(words))
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+async def test_the_command_deletes_what_nobody_holds_and_nothing_else(
+    desk: Desk, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = await desk.upload(picture(), "kept.png", "image/png")
+    unsent = await desk.upload(picture(), "unsent.png", "image/png")
+    of_deleted = await desk.upload(TEXT)
+    reply = await desk.send(of_deleted.id)
+    await desk.send(kept.id)
+    await desk.announce()
+    await desk.tab.post("threads.delete", {"thread_id": reply.thread_id})
+    everything = desk.kept()
+    assert len(everything) == 5  # two pictures with their previews, and a text
+
+    said = await run(*command, "--dry-run")
+    size = len(TEXT)
+    assert said == (
+        f"Would delete 0 file(s) that were not sent within 24 hours and 1 of deleted conversations, {size} bytes "
+        "in all.\n"
+    )
+    assert desk.kept() == everything
+    assert (await run(*command)).startswith("Deleted 0 file(s)")
+    assert of_deleted.id not in desk.kept()
+    assert len(desk.kept()) == 4
+
+    monkeypatch.setenv("CHATKIT_UNSENT_HOURS", "0")
+    dry = await run(*command, "--dry-run")
+    assert (await run(*command)) == dry.replace("Would delete", "Deleted")
+    assert "2 file(s) that were not sent within 0 hours and 0 of deleted" in dry
+    assert desk.kept() == [kept.id, f"{kept.id}.preview"]
+    assert [row[0] for row in await desk.rows()] == ["kept.png"]
+    assert (await desk.get(desk.link(kept.id)))[0] == 200
+    assert "not found" in (await desk.send(unsent.id)).error["message"]
+    assert "Deleted 0 file(s) that were not sent within 0 hours and 0 of deleted" in await run(*command)
+
+
+async def test_a_server_that_runs_collects_by_itself(start: Start) -> None:
+    chat = await start(prune_minutes=0.001, unsent_hours=0)
+    async with Desk.of(chat) as desk:
+        await desk.upload(picture(), "a.png", "image/png")
+        async with asyncio.timeout(5):
+            while desk.kept() or await desk.rows():  # noqa: ASYNC110 - nobody tells when it is done
+                await asyncio.sleep(0.02)
+
+
+async def test_an_upload_under_way_is_left_alone(desk: Desk, command: list[str]) -> None:
+    announced = await desk.announce()
+    await run(*command)
+    assert (await desk.put(announced, TEXT)).status == 200
+    await run(*command)
+    assert desk.kept() == [announced["id"]]

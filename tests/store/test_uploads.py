@@ -1,0 +1,64 @@
+"""The states of an upload: each step is taken once, and from one state only."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from chatkit.types import AttachmentUploadDescriptor, FileAttachment, ThreadMetadata
+
+from store import NotFound, SqlStore, TurnStore, UploadStore, new_id
+from tests.store.making import ALICE, User, make_turn, say
+
+
+def make_upload() -> FileAttachment:
+    descriptor = AttachmentUploadDescriptor.model_validate({"url": "attachment-upload:x", "method": "PUT"})
+    return FileAttachment(id=new_id("atc"), name="a.txt", mime_type="text/plain", upload_descriptor=descriptor)
+
+
+def as_stored(upload: FileAttachment) -> FileAttachment:
+    return upload.model_copy(update={"upload_descriptor": None, "mime_type": "text/csv"})
+
+
+async def test_an_upload_goes_through_its_states_once(uploads: UploadStore) -> None:
+    file = make_upload()
+    assert await uploads.add(file, ALICE, size=3, limit=1)
+    assert not await uploads.finish(as_stored(file), 3, ALICE)
+    assert not await uploads.release(file.id, ALICE)
+    claims = await asyncio.gather(*(uploads.claim(file.id, ALICE) for _ in range(4)))
+    assert sorted(claims) == [False, False, False, True]
+    assert await uploads.release(file.id, ALICE)
+    assert await uploads.claim(file.id, ALICE)
+    assert await uploads.finish(as_stored(file), 4, ALICE)
+    assert not await uploads.claim(file.id, ALICE)
+    assert not await uploads.release(file.id, ALICE)
+    found = await uploads.load(file.id, ALICE)
+    assert (found.attachment, found.status, found.size) == (as_stored(file), "stored", 4)
+
+
+async def test_what_is_not_stored_cannot_be_bound_even_where_nobody_looked(
+    uploads: UploadStore, turns: TurnStore, thread: ThreadMetadata
+) -> None:
+    """T13."""
+    file = make_upload()
+    await uploads.add(file, ALICE, size=3, limit=1)
+    with pytest.raises(NotFound):
+        await turns.start(make_turn(thread.id), ALICE, items=[say(attachments=[as_stored(file)])])
+    assert await turns.list(ALICE) == []
+
+
+async def test_files_that_were_not_sent_are_counted_and_forgotten(
+    store: SqlStore[User], uploads: UploadStore, turns: TurnStore, thread: ThreadMetadata
+) -> None:
+    files = [make_upload() for _ in range(3)]
+    assert [await uploads.add(file, ALICE, size=3, limit=2) for file in files] == [True, True, False]
+    bound, unsent, refused = (file.id for file in files)
+    await uploads.claim(bound, ALICE)
+    await uploads.finish(as_stored(files[0]), 3, ALICE)
+    await turns.start(make_turn(thread.id), ALICE, items=[say(attachments=[as_stored(files[0])])])
+    later, earlier = datetime.now(UTC) + timedelta(seconds=1), datetime.now(UTC) - timedelta(hours=1)
+    assert await uploads.list_unsent(earlier) == await uploads.delete_unsent(earlier) == []
+    assert await uploads.list_unsent(later) == await uploads.delete_unsent(later) == [unsent]
+    assert await uploads.known([bound, unsent, refused, "atc_never"]) == {bound}
+    assert not await uploads.forget(bound, ALICE)
+    await store.delete_thread(thread.id, ALICE)
+    assert await uploads.known([bound]) == set()
