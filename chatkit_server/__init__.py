@@ -15,6 +15,7 @@ from .mentions import Entity
 from .server import ChatServer
 from .settings import Settings
 from .streaming import stream_agent_response
+from .tool_display import ToolDisplay, shown_as
 
 __all__ = [
     "Actions",
@@ -23,8 +24,10 @@ __all__ = [
     "Entity",
     "RequestContext",
     "Settings",
+    "ToolDisplay",
     "__version__",
     "create_app",
     "on_action",
+    "shown_as",
     "stream_agent_response",
 ]

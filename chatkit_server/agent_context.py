@@ -28,6 +28,7 @@ from chatkit.widgets import WidgetRoot
 from pydantic import PrivateAttr
 
 from .context import RequestContext
+from .fold import settle
 
 BEHIND_A_WORKFLOW = frozenset({"client_tool_call", "hidden_context_item", "sdk_hidden_context"})
 """Types of items that do not show, so that an open workflow goes on over them."""
@@ -64,6 +65,8 @@ class AgentContext(SdkAgentContext[RequestContext]):
     """One per turn. `thread`, `store`, `request_context` and all helpers are as the SDK documents them."""
 
     _inbox: Inbox = PrivateAttr(default_factory=asyncio.Queue)
+    _authored: set[str] = PrivateAttr(default_factory=set)
+    _tool_blocks: set[str] = PrivateAttr(default_factory=set)
 
     @property
     def inbox(self) -> Inbox:
@@ -88,14 +91,20 @@ class AgentContext(SdkAgentContext[RequestContext]):
 
     async def start_workflow(self, workflow: Workflow) -> None:
         """Opens a workflow. A custom one shows with its first task, a reasoning one at once."""
+        if self.workflow_item is not None and self.workflow_item.workflow.tasks:
+            await self.stream(self.close_workflow())
         self.workflow_item = self.new_workflow_item(workflow)
+        self._authored.add(self.workflow_item.id)
         if workflow.type == "reasoning" or workflow.tasks:
             await self.stream(ThreadItemAddedEvent(item=self.workflow_item))
 
     async def add_workflow_task(self, task: Task) -> None:
-        """Adds a task to the open workflow, opening one where there is none."""
+        """Adds a task to the open workflow, opening one where there is none, or where it shows calls of tools."""
+        if self.workflow_item is not None and self.workflow_item.id in self._tool_blocks:
+            await self.stream(self.close_workflow())
         if self.workflow_item is None:
             self.workflow_item = self.new_workflow_item(Workflow(type="custom", tasks=[]))
+        self._authored.add(self.workflow_item.id)
         workflow = self.workflow_item.workflow
         workflow.tasks.append(task)
         if workflow.type != "reasoning" and len(workflow.tasks) == 1:
@@ -119,6 +128,14 @@ class AgentContext(SdkAgentContext[RequestContext]):
         if self.workflow_item is not None:
             await self.stream(self.close_workflow(summary, expanded))
 
+    def is_authored(self, item: WorkflowItem) -> bool:
+        """Whether a tool wrote into the workflow, so that its tasks are counted by the tool."""
+        return item.id in self._authored
+
+    def shows_tools(self, item: WorkflowItem) -> None:
+        """The workflow shows calls of tools; tools themselves write into another."""
+        self._tool_blocks.add(item.id)
+
     def new_workflow_item(self, workflow: Workflow) -> WorkflowItem:
         """A workflow item of this thread with an id of the store's."""
         return WorkflowItem(
@@ -135,6 +152,8 @@ class AgentContext(SdkAgentContext[RequestContext]):
         item = self.workflow_item
         assert item is not None
         workflow = item.workflow
+        if item.id in self._tool_blocks:
+            settle(item)
         workflow.summary = summary or workflow.summary or DurationSummary(duration=_seconds_since(item.created_at))
         workflow.expanded = expanded
         self.workflow_item = None

@@ -1,8 +1,9 @@
 """The ChatKit server: how a thread is answered. What a request goes through before and after is not its business."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from agents import Agent, RunConfig, Runner
@@ -43,6 +44,7 @@ from .settings import Settings
 from .shortcut import text_sink
 from .streaming import stream_agent_response
 from .titles import Title, TitleMaker
+from .tool_display import ToolDisplay, ToolDisplays
 from .usage import turn_usage
 
 
@@ -54,6 +56,8 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
 
     converter: ThreadItemConverter = SafeConverter()
     """Thread items → model input."""
+    tool_displays: Mapping[str, ToolDisplay] = MappingProxyType({})
+    """How tools are shown that `shown_as` cannot decorate, by their names."""
 
     def __init__(self, store: SqlStore[RequestContext], agent: AgentSource, models: Models, settings: Settings) -> None:
         super().__init__(store)
@@ -71,6 +75,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             tool=settings.tool_seconds,
             stop=settings.stop_seconds,
         )
+        self.displays = ToolDisplays(self.tool_displays) if settings.show_tools else None
         # Made once: the Agents SDK resolves the type hints of all its fields at each making.
         self.run_config = self.make_run_config()
         self._run_configs: dict[str, RunConfig] = {}
@@ -99,7 +104,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         )
         title = self._begin_title(memory, agent_context, chosen)
         sink = text_sink.get() if type(self).respond is ChatServer.respond else None
-        run = stream_agent_response(agent_context, result, sink=sink, deadlines=self.deadlines)
+        run = stream_agent_response(agent_context, result, sink=sink, deadlines=self.deadlines, displays=self.displays)
         try:
             async with aclosing(run) as events:  # type: ignore[type-var]  # it is a generator
                 async for event in events:

@@ -149,6 +149,9 @@ class Settings(BaseSettings):
         description="About how many tokens of a conversation its model is told again; the oldest turns are left out "
         "first, the newest never.",
     )
+    show_tools: bool = Field(
+        default=True, description="Show above an answer which tools the agent calls, and which agent takes over."
+    )
     tracing: bool = Field(
         default=False,
         description="Let the Agents SDK upload traces to OpenAI, with all messages in them. "

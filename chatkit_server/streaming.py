@@ -25,6 +25,7 @@ from .failures import ModelSilent, ToolSilent
 from .memory import Transcript, turn_transcript
 from .models.tap import Tap, open_tap
 from .shortcut import TextSink
+from .tool_display import ToolDisplays
 
 NO_DEADLINES = Deadlines(first_event=inf, silence=inf, tool=inf, stop=inf)
 
@@ -36,8 +37,11 @@ async def stream_agent_response(
     converter: ResponseStreamConverter | None = None,
     sink: TextSink | None = None,
     deadlines: Deadlines | None = None,
+    displays: ToolDisplays | None = None,
 ) -> AsyncIterator[ThreadStreamEvent]:
     """Yields the ChatKit events of a streamed run, and of the context's helpers, in the order they were sent.
+
+    With `displays`, the calls of tools are shown, and handoffs.
 
     With a `sink`, text goes there instead of into an event wherever it can without changing the order.
 
@@ -50,7 +54,7 @@ async def stream_agent_response(
     """
     transcript = turn_transcript.get() or Transcript()
     transcript.speaks(result.current_agent)
-    conversion = Conversion(context, converter or ResponseStreamConverter(), transcript)
+    conversion = Conversion(context, converter or ResponseStreamConverter(), transcript, displays)
     inbox = context.inbox
     parts = conversion.parts
     is_idle = False  # all that happened so far has been taken, and the reader waits in `inbox.get`

@@ -304,7 +304,7 @@ class Turn:
                 self._say(event)
 
     def _note(self, item: ThreadItem) -> None:
-        if isinstance(item, WorkflowItem) and item.workflow.type == "reasoning":
+        if isinstance(item, WorkflowItem) and (item.workflow.type == "reasoning" or item.id in self._transcript.traces):
             self._thoughts.add(item.id)
 
     async def _save(self, item: ThreadItem) -> None:

@@ -126,6 +126,7 @@ def make_settings(folder: Path, **values: Any) -> Settings:
         "model": "demo",
         "demo_tokens_per_second": 1e6,
         "titles": False,  # a model call more, which only tests of titles are about
+        "show_tools": False,  # a test that is about them says so
     }
     return Settings(_env_file=None, **defaults | values)
 

@@ -11,14 +11,16 @@ from agents import (
     RunItemStreamEvent,
     StreamEvent,
 )
-from agents.items import TResponseStreamEvent
+from agents.items import HandoffOutputItem, ToolCallItem, TResponseStreamEvent
 from chatkit.agents import ResponseStreamConverter
 from openai.types.responses import ResponseOutputItemDoneEvent
 
 from ..agent_context import AgentContext, HelperEvent
 from ..failures import ProviderFailure
 from ..memory import Transcript
+from ..tool_display import ToolDisplays
 from .block import Block
+from .hosted import Hosted
 from .images import Images
 from .messages import Messages
 from .shown import Events, Handlers, Shown
@@ -31,7 +33,13 @@ _GUARDRAILS = (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered
 class Conversion:
     """State of one run. Output items are known by their place in the current response, never by their id."""
 
-    def __init__(self, context: AgentContext, converter: ResponseStreamConverter, transcript: Transcript) -> None:
+    def __init__(
+        self,
+        context: AgentContext,
+        converter: ResponseStreamConverter,
+        transcript: Transcript,
+        displays: ToolDisplays | None = None,
+    ) -> None:
         self._context = context
         self._transcript = transcript
         self._shown = Shown(transcript)
@@ -39,7 +47,8 @@ class Conversion:
         self._messages = Messages(context, converter, self._shown, self._block)
         self._thinking = Thinking(self._block)
         self._images = Images(context, converter, self._shown, self._block)
-        self._tools = Tools(context)
+        self._tools = Tools(context, self._block, displays)
+        self._hosted = Hosted(self._block, displays is not None)
         self.parts = self._messages.parts
         self._failure: ProviderFailure | None = None
         self._is_cut = False
@@ -59,8 +68,13 @@ class Conversion:
             case HelperEvent():
                 return self._shown.pass_on(event.event)
             case RunItemStreamEvent(name="tool_called"):
-                self._tools.called(event.item.raw_item)
-                return []
+                return self._tools.called(event.item) if isinstance(event.item, ToolCallItem) else []
+            case RunItemStreamEvent(name="tool_output"):
+                self.remember(event)
+                return self._tools.answered(event.item.raw_item)
+            case RunItemStreamEvent(name="handoff_occured", item=HandoffOutputItem() as handoff):
+                self.remember(event)
+                return self._tools.handed_over(handoff.target_agent)
             case RunItemStreamEvent() | AgentUpdatedStreamEvent():
                 self.remember(event)
                 return []
@@ -103,7 +117,7 @@ class Conversion:
 
     async def _response_created(self, event: Any) -> Events:
         """Output indexes start over with each response of the model."""
-        for part in (self._messages, self._thinking, self._images):
+        for part in (self._messages, self._thinking, self._images, self._hosted):
             part.clear()
         return []
 
@@ -115,7 +129,7 @@ class Conversion:
                 return self._block.open()
             case "image_generation_call":
                 return self._images.added(event)
-        return []
+        return self._hosted.added(event)
 
     async def _output_item_done(self, event: Any) -> Events:
         match event.item.type:
@@ -124,7 +138,7 @@ class Conversion:
             case "image_generation_call":
                 return await self._images.done(event)
         self.remember(event)
-        return []
+        return self._hosted.done(event)
 
     async def _response_failed(self, event: Any) -> Events:
         error = getattr(event.response, "error", None)

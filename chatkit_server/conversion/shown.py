@@ -33,6 +33,8 @@ class Shown:
         self._ids.append(item.id)
         if is_told:
             self.transcript.shows(item.id)
+        else:
+            self.transcript.traces.add(item.id)
         return ThreadItemAddedEvent(item=item)
 
     def pass_on(self, event: ThreadStreamEvent) -> Events:

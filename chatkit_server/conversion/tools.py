@@ -1,25 +1,62 @@
-"""Tool calls: which tool asked the page for something."""
+"""Tool calls of the agent's own tools, and handoffs: what is shown of them, and which of them asked the page."""
 
 from datetime import UTC, datetime
 from typing import Any
 
-from chatkit.types import ClientToolCallItem, ThreadItemDoneEvent
+from agents import Agent
+from agents.items import ToolCallItem
+from chatkit.types import ClientToolCallItem, CustomTask, ThreadItemDoneEvent
 
 from ..agent_context import AgentContext
+from ..memory import CALLS
+from ..tool_display import ToolDisplays
+from .block import Block, Place
+from .shown import Events
 
 
 class Tools:
     """The tool calls of a run."""
 
-    def __init__(self, context: AgentContext) -> None:
+    def __init__(self, context: AgentContext, block: Block, displays: ToolDisplays | None) -> None:
         self._context = context
+        self._block = block
+        self._displays = displays
         self._calls: list[tuple[str, str]] = []
+        self._running: dict[str, tuple[Place, CustomTask]] = {}
 
-    def called(self, raw: Any) -> None:
-        """The model calls a tool."""
-        call = raw if isinstance(raw, dict) else {"name": getattr(raw, "name", None), "call_id": _call_id(raw)}
-        if call.get("call_id"):
-            self._calls.append((str(call.get("name")), str(call["call_id"])))
+    def called(self, item: ToolCallItem) -> Events:
+        """The model calls a tool. What its provider or the SDK itself runs is shown by `Hosted`."""
+        call_id = _call_id(item.raw_item)
+        if not call_id:
+            return []
+        name = str(item.tool_name)
+        self._calls.append((name, call_id))
+        if self._displays is None or _field(item.raw_item, "type") not in CALLS:
+            return []
+        arguments = _field(item.raw_item, "arguments") or ""
+        task = self._displays.task(item.agent, name, str(arguments), item.title)
+        if task is None:
+            return []
+        place, events = self._block.add(task)
+        if place is not None:
+            self._running[call_id] = (place, task)
+        return events
+
+    def answered(self, raw: Any) -> Events:
+        """A tool has returned, whatever it says."""
+        place, task = self._running.pop(_call_id(raw) or "", (None, None))
+        if place is None or task is None:
+            return []
+        return self._block.change(place, task.model_copy(update={"status_indicator": "complete"}))
+
+    def handed_over(self, agent: Agent[Any]) -> Events:
+        """Another agent goes on."""
+        if self._displays is None:
+            return []
+        _, events = self._block.add(
+            CustomTask(title=f"{agent.name} takes over", icon="agent", status_indicator="complete")
+        )
+        return events
 
     def client_call(self) -> ThreadItemDoneEvent:
         """What the page is to do, under the call id of the tool that asked for it (T31, T32)."""
@@ -39,4 +76,9 @@ class Tools:
 
 
 def _call_id(raw: Any) -> str | None:
-    return getattr(raw, "call_id", None)
+    call_id = _field(raw, "call_id")
+    return None if call_id is None else str(call_id)
+
+
+def _field(raw: Any, name: str) -> Any:
+    return raw.get(name) if isinstance(raw, dict) else getattr(raw, name, None)

@@ -5,6 +5,6 @@ items and of the transcripts of the turns that still count.
 """
 
 from .memory import Memory
-from .transcript import Transcript, turn_transcript
+from .transcript import CALLS, Transcript, turn_transcript
 
-__all__ = ["Memory", "Transcript", "turn_transcript"]
+__all__ = ["CALLS", "Memory", "Transcript", "turn_transcript"]

@@ -36,6 +36,8 @@ class Transcript:
     def __init__(self) -> None:
         self.origin_of: Callable[[Agent[Any]], str | None] = lambda agent: None
         """Where an agent's answers come from, see `Models.origin`."""
+        self.traces: set[str] = set()
+        """Ids of items that only show what the entries have: thoughts, tool calls."""
         self._entries: list[Json] = []
         self._agents: list[Agent[Any]] = []
 

@@ -1,0 +1,110 @@
+"""Calls that the model's provider answers itself: searches in the web and in files with their sources, and the rest."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from chatkit.icons import IconName
+from chatkit.types import CustomTask, FileSource, FileTask, SearchTask, Task, URLSource
+
+from ..tool_display import humanized
+from .block import Block, Place
+from .shown import Events
+
+OTHERS: dict[str, tuple[str, IconName]] = {
+    "code_interpreter_call": ("Running code", "square-code"),
+    "computer_call": ("Using a computer", "desktop"),
+    "local_shell_call": ("Running a command", "square-code"),
+    "shell_call": ("Running a command", "square-code"),
+    "apply_patch_call": ("Changing files", "write"),
+}
+
+
+class Hosted:
+    """The provider's own tools in the current response, known by their place in it."""
+
+    def __init__(self, block: Block, is_shown: bool) -> None:
+        self._block = block
+        self._is_shown = is_shown
+        self._running: dict[int, Place] = {}
+
+    def clear(self) -> None:
+        """Another response begins."""
+        self._running.clear()
+
+    def added(self, event: Any) -> Events:
+        """A call begins."""
+        task = _task(event.item) if self._is_shown else None
+        if task is None:
+            return []
+        place, events = self._block.add(task.model_copy(update={"status_indicator": "loading"}))
+        if place is not None:
+            self._running[event.output_index] = place
+        return events
+
+    def done(self, event: Any) -> Events:
+        """A call is complete, with what it found."""
+        place, task = self._running.pop(event.output_index, None), _task(event.item)
+        if place is None or task is None:
+            return []
+        return self._block.change(place, task.model_copy(update={"status_indicator": "complete"}))
+
+
+def _task(item: Any) -> Task | None:
+    """The line of a call, as far as it is known; None for anything else."""
+    if item.type in OTHERS:
+        title, icon = OTHERS[item.type]
+        return CustomTask(title=title, icon=icon)
+    make = _TASKS.get(item.type)
+    return make(item) if make is not None else None
+
+
+def _web_search(item: Any) -> SearchTask:
+    action = getattr(item, "action", None)  # not there before the call is complete
+    kind, url = _field(action, "type"), str(_field(action, "url") or "")
+    if kind == "open_page":
+        return SearchTask(title=f"Reading {_host(url)}", sources=[_url_source(url)] if url else [])
+    if kind == "find_in_page":
+        title = f"Looking for “{_field(action, 'pattern')}” on {_host(url)}"
+        return SearchTask(title=title, sources=[_url_source(url)] if url else [])
+    query = _field(action, "query")
+    queries = [str(entry) for entry in _field(action, "queries") or ([query] if query else [])]
+    urls = [str(_field(source, "url")) for source in _field(action, "sources") or [] if _field(source, "url")]
+    return SearchTask(
+        title="Searching the web",
+        title_query=query or (queries[0] if queries else None),
+        queries=queries,
+        sources=[_url_source(url) for url in dict.fromkeys(urls)],
+    )
+
+
+def _file_search(item: Any) -> FileTask:
+    queries = ", ".join(f"“{query}”" for query in item.queries or [])
+    names = [_field(result, "filename") for result in item.results or []]
+    return FileTask(
+        title=f"Searching the files for {queries}" if queries else "Searching the files",
+        sources=[FileSource(title=name, filename=name) for name in dict.fromkeys(names) if name],
+    )
+
+
+def _mcp_call(item: Any) -> CustomTask:
+    return CustomTask(title=humanized(str(item.name)), icon="bolt")
+
+
+_TASKS: dict[str, Callable[[Any], Task]] = {
+    "web_search_call": _web_search,
+    "file_search_call": _file_search,
+    "mcp_call": _mcp_call,
+}
+
+
+def _url_source(url: str) -> URLSource:
+    return URLSource(title=_host(url), url=url)
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or url
+
+
+def _field(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else getattr(value, name, None)

@@ -1,0 +1,295 @@
+"""What the agent does is shown: tool calls, searches, handoffs; live, in SQL, after a reload; never in two places."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from agents import Agent, RunContextWrapper, function_tool
+from chatkit.types import CustomTask, ProgressUpdateEvent, Workflow
+
+from chatkit_server import AgentContext, ChatServer, ToolDisplay, shown_as
+from tests.support.chatkit import Json, Picture
+from tests.support.openai_answers import (
+    SERVER_ERROR,
+    Answer,
+    AnyCitation,
+    Citation,
+    ContainerCitation,
+    FileCitation,
+    FileSearch,
+    Reasoning,
+    Text,
+    ToolCall,
+    WebSearch,
+)
+from tests.turns.chat import Chat, model_input
+from tests.turns.conftest import Start
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+both_apis = pytest.mark.parametrize("api", ["responses", "chat_completions"])
+
+Context = RunContextWrapper[AgentContext]
+
+
+@shown_as("Looking up order {number}", icon="search")
+@function_tool
+def order_status(number: str) -> str:
+    """The state of an order."""
+    return f"order {number} is shipped"
+
+
+@function_tool
+def next_holiday() -> str:
+    """The next holiday."""
+    return "tomorrow"
+
+
+@shown_as(None)
+@function_tool
+def secret() -> str:
+    """Nobody sees it."""
+    return "sh"
+
+
+def tasks_of(picture: Picture) -> list[list[tuple[Any, ...]]]:
+    """(type, title, indicator) of each task, for each workflow that is shown."""
+    return [
+        [(task["type"], task.get("title") or task.get("content"), task["status_indicator"]) for task in tasks]
+        for tasks in [item["workflow"]["tasks"] for item in picture.of_type("workflow")]
+    ]
+
+
+async def saved(chat: Chat, thread_id: str) -> list[Json]:
+    """The workflows as they lie in SQL."""
+    query = "SELECT payload FROM thread_items WHERE thread_id = :id AND type = 'workflow' ORDER BY position"
+    rows = await chat.select(query, id=thread_id)
+    return [json.loads(text) if isinstance(text, str) else text for (text,) in rows]
+
+
+@both_apis
+async def test_calls_are_lines_with_the_titles_of_the_author(start: Start) -> None:
+    chat = await start(Agent(name="test", tools=[order_status, next_holiday, secret]), show_tools=True)
+    calls = [ToolCall("order_status", {"number": "17"}), ToolCall("next_holiday"), ToolCall("secret")]
+    chat.upstream.script(Answer(tool_calls=calls), Answer("It is shipped."))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Where is it?")
+        lines = [("custom", "Looking up order 17", "complete"), ("custom", "Next holiday", "complete")]
+        assert tasks_of(reply.picture) == [lines]
+        assert [item["type"] for item in reply.picture.items] == ["user_message", "workflow", "assistant_message"]
+        assert (await tab.reload(reply.thread_id)).items == reply.picture.items
+        (workflow,) = await saved(chat, reply.thread_id)
+        assert workflow["workflow"]["tasks"][0]["icon"] == "search"
+        assert workflow["workflow"]["summary"] == {"duration": 0}
+        shown = [event["item"] for event in reply.of_type("thread.item.added") if event["item"]["type"] == "workflow"]
+        assert [task["status_indicator"] for task in shown[0]["workflow"]["tasks"]] == ["loading"]
+        await tab.send(reply.thread_id, "And?")
+    told = [words for _, words in model_input(chat.upstream.requests[-1]) if words]
+    assert told == ["Where is it?", "It is shipped.", "And?"]  # the calls themselves are there, not their lines
+
+
+async def test_nothing_is_shown_where_the_setting_says_so(start: Start) -> None:
+    chat = await start(Agent(name="test", tools=[order_status]), show_tools=False)
+    chat.upstream.script(Answer(tool_calls=[ToolCall("order_status", {"number": "17"})]), Answer("Shipped."))
+    async with await chat.visitor() as tab:
+        assert (await tab.create("Where is it?")).picture.of_type("workflow") == []
+
+
+async def test_a_server_says_how_tools_are_shown_that_nobody_can_decorate(start: Start) -> None:
+    class Shop(ChatServer):
+        tool_displays = {"next_holiday": ToolDisplay("Looking at the calendar", "calendar")}
+
+    chat = await start(Agent(name="test", tools=[next_holiday]), Shop, show_tools=True)
+    chat.upstream.script(Answer(tool_calls=[ToolCall("next_holiday")]), Answer("Tomorrow."))
+    async with await chat.visitor() as tab:
+        picture = (await tab.create("When?")).picture
+        assert tasks_of(picture) == [[("custom", "Looking at the calendar", "complete")]]
+
+
+async def test_thoughts_and_calls_share_one_block(start: Start) -> None:
+    chat = await start(Agent(name="test", tools=[next_holiday]), show_tools=True)
+    chat.upstream.script(
+        Answer(reasoning=Reasoning(["First."]), tool_calls=[ToolCall("next_holiday")]),
+        Answer("Tomorrow.", reasoning=Reasoning(text="Second.")),
+    )
+    async with await chat.visitor() as tab:
+        reply = await tab.create("When?")
+        first, call, second = (
+            ("thought", "First.", "none"),
+            ("custom", "Next holiday", "complete"),
+            ("thought", "Second.", "none"),
+        )
+        assert tasks_of(reply.picture) == [[first, call, second]]
+        assert (await tab.reload(reply.thread_id)).items == reply.picture.items
+
+
+async def test_a_tool_that_shows_its_own_steps_keeps_their_numbers(start: Start) -> None:
+    @function_tool
+    async def book(context: Context) -> str:
+        """Books."""
+        await context.context.add_workflow_task(CustomTask(title="Look", status_indicator="loading"))
+        await context.context.add_workflow_task(CustomTask(title="Pay"))
+        await context.context.update_workflow_task(CustomTask(title="Looked", status_indicator="complete"), 0)
+        return "booked"
+
+    chat = await start(Agent(name="test", tools=[book]), show_tools=True)
+    chat.upstream.script(Answer(reasoning=Reasoning(["Hm."]), tool_calls=[ToolCall("book")]), Answer("Booked."))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Book it")
+        own = [("custom", "Looked", "complete"), ("custom", "Pay", "none")]
+        assert tasks_of(reply.picture) == [[("thought", "Hm.", "none"), ("custom", "Book", "none")], own]
+        assert (await tab.reload(reply.thread_id)).items == reply.picture.items
+
+
+async def test_a_tool_that_starts_a_workflow_ends_the_block_above_it(start: Start) -> None:
+    @function_tool
+    async def book(context: Context) -> str:
+        """Books."""
+        await context.context.start_workflow(Workflow(type="custom", tasks=[CustomTask(title="Look")]))
+        await context.context.end_workflow()
+        return "booked"
+
+    chat = await start(Agent(name="test", tools=[book]), show_tools=True)
+    chat.upstream.script(Answer(tool_calls=[ToolCall("book")]), Answer("Booked."))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Book it")
+        assert tasks_of(reply.picture) == [[("custom", "Book", "none")], [("custom", "Look", "none")]]
+        assert all(workflow["workflow"]["summary"] for workflow in await saved(chat, reply.thread_id))
+
+
+@both_apis
+async def test_a_handoff_is_shown(start: Start) -> None:
+    billing = Agent[Any](name="Billing", tools=[next_holiday])
+    chat = await start(Agent(name="Triage", handoffs=[billing]), show_tools=True)
+    chat.upstream.script(
+        Answer(tool_calls=[ToolCall("transfer_to_billing")]),
+        Answer(tool_calls=[ToolCall("next_holiday")]),
+        Answer("Tomorrow."),
+    )
+    async with await chat.visitor() as tab:
+        reply = await tab.create("When?")
+        lines = [("custom", "Billing takes over", "complete"), ("custom", "Next holiday", "complete")]
+        assert tasks_of(reply.picture) == [lines]
+        assert (await tab.reload(reply.thread_id)).items == reply.picture.items
+
+
+async def test_searches_are_shown_with_what_they_found(start: Start) -> None:
+    chat = await start(Agent(name="test"), show_tools=True)
+    chat.upstream.script(
+        Answer(
+            output=[
+                Reasoning(["Look."]),
+                WebSearch("chatkit", ["https://a.example/1", "https://b.example/2"]),
+                FileSearch(["invoice"], ["a.pdf", "b.pdf", "a.pdf"]),
+                FileSearch(["nothing"]),
+                Text("Found."),
+            ]
+        )
+    )
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Search")
+        (workflow,) = reply.picture.of_type("workflow")
+        assert workflow["workflow"]["tasks"] == [
+            {"type": "thought", "content": "Look.", "status_indicator": "none"},
+            {
+                "type": "web_search",
+                "title": "Searching the web",
+                "title_query": "chatkit",
+                "queries": ["chatkit"],
+                "sources": [
+                    {"type": "url", "title": "a.example", "url": "https://a.example/1"},
+                    {"type": "url", "title": "b.example", "url": "https://b.example/2"},
+                ],
+                "status_indicator": "complete",
+            },
+            {
+                "type": "file",
+                "title": "Searching the files for “invoice”",
+                "sources": [
+                    {"type": "file", "title": "a.pdf", "filename": "a.pdf"},
+                    {"type": "file", "title": "b.pdf", "filename": "b.pdf"},
+                ],
+                "status_indicator": "complete",
+            },
+            {
+                "type": "file",
+                "title": "Searching the files for “nothing”",
+                "sources": [],
+                "status_indicator": "complete",
+            },
+        ]
+        assert (await tab.reload(reply.thread_id)).items == reply.picture.items
+        assert (await tab.send(reply.thread_id, "And?")).error is None
+    kinds = [item.get("type") for item in chat.upstream.requests[-1].body["input"]]
+    assert kinds[1:5] == ["reasoning", "web_search_call", "file_search_call", "file_search_call"]
+
+
+async def test_citations_of_all_kinds_stay_to_the_end_and_after_a_reload(start: Start) -> None:
+    chat = await start(Agent(name="test"))
+    citations: list[AnyCitation] = [
+        Citation("https://a.example", "A", 0, 3),
+        FileCitation("a.pdf", index=5),
+        ContainerCitation("b.csv", end=7),
+    ]
+    chat.upstream.script(Answer(Text("See these.", citations)))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Cite")
+        (message,) = reply.picture.of_type("assistant_message")
+        sources = [annotation["source"] for annotation in message["content"][0]["annotations"]]
+        assert [(source["type"], source["title"]) for source in sources] == [
+            ("url", "A"),
+            ("file", "a.pdf"),
+            ("file", "b.csv"),
+        ]
+        updates = [event["update"] for event in reply.of_type("thread.item.updated")]
+        (end,) = [update for update in updates if update["type"].endswith("content_part.done")]
+        assert end["content"]["annotations"] == message["content"][0]["annotations"]
+        assert (await tab.reload(reply.thread_id)).items == reply.picture.items
+
+
+async def test_progress_of_a_tool_is_told(start: Start) -> None:
+    @function_tool
+    async def dig(context: Context) -> str:
+        """Digs."""
+        await context.context.stream(ProgressUpdateEvent(text="Half way", icon="clock"))
+        return "found"
+
+    chat = await start(Agent(name="test", tools=[dig]), show_tools=True)
+    chat.upstream.script(Answer(tool_calls=[ToolCall("dig")]), Answer("Found."))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Dig")
+        assert reply.of_type("progress_update") == [{"type": "progress_update", "icon": "clock", "text": "Half way"}]
+        assert len(await chat.items(reply.thread_id)) == 3
+
+
+async def test_a_stop_in_a_tool_leaves_no_line_that_loads(start: Start) -> None:
+    running = asyncio.Event()
+
+    @function_tool
+    async def wait() -> str:
+        """Waits."""
+        running.set()
+        await asyncio.sleep(30)
+        return "done"
+
+    chat = await start(Agent(name="test", tools=[wait]), show_tools=True)
+    chat.upstream.script(Answer(tool_calls=[ToolCall("wait")]))
+    async with await chat.visitor() as tab:
+        async with await chat.ask(tab, "Wait") as stream:
+            await stream.read_until(lambda frame: "loading" in frame.data)
+            async with asyncio.timeout(5):
+                await running.wait()
+            await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
+            (thread,) = [event["thread"]["id"] for event in stream.events if event["type"] == "thread.created"]
+        assert tasks_of(await tab.reload(thread)) == [[("custom", "Wait", "none")]]
+
+
+async def test_lines_alone_are_no_new_answer(start: Start) -> None:
+    """As thoughts alone: a retry that fails behind them brings the old answer back, and takes them away."""
+    chat = await start(Agent(name="test", tools=[next_holiday]), show_tools=True)
+    chat.upstream.script(Answer("Old."), Answer(tool_calls=[ToolCall("next_holiday")]), Answer(fail=SERVER_ERROR))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("When?")
+        assert (await tab.retry(reply.thread_id, reply.user_item["id"])).error is not None
+        assert (await tab.reload(reply.thread_id)).texts() == [("user", "When?"), ("assistant", "Old.")]
+        assert tasks_of(await tab.reload(reply.thread_id)) == tasks_of(tab.pictures[reply.thread_id]) == []
