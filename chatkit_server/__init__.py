@@ -10,8 +10,10 @@ except PackageNotFoundError:  # run from a checkout that was never installed
 from .actions import Actions, on_action
 from .agent_context import AgentContext
 from .app import create_app
+from .client_tools import client_tool
 from .context import RequestContext
 from .mentions import Entity
+from .questions import ask_user
 from .server import ChatServer
 from .settings import Settings
 from .streaming import stream_agent_response
@@ -26,6 +28,8 @@ __all__ = [
     "Settings",
     "ToolDisplay",
     "__version__",
+    "ask_user",
+    "client_tool",
     "create_app",
     "on_action",
     "shown_as",

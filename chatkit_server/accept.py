@@ -4,7 +4,7 @@ Everything that can be refused is refused here, before a turn exists: an unknown
 a question that was answered already (traps T7, T8, T13, T14, T30).
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, assert_never
@@ -41,6 +41,9 @@ from chatkit.types import (
     WidgetItem,
 )
 
+from store import Choice
+
+from .approvals import accept_decision, is_approval
 from .context import RequestContext
 from .errors import (
     ActionGone,
@@ -56,9 +59,7 @@ from .errors import (
 from .forms import with_submitted
 from .server import ChatServer
 from .titles import first_words
-
-RECENT_ITEMS = 100
-"""How far back a pending client tool call is looked for."""
+from .waiting import Waiting, load_waiting
 
 
 @dataclass
@@ -78,6 +79,8 @@ class Accepted:
     model: str | None = None
     """The model that the user chose; None for the settings' one."""
     replace_after: str | None = None
+    choice: Choice | None = None
+    """A decision about a tool call that waited for it; made when the turn starts."""
 
 
 async def accept(request: StreamingReq, server: ChatServer, context: RequestContext) -> Accepted:
@@ -155,13 +158,14 @@ async def _create(request: ThreadsCreateReq, server: ChatServer, context: Reques
 async def _add_user_message(request: ThreadsAddUserMessageReq, server: ChatServer, context: RequestContext) -> Accepted:
     thread = await _writable_thread(server, request.params.thread_id, context)
     message = await _user_message(request.params.input, server, thread, context)
+    changed, notes = (await load_waiting(server.sql_store, thread, context)).expired(thread)
     return Accepted(
         kind=request.type,
         thread=thread,
-        items=[message],
+        items=[*changed, *notes, message],
         user_item_id=message.id,
         model=server.chosen_for(message).model,
-        opening=[ThreadItemDoneEvent(item=message)],
+        opening=[ThreadItemDoneEvent(item=message), *_replacing(changed)],
         run=lambda: server.respond(thread, message, context),
     )
 
@@ -169,20 +173,13 @@ async def _add_user_message(request: ThreadsAddUserMessageReq, server: ChatServe
 async def _add_client_tool_output(
     request: ThreadsAddClientToolOutputReq, server: ChatServer, context: RequestContext
 ) -> Accepted:
-    """The output comes without a call id, so it belongs to the latest call that still waits (T30)."""
+    """The output comes without a call id, so it belongs to the first call that waits, which the page runs (T30)."""
     thread = await _writable_thread(server, request.params.thread_id, context)
-    recent = await server.store.load_thread_items(thread.id, None, RECENT_ITEMS, "desc", context)
-    for item in recent.data:
-        if isinstance(item, ClientToolCallItem) and item.status == "pending":
-            item.output, item.status = request.params.result, "completed"
-            return Accepted(
-                kind=request.type,
-                thread=thread,
-                items=[item],
-                model=server.chosen_for(None, recent.data[::-1]).model,
-                run=lambda: server.respond(thread, None, context),
-            )
-    raise Conflict("No tool of this conversation is waiting for an output.")
+    waiting = await load_waiting(server.sql_store, thread, context)
+    if not waiting.calls:
+        raise Conflict("No tool of this conversation is waiting for an output.")
+    call = waiting.calls[0].model_copy(update={"output": request.params.result, "status": "completed"})
+    return _go_on(request, thread, call, waiting, server, context)
 
 
 async def _add_structured_input(
@@ -195,15 +192,36 @@ async def _add_structured_input(
     if item.status != "pending":
         raise AlreadyAnswered
     answered = _with_answers(item, request.params.input)
-    recent = await server.store.load_thread_items(thread.id, None, RECENT_ITEMS, "desc", context)
-    return Accepted(
+    waiting = await load_waiting(server.sql_store, thread, context)
+    return _go_on(request, thread, answered, waiting, server, context)
+
+
+def _go_on(
+    request: ThreadsAddClientToolOutputReq | ThreadsAddStructuredInputReq,
+    thread: ThreadMetadata,
+    answered: ClientToolCallItem | StructuredInputItem,
+    waiting: Waiting,
+    server: ChatServer,
+    context: RequestContext,
+) -> Accepted:
+    """The model goes on when it has all the answers that it asked for; until then the next one is asked for."""
+    rest = waiting.without(answered.id)
+    accepted = Accepted(
         kind=request.type,
         thread=thread,
         items=[answered],
-        model=server.chosen_for(None, recent.data[::-1]).model,
-        opening=[ThreadItemReplacedEvent(item=answered)],
+        model=server.chosen_for(None, waiting.since).model,
+        opening=_replacing([answered]),
         run=lambda: server.respond(thread, None, context),
     )
+    if not rest.is_over:
+        accepted.run, accepted.is_plain = rest.ask_next, False
+    return accepted
+
+
+def _replacing(items: Sequence[ThreadItem]) -> list[ThreadStreamEvent]:
+    """The events that show changed items. A call of the page's shows nothing, and would be run again."""
+    return [ThreadItemReplacedEvent(item=item) for item in items if not isinstance(item, ClientToolCallItem)]
 
 
 async def _retry_after_item(request: ThreadsRetryAfterItemReq, server: ChatServer, context: RequestContext) -> Accepted:
@@ -224,9 +242,27 @@ async def _retry_after_item(request: ThreadsRetryAfterItemReq, server: ChatServe
 async def _custom_action(request: ThreadsCustomActionReq, server: ChatServer, context: RequestContext) -> Accepted:
     params = request.params
     thread = await _writable_thread(server, params.thread_id, context)
+    if is_approval(params.action):
+        return await _approval(request, thread, server, context)
     sender, items = await submitted_sender(server, thread, params.item_id, params.action, context)
     events = server.action(thread, params.action, sender, context)
     return Accepted(kind=request.type, thread=thread, items=items, run=lambda: events, is_plain=False)
+
+
+async def _approval(
+    request: ThreadsCustomActionReq, thread: ThreadMetadata, server: ChatServer, context: RequestContext
+) -> Accepted:
+    """A button of an approval card. What is no longer waiting says so before a running turn is stopped for it."""
+    decision = await accept_decision(server, thread, request.params.action, request.params.item_id, context)
+    return Accepted(
+        kind=request.type,
+        thread=thread,
+        items=[decision.card],
+        opening=_replacing([decision.card]),
+        choice=decision.choice,
+        run=decision.carry_out,
+        is_plain=False,
+    )
 
 
 async def _writable_thread(server: ChatServer, thread_id: str, context: RequestContext) -> ThreadMetadata:

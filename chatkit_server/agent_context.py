@@ -5,15 +5,19 @@ Differences from chatkit 1.6.5, each a trap: aware UTC times (T17, T18), tasks f
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from agents import RunResultStreaming
 from chatkit.agents import AgentContext as SdkAgentContext
 from chatkit.server import stream_widget
 from chatkit.types import (
+    ClientToolCallItem,
     CustomSummary,
     DurationSummary,
+    StructuredInput,
+    StructuredInputItem,
     Task,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
@@ -67,11 +71,53 @@ class AgentContext(SdkAgentContext[RequestContext]):
     _inbox: Inbox = PrivateAttr(default_factory=asyncio.Queue)
     _authored: set[str] = PrivateAttr(default_factory=set)
     _tool_blocks: set[str] = PrivateAttr(default_factory=set)
+    _run: RunResultStreaming | None = PrivateAttr(default=None)
+    _page_calls: list[ClientToolCallItem] = PrivateAttr(default_factory=list)
 
     @property
     def inbox(self) -> Inbox:
         """Where the one reader of the turn finds all that happens in it."""
         return self._inbox
+
+    @property
+    def page_calls(self) -> list[ClientToolCallItem]:
+        """What tools asked the page to do in this run."""
+        return self._page_calls
+
+    def follow(self, run: RunResultStreaming) -> None:
+        """From here on this is the run whose tools have the context."""
+        self._run = run
+
+    def pause(self) -> None:
+        """Ends the run when the tools that were called with the current one have returned, without asking the model
+        again: what follows is the user's or the page's."""
+        if self._run is not None:
+            self._run.cancel(mode="after_turn")
+
+    def call_page(self, name: str, arguments: dict[str, Any], call_id: str) -> None:
+        """Has the page run its tool `name`, and ends the run; it goes on with the page's answer to `call_id`, which is
+        the call of the model's that asks for it."""
+        item = ClientToolCallItem(
+            id=self.generate_id("tool_call"),
+            thread_id=self.thread.id,
+            created_at=datetime.now(UTC),
+            call_id=call_id,
+            name=name,
+            arguments=arguments,
+        )
+        self._page_calls.append(item)
+        self.pause()
+
+    async def ask(self, questions: Sequence[StructuredInput]) -> None:
+        """Shows the user questions in the place of the composer, and ends the run; it goes on with the answers."""
+        item = StructuredInputItem(
+            id=self.generate_id("message"),
+            thread_id=self.thread.id,
+            created_at=datetime.now(UTC),
+            inputs=list(questions),
+        )
+        await self.stream(ThreadItemDoneEvent(item=item))
+        self.pause()
 
     async def stream(self, event: ThreadStreamEvent) -> None:
         """Sends an event to the client, behind everything that the agent sent before.

@@ -20,7 +20,8 @@
     │   ├── ActionGone          409  action_gone
     │   ├── AlreadyUploaded     409  already_uploaded
     │   ├── TooManyFiles        409  too_many_files
-    │   └── KeyReused           409  key_reused
+    │   ├── KeyReused           409  key_reused
+    │   └── ApprovalOver        409  approval_over
     ├── BodyTooLarge            413  body_too_large
     │   └── FileTooLarge        413  file_too_large
     ├── UnsupportedFile         415  unsupported_file
@@ -44,7 +45,7 @@ from chatkit.store import NotFoundError
 from chatkit.types import ErrorEvent
 from pydantic import ValidationError
 
-from store import BlobMissing, BlobsUnavailable, IdClash, StoreError, StoreUnavailable
+from store import AlreadyDecided, BlobMissing, BlobsUnavailable, IdClash, StoreError, StoreUnavailable
 
 from .causes import describe_cause
 
@@ -225,6 +226,13 @@ class TooManyFiles(Conflict):
     default_message = "These are too many files."
 
 
+class ApprovalOver(Conflict):
+    """Nothing waits for this approval any more (trap T19)."""
+
+    code = "approval_over"
+    default_message = "This is no longer waiting for a decision."
+
+
 class BodyTooLarge(ServerError):
     """The body is over the limit in Settings."""
 
@@ -321,6 +329,8 @@ def describe(error: BaseException, request_id: str) -> ServerError:
         case IdClash():
             logger.error("request %s: an id is taken\n%s", request_id, describe_cause(error))
             return Conflict()
+        case AlreadyDecided():
+            return ApprovalOver()
         case StoreError():
             logger.error("request %s: the store failed\n%s", request_id, describe_cause(error))
             return DatabaseUnavailable()

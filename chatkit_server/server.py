@@ -1,12 +1,12 @@
 """The ChatKit server: how a thread is answered. What a request goes through before and after is not its business."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from agents import Agent, RunConfig, Runner
+from agents import Agent, RunConfig, Runner, RunResultStreaming, RunState
 from chatkit.actions import Action
 from chatkit.agents import ThreadItemConverter
 from chatkit.server import ChatKitServer
@@ -41,7 +41,7 @@ from .models import Models
 from .offers import Features, OfferedAttachments, Offers, offered_model, offered_tool
 from .prompts import prompts_for
 from .settings import Settings
-from .shortcut import text_sink
+from .shortcut import TextSink, text_sink
 from .streaming import stream_agent_response
 from .titles import Title, TitleMaker
 from .tool_display import ToolDisplay, ToolDisplays
@@ -104,7 +104,26 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         )
         title = self._begin_title(memory, agent_context, chosen)
         sink = text_sink.get() if type(self).respond is ChatServer.respond else None
-        run = stream_agent_response(agent_context, result, sink=sink, deadlines=self.deadlines, displays=self.displays)
+        async with aclosing(self._stream(agent_context, result, sink, title)) as events:
+            async for event in events:
+                yield event
+
+    async def resume(self, state: RunState[Any, Agent[Any]], context: AgentContext) -> AsyncIterator[ThreadStreamEvent]:
+        """Runs the agent on from where it waited for an approval; `state` holds what was decided."""
+        items = await self.sql_store.load_items_since_user(context.thread.id, context.request_context)
+        chosen = self.chosen_for(None, items)
+        agent = await self.agent.load(context.request_context)
+        self._note_origin(chosen)
+        result = Runner.run_streamed(agent, state, run_config=self.run_config_for(chosen))
+        async with aclosing(self._stream(context, result, None, None)) as events:
+            async for event in events:
+                yield event
+
+    async def _stream(
+        self, context: AgentContext, result: RunResultStreaming, sink: TextSink | None, title: Title | None
+    ) -> AsyncGenerator[ThreadStreamEvent, None]:
+        """A run's events, then what is left of naming the thread; what the run used is counted however it ends."""
+        run = stream_agent_response(context, result, sink=sink, deadlines=self.deadlines, displays=self.displays)
         try:
             async with aclosing(run) as events:  # type: ignore[type-var]  # it is a generator
                 async for event in events:
@@ -160,15 +179,20 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
 
     async def load_input(self, agent: Agent[Any], chosen: Chosen, memory: Memory, context: RequestContext) -> list[Any]:
         """What the agent's model reads of the thread; also says where this turn's own transcript comes from."""
+        origin_of = self._note_origin(chosen)
+        budget = self.settings.history_tokens
+        converter = with_mentions(self.converter, lambda mention: self.tell_mention(mention, context))
+        return await memory.model_input(converter, budget=budget, origin=origin_of(agent))
+
+    def _note_origin(self, chosen: Chosen) -> Callable[[Agent[Any]], str | None]:
+        """Where an agent's answers come from in this turn; its transcript gets to know it."""
 
         def origin_of(agent: Agent[Any]) -> str | None:
             return self.models.origin(agent, chosen.model)
 
         if (transcript := turn_transcript.get()) is not None:
             transcript.origin_of = origin_of
-        budget = self.settings.history_tokens
-        converter = with_mentions(self.converter, lambda mention: self.tell_mention(mention, context))
-        return await memory.model_input(converter, budget=budget, origin=origin_of(agent))
+        return origin_of
 
     def chosen_for(self, message: UserMessageItem | None, items: Sequence[ThreadItem] = ()) -> Chosen:
         """What the message chose, which was checked when it came; where a run goes on without a new one, the model

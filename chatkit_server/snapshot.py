@@ -5,7 +5,7 @@ loaded do nothing. So: every finished item as `done`, every open one as `added` 
 none is open an empty progress update, which alone makes the widget show Stop and hold the composer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from chatkit.types import (
     ClientToolCallItem,
@@ -24,13 +24,20 @@ def snapshot(
 ) -> list[ThreadStreamEvent]:
     """The events, in order. `finished` and `still_open` hold no hidden items."""
     events: list[ThreadStreamEvent] = [StreamOptionsEvent(stream_options=options)]
-    events += [ThreadItemDoneEvent(item=item) for item in finished if not _would_run_again(item)]
+    events += [ThreadItemDoneEvent(item=item) for item in _shown(finished)]
     added = [ThreadItemAddedEvent(item=item) for item in still_open]
     if is_running:
         events += added or [ProgressUpdateEvent(text="")]
     return events
 
 
-def _would_run_again(item: ThreadItem) -> bool:
-    """A client tool call runs its tool in the page each time it is sent; an answered one has nothing to show."""
-    return isinstance(item, ClientToolCallItem) and item.status == "completed"
+def _shown(finished: Iterable[ThreadItem]) -> Iterator[ThreadItem]:
+    """A client tool call runs its tool in the page each time it is sent: an answered one has nothing to show, and of
+    those that wait only the first one's turn has come."""
+    has_call = False
+    for item in finished:
+        if isinstance(item, ClientToolCallItem):
+            if has_call or item.status == "completed":
+                continue
+            has_call = True
+        yield item

@@ -19,6 +19,7 @@ from chatkit.types import ThreadItemAddedEvent, ThreadStreamEvent
 from openai.types.responses import ResponseTextDeltaEvent
 
 from .agent_context import AgentContext, Inbox, RunEnd
+from .approvals import ask_approvals
 from .conversion import Conversion, text_delta_event
 from .deadlines import Deadlines, Watch
 from .failures import ModelSilent, ToolSilent
@@ -55,6 +56,7 @@ async def stream_agent_response(
     transcript = turn_transcript.get() or Transcript()
     transcript.speaks(result.current_agent)
     conversion = Conversion(context, converter or ResponseStreamConverter(), transcript, displays)
+    context.follow(result)
     inbox = context.inbox
     parts = conversion.parts
     is_idle = False  # all that happened so far has been taken, and the reader waits in `inbox.get`
@@ -93,14 +95,24 @@ async def stream_agent_response(
             watch.note(event)
             for converted in await conversion.convert(event):
                 yield converted
-        for converted in conversion.end(event.error):
-            yield converted
-        if event.error is not None and not conversion.is_answered(event.error):
-            raise conversion.cause(event.error)
+        async for last in _end(context, result, conversion, event.error):
+            yield last
     finally:
         watch.stop()
         await _cancel(context, result, pump, patience)
         _remember_rest(inbox, conversion)
+
+
+async def _end(
+    context: AgentContext, result: RunResultStreaming, conversion: Conversion, error: BaseException | None
+) -> AsyncIterator[ThreadStreamEvent]:
+    for event in conversion.end(error):
+        yield event
+    if error is None and result.interruptions:
+        async for asked in ask_approvals(context, result):
+            yield asked
+    if error is not None and not conversion.is_answered(error):
+        raise conversion.cause(error)
 
 
 def _remember_rest(inbox: Inbox, conversion: Conversion) -> None:

@@ -338,9 +338,18 @@ class Turn:
         if isinstance(item, HiddenContextItem | SDKHiddenContextItem):
             self._hidden.add(item.id)
             return
+        if self._waits_for_another(item):
+            return
         if not isinstance(event, ThreadItemAddedEvent):
             self._finished[item.id] = item
         self._say(event)
+
+    def _waits_for_another(self, item: ThreadItem) -> bool:
+        """The page runs one tool at a time: a call behind another one is said when that has its answer."""
+        if not isinstance(item, ClientToolCallItem) or item.status != "pending":
+            return False
+        others = (known for known in self._finished.values() if isinstance(known, ClientToolCallItem))
+        return any(known.status == "pending" and known.id != item.id for known in others)
 
     def _say(self, event: ThreadStreamEvent) -> None:
         self.log.append(encode_event(event))

@@ -138,6 +138,7 @@ class Turns:
             new_thread=accepted.thread if accepted.is_new_thread else None,
             items=accepted.items,
             replace_after=accepted.replace_after,
+            choice=accepted.choice,
         )
         turn = Turn(new.id, accepted, context, self._store, self._turns, self._settings)
         self._run(turn)

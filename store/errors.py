@@ -6,6 +6,7 @@
     └── StoreError
         ├── NotFound              (the same class: it has both parents)
         ├── IdClash               the id is taken by another thread or another user
+        ├── AlreadyDecided        an approval has its decision, or waits no more
         ├── StoreUnavailable      the database does not answer, is locked or is full: worth a retry
         ├── SchemaOutdated        tables or columns are missing: migrate
         └── SchemaUnknown         the database was migrated by a newer version of this code
@@ -41,6 +42,13 @@ class IdClash(StoreError):
         super().__init__(f"{kind} {id} already exists elsewhere; nothing was changed")
         self.kind = kind
         self.id = id
+
+
+class AlreadyDecided(StoreError):
+    """Somebody was faster, or the conversation went on: nothing was changed."""
+
+    def __init__(self, approval_id: str) -> None:
+        super().__init__(f"approval {approval_id} no longer waits for a decision")
 
 
 class StoreUnavailable(StoreError):

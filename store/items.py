@@ -155,6 +155,12 @@ _OF_TURN = (
     )
     .order_by(i.position)
 )
+_LAST_OF_USER = (
+    select(func.coalesce(func.max(i.position), 0))
+    .where(i.thread_id == bindparam("thread"), i.type == "user_message", i.replaced_by.is_(None))
+    .scalar_subquery()
+)
+_SINCE_USER = _ALL.where(i.position >= _LAST_OF_USER).order_by(i.position)
 _ITEM = (i.id == bindparam("item"), i.thread_id == bindparam("thread"), owned(thread_items))
 _LOAD = select(i.id, i.type, i.payload).where(*_ITEM)
 _POSITION = select(i.position).where(*_ITEM)
@@ -186,6 +192,18 @@ async def load_of_turn(database: Database, thread_id: str, turn_id: str, context
     def work(connection: Connection) -> Sequence[AnyRow]:
         check_thread(connection, thread_id, context)
         return connection.execute(_OF_TURN, values).all()
+
+    rows = await database.read(work)
+    return [item for row in rows if (item := from_row(row)) is not None]
+
+
+async def load_since_user(database: Database, thread_id: str, context: HasUser) -> list[ThreadItem]:
+    """The user's last message and what followed it. Raises `NotFound` for a thread that is not the user's."""
+    values = {"thread": thread_id, "owner": context.user_id}
+
+    def work(connection: Connection) -> Sequence[AnyRow]:
+        check_thread(connection, thread_id, context)
+        return connection.execute(_SINCE_USER, values).all()
 
     rows = await database.read(work)
     return [item for row in rows if (item := from_row(row)) is not None]

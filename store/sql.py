@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from typing_extensions import TypeVar
 
 from store import attachments, feedback, history, items, threads, widget_actions
+from store.approvals import ApprovalStore
 from store.database import Database
 from store.errors import NotFound
 from store.ids import new_id
@@ -38,6 +39,8 @@ class SqlStore(Store[TContext], Generic[TContext]):
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._database = Database(engine)
+        self.approvals = ApprovalStore(self._database)
+        """Runs that wait for a decision of their user's."""
 
     # Ids
 
@@ -106,6 +109,10 @@ class SqlStore(Store[TContext], Generic[TContext]):
         """A page of what a model is told: items from the newest back, hidden ones included, replaced ones not, with the
         turns that wrote or answered them. `before` comes from the page before."""
         return await history.load_page(self._database, thread_id, before, limit, context)
+
+    async def load_items_since_user(self, thread_id: str, context: TContext) -> list[ThreadItem]:
+        """The user's last message and all that followed it, hidden items too; all items where there is none."""
+        return await items.load_since_user(self._database, thread_id, context)
 
     async def load_item(self, thread_id: str, item_id: str, context: TContext) -> ThreadItem:
         """One item of the thread, hidden and replaced ones too."""

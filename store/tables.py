@@ -79,6 +79,37 @@ widget_actions = Table(
     PrimaryKeyConstraint("item_id", "type"),
 )
 
+paused_runs = Table(
+    "paused_runs",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    _thread_id(),
+    Column("agent", CleanText, nullable=False),
+    Column("status", CleanText, nullable=False, comment="waiting, resumed or expired"),
+    Column("state", JsonText, comment="The run as the Agents SDK writes it; empty once it waits no more"),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Index(None, "thread_id"),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    Column("run_id", CleanText, ForeignKey("paused_runs.id", ondelete="CASCADE"), nullable=False),
+    _thread_id(),
+    Column("place", Integer, nullable=False, comment="Order among the calls of the run"),
+    Column("item_id", CleanText, nullable=False, comment="The card that asks"),
+    Column("call_id", CleanText, nullable=False),
+    Column("tool", CleanText, nullable=False),
+    Column("arguments", CleanText, nullable=False, comment="JSON as the model wrote it"),
+    Column("decision", CleanText, comment="approved or rejected; empty while it waits, and where the run expired"),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("decided_at", UtcDateTime),
+    Index(None, "run_id"),
+    Index(None, "thread_id"),
+)
+
 turns = Table(
     "turns",
     metadata,

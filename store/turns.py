@@ -9,7 +9,7 @@ from chatkit.types import ThreadItem, ThreadMetadata
 from sqlalchemy import BigInteger, Connection, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import attachments, threads
+from store import approvals, attachments, threads
 from store.columns import dump_json, load_json
 from store.database import AnyRow, Database
 from store.errors import NotFound
@@ -81,6 +81,7 @@ class TurnStore:
         new_thread: ThreadMetadata | None = None,
         items: Sequence[ThreadItem] = (),
         replace_after: str | None = None,
+        choice: approvals.Choice | None = None,
     ) -> None:
         """Open a turn in one transaction: its thread if it is new, its first items, its row as `running` (T8).
 
@@ -88,6 +89,9 @@ class TurnStore:
         turn before `items` are added (T9). The attachments of users' messages among `items` become the thread's for
         good (T13). Raises `IdClash` for a taken turn, thread or item id, `NotFound` for an attachment that is another
         thread's or user's or was deleted; then nothing is written.
+
+        A turn of the user's words lets what waited for an approval expire. `choice` decides about one call instead;
+        raises `AlreadyDecided` where it no longer waits.
         """
         if new_thread is not None and new_thread.id != turn.thread_id:
             raise ValueError("the turn and its new thread differ in the thread's id")
@@ -105,6 +109,10 @@ class TurnStore:
             else:
                 write_items(connection, dialect, turn.thread_id, rows, context)
             attachments.bind(connection, attached, turn.thread_id, context)
+            if turn.user_item_id is not None:  # the user speaks: what waited for a decision waits no more
+                approvals.expire(connection, turn.thread_id)
+            if choice is not None:
+                approvals.decide(connection, turn.thread_id, choice, context)
             connection.execute(_START, _started(turn, context))
 
         await database.write(work)

@@ -98,9 +98,8 @@ class Conversion:
             self._block.forget()
             self._transcript.forget()
             return self._shown.remove_all()
-        if error is not None or self._context.client_tool_call is None:
-            return self._block.close()
-        return [*self._block.suspend(), self._tools.client_call()]
+        calls = [] if error is not None else self._tools.client_calls()
+        return [*self._block.suspend(), *calls] if calls else self._block.close()
 
     def is_answered(self, error: BaseException) -> bool:
         """A refusal that the user has read is the answer, and so is text that ended at its length limit; the SDK raises

@@ -5,6 +5,7 @@ from typing import Any
 
 from agents import Agent
 from agents.items import ToolCallItem
+from chatkit.agents import ClientToolCall
 from chatkit.types import ClientToolCallItem, CustomTask, ThreadItemDoneEvent
 
 from ..agent_context import AgentContext
@@ -58,10 +59,15 @@ class Tools:
         )
         return events
 
-    def client_call(self) -> ThreadItemDoneEvent:
-        """What the page is to do, under the call id of the tool that asked for it (T31, T32)."""
-        call = self._context.client_tool_call
-        assert call is not None
+    def client_calls(self) -> list[ThreadItemDoneEvent]:
+        """What the page is to do, in the order of the model's calls; it is told of the first one only (`turn.py`)."""
+        order = {call_id: place for place, (_, call_id) in enumerate(self._calls)}
+        asked = sorted(self._context.page_calls, key=lambda call: order.get(call.call_id, len(order)))
+        own = [] if self._context.client_tool_call is None else [self._client_call(self._context.client_tool_call)]
+        return [*own, *(ThreadItemDoneEvent(item=call) for call in asked)]
+
+    def _client_call(self, call: ClientToolCall) -> ThreadItemDoneEvent:
+        """Under the call id of the tool that asked for it (T31, T32)."""
         ids = [call_id for name, call_id in self._calls if name == call.name]
         ids = ids or [call_id for _, call_id in self._calls] or [self._context.generate_id("tool_call")]
         item = ClientToolCallItem(

@@ -3,13 +3,16 @@
 from collections.abc import AsyncGenerator
 from typing import Any
 
+import pytest
 from agents import Agent, RunContextWrapper, function_tool
 from chatkit.widgets import DynamicWidgetRoot, WidgetRoot
 
 from chatkit_server import AgentContext
+from tests.conftest import DATABASES
 from tests.serving import Tab
 from tests.support.sse import Json
 
+both_databases = pytest.mark.parametrize("database_url", DATABASES, indirect=True)
 Context = RunContextWrapper[AgentContext]
 
 

@@ -18,15 +18,13 @@ from chatkit.widgets import WidgetRoot
 from pydantic import BaseModel
 
 from chatkit_server import Actions, ChatServer, RequestContext, on_action
-from tests.interactions.cards import button, card, label, showing, the_widget, words_of
+from tests.interactions.cards import both_databases, button, card, label, showing, the_widget, words_of
 from tests.serving import Tab
 from tests.support.chatkit import Reply
 from tests.support.openai_answers import Answer, ToolCall
 from tests.support.sse import Json
 from tests.turns.chat import Chat
 from tests.turns.conftest import Start
-
-sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 class Seats(BaseModel):
@@ -49,7 +47,6 @@ async def sync(tab: Tab, thread_id: str, type: str, payload: Any = None, item_id
     return await tab.post("threads.sync_custom_action", params)
 
 
-@sqlite_only
 async def test_a_handler_gets_a_typed_payload_and_answers_with_the_new_widget(start: Start) -> None:
     actions, seen = Actions(), list[Any]()
 
@@ -74,7 +71,6 @@ async def test_a_handler_gets_a_typed_payload_and_answers_with_the_new_widget(st
         assert seen == [(seats, thread_id, user, ChatServer) for seats in expected]
 
 
-@sqlite_only
 @pytest.mark.parametrize(
     ("payload", "words"),
     [
@@ -109,7 +105,6 @@ async def test_a_payload_that_does_not_fit_is_refused_before_anything_runs(
         assert await chat.turns(thread_id) == turns
 
 
-@sqlite_only
 async def test_an_unknown_type_and_a_missing_widget_are_clear_errors(start: Start) -> None:
     actions = Actions()
 
@@ -136,7 +131,6 @@ async def test_an_unknown_type_and_a_missing_widget_are_clear_errors(start: Star
         assert "watching" in str((await tab.action(thread_id, "watch")).events)
 
 
-@sqlite_only
 async def test_methods_of_a_server_are_handlers_and_overriding_action_still_works(start: Start) -> None:
     class MyServer(ChatServer):
         @on_action("marked")
@@ -165,7 +159,6 @@ async def test_methods_of_a_server_are_handlers_and_overriding_action_still_work
             assert (await tab.reload(thread_id)).items == tab.pictures[thread_id].items
 
 
-@sqlite_only
 async def test_a_handler_may_answer_with_another_item_or_with_nothing(start: Start) -> None:
     actions = Actions()
 
@@ -187,6 +180,7 @@ async def test_a_handler_may_answer_with_another_item_or_with_nothing(start: Sta
         assert [widget["id"] for widget in widgets] == [item_id, f"{item_id}b"]
 
 
+@both_databases
 async def test_a_second_click_on_a_card_that_the_first_has_changed_says_so(start: Start) -> None:
     actions, clicks = Actions(), list[Any]()
 
@@ -214,7 +208,6 @@ async def test_a_second_click_on_a_card_that_the_first_has_changed_says_so(start
         assert rows == [("book",), ("cancel",)]
 
 
-@sqlite_only
 async def test_a_double_click_runs_a_sync_action_once(start: Start) -> None:
     actions, release, running, both = Actions(), asyncio.Event(), asyncio.Event(), asyncio.Event()
     clicks = list[Any]()

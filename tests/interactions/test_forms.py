@@ -39,7 +39,6 @@ def form(type: str = "send") -> Json:
     return {"type": "Form", "onSubmitAction": {"type": type, "payload": {"id": 7}}, "children": FIELDS}
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("streaming", [True, False])
 async def test_submitted_values_are_in_the_widget_after_a_reload(start: Start, streaming: bool) -> None:
     actions, seen = Actions(), list[Any]()

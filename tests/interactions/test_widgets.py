@@ -27,8 +27,6 @@ from tests.support.sse import Json
 from tests.turns.chat import Chat, model_input
 from tests.turns.conftest import Start
 
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
 SHOW = (Answer(tool_calls=[ToolCall("show")]), Answer("Here it is."))
 
 

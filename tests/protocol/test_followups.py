@@ -41,14 +41,15 @@ async def test_an_output_finds_its_call_behind_hidden_items_and_only_once(
 
 @covers("tool.abandoned")
 async def test_a_thread_whose_tool_never_answered_takes_the_next_message(stage: Stage, tab: Tab) -> None:
-    model = stage.play_client_tool(ask_the_page, "Never mind.", "I see it now.")
+    model = stage.play_client_tool(ask_the_page, "Never mind.")
     thread_id = (await tab.create("Look")).thread_id
     assert (await tab.send(thread_id, "Forget it")).text == "Never mind."
     call = model.last_call
     assert call is not None
     pair = [entry["type"] for entry in call.input if "call_id" in entry]
     assert pair == ["function_call", "function_call_output"]  # OpenAI refuses a call with no output
-    assert (await tab.tool_output(thread_id, {"seen": "cat"})).text == "I see it now."
+    assert "went on without it" in str(call.input)
+    assert (await tab.tool_output(thread_id, {"seen": "cat"})).types == ["error"]  # too late
 
 
 @covers("question.skipped")

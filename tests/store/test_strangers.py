@@ -9,7 +9,7 @@ import pytest
 from chatkit.store import NotFoundError, Store
 from chatkit.types import FileAttachment, ThreadMetadata
 
-from store import IdClash, NewTurn, SqlStore, TurnStore, UploadStore, new_id
+from store import ApprovalStore, Choice, IdClash, NewApproval, NewTurn, SqlStore, TurnStore, UploadStore, new_id
 from tests.store.conftest import Query
 from tests.store.making import ALICE, BOB, User, answer, make_thread, make_turn, offer, say
 
@@ -19,7 +19,7 @@ FOR_NOBODY = {"end_abandoned", "delete_unsent", "list_unsent", "known"}
 QUIET = {"finish", "has_lost_action"}
 """Quietly nothing, as for a turn whose thread was deleted and for a widget that offered nothing."""
 
-TABLES = ("threads", "thread_items", "turns", "attachments", "feedback")
+TABLES = ("threads", "thread_items", "turns", "attachments", "feedback", "paused_runs", "approvals")
 
 
 @dataclass
@@ -29,6 +29,7 @@ class Hers:
     thread: ThreadMetadata
     item_id: str
     widget_id: str
+    approval_id: str
     turn: NewTurn
     attachment: FileAttachment
     bobs: ThreadMetadata
@@ -48,12 +49,14 @@ async def hers(store: SqlStore[User], turns: TurnStore) -> Hers:
     await store.add_thread_item(thread.id, widget, ALICE)
     await store.add_thread_item(thread.id, offer(id=widget.id), ALICE)
     assert await store.has_lost_action(thread.id, widget.id, "gone", ALICE)
-    return Hers(thread, item.id, widget.id, turn, attachment, bobs)
+    call = NewApproval(id=new_id("apr"), item_id=widget.id, call_id="call_1", tool="buy", arguments="{}")
+    await store.approvals.pause(thread.id, new_id("run"), "Clerk", {"any": "state"}, [call], ALICE)
+    return Hers(thread, item.id, widget.id, call.id, turn, attachment, bobs)
 
 
 def tries(store: SqlStore[User], turns: TurnStore, hers: Hers) -> dict[str, list[Callable[[], Awaitable[Any]]]]:
     """What Bob may try with her ids, by the method's name."""
-    thread, item, bobs = hers.thread.id, hers.item_id, hers.bobs.id
+    thread, item, bobs, approval = hers.thread.id, hers.item_id, hers.bobs.id, hers.approval_id
     theirs = hers.attachment.model_copy(update={"id": new_id("atc")})
     stolen = hers.attachment.model_copy(update={"thread_id": None})
     again = make_turn(bobs, id=hers.turn.id)
@@ -90,6 +93,7 @@ def tries(store: SqlStore[User], turns: TurnStore, hers: Hers) -> dict[str, list
             lambda: store.add_thread_items(thread, [], BOB),
             lambda: store.add_thread_items(bobs, [say(), say(id=item)], BOB),
         ],
+        "load_items_since_user": [lambda: store.load_items_since_user(thread, BOB)],
         "has_lost_action": [lambda: store.has_lost_action(thread, hers.widget_id, "gone", BOB)],
         "delete_thread_item": [
             lambda: store.delete_thread_item(thread, item, BOB),
@@ -112,7 +116,17 @@ def tries(store: SqlStore[User], turns: TurnStore, hers: Hers) -> dict[str, list
             lambda: turns.start(make_turn(bobs), BOB, replace_after=item),
             lambda: turns.start(make_turn(bobs), BOB, items=[say(id=item)]),
             lambda: turns.start(again, BOB, items=[say()]),
+            lambda: turns.start(make_turn(thread), BOB, choice=Choice(approval, "approved")),
+            lambda: turns.start(make_turn(bobs), BOB, choice=Choice(approval, "approved")),
         ],
+        "pause": [lambda: store.approvals.pause(thread, new_id("run"), "Clerk", {}, [], BOB)],
+        "load approval": [
+            lambda: store.approvals.load(thread, approval, BOB),
+            lambda: store.approvals.load(bobs, approval, BOB),
+        ],
+        "take": [lambda: store.approvals.take(thread, approval, BOB)],
+        "waiting": [lambda: store.approvals.waiting(thread, BOB)],
+        "expire": [lambda: store.approvals.expire(thread, BOB)],
         "finish": [lambda: turns.finish(hers.turn.id, BOB, status="failed", items=[answer()], restore_replaced=True)],
         "load": [lambda: turns.load(hers.turn.id, BOB)],
         "list": [lambda: turns.list(BOB, thread)],
@@ -134,7 +148,8 @@ async def test_stranger_gets_nothing_and_changes_nothing_by_any_method(
     assert [await sql(f"SELECT * FROM {table} ORDER BY id") for table in TABLES] == before
     assert [thread.id for thread in (await store.load_threads(10, None, "asc", BOB)).data] == [hers.bobs.id]
     assert await turns.list(BOB) == []
-    assert set(attempts) == (methods_of(SqlStore) | methods_of(TurnStore)) - FOR_NOBODY
+    known = methods_of(SqlStore) | methods_of(TurnStore) | methods_of(ApprovalStore)
+    assert {method.split()[0] for method in attempts} == known - FOR_NOBODY
 
 
 async def test_stranger_gets_nowhere_with_an_upload(uploads: UploadStore, sql: Query) -> None:

@@ -97,7 +97,17 @@ class FileSearch:
     """Names of files, which a request has to ask for (`file_search_call.results`)."""
 
 
-Output = Text | Refusal | Reasoning | ToolCall | WebSearch | FileSearch
+@dataclass(frozen=True)
+class McpApproval:
+    """The provider asks whether it may call a tool of a hosted MCP server; Responses only."""
+
+    server: str
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    request_id: str = "mcpr_1"
+
+
+Output = Text | Refusal | Reasoning | ToolCall | WebSearch | FileSearch | McpApproval
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from tests.support.openai_answers import (
     Failure,
     FileCitation,
     FileSearch,
+    McpApproval,
     Reasoning,
     Refusal,
     Text,
@@ -82,6 +83,8 @@ class ResponsesWire:
                     yield from self._call(index, output)
                 case WebSearch():
                     yield from self._search(index, new_id("ws"), "web_search_call", _web_search(output))
+                case McpApproval():
+                    yield from self._approval(index, output)
                 case FileSearch():
                     yield from self._search(index, new_id("fs"), "file_search_call", _file_search(output))
         status = "incomplete" if self._answer.incomplete else "completed"
@@ -174,6 +177,12 @@ class ResponsesWire:
         for state in ("in_progress", "searching", "completed"):
             yield self._event(f"response.{kind}.{state}", **where), False
         yield self._done(index, item | found | {"status": "completed"})
+
+    def _approval(self, index: int, output: McpApproval) -> Iterator[Step]:
+        item: Json = {"id": output.request_id, "type": "mcp_approval_request", "server_label": output.server}
+        item |= {"name": output.name, "arguments": json.dumps(output.arguments)}
+        yield self._added(index, item)
+        yield self._done(index, item)
 
     def _added(self, index: int, item: Json) -> Step:
         return self._event("response.output_item.added", output_index=index, item=item), False

@@ -1,0 +1,196 @@
+"""Runs that wait for somebody to approve their tool calls, and what was decided: one decision per call.
+
+A run waits until every one of its calls is decided, or until its conversation goes on without that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from store.columns import UtcDateTime, dump_json, load_json
+from store.database import AnyRow, Database
+from store.errors import AlreadyDecided, NotFound
+from store.items import check_thread
+from store.owner import HasUser, owned
+from store.tables import approvals, paused_runs
+
+Decision = Literal["approved", "rejected"]
+RunStatus = Literal["waiting", "resumed", "expired"]
+
+a = approvals.c
+r = paused_runs.c
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was decided about one call."""
+
+    approval_id: str
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class NewApproval:
+    """A tool call that waits; `arguments` is JSON as the model wrote it, `item_id` the card that asks."""
+
+    id: str
+    item_id: str
+    call_id: str
+    tool: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Approval(NewApproval):
+    """A row of `approvals`; `decision` is None while it waits, and for good where its run expired."""
+
+    run_id: str
+    decision: Decision | None
+
+
+@dataclass(frozen=True)
+class PausedRun:
+    """A row of `paused_runs` with its calls in their order; `state` is plain JSON, None when nothing waits any more."""
+
+    id: str
+    thread_id: str
+    status: RunStatus
+    agent: str
+    state: Any
+    approvals: Sequence[Approval]
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether all of its calls are."""
+        return all(approval.decision is not None for approval in self.approvals)
+
+
+class ApprovalStore:
+    """The paused runs of `context.user_id`'s threads. Raises as `SqlStore` does."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def pause(
+        self, thread_id: str, run_id: str, agent: str, state: Any, calls: Sequence[NewApproval], context: HasUser
+    ) -> None:
+        """Keep a run with the calls it waits for. Raises `NotFound` for a thread that is not the user's."""
+        now = datetime.now(UTC)
+        run = {"id": run_id, "thread_id": thread_id, "agent": agent, "state": dump_json(state), "created_at": now}
+        common = {"run_id": run_id, "thread_id": thread_id, "created_at": now}
+        rows = [{**vars(call), **common, "place": place} for place, call in enumerate(calls)]
+
+        def work(connection: Connection) -> None:
+            check_thread(connection, thread_id, context)
+            connection.execute(insert(paused_runs), run | {"status": "waiting"})
+            connection.execute(insert(approvals), rows)
+
+        await self._database.write(work)
+
+    async def load(self, thread_id: str, approval_id: str, context: HasUser) -> PausedRun:
+        """The run that an approval belongs to. Raises `NotFound`."""
+        return await self._database.read(lambda c: _load(c, thread_id, approval_id, context))
+
+    async def take(self, thread_id: str, approval_id: str, context: HasUser) -> PausedRun:
+        """The run of an approval as it is after its decision; one that is `resumed` is given away with its state once.
+
+        Raises `NotFound`.
+        """
+
+        def work(connection: Connection) -> PausedRun:
+            run = _load(connection, thread_id, approval_id, context)
+            if run.status == "resumed":
+                connection.execute(_FORGET, {"run": run.id})
+            return run
+
+        return await self._database.write(work)
+
+    async def waiting(self, thread_id: str, context: HasUser) -> list[PausedRun]:
+        """The runs of a thread that wait, without their states. Raises `NotFound`."""
+
+        def work(connection: Connection) -> list[PausedRun]:
+            check_thread(connection, thread_id, context)
+            rows = connection.execute(_WAITING, {"thread": thread_id, "owner": context.user_id}).all()
+            return [_run(connection, row, None) for row in rows]
+
+        return await self._database.read(work)
+
+    async def expire(self, thread_id: str, context: HasUser) -> None:
+        """Let no run of the thread wait any longer. Raises `NotFound`."""
+
+        def work(connection: Connection) -> None:
+            check_thread(connection, thread_id, context)
+            expire(connection, thread_id)
+
+        await self._database.write(work)
+
+
+def decide(connection: Connection, thread_id: str, choice: Choice, context: HasUser) -> None:
+    """Decides one call, once; its run is `resumed` where this was the last one that it waited for.
+
+    Raises `NotFound`; `AlreadyDecided` where the call is decided already or its run waits no more.
+    """
+    run = _load(connection, thread_id, choice.approval_id, context)
+    # Locks the run, so that of two decisions at the same time one sees the other.
+    if connection.scalar(_LOCK, {"run": run.id}) is None:
+        raise AlreadyDecided(choice.approval_id)
+    values = {"approval": choice.approval_id, "decision": choice.decision, "now": datetime.now(UTC)}
+    if connection.scalar(_DECIDE, values) is None:
+        raise AlreadyDecided(choice.approval_id)
+    if _load(connection, thread_id, choice.approval_id, context).is_decided:
+        connection.execute(_RESUME, {"run": run.id, "now": datetime.now(UTC)})
+
+
+def expire(connection: Connection, thread_id: str) -> None:
+    """The conversation goes on: nothing of it waits any more. For a thread whose owner was checked."""
+    connection.execute(_EXPIRE, {"thread": thread_id, "now": datetime.now(UTC)})
+
+
+def _load(connection: Connection, thread_id: str, approval_id: str, context: HasUser) -> PausedRun:
+    values = {"thread": thread_id, "approval": approval_id, "owner": context.user_id}
+    row = connection.execute(_OF_APPROVAL, values).one_or_none()
+    if row is None:
+        raise NotFound("Approval", approval_id)
+    return _run(connection, row, load_json(row.state))
+
+
+def _run(connection: Connection, row: AnyRow, state: Any) -> PausedRun:
+    calls = [Approval(**call._mapping) for call in connection.execute(_CALLS, {"run": row.id})]
+    return PausedRun(row.id, row.thread_id, row.status, row.agent, state, calls)
+
+
+_RUN = select(r.id, r.thread_id, r.status, r.agent, r.state)
+_OF_APPROVAL = _RUN.join(approvals, a.run_id == r.id).where(
+    a.id == bindparam("approval"), r.thread_id == bindparam("thread"), owned(paused_runs)
+)
+_WAITING = _RUN.where(r.thread_id == bindparam("thread"), r.status == "waiting", owned(paused_runs)).order_by(
+    r.created_at
+)
+_CALLS = (
+    select(a.id, a.item_id, a.call_id, a.tool, a.arguments, a.run_id, a.decision)
+    .where(a.run_id == bindparam("run"))
+    .order_by(a.place)
+)
+_LOCK = (
+    update(paused_runs).where(r.id == bindparam("run"), r.status == "waiting").values(status=r.status).returning(r.id)
+)
+_DECIDE = (
+    update(approvals)
+    .where(a.id == bindparam("approval"), a.decision.is_(None))
+    .values(decision=bindparam("decision"), decided_at=bindparam("now", type_=UtcDateTime))
+    .returning(a.id)
+)
+_RESUME = (
+    update(paused_runs)
+    .where(r.id == bindparam("run"))
+    .values(status="resumed", ended_at=bindparam("now", type_=UtcDateTime))
+)
+_FORGET = update(paused_runs).where(r.id == bindparam("run")).values(state=None)
+_EXPIRE = (
+    update(paused_runs)
+    .where(r.thread_id == bindparam("thread"), r.status == "waiting")
+    .values(status="expired", state=None, ended_at=bindparam("now", type_=UtcDateTime))
+)

@@ -1,0 +1,85 @@
+"""Paused runs: each call is decided once, the last decision resumes the run, and a thread that goes on forgets them."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from chatkit.types import ThreadMetadata
+
+from store import AlreadyDecided, Choice, Decision, NewApproval, SqlStore, TurnStore, new_id
+from tests.store.conftest import Query
+from tests.store.making import ALICE, User, make_turn, say
+
+STATE: dict[str, Any] = {"a": ["run", "\u0000"], "n": 1}
+
+
+async def pause(store: SqlStore[User], thread: ThreadMetadata, count: int = 1) -> list[str]:
+    """A run that waits for so many calls; their ids."""
+    calls = [
+        NewApproval(id=new_id("apr"), item_id=f"item_{n}", call_id=f"call_{n}", tool="buy", arguments="{}")
+        for n in range(count)
+    ]
+    await store.approvals.pause(thread.id, new_id("run"), "Clerk", STATE, calls, ALICE)
+    return [call.id for call in calls]
+
+
+async def decide(turns: TurnStore, thread: ThreadMetadata, approval_id: str, decision: Decision = "approved") -> None:
+    """As the turn of a click does it."""
+    turn = make_turn(thread.id, kind="threads.custom_action")
+    await turns.start(turn, ALICE, choice=Choice(approval_id, decision))
+    await turns.finish(turn.id, ALICE, status="completed")
+
+
+async def test_a_run_is_resumed_by_its_last_decision_and_given_away_once(
+    store: SqlStore[User], turns: TurnStore, thread: ThreadMetadata
+) -> None:
+    first, second = await pause(store, thread, 2)
+    await decide(turns, thread, second, "rejected")
+    run = await store.approvals.take(thread.id, second, ALICE)
+    assert (run.status, run.state, [call.decision for call in run.approvals]) == ("waiting", STATE, [None, "rejected"])
+    await decide(turns, thread, first)
+    run = await store.approvals.take(thread.id, first, ALICE)
+    assert (run.status, run.state, run.is_decided) == ("resumed", STATE, True)
+    assert (await store.approvals.take(thread.id, first, ALICE)).state is None
+
+
+async def test_a_call_is_decided_once_and_a_refused_decision_writes_nothing(
+    store: SqlStore[User], turns: TurnStore, thread: ThreadMetadata, sql: Query
+) -> None:
+    first, _ = await pause(store, thread, 2)
+    await decide(turns, thread, first)
+    before = await sql("SELECT * FROM turns"), await sql("SELECT * FROM approvals ORDER BY id")
+    with pytest.raises(AlreadyDecided):
+        await decide(turns, thread, first, "rejected")
+    assert (await sql("SELECT * FROM turns"), await sql("SELECT * FROM approvals ORDER BY id")) == before
+
+
+async def test_decisions_at_the_same_time_see_each_other(
+    store: SqlStore[User], turns: TurnStore, thread: ThreadMetadata, sql: Query
+) -> None:
+    """Else each would leave the run to the other. Their turns are of one thread, which runs one at a time."""
+    ids = await pause(store, thread, 5)
+    results = await asyncio.gather(*(decide(turns, thread, each) for each in [*ids, *ids]), return_exceptions=True)
+    while any(isinstance(result, Exception) for result in results):
+        left = [row[0] for row in await sql("SELECT id FROM approvals WHERE decision IS NULL")]
+        if not left:
+            break
+        results = await asyncio.gather(*(decide(turns, thread, each) for each in left), return_exceptions=True)
+    assert [tuple(row) for row in await sql("SELECT status FROM paused_runs")] == [("resumed",)]
+
+
+async def test_what_the_user_says_lets_it_expire_and_an_action_does_not(
+    store: SqlStore[User], turns: TurnStore, thread: ThreadMetadata
+) -> None:
+    (approval,) = await pause(store, thread)
+    action = make_turn(thread.id, kind="threads.custom_action")
+    await turns.start(action, ALICE)
+    await turns.finish(action.id, ALICE, status="completed")
+    assert [run.status for run in await store.approvals.waiting(thread.id, ALICE)] == ["waiting"]
+    message = say()
+    await turns.start(make_turn(thread.id, user_item_id=message.id), ALICE, items=[message])
+    assert await store.approvals.waiting(thread.id, ALICE) == []
+    run = await store.approvals.load(thread.id, approval, ALICE)
+    assert (run.status, run.state) == ("expired", None)
+    with pytest.raises(AlreadyDecided):
+        await turns.start(make_turn(thread.id), ALICE, choice=Choice(approval, "approved"))
