@@ -3,7 +3,7 @@
  * PROTOCOL.md and the types of `@openai/chatkit`. It keeps what it is given in `window.standIn`, posts what the real
  * one posts, dispatches its events, and shows plain messages. Loaded by the page in the place of the CDN's script.
  */
-const record = { options: [], requests: [], events: [], deltas: 0 };
+const record = { options: [], requests: [], events: [], deltas: 0, ignored: 0, mostStreams: 0, settleEarly: false };
 window.standIn = record;
 
 const STYLE = `
@@ -20,13 +20,25 @@ const STYLE = `
   input { flex: 1; min-width: 0; font: inherit; padding: .5rem .75rem; border: 1px solid #8888; border-radius: 1rem; background: none; color: inherit; }
 `;
 
+/** What is known of one thread; a running stream goes on writing here while another thread is shown. */
+class View {
+  constructor(id, items) {
+    this.id = id;
+    this.items = new Map(items.map((item) => [item.id, item]));
+    this.error = null;
+    this.streams = 0;
+    this.isResponding = false;
+    this.mayCancel = false;
+    this.abort = null; // of the stream that the user's own post opened; an action's cannot be stopped this way
+  }
+}
+
 class StandIn extends HTMLElement {
   #options = null;
   #frame = crypto.randomUUID();
-  #thread = null;
-  #items = new Map();
-  #threads = [];
-  #error = null;
+  #view = new View(null, []);
+  #live = new Map();
+  #loading = 0;
 
   // What the types of @openai/chatkit promise
 
@@ -40,11 +52,11 @@ class StandIn extends HTMLElement {
 
   async setThreadId(id) {
     if (id) await this.#load(id);
-    else this.#show(null, []);
+    else this.#show(new View(null, []));
   }
 
   async sendUserMessage({ text, newThread }) {
-    if (newThread) this.#show(null, []);
+    if (newThread) this.#show(new View(null, []));
     await this.#send(text);
   }
 
@@ -53,15 +65,23 @@ class StandIn extends HTMLElement {
   }
 
   async fetchUpdates() {
-    if (this.#thread) await this.#load(this.#thread);
+    if (this.#view.id) await this.#load(this.#view.id);
   }
 
   async setComposerValue({ text = "" }) {
     this.shadowRoot.querySelector("input").value = text;
   }
 
+  /** The types do not say whether it settles with the answer's end or when the action is taken; `settleEarly` chooses. */
   async sendCustomAction(action, itemId) {
-    await this.#stream("threads.custom_action", { thread_id: this.#thread, item_id: itemId ?? null, action });
+    await hop();
+    const view = this.#view;
+    if (this.#loading || view.isResponding || !view.id) {
+      record.ignored += 1;
+      throw new Error("ignored");
+    }
+    const answer = this.#stream(view, "threads.custom_action", { thread_id: view.id, item_id: itemId ?? null, action });
+    if (!record.settleEarly) await answer;
   }
 
   async showHistory() {}
@@ -87,11 +107,12 @@ class StandIn extends HTMLElement {
     } catch (error) {
       this.#emit("error", { error });
     }
-    this.#threads = threads;
-    this.#render();
+    this.shadowRoot.querySelector("#history").replaceChildren(...threads.map(this.#entry));
   }
 
   async #load(id) {
+    if (this.#live.has(id)) return this.#show(this.#live.get(id)); // its stream was not aborted: it is shown live
+    this.#loading += 1;
     this.#emit("thread.load.start", { threadId: id });
     try {
       const thread = await this.#ask("threads.get_by_id", { thread_id: id });
@@ -101,40 +122,50 @@ class StandIn extends HTMLElement {
         page = await this.#ask("items.list", { thread_id: id, limit: 9999, order: "asc", after: items.at(-1).id });
         items.push(...page.data);
       }
-      this.#show(id, items);
+      this.#loading -= 1;
+      this.#show(this.#live.get(id) ?? new View(id, items));
       this.#emit("thread.load.end", { threadId: id });
     } catch (error) {
+      this.#loading -= 1;
       this.#emit("error", { error });
-      this.#show(null, []);
+      this.#show(new View(null, []));
     }
   }
 
-  #show(id, items) {
-    this.#thread = id;
-    this.#items = new Map(items.map((item) => [item.id, item]));
-    this.#error = null;
-    this.#emit("thread.change", { threadId: id });
+  #show(view) {
+    if (this.#view !== view && this.#view.isResponding) this.#emit("response.end"); // also where it goes on unseen
+    this.#view = view;
+    this.#emit("thread.change", { threadId: view.id });
     this.#render();
   }
 
   #send(text) {
+    const view = this.#view;
     const input = { content: [{ type: "input_text", text }], quoted_text: "", attachments: [], inference_options: {} };
-    return this.#thread ? this.#stream("threads.add_user_message", { thread_id: this.#thread, input }) : this.#stream("threads.create", { input });
+    return view.id ? this.#stream(view, "threads.add_user_message", { thread_id: view.id, input }) : this.#stream(view, "threads.create", { input });
   }
 
   #retry() {
-    const users = [...this.#items.values()].filter((item) => item.type === "user_message");
-    const kept = [...this.#items.keys()].slice(0, [...this.#items.keys()].indexOf(users.at(-1).id) + 1);
-    this.#items = new Map(kept.map((id) => [id, this.#items.get(id)]));
-    return this.#stream("threads.retry_after_item", { thread_id: this.#thread, item_id: users.at(-1).id });
+    const view = this.#view;
+    const users = [...view.items.values()].filter((item) => item.type === "user_message");
+    const kept = [...view.items.keys()].slice(0, [...view.items.keys()].indexOf(users.at(-1).id) + 1);
+    view.items = new Map(kept.map((id) => [id, view.items.get(id)]));
+    return this.#stream(view, "threads.retry_after_item", { thread_id: view.id, item_id: users.at(-1).id });
+  }
+
+  /** Sends no request: the socket is closed, and only where the stream is the one that the message opened. */
+  #stop() {
+    const { abort } = this.#view;
+    this.#emit("response.stop");
+    abort?.abort();
   }
 
   // The wire
 
-  #post(type, params, headers) {
+  #post(type, params, headers, signal) {
     const { url, fetch = window.fetch } = this.#options.api;
     record.requests.push({ type, params, headers: { ...this.#headers(), ...headers } });
-    return fetch.call(window, url, { method: "POST", headers: { ...this.#headers(), ...headers }, body: JSON.stringify({ type, params }) });
+    return fetch.call(window, url, { method: "POST", headers: { ...this.#headers(), ...headers }, body: JSON.stringify({ type, params }), signal });
   }
 
   #headers() {
@@ -148,46 +179,84 @@ class StandIn extends HTMLElement {
     throw new Error(body.message ?? `HTTP ${response.status}`);
   }
 
-  async #stream(type, params) {
-    this.#error = null;
-    this.#emit("response.start");
+  async #stream(view, type, params) {
+    const abort = new AbortController();
+    const isAction = type === "threads.custom_action";
+    this.#begin(view, isAction ? null : abort);
     this.#emit("log", { name: "composer.submit", data: { type } });
     try {
-      const response = await this.#post(type, params, { accept: "text/event-stream" });
-      if (response.ok && response.headers.get("content-type")?.startsWith("text/event-stream")) await this.#read(response.body);
+      const response = await this.#post(type, params, { accept: "text/event-stream" }, abort.signal);
+      if (response.ok && response.headers.get("content-type")?.startsWith("text/event-stream")) await this.#read(view, response.body);
     } catch (cause) {
-      this.#fail("The connection was lost", true, cause);
+      if (!abort.signal.aborted) this.#fail(view, "The connection was lost", true, cause);
     }
-    this.#emit("response.end");
-    this.#render();
+    abort.abort(); // not only at a stop: at every end
+    this.#end(view);
     if (this.#options.history?.enabled) await this.#list();
   }
 
-  async #read(body) {
+  #begin(view, abort) {
+    view.error = null;
+    view.streams += 1;
+    record.mostStreams = Math.max(record.mostStreams, view.streams);
+    if (view.id) this.#live.set(view.id, view);
+    if (!abort) return;
+    view.abort = abort;
+    this.#respond(view);
+  }
+
+  #respond(view) {
+    if (view.isResponding) return;
+    view.isResponding = true;
+    this.#emit("response.start");
+    this.#render();
+  }
+
+  #end(view) {
+    view.streams -= 1;
+    if (view.streams) return;
+    this.#live.delete(view.id);
+    const wasResponding = view.isResponding;
+    Object.assign(view, { isResponding: false, mayCancel: false, abort: null });
+    if (view === this.#view && wasResponding) this.#emit("response.end");
+    this.#render();
+  }
+
+  async #read(view, body) {
     let rest = "";
     for await (const text of body.pipeThrough(new TextDecoderStream())) {
       const lines = (rest + text).split("\n");
       rest = lines.pop();
-      for (const line of lines) if (line.startsWith("data:")) this.#apply(JSON.parse(line.slice(5)));
+      for (const line of lines) if (line.startsWith("data:")) this.#apply(view, JSON.parse(line.slice(5)));
       this.#render();
     }
   }
 
-  #apply(event) {
+  #apply(view, event) {
     switch (event.type) {
       case "thread.created":
-        this.#thread = event.thread.id;
-        return this.#emit("thread.change", { threadId: this.#thread });
+        view.id = event.thread.id;
+        this.#live.set(view.id, view);
+        if (view === this.#view) this.#emit("thread.change", { threadId: view.id });
+        return;
+      case "stream_options":
+        view.mayCancel = event.stream_options.allow_cancel;
+        return;
+      case "progress_update":
+        return this.#respond(view);
       case "thread.item.added":
+        this.#respond(view);
+        return void view.items.set(event.item.id, event.item); // a Map keeps the place of what is there already
       case "thread.item.done":
+        return void view.items.set(event.item.id, event.item);
       case "thread.item.replaced":
-        return void this.#items.set(event.item.id, event.item);
+        return void (view.items.has(event.item.id) && view.items.set(event.item.id, event.item));
       case "thread.item.removed":
-        return void this.#items.delete(event.item_id);
+        return void view.items.delete(event.item_id);
       case "thread.item.updated":
-        return this.#update(this.#items.get(event.item_id), event.update);
+        return this.#update(view.items.get(event.item_id), event.update);
       case "error":
-        return this.#fail(event.message ?? "An error occurred", event.allow_retry);
+        return this.#fail(view, event.message ?? "An error occurred", event.allow_retry);
     }
   }
 
@@ -202,8 +271,8 @@ class StandIn extends HTMLElement {
     }
   }
 
-  #fail(message, allowRetry, cause) {
-    this.#error = { message, allowRetry };
+  #fail(view, message, allowRetry, cause) {
+    view.error = { message, allowRetry };
     const error = Object.assign(new Error(message, { cause }), { name: "StreamError" });
     this.#emit("error", { error });
   }
@@ -218,18 +287,20 @@ class StandIn extends HTMLElement {
   #render() {
     if (!this.shadowRoot) this.#build();
     const { startScreen, composer, theme } = this.#options;
+    const { items, error, isResponding, mayCancel } = this.#view;
     const find = (selector) => this.shadowRoot.querySelector(selector);
     find(".chat").dataset.scheme = theme?.colorScheme ?? theme ?? "light";
     find("input").placeholder = composer?.placeholder ?? "";
-    find("h2").textContent = this.#items.size ? "" : startScreen?.greeting;
-    find("#prompts").replaceChildren(...(this.#items.size ? [] : (startScreen?.prompts ?? []).map(this.#prompt)));
-    find("#history").replaceChildren(...this.#threads.map(this.#entry));
-    find("#items").replaceChildren(...[...this.#items.values()].map(this.#message), ...(this.#error ? [this.#errorLine()] : []));
+    find("#send").disabled = isResponding;
+    find("#stop").hidden = !(isResponding && mayCancel);
+    find("h2").textContent = items.size ? "" : startScreen?.greeting;
+    find("#prompts").replaceChildren(...(items.size ? [] : (startScreen?.prompts ?? []).map(this.#prompt)));
+    find("#items").replaceChildren(...[...items.values()].map(this.#message), ...(error ? [this.#errorLine(error)] : []));
   }
 
   #build() {
     this.attachShadow({ mode: "open" }).innerHTML = `<style>${STYLE}</style><div class="chat"><nav id="history"></nav><h2></h2><ul id="items"></ul><div id="prompts"></div>
-      <form><input aria-label="Message"><button>Send</button><button type="button" id="new">New chat</button></form></div>`;
+      <form><input aria-label="Message"><button id="send">Send</button><button type="button" id="stop" hidden>Stop</button><button type="button" id="new">New chat</button></form></div>`;
     const form = this.shadowRoot.querySelector("form");
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -237,7 +308,8 @@ class StandIn extends HTMLElement {
       form.reset();
       void this.#send(text);
     });
-    form.querySelector("#new").addEventListener("click", () => this.#show(null, []));
+    form.querySelector("#stop").addEventListener("click", () => this.#stop());
+    form.querySelector("#new").addEventListener("click", () => this.#show(new View(null, [])));
   }
 
   #prompt = ({ label, prompt }) => button(label, () => this.#send(prompt));
@@ -250,19 +322,28 @@ class StandIn extends HTMLElement {
     line.textContent = item.content?.map?.((part) => part.text).join("") ?? `[${item.type}]`;
     const { feedback, retry } = this.#options.threadItemActions ?? {};
     if (item.type === "assistant_message") {
-      const rate = () => this.#ask("items.feedback", { thread_id: this.#thread, item_ids: [item.id], kind: "positive" });
+      const rate = () => this.#ask("items.feedback", { thread_id: this.#view.id, item_ids: [item.id], kind: "positive" });
       line.append(...(feedback ? [button("Good answer", rate)] : []), ...(retry ? [button("Regenerate", () => this.#retry())] : []));
     }
     return line;
   };
 
-  #errorLine() {
+  #errorLine({ message, allowRetry }) {
     const line = document.createElement("li");
     line.dataset.type = "error";
-    line.textContent = this.#error.message;
-    if (this.#error.allowRetry) line.append(button("Retry", () => this.#retry()));
+    line.textContent = message;
+    if (allowRetry) line.append(button("Retry", () => this.#retry()));
     return line;
   }
+}
+
+/** A call crosses the border of the real one's frame, so that two of them may be on the way at once. */
+function hop() {
+  const { port1, port2 } = new MessageChannel();
+  return new Promise((resolve) => {
+    port1.onmessage = resolve;
+    port2.postMessage(null);
+  });
 }
 
 async function frames(number) {

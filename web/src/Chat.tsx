@@ -3,6 +3,7 @@ import { ChatKit, useChatKit } from "@openai/chatkit-react";
 import { type Dispatch, type SetStateAction, useEffect, useState } from "react";
 
 import { type Answer, watchedFetch } from "./api";
+import { createAttach } from "./attach";
 import { useColorScheme } from "./colorScheme";
 import type { Offers } from "./offers";
 import { chatOptions } from "./options";
@@ -24,7 +25,8 @@ export function Chat({ offers, setActivity, onLog }: Props) {
   const scheme = useColorScheme();
   const [thread] = useState(() => new SavedThread());
   const [initialThread] = useState(() => thread.id);
-  const [fetch] = useState(() => watchedFetch(onAnswer));
+  const [attach] = useState(() => createAttach());
+  const [fetch] = useState(() => watchedFetch(attach.fetch, onAnswer));
   const [started, setStarted] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
 
@@ -38,7 +40,8 @@ export function Chat({ offers, setActivity, onLog }: Props) {
       setProblem((last) => moreUseful(last, found));
       setActivity("error");
     } else if (!answer.failure) {
-      setProblem((last) => (last?.source === answer.operation ? null : last));
+      setProblem((last) => (last && isOutdated(last, answer) ? null : last));
+      if (answer.operation === "threads.custom_action") setActivity((activity) => (activity === "error" ? "ready" : activity));
     }
   }
 
@@ -72,6 +75,8 @@ export function Chat({ offers, setActivity, onLog }: Props) {
     },
   });
 
+  useEffect(() => (chat.ref.current ? attach.connect(chat.ref.current) : undefined), [attach, chat.ref]);
+
   useEffect(() => {
     if (started) return;
     const timer = setTimeout(() => setProblem((last) => last ?? NEVER_STARTED), START_TIMEOUT_MS);
@@ -94,6 +99,11 @@ export function Chat({ offers, setActivity, onLog }: Props) {
       <ChatKit control={chat.control} className="chat" />
     </>
   );
+}
+
+/** The answer that is shown again after its connection was lost begins no new response where it has ended meanwhile. */
+function isOutdated(problem: Problem, { operation }: Answer): boolean {
+  return problem.source === operation || (problem.source === "widget" && operation === "threads.custom_action");
 }
 
 function keepThread(thread: SavedThread, { operation, threadId, failure }: Answer): void {

@@ -28,8 +28,8 @@ interface Body {
   params?: { thread_id?: string; input?: { content?: { text?: string }[] } };
 }
 
-/** A `fetch` that reports each answer. An aborted request is no failure: the widget aborts at every normal end. */
-export function watchedFetch(report: (answer: Answer) => void): typeof fetch {
+/** `fetch`, reporting each answer. An aborted request is no failure: the widget aborts at every normal end. */
+export function watchedFetch(fetch: typeof window.fetch, report: (answer: Answer) => void): typeof window.fetch {
   return async (input, init) => {
     const request = describe(init?.body);
     try {

@@ -1,0 +1,405 @@
+/** A turn is not a connection: reloads, lost connections and Stop in the middle of an answer, against the real server. */
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+
+import { transformWithOxc } from "vite";
+
+import { startProxy } from "./proxy.js";
+import { setStage } from "./stage.js";
+import { screenshot, visitor } from "./visit.js";
+
+const stage = setStage({ CHATKIT_DEMO_TOKENS_PER_SECOND: "80" }); // an answer of the demo model takes about three seconds
+const SNIPPET = join(import.meta.dirname, "../src/attach.ts");
+const WITH_SNIPPET = `
+  const attach = createAttach();
+  window.undo = attach.connect(element);
+  element.setOptions({ api: { url: "/chatkit", domainKey: "x", fetch: attach.fetch }, initialThread });`;
+
+async function open(t, { path = "/", origin = stage.server.origin } = {}) {
+  const visit = await visitor(stage.browser, "stand-in");
+  t.after(() => visit.context.close());
+  await visit.page.goto(origin + path);
+  await happened(visit.page, "ready");
+  return visit;
+}
+
+async function openThroughProxy(t) {
+  const proxy = await startProxy(stage.server.port);
+  t.after(() => proxy.stop());
+  return { proxy, ...(await open(t, { origin: proxy.origin })) };
+}
+
+/** A page with the bare element, `?thread=` and, where `setUp` says so, the snippet as somebody would paste it. */
+async function openBare(t, setUp) {
+  const visit = await visitor(stage.browser, "stand-in");
+  t.after(() => visit.context.close());
+  const { code } = await transformWithOxc(await readFile(SNIPPET, "utf8"), "attach.ts");
+  const body = `<!doctype html><openai-chatkit></openai-chatkit>
+    <script src="https://cdn.platform.openai.com/deployments/chatkit/chatkit.js"></script>
+    <script type="module">
+      ${code.replaceAll("export ", "")}
+      const element = document.querySelector("openai-chatkit");
+      const initialThread = new URL(location.href).searchParams.get("thread");
+      element.addEventListener("chatkit.thread.change", ({ detail }) => history.replaceState(null, "", "?thread=" + detail.threadId));
+      ${setUp}
+    </script>`;
+  await visit.page.route("**/bare*", (route) => route.fulfill({ body, contentType: "text/html" }));
+  await visit.page.goto(`${stage.server.origin}/bare`);
+  await happened(visit.page, "ready");
+  return visit;
+}
+
+const happened = (page, name, times = 1) =>
+  page.waitForFunction(([name, times]) => window.standIn?.events.filter((event) => event.name === name).length >= times, [name, times]);
+const count = (page, name) => page.evaluate((name) => window.standIn.events.filter((event) => event.name === name).length, name);
+const attaches = (page) => page.evaluate(() => window.standIn.requests.filter(({ params }) => params.action?.type === "turn.attach").length);
+const standIn = (page, field) => page.evaluate((field) => window.standIn[field], field);
+const attached = (page, times) =>
+  page.waitForFunction((times) => window.standIn.requests.filter(({ params }) => params.action?.type === "turn.attach").length >= times, times);
+const threadInAddress = (page) => new URL(page.url()).searchParams.get("thread");
+const stopButton = (page) => page.getByRole("button", { name: "Stop", exact: true });
+const sendButton = (page) => page.getByRole("button", { name: "Send", exact: true });
+const lastAnswer = (page) => page.locator("li[data-type=assistant_message]").last();
+
+/** The answer's text, without the buttons under it. */
+const shownText = (page) => lastAnswer(page).evaluate((line) => line.firstChild.textContent);
+
+/** Waits for an answer that is longer than `length`, and returns it as far as it is. */
+async function grown(page, length) {
+  const grows = (length) => {
+    const items = document.querySelector("openai-chatkit")?.shadowRoot?.querySelectorAll("li[data-type=assistant_message]");
+    const text = items?.length ? items[items.length - 1].firstChild?.textContent ?? "" : "";
+    return text.length > length && text;
+  };
+  return (await page.waitForFunction(grows, length)).jsonValue();
+}
+
+/** Sends a message and waits until its answer is under way; returns the turn's id. */
+async function ask(page, text) {
+  const answer = page.waitForResponse((response) => response.headers()["x-chatkit-turn-id"] !== undefined);
+  await page.getByRole("textbox").fill(text);
+  await sendButton(page).click();
+  const turn = (await answer).headers()["x-chatkit-turn-id"];
+  await grown(page, 40);
+  return turn;
+}
+
+/** What the server's database has of the thread's last answer. */
+async function savedText(page, thread = threadInAddress(page)) {
+  const body = { type: "threads.get_by_id", params: { thread_id: thread } };
+  const { items } = await (await page.request.post(`${stage.server.origin}/chatkit`, { data: body })).json();
+  return items.data.at(-1).content.map((part) => part.text).join("");
+}
+
+/** The answer has ended, is complete, and every word of it is on screen once. */
+async function isWhole(page) {
+  await sendButton(page).and(page.locator(":enabled")).waitFor();
+  await lastAnswer(page).filter({ hasText: "runs on this machine" }).waitFor(); // the end of every demo answer
+  const shown = await shownText(page);
+  assert.equal(shown, await savedText(page));
+  assert.equal(shown.split("To get a real model").length, 2);
+}
+
+/** The answer was ended by the server, which the widget cannot do to one that is shown again, and is saved as shown. */
+async function isKept(page) {
+  await sendButton(page).and(page.locator(":enabled")).waitFor();
+  assert.equal(await shownText(page), await savedText(page));
+}
+
+const stopAnswer = (page) => page.waitForResponse((response) => response.url().endsWith("/stop") && response.ok());
+
+// Side by side: most of their time is the pace of the answers.
+describe("a page with attach.ts", { concurrency: 5 }, () => {
+  test("a reload in the middle of an answer shows it so far, and the rest as it comes", async (t) => {
+    const { page } = await open(t);
+    await ask(page, "Hello");
+    const [sent] = await standIn(page, "requests").then((all) => all.filter(({ type }) => type === "threads.create"));
+    assert.equal(sent.headers["x-chatkit-detach"], undefined); // the widget knows nothing of it; the page's fetch says it
+    const before = await shownText(page);
+
+    await page.reload();
+    const again = await grown(page, 0);
+    assert.ok(again.startsWith(before), `${again} begins with ${before}`);
+    await stopButton(page).waitFor();
+    assert.ok(await sendButton(page).isDisabled());
+    await screenshot(page, "attach-reload");
+    await isWhole(page);
+    assert.ok((await standIn(page, "deltas")) > 3, "the rest came in more than one piece");
+    assert.equal(await attaches(page), 1);
+    assert.equal(await page.locator("li[data-id]").count(), 2);
+    assert.deepEqual(await page.evaluate(() => window.activities), ["Loading…", "Ready", "Answering…", "Ready"]);
+  });
+
+  test("a lost connection is taken up again, without a word lost or doubled", async (t) => {
+    const { page, proxy } = await openThroughProxy(t);
+    await ask(page, "Hello");
+    proxy.cut();
+    await happened(page, "error");
+    await isWhole(page);
+    assert.equal(await attaches(page), 1);
+    assert.equal(await page.locator("li[data-type=error]").count(), 0);
+    assert.equal(await page.getByRole("alert").count(), 0);
+    await page.locator(".activity", { hasText: "Ready" }).waitFor();
+  });
+
+  test("while nothing can be reached the page tries again, and then has the whole answer", async (t) => {
+    const { page, proxy } = await openThroughProxy(t);
+    await ask(page, "Hello");
+    proxy.isDown = true;
+    proxy.cut();
+    await attached(page, 2);
+    await page.getByRole("alert").waitFor();
+    await screenshot(page, "attach-lost");
+    proxy.isDown = false;
+    await isWhole(page);
+    assert.equal(await standIn(page, "mostStreams"), 1);
+    assert.equal(await page.getByRole("alert").count(), 0);
+  });
+
+  test("an offline browser waits and attaches as soon as it is online", async (t) => {
+    const { page, context, proxy } = await openThroughProxy(t);
+    await page.clock.install();
+    await ask(page, "Hello");
+    await context.setOffline(true);
+    proxy.cut();
+    await happened(page, "error");
+    await page.clock.fastForward(60_000); // longer than any wait
+    assert.equal(await attaches(page), 0);
+    await context.setOffline(false);
+    await isWhole(page);
+    assert.equal(await attaches(page), 1);
+  });
+
+  test("a second loss while the answer is shown again is taken up too", async (t) => {
+    const { page, proxy } = await openThroughProxy(t);
+    await ask(page, "Show me something long");
+    await page.evaluate(() => {
+      window.standIn.settleEarly = true;
+    });
+    for (const times of [1, 2]) {
+      proxy.cut();
+      await happened(page, "error", times);
+      await attached(page, times);
+      const { length } = await shownText(page);
+      await grown(page, length);
+    }
+    assert.equal(await attaches(page), 2);
+    await stopButton(page).click();
+    await isKept(page);
+  });
+
+  test("Stop ends the turn on the server, also in the first answer of a thread", async (t) => {
+    const { page } = await open(t);
+    await page.clock.install();
+    const turn = await ask(page, "Show me something long");
+    const [response] = await Promise.all([stopAnswer(page), stopButton(page).click()]);
+    await page.clock.fastForward(60_000); // longer than any wait
+    assert.equal(await attaches(page), 0); // what the user ended was not lost
+    assert.equal(new URL(response.url()).pathname, `/api/threads/${threadInAddress(page)}/stop`);
+    assert.deepEqual(await response.json(), { id: turn, thread_id: threadInAddress(page), status: "stopped", stop_reason: "user" });
+    assert.ok(await sendButton(page).isEnabled());
+    assert.equal(await page.getByRole("alert").count(), 0);
+    const saved = await savedText(page);
+    assert.ok(saved.startsWith(await shownText(page)));
+    const events = await (await page.request.get(`${stage.server.origin}/api/turns/${turn}/events`)).text();
+    assert.ok(events.includes(JSON.stringify(saved)), "the turn is over and has that text");
+    await page.reload();
+    await grown(page, 0);
+    assert.equal(await shownText(page), saved);
+    await screenshot(page, "attach-stopped");
+  });
+
+  test("Stop knows the thread of a first answer before the widget names it", async (t) => {
+    const { page } = await openBare(t, `window.addEventListener("chatkit.thread.change", (event) => event.stopImmediatePropagation(), { capture: true });${WITH_SNIPPET}`);
+    const turn = await ask(page, "Hello");
+    const [response] = await Promise.all([stopAnswer(page), stopButton(page).click()]);
+    assert.equal((await response.json()).id, turn);
+  });
+
+  test("Stop on an answer that is shown again ends it, and is repeated when it fails", async (t) => {
+    const { page } = await open(t);
+    const turn = await ask(page, "Show me something long");
+    await page.reload();
+    await stopButton(page).waitFor();
+    const failures = [(route) => route.abort(), (route) => route.fulfill({ status: 502 })];
+    await page.route("**/api/threads/*/stop", (route) => (failures.shift() ?? ((route) => route.continue()))(route));
+    const [response] = await Promise.all([stopAnswer(page), stopButton(page).click()]);
+    assert.deepEqual(failures, []);
+    assert.deepEqual(await response.json(), { id: turn, thread_id: threadInAddress(page), status: "stopped", stop_reason: "user" });
+    await isKept(page);
+  });
+
+  test("a new message ends the repetition of a Stop, which would stop the new answer", async (t) => {
+    const { page } = await open(t);
+    await page.clock.install();
+    await ask(page, "Hello");
+    let stops = 0;
+    await page.route("**/api/threads/*/stop", (route) => {
+      stops += 1;
+      return route.abort();
+    });
+    const failed = page.waitForEvent("requestfailed", (request) => request.url().endsWith("/stop"));
+    await stopButton(page).click();
+    await failed;
+    await ask(page, "And now?");
+    const before = stops;
+    await page.clock.fastForward(60_000); // longer than any wait
+    await isWhole(page);
+    assert.equal(stops, before);
+  });
+
+  for (const settleEarly of [false, true]) {
+    test(`many loads at once attach once at a time (the action settles ${settleEarly ? "early" : "at the end"})`, async (t) => {
+      const { page } = await open(t);
+      await ask(page, "Hello");
+      await page.addInitScript((early) => {
+        const again = ({ target, detail }) => {
+          window.standIn.settleEarly = early;
+          for (let i = 0; i < 20; i++) target.dispatchEvent(new CustomEvent("chatkit.thread.load.end", { detail }));
+        };
+        window.addEventListener("chatkit.thread.load.end", again, { once: true });
+      }, settleEarly);
+      await page.reload();
+      await stopButton(page).waitFor();
+      await page.evaluate(() => {
+        const detail = { threadId: new URL(location.href).searchParams.get("thread") };
+        document.querySelector("openai-chatkit").dispatchEvent(new CustomEvent("chatkit.thread.load.end", { detail }));
+      });
+      await isWhole(page);
+      assert.deepEqual([await attaches(page), await standIn(page, "mostStreams"), await standIn(page, "ignored")], [1, 1, 0]);
+    });
+  }
+
+  test("an action that the widget ignores is sent again", async (t) => {
+    const { page } = await open(t);
+    await ask(page, "Hello");
+    await page.addInitScript(() => {
+      window.addEventListener("chatkit.thread.load.end", ({ target }) => {
+        const real = target.sendCustomAction.bind(target);
+        target.sendCustomAction = () => {
+          target.sendCustomAction = real;
+          window.standIn.ignored += 1;
+          return Promise.reject(new Error("ignored"));
+        };
+      }, { capture: true });
+    });
+    await page.reload();
+    await stopButton(page).waitFor();
+    await isWhole(page);
+    assert.equal(await standIn(page, "ignored"), 1);
+    assert.equal(await attaches(page), 1);
+  });
+
+  test("the server's own error stays on screen with its Retry", async (t) => {
+    const { page } = await open(t);
+    await page.clock.install();
+    await page.getByRole("textbox").fill("Please show an error");
+    await sendButton(page).click();
+    const retry = page.getByRole("button", { name: "Retry" });
+    await retry.waitFor();
+    await happened(page, "response.end");
+    await page.clock.fastForward(60_000); // longer than any wait
+    assert.equal(await attaches(page), 0);
+    assert.equal(await retry.count(), 1);
+  });
+
+  test("an answer goes on while another thread is shown, and is live on the way back", async (t) => {
+    const { page } = await open(t);
+    await ask(page, "Show me something long");
+    const thread = threadInAddress(page);
+    const { length } = await shownText(page);
+    await page.getByRole("button", { name: "New chat" }).click();
+    assert.equal(await page.locator("li[data-id]").count(), 0);
+    await page.getByRole("textbox").fill("calculate 6*7");
+    await sendButton(page).click();
+    await lastAnswer(page).filter({ hasText: "42" }).waitFor();
+    await page.locator(`button[name=${thread}]`).click();
+    await grown(page, length);
+    assert.equal(threadInAddress(page), thread);
+    assert.equal(await attaches(page), 0);
+    const [response] = await Promise.all([stopAnswer(page), stopButton(page).click()]);
+    assert.equal((await response.json()).thread_id, thread);
+  });
+
+  test("a loss in a thread that is not shown waits until the user comes back to it", async (t) => {
+    const { page, proxy } = await openThroughProxy(t);
+    await ask(page, "Hello");
+    const thread = threadInAddress(page);
+    await page.getByRole("button", { name: "New chat" }).click();
+    proxy.cut();
+    await happened(page, "error");
+    assert.equal(await attaches(page), 0);
+    await page.locator(`button[name=${thread}]`).click();
+    await isWhole(page);
+    assert.equal(await attaches(page), 1);
+  });
+
+  test("an attach that waits gives up when the user goes to another thread", async (t) => {
+    const { page, proxy } = await openThroughProxy(t);
+    await page.clock.install();
+    await ask(page, "Hello");
+    proxy.isDown = true;
+    proxy.cut();
+    await happened(page, "error");
+    await page.getByRole("button", { name: "New chat" }).click();
+    proxy.isDown = false;
+    await page.clock.fastForward(60_000);
+    assert.deepEqual([await attaches(page), await standIn(page, "ignored")], [0, 0]);
+  });
+
+  test("a load that fails twice is repeated before the user hears of it", async (t) => {
+    const { page } = await open(t);
+    await ask(page, "Hello");
+    const address = page.url();
+    const failures = [(route) => route.fulfill({ status: 503, json: {} }), (route) => route.abort()];
+    await page.route("**/chatkit", (route) => {
+      const fail = route.request().postDataJSON().type === "threads.get_by_id" && failures.shift();
+      return fail ? fail(route) : route.continue();
+    });
+    await page.reload();
+    await isWhole(page);
+    assert.deepEqual(failures, []);
+    assert.equal(page.url(), address);
+    assert.equal(await count(page, "error"), 0);
+    assert.equal(await attaches(page), 1);
+  });
+
+  test("a page without the snippet shows after a reload what was said so far", async (t) => {
+    const { page } = await openBare(t, 'element.setOptions({ api: { url: "/chatkit", domainKey: "x" }, initialThread });');
+    await ask(page, "Hello");
+    const before = await shownText(page);
+    await page.reload();
+    const again = await grown(page, 0);
+    assert.ok(again.startsWith(before), `${again} begins with ${before}`);
+    assert.equal(await attaches(page), 0);
+    assert.ok(await sendButton(page).isEnabled());
+  });
+
+  test("the snippet works as pasted into a page with the bare element, and leaves nothing behind", async (t) => {
+    const { page } = await openBare(t, WITH_SNIPPET);
+    await ask(page, "Hello");
+    await page.reload();
+    await stopButton(page).waitFor();
+    await isWhole(page);
+    assert.equal(await attaches(page), 1);
+
+    const requests = [];
+    page.on("request", (request) => requests.push(request.url()));
+    await page.evaluate(async () => {
+      const element = document.querySelector("openai-chatkit");
+      const threadId = new URL(location.href).searchParams.get("thread");
+      element.remove();
+      element.dispatchEvent(new CustomEvent("chatkit.thread.load.end", { detail: { threadId } }));
+      await new Promise((resolve) => setTimeout(resolve)); // so that what it might do has begun
+      window.undo();
+      for (const name of ["thread.load.end", "response.stop", "error"]) {
+        element.dispatchEvent(new CustomEvent(`chatkit.${name}`, { detail: { threadId } }));
+      }
+      window.dispatchEvent(new Event("online"));
+    });
+    assert.equal(await attaches(page), 1);
+    assert.deepEqual(requests, []);
+  });
+});
