@@ -36,7 +36,7 @@ test("the widget is given the options of this server", async (t) => {
   const { page, strays } = await open(t, { colorScheme: "dark" });
   const options = await page.evaluate(() => JSON.parse(JSON.stringify(window.standIn.options.at(-1))));
   assert.equal(await page.evaluate(() => typeof window.standIn.options.at(-1).api.fetch), "function");
-  assert.deepEqual(options.api, { url: "/chatkit", domainKey: "domain_pk_localhost_dev" });
+  assert.deepEqual(options.api, { url: "/chatkit", domainKey: "domain_pk_localhost_dev", uploadStrategy: { type: "two_phase" } });
   assert.equal(options.initialThread, null);
   assert.equal(options.history.enabled, true);
   assert.deepEqual(options.threadItemActions, { feedback: true, retry: true });
