@@ -127,7 +127,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     try:
         await _prepare_database(services)
-        async with services.models:
+        async with services.models, services.server.mcp:
             _say_what_runs(services)
             try:
                 async with services.pruner.now_and_then(timedelta(minutes=services.settings.prune_minutes)):

@@ -35,6 +35,7 @@ from .dictation import dictate
 from .errors import NotAvailable
 from .history import SafeConverter, with_mentions
 from .joining import Joining
+from .mcp import McpServers
 from .memory import Memory, turn_transcript
 from .mentions import Mentions
 from .models import Models
@@ -81,6 +82,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         self._run_configs: dict[str, RunConfig] = {}
         self.titles = self.make_titles()
         self.choices = Choices(settings.models, settings.tools)
+        self.mcp = McpServers(settings.mcp_servers if models.info.tools else {})
 
     async def respond(
         self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: RequestContext
@@ -171,11 +173,13 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
     async def load_agent(self, agent_context: AgentContext, chosen: Chosen, memory: Memory) -> Agent[Any]:
         """The agent for one run: the one that spoke last, and one that has it where a tool was chosen."""
         configured = await self.agent.load(agent_context.request_context)
-        last = memory.last_agent(configured)
+        last = await self.mcp.equip(memory.last_agent(configured))
         if chosen.tool is None:
             return last
         agent = await require_tool(last, chosen.tool, agent_context)
-        return agent if agent is not last else await require_tool(configured, chosen.tool, agent_context)
+        if agent is not last:
+            return agent
+        return await require_tool(await self.mcp.equip(configured), chosen.tool, agent_context)
 
     async def load_input(self, agent: Agent[Any], chosen: Chosen, memory: Memory, context: RequestContext) -> list[Any]:
         """What the agent's model reads of the thread; also says where this turn's own transcript comes from."""

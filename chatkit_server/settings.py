@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 from store.engine import normalise_url
 
 from .choices import Choice, ModelChoice, Prompt, ToolChoice
+from .mcp.spec import McpSpec
 
 DEFAULT_DATABASE_URL = "sqlite:///chatkit.db"
 ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s,]+")
@@ -141,6 +142,14 @@ class Settings(BaseSettings):
     agent: str | None = Field(
         default=None,
         description="`package.module:name` of an `agents.Agent`, or of a function that returns one.",
+    )
+    mcp_servers: dict[Annotated[str, Field(pattern=r"^[\w-]+$")], McpSpec] = Field(
+        default={},
+        repr=False,
+        description="MCP servers whose tools the agent gets, as JSON by name: "
+        '{"files": {"command": "uvx", "args": ["mcp-files"]}, "crm": {"url": "https://crm.example/mcp", "headers": '
+        '{"Authorization": "Bearer ..."}}}; also env and cwd for a command, transport (streamable_http or sse) for a '
+        "url, tools (the only ones to take) and seconds (for a call).",
     )
     max_turns: int = Field(default=10, ge=1, description="How often an agent may call its model in one turn.")
     history_tokens: int = Field(

@@ -20,7 +20,10 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", summary="The server can take requests")
 async def readyz(request: Request) -> JSONResponse:
-    """For a readiness probe: 503 while the database cannot be reached, and once the server was asked to stop."""
+    """For a readiness probe: 503 while the database cannot be reached, and once the server was asked to stop.
+
+    An MCP server that is away is told, and is no reason to take no requests: only its tools are missing.
+    """
     # Not by the store: whether the database answers is no question about anybody's threads.
     services = services_of(request)
     if services.turns.is_closing:
@@ -31,7 +34,8 @@ async def readyz(request: Request) -> JSONResponse:
     except Exception as error:
         describe(error, request.state.request_id)
         return error_response(DatabaseUnavailable(), request.state.request_id)
-    return JSONResponse({"status": "ok", "database": "ok"})
+    mcp = {name: "away" if problem else "ok" for name, problem in services.server.mcp.problems().items()}
+    return JSONResponse({"status": "ok", "database": "ok"} | ({"mcp": mcp} if mcp else {}))
 
 
 @router.get("/api/stream/health", summary="Which model answers")

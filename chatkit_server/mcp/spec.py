@@ -1,0 +1,31 @@
+"""CHATKIT_MCP_SERVERS: which MCP servers there are, in the form that other MCP clients take (`mcpServers`)."""
+
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from ..choices import Listed
+
+
+class McpSpec(Listed):
+    """One server: a `command` to start and speak with over its standard streams, or the `url` of one that runs."""
+
+    command: str | None = None
+    args: list[str] = []
+    env: dict[str, SecretStr] = {}
+    """Added to the few variables that it gets of ours: PATH, HOME and the like, and no key."""
+    cwd: str | None = None
+    url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+", repr=False)  # it may hold a token
+    transport: Literal["streamable_http", "sse"] = "streamable_http"
+    """What is spoken at the `url`."""
+    headers: dict[str, SecretStr] = {}
+    tools: list[str] | None = None
+    """The only tools that the agent gets; all of them for None."""
+    seconds: float = Field(default=60.0, gt=0)
+    """How long a call may take."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.command is None) == (self.url is None):
+            raise ValueError("needs either a command or a url")
+        return self

@@ -1,0 +1,106 @@
+"""The app with MCP servers that really run: as a child of the app, or as a process with a port."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from chatkit_server.mcp import connection
+from tests.serving import Served, serve
+from tests.support.openai_server import OpenAIServer
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = ["-m", "tests.support.mcp_server"]
+STDIO = {"command": sys.executable, "args": [*PROGRAM, "stdio"], "cwd": str(ROOT)}
+
+
+class Process:
+    """An MCP server behind a port, which stays the same when it is started again."""
+
+    def __init__(self, transport: str) -> None:
+        self.transport = transport
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port: int = probe.getsockname()[1]
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        path = "sse" if self.transport == "sse" else "mcp"
+        return {"url": f"http://127.0.0.1:{self.port}/{path}", "transport": self.transport}
+
+    async def start(self) -> None:
+        """Returns when it listens."""
+        command = [sys.executable, *PROGRAM, self.transport, str(self.port)]
+        quiet = asyncio.subprocess.DEVNULL
+        self._process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=quiet, stderr=quiet)
+        async with asyncio.timeout(20):
+            while True:
+                with suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                    writer.close()
+                    return await writer.wait_closed()
+                await asyncio.sleep(0.02)
+
+    async def kill(self) -> None:
+        """As a crash would."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test has no time for the patience of a server."""
+    monkeypatch.setattr(connection, "FIRST_WAIT", 0.05)
+    monkeypatch.setattr(connection, "LONGEST_WAIT", 0.2)
+    monkeypatch.setattr(connection, "CHECK_SECONDS", 0.1)
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[OpenAIServer]:
+    """The model's endpoint."""
+    async with OpenAIServer() as server:
+        yield server
+
+
+Start = Callable[..., Awaitable[Served]]
+
+
+@pytest.fixture
+async def start(upstream: OpenAIServer, tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts the app with these MCP servers."""
+    async with AsyncExitStack() as stack:
+
+        async def start(servers: dict[str, Any], agent: Any = None, **settings: Any) -> Served:
+            endpoint: dict[str, Any] = {"model": "gpt-test", "base_url": upstream.base_url, "api": "responses"}
+            app = serve(tmp_path, agent, mcp_servers=servers, **endpoint | settings)
+            return await stack.enter_async_context(app)
+
+        yield start
+
+
+@pytest.fixture
+async def process(request: pytest.FixtureRequest) -> AsyncIterator[Process]:
+    """A server behind a port, not started yet; parametrised with its transport."""
+    process = Process(request.param)
+    yield process
+    await process.kill()
+
+
+async def reported(served: Served) -> Any:
+    """What `/readyz` says of the MCP servers."""
+    async with aiohttp.ClientSession() as http, http.get(f"{served.url}/readyz") as response:
+        assert response.status == 200
+        return (await response.json())["mcp"]
+
+
+async def until_reported(served: Served, expected: Any, within: float = 10.0) -> None:
+    async with asyncio.timeout(within):
+        while await reported(served) != expected:  # noqa: ASYNC110 - as an administrator sees it
+            await asyncio.sleep(0.02)

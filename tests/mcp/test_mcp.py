@@ -1,0 +1,263 @@
+"""Tools of MCP servers reach the agent while their server is there; while it is not, they are missing, and no more."""
+
+import asyncio
+import logging
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agents import Agent, function_tool
+from pydantic import ValidationError
+
+from chatkit_server.mcp import connection
+from tests.mcp.conftest import STDIO, Process, Start, reported, until_reported
+from tests.serving import Served, make_settings, serve
+from tests.support.openai_answers import Answer, ToolCall
+from tests.support.openai_server import OpenAIServer
+
+NAMES = {"weather", "weather_tomorrow", "breaks", "dies"}
+
+ports = pytest.mark.parametrize("process", ["streamable_http", "sse"], indirect=True)
+http = pytest.mark.parametrize("process", ["streamable_http"], indirect=True)
+
+
+def asks_weather() -> tuple[Answer, Answer]:
+    return Answer(tool_calls=[ToolCall("weather", {"city": "Rome"})]), Answer("It rains.")
+
+
+def offered(upstream: OpenAIServer, number: int = -1) -> set[str]:
+    """The names of the tools in a request."""
+    return {tool["name"] for tool in upstream.requests[number].body.get("tools", ())}
+
+
+def tool_output(upstream: OpenAIServer) -> str:
+    """What the model read of its last tool call."""
+    outputs = [item for item in upstream.requests[-1].body["input"] if item.get("type") == "function_call_output"]
+    return str(outputs[-1]["output"])
+
+
+def pid_in(output: str) -> int:
+    found = re.search(r"pid=(\d+)", output)
+    assert found is not None, output
+    return int(found[1])
+
+
+async def ask_weather(served: Served, upstream: OpenAIServer) -> str:
+    """One message whose answer calls the tool; gives what the tool said."""
+    upstream.script(*asks_weather())
+    async with served.tab() as tab:
+        reply = await tab.create("How is the weather?")
+        assert (reply.text, reply.error) == ("It rains.", None)
+        assert (await tab.reload(reply.thread_id)).texts()[-1] == ("assistant", "It rains.")
+    return tool_output(upstream)
+
+
+async def ask_plainly(served: Served) -> None:
+    async with served.tab() as tab:
+        reply = await tab.create("Hello")
+        assert (reply.text, reply.error) == ("Hello from the fake model.", None)
+
+
+async def test_the_agent_calls_a_tool_of_a_server_that_we_started(start: Start, upstream: OpenAIServer) -> None:
+    os.environ["A_KEY"] = "of ours"
+    try:
+        served = await start({"weather": {**STDIO, "env": {"GREETING": "hello"}}})
+    finally:
+        del os.environ["A_KEY"]
+    assert await reported(served) == {"weather": "ok"}
+    said = await ask_weather(served, upstream)
+    assert "Rain in Rome." in said
+    assert "greeting=hello key=None" in said, "a child gets what the settings give it and no key of ours"
+    assert offered(upstream) >= NAMES | {"calculate"}, "besides the agent's own, and with names that endpoints take"
+
+
+@ports
+async def test_the_agent_calls_a_tool_of_a_server_behind_a_url(
+    start: Start, upstream: OpenAIServer, process: Process
+) -> None:
+    await process.start()
+    served = await start({"weather": process.spec})
+    assert "Rain in Rome." in await ask_weather(served, upstream)
+
+
+async def test_a_server_of_ours_that_died_is_started_again(
+    start: Start, upstream: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = await start({"weather": STDIO})
+    with caplog.at_level(logging.INFO, "chatkit_server"):
+        first = pid_in(await ask_weather(served, upstream))
+        os.kill(first, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            while "the MCP server weather is away" not in caplog.text:  # noqa: ASYNC110 - the log has no event
+                await asyncio.sleep(0.01)
+        await until_reported(served, {"weather": "ok"})
+        assert pid_in(await ask_weather(served, upstream)) != first
+
+
+@ports
+async def test_a_server_that_went_and_came_back_is_used_again_and_missed_meanwhile(
+    start: Start, upstream: OpenAIServer, process: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    await process.start()
+    served = await start({"weather": process.spec})
+    await ask_weather(served, upstream)
+    await process.kill()
+    await until_reported(served, {"weather": "away"})
+    await ask_plainly(served)
+    assert offered(upstream) & NAMES == set()
+    assert "its tools are missing" in caplog.text
+    await process.start()
+    await until_reported(served, {"weather": "ok"})
+    assert "Rain in Rome." in await ask_weather(served, upstream)
+
+
+@http
+async def test_a_server_that_is_not_there_at_the_start_is_used_when_it_comes(
+    start: Start, upstream: OpenAIServer, process: Process
+) -> None:
+    served = await start({"weather": process.spec, "nothing": {"command": "/no/such/program"}})
+    assert await reported(served) == {"weather": "away", "nothing": "away"}
+    await ask_plainly(served)
+    await process.start()
+    await until_reported(served, {"weather": "ok", "nothing": "away"})
+    assert "Rain in Rome." in await ask_weather(served, upstream)
+
+
+async def test_a_server_that_dies_in_a_call_costs_the_model_that_call_only(
+    start: Start, upstream: OpenAIServer
+) -> None:
+    served = await start({"weather": STDIO})
+    upstream.script(Answer(tool_calls=[ToolCall("dies")]), Answer("It is gone."))
+    async with served.tab() as tab:
+        reply = await tab.create("Die")
+        assert (reply.text, reply.error) == ("It is gone.", None)
+    assert "error" in tool_output(upstream).lower()
+    await until_reported(served, {"weather": "ok"})
+    assert "Rain in Rome." in await ask_weather(served, upstream)
+
+
+async def test_a_tool_that_fails_is_the_models_to_deal_with(
+    start: Start, upstream: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = await start({"weather": STDIO})
+    upstream.script(Answer(tool_calls=[ToolCall("breaks")]), Answer("It broke."))
+    with caplog.at_level(logging.DEBUG, "chatkit_server"):
+        async with served.tab() as tab:
+            assert (await tab.create("Break")).text == "It broke."
+    assert "no thermometer" not in caplog.text
+    assert await reported(served) == {"weather": "ok"}
+
+
+async def test_of_two_tools_with_one_name_the_agents_own_counts(
+    start: Start, upstream: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    @function_tool
+    def weather(city: str) -> str:
+        """The agent's own."""
+        return f"Snow in {city}."
+
+    agent = Agent[Any](name="Weather", tools=[weather])
+    served = await start({"one": STDIO, "two": {**STDIO, "tools": ["weather", "breaks"]}}, agent)
+    assert "Snow in Rome." in await ask_weather(served, upstream)
+    names = [tool["name"] for tool in upstream.requests[0].body["tools"]]
+    assert sorted(names) == sorted(NAMES)
+    assert agent.tools == [weather], "the user's agent stays as it is"
+    assert "the agent has a tool breaks already" in caplog.text
+
+
+async def test_a_tool_whose_name_no_endpoint_takes_is_called_by_another(start: Start, upstream: OpenAIServer) -> None:
+    served = await start({"weather": STDIO})
+    upstream.script(Answer(tool_calls=[ToolCall("weather_tomorrow", {"city": "Rome"})]), Answer("Sun."))
+    async with served.tab() as tab:
+        assert (await tab.create("And tomorrow?")).text == "Sun."
+    assert "Sun in Rome." in tool_output(upstream)
+
+
+async def test_a_server_that_hangs_holds_up_one_answer_a_little_and_is_replaced(
+    start: Start, upstream: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "CHECK_SECONDS", 60.0)
+    served = await start({"weather": STDIO})
+    first = pid_in(await ask_weather(served, upstream))
+    monkeypatch.setattr(connection, "LIST_SECONDS", 0.2)
+    os.kill(first, signal.SIGSTOP)
+    await ask_plainly(served)
+    assert offered(upstream) & NAMES == set()
+    await until_reported(served, {"weather": "away"})
+    monkeypatch.setattr(connection, "LIST_SECONDS", 5.0)
+    await until_reported(served, {"weather": "ok"}, within=20)
+    assert pid_in(await ask_weather(served, upstream)) != first
+
+
+async def test_only_the_tools_that_the_settings_name_are_taken(start: Start, upstream: OpenAIServer) -> None:
+    served = await start({"weather": {**STDIO, "tools": ["weather"]}})
+    await ask_plainly(served)
+    assert offered(upstream) & NAMES == {"weather"}
+
+
+async def test_a_tool_of_a_server_can_be_chosen_and_a_missing_one_does_not_harm(
+    start: Start, upstream: OpenAIServer
+) -> None:
+    served = await start({"weather": STDIO}, tools="weather")
+    choice = {"inference_options": {"tool_choice": {"id": "weather"}}}
+    upstream.script(*asks_weather())
+    async with served.tab() as tab:
+        assert (await tab.create("Weather?", **choice)).text == "It rains."
+    assert upstream.requests[0].body["tool_choice"] == {"type": "function", "name": "weather"}
+    other = await start({"weather": {"command": "/no/such/program"}}, tools="weather")
+    async with other.tab() as tab:
+        assert (await tab.create("Weather?", **choice)).text == "Hello from the fake model."
+
+
+async def test_the_end_of_the_server_ends_its_children_and_leaves_no_task(
+    upstream: OpenAIServer, tmp_path: Path
+) -> None:
+    before = asyncio.all_tasks()
+    servers = {"weather": STDIO}
+    async with serve(
+        tmp_path, mcp_servers=servers, model="gpt-test", base_url=upstream.base_url, api="responses"
+    ) as served:
+        pid = pid_in(await ask_weather(served, upstream))
+    async with asyncio.timeout(10):
+        while is_alive(pid):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.02)
+    left = {task for task in asyncio.all_tasks() - before if "RequestHandler.start" not in str(task.get_coro())}
+    assert left == set()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_a_model_without_tools_needs_no_server(tmp_path: Path) -> None:
+    async with serve(tmp_path, mcp_servers={}) as served:
+        assert served.services.server.mcp.problems() == {}
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({}, "either a command or a url"),
+        ({"command": "a", "url": "http://b"}, "either a command or a url"),
+        ({"url": "nowhere"}, "match pattern"),
+        ({"url": "http://b", "transport": "carrier pigeon"}, "'streamable_http' or 'sse'"),
+        ({"comand": "a"}, "not permitted"),
+    ],
+)
+def test_servers_that_cannot_be_are_refused(tmp_path: Path, spec: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        make_settings(tmp_path, mcp_servers={"x": spec})
+
+
+def test_the_settings_do_not_show_the_keys_of_servers(tmp_path: Path) -> None:
+    servers = {"x": {"url": "http://b/mcp?token=hidden", "headers": {"Authorization": "Bearer hidden"}}}
+    settings = make_settings(tmp_path, mcp_servers=servers)
+    assert "hidden" not in repr(settings)
+    assert "hidden" not in repr(settings.mcp_servers)
