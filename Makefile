@@ -8,7 +8,7 @@ VENV := .venv/.installed
 NODE := web/node_modules/.installed
 PAGE := web/dist/index.html
 PAGE_SOURCES := $(shell find web/src web/public -type f 2>/dev/null) web/index.html web/vite.config.js web/tsconfig.json
-CODE := chatkit_server store tests bench alembic scripts
+CODE := chatkit_server store tests bench alembic scripts examples
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'

@@ -113,6 +113,21 @@ async def test_an_approved_tool_runs_and_the_run_goes_on(start: Start, api: str)
         assert all(tokens and tokens < 1000 for (tokens,) in rows)
 
 
+async def test_with_tools_shown_the_call_stands_above_its_card(start: Start) -> None:
+    done: Done = []
+    chat = await start(agent(done), show_tools=True)
+    async with await chat.visitor() as tab:
+        chat.upstream.script(Answer(tool_calls=[call(1)]), Answer("It is gone."))
+        thread_id = (await tab.create("Delete it")).thread_id
+        shown = tab.pictures[thread_id].items
+        assert [item["type"] for item in shown] == ["user_message", "workflow", "widget"]
+        assert "'loading'" not in str(shown)
+        assert (await tab.reload(thread_id)).items == shown
+        assert (await press(tab, thread_id, cards(tab, thread_id)[0], "Approve")).text == "It is gone."
+        assert (await tab.reload(thread_id)).items == tab.pictures[thread_id].items
+        assert "'loading'" not in str(tab.pictures[thread_id].items)
+
+
 async def test_a_rejected_tool_does_not_run_and_the_model_is_told(start: Start) -> None:
     done: Done = []
     chat = await start(agent(done))

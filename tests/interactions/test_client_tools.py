@@ -99,8 +99,11 @@ async def test_the_run_ends_with_the_call_and_goes_on_with_the_answer(start: Sta
         assert (await tab.reload(thread_id)).texts() == tab.pictures[thread_id].texts()
 
 
-async def test_calls_at_the_same_time_run_one_after_the_other_in_the_models_order(start: Start) -> None:
-    chat = await start(AGENT)
+@pytest.mark.parametrize("show_tools", [False, True])
+async def test_calls_at_the_same_time_run_one_after_the_other_in_the_models_order(
+    start: Start, show_tools: bool
+) -> None:
+    chat = await start(AGENT, show_tools=show_tools)
     second = ToolCall("scroll_to", {"section": "end"}, "call_two_of_the_model")
     chat.upstream.script(Answer(tool_calls=[SELECT, second, ToolCall("count", {"words": "abc"})]), Answer("All done."))
     async with await chat.visitor() as tab:
@@ -111,13 +114,14 @@ async def test_calls_at_the_same_time_run_one_after_the_other_in_the_models_orde
         async with chat.tab(cookies=tab.cookies) as other, attaching(other, thread_id) as again:
             await again.read()
             assert [call["name"] for call in again.picture.tool_calls] == ["get_selection"]
-        restarted = await start(AGENT)
+        restarted = await start(AGENT, show_tools=show_tools)
         async with restarted.tab(cookies=tab.cookies) as page:
             between = await page.tool_output(thread_id, "one")
             assert [call["name"] for call in page.pictures[thread_id].tool_calls] == ["scroll_to"]
             assert (between.error, between.text, len(chat.upstream.requests)) == (None, "", 1)
             assert (await page.tool_output(thread_id, "two")).text == "All done."
             assert (await page.tool_output(thread_id, "three")).types == ["error"]
+            assert (await page.reload(thread_id)).texts() == [("user", "Do both"), ("assistant", "All done.")]
         outputs = [entry for entry in called(chat.upstream.requests[1].body["input"]) if entry[2] is not None]
         assert {(call_id, output) for _, call_id, output in outputs} >= {
             ("call_of_the_model", '"one"'),
