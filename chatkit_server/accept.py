@@ -57,6 +57,7 @@ from .errors import (
     TooManyFiles,
 )
 from .forms import with_submitted
+from .generated_images import GeneratedImages
 from .server import ChatServer
 from .titles import first_words
 from .waiting import Waiting, load_waiting
@@ -81,6 +82,8 @@ class Accepted:
     replace_after: str | None = None
     choice: Choice | None = None
     """A decision about a tool call that waited for it; made when the turn starts."""
+    images: GeneratedImages | None = None
+    """Keeps what the turn's model draws."""
 
 
 async def accept(request: StreamingReq, server: ChatServer, context: RequestContext) -> Accepted:
@@ -103,6 +106,7 @@ async def accept(request: StreamingReq, server: ChatServer, context: RequestCont
             accepted = await _custom_action(request, server, context)
         case _:
             assert_never(request)
+    accepted.images = server.generated_images
     accepted.options = server.get_stream_options(accepted.thread, context)
     accepted.opening.append(StreamOptionsEvent(stream_options=accepted.options))
     return accepted

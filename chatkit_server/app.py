@@ -14,9 +14,10 @@ from . import __version__
 from .actions import Actions
 from .agents import AgentLike, load_agent
 from .attachments import Attachments
+from .attachments_input import UserFiles
 from .auth import load_secret, open_auth
 from .context import RequestContext
-from .history import with_blobs
+from .generated_images import GeneratedImages
 from .links import Links
 from .models import open_models
 from .places import open_blobs
@@ -104,7 +105,9 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -
     answering = server(store, factory, models, settings)
     files = Attachments(uploads, blobs, settings, models.info) if settings.attachments else None
     answering.attachment_store = answering.attachment_store or files
-    answering.converter = with_blobs(answering.converter, blobs)
+    links = Links(load_secret(settings), uploads, blobs, public_url=settings.public_url, seconds=settings.link_seconds)
+    answering.files_of = lambda context: UserFiles(blobs, links, context.user_id)
+    answering.generated_images = GeneratedImages(uploads, blobs)
     return Services(
         settings=settings,
         engine=engine,
@@ -115,9 +118,7 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -
         turns=Turns(store, turn_store, settings, models.info.name),
         auth=auth,
         attachments=files,
-        links=Links(
-            load_secret(settings), uploads, blobs, public_url=settings.public_url, seconds=settings.link_seconds
-        ),
+        links=links,
         pruner=Pruner(uploads, blobs, timedelta(hours=settings.unsent_hours)),
     )
 

@@ -6,6 +6,7 @@ keys and addresses.
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 
 import agents
@@ -30,6 +31,10 @@ TEXTS: Texts = {
     "model_unreachable": ("The model could not be reached. Please retry in a moment.", True),
     "model_unavailable": ("The model's provider has a problem. Please retry in a moment.", True),
     "model_bad_request": ("The model could not work with this request. Please tell the administrator.", False),
+    "model_files": (
+        "The model cannot read a picture or file of this conversation. Please start a new one without it.",
+        False,
+    ),
     "context_too_long": (
         "This conversation is too long for the model. Please shorten the message or start a new conversation.",
         False,
@@ -154,10 +159,14 @@ def _by_provider_code(default: str) -> Callable[[Exception], str]:
             "length" in text or "size" in text or "window" in text
         ):
             return "context_too_long"  # llama.cpp, vLLM and gateways have no common code for it
+        if default == "model_bad_request" and _ABOUT_FILES.search(text):
+            return "model_files"  # local servers have no code for it, OpenAI has a dozen
         return default
 
     return code
 
+
+_ABOUT_FILES = re.compile(r"image(?!_generation)|multimodal|vision|input_file|\bpdf\b|\bfiles?\b")
 
 # The first match counts: subclasses stand before their bases.
 _KINDS: list[tuple[type[Exception], Callable[[Exception], str]]] = [

@@ -13,15 +13,16 @@ from chatkit.agents import ThreadItemConverter
 from chatkit.types import (
     AssistantMessageItem,
     Attachment,
+    GeneratedImageItem,
     HiddenContextItem,
     UserMessageTagContent,
 )
 from openai.types.responses import EasyInputMessageParam, ResponseInputContentParam, ResponseInputTextParam
 
-from store import Blobs
-
-from .attachments_input import file_content
+from .attachments_input import UserFiles, unreadable
 from .mentions import plain_mention
+
+IMAGE_NOTE = "[The assistant generated an image here, which the user sees.]"
 
 TellMention = Callable[[UserMessageTagContent], Awaitable[str]]
 
@@ -36,12 +37,24 @@ class SafeConverter(ThreadItemConverter):
     tell_mention: TellMention = staticmethod(_plainly)
     """What the model reads of an @-mention."""
 
-    blobs: Blobs | None = None
-    """Where the bytes of attached files lie; without it the model gets their names."""
+    files: UserFiles | None = None
+    """The user's files; without them the model gets their names."""
 
     async def attachment_to_message_content(self, attachment: Attachment) -> ResponseInputContentParam:
         """The file itself, or its name where its content cannot reach the model."""
-        return await file_content(attachment, self.blobs)
+        return unreadable(attachment) if self.files is None else await self.files.content(attachment)
+
+    async def generated_image_to_input(
+        self, item: GeneratedImageItem
+    ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        """The image by an address that the provider can reach, else that there was one; never its bytes (T23)."""
+        if item.image is None:
+            return None
+        if self.files is not None and (url := self.files.link(item.image.url)) is not None:
+            return await super().generated_image_to_input(
+                item.model_copy(update={"image": item.image.model_copy(update={"url": url})})
+            )
+        return EasyInputMessageParam(type="message", role="user", content=[_text(IMAGE_NOTE)])
 
     async def tag_to_message_content(self, tag: UserMessageTagContent) -> ResponseInputContentParam:
         """As `tell_mention` says; the SDK puts it behind the message."""
@@ -71,11 +84,11 @@ def with_mentions(converter: ThreadItemConverter, tell: TellMention) -> ThreadIt
     return converter
 
 
-def with_blobs(converter: ThreadItemConverter, blobs: Blobs) -> ThreadItemConverter:
-    """The same converter, one that reads attached files where it is a `SafeConverter`."""
+def with_files(converter: ThreadItemConverter, files: UserFiles) -> ThreadItemConverter:
+    """The same converter, reading the user's files where it is a `SafeConverter`."""
     if isinstance(converter, SafeConverter):
         converter = copy.copy(converter)
-        converter.blobs = blobs
+        converter.files = files
     return converter
 
 

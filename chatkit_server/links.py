@@ -1,9 +1,9 @@
 """References inside, URLs at the door.
 
 A row never holds the URL of a file: it would expire there, and an inline picture would make it huge (trap T23). It
-holds `attachment:<id>`, and `attachment-upload:<id>` where the bytes are still to come. When JSON leaves the server,
-each of these becomes a URL that is signed for this user and good for a while; a preview becomes a `data:` URL, because
-Chromium blocks pictures of localhost in the widget's frame.
+holds `attachment:<id>`, with `.<version>` where the bytes may change, and `attachment-upload:<id>` where they are still
+to come. When JSON leaves the server, each of these becomes a URL that is signed for this user and good for a while; a
+preview becomes a `data:` URL, because Chromium blocks pictures of localhost in the widget's frame.
 """
 
 import asyncio
@@ -26,7 +26,8 @@ Purpose = Literal["download", "upload"]
 MARK = b'":"attachment'
 """What every reference has in it as JSON. Text cannot: its quotes are escaped."""
 
-_REFERENCE = re.compile(rb'"(url|preview_url)":"(attachment|attachment-upload):(atc_[0-9a-f]{32})"')
+_REFERENCE = re.compile(rb'"(url|preview_url)":"(attachment|attachment-upload):(atc_[0-9a-f]{32})(?:\.([0-9a-f]{8}))?"')
+_IMAGE = re.compile(r"attachment:(atc_[0-9a-f]{32})(?:\.[0-9a-f]{8})?")
 
 
 def reference(attachment_id: str) -> AnyUrl:
@@ -59,11 +60,20 @@ class Links:
         self._public_url = public_url
         self._seconds = seconds
 
-    def make(self, purpose: Purpose, attachment_id: str, user_id: str, base_url: str) -> str:
-        """A URL that does this one thing with this one file, for `CHATKIT_LINK_SECONDS`."""
+    def make(self, purpose: Purpose, attachment_id: str, user_id: str, base_url: str, version: str = "") -> str:
+        """A URL that does this one thing with this one file, for `CHATKIT_LINK_SECONDS`; another version is another
+        URL for a browser's cache, and the same to us."""
         token = self._signers[purpose].dumps([attachment_id, user_id])
         base = (self._public_url or base_url).rstrip("/")
-        return f"{base}/api/attachments/{attachment_id}/content?token={quote(str(token))}"
+        return f"{base}/api/attachments/{attachment_id}/content?token={quote(str(token))}{version and '&v='}{version}"
+
+    def for_provider(self, url: str, user_id: str) -> str | None:
+        """A URL of a row by which a model's provider can load the image; None where it could not reach us."""
+        if (match := _IMAGE.fullmatch(url)) is None:
+            return url if url.startswith("https:") else None
+        if self._public_url is None or not self._public_url.startswith("https:"):
+            return None
+        return self.make("download", match[1], user_id, self._public_url)
 
     def user_of(self, purpose: Purpose, attachment_id: str, token: str) -> str:
         """Whose URL it is. Raises `LinkExpired` for one that is too old, altered, or for something else."""
@@ -87,7 +97,9 @@ class Links:
             if field == b"preview_url" and attachment_id in previews:
                 return b'"%b":"%b"' % (field, previews[attachment_id])
             purpose: Purpose = "upload" if scheme == b"attachment-upload" else "download"
-            return b'"%b":"%b"' % (field, self.make(purpose, attachment_id, context.user_id, base_url).encode())
+            version = (match[4] or b"").decode()
+            made = self.make(purpose, attachment_id, context.user_id, base_url, version)
+            return b'"%b":"%b"' % (field, made.encode())
 
         return _REFERENCE.sub(url, body)
 

@@ -28,12 +28,14 @@ from store import SqlStore
 from .actions import ActionCall, ActionHandler, Actions
 from .agent_context import AgentContext
 from .agents import AgentSource, require_tool
+from .attachments_input import UserFiles
 from .choices import NOTHING_CHOSEN, Choices, Chosen
 from .context import RequestContext
 from .deadlines import Deadlines
 from .dictation import dictate
 from .errors import NotAvailable
-from .history import SafeConverter, with_mentions
+from .generated_images import GeneratedImages
+from .history import SafeConverter, with_files, with_mentions
 from .joining import Joining
 from .mcp import McpServers
 from .memory import Memory, turn_transcript
@@ -83,6 +85,10 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         self.titles = self.make_titles()
         self.choices = Choices(settings.models, settings.tools)
         self.mcp = McpServers(settings.mcp_servers if models.info.tools else {})
+        self.files_of: Callable[[RequestContext], UserFiles] | None = None
+        """The files of a user, for the model; set by `create_app`."""
+        self.generated_images: GeneratedImages | None = None
+        """Keeps what models draw; set by `create_app`."""
 
     async def respond(
         self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: RequestContext
@@ -186,6 +192,8 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         origin_of = self._note_origin(chosen)
         budget = self.settings.history_tokens
         converter = with_mentions(self.converter, lambda mention: self.tell_mention(mention, context))
+        if self.files_of is not None:
+            converter = with_files(converter, self.files_of(context))
         return await memory.model_input(converter, budget=budget, origin=origin_of(agent))
 
     def _note_origin(self, chosen: Chosen) -> Callable[[Agent[Any]], str | None]:

@@ -47,6 +47,7 @@ from .errors import ServerError, describe
 from .failures import TurnTooLong, explain
 from .fold import OpenItems, is_empty, settle
 from .frames import encode_event, encode_text_delta, serialize
+from .generated_images import inline_image
 from .memory import Transcript, turn_transcript
 from .settings import Settings
 from .shortcut import text_sink
@@ -236,6 +237,8 @@ class Turn:
         async for event in events:
             if self._work_over.done():  # an agent that would not be stopped: the turn has ended without it
                 return
+            if (image := inline_image(event)) is not None and (images := self._accepted.images) is not None:
+                event = await images.keep(event, image, self.thread, self.context)
             if type(event) is ThreadItemUpdatedEvent:
                 if event.item_id not in self._open:
                     await self._reopen(event)

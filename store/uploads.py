@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store.attachments import to_row
+from store.attachments import to_row, write
 from store.columns import dump_json
 from store.database import Database
 from store.errors import NotFound
@@ -54,6 +54,20 @@ class UploadStore:
             return False
 
         return await self._database.write(work)
+
+    async def keep(self, attachment: Attachment, size: int, context: HasUser) -> None:
+        """A stored file of a thread that no user uploaded; again and again, where it comes in parts.
+
+        Raises `NotFound` where the thread is not the user's, `IdClash` for another user's id.
+        """
+        row, dialect = to_row(attachment, context), self._database.dialect
+        values = {"attachment": attachment.id, "owner": context.user_id, "size": size}
+
+        def work(connection: Connection) -> None:
+            write(connection, dialect, row, context)
+            connection.execute(_SIZE, values)
+
+        await self._database.write(work)
 
     async def load(self, attachment_id: str, context: HasUser) -> Upload:
         """One upload in whatever state."""
@@ -108,6 +122,7 @@ class UploadStore:
 _ONE = (a.id == bindparam("attachment"), owned(attachments))
 _LOAD = select(a.payload, a.status, a.size).where(*_ONE)
 _COUNT_UNSENT = select(func.count()).select_from(attachments).where(owned(attachments), a.thread_id.is_(None))
+_SIZE = update(attachments).where(*_ONE).values(size=bindparam("size"))
 _CLAIM = update(attachments).where(*_ONE, a.status == "pending").values(status="uploading").returning(a.id)
 _FINISH = (
     update(attachments)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.files.uploading import PDF, TEXT, Desk, picture, sqlite_only
 from tests.support.chatkit import Json
-from tests.support.openai_answers import Answer
+from tests.support.openai_answers import Answer, Failure
 from tests.turns.chat import Chat
 from tests.turns.conftest import Start
 
@@ -131,6 +131,17 @@ async def test_a_reader_in_the_middle_of_a_turn_gets_fresh_urls(desk: Desk) -> N
             events = await response.text()
     assert image.body["preview_url"] in events
     assert '"attachment:' not in events
+
+
+@sqlite_only
+async def test_a_model_that_cannot_see_says_so_in_clear_words(desk: Desk) -> None:
+    image = await desk.upload(picture(), "a.png", "image/png")
+    blind = Failure(400, None, "image input is not supported - hint: if this is unexpected, provide the mmproj")
+    desk.chat.upstream.script(Answer(fail=blind))
+    reply = await desk.send(image.id)
+    assert "The model cannot read a picture or file of this conversation." in reply.error["message"]
+    assert not reply.error["allow_retry"]
+    assert (await desk.tab.reload(reply.thread_id)).items == [reply.user_item]
 
 
 @sqlite_only

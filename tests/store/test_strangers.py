@@ -168,7 +168,9 @@ async def test_stranger_gets_nowhere_with_an_upload(uploads: UploadStore, sql: Q
     assert (await uploads.stored([hers.id], BOB), await uploads.stored([hers.id], ALICE)) == (set(), {hers.id})
     assert not await uploads.forget(hers.id, BOB)
     assert await uploads.add(hers.model_copy(update={"id": new_id("atc")}), BOB, size=3, limit=1)
-    tried = {"add", "claim", "release", "forget", "finish", "load", "stored"}
+    with pytest.raises((NotFoundError, IdClash)):
+        await uploads.keep(hers, 9, BOB)
+    tried = {"keep", "add", "claim", "release", "forget", "finish", "load", "stored"}
     assert tried == methods_of(UploadStore) - FOR_NOBODY
 
 

@@ -107,7 +107,15 @@ class McpApproval:
     request_id: str = "mcpr_1"
 
 
-Output = Text | Refusal | Reasoning | ToolCall | WebSearch | FileSearch | McpApproval
+@dataclass(frozen=True)
+class Image:
+    """A picture by the tool `image_generation` (Responses only): first what is shown while it comes, then the whole."""
+
+    data: bytes
+    partial: Sequence[bytes] = ()
+
+
+Output = Image | McpApproval | Text | Refusal | Reasoning | ToolCall | WebSearch | FileSearch
 
 
 @dataclass(frozen=True)

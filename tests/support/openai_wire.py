@@ -4,6 +4,7 @@ A wire is made per request. `steps()` gives the encoded events with a flag that 
 `breaking()` gives the event that ends a stream in the middle; `body()` is the answer without streaming.
 """
 
+import base64
 import json
 import secrets
 import time
@@ -20,6 +21,7 @@ from tests.support.openai_answers import (
     Failure,
     FileCitation,
     FileSearch,
+    Image,
     McpApproval,
     Reasoning,
     Refusal,
@@ -75,6 +77,8 @@ class ResponsesWire:
             match output:
                 case Text():
                     yield from self._text(index, output, cut)
+                case Image():
+                    yield from self._image(index, output)
                 case Refusal():
                     yield from self._refusal(index, output)
                 case Reasoning():
@@ -183,6 +187,19 @@ class ResponsesWire:
         item |= {"name": output.name, "arguments": json.dumps(output.arguments)}
         yield self._added(index, item)
         yield self._done(index, item)
+
+    def _image(self, index: int, output: Image) -> Iterator[Step]:
+        item_id = new_id("ig")
+        where = {"item_id": item_id, "output_index": index}
+        item: Json = {"id": item_id, "type": "image_generation_call", "status": "in_progress"}
+        yield self._added(index, item)
+        for state in ("in_progress", "generating"):
+            yield self._event(f"response.image_generation_call.{state}", **where), False
+        for n, part in enumerate(output.partial):
+            data = {"partial_image_index": n, "partial_image_b64": base64.b64encode(part).decode()}
+            yield self._event("response.image_generation_call.partial_image", **where, **data), True
+        yield self._event("response.image_generation_call.completed", **where), False
+        yield self._done(index, item | {"status": "completed", "result": base64.b64encode(output.data).decode()})
 
     def _added(self, index: int, item: Json) -> Step:
         return self._event("response.output_item.added", output_index=index, item=item), False

@@ -1,0 +1,167 @@
+"""Images that a model makes: files behind signed URLs, never `data:` URLs in rows, frames or input (T23)."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+from agents import Agent, Runner
+from chatkit.agents import AgentContext as StockContext
+from chatkit.agents import stream_agent_response as stock_stream
+from chatkit.types import GeneratedImage, GeneratedImageItem, ThreadItemDoneEvent, ThreadStreamEvent
+
+from chatkit_server import AgentContext, ChatServer
+from tests.files.test_messages import parts_of, whole_database
+from tests.files.uploading import Desk, picture, sqlite_only
+from tests.stage import Stage
+from tests.support.openai_answers import Answer, Image, Text
+from tests.turns.conftest import Start
+
+WHOLE = picture("PNG", (64, 48))
+PARTS = [picture("PNG", (8, 6)), picture("PNG", (16, 12))]
+DRAWN = Answer(output=[Image(WHOLE, PARTS), Text("Here it is.")])
+
+
+def images_in(events: list[Any]) -> list[str]:
+    """The URLs of all images that were shown, in order."""
+    shown = [event.get("update") or event.get("item") or {} for event in events]
+    return [one["image"]["url"] for one in shown if "image" in one]
+
+
+async def test_an_image_comes_in_parts_and_stays_as_a_file(desk: Desk) -> None:
+    desk.chat.upstream.script(DRAWN)
+    reply = await desk.send(text="Draw")
+    urls = images_in(reply.events)
+    assert len(set(urls)) == 3
+    assert all(url.startswith(f"{desk.chat.url}/api/attachments/atc_") for url in urls)
+    assert reply.types.count("thread.item.added") == 2
+    status, body, headers = await desk.get(urls[-1])
+    assert (status, body, headers["content-type"]) == (200, WHOLE, "image/png")
+    assert headers["content-disposition"].startswith("inline")
+    assert [row[1:] for row in await desk.rows()] == [("image/png", len(WHOLE), "stored")]
+    assert len(desk.kept()) == 1
+
+    reloaded = await desk.tab.reload(reply.thread_id)
+    assert reloaded.texts() == [("user", "Draw"), ("assistant", "Here it is.")]
+    (item,) = reloaded.of_type("generated_image")
+    assert (await desk.get(item["image"]["url"]))[1] == WHOLE
+    stored = await whole_database(desk.chat)
+    for encoded in ("data:", base64.b64encode(WHOLE).decode()[:40], "token="):
+        assert encoded not in stored
+
+    again = await desk.send(text="Nice", thread_id=reply.thread_id)
+    assert again.error is None
+    told = str(desk.chat.upstream.requests[-1].body)
+    assert "[The assistant generated an image here, which the user sees.]" in told
+    assert "data:" not in told
+    assert base64.b64encode(WHOLE).decode()[:40] not in told
+
+
+@sqlite_only
+async def test_each_part_can_be_seen_while_the_next_one_comes(desk: Desk) -> None:
+    desk.chat.upstream.script(Answer(output=[Image(WHOLE, PARTS)], hang_after=1))
+    params = {
+        "input": {"content": [{"type": "input_text", "text": "Draw"}], "attachments": [], "inference_options": {}}
+    }
+    async with desk.tab.open("threads.create", params) as reply:
+        first = await reply.wait_for("generated_image.updated")
+        assert (await desk.get(first["update"]["image"]["url"]))[1] == PARTS[0]
+        attach = {"thread_id": reply.thread_id, "action": {"type": "turn.attach", "payload": None}}
+        async with desk.chat.tab(cookies=desk.tab.cookies) as second:
+            async with second.open("threads.custom_action", attach) as again:
+                added = await again.wait_for("thread.item.added")
+                assert (await desk.get(added["item"]["image"]["url"]))[1] == PARTS[0]
+                assert (await second.reload(reply.thread_id)).of_type("generated_image")
+                desk.chat.upstream.release()
+                await asyncio.gather(reply.read(), again.read())
+        assert (await desk.get(images_in(reply.events)[-1]))[1] == WHOLE
+        assert (await desk.get(images_in(reply.events)[0]))[1] == WHOLE
+
+
+@sqlite_only
+async def test_a_stopped_image_stays_as_far_as_it_came(desk: Desk) -> None:
+    desk.chat.upstream.script(Answer(output=[Image(WHOLE, PARTS)], hang_after=1))
+    params = {
+        "input": {"content": [{"type": "input_text", "text": "Draw"}], "attachments": [], "inference_options": {}}
+    }
+    async with desk.tab.open("threads.create", params) as reply:
+        await reply.wait_for("generated_image.updated")
+        await desk.chat.stop(desk.tab, reply.headers["x-chatkit-turn-id"])
+        await reply.read()
+    (item,) = (await desk.tab.reload(reply.thread_id)).of_type("generated_image")
+    assert (await desk.get(item["image"]["url"]))[1] == PARTS[0]
+    assert "data:" not in await whole_database(desk.chat)
+
+
+@sqlite_only
+async def test_a_strangers_url_is_not_made_and_the_image_goes_with_its_conversation(desk: Desk) -> None:
+    desk.chat.upstream.script(DRAWN, DRAWN)
+    reply, other = await desk.send(text="Draw"), await desk.send(text="Draw")
+    url = images_in(reply.events)[-1]
+    kept = images_in(other.events)[-1]
+    await desk.tab.post("threads.delete", {"thread_id": reply.thread_id})
+    assert [(await desk.get(one))[0] for one in (url, kept)] == [404, 200]
+    done = await desk.chat.services.pruner.prune()
+    assert (done.unsent, done.left_over, done.size) == (0, 1, len(WHOLE))
+    assert [(await desk.get(one))[0] for one in (url, kept)] == [404, 200]
+    assert len(desk.kept()) == 1
+
+
+@sqlite_only
+async def test_the_provider_loads_the_image_itself_where_it_can_reach_the_server(start: Start) -> None:
+    async with Desk.of(await start(public_url="https://chat.example.com")) as desk:
+        desk.chat.upstream.script(DRAWN)
+        reply = await desk.send(text="Draw")
+        await desk.send(text="Make it blue", thread_id=reply.thread_id)
+        (image,) = [part for part in parts_of(desk.chat) if part["type"] == "input_image"]
+        assert image["image_url"].startswith("https://chat.example.com/api/attachments/atc_")
+        local = image["image_url"].replace("https://chat.example.com", desk.chat.url)
+        assert (await desk.get(local))[1] == WHOLE
+
+
+@sqlite_only
+async def test_an_image_of_a_tool_and_of_the_sdks_own_conversion_are_kept_alike(start: Start) -> None:
+    url = f"data:image/png;base64,{base64.b64encode(WHOLE).decode()}"
+
+    async def draw(context: AgentContext) -> str:
+        item = GeneratedImageItem(
+            id="any id",
+            thread_id=context.thread.id,
+            created_at=datetime.now(UTC),
+            image=GeneratedImage(id="any", url=url),
+        )
+        await context.stream(ThreadItemDoneEvent(item=item))
+        return "drawn"
+
+    stage = Stage()
+    stage.play_tool(draw)
+    async with Desk.of(await start(stage.agent)) as desk:
+        reply = await desk.send(text="Draw")
+        assert (await desk.get(images_in(reply.events)[-1]))[1] == WHOLE
+        assert "data:" not in await whole_database(desk.chat)
+    async with Desk.of(await start(Agent(name="Painter"), StockServer)) as desk:
+        desk.chat.upstream.script(DRAWN)
+        reply = await desk.send(text="Draw")
+        assert (await desk.get(images_in(reply.events)[-1]))[1] == WHOLE
+        assert "data:" not in await whole_database(desk.chat)
+
+
+class StockServer(ChatServer):
+    """As OpenAI's samples write one."""
+
+    async def respond(self, thread: Any, input_user_message: Any, context: Any) -> AsyncIterator[ThreadStreamEvent]:
+        agent = await self.agent.load(context)
+        stock: Any = StockContext(thread=thread, store=self.store, request_context=context)
+        result = Runner.run_streamed(agent, "Draw", context=stock, run_config=self.run_config)
+        async for event in stock_stream(stock, result):
+            yield event
+
+
+@sqlite_only
+async def test_what_is_no_picture_is_told_and_not_kept(desk: Desk) -> None:
+    desk.chat.upstream.script(Answer(output=[Image(b"<svg onload='alert(1)'/>")]))
+    reply = await desk.send(text="Draw")
+    assert "cannot be read" in reply.error["message"]
+    assert (desk.kept(), await desk.rows()) == ([], [])
+    assert (await desk.send(text="And now?", thread_id=reply.thread_id)).error is None
