@@ -23,9 +23,11 @@ from store import Approval, Choice, NewApproval, PausedRun, SqlStore, new_id
 
 from .agent_context import AgentContext
 from .approval_card import ACTION, approval_card, approval_widget
+from .attachments_input import shown_files
 from .causes import describe_cause
 from .context import RequestContext
 from .errors import ApprovalOver, InvalidItem, InvalidParams
+from .paused_files import bring_back, put_away
 
 if TYPE_CHECKING:
     from .server import ChatServer
@@ -48,7 +50,7 @@ async def ask_approvals(context: AgentContext, result: RunResultStreaming) -> As
         logger.error("the run waits for an approval, but its store cannot keep it")
         return
     calls = [_call(context, item) for item in result.interruptions]
-    state = result.to_state().to_json(context_serializer=lambda _: {})
+    state = put_away(result.to_state().to_json(context_serializer=lambda _: {}))
     state["context"]["usage"] = {}  # what this turn has used is counted with this turn
     agent = result.current_agent.name
     thread = context.thread
@@ -129,8 +131,13 @@ async def _restore(server: "ChatServer", run: PausedRun, agent_context: AgentCon
     """The run as it stood; None where the agent no longer has what it needs."""
     agent = await server.agent.load(agent_context.request_context)
     wrapper = RunContextWrapper(agent_context)
+    saved = run.state
+    if server.files_of is not None:
+        files = server.files_of(agent_context.request_context)
+        shown_files.set(files)
+        saved = await bring_back(saved, files)
     try:
-        state: State = await RunState.from_json(agent, run.state, context_override=wrapper)
+        state: State = await RunState.from_json(agent, saved, context_override=wrapper)
         waiting = state.get_interruptions()
         is_whole = {approval.call_id for approval in run.approvals} <= {_call_id(item) for item in waiting}
         return state if is_whole and all([await _is_known(item, wrapper) for item in waiting]) else None

@@ -5,6 +5,7 @@ the bytes later. Bytes are looked at before they are kept, and nothing of a refu
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import IO
@@ -18,7 +19,7 @@ from chatkit.types import (
     ImageAttachment,
 )
 
-from store import Blobs, NotFound, UploadStore, new_id
+from store import Blobs, BlobsUnavailable, NotFound, UploadStore, new_id
 
 from .context import RequestContext
 from .errors import AlreadyUploaded, Conflict, FileTooLarge, InvalidFile, TooManyFiles, UnsupportedFile
@@ -101,7 +102,8 @@ class Attachments(AttachmentStore[RequestContext]):
             if not await self.uploads.finish(stored, content.size, context):
                 raise NotFound("Attachment", attachment_id)
         except BaseException:
-            await self.blobs.delete(attachment_id, preview_key(attachment_id))
+            with contextlib.suppress(BlobsUnavailable):  # then they go with the row
+                await self.blobs.delete(attachment_id, preview_key(attachment_id))
             await self.uploads.release(attachment_id, context)
             raise
         return stored

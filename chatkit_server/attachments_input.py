@@ -6,7 +6,8 @@ that a model made go by their address, or not at all (trap T23).
 """
 
 import base64
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 from chatkit.types import Attachment
 from openai.types.responses import (
@@ -16,8 +17,9 @@ from openai.types.responses import (
     ResponseInputTextParam,
 )
 
-from store import BlobMissing, Blobs, BlobsUnavailable
+from store import BlobMissing, Blobs, BlobsUnavailable, UploadStore
 
+from .context import RequestContext
 from .file_types import decode_text, kind_of
 from .links import Links
 
@@ -29,9 +31,12 @@ TEXT_LIMIT = 200_000
 class UserFiles:
     """The files of one user, as a model may be shown them."""
 
+    uploads: UploadStore
     blobs: Blobs
     links: Links
-    user_id: str
+    context: RequestContext
+    given: dict[str, str] = field(default_factory=dict)
+    """The `data:` URLs that were made, and the attachments they are."""
 
     async def content(self, attachment: Attachment) -> ResponseInputContentParam:
         """A file for the model; a sentence in its place where its bytes are gone. Never raises for that."""
@@ -41,26 +46,40 @@ class UserFiles:
             return unreadable(attachment)
         match kind_of(attachment.mime_type):
             case "image":
-                return ResponseInputImageParam(type="input_image", detail="auto", image_url=_data_url(attachment, data))
+                url = self._data_url(attachment, data)
+                return ResponseInputImageParam(type="input_image", detail="auto", image_url=url)
             case "pdf":
-                return ResponseInputFileParam(
-                    type="input_file", filename=attachment.name, file_data=_data_url(attachment, data)
-                )
+                url = self._data_url(attachment, data)
+                return ResponseInputFileParam(type="input_file", filename=attachment.name, file_data=url)
             case _:
                 return _text(_named(attachment.name, decode_text(data)))
 
+    async def content_of(self, attachment_id: str) -> ResponseInputContentParam:
+        """The same by its id. Raises `store.NotFound`."""
+        return await self.content((await self.uploads.load(attachment_id, self.context)).attachment)
+
     def link(self, url: str) -> str | None:
         """Where the model's provider finds a generated image; None where it cannot."""
-        return self.links.for_provider(url, self.user_id)
+        return self.links.for_provider(url, self.context.user_id)
+
+    def _data_url(self, attachment: Attachment, data: bytes) -> str:
+        url = f"data:{attachment.mime_type};base64,{base64.b64encode(data).decode()}"
+        self.given[url] = attachment.id
+        return url
+
+
+shown_files: ContextVar[UserFiles | None] = ContextVar("shown_files", default=None)
+"""The files that the model of this turn was shown."""
 
 
 def unreadable(attachment: Attachment) -> ResponseInputContentParam:
     """What stands for a file that the model cannot be shown."""
-    return _text(f"[The user attached a file that cannot be read: {attachment.name} ({attachment.mime_type})]")
+    return unreadable_text(f"{attachment.name} ({attachment.mime_type})")
 
 
-def _data_url(attachment: Attachment, data: bytes) -> str:
-    return f"data:{attachment.mime_type};base64,{base64.b64encode(data).decode()}"
+def unreadable_text(name: str) -> ResponseInputTextParam:
+    """The same for a file of which only the name is known."""
+    return _text(f"[The user attached a file that cannot be read: {name}]")
 
 
 def _named(name: str, text: str | None) -> str:

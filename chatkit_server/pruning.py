@@ -13,6 +13,9 @@ from .causes import describe_cause
 
 logger = logging.getLogger(__name__)
 
+WRITING = timedelta(hours=1)
+"""No file takes so long to be written."""
+
 
 @dataclass(frozen=True)
 class Pruned:
@@ -39,6 +42,8 @@ class Pruner:
         """Does it once; with `dry_run` it only counts. Raises a `store.StoreError`."""
         before = datetime.now(UTC) - self._keep
         unsent = await (self._uploads.list_unsent(before) if dry_run else self._uploads.delete_unsent(before))
+        if not dry_run:
+            await asyncio.to_thread(self._blobs.delete_half_written, datetime.now(UTC) - WRITING)
         left_over, size = await self._delete_left_over(set(unsent), dry_run)
         return Pruned(len(unsent), len(left_over - set(unsent)), size)
 

@@ -28,7 +28,7 @@ from store import SqlStore
 from .actions import ActionCall, ActionHandler, Actions
 from .agent_context import AgentContext
 from .agents import AgentSource, require_tool
-from .attachments_input import UserFiles
+from .attachments_input import UserFiles, shown_files
 from .choices import NOTHING_CHOSEN, Choices, Chosen
 from .context import RequestContext
 from .deadlines import Deadlines
@@ -193,7 +193,9 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         budget = self.settings.history_tokens
         converter = with_mentions(self.converter, lambda mention: self.tell_mention(mention, context))
         if self.files_of is not None:
-            converter = with_files(converter, self.files_of(context))
+            files = self.files_of(context)
+            shown_files.set(files)
+            converter = with_files(converter, files)
         return await memory.model_input(converter, budget=budget, origin=origin_of(agent))
 
     def _note_origin(self, chosen: Chosen) -> Callable[[Agent[Any]], str | None]:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -83,11 +83,28 @@ class Blobs:
             async for batch in self._store.list(chunk_size=500):
                 yield [Blob(found["path"], found["size"]) for found in batch]
 
+    def delete_half_written(self, before: datetime) -> int:
+        """On disk: delete what a process that died was writing before that time; return how many files it was.
+
+        (obstore 0.12 writes `<key>#<n>` first, and lists none of these.)
+        """
+        if self._is_s3:
+            return 0
+        with _translated():
+            left = [path for path in Path(self.location).glob("*#*") if path.stat().st_mtime < before.timestamp()]
+            for path in left:
+                path.unlink(missing_ok=True)
+        return len(left)
+
+    @property
+    def _is_s3(self) -> bool:
+        return self.location.startswith("s3://")
+
     @cached_property
     def _store(self) -> ObjectStore:
-        url = urlsplit(self.location)
-        if url.scheme != "s3":
+        if not self._is_s3:
             return LocalStore(Path(self.location).absolute(), mkdir=True)
+        url = urlsplit(self.location)
         return S3Store(url.netloc, prefix=url.path.strip("/") or None, **self._s3_options())
 
     def _s3_options(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from store.tables import metadata
 from tests.files.uploading import PDF, TEXT, Desk, picture, sqlite_only
 from tests.support.chatkit import Json
 from tests.support.openai_answers import Answer, Failure
@@ -16,7 +17,7 @@ def parts_of(chat: Chat, request: int = -1) -> list[Json]:
     """All parts of the users' messages that the endpoint got."""
     body = chat.upstream.requests[request].body
     messages = body.get("input") or body["messages"]
-    content = [message["content"] for message in messages if message["role"] == "user"]
+    content = [message["content"] for message in messages if message.get("role") == "user"]
     return [part for parts in content if isinstance(parts, list) for part in parts]
 
 
@@ -26,8 +27,7 @@ def data_url(mime_type: str, data: bytes) -> str:
 
 async def whole_database(chat: Chat) -> str:
     """Every value of every table, as one text."""
-    tables = ("threads", "thread_items", "turns", "turn_events", "attachments", "feedback")
-    return "\n".join([str(await chat.select(f"SELECT * FROM {table}")) for table in tables])
+    return "\n".join([str(await chat.select(f"SELECT * FROM {table}")) for table in metadata.tables])
 
 
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])

@@ -1,6 +1,7 @@
 """What nobody holds any more is collected: by the command, and by a server that runs."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,20 @@ async def test_a_server_that_runs_collects_by_itself(start: Start) -> None:
         async with asyncio.timeout(5):
             while desk.kept() or await desk.rows():  # noqa: ASYNC110 - nobody tells when it is done
                 await asyncio.sleep(0.02)
+
+
+async def test_what_a_server_that_died_was_writing_is_deleted(desk: Desk) -> None:
+    sent = (await desk.upload(TEXT)).id
+    folder = Path(desk.chat.services.settings.data_dir) / "files"
+    died, writing = folder / f"{sent}#1", folder / f"{sent}#2"
+    for path in (died, writing):
+        path.write_bytes(b"half")
+    os.utime(died, (0, 0))
+    assert sent in desk.kept()
+    await desk.chat.services.pruner.prune(dry_run=True)
+    assert len(desk.kept()) == 3
+    await desk.chat.services.pruner.prune()
+    assert desk.kept() == [sent, writing.name]
 
 
 async def test_an_upload_under_way_is_left_alone(desk: Desk, command: list[str]) -> None:

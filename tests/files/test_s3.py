@@ -96,3 +96,7 @@ async def test_a_service_that_does_not_answer_is_told_and_keeps_no_row(start: St
         sent = await desk.upload(TEXT)
         assert (sent.status, sent.body["code"]) == (503, "files_unavailable")
         assert "Please try again" in sent.body["message"]
+        assert await desk.rows() == []
+        announced = await desk.announce()
+        for _ in range(2):  # it can be tried again
+            assert (await desk.put(announced, TEXT)).body["code"] == "files_unavailable"

@@ -1,0 +1,47 @@
+"""Files in a run that waits for an approval: not in the row that keeps it, and there again when it goes on."""
+
+from tests.files.test_generated_images import PARTS, WHOLE
+from tests.files.test_messages import parts_of, whole_database
+from tests.files.uploading import PDF, TEXT, Desk, picture, sqlite_only
+from tests.interactions.test_approvals import agent, call, cards, press
+from tests.support.openai_answers import Answer, Image
+from tests.turns.conftest import Start
+
+pytestmark = sqlite_only
+
+
+async def test_a_waiting_run_keeps_its_files_out_of_the_database(start: Start) -> None:
+    done: list[str] = []
+    async with Desk.of(await start(agent(done))) as desk:
+        sent = [
+            await desk.upload(picture(), "a.png", "image/png"),
+            await desk.upload(PDF, "a.pdf", "application/pdf"),
+            await desk.upload(TEXT, "a.txt"),
+        ]
+        desk.chat.upstream.script(
+            Answer(output=[Image(WHOLE, PARTS), call(1)]), Answer(tool_calls=[call(2)]), Answer("Both are deleted.")
+        )
+        reply = await desk.send(*(one.id for one in sent))
+        shown = parts_of(desk.chat)
+        assert [part["type"] for part in shown] == ["input_text", "input_image", "input_file", "input_text"]
+        for number in (1, 2):
+            stored = await whole_database(desk.chat)
+            assert "paused" in stored or "waiting" in stored
+            assert (";base64," in stored, "iVBORw0KGgo" in stored) == (False, False)
+            card = cards(desk.tab, reply.thread_id)[-1]
+            assert (await press(desk.tab, reply.thread_id, card, "Approve")).error is None
+            assert len(done) == number
+            assert parts_of(desk.chat) == shown
+        assert (await desk.tab.reload(reply.thread_id)).texts()[-1] == ("assistant", "Both are deleted.")
+
+
+async def test_a_waiting_run_goes_on_without_a_file_that_vanished(start: Start) -> None:
+    done: list[str] = []
+    async with Desk.of(await start(agent(done))) as desk:
+        image = (await desk.upload(picture(), "a.png", "image/png")).id
+        desk.chat.upstream.script(Answer(tool_calls=[call(1)]), Answer("It is deleted."))
+        reply = await desk.send(image)
+        await desk.chat.services.pruner._blobs.delete(image)
+        answer = await press(desk.tab, reply.thread_id, cards(desk.tab, reply.thread_id)[-1], "Approve")
+        assert (answer.error, answer.text, len(done)) == (None, "It is deleted.", 1)
+        assert parts_of(desk.chat)[1]["text"] == "[The user attached a file that cannot be read: a.png (image/png)]"
