@@ -129,7 +129,7 @@ def _choice(action: Action[str, Any]) -> Choice:
 
 async def _restore(server: "ChatServer", run: PausedRun, agent_context: AgentContext) -> State | None:
     """The run as it stood; None where the agent no longer has what it needs."""
-    agent = await server.agent.load(agent_context.request_context)
+    agent = await server.configured_agent(agent_context.request_context)
     wrapper = RunContextWrapper(agent_context)
     saved = run.state
     if server.files_of is not None:

@@ -15,6 +15,7 @@ from chatkit.errors import CustomStreamError, StreamError
 
 from .causes import describe_cause
 from .errors import ServerError, TurnFailed, describe
+from .guardrails import tripwire_message
 from .models import EmbeddedModelError
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,8 @@ def explain(error: Exception, request_id: str) -> ServerError:
     if code is None:
         return describe(told, request_id)
     logger.warning("request %s: turn failed with %s\n%s", request_id, code, describe_cause(error))
+    if (words := tripwire_message(told)) is not None:
+        return TurnFailed(code, words, allow_retry=TEXTS[code][1])
     return _failed(code)
 
 

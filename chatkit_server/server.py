@@ -27,7 +27,7 @@ from store import SqlStore
 
 from .actions import ActionCall, ActionHandler, Actions
 from .agent_context import AgentContext
-from .agents import AgentSource, require_tool
+from .agents import AgentSource, limit_tools, require_tool
 from .attachments_input import UserFiles, shown_files
 from .choices import NOTHING_CHOSEN, Choices, Chosen
 from .context import RequestContext
@@ -120,7 +120,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         """Runs the agent on from where it waited for an approval; `state` holds what was decided."""
         items = await self.sql_store.load_items_since_user(context.thread.id, context.request_context)
         chosen = self.chosen_for(None, items)
-        agent = await self.agent.load(context.request_context)
+        agent = await self.configured_agent(context.request_context)
         self._note_origin(chosen)
         result = Runner.run_streamed(agent, state, run_config=self.run_config_for(chosen))
         async with aclosing(self._stream(context, result, None, None)) as events:
@@ -131,7 +131,14 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         self, context: AgentContext, result: RunResultStreaming, sink: TextSink | None, title: Title | None
     ) -> AsyncGenerator[ThreadStreamEvent, None]:
         """A run's events, then what is left of naming the thread; what the run used is counted however it ends."""
-        run = stream_agent_response(context, result, sink=sink, deadlines=self.deadlines, displays=self.displays)
+        run = stream_agent_response(
+            context,
+            result,
+            sink=sink,
+            deadlines=self.deadlines,
+            displays=self.displays,
+            guardrails=len(self.run_config.input_guardrails or ()),
+        )
         try:
             async with aclosing(run) as events:  # type: ignore[type-var]  # it is a generator
                 async for event in events:
@@ -178,7 +185,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
 
     async def load_agent(self, agent_context: AgentContext, chosen: Chosen, memory: Memory) -> Agent[Any]:
         """The agent for one run: the one that spoke last, and one that has it where a tool was chosen."""
-        configured = await self.agent.load(agent_context.request_context)
+        configured = await self.configured_agent(agent_context.request_context)
         last = await self.mcp.equip(memory.last_agent(configured))
         if chosen.tool is None:
             return last
@@ -186,6 +193,12 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         if agent is not last:
             return agent
         return await require_tool(await self.mcp.equip(configured), chosen.tool, agent_context)
+
+    async def configured_agent(self, context: RequestContext) -> Agent[Any]:
+        """The agent of the settings for this request, with a limit for each call of its tools."""
+        agent = await self.agent.load(context)
+        limit_tools(agent, self.settings.tool_call_seconds)
+        return agent
 
     async def load_input(self, agent: Agent[Any], chosen: Chosen, memory: Memory, context: RequestContext) -> list[Any]:
         """What the agent's model reads of the thread; also says where this turn's own transcript comes from."""

@@ -249,6 +249,12 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds that a model may be silent amid its answer; a running tool is no silence.",
     )
+    tool_call_seconds: float = Field(
+        default=240.0,
+        gt=0,
+        description="Seconds that one call of an `async` tool may take that has no `timeout` of its own; then its "
+        "model is told so, and goes on.",
+    )
     tool_seconds: float = Field(default=300.0, gt=0, description="Seconds that the agent's tools may run at once.")
     turn_seconds: float = Field(default=1800.0, gt=0, description="Seconds that a whole turn may take.")
     drain_seconds: float = Field(

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from math import inf
 from typing import Any
 
-from agents import RunContextWrapper, RunResultStreaming
+from agents import InputGuardrailTripwireTriggered, RunContextWrapper, RunResultStreaming
 from agents.items import TResponseStreamEvent
 from agents.stream_events import RawResponsesStreamEvent
 from chatkit.agents import ResponseStreamConverter
@@ -23,6 +23,7 @@ from .approvals import ask_approvals
 from .conversion import Conversion, text_delta_event
 from .deadlines import Deadlines, Watch
 from .failures import ModelSilent, ToolSilent
+from .guardrails import Tripwires
 from .memory import Transcript, turn_transcript
 from .models.tap import Tap, open_tap
 from .shortcut import TextSink
@@ -39,10 +40,13 @@ async def stream_agent_response(
     sink: TextSink | None = None,
     deadlines: Deadlines | None = None,
     displays: ToolDisplays | None = None,
+    guardrails: int = 0,
 ) -> AsyncIterator[ThreadStreamEvent]:
     """Yields the ChatKit events of a streamed run, and of the context's helpers, in the order they were sent.
 
     With `displays`, the calls of tools are shown, and handoffs.
+
+    `guardrails` says how many input guardrails the `RunConfig` has; those of the agent are known.
 
     With a `sink`, text goes there instead of into an event wherever it can without changing the order.
 
@@ -73,6 +77,7 @@ async def stream_agent_response(
     deadlines = deadlines or NO_DEADLINES
     watch = Watch(inbox, deadlines)
     patience: float | None = None
+    tripwires = Tripwires(result, inbox, guardrails + len(result.current_agent.input_guardrails))
     tap = open_tap(result.run_loop_task, listen)
     pump = asyncio.create_task(_pump(result, inbox, tap), name="agent run")
     try:
@@ -83,7 +88,7 @@ async def stream_agent_response(
             event = await inbox.get()
             is_idle = False
             if isinstance(event, RunEnd):
-                if isinstance(event.error, ModelSilent | ToolSilent):
+                if isinstance(event.error, ModelSilent | ToolSilent | InputGuardrailTripwireTriggered):
                     patience = deadlines.stop
                 break
             watch.seen += 1
@@ -99,6 +104,7 @@ async def stream_agent_response(
             yield last
     finally:
         watch.stop()
+        tripwires.stop()
         await _cancel(context, result, pump, patience)
         _remember_rest(inbox, conversion)
 

@@ -5,6 +5,7 @@ from .default import default_agent
 from .errors import AgentSetupError
 from .loading import AgentLike, AgentSource, load_agent
 from .reachable import find_agent
+from .timeouts import limit_tools
 
 __all__ = [
     "AgentLike",
@@ -12,6 +13,7 @@ __all__ = [
     "AgentSource",
     "default_agent",
     "find_agent",
+    "limit_tools",
     "load_agent",
     "require_tool",
 ]

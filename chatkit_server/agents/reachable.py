@@ -5,17 +5,20 @@ from typing import Any
 from agents import Agent, Handoff
 
 
-def find_agent(start: Agent[Any], name: str) -> Agent[Any] | None:
-    """The agent of this name that `start` can reach by handoffs, itself included; the nearest of several."""
+def reachable_agents(start: Agent[Any]) -> list[Agent[Any]]:
+    """`start` and all agents that it can reach by handoffs, the nearest first."""
     seen: list[Agent[Any]] = [start]
     for agent in seen:  # grows while it is read: breadth first
-        if agent.name == name:
-            return agent
         for handoff in agent.handoffs:
             target = _target(handoff)
             if target is not None and not any(target is known for known in seen):
                 seen.append(target)
-    return None
+    return seen
+
+
+def find_agent(start: Agent[Any], name: str) -> Agent[Any] | None:
+    """The nearest agent of this name among those that `start` can reach, itself included."""
+    return next((agent for agent in reachable_agents(start) if agent.name == name), None)
 
 
 def _target(handoff: Any) -> Agent[Any] | None:

@@ -52,6 +52,7 @@ class Conversion:
         self.parts = self._messages.parts
         self._failure: ProviderFailure | None = None
         self._is_cut = False
+        self._is_taken_back = False
         own: Handlers = {
             "response.created": self._response_created,
             "response.output_item.added": self._output_item_added,
@@ -84,6 +85,8 @@ class Conversion:
 
     def remember(self, event: HelperEvent | StreamEvent | TResponseStreamEvent) -> None:
         """Keeps what the event says of the model's own work, and shows nothing."""
+        if self._is_taken_back:
+            return
         match event:
             case RunItemStreamEvent(name="tool_output" | "handoff_occured"):
                 self._transcript.takes(event.item.to_input_item())
@@ -97,6 +100,7 @@ class Conversion:
         if isinstance(error, _GUARDRAILS):
             self._block.forget()
             self._transcript.forget()
+            self._is_taken_back = True
             return self._shown.remove_all()
         calls = [] if error is not None else self._tools.client_calls()
         return [*self._block.suspend(), *calls] if calls else self._block.close()

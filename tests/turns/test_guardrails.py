@@ -1,0 +1,190 @@
+"""Guardrails and limits of a run: what they take away is gone everywhere, what they say is the author's."""
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from agents import (
+    Agent,
+    GuardrailFunctionOutput,
+    InputGuardrail,
+    OutputGuardrail,
+    RunConfig,
+    RunContextWrapper,
+    ToolGuardrailFunctionOutput,
+    ToolOutputGuardrail,
+    ToolOutputGuardrailData,
+    function_tool,
+)
+from pydantic import BaseModel
+
+from chatkit_server import ChatServer
+from tests.support.chatkit import Reply, user_input
+from tests.support.openai_answers import Answer, Reasoning, ToolCall
+from tests.turns.chat import Chat, model_input
+from tests.turns.conftest import Start
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+WORDS = "I only talk about orders."
+NOT_SHOWN = "the classifier's own words"
+
+
+class Verdict(BaseModel):
+    """What a guardrail agent may answer."""
+
+    reasoning: str = NOT_SHOWN
+    message: str = WORDS
+
+
+INFOS = {"dict": {"message": WORDS, "score": 0.9}, "model": Verdict(), "nothing": None, "another": NOT_SHOWN}
+
+
+@function_tool
+def look_up() -> str:
+    """Looks something up."""
+    return "the secret is 42"
+
+
+def output_guardrail(info: Any) -> OutputGuardrail[Any]:
+    """Stops every answer that has the secret in it."""
+
+    async def check(context: RunContextWrapper[Any], agent: Agent[Any], output: Any) -> GuardrailFunctionOutput:
+        return GuardrailFunctionOutput(output_info=info, tripwire_triggered="42" in str(output))
+
+    return OutputGuardrail(guardrail_function=check)
+
+
+async def check_gone(chat: Chat, reply: Reply, user_says: str) -> None:
+    """Nothing is left of the answer, on the screen, in SQL, after a reload; the user's message is."""
+    assert reply.picture.texts() == [("user", user_says)]
+    assert await chat.items(reply.thread_id) == ["user_message"]
+    ((transcript,),) = await chat.select("SELECT transcript FROM turns WHERE thread_id = :id", id=reply.thread_id)
+    assert transcript is None
+
+
+@pytest.mark.parametrize("api", ["responses", "chat_completions"])
+@pytest.mark.parametrize("info", INFOS)
+async def test_an_answer_that_is_stopped_is_gone_and_the_author_says_why(start: Start, info: str) -> None:
+    agent = Agent[Any](name="test", tools=[look_up], output_guardrails=[output_guardrail(INFOS[info])])
+    chat = await start(agent, show_tools=True)
+    chat.upstream.script(
+        Answer("Let me see.", reasoning=Reasoning(["Hm."]), tool_calls=[ToolCall("look_up")]), Answer("It is 42.")
+    )
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Tell me")
+        assert reply.error is not None
+        expected = WORDS if info in ("dict", "model") else "The answer was stopped by the agent's rules."
+        assert reply.error["message"].startswith(expected)
+        assert reply.error["allow_retry"] is False
+        assert NOT_SHOWN not in json.dumps(reply.events)
+        await check_gone(chat, reply, "Tell me")
+        assert (await tab.reload(reply.thread_id)).items == reply.picture.items
+        assert (await tab.send(reply.thread_id, "Something else")).error is None
+    assert "42" not in json.dumps(chat.upstream.requests[-1].body)
+    assert model_input(chat.upstream.requests[-1]) == [("user", "Tell me"), ("user", "Something else")]
+
+
+@pytest.mark.parametrize("place", ["agent", "run config"])
+async def test_a_message_that_is_stopped_stays_and_its_answer_goes_at_once(start: Start, place: str) -> None:
+    """The guardrail runs beside the model; its tripwire does not wait for the end of the text."""
+    said = asyncio.Event()
+
+    async def check(context: RunContextWrapper[Any], agent: Agent[Any], value: Any) -> GuardrailFunctionOutput:
+        await said.wait()
+        return GuardrailFunctionOutput(output_info={"message": WORDS}, tripwire_triggered=True)
+
+    guardrails = [InputGuardrail(guardrail_function=check)]
+
+    class Guarded(ChatServer):
+        def make_run_config(self) -> RunConfig:
+            return replace(super().make_run_config(), input_guardrails=guardrails)
+
+    agent = Agent[Any](name="test", input_guardrails=guardrails if place == "agent" else [])
+    chat = await start(agent, Guarded if place == "run config" else ChatServer)
+    chat.upstream.script(Answer("word " * 400, rate=100))
+    async with await chat.visitor() as tab:
+        async with tab.open("threads.create", {"input": user_input("forbidden")}) as reply:
+            await reply.wait_for("assistant_message.content_part.text_delta")
+            said.set()
+            await reply.read()
+        assert chat.upstream.requests[0].tokens_sent < 400
+        assert reply.error is not None
+        assert reply.error["message"].startswith(WORDS)
+        await check_gone(chat, reply, "forbidden")
+
+
+async def test_a_retry_that_is_stopped_brings_the_old_answer_back(start: Start) -> None:
+    chat = await start(Agent[Any](name="test", output_guardrails=[output_guardrail(None)]))
+    chat.upstream.script(Answer("Old."), Answer("It is 42."))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Tell me")
+        assert (await tab.retry(reply.thread_id, reply.user_item["id"])).error is not None
+        assert (await tab.reload(reply.thread_id)).texts() == [("user", "Tell me"), ("assistant", "Old.")]
+
+
+async def test_what_a_tools_guardrail_stopped_is_not_remembered(start: Start) -> None:
+    async def check(data: ToolOutputGuardrailData) -> ToolGuardrailFunctionOutput:
+        return ToolGuardrailFunctionOutput.raise_exception(output_info={"message": WORDS})
+
+    look_up_guarded = function_tool(lambda: "the secret is 42", name_override="look", description_override="Looks.")
+    look_up_guarded.tool_output_guardrails = [ToolOutputGuardrail(guardrail_function=check)]
+    chat = await start(Agent[Any](name="test", tools=[look_up_guarded]))
+    chat.upstream.script(Answer("Let me see.", tool_calls=[ToolCall("look")]))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Tell me")
+        assert reply.error is not None
+        assert reply.error["message"].startswith(WORDS)
+        assert (await tab.send(reply.thread_id, "Go on")).error is None
+    assert "42" not in json.dumps(chat.upstream.requests[-1].body)
+    assert ("assistant", "Let me see.") in model_input(chat.upstream.requests[-1])
+
+
+async def test_a_tool_without_a_limit_of_its_own_gets_the_settings_one(start: Start) -> None:
+    @function_tool
+    async def slow() -> str:
+        """Never comes back."""
+        await asyncio.sleep(60)
+        return "done"
+
+    chat = await start(Agent[Any](name="test", tools=[slow]), tool_call_seconds=0.05, show_tools=True)
+    chat.upstream.script(Answer(tool_calls=[ToolCall("slow")]), Answer("It took too long."))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Do it")
+        assert reply.error is None
+        assert reply.text == "It took too long."
+        assert [task["status_indicator"] for task in reply.picture.of_type("workflow")[0]["workflow"]["tasks"]] == [
+            "complete"
+        ]
+    assert "timed out after 0.05 seconds" in json.dumps(chat.upstream.requests[-1].body)
+
+
+async def test_a_tool_that_raises_at_its_limit_ends_the_turn_with_a_clear_text(start: Start) -> None:
+    @function_tool(timeout=0.05, timeout_behavior="raise_exception")
+    async def slow() -> str:
+        """Never comes back."""
+        await asyncio.sleep(60)
+        return "done"
+
+    chat = await start(Agent[Any](name="test", tools=[slow]))
+    chat.upstream.script(Answer(tool_calls=[ToolCall("slow")]))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Do it")
+        assert reply.error is not None
+        assert "tools took too long" in reply.error["message"]
+        assert reply.error["allow_retry"] is True
+        assert (await tab.send(reply.thread_id, "And now?")).error is None
+
+
+async def test_too_many_steps_end_the_turn_and_are_remembered(start: Start) -> None:
+    chat = await start(Agent[Any](name="test", tools=[look_up]), max_turns=2)
+    chat.upstream.script(*[Answer(f"Step {n}.", tool_calls=[ToolCall("look_up")]) for n in range(2)])
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Go")
+        assert reply.error is not None
+        assert "too many steps" in reply.error["message"]
+        assert (await tab.send(reply.thread_id, "Go on")).error is None
+    outputs = [i["output"] for i in chat.upstream.requests[-1].body["input"] if i.get("type") == "function_call_output"]
+    assert outputs == ["the secret is 42"] * 2
