@@ -26,11 +26,13 @@ from . import __version__
 from .agents import AgentSetupError
 from .app import create_app
 from .auth import SetupError
+from .doctor import examine
 from .logs import configure_logging
 from .models import ModelSetupError
 from .places import open_blobs
 from .pruning import Pruned, Pruner
 from .schema import prepare_schema
+from .services import Services
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -139,13 +141,34 @@ def prune(
     )
 
 
+@app.command()
+def doctor() -> None:
+    """Look at the settings, the database, the model and the MCP servers; exits with 1 where something is wrong."""
+    try:
+        with _clear_errors():
+            services: Services = create_app(Settings()).state.services
+    except SystemExit:
+        raise typer.Exit(1) from None
+    logging.disable()  # what it would say is in the findings
+    if not asyncio.run(_all_well(services)):
+        raise typer.Exit(1)
+
+
+async def _all_well(services: Services) -> bool:
+    is_well = True
+    async for finding in examine(services):
+        typer.echo(f"{'ok' if finding.is_well else 'WRONG':<7}{finding.name:<12} {finding.text}")
+        is_well = is_well and finding.is_well
+    return is_well
+
+
 def _later() -> NoReturn:
     """Not available in this version yet."""
     typer.echo(LATER, err=True)
     raise typer.Exit(2)
 
 
-for _name in ("doctor", "token", "threads", "turns", "stats"):
+for _name in ("token", "threads", "turns", "stats"):
     app.command(_name, hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(_later)
 
 

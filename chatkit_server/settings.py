@@ -88,7 +88,7 @@ class Settings(BaseSettings):
         '[{"id": "order_status", "label": "Orders", "icon": "suitcase"}]; `tool` names the agent\'s tool where '
         "the id does not, and short_label, placeholder, pinned and persistent are the widget's.",
     )
-    prompts: list[Prompt] | None = Field(
+    prompts: Annotated[list[Prompt] | None, NoDecode] = Field(
         default=None,
         description="Starter prompts of the page as a JSON list of {label, prompt, icon}; by default ones that suit "
         "the model, [] for none.",
@@ -143,7 +143,7 @@ class Settings(BaseSettings):
         default=None,
         description="`package.module:name` of an `agents.Agent`, or of a function that returns one.",
     )
-    mcp_servers: dict[Annotated[str, Field(pattern=r"^[\w-]+$")], McpSpec] = Field(
+    mcp_servers: Annotated[dict[Annotated[str, Field(pattern=r"^[\w-]+$")], McpSpec], NoDecode] = Field(
         default={},
         repr=False,
         description="MCP servers whose tools the agent gets, as JSON by name: "
@@ -330,6 +330,14 @@ class Settings(BaseSettings):
             return json.loads(value)
         except ValueError:
             raise ValueError("must be names with commas between them, or a JSON list") from None
+
+    @field_validator("prompts", "mcp_servers", mode="before")
+    @classmethod
+    def _json(cls, value: object) -> object:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            raise ValueError("must be JSON") from None
 
     @field_validator("models", "tools")
     @classmethod

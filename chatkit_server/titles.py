@@ -5,17 +5,16 @@ import logging
 import re
 from collections.abc import AsyncIterator, Sequence
 
-from agents import ModelProvider, ModelResponse, ModelTracing
-from agents.models.default_models import get_default_model_settings
+from agents import ModelProvider
 from chatkit.store import NotFoundError
 from chatkit.types import Page, Thread, ThreadItem, ThreadUpdatedEvent, UserMessageItem, UserMessageTextContent
-from openai.types.responses import EasyInputMessageParam, ResponseOutputMessage, ResponseOutputText
 
 from store import SqlStore
 
 from .agent_context import AgentContext, AsideEvent, Inbox
 from .causes import describe_cause
 from .context import RequestContext
+from .models.asking import ask
 
 logger = logging.getLogger(__name__)
 
@@ -118,19 +117,8 @@ class TitleMaker:
         """A title for the message; None for nothing usable. Raises what the model raises, and `TimeoutError`."""
         text = _text_of(message)[:READ_LENGTH]
         async with asyncio.timeout(self._seconds):
-            response = await self._provider.get_model(model).get_response(
-                INSTRUCTIONS,
-                [EasyInputMessageParam(type="message", role="user", content=text)],
-                get_default_model_settings(model or self._default_model),
-                tools=[],
-                output_schema=None,
-                handoffs=[],
-                tracing=ModelTracing.DISABLED,
-                previous_response_id=None,
-                conversation_id=None,
-                prompt=None,
-            )
-        return clean_title(_said(response))
+            said = await ask(self._provider.get_model(model), model or self._default_model, INSTRUCTIONS, text)
+        return clean_title(said)
 
     async def name(
         self, thread_id: str, title: str | None, instead_of: str | None, context: RequestContext
@@ -144,11 +132,6 @@ class TitleMaker:
 
 def _text_of(message: UserMessageItem) -> str:
     return " ".join(part.text for part in message.content if isinstance(part, UserMessageTextContent))
-
-
-def _said(response: ModelResponse) -> str:
-    messages = (item for item in response.output if isinstance(item, ResponseOutputMessage))
-    return "".join(part.text for item in messages for part in item.content if isinstance(part, ResponseOutputText))
 
 
 def _cut(text: str) -> str:

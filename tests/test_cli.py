@@ -57,6 +57,12 @@ WRONG = [
     ("CHATKIT_DATA_DIR", "/proc/nowhere", "CHATKIT_DATA_DIR=/proc/nowhere cannot be used"),
     ("CHATKIT_TRACING", "true", "CHATKIT_TRACING=true uploads traces to OpenAI, but"),
     ("CHATKIT_AGENT", "nonsense", "must look like package.module:name"),
+    ("CHATKIT_MODELS", "[oops", "CHATKIT_MODELS: must be names with commas"),
+    ("CHATKIT_MODELS", "another", "CHATKIT_MODELS must list CHATKIT_MODEL"),
+    ("CHATKIT_PROMPTS", "Hello", "CHATKIT_PROMPTS: must be JSON"),
+    ("CHATKIT_MCP_SERVERS", "{oops", "CHATKIT_MCP_SERVERS: must be JSON"),
+    ("CHATKIT_MCP_SERVERS", f'{{"x": {{"env": {{"KEY": "{PASSWORD}"}}}}}}', "needs either a command or a url"),
+    ("CHATKIT_TRANSCRIPTION_MODEL", "w", "CHATKIT_TRANSCRIPTION_MODEL needs an endpoint"),
 ]
 
 

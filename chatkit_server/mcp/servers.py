@@ -23,13 +23,13 @@ class McpServers:
     def __init__(self, specs: Mapping[str, McpSpec]) -> None:
         self._connections = [McpConnection(name, spec) for name, spec in specs.items()]
 
-    async def start(self) -> None:
-        """Connects to all at once and waits for them a little. Never raises: who is away may come later."""
+    async def start(self, patience: float = START_SECONDS) -> None:
+        """Connects to all at once and waits for `patience` seconds. Never raises: who is away may come later."""
         for connection in self._connections:
             connection.start()
         if self._connections:
             attempts = [asyncio.create_task(connection.attempted.wait()) for connection in self._connections]
-            _, late = await asyncio.wait(attempts, timeout=START_SECONDS)
+            _, late = await asyncio.wait(attempts, timeout=patience)
             for attempt in late:
                 attempt.cancel()
 

@@ -1,0 +1,107 @@
+"""`chatkit-server doctor`, run as an administrator runs it: a line for each thing, and an exit code."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.mcp.conftest import STDIO
+from tests.support.openai_answers import INVALID_API_KEY, Answer
+from tests.support.openai_server import OpenAIServer
+
+ROOT = Path(__file__).parents[1]
+KEY = "sk-that-nobody-may-see"
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[OpenAIServer]:
+    async with OpenAIServer() as server:
+        yield server
+
+
+async def doctor(folder: Path, command: str = "doctor", **settings: str) -> tuple[int | None, str]:
+    """Exit code and all that it says."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CHATKIT_MODEL": "demo", "OPENAI_API_KEY": KEY}
+    process = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", "chatkit_server", command],
+        cwd=folder,
+        env=environment | settings,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(60):
+        said, _ = await process.communicate()
+    text = said.decode()
+    assert KEY not in text
+    assert "Traceback" not in text
+    return process.returncode, text
+
+
+def endpoint(upstream: OpenAIServer) -> dict[str, str]:
+    return {"CHATKIT_MODEL": "gpt-test", "CHATKIT_BASE_URL": upstream.base_url}
+
+
+def servers(command: str) -> str:
+    """CHATKIT_MCP_SERVERS with one that is started so."""
+    arguments = ", ".join(f'"{argument}"' for argument in STDIO["args"])
+    return f'{{"weather": {{"command": "{command}", "args": [{arguments}], "cwd": "{ROOT}"}}}}'
+
+
+async def test_where_all_is_well_it_says_so_and_changes_nothing(tmp_path: Path, upstream: OpenAIServer) -> None:
+    more = {"CHATKIT_MCP_SERVERS": servers(sys.executable)}
+    code, said = await doctor(tmp_path, **endpoint(upstream), **more)
+    lines = said.splitlines()
+    assert (code, [line.split()[:2] for line in lines]) == (
+        0,
+        [["ok", "settings"], ["ok", "database"], ["ok", "model"], ["ok", "mcp"]],
+    )
+    assert "does not exist yet" in lines[1]
+    assert lines[2].endswith("gpt-test (compatible) answers")
+    assert lines[3].endswith("connected")
+    assert not (tmp_path / "chatkit.db").exists()
+    await doctor(tmp_path, "migrate")
+    assert "sqlite, up to date" in (await doctor(tmp_path))[1]
+
+
+async def test_all_that_is_wrong_is_told_at_once(tmp_path: Path, upstream: OpenAIServer) -> None:
+    upstream.default = Answer(fail=INVALID_API_KEY)
+    (tmp_path / "empty.db").touch()
+    code, said = await doctor(
+        tmp_path,
+        CHATKIT_ENVIRONMENT="production",
+        CHATKIT_SECRET="x" * 32,
+        CHATKIT_DATABASE_URL="sqlite:///empty.db",
+        CHATKIT_MCP_SERVERS=servers("/no/such/program"),
+        **endpoint(upstream),
+    )
+    lines = said.splitlines()
+    assert (code, [line.split()[0] for line in lines]) == (1, ["ok", "WRONG", "WRONG", "WRONG"])
+    assert "run `chatkit-server migrate`" in lines[1]
+    assert "model_auth" in lines[2]
+    assert "No such file or directory" in lines[3]
+
+
+async def test_a_database_and_a_model_that_are_not_there(tmp_path: Path) -> None:
+    code, said = await doctor(
+        tmp_path,
+        CHATKIT_DATABASE_URL="postgresql://user:very-secret@127.0.0.1:1/db",
+        CHATKIT_MODEL="gpt-test",
+        CHATKIT_BASE_URL="http://127.0.0.1:9/v1",
+        CHATKIT_MODEL_RETRIES="0",
+    )
+    assert code == 1
+    assert "The database does not answer" in said
+    assert "model_unreachable" in said
+    assert "very-secret" not in said
+
+
+async def test_settings_that_cannot_work_are_one_sentence(tmp_path: Path) -> None:
+    assert await doctor(tmp_path, CHATKIT_AGENT="nonsense") == (
+        1,
+        "chatkit-server: CHATKIT_AGENT=nonsense must look like package.module:name, for example my_agents:support.\n",
+    )
+    code, said = await doctor(tmp_path, CHATKIT_PORT="many")
+    assert (code, said.count("\n"), said.partition(":")[0]) == (1, 1, "CHATKIT_PORT")
