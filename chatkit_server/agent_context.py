@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from agents import RunResultStreaming
+from agents import Agent, RunResultStreaming
 from chatkit.agents import AgentContext as SdkAgentContext
 from chatkit.server import stream_widget
 from chatkit.types import (
@@ -72,6 +72,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
     _authored: set[str] = PrivateAttr(default_factory=set)
     _tool_blocks: set[str] = PrivateAttr(default_factory=set)
     _run: RunResultStreaming | None = PrivateAttr(default=None)
+    _starting_agent: str | None = PrivateAttr(default=None)
     _page_calls: list[ClientToolCallItem] = PrivateAttr(default_factory=list)
 
     @property
@@ -84,9 +85,24 @@ class AgentContext(SdkAgentContext[RequestContext]):
         """What tools asked the page to do in this run."""
         return self._page_calls
 
+    @property
+    def starting_agent(self) -> str:
+        """The name of the agent that the run began with, whose hand-offs lead to all others of the run."""
+        return self._starting_agent or ""
+
+    def starts_with(self, agent: Agent[Any]) -> None:
+        """The next run begins with this agent."""
+        self._starting_agent = agent.name
+
     def follow(self, run: RunResultStreaming) -> None:
         """From here on this is the run whose tools have the context."""
         self._run = run
+        if self._starting_agent is None:
+            self.starts_with(run.current_agent)
+
+    def leave(self) -> None:
+        """The run is over."""
+        self._run = None  # the two would keep each other alive
 
     def pause(self) -> None:
         """Ends the run when the tools that were called with the current one have returned, without asking the model

@@ -25,6 +25,7 @@ from .agent_context import AgentContext
 from .approval_card import ACTION, approval_card, approval_widget
 from .attachments_input import shown_files
 from .causes import describe_cause
+from .client_tools import with_page_outputs
 from .context import RequestContext
 from .errors import ApprovalOver, InvalidItem, InvalidParams
 from .paused_files import bring_back, put_away
@@ -52,9 +53,8 @@ async def ask_approvals(context: AgentContext, result: RunResultStreaming) -> As
     calls = [_call(context, item) for item in result.interruptions]
     state = put_away(result.to_state().to_json(context_serializer=lambda _: {}))
     state["context"]["usage"] = {}  # what this turn has used is counted with this turn
-    agent = result.current_agent.name
     thread = context.thread
-    await store.approvals.pause(thread.id, new_id("run"), agent, state, calls, context.request_context)
+    await store.approvals.pause(thread.id, new_id("run"), context.starting_agent, state, calls, context.request_context)
     for call in calls:
         blank = WidgetItem(
             id=call.item_id,
@@ -76,7 +76,7 @@ class AcceptedDecision:
     card: WidgetItem
     """The card as it is after the click."""
     choice: Choice | None
-    restored: tuple[State, AgentContext] | None
+    restored: "Restored | None"
 
     async def carry_out(self) -> AsyncIterator[ThreadStreamEvent]:
         """What happens when the decision is made: the run goes on if it was the last one that it waited for."""
@@ -87,10 +87,19 @@ class AcceptedDecision:
         run = await store.take(self.thread.id, self.approval.id, self.context)
         if run.status != "resumed":
             return
-        state, agent_context = self.restored
-        _apply(state, run)
-        async for event in self.server.resume(state, agent_context):
+        restored = self.restored
+        _apply(restored.state, run)
+        async for event in self.server.resume(restored.agent, restored.state, restored.context):
             yield event
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A run as it stood, ready to go on; `agent` is the one that it began with."""
+
+    agent: Agent[Any]
+    state: State
+    context: AgentContext
 
 
 async def accept_decision(
@@ -111,13 +120,12 @@ async def accept_decision(
     card = await server.store.load_item(thread.id, approval.item_id, context)
     if not isinstance(card, WidgetItem) or card.id != item_id:
         raise InvalidItem("An approval can only come from its card.")
-    agent_context = AgentContext(thread=thread, store=server.store, request_context=context)
-    state = await _restore(server, run, agent_context)
-    if state is None:
+    restored = await _restore(server, run, AgentContext(thread=thread, store=server.store, request_context=context))
+    if restored is None:
         changed = approval_card(card, approval, "changed")
         return AcceptedDecision(server, thread, context, approval, changed, None, None)
     decided = approval_card(card, approval, choice.decision)
-    return AcceptedDecision(server, thread, context, approval, decided, choice, (state, agent_context))
+    return AcceptedDecision(server, thread, context, approval, decided, choice, restored)
 
 
 def _choice(action: Action[str, Any]) -> Choice:
@@ -127,23 +135,33 @@ def _choice(action: Action[str, Any]) -> Choice:
     raise InvalidParams(f"The action “{ACTION}” needs `approval_id` and `decision`.")
 
 
-async def _restore(server: "ChatServer", run: PausedRun, agent_context: AgentContext) -> State | None:
+async def _restore(server: "ChatServer", run: PausedRun, context: AgentContext) -> Restored | None:
     """The run as it stood; None where the agent no longer has what it needs."""
-    agent = await server.configured_agent(agent_context.request_context)
-    wrapper = RunContextWrapper(agent_context)
-    saved = run.state
-    if server.files_of is not None:
-        files = server.files_of(agent_context.request_context)
-        shown_files.set(files)
-        saved = await bring_back(saved, files)
+    agent = await server.find_starting_agent(run.agent, context.request_context)
+    if agent is None:
+        return None
+    wrapper = RunContextWrapper(context)
+    saved = await _saved(server, run, context)
     try:
         state: State = await RunState.from_json(agent, saved, context_override=wrapper)
         waiting = state.get_interruptions()
         is_whole = {approval.call_id for approval in run.approvals} <= {_call_id(item) for item in waiting}
-        return state if is_whole and all([await _is_known(item, wrapper) for item in waiting]) else None
+        is_known = is_whole and all([await _is_known(item, wrapper) for item in waiting])
     except Exception as error:  # the SDK raises UserError, ValueError, KeyError, whatever is missing
         logger.warning("paused run %s cannot be restored\n%s", run.id, describe_cause(error))
         return None
+    return Restored(agent, state, context) if is_known else None
+
+
+async def _saved(server: "ChatServer", run: PausedRun, context: AgentContext) -> Any:
+    """The run's JSON, with what the page has answered since, and with the files that are kept apart from it."""
+    items = await server.sql_store.load_items_since_user(context.thread.id, context.request_context)
+    saved = with_page_outputs(run.state, items)
+    if server.files_of is None:
+        return saved
+    files = server.files_of(context.request_context)
+    shown_files.set(files)
+    return await bring_back(saved, files)
 
 
 async def _is_known(item: ToolApprovalItem, wrapper: RunContextWrapper[Any]) -> bool:

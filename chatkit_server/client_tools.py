@@ -2,7 +2,7 @@
 runs:
 
     @client_tool
-    async def get_selection(as_markdown: bool) -> str:
+    async def get_selection(as_markdown: bool):
         '''What the user has selected in the page.'''
 
 The agent's run ends when its tools have been called; it goes on with the page's answer. Where the model calls several
@@ -10,13 +10,14 @@ at once, the page runs them one after the other.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, overload
 
 from agents import FunctionTool, function_tool
 from agents.function_schema import function_schema
 from agents.tool_context import ToolContext
+from chatkit.types import ClientToolCallItem, ThreadItem
 from pydantic import BaseModel, ValidationError
 
 from .agent_context import AgentContext
@@ -46,6 +47,24 @@ def client_tool(
         return replace(described, on_invoke_tool=_ask_page(described.name, schema.params_pydantic_model))
 
     return decorate if function is None else decorate(function)
+
+
+def with_page_outputs(state: Any, items: Sequence[ThreadItem]) -> Any:
+    """The JSON of a paused run, in which what the page has answered since stands in the place of `ASKED`."""
+    answered = (item for item in items if isinstance(item, ClientToolCallItem) and item.status == "completed")
+    outputs = {item.call_id: json.dumps(item.output, ensure_ascii=False) for item in answered}
+    return _with_outputs(state, outputs) if outputs else state
+
+
+def _with_outputs(value: Any, outputs: Mapping[str, str]) -> Any:
+    match value:
+        case {"type": "function_call_output", "call_id": str() as call_id} if call_id in outputs:
+            return value | {"output": outputs[call_id]}
+        case dict():
+            return {name: _with_outputs(entry, outputs) for name, entry in value.items()}
+        case list():
+            return [_with_outputs(entry, outputs) for entry in value]
+    return value
 
 
 def _ask_page(name: str, parameters: type[BaseModel]) -> Callable[[ToolContext[Any], str], Any]:

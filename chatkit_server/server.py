@@ -27,7 +27,7 @@ from store import SqlStore
 
 from .actions import ActionCall, ActionHandler, Actions
 from .agent_context import AgentContext
-from .agents import AgentSource, limit_tools, require_tool
+from .agents import AgentSource, find_agent, limit_tools, require_tool
 from .attachments_input import UserFiles, shown_files
 from .choices import NOTHING_CHOSEN, Choices, Chosen
 from .context import RequestContext
@@ -103,6 +103,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             agent_context.workflow_item = _unfinished_workflow(memory.recent_items)
         chosen = self.chosen_for(input_user_message, memory.recent_items)
         agent = await self.load_agent(agent_context, chosen, memory)
+        agent_context.starts_with(agent)
         result = Runner.run_streamed(
             agent,
             await self.load_input(agent, chosen, memory, context),
@@ -116,12 +117,19 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             async for event in events:
                 yield event
 
-    async def resume(self, state: RunState[Any, Agent[Any]], context: AgentContext) -> AsyncIterator[ThreadStreamEvent]:
-        """Runs the agent on from where it waited for an approval; `state` holds what was decided."""
+    async def find_starting_agent(self, name: str, context: RequestContext) -> Agent[Any] | None:
+        """The agent that a run began with, as it is now; None where it is gone."""
+        found = find_agent(await self.configured_agent(context), name)
+        return None if found is None else await self.mcp.equip(found)
+
+    async def resume(
+        self, agent: Agent[Any], state: RunState[Any, Agent[Any]], context: AgentContext
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        """Runs on from where a run that began with `agent` waited for an approval; `state` holds what was decided."""
         items = await self.sql_store.load_items_since_user(context.thread.id, context.request_context)
         chosen = self.chosen_for(None, items)
-        agent = await self.configured_agent(context.request_context)
         self._note_origin(chosen)
+        context.starts_with(agent)
         result = Runner.run_streamed(agent, state, run_config=self.run_config_for(chosen))
         async with aclosing(self._stream(context, result, None, None)) as events:
             async for event in events:

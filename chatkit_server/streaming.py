@@ -106,6 +106,7 @@ async def stream_agent_response(
         watch.stop()
         tripwires.stop()
         await _cancel(context, result, pump, patience)
+        context.leave()
         _remember_rest(inbox, conversion)
 
 

@@ -84,7 +84,7 @@ paused_runs = Table(
     metadata,
     Column("id", CleanText, primary_key=True),
     _thread_id(),
-    Column("agent", CleanText, nullable=False),
+    Column("agent", CleanText, nullable=False, comment="The agent that the run began with"),
     Column("status", CleanText, nullable=False, comment="waiting, resumed or expired"),
     Column("state", JsonText, comment="The run as the Agents SDK writes it; empty once it waits no more"),
     Column("created_at", UtcDateTime, nullable=False),

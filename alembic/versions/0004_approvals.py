@@ -17,7 +17,7 @@ def upgrade() -> None:
         "paused_runs",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("thread_id", sa.Text(), nullable=False),
-        sa.Column("agent", sa.Text(), nullable=False),
+        sa.Column("agent", sa.Text(), nullable=False, comment="The agent that the run began with"),
         sa.Column("status", sa.Text(), nullable=False, comment="waiting, resumed or expired"),
         sa.Column("state", sa.JSON(), comment="The run as the Agents SDK writes it; empty once it waits no more"),
         sa.Column("created_at", TIME, nullable=False),

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from agents import Agent, FunctionTool, HostedMCPTool, function_tool
 
+from chatkit_server import client_tool
 from tests.interactions.cards import Context, both_databases
+from tests.mcp.conftest import STDIO
 from tests.serving import Tab
 from tests.support.chatkit import Reply
 from tests.support.openai_answers import Answer, McpApproval, ToolCall
@@ -233,6 +235,47 @@ async def test_an_approval_behind_a_handoff_goes_on_with_that_agent(start: Start
             assert (await press(page, thread_id, cards(page, thread_id)[0], "Approve")).text == "It is gone."
             assert chat.upstream.requests[2].body["instructions"] == "You are the clerk."
             assert len(done) == 1
+            calls = [item["name"] for item in chat.upstream.requests[2].body["input"] if "name" in item]
+            assert calls == ["transfer_to_clerk", "delete_order"]
+            # The next turn begins with the clerk, who knows of no desk, and so does its paused run.
+            chat.upstream.script(Answer(tool_calls=[call(2)]), Answer("It is gone, too."))
+            assert (await page.send(thread_id, "And the next")).error is None
+            assert (await press(page, thread_id, cards(page, thread_id)[-1], "Approve")).text == "It is gone, too."
+            rows = await chat.select("SELECT agent, status FROM paused_runs ORDER BY created_at")
+            assert rows == [("Desk", "resumed"), ("Clerk", "resumed")]
+
+
+async def test_what_the_page_answered_meanwhile_is_in_the_resumed_run(start: Start) -> None:
+    done: Done = []
+
+    @client_tool
+    async def look(at: str) -> None:
+        """Looks at the page."""
+
+    chat = await start(agent(done, look))
+    async with await chat.visitor() as tab:
+        chat.upstream.script(Answer(tool_calls=[ToolCall("look", {"at": "it"}, "call_of_the_page"), call(1)]))
+        thread_id = (await tab.create("Look and delete")).thread_id
+        seen = await tab.tool_output(thread_id, "a red one")
+        assert (seen.error, len(chat.upstream.requests)) == (None, 1)
+        chat.upstream.script(Answer("The red one is gone."))
+        assert (await press(tab, thread_id, cards(tab, thread_id)[0], "Approve")).text == "The red one is gone."
+        assert outputs(chat.upstream.requests[1].body["input"]) == {
+            "call_of_the_page": '"a red one"',
+            "call_of_order_1": "order 1 is deleted",
+        }
+
+
+async def test_a_resumed_run_has_the_tools_of_mcp_servers_again(start: Start) -> None:
+    done: Done = []
+    chat = await start(agent(done), mcp_servers={"shop": STDIO})
+    async with await chat.visitor() as tab:
+        thread_id = await asked(chat, tab, 1)
+        chat.upstream.script(Answer("Done."))
+        assert (await press(tab, thread_id, cards(tab, thread_id)[0], "Approve")).text == "Done."
+        first, second = ({tool["name"] for tool in request.body["tools"]} for request in chat.upstream.requests)
+        assert len(first) > 1
+        assert first == second
 
 
 MCP = HostedMCPTool(
