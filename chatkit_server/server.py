@@ -194,19 +194,18 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
     async def load_agent(self, agent_context: AgentContext, chosen: Chosen, memory: Memory) -> Agent[Any]:
         """The agent for one run: the one that spoke last, and one that has it where a tool was chosen."""
         configured = await self.configured_agent(agent_context.request_context)
-        last = await self.mcp.equip(memory.last_agent(configured))
+        last = memory.last_agent(configured)
         if chosen.tool is None:
             return last
         agent = await require_tool(last, chosen.tool, agent_context)
-        if agent is not last:
-            return agent
-        return await require_tool(await self.mcp.equip(configured), chosen.tool, agent_context)
+        return agent if agent is not last else await require_tool(configured, chosen.tool, agent_context)
 
     async def configured_agent(self, context: RequestContext) -> Agent[Any]:
-        """The agent of the settings for this request, with a limit for each call of its tools."""
+        """The agent of the settings for this request, with a limit for each call of its tools, and with those of the
+        MCP servers that are there, whose calls have limits of their own."""
         agent = await self.agent.load(context)
         limit_tools(agent, self.settings.tool_call_seconds)
-        return agent
+        return await self.mcp.equip(agent)
 
     async def load_input(self, agent: Agent[Any], chosen: Chosen, memory: Memory, context: RequestContext) -> list[Any]:
         """What the agent's model reads of the thread; also says where this turn's own transcript comes from."""

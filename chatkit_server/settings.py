@@ -149,7 +149,8 @@ class Settings(BaseSettings):
         description="MCP servers whose tools the agent gets, as JSON by name: "
         '{"files": {"command": "uvx", "args": ["mcp-files"]}, "crm": {"url": "https://crm.example/mcp", "headers": '
         '{"Authorization": "Bearer ..."}}}; also env and cwd for a command, transport (streamable_http or sse) for a '
-        "url, tools (the only ones to take) and seconds (for a call).",
+        "url, tools (the only ones to take), approve (true, or the tools whose calls wait for the user) and seconds "
+        "(for a call).",
     )
     max_turns: int = Field(default=10, ge=1, description="How often an agent may call its model in one turn.")
     history_tokens: int = Field(

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from agents import RunContextWrapper, UserError
 from agents.mcp import MCPServer, MCPServerSse, MCPServerStdio, MCPServerStdioParams, MCPServerStreamableHttp, MCPUtil
@@ -29,6 +29,14 @@ NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 """What models' endpoints do not take in the name of a tool; for one wrong name they refuse the whole request."""
 
 T = TypeVar("T")
+
+
+class Common(TypedDict):
+    """What all of the Agents SDK's clients take."""
+
+    name: str
+    client_session_timeout_seconds: float
+    require_approval: Any
 
 
 class McpConnection:
@@ -141,16 +149,24 @@ class McpConnection:
 
 def open_server(name: str, spec: McpSpec) -> MCPServer:
     """The Agents SDK's client for a server; not connected yet."""
-    seconds = spec.seconds
+    common = Common(
+        name=name, client_session_timeout_seconds=spec.seconds, require_approval=_approval_policy(spec.approve)
+    )
     if spec.command is not None:
         process = MCPServerStdioParams(command=spec.command, args=spec.args, env=_plain(spec.env))
         if spec.cwd is not None:
             process["cwd"] = spec.cwd
-        return MCPServerStdio(process, name=name, client_session_timeout_seconds=seconds)
+        return MCPServerStdio(process, **common)
     url, headers = spec.url or "", _plain(spec.headers)
     if spec.transport == "sse":
-        return MCPServerSse({"url": url, "headers": headers}, name=name, client_session_timeout_seconds=seconds)
-    return MCPServerStreamableHttp({"url": url, "headers": headers}, name=name, client_session_timeout_seconds=seconds)
+        return MCPServerSse({"url": url, "headers": headers}, **common)
+    return MCPServerStreamableHttp({"url": url, "headers": headers}, **common)
+
+
+def _approval_policy(approve: bool | list[str]) -> Any:
+    if isinstance(approve, bool):
+        return "always" if approve else "never"
+    return {"always": {"tool_names": approve}}
 
 
 def reason_of(error: BaseException) -> str:

@@ -21,6 +21,8 @@ class McpSpec(Listed):
     headers: dict[str, SecretStr] = {}
     tools: list[str] | None = None
     """The only tools that the agent gets; all of them for None."""
+    approve: bool | list[str] = False
+    """Whether calls wait for the user's approval: all of them, or those of the tools named here."""
     seconds: float = Field(default=60.0, gt=0)
     """How long a call may take."""
 

@@ -192,6 +192,31 @@ async def test_a_server_that_hangs_holds_up_one_answer_a_little_and_is_replaced(
     assert pid_in(await ask_weather(served, upstream)) != first
 
 
+@pytest.mark.parametrize("approve", [True, ["weather"]], ids=["all", "by name"])
+async def test_a_call_waits_for_the_users_approval_where_the_settings_ask_for_it(
+    start: Start, upstream: OpenAIServer, approve: Any
+) -> None:
+    served = await start({"weather": {**STDIO, "approve": approve}})
+    upstream.script(asks_weather()[0])
+    async with served.tab() as tab:
+        thread_id = (await tab.create("How is the weather?")).thread_id
+        (card,) = tab.pictures[thread_id].of_type("widget")
+        upstream.script(asks_weather()[1])
+        action = find_action(card["widget"], "Approve")
+        reply = await tab.action(thread_id, action["type"], action["payload"], card["id"])
+        assert (reply.text, reply.error) == ("It rains.", None)
+    assert "Rain in Rome." in tool_output(upstream)
+    assert offered(upstream) >= NAMES
+
+
+def find_action(component: Any, label: str) -> Any:
+    """What the button with this label sends."""
+    if component.get("label") == label:
+        return component["onClickAction"]
+    found = (find_action(child, label) for child in component.get("children", ()))
+    return next((action for action in found if action is not None), None)
+
+
 async def test_only_the_tools_that_the_settings_name_are_taken(start: Start, upstream: OpenAIServer) -> None:
     served = await start({"weather": {**STDIO, "tools": ["weather"]}})
     await ask_plainly(served)

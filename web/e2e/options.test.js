@@ -8,6 +8,8 @@ import { visitor } from "./visit.js";
 const stage = setStage({
   CHATKIT_MODELS: '["demo", {"id": "demo-2", "label": "Another", "description": "The same script"}]',
   CHATKIT_TOOLS: '[{"id": "calculate", "label": "Calculator", "icon": "analytics"}]',
+  CHATKIT_TRANSCRIPTION_MODEL: "nobody-is-asked",
+  CHATKIT_TRANSCRIPTION_BASE_URL: "http://127.0.0.1:9/v1",
   CHATKIT_PROMPTS: '[{"label": "Hi", "prompt": "Hello there"}]',
 });
 
@@ -24,7 +26,7 @@ test("the widget offers what the settings list", async (t) => {
   assert.deepEqual(composer.tools, [{ id: "calculate", label: "Calculator", icon: "analytics", pinned: false, persistent: false }]);
   assert.deepEqual(composer.attachments, { enabled: true, maxSize: 20_000_000, maxCount: 10 });
   assert.deepEqual(api.uploadStrategy, { type: "two_phase" });
-  assert.equal(composer.dictation, undefined);
+  assert.deepEqual(composer.dictation, { enabled: true });
   assert.deepEqual(startScreen.prompts, [{ label: "Hi", prompt: "Hello there", icon: "sparkle" }]);
   assert.deepEqual(strays, []);
 });
