@@ -45,14 +45,14 @@ INFOS = {"dict": {"message": WORDS, "score": 0.9}, "model": Verdict(), "nothing"
 @function_tool
 def look_up() -> str:
     """Looks something up."""
-    return "the secret is 42"
+    return "the secret is swordfish"
 
 
 def output_guardrail(info: Any) -> OutputGuardrail[Any]:
     """Stops every answer that has the secret in it."""
 
     async def check(context: RunContextWrapper[Any], agent: Agent[Any], output: Any) -> GuardrailFunctionOutput:
-        return GuardrailFunctionOutput(output_info=info, tripwire_triggered="42" in str(output))
+        return GuardrailFunctionOutput(output_info=info, tripwire_triggered="swordfish" in str(output))
 
     return OutputGuardrail(guardrail_function=check)
 
@@ -71,7 +71,8 @@ async def test_an_answer_that_is_stopped_is_gone_and_the_author_says_why(start: 
     agent = Agent[Any](name="test", tools=[look_up], output_guardrails=[output_guardrail(INFOS[info])])
     chat = await start(agent, show_tools=True)
     chat.upstream.script(
-        Answer("Let me see.", reasoning=Reasoning(["Hm."]), tool_calls=[ToolCall("look_up")]), Answer("It is 42.")
+        Answer("Let me see.", reasoning=Reasoning(["Hm."]), tool_calls=[ToolCall("look_up")]),
+        Answer("It is swordfish."),
     )
     async with await chat.visitor() as tab:
         reply = await tab.create("Tell me")
@@ -83,7 +84,7 @@ async def test_an_answer_that_is_stopped_is_gone_and_the_author_says_why(start: 
         await check_gone(chat, reply, "Tell me")
         assert (await tab.reload(reply.thread_id)).items == reply.picture.items
         assert (await tab.send(reply.thread_id, "Something else")).error is None
-    assert "42" not in json.dumps(chat.upstream.requests[-1].body)
+    assert "swordfish" not in json.dumps(chat.upstream.requests[-1].body)
     assert model_input(chat.upstream.requests[-1]) == [("user", "Tell me"), ("user", "Something else")]
 
 
@@ -118,7 +119,7 @@ async def test_a_message_that_is_stopped_stays_and_its_answer_goes_at_once(start
 
 async def test_a_retry_that_is_stopped_brings_the_old_answer_back(start: Start) -> None:
     chat = await start(Agent[Any](name="test", output_guardrails=[output_guardrail(None)]))
-    chat.upstream.script(Answer("Old."), Answer("It is 42."))
+    chat.upstream.script(Answer("Old."), Answer("It is swordfish."))
     async with await chat.visitor() as tab:
         reply = await tab.create("Tell me")
         assert (await tab.retry(reply.thread_id, reply.user_item["id"])).error is not None
@@ -129,7 +130,9 @@ async def test_what_a_tools_guardrail_stopped_is_not_remembered(start: Start) ->
     async def check(data: ToolOutputGuardrailData) -> ToolGuardrailFunctionOutput:
         return ToolGuardrailFunctionOutput.raise_exception(output_info={"message": WORDS})
 
-    look_up_guarded = function_tool(lambda: "the secret is 42", name_override="look", description_override="Looks.")
+    look_up_guarded = function_tool(
+        lambda: "the secret is swordfish", name_override="look", description_override="Looks."
+    )
     look_up_guarded.tool_output_guardrails = [ToolOutputGuardrail(guardrail_function=check)]
     chat = await start(Agent[Any](name="test", tools=[look_up_guarded]))
     chat.upstream.script(Answer("Let me see.", tool_calls=[ToolCall("look")]))
@@ -138,7 +141,7 @@ async def test_what_a_tools_guardrail_stopped_is_not_remembered(start: Start) ->
         assert reply.error is not None
         assert reply.error["message"].startswith(WORDS)
         assert (await tab.send(reply.thread_id, "Go on")).error is None
-    assert "42" not in json.dumps(chat.upstream.requests[-1].body)
+    assert "swordfish" not in json.dumps(chat.upstream.requests[-1].body)
     assert ("assistant", "Let me see.") in model_input(chat.upstream.requests[-1])
 
 
@@ -187,4 +190,4 @@ async def test_too_many_steps_end_the_turn_and_are_remembered(start: Start) -> N
         assert "too many steps" in reply.error["message"]
         assert (await tab.send(reply.thread_id, "Go on")).error is None
     outputs = [i["output"] for i in chat.upstream.requests[-1].body["input"] if i.get("type") == "function_call_output"]
-    assert outputs == ["the secret is 42"] * 2
+    assert outputs == ["the secret is swordfish"] * 2
