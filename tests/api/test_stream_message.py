@@ -20,7 +20,6 @@ async def test_the_tokens_are_the_text_that_is_saved(plain: Plain) -> None:
     stream = await plain.stream("Count")
     assert stream.headers["content-type"].startswith("text/event-stream")
     assert stream.text == words
-    assert len(stream.tokens) > 1
     thread_id, turn_id = stream.headers["x-chatkit-thread-id"], stream.headers["x-chatkit-turn-id"]
     assert await plain.chat.messages(thread_id) == [("user", "Count"), ("assistant", words)]
     ids = await plain.chat.select("SELECT id FROM thread_items ORDER BY position")
