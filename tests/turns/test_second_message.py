@@ -54,8 +54,8 @@ async def test_ten_messages_at_once_are_all_kept_and_one_is_answered(start: Star
     def answer(request: ModelRequest) -> Answer:
         if model_input(request)[-1][1] == "Begin":
             return Answer("begun")
-        outputs = [part for part in request.body["input"] if part.get("type") == "function_call_output"]
-        return Answer(f"to {model_input(request)[-1][1]}") if outputs else Answer(tool_calls=[ToolCall("work")])
+        has_worked = request.body["input"][-1].get("type") == "function_call_output"
+        return Answer(f"to {model_input(request)[-1][1]}") if has_worked else Answer(tool_calls=[ToolCall("work")])
 
     chat = await start(Agent(name="test", tools=[work]))
     chat.upstream.default = answer
