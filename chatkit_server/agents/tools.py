@@ -4,11 +4,13 @@ from datetime import UTC, datetime
 
 from agents import function_tool
 
+from ..tool_display import shown_as
 from .arithmetic import ArithmeticProblem, evaluate
 from .clock import UnknownZone, describe_time
 from .units import UnknownUnit, convert
 
 
+@shown_as("Looking at the clock of {time_zone}", icon="clock")
 @function_tool
 def current_time(time_zone: str) -> str:
     """The current date, weekday, time and UTC offset in one time zone.
@@ -23,6 +25,7 @@ def current_time(time_zone: str) -> str:
         return f"Error: {problem}"
 
 
+@shown_as("Calculating {expression}", icon="square-code")
 @function_tool
 def calculate(expression: str) -> str:
     """The value of an arithmetic expression, exact for whole numbers.
@@ -39,6 +42,7 @@ def calculate(expression: str) -> str:
         return f"Error: {problem}"
 
 
+@shown_as("Converting {value} {from_unit} to {to_unit}", icon="reload")
 @function_tool
 def convert_units(value: float, from_unit: str, to_unit: str) -> str:
     """A quantity in another unit: length, mass, temperature, volume, area, speed, time, data or energy.

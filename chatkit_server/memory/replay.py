@@ -49,7 +49,7 @@ async def replay(
         if isinstance(piece, Shown):
             told += await _show(piece, converter, is_bound=is_bound, is_same_model=is_same_model)
         elif _is_told(piece, at in kept, is_same_model and (is_bound or not _is(before, {"reasoning"}))):
-            told.append(piece if at in kept or is_bound or piece["type"] in HOSTED else _without_id(piece))
+            told.append(_told(piece) if at in kept or is_bound or piece["type"] in HOSTED else _without_id(piece))
     return told
 
 
@@ -128,6 +128,11 @@ def _is_told(item: Json, is_kept: bool, is_provider_item: bool) -> bool:
             return True
         case kind:
             return is_provider_item and kind in CALLS | OUTPUTS | HOSTED
+
+
+def _told(item: Json) -> Json:
+    """A request for an approval is not among what is told, so nothing may name it."""
+    return {name: value for name, value in item.items() if name != "approval_request_id"}
 
 
 def _without_id(item: Json) -> Json:
