@@ -27,7 +27,7 @@ from store import SqlStore
 
 from .actions import ActionCall, ActionHandler, Actions
 from .agent_context import AgentContext
-from .agents import AgentSource, find_agent, limit_tools, require_tool
+from .agents import AgentSource, find_agent, guarded_as, limit_tools, require_tool
 from .attachments_input import UserFiles, shown_files
 from .choices import NOTHING_CHOSEN, Choices, Chosen
 from .context import RequestContext
@@ -194,7 +194,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
     async def load_agent(self, agent_context: AgentContext, chosen: Chosen, memory: Memory) -> Agent[Any]:
         """The agent for one run: the one that spoke last, and one that has it where a tool was chosen."""
         configured = await self.configured_agent(agent_context.request_context)
-        last = memory.last_agent(configured)
+        last = guarded_as(memory.last_agent(configured), configured)
         if chosen.tool is None:
             return last
         agent = await require_tool(last, chosen.tool, agent_context)

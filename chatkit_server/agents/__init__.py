@@ -3,6 +3,7 @@
 from .choosing import require_tool
 from .default import default_agent
 from .errors import AgentSetupError
+from .guarding import guarded_as
 from .loading import AgentLike, AgentSource, load_agent
 from .reachable import find_agent
 from .timeouts import limit_tools
@@ -13,6 +14,7 @@ __all__ = [
     "AgentSource",
     "default_agent",
     "find_agent",
+    "guarded_as",
     "limit_tools",
     "load_agent",
     "require_tool",

@@ -117,6 +117,24 @@ async def test_a_message_that_is_stopped_stays_and_its_answer_goes_at_once(start
         await check_gone(chat, reply, "forbidden")
 
 
+async def test_the_guardrails_at_the_front_door_hold_after_a_handoff(start: Start) -> None:
+    async def check(context: RunContextWrapper[Any], agent: Agent[Any], value: Any) -> GuardrailFunctionOutput:
+        words = json.dumps(value[-1])
+        return GuardrailFunctionOutput(output_info={"message": WORDS}, tripwire_triggered="forbidden" in words)
+
+    billing = Agent[Any](name="Billing", instructions="You are billing.")
+    guardrails = [InputGuardrail(guardrail_function=check)]
+    chat = await start(Agent[Any](name="Triage", handoffs=[billing], input_guardrails=guardrails))
+    chat.upstream.script(Answer(tool_calls=[ToolCall("transfer_to_billing")]), Answer("Billing here."))
+    async with await chat.visitor() as tab:
+        thread_id = (await tab.create("A question")).thread_id
+        reply = await tab.send(thread_id, "forbidden")
+        assert reply.error is not None
+        assert reply.error["message"].startswith(WORDS)
+        assert (await tab.send(thread_id, "Fine")).error is None
+    assert chat.upstream.requests[-1].body["instructions"] == "You are billing."
+
+
 async def test_a_retry_that_is_stopped_brings_the_old_answer_back(start: Start) -> None:
     chat = await start(Agent[Any](name="test", output_guardrails=[output_guardrail(None)]))
     chat.upstream.script(Answer("Old."), Answer("It is swordfish."))
