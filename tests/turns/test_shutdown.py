@@ -41,6 +41,7 @@ async def process(
         "CHATKIT_DATABASE_URL": database_url,
         "CHATKIT_BASE_URL": upstream.base_url,
         "CHATKIT_MODEL": "gpt-test",
+        "CHATKIT_TITLES": "false",
         "CHATKIT_SECRET": SECRET,
         "CHATKIT_DATA_DIR": str(folder),
         "CHATKIT_DRAIN_SECONDS": str(drain_seconds),
