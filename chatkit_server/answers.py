@@ -9,11 +9,11 @@ from pydantic import BaseModel, Field
 from store import StoreError, TurnRecord, TurnStatus
 
 from .context import RequestContext
-from .errors import DatabaseUnavailable, ServerError, ServerStopping
-from .failures import failure_of
+from .errors import DatabaseUnavailable, ServerError
+from .failures import error_of_ended
+from .live import LiveTurn
 from .services import Services
 from .tokens import text_of
-from .turn import Turn
 
 EXAMPLE_ANSWER = {
     "turn_id": "turn_0123",
@@ -75,7 +75,7 @@ class Answer(BaseModel):
 
 async def load_answer(turn_id: str, services: Services, context: RequestContext) -> Answer:
     """The turn as it is now. Raises `store.NotFound` for what is not the user's, or a `store.StoreError`."""
-    turn = services.turns.find(turn_id, context)  # before its row: what is not found here has ended there
+    turn = await services.turns.find(turn_id, context)  # before its row: what is not found here has ended there
     record = await services.turn_store.load(turn_id, context)
     if turn is not None and record.status == "running":
         items = list(turn.items_so_far().values())
@@ -84,7 +84,7 @@ async def load_answer(turn_id: str, services: Services, context: RequestContext)
     return _answer(record, items)
 
 
-async def load_end(turn: Turn, text: str, services: Services, context: RequestContext) -> Answer:
+async def load_end(turn: LiveTurn, text: str, services: Services, context: RequestContext) -> Answer:
     """The answer of a turn whose log is closed. `text` is what was told of it, for an end that could not be saved.
 
     Never raises an ordinary exception: whoever reads a stream has to be told how it ends.
@@ -123,8 +123,5 @@ def _answer(record: TurnRecord, items: list[ThreadItem]) -> Answer:
 
 
 def _failure(record: TurnRecord) -> Failure | None:
-    if record.status == "interrupted":
-        return Failure.of(ServerStopping("The server stopped amid the answer. Please try again."), record.request_id)
-    if record.error_code is None:
-        return None
-    return Failure.of(failure_of(record.error_code), record.request_id)
+    error = error_of_ended(record.status, record.error_code)
+    return None if error is None else Failure.of(error, record.request_id)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from store import SqlStore, TurnStore, UploadStore, open_engine
+from store import HeartbeatStore, JournalStore, SqlStore, TurnStore, UploadStore, open_engine
 
 from . import __version__
 from .actions import Actions
@@ -115,7 +115,7 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -
         turn_store=turn_store,
         models=models,
         server=answering,
-        turns=Turns(store, turn_store, settings, models.info.name),
+        turns=Turns(store, turn_store, JournalStore(engine), HeartbeatStore(engine), answering, settings),
         auth=auth,
         attachments=files,
         links=links,
@@ -127,10 +127,11 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     try:
-        await _prepare_database(services)
+        await prepare_schema(services.engine, services.settings.environment)
         async with services.models, services.server.mcp:
             _say_what_runs(services)
             try:
+                await services.turns.open()
                 async with services.pruner.now_and_then(timedelta(minutes=services.settings.prune_minutes)):
                     with on_stop_signal(services.turns.drain):
                         yield
@@ -138,14 +139,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 await services.turns.close()
     finally:
         await services.engine.dispose()
-
-
-async def _prepare_database(services: Services) -> None:
-    """Its tables first; then ends what a crash left running."""
-    await prepare_schema(services.engine, services.settings.environment)
-    if services.engine.dialect.name == "sqlite":  # nobody else serves it, so what is running there has died
-        for turn_id in await services.turn_store.end_abandoned():
-            logger.warning("turn %s was cut off when the server died; what had been saved of it is kept", turn_id)
 
 
 def _say_what_runs(services: Services) -> None:

@@ -16,6 +16,7 @@
     ├── Conflict                409  conflict
     │   ├── ThreadLocked        409  thread_locked
     │   ├── ThreadClosed        409  thread_closed
+    │   ├── ThreadAnswering     409  thread_answering
     │   ├── AlreadyAnswered     409  already_answered
     │   ├── ActionGone          409  action_gone
     │   ├── AlreadyUploaded     409  already_uploaded
@@ -28,6 +29,7 @@
     ├── UpgradeRequired         426  upgrade_required
     ├── NotAvailable            501  not_available
     ├── ServerStopping          503  server_stopping
+    ├── AnswerInterrupted       503  interrupted
     ├── DatabaseUnavailable     503  database_unavailable
     ├── FilesUnavailable        503  files_unavailable
     ├── InternalError           500  internal_error
@@ -191,6 +193,13 @@ class ThreadClosed(Conflict):
     default_message = "This conversation is closed. Please start a new one."
 
 
+class ThreadAnswering(Conflict):
+    """A turn runs on the thread, and the settings say that another message waits for its end."""
+
+    code = "thread_answering"
+    default_message = "The assistant is still answering. Please wait for the end of the answer, or stop it."
+
+
 class AlreadyAnswered(Conflict):
     """The question was answered before."""
 
@@ -279,6 +288,15 @@ class ServerStopping(ServerError):
     code = "server_stopping"
     allow_retry = True
     default_message = "The server is restarting. Please try again in a moment."
+
+
+class AnswerInterrupted(ServerError):
+    """The worker that ran the turn died, or was shut down before the answer was complete."""
+
+    status = 503
+    code = "interrupted"
+    allow_retry = True
+    default_message = "The server was restarted before the answer was complete. What was said is kept; please retry."
 
 
 class DatabaseUnavailable(ServerError):

@@ -14,7 +14,7 @@ import openai
 from chatkit.errors import CustomStreamError, StreamError
 
 from .causes import describe_cause
-from .errors import ServerError, TurnFailed, describe
+from .errors import AnswerInterrupted, InternalError, ServerError, TurnFailed, describe
 from .guardrails import tripwire_message
 from .models import EmbeddedModelError
 
@@ -124,6 +124,19 @@ def _all_kinds(kind: type[ServerError]) -> Iterator[type[ServerError]]:
     yield kind
     for special in kind.__subclasses__():
         yield from _all_kinds(special)
+
+
+def error_of_ended(status: str, code: str | None) -> ServerError | None:
+    """What a reader is told of a turn that has ended elsewhere, from its row; None where it ended well or was stopped.
+
+    `interrupted`: its worker died or was shut down.
+    """
+    match status:
+        case "interrupted":
+            return AnswerInterrupted()
+        case "failed":
+            return failure_of(code or InternalError.code)
+    return None
 
 
 def _raised_by_tool(error: Exception) -> Exception | None:

@@ -1,7 +1,7 @@
 """Folds the events of a turn into the items that they describe.
 
-`OpenItems` holds the items that were added and are not done yet, in the order in which they appeared. It is the one
-place that knows what an update does to an item: a stopped turn saves what it says, and so will recovery.
+`TurnItems` is what a turn's client sees. It is the one place that knows what an event does to an item: a stopped turn
+saves what it says, and so does recovery after a crash; late readers and readers at other workers begin with it.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,13 @@ from chatkit.types import (
     GeneratedImageItem,
     GeneratedImageUpdated,
     ThreadItem,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
+    ThreadItemReplacedEvent,
     ThreadItemUpdate,
+    ThreadItemUpdatedEvent,
+    ThreadStreamEvent,
     WidgetComponentUpdated,
     WidgetItem,
     WidgetRootUpdated,
@@ -26,6 +32,31 @@ from chatkit.types import (
     WorkflowTaskUpdated,
 )
 from chatkit.widgets import WidgetComponentBase
+
+
+class TurnItems:
+    """The items that a turn has shown: those that are done, and those that are still being written."""
+
+    def __init__(self) -> None:
+        self.finished: dict[str, ThreadItem] = {}
+        self.open = OpenItems()
+
+    def apply(self, event: ThreadStreamEvent) -> None:
+        """Takes one event in; those that are about no item change nothing."""
+        match event:
+            case ThreadItemAddedEvent():
+                self.finished.pop(event.item.id, None)
+                self.open.add(event.item)
+            case ThreadItemUpdatedEvent():
+                self.open.update(event.item_id, event.update)
+            case ThreadItemDoneEvent() | ThreadItemReplacedEvent():
+                self.open.close(event.item.id)
+                self.finished[event.item.id] = event.item
+            case ThreadItemRemovedEvent():
+                self.open.close(event.item_id)
+                self.finished.pop(event.item_id, None)
+            case _:
+                pass
 
 
 class OpenItems:
@@ -117,6 +148,11 @@ def is_empty(item: ThreadItem) -> bool:
             return item.image is None
         case _:
             return False
+
+
+def is_thought(item: ThreadItem) -> bool:
+    """Whether it is the model's thinking, which alone is no answer."""
+    return isinstance(item, WorkflowItem) and item.workflow.type == "reasoning"
 
 
 def settle(item: ThreadItem) -> ThreadItem:

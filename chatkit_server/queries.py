@@ -97,12 +97,12 @@ async def _load_items(
     context: RequestContext,
 ) -> Page[ThreadItem]:
     """A page from SQL; in ascending order with what the running turn shows that SQL does not have yet."""
-    turn = turns.running_on(thread_id, context)
-    finished, saved = (set(turn.finished_ids), set(turn.saved_ids)) if turn is not None else (set(), set())
+    # The turn first: one that ends between the two has its items in SQL then.
+    turn = await turns.running_on(thread_id, context) if order == "asc" else None
+    newer = turn.open_texts() if turn is not None else {}
+    saved = await turn.saved_ids() if turn is not None else ()
     page = await server.sql_store.load_visible_items(thread_id, after, limit, order, context)
-    if turn is None or order != "asc":
-        return page
-    newer = {item_id: item for item_id, item in turn.items_so_far().items() if item_id not in finished}
+    newer = {item_id: item for item_id, item in newer.items() if item_id not in turn.items.finished} if turn else {}
     page.data = [newer.pop(item.id, item) for item in page.data]
     if not page.has_more:  # what was saved before and is not on this page is on an earlier one
         page.data += [item for item_id, item in newer.items() if item_id not in saved]
@@ -118,7 +118,7 @@ async def _rename_thread(request: ThreadsUpdateReq, server: ChatServer, context:
 
 async def _delete_thread(request: ThreadsDeleteReq, server: ChatServer, turns: Turns, context: RequestContext) -> bytes:
     thread = await server.store.load_thread(request.params.thread_id, context)  # the owner's, before anything stops
-    async with turns.alone(thread.id, "deleted"):
+    async with turns.alone(thread.id, "deleted", context):
         await server.store.delete_thread(thread.id, context)
     return DONE
 

@@ -236,8 +236,31 @@ class Settings(BaseSettings):
         default=40.0,
         ge=0,
         le=1000,
-        description="Milliseconds for which tokens are gathered to share one write; the first of a burst leaves at "
+        description="Milliseconds for which tokens are gathered to share one frame; the first of a burst leaves at "
         "once, 0 sends each by itself.",
+    )
+    flush_tokens: int = Field(default=64, ge=1, description="So many tokens fill a frame before its time is over.")
+    journal_ms: float = Field(
+        default=250.0,
+        ge=0,
+        le=10_000,
+        description="Milliseconds of an answer that a crash of the server may cost; 0 keeps no journal, and a crash "
+        "costs all of an open answer.",
+    )
+    journal_keep_seconds: float = Field(
+        default=300.0, ge=0, description="Seconds for which a turn's journal is kept after its end."
+    )
+    heartbeat_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        le=60,
+        description="Seconds between two signs of life of a worker; silent for 2.5 times that, it counts as dead, and "
+        "the others close its turns.",
+    )
+    on_busy: Literal["interrupt", "reject"] = Field(
+        default="interrupt",
+        description="What a message does that comes while its thread is answered: `interrupt` stops that answer and "
+        "keeps what there is of it, `reject` refuses the message.",
     )
     ping_seconds: float = Field(
         default=15.0, gt=0, description="Seconds of silence after which a stream gets a `: ping` comment."

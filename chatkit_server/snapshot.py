@@ -24,14 +24,14 @@ def snapshot(
 ) -> list[ThreadStreamEvent]:
     """The events, in order. `finished` and `still_open` hold no hidden items."""
     events: list[ThreadStreamEvent] = [StreamOptionsEvent(stream_options=options)]
-    events += [ThreadItemDoneEvent(item=item) for item in _shown(finished)]
+    events += [ThreadItemDoneEvent(item=item) for item in shown(finished)]
     added = [ThreadItemAddedEvent(item=item) for item in still_open]
     if is_running:
         events += added or [ProgressUpdateEvent(text="")]
     return events
 
 
-def _shown(finished: Iterable[ThreadItem]) -> Iterator[ThreadItem]:
+def shown(finished: Iterable[ThreadItem]) -> Iterator[ThreadItem]:
     """A client tool call runs its tool in the page each time it is sent: an answered one has nothing to show, and of
     those that wait only the first one's turn has come."""
     has_call = False

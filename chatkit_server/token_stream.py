@@ -7,16 +7,16 @@ from collections.abc import AsyncGenerator
 from .answers import Answer, load_answer, load_end
 from .context import RequestContext
 from .frames import serialize
+from .live import LiveTurn, Reader
 from .sending import EndedTurn
 from .services import Services
 from .tokens import Json, Tokens
-from .turn import Reader, Turn
 
 
 class TokenStream:
     """One reading of a turn. `pieces` first, to its end; `answer` then."""
 
-    def __init__(self, turn: Turn | EndedTurn, reader: Reader, services: Services, context: RequestContext) -> None:
+    def __init__(self, turn: LiveTurn | EndedTurn, reader: Reader, services: Services, context: RequestContext) -> None:
         self._turn = turn
         self._reader = reader
         self._services = services
@@ -60,27 +60,24 @@ def ending(answer: Answer) -> list[Json]:
     return [*error, {"done": True, **told}]
 
 
-async def read_events(turn: Turn, reader: Reader, services: Services) -> AsyncGenerator[list[Json]]:
-    """The turn's events as JSON: a snapshot, then what follows; an empty list after each `ping_seconds` of silence.
-
-    What comes within `flush_ms` of the last is read together with it.
-    """
+async def read_events(turn: LiveTurn, reader: Reader, services: Services) -> AsyncGenerator[list[Json]]:
+    """The turn's events as JSON: a snapshot, then what follows; an empty list after each `ping_seconds` of silence."""
     log, settings = turn.log, services.settings
-    position = len(log)
-    yield [json.loads(serialize(event)) for event in turn.snapshot()]
+    known = turn.snapshot()
+    position = log.last
+    yield [json.loads(serialize(event)) for event in known]
     while not reader.gone:
-        if position < len(log):
-            data, position = log.since(position), len(log)
+        if position < log.last:
+            data = log.since(position)
+            position = log.last
             yield _events_in(data)
-            if not log.closed:
-                await log.pause(settings.flush_ms / 1000)
         elif log.closed:
             return
         elif not await _changed(turn, settings.ping_seconds):
             yield []
 
 
-async def _changed(turn: Turn, seconds: float) -> bool:
+async def _changed(turn: LiveTurn, seconds: float) -> bool:
     try:
         async with asyncio.timeout(seconds):
             await turn.log.changed()

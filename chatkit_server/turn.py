@@ -8,11 +8,9 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial as partial_function
 from time import monotonic
-from typing import Literal
 
 from chatkit.store import NotFoundError
 from chatkit.types import (
@@ -34,30 +32,28 @@ from chatkit.types import (
     WidgetComponentUpdated,
     WidgetRootUpdated,
     WidgetStreamingTextValueDelta,
-    WorkflowItem,
     WorkflowTaskAdded,
     WorkflowTaskUpdated,
 )
 
-from store import SqlStore, StoreUnavailable, TurnStatus, TurnStore
+from store import SqlStore, StoreError, StoreUnavailable, TurnStatus, TurnStore
 
 from .accept import Accepted, thread_response
 from .context import RequestContext
-from .errors import ServerError, describe
+from .errors import AnswerInterrupted, ServerError, describe
 from .failures import TurnTooLong, explain
-from .fold import OpenItems, is_empty, settle
-from .frames import encode_event, encode_text_delta, serialize
+from .fold import is_empty, is_thought, settle
 from .generated_images import inline_image
+from .journal import Journal
+from .live import LiveTurn, StopReason
 from .memory import Transcript, turn_transcript
 from .settings import Settings
 from .shortcut import text_sink
-from .snapshot import snapshot
 from .turn_log import TurnLog
 from .usage import TurnUsage, turn_usage
 
 logger = logging.getLogger(__name__)
 
-StopReason = Literal["user", "disconnected", "superseded", "deleted", "shutdown"]
 FIRST_WAIT = 0.1
 """Seconds until the end of a turn is saved again; doubled each time."""
 PAGE_SIZE = 500
@@ -72,16 +68,8 @@ UPDATES_OF_FINISHED_ITEMS = (
 STOP_MARKER = "The user stopped the answer to the message before this. Do not go on with it unless asked to."
 
 
-@dataclass(eq=False)
-class Reader:
-    """A connection that reads a turn; `gone` when it should read no more."""
-
-    frame_id: str | None
-    gone: bool = False
-
-
-class Turn:
-    """A running or ended turn. `stop` may be called at any time and from anywhere in the process."""
+class Turn(LiveTurn):
+    """A turn that this worker runs. `stop` may be called at any time and from anywhere in the process."""
 
     def __init__(
         self,
@@ -91,63 +79,63 @@ class Turn:
         store: SqlStore[RequestContext],
         turns: TurnStore,
         settings: Settings,
+        journal: Journal,
     ) -> None:
-        self.id = turn_id
+        super().__init__(turn_id, accepted.thread.id, context.user_id, accepted.options)
         self.thread = accepted.thread
         self.context = context
-        self.log = TurnLog()
+        self.log = TurnLog(
+            settings.flush_ms / 1000,
+            settings.flush_tokens,
+            still_open=self.added_events,
+            page=journal.open(turn_id, lambda: self.log.flush()),
+        )
         self.status: TurnStatus = "running"
         self.stop_reason: StopReason | None = None
         self.is_detached = False
-        """Goes on without readers: its client said that it stops explicitly (`x-chatkit-detach: 1`)."""
-        self._readers: set[Reader] = set()
-        self._finished: dict[str, ThreadItem] = {}
+        """Goes on without readers."""
+        self._journal = journal
         self._accepted = accepted
         self._store = store
         self._turns = turns
         self._settings = settings
         self._is_too_late = False
-        self._open = OpenItems()
+        self._open = self.items.open
         self._hidden: set[str] = set()
         self._saved: set[str] = set()
         self._thoughts: set[str] = set()
         self._usage = TurnUsage()
         self._transcript = Transcript()
-        self._started = monotonic()
+        self.started = monotonic()
         self._first_token: float | None = None
-        self._options = accepted.options
         self._known_thread = accepted.thread.model_copy(deep=True)
         self._work: asyncio.Task[None] | None = None
         self._work_over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    @property
-    def thread_id(self) -> str:
-        """The thread that it answers."""
-        return self.thread.id
 
     # -- life
 
     async def run(self) -> None:
         """Runs the agent to its end, or until `stop`. Never raises an ordinary exception."""
         for event in self._accepted.opening:
-            if isinstance(event, ThreadItemDoneEvent | ThreadItemReplacedEvent):
-                self._finished[event.item.id] = event.item
-            self.log.append(serialize(event))
+            self._say(event)
         self._work = asyncio.create_task(self._consume(), name=f"work of {self.id}")
         self._work.add_done_callback(lambda _: self._settle_work())
         if self.stop_reason is not None:
             self._cancel_work()
         deadline = asyncio.get_running_loop().call_later(self._settings.turn_seconds, self._end_too_late)
+        is_saved = True
         try:
             await self._work_over
             await self._finish(self._work)
         except Exception as error:
             logger.error("request %s: the end of turn %s could not be saved", self.context.request_id, self.id)
             self.status = "failed"
+            is_saved = False
             # Without a word the stream would look like an answer that is complete and kept.
             self._say(describe(error, self.context.request_id).event(self.context.request_id))
         finally:
             deadline.cancel()
+            self._journal.shut(self.id, is_saved=is_saved)
             self.status = "failed" if self.status == "running" else self.status
             self.log.close()
 
@@ -161,47 +149,25 @@ class Turn:
             if self._work is not None:
                 self._cancel_work()
 
-    async def ended(self) -> None:
-        """Waits for the end of the log."""
-        while not self.log.closed:
-            await self.log.changed()
+    def detach(self) -> None:
+        """As `LiveTurn.detach`."""
+        self.is_detached = True
 
-    def reader_came(self, reader: Reader) -> None:
-        """A connection reads the log. It takes the place of an older one of the same frame: two at once would double
-        every word on its screen."""
-        for older in self._readers:
-            if reader.frame_id is not None and older.frame_id == reader.frame_id:
-                older.gone = True
-                self.log.wake()
-        self._readers.add(reader)
-
-    def reader_left(self, reader: Reader) -> None:
-        """A connection is gone. A turn that nobody reads is stopped, as the SDK does, unless it is detached."""
-        self._readers.discard(reader)
-        if not self._readers and not self.is_detached and not self.log.closed:
+    def left(self) -> None:
+        """A turn that nobody reads is stopped, as the SDK does, unless it is detached."""
+        if not self.is_detached and not self.log.closed:
             self.stop("disconnected")
 
-    def snapshot(self) -> list[ThreadStreamEvent]:
-        """What a reader who comes now has to be told before what is still to come."""
-        return snapshot(self._finished.values(), self.open_items(), options=self._options, is_running=True)
+    def interrupt_reading(self) -> None:
+        """The HTTP server stops and cuts its connections: the client has not left."""
+        self.stop("shutdown")
 
-    def open_items(self) -> list[ThreadItem]:
-        """Copies of the items that are being written, as far as they are, without hidden ones."""
-        return [item.model_copy(deep=True) for item in self._open if item.id not in self._hidden]
+    def is_hidden(self, item_id: str) -> bool:
+        """As `LiveTurn.is_hidden`."""
+        return item_id in self._hidden
 
-    def items_so_far(self) -> dict[str, ThreadItem]:
-        """All that the turn shows now, by id, without what is still empty."""
-        still_open = {item.id: item for item in self.open_items() if not is_empty(item)}
-        return self._finished | still_open
-
-    @property
-    def finished_ids(self) -> Collection[str]:
-        """The items that were said to be done."""
-        return self._finished.keys()
-
-    @property
-    def saved_ids(self) -> Collection[str]:
-        """The items that have a row, finished or not."""
+    async def saved_ids(self) -> Collection[str]:
+        """As `LiveTurn.saved_ids`."""
         return self._saved
 
     def _end_too_late(self) -> None:
@@ -254,9 +220,10 @@ class Turn:
         if not isinstance(event.update, UPDATES_OF_FINISHED_ITEMS):
             return
         with contextlib.suppress(NotFoundError):
-            item = self._finished.get(event.item_id)
+            item = self.items.finished.get(event.item_id)
             item = item or await self._store.load_item(self.thread.id, event.item_id, self.context)
             await self._take(ThreadItemAddedEvent(item=item))
+            await self._store.add_thread_items(self.thread.id, [item], self.context, still_open=[item.id])
 
     def _take_update(self, event: ThreadItemUpdatedEvent) -> None:
         update = event.update
@@ -265,7 +232,7 @@ class Turn:
             return
         self._open.update(event.item_id, update)
         if event.item_id not in self._hidden:
-            self.log.append(encode_event(event))
+            self.log.append(event)
 
     def _take_text(self, item_id: str, content_index: int, delta: str) -> None:
         """The hot path: nothing is awaited, nothing is copied but the text."""
@@ -274,7 +241,7 @@ class Turn:
         self._open.add_text(item_id, content_index, delta)
         if item_id in self._hidden:
             return
-        self.log.append_text(encode_text_delta(item_id, content_index, delta))
+        self.log.append_text(item_id, content_index, delta)
         if self._first_token is None:
             self._first_token = monotonic()
 
@@ -282,7 +249,6 @@ class Turn:
         match event:
             case ThreadItemAddedEvent():
                 _make_aware(event.item)
-                self._open.add(event.item)
                 self._note(event.item)
                 self._say_of(event.item, event)
             case ThreadItemDoneEvent():
@@ -297,9 +263,9 @@ class Turn:
                 self._say_of(event.item, event)
             case ThreadItemRemovedEvent():
                 await self._remove(event.item_id)
-                self._finished.pop(event.item_id, None)
                 if event.item_id not in self._hidden:
                     self._say(event)
+                    await self._write_journal()
             case ThreadCreatedEvent() | ThreadUpdatedEvent():
                 _make_aware(event.thread)
                 self._say(event.model_copy(update={"thread": thread_response(event.thread)}))
@@ -307,7 +273,7 @@ class Turn:
                 self._say(event)
 
     def _note(self, item: ThreadItem) -> None:
-        if isinstance(item, WorkflowItem) and (item.workflow.type == "reasoning" or item.id in self._transcript.traces):
+        if is_thought(item) or item.id in self._transcript.traces:
             self._thoughts.add(item.id)
 
     async def _save(self, item: ThreadItem) -> None:
@@ -315,7 +281,8 @@ class Turn:
         their positions, so that a reload shows the order in which things appeared (T25)."""
         items = [*self._open.before(item.id), item]
         self._open.add(item)  # a stop in the middle of the save finds it here, as it is now
-        await self._store.add_thread_items(self.thread.id, items, self.context, turn_id=self.id)
+        still_open = [known.id for known in items[:-1]]
+        await self._store.add_thread_items(self.thread.id, items, self.context, turn_id=self.id, still_open=still_open)
         self._saved.update(known.id for known in items)
         self._open.close(item.id)
 
@@ -340,22 +307,29 @@ class Turn:
         """Hidden items never leave the server, in no event (T27)."""
         if isinstance(item, HiddenContextItem | SDKHiddenContextItem):
             self._hidden.add(item.id)
+            if isinstance(event, ThreadItemAddedEvent):
+                self._open.add(item)
             return
         if self._waits_for_another(item):
             return
-        if not isinstance(event, ThreadItemAddedEvent):
-            self._finished[item.id] = item
         self._say(event)
 
     def _waits_for_another(self, item: ThreadItem) -> bool:
         """The page runs one tool at a time: a call behind another one is said when that has its answer."""
         if not isinstance(item, ClientToolCallItem) or item.status != "pending":
             return False
-        others = (known for known in self._finished.values() if isinstance(known, ClientToolCallItem))
+        others = (known for known in self.items.finished.values() if isinstance(known, ClientToolCallItem))
         return any(known.status == "pending" and known.id != item.id for known in others)
 
     def _say(self, event: ThreadStreamEvent) -> None:
-        self.log.append(encode_event(event))
+        self.items.apply(event)
+        self.log.append(event)
+
+    async def _write_journal(self) -> None:
+        """At once: what is taken back must not come back by a crash."""
+        if self._journal.is_on:
+            with contextlib.suppress(StoreError):
+                await self._journal.write()
 
     # -- the end
 
@@ -367,7 +341,9 @@ class Turn:
         restore = self._accepted.replace_after is not None and not produced and self.status != "completed"
         if restore:  # thinking alone is no new answer
             partial, dropped = [], list({*dropped, *self._thoughts})
-        if not await self._save_end(partial, error, restore):  # the thread was deleted meanwhile
+        if not await self._save_end(partial, error, restore):  # the thread was deleted meanwhile, or another's turn
+            if error is not None:
+                self._say(error.event(self.context.request_id))
             return
         for item_id in dropped:
             await self._drop(item_id)
@@ -394,17 +370,17 @@ class Turn:
         with contextlib.suppress(NotFoundError):
             await self._store.delete_thread_item(self.thread.id, item_id, self.context)
         self._open.close(item_id)
-        self._finished.pop(item_id, None)
+        self.items.finished.pop(item_id, None)
         if item_id not in self._hidden:
             self._say(ThreadItemRemovedEvent(item_id=item_id))
 
     def _error_of(self, work: asyncio.Task[None]) -> ServerError | None:
         """How the work ended; sets the turn's status."""
         if self.stop_reason is not None and (not work.done() or work.cancelled() or work.exception() is not None):
-            self.status = "interrupted" if self.stop_reason == "shutdown" else "stopped"
+            self.status = "interrupted" if self.stop_reason in ("shutdown", "lost") else "stopped"
             if not work.done():
                 logger.error("request %s: turn %s did not stop in time", self.context.request_id, self.id)
-            return None
+            return AnswerInterrupted() if self.stop_reason in ("shutdown", "lost") else None
         error: BaseException | None = asyncio.CancelledError()
         if work.done() and not work.cancelled():
             error = work.exception()
@@ -425,12 +401,15 @@ class Turn:
             self.context,
             status=self.status,
             stop_reason=self.stop_reason if self.status in ("stopped", "interrupted") else None,
-            error_code=error.code if error is not None else None,
-            first_token_ms=_milliseconds(self._started, self._first_token),
-            duration_ms=_milliseconds(self._started, monotonic()),
+            error_code=error.code if error is not None and self.status == "failed" else None,
+            first_token_ms=_milliseconds(self.started, self._first_token),
+            duration_ms=_milliseconds(self.started, monotonic()),
             input_tokens=self._usage.input_tokens,
             output_tokens=self._usage.output_tokens,
             transcript=None if restore else self._transcript.to_json(),
+            retries=self._usage.retries,
+            readers=self.readers,
+            worker_id=self._journal.worker_id,
             items=[*partial, *marker],
             restore_replaced=restore,
         )

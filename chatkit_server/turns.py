@@ -1,77 +1,305 @@
-"""All turns of this process: starting one, finding one, stopping one, ending all."""
+"""The running turns of a thread, here and at other workers: starting one, finding one, stopping one, ending all."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from time import monotonic
 from weakref import WeakValueDictionary
 
-from store import NewTurn, SqlStore, TurnStore, new_id
+from chatkit.store import NotFoundError
+
+from store import (
+    DuplicateRequest,
+    HeartbeatStore,
+    JournalStore,
+    NewTurn,
+    RequestKey,
+    SqlStore,
+    ThreadBusy,
+    TurnRecord,
+    TurnStore,
+    new_id,
+)
 
 from .accept import Accepted
 from .context import RequestContext
-from .errors import ServerStopping
+from .errors import Conflict, ServerError, ServerStopping, ThreadAnswering
+from .journal import Journal
+from .live import LiveTurn, StopReason
+from .periodic import Periodic
+from .recovery import recover
+from .server import ChatServer
 from .settings import Settings
-from .turn import StopReason, Turn
+from .tails import Tails
+from .turn import Turn
+from .workers import Heartbeat, this_worker
 
 logger = logging.getLogger(__name__)
 
 
 CLOSE_STEPS = 3
 """How many `stop_seconds` the end of the server may take: the work's end, its saving, and as much again."""
+PRUNE_SECONDS = 60.0
+LOOK_SECONDS = 0.05
+"""Between two looks whether another worker has stopped a turn."""
+
+Accept = Callable[[], Awaitable[Accepted]]
 
 
 class Turns:
-    """One turn runs per thread (T16); a second request stops the first, whose partial answer is kept."""
+    """One turn runs per thread, over all workers (T16). A second request stops the first, whose partial answer is
+    kept, or is refused, as the settings say."""
 
-    def __init__(self, store: SqlStore[RequestContext], turns: TurnStore, settings: Settings, model: str) -> None:
+    def __init__(
+        self,
+        store: SqlStore[RequestContext],
+        turns: TurnStore,
+        journal: JournalStore,
+        heartbeats: HeartbeatStore,
+        server: ChatServer,
+        settings: Settings,
+    ) -> None:
+        worker = this_worker()
         self._store = store
         self._turns = turns
         self._settings = settings
-        self._model = model
+        self._model = server.models.info.name
+        self._journal = Journal(journal, worker.id, settings.journal_ms / 1000, self.signal)
+        self._tails = Tails(store, turns, journal, server)
+        self._heartbeat = Heartbeat(
+            worker,
+            heartbeats,
+            turns,
+            settings.heartbeat_seconds,
+            recover=lambda record: recover(record, store, turns, journal),
+            running=self.running_ids,
+            lose=self.lose,
+        )
+        self._pruning = Periodic("journal pruning", PRUNE_SECONDS, lambda: journal.prune(settings.journal_keep_seconds))
         self._running: dict[str, Turn] = {}
+        self._by_key: WeakValueDictionary[str, Turn] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._draining: asyncio.Task[None] | None = None
         self.is_closing = False
         """Takes no new turns: the process was asked to stop."""
 
+    async def open(self) -> None:
+        """Closes what a crash has left, and begins to work. Raises what the store raises."""
+        await self._heartbeat.start()
+        self._journal.start()
+        self._pruning.start()
+
+    # -- starting
+
     async def start(
-        self, accept: Callable[[], Awaitable[Accepted]], thread_id: str | None, context: RequestContext
-    ) -> Turn:
+        self, accept: Accept, thread_id: str | None, context: RequestContext, *, key: RequestKey | None = None
+    ) -> LiveTurn:
         """Has the request accepted, saves what it brought and starts the turn in a task of its own.
 
         `accept` runs under the thread's lock, so that what it checked still holds when the turn starts; once more where
         a running turn had to be stopped first. `thread_id` is None for a thread that does not exist yet. When this
-        returns, the user's message is committed. Raises what `accept` raises, `ServerStopping`, or a store's error.
+        returns, the user's message is committed. A request whose `key` was used before starts nothing: its turn is
+        returned, wherever it runs.
+
+        Raises what `accept` raises, `ServerStopping`, `ThreadAnswering`, a store's error, or `DuplicateRequest` where
+        the turn of the same request has ended.
         """
         if self.is_closing:  # before a running turn is stopped for one that is refused
             raise ServerStopping
+        if key is not None and (twin := self._twin(key)) is not None:
+            return twin
+        try:
+            return await self._start(accept, thread_id, context, key)
+        except DuplicateRequest as error:
+            return await self._join(error.turn_id, context)
+        except (ServerError, NotFoundError):
+            # What the first one changed may be why this one is refused: its attachments are bound by now.
+            if key is None or (twin_id := await self._turns.find_duplicate(key, context)) is None:
+                raise
+            return await self._join(twin_id, context)
+
+    async def _start(
+        self, accept: Accept, thread_id: str | None, context: RequestContext, key: RequestKey | None
+    ) -> Turn:
         if thread_id is None:
-            return await self._begin(await accept(), context)
+            return await self._begin(await accept(), context, key)
         async with self._lock(thread_id):
+            if key is not None and (twin := self._twin(key)) is not None:  # it came while this one waited
+                raise DuplicateRequest(twin.id)
             accepted = await accept()
-            if self._turns_of(thread_id) and not self.is_closing:
-                await self._stop_all(thread_id, "superseded")
+            if not self.is_closing and await self._make_room(thread_id):
                 accepted = await accept()
-            return await self._begin(accepted, context)
+            while True:
+                try:
+                    return await self._begin(accepted, context, key)
+                except ThreadBusy as busy:  # another worker's
+                    if self._settings.on_busy == "reject":
+                        raise ThreadAnswering from busy
+                    await self._stop_elsewhere(busy.turn_id, "superseded", context)
+                accepted = await accept()
 
-    def find(self, turn_id: str, context: RequestContext) -> Turn | None:
+    async def _make_room(self, thread_id: str) -> bool:
+        """Ends what runs here on the thread; says whether anything did. Raises `ThreadAnswering`."""
+        turns = self._turns_of(thread_id)
+        if self._settings.on_busy == "reject" and any(turn.status == "running" for turn in turns):
+            raise ThreadAnswering
+        await self._stop_all(thread_id, "superseded")
+        return bool(turns)
+
+    async def _begin(self, accepted: Accepted, context: RequestContext, key: RequestKey | None) -> Turn:
+        if self.is_closing:
+            raise ServerStopping
+        new = NewTurn(
+            id=new_id("turn"),
+            thread_id=accepted.thread.id,
+            kind=accepted.kind,
+            request_id=context.request_id,
+            frame_id=context.frame_id,
+            user_item_id=accepted.user_item_id,
+            model=accepted.model or self._model,
+            worker_id=self._journal.worker_id,
+        )
+        await self._turns.start(
+            new,
+            context,
+            new_thread=accepted.thread if accepted.is_new_thread else None,
+            items=accepted.items,
+            replace_after=accepted.replace_after,
+            choice=accepted.choice,
+            key=key,
+        )
+        turn = Turn(new.id, accepted, context, self._store, self._turns, self._settings, self._journal)
+        if key is not None:
+            self._by_key[key.value] = turn
+        self._run(turn)
+        return turn
+
+    def _run(self, turn: Turn) -> None:
+        self._running[turn.id] = turn
+        task = asyncio.create_task(turn.run(), name=turn.id)
+        self._tasks.add(task)
+        task.add_done_callback(lambda task: self._forget(turn, task))
+        if self.is_closing:  # the process was asked to stop while the message was saved
+            turn.stop("shutdown")
+
+    def _forget(self, turn: Turn, task: asyncio.Task[None]) -> None:
+        self._running.pop(turn.id, None)
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("request %s: turn %s broke", turn.context.request_id, turn.id, exc_info=error)
+
+    def _twin(self, key: RequestKey) -> Turn | None:
+        """The turn of the same request, if it runs here and is not too old to be the same."""
+        turn = self._by_key.get(key.value)
+        if turn is None or turn.log.closed or monotonic() - turn.started > key.seconds:
+            return None
+        return turn
+
+    async def _join(self, turn_id: str, context: RequestContext) -> LiveTurn:
+        if (turn := await self.find(turn_id, context)) is None:
+            raise DuplicateRequest(turn_id)
+        return turn
+
+    # -- finding
+
+    async def find(self, turn_id: str, context: RequestContext) -> LiveTurn | None:
         """The running turn of this user with that id, None where there is none."""
-        turn = self._running.get(turn_id)
-        return turn if turn is not None and turn.context.user_id == context.user_id else None
+        if (turn := self._running.get(turn_id)) is not None:
+            return turn if turn.user_id == context.user_id else None
+        try:
+            record = await self._turns.load(turn_id, context)
+        except NotFoundError:
+            return None
+        return await self._tails.open(record, context) if record.status == "running" else None
 
-    def running_on(self, thread_id: str, context: RequestContext) -> Turn | None:
+    async def running_on(self, thread_id: str, context: RequestContext) -> LiveTurn | None:
         """The running turn of this user's thread, None where there is none."""
-        turns = (turn for turn in self._turns_of(thread_id) if turn.context.user_id == context.user_id)
-        return next((turn for turn in turns if not turn.log.closed), None)
+        for turn in self._turns_of(thread_id):
+            if not turn.log.closed:
+                return turn if turn.user_id == context.user_id else None
+        record = await self._turns.running_on(thread_id, context)
+        if record is None or record.id in self._running:  # one of ours that ends at this moment
+            return None
+        return await self._tails.open(record, context)
+
+    def running_ids(self) -> frozenset[str]:
+        """The turns that run here."""
+        return frozenset(self._running)
+
+    # -- stopping
+
+    async def stop(self, turn_id: str, reason: StopReason, context: RequestContext) -> TurnRecord:
+        """Ends a turn, wherever it runs, and returns its row when the partial answer is saved.
+
+        Raises `NotFoundError` for a turn of somebody else's, `Conflict` where its worker does not react.
+        """
+        turn = self._running.get(turn_id)
+        if turn is not None and turn.user_id == context.user_id:
+            turn.stop(reason)
+            await turn.ended()
+        record = await self._turns.load(turn_id, context)
+        if record.status != "running" or turn is not None:
+            return record
+        return await self._stop_elsewhere(turn_id, reason, context)
+
+    async def stop_thread(self, thread_id: str, reason: StopReason, context: RequestContext) -> TurnRecord | None:
+        """As `stop`, for what runs on the thread; None where nothing does."""
+        for turn in self._turns_of(thread_id):
+            if turn.user_id == context.user_id and not turn.log.closed:
+                return await self.stop(turn.id, reason, context)
+        record = await self._turns.running_on(thread_id, context)
+        return None if record is None else await self.stop(record.id, reason, context)
 
     @asynccontextmanager
-    async def alone(self, thread_id: str, reason: StopReason) -> AsyncIterator[None]:
-        """Stops what runs on the thread, waits until it is saved, and lets no other turn start inside."""
+    async def alone(self, thread_id: str, reason: StopReason, context: RequestContext) -> AsyncIterator[None]:
+        """Stops what runs on the thread, waits until it is saved, and lets no other turn start here inside."""
         async with self._lock(thread_id):
             await self._stop_all(thread_id, reason)
+            if (record := await self._turns.running_on(thread_id, context)) is not None:
+                await self._stop_elsewhere(record.id, reason, context)
             yield
+
+    def signal(self, turn_id: str, reason: str | None) -> None:
+        """Another worker wants this of a turn: that it stops, or, with None, that it goes on without readers here."""
+        turn = self._running.get(turn_id)
+        if turn is None:
+            return
+        if reason is None:
+            turn.detach()
+        else:
+            turn.stop(reason if reason in ("superseded", "deleted") else "user")  # type: ignore[arg-type]  # it is one
+
+    def lose(self, turn_id: str) -> None:
+        """Another worker has closed the turn."""
+        if (turn := self._running.get(turn_id)) is not None:
+            logger.error("turn %s was closed by another worker, which took this one for dead", turn_id)
+            turn.stop("lost")
+
+    async def _stop_elsewhere(self, turn_id: str, reason: StopReason, context: RequestContext) -> TurnRecord:
+        """Waits until the worker that runs the turn has ended it, or another one for it where it is dead."""
+        await self._turns.ask_to_stop(turn_id, reason, context)
+        patience = CLOSE_STEPS * self._settings.stop_seconds + 4 * self._settings.heartbeat_seconds
+        deadline = monotonic() + patience
+        while (record := await self._turns.load(turn_id, context)).status == "running":
+            if monotonic() > deadline:
+                raise Conflict("The answer could not be stopped. Please try again in a moment.")
+            await asyncio.sleep(LOOK_SECONDS)
+        return record
+
+    def _lock(self, thread_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(thread_id, asyncio.Lock())
+
+    def _turns_of(self, thread_id: str) -> list[Turn]:
+        return [turn for turn in self._running.values() if turn.thread_id == thread_id]
+
+    async def _stop_all(self, thread_id: str, reason: StopReason) -> None:
+        for turn in self._turns_of(thread_id):
+            turn.stop(reason)
+            await turn.ended()
+
+    # -- the server's end
 
     def drain(self) -> None:
         """Takes no new turns, and interrupts those that still run in CHATKIT_DRAIN_SECONDS; a second call does so now.
@@ -108,52 +336,6 @@ class Turns:
             task.cancel()
         if self._tasks:  # a driver may wait for its database even then
             await asyncio.wait(set(self._tasks), timeout=self._settings.stop_seconds)
-
-    def _lock(self, thread_id: str) -> asyncio.Lock:
-        return self._locks.setdefault(thread_id, asyncio.Lock())
-
-    def _turns_of(self, thread_id: str) -> list[Turn]:
-        return [turn for turn in self._running.values() if turn.thread.id == thread_id]
-
-    async def _stop_all(self, thread_id: str, reason: StopReason) -> None:
-        for turn in self._turns_of(thread_id):
-            turn.stop(reason)
-            await turn.ended()
-
-    async def _begin(self, accepted: Accepted, context: RequestContext) -> Turn:
-        if self.is_closing:
-            raise ServerStopping
-        new = NewTurn(
-            id=new_id("turn"),
-            thread_id=accepted.thread.id,
-            kind=accepted.kind,
-            request_id=context.request_id,
-            frame_id=context.frame_id,
-            user_item_id=accepted.user_item_id,
-            model=accepted.model or self._model,
-        )
-        await self._turns.start(
-            new,
-            context,
-            new_thread=accepted.thread if accepted.is_new_thread else None,
-            items=accepted.items,
-            replace_after=accepted.replace_after,
-            choice=accepted.choice,
-        )
-        turn = Turn(new.id, accepted, context, self._store, self._turns, self._settings)
-        self._run(turn)
-        return turn
-
-    def _run(self, turn: Turn) -> None:
-        self._running[turn.id] = turn
-        task = asyncio.create_task(turn.run(), name=turn.id)
-        self._tasks.add(task)
-        task.add_done_callback(lambda task: self._forget(turn, task))
-        if self.is_closing:  # the process was asked to stop while the message was saved
-            turn.stop("shutdown")
-
-    def _forget(self, turn: Turn, task: asyncio.Task[None]) -> None:
-        self._running.pop(turn.id, None)
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("request %s: turn %s broke", turn.context.request_id, turn.id, exc_info=error)
+        await self._pruning.close()
+        await self._journal.close()
+        await self._heartbeat.close()

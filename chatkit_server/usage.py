@@ -12,6 +12,8 @@ class TurnUsage:
 
     input_tokens: int | None = None
     output_tokens: int | None = None
+    retries: int = 0
+    """Requests to the model that its client has repeated."""
 
     def add(self, result: RunResultStreaming) -> None:
         """Counts a run in, ended or stopped."""

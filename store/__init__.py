@@ -3,12 +3,24 @@
 from store.approvals import Approval, ApprovalStore, Choice, Decision, NewApproval, PausedRun
 from store.blobs import Blob, BlobMissing, Blobs, BlobsUnavailable, S3Access
 from store.engine import open_engine
-from store.errors import AlreadyDecided, IdClash, NotFound, SchemaOutdated, SchemaUnknown, StoreError, StoreUnavailable
+from store.errors import (
+    AlreadyDecided,
+    DuplicateRequest,
+    IdClash,
+    NotFound,
+    SchemaOutdated,
+    SchemaUnknown,
+    StoreError,
+    StoreUnavailable,
+    ThreadBusy,
+)
+from store.heartbeats import HeartbeatStore, WorkerRecord
 from store.history import HistoryItem, HistoryPage, PastTurn
 from store.ids import new_id
+from store.journal import Entry, JournalStore
 from store.schema import create_schema
 from store.sql import SqlStore
-from store.turns import NewTurn, TurnRecord, TurnStatus, TurnStore
+from store.turns import NewTurn, RequestKey, TurnRecord, TurnStatus, TurnStore
 from store.uploads import Upload, UploadStore
 
 __all__ = [
@@ -21,25 +33,32 @@ __all__ = [
     "BlobsUnavailable",
     "Choice",
     "Decision",
+    "DuplicateRequest",
+    "Entry",
+    "HeartbeatStore",
     "HistoryItem",
     "HistoryPage",
     "IdClash",
+    "JournalStore",
     "NewApproval",
     "NewTurn",
     "NotFound",
     "PastTurn",
     "PausedRun",
+    "RequestKey",
     "S3Access",
     "SchemaOutdated",
     "SchemaUnknown",
     "SqlStore",
     "StoreError",
     "StoreUnavailable",
+    "ThreadBusy",
     "TurnRecord",
     "TurnStatus",
     "TurnStore",
     "Upload",
     "UploadStore",
+    "WorkerRecord",
     "create_schema",
     "new_id",
     "open_engine",

@@ -7,6 +7,8 @@
         ├── NotFound              (the same class: it has both parents)
         ├── IdClash               the id is taken by another thread or another user
         ├── AlreadyDecided        an approval has its decision, or waits no more
+        ├── ThreadBusy            another turn runs on the thread
+        ├── DuplicateRequest      a turn of the same request is there already
         ├── StoreUnavailable      the database does not answer, is locked or is full: worth a retry
         ├── SchemaOutdated        tables or columns are missing: migrate
         └── SchemaUnknown         the database was migrated by a newer version of this code
@@ -49,6 +51,22 @@ class AlreadyDecided(StoreError):
 
     def __init__(self, approval_id: str) -> None:
         super().__init__(f"approval {approval_id} no longer waits for a decision")
+
+
+class ThreadBusy(StoreError):
+    """A turn runs on the thread (T16): end it first. Nothing was written."""
+
+    def __init__(self, turn_id: str) -> None:
+        super().__init__(f"Turn {turn_id} runs on this thread")
+        self.turn_id = turn_id
+
+
+class DuplicateRequest(StoreError):
+    """A turn was started for the same request before: read that one. Nothing was written."""
+
+    def __init__(self, turn_id: str) -> None:
+        super().__init__(f"Turn {turn_id} answers this request already")
+        self.turn_id = turn_id
 
 
 class StoreUnavailable(StoreError):

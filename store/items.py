@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -36,7 +36,7 @@ ROLES = {
 i = thread_items.c
 
 
-def to_row(thread_id: str, item: ThreadItem, turn_id: str | None) -> dict[str, Any]:
+def to_row(thread_id: str, item: ThreadItem, turn_id: str | None, *, is_open: bool = False) -> dict[str, Any]:
     """The item's columns but `position` and `updated_at`, which it gets when it is written.
 
     Its `thread_id` becomes the thread's and its time aware UTC, in the payload too.
@@ -52,14 +52,18 @@ def to_row(thread_id: str, item: ThreadItem, turn_id: str | None) -> dict[str, A
         "role": ROLES.get(item.type, "assistant"),
         "text": plain_text(item),
         "hidden": isinstance(item, HiddenContextItem | SDKHiddenContextItem),
+        "open": is_open,
         "payload": dump_json(item),
         "created_at": created_at,
     }
 
 
-def to_rows(thread_id: str, items: Sequence[ThreadItem], turn_id: str | None) -> list[dict[str, Any]]:
+def to_rows(
+    thread_id: str, items: Sequence[ThreadItem], turn_id: str | None, still_open: Collection[str] = ()
+) -> list[dict[str, Any]]:
     """The rows of items, as they are now. The last of equal ids counts, at the place of the first."""
-    return [to_row(thread_id, item, turn_id) for item in {item.id: item for item in items}.values()]
+    last = {item.id: item for item in items}.values()
+    return [to_row(thread_id, item, turn_id, is_open=item.id in still_open) for item in last]
 
 
 def from_row(row: AnyRow) -> ThreadItem | None:
@@ -123,12 +127,17 @@ _TAKE_POSITIONS = (
 )
 
 
+_CHANGING = ("type", "role", "text", "hidden", "open", "payload", "created_at", "updated_at")
+
+
 @cache
 def _upsert(dialect: str) -> Any:
     """The one statement for all items; building it costs as much as running it."""
     insert = insert_into(thread_items, dialect)
     new = insert.excluded
-    changed = {name: new[name] for name in ("type", "role", "text", "hidden", "payload", "created_at", "updated_at")}
+    changed = {
+        name: new[name] for name in ("type", "role", "text", "hidden", "open", "payload", "created_at", "updated_at")
+    }
     return insert.on_conflict_do_update(
         index_elements=[i.id],
         set_=changed | {"turn_id": func.coalesce(i.turn_id, new.turn_id)},
@@ -163,8 +172,14 @@ _LAST_OF_USER = (
 _SINCE_USER = _ALL.where(i.position >= _LAST_OF_USER).order_by(i.position)
 _ITEM = (i.id == bindparam("item"), i.thread_id == bindparam("thread"), owned(thread_items))
 _LOAD = select(i.id, i.type, i.payload).where(*_ITEM)
+_SAVED = select(i.id, i.open).where(
+    i.thread_id == bindparam("thread"), i.id.in_(bindparam("items", expanding=True)), owned(thread_items)
+)
 _POSITION = select(i.position).where(*_ITEM)
 _THREAD = select(threads.c.id).where(threads.c.id == bindparam("thread"), owned(threads))
+
+UNFINISHED = delete(thread_items).where(i.turn_id == bindparam("turn"), i.open)
+"""Deletes what a `turn` began and did not finish."""
 
 DELETION = delete(thread_items).where(*_ITEM).returning(i.id)
 """Deletes one `item` of a `thread`."""
@@ -207,6 +222,15 @@ async def load_since_user(database: Database, thread_id: str, context: HasUser) 
 
     rows = await database.read(work)
     return [item for row in rows if (item := from_row(row)) is not None]
+
+
+async def saved_ids(database: Database, thread_id: str, item_ids: Sequence[str], context: HasUser) -> dict[str, bool]:
+    """Those of the ids that have a row in the thread; with each, whether it is still being written."""
+    if not item_ids:
+        return {}
+    values = {"thread": thread_id, "items": list(item_ids), "owner": context.user_id}
+    rows = await database.read(lambda c: c.execute(_SAVED, values).all())
+    return {row.id: row.open for row in rows}
 
 
 async def load_item(database: Database, thread_id: str, item_id: str, context: HasUser) -> ThreadItem:

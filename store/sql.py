@@ -1,6 +1,6 @@
 """`SqlStore`: chatkit's `Store` over SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Generic
 
 from chatkit.store import Store, StoreItemType
@@ -114,6 +114,10 @@ class SqlStore(Store[TContext], Generic[TContext]):
         """The user's last message and all that followed it, hidden items too; all items where there is none."""
         return await items.load_since_user(self._database, thread_id, context)
 
+    async def saved_ids(self, thread_id: str, item_ids: Sequence[str], context: TContext) -> dict[str, bool]:
+        """Those of the ids that the thread has saved; with each, whether its turn still writes it."""
+        return await items.saved_ids(self._database, thread_id, item_ids, context)
+
     async def load_item(self, thread_id: str, item_id: str, context: TContext) -> ThreadItem:
         """One item of the thread, hidden and replaced ones too."""
         return await items.load_item(self._database, thread_id, item_id, context)
@@ -127,13 +131,19 @@ class SqlStore(Store[TContext], Generic[TContext]):
         await self.add_thread_items(thread_id, [item], context)
 
     async def add_thread_items(
-        self, thread_id: str, new: Sequence[ThreadItem], context: TContext, turn_id: str | None = None
+        self,
+        thread_id: str,
+        new: Sequence[ThreadItem],
+        context: TContext,
+        turn_id: str | None = None,
+        still_open: Collection[str] = (),
     ) -> None:
         """Insert or update several items in one transaction, in order; known ones keep their position and turn.
 
+        `still_open` are the ids of those that their turn goes on writing: they are saved to keep their place.
         Raises `IdClash`, and changes nothing, when one of the ids is in another thread.
         """
-        rows, dialect = items.to_rows(thread_id, new, turn_id), self._database.dialect
+        rows, dialect = items.to_rows(thread_id, new, turn_id, still_open), self._database.dialect
         await self._database.write(lambda c: items.write_items(c, dialect, thread_id, rows, context))
 
     async def delete_thread_item(self, thread_id: str, item_id: str, context: TContext) -> None:

@@ -1,9 +1,12 @@
 """The tables, as SQLAlchemy Core knows them. Migrations in `alembic/versions` build the same (a test compares)."""
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Identity,
     Index,
@@ -13,6 +16,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     false,
+    text,
 )
 
 from store.columns import CleanText, JsonText, UtcDateTime
@@ -32,6 +36,12 @@ _Big = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers rows onl
 
 def _thread_id(nullable: bool = False) -> Column[str]:
     return Column("thread_id", CleanText, ForeignKey("threads.id", ondelete="CASCADE"), nullable=nullable)
+
+
+def _where_running() -> dict[str, Any]:
+    """Only the rows of running turns are in such an index."""
+    condition = text("status = 'running'")
+    return {"sqlite_where": condition, "postgresql_where": condition}
 
 
 threads = Table(
@@ -65,6 +75,7 @@ thread_items = Table(
     Column("text", CleanText, nullable=False),
     Column("hidden", Boolean, nullable=False, server_default=false()),
     Column("replaced_by", CleanText, comment="The turn whose retry took its place"),
+    Column("open", Boolean, nullable=False, server_default=false(), comment="Still being written by its turn"),
     Column("payload", JsonText, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
@@ -130,9 +141,18 @@ turns = Table(
     Column("duration_ms", Integer),
     Column("input_tokens", Integer),
     Column("output_tokens", Integer),
+    Column("tokens_per_second", Float),
+    Column("retries", Integer, comment="Requests to the model that were repeated"),
+    Column("readers", Integer, nullable=False, server_default="0", comment="Connections that read it"),
     Column("transcript", JsonText),
+    Column("worker_id", CleanText, comment="Who runs it, or closed it after a crash"),
+    Column("signal", CleanText, comment="What another worker wants of the one that runs it"),
+    Column("request_key", CleanText, comment="Fingerprint of the request: a second one with it joins the turn"),
     Index(None, "thread_id", "started_at"),
     Index(None, "user_id", "started_at"),
+    Index("uq_turns_request_key", "request_key", unique=True),
+    Index("uq_turns_running", "thread_id", unique=True, **_where_running()),
+    Index("ix_turns_running_worker", "worker_id", **_where_running()),
 )
 
 turn_events = Table(
@@ -143,6 +163,16 @@ turn_events = Table(
     Column("payload", CleanText, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     PrimaryKeyConstraint("turn_id", "seq"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    Column("host", CleanText, nullable=False),
+    Column("process", CleanText, nullable=False, comment="Its number and start, which tell it from a later process"),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
 )
 
 attachments = Table(

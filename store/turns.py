@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from chatkit.types import ThreadItem, ThreadMetadata
-from sqlalchemy import BigInteger, Connection, bindparam, insert, select, update
+from sqlalchemy import BigInteger, Connection, Integer, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import approvals, attachments, threads
+from store import approvals, attachments, running, threads
 from store.columns import dump_json, load_json
 from store.database import AnyRow, Database
-from store.errors import NotFound
-from store.items import check_thread, position_of, put_items, take_positions, to_rows, write_items
+from store.errors import DuplicateRequest, IdClash, NotFound, ThreadBusy
+from store.items import UNFINISHED, check_thread, position_of, put_items, take_positions, to_rows, write_items
 from store.owner import HasUser, owned
 from store.paging import clamp
 from store.tables import thread_items, turns
@@ -25,8 +25,23 @@ i = thread_items.c
 
 
 @dataclass(frozen=True)
+class RequestKey:
+    """What tells that a request is the same as one before: its turn is joined instead of starting another.
+
+    That holds for `seconds` from the start of the turn; after its end only with `outlives_turn`.
+    """
+
+    value: str
+    seconds: float
+    outlives_turn: bool = False
+
+
+@dataclass(frozen=True)
 class NewTurn:
-    """A turn about to run; `kind` is the ChatKit operation, `id` comes from `new_id("turn")`."""
+    """A turn about to run; `kind` is the ChatKit operation, `id` comes from `new_id("turn")`.
+
+    `worker_id` is who runs it; where that is no known worker, the turn counts as cut off by a crash.
+    """
 
     id: str
     thread_id: str
@@ -35,6 +50,7 @@ class NewTurn:
     frame_id: str | None = None
     user_item_id: str | None = None
     model: str | None = None
+    worker_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +74,13 @@ class TurnRecord:
     duration_ms: int | None
     input_tokens: int | None
     output_tokens: int | None
+    tokens_per_second: float | None
+    retries: int | None
+    readers: int
     transcript: Any
+    worker_id: str | None
+    signal: str | None
+    request_key: str | None
 
     @classmethod
     def from_row(cls, row: AnyRow) -> "TurnRecord":
@@ -82,12 +104,14 @@ class TurnStore:
         items: Sequence[ThreadItem] = (),
         replace_after: str | None = None,
         choice: approvals.Choice | None = None,
+        key: RequestKey | None = None,
     ) -> None:
         """Open a turn in one transaction: its thread if it is new, its first items, its row as `running` (T8).
 
         With `replace_after`, the id of an item of the thread, everything after that item is marked as replaced by this
         turn before `items` are added (T9). The attachments of users' messages among `items` become the thread's for
-        good (T13). Raises `IdClash` for a taken turn, thread or item id, `NotFound` for an attachment that is another
+        good (T13). Raises `ThreadBusy` where a turn runs on the thread (T16), `DuplicateRequest` where `key` was given
+        to a turn before, `IdClash` for a taken turn, thread or item id, `NotFound` for an attachment that is another
         thread's or user's or was deleted; then nothing is written.
 
         A turn of the user's words lets what waited for an approval expire. `choice` decides about one call instead;
@@ -113,11 +137,24 @@ class TurnStore:
                 approvals.expire(connection, turn.thread_id)
             if choice is not None:
                 approvals.decide(connection, turn.thread_id, choice, context)
-            connection.execute(_START, _started(turn, context))
+            connection.execute(_START, {**_started(turn, context), "request_key": key and key.value})
 
-        await database.write(work)
+        try:
+            await database.write(work)
+        except IdClash:  # of whatever: nothing is asked in advance, so that the usual way costs nothing
+            if not await self._may_try_again(turn, key, context):
+                raise
+            await database.write(work)
         if new_thread is not None and row is not None:
             database.baselines.remember(new_thread, row)
+
+    async def _may_try_again(self, turn: NewTurn, key: RequestKey | None, context: HasUser) -> bool:
+        """Why the turn's row clashed. Raises `DuplicateRequest` or `ThreadBusy`; frees a key that counts no more."""
+        if key is not None and (twin := await self.find_duplicate(key, context)) is not None:
+            raise DuplicateRequest(twin)
+        if (other := await running.find(self._database, turn.thread_id, context)) is not None:
+            raise ThreadBusy(other)
+        return key is not None and await running.free_key(self._database, key.value, context)
 
     async def finish(
         self,
@@ -133,13 +170,18 @@ class TurnStore:
         input_tokens: int | None = None,
         output_tokens: int | None = None,
         transcript: Any = None,
+        retries: int | None = None,
+        readers: int = 0,
         items: Sequence[ThreadItem] = (),
         restore_replaced: bool = False,
+        worker_id: str | None = None,
     ) -> bool:
         """End a turn in one transaction: its last items, its row; `restore_replaced` brings back what it replaced (T9).
 
-        None leaves a column as it is. Returns False, having written nothing, when there is no such turn (any more):
-        its thread was deleted meanwhile, or it is not the user's. A turn that has ended takes the later end.
+        Rows of items that it began and that are not among `items` go. None leaves a column as it is; `readers` are
+        added to those of other workers. Returns False, having written nothing, when there is no such turn (any more):
+        its thread was deleted meanwhile, it is not the user's, or not `worker_id`'s, because another worker took it
+        for dead and closed it. A turn that has ended takes the later end.
         """
         ended = {
             "status": status,
@@ -151,12 +193,15 @@ class TurnStore:
             "input_tokens": input_tokens,
             "output_tokens": output_tokens,
             "transcript": None if transcript is None else dump_json(transcript),
+            "tokens_per_second": _rate(output_tokens, first_token_ms, duration_ms),
+            "retries": retries,
             "ended_at": datetime.now(UTC),
         }
         told = to_rows(items[0].thread_id, items, turn_id) if items else []
 
         def work(connection: Connection) -> bool:
-            thread_id = _end(connection, turn_id, ended, context)
+            values = {"turn": turn_id, "owner": context.user_id, "worker": worker_id, "more": readers}
+            thread_id = _end(connection, ended, values)
             if thread_id is None:
                 return False
             if restore_replaced:
@@ -164,23 +209,43 @@ class TurnStore:
             if told:
                 rows = told if told[0]["thread_id"] == thread_id else to_rows(thread_id, items, turn_id)
                 write_items(connection, self._database.dialect, thread_id, rows, context)
+            connection.execute(UNFINISHED, {"turn": turn_id})
             return True
 
         return await self._database.write(work)
 
-    async def end_abandoned(self) -> "list[str]":
-        """Mark every `running` turn, whoever's it is, as `interrupted` by a `crash`; return their ids.
+    async def running_on(self, thread_id: str, context: HasUser) -> TurnRecord | None:
+        """The turn that runs on the thread, whichever worker runs it; None where none does, or it is a stranger's."""
+        values = {"thread": thread_id, "owner": context.user_id}
+        row = await self._database.read(lambda c: c.execute(_RUNNING, values).one_or_none())
+        return None if row is None else TurnRecord.from_row(row)
 
-        What a retry among them had replaced comes back, unless the retry, or a later turn of its thread, saved an
-        item. Only safe where no other process serves the database and no turn runs in this one: for SQLite, when the
-        server starts.
+    async def find_duplicate(self, key: RequestKey, context: HasUser) -> str | None:
+        """The id of the turn that was started for the same request; None where none counts (any more)."""
+        twin = await running.find_by_key(self._database, key.value, context)
+        if twin is None or datetime.now(UTC) - twin.started_at > timedelta(seconds=key.seconds):
+            return None
+        return twin.id if key.outlives_turn or twin.status == "running" else None
+
+    async def ask_to_stop(self, turn_id: str, reason: str, context: HasUser) -> None:
+        """Tell the worker that runs the turn to stop it, unless it has ended; the first reason counts."""
+        await running.ask_to_stop(self._database, turn_id, reason, context)
+
+    async def join(self, turn_id: str, context: HasUser) -> None:
+        """Count a reader at another worker, and tell the one that runs the turn to go on without readers of its own."""
+        await running.join(self._database, turn_id, context)
+
+    async def running_by(self, worker_id: str) -> frozenset[str]:
+        """The ids of all running turns that are the worker's, whoever's threads they are on."""
+        return await running.ids_of(self._database, worker_id)
+
+    async def adopt(self, worker_id: str, lost: Sequence[str] = ()) -> "list[TurnRecord]":
+        """Make the running turns of workers that are gone this worker's, whoever's they are, and return them.
+
+        `lost` are turns of its own that it does not run any more. Two workers never get the same turn.
         """
-
-        def work(connection: Connection) -> Sequence[str]:
-            connection.execute(_RESTORE_ABANDONED)
-            return connection.scalars(_END_ABANDONED, {"now": datetime.now(UTC)}).all()
-
-        return list(await self._database.write(work))
+        rows = await running.adopt(self._database, worker_id, lost)
+        return [TurnRecord.from_row(row) for row in rows]
 
     async def load(self, turn_id: str, context: HasUser) -> TurnRecord:
         """One turn."""
@@ -205,7 +270,13 @@ class TurnStore:
 
 
 _START = insert(turns)
-_END = update(turns).where(t.id == bindparam("turn"), owned(turns)).returning(t.thread_id)  # sets what it is given
+_END = (  # sets what it is given
+    update(turns)
+    .where(t.id == bindparam("turn"), owned(turns), t.worker_id.is_not_distinct_from(bindparam("worker")))
+    .values(readers=t.readers + bindparam("more", type_=Integer), signal=None)
+    .returning(t.thread_id)
+)
+_RUNNING = select(turns).where(t.thread_id == bindparam("thread"), t.status == "running", owned(turns))
 _LOAD = select(turns).where(t.id == bindparam("turn"), owned(turns))
 _NEWEST = select(turns).where(owned(turns)).order_by(t.started_at.desc(), t.id.desc())
 _LIST = _NEWEST.limit(bindparam("count", type_=BigInteger))
@@ -219,27 +290,6 @@ _REPLACE = update(thread_items).where(*_LATER).values(replaced_by=bindparam("tur
 _REPLACED = (i.thread_id == bindparam("thread"), i.replaced_by == bindparam("turn"))
 _RESTORE = update(thread_items).where(*_REPLACED).values(replaced_by=None)
 
-_later, _its = turns.alias("later"), thread_items.alias("its")
-_SAVED_ITEM = (  # the turn itself, or one that began after it
-    select(_its.c.id)
-    .join(_later, _later.c.id == _its.c.turn_id)
-    .where(_its.c.thread_id == t.thread_id, _later.c.thread_id == t.thread_id, _later.c.started_at >= t.started_at)
-)
-_RESTORE_ABANDONED = (
-    update(thread_items)
-    .where(
-        i.thread_id.in_(select(t.thread_id).where(t.status == "running")),
-        i.replaced_by.in_(select(t.id).where(t.status == "running", ~_SAVED_ITEM.correlate(turns).exists())),
-    )
-    .values(replaced_by=None)
-)
-_END_ABANDONED = (
-    update(turns)
-    .where(t.status == "running")
-    .values(status="interrupted", stop_reason="crash", ended_at=bindparam("now", type_=t.ended_at.type))
-    .returning(t.id)
-)
-
 
 def _started(turn: NewTurn, context: HasUser) -> dict[str, Any]:
     return {**vars(turn), "user_id": context.user_id, "status": "running", "started_at": datetime.now(UTC)}
@@ -252,8 +302,15 @@ def _replace(connection: Connection, turn: NewTurn, after: str, context: HasUser
     connection.execute(_REPLACE, {"thread": turn.thread_id, "after": position, "turn": turn.id})
 
 
-def _end(connection: Connection, turn_id: str, ended: dict[str, Any], context: HasUser) -> str | None:
+def _end(connection: Connection, ended: dict[str, Any], values: dict[str, Any]) -> str | None:
     """Write what is known of the end; return the thread's id, None where there is no such turn."""
     known = {name: value for name, value in ended.items() if value is not None}
-    thread_id: str | None = connection.scalar(_END, {**known, "turn": turn_id, "owner": context.user_id})
+    thread_id: str | None = connection.scalar(_END, {**known, **values})
     return thread_id
+
+
+def _rate(tokens: int | None, first_token_ms: int | None, duration_ms: int | None) -> float | None:
+    """Tokens per second of the time in which tokens came."""
+    if tokens is None or duration_ms is None or duration_ms <= (first_token_ms or 0):
+        return None
+    return round(tokens * 1000 / (duration_ms - (first_token_ms or 0)), 1)

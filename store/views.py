@@ -23,10 +23,8 @@ SELECT t.id AS thread_id, t.user_id, t.title, t.status, t.created_at, t.updated_
 FROM threads t
 """,
     "turn_stats": """
-SELECT n.id AS turn_id, n.thread_id, n.user_id, n.kind, n.model, n.status, n.error_code, n.started_at,
-  n.duration_ms, n.first_token_ms, n.input_tokens, n.output_tokens,
-  CASE WHEN n.duration_ms > coalesce(n.first_token_ms, 0)
-    THEN round(n.output_tokens * 1000.0 / (n.duration_ms - coalesce(n.first_token_ms, 0)), 1) END AS tokens_per_second
+SELECT n.id AS turn_id, n.thread_id, n.user_id, n.kind, n.model, n.status, n.stop_reason, n.error_code, n.started_at,
+  n.duration_ms, n.first_token_ms, n.input_tokens, n.output_tokens, n.tokens_per_second, n.retries, n.readers
 FROM turns n
 """,
 }

@@ -14,11 +14,14 @@ import aiohttp
 import httpx2
 import openai
 
+from ..usage import turn_usage
 from .fast_events import FastEventsClient
 
 MAX_CONNECTIONS = 1000
 """Streams that one process can have open at the endpoint at the same time."""
 CONNECT_SECONDS = 10.0
+RETRY_COUNT = "x-stainless-retry-count"
+"""The openai client (3.54) numbers the tries of a request by it."""
 
 
 def make_client(
@@ -51,6 +54,8 @@ class ModelHttpClient(openai.DefaultAioHttpClient):
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """As `httpx2.AsyncClient.send`. Raises `httpx2.ConnectError` or `httpx2.ReadError` where the wire broke."""
+        if request.headers.get(RETRY_COUNT, "0") != "0" and (usage := turn_usage.get()) is not None:
+            usage.retries += 1
         with _true_names():
             response = await super().send(request, **options)
         if not response.is_closed and isinstance(response.stream, httpx2.AsyncByteStream):

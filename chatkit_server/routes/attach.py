@@ -31,10 +31,11 @@ async def attach_thread(thread_id: str, services: Services, context: RequestCont
     """A stream of what the thread's running turn has so far and of all that follows; of its last turn's items where
     nothing runs, because the widget would ask again for anything but a stream. Raises `NotFoundError`."""
     thread = await services.store.load_thread(thread_id, context)
-    turn = services.turns.running_on(thread_id, context)
+    turn = await services.turns.running_on(thread_id, context)
     if turn is not None:
-        turn.is_detached = turn.is_detached or is_detached
-        return TurnResponse(turn, services.settings, context.frame_id, first=turn.snapshot(), position=len(turn.log))
+        if is_detached:
+            turn.detach()
+        return TurnResponse(turn, services.settings, context.frame_id, first=turn.snapshot(), position=turn.log.last)
     options = services.server.get_stream_options(thread, context)
     finished = await _last_answer(thread, services, context)
     return FinishedStream(snapshot(finished, [], options=options, is_running=False))

@@ -4,9 +4,13 @@ To a ChatKit frame every failure of a streaming operation is a stream with an `e
 posts the same bytes six times, on a 4xx the message vanishes without a word. Other clients get the plain status.
 """
 
+import hashlib
+
 from chatkit.types import InputTranscribeReq, ThreadsCreateReq, is_streaming_req
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
+
+from store import RequestKey
 
 from ..accept import accept
 from ..context import RequestContext
@@ -22,6 +26,8 @@ from .stream import ErrorStream, TurnResponse
 
 router = APIRouter()
 
+JOIN_SECONDS = 90.0
+"""For how long the same bytes of one frame are the same request."""
 DETACH_HEADER = "x-chatkit-detach"
 """`1` says that this client stops explicitly, so that its turns go on when it goes away."""
 
@@ -56,8 +62,10 @@ async def _answer(body: bytes, services: Services, context: RequestContext, *, i
     if is_attach(request):
         return await attach_thread(request.params.thread_id, services, context, is_detached=is_detached)
     thread_id = None if isinstance(request, ThreadsCreateReq) else request.params.thread_id
-    turn = await services.turns.start(lambda: accept(request, services.server, context), thread_id, context)
-    turn.is_detached = is_detached
+    key = _request_key(body, context)
+    turn = await services.turns.start(lambda: accept(request, services.server, context), thread_id, context, key=key)
+    if is_detached:
+        turn.detach()
     return TurnResponse(turn, services.settings, context.frame_id)
 
 
@@ -67,6 +75,14 @@ def body_limit(services: Services) -> int:
     if services.models.transcriber is None:
         return settings.max_body_bytes
     return max(settings.max_body_bytes, settings.transcription_max_bytes * 4 // 3 + ROOM_FOR_JSON)
+
+
+def _request_key(body: bytes, context: RequestContext) -> RequestKey | None:
+    """A frame that gets no good answer posts the same bytes again (PROTOCOL: up to six times in half a minute)."""
+    if context.frame_id is None:
+        return None
+    told = hashlib.sha256(b"\0".join((context.user_id.encode(), context.frame_id.encode(), body)))
+    return RequestKey(told.hexdigest(), JOIN_SECONDS)
 
 
 def _refusal(request: Request, body: bytes, error: ServerError, request_id: str) -> Response:

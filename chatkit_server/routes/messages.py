@@ -7,10 +7,10 @@ from fastapi import APIRouter, Body, Header, Request, Response
 
 from ..answers import EXAMPLE_ANSWER, Answer
 from ..context import RequestContext
+from ..live import LiveTurn
 from ..message import EXAMPLE, Message
 from ..sending import EndedTurn, send
 from ..services import Services, services_of
-from ..turn import Turn
 from .errors import ERRORS
 from .json_route import JsonRoute
 from .token_responses import TokenResponse, WholeAnswer, lines_for
@@ -102,5 +102,5 @@ async def answer_message(
 
 async def _send(
     message: Message, services: Services, context: RequestContext, key: str | None, detach: str | None
-) -> Turn | EndedTurn:
+) -> LiveTurn | EndedTurn:
     return await send(message, services, context, key=key, is_detached=detach == "1")

@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 
 from starlette.types import Receive
 
+from ..live import LiveTurn, Reader
 from ..sending import EndedTurn
-from ..turn import Reader, Turn
 from .stream import _Connection
 
 
 @asynccontextmanager
-async def reading(turn: Turn | EndedTurn, receive: Receive) -> AsyncIterator[Reader]:
+async def reading(turn: LiveTurn | EndedTurn, receive: Receive) -> AsyncIterator[Reader]:
     """Reads the turn inside; `gone` when the client is. At the end the turn has one reader less."""
     reader = Reader(None)
     if isinstance(turn, EndedTurn):
@@ -22,8 +22,8 @@ async def reading(turn: Turn | EndedTurn, receive: Receive) -> AsyncIterator[Rea
     connection = _Connection(receive, turn, reader)
     try:
         yield reader
-    except asyncio.CancelledError:  # the HTTP server stops and cuts its connections; the client has not left
-        turn.stop("shutdown")
+    except asyncio.CancelledError:
+        turn.interrupt_reading()
         raise
     finally:
         await connection.close()

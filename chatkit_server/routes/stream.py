@@ -10,8 +10,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from ..errors import ServerError
 from ..frames import PING, frame, serialize
+from ..live import LiveTurn, Reader
 from ..settings import Settings
-from ..turn import Reader, Turn
 
 SSE_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -21,16 +21,14 @@ SSE_HEADERS = {
 
 
 class TurnResponse(Response):
-    """Sends a turn's frames from `position` on, after the `first` events, and pings through its silences.
+    """Sends a turn's frames behind number `position`, after the `first` events, and pings through its silences.
 
-    It holds the turn only as a reader: when the client goes away it says so to the turn and ends. The first piece of
-    text after a silence leaves at once; the next waits for `flush_seconds`, and what comes meanwhile shares its write,
-    which costs a third of a token's CPU (the widget smooths text by itself, up to 0.2 s are not visible).
+    It holds the turn only as a reader: when the client goes away it says so to the turn and ends.
     """
 
     def __init__(
         self,
-        turn: Turn,
+        turn: LiveTurn,
         settings: Settings,
         frame_id: str | None = None,
         *,
@@ -40,7 +38,6 @@ class TurnResponse(Response):
         self.turn = turn
         self.frame_id = frame_id
         self.ping_seconds = settings.ping_seconds
-        self.flush_seconds = settings.flush_ms / 1000
         self.first = b"".join(b"data: %b\n\n" % serialize(event) for event in first)
         self.position = position
         self.status_code = 200
@@ -63,8 +60,8 @@ class TurnResponse(Response):
             await self._send_frames(send, reader)
             if not connection.closed:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except asyncio.CancelledError:  # the HTTP server stops and cuts its connections; the client has not left
-            self.turn.stop("shutdown")
+        except asyncio.CancelledError:
+            self.turn.interrupt_reading()
             raise
         finally:
             await connection.close()
@@ -75,19 +72,15 @@ class TurnResponse(Response):
         if self.first:
             await send({"type": "http.response.body", "body": self.first, "more_body": True})
         pings = _Pings(self.ping_seconds, log.wake)
-        is_flowing = False  # text was just sent, and more of it comes
         try:
             while not reader.gone:
-                if position < len(log):
-                    is_text = log.last_text == len(log) and not log.closed
-                    if is_flowing and is_text and pings.quiet_for() < self.flush_seconds:
-                        await log.pause(self.flush_seconds)
-                    data, is_flowing = log.since(position), log.last_text > position
-                    position = len(log)
+                if position < log.last:
+                    data = log.since(position)
+                    position = log.last
                 elif log.closed:
                     return
                 elif pings.due():
-                    data, is_flowing = PING, False
+                    data = PING
                 else:
                     await log.changed()
                     continue
@@ -115,11 +108,11 @@ class ErrorStream(Response):
 class _Connection:
     """Watches for the client's going, and wakes the reader when it happens."""
 
-    def __init__(self, receive: Receive, turn: Turn, reader: Reader) -> None:
+    def __init__(self, receive: Receive, turn: LiveTurn, reader: Reader) -> None:
         self.closed = False
         self._watch = asyncio.create_task(self._until_closed(receive, turn, reader), name="disconnect watch")
 
-    async def _until_closed(self, receive: Receive, turn: Turn, reader: Reader) -> None:
+    async def _until_closed(self, receive: Receive, turn: LiveTurn, reader: Reader) -> None:
         message: Message = {"type": ""}
         while message["type"] != "http.disconnect":
             message = await receive()
@@ -143,11 +136,7 @@ class _Pings:
         self._timer = self._loop.call_later(seconds, self._look)
 
     def due(self) -> bool:
-        return self.quiet_for() >= self._seconds
-
-    def quiet_for(self) -> float:
-        """Seconds since the last write."""
-        return self._loop.time() - self._last
+        return self._loop.time() - self._last >= self._seconds
 
     def sent(self) -> None:
         self._last = self._loop.time()

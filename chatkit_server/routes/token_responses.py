@@ -12,11 +12,11 @@ from ..answers import Answer, Failure
 from ..context import RequestContext
 from ..errors import DatabaseUnavailable, ServerStopping, TurnFailed
 from ..frames import PING
+from ..live import LiveTurn
 from ..sending import EndedTurn
 from ..services import Services
 from ..token_stream import TokenStream, ending
 from ..tokens import Json
-from ..turn import Turn
 from .reading import reading
 from .stream import SSE_HEADERS
 
@@ -49,7 +49,7 @@ def lines_for(accept: str) -> Lines:
 class TokenResponse(Response):
     """Tokens, pings through silences, then how it ended."""
 
-    def __init__(self, turn: Turn | EndedTurn, lines: Lines, services: Services, context: RequestContext) -> None:
+    def __init__(self, turn: LiveTurn | EndedTurn, lines: Lines, services: Services, context: RequestContext) -> None:
         self.turn = turn
         self.lines = lines
         self.services = services
@@ -77,7 +77,7 @@ class TokenResponse(Response):
 class WholeAnswer(Response):
     """Waits for the end of the turn and says then what came of it, with a status that fits."""
 
-    def __init__(self, turn: Turn | EndedTurn, services: Services, context: RequestContext) -> None:
+    def __init__(self, turn: LiveTurn | EndedTurn, services: Services, context: RequestContext) -> None:
         super().__init__()
         self.raw_headers = []
         self.turn = turn
@@ -105,7 +105,7 @@ def answer_response(answer: Answer) -> JSONResponse:
     return JSONResponse(body | told, status_code=_status(answer.error))
 
 
-def ids_of(turn: Turn | EndedTurn) -> dict[str, str]:
+def ids_of(turn: LiveTurn | EndedTurn) -> dict[str, str]:
     """The headers that name the turn and its thread."""
     return {TURN_HEADER: turn.id, THREAD_HEADER: turn.thread_id}
 

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 
+from store import TurnRecord
+
 from ..errors import Conflict
 from ..services import services_of
 from ..snapshot import snapshot
@@ -30,18 +32,10 @@ STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream"
     "/turns/{turn_id}/stop", summary="Stop a running answer; what was said so far is kept", responses=STOPPED | ERRORS
 )
 async def stop_turn(turn_id: str, request: Request) -> dict[str, str | None]:
-    """Answers when the model call is closed and the partial answer is saved; 404 for a turn of somebody else's,
-    409 for one that another worker runs."""
+    """Answers when the model call is closed and the partial answer is saved, whichever worker runs the turn; 404 for a
+    turn of somebody else's, 409 where its worker does not react."""
     services = services_of(request)
-    context = services.auth.authenticate(request)
-    turn = services.turns.find(turn_id, context)
-    if turn is not None:
-        turn.stop("user")
-        await turn.ended()
-    record = await services.turn_store.load(turn_id, context)
-    if record.status == "running":
-        raise Conflict("This answer does not run in this process, which cannot stop it.")
-    return {"id": record.id, "thread_id": record.thread_id, "status": record.status, "stop_reason": record.stop_reason}
+    return _stopped(await services.turns.stop(turn_id, "user", services.auth.authenticate(request)))
 
 
 @router.post("/threads/{thread_id}/stop", summary="Stop what runs on a thread", responses=STOPPED | ERRORS)
@@ -50,10 +44,16 @@ async def stop_thread(thread_id: str, request: Request) -> dict[str, str | None]
     services = services_of(request)
     context = services.auth.authenticate(request)
     await services.store.load_thread(thread_id, context)
-    turn = services.turns.running_on(thread_id, context)
-    if turn is None:
+    record = await services.turns.stop_thread(thread_id, "user", context)
+    if record is None:
         return {"id": None, "thread_id": thread_id, "status": None, "stop_reason": None}
-    return await stop_turn(turn.id, request)
+    return _stopped(record)
+
+
+def _stopped(record: TurnRecord) -> dict[str, str | None]:
+    if record.status == "running":
+        raise Conflict("The answer was stopped, but its end could not be saved. Please try again in a moment.")
+    return {"id": record.id, "thread_id": record.thread_id, "status": record.status, "stop_reason": record.stop_reason}
 
 
 @router.get(
@@ -68,10 +68,12 @@ async def turn_events(
     after: Annotated[int | None, Query(ge=0, description="the id of the last event that was seen")] = None,
     last_event_id: Annotated[int | None, Header(ge=0, description="the same, as EventSource sends it")] = None,
 ) -> Response:
-    """A running turn's events from the first one, or the one after `after`, to its end; of an ended turn its items."""
+    """A running turn's events from the first one, or the one after `after`, to its end; of an ended turn its items.
+
+    Where those events are not kept any more: its finished items, and the open ones with all of their text so far."""
     services = services_of(request)
     context = services.auth.authenticate(request)
-    turn = services.turns.find(turn_id, context)
+    turn = await services.turns.find(turn_id, context)
     if turn is None:
         record = await services.turn_store.load(turn_id, context)
         thread = await services.store.load_thread(record.thread_id, context)
@@ -80,5 +82,5 @@ async def turn_events(
         finished = FinishedStream(snapshot(items, [], options=options, is_running=False))
         return LinkedResponse(finished, services.links, context, request)
     seen = after if after is not None else last_event_id or 0
-    response = TurnResponse(turn, services.settings, position=min(seen, len(turn.log)))
+    response = TurnResponse(turn, services.settings, position=min(seen, turn.log.last))
     return LinkedResponse(response, services.links, context, request)

@@ -13,12 +13,12 @@ from starlette.websockets import WebSocketDisconnect
 from ..answers import Failure
 from ..context import RequestContext
 from ..errors import InvalidJson, UpgradeRequired, describe
+from ..live import LiveTurn, Reader
 from ..message import Message
 from ..sending import EndedTurn, send
 from ..services import Services, services_of
 from ..token_stream import TokenStream, ending
 from ..tokens import Json
-from ..turn import Reader, Turn
 from .body import check_size
 from .errors import ERRORS, error_response
 from .json_route import invalid
@@ -96,7 +96,7 @@ class _Conversation:
         self._services = services
         self._context = context
         self._contexts = _numbered(context)
-        self._turn: Turn | EndedTurn | None = None
+        self._turn: LiveTurn | EndedTurn | None = None
         self._reader = Reader(None)
         self._reading: asyncio.Task[None] | None = None
 
@@ -106,11 +106,11 @@ class _Conversation:
             while True:
                 await self._receive()
         except WebSocketDisconnect as closed:
-            if closed.code == SERVER_RESTARTS and closed.code == SERVER_RESTARTS and isinstance(self._turn, Turn):
-                self._turn.is_detached = True  # the client has not left: what runs has the time that others have
+            if closed.code == SERVER_RESTARTS and isinstance(self._turn, LiveTurn):
+                self._turn.detach()  # the client has not left: what runs has the time that others have
         except asyncio.CancelledError:  # the HTTP server stops
-            if isinstance(self._turn, Turn):
-                self._turn.stop("shutdown")
+            if isinstance(self._turn, LiveTurn):
+                self._turn.interrupt_reading()
             raise
         finally:
             await self._leave()
@@ -134,8 +134,8 @@ class _Conversation:
         check_size(len(text.encode("utf-8", "surrogatepass")), self._services.settings.max_body_bytes)
         if _parse(Frame, text).type == "message":
             await self._answer(_parse(SocketMessage, text), context)
-        elif isinstance(self._turn, Turn):
-            self._turn.stop("user")
+        elif isinstance(self._turn, LiveTurn):
+            await self._services.turns.stop(self._turn.id, "user", context)
 
     async def _answer(self, message: SocketMessage, context: RequestContext) -> None:
         """Has the message accepted before what is under way is stopped for it."""
@@ -145,18 +145,18 @@ class _Conversation:
                 return  # the same message again: its answer is under way
             await self._supersede()
         self._turn, self._reader = turn, Reader(None)
-        if isinstance(turn, Turn):
+        if isinstance(turn, LiveTurn):
             turn.reader_came(self._reader)
         self._reading = asyncio.create_task(self._read(turn, self._reader, context), name=f"socket reads {turn.id}")
 
     async def _supersede(self) -> None:
         """On the same thread the new turn has stopped the old one already."""
-        if isinstance(self._turn, Turn):
-            self._turn.stop("superseded")
+        if isinstance(self._turn, LiveTurn):
+            await self._services.turns.stop(self._turn.id, "superseded", self._context)
         if self._reading is not None:
             await self._reading
 
-    async def _read(self, turn: Turn | EndedTurn, reader: Reader, context: RequestContext) -> None:
+    async def _read(self, turn: LiveTurn | EndedTurn, reader: Reader, context: RequestContext) -> None:
         stream = TokenStream(turn, reader, self._services, context)
         try:
             await self._tell({"started": True, "turn_id": turn.id, "thread_id": turn.thread_id})
@@ -170,7 +170,7 @@ class _Conversation:
             told = describe(error, context.request_id)
             await self._tell({"error": Failure.of(told, context.request_id).model_dump()})
         finally:
-            if isinstance(turn, Turn):
+            if isinstance(turn, LiveTurn):
                 turn.reader_left(reader)
 
     async def _tell(self, *messages: Json) -> None:
@@ -181,7 +181,7 @@ class _Conversation:
         if self._reading is None:
             return
         self._reader.gone = True
-        if isinstance(self._turn, Turn):
+        if isinstance(self._turn, LiveTurn):
             self._turn.log.wake()
         await asyncio.wait([self._reading], timeout=LEAVING_SECONDS)
         self._reading.cancel()  # a client that reads no more holds up the last write to it

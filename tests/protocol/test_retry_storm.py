@@ -21,7 +21,7 @@ from chatkit_server.auth import Auth, Secret
 from chatkit_server.errors import NotAuthenticated
 from chatkit_server.services import Services
 from chatkit_server.turns import Turns
-from store import NewTurn, SqlStore, StoreUnavailable, TurnStore
+from store import HeartbeatStore, JournalStore, NewTurn, SqlStore, StoreUnavailable, TurnStore
 from tests.protocol.requirements import covers
 from tests.serving import SECRET, Served, Tab, make_settings
 from tests.stage import Stage, StageServer, stream_item
@@ -126,7 +126,8 @@ async def served(stages: Stage, fault: Fault, tmp_path_factory: pytest.TempPathF
     store = FailingStore(fault, services)
     services.server.store = services.server.sql_store = store
     turn_store = FailingTurnStore(fault, services)
-    turns = Turns(store, turn_store, services.settings, "test")
+    engine = services.engine
+    turns = Turns(store, turn_store, JournalStore(engine), HeartbeatStore(engine), services.server, services.settings)
     app.state.services = replace(services, store=store, turn_store=turn_store, turns=turns, auth=FailingAuth(fault))
     async with live(app) as url:
         yield Served(app, url)

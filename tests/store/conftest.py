@@ -8,7 +8,7 @@ from chatkit.types import ThreadMetadata
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import SqlStore, TurnStore, UploadStore
+from store import HeartbeatStore, JournalStore, SqlStore, TurnStore, UploadStore
 from tests.store.making import ALICE, User, make_thread
 
 Query = Callable[..., Awaitable[list[Row[*tuple[Any, ...]]]]]
@@ -30,6 +30,18 @@ def turns(engine: AsyncEngine) -> TurnStore:
 def uploads(engine: AsyncEngine) -> UploadStore:
     """The uploads in the same database."""
     return UploadStore(engine)
+
+
+@pytest.fixture
+def journal(engine: AsyncEngine) -> JournalStore:
+    """The journal of those turns."""
+    return JournalStore(engine)
+
+
+@pytest.fixture
+def heartbeats(engine: AsyncEngine) -> HeartbeatStore:
+    """The workers that serve the same database."""
+    return HeartbeatStore(engine)
 
 
 @pytest.fixture

@@ -72,7 +72,9 @@ async def test_attachment_of_a_message_becomes_its_threads_for_good(
     """T13."""
     file, other = make_file(), make_thread()
     await store.save_attachment(file, ALICE)
-    await turns.start(make_turn(thread.id), ALICE, items=[say(attachments=[file])])
+    first = make_turn(thread.id)
+    await turns.start(first, ALICE, items=[say(attachments=[file])])
+    await turns.finish(first.id, ALICE, status="completed")
     (row,) = await sql("SELECT thread_id, payload FROM attachments")
     payload = json.loads(row.payload) if isinstance(row.payload, str) else row.payload
     assert row.thread_id == payload["thread_id"] == thread.id

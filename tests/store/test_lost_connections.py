@@ -73,7 +73,7 @@ CALLS: dict[str, Call] = {
     "delete a thread": lambda s, t, thread, turn: s.delete_thread(thread.id, ALICE),
     "start": lambda s, t, thread, turn: t.start(make_turn(thread.id), ALICE, items=[say()]),
     "finish": lambda s, t, thread, turn: t.finish(turn, ALICE, status="completed", items=[answer()]),
-    "end what a crash cut off": lambda s, t, thread, turn: t.end_abandoned(),
+    "adopt": lambda s, t, thread, turn: t.adopt("here"),
 }
 
 
@@ -84,6 +84,8 @@ async def test_call_survives_connections_that_died_in_the_pool(
 ) -> None:
     store, turns, thread, turn = Store(engine), TurnStore(engine), make_thread(), new_id("turn")
     await turns.start(make_turn(thread.id, id=turn), ALICE, new_thread=thread, items=[say()])
+    if call is CALLS["start"]:
+        await turns.finish(turn, ALICE, status="completed")
     await warm_up(engine)
     await end_all(other)
     await asyncio.sleep(pause)

@@ -9,16 +9,29 @@ import pytest
 from chatkit.store import NotFoundError, Store
 from chatkit.types import FileAttachment, ThreadMetadata
 
-from store import ApprovalStore, Choice, IdClash, NewApproval, NewTurn, SqlStore, TurnStore, UploadStore, new_id
+from store import (
+    ApprovalStore,
+    Choice,
+    IdClash,
+    JournalStore,
+    NewApproval,
+    NewTurn,
+    RequestKey,
+    SqlStore,
+    TurnStore,
+    UploadStore,
+    new_id,
+)
 from tests.store.conftest import Query
 from tests.store.making import ALICE, BOB, User, answer, make_thread, make_turn, offer, say
 
-FOR_NOBODY = {"end_abandoned", "delete_unsent", "list_unsent", "known"}
-"""Methods that the server calls for itself: they take no context and give no data but ids."""
+FOR_NOBODY = {"adopt", "running_by", "write", "prune", "delete_unsent", "list_unsent", "known"}
+"""Methods that a worker calls for itself: they take no context, and what they give goes to no user."""
 
-QUIET = {"finish", "has_lost_action"}
+QUIET = {"finish", "has_lost_action", "saved_ids", "running_on", "find_duplicate", "ask_to_stop", "join"}
 """Quietly nothing, as for a turn whose thread was deleted and for a widget that offered nothing."""
 
+KEY = RequestKey("hers", 60)
 TABLES = ("threads", "thread_items", "turns", "attachments", "feedback", "paused_runs", "approvals")
 
 
@@ -42,7 +55,7 @@ async def hers(store: SqlStore[User], turns: TurnStore) -> Hers:
     attachment = FileAttachment(id=new_id("atc"), name="a.txt", mime_type="text/plain", thread_id=thread.id)
     turn = make_turn(thread.id)
     await store.save_thread(bobs, BOB)
-    await turns.start(turn, ALICE, new_thread=thread, items=[item])
+    await turns.start(turn, ALICE, new_thread=thread, items=[item], key=KEY)
     await store.save_attachment(attachment, ALICE)
     await store.add_feedback(thread.id, [item.id], "positive", ALICE)
     widget = offer("gone")
@@ -54,7 +67,9 @@ async def hers(store: SqlStore[User], turns: TurnStore) -> Hers:
     return Hers(thread, item.id, widget.id, call.id, turn, attachment, bobs)
 
 
-def tries(store: SqlStore[User], turns: TurnStore, hers: Hers) -> dict[str, list[Callable[[], Awaitable[Any]]]]:
+def tries(
+    store: SqlStore[User], turns: TurnStore, journal: JournalStore, hers: Hers
+) -> dict[str, list[Callable[[], Awaitable[Any]]]]:
     """What Bob may try with her ids, by the method's name."""
     thread, item, bobs, approval = hers.thread.id, hers.item_id, hers.bobs.id, hers.approval_id
     theirs = hers.attachment.model_copy(update={"id": new_id("atc")})
@@ -128,27 +143,33 @@ def tries(store: SqlStore[User], turns: TurnStore, hers: Hers) -> dict[str, list
         "waiting": [lambda: store.approvals.waiting(thread, BOB)],
         "expire": [lambda: store.approvals.expire(thread, BOB)],
         "finish": [lambda: turns.finish(hers.turn.id, BOB, status="failed", items=[answer()], restore_replaced=True)],
+        "saved_ids": [lambda: store.saved_ids(thread, [item], BOB), lambda: store.saved_ids(bobs, [item], BOB)],
+        "running_on": [lambda: turns.running_on(thread, BOB)],
+        "find_duplicate": [lambda: turns.find_duplicate(KEY, BOB)],
+        "ask_to_stop": [lambda: turns.ask_to_stop(hers.turn.id, "user", BOB)],
+        "join": [lambda: turns.join(hers.turn.id, BOB)],
+        "read": [lambda: journal.read(hers.turn.id, 0, BOB)],
         "load": [lambda: turns.load(hers.turn.id, BOB)],
         "list": [lambda: turns.list(BOB, thread)],
     }
 
 
 async def test_stranger_gets_nothing_and_changes_nothing_by_any_method(
-    store: SqlStore[User], turns: TurnStore, hers: Hers, sql: Query
+    store: SqlStore[User], turns: TurnStore, journal: JournalStore, hers: Hers, sql: Query
 ) -> None:
     before = [await sql(f"SELECT * FROM {table} ORDER BY id") for table in TABLES]
-    attempts = tries(store, turns, hers)
+    attempts = tries(store, turns, journal, hers)
     for method, calls in attempts.items():
         for call in calls:
             if method in QUIET:
-                assert await call() is False
+                assert not await call()
                 continue
             with pytest.raises((NotFoundError, IdClash)):
                 await call()
     assert [await sql(f"SELECT * FROM {table} ORDER BY id") for table in TABLES] == before
     assert [thread.id for thread in (await store.load_threads(10, None, "asc", BOB)).data] == [hers.bobs.id]
     assert await turns.list(BOB) == []
-    known = methods_of(SqlStore) | methods_of(TurnStore) | methods_of(ApprovalStore)
+    known = methods_of(SqlStore) | methods_of(TurnStore) | methods_of(ApprovalStore) | methods_of(JournalStore)
     assert {method.split()[0] for method in attempts} == known - FOR_NOBODY
 
 

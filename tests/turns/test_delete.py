@@ -17,10 +17,14 @@ async def rows_left(chat: Chat, thread_id: str) -> dict[str, int]:
     left = {}
     for table in metadata.sorted_tables:
         columns = [c.name for c in inspect(table).columns]
+        if table.name == "workers":
+            continue  # of no thread
         if table.name == "threads":
             where = "id = :id"
         elif "thread_id" in columns:
             where = "thread_id = :id"
+        elif "item_id" in columns:
+            where = "item_id NOT IN (SELECT id FROM thread_items)"
         else:
             where = "turn_id NOT IN (SELECT id FROM turns)"
         ((count,),) = await chat.select(f"SELECT count(*) FROM {table.name} WHERE {where}", id=thread_id)

@@ -1,10 +1,10 @@
-"""What the database knows of a turn in numbers, and of one that a crash cut off."""
+"""What the database knows of a turn in numbers."""
 
 import pytest
 
-from store import NewTurn, new_id
-from tests.support.openai_answers import Answer
+from tests.support.openai_answers import SERVER_ERROR, Answer
 from tests.turns.chat import Chat
+from tests.turns.coming_back import asking, attaching, read_up_to
 from tests.turns.conftest import Start
 
 
@@ -21,15 +21,14 @@ async def test_a_turn_counts_its_tokens_as_the_provider_does(chat: Chat) -> None
     assert 0 <= first_token_ms <= duration_ms
 
 
-async def test_a_server_that_starts_ends_what_a_crash_left_running(start: Start) -> None:
-    before = await start()
-    before.upstream.script(Answer("one two three"))
-    async with await before.visitor() as tab:
-        thread_id = (await tab.create("Count")).thread_id
-    crashed = NewTurn(id=new_id("turn"), thread_id=thread_id, kind="threads.add_user_message", request_id="r")
-    await before.services.turn_store.start(crashed, await before.owner(thread_id))
-
-    after = await start()
-    is_alone = after.services.engine.dialect.name == "sqlite"  # on PostgreSQL another worker may be running it
-    ending = ("interrupted", "crash") if is_alone else ("running", None)
-    assert await after.turns(thread_id) == [("completed", None), ending]
+async def test_a_turn_counts_the_requests_that_were_repeated_and_its_readers(start: Start) -> None:
+    chat = await start(model_retries=2)
+    chat.upstream.script(Answer(fail=SERVER_ERROR), Answer(fail=SERVER_ERROR), Answer("one two three", hang_after=2))
+    async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as second, asking(tab, "Count") as first:
+        await read_up_to(first, "one two")
+        async with attaching(second, first.thread_id) as again:
+            await again.wait_for("thread.item.added")
+            chat.upstream.release()
+            await first.read()
+    (numbers,) = await chat.select("SELECT model, status, retries, readers FROM turns")
+    assert numbers == ("gpt-test", "completed", 2, 2)

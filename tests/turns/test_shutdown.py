@@ -45,6 +45,7 @@ async def process(
         "CHATKIT_SECRET": SECRET,
         "CHATKIT_DATA_DIR": str(folder),
         "CHATKIT_DRAIN_SECONDS": str(drain_seconds),
+        "CHATKIT_TITLES": "false",  # another call of the model
     }
     command = [sys.executable, "-m", "chatkit_server", "serve", "--port", "0"]
     serving = await asyncio.create_subprocess_exec(*command, env=environment, cwd=folder, stderr=subprocess.PIPE)
@@ -79,7 +80,9 @@ async def test_a_signal_ends_the_open_answer_and_then_the_process(
         serving.terminate()
         await stream.read_to_end(within=2)
         assert stream.ended, "the answer was cut off"
-        assert stream.events[-1]["type"] == "thread.item.done"
+        assert [event["type"] for event in stream.events[-2:]] == ["thread.item.done", "error"]
+        assert "restarted before the answer was complete" in stream.events[-1]["message"]
+        assert stream.events[-1]["allow_retry"]
         await upstream.requests[0].wait_closed(within=1)
         async with asyncio.timeout(4):
             log = (await serving.communicate())[1].decode()

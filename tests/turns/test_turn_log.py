@@ -3,12 +3,43 @@
 import asyncio
 
 import pytest
+from chatkit.types import (
+    AssistantMessageItem,
+    NoticeEvent,
+    ProgressUpdateEvent,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
+)
 
+from chatkit_server.fold import TurnItems
+from chatkit_server.journal_page import Page
 from chatkit_server.routes.stream import _Pings
-from chatkit_server.turn_log import TurnLog
+from chatkit_server.turn_log import WINDOW, TurnLog
+from tests.store.making import NOON
 from tests.support.openai_answers import Answer
-from tests.support.sse import parse
+from tests.support.sse import Frame, parse
 from tests.turns.conftest import Start
+
+NEVER = 3600.0
+
+
+def notice(number: int) -> NoticeEvent:
+    """An event that lasts."""
+    return NoticeEvent(level="info", message=str(number))
+
+
+def message(item_id: str = "msg") -> AssistantMessageItem:
+    return AssistantMessageItem(id=item_id, thread_id="thr", created_at=NOON, content=[])
+
+
+def read(log: TurnLog, seen: int = 0) -> list[Frame]:
+    return parse(log.since(seen))
+
+
+def texts(frames: list[Frame]) -> list[tuple[str | None, str]]:
+    """Number and text of each text delta."""
+    return [(f.id, f.json["update"]["delta"]) for f in frames if f.json["type"] == "thread.item.updated"]
 
 
 async def read_all(log: TurnLog, gate: asyncio.Semaphore) -> list[bytes]:
@@ -17,12 +48,12 @@ async def read_all(log: TurnLog, gate: asyncio.Semaphore) -> list[bytes]:
     position = 0
     while True:
         await gate.acquire()
-        while position == len(log) and not log.closed:
+        while position == log.last and not log.closed:
             await log.changed()
-        if position == len(log):
+        if position == log.last:
             return pieces
         pieces.append(log.since(position))
-        position = len(log)
+        position = log.last
 
 
 async def test_two_readers_get_every_frame_at_their_own_pace() -> None:
@@ -30,7 +61,7 @@ async def test_two_readers_get_every_frame_at_their_own_pace() -> None:
     eager, lazy = asyncio.Semaphore(1000), asyncio.Semaphore(0)
     tasks = [asyncio.create_task(read_all(log, gate)) for gate in (eager, lazy)]
     for number in range(5):
-        log.append(b'{"n":%d}' % number)
+        log.append(notice(number))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     log.close()
@@ -43,58 +74,162 @@ async def test_two_readers_get_every_frame_at_their_own_pace() -> None:
     assert len(at_once) == 1
     assert b"".join(one_by_one) == at_once[0]
     frames = parse(at_once[0])
-    assert [(frame.id, frame.json["n"]) for frame in frames] == [(str(n + 1), n) for n in range(5)]
+    assert [(frame.id, frame.json["message"]) for frame in frames] == [(str(n + 1), str(n)) for n in range(5)]
 
 
 async def test_a_reader_that_comes_late_gets_everything() -> None:
     log = TurnLog()
-    log.append(b"{}")
+    log.append(ProgressUpdateEvent(text="x"))
     log.close()
     async with asyncio.timeout(1):
         (piece,) = await read_all(log, asyncio.Semaphore(9))
-    assert piece == b"id: 1\ndata: {}\n\n"
+    assert piece == b'id: 1\ndata: {"type":"progress_update","text":"x"}\n\n'
 
 
-@pytest.mark.parametrize("signal", ["append", "wake", "close"])
+@pytest.mark.parametrize("signal", ["append", "text", "wake", "close"])
 async def test_a_waiting_reader_is_woken(signal: str) -> None:
     log = TurnLog()
     waiting = [asyncio.create_task(log.changed()) for _ in range(3)]
     await asyncio.sleep(0)
     assert not any(task.done() for task in waiting)
-    log.append(b"{}") if signal == "append" else getattr(log, signal)()
+    match signal:
+        case "append":
+            log.append(notice(1))
+        case "text":
+            log.append_text("msg", 0, "a")
+        case _:
+            getattr(log, signal)()
     async with asyncio.timeout(1):
         await asyncio.gather(*waiting)
 
 
-async def test_a_pausing_reader_lets_text_gather() -> None:
+async def test_the_first_token_of_a_burst_leaves_at_once_and_the_next_share_a_frame() -> None:
+    log = TurnLog(NEVER)
+    log.append_text("msg", 0, "a")
+    assert texts(read(log)) == [("1", "a")]
+    for token in "bcd":
+        log.append_text("msg", 0, token)
+    assert log.last == 1
+    log.append(notice(1))
+    assert texts(read(log, 1)) == [("2", "bcd")]
+    assert log.last == 3
+    log.close()
+
+
+async def test_so_many_tokens_fill_a_frame_before_its_time_is_over() -> None:
+    log = TurnLog(NEVER, 3)
+    for token in "abcdefgh":
+        log.append_text("msg", 0, token)
+    assert [texts(read(log, number))[0] for number in range(1, log.last)] == [("3", "bcdefg"), ("3", "efg")]
+    log.close()
+    assert texts(read(log, 3)) == [("4", "h")]
+
+
+async def test_a_flush_window_ends_by_itself_and_the_next_burst_begins_at_once() -> None:
+    log = TurnLog(0.02)
+    log.append_text("msg", 0, "a")
+    log.append_text("msg", 0, "b")
+    async with asyncio.timeout(5):
+        while log.last < 2:
+            await log.changed()
+        while log._timer is not None:  # noqa: ASYNC110 - the end of a burst is told to nobody
+            await asyncio.sleep(0.005)
+    log.append_text("msg", 0, "c")
+    assert log.last == 3
+    log.close()
+
+
+async def test_without_a_window_each_token_is_a_frame() -> None:
     log = TurnLog()
-    pausing = asyncio.create_task(log.pause(60))
-    await asyncio.sleep(0)
-    log.append_text(b"{}")
-    log.append_text(b"{}")
-    await asyncio.sleep(0)
-    assert not pausing.done()
-    log.append(b"{}")
-    async with asyncio.timeout(1):
-        await pausing
-    assert (len(log), log.last_text) == (3, 2)
+    for number, token in enumerate("abc", 1):
+        log.append_text("msg", 0, token)
+        assert log.last == number
 
 
-@pytest.mark.parametrize("signal", ["append", "wake", "close"])
-async def test_a_pause_ends_early_for_anything_but_text(signal: str) -> None:
+async def test_text_of_different_parts_is_never_mixed() -> None:
+    log = TurnLog(NEVER)
+    for item_id, index, token in [("m", 0, "a"), ("m", 0, "b"), ("m", 1, "c"), ("n", 1, "d"), ("n", 1, "e")]:
+        log.append_text(item_id, index, token)
+    log.flush()
+    found = [(f.json["item_id"], f.json["update"]["content_index"], f.json["update"]["delta"]) for f in read(log)]
+    assert found == [("m", 0, "ab"), ("m", 1, "c"), ("n", 1, "de")]
+    log.close()
+
+
+async def test_a_reader_that_lags_gets_merged_text_under_the_last_number() -> None:
     log = TurnLog()
-    pausing = [asyncio.create_task(log.pause(60)) for _ in range(3)]
-    await asyncio.sleep(0)
-    log.append(b"{}") if signal == "append" else getattr(log, signal)()
-    async with asyncio.timeout(1):
-        await asyncio.gather(*pausing)
+    for token in "abcd":
+        log.append_text("msg", 0, token)
+    log.append(notice(1))
+    log.append_text("msg", 0, "e")
+    assert [frame.id for frame in read(log)] == ["4", "5", "6"]
+    assert texts(read(log)) == [("4", "abcd"), ("6", "e")]
+    assert texts(read(log, 2)) == [("4", "cd"), ("6", "e")]
 
 
-async def test_a_pause_is_over_when_its_time_is_and_leaves_nothing_behind() -> None:
+async def test_beyond_what_is_kept_a_reader_is_told_what_lasts_and_what_is_open() -> None:
+    items = TurnItems()
+    log = TurnLog(still_open=lambda: [ThreadItemAddedEvent(item=item) for item in items.open])
+
+    def say(event: ThreadItemAddedEvent | ThreadItemDoneEvent | ThreadItemRemovedEvent) -> None:
+        items.apply(event)
+        log.append(event)
+
+    say(ThreadItemDoneEvent(item=message("first")))
+    say(ThreadItemAddedEvent(item=message("gone")))
+    say(ThreadItemRemovedEvent(item_id="gone"))
+    say(ThreadItemAddedEvent(item=message("open")))
+    for _ in range(10 * WINDOW):
+        items.open.add_text("open", 0, "x")
+        log.append_text("open", 0, "x")
+    assert len(log._frames) <= 2 * WINDOW
+    told = read(log)
+    assert [frame.json["type"] for frame in told] == ["thread.item.done", "thread.item.removed", "thread.item.added"]
+    assert told[-1].json["item"]["content"][0]["text"] == "x" * 10 * WINDOW
+    assert told[-1].id == str(log.last)
+    assert [frame.json["type"] for frame in read(log, 1)] == ["thread.item.removed", "thread.item.added"]
+    assert texts(read(log, log.last - 5)) == [(str(log.last), "xxxxx")]
+
+
+async def test_a_catch_up_does_not_tell_the_text_twice_that_waits_for_its_frame() -> None:
+    items = TurnItems()
+    log = TurnLog(NEVER, 10**9, still_open=lambda: [ThreadItemAddedEvent(item=item) for item in items.open])
+    items.open.add(message("open"))
+    for _ in range(2 * WINDOW + 1):
+        log.append(ProgressUpdateEvent(text=""))
+    for token in "ab":
+        items.open.add_text("open", 0, token)
+        log.append_text("open", 0, token)
+    log._catch_up(0)
+    assert log.last == 2 * WINDOW + 3, "the waiting text has its frame"
+    log.close()
+
+
+async def test_a_number_of_another_log_gets_a_catch_up() -> None:
+    """The log of another worker's turn has gaps."""
     log = TurnLog()
-    async with asyncio.timeout(1):
-        await log.pause(0.01)
-    assert log._pausing == []
+    log.append_encoded(b'{"type":"progress_update","text":""}', is_lasting=True, number=4)
+    log.append_encoded(b'{"type":"progress_update","text":"b"}', is_lasting=True, number=9)
+    assert [frame.id for frame in read(log, 4)] == ["9"]
+    assert [frame.id for frame in read(log, 6)] == ["9"]
+    assert [frame.id for frame in read(log, 0)] == ["4", "9"]
+
+
+async def test_all_that_is_said_is_on_the_page_with_its_text_merged() -> None:
+    page = Page("turn")
+    log = TurnLog(page=page)
+    for token in "abc":
+        log.append_text("msg", 0, token)
+    log.append(notice(7))
+    log.append_text("msg", 0, "d")
+    entries = page.take()
+    assert [entry.seq for entry in entries] == [3, 4, 5]
+    assert '"delta":"abc"' in entries[0].payload
+    assert '"message":"7"' in entries[1].payload
+    assert page.take() == []
+    log.append_text("msg", 0, "e")
+    page.give_back(entries)
+    assert [entry.seq for entry in page.take()] == [3, 4, 5, 6]
 
 
 async def test_a_reader_that_is_cancelled_leaves_nothing_behind() -> None:
@@ -104,7 +239,7 @@ async def test_a_reader_that_is_cancelled_leaves_nothing_behind() -> None:
     gone.cancel()
     await asyncio.wait([gone])
     assert len(log._waiting) == 1
-    log.append(b"{}")
+    log.append(notice(1))
     async with asyncio.timeout(1):
         await stays
     assert log._waiting == []
@@ -144,39 +279,8 @@ async def test_a_silent_answer_is_pinged_and_a_lively_one_is_not(start: Start) -
             await stream.read_to_end()
             assert stream.ended
             ids = [frame.id for frame in stream.frames if frame.comment is None]
-            assert ids == [str(number + 1) for number in range(len(ids))], "a ping took an id"
+            assert [int(number or 0) for number in ids] == sorted(int(number or 0) for number in set(ids)), (
+                "a ping took an id"
+            )
         await tab.session.close()
         await chat.quiet()
-
-
-async def test_a_pause_ends_by_itself_however_much_text_comes() -> None:
-    log = TurnLog()
-    pause = asyncio.create_task(log.pause(0.05))
-    await asyncio.sleep(0)
-    for _ in range(10):
-        log.append_text(b"{}")
-    await asyncio.sleep(0)
-    assert not pause.done()
-    async with asyncio.timeout(1):
-        await pause
-
-
-@pytest.mark.parametrize("end", ["append", "wake", "close"])
-async def test_a_pause_ends_at_once_for_anything_but_text(end: str) -> None:
-    log = TurnLog()
-    pause = asyncio.create_task(log.pause(60))
-    await asyncio.sleep(0)
-    log.append(b"{}") if end == "append" else getattr(log, end)()
-    async with asyncio.timeout(1):
-        await pause
-
-
-async def test_text_wakes_a_reader_that_waits_and_is_remembered_as_text() -> None:
-    log = TurnLog()
-    waiting = asyncio.create_task(log.changed())
-    await asyncio.sleep(0)
-    log.append_text(b"{}")
-    async with asyncio.timeout(1):
-        await waiting
-    log.append(b"{}")
-    assert (len(log), log.last_text) == (2, 1)

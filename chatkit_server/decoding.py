@@ -1,0 +1,35 @@
+"""ChatKit events from their JSON: the journal's way back.
+
+Widgets are read as what they are built of: the named classes of chatkit 1.6 lose every property that they do not know.
+"""
+
+from typing import Any
+
+from chatkit.types import ThreadStreamEvent, WidgetItem
+from chatkit.widgets import DynamicWidgetComponent, DynamicWidgetRoot
+from pydantic import TypeAdapter
+from pydantic_core import from_json
+
+_EVENT: TypeAdapter[ThreadStreamEvent] = TypeAdapter(ThreadStreamEvent)
+
+
+def decode_event(data: str | bytes) -> ThreadStreamEvent:
+    """The event that `frames.encode_event` wrote. Raises `ValueError` for one that this version does not know."""
+    fields = from_json(data)
+    if isinstance(item := fields.get("item"), dict) and item.get("type") == "widget":
+        fields["item"] = WidgetItem.model_validate(item | {"widget": _root(item["widget"])})
+    if isinstance(update := fields.get("update"), dict):
+        _read_widget(update)
+    return _EVENT.validate_python(fields)
+
+
+def _read_widget(update: dict[str, Any]) -> None:
+    match update.get("type"):
+        case "widget.root.updated":
+            update["widget"] = _root(update["widget"])
+        case "widget.component.updated":
+            update["component"] = DynamicWidgetComponent.model_validate(update["component"])
+
+
+def _root(fields: Any) -> DynamicWidgetRoot:
+    return DynamicWidgetRoot.model_validate(fields)

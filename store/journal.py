@@ -1,0 +1,117 @@
+"""The journal of running turns: what their clients were told, so that a crash, or another worker, can go on from it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Integer, bindparam, delete, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from store.columns import CleanText, UtcDateTime
+from store.database import Database, insert_into
+from store.errors import NotFound
+from store.owner import HasUser, owned
+from store.running import KEEP
+from store.tables import turn_events, turns
+
+
+class Entry(NamedTuple):
+    """One event of a turn as JSON text, merged with those before it where they were text.
+
+    `seq` is the number of the last frame that is in it.
+    """
+
+    turn_id: str
+    seq: int
+    payload: str
+
+
+class Signal(NamedTuple):
+    """What another worker wants of a turn: `reason` is why it shall stop, None where it shall only go on."""
+
+    turn_id: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """What a turn's journal says after some entry, and how the turn stands."""
+
+    status: str
+    entries: list[Entry]
+
+
+class JournalStore:
+    """Writes and reads `turn_events`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._database = Database(engine)
+
+    async def write(self, entries: Sequence[Entry], worker_id: str) -> list[Signal]:
+        """Add the entries of any turns in one transaction; return what other workers want of this worker's turns.
+
+        Entries of a turn that is gone, because its thread was deleted, are passed over.
+        """
+        now = datetime.now(UTC)
+        rows = [{"turn": entry.turn_id, "seq": entry.seq, "payload": entry.payload, "now": now} for entry in entries]
+
+        def work(connection: Connection) -> list[Signal]:
+            if rows:
+                connection.execute(_addition(self._database.dialect), rows)
+            found = connection.execute(_SIGNALS, {"worker": worker_id})
+            return [Signal(row.id, None if row.signal == KEEP else row.signal) for row in found]
+
+        return await (self._database.write(work) if rows else self._database.read(work))
+
+    async def read(self, turn_id: str, after: int, context: HasUser) -> Excerpt:
+        """The entries behind number `after`, in order. Raises `NotFound` for a turn that is not the user's."""
+        values = {"turn": turn_id, "after": after, "owner": context.user_id}
+
+        def work(connection: Connection) -> Excerpt | None:
+            # The status first: it knows the owner, and nothing follows an end.
+            status = connection.scalar(_STATUS, values)
+            if status is None:
+                return None
+            return Excerpt(status, [Entry(*row) for row in connection.execute(_AFTER, values)])
+
+        excerpt = await self._database.read(work)
+        if excerpt is None:
+            raise NotFound("Turn", turn_id)
+        return excerpt
+
+    async def prune(self, seconds: float) -> int:
+        """Forget the events of turns, whoever's, that ended so many seconds ago; return how many those were."""
+        values = {"moment": datetime.now(UTC) - timedelta(seconds=seconds)}
+        return await self._database.write(lambda c: c.execute(_PRUNE, values).rowcount)
+
+
+e = turn_events.c
+
+_ENTRY = select(
+    turns.c.id,
+    bindparam("seq", type_=Integer),
+    bindparam("payload", type_=CleanText),
+    bindparam("now", type_=UtcDateTime),
+).where(turns.c.id == bindparam("turn"))
+
+
+@cache
+def _addition(dialect: str) -> Any:
+    """One entry; one that is there already, because nobody knows whether the last try was committed, stays."""
+    insert = insert_into(turn_events, dialect).from_select([e.turn_id, e.seq, e.payload, e.created_at], _ENTRY)
+    return insert.on_conflict_do_nothing(index_elements=[e.turn_id, e.seq])
+
+
+_SIGNALS = select(turns.c.id, turns.c.signal).where(
+    turns.c.worker_id == bindparam("worker"), turns.c.status == "running", turns.c.signal.is_not(None)
+)
+_STATUS = select(turns.c.status).where(turns.c.id == bindparam("turn"), owned(turns))
+_AFTER = (
+    select(e.turn_id, e.seq, e.payload)
+    .where(e.turn_id == bindparam("turn"), e.seq > bindparam("after", type_=Integer))
+    .order_by(e.seq)
+)
+_ENDED = select(turns.c.id).where(turns.c.status != "running", turns.c.ended_at < bindparam("moment"))
+_PRUNE = delete(turn_events).where(e.turn_id.in_(_ENDED))

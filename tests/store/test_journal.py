@@ -1,0 +1,83 @@
+"""The journal's rows: written for many turns at once, read in order, forgotten after the end."""
+
+import pytest
+from chatkit.types import ThreadMetadata
+
+from store import Entry, JournalStore, NotFound, SqlStore, TurnStore
+from store.journal import Signal
+from tests.store.conftest import Query
+from tests.store.making import ALICE, User, make_thread, make_turn
+
+
+async def test_entries_come_back_in_order_from_any_number(
+    turns: TurnStore, journal: JournalStore, thread: ThreadMetadata
+) -> None:
+    turn = make_turn(thread.id)
+    await turns.start(turn, ALICE)
+    entries = [Entry(turn.id, seq, f'{{"n":{seq}}}') for seq in (2, 5, 9)]
+    await journal.write(entries[:2], "here")
+    await journal.write(entries[2:], "here")
+    assert (await journal.read(turn.id, 0, ALICE)).entries == entries
+    assert (await journal.read(turn.id, 2, ALICE)).entries == entries[1:]
+    assert (await journal.read(turn.id, 4, ALICE)).entries == entries[1:]
+    assert (await journal.read(turn.id, 9, ALICE)).entries == []
+    assert (await journal.read(turn.id, 9, ALICE)).status == "running"
+    await turns.finish(turn.id, ALICE, status="stopped")
+    assert (await journal.read(turn.id, 9, ALICE)).status == "stopped"
+
+
+async def test_a_batch_written_again_changes_nothing(
+    turns: TurnStore, journal: JournalStore, thread: ThreadMetadata
+) -> None:
+    """After a lost connection nobody knows whether it was committed."""
+    turn = make_turn(thread.id)
+    await turns.start(turn, ALICE)
+    entry = Entry(turn.id, 1, "{}")
+    await journal.write([entry], "here")
+    await journal.write([entry, Entry(turn.id, 2, "[]")], "here")
+    assert [known.seq for known in (await journal.read(turn.id, 0, ALICE)).entries] == [1, 2]
+
+
+async def test_a_deleted_thread_does_not_cost_the_others_their_entries(
+    store: SqlStore[User], turns: TurnStore, journal: JournalStore, thread: ThreadMetadata
+) -> None:
+    other = make_thread()
+    await store.save_thread(other, ALICE)
+    gone, stays = make_turn(other.id), make_turn(thread.id)
+    await turns.start(gone, ALICE)
+    await turns.start(stays, ALICE)
+    await store.delete_thread(other.id, ALICE)
+    await journal.write([Entry(gone.id, 1, "{}"), Entry(stays.id, 1, "{}")], "here")
+    assert len((await journal.read(stays.id, 0, ALICE)).entries) == 1
+    with pytest.raises(NotFound):
+        await journal.read(gone.id, 0, ALICE)
+
+
+async def test_writing_brings_what_others_want_of_ones_own_running_turns(
+    turns: TurnStore, journal: JournalStore, thread: ThreadMetadata
+) -> None:
+    turn = make_turn(thread.id, worker_id="here")
+    await turns.start(turn, ALICE)
+    assert await journal.write([], "here") == []
+    await turns.join(turn.id, ALICE)
+    assert await journal.write([], "here") == [Signal(turn.id, None)]
+    await turns.ask_to_stop(turn.id, "user", ALICE)
+    assert await journal.write([Entry(turn.id, 1, "{}")], "here") == [Signal(turn.id, "user")]
+    assert await journal.write([], "there") == []
+    await turns.finish(turn.id, ALICE, status="stopped", worker_id="here")
+    assert await journal.write([], "here") == []
+
+
+async def test_only_turns_that_ended_long_enough_ago_are_pruned(
+    store: SqlStore[User], turns: TurnStore, journal: JournalStore, thread: ThreadMetadata, sql: Query
+) -> None:
+    other = make_thread()
+    await store.save_thread(other, ALICE)
+    ended, runs = make_turn(thread.id), make_turn(other.id)
+    for turn in (ended, runs):
+        await turns.start(turn, ALICE)
+        await journal.write([Entry(turn.id, 1, "{}"), Entry(turn.id, 2, "{}")], "here")
+    await turns.finish(ended.id, ALICE, status="completed")
+    assert await journal.prune(3600) == 0
+    assert await journal.prune(0) == 2
+    assert {row.turn_id for row in await sql("SELECT turn_id FROM turn_events")} == {runs.id}

@@ -1,0 +1,173 @@
+"""Turns of several workers in one database: one for each thread, once for each request, and adopted when left alone."""
+
+import asyncio
+
+import pytest
+from chatkit.types import ThreadMetadata
+
+from store import (
+    DuplicateRequest,
+    HeartbeatStore,
+    RequestKey,
+    SqlStore,
+    ThreadBusy,
+    TurnStore,
+    WorkerRecord,
+)
+from tests.store.conftest import Query
+from tests.store.making import ALICE, BOB, User, answer, make_thread, make_turn, say, text_of
+
+Store = SqlStore[User]
+
+HERE = WorkerRecord("here", "a machine", "1:1")
+THERE = WorkerRecord("there", "another machine", "2:2")
+KEY = RequestKey("the same bytes", 60)
+
+
+async def texts(store: Store, thread_id: str) -> list[str]:
+    return [text_of(item) for item in (await store.load_thread_items(thread_id, None, 100, "asc", ALICE)).data]
+
+
+async def test_a_second_turn_on_a_thread_is_refused_whole(
+    store: Store, turns: TurnStore, thread: ThreadMetadata
+) -> None:
+    """T16."""
+    first = make_turn(thread.id)
+    await turns.start(first, ALICE, items=[say("one")])
+    with pytest.raises(ThreadBusy) as refused:
+        await turns.start(make_turn(thread.id), ALICE, items=[say("two")])
+    assert refused.value.turn_id == first.id
+    assert await texts(store, thread.id) == ["one"]
+    await turns.finish(first.id, ALICE, status="completed")
+    await turns.start(make_turn(thread.id), ALICE, items=[say("two")])
+    assert await texts(store, thread.id) == ["one", "two"]
+
+
+async def test_of_many_turns_at_once_one_starts(store: Store, turns: TurnStore, thread: ThreadMetadata) -> None:
+    starts = [turns.start(make_turn(thread.id), ALICE, items=[say(str(n))]) for n in range(6)]
+    ends = await asyncio.gather(*starts, return_exceptions=True)
+    assert sorted(type(end).__name__ for end in ends) == ["NoneType", *["ThreadBusy"] * 5]
+    assert len(await texts(store, thread.id)) == 1
+
+
+async def test_of_many_equal_requests_at_once_one_makes_a_thread(turns: TurnStore, sql: Query) -> None:
+    new = [make_thread() for _ in range(6)]
+    starts = [turns.start(make_turn(t.id), ALICE, new_thread=t, items=[say()], key=KEY) for t in new]
+    ends = await asyncio.gather(*starts, return_exceptions=True)
+    assert sorted(type(end).__name__ for end in ends) == [*["DuplicateRequest"] * 5, "NoneType"]
+    (row,) = await sql("SELECT id FROM turns")
+    assert {end.turn_id for end in ends if isinstance(end, DuplicateRequest)} == {row.id}
+    assert len(await sql("SELECT id FROM threads")) == 1
+
+
+async def test_an_equal_request_counts_while_its_turn_runs_and_is_young(
+    turns: TurnStore, thread: ThreadMetadata, sql: Query
+) -> None:
+    first, second = make_turn(thread.id), make_turn(thread.id)
+    await turns.start(first, ALICE, key=KEY)
+    assert await turns.find_duplicate(KEY, ALICE) == first.id
+    assert await turns.find_duplicate(RequestKey(KEY.value, 0), ALICE) is None
+    with pytest.raises(DuplicateRequest):
+        await turns.start(second, ALICE, key=KEY)
+    await turns.finish(first.id, ALICE, status="completed")
+    assert await turns.find_duplicate(KEY, ALICE) is None
+    await turns.start(second, ALICE, key=KEY)
+    assert await turns.find_duplicate(KEY, ALICE) == second.id
+    assert [row.id for row in await sql("SELECT id FROM turns WHERE request_key IS NOT NULL")] == [second.id]
+
+
+async def test_a_key_may_outlive_its_turn(turns: TurnStore, thread: ThreadMetadata) -> None:
+    key, first = RequestKey("idempotency", 60, outlives_turn=True), make_turn(thread.id)
+    await turns.start(first, ALICE, key=key)
+    await turns.finish(first.id, ALICE, status="completed")
+    with pytest.raises(DuplicateRequest) as refused:
+        await turns.start(make_turn(thread.id), ALICE, key=key)
+    assert refused.value.turn_id == first.id
+
+
+async def test_what_another_worker_runs_is_found_and_signalled(turns: TurnStore, thread: ThreadMetadata) -> None:
+    turn = make_turn(thread.id, worker_id="there")
+    assert await turns.running_on(thread.id, ALICE) is None
+    await turns.start(turn, ALICE)
+    found = await turns.running_on(thread.id, ALICE)
+    assert found is not None
+    assert (found.id, found.worker_id) == (turn.id, "there")
+    assert await turns.running_on(thread.id, BOB) is None
+    await turns.join(turn.id, ALICE)
+    await turns.join(turn.id, ALICE)
+    assert (await turns.load(turn.id, ALICE)).signal == "keep"
+    await turns.ask_to_stop(turn.id, "user", ALICE)
+    await turns.ask_to_stop(turn.id, "superseded", ALICE)
+    await turns.join(turn.id, ALICE)
+    assert (await turns.load(turn.id, ALICE)).signal == "user", "the first reason counts"
+    assert await turns.finish(turn.id, ALICE, status="stopped", readers=2, worker_id="there")
+    ended = await turns.load(turn.id, ALICE)
+    assert (ended.readers, ended.signal) == (5, None)
+    await turns.ask_to_stop(turn.id, "user", ALICE)
+    assert (await turns.load(turn.id, ALICE)).signal is None
+
+
+async def test_a_worker_whose_turn_was_adopted_can_end_it_no_more(
+    store: Store, turns: TurnStore, heartbeats: HeartbeatStore, thread: ThreadMetadata
+) -> None:
+    turn = make_turn(thread.id, worker_id="there")
+    await turns.start(turn, ALICE)
+    await heartbeats.beat(THERE)
+    await heartbeats.beat(HERE)
+    assert await turns.adopt("here") == [], "its worker lives"
+    await heartbeats.forget(["there"])
+    (adopted,) = await turns.adopt("here")
+    assert (adopted.id, adopted.worker_id, adopted.user_id) == (turn.id, "here", "alice")
+    assert await turns.adopt("here") == []
+    assert await turns.running_by("here") == {turn.id}
+    late = answer("late")
+    assert not await turns.finish(turn.id, ALICE, status="completed", items=[late], worker_id="there")
+    assert await texts(store, thread.id) == []
+    assert await turns.finish(turn.id, ALICE, status="interrupted", items=[answer("so far")], worker_id="here")
+    assert await texts(store, thread.id) == ["so far"]
+    assert await turns.running_by("here") == frozenset()
+
+
+async def test_two_workers_never_adopt_the_same_turn(
+    turns: TurnStore, store: Store, heartbeats: HeartbeatStore
+) -> None:
+    for _ in range(4):
+        thread = make_thread()
+        await store.save_thread(thread, ALICE)
+        await turns.start(make_turn(thread.id, worker_id="dead"), ALICE)
+    await heartbeats.beat(HERE)
+    await heartbeats.beat(THERE)
+    adopted = await asyncio.gather(*(turns.adopt(worker) for worker in ("here", "there", "here", "there")))
+    assert len([record.id for records in adopted for record in records]) == 4
+
+
+async def test_a_turn_of_its_own_that_a_worker_has_lost_is_given_back(
+    turns: TurnStore, heartbeats: HeartbeatStore, thread: ThreadMetadata
+) -> None:
+    turn = make_turn(thread.id, worker_id="here")
+    await turns.start(turn, ALICE)
+    await heartbeats.beat(HERE)
+    assert [record.id for record in await turns.adopt("here", [turn.id])] == [turn.id]
+
+
+async def test_the_end_takes_rows_of_items_that_were_never_finished(
+    store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
+) -> None:
+    turn, empty, open_, done = make_turn(thread.id), answer(""), answer("op"), answer("done")
+    await turns.start(turn, ALICE, items=[say("q")])
+    still_open = [empty.id, open_.id]
+    await store.add_thread_items(thread.id, [empty, open_, done], ALICE, turn_id=turn.id, still_open=still_open)
+    assert await store.saved_ids(thread.id, [empty.id, done.id, "msg_no"], ALICE) == {empty.id: True, done.id: False}
+    await turns.finish(turn.id, ALICE, status="stopped", items=[answer("open", id=open_.id)])
+    assert await texts(store, thread.id) == ["q", "open", "done"]
+    assert await sql("SELECT id FROM thread_items WHERE open") == []
+
+
+async def test_workers_say_how_long_ago_the_others_were_heard(heartbeats: HeartbeatStore) -> None:
+    assert await heartbeats.beat(HERE) == []
+    (other,) = await heartbeats.beat(THERE)
+    assert (other.id, other.host, other.process) == ("here", "a machine", "1:1")
+    assert 0 <= other.silence < 60
+    assert [known.id for known in await heartbeats.beat(HERE)] == ["there"]
+    await heartbeats.forget(["there", "nobody"])
+    assert await heartbeats.beat(HERE) == []
