@@ -5,6 +5,7 @@ from typing import TypeGuard
 from chatkit.types import (
     NonStreamingReq,
     StreamingReq,
+    ThreadCreatedEvent,
     ThreadItem,
     ThreadMetadata,
     ThreadsCustomActionReq,
@@ -12,7 +13,9 @@ from chatkit.types import (
 )
 from starlette.responses import Response
 
+from ..accept import thread_response
 from ..context import RequestContext
+from ..failures import error_of_ended
 from ..services import Services
 from ..snapshot import snapshot
 from .stream import FinishedStream, TurnResponse
@@ -39,6 +42,22 @@ async def attach_thread(thread_id: str, services: Services, context: RequestCont
     options = services.server.get_stream_options(thread, context)
     finished = await _last_answer(thread, services, context)
     return FinishedStream(snapshot(finished, [], options=options, is_running=False))
+
+
+async def ended_turn(
+    turn_id: str, services: Services, context: RequestContext, *, is_new_thread: bool = False
+) -> FinishedStream:
+    """A stream of what a turn that has ended showed. `is_new_thread`: the client does not know its thread yet.
+
+    Raises `NotFoundError`."""
+    record = await services.turn_store.load(turn_id, context)
+    thread = await services.store.load_thread(record.thread_id, context)
+    items = await services.store.load_turn_items(thread.id, turn_id, context)
+    options = services.server.get_stream_options(thread, context)
+    created = [ThreadCreatedEvent(thread=thread_response(thread))] if is_new_thread else []
+    error = error_of_ended(record.status, record.error_code)
+    failed = [error.event(record.request_id)] if error is not None else []
+    return FinishedStream([*created, *snapshot(items, [], options=options, is_running=False), *failed])
 
 
 async def _last_answer(thread: ThreadMetadata, services: Services, context: RequestContext) -> list[ThreadItem]:

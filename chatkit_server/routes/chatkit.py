@@ -10,7 +10,7 @@ from chatkit.types import InputTranscribeReq, ThreadsCreateReq, is_streaming_req
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
-from store import RequestKey
+from store import DuplicateRequest, RequestKey
 
 from ..accept import accept
 from ..context import RequestContext
@@ -18,7 +18,7 @@ from ..errors import BodyTooLarge, NotAuthenticated, ServerError, describe
 from ..protocol import is_streaming_body, parse_request
 from ..queries import answer
 from ..services import Services, services_of
-from .attach import attach_thread, is_attach
+from .attach import attach_thread, ended_turn, is_attach
 from .body import check_size, read_body
 from .errors import error_response
 from .linked import LinkedResponse
@@ -63,7 +63,12 @@ async def _answer(body: bytes, services: Services, context: RequestContext, *, i
         return await attach_thread(request.params.thread_id, services, context, is_detached=is_detached)
     thread_id = None if isinstance(request, ThreadsCreateReq) else request.params.thread_id
     key = _request_key(body, context)
-    turn = await services.turns.start(lambda: accept(request, services.server, context), thread_id, context, key=key)
+    try:
+        turn = await services.turns.start(
+            lambda: accept(request, services.server, context), thread_id, context, key=key
+        )
+    except DuplicateRequest as twin:  # its turn has ended while this one was looked at
+        return await ended_turn(twin.turn_id, services, context, is_new_thread=thread_id is None)
     if is_detached:
         turn.detach()
     return TurnResponse(turn, services.settings, context.frame_id)

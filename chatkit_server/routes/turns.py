@@ -9,10 +9,10 @@ from store import TurnRecord
 
 from ..errors import Conflict
 from ..services import services_of
-from ..snapshot import snapshot
+from .attach import ended_turn
 from .errors import ERRORS
 from .linked import LinkedResponse
-from .stream import FinishedStream, TurnResponse
+from .stream import TurnResponse
 
 router = APIRouter(prefix="/api", tags=["turns"])
 
@@ -75,12 +75,7 @@ async def turn_events(
     context = services.auth.authenticate(request)
     turn = await services.turns.find(turn_id, context)
     if turn is None:
-        record = await services.turn_store.load(turn_id, context)
-        thread = await services.store.load_thread(record.thread_id, context)
-        items = await services.store.load_turn_items(thread.id, turn_id, context)
-        options = services.server.get_stream_options(thread, context)
-        finished = FinishedStream(snapshot(items, [], options=options, is_running=False))
-        return LinkedResponse(finished, services.links, context, request)
+        return LinkedResponse(await ended_turn(turn_id, services, context), services.links, context, request)
     seen = after if after is not None else last_event_id or 0
     response = TurnResponse(turn, services.settings, position=min(seen, turn.log.last))
     return LinkedResponse(response, services.links, context, request)

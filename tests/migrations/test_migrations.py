@@ -103,11 +103,17 @@ def _inspect(connection: Connection) -> dict[str, Any]:
             "primary key": found.get_pk_constraint(name),
             "foreign keys": sorted(found.get_foreign_keys(name), key=str),
             "unique": sorted(found.get_unique_constraints(name), key=str),
-            "indexes": sorted(found.get_indexes(name), key=str),
+            "indexes": sorted(_spelled(index) for index in found.get_indexes(name)),
         }
         for name in found.get_table_names()
     }
     return {"tables": tables, "views": {name: found.get_view_definition(name) for name in found.get_view_names()}}
+
+
+def _spelled(index: Any) -> str:
+    """An index, with the condition of a partial one as text."""
+    options = {name: str(value) for name, value in index.pop("dialect_options", {}).items()}
+    return f"{index} {options}"
 
 
 async def test_many_workers_may_upgrade_at_once(database_url: str) -> None:
