@@ -20,6 +20,8 @@ from .journal_page import Page
 
 WINDOW = 128
 """How many frames a reader may lag behind before it gets a catch-up; up to twice as many are kept."""
+LAG = 8
+"""A reader that lags more frames than this gets its text merged."""
 
 
 class Frame:
@@ -167,7 +169,7 @@ class TurnLog:
     # -- reading
 
     def since(self, seen: int) -> bytes:
-        """All frames after number `seen`, in one piece; text that follows on text is merged.
+        """All frames after number `seen`, in one piece; of many of them the text is merged.
 
         Where they are not kept any more, or `seen` is no frame of this log: what a reader has to be told instead.
         """
@@ -176,7 +178,7 @@ class TurnLog:
         start = bisect_left(self._frames, seen + 1, key=_number)
         if self._knows(seen, start):
             new = self._frames[start:]
-            data = new[0].data if len(new) == 1 else b"".join(_merged(new))
+            data = b"".join(_merged(new) if len(new) > LAG else [known.data for known in new])
         else:
             data = self._catch_up(seen)
         self._cached = (seen, self._last, data)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from time import monotonic
 from weakref import WeakValueDictionary
 
@@ -67,12 +68,13 @@ class Turns:
         self._model = server.models.info.name
         self._journal = Journal(journal, worker.id, settings.journal_ms / 1000, self.signal)
         self._tails = Tails(store, turns, journal, server)
+        self._recover = partial(recover, store=store, turns=turns, journal=journal)
         self._heartbeat = Heartbeat(
             worker,
             heartbeats,
             turns,
             settings.heartbeat_seconds,
-            recover=lambda record: recover(record, store, turns, journal),
+            recover=self._recover,
             running=self.running_ids,
             lose=self.lose,
         )
@@ -279,6 +281,9 @@ class Turns:
 
     async def _stop_elsewhere(self, turn_id: str, reason: StopReason, context: RequestContext) -> TurnRecord:
         """Waits until the worker that runs the turn has ended it, or another one for it where it is dead."""
+        record = await self._turns.load(turn_id, context)
+        if record.worker_id == self._journal.worker_id and turn_id not in self._running:
+            await self._recover(record)  # it was ours, and its end could not be saved
         await self._turns.ask_to_stop(turn_id, reason, context)
         patience = CLOSE_STEPS * self._settings.stop_seconds + 4 * self._settings.heartbeat_seconds
         deadline = monotonic() + patience

@@ -144,23 +144,28 @@ async def post_as_the_widget(tab: Tab, body: bytes) -> list[LiveReply]:
 
 
 async def requests_for(stage: Stage, tab: Tab) -> dict[str, dict[str, Any]]:
-    """A valid request of each streaming operation, on a thread that waits for all of them."""
+    """A valid request of each streaming operation, on threads that wait for them and for nothing else."""
 
     async def act(context: AgentContext) -> str:
-        await stream_item(context, "structured_input")
         await stream_item(context, "widget")
         context.client_tool_call = ClientToolCall(name="look", arguments={})
         return "shown"
 
+    async def ask(context: AgentContext) -> str:
+        await stream_item(context, "structured_input")
+        return "asked"
+
     stage.play_client_tool(act)
     first = await tab.create("Show everything")
-    ids = {item["type"]: item["id"] for item in tab.pictures[first.thread_id].items}
-    here = {"thread_id": first.thread_id}
+    stage.play_tool(ask)
+    asked = (await tab.create("Ask me")).thread_id
+    ids = {i["type"]: i["id"] for thread in (first.thread_id, asked) for i in tab.pictures[thread].items}
+    here, there = {"thread_id": first.thread_id}, {"thread_id": asked}
     stage.play()
     return {
         "threads.create": {"input": user_input("Hello")},
         "threads.add_client_tool_output": here | {"result": {}},
-        "threads.add_structured_input": here | {"item_id": ids["structured_input"], "input": {"answers": {}}},
+        "threads.add_structured_input": there | {"item_id": ids["structured_input"], "input": {"answers": {}}},
         "threads.custom_action": here | {"item_id": ids["widget"], "action": {"type": "press", "payload": {}}},
         "threads.add_user_message": here | {"input": user_input("Hello")},
         "threads.retry_after_item": here | {"item_id": first.user_item["id"]},

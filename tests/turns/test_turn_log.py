@@ -15,7 +15,7 @@ from chatkit.types import (
 from chatkit_server.fold import TurnItems
 from chatkit_server.journal_page import Page
 from chatkit_server.routes.stream import _Pings
-from chatkit_server.turn_log import WINDOW, TurnLog
+from chatkit_server.turn_log import LAG, WINDOW, TurnLog
 from tests.store.making import NOON
 from tests.support.openai_answers import Answer
 from tests.support.sse import Frame, parse
@@ -120,7 +120,7 @@ async def test_so_many_tokens_fill_a_frame_before_its_time_is_over() -> None:
     log = TurnLog(NEVER, 3)
     for token in "abcdefgh":
         log.append_text("msg", 0, token)
-    assert [texts(read(log, number))[0] for number in range(1, log.last)] == [("3", "bcdefg"), ("3", "efg")]
+    assert texts(read(log)) == [("1", "a"), ("2", "bcd"), ("3", "efg")]
     log.close()
     assert texts(read(log, 3)) == [("4", "h")]
 
@@ -152,19 +152,20 @@ async def test_text_of_different_parts_is_never_mixed() -> None:
         log.append_text(item_id, index, token)
     log.flush()
     found = [(f.json["item_id"], f.json["update"]["content_index"], f.json["update"]["delta"]) for f in read(log)]
-    assert found == [("m", 0, "ab"), ("m", 1, "c"), ("n", 1, "de")]
+    assert found == [("m", 0, "a"), ("m", 0, "b"), ("m", 1, "c"), ("n", 1, "de")]
     log.close()
 
 
 async def test_a_reader_that_lags_gets_merged_text_under_the_last_number() -> None:
     log = TurnLog()
-    for token in "abcd":
+    for token in "abcdefghij":
         log.append_text("msg", 0, token)
     log.append(notice(1))
-    log.append_text("msg", 0, "e")
-    assert [frame.id for frame in read(log)] == ["4", "5", "6"]
-    assert texts(read(log)) == [("4", "abcd"), ("6", "e")]
-    assert texts(read(log, 2)) == [("4", "cd"), ("6", "e")]
+    log.append_text("msg", 0, "k")
+    assert [frame.id for frame in read(log)] == ["10", "11", "12"]
+    assert texts(read(log)) == [("10", "abcdefghij"), ("12", "k")]
+    assert texts(read(log, 2)) == [("10", "cdefghij"), ("12", "k")]
+    assert [frame.id for frame in read(log, 12 - LAG)] == [str(12 - LAG + number) for number in range(1, LAG + 1)]
 
 
 async def test_beyond_what_is_kept_a_reader_is_told_what_lasts_and_what_is_open() -> None:
@@ -188,7 +189,7 @@ async def test_beyond_what_is_kept_a_reader_is_told_what_lasts_and_what_is_open(
     assert told[-1].json["item"]["content"][0]["text"] == "x" * 10 * WINDOW
     assert told[-1].id == str(log.last)
     assert [frame.json["type"] for frame in read(log, 1)] == ["thread.item.removed", "thread.item.added"]
-    assert texts(read(log, log.last - 5)) == [(str(log.last), "xxxxx")]
+    assert texts(read(log, log.last - 2 * LAG)) == [(str(log.last), "x" * 2 * LAG)]
 
 
 async def test_a_catch_up_does_not_tell_the_text_twice_that_waits_for_its_frame() -> None:
