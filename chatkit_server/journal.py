@@ -9,8 +9,9 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable
 
-from store import JournalStore, StoreError
+from store import JournalStore
 
+from .causes import describe_cause
 from .journal_page import Page
 
 logger = logging.getLogger(__name__)
@@ -111,10 +112,8 @@ class Journal:
             try:
                 await self.write()
                 pause = FIRST_PAUSE
-            except StoreError as error:
-                logger.warning("the journal could not be written, trying again in %s s: %s", pause, error)
+            except Exception as error:
+                cause = describe_cause(error)
+                logger.warning("the journal could not be written, and is tried again in %s s\n%s", pause, cause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LAST_PAUSE)
-            except Exception:
-                logger.exception("the journal failed")
-                await asyncio.sleep(pause)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from store import HeartbeatStore, StoreError, TurnRecord, TurnStore, WorkerRecord, new_id
 
+from .causes import describe_cause
 from .periodic import Periodic
 
 logger = logging.getLogger(__name__)
@@ -118,5 +119,5 @@ class Heartbeat:
     async def _recover_one(self, record: TurnRecord) -> None:
         try:
             await self._recover(record)
-        except Exception:  # it is ours now: the next beats try again
-            logger.exception("turn %s of a dead worker could not be closed", record.id)
+        except Exception as error:  # it is ours now: the next beats try again
+            logger.error("turn %s of a dead worker could not be closed\n%s", record.id, describe_cause(error))

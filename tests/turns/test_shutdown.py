@@ -45,7 +45,6 @@ async def process(
         "CHATKIT_SECRET": SECRET,
         "CHATKIT_DATA_DIR": str(folder),
         "CHATKIT_DRAIN_SECONDS": str(drain_seconds),
-        "CHATKIT_TITLES": "false",  # another call of the model
     }
     command = [sys.executable, "-m", "chatkit_server", "serve", "--port", "0"]
     serving = await asyncio.create_subprocess_exec(*command, env=environment, cwd=folder, stderr=subprocess.PIPE)
