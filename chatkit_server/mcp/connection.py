@@ -5,13 +5,13 @@ import contextlib
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, TypedDict, TypeVar
+from typing import TypeVar
 
 from agents import RunContextWrapper, UserError
-from agents.mcp import MCPServer, MCPServerSse, MCPServerStdio, MCPServerStdioParams, MCPServerStreamableHttp, MCPUtil
+from agents.mcp import MCPServer, MCPUtil
 from agents.tool import FunctionTool, default_tool_error_function
-from pydantic import SecretStr
 
+from .client import open_server
 from .spec import McpSpec
 
 logger = logging.getLogger(__name__)
@@ -31,27 +31,26 @@ NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 T = TypeVar("T")
 
 
-class Common(TypedDict):
-    """What all of the Agents SDK's clients take."""
-
-    name: str
-    client_session_timeout_seconds: float
-    require_approval: Any
-
-
 class McpConnection:
     """Keeps one server connected from `start` to `close`, as far as the server lets it."""
 
     def __init__(self, name: str, spec: McpSpec) -> None:
         self.name = name
-        self.problem: str | None = "not connected yet"
-        """Why the server cannot be used now; None while it can."""
         self.attempted = asyncio.Event()
         """The first attempt to connect is over."""
         self._spec = spec
         self._server: MCPServer | None = None
+        self._reason = "not connected yet"
         self._doubted = asyncio.Event()
+        """Something failed there, and the owner has not heard of it since."""
         self._owner: asyncio.Task[None] | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why the server cannot be used now; None while it can."""
+        if self._server is None:
+            return self._reason
+        return "it does not answer" if self._doubted.is_set() else None
 
     def start(self) -> None:
         """Begins to connect. Returns at once."""
@@ -66,7 +65,7 @@ class McpConnection:
     async def tools(self) -> list[FunctionTool]:
         """What the agent may call there now: nothing where the server is away. Never raises, never waits long."""
         server = self._server
-        if server is None:
+        if server is None or self.problem is not None:
             logger.warning("the MCP server %s is away (%s); its tools are missing", self.name, self.problem)
             return []
         try:
@@ -113,9 +112,9 @@ class McpConnection:
             if _is_cancelled():
                 raise
             # What is cancelled without us is a task group of the client's that broke.
-            self.problem = reason_of(error)
+            self._reason = reason_of(error)
             level = logging.DEBUG if self.attempted.is_set() and self._server is None else logging.WARNING
-            logger.log(level, "the MCP server %s is away (%s)", self.name, self.problem)
+            logger.log(level, "the MCP server %s is away (%s)", self.name, self._reason)
         finally:
             lived, self._server = self._server is not None, None
             self.attempted.set()
@@ -127,16 +126,19 @@ class McpConnection:
         tools = await _within(CONNECT_SECONDS, server.list_tools)
         logger.info("the MCP server %s is connected and has %d tools", self.name, len(tools))
         self._doubted.clear()
-        self._server, self.problem = server, None
+        self._server = server
         self.attempted.set()
 
     async def _watch(self, server: MCPServer) -> None:
-        """Returns never; raises when the connection is lost."""
+        """Returns never; raises when the connection is lost.
+
+        It has as long as a call to show itself: a server that does one thing at a time may be at work for somebody.
+        """
         while True:
             with contextlib.suppress(TimeoutError):
                 await _within(CHECK_SECONDS, self._doubted.wait)
+            await _within(self._spec.seconds, server.list_tools)
             self._doubted.clear()
-            await _within(LIST_SECONDS, server.list_tools)
 
     async def _disconnect(self, server: MCPServer) -> None:
         try:
@@ -145,28 +147,6 @@ class McpConnection:
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 raise
             logger.debug("the MCP server %s could not be closed (%s)", self.name, reason_of(error))
-
-
-def open_server(name: str, spec: McpSpec) -> MCPServer:
-    """The Agents SDK's client for a server; not connected yet."""
-    common = Common(
-        name=name, client_session_timeout_seconds=spec.seconds, require_approval=_approval_policy(spec.approve)
-    )
-    if spec.command is not None:
-        process = MCPServerStdioParams(command=spec.command, args=spec.args, env=_plain(spec.env))
-        if spec.cwd is not None:
-            process["cwd"] = spec.cwd
-        return MCPServerStdio(process, **common)
-    url, headers = spec.url or "", _plain(spec.headers)
-    if spec.transport == "sse":
-        return MCPServerSse({"url": url, "headers": headers}, **common)
-    return MCPServerStreamableHttp({"url": url, "headers": headers}, **common)
-
-
-def _approval_policy(approve: bool | list[str]) -> Any:
-    if isinstance(approve, bool):
-        return "always" if approve else "never"
-    return {"always": {"tool_names": approve}}
 
 
 def reason_of(error: BaseException) -> str:
@@ -194,7 +174,3 @@ async def _within(seconds: float, work: Callable[[], Awaitable[T]]) -> T:
     """In this very task: `asyncio.wait_for` would do before Python 3.12 as well as in another."""
     async with asyncio.timeout(seconds):
         return await work()
-
-
-def _plain(values: dict[str, SecretStr]) -> dict[str, str]:
-    return {name: value.get_secret_value() for name, value in values.items()}

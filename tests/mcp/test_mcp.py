@@ -18,7 +18,7 @@ from tests.serving import Served, make_settings, serve
 from tests.support.openai_answers import Answer, ToolCall
 from tests.support.openai_server import OpenAIServer
 
-NAMES = {"weather", "weather_tomorrow", "breaks", "dies"}
+NAMES = {"weather", "weather_tomorrow", "takes_long", "breaks", "dies"}
 
 ports = pytest.mark.parametrize("process", ["streamable_http", "sse"], indirect=True)
 http = pytest.mark.parametrize("process", ["streamable_http"], indirect=True)
@@ -148,7 +148,7 @@ async def test_a_tool_that_fails_is_the_models_to_deal_with(
         async with served.tab() as tab:
             assert (await tab.create("Break")).text == "It broke."
     assert "no thermometer" not in caplog.text
-    assert await reported(served) == {"weather": "ok"}
+    await until_reported(served, {"weather": "ok"})
 
 
 async def test_of_two_tools_with_one_name_the_agents_own_counts(
@@ -180,7 +180,7 @@ async def test_a_server_that_hangs_holds_up_one_answer_a_little_and_is_replaced(
     start: Start, upstream: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "CHECK_SECONDS", 60.0)
-    served = await start({"weather": STDIO})
+    served = await start({"weather": {**STDIO, "seconds": 1}})
     first = pid_in(await ask_weather(served, upstream))
     monkeypatch.setattr(connection, "LIST_SECONDS", 0.2)
     os.kill(first, signal.SIGSTOP)
@@ -190,6 +190,24 @@ async def test_a_server_that_hangs_holds_up_one_answer_a_little_and_is_replaced(
     monkeypatch.setattr(connection, "LIST_SECONDS", 5.0)
     await until_reported(served, {"weather": "ok"}, within=20)
     assert pid_in(await ask_weather(served, upstream)) != first
+
+
+async def test_a_server_that_is_at_work_for_somebody_is_not_taken_for_dead(
+    start: Start, upstream: OpenAIServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(connection, "LIST_SECONDS", 0.1)
+    served = await start({"weather": STDIO})
+    done = tmp_path / "done"
+    upstream.script(Answer(tool_calls=[ToolCall("takes_long", {"until": str(done)})]))
+    async with served.tab() as tab:
+        patient = asyncio.create_task(tab.create("Take your time"))
+        await upstream.wait_for_request(1)
+        while await reported(served) == {"weather": "ok"}:
+            await ask_plainly(served)  # without its tools
+        done.touch()
+        assert (await patient).error is None
+    assert "done at last" in str(upstream.requests[-1].body["input"])
+    await until_reported(served, {"weather": "ok"})
 
 
 @pytest.mark.parametrize("approve", [True, ["weather"]], ids=["all", "by name"])

@@ -5,6 +5,8 @@ What `weather` answers says which process it was, so that a test can end it.
 
 import os
 import sys
+import time
+from pathlib import Path
 
 from mcp.server.mcpserver import MCPServer
 
@@ -21,6 +23,14 @@ def weather(city: str) -> str:
 def tomorrow(city: str) -> str:
     """The weather in a city tomorrow."""
     return f"Sun in {city}."
+
+
+@server.tool()
+async def takes_long(until: str) -> str:
+    """A tool during which its server does nothing else, until there is a file of that name."""
+    while not Path(until).exists():  # noqa: ASYNC240 - that is the point
+        time.sleep(0.02)  # noqa: ASYNC251 - as well
+    return "done at last"
 
 
 @server.tool()
