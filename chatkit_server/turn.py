@@ -36,7 +36,7 @@ from chatkit.types import (
     WorkflowTaskUpdated,
 )
 
-from store import SqlStore, StoreError, StoreUnavailable, TurnStatus, TurnStore
+from store import NotFound, SqlStore, StoreError, StoreUnavailable, TurnStatus, TurnStore
 
 from .accept import Accepted, thread_response
 from .context import RequestContext
@@ -282,7 +282,20 @@ class Turn(LiveTurn):
         items = [*self._open.before(item.id), item]
         self._open.add(item)  # a stop in the middle of the save finds it here, as it is now
         still_open = [known.id for known in items[:-1]]
-        await self._store.add_thread_items(self.thread.id, items, self.context, turn_id=self.id, still_open=still_open)
+        try:
+            await self._store.add_thread_items(
+                self.thread.id,
+                items,
+                self.context,
+                turn_id=self.id,
+                still_open=still_open,
+                worker_id=self._journal.worker_id,
+            )
+        except NotFound as error:
+            if error.kind == "Turn":
+                self.stop("lost")
+                await asyncio.sleep(0)  # cancelled here
+            raise
         self._saved.update(known.id for known in items)
         self._open.close(item.id)
 

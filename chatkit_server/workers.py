@@ -45,10 +45,13 @@ def _host() -> str:
 
 
 def _process(number: int) -> str:
-    """The process's number and when it began, where the system tells: numbers are used again."""
+    """The process's number and when it began, where the system tells: numbers are used again.
+
+    One that has ended and whose parent did not ask yet (a zombie) has no beginning any more.
+    """
     with contextlib.suppress(OSError, IndexError):
-        told = Path(f"/proc/{number}/stat").read_text(encoding="ascii", errors="replace")
-        return f"{number}:{told.rpartition(')')[2].split()[19]}"
+        told = Path(f"/proc/{number}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return f"{number}:{'' if told[0] in 'ZX' else told[19]}"
     return f"{number}:"
 
 

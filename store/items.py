@@ -18,7 +18,7 @@ from store.database import AnyRow, Database, insert_into
 from store.errors import IdClash, NotFound
 from store.owner import HasUser, owned
 from store.paging import Pages
-from store.tables import thread_items, threads
+from store.tables import thread_items, threads, turns
 from store.text import plain_text
 
 logger = logging.getLogger(__name__)
@@ -83,13 +83,22 @@ def _widget(payload: str) -> WidgetItem:
 
 
 def write_items(
-    connection: Connection, dialect: str, thread_id: str, rows: Sequence[dict[str, Any]], context: HasUser
+    connection: Connection,
+    dialect: str,
+    thread_id: str,
+    rows: Sequence[dict[str, Any]],
+    context: HasUser,
+    worker_id: str | None = None,
 ) -> None:
     """Insert or update the rows of items in order. A known id keeps its position and its turn; new ones follow.
 
-    Raises `NotFound` for a thread that is not the user's, `IdClash` for an id that another thread has.
+    With `worker_id` only while that worker runs their turn. Raises `NotFound` for a thread that is not the user's and
+    for a turn that is not the worker's, `IdClash` for an id that another thread has.
     """
-    last = take_positions(connection, thread_id, len(rows), context)
+    if worker_id is None or not rows:
+        last = take_positions(connection, thread_id, len(rows), context)
+    else:
+        last = _take_for_turn(connection, thread_id, len(rows), context, rows[0]["turn_id"], worker_id)
     put_items(connection, dialect, rows, last - len(rows) + 1)
 
 
@@ -116,6 +125,17 @@ def take_positions(connection: Connection, thread_id: str, count: int, context: 
     return last
 
 
+def _take_for_turn(
+    connection: Connection, thread_id: str, count: int, context: HasUser, turn_id: str, worker_id: str
+) -> int:
+    values = {"thread": thread_id, "owner": context.user_id, "count": count, "now": datetime.now(UTC)}
+    last: int | None = connection.scalar(_TAKE_FOR_TURN, {**values, "turn": turn_id, "worker": worker_id})
+    if last is None:
+        check_thread(connection, thread_id, context)
+        raise NotFound("Turn", turn_id)
+    return last
+
+
 _TAKE_POSITIONS = (
     update(threads)
     .where(threads.c.id == bindparam("thread"), owned(threads))
@@ -124,6 +144,11 @@ _TAKE_POSITIONS = (
         updated_at=bindparam("now", type_=UtcDateTime),
     )
     .returning(threads.c.last_position)
+)
+_TAKE_FOR_TURN = _TAKE_POSITIONS.where(
+    select(turns.c.id)
+    .where(turns.c.id == bindparam("turn"), turns.c.worker_id == bindparam("worker"), turns.c.status == "running")
+    .exists()
 )
 
 

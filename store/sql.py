@@ -137,14 +137,16 @@ class SqlStore(Store[TContext], Generic[TContext]):
         context: TContext,
         turn_id: str | None = None,
         still_open: Collection[str] = (),
+        worker_id: str | None = None,
     ) -> None:
         """Insert or update several items in one transaction, in order; known ones keep their position and turn.
 
         `still_open` are the ids of those that their turn goes on writing: they are saved to keep their place.
-        Raises `IdClash`, and changes nothing, when one of the ids is in another thread.
+        Raises `IdClash`, and changes nothing, when one of the ids is in another thread; with `worker_id`, `NotFound`
+        where that worker does not run the turn (any more).
         """
         rows, dialect = items.to_rows(thread_id, new, turn_id, still_open), self._database.dialect
-        await self._database.write(lambda c: items.write_items(c, dialect, thread_id, rows, context))
+        await self._database.write(lambda c: items.write_items(c, dialect, thread_id, rows, context, worker_id))
 
     async def delete_thread_item(self, thread_id: str, item_id: str, context: TContext) -> None:
         """Delete one item with its feedback."""

@@ -77,5 +77,7 @@ async def turn_events(
     if turn is None:
         return LinkedResponse(await ended_turn(turn_id, services, context), services.links, context, request)
     seen = after if after is not None else last_event_id or 0
-    response = TurnResponse(turn, services.settings, position=min(seen, turn.log.last))
+    # A journal may be behind what was read where the turn runs: telling it once more would double it on the screen.
+    first = turn.snapshot() if seen > turn.log.last else ()
+    response = TurnResponse(turn, services.settings, first=first, position=min(seen, turn.log.last))
     return LinkedResponse(response, services.links, context, request)

@@ -47,6 +47,8 @@ class ModelRequest:
     client_gone: bool = False
     """The client closed the connection before its answer was complete."""
     tokens_sent: int = 0
+    sent_at: list[float] = field(default_factory=list)
+    """When each token was written, by `time.monotonic`."""
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when `hang_after` is reached."""
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -295,7 +297,9 @@ class _Stream:
                 elif error_after is not None and (request.tokens_sent == error_after or not event):
                     stop = "break"
             yield event, stop
-            request.tokens_sent += is_token
+            if is_token:
+                request.tokens_sent += 1
+                request.sent_at.append(time.monotonic())
 
     async def _hang(self) -> None:
         self._request.hanging.set()

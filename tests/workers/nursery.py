@@ -1,0 +1,89 @@
+"""A warm process that forks servers. Each is a process of its own that runs `chatkit-server serve`, with lifespan and
+signals; only the seconds of its imports are saved.
+
+It reads one order a line: `{"serve": {...environment}, "folder": ..., "log": ...}` is answered by the process's number,
+`{"poll": number}` by its exit code, or null while it runs. A process that is not polled stays a zombie, as under a
+supervisor that is slow. At the end of the orders everything is killed.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from chatkit_server import create_app
+from chatkit_server.cli import app
+from tests.serving import make_settings
+
+LATE = (
+    "aiosqlite",
+    "asyncpg",
+    "uvicorn.lifespan.on",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.protocols.websockets.websockets_sansio_impl",
+    "uvloop",
+)
+"""What the server imports when it needs it."""
+
+
+def warm_up() -> None:
+    """Imports all that a server will."""
+    for name in LATE:
+        importlib.import_module(name)
+    for base_url in (None, "http://127.0.0.1:9/v1"):
+        model = "gpt-test" if base_url else "demo"
+        create_app(make_settings(Path(), model=model, base_url=base_url))
+    gc.collect()
+    gc.freeze()
+
+
+def serve(environment: dict[str, str], folder: str, log: str) -> None:
+    """Becomes a server. Does not return."""
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, source in enumerate((nothing, output, output)):
+        os.dup2(source, number)
+    command = typer.main.get_command(app)
+    command(["serve", "--port", "0"])
+
+
+def carry_out(order: dict[str, Any], running: set[int]) -> int | None:
+    if "serve" in order:
+        if (process := os.fork()) == 0:
+            try:
+                serve(order["serve"], order["folder"], order["log"])
+            finally:
+                os._exit(1)
+        running.add(process)
+        return process
+    with contextlib.suppress(ChildProcessError):
+        found, status = os.waitpid(order["poll"], os.WNOHANG)
+        if found == 0:
+            return None
+        running.discard(found)
+        return os.waitstatus_to_exitcode(status)
+    return 0
+
+
+def main() -> None:
+    warm_up()
+    running: set[int] = set()
+    for line in sys.stdin:
+        print(json.dumps(carry_out(json.loads(line), running)), flush=True)  # noqa: T201 - the answer
+    for process in running:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Servers as processes of their own, for tests that kill them."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.serving import SECRET, Tab
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 30.0
+
+
+class Nursery:
+    """The other end of `nursery.py`."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+        self._turn = threading.Lock()
+
+    def order(self, **order: Any) -> Any:
+        """Has an order carried out; blocks for some milliseconds."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with self._turn:
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+            return json.loads(self._process.stdout.readline())
+
+
+@contextmanager
+def nursery() -> Iterator[Nursery]:
+    """A warm process, which with all that it forked is gone afterwards."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": os.environ.get("HOME", "/")}
+    command = [sys.executable, "-W", "ignore", "-m", "tests.workers.nursery"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment
+    ) as process:
+        yield Nursery(process)
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(timeout=10)
+
+
+@dataclass
+class Worker:
+    """A server, from outside."""
+
+    nursery: Nursery
+    number: int
+    log: Path
+    url: str = ""
+
+    def kill(self) -> None:
+        """SIGKILL: it has no moment for a last word."""
+        os.kill(self.number, signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """SIGTERM: it shall end in order."""
+        os.kill(self.number, signal.SIGTERM)
+
+    def pause(self) -> None:
+        """It stands still, as on a machine that swaps or was suspended."""
+        os.kill(self.number, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """The end of a pause."""
+        os.kill(self.number, signal.SIGCONT)
+
+    async def gone(self, within: float = 10.0) -> int:
+        """Waits for its end and returns its exit code; until somebody does, a dead one is a zombie."""
+        async with asyncio.timeout(within):
+            while (code := await self._poll()) is None:  # noqa: ASYNC110 - it is another process's child
+                await asyncio.sleep(0.02)
+        return code
+
+    async def ready(self) -> "Worker":
+        """Waits until it serves. Raises `RuntimeError` with its log where it does not."""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while (found := re.search(r"running on (http://\S+)", self.words())) is None:
+                    if await self._poll() is not None:
+                        raise RuntimeError(self.words())
+                    await asyncio.sleep(0.01)
+        except TimeoutError as error:
+            raise RuntimeError(self.words()) from error
+        self.url = found[1]
+        return self
+
+    async def _poll(self) -> int | None:
+        code: int | None = await asyncio.to_thread(self.nursery.order, poll=self.number)
+        return code
+
+    def words(self) -> str:
+        """What it has logged."""
+        return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
+
+    def tab(self, other: Tab | None = None, *, same_frame: bool = False) -> Tab:
+        """A browser here: a new one, or another one's, in a frame of its own unless it is to be the same."""
+        tab = Tab(self.url, cookies=None if other is None else other.cookies)
+        if other is not None and same_frame:
+            tab.frame_id = other.frame_id
+            tab._headers["chatkit-frame-instance-id"] = other.frame_id
+        return tab
+
+
+async def fork(nursery: Nursery, folder: Path, name: str, settings: dict[str, Any]) -> Worker:
+    """Starts a server with these settings; its log is `name`.log in `folder`."""
+    told = {"secret": SECRET, "data_dir": folder, "model": "gpt-test", "titles": False, "model_retries": 0} | settings
+    environment = {f"CHATKIT_{key.upper()}": str(value) for key, value in told.items()}
+    log = folder / f"{name}.log"
+    number = await asyncio.to_thread(
+        nursery.order, serve={"PATH": os.environ["PATH"], **environment}, folder=str(folder), log=str(log)
+    )
+    return await Worker(nursery, number, log).ready()

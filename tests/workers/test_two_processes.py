@@ -1,0 +1,132 @@
+"""Two workers, two processes, one PostgreSQL: what one runs, the other shows, stops, and ends when it is killed."""
+
+import asyncio
+import random
+import time
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.support.openai_answers import Answer, Reasoning, Text
+from tests.support.openai_server import OpenAIServer, bench_tokens
+from tests.turns.coming_back import DETACH, asking, attaching, read_up_to
+from tests.workers.conftest import Fork
+from tests.workers.processes import Worker
+from tests.workers.readers import Wanderer
+from tests.workers.sql import execute, select
+
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+HEARTBEAT = 1.0
+RECOVERY_SECONDS = 20.0
+READERS = 8
+TOKENS = bench_tokens(200)
+WHOLE = "".join(TOKENS)
+PACED = Answer(Text("", tokens=TOKENS), Reasoning(summary=["Let me think."]), rate=60)
+COUNT = Answer("one two three four", hang_after=2)
+PARTIAL = [("user", "Count"), ("assistant", "one two")]
+
+
+@pytest.fixture
+async def here(forked: Fork) -> Worker:
+    """The worker that runs the turn."""
+    return await forked(heartbeat_seconds=HEARTBEAT, api="responses")
+
+
+@pytest.fixture
+async def there(forked: Fork, here: Worker) -> Worker:
+    """The other one."""
+    return await forked(heartbeat_seconds=HEARTBEAT, api="responses")
+
+
+async def test_a_stop_at_the_other_process_ends_the_model_call_and_all_readers(
+    here: Worker, there: Worker, upstream: OpenAIServer, engine: AsyncEngine
+) -> None:
+    upstream.script(COUNT)
+    async with here.tab() as tab, asking(tab, "Count", DETACH) as first, there.tab(tab) as second:
+        await read_up_to(first, "one two")
+        async with attaching(second, first.thread_id, DETACH) as again:
+            await read_up_to(again, "one two")
+            async with second.session.post(f"{there.url}/api/threads/{first.thread_id}/stop") as stopped:
+                assert (await stopped.json())["stop_reason"] == "user"
+            await upstream.requests[0].wait_closed(within=1)
+            await asyncio.gather(first.read(), again.read())
+        assert first.picture.texts() == again.picture.texts() == PARTIAL
+        assert await select(engine, "SELECT status, stop_reason FROM turns") == [("stopped", "user")]
+
+
+@pytest.mark.parametrize("is_seen", [True, False], ids=["same machine", "another machine"])
+async def test_the_other_worker_ends_the_answers_of_a_killed_one(
+    is_seen: bool, here: Worker, there: Worker, upstream: OpenAIServer, engine: AsyncEngine
+) -> None:
+    """On the same machine its process can be looked for; on another one only its silence tells."""
+    upstream.script(COUNT, Answer("five"))
+    async with here.tab() as tab, asking(tab, "Count") as first, there.tab(tab) as second:
+        await read_up_to(first, "one two")
+        async with attaching(second, first.thread_id) as again:
+            await read_up_to(again, "one two")
+            if not is_seen:
+                await execute(engine, "UPDATE workers SET host = 'another machine'")
+            here.kill()
+            killed_at = time.monotonic()
+            await again.read()
+            assert time.monotonic() - killed_at < RECOVERY_SECONDS
+        assert again.picture.texts() == PARTIAL
+        assert again.error is not None
+        assert again.error["allow_retry"]
+        assert await select(engine, "SELECT status, stop_reason FROM turns") == [("interrupted", "crash")]
+        assert len(await select(engine, "SELECT id FROM workers")) == 1
+        assert (await second.reload(first.thread_id)).items == again.picture.items
+        reply = await second.retry(first.thread_id, again.picture.items[0]["id"])
+        assert (reply.text, reply.error) == ("five", None)
+
+
+async def test_a_worker_that_was_taken_for_dead_gives_up_its_answer(
+    here: Worker, there: Worker, upstream: OpenAIServer, engine: AsyncEngine
+) -> None:
+    """It was only stopped for a while (SIGSTOP): what it says then is nobody's."""
+    upstream.script(COUNT, Answer("five"))
+    async with here.tab() as tab, asking(tab, "Count") as first, there.tab(tab) as second:
+        await read_up_to(first, "one two")
+        async with attaching(second, first.thread_id) as again:
+            await read_up_to(again, "one two")
+            here.pause()
+            async with asyncio.timeout(RECOVERY_SECONDS):
+                await again.read()
+        upstream.release()
+        reply = await second.send(first.thread_id, "Go on")
+        assert (reply.text, reply.error) == ("five", None)
+        here.go_on()
+        await first.read()
+        assert first.error is not None
+        told = await select(engine, "SELECT role, text FROM messages ORDER BY position")
+        assert told == [*PARTIAL, ("user", "Go on"), ("assistant", "five")]
+        turns = "SELECT status, stop_reason FROM turns ORDER BY started_at"
+        assert await select(engine, turns) == [("interrupted", "crash"), ("completed", None)]
+        here.terminate()
+        await here.gone()
+
+
+async def test_readers_that_come_back_anywhere_at_any_moment_see_the_saved_text(
+    here: Worker, there: Worker, upstream: OpenAIServer, engine: AsyncEngine
+) -> None:
+    seed = random.randrange(1_000_000)
+    print(f"seed {seed}")  # noqa: T201 - for whoever has to find out why
+    upstream.script(PACED)
+    async with here.tab() as tab, asking(tab, "Count", DETACH) as first:
+        await first.wait_for("thread.item.done")
+        turn_id = first.headers["x-chatkit-turn-id"]
+        tabs = [there.tab(tab) for _ in range(READERS)]
+        readers = [
+            Wanderer(random.Random(seed + n), reader, first.thread_id, turn_id, WHOLE) for n, reader in enumerate(tabs)
+        ]
+        await asyncio.gather(first.read(), *(reader.read([here, there]) for reader in readers))
+        loaded = await tab.reload(first.thread_id)
+        for reader in readers:
+            await reader.close()
+    ((saved,),) = await select(engine, "SELECT text FROM messages WHERE role = 'assistant'")
+    assert saved == WHOLE
+    assert [reader.text for reader in readers] == [saved] * READERS
+    for picture in (first.picture, *(reader.picture for reader in readers)):
+        assert [item for item in picture.items if item["type"] != "user_message"] == loaded.items[1:]
+    assert sum(reader.visits for reader in readers) > 2 * READERS
