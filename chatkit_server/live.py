@@ -17,10 +17,12 @@ StopReason = Literal["user", "disconnected", "superseded", "deleted", "shutdown"
 
 @dataclass(eq=False)
 class Reader:
-    """A connection that reads a turn; `gone` when it should read no more."""
+    """A connection that reads a turn; `gone` when it should read no more, `is_cut` when it should break off, so that
+    its client comes back at another worker."""
 
     frame_id: str | None
     gone: bool = False
+    is_cut: bool = False
 
 
 class LiveTurn(ABC):

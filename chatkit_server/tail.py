@@ -57,6 +57,7 @@ class Tail(LiveTurn):
         self._journal = journal
         self._read_here = read
         self._task: asyncio.Task[None] | None = None
+        self._is_cut = False
 
     async def load(self) -> None:
         """Reads what there is. Raises what the store raises."""
@@ -68,16 +69,25 @@ class Tail(LiveTurn):
     def reader_came(self, reader: Reader) -> None:
         """With the first one it begins to follow the turn."""
         super().reader_came(reader)
+        reader.is_cut = self._is_cut
         self._read_here[self.id] = self
         if self._task is None:
             self._task = asyncio.create_task(self._follow(), name=f"tail of {self.id}")
 
     def left(self) -> None:
-        """Nobody is here to read for."""
+        """Nobody is here to read for. One who found the turn a moment ago, and reads now, makes it go on."""
         if self._task is not None:
             self._task.cancel()
+            self._task = None
         if self._read_here.get(self.id) is self:
             del self._read_here[self.id]
+
+    def cut(self) -> None:
+        """This worker ends and the turn does not: its readers shall go on elsewhere."""
+        self._is_cut = True
+        for reader in self._reading:
+            reader.is_cut = True
+        self.log.wake()
 
     def is_hidden(self, item_id: str) -> bool:
         """The journal holds what clients were told."""
@@ -107,8 +117,7 @@ class Tail(LiveTurn):
             pass
         except Exception as error:
             self.log.append(describe(error, self._context.request_id).event(self._context.request_id))
-        finally:
-            self.log.close()
+        self.log.close()
 
     async def _read(self) -> str:
         excerpt = await self._journal.read(self.id, self.log.last, self._context)

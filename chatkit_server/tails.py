@@ -18,6 +18,7 @@ class Tails:
         self._journal = journal
         self._server = server
         self._read: dict[str, Tail] = {}
+        self._are_cut = False
 
     async def open(self, record: TurnRecord, context: RequestContext) -> Tail:
         """The turn as its journal has it now. Raises what the store raises."""
@@ -28,4 +29,12 @@ class Tails:
         options = self._server.get_stream_options(thread, context)
         tail = Tail(record, context, options, self._store, self._turns, self._journal, self._read)
         await tail.load()
+        if self._are_cut:
+            tail.cut()
         return tail
+
+    def cut(self) -> None:
+        """Breaks off all that is read here, from now on as well: the turns go on, this worker does not."""
+        self._are_cut = True
+        for tail in list(self._read.values()):
+            tail.cut()

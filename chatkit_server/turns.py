@@ -323,8 +323,12 @@ class Turns:
         self.interrupt()
 
     def interrupt(self) -> None:
-        """Takes no new turns and stops the running ones as interrupted. Returns at once; `close` waits for them."""
+        """Takes no new turns and stops the running ones as interrupted; readers of other workers' turns are cut off.
+
+        Returns at once; `close` waits for the turns.
+        """
         self.is_closing = True
+        self._tails.cut()
         for turn in list(self._running.values()):
             turn.stop("shutdown")
 

@@ -58,7 +58,7 @@ class TurnResponse(Response):
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             await self._send_frames(send, reader)
-            if not connection.closed:
+            if not connection.closed and not reader.is_cut:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except asyncio.CancelledError:
             self.turn.interrupt_reading()
@@ -73,7 +73,7 @@ class TurnResponse(Response):
             await send({"type": "http.response.body", "body": self.first, "more_body": True})
         pings = _Pings(self.ping_seconds, log.wake)
         try:
-            while not reader.gone:
+            while not reader.gone and not reader.is_cut:
                 if position < log.last:
                     data = log.since(position)
                     position = log.last

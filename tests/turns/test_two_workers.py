@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from chatkit_server.live import Reader
 from tests.serving import Tab
 from tests.support.chatkit import LiveReply, user_input
 from tests.support.openai_answers import Answer, ToolCall
@@ -206,3 +207,25 @@ async def test_the_same_bytes_at_the_other_worker_join_the_turn(here: Chat, ther
         assert again.picture.texts() == first.picture.texts() == WHOLE
         assert len(here.upstream.requests) == 1
         assert len(await here.select("SELECT id FROM threads")) == 1
+
+
+async def test_a_reader_comes_in_the_moment_in_which_the_last_one_leaves(here: Chat, there: Chat) -> None:
+    """It has found the turn already; an early end would look like a whole answer."""
+    here.upstream.script(COUNT)
+    async with await here.visitor() as tab, elsewhere(there, tab) as second, asking(tab, "Count") as first:
+        await read_up_to(first, "one two")
+        user = await there.owner(first.thread_id)
+        async with attaching(second, first.thread_id) as again:
+            await read_up_to(again, "one two")
+            tail = await there.services.turns.running_on(first.thread_id, user)
+        assert tail is not None
+        async with asyncio.timeout(5):
+            while tail._reading:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+        late = Reader(None)
+        tail.reader_came(late)
+        here.upstream.release()
+        await asyncio.wait_for(asyncio.gather(first.read(), tail.ended()), 5)
+        tail.reader_left(late)
+        assert b'"text":"one two three four"' in tail.log.since(0)
+        await there.quiet()
