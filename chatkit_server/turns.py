@@ -25,14 +25,14 @@ from store import (
 
 from .accept import Accepted
 from .context import RequestContext
-from .errors import Conflict, ServerError, ServerStopping, ThreadAnswering
+from .elsewhere import Elsewhere
+from .errors import ServerError, ServerStopping, ThreadAnswering
 from .journal import Journal
 from .live import LiveTurn, StopReason
 from .periodic import Periodic
 from .recovery import recover
 from .server import ChatServer
 from .settings import Settings
-from .tails import Tails
 from .turn import Turn
 from .workers import Heartbeat, this_worker
 
@@ -42,8 +42,8 @@ logger = logging.getLogger(__name__)
 CLOSE_STEPS = 3
 """How many `stop_seconds` the end of the server may take: the work's end, its saving, and as much again."""
 PRUNE_SECONDS = 60.0
-LOOK_SECONDS = 0.05
-"""Between two looks whether another worker has stopped a turn."""
+BEATS_OF_PATIENCE = 4
+"""How many heartbeats it takes at most until a dead worker's turn is closed, and one more."""
 
 Accept = Callable[[], Awaitable[Accepted]]
 
@@ -67,7 +67,8 @@ class Turns:
         self._settings = settings
         self._model = server.models.info.name
         self._journal = Journal(journal, worker.id, settings.journal_ms / 1000, self.signal)
-        self._tails = Tails(store, turns, journal, server)
+        patience = CLOSE_STEPS * settings.stop_seconds + BEATS_OF_PATIENCE * settings.heartbeat_seconds
+        self._elsewhere = Elsewhere(store, turns, journal, server, patience)
         self._recover = partial(recover, store=store, turns=turns, journal=journal)
         self._heartbeat = Heartbeat(
             worker,
@@ -214,7 +215,7 @@ class Turns:
             record = await self._turns.load(turn_id, context)
         except NotFoundError:
             return None
-        return await self._tails.open(record, context) if record.status == "running" else None
+        return await self._elsewhere.open(record, context) if record.status == "running" else None
 
     async def running_on(self, thread_id: str, context: RequestContext) -> LiveTurn | None:
         """The running turn of this user's thread, None where there is none."""
@@ -224,7 +225,7 @@ class Turns:
         record = await self._turns.running_on(thread_id, context)
         if record is None or record.id in self._running:  # one of ours that ends at this moment
             return None
-        return await self._tails.open(record, context)
+        return await self._elsewhere.open(record, context)
 
     def running_ids(self) -> frozenset[str]:
         """The turns that run here."""
@@ -280,18 +281,11 @@ class Turns:
             turn.stop("lost")
 
     async def _stop_elsewhere(self, turn_id: str, reason: StopReason, context: RequestContext) -> TurnRecord:
-        """Waits until the worker that runs the turn has ended it, or another one for it where it is dead."""
+        """Ends a turn that does not run here."""
         record = await self._turns.load(turn_id, context)
         if record.worker_id == self._journal.worker_id and turn_id not in self._running:
             await self._recover(record)  # it was ours, and its end could not be saved
-        await self._turns.ask_to_stop(turn_id, reason, context)
-        patience = CLOSE_STEPS * self._settings.stop_seconds + 4 * self._settings.heartbeat_seconds
-        deadline = monotonic() + patience
-        while (record := await self._turns.load(turn_id, context)).status == "running":
-            if monotonic() > deadline:
-                raise Conflict("The answer could not be stopped. Please try again in a moment.")
-            await asyncio.sleep(LOOK_SECONDS)
-        return record
+        return await self._elsewhere.stop(turn_id, reason, context)
 
     def _lock(self, thread_id: str) -> asyncio.Lock:
         return self._locks.setdefault(thread_id, asyncio.Lock())
@@ -328,7 +322,7 @@ class Turns:
         Returns at once; `close` waits for the turns.
         """
         self.is_closing = True
-        self._tails.cut()
+        self._elsewhere.cut()
         for turn in list(self._running.values()):
             turn.stop("shutdown")
 
