@@ -27,7 +27,7 @@ class TokenStream:
     async def pieces(self) -> AsyncGenerator[list[Json]]:
         """`{"token": text}` and `{"reset": true}`, in batches; an empty batch after each `ping_seconds` of silence.
 
-        Ends with the turn, or when the reader is gone.
+        Ends with the turn, or when the reader is gone or cut.
         """
         if isinstance(self._turn, EndedTurn):
             text = (await self.answer()).text
@@ -66,7 +66,7 @@ async def read_events(turn: LiveTurn, reader: Reader, services: Services) -> Asy
     known = turn.snapshot()
     position = log.last
     yield [json.loads(serialize(event)) for event in known]
-    while not reader.gone:
+    while not reader.gone and not reader.is_cut:
         if position < log.last:
             data = log.since(position)
             position = log.last

@@ -1,17 +1,17 @@
 """Server-sent events on a raw ASGI connection: reading a turn, and an error in the place of one."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 from chatkit.types import ThreadStreamEvent
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from ..errors import ServerError
 from ..frames import PING, frame, serialize
 from ..live import LiveTurn, Reader
 from ..settings import Settings
+from .reading import reading
 
 SSE_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -52,20 +52,11 @@ class TurnResponse(Response):
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reader = Reader(self.frame_id)
-        self.turn.reader_came(reader)
-        connection = _Connection(receive, self.turn, reader)
-        try:
+        async with reading(self.turn, receive, self.frame_id) as connection:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            await self._send_frames(send, reader)
-            if not connection.closed and not reader.is_cut:
+            await self._send_frames(send, connection.reader)
+            if connection.awaits_end:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except asyncio.CancelledError:
-            self.turn.interrupt_reading()
-            raise
-        finally:
-            await connection.close()
-            self.turn.reader_left(reader)
 
     async def _send_frames(self, send: Send, reader: Reader) -> None:
         log, position = self.turn.log, self.position
@@ -103,26 +94,6 @@ class ErrorStream(Response):
 
     def __init__(self, error: ServerError, request_id: str) -> None:
         super().__init__(frame(1, serialize(error.event(request_id))), headers=SSE_HEADERS)
-
-
-class _Connection:
-    """Watches for the client's going, and wakes the reader when it happens."""
-
-    def __init__(self, receive: Receive, turn: LiveTurn, reader: Reader) -> None:
-        self.closed = False
-        self._watch = asyncio.create_task(self._until_closed(receive, turn, reader), name="disconnect watch")
-
-    async def _until_closed(self, receive: Receive, turn: LiveTurn, reader: Reader) -> None:
-        message: Message = {"type": ""}
-        while message["type"] != "http.disconnect":
-            message = await receive()
-        self.closed = reader.gone = True
-        turn.log.wake()
-
-    async def close(self) -> None:
-        self._watch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._watch
 
 
 class _Pings:

@@ -10,13 +10,14 @@ from starlette.types import Receive, Scope, Send
 
 from ..answers import Answer, Failure
 from ..context import RequestContext
-from ..errors import DatabaseUnavailable, ServerStopping, TurnFailed
+from ..errors import AnswerInterrupted, DatabaseUnavailable, ServerStopping, TurnFailed
 from ..frames import PING
 from ..live import LiveTurn
 from ..sending import EndedTurn
 from ..services import Services
 from ..token_stream import TokenStream, ending
 from ..tokens import Json
+from .errors import error_response
 from .reading import reading
 from .stream import SSE_HEADERS
 
@@ -64,12 +65,12 @@ class TokenResponse(Response):
         self.raw_headers = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with reading(self.turn, receive) as reader:
+        async with reading(self.turn, receive) as connection:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            stream = TokenStream(self.turn, reader, self.services, self.context)
+            stream = TokenStream(self.turn, connection.reader, self.services, self.context)
             async for pieces in stream.pieces():
                 await send({"type": "http.response.body", "body": self.lines.encode(pieces), "more_body": True})
-            if not reader.gone:
+            if connection.awaits_end:
                 end = self.lines.encode(ending(await stream.answer()))
                 await send({"type": "http.response.body", "body": end, "more_body": False})
 
@@ -85,15 +86,20 @@ class WholeAnswer(Response):
         self.context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with reading(self.turn, receive) as reader:
-            stream = TokenStream(self.turn, reader, self.services, self.context)
+        async with reading(self.turn, receive) as connection:
+            stream = TokenStream(self.turn, connection.reader, self.services, self.context)
             async for _ in stream.pieces():
                 pass
-            if not reader.gone:
-                response = answer_response(await stream.answer())
-                response.raw_headers += self.raw_headers
-                response.headers.update(ids_of(self.turn))
-                await response(scope, receive, send)
+            if connection.reader.gone:
+                return
+            response = self._elsewhere() if connection.reader.is_cut else answer_response(await stream.answer())
+            response.raw_headers += self.raw_headers
+            response.headers.update(ids_of(self.turn))
+            await response(scope, receive, send)
+
+    def _elsewhere(self) -> JSONResponse:
+        """This worker stops, but the turn runs on at another one."""
+        return error_response(ServerStopping(), self.context.request_id)
 
 
 def answer_response(answer: Answer) -> JSONResponse:
@@ -112,5 +118,5 @@ def ids_of(turn: LiveTurn | EndedTurn) -> dict[str, str]:
 
 def _status(failure: Failure) -> int:
     """503 where the server is at fault and another try may help, 502 where the agent or its model is."""
-    is_ours = failure.code in (ServerStopping.code, DatabaseUnavailable.code)
-    return ServerStopping.status if is_ours else TurnFailed.status
+    ours = {kind.code: kind.status for kind in (AnswerInterrupted, DatabaseUnavailable, ServerStopping)}
+    return ours.get(failure.code, TurnFailed.status)

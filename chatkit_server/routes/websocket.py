@@ -162,7 +162,7 @@ class _Conversation:
             await self._tell({"started": True, "turn_id": turn.id, "thread_id": turn.thread_id})
             async for pieces in stream.pieces():
                 await self._tell(*pieces)
-            if not reader.gone:
+            if not reader.gone and not reader.is_cut:
                 await self._tell(*ending(await stream.answer()))
         except WebSocketDisconnect:  # noticed by the write before the read
             pass

@@ -158,6 +158,15 @@ class Plain:
             body = await response.json() if response.status != 304 else {}
             return response.status, response.headers.get("etag", ""), body
 
+    async def has_said(self, words: str, within: float = 5.0) -> str:
+        """Waits until the text of the only turn ends with `words`; returns the turn's id."""
+        async with asyncio.timeout(within):
+            await self.chat.upstream.wait_for_request()  # the turn has its row by now
+            ((turn_id,),) = await self.chat.select("SELECT id FROM turns")
+            while not (await self.poll(turn_id))[2]["text"].endswith(words):
+                pass
+        return str(turn_id)
+
     async def stop(self, turn_id: str) -> tuple[int, Json]:
         return await self.chat.stop(self.tab, turn_id)
 

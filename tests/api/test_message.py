@@ -47,11 +47,20 @@ async def test_a_failure_without_a_word_keeps_the_message(plain: Plain) -> None:
 async def test_a_stopped_answer_is_the_partial_one(plain: Plain) -> None:
     plain.chat.upstream.script(COUNT)
     asking = asyncio.create_task(plain.answer("Count"))
-    await (await plain.chat.upstream.wait_for_request()).wait_hanging()
-    ((turn_id,),) = await plain.chat.select("SELECT id FROM turns")
-    await plain.stop(turn_id)
+    await plain.stop(await plain.has_said("one two"))
     status, answer = await asking
     assert (status, answer["status"], answer["stop_reason"], answer["text"]) == (200, "stopped", "user", "one two")
+
+
+@sqlite_only
+async def test_a_server_that_stops_amid_the_answer_is_503_with_what_was_said(plain: Plain) -> None:
+    plain.chat.upstream.script(COUNT)
+    asking = asyncio.create_task(plain.answer("Count"))
+    await plain.has_said("one two")
+    plain.chat.services.turns.interrupt()
+    status, answer = await asking
+    assert (status, answer["code"], answer["status"]) == (503, "interrupted", "interrupted")
+    assert (answer["text"], answer["stop_reason"]) == ("one two", "shutdown")
 
 
 @sqlite_only
