@@ -25,7 +25,7 @@ from .deadlines import Deadlines, Watch
 from .failures import ModelSilent, ToolSilent
 from .guardrails import Tripwires
 from .memory import Transcript, turn_transcript
-from .models.tap import Tap, open_tap
+from .models.tap import Tap, close_tap, open_tap
 from .shortcut import TextSink
 from .tool_display import ToolDisplays
 
@@ -106,6 +106,7 @@ async def stream_agent_response(
         watch.stop()
         tripwires.stop()
         await _cancel(context, result, pump, patience)
+        close_tap(result.run_loop_task)
         context.leave()
         _remember_rest(inbox, conversion)
 

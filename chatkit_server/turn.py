@@ -179,7 +179,8 @@ class Turn(LiveTurn):
         assert self._work is not None
         self._work.cancel()
         # A tool that will not be cancelled must not keep the answer from being saved.
-        asyncio.get_running_loop().call_later(self._settings.stop_seconds, self._settle_work)
+        last = asyncio.get_running_loop().call_later(self._settings.stop_seconds, self._settle_work)
+        self._work_over.add_done_callback(lambda _: last.cancel())  # or the turn would be kept until then
 
     def _settle_work(self) -> None:
         if not self._work_over.done():

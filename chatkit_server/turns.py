@@ -276,7 +276,8 @@ class Turns:
 
     def lose(self, turn_id: str) -> None:
         """Another worker has closed the turn."""
-        if (turn := self._running.get(turn_id)) is not None:
+        turn = self._running.get(turn_id)
+        if turn is not None and turn.status == "running":  # else it has ended a moment ago
             logger.error("turn %s was closed by another worker, which took this one for dead", turn_id)
             turn.stop("lost")
 

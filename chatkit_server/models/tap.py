@@ -45,11 +45,17 @@ _taps: WeakKeyDictionary[asyncio.Task[Any], Tap] = WeakKeyDictionary()
 
 
 def open_tap(run: asyncio.Task[Any] | None, listener: Listener) -> Tap:
-    """A tap for the run whose task this is. A model that knows no taps is simply not heard."""
+    """A tap for the run whose task this is, until `close_tap`. A model that knows no taps is simply not heard."""
     tap = Tap(listener)
     if run is not None:
         _taps[run] = tap
     return tap
+
+
+def close_tap(run: asyncio.Task[Any] | None) -> None:
+    """The run has ended. Its listener knows it, so the weak key alone would keep both for good."""
+    if run is not None:
+        _taps.pop(run, None)
 
 
 async def tapped(events: AsyncIterator[TResponseStreamEvent]) -> AsyncIterator[TResponseStreamEvent]:

@@ -1,0 +1,89 @@
+"""Two hundred answers that are stopped, left, or reloaded in the middle: nothing of them stays in memory."""
+
+import gc
+import random
+import tracemalloc
+
+import pytest
+
+from tests.serving import Tab
+from tests.support.openai_answers import Answer, Text
+from tests.support.openai_server import ModelRequest, bench_tokens
+from tests.turns.chat import LEAVING, Chat, all_tasks, thread_of
+from tests.turns.coming_back import DETACH, asking, attaching, read_up_to
+
+HALF = 100
+WARM_UP = 20
+"""Caches fill."""
+TOKENS = bench_tokens(400)
+GROWTH = 300_000
+"""Bytes that the second half may keep more than the first did; one turn's text and frames are more than 10,000."""
+
+
+async def stop(chat: Chat, tab: Tab, dice: random.Random) -> ModelRequest:
+    """Stopped by its button."""
+    async with asking(tab, "Stop", DETACH) as reply:
+        await reply.wait_for("thread.item.added")
+        call = chat.upstream.requests[-1]
+        assert (await chat.stop(tab, reply.headers["x-chatkit-turn-id"]))[0] == 200
+        await call.wait_closed(within=1)
+        await reply.read()
+    return call
+
+
+async def disconnect(chat: Chat, tab: Tab, dice: random.Random) -> ModelRequest:
+    """Left, without a word or with a reset."""
+    stream = await chat.ask(tab, "Leave")
+    await stream.read_until(lambda frame: "thread.item.added" in frame.data)
+    call = chat.upstream.requests[-1]
+    LEAVING[dice.choice(list(LEAVING))](stream)
+    await call.wait_closed(within=1)
+    await chat.ended(thread_of(stream))
+    return call
+
+
+async def reload(chat: Chat, tab: Tab, dice: random.Random) -> ModelRequest:
+    """Reloaded in the middle, read again, and stopped by its thread."""
+    async with asking(tab, "Reload", DETACH) as reply:
+        await reply.wait_for("thread.item.added")
+    call = chat.upstream.requests[-1]
+    await tab.reload(reply.thread_id)
+    async with attaching(tab, reply.thread_id, DETACH) as again:
+        await read_up_to(again, TOKENS[-1])
+        async with tab.session.post(f"{chat.url}/api/threads/{reply.thread_id}/stop") as response:
+            assert response.status == 200
+        await call.wait_closed(within=1)
+        await again.read()
+    return call
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_two_hundred_cycles_leave_no_task_no_connection_and_no_memory(chat: Chat) -> None:
+    dice = random.Random(11)
+    chat.upstream.default = Answer(Text("", tokens=TOKENS), hang_after=len(TOKENS))
+
+    async def cycles(tab: Tab, number: int) -> int:
+        """Runs so many, and returns how many bytes are kept after them."""
+        for _ in range(number):
+            call = await dice.choice([stop, disconnect, reload])(chat, tab, dice)
+            assert call.client_gone
+            # What the tests themselves keep.
+            chat.upstream.requests.clear()
+            tab.pictures.clear()
+        await chat.quiet(within=10)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    async with await chat.visitor() as tab:
+        before = all_tasks()
+        tracemalloc.start()
+        try:
+            kept = [await cycles(tab, number) for number in (WARM_UP, HALF, HALF)]
+        finally:
+            tracemalloc.stop()
+        assert all_tasks() <= before
+    assert chat.upstream.opened == chat.upstream.closed == WARM_UP + 2 * HALF
+    assert kept[2] - kept[1] < GROWTH, kept
+    assert await chat.select("SELECT id FROM turns WHERE status = 'running' OR ended_at IS NULL") == []
+    ((count,),) = await chat.select("SELECT count(*) FROM messages WHERE role = 'user'")
+    assert count == WARM_UP + 2 * HALF

@@ -1,0 +1,71 @@
+"""Two read one answer, and one of them stops reading: the other does not notice, and nothing piles up."""
+
+import asyncio
+
+import pytest
+
+from chatkit_server.turn_log import WINDOW, TurnLog
+from tests.serving import Tab
+from tests.support.chatkit import Picture
+from tests.support.openai_answers import Answer, Text
+from tests.support.openai_server import bench_tokens
+from tests.turns.chat import Chat, thread_of
+from tests.turns.coming_back import attaching
+from tests.turns.conftest import Start
+
+TOKENS = bench_tokens(60_000)  # about 600 frames, and far more than the sockets and uvicorn hold
+WHOLE = "".join(TOKENS)
+LONG = Answer(Text("", tokens=TOKENS), hang_after=100)
+
+
+@pytest.fixture
+async def workers(start: Start) -> list[Chat]:
+    """The worker that runs the answer, and another one."""
+    return [await start(), await start()]
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["where it runs", "at another worker"])
+async def test_a_stalled_reader_costs_the_other_one_nothing(workers: list[Chat], place: int) -> None:
+    here, there = workers[0], workers[place]
+    here.upstream.script(LONG)
+    async with await here.visitor() as tab:
+        asked = await here.ask(tab, "Long")
+        await asked.read_until(lambda frame: "text_delta" in frame.data)
+        thread_id = thread_of(asked)
+        action = {"thread_id": thread_id, "action": {"type": "turn.attach", "payload": None}}
+        stalled_tab, healthy_tab = Tab(there.url, cookies=tab.cookies), Tab(there.url, cookies=tab.cookies)
+        stalled = await there.post(stalled_tab, "threads.custom_action", action, receive_buffer=4096)
+        await stalled.read_until(lambda frame: "thread.item.added" in frame.data)
+        seen = len(stalled.frames)
+
+        async with attaching(healthy_tab, thread_id) as healthy:
+            await healthy.wait_for("thread.item.added")
+            turn = await there.services.turns.running_on(thread_id, await there.owner(thread_id))
+            assert turn is not None
+            longest = 0
+            here.upstream.release()
+            async with asyncio.timeout(30):
+                async for _ in healthy:
+                    longest = max(longest, kept(turn.log))
+                await asked.read_to_end()
+        assert healthy.picture.texts() == [("user", "Long"), ("assistant", WHOLE)]
+        assert len(stalled.frames) == seen
+        assert longest <= 2 * WINDOW
+        assert sum(known.text is not None for known in turn.log._lasting) == 0
+
+        await stalled.read_to_end()
+        assert stalled.ended
+        picture = Picture()
+        for event in stalled.events:
+            picture.apply(event)
+        assert picture.items == healthy.picture.items == (await healthy_tab.reload(thread_id)).items
+        for stream in (asked, stalled):
+            stream.close()
+        for other in (stalled_tab, healthy_tab):
+            await other.session.close()
+    await workers[-1].quiet()
+
+
+def kept(log: TurnLog) -> int:
+    """How many frames the log holds."""
+    return len(log._frames)
