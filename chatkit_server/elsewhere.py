@@ -2,6 +2,7 @@
 
 import asyncio
 from time import monotonic
+from weakref import WeakValueDictionary
 
 from store import JournalStore, SqlStore, TurnRecord, TurnStore
 
@@ -32,17 +33,19 @@ class Elsewhere:
         self._journal = journal
         self._server = server
         self._patience = patience
-        self._read: dict[str, Tail] = {}
+        self._tails: WeakValueDictionary[str, Tail] = WeakValueDictionary()  # those that somebody reads
         self._are_cut = False
 
     async def open(self, record: TurnRecord, context: RequestContext) -> Tail:
         """The turn as its journal has it now; one `Tail` for all who read it here. Raises what the store raises."""
-        known = self._read.get(record.id)
-        if known is not None and not known.log.closed:
-            return known
-        thread = await self._store.load_thread(record.thread_id, context)
-        options = self._server.get_stream_options(thread, context)
-        tail = Tail(record, context, options, self._store, self._turns, self._journal, self._read)
+        tail = self._tails.get(record.id)
+        if tail is None or tail.log.closed:
+            thread = await self._store.load_thread(record.thread_id, context)
+            options = self._server.get_stream_options(thread, context)
+            made = Tail(record, context, options, self._store, self._turns, self._journal)
+            tail = self._tails.setdefault(record.id, made)  # somebody may have been faster
+            if tail.log.closed:
+                tail = self._tails[record.id] = made
         await tail.load()
         if self._are_cut:
             tail.cut()
@@ -51,7 +54,7 @@ class Elsewhere:
     def cut(self) -> None:
         """Breaks off all that is read here, from now on as well: the turns go on, this worker does not."""
         self._are_cut = True
-        for tail in list(self._read.values()):
+        for tail in list(self._tails.values()):
             tail.cut()
 
     async def stop(self, turn_id: str, reason: StopReason, context: RequestContext) -> TurnRecord:

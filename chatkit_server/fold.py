@@ -41,6 +41,10 @@ class TurnItems:
         self.finished: dict[str, ThreadItem] = {}
         self.open = OpenItems()
 
+    def open_ids(self) -> set[str]:
+        """The items that are still being written."""
+        return {item.id for item in self.open}
+
     def apply(self, event: ThreadStreamEvent) -> None:
         """Takes one event in; those that are about no item change nothing."""
         match event:

@@ -9,7 +9,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable
 
-from store import JournalStore
+from store import JournalStore, StoreError
 
 from .causes import describe_cause
 from .journal_page import Page
@@ -76,12 +76,20 @@ class Journal:
         """Begins to write."""
         self._task = asyncio.create_task(self._run(), name="journal")
 
-    async def close(self) -> None:
-        """Ends the task; what it writes at this moment is written."""
+    async def close(self, patience: float) -> None:
+        """Ends the task, and writes for at most `patience` seconds what is left of turns whose end was not saved."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        if self._unsaved:
+            with contextlib.suppress(StoreError, TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self.write()
+
+    def has_page(self, turn_id: str) -> bool:
+        """Whether something of the turn may still have to be written."""
+        return turn_id in self._pages
 
     async def write(self) -> None:
         """Writes one batch now. Raises `StoreError`; then nothing of it is lost."""

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from chatkit.types import StreamOptions, ThreadItem, ThreadItemAddedEvent, ThreadStreamEvent
+from chatkit.types import ClientToolCallItem, StreamOptions, ThreadItem, ThreadItemAddedEvent, ThreadStreamEvent
 
 from .fold import TurnItems, is_empty
 from .snapshot import snapshot
@@ -86,8 +86,12 @@ class LiveTurn(ABC):
         return snapshot(self.items.finished.values(), self.open_items(), options=self._options, is_running=True)
 
     def open_items(self) -> list[ThreadItem]:
-        """Copies of the items that are being written, as far as they are, without hidden ones."""
-        return [item.model_copy(deep=True) for item in self.items.open if not self.is_hidden(item.id)]
+        """Copies of the items that are being written, as far as they are, without hidden ones.
+
+        A call of the page's tools is sent once, when it is saved: each time it runs the tool.
+        """
+        shown = (item for item in self.items.open if not self.is_hidden(item.id))
+        return [item.model_copy(deep=True) for item in shown if not isinstance(item, ClientToolCallItem)]
 
     def open_texts(self) -> dict[str, ThreadItem]:
         """Those of them that hold something, by id."""

@@ -97,12 +97,15 @@ async def _load_items(
     context: RequestContext,
 ) -> Page[ThreadItem]:
     """A page from SQL; in ascending order with what the running turn shows that SQL does not have yet."""
-    # The turn first: one that ends between the two has its items in SQL then.
     turn = await turns.running_on(thread_id, context) if order == "asc" else None
-    newer = turn.open_texts() if turn is not None else {}
-    saved = await turn.saved_ids() if turn is not None else ()
+    if turn is None:
+        return await server.sql_store.load_visible_items(thread_id, after, limit, order, context)
+    newer, saved = turn.open_texts(), set(await turn.saved_ids())
     page = await server.sql_store.load_visible_items(thread_id, after, limit, order, context)
-    newer = {item_id: item for item_id, item in newer.items() if item_id not in turn.items.finished} if turn else {}
+    for item_id in newer.keys() - turn.items.open_ids():  # finished, or taken away, while the page was read
+        newer.pop(item_id)
+        if (finished := turn.items.finished.get(item_id)) is not None:
+            newer[item_id] = finished
     page.data = [newer.pop(item.id, item) for item in page.data]
     if not page.has_more:  # what was saved before and is not on this page is on an earlier one
         page.data += [item for item_id, item in newer.items() if item_id not in saved]

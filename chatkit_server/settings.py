@@ -244,8 +244,8 @@ class Settings(BaseSettings):
         default=250.0,
         ge=0,
         le=10_000,
-        description="Milliseconds of an answer that a crash of the server may cost; 0 keeps no journal, and a crash "
-        "costs all of an open answer.",
+        description="Milliseconds of an answer that a crash of the server may cost; 0 keeps no journal: a crash costs "
+        "all of an open answer, and readers at other workers see it when it is done.",
     )
     journal_keep_seconds: float = Field(
         default=300.0, ge=0, description="Seconds for which a turn's journal is kept after its end."

@@ -4,16 +4,17 @@ later."""
 import asyncio
 import contextlib
 import logging
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
+from itertools import takewhile
+from typing import TypeVar
 
 from chatkit.store import NotFoundError
 from chatkit.types import (
     StreamOptions,
     ThreadItem,
-    ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadItemRemovedEvent,
-    ThreadItemUpdatedEvent,
+    UserMessageItem,
 )
 
 from store import Entry, JournalStore, SqlStore, StoreError, TurnRecord, TurnStore
@@ -24,7 +25,7 @@ from .errors import describe
 from .failures import error_of_ended
 from .live import LiveTurn, Reader
 from .snapshot import shown
-from .turn_log import TurnLog
+from .turn_log import TurnLog, lasts
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ POLL_SECONDS = 0.1
 PATIENCE = 30.0
 """Seconds for which the database may fail before the readers are told."""
 PAGE_SIZE = 500
+
+T = TypeVar("T")
 
 
 class Tail(LiveTurn):
@@ -45,9 +48,7 @@ class Tail(LiveTurn):
         store: SqlStore[RequestContext],
         turns: TurnStore,
         journal: JournalStore,
-        read: "dict[str, Tail]",
     ) -> None:
-        """`read` holds the tails that somebody reads, by the turn's id."""
         super().__init__(record.id, record.thread_id, record.user_id, options)
         self.log = TurnLog(still_open=self.added_events)
         self._record = record
@@ -55,13 +56,14 @@ class Tail(LiveTurn):
         self._store = store
         self._turns = turns
         self._journal = journal
-        self._read_here = read
         self._task: asyncio.Task[None] | None = None
+        self._has_joined = False
         self._is_cut = False
 
     async def load(self) -> None:
-        """Reads what there is. Raises what the store raises."""
-        await self._read()
+        """Reads what there is, unless it is read anyway. Raises what the store raises."""
+        if self._task is None:
+            await self._read()
 
     def detach(self) -> None:
         """Nothing to do: a turn with a reader at another worker goes on anyway."""
@@ -70,7 +72,6 @@ class Tail(LiveTurn):
         """With the first one it begins to follow the turn."""
         super().reader_came(reader)
         reader.is_cut = self._is_cut
-        self._read_here[self.id] = self
         if self._task is None:
             self._task = asyncio.create_task(self._follow(), name=f"tail of {self.id}")
 
@@ -79,8 +80,6 @@ class Tail(LiveTurn):
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        if self._read_here.get(self.id) is self:
-            del self._read_here[self.id]
 
     def cut(self) -> None:
         """This worker ends and the turn does not: its readers shall go on elsewhere."""
@@ -99,38 +98,44 @@ class Tail(LiveTurn):
 
     async def _follow(self) -> None:
         try:
-            await self._turns.join(self.id, self._context)
-            failing_since: float | None = None
-            now = asyncio.get_running_loop().time
-            while True:
-                try:
-                    if await self._read() != "running":
-                        break
-                    failing_since = None
-                except StoreError:
-                    failing_since = failing_since or now()
-                    if now() - failing_since > PATIENCE:
-                        raise
+            if not self._has_joined:
+                await self._patiently(lambda: self._turns.join(self.id, self._context))
+                self._has_joined = True
+            while await self._patiently(self._read) == "running":  # noqa: ASYNC110 - another process does the work
                 await asyncio.sleep(POLL_SECONDS)
-            await self._tell_end()
+            await self._patiently(self._tell_end)
         except NotFoundError:  # the thread was deleted
             pass
         except Exception as error:
             self.log.append(describe(error, self._context.request_id).event(self._context.request_id))
         self.log.close()
 
+    async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Does it again for a while where the database fails: a passing fault is nothing for the readers."""
+        now = asyncio.get_running_loop().time
+        deadline = now() + PATIENCE
+        while True:
+            try:
+                return await step()
+            except NotFoundError:
+                raise
+            except StoreError:
+                if now() > deadline:
+                    raise
+            await asyncio.sleep(POLL_SECONDS)
+
     async def _read(self) -> str:
         excerpt = await self._journal.read(self.id, self.log.last, self._context)
         for entry in excerpt.entries:
-            self._take(entry)
+            if entry.seq > self.log.last:  # two may read at once
+                self._take(entry)
         return excerpt.status
 
     def _take(self, entry: Entry) -> None:
-        with contextlib.suppress(ValueError):  # an event that a newer version wrote
+        with contextlib.suppress(ValueError, LookupError, AttributeError):  # an event that a newer version wrote
             event = decode_event(entry.payload)
             self.items.apply(event)
-            is_passing = isinstance(event, ThreadItemUpdatedEvent | ThreadItemAddedEvent)
-            self.log.append_encoded(entry.payload.encode(), is_lasting=not is_passing, number=entry.seq)
+            self.log.append_encoded(entry.payload.encode(), is_lasting=lasts(event), number=entry.seq)
 
     async def _tell_end(self) -> None:
         """The end is not in the journal but in the database: items as they were saved, and how the turn ended."""
@@ -148,9 +153,10 @@ class Tail(LiveTurn):
             self.log.append(error.event(record.request_id))
 
     async def _saved_items(self) -> list[ThreadItem]:
-        """What the turn's client sees at its end: all behind the user's message, which a failed retry brings back."""
-        after = self._record.user_item_id
-        if after is None:
-            return await self._store.load_turn_items(self.thread_id, self.id, self._context)
-        page = await self._store.load_visible_items(self.thread_id, after, PAGE_SIZE, "asc", self._context)
-        return page.data
+        """What the turn's client sees at its end: its items, or the old answer that a failed retry brings back."""
+        items = await self._store.load_turn_items(self.thread_id, self.id, self._context)
+        message_id = self._record.user_item_id
+        if message_id is None or any(not isinstance(item, UserMessageItem) for item in items):
+            return items
+        page = await self._store.load_visible_items(self.thread_id, message_id, PAGE_SIZE, "asc", self._context)
+        return list(takewhile(lambda item: not isinstance(item, UserMessageItem), page.data))

@@ -49,6 +49,7 @@ from .live import LiveTurn, StopReason
 from .memory import Transcript, turn_transcript
 from .settings import Settings
 from .shortcut import text_sink
+from .turn_end import finish_anyway
 from .turn_log import TurnLog
 from .usage import TurnUsage, turn_usage
 
@@ -94,6 +95,8 @@ class Turn(LiveTurn):
         self.stop_reason: StopReason | None = None
         self.is_detached = False
         """Goes on without readers."""
+        self.is_read_elsewhere = False
+        """At another worker, by the journal."""
         self._journal = journal
         self._accepted = accepted
         self._store = store
@@ -116,28 +119,36 @@ class Turn(LiveTurn):
 
     async def run(self) -> None:
         """Runs the agent to its end, or until `stop`. Never raises an ordinary exception."""
+        deadline = asyncio.get_running_loop().call_later(self._settings.turn_seconds, self._end_too_late)
+        is_saved = False
+        try:
+            await self._run()
+            is_saved = True
+        except BaseException as error:  # the server's end may cut it off as well
+            logger.error("request %s: the end of turn %s could not be saved", self.context.request_id, self.id)
+            self.status = "failed"
+            # Without a word the stream would look like an answer that is complete and kept.
+            told = describe(error, self.context.request_id) if isinstance(error, Exception) else AnswerInterrupted()
+            self._say(told.event(self.context.request_id))
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            deadline.cancel()
+            self._journal.shut(self.id, is_saved=is_saved)
+            self.status = "failed" if self.status == "running" else self.status
+            self.log.close()
+
+    async def _run(self) -> None:
         for event in self._accepted.opening:
             self._say(event)
         self._work = asyncio.create_task(self._consume(), name=f"work of {self.id}")
         self._work.add_done_callback(lambda _: self._settle_work())
         if self.stop_reason is not None:
             self._cancel_work()
-        deadline = asyncio.get_running_loop().call_later(self._settings.turn_seconds, self._end_too_late)
-        is_saved = True
-        try:
-            await self._work_over
-            await self._finish(self._work)
-        except Exception as error:
-            logger.error("request %s: the end of turn %s could not be saved", self.context.request_id, self.id)
-            self.status = "failed"
-            is_saved = False
-            # Without a word the stream would look like an answer that is complete and kept.
-            self._say(describe(error, self.context.request_id).event(self.context.request_id))
-        finally:
-            deadline.cancel()
-            self._journal.shut(self.id, is_saved=is_saved)
-            self.status = "failed" if self.status == "running" else self.status
-            self.log.close()
+        await self._work_over
+        if self.is_read_elsewhere:  # the last words of all but items reach readers there by the journal only
+            await self._write_journal()
+        await self._finish(self._work)
 
     def stop(self, reason: StopReason) -> None:
         """Ends the turn soon: its model call and tools are cancelled and the partial answer is saved.
@@ -224,6 +235,8 @@ class Turn(LiveTurn):
             item = self.items.finished.get(event.item_id)
             item = item or await self._store.load_item(self.thread.id, event.item_id, self.context)
             await self._take(ThreadItemAddedEvent(item=item))
+            if not await self._write_journal():  # a row that is open is only as good as the journal
+                return
             await self._store.add_thread_items(self.thread.id, [item], self.context, still_open=[item.id])
 
     def _take_update(self, event: ThreadItemUpdatedEvent) -> None:
@@ -274,6 +287,8 @@ class Turn(LiveTurn):
                 self._say(event)
 
     def _note(self, item: ThreadItem) -> None:
+        if isinstance(item, HiddenContextItem | SDKHiddenContextItem):  # before it is saved, and open meanwhile
+            self._hidden.add(item.id)
         if is_thought(item) or item.id in self._transcript.traces:
             self._thoughts.add(item.id)
 
@@ -339,11 +354,13 @@ class Turn(LiveTurn):
         self.items.apply(event)
         self.log.append(event)
 
-    async def _write_journal(self) -> None:
-        """At once: what is taken back must not come back by a crash."""
+    async def _write_journal(self) -> bool:
+        """At once, for what must not get lost by a crash, such as that an item was taken back. Says whether it was."""
         if self._journal.is_on:
             with contextlib.suppress(StoreError):
                 await self._journal.write()
+                return True
+        return False
 
     # -- the end
 
@@ -424,10 +441,9 @@ class Turn(LiveTurn):
             retries=self._usage.retries,
             readers=self.readers,
             worker_id=self._journal.worker_id,
-            items=[*partial, *marker],
             restore_replaced=restore,
         )
-        return await self._until_saved(finish)
+        return await self._until_saved(lambda: finish_anyway(finish, [*partial, *marker]))
 
     async def _until_saved(self, save: Callable[[], Awaitable[bool]]) -> bool:
         """Tries for `stop_seconds`: a passing fault of the database must not cost the answer. `finish` may be repeated,

@@ -13,7 +13,7 @@ from asyncio import Future
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 
-from chatkit.types import ThreadItemAddedEvent, ThreadItemUpdatedEvent, ThreadStreamEvent
+from chatkit.types import ProgressUpdateEvent, ThreadItemAddedEvent, ThreadItemUpdatedEvent, ThreadStreamEvent
 
 from .frames import encode_event, encode_text_delta, frame, serialize
 from .journal_page import Page
@@ -97,8 +97,7 @@ class TurnLog:
 
     def append(self, event: ThreadStreamEvent, number: int | None = None) -> None:
         """Adds an event as the next frame, behind the text that waits, and wakes the readers."""
-        is_passing = isinstance(event, ThreadItemUpdatedEvent | ThreadItemAddedEvent)
-        self.append_encoded(encode_event(event), is_lasting=not is_passing, number=number)
+        self.append_encoded(encode_event(event), is_lasting=lasts(event), number=number)
 
     def append_encoded(self, data: bytes, *, is_lasting: bool, number: int | None = None) -> None:
         """As `append`, for an event's JSON. `is_lasting`: a reader that comes much later has to be told it as well."""
@@ -123,10 +122,6 @@ class TurnLog:
         self._pending.append(delta)
         if len(self._pending) >= self._flush_tokens:
             self.flush()
-
-    def append_merged_text(self, number: int, item_id: str, content_index: int, text: str) -> None:
-        """A text delta of another worker's log, under its number there."""
-        self._add(Frame.of_text(number, item_id, content_index, text))
 
     def flush(self) -> None:
         """Makes a frame of the text that waits."""
@@ -211,6 +206,11 @@ class TurnLog:
         for future in waiting:
             if not future.done():
                 future.set_result(None)
+
+
+def lasts(event: ThreadStreamEvent) -> bool:
+    """Whether a reader that comes much later has to be told it: all but how items got where they are now."""
+    return not isinstance(event, ThreadItemUpdatedEvent | ThreadItemAddedEvent | ProgressUpdateEvent)
 
 
 def _number(known: Frame) -> int:

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from chatkit.store import NotFoundError
 
 from store import (
+    AlreadyDecided,
     DuplicateRequest,
     HeartbeatStore,
     JournalStore,
@@ -69,7 +70,8 @@ class Turns:
         self._journal = Journal(journal, worker.id, settings.journal_ms / 1000, self.signal)
         patience = CLOSE_STEPS * settings.stop_seconds + BEATS_OF_PATIENCE * settings.heartbeat_seconds
         self._elsewhere = Elsewhere(store, turns, journal, server, patience)
-        self._recover = partial(recover, store=store, turns=turns, journal=journal)
+        self._close_row = partial(recover, store=store, turns=turns, journal=journal)
+        self._closing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._heartbeat = Heartbeat(
             worker,
             heartbeats,
@@ -117,7 +119,7 @@ class Turns:
             return await self._start(accept, thread_id, context, key)
         except DuplicateRequest as error:
             return await self._join(error.turn_id, context)
-        except (ServerError, NotFoundError):
+        except (ServerError, NotFoundError, AlreadyDecided):
             # What the first one changed may be why this one is refused: its attachments are bound by now.
             if key is None or (twin_id := await self._turns.find_duplicate(key, context)) is None:
                 raise
@@ -138,7 +140,7 @@ class Turns:
                 try:
                     return await self._begin(accepted, context, key)
                 except ThreadBusy as busy:  # another worker's
-                    if self._settings.on_busy == "reject":
+                    if self._settings.on_busy == "reject" and not await self._has_ended(busy.turn_id, context):
                         raise ThreadAnswering from busy
                     await self._stop_elsewhere(busy.turn_id, "superseded", context)
                 accepted = await accept()
@@ -270,6 +272,7 @@ class Turns:
         if turn is None:
             return
         if reason is None:
+            turn.is_read_elsewhere = True
             turn.detach()
         else:
             turn.stop(reason if reason in ("superseded", "deleted") else "user")  # type: ignore[arg-type]  # it is one
@@ -283,10 +286,27 @@ class Turns:
 
     async def _stop_elsewhere(self, turn_id: str, reason: StopReason, context: RequestContext) -> TurnRecord:
         """Ends a turn that does not run here."""
-        record = await self._turns.load(turn_id, context)
-        if record.worker_id == self._journal.worker_id and turn_id not in self._running:
-            await self._recover(record)  # it was ours, and its end could not be saved
+        if await self._has_ended(turn_id, context):
+            return await self._turns.load(turn_id, context)
         return await self._elsewhere.stop(turn_id, reason, context)
+
+    async def _has_ended(self, turn_id: str, context: RequestContext) -> bool:
+        """Whether a turn that does not run here has ended after all: closed now, where nobody runs it any more."""
+        record = await self._turns.load(turn_id, context)
+        if record.status == "running" and record.worker_id == self._journal.worker_id:
+            await self._recover(record)  # it was ours, and its end could not be saved
+        elif record.status == "running":
+            await self._heartbeat.beat()
+        return (await self._turns.load(turn_id, context)).status != "running"
+
+    async def _recover(self, record: TurnRecord) -> None:
+        """Closes a turn of this worker's that nobody runs. Raises `StoreUnavailable`."""
+        if record.id in self._running:
+            return
+        async with self._closing.setdefault(record.id, asyncio.Lock()):
+            if self._journal.has_page(record.id):  # its last words wait there
+                await self._journal.write()
+            await self._close_row(record)
 
     def _lock(self, thread_id: str) -> asyncio.Lock:
         return self._locks.setdefault(thread_id, asyncio.Lock())
@@ -341,5 +361,5 @@ class Turns:
         if self._tasks:  # a driver may wait for its database even then
             await asyncio.wait(set(self._tasks), timeout=self._settings.stop_seconds)
         await self._pruning.close()
-        await self._journal.close()
+        await self._journal.close(self._settings.stop_seconds)
         await self._heartbeat.close()

@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from time import monotonic
 
 from store import HeartbeatStore, StoreError, TurnRecord, TurnStore, WorkerRecord, new_id
 
@@ -16,6 +17,8 @@ from .periodic import Periodic
 logger = logging.getLogger(__name__)
 
 BEATS_UNTIL_DEAD = 2.5
+REGULAR = 1.7
+"""So many intervals may lie between two beats of a worker that judges the others."""
 
 
 def this_worker() -> WorkerRecord:
@@ -81,6 +84,7 @@ class Heartbeat:
         self._running = running
         self._lose = lose
         self._doubted: frozenset[str] = frozenset()
+        self._last_beat: float | None = None
         self._beating = asyncio.Lock()
         self._again = Periodic("heartbeat", seconds, self.beat)
 
@@ -99,14 +103,22 @@ class Heartbeat:
         """Says that this worker lives, and closes the turns of those that do not. Raises `StoreError`."""
         async with self._beating:
             others = await self._store.beat(self.worker)
-            dead = [known.id for known in others if self._is_dead(known)]
+            is_silence_known = self._is_regular()
+            dead = [known.id for known in others if has_died(known) or (is_silence_known and self._was_silent(known))]
             if dead:
                 await self._store.forget(dead)
             for record in await self._turns.adopt(self.worker.id, await self._lost()):
                 await self._recover_one(record)
 
-    def _is_dead(self, other: WorkerRecord) -> bool:
-        return other.silence > BEATS_UNTIL_DEAD * self._seconds or has_died(other)
+    def _is_regular(self) -> bool:
+        """Whether this worker has beaten in time itself. After a pause of the database, or of the machine, all others
+        look silent: they get the time until the next beat."""
+        now, last = monotonic(), self._last_beat
+        self._last_beat = now
+        return last is not None and now - last < REGULAR * self._seconds
+
+    def _was_silent(self, other: WorkerRecord) -> bool:
+        return other.silence > BEATS_UNTIL_DEAD * self._seconds
 
     async def _lost(self) -> list[str]:
         """Turns that are ours in the database and that nobody runs, at two looks one after another: one that begins or

@@ -160,9 +160,7 @@ def _upsert(dialect: str) -> Any:
     """The one statement for all items; building it costs as much as running it."""
     insert = insert_into(thread_items, dialect)
     new = insert.excluded
-    changed = {
-        name: new[name] for name in ("type", "role", "text", "hidden", "open", "payload", "created_at", "updated_at")
-    }
+    changed = {name: new[name] for name in _CHANGING}
     return insert.on_conflict_do_update(
         index_elements=[i.id],
         set_=changed | {"turn_id": func.coalesce(i.turn_id, new.turn_id)},

@@ -113,5 +113,7 @@ _AFTER = (
     .where(e.turn_id == bindparam("turn"), e.seq > bindparam("after", type_=Integer))
     .order_by(e.seq)
 )
-_ENDED = select(turns.c.id).where(turns.c.status != "running", turns.c.ended_at < bindparam("moment"))
-_PRUNE = delete(turn_events).where(e.turn_id.in_(_ENDED))
+_ENDED = select(turns.c.id).where(  # for each event: there are few of them, and many turns
+    turns.c.id == e.turn_id, turns.c.status != "running", turns.c.ended_at < bindparam("moment")
+)
+_PRUNE = delete(turn_events).where(_ENDED.correlate(turn_events).exists())

@@ -38,10 +38,9 @@ async def find_by_key(database: Database, key: str, context: HasUser) -> Twin | 
     return None if row is None else Twin(*row)
 
 
-async def free_key(database: Database, key: str, context: HasUser) -> bool:
-    """Take the key from the turn that has it, if one of the user's has."""
-    values = {"key": key, "owner": context.user_id}
-    return await database.write(lambda c: c.scalar(_FREE_KEY, values)) is not None
+async def free_key(database: Database, turn_id: str, context: HasUser) -> None:
+    """Take its key from the turn: nobody joins it any more."""
+    await database.write(lambda c: c.execute(_FREE_KEY, {"turn": turn_id, "owner": context.user_id}))
 
 
 async def ask_to_stop(database: Database, turn_id: str, reason: str, context: HasUser) -> None:
@@ -74,9 +73,7 @@ async def adopt(database: Database, worker_id: str, lost: Sequence[str]) -> Sequ
 _ONE = (t.id == bindparam("turn"), t.status == "running", owned(turns))
 _ON_THREAD = select(t.id).where(t.thread_id == bindparam("thread"), t.status == "running", owned(turns))
 _BY_KEY = select(t.id, t.status, t.started_at).where(t.request_key == bindparam("key"), owned(turns))
-_FREE_KEY = (
-    update(turns).where(t.request_key == bindparam("key"), owned(turns)).values(request_key=None).returning(t.id)
-)
+_FREE_KEY = update(turns).where(t.id == bindparam("turn"), owned(turns)).values(request_key=None)
 _STOP = update(turns).where(*_ONE, func.coalesce(t.signal, KEEP) == KEEP).values(signal=bindparam("reason"))
 _JOIN = update(turns).where(*_ONE).values(readers=t.readers + 1, signal=func.coalesce(t.signal, KEEP))
 _OF_WORKER = select(t.id).where(t.worker_id == bindparam("worker"), t.status == "running")

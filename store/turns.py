@@ -139,22 +139,26 @@ class TurnStore:
                 approvals.decide(connection, turn.thread_id, choice, context)
             connection.execute(_START, {**_started(turn, context), "request_key": key and key.value})
 
-        try:
-            await database.write(work)
-        except IdClash:  # of whatever: nothing is asked in advance, so that the usual way costs nothing
-            if not await self._may_try_again(turn, key, context):
-                raise
-            await database.write(work)
+        for is_last in (False, False, True):
+            try:
+                await database.write(work)
+                break
+            except IdClash:  # of whatever: nothing is asked in advance, so that the usual way costs nothing
+                if is_last:
+                    raise
+                await self._explain_clash(turn, key, context)
         if new_thread is not None and row is not None:
             database.baselines.remember(new_thread, row)
 
-    async def _may_try_again(self, turn: NewTurn, key: RequestKey | None, context: HasUser) -> bool:
-        """Why the turn's row clashed. Raises `DuplicateRequest` or `ThreadBusy`; frees a key that counts no more."""
-        if key is not None and (twin := await self.find_duplicate(key, context)) is not None:
-            raise DuplicateRequest(twin)
+    async def _explain_clash(self, turn: NewTurn, key: RequestKey | None, context: HasUser) -> None:
+        """Raises `DuplicateRequest` or `ThreadBusy`. Where it was neither, or is not any more, another try is worth it:
+        a key that counts no more is free then, and an id that is really taken clashes again."""
+        if key is not None and (twin := await running.find_by_key(self._database, key.value, context)) is not None:
+            if _is_same(twin, key):
+                raise DuplicateRequest(twin.id)
+            await running.free_key(self._database, twin.id, context)
         if (other := await running.find(self._database, turn.thread_id, context)) is not None:
             raise ThreadBusy(other)
-        return key is not None and await running.free_key(self._database, key.value, context)
 
     async def finish(
         self,
@@ -223,9 +227,7 @@ class TurnStore:
     async def find_duplicate(self, key: RequestKey, context: HasUser) -> str | None:
         """The id of the turn that was started for the same request; None where none counts (any more)."""
         twin = await running.find_by_key(self._database, key.value, context)
-        if twin is None or datetime.now(UTC) - twin.started_at > timedelta(seconds=key.seconds):
-            return None
-        return twin.id if key.outlives_turn or twin.status == "running" else None
+        return twin.id if twin is not None and _is_same(twin, key) else None
 
     async def ask_to_stop(self, turn_id: str, reason: str, context: HasUser) -> None:
         """Tell the worker that runs the turn to stop it, unless it has ended; the first reason counts."""
@@ -289,6 +291,12 @@ _LATER = (
 _REPLACE = update(thread_items).where(*_LATER).values(replaced_by=bindparam("turn"))
 _REPLACED = (i.thread_id == bindparam("thread"), i.replaced_by == bindparam("turn"))
 _RESTORE = update(thread_items).where(*_REPLACED).values(replaced_by=None)
+
+
+def _is_same(twin: running.Twin, key: RequestKey) -> bool:
+    """Whether the turn with the key is the one that an equal request joins."""
+    is_young = datetime.now(UTC) - twin.started_at <= timedelta(seconds=key.seconds)
+    return is_young and (key.outlives_turn or twin.status == "running")
 
 
 def _started(turn: NewTurn, context: HasUser) -> dict[str, Any]:
