@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,45 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 60.0
 
-Kind = Literal["stock", "stock-uvloop", "ours"]
+Kind = Literal[
+    "stock", "stock-uvloop", "ours", "ours-unflushed", "ours-no-journal", "ours-postgres", "ours-postgres-no-journal"
+]
+
+CHANGED: dict[Kind, Mapping[str, str]] = {
+    "ours-unflushed": {"CHATKIT_FLUSH_MS": "0"},
+    "ours-no-journal": {"CHATKIT_JOURNAL_MS": "0"},
+    "ours-postgres-no-journal": {"CHATKIT_JOURNAL_MS": "0"},
+}
+"""What a variant of our server has set otherwise than by default."""
+
+
+def server_cores() -> set[int]:
+    """The core that servers run on, so that nothing else of ours takes it from them; empty where there is but one."""
+    cores = sorted(_allowed())
+    return set(cores[:1]) if len(cores) > 1 else set()
+
+
+def load_cores() -> set[int]:
+    """The cores for everything else."""
+    return _allowed() - server_cores()
+
+
+@cache
+def _allowed() -> set[int]:
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A fake model endpoint."""
+
+    url: str
+    process: psutil.Process
+
+    def cpu_seconds(self) -> float:
+        """User and system time of the process up to now."""
+        times = self.process.cpu_times()
+        return float(times.user + times.system)
 
 
 @dataclass(frozen=True)
@@ -38,28 +77,34 @@ class Server:
         """Resident memory of the process and its children."""
         return int(sum(p.memory_info().rss for p in self._family()))
 
+    def waited_seconds(self) -> float:
+        """For how long the process could have run, but another one had its core; 0 where the system does not say."""
+        with suppress(OSError):
+            return int(Path(f"/proc/{self.process.pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+        return 0.0
+
     def _family(self) -> list[psutil.Process]:
         return [self.process, *self.process.children(recursive=True)]
 
 
 @asynccontextmanager
-async def upstream(folder: Path) -> AsyncIterator[str]:
-    """The fake model endpoint in a process of its own; gives its base URL."""
-    command = ["-m", "tests.support.openai_server"]
-    with _started(command, {}, folder / "upstream.log", stdout=subprocess.PIPE) as process:
+async def upstream(folder: Path, module: str) -> AsyncIterator[Endpoint]:
+    """A fake model endpoint in a process of its own."""
+    with _started(["-m", module], {}, folder / f"{module}.log", load_cores(), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         port = int(await asyncio.to_thread(process.stdout.readline))
-        yield f"http://127.0.0.1:{port}/v1"
+        yield Endpoint(f"http://127.0.0.1:{port}/v1", psutil.Process(process.pid))
 
 
 @asynccontextmanager
-async def server(kind: Kind, model_url: str, folder: Path) -> AsyncIterator[Server]:
-    """One of the servers; it listens when this returns."""
+async def server(kind: Kind, model_url: str, folder: Path, database: str | None = None) -> AsyncIterator[Server]:
+    """One of the servers; it listens when this returns. `database`: the URL that ours takes instead of SQLite."""
     port = _free_port()
     work = folder / f"{kind}-{port}"
     work.mkdir()
-    command, environment = _ours(port, model_url) if kind == "ours" else _stock(kind, port, model_url)
-    with _started(command, environment, work / "server.log") as process:
+    is_stock = kind in ("stock", "stock-uvloop")
+    command, environment = _stock(kind, port, model_url) if is_stock else _ours(kind, port, model_url, database)
+    with _started(command, environment, work / "server.log", server_cores()) as process:
         url = f"http://127.0.0.1:{port}/chatkit"
         if not await _listening(process, url):
             log = await asyncio.to_thread((work / "server.log").read_text, encoding="utf-8")
@@ -67,8 +112,10 @@ async def server(kind: Kind, model_url: str, folder: Path) -> AsyncIterator[Serv
         yield Server(kind, url, psutil.Process(process.pid))
 
 
-def _ours(port: int, model_url: str) -> tuple[Sequence[str], Mapping[str, str]]:
+def _ours(kind: Kind, port: int, model_url: str, database: str | None) -> tuple[Sequence[str], Mapping[str, str]]:
     environment = {
+        **CHANGED.get(kind, {}),
+        **({"CHATKIT_DATABASE_URL": database} if database else {}),
         "CHATKIT_BASE_URL": model_url,
         "CHATKIT_API": "responses",
         "CHATKIT_MODEL": "gpt-bench",
@@ -90,7 +137,11 @@ def _stock(kind: Kind, port: int, model_url: str) -> tuple[Sequence[str], Mappin
 
 @contextmanager
 def _started(
-    arguments: Sequence[str], environment: Mapping[str, str], log: Path, stdout: int | None = None
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    log: Path,
+    cores: set[int],
+    stdout: int | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A Python process of this repository, in the folder of its log; ended at the end."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("CHATKIT_", "OPENAI_"))}
@@ -102,6 +153,8 @@ def _started(
             stdout=stdout or output,
             stderr=output,
         )
+        if cores:  # before it starts threads, which take this from it
+            os.sched_setaffinity(process.pid, cores)
         try:
             yield process
         finally:

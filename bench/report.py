@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.processes import Kind
 from bench.scenarios import Plan, Samples, ratio
 
-NAMES: dict[Kind, str] = {
+NAMES: dict[str, str] = {
     "stock": "stock, asyncio + h11",
     "stock-uvloop": "stock, uvloop + httptools",
     "ours": "ours",
+    "ours-unflushed": "ours, CHATKIT_FLUSH_MS=0",
+    "ours-no-journal": "ours, CHATKIT_JOURNAL_MS=0",
+    "ours-postgres": "ours, PostgreSQL",
+    "ours-postgres-no-journal": "the same, JOURNAL_MS=0",
 }
 
 
@@ -25,6 +28,8 @@ class Result:
     title: str
     unit: str
     samples: Samples
+    subject: str | None = "ours"
+    """What the others are compared with, where it was measured."""
 
 
 def table(results: list[Result]) -> str:
@@ -33,12 +38,13 @@ def table(results: list[Result]) -> str:
 
 
 def _block(result: Result) -> Iterator[str]:
+    subject = result.subject if result.subject in result.samples else None
     yield f"{result.title} [{result.unit}]"
-    yield f"  {'':<28}{'median':>9}{'min':>9}{'max':>9}{'ours / it':>11}"
+    yield f"  {'':<28}{'median':>9}{'min':>9}{'max':>9}{f'{subject} / it' if subject else '':>19}"
     for kind, values in result.samples.items():
-        compared = "ours" in result.samples and kind != "ours"
-        share = f"{ratio(result.samples, 'ours', kind):>11.2f}" if compared else ""
-        yield f"  {NAMES[kind]:<28}{statistics.median(values):>9.1f}{min(values):>9.1f}{max(values):>9.1f}{share}"
+        share = f"{ratio(result.samples, subject, kind):>19.2f}" if subject and kind != subject else ""
+        name = NAMES.get(kind, kind)
+        yield f"  {name:<28}{statistics.median(values):>9.1f}{min(values):>9.1f}{max(values):>9.1f}{share}"
 
 
 def as_json(results: list[Result], plan: Plan) -> str:
@@ -50,9 +56,9 @@ def as_json(results: list[Result], plan: Plan) -> str:
             "samples": result.samples,
             "median": {kind: statistics.median(values) for kind, values in result.samples.items()},
             "ratio": {
-                kind: ratio(result.samples, "ours", kind)
+                kind: ratio(result.samples, result.subject, kind)
                 for kind in result.samples
-                if kind != "ours" and "ours" in result.samples
+                if result.subject in result.samples and kind != result.subject
             },
         }
     return json.dumps(body, indent=2)

@@ -11,7 +11,8 @@ from pathlib import Path
 from bench.load import RAMP_SECONDS, Load
 from bench.processes import Kind, Server, server
 
-Samples = dict[Kind, list[float]]
+Samples = dict[str, list[float]]
+"""By the server's kind, in one scenario with how many readers it has."""
 
 SETTLE_SECONDS = 0.3  # work after the last byte (saving, closing) belongs to the turn
 SHORT = 5
@@ -32,6 +33,7 @@ class Plan:
     seconds: float
     short_turns: int
     idle_streams: int
+    crowd: int
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,24 @@ class Contender:
         return (self.server.cpu_seconds() - before) / count * 1e6
 
 
+async def serve(
+    kinds: Sequence[Kind],
+    model_url: str,
+    folder: Path,
+    stack: AsyncExitStack,
+    databases: Mapping[Kind, str] | None = None,
+) -> list[Contender]:
+    """All servers, running; `databases` are URLs of those that are not to take SQLite."""
+    urls = databases or {}
+    servers = await asyncio.gather(
+        *(stack.enter_async_context(server(kind, model_url, folder, urls.get(kind))) for kind in kinds)
+    )
+    return [Contender(s, await stack.enter_async_context(Load(s.url))) for s in servers]
+
+
 async def start(kinds: Sequence[Kind], model_url: str, folder: Path, stack: AsyncExitStack) -> list[Contender]:
     """All servers, running and warm."""
-    servers = await asyncio.gather(*(stack.enter_async_context(server(kind, model_url, folder)) for kind in kinds))
-    contenders = [Contender(s, await stack.enter_async_context(Load(s.url))) for s in servers]
+    contenders = await serve(kinds, model_url, folder, stack)
     await asyncio.gather(*(_warm_up(contender.load) for contender in contenders))
     return contenders
 
@@ -71,7 +87,7 @@ async def full_speed(contenders: Sequence[Contender], plan: Plan) -> Samples:
 
         return await contender.cpu_each(work)
 
-    return await _alternate(contenders, plan.rounds, one_round)
+    return await alternate(contenders, plan.rounds, one_round)
 
 
 async def paced(contenders: Sequence[Contender], plan: Plan) -> tuple[Samples, Samples]:
@@ -87,7 +103,7 @@ async def paced(contenders: Sequence[Contender], plan: Plan) -> tuple[Samples, S
 
         return await contender.cpu_each(work)
 
-    whole = await _alternate(contenders, plan.rounds, one_round)
+    whole = await alternate(contenders, plan.rounds, one_round)
     return whole, {kind: samples[1:] for kind, samples in steady.items()}
 
 
@@ -117,7 +133,7 @@ async def short_turns(contenders: Sequence[Contender], plan: Plan, model_url: st
         cpu[contender.kind].append(await contender.cpu_each(work) / 1000)
         return statistics.median(added)
 
-    first = await _alternate(contenders, plan.rounds, one_round)
+    first = await alternate(contenders, plan.rounds, one_round)
     return first, {kind: samples[1:] for kind, samples in cpu.items()}
 
 
@@ -143,7 +159,7 @@ async def _warm_up(load: Load) -> None:
     await load.turn(1000)
 
 
-async def _alternate(
+async def alternate(
     contenders: Sequence[Contender], rounds: int, one_round: Callable[[Contender], Awaitable[float]]
 ) -> Samples:
     """`rounds` samples of each, in turn; the round before them is dropped."""
@@ -157,6 +173,6 @@ async def _alternate(
     return samples
 
 
-def ratio(samples: Mapping[Kind, Sequence[float]], kind: Kind, to: Kind) -> float:
+def ratio(samples: Mapping[str, Sequence[float]], kind: str, to: str) -> float:
     """Median to median."""
     return statistics.median(samples[kind]) / statistics.median(samples[to])

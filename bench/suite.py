@@ -1,0 +1,129 @@
+"""The scenarios in groups that need the same servers, and what the report says of each."""
+
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import crowd, scenarios
+from bench.crowd import Stage
+from bench.processes import Kind, upstream
+from bench.readers import readers
+from bench.report import Result
+from bench.scenarios import Contender, Plan, serve
+from tests.databases import run_postgres
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every group is given; `kinds` are the servers that are compared."""
+
+    plan: Plan
+    kinds: Sequence[Kind]
+    folder: Path
+    stack: AsyncExitStack
+
+    @property
+    def has_ours(self) -> bool:
+        return "ours" in self.kinds
+
+    async def stage(
+        self, kinds: Sequence[Kind], databases: Mapping[Kind, str] | None = None
+    ) -> tuple[list[Contender], Stage]:
+        """Servers behind an endpoint that stamps its tokens."""
+        endpoint = await self.stack.enter_async_context(upstream(self.folder, "bench.endpoint"))
+        contenders = await serve(kinds, endpoint.url, self.folder, self.stack, databases)
+        return contenders, Stage(endpoint, self.plan)
+
+
+async def tokens(bench: Bench) -> list[Result]:
+    """CPU per token and turn, first token, memory."""
+    plan = bench.plan
+    model = await bench.stack.enter_async_context(upstream(bench.folder, "tests.support.openai_server"))
+    memory = await scenarios.memory(bench.kinds, model.url, bench.folder, plan)
+    contenders = await scenarios.start(bench.kinds, model.url, bench.folder, bench.stack)
+    full_speed = await scenarios.full_speed(contenders, plan)
+    first_token, turn = await scenarios.short_turns(contenders, plan, model.url)
+    paced, steady = await scenarios.paced(contenders, plan)
+    many = f"{plan.streams} answers at once at {plan.rate:g} tokens/s"
+    return [
+        Result("full_speed", f"One answer of {plan.tokens} tokens at full speed", "CPU µs per token", full_speed),
+        Result("paced", f"{many}, whole turns", "CPU µs per token", paced),
+        Result("steady", f"{many}, while all stream", "CPU µs per token", steady),
+        Result("first_token", "First token, added by the server", "ms", first_token),
+        Result("turn", "A turn of 5 tokens", "CPU ms", turn),
+        Result("memory", f"{plan.idle_streams} open streams", "KiB per stream", memory),
+    ]
+
+
+async def delay(bench: Bench) -> list[Result]:
+    """What is added to each token on its way."""
+    contenders, stage = await bench.stage([*bench.kinds, "ours-unflushed"] if bench.has_ours else bench.kinds)
+    seen = await crowd.delays(contenders, stage)
+    many = f"{bench.plan.crowd} turns at {bench.plan.rate:g} tokens/s"
+    return [
+        Result("delay_p50", f"{many}: added to a token, p50", "ms", seen["p50"]),
+        Result("delay_p99", f"{many}: added to a token, p99", "ms", seen["p99"]),
+        Result("delay_cpu", f"{many}", "CPU µs per token", seen["cpu"]),
+        Result("waited", "  the server waited for its core, which others had", "% of the time", seen["waited"], None),
+        Result("load", "  endpoint and clients used", "% of a core", seen["load"], None),
+    ]
+
+
+async def capacity(bench: Bench) -> list[Result]:
+    """How many turns one core carries."""
+    contenders, stage = await bench.stage(bench.kinds)
+    carried = await crowd.capacity(contenders, stage)
+    title = f"Turns at {bench.plan.rate:g} tokens/s on one core, p99 within the flush window + {crowd.LIMIT_MS:g} ms"
+    return [Result("capacity", title, "turns", carried)]
+
+
+async def journal(bench: Bench) -> list[Result]:
+    """What the journal costs."""
+    if not bench.has_ours:
+        return []
+    postgres = bench.stack.enter_context(run_postgres())
+    kinds: list[Kind] = ["ours", "ours-no-journal", "ours-postgres", "ours-postgres-no-journal"]
+    databases = {kind: bench.stack.enter_context(postgres.fresh_database()) for kind in kinds[2:]}
+    contenders, stage = await bench.stage(kinds, databases)
+    cost = await crowd.cpu(contenders, stage)
+    title = f"The journal, {bench.plan.crowd} turns at {bench.plan.rate:g} tokens/s"
+    unit = "CPU µs of the server per token"
+    return [
+        Result("journal_sqlite", f"{title}, SQLite", unit, {kind: cost[kind] for kind in kinds[:2]}),
+        Result(
+            "journal_postgres", f"{title}, PostgreSQL", unit, {kind: cost[kind] for kind in kinds[2:]}, "ours-postgres"
+        ),
+    ]
+
+
+async def many_readers(bench: Bench) -> list[Result]:
+    """What a reader costs."""
+    if not bench.has_ours:
+        return []
+    contenders, _ = await bench.stage(["ours", "ours-unflushed"])
+    used, frames = await readers(contenders, bench.plan)
+    return [
+        Result("reader_cpu", "One fast turn with 1, 10, 100 readers", "CPU µs per token and reader", used, None),
+        Result("reader_frames", "  sent to all of them", "frames per second", frames, None),
+    ]
+
+
+GROUPS: dict[str, Callable[[Bench], Awaitable[list[Result]]]] = {
+    "tokens": tokens,
+    "delay": delay,
+    "capacity": capacity,
+    "journal": journal,
+    "readers": many_readers,
+}
+
+
+async def run(names: Sequence[str], plan: Plan, kinds: Sequence[Kind], folder: Path) -> list[Result]:
+    """The groups one after another, each with servers of its own."""
+    results = []
+    for name in names:
+        sys.stderr.write(f"... {name}\n")
+        async with AsyncExitStack() as stack:
+            results += await GROUPS[name](Bench(plan, kinds, folder, stack))
+    return results
