@@ -297,7 +297,8 @@ class Turn(LiveTurn):
         their positions, so that a reload shows the order in which things appeared (T25)."""
         items = [*self._open.before(item.id), item]
         self._open.add(item)  # a stop in the middle of the save finds it here, as it is now
-        still_open = [known.id for known in items[:-1]]
+        # Recovery takes an open row for a place that is kept for what the journal says.
+        still_open = [known.id for known in items[:-1]] if self._journal.is_on else []
         try:
             await self._store.add_thread_items(
                 self.thread.id,

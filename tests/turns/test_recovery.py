@@ -1,0 +1,260 @@
+"""Turns that nobody runs any more are closed once, whole, and by nobody who was away himself."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Any
+
+import pytest
+from chatkit.types import (
+    AssistantMessageContent,
+    AssistantMessageContentPartTextDelta,
+    AssistantMessageItem,
+    ThreadItemAddedEvent,
+    ThreadItemUpdatedEvent,
+    ThreadStreamEvent,
+    WidgetRootUpdated,
+)
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chatkit_server import AgentContext, RequestContext
+from chatkit_server.frames import encode_event
+from chatkit_server.recovery import recover
+from store import Entry, JournalStore, NewTurn, SqlStore, TurnRecord, TurnStore, new_id
+from tests.stage import CARD, Stage, stream_item
+from tests.store.making import answer, make_thread, say, text_of
+from tests.support.openai_answers import Answer
+from tests.turns.chat import Chat
+from tests.turns.coming_back import DETACH, asking, attaching, read_up_to
+from tests.turns.conftest import Start
+
+USER = RequestContext(user_id="alice")
+RETRY = "threads.retry_after_item"
+
+
+@dataclass
+class Crashed:
+    """What a dead worker left: a turn, with what its journal says."""
+
+    engine: AsyncEngine
+
+    def __post_init__(self) -> None:
+        self.store: SqlStore[RequestContext] = SqlStore(self.engine)
+        self.turns = TurnStore(self.engine)
+        self.journal = JournalStore(self.engine)
+        self.thread = make_thread()
+        self.question = say("Q")
+
+    async def begin(self, *events: ThreadStreamEvent, kind: str = "threads.add_user_message") -> TurnRecord:
+        """A retry of a question that has an old answer, or the question's first answer."""
+        await self.store.save_thread(self.thread, USER)
+        turn = NewTurn(new_id("turn"), self.thread.id, kind, "r", user_item_id=self.question.id, worker_id="here")
+        if kind == RETRY:
+            await self.store.add_thread_items(self.thread.id, [self.question, answer("old answer")], USER)
+            await self.turns.start(turn, USER, replace_after=self.question.id)
+        else:
+            await self.turns.start(turn, USER, items=[self.question])
+        entries = [Entry(turn.id, number, encode_event(event).decode()) for number, event in enumerate(events, 1)]
+        await self.journal.write(entries, "here")
+        return await self.turns.load(turn.id, USER)
+
+    async def recover(self, record: TurnRecord) -> None:
+        await recover(record, self.store, self.turns, self.journal)
+
+    async def texts(self) -> list[str]:
+        page = await self.store.load_thread_items(self.thread.id, None, 99, "asc", USER)
+        return [text_of(item) for item in page.data]
+
+
+@pytest.fixture
+def crashed(engine: AsyncEngine) -> Crashed:
+    """A dead worker's legacy."""
+    return Crashed(engine)
+
+
+def opening(item: AssistantMessageItem, *deltas: str) -> list[ThreadStreamEvent]:
+    """The item appears, and text goes into it."""
+    update = [AssistantMessageContentPartTextDelta(content_index=0, delta=delta) for delta in deltas]
+    added = item.model_copy(update={"content": []})
+    return [ThreadItemAddedEvent(item=added), *(ThreadItemUpdatedEvent(item_id=item.id, update=u) for u in update)]
+
+
+async def test_text_of_the_journal_is_saved(crashed: Crashed) -> None:
+    record = await crashed.begin(*opening(answer(), "one", " two"))
+    await crashed.recover(record)
+    assert await crashed.texts() == ["Q", "one two"]
+    assert (await crashed.turns.load(record.id, USER)).stop_reason == "crash"
+
+
+async def test_a_retry_without_a_word_gives_the_old_answer_back(crashed: Crashed) -> None:
+    record = await crashed.begin(*opening(answer()), kind=RETRY)
+    await crashed.recover(record)
+    assert await crashed.texts() == ["Q", "old answer"]
+
+
+async def test_recovering_twice_is_recovering_once(crashed: Crashed) -> None:
+    record = await crashed.begin(*opening(answer(), "one two"), kind=RETRY)
+    await crashed.recover(record)
+    await crashed.recover(record)
+    assert await crashed.texts() == ["Q", "one two"]
+
+
+async def test_an_item_that_was_finished_in_the_last_moment_stays_as_it_is(crashed: Crashed) -> None:
+    item = answer("one two three")
+    record = await crashed.begin(*opening(item, "one"))
+    await crashed.store.add_thread_items(crashed.thread.id, [item], USER, turn_id=record.id)
+    await crashed.recover(record)
+    assert await crashed.texts() == ["Q", "one two three"]
+
+
+async def test_an_event_that_cannot_be_read_costs_no_other(crashed: Crashed) -> None:
+    record = await crashed.begin(*opening(answer(), "one"))
+    await crashed.journal.write([Entry(record.id, 9, '{"type":"thread.item.done","item":{"type":"widget"}}')], "here")
+    await crashed.journal.write([Entry(record.id, 10, '{"type":"from.the.future"}')], "here")
+    await crashed.recover(record)
+    assert await crashed.texts() == ["Q", "one"]
+
+
+async def test_an_item_that_the_database_refuses_costs_no_other(crashed: Crashed) -> None:
+    """Its id is another thread's, as `__fake_id__` would be."""
+    other = make_thread()
+    await crashed.store.save_thread(other, USER)
+    taken, free = answer("theirs"), answer()
+    await crashed.store.add_thread_item(other.id, taken, USER)
+    record = await crashed.begin(*opening(taken, "mine"), *opening(free, "free"))
+    await crashed.recover(record)
+    assert await crashed.texts() == ["Q", "free"]
+    assert (await crashed.turns.load(record.id, USER)).status == "interrupted"
+
+
+async def test_a_turn_ends_whatever_its_items_are(start: Start) -> None:
+    stage = Stage()
+
+    async def fake(context: AgentContext) -> str:
+        thread = context.thread
+        item = AssistantMessageItem(
+            id="__fake_id__",
+            thread_id=thread.id,
+            created_at=datetime.now(UTC),
+            content=[AssistantMessageContent(text="said")],
+        )
+        await context.stream(ThreadItemAddedEvent(item=item))
+        return "done"
+
+    chat = await start(stage.agent, server=stage.factory())
+    async with await chat.visitor() as tab:
+        for _ in range(2):
+            stage.play_tool(fake)
+            thread_id = (await tab.create("Go")).thread_id
+            stage.play("fine")
+            assert (await tab.send(thread_id, "And?")).text == "fine"
+    assert {status for status, _ in await chat.select("SELECT status, id FROM turns")} <= {"completed", "failed"}
+
+
+@pytest.mark.parametrize("journal_ms", [250, 0])
+async def test_a_row_is_open_again_only_when_the_journal_knows_why(
+    start: Start, monkeypatch: pytest.MonkeyPatch, journal_ms: int
+) -> None:
+    """Recovery takes the rows of items away that are open and of which the journal says nothing."""
+    stage, opened = Stage(), list[bool]()
+    save: Any = SqlStore.add_thread_items
+
+    async def note(self: Any, thread_id: str, *args: Any, **more: Any) -> None:
+        if more.get("still_open"):
+            told = await chat.select("SELECT payload FROM turn_events")
+            is_known = any("thread.item.added" in payload for (payload,) in told)
+            opened.append(is_known or "turn_id" in more)
+        await save(self, thread_id, *args, **more)
+
+    async def show(context: AgentContext) -> str:
+        widget = await stream_item(context, "widget")
+        await context.stream(ThreadItemUpdatedEvent(item_id=widget.id, update=WidgetRootUpdated(widget=CARD)))
+        return "shown"
+
+    chat = await start(stage.agent, server=stage.factory(), journal_ms=journal_ms)
+    monkeypatch.setattr(SqlStore, "add_thread_items", note)
+    stage.play_tool(show)
+    async with await chat.visitor() as tab:
+        await tab.create("Show")
+    assert all(opened)
+    assert bool(opened) is (journal_ms > 0)
+    assert await chat.select("SELECT id FROM thread_items WHERE open") == []
+
+
+async def test_nobody_is_taken_for_dead_right_after_a_pause_of_ones_own(start: Start) -> None:
+    here, there = await start(heartbeat_seconds=60), await start(heartbeat_seconds=60)
+    here.upstream.script(Answer("one two three", hang_after=2))
+    async with await here.visitor() as tab, asking(tab, "Count") as first:
+        await read_up_to(first, "one two")
+        async with here.sql.begin() as connection:
+            await connection.execute(
+                text("UPDATE workers SET seen_at = :then, host = 'elsewhere'"),
+                {"then": moment(here, datetime.now(UTC) - timedelta(hours=1))},
+            )
+        heartbeat = there.services.turns._heartbeat
+        heartbeat._last_beat = monotonic() - 1000
+        await heartbeat.beat()
+        assert await here.turns(first.thread_id) == [("running", None)]
+        await heartbeat.beat()
+        assert await here.turns(first.thread_id) == [("interrupted", "crash")]
+        await here.services.turns._heartbeat.beat()
+        await first.read()
+        assert first.error is not None
+        assert first.error["allow_retry"]
+
+
+def moment(chat: Chat, value: datetime) -> datetime | str:
+    """As plain SQL takes it."""
+    return value if chat.sql.dialect.name == "postgresql" else f"{value:%Y-%m-%d %H:%M:%S.%f}Z"
+
+
+async def test_two_who_come_at_once_to_another_workers_turn_read_one_tail(start: Start) -> None:
+    here, there = await start(), await start()
+    here.upstream.script(Answer("one two three", hang_after=2))
+    async with await here.visitor() as tab, asking(tab, "Count", DETACH) as first:
+        await read_up_to(first, "one two")
+        user = await here.owner(first.thread_id)
+        turns = there.services.turns
+        one, other = await turns.running_on(first.thread_id, user), await turns.running_on(first.thread_id, user)
+        assert one is other
+        here.upstream.release()
+        await first.read()
+
+
+async def test_a_reader_elsewhere_is_told_nothing_of_the_next_turn(start: Start) -> None:
+    here, there = await start(), await start()
+    here.upstream.script(Answer("one two three", hang_after=2), Answer("five"))
+    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as second, asking(tab, "Count") as first:
+        await read_up_to(first, "one two")
+        async with attaching(second, first.thread_id) as again:
+            await read_up_to(again, "one two")
+            assert (await tab.send(first.thread_id, "Go on")).text == "five"
+            await again.read()
+        assert again.picture.texts() == [("user", "Count"), ("assistant", "one two")]
+
+
+async def test_hidden_items_stay_hidden_while_they_are_saved(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T27."""
+    stage, shown = Stage(), list[str]()
+    save: Any = SqlStore.add_thread_items
+
+    async def slow(
+        self: SqlStore[RequestContext], thread_id: str, new: list[object], *args: object, **more: object
+    ) -> None:
+        for turn in chat.services.turns._running.values():
+            shown.extend(item.type for item in turn.open_items())
+        await save(self, *args, **more)
+
+    async def hide(context: AgentContext) -> str:
+        await stream_item(context, "hidden_context_item")
+        await stream_item(context, "client_tool_call")
+        return "hidden"
+
+    chat = await start(stage.agent, server=stage.factory())
+    monkeypatch.setattr(SqlStore, "add_thread_items", slow)
+    stage.play_tool(hide)
+    async with await chat.visitor() as tab:
+        await tab.create("Hide")
+    assert "hidden_context_item" not in shown
+    assert "client_tool_call" not in shown
