@@ -18,7 +18,7 @@ from chatkit.agents import ResponseStreamConverter
 from chatkit.types import ThreadItemAddedEvent, ThreadStreamEvent
 from openai.types.responses import ResponseTextDeltaEvent
 
-from .agent_context import AgentContext, Inbox, RunEnd
+from .agent_context import AgentContext, AsideEvent, Inbox, RunEnd
 from .approvals import ask_approvals
 from .conversion import Conversion, text_delta_event
 from .deadlines import Deadlines, Watch
@@ -124,9 +124,13 @@ async def _end(
 
 
 def _remember_rest(inbox: Inbox, conversion: Conversion) -> None:
-    """What nobody reads any more has happened all the same."""
-    while not inbox.empty():
-        conversion.remember(inbox.get_nowait())
+    """What nobody reads any more has happened all the same. What came aside was not the run's: it stays for its own."""
+    left = [inbox.get_nowait() for _ in range(inbox.qsize())]
+    for event in left:
+        if isinstance(event, AsideEvent):
+            inbox.put_nowait(event)
+        else:
+            conversion.remember(event)
 
 
 async def _pump(result: RunResultStreaming, inbox: Inbox, tap: Tap) -> None:
