@@ -16,8 +16,10 @@ from .journal_page import Page
 
 logger = logging.getLogger(__name__)
 
-SHARE_OF_INTERVAL = 0.6
+SHARE_OF_INTERVAL = 0.8
 """A batch begins this early, so that with its commit no text waits for longer than the interval."""
+SMALLEST_SHARE = 0.2
+"""Batches are no closer than this, however much of the interval the flush window takes."""
 SIGNALS_INTERVAL = 0.25
 """Seconds between two looks for signals where the journal is off."""
 FIRST_PAUSE = 0.5
@@ -31,30 +33,24 @@ OnSignal = Callable[[str, str | None], None]
 class Journal:
     """Writes the pages of the turns that run here. `start` and `close` bracket its use."""
 
-    def __init__(self, store: JournalStore, worker_id: str, interval: float, on_signal: OnSignal) -> None:
-        """`interval`: the most seconds that text waits; 0 writes nothing, and only looks for signals."""
+    def __init__(self, store: JournalStore, worker_id: str, interval: float, flush: float, on_signal: OnSignal) -> None:
+        """`interval`: the most seconds that text waits, of which `flush` are over when it reaches its page; 0 writes
+        nothing, and only looks for signals."""
         self.worker_id = worker_id
         self._store = store
-        self._interval = interval
+        self.is_on = interval > 0
+        """Whether anything is written."""
+        self._pause = max(interval * SHARE_OF_INTERVAL - flush, interval * SMALLEST_SHARE) or SIGNALS_INTERVAL
         self._on_signal = on_signal
-        self._pages: dict[str, tuple[Page, Callable[[], None]]] = {}
+        self._pages: dict[str, Page] = {}
         self._unsaved: set[str] = set()
         self._has_work = asyncio.Event()
         self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
-    @property
-    def is_on(self) -> bool:
-        """Whether anything is written."""
-        return self._interval > 0
-
-    def open(self, turn_id: str, flush: Callable[[], None]) -> Page | None:
-        """The page of a turn that begins; `flush` is called before each batch, to hand over the text that waits.
-
-        None where nothing is written.
-        """
-        page = Page(turn_id)
-        self._pages[turn_id] = (page, flush)
+    def open(self, turn_id: str) -> Page | None:
+        """The page of a turn that begins; None where nothing is written."""
+        page = self._pages[turn_id] = Page(turn_id)
         self._has_work.set()
         return page if self.is_on else None
 
@@ -95,10 +91,7 @@ class Journal:
         """Writes one batch now. Raises `StoreError`; then nothing of it is lost."""
         async with self._writing:
             last = self._unsaved.copy()
-            taken = []
-            for page, flush in self._pages.values():
-                flush()
-                taken.append((page, page.take()))
+            taken = [(page, page.take()) for page in self._pages.values()]
             try:
                 entries = [entry for _, entries in taken for entry in entries]
                 signals = await self._store.write(entries if self.is_on else [], self.worker_id)
@@ -113,10 +106,9 @@ class Journal:
 
     async def _run(self) -> None:
         pause = FIRST_PAUSE
-        interval = self._interval * SHARE_OF_INTERVAL or SIGNALS_INTERVAL
         while True:
             await self._has_work.wait()
-            await asyncio.sleep(interval)
+            await asyncio.sleep(self._pause)
             try:
                 await self.write()
                 pause = FIRST_PAUSE

@@ -245,7 +245,7 @@ class Settings(BaseSettings):
         ge=0,
         le=10_000,
         description="Milliseconds of an answer that a crash of the server may cost; 0 keeps no journal: a crash costs "
-        "all of an open answer, and readers at other workers see it when it is done.",
+        "all of an open answer, and readers at other workers see it when it is done. CHATKIT_FLUSH_MS is part of them.",
     )
     journal_keep_seconds: float = Field(
         default=300.0, ge=0, description="Seconds for which a turn's journal is kept after its end."

@@ -89,7 +89,7 @@ class Turn(LiveTurn):
             settings.flush_ms / 1000,
             settings.flush_tokens,
             still_open=self.added_events,
-            page=journal.open(turn_id, lambda: self.log.flush()),
+            page=journal.open(turn_id),
         )
         self.status: TurnStatus = "running"
         self.stop_reason: StopReason | None = None
@@ -358,6 +358,7 @@ class Turn(LiveTurn):
     async def _write_journal(self) -> bool:
         """At once, for what must not get lost by a crash, such as that an item was taken back. Says whether it was."""
         if self._journal.is_on:
+            self.log.flush()
             with contextlib.suppress(StoreError):
                 await self._journal.write()
                 return True

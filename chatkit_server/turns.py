@@ -67,7 +67,7 @@ class Turns:
         self._turns = turns
         self._settings = settings
         self._model = server.models.info.name
-        self._journal = Journal(journal, worker.id, settings.journal_ms / 1000, self.signal)
+        self._journal = Journal(journal, worker.id, settings.journal_ms / 1000, settings.flush_ms / 1000, self.signal)
         patience = CLOSE_STEPS * settings.stop_seconds + BEATS_OF_PATIENCE * settings.heartbeat_seconds
         self._elsewhere = Elsewhere(store, turns, journal, server, patience)
         self._close_row = partial(recover, store=store, turns=turns, journal=journal)
