@@ -3,7 +3,7 @@ is left behind.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,14 +39,17 @@ class Chat(Served):
         await tab.list()
         return tab
 
-    async def post(self, tab: Tab, op: str, params: Json, **options: Any) -> RawStream:
+    async def post(
+        self, tab: Tab, op: str, params: Json, *, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> RawStream:
         """A streaming operation of the tab's over a plain socket."""
         cookies = tab.cookies.filter_cookies(URL(self.url)).values()
-        headers = {
+        fields = {
             "cookie": "; ".join(f"{cookie.key}={cookie.value}" for cookie in cookies),
             "chatkit-frame-instance-id": tab.frame_id,
         }
-        return await RawStream.post(self.url, "/chatkit", {"type": op, "params": params}, headers, **options)
+        fields |= headers or {}
+        return await RawStream.post(self.url, "/chatkit", {"type": op, "params": params}, fields, **options)
 
     async def ask(self, tab: Tab, words: str, thread_id: str | None = None, **options: Any) -> RawStream:
         """A message over a plain socket; without a thread it makes a new one."""
