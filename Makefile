@@ -21,7 +21,7 @@ dev: setup weights ## Serve the page and the chat on http://127.0.0.1:8000, relo
 
 test: setup weights ## Install what is needed, then run all tests: page, server, store on SQLite and PostgreSQL
 	cd web && npm run --silent check && npm run --silent e2e
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check: setup ## Lint and type-check, changing nothing
 	$(BIN)/ruff check $(CODE)
