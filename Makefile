@@ -3,7 +3,6 @@
 .PHONY: help setup dev test check fix migrate bench web weights wheel lock env-example clean
 
 PYTHON ?= python3
-PYTEST_ARGS ?= --numprocesses 2 --dist loadfile
 BIN := .venv/bin
 VENV := .venv/.installed
 NODE := web/node_modules/.installed
