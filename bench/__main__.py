@@ -29,6 +29,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         short_turns=8 if quick else 20,
         idle_streams=50 if quick else 200,
         crowd=options.crowd or 100,
+        crowd_rounds=options.rounds or (1 if quick else 3),
     )
 
 

@@ -88,7 +88,7 @@ async def delays(contenders: Sequence[Contender], stage: Stage) -> dict[str, Sam
             seen[name][contender.kind].append(value)
         return run.cpu
 
-    cpu = await alternate(contenders, stage.plan.rounds, one_round)
+    cpu = await alternate(contenders, stage.plan.crowd_rounds, one_round)
     return {name: {kind: values[1:] for kind, values in samples.items()} for name, samples in seen.items()} | {
         "cpu": cpu
     }
@@ -111,7 +111,7 @@ async def cpu(contenders: Sequence[Contender], stage: Stage) -> Samples:
         _none_lost(run)
         return run.cpu
 
-    return await alternate(contenders, stage.plan.rounds, one_round)
+    return await alternate(contenders, stage.plan.crowd_rounds, one_round)
 
 
 def _none_lost(run: Run) -> None:

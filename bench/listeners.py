@@ -128,13 +128,14 @@ async def read(url: str, readers: int, tokens: int, rate: float, wait: float) ->
     everybody = [turn, *attached]
     before = [len(reader.pieces) for reader in everybody]
     await asyncio.wait([reader.ended for reader in everybody], timeout=tokens / rate + wait + PATIENCE)
-    frames, times = 0, []
+    frames, last = 0, 0
     for reader, start in zip(everybody, before, strict=True):
         if len(set(STAMP.findall(reader.data))) != tokens:
             raise ValueError("a reader has not got all of the answer")
         frames += sum(data.count(b"\ndata: ") for _, data in reader.pieces[start:])
-        times += [moment for moment, _ in reader.pieces[start:]]
-    return {"frames": frames, "seconds": (max(times) - min(times)) / 1e6}
+        last = max(last, reader.pieces[-1][0])
+    second = sorted({int(stamp) for stamp in STAMP.findall(turn.data)})[1]  # the first one behind the silence
+    return {"frames": frames, "seconds": (last - second) / 1e6}
 
 
 def _header(head: bytes, name: str) -> str:

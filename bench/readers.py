@@ -12,16 +12,16 @@ from bench.processes import Server
 from bench.scenarios import SETTLE_SECONDS, Contender, Plan, Samples
 
 READERS = (1, 10, 100)
-TOKENS = 1500
+TOKENS = 1000
 RATE = 500.0
-WAIT_SECONDS = 2.0
+WAIT_SECONDS = 1.5
 
 
 async def readers(contenders: Sequence[Contender], plan: Plan) -> tuple[Samples, Samples]:
     """CPU µs per token and reader, and frames per second to all readers, by how many and of which server."""
     cpu: Samples = {f"{c.kind}: {count}": [] for c in contenders for count in READERS}
     frames: Samples = {name: [] for name in cpu}
-    for number in range(plan.rounds + 1):
+    for number in range(plan.crowd_rounds + 1):
         for contender, count in product(contenders, READERS):
             used, speed = await _one(contender.server, count)
             if number > 0:  # the round before them is dropped

@@ -34,6 +34,7 @@ class Plan:
     short_turns: int
     idle_streams: int
     crowd: int
+    crowd_rounds: int
 
 
 @dataclass(frozen=True)
