@@ -46,7 +46,6 @@ class Load:
             timeout=aiohttp.ClientTimeout(total=300),
             read_bufsize=1024 * 1024,
         )
-        self._headers = {"accept": "text/event-stream", "chatkit-frame-instance-id": str(uuid.uuid4())}
 
     async def __aenter__(self) -> Self:
         return self
@@ -61,7 +60,7 @@ class Load:
         started = time.perf_counter()
         first = 0.0
         chunks: list[bytes] = []
-        async with self._session.post(self._url, json=_ask(tokens, rate), headers=self._headers) as response:
+        async with self._session.post(self._url, json=_ask(tokens, rate), headers=_headers()) as response:
             async for chunk in response.content.iter_any():
                 if not first and DELTA in chunk:
                     first = time.perf_counter() - started
@@ -80,13 +79,13 @@ class Load:
 
     async def open_and_hang(self, tokens: int) -> aiohttp.ClientResponse:
         """An answer that has sent so many tokens and is silent now; the caller closes it."""
-        response = await self._session.post(self._url, json=_ask(tokens, None, hang=tokens), headers=self._headers)
-        seen = 0
-        while seen < tokens:
+        response = await self._session.post(self._url, json=_ask(tokens, None, hang=tokens), headers=_headers())
+        wanted, data = "".join(bench_tokens(tokens)), b""
+        while _streamed(data) != wanted:
             chunk = await response.content.readany()
             if not chunk:
-                raise WrongAnswer(f"the stream ended after {seen} of {tokens} tokens")
-            seen += chunk.count(DELTA)
+                raise WrongAnswer(f"the stream ended before its {tokens} tokens")
+            data += chunk
         return response
 
     async def first_token_of_the_model(self, model_url: str, tokens: int, rate: float) -> float:
@@ -105,13 +104,25 @@ def check(body: bytes, tokens: int) -> None:
     """Raises `WrongAnswer` unless the deltas, and the finished item, are the text that the model sent."""
     wanted = "".join(bench_tokens(tokens))
     events = [frame.json for frame in parse(body) if frame.comment is None]
-    updates = [event["update"] for event in events if event["type"] == "thread.item.updated"]
-    streamed = "".join(u["delta"] for u in updates if u["type"].endswith("text_delta"))
+    streamed = _streamed(body)
     items = [event["item"] for event in events if event["type"] == "thread.item.done"]
     finished = "".join(text_of(item) for item in items if item["type"] == "assistant_message")
     if streamed != wanted or finished != wanted:
         errors = [event for event in events if event["type"] == "error"]
         raise WrongAnswer(f"{len(streamed)} and {len(finished)} of {len(wanted)} characters came; errors: {errors}")
+
+
+def _streamed(data: bytes) -> str:
+    """The text of all deltas, as far as frames are complete."""
+    whole = data[: data.rfind(b"\n\n") + 2]
+    events = [frame.json for frame in parse(whole) if frame.comment is None] if whole.strip() else []
+    updates = [event["update"] for event in events if event["type"] == "thread.item.updated"]
+    return "".join(u["delta"] for u in updates if u["type"].endswith("text_delta"))
+
+
+def _headers() -> dict[str, str]:
+    """Each turn is a frame of its own: the same bytes of one frame would be the same request."""
+    return {"accept": "text/event-stream", "chatkit-frame-instance-id": str(uuid.uuid4())}
 
 
 def _ask(tokens: int, rate: float | None, hang: int | None = None) -> dict[str, Any]:
