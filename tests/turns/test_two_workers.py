@@ -1,13 +1,16 @@
 """Two workers on one database: what one runs, the other shows, stops and takes over."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 
 from chatkit_server.live import Reader
 from tests.serving import Tab
-from tests.support.chatkit import LiveReply, user_input
+from tests.support.chatkit import LiveReply, Picture, user_input
 from tests.support.openai_answers import Answer, ToolCall
+from tests.support.sse import Json
 from tests.turns.chat import Chat
 from tests.turns.coming_back import DETACH, SlowTool, asking, attaching, events, read_up_to, within
 from tests.turns.conftest import Start
@@ -182,15 +185,25 @@ async def test_events_at_the_other_worker_go_on_after_any_number(here: Chat, the
     async with await here.visitor() as tab, elsewhere(there, tab) as second, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
         turn_id = first.headers["x-chatkit-turn-id"]
-        async with attaching(second, first.thread_id) as again:
+        seen = [frame for frame in first.frames if frame.comment is None]
+        async with AsyncExitStack() as stack:
+            again = await stack.enter_async_context(attaching(second, first.thread_id))
             await read_up_to(again, "one two")  # so the journal has it
-        here.upstream.release()
+            numbers = [*range(len(seen) + 1), 99]
+            streams = [await stack.enter_async_context(events(there, second, turn_id, f"?after={n}")) for n in numbers]
+            here.upstream.release()
+            told = await asyncio.gather(*(_all(stream) for stream in streams))
         await first.read()
-        for number in (0, 1, 3, 4, 5, 99):
-            async with events(there, second, turn_id, f"?after={number}") as stream:
-                told = [event async for _, event in stream]
-            done = [event["item"] for event in told if event["type"] == "thread.item.done"]
-            assert done[-1]["content"][0]["text"] == "one two three four"
+        for number, later in zip(numbers, told, strict=True):
+            picture = Picture()
+            for event in [*(frame.json for frame in seen[:number]), *later]:
+                picture.apply(event)
+            assert picture.texts() == WHOLE, f"after {number}"
+            assert picture.items == first.picture.items, f"after {number}"
+
+
+async def _all(stream: AsyncIterator[tuple[str | None, Json]]) -> list[Json]:
+    return [event async for _, event in stream]
 
 
 async def test_the_same_bytes_at_the_other_worker_join_the_turn(here: Chat, there: Chat) -> None:
