@@ -72,6 +72,9 @@ def world(database_url: str, folder: Path) -> Iterator[World]:
             runner.run(stack.aclose())
 
 
+Place = tuple[str | None, str]
+
+
 @dataclass
 class Reading:
     """A stream that somebody reads."""
@@ -83,7 +86,7 @@ class Reading:
     drawn: int = 0
 
     @property
-    def place(self) -> tuple[str | None, str]:
+    def place(self) -> Place:
         """A frame has one reader of a turn: the place of an earlier one is taken, and its stream ends early."""
         return self.stream.headers.get("x-chatkit-turn-id"), self.frame_id
 
@@ -107,6 +110,7 @@ class Anything(RuleBasedStateMachine):
         super().__init__()
         self.conversations: list[Conversation] = []
         self.readings: list[Reading] = []
+        self.readers: dict[Place, Reading] = {}
         self.number = 0
         self.tabs: list[list[Tab]] = self._run(self._visit())
 
@@ -181,6 +185,8 @@ class Anything(RuleBasedStateMachine):
     @rule(n=which, politely=flags)
     def disconnect(self, n: int, politely: bool) -> None:
         reading = self.readings.pop(n % len(self.readings))
+        if self.readers.get(reading.place) is reading:
+            del self.readers[reading.place]  # whose place it had taken has ended all the same
         reading.stream.close() if politely else reading.stream.reset()
         self._run(asyncio.sleep(0))
 
@@ -239,7 +245,7 @@ class Anything(RuleBasedStateMachine):
         reading = Reading("", tab.frame_id, stream)
         reading.draw()
         reading.conversation_id = reading.picture.thread["id"]
-        self.readings.append(reading)
+        self._follow(reading)
         known = Conversation(reading.conversation_id, user, {words}, [words])
         known.happened(said(words))
         self.conversations.append(known)
@@ -273,8 +279,12 @@ class Anything(RuleBasedStateMachine):
         while not reading.stream.frames and await reading.stream.read():
             pass
         assert reading.stream.status == 200
-        self.readings.append(reading)
+        self._follow(reading)
         return reading
+
+    def _follow(self, reading: Reading) -> None:
+        self.readings.append(reading)
+        self.readers[reading.place] = reading
 
     async def _stop(self, known: Conversation) -> None:
         tab = self.tabs[known.user][0]
@@ -399,8 +409,7 @@ class Anything(RuleBasedStateMachine):
         assert [item["id"] for item in loaded.items] == ids
         by_id = {item["id"]: item for item in loaded.items}
         kept = await self._select("SELECT id FROM thread_items WHERE thread_id = :id", known)
-        last = {reading.place: reading for reading in self.readings if reading.conversation_id == known.id}
-        for reading in last.values():
+        for reading in (reading for reading in self.readers.values() if reading.conversation_id == known.id):
             for item in reading.picture.items:
                 assert (item["id"],) in kept
                 assert by_id.get(item["id"], item) == item  # what was replaced later is not in the reload
