@@ -7,13 +7,13 @@ try:
 except PackageNotFoundError:  # run from a checkout that was never installed
     __version__ = "0.0.0"
 
-from .actions import Actions, on_action
 from .agent_context import AgentContext
 from .app import create_app
-from .client_tools import client_tool
+from .composer.mentions import Entity
 from .context import RequestContext
-from .mentions import Entity
-from .questions import ask_user
+from .interactions.actions import Actions, on_action
+from .interactions.client_tools import client_tool
+from .interactions.questions import ask_user
 from .server import ChatServer
 from .settings import Settings
 from .streaming import stream_agent_response

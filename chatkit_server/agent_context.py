@@ -32,7 +32,7 @@ from chatkit.widgets import WidgetRoot
 from pydantic import PrivateAttr
 
 from .context import RequestContext
-from .fold import settle
+from .events.fold import settle
 
 BEHIND_A_WORKFLOW = frozenset({"client_tool_call", "hidden_context_item", "sdk_hidden_context"})
 """Types of items that do not show, so that an open workflow goes on over them."""

@@ -11,17 +11,17 @@ from starlette.middleware.cors import CORSMiddleware
 from store import HeartbeatStore, JournalStore, SqlStore, TurnStore, UploadStore, open_engine
 
 from . import __version__
-from .actions import Actions
 from .agents import AgentLike, load_agent
-from .attachments import Attachments
-from .attachments_input import UserFiles
 from .auth import load_secret, open_auth
 from .context import RequestContext
-from .generated_images import GeneratedImages
-from .links import Links
+from .files.attachments import Attachments
+from .files.generated_images import GeneratedImages
+from .files.links import Links
+from .files.model_input import UserFiles
+from .files.places import open_blobs
+from .files.pruning import Pruner
+from .interactions.actions import Actions
 from .models import open_models
-from .places import open_blobs
-from .pruning import Pruner
 from .request_id import RequestIds
 from .routes import attachments, chatkit, entities, health, messages, not_available, options, poll, turns, websocket
 from .routes.errors import UnexpectedErrors, install_error_handlers
@@ -31,7 +31,7 @@ from .server import ChatServer, ServerFactory
 from .services import Services
 from .settings import Settings
 from .stop_signal import on_stop_signal
-from .turns import Turns
+from .turns.turns import Turns
 
 logger = logging.getLogger(__name__)
 

@@ -27,10 +27,10 @@ from .agents import AgentSetupError
 from .app import create_app
 from .auth import SetupError
 from .doctor import examine
+from .files.places import open_blobs
+from .files.pruning import Pruned, Pruner
 from .logs import configure_logging
 from .models import ModelSetupError
-from .places import open_blobs
-from .pruning import Pruned, Pruner
 from .schema import prepare_schema
 from .services import Services
 from .settings import Settings

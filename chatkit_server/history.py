@@ -19,8 +19,8 @@ from chatkit.types import (
 )
 from openai.types.responses import EasyInputMessageParam, ResponseInputContentParam, ResponseInputTextParam
 
-from .attachments_input import UserFiles, unreadable
-from .mentions import plain_mention
+from .composer.mentions import plain_mention
+from .files.model_input import UserFiles, unreadable
 
 IMAGE_NOTE = "[The assistant generated an image here, which the user sees.]"
 

@@ -24,12 +24,12 @@ from chatkit.types import (
     ThreadsUpdateReq,
 )
 
-from .accept import submitted_sender, thread_response
 from .context import RequestContext
 from .errors import InvalidParams, NotAvailable
-from .frames import serialize
+from .events.frames import serialize
 from .server import ChatServer
-from .turns import Turns
+from .turns.accept import submitted_sender, thread_response
+from .turns.turns import Turns
 
 DEFAULT_PAGE_SIZE = 100
 DONE = b"{}"

@@ -25,24 +25,24 @@ from chatkit.types import (
 
 from store import SqlStore
 
-from .actions import ActionCall, ActionHandler, Actions
 from .agent_context import AgentContext
 from .agents import AgentSource, find_agent, guarded_as, limit_tools, require_tool
-from .attachments_input import UserFiles, shown_files
-from .choices import NOTHING_CHOSEN, Choices, Chosen
+from .composer.choices import NOTHING_CHOSEN, Choices, Chosen
+from .composer.mentions import Mentions
+from .composer.offers import Features, OfferedAttachments, Offers, offered_model, offered_tool
+from .composer.prompts import prompts_for
 from .context import RequestContext
 from .deadlines import Deadlines
 from .dictation import dictate
 from .errors import NotAvailable
-from .generated_images import GeneratedImages
+from .files.generated_images import GeneratedImages
+from .files.model_input import UserFiles, shown_files
 from .history import SafeConverter, with_files, with_mentions
-from .joining import Joining
+from .interactions.actions import ActionCall, ActionHandler, Actions
+from .interactions.joining import Joining
 from .mcp import McpServers
 from .memory import Memory, turn_transcript
-from .mentions import Mentions
 from .models import Models
-from .offers import Features, OfferedAttachments, Offers, offered_model, offered_tool
-from .prompts import prompts_for
 from .settings import Settings
 from .shortcut import TextSink, text_sink
 from .streaming import stream_agent_response

@@ -7,15 +7,15 @@ from starlette.requests import HTTPConnection
 
 from store import SqlStore, TurnStore
 
-from .attachments import Attachments
 from .auth import Auth
 from .context import RequestContext
-from .links import Links
+from .files.attachments import Attachments
+from .files.links import Links
+from .files.pruning import Pruner
 from .models import Models
-from .pruning import Pruner
 from .server import ChatServer
 from .settings import Settings
-from .turns import Turns
+from .turns.turns import Turns
 
 
 @dataclass(frozen=True)

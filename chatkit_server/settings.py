@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError
 
 from store.engine import normalise_url
 
-from .choices import Choice, ModelChoice, Prompt, ToolChoice
+from .composer.choices import Choice, ModelChoice, Prompt, ToolChoice
 from .mcp.spec import McpSpec
 
 DEFAULT_DATABASE_URL = "sqlite:///chatkit.db"

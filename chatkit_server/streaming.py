@@ -19,11 +19,11 @@ from chatkit.types import ThreadItemAddedEvent, ThreadStreamEvent
 from openai.types.responses import ResponseTextDeltaEvent
 
 from .agent_context import AgentContext, AsideEvent, Inbox, RunEnd
-from .approvals import ask_approvals
 from .conversion import Conversion, text_delta_event
 from .deadlines import Deadlines, Watch
 from .failures import ModelSilent, ToolSilent
 from .guardrails import Tripwires
+from .interactions.approvals import ask_approvals
 from .memory import Transcript, turn_transcript
 from .models.tap import Tap, close_tap, open_tap
 from .shortcut import TextSink

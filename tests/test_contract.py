@@ -23,7 +23,7 @@ from pydantic import TypeAdapter
 import chatkit_server
 import store
 from chatkit_server import AgentContext, ChatServer
-from chatkit_server.frames import serialize
+from chatkit_server.events.frames import serialize
 from chatkit_server.protocol import OPERATIONS, STREAMING_OPERATIONS
 from store import SqlStore
 from tests.protocol.requirements import REQUIREMENTS

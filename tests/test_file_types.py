@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatkit_server.errors import InvalidFile
-from chatkit_server.file_names import LENGTH, harmless_name
-from chatkit_server.file_types import contradicts, is_allowed, kind_of, plain_type, sniff
-from chatkit_server.previews import make_preview
+from chatkit_server.files.names import LENGTH, harmless_name
+from chatkit_server.files.previews import make_preview
+from chatkit_server.files.types import contradicts, is_allowed, kind_of, plain_type, sniff
 from tests.files.uploading import PDF, picture
 
 TYPES = [

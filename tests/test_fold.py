@@ -37,8 +37,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from chatkit_server.fold import OpenItems, is_empty, settle
-from chatkit_server.frames import serialize
+from chatkit_server.events.fold import OpenItems, is_empty, settle
+from chatkit_server.events.frames import serialize
 from tests.stage import EXAMPLES, make_item
 from tests.support.chatkit import Json, Picture
 

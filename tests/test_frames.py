@@ -17,7 +17,7 @@ from chatkit.types import (
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chatkit_server.frames import encode_event, encode_text_delta, frame, serialize
+from chatkit_server.events.frames import encode_event, encode_text_delta, frame, serialize
 from tests.stage import EXAMPLES, make_item
 from tests.support.sse import parse
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from agents import Agent, Tool
 
-from ..actions import Actions
+from ..interactions.actions import Actions
 from . import preferences
 from .tools import calculate, convert_units, current_time
 

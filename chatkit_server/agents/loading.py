@@ -12,8 +12,8 @@ from typing import Any, cast
 
 from agents import Agent
 
-from ..actions import Actions
 from ..context import RequestContext
+from ..interactions.actions import Actions
 from .default import default_actions, default_agent
 from .errors import AgentSetupError
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from store import new_id
 
-from ..actions import Actions
+from ..interactions.actions import Actions
 from .clock import UnknownZone, describe_time
 
 SAVE, CHANGE = "preferences.save", "preferences.change"

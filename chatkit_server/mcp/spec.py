@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from ..choices import Listed
+from ..composer.choices import Listed
 
 
 class McpSpec(Listed):

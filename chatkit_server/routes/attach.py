@@ -13,11 +13,11 @@ from chatkit.types import (
 )
 from starlette.responses import Response
 
-from ..accept import thread_response
 from ..context import RequestContext
+from ..events.snapshot import snapshot
 from ..failures import error_of_ended
 from ..services import Services
-from ..snapshot import snapshot
+from ..turns.accept import thread_response
 from .stream import FinishedStream, TurnResponse
 
 ACTION = "turn.attach"

@@ -12,12 +12,12 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
-from ..attachments import Attachments, StoredFile, too_large
 from ..context import RequestContext
 from ..errors import BadRequest, InvalidFile, NotAvailable
-from ..file_types import ACTIVE, IMAGES, UNKNOWN
-from ..frames import serialize
-from ..links import Purpose
+from ..events.frames import serialize
+from ..files.attachments import Attachments, StoredFile, too_large
+from ..files.links import Purpose
+from ..files.types import ACTIVE, IMAGES, UNKNOWN
 from ..services import Services, services_of
 from .linked import LinkedResponse
 

@@ -12,12 +12,12 @@ from starlette.requests import ClientDisconnect
 
 from store import DuplicateRequest, RequestKey
 
-from ..accept import accept
 from ..context import RequestContext
 from ..errors import BodyTooLarge, NotAuthenticated, ServerError, describe
 from ..protocol import is_streaming_body, parse_request
 from ..queries import answer
 from ..services import Services, services_of
+from ..turns.accept import accept
 from .attach import attach_thread, ended_turn, is_attach
 from .body import check_size, read_body
 from .errors import error_response

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from ..frames import serialize
-from ..mentions import MAX_FOUND, MAX_QUERY, Entity, EntityPreview, FoundEntities
+from ..composer.mentions import MAX_FOUND, MAX_QUERY, Entity, EntityPreview, FoundEntities
+from ..events.frames import serialize
 from ..services import services_of
 
 router = APIRouter(prefix="/api/entities", tags=["page"])

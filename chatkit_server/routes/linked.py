@@ -1,11 +1,11 @@
-"""The door: whatever leaves with references to files in it gets URLs for them (`links.py` says why)."""
+"""The door: whatever leaves with references to files in it gets URLs for them (`files/links.py` says why)."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from ..context import RequestContext
-from ..links import MARK, Links
+from ..files.links import MARK, Links
 
 
 class LinkedResponse(Response):

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Request, Response
 
-from ..answers import EXAMPLE_ANSWER, Answer
 from ..context import RequestContext
-from ..live import LiveTurn
-from ..message import EXAMPLE, Message
-from ..sending import EndedTurn, send
+from ..plain.answers import EXAMPLE_ANSWER, Answer
+from ..plain.message import EXAMPLE, Message
+from ..plain.sending import EndedTurn, send
 from ..services import Services, services_of
+from ..turns.live import LiveTurn
 from .errors import ERRORS
 from .json_route import JsonRoute
 from .token_responses import TokenResponse, WholeAnswer, lines_for

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from ..offers import Offers
+from ..composer.offers import Offers
 from ..services import services_of
 
 router = APIRouter(prefix="/api/chatkit", tags=["page"])

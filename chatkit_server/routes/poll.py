@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 
-from ..answers import EXAMPLE_ANSWER, Answer, load_answer
+from ..plain.answers import EXAMPLE_ANSWER, Answer, load_answer
 from ..services import services_of
 from .errors import ERRORS
 

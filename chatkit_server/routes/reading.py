@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 from starlette.types import Message, Receive
 
-from ..live import LiveTurn, Reader
-from ..sending import EndedTurn
+from ..plain.sending import EndedTurn
+from ..turns.live import LiveTurn, Reader
 
 
 class Connection:

@@ -8,9 +8,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..errors import ServerError
-from ..frames import PING, frame, serialize
-from ..live import LiveTurn, Reader
+from ..events.frames import PING, frame, serialize
 from ..settings import Settings
+from ..turns.live import LiveTurn, Reader
 from .reading import reading
 
 SSE_HEADERS = {

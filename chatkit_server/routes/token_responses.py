@@ -8,15 +8,15 @@ from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..answers import Answer, Failure
 from ..context import RequestContext
 from ..errors import AnswerInterrupted, DatabaseUnavailable, ServerStopping, TurnFailed
-from ..frames import PING
-from ..live import LiveTurn
-from ..sending import EndedTurn
+from ..events.frames import PING
+from ..plain.answers import Answer, Failure
+from ..plain.sending import EndedTurn
+from ..plain.token_stream import TokenStream, ending
+from ..plain.tokens import Json
 from ..services import Services
-from ..token_stream import TokenStream, ending
-from ..tokens import Json
+from ..turns.live import LiveTurn
 from .errors import error_response
 from .reading import reading
 from .stream import SSE_HEADERS

@@ -10,15 +10,15 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
 
-from ..answers import Failure
 from ..context import RequestContext
 from ..errors import InvalidJson, UpgradeRequired, describe
-from ..live import LiveTurn, Reader
-from ..message import Message
-from ..sending import EndedTurn, send
+from ..plain.answers import Failure
+from ..plain.message import Message
+from ..plain.sending import EndedTurn, send
+from ..plain.token_stream import TokenStream, ending
+from ..plain.tokens import Json
 from ..services import Services, services_of
-from ..token_stream import TokenStream, ending
-from ..tokens import Json
+from ..turns.live import LiveTurn, Reader
 from .body import check_size
 from .errors import ERRORS, error_response
 from .json_route import invalid

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chatkit_server.tokens import RESET, Json, Tokens
+from chatkit_server.plain.tokens import RESET, Json, Tokens
 
 
 def message(item_id: str, *parts: str, kind: str = "thread.item.added") -> Json:

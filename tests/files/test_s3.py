@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 
-from chatkit_server.places import open_blobs
+from chatkit_server.files.places import open_blobs
 from tests.files.test_messages import parts_of
 from tests.files.uploading import TEXT, Desk, picture, sqlite_only
 from tests.turns.conftest import Start

@@ -8,7 +8,7 @@ from chatkit.actions import Action
 from chatkit.types import WidgetItem
 
 from chatkit_server import Actions
-from chatkit_server.forms import with_submitted
+from chatkit_server.interactions.forms import with_submitted
 from tests.interactions.cards import card, showing, the_widget
 from tests.support.openai_answers import Answer, ToolCall
 from tests.support.sse import Json

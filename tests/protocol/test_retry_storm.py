@@ -20,7 +20,7 @@ from chatkit_server import AgentContext, RequestContext, create_app
 from chatkit_server.auth import Auth, Secret
 from chatkit_server.errors import NotAuthenticated
 from chatkit_server.services import Services
-from chatkit_server.turns import Turns
+from chatkit_server.turns.turns import Turns
 from store import HeartbeatStore, JournalStore, NewTurn, SqlStore, StoreUnavailable, TurnStore
 from tests.protocol.requirements import covers
 from tests.serving import SECRET, Served, Tab, make_settings

@@ -13,7 +13,7 @@ from chatkit.agents import ResponseStreamConverter
 from chatkit.types import ThreadMetadata, ThreadStreamEvent
 
 from chatkit_server import AgentContext, RequestContext, stream_agent_response
-from chatkit_server.frames import serialize
+from chatkit_server.events.frames import serialize
 from store import SqlStore, open_engine
 from tests.support.chatkit import Json, Picture
 

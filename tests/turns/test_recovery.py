@@ -19,8 +19,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_server import AgentContext, RequestContext
-from chatkit_server.frames import encode_event
-from chatkit_server.recovery import recover
+from chatkit_server.events.frames import encode_event
+from chatkit_server.turns.recovery import recover
 from store import Entry, JournalStore, NewTurn, SqlStore, TurnRecord, TurnStore, new_id
 from tests.stage import CARD, Stage, stream_item
 from tests.store.making import answer, make_thread, say, text_of

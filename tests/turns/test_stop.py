@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from chatkit_server.turn import STOP_MARKER
+from chatkit_server.turns.turn import STOP_MARKER
 from tests.support.openai_answers import Answer
 from tests.support.sse import RawStream
 from tests.turns.chat import Chat, model_input, thread_of

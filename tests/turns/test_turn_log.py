@@ -12,10 +12,10 @@ from chatkit.types import (
     ThreadItemRemovedEvent,
 )
 
-from chatkit_server.fold import TurnItems
-from chatkit_server.journal_page import Page
+from chatkit_server.events.fold import TurnItems
 from chatkit_server.routes.stream import _Pings
-from chatkit_server.turn_log import LAG, WINDOW, TurnLog
+from chatkit_server.turns.journal_page import Page
+from chatkit_server.turns.log import LAG, WINDOW, TurnLog
 from tests.store.making import NOON
 from tests.support.openai_answers import Answer
 from tests.support.sse import Frame, parse

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from chatkit_server.live import Reader
+from chatkit_server.turns.live import Reader
 from tests.serving import Tab
 from tests.support.chatkit import LiveReply, Picture, user_input
 from tests.support.openai_answers import Answer, ToolCall

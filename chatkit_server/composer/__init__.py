@@ -1,0 +1,1 @@
+"""What the page's composer offers: models, tools, prompts, mentions."""

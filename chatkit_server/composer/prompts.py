@@ -1,0 +1,37 @@
+"""What the page's start screen offers: only things that the model which answers is able to do."""
+
+from collections.abc import Sequence
+
+from ..models.info import ModelInfo
+from .choices import Prompt
+
+_TOOLS = (
+    Prompt(label="What time is it?", prompt="What time is it in Europe/Paris?", icon="clock"),
+    Prompt(label="Do a calculation", prompt="Calculate 17.5 * 1240 / 100", icon="analytics"),
+)
+_DEMO = (
+    Prompt(label="Show me markdown", prompt="Show me markdown", icon="notebook"),
+    Prompt(label="Think before you answer", prompt="Show me a reasoning block", icon="lightbulb"),
+)
+_CAPABLE = (
+    Prompt(label="Compare two things", prompt="Compare SQLite and PostgreSQL in a short table.", icon="notebook"),
+    Prompt(
+        label="Explain something",
+        prompt="Explain in three sentences how a web page gets to my screen.",
+        icon="lightbulb",
+    ),
+)
+_SMALL = (
+    Prompt(label="Say hello", prompt="Hello! Who are you?", icon="sparkle"),
+    Prompt(label="Write a poem", prompt="Write a short poem about the sea.", icon="write"),
+    Prompt(label="Explain rain", prompt="Explain in simple words why it rains.", icon="lightbulb"),
+    Prompt(label="Find ideas", prompt="Give me three ideas for a rainy Sunday.", icon="compass"),
+)
+
+
+def prompts_for(info: ModelInfo, *, is_default_agent: bool) -> Sequence[Prompt]:
+    """The prompts that suit a model; those for the default agent's tools only where that one answers."""
+    if info.provider == "embedded":
+        return _SMALL
+    own = _DEMO if info.provider == "demo" else _CAPABLE
+    return (*_TOOLS, *own) if is_default_agent else own

@@ -1,0 +1,1 @@
+"""What the user does besides writing: actions of widgets, answers, approvals, tools of the page."""

@@ -1,0 +1,80 @@
+"""Tools that run in the page. The function's signature and docstring tell the model what the tool is; its body never
+runs:
+
+    @client_tool
+    async def get_selection(as_markdown: bool):
+        '''What the user has selected in the page.'''
+
+The agent's run ends when its tools have been called; it goes on with the page's answer. Where the model calls several
+at once, the page runs them one after the other.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, overload
+
+from agents import FunctionTool, function_tool
+from agents.function_schema import function_schema
+from agents.tool_context import ToolContext
+from chatkit.types import ClientToolCallItem, ThreadItem
+from pydantic import BaseModel, ValidationError
+
+from ..agent_context import AgentContext
+
+ASKED = "The user's page was asked to do this. Its answer follows."
+"""What the tool returns to the run that ends with it; the page's answer takes its place."""
+
+Function = Callable[..., Any]
+
+
+@overload
+def client_tool(function: Function) -> FunctionTool: ...
+@overload
+def client_tool(*, name: str | None = None, description: str | None = None) -> Callable[[Function], FunctionTool]: ...
+def client_tool(
+    function: Function | None = None, *, name: str | None = None, description: str | None = None
+) -> FunctionTool | Callable[[Function], FunctionTool]:
+    """A tool for an agent's `tools`, which the page answers in its `onClientTool`.
+
+    `name` and `description` take the place of the function's own. Raises what `agents.function_tool` raises for a
+    signature that it cannot describe. Its tools need an agent that runs under `ChatServer` or on an `AgentContext`.
+    """
+
+    def decorate(function: Function) -> FunctionTool:
+        described = function_tool(function, name_override=name, description_override=description)
+        schema = function_schema(function, name_override=name, description_override=description)
+        return replace(described, on_invoke_tool=_ask_page(described.name, schema.params_pydantic_model))
+
+    return decorate if function is None else decorate(function)
+
+
+def with_page_outputs(state: Any, items: Sequence[ThreadItem]) -> Any:
+    """The JSON of a paused run, in which what the page has answered since stands in the place of `ASKED`."""
+    answered = (item for item in items if isinstance(item, ClientToolCallItem) and item.status == "completed")
+    outputs = {item.call_id: json.dumps(item.output, ensure_ascii=False) for item in answered}
+    return _with_outputs(state, outputs) if outputs else state
+
+
+def _with_outputs(value: Any, outputs: Mapping[str, str]) -> Any:
+    match value:
+        case {"type": "function_call_output", "call_id": str() as call_id} if call_id in outputs:
+            return value | {"output": outputs[call_id]}
+        case dict():
+            return {name: _with_outputs(entry, outputs) for name, entry in value.items()}
+        case list():
+            return [_with_outputs(entry, outputs) for entry in value]
+    return value
+
+
+def _ask_page(name: str, parameters: type[BaseModel]) -> Callable[[ToolContext[Any], str], Any]:
+    async def invoke(context: ToolContext[AgentContext], arguments: str) -> str:
+        try:
+            values = parameters.model_validate_json(arguments or "{}")
+        except ValidationError as error:
+            faults = error.errors(include_url=False, include_context=False, include_input=False)
+            return f"Error: the arguments do not fit: {json.dumps(faults)}. Correct them and try again."
+        context.context.call_page(name, values.model_dump(mode="json", exclude_unset=True), context.tool_call_id)
+        return ASKED
+
+    return invoke

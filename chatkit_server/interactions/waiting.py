@@ -1,0 +1,105 @@
+"""What a thread waits for: its page's tools, answers to questions, approvals. And what becomes of it when the user
+speaks instead.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from chatkit.types import (
+    ClientToolCallItem,
+    SDKHiddenContextItem,
+    StructuredInputAnswer,
+    StructuredInputItem,
+    ThreadItem,
+    ThreadItemDoneEvent,
+    ThreadMetadata,
+    ThreadStreamEvent,
+    WidgetItem,
+)
+
+from store import PausedRun, SqlStore, new_id
+
+from ..context import RequestContext
+from .approval_card import approval_card
+
+NO_OUTPUT = "The page did not answer: the user went on without it."
+
+
+@dataclass
+class Waiting:
+    """In the order in which it was asked for; all of it came after the last message of the user's."""
+
+    calls: list[ClientToolCallItem] = field(default_factory=list)
+    questions: list[StructuredInputItem] = field(default_factory=list)
+    runs: list[PausedRun] = field(default_factory=list)
+    cards: dict[str, WidgetItem] = field(default_factory=dict)
+    since: Sequence[ThreadItem] = ()
+    """The last message of the user's and all that followed it."""
+
+    def without(self, item_id: str) -> "Waiting":
+        """What is left when this one has its answer."""
+        calls = [call for call in self.calls if call.id != item_id]
+        questions = [question for question in self.questions if question.id != item_id]
+        return replace(self, calls=calls, questions=questions)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the model has all that it asked for."""
+        return not (self.calls or self.questions or self.runs)
+
+    async def ask_next(self) -> AsyncIterator[ThreadStreamEvent]:
+        """Has the page run its next tool; everything else is shown already."""
+        for call in self.calls[:1]:
+            yield ThreadItemDoneEvent(item=call)
+
+    def expired(self, thread: ThreadMetadata) -> tuple[list[ThreadItem], list[ThreadItem]]:
+        """What is saved when the user goes on without it: changed items, and notes that only the model reads."""
+        changed: list[ThreadItem] = [*map(_unanswered, self.calls), *map(_skipped, self.questions)]
+        notes: list[ThreadItem] = []
+        for run in self.runs:
+            waited = [approval for approval in run.approvals if approval.decision is None]
+            for approval in waited:
+                if (card := self.cards.get(approval.item_id)) is not None:
+                    changed.append(approval_card(card, approval, "expired"))
+            if waited:
+                notes.append(_note(thread, [approval.tool for approval in waited]))
+        return changed, notes
+
+
+async def load_waiting(store: SqlStore[RequestContext], thread: ThreadMetadata, context: RequestContext) -> Waiting:
+    """What the thread waits for now. Raises `chatkit.store.NotFoundError` for a thread that is not the user's."""
+    waiting = Waiting(since=await store.load_items_since_user(thread.id, context))
+    for item in waiting.since:
+        match item:
+            case ClientToolCallItem(status="pending"):
+                waiting.calls.append(item)
+            case StructuredInputItem(status="pending"):
+                waiting.questions.append(item)
+            case WidgetItem():
+                waiting.cards[item.id] = item
+    if waiting.cards:
+        waiting.runs = await store.approvals.waiting(thread.id, context)
+    return waiting
+
+
+def _unanswered(call: ClientToolCallItem) -> ClientToolCallItem:
+    return call.model_copy(update={"status": "completed", "output": {"error": NO_OUTPUT}})
+
+
+def _skipped(question: StructuredInputItem) -> StructuredInputItem:
+    skipped = question.model_copy(deep=True)
+    for entry in skipped.inputs:
+        entry.answer = StructuredInputAnswer(skipped=True)
+    skipped.status = "skipped"
+    return skipped
+
+
+def _note(thread: ThreadMetadata, tools: Sequence[str]) -> SDKHiddenContextItem:
+    names = ", ".join(f"`{tool}`" for tool in tools)
+    return SDKHiddenContextItem(
+        id=new_id("shcx"),
+        thread_id=thread.id,
+        created_at=datetime.now(UTC),
+        content=f"The user did not decide about {names} and went on with the conversation. It was not run.",
+    )

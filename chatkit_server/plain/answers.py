@@ -1,0 +1,127 @@
+"""What plain clients are told of a turn: its state and its text, from the turn itself or from SQL."""
+
+from datetime import datetime
+
+from chatkit.store import NotFoundError
+from chatkit.types import ThreadItem, UserMessageItem
+from pydantic import BaseModel, Field
+
+from store import StoreError, TurnRecord, TurnStatus
+
+from ..context import RequestContext
+from ..errors import DatabaseUnavailable, ServerError
+from ..failures import error_of_ended
+from ..services import Services
+from ..turns.live import LiveTurn
+from .tokens import text_of
+
+EXAMPLE_ANSWER = {
+    "turn_id": "turn_0123",
+    "thread_id": "thr_0123",
+    "user_item_id": "msg_0123",
+    "item_ids": ["msg_0124"],
+    "status": "completed",
+    "stop_reason": None,
+    "text": "42",
+    "error": None,
+    "model": "gpt-5",
+    "usage": {"input_tokens": 21, "output_tokens": 1},
+    "started_at": "2026-11-25T12:00:00Z",
+    "ended_at": "2026-11-25T12:00:01Z",
+    "first_token_ms": 310,
+    "duration_ms": 900,
+}
+
+
+class Failure(BaseModel):
+    """Why there is no answer, or only a part of one."""
+
+    code: str
+    message: str = Field(description="For people; says what to do next.")
+    allow_retry: bool = Field(description="Whether sending the message again can help.")
+    request_id: str = Field(description="Stands in the server's log beside the cause.")
+
+    @classmethod
+    def of(cls, error: ServerError, request_id: str) -> "Failure":
+        """The same error, for a client."""
+        return cls(code=error.code, message=error.message, allow_retry=error.allow_retry, request_id=request_id)
+
+
+class Usage(BaseModel):
+    """As the model's provider counts; null where it does not say, and until the turn ends."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class Answer(BaseModel):
+    """A turn, running or ended."""
+
+    turn_id: str
+    thread_id: str
+    user_item_id: str | None = Field(default=None, description="The message that is answered.")
+    item_ids: list[str] = Field(default=[], description="What the turn has shown so far, widgets and the like too.")
+    status: TurnStatus
+    stop_reason: str | None = Field(default=None, description="Why a turn was stopped or interrupted.")
+    text: str = Field(default="", description="What the assistant has said so far.")
+    error: Failure | None = None
+    model: str | None = None
+    usage: Usage = Usage()
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    first_token_ms: int | None = None
+    duration_ms: int | None = None
+
+
+async def load_answer(turn_id: str, services: Services, context: RequestContext) -> Answer:
+    """The turn as it is now. Raises `store.NotFound` for what is not the user's, or a `store.StoreError`."""
+    turn = await services.turns.find(turn_id, context)  # before its row: what is not found here has ended there
+    record = await services.turn_store.load(turn_id, context)
+    if turn is not None and record.status == "running":
+        items = list(turn.items_so_far().values())
+    else:
+        items = await services.store.load_turn_items(record.thread_id, turn_id, context)
+    return _answer(record, items)
+
+
+async def load_end(turn: LiveTurn, text: str, services: Services, context: RequestContext) -> Answer:
+    """The answer of a turn whose log is closed. `text` is what was told of it, for an end that could not be saved.
+
+    Never raises an ordinary exception: whoever reads a stream has to be told how it ends.
+    """
+    request_id = context.request_id
+    lost = Answer(turn_id=turn.id, thread_id=turn.thread_id, status="failed", text=text)
+    try:
+        answer = await load_answer(turn.id, services, context)
+    except NotFoundError:  # with its thread
+        return lost.model_copy(update={"status": "stopped", "stop_reason": "deleted"})
+    except StoreError:
+        return lost.model_copy(update={"error": Failure.of(DatabaseUnavailable(), request_id)})
+    if answer.status == "running":
+        update = {"status": "failed", "text": text, "error": Failure.of(DatabaseUnavailable(), request_id)}
+        return answer.model_copy(update=update)
+    return answer
+
+
+def _answer(record: TurnRecord, items: list[ThreadItem]) -> Answer:
+    return Answer(
+        turn_id=record.id,
+        thread_id=record.thread_id,
+        user_item_id=record.user_item_id,
+        item_ids=[item.id for item in items if not isinstance(item, UserMessageItem)],
+        status=record.status,
+        stop_reason=record.stop_reason,
+        text=text_of(items),
+        error=_failure(record),
+        model=record.model,
+        usage=Usage(input_tokens=record.input_tokens, output_tokens=record.output_tokens),
+        started_at=record.started_at,
+        ended_at=record.ended_at,
+        first_token_ms=record.first_token_ms,
+        duration_ms=record.duration_ms,
+    )
+
+
+def _failure(record: TurnRecord) -> Failure | None:
+    error = error_of_ended(record.status, record.error_code)
+    return None if error is None else Failure.of(error, record.request_id)

@@ -1,0 +1,90 @@
+"""A turn as plain clients read it: tokens as they come, then how it ended."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+
+from ..context import RequestContext
+from ..events.frames import serialize
+from ..services import Services
+from ..turns.live import LiveTurn, Reader
+from .answers import Answer, load_answer, load_end
+from .sending import EndedTurn
+from .tokens import Json, Tokens
+
+
+class TokenStream:
+    """One reading of a turn. `pieces` first, to its end; `answer` then."""
+
+    def __init__(self, turn: LiveTurn | EndedTurn, reader: Reader, services: Services, context: RequestContext) -> None:
+        self._turn = turn
+        self._reader = reader
+        self._services = services
+        self._context = context
+        self._tokens = Tokens()
+        self._error: str | None = None
+
+    async def pieces(self) -> AsyncGenerator[list[Json]]:
+        """`{"token": text}` and `{"reset": true}`, in batches; an empty batch after each `ping_seconds` of silence.
+
+        Ends with the turn, or when the reader is gone or cut.
+        """
+        if isinstance(self._turn, EndedTurn):
+            text = (await self.answer()).text
+            yield [{"token": text}] if text else []
+            return
+        async for events in read_events(self._turn, self._reader, self._services):
+            pieces = [piece for event in events for piece in self._take(event)]
+            if pieces or not events:
+                yield pieces
+
+    async def answer(self) -> Answer:
+        """How the turn ended."""
+        if isinstance(self._turn, EndedTurn):
+            return await load_answer(self._turn.id, self._services, self._context)
+        answer = await load_end(self._turn, self._tokens.text, self._services, self._context)
+        if answer.error is not None and self._error is not None:  # an agent may have had words of its own
+            answer.error.message = self._error.removesuffix(f" (request {answer.error.request_id})")
+        return answer
+
+    def _take(self, event: Json) -> list[Json]:
+        if event["type"] == "error":
+            self._error = event.get("message")
+        return self._tokens.take(event)
+
+
+def ending(answer: Answer) -> list[Json]:
+    """The last messages of a stream: the error, where there is one, and `{"done": true, ...}`."""
+    told = answer.model_dump(mode="json", exclude={"text", "error"})
+    error = [] if answer.error is None else [{"error": answer.error.model_dump()}]
+    return [*error, {"done": True, **told}]
+
+
+async def read_events(turn: LiveTurn, reader: Reader, services: Services) -> AsyncGenerator[list[Json]]:
+    """The turn's events as JSON: a snapshot, then what follows; an empty list after each `ping_seconds` of silence."""
+    log, settings = turn.log, services.settings
+    known = turn.snapshot()
+    position = log.last
+    yield [json.loads(serialize(event)) for event in known]
+    while not reader.gone and not reader.is_cut:
+        if position < log.last:
+            data = log.since(position)
+            position = log.last
+            yield _events_in(data)
+        elif log.closed:
+            return
+        elif not await _changed(turn, settings.ping_seconds):
+            yield []
+
+
+async def _changed(turn: LiveTurn, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await turn.log.changed()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _events_in(frames: bytes) -> list[Json]:
+    return [json.loads(line[6:]) for line in frames.split(b"\n") if line.startswith(b"data: ")]
