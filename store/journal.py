@@ -1,15 +1,15 @@
 """The journal of running turns: what their clients were told, so that a crash, or another worker, can go on from it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Integer, bindparam, delete, select
+from sqlalchemy import Connection, Integer, bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store.columns import CleanText, UtcDateTime
+from store.columns import CleanText, UtcDateTime, dump_json
 from store.database import Database, insert_into
 from store.errors import NotFound
 from store.owner import HasUser, owned
@@ -49,21 +49,31 @@ class JournalStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self._database = Database(engine)
 
-    async def write(self, entries: Sequence[Entry], worker_id: str) -> list[Signal]:
+    async def write(
+        self, entries: Sequence[Entry], worker_id: str, transcripts: Mapping[str, Any] | None = None
+    ) -> list[Signal]:
         """Add the entries of any turns in one transaction; return what other workers want of this worker's turns.
 
-        Entries of a turn that is gone, because its thread was deleted, are passed over.
+        Entries of a turn that is gone, because its thread was deleted, are passed over. `transcripts` has the
+        model's side of turns that run at this worker, as far as they are, by id.
         """
         now = datetime.now(UTC)
         rows = [{"turn": entry.turn_id, "seq": entry.seq, "payload": entry.payload, "now": now} for entry in entries]
 
+        known = [
+            {"turn": turn_id, "worker": worker_id, "transcript": None if told is None else dump_json(told)}
+            for turn_id, told in (transcripts or {}).items()
+        ]
+
         def work(connection: Connection) -> list[Signal]:
             if rows:
                 connection.execute(_addition(self._database.dialect), rows)
+            if known:
+                connection.execute(_TRANSCRIPT, known)
             found = connection.execute(_SIGNALS, {"worker": worker_id})
             return [Signal(row.id, None if row.signal == KEEP else row.signal) for row in found]
 
-        return await (self._database.write(work) if rows else self._database.read(work))
+        return await (self._database.write(work) if rows or known else self._database.read(work))
 
     async def read(self, turn_id: str, after: int, context: HasUser) -> Excerpt:
         """The entries behind number `after`, in order. Raises `NotFound` for a turn that is not the user's."""
@@ -106,6 +116,11 @@ def _addition(dialect: str) -> Any:
 
 _SIGNALS = select(turns.c.id, turns.c.signal).where(
     turns.c.worker_id == bindparam("worker"), turns.c.status == "running", turns.c.signal.is_not(None)
+)
+_TRANSCRIPT = (
+    update(turns)
+    .where(turns.c.id == bindparam("turn"), turns.c.worker_id == bindparam("worker"), turns.c.status == "running")
+    .values(transcript=bindparam("transcript"))
 )
 _STATUS = select(turns.c.status).where(turns.c.id == bindparam("turn"), owned(turns))
 _AFTER = (

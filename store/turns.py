@@ -179,13 +179,15 @@ class TurnStore:
         items: Sequence[ThreadItem] = (),
         restore_replaced: bool = False,
         worker_id: str | None = None,
+        keep_transcript: bool = False,
     ) -> bool:
         """End a turn in one transaction: its last items, its row; `restore_replaced` brings back what it replaced (T9).
 
-        Rows of items that it began and that are not among `items` go. None leaves a column as it is; `readers` are
-        added to those of other workers. Returns False, having written nothing, when there is no such turn (any more):
-        its thread was deleted meanwhile, it is not the user's, or not `worker_id`'s, because another worker took it
-        for dead and closed it. A turn that has ended takes the later end.
+        Rows of items that it began and that are not among `items` go. None leaves a column as it is, except for
+        `transcript`, where `keep_transcript` does; `readers` are added to those of other workers. Returns False, having
+        written nothing, when there is no such turn (any more): its thread was deleted meanwhile, it is not the user's,
+        or not `worker_id`'s, because another worker took it for dead and closed it. A turn that has ended takes the
+        later end.
         """
         ended = {
             "status": status,
@@ -196,16 +198,18 @@ class TurnStore:
             "duration_ms": duration_ms,
             "input_tokens": input_tokens,
             "output_tokens": output_tokens,
-            "transcript": None if transcript is None else dump_json(transcript),
             "tokens_per_second": _rate(output_tokens, first_token_ms, duration_ms),
             "retries": retries,
             "ended_at": datetime.now(UTC),
         }
+        known: dict[str, Any] = {name: value for name, value in ended.items() if value is not None}
+        if not keep_transcript:
+            known["transcript"] = None if transcript is None else dump_json(transcript)
         told = to_rows(items[0].thread_id, items, turn_id) if items else []
 
         def work(connection: Connection) -> bool:
             values = {"turn": turn_id, "owner": context.user_id, "worker": worker_id, "more": readers}
-            thread_id = _end(connection, ended, values)
+            thread_id = _end(connection, known, values)
             if thread_id is None:
                 return False
             if restore_replaced:
@@ -310,9 +314,8 @@ def _replace(connection: Connection, turn: NewTurn, after: str, context: HasUser
     connection.execute(_REPLACE, {"thread": turn.thread_id, "after": position, "turn": turn.id})
 
 
-def _end(connection: Connection, ended: dict[str, Any], values: dict[str, Any]) -> str | None:
+def _end(connection: Connection, known: dict[str, Any], values: dict[str, Any]) -> str | None:
     """Write what is known of the end; return the thread's id, None where there is no such turn."""
-    known = {name: value for name, value in ended.items() if value is not None}
     thread_id: str | None = connection.scalar(_END, {**known, **values})
     return thread_id
 

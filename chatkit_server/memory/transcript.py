@@ -38,16 +38,20 @@ class Transcript:
         """Where an agent's answers come from, see `Models.origin`."""
         self.traces: set[str] = set()
         """Ids of items that only show what the entries have: thoughts, tool calls."""
+        self.version = 0
+        """Counts the changes; 0 while the entries tell nothing that the thread does not show."""
         self._entries: list[Json] = []
         self._agents: list[Agent[Any]] = []
 
     def speaks(self, agent: Agent[Any]) -> None:
         """From here on this agent answers."""
         self._agents.append(agent)
+        self._changed()
 
     def shows(self, item_id: str) -> None:
         """The thread's item with this id appears."""
         self._entries.append({"shown": item_id})
+        self._changed()
 
     def said(self, item_id: str, message: Any) -> None:
         """The message that appeared as `item_id` is complete, and the model calls it so."""
@@ -57,6 +61,7 @@ class Transcript:
         for entry in reversed(self._entries):
             if entry.get("shown") == item_id:
                 entry["message"] = {name: value for name, value in known.items() if value is not None}
+                self._changed()
                 return
 
     def takes(self, item: BaseModel | Mapping[str, Any]) -> None:
@@ -65,11 +70,17 @@ class Transcript:
             item = item.model_dump(mode="json", exclude_none=True, warnings=False)
         kind = str(item.get("type"))
         self._entries.append({"item": _without_files(dict(item))} if kind in KEPT else {"left_out": kind})
+        self.version += 1
 
     def forget(self) -> None:
         """What happened was taken back."""
         self._entries.clear()
         self._agents.clear()
+        self._changed()
+
+    def _changed(self) -> None:
+        if self.version:
+            self.version += 1
 
     def to_json(self) -> Json | None:
         """For `turns.transcript`; None where nothing happened."""

@@ -1,7 +1,8 @@
 """The journal: what running turns said, written to `turn_events` in batches, one transaction for all turns of a worker.
 
 It is what a crash leaves of an open answer, and how other workers follow it. Text is merged within a batch. The same
-transaction brings what other workers want of our turns.
+transaction writes the transcripts that have changed, so that the model knows after a crash which tools ran, and brings
+what other workers want of our turns.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable
 from store import JournalStore, StoreError
 
 from ..causes import describe_cause
+from ..memory import Transcript
 from .journal_page import Page
 
 logger = logging.getLogger(__name__)
@@ -48,9 +50,9 @@ class Journal:
         self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
-    def open(self, turn_id: str) -> Page | None:
+    def open(self, turn_id: str, transcript: Transcript) -> Page | None:
         """The page of a turn that begins; None where nothing is written."""
-        page = self._pages[turn_id] = Page(turn_id)
+        page = self._pages[turn_id] = Page(turn_id, transcript)
         self._has_work.set()
         return page if self.is_on else None
 
@@ -91,13 +93,14 @@ class Journal:
         """Writes one batch now. Raises `StoreError`; then nothing of it is lost."""
         async with self._writing:
             last = self._unsaved.copy()
-            taken = [(page, page.take()) for page in self._pages.values()]
+            taken = [(page, page.take()) for page in self._pages.values()] if self.is_on else []
             try:
-                entries = [entry for _, entries in taken for entry in entries]
-                signals = await self._store.write(entries if self.is_on else [], self.worker_id)
+                entries = [entry for _, part in taken for entry in part.entries]
+                transcripts = {page.turn_id: page.transcript.to_json() for page, part in taken if part.has_transcript}
+                signals = await self._store.write(entries, self.worker_id, transcripts)
             except BaseException:
-                for page, entries in taken:
-                    page.give_back(entries)
+                for page, part in taken:
+                    page.give_back(part)
                 raise
             self._unsaved -= last
             self._remove(last)

@@ -1,20 +1,35 @@
 """What one turn has for the journal until the next batch."""
 
+from dataclasses import dataclass
+
 from store import Entry
 
 from ..events.frames import encode_text_delta
+from ..memory import Transcript
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a batch writes of one turn."""
+
+    entries: list[Entry]
+    has_transcript: bool
+    """Whether the transcript has changed since it was written last."""
 
 
 class Page:
-    """What one turn has to write: events, and the text between them in one piece for each part of an item."""
+    """What one turn has to write: events, the text between them in one piece for each part of an item, and its
+    transcript as it stands."""
 
-    def __init__(self, turn_id: str) -> None:
-        self._turn_id = turn_id
+    def __init__(self, turn_id: str, transcript: Transcript) -> None:
+        self.turn_id = turn_id
+        self.transcript = transcript
         self._entries: list[Entry | _Text] = []
+        self._written = 0
 
     def record(self, number: int, data: bytes) -> None:
         """Takes an event's JSON, the frame with that number."""
-        self._entries.append(Entry(self._turn_id, number, data.decode()))
+        self._entries.append(Entry(self.turn_id, number, data.decode()))
 
     def record_text(self, number: int, item_id: str, content_index: int, pieces: list[str]) -> None:
         """Takes text, which goes on from the text before it or starts anew."""
@@ -25,14 +40,19 @@ class Page:
         else:
             self._entries.append(_Text(number, item_id, content_index, pieces))
 
-    def take(self) -> list[Entry]:
+    def take(self) -> Taken:
         """All that is here, which is then the caller's to write or to give back."""
         taken, self._entries = self._entries, []
-        return [known if isinstance(known, Entry) else known.entry(self._turn_id) for known in taken]
+        entries = [known if isinstance(known, Entry) else known.entry(self.turn_id) for known in taken]
+        has_transcript = self._written != self.transcript.version
+        self._written = self.transcript.version
+        return Taken(entries, has_transcript)
 
-    def give_back(self, entries: list[Entry]) -> None:
-        """They could not be written; they are the first to be taken again."""
-        self._entries[:0] = entries
+    def give_back(self, taken: Taken) -> None:
+        """It could not be written; it is the first to be taken again."""
+        self._entries[:0] = taken.entries
+        if taken.has_transcript:
+            self._written = -1
 
 
 class _Text:

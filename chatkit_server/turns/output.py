@@ -64,10 +64,11 @@ class Output:
         journal: Journal,
         items: TurnItems,
         log: TurnLog,
+        transcript: Transcript,
         on_lost: Callable[[], None],
     ) -> None:
         self.thread = accepted.thread
-        self.transcript = Transcript()
+        self.transcript = transcript
         self.is_shut = False
         """The turn has ended: what a run that would not be stopped still says is not heard."""
         self.first_token: float | None = None

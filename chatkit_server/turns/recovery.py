@@ -23,8 +23,9 @@ RETRY = "threads.retry_after_item"
 async def recover(record: TurnRecord, store: SqlStore[RequestContext], turns: TurnStore, journal: JournalStore) -> None:
     """Ends a turn that this worker has adopted: what its journal says of open items is saved, as far as they got.
 
-    What a retry had replaced comes back where the retry had shown nothing but thoughts. A turn that has ended meanwhile
-    stays as it is. Not for two calls at once on one turn. Raises `StoreUnavailable`.
+    The model's side stays as the journal wrote it last. What a retry had replaced comes back where the retry had shown
+    nothing but thoughts. A turn that has ended meanwhile stays as it is. Not for two calls at once on one turn. Raises
+    `StoreUnavailable`.
     """
     context = RequestContext(user_id=record.user_id, request_id=record.request_id)
     if (await turns.load(record.id, context)).status != "running":
@@ -41,6 +42,7 @@ async def recover(record: TurnRecord, store: SqlStore[RequestContext], turns: Tu
         status="interrupted",
         stop_reason="crash",
         restore_replaced=restore,
+        keep_transcript=not restore,
         worker_id=record.worker_id,
     )
     ended = await finish_anyway(finish, [] if restore else partial)

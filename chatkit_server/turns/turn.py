@@ -18,7 +18,7 @@ from store import SqlStore, StoreUnavailable, TurnStatus, TurnStore
 from ..context import RequestContext
 from ..errors import AnswerInterrupted, ServerError, describe
 from ..failures import TurnTooLong, explain
-from ..memory import turn_transcript
+from ..memory import Transcript, turn_transcript
 from ..settings import Settings
 from ..shortcut import text_sink
 from ..usage import TurnUsage, turn_usage
@@ -51,11 +51,12 @@ class Turn(LiveTurn):
     ) -> None:
         super().__init__(turn_id, accepted.thread.id, context.user_id, accepted.options)
         self.context = context
+        transcript = Transcript()
         self.log = TurnLog(
             settings.flush_ms / 1000,
             settings.flush_tokens,
             still_open=self.added_events,
-            page=journal.open(turn_id),
+            page=journal.open(turn_id, transcript),
         )
         self.status: TurnStatus = "running"
         self.stop_reason: StopReason | None = None
@@ -66,7 +67,15 @@ class Turn(LiveTurn):
         self._journal = journal
         self._accepted = accepted
         self._output = Output(
-            turn_id, accepted, context, store, journal, self.items, self.log, on_lost=lambda: self.stop("lost")
+            turn_id,
+            accepted,
+            context,
+            store,
+            journal,
+            self.items,
+            self.log,
+            transcript,
+            on_lost=lambda: self.stop("lost"),
         )
         self._store = store
         self._turns = turns

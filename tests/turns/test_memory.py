@@ -12,7 +12,9 @@ from chatkit_server.memory.calls import INTERRUPTED
 from tests.support.openai_answers import Answer, Citation, Reasoning, Text, ToolCall
 from tests.support.openai_server import ModelRequest
 from tests.turns.chat import Chat, model_input, thread_of
+from tests.turns.coming_back import asking, read_up_to
 from tests.turns.conftest import Start
+from tests.turns.crashing import recover_all
 
 both_apis = pytest.mark.parametrize("api", ["responses", "chat_completions"])
 sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -146,6 +148,40 @@ async def test_a_stop_in_a_tool_leaves_a_call_that_says_so(start: Start) -> None
     said = [text for _, text in model_input(request) if text]
     assert said[:2] == ["Look and wait", "Now I wait."]
     assert "stopped the answer" in said[2]
+
+
+@both_apis
+@pytest.mark.parametrize("is_in_a_tool", [True, False])
+async def test_after_a_crash_the_model_still_knows_which_tools_ran(start: Start, is_in_a_tool: bool) -> None:
+    running = asyncio.Event()
+
+    @function_tool
+    async def wait() -> str:
+        """Waits."""
+        running.set()
+        await asyncio.sleep(30)
+        return "done"
+
+    here, there = [await start(Agent(name="test", tools=[look_up, wait]), heartbeat_seconds=60) for _ in range(2)]
+    next_step = Answer(tool_calls=[ToolCall("wait")]) if is_in_a_tool else Answer("one two three", hang_after=2)
+    here.upstream.script(Answer(tool_calls=[asked("alpha")]), next_step)
+    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
+        async with asking(tab, "Look") as first:
+            await first.wait_for("thread.created")
+            if is_in_a_tool:
+                async with asyncio.timeout(5):
+                    await running.wait()
+            else:
+                await read_up_to(first, "one two")
+            await here.services.turns._journal.write()
+            await recover_all(there)
+            assert await here.turns(first.thread_id) == [("interrupted", "crash")]
+        here.upstream.script(Answer("fine"))
+        assert (await other.send(first.thread_id, "What happened?")).text == "fine"
+    request = here.upstream.requests[-1]
+    assert calls_of(request) == found("alpha") + ([("{}", INTERRUPTED)] if is_in_a_tool else [])
+    said = [text for role, text in model_input(request) if role in ("user", "assistant") and text]
+    assert said == ["Look", *([] if is_in_a_tool else ["one two"]), "What happened?"]
 
 
 @both_apis

@@ -1,8 +1,7 @@
 """Turns that nobody runs any more are closed once, whole, and by nobody who was away himself."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from time import monotonic
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from chatkit.types import (
     ThreadStreamEvent,
     WidgetRootUpdated,
 )
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_server import AgentContext, RequestContext
@@ -25,9 +23,9 @@ from store import Entry, JournalStore, NewTurn, SqlStore, TurnRecord, TurnStore,
 from tests.stage import CARD, Stage, stream_item
 from tests.store.making import answer, make_thread, say, text_of
 from tests.support.openai_answers import Answer
-from tests.turns.chat import Chat
 from tests.turns.coming_back import DETACH, asking, attaching, read_up_to
 from tests.turns.conftest import Start
+from tests.turns.crashing import silence, wake_up
 
 USER = RequestContext(user_id="alice")
 RETRY = "threads.retry_after_item"
@@ -187,26 +185,15 @@ async def test_nobody_is_taken_for_dead_right_after_a_pause_of_ones_own(start: S
     here.upstream.script(Answer("one two three", hang_after=2))
     async with await here.visitor() as tab, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
-        async with here.sql.begin() as connection:
-            await connection.execute(
-                text("UPDATE workers SET seen_at = :then, host = 'elsewhere'"),
-                {"then": moment(here, datetime.now(UTC) - timedelta(hours=1))},
-            )
-        heartbeat = there.services.turns._heartbeat
-        heartbeat._last_beat = monotonic() - 1000
-        await heartbeat.beat()
+        await silence(here)
+        await wake_up(there)
         assert await here.turns(first.thread_id) == [("running", None)]
-        await heartbeat.beat()
+        await there.services.turns._heartbeat.beat()
         assert await here.turns(first.thread_id) == [("interrupted", "crash")]
         await here.services.turns._heartbeat.beat()
         await first.read()
         assert first.error is not None
         assert first.error["allow_retry"]
-
-
-def moment(chat: Chat, value: datetime) -> datetime | str:
-    """As plain SQL takes it."""
-    return value if chat.sql.dialect.name == "postgresql" else f"{value:%Y-%m-%d %H:%M:%S.%f}Z"
 
 
 async def test_two_who_come_at_once_to_another_workers_turn_read_one_tail(start: Start) -> None:

@@ -13,6 +13,7 @@ from chatkit.types import (
 )
 
 from chatkit_server.events.fold import TurnItems
+from chatkit_server.memory import Transcript
 from chatkit_server.routes.stream import _Pings
 from chatkit_server.turns.journal_page import Page
 from chatkit_server.turns.log import LAG, WINDOW, TurnLog
@@ -217,20 +218,37 @@ async def test_a_number_of_another_log_gets_a_catch_up() -> None:
 
 
 async def test_all_that_is_said_is_on_the_page_with_its_text_merged() -> None:
-    page = Page("turn")
+    page = Page("turn", Transcript())
     log = TurnLog(page=page)
     for token in "abc":
         log.append_text("msg", 0, token)
     log.append(notice(7))
     log.append_text("msg", 0, "d")
-    entries = page.take()
-    assert [entry.seq for entry in entries] == [3, 4, 5]
-    assert '"delta":"abc"' in entries[0].payload
-    assert '"message":"7"' in entries[1].payload
-    assert page.take() == []
+    taken = page.take()
+    assert [entry.seq for entry in taken.entries] == [3, 4, 5]
+    assert '"delta":"abc"' in taken.entries[0].payload
+    assert '"message":"7"' in taken.entries[1].payload
+    assert page.take().entries == []
     log.append_text("msg", 0, "e")
-    page.give_back(entries)
-    assert [entry.seq for entry in page.take()] == [3, 4, 5, 6]
+    page.give_back(taken)
+    assert [entry.seq for entry in page.take().entries] == [3, 4, 5, 6]
+
+
+async def test_a_transcript_is_taken_when_it_has_changed_and_tells_more_than_the_thread() -> None:
+    transcript = Transcript()
+    page = Page("turn", transcript)
+    transcript.shows("msg_1")
+    assert not page.take().has_transcript
+    transcript.takes({"type": "function_call", "call_id": "1", "name": "look_up", "arguments": "{}"})
+    taken = page.take()
+    assert taken.has_transcript
+    assert not page.take().has_transcript
+    page.give_back(taken)
+    assert page.take().has_transcript
+    transcript.shows("msg_2")
+    assert page.take().has_transcript
+    transcript.forget()
+    assert page.take().has_transcript, "what was taken back is taken back there too"
 
 
 async def test_a_reader_that_is_cancelled_leaves_nothing_behind() -> None:
