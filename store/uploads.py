@@ -94,6 +94,10 @@ class UploadStore:
         """Delete the row of a file that no message holds. False where one does, or where there is none (any more)."""
         return await self._step(_FORGET, {"attachment": attachment_id}, context)
 
+    async def drop(self, attachment_id: str, context: HasUser) -> bool:
+        """Delete the row of a file, whatever holds it. False where there is none (any more)."""
+        return await self._step(_DROP, {"attachment": attachment_id}, context)
+
     async def stored(self, ids: Collection[str], context: HasUser) -> set[str]:
         """Those of the ids that are stored files of the user's."""
         values = {"ids": list(ids), "owner": context.user_id}
@@ -137,7 +141,8 @@ _FINISH = (
     .returning(a.id)
 )
 _RELEASE = update(attachments).where(*_ONE, a.status == "uploading").values(status="pending").returning(a.id)
-_FORGET = delete(attachments).where(*_ONE, a.thread_id.is_(None)).returning(a.id)
+_DROP = delete(attachments).where(*_ONE).returning(a.id)
+_FORGET = _DROP.where(a.thread_id.is_(None))
 _UNSENT = (a.thread_id.is_(None), a.created_at < bindparam("before", type_=a.created_at.type))
 _DELETE_UNSENT = delete(attachments).where(*_UNSENT).returning(a.id)
 _LIST_UNSENT = select(a.id).where(*_UNSENT)

@@ -6,6 +6,7 @@ It does not matter who sent the event: the model by our conversion, by the SDK's
 
 import base64
 import binascii
+import contextlib
 import hashlib
 from typing import Any
 
@@ -23,7 +24,7 @@ from chatkit.types import (
     ThreadStreamEvent,
 )
 
-from store import Blobs, UploadStore
+from store import Blobs, BlobsUnavailable, UploadStore
 
 from ..context import RequestContext
 from ..errors import InvalidFile
@@ -64,6 +65,13 @@ class GeneratedImages:
         url = f"{reference(kept.id)}.{hashlib.blake2b(data, digest_size=4).hexdigest()}"
         return _with_image(event, image.model_copy(update={"url": url}))
 
+    async def drop(self, item_id: str, thread: ThreadMetadata, context: RequestContext) -> None:
+        """Deletes the item's image, if it has one: the item was taken back. Raises a `StoreError`."""
+        attachment_id = _attachment_id(item_id, thread)
+        if await self._uploads.drop(attachment_id, context):
+            with contextlib.suppress(BlobsUnavailable):  # bytes without a row are pruned
+                await self._blobs.delete(attachment_id)
+
 
 def _decoded(url: str) -> bytes:
     try:
@@ -73,18 +81,22 @@ def _decoded(url: str) -> bytes:
 
 
 def _attachment(item_id: str, thread: ThreadMetadata, data: bytes) -> ImageAttachment:
-    """The same for every part of an image: its id follows from that of its item."""
     mime_type = filetype.guess_mime(data)
     if mime_type not in IMAGES:
         raise InvalidFile("The model sent a picture that cannot be read. Please retry.")
-    digest = hashlib.blake2b(f"{thread.id} {item_id}".encode(), digest_size=16).hexdigest()
+    attachment_id = _attachment_id(item_id, thread)
     return ImageAttachment(
-        id=f"atc_{digest}",
+        id=attachment_id,
         name=f"image.{mime_type.partition('/')[2]}",
         mime_type=mime_type,
-        preview_url=reference(f"atc_{digest}"),
+        preview_url=reference(attachment_id),
         thread_id=thread.id,
     )
+
+
+def _attachment_id(item_id: str, thread: ThreadMetadata) -> str:
+    """The same for every part of an image: it follows from the id of its item."""
+    return f"atc_{hashlib.blake2b(f'{thread.id} {item_id}'.encode(), digest_size=16).hexdigest()}"
 
 
 def _with_image(event: ImageEvent, image: GeneratedImage) -> ImageEvent:

@@ -11,6 +11,7 @@ from chatkit.store import NotFoundError
 from chatkit.types import (
     AssistantMessageContentPartTextDelta,
     ClientToolCallItem,
+    GeneratedImageItem,
     GeneratedImageUpdated,
     HiddenContextItem,
     SDKHiddenContextItem,
@@ -200,6 +201,9 @@ class Output:
         self._open.close(item.id)
 
     async def _remove(self, item_id: str) -> None:
+        known = self._open[item_id] if item_id in self._open else self._items.finished.get(item_id)
+        if self._images is not None and isinstance(known, GeneratedImageItem | None):
+            await self._images.drop(item_id, self.thread, self._context)
         if item_id in self.saved or item_id not in self._open:
             with contextlib.suppress(NotFoundError):  # shown, but never saved
                 await self._store.delete_thread_item(self.thread.id, item_id, self._context)

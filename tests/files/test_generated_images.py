@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
-from agents import Agent, Runner
+from agents import Agent, GuardrailFunctionOutput, OutputGuardrail, Runner
 from chatkit.agents import AgentContext as StockContext
 from chatkit.agents import stream_agent_response as stock_stream
 from chatkit.types import GeneratedImage, GeneratedImageItem, ThreadItemDoneEvent, ThreadStreamEvent
@@ -92,6 +92,23 @@ async def test_a_stopped_image_stays_as_far_as_it_came(desk: Desk) -> None:
     (item,) = (await desk.tab.reload(reply.thread_id)).of_type("generated_image")
     assert (await desk.get(item["image"]["url"]))[1] == PARTS[0]
     assert "data:" not in await whole_database(desk.chat)
+
+
+@sqlite_only
+async def test_an_image_that_a_guardrail_takes_back_is_nowhere(start: Start) -> None:
+    async def check(context: Any, agent: Any, output: Any) -> GuardrailFunctionOutput:
+        return GuardrailFunctionOutput("Not this one.", tripwire_triggered=True)
+
+    agent = Agent[Any](name="test", output_guardrails=[OutputGuardrail(guardrail_function=check)])
+    async with Desk.of(await start(agent)) as desk:
+        desk.chat.upstream.script(DRAWN)
+        reply = await desk.send(text="Draw")
+        assert reply.error is not None
+        assert reply.picture.of_type("generated_image") == []
+        urls = images_in(reply.events)
+        assert len(urls) == 3
+        assert {(await desk.get(url))[0] for url in urls} == {404}
+        assert (await desk.rows(), desk.kept()) == ([], [])
 
 
 @sqlite_only

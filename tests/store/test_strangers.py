@@ -176,7 +176,7 @@ async def test_stranger_gets_nothing_and_changes_nothing_by_any_method(
 async def test_stranger_gets_nowhere_with_an_upload(uploads: UploadStore, sql: Query) -> None:
     hers = FileAttachment(id=new_id("atc"), name="a.txt", mime_type="text/plain")
     assert await uploads.add(hers, ALICE, size=3, limit=9)
-    for step in (uploads.claim, uploads.release, uploads.forget):
+    for step in (uploads.claim, uploads.release, uploads.forget, uploads.drop):
         assert not await step(hers.id, BOB)
     assert await uploads.claim(hers.id, ALICE)
     before = await sql("SELECT * FROM attachments")
@@ -191,7 +191,7 @@ async def test_stranger_gets_nowhere_with_an_upload(uploads: UploadStore, sql: Q
     assert await uploads.add(hers.model_copy(update={"id": new_id("atc")}), BOB, size=3, limit=1)
     with pytest.raises((NotFoundError, IdClash)):
         await uploads.keep(hers, 9, BOB)
-    tried = {"keep", "add", "claim", "release", "forget", "finish", "load", "stored"}
+    tried = {"keep", "add", "claim", "release", "forget", "drop", "finish", "load", "stored"}
     assert tried == methods_of(UploadStore) - FOR_NOBODY
 
 
