@@ -74,11 +74,17 @@ class AgentContext(SdkAgentContext[RequestContext]):
     _run: RunResultStreaming | None = PrivateAttr(default=None)
     _starting_agent: str | None = PrivateAttr(default=None)
     _page_calls: list[ClientToolCallItem] = PrivateAttr(default_factory=list)
+    _asked: list[str] = PrivateAttr(default_factory=list)
 
     @property
     def inbox(self) -> Inbox:
         """Where the one reader of the turn finds all that happens in it."""
         return self._inbox
+
+    @property
+    def asked(self) -> list[str]:
+        """The ids of the questions that this run has asked."""
+        return self._asked
 
     @property
     def page_calls(self) -> list[ClientToolCallItem]:
@@ -132,6 +138,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
             created_at=datetime.now(UTC),
             inputs=list(questions),
         )
+        self._asked.append(item.id)
         await self.stream(ThreadItemDoneEvent(item=item))
         self.pause()
 

@@ -19,6 +19,7 @@
     │   ├── ThreadAnswering     409  thread_answering
     │   ├── AlreadyAnswered     409  already_answered
     │   ├── ActionGone          409  action_gone
+    │   ├── ItemReplaced        409  item_replaced
     │   ├── AlreadyUploaded     409  already_uploaded
     │   ├── TooManyFiles        409  too_many_files
     │   ├── KeyReused           409  key_reused
@@ -205,6 +206,13 @@ class AlreadyAnswered(Conflict):
 
     code = "already_answered"
     default_message = "This question was already answered."
+
+
+class ItemReplaced(Conflict):
+    """The item belongs to an answer that a retry replaced: an old tab shows it still."""
+
+    code = "item_replaced"
+    default_message = "This answer was replaced by a newer one. Please reload the conversation."
 
 
 class ActionGone(Conflict):

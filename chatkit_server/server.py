@@ -126,8 +126,8 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         self, agent: Agent[Any], state: RunState[Any, Agent[Any]], context: AgentContext
     ) -> AsyncIterator[ThreadStreamEvent]:
         """Runs on from where a run that began with `agent` waited for an approval; `state` holds what was decided."""
-        items = await self.sql_store.load_items_since_user(context.thread.id, context.request_context)
-        chosen = self.chosen_for(None, items)
+        recent = await self.sql_store.load_since_user(context.thread.id, context.request_context)
+        chosen = self.chosen_for(None, recent.items)
         self._note_origin(chosen)
         context.starts_with(agent)
         result = Runner.run_streamed(agent, state, run_config=self.run_config_for(chosen))

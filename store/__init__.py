@@ -13,10 +13,12 @@ from store.errors import (
     StoreError,
     StoreUnavailable,
     ThreadBusy,
+    ThreadChanged,
 )
 from store.heartbeats import HeartbeatStore, WorkerRecord
 from store.history import HistoryItem, HistoryPage, PastTurn
 from store.ids import new_id
+from store.items import Recent
 from store.journal import Entry, JournalStore
 from store.schema import create_schema
 from store.sql import SqlStore
@@ -45,6 +47,7 @@ __all__ = [
     "NotFound",
     "PastTurn",
     "PausedRun",
+    "Recent",
     "RequestKey",
     "S3Access",
     "SchemaOutdated",
@@ -53,6 +56,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "ThreadBusy",
+    "ThreadChanged",
     "TurnRecord",
     "TurnStatus",
     "TurnStore",

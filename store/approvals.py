@@ -1,6 +1,6 @@
 """Runs that wait for somebody to approve their tool calls, and what was decided: one decision per call.
 
-A run waits until every one of its calls is decided, or until its conversation goes on without that.
+A run waits until every one of its calls is decided and somebody takes it, or until its conversation goes on without it.
 """
 
 from collections.abc import Sequence
@@ -94,22 +94,21 @@ class ApprovalStore:
         """The run that an approval belongs to. Raises `NotFound`."""
         return await self._database.read(lambda c: _load(c, thread_id, approval_id, context))
 
-    async def take(self, thread_id: str, approval_id: str, context: HasUser) -> PausedRun:
-        """The run of an approval as it is after its decision; one that is `resumed` is given away with its state once.
+    async def take(self, thread_id: str, run_id: str, context: HasUser) -> PausedRun | None:
+        """A run whose calls are all decided, to go on with it; given away once. None where there is no such run (any
+        more)."""
+        values = {"thread": thread_id, "run": run_id, "owner": context.user_id}
 
-        Raises `NotFound`.
-        """
-
-        def work(connection: Connection) -> PausedRun:
-            run = _load(connection, thread_id, approval_id, context)
-            if run.status == "resumed":
-                connection.execute(_FORGET, {"run": run.id})
-            return run
+        def work(connection: Connection) -> PausedRun | None:
+            row = connection.execute(_OF_RUN, values).one_or_none()
+            if row is None or connection.scalar(_RESUME, values | {"now": datetime.now(UTC)}) is None:
+                return None
+            return _run(connection, row, load_json(row.state))
 
         return await self._database.write(work)
 
     async def waiting(self, thread_id: str, context: HasUser) -> list[PausedRun]:
-        """The runs of a thread that wait, without their states. Raises `NotFound`."""
+        """The runs of a thread that wait, decided ones too, without their states. Raises `NotFound`."""
 
         def work(connection: Connection) -> list[PausedRun]:
             check_thread(connection, thread_id, context)
@@ -129,7 +128,7 @@ class ApprovalStore:
 
 
 def decide(connection: Connection, thread_id: str, choice: Choice, context: HasUser) -> None:
-    """Decides one call, once; its run is `resumed` where this was the last one that it waited for.
+    """Decides one call, once.
 
     Raises `NotFound`; `AlreadyDecided` where the call is decided already or its run waits no more.
     """
@@ -140,8 +139,6 @@ def decide(connection: Connection, thread_id: str, choice: Choice, context: HasU
     values = {"approval": choice.approval_id, "decision": choice.decision, "now": datetime.now(UTC)}
     if connection.scalar(_DECIDE, values) is None:
         raise AlreadyDecided(choice.approval_id)
-    if _load(connection, thread_id, choice.approval_id, context).is_decided:
-        connection.execute(_RESUME, {"run": run.id, "now": datetime.now(UTC)})
 
 
 def expire(connection: Connection, thread_id: str) -> None:
@@ -166,6 +163,7 @@ _RUN = select(r.id, r.thread_id, r.status, r.agent, r.state)
 _OF_APPROVAL = _RUN.join(approvals, a.run_id == r.id).where(
     a.id == bindparam("approval"), r.thread_id == bindparam("thread"), owned(paused_runs)
 )
+_OF_RUN = _RUN.where(r.id == bindparam("run"), r.thread_id == bindparam("thread"), owned(paused_runs))
 _WAITING = _RUN.where(r.thread_id == bindparam("thread"), r.status == "waiting", owned(paused_runs)).order_by(
     r.created_at
 )
@@ -183,12 +181,13 @@ _DECIDE = (
     .values(decision=bindparam("decision"), decided_at=bindparam("now", type_=UtcDateTime))
     .returning(a.id)
 )
+_UNDECIDED = select(a.id).where(a.run_id == r.id, a.decision.is_(None)).correlate(paused_runs)
 _RESUME = (
     update(paused_runs)
-    .where(r.id == bindparam("run"))
-    .values(status="resumed", ended_at=bindparam("now", type_=UtcDateTime))
+    .where(r.id == bindparam("run"), r.status == "waiting", ~_UNDECIDED.exists())
+    .values(status="resumed", state=None, ended_at=bindparam("now", type_=UtcDateTime))
+    .returning(r.id)
 )
-_FORGET = update(paused_runs).where(r.id == bindparam("run")).values(state=None)
 _EXPIRE = (
     update(paused_runs)
     .where(r.thread_id == bindparam("thread"), r.status == "waiting")

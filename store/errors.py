@@ -8,6 +8,7 @@
         ├── IdClash               the id is taken by another thread or another user
         ├── AlreadyDecided        an approval has its decision, or waits no more
         ├── ThreadBusy            another turn runs on the thread
+        ├── ThreadChanged         something happened on the thread since it was looked at
         ├── DuplicateRequest      a turn of the same request is there already
         ├── StoreUnavailable      the database does not answer, is locked or is full: worth a retry
         ├── SchemaOutdated        tables or columns are missing: migrate
@@ -59,6 +60,13 @@ class ThreadBusy(StoreError):
     def __init__(self, turn_id: str) -> None:
         super().__init__(f"Turn {turn_id} runs on this thread")
         self.turn_id = turn_id
+
+
+class ThreadChanged(StoreError):
+    """Something happened on the thread since it was looked at: look again. Nothing was written."""
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(f"Thread {thread_id} has changed since it was looked at")
 
 
 class DuplicateRequest(StoreError):

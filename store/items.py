@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy import BigInteger, Connection, bindparam, delete, func, select, 
 from store import widget_actions
 from store.columns import UtcDateTime, aware_utc, dump_json
 from store.database import AnyRow, Database, insert_into
-from store.errors import IdClash, NotFound
+from store.errors import IdClash, NotFound, ThreadChanged
 from store.owner import HasUser, owned
 from store.paging import Pages
 from store.tables import thread_items, threads, turns
@@ -89,16 +90,20 @@ def write_items(
     rows: Sequence[dict[str, Any]],
     context: HasUser,
     worker_id: str | None = None,
+    seen_position: int | None = None,
 ) -> None:
     """Insert or update the rows of items in order. A known id keeps its position and its turn; new ones follow.
 
     With `worker_id` only while that worker runs their turn. Raises `NotFound` for a thread that is not the user's and
-    for a turn that is not the worker's, `IdClash` for an id that another thread has.
+    for a turn that is not the worker's, `IdClash` for an id that another thread has, `ThreadChanged` where the thread
+    is not at `seen_position` any more (see `Recent`).
     """
     if worker_id is None or not rows:
         last = take_positions(connection, thread_id, len(rows), context)
     else:
         last = _take_for_turn(connection, thread_id, len(rows), context, rows[0]["turn_id"], worker_id)
+    if seen_position is not None and last - len(rows) != seen_position:
+        raise ThreadChanged(thread_id)
     put_items(connection, dialect, rows, last - len(rows) + 1)
 
 
@@ -195,10 +200,12 @@ _LAST_OF_USER = (
 _SINCE_USER = _ALL.where(i.position >= _LAST_OF_USER).order_by(i.position)
 _ITEM = (i.id == bindparam("item"), i.thread_id == bindparam("thread"), owned(thread_items))
 _LOAD = select(i.id, i.type, i.payload).where(*_ITEM)
+_IS_REPLACED = select(i.id).where(*_ITEM, i.replaced_by.is_not(None))
 _SAVED = select(i.id, i.open).where(
     i.thread_id == bindparam("thread"), i.id.in_(bindparam("items", expanding=True)), owned(thread_items)
 )
 _POSITION = select(i.position).where(*_ITEM)
+_LAST_POSITION = select(threads.c.last_position).where(threads.c.id == bindparam("thread"), owned(threads))
 _THREAD = select(threads.c.id).where(threads.c.id == bindparam("thread"), owned(threads))
 
 UNFINISHED = delete(thread_items).where(i.turn_id == bindparam("turn"), i.open)
@@ -235,16 +242,29 @@ async def load_of_turn(database: Database, thread_id: str, turn_id: str, context
     return [item for row in rows if (item := from_row(row)) is not None]
 
 
-async def load_since_user(database: Database, thread_id: str, context: HasUser) -> list[ThreadItem]:
-    """The user's last message and what followed it. Raises `NotFound` for a thread that is not the user's."""
+@dataclass(frozen=True)
+class Recent:
+    """The user's last message and what followed it, hidden items too.
+
+    `position` is the thread's last one when it was read: every write of items moves it, one that changes them as well.
+    """
+
+    items: list[ThreadItem]
+    position: int
+
+
+async def load_since_user(database: Database, thread_id: str, context: HasUser) -> Recent:
+    """See `SqlStore.load_since_user`."""
     values = {"thread": thread_id, "owner": context.user_id}
 
-    def work(connection: Connection) -> Sequence[AnyRow]:
-        check_thread(connection, thread_id, context)
-        return connection.execute(_SINCE_USER, values).all()
+    def work(connection: Connection) -> tuple[int, Sequence[AnyRow]]:
+        position: int | None = connection.scalar(_LAST_POSITION, values)  # first: what comes between makes it outdated
+        if position is None:
+            raise NotFound("Thread", thread_id)
+        return position, connection.execute(_SINCE_USER, values).all()
 
-    rows = await database.read(work)
-    return [item for row in rows if (item := from_row(row)) is not None]
+    position, rows = await database.read(work)
+    return Recent([item for row in rows if (item := from_row(row)) is not None], position)
 
 
 async def saved_ids(database: Database, thread_id: str, item_ids: Sequence[str], context: HasUser) -> dict[str, bool]:
@@ -264,6 +284,12 @@ async def load_item(database: Database, thread_id: str, item_id: str, context: H
     if item is None:
         raise NotFound("Item", item_id)
     return item
+
+
+async def is_replaced(database: Database, thread_id: str, item_id: str, context: HasUser) -> bool:
+    """Whether a retry put another answer in the item's place."""
+    values = {"item": item_id, "thread": thread_id, "owner": context.user_id}
+    return await database.read(lambda c: c.scalar(_IS_REPLACED, values)) is not None
 
 
 def position_of(connection: Connection, thread_id: str, item_id: str, context: HasUser) -> int:

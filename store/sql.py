@@ -110,7 +110,7 @@ class SqlStore(Store[TContext], Generic[TContext]):
         turns that wrote or answered them. `before` comes from the page before."""
         return await history.load_page(self._database, thread_id, before, limit, context)
 
-    async def load_items_since_user(self, thread_id: str, context: TContext) -> list[ThreadItem]:
+    async def load_since_user(self, thread_id: str, context: TContext) -> items.Recent:
         """The user's last message and all that followed it, hidden items too; all items where there is none."""
         return await items.load_since_user(self._database, thread_id, context)
 
@@ -121,6 +121,10 @@ class SqlStore(Store[TContext], Generic[TContext]):
     async def load_item(self, thread_id: str, item_id: str, context: TContext) -> ThreadItem:
         """One item of the thread, hidden and replaced ones too."""
         return await items.load_item(self._database, thread_id, item_id, context)
+
+    async def is_replaced(self, thread_id: str, item_id: str, context: TContext) -> bool:
+        """Whether a retry put another answer in the place of the one that the item belongs to."""
+        return await items.is_replaced(self._database, thread_id, item_id, context)
 
     async def add_thread_item(self, thread_id: str, item: ThreadItem, context: TContext) -> None:
         """Insert the item, or update the one with its id (T11). Raises `IdClash` for an id in another thread."""

@@ -1,6 +1,6 @@
 """Turns: a turn is one request that runs the agent. Each of its two ends is one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from store import approvals, attachments, running, threads
 from store.columns import dump_json, load_json
 from store.database import AnyRow, Database
-from store.errors import DuplicateRequest, IdClash, NotFound, ThreadBusy
+from store.errors import DuplicateRequest, IdClash, NotFound, ThreadBusy, ThreadChanged
 from store.items import UNFINISHED, check_thread, position_of, put_items, take_positions, to_rows, write_items
 from store.owner import HasUser, owned
 from store.paging import clamp
@@ -105,6 +105,7 @@ class TurnStore:
         replace_after: str | None = None,
         choice: approvals.Choice | None = None,
         key: RequestKey | None = None,
+        seen_position: int | None = None,
     ) -> None:
         """Open a turn in one transaction: its thread if it is new, its first items, its row as `running` (T8).
 
@@ -115,7 +116,8 @@ class TurnStore:
         thread's or user's or was deleted; then nothing is written.
 
         A turn of the user's words lets what waited for an approval expire. `choice` decides about one call instead;
-        raises `AlreadyDecided` where it no longer waits.
+        raises `AlreadyDecided` where it no longer waits. With `seen_position`, that of `items.Recent`, it raises
+        `ThreadChanged` where something happened on the thread since it was read.
         """
         if new_thread is not None and new_thread.id != turn.thread_id:
             raise ValueError("the turn and its new thread differ in the thread's id")
@@ -131,7 +133,7 @@ class TurnStore:
             if row is not None:
                 put_items(connection, dialect, rows, 1)
             else:
-                write_items(connection, dialect, turn.thread_id, rows, context)
+                write_items(connection, dialect, turn.thread_id, rows, context, seen_position=seen_position)
             attachments.bind(connection, attached, turn.thread_id, context)
             if turn.user_item_id is not None:  # the user speaks: what waited for a decision waits no more
                 approvals.expire(connection, turn.thread_id)
@@ -139,16 +141,24 @@ class TurnStore:
                 approvals.decide(connection, turn.thread_id, choice, context)
             connection.execute(_START, {**_started(turn, context), "request_key": key and key.value})
 
+        await self._write_start(work, turn, key, context)
+        if new_thread is not None and row is not None:
+            database.baselines.remember(new_thread, row)
+
+    async def _write_start(
+        self, work: Callable[[Connection], None], turn: NewTurn, key: RequestKey | None, context: HasUser
+    ) -> None:
         for is_last in (False, False, True):
             try:
-                await database.write(work)
-                break
+                return await self._database.write(work)
             except IdClash:  # of whatever: nothing is asked in advance, so that the usual way costs nothing
                 if is_last:
                     raise
                 await self._explain_clash(turn, key, context)
-        if new_thread is not None and row is not None:
-            database.baselines.remember(new_thread, row)
+            except ThreadChanged:  # perhaps by a turn that still runs, or that of an equal request
+                await self._explain_clash(turn, key, context)
+                raise
+        return None
 
     async def _explain_clash(self, turn: NewTurn, key: RequestKey | None, context: HasUser) -> None:
         """Raises `DuplicateRequest` or `ThreadBusy`. Where it was neither, or is not any more, another try is worth it:

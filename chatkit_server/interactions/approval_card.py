@@ -19,7 +19,7 @@ STATES: dict[State, tuple[str, str]] = {
     "waiting": ("Waits for your decision", "warning"),
     "approved": ("Approved", "success"),
     "rejected": ("Rejected", "danger"),
-    "expired": ("Not run: the conversation went on without a decision", "secondary"),
+    "expired": ("Not run: the conversation went on without it", "secondary"),
     "changed": ("Not run: the assistant has changed since it asked", "secondary"),
 }
 

@@ -4,15 +4,18 @@ whichever worker it comes (trap T19). Local tools with `needs_approval` and host
 What is kept is the run as the Agents SDK writes it (`RunState`), in the database only: the card holds an id, no more.
 """
 
+import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from agents import Agent, RunContextWrapper, RunResultStreaming, RunState, ToolApprovalItem
+from agents import Agent, RunContextWrapper, RunResultStreaming, RunState, ToolApprovalItem, UserError
 from chatkit.actions import Action
 from chatkit.types import (
+    StructuredInputItem,
+    ThreadItem,
     ThreadItemDoneEvent,
     ThreadMetadata,
     ThreadStreamEvent,
@@ -29,12 +32,17 @@ from ..files.model_input import shown_files
 from ..files.paused_files import bring_back, put_away
 from .approval_card import ACTION, approval_card, approval_widget
 from .client_tools import with_page_outputs
+from .waiting import Waiting, load_waiting
 
 if TYPE_CHECKING:
     from ..server import ChatServer
 
 logger = logging.getLogger(__name__)
 
+ASKED = "asked"
+"""Where a saved run says which questions it asked; their answers go to the model when it goes on."""
+
+CHANGED = "This can no longer be run: the assistant has changed since it asked. Please ask again."
 REJECTED = "The user rejected this call, so it was not run. Do not try it again unless they ask for it."
 State = RunState[Any, Agent[Any]]
 
@@ -51,7 +59,7 @@ async def ask_approvals(context: AgentContext, result: RunResultStreaming) -> As
         logger.error("the run waits for an approval, but its store cannot keep it")
         return
     calls = [_call(context, item) for item in result.interruptions]
-    state = put_away(result.to_state().to_json(context_serializer=lambda _: {}))
+    state = put_away(result.to_state().to_json(context_serializer=lambda _: {ASKED: context.asked}))
     state["context"]["usage"] = {}  # what this turn has used is counted with this turn
     thread = context.thread
     await store.approvals.pause(thread.id, new_id("run"), context.starting_agent, state, calls, context.request_context)
@@ -76,21 +84,33 @@ class AcceptedDecision:
     card: WidgetItem
     """The card as it is after the click."""
     choice: Choice | None
-    restored: "Restored | None"
+    rest: Waiting
+    """What the thread waits for then."""
 
     async def carry_out(self) -> AsyncIterator[ThreadStreamEvent]:
-        """What happens when the decision is made: the run goes on if it was the last one that it waited for."""
-        store = self.server.sql_store.approvals
-        if self.restored is None:
-            await store.expire(self.thread.id, self.context)
-            raise ApprovalOver("This can no longer be run: the assistant has changed since it asked. Please ask again.")
-        run = await store.take(self.thread.id, self.approval.id, self.context)
-        if run.status != "resumed":
-            return
-        restored = self.restored
-        _apply(restored.state, run)
-        async for event in self.server.resume(restored.agent, restored.state, restored.context):
-            yield event
+        """What happens when the decision is made: the run goes on if nothing else is open."""
+        if self.choice is None:
+            await self.server.sql_store.approvals.expire(self.thread.id, self.context)
+            raise ApprovalOver(CHANGED)
+        if self.rest.is_over and self.rest.decided_run is not None:
+            async for event in go_on(self.server, self.thread, self.rest.decided_run, self.context):
+                yield event
+
+
+async def go_on(
+    server: "ChatServer", thread: ThreadMetadata, run_id: str, context: RequestContext
+) -> AsyncIterator[ThreadStreamEvent]:
+    """Resumes a run when all is answered that its thread waited for. Raises `ApprovalOver` where the agent has changed
+    since it asked."""
+    run = await server.sql_store.approvals.take(thread.id, run_id, context)
+    if run is None:
+        return
+    restored = await _restore(server, run, AgentContext(thread=thread, store=server.store, request_context=context))
+    if restored is None:
+        raise ApprovalOver(CHANGED)
+    _apply(restored.state, run)
+    async for event in server.resume(restored.agent, restored.state, restored.context):
+        yield event
 
 
 @dataclass(frozen=True)
@@ -120,12 +140,12 @@ async def accept_decision(
     card = await server.store.load_item(thread.id, approval.item_id, context)
     if not isinstance(card, WidgetItem) or card.id != item_id:
         raise InvalidItem("An approval can only come from its card.")
-    restored = await _restore(server, run, AgentContext(thread=thread, store=server.store, request_context=context))
-    if restored is None:
+    waiting = await load_waiting(server.sql_store, thread, context)
+    if await _restore(server, run, AgentContext(thread=thread, store=server.store, request_context=context)) is None:
         changed = approval_card(card, approval, "changed")
-        return AcceptedDecision(server, thread, context, approval, changed, None, None)
+        return AcceptedDecision(server, thread, context, approval, changed, None, waiting)
     decided = approval_card(card, approval, choice.decision)
-    return AcceptedDecision(server, thread, context, approval, decided, choice, restored)
+    return AcceptedDecision(server, thread, context, approval, decided, choice, waiting.decided(choice))
 
 
 def _choice(action: Action[str, Any]) -> Choice:
@@ -141,7 +161,9 @@ async def _restore(server: "ChatServer", run: PausedRun, context: AgentContext) 
     if agent is None:
         return None
     wrapper = RunContextWrapper(context)
-    saved = await _saved(server, run, context)
+    items = (await server.sql_store.load_since_user(context.thread.id, context.request_context)).items
+    saved = await _saved(server, run, items, context)
+    answers = await _answers(server, run, items)
     try:
         state: State = await RunState.from_json(agent, saved, context_override=wrapper)
         waiting = state.get_interruptions()
@@ -150,12 +172,21 @@ async def _restore(server: "ChatServer", run: PausedRun, context: AgentContext) 
     except Exception as error:  # the SDK raises UserError, ValueError, KeyError, whatever is missing
         logger.warning("paused run %s cannot be restored\n%s", run.id, describe_cause(error))
         return None
+    if answers:
+        with contextlib.suppress(UserError):  # no model call follows that could read them
+            state.add_input(answers)
     return Restored(agent, state, context) if is_known else None
 
 
-async def _saved(server: "ChatServer", run: PausedRun, context: AgentContext) -> Any:
+async def _answers(server: "ChatServer", run: PausedRun, items: Sequence[ThreadItem]) -> list[Any]:
+    """What the user has answered since to the questions that the run asked, as the model reads it."""
+    asked = run.state["context"]["context"].get(ASKED, [])
+    answered = [item for item in items if isinstance(item, StructuredInputItem) and item.id in asked]
+    return [entry for item in answered for entry in await server.converter.to_agent_input([item])]
+
+
+async def _saved(server: "ChatServer", run: PausedRun, items: Sequence[ThreadItem], context: AgentContext) -> Any:
     """The run's JSON, with what the page has answered since, and with the files that are kept apart from it."""
-    items = await server.sql_store.load_items_since_user(context.thread.id, context.request_context)
     saved = with_page_outputs(run.state, items)
     if server.files_of is None:
         return saved

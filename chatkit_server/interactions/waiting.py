@@ -18,11 +18,12 @@ from chatkit.types import (
     WidgetItem,
 )
 
-from store import PausedRun, SqlStore, new_id
+from store import Approval, Choice, PausedRun, SqlStore, new_id
 
 from ..context import RequestContext
 from .approval_card import approval_card
 
+DECISIONS = {None: "did not decide about", "approved": "approved", "rejected": "rejected"}
 NO_OUTPUT = "The page did not answer: the user went on without it."
 
 
@@ -36,6 +37,8 @@ class Waiting:
     cards: dict[str, WidgetItem] = field(default_factory=dict)
     since: Sequence[ThreadItem] = ()
     """The last message of the user's and all that followed it."""
+    position: int = 0
+    """The thread's last position when this was read, for `TurnStore.start`: it must not have moved meanwhile."""
 
     def without(self, item_id: str) -> "Waiting":
         """What is left when this one has its answer."""
@@ -43,10 +46,19 @@ class Waiting:
         questions = [question for question in self.questions if question.id != item_id]
         return replace(self, calls=calls, questions=questions)
 
+    def decided(self, choice: Choice) -> "Waiting":
+        """What is left when this decision is made."""
+        return replace(self, runs=[_decided(run, choice) for run in self.runs])
+
     @property
     def is_over(self) -> bool:
         """Whether the model has all that it asked for."""
-        return not (self.calls or self.questions or self.runs)
+        return not (self.calls or self.questions) and all(run.is_decided for run in self.runs)
+
+    @property
+    def decided_run(self) -> str | None:
+        """The id of the run that goes on when all is answered; None where the model is asked anew."""
+        return next((run.id for run in self.runs if run.is_decided), None)
 
     async def ask_next(self) -> AsyncIterator[ThreadStreamEvent]:
         """Has the page run its next tool; everything else is shown already."""
@@ -58,18 +70,17 @@ class Waiting:
         changed: list[ThreadItem] = [*map(_unanswered, self.calls), *map(_skipped, self.questions)]
         notes: list[ThreadItem] = []
         for run in self.runs:
-            waited = [approval for approval in run.approvals if approval.decision is None]
-            for approval in waited:
-                if (card := self.cards.get(approval.item_id)) is not None:
+            for approval in run.approvals:
+                if approval.decision != "rejected" and (card := self.cards.get(approval.item_id)) is not None:
                     changed.append(approval_card(card, approval, "expired"))
-            if waited:
-                notes.append(_note(thread, [approval.tool for approval in waited]))
+            notes.append(_note(thread, run.approvals))
         return changed, notes
 
 
 async def load_waiting(store: SqlStore[RequestContext], thread: ThreadMetadata, context: RequestContext) -> Waiting:
     """What the thread waits for now. Raises `chatkit.store.NotFoundError` for a thread that is not the user's."""
-    waiting = Waiting(since=await store.load_items_since_user(thread.id, context))
+    recent = await store.load_since_user(thread.id, context)
+    waiting = Waiting(since=recent.items, position=recent.position)
     for item in waiting.since:
         match item:
             case ClientToolCallItem(status="pending"):
@@ -95,11 +106,23 @@ def _skipped(question: StructuredInputItem) -> StructuredInputItem:
     return skipped
 
 
-def _note(thread: ThreadMetadata, tools: Sequence[str]) -> SDKHiddenContextItem:
-    names = ", ".join(f"`{tool}`" for tool in tools)
+def _decided(run: PausedRun, choice: Choice) -> PausedRun:
+    made = [
+        replace(approval, decision=choice.decision) if approval.id == choice.approval_id else approval
+        for approval in run.approvals
+    ]
+    return replace(run, approvals=made)
+
+
+def _note(thread: ThreadMetadata, approvals: Sequence[Approval]) -> SDKHiddenContextItem:
+    told = [
+        f"{words} {', '.join(f'`{approval.tool}`' for approval in approvals if approval.decision == decision)}"
+        for decision, words in DECISIONS.items()
+        if any(approval.decision == decision for approval in approvals)
+    ]
     return SDKHiddenContextItem(
         id=new_id("shcx"),
         thread_id=thread.id,
         created_at=datetime.now(UTC),
-        content=f"The user did not decide about {names} and went on with the conversation. It was not run.",
+        content=f"The user {', '.join(told)} and went on with the conversation. Nothing of it was run.",
     )

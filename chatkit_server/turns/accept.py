@@ -50,13 +50,14 @@ from ..errors import (
     Conflict,
     InvalidItem,
     InvalidParams,
+    ItemReplaced,
     NotFound,
     ThreadClosed,
     ThreadLocked,
     TooManyFiles,
 )
 from ..files.generated_images import GeneratedImages
-from ..interactions.approvals import accept_decision, is_approval
+from ..interactions.approvals import accept_decision, go_on, is_approval
 from ..interactions.forms import with_submitted
 from ..interactions.waiting import Waiting, load_waiting
 from ..server import ChatServer
@@ -82,6 +83,8 @@ class Accepted:
     replace_after: str | None = None
     choice: Choice | None = None
     """A decision about a tool call that waited for it; made when the turn starts."""
+    seen_position: int | None = None
+    """The thread's last position when it was looked at, where what is saved depends on what it waited for then."""
     images: GeneratedImages | None = None
     """Keeps what the turn's model draws."""
 
@@ -129,12 +132,12 @@ async def submitted_sender(
 ) -> tuple[WidgetItem | None, list[ThreadItem]]:
     """The widget that an action came from, with what the user submitted in it, and what of that is to be saved.
 
-    None for an action of the page. Raises `InvalidItem` for an item that is no widget, `ActionGone` where the widget
-    has changed and no longer offers the action.
+    None for an action of the page. Raises `InvalidItem` for an item that is no widget, `ItemReplaced` for one that is
+    not shown any more, `ActionGone` where the widget has changed and no longer offers the action.
     """
     if item_id is None:
         return None, []
-    item = await server.store.load_item(thread.id, item_id, context)
+    item = await _shown_item(server, thread, item_id, context)
     if not isinstance(item, WidgetItem):
         raise InvalidItem("An action can only come from a widget.")
     if await server.sql_store.has_lost_action(thread.id, item_id, action.type, context):
@@ -162,7 +165,8 @@ async def _create(request: ThreadsCreateReq, server: ChatServer, context: Reques
 async def _add_user_message(request: ThreadsAddUserMessageReq, server: ChatServer, context: RequestContext) -> Accepted:
     thread = await _writable_thread(server, request.params.thread_id, context)
     message = await _user_message(request.params.input, server, thread, context)
-    changed, notes = (await load_waiting(server.sql_store, thread, context)).expired(thread)
+    waiting = await load_waiting(server.sql_store, thread, context)
+    changed, notes = waiting.expired(thread)
     return Accepted(
         kind=request.type,
         thread=thread,
@@ -170,6 +174,7 @@ async def _add_user_message(request: ThreadsAddUserMessageReq, server: ChatServe
         user_item_id=message.id,
         model=server.chosen_for(message).model,
         opening=[ThreadItemDoneEvent(item=message), *_replacing(changed)],
+        seen_position=waiting.position,
         run=lambda: server.respond(thread, message, context),
     )
 
@@ -190,7 +195,7 @@ async def _add_structured_input(
     request: ThreadsAddStructuredInputReq, server: ChatServer, context: RequestContext
 ) -> Accepted:
     thread = await _writable_thread(server, request.params.thread_id, context)
-    item = await server.store.load_item(thread.id, request.params.item_id, context)
+    item = await _shown_item(server, thread, request.params.item_id, context)
     if not isinstance(item, StructuredInputItem):
         raise InvalidItem("Only a question of the assistant's can be answered.")
     if item.status != "pending":
@@ -216,10 +221,14 @@ def _go_on(
         items=[answered],
         model=server.chosen_for(None, waiting.since).model,
         opening=_replacing([answered]),
+        seen_position=waiting.position,
         run=lambda: server.respond(thread, None, context),
     )
     if not rest.is_over:
         accepted.run, accepted.is_plain = rest.ask_next, False
+    elif rest.decided_run is not None:
+        run_id = rest.decided_run
+        accepted.run, accepted.is_plain = lambda: go_on(server, thread, run_id, context), False
     return accepted
 
 
@@ -230,7 +239,7 @@ def _replacing(items: Sequence[ThreadItem]) -> list[ThreadStreamEvent]:
 
 async def _retry_after_item(request: ThreadsRetryAfterItemReq, server: ChatServer, context: RequestContext) -> Accepted:
     thread = await _writable_thread(server, request.params.thread_id, context)
-    message = await server.store.load_item(thread.id, request.params.item_id, context)
+    message = await _shown_item(server, thread, request.params.item_id, context)
     if not isinstance(message, UserMessageItem):
         raise InvalidItem("Only an answer to a message of yours can be retried.")
     return Accepted(
@@ -264,9 +273,18 @@ async def _approval(
         items=[decision.card],
         opening=_replacing([decision.card]),
         choice=decision.choice,
+        seen_position=decision.rest.position,
         run=decision.carry_out,
         is_plain=False,
     )
+
+
+async def _shown_item(server: ChatServer, thread: ThreadMetadata, item_id: str, context: RequestContext) -> ThreadItem:
+    """An item that the thread still shows. Raises `ItemReplaced`, or `NotFoundError`."""
+    item = await server.store.load_item(thread.id, item_id, context)
+    if await server.sql_store.is_replaced(thread.id, item_id, context):
+        raise ItemReplaced
+    return item
 
 
 async def _writable_thread(server: ChatServer, thread_id: str, context: RequestContext) -> ThreadMetadata:

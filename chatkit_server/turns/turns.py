@@ -19,6 +19,7 @@ from store import (
     RequestKey,
     SqlStore,
     ThreadBusy,
+    ThreadChanged,
     TurnRecord,
     TurnStore,
     new_id,
@@ -143,6 +144,8 @@ class Turns:
                     if self._settings.on_busy == "reject" and not await self._has_ended(busy.turn_id, context):
                         raise ThreadAnswering from busy
                     await self._stop_elsewhere(busy.turn_id, "superseded", context)
+                except ThreadChanged:  # by another worker: what was accepted may be wrong by now
+                    pass
                 accepted = await accept()
 
     async def _make_room(self, thread_id: str) -> bool:
@@ -174,6 +177,7 @@ class Turns:
             replace_after=accepted.replace_after,
             choice=accepted.choice,
             key=key,
+            seen_position=accepted.seen_position,
         )
         turn = Turn(new.id, accepted, context, self._store, self._turns, self._settings, self._journal)
         if key is not None:

@@ -1,4 +1,4 @@
-"""Paused runs: each call is decided once, the last decision resumes the run, and a thread that goes on forgets them."""
+"""Paused runs: each call is decided once, a decided run is given away once, and a thread that goes on forgets them."""
 
 import asyncio
 from typing import Any
@@ -30,17 +30,21 @@ async def decide(turns: TurnStore, thread: ThreadMetadata, approval_id: str, dec
     await turns.finish(turn.id, ALICE, status="completed")
 
 
-async def test_a_run_is_resumed_by_its_last_decision_and_given_away_once(
+async def test_a_run_is_given_away_when_all_is_decided_and_once(
     store: SqlStore[User], turns: TurnStore, thread: ThreadMetadata
 ) -> None:
     first, second = await pause(store, thread, 2)
     await decide(turns, thread, second, "rejected")
-    run = await store.approvals.take(thread.id, second, ALICE)
-    assert (run.status, run.state, [call.decision for call in run.approvals]) == ("waiting", STATE, [None, "rejected"])
+    (waiting,) = await store.approvals.waiting(thread.id, ALICE)
+    assert ([call.decision for call in waiting.approvals], waiting.is_decided) == ([None, "rejected"], False)
+    assert await store.approvals.take(thread.id, waiting.id, ALICE) is None
     await decide(turns, thread, first)
-    run = await store.approvals.take(thread.id, first, ALICE)
-    assert (run.status, run.state, run.is_decided) == ("resumed", STATE, True)
-    assert (await store.approvals.take(thread.id, first, ALICE)).state is None
+    (waiting,) = await store.approvals.waiting(thread.id, ALICE)
+    assert waiting.is_decided
+    taken = await asyncio.gather(*(store.approvals.take(thread.id, waiting.id, ALICE) for _ in range(5)))
+    assert [run.state for run in taken if run is not None] == [STATE]
+    run = await store.approvals.load(thread.id, first, ALICE)
+    assert (run.status, run.state) == ("resumed", None)
 
 
 async def test_a_call_is_decided_once_and_a_refused_decision_writes_nothing(
@@ -65,7 +69,7 @@ async def test_decisions_at_the_same_time_see_each_other(
         if not left:
             break
         results = await asyncio.gather(*(decide(turns, thread, each) for each in left), return_exceptions=True)
-    assert [tuple(row) for row in await sql("SELECT status FROM paused_runs")] == [("resumed",)]
+    assert [run.is_decided for run in await store.approvals.waiting(thread.id, ALICE)] == [True]
 
 
 async def test_what_the_user_says_lets_it_expire_and_an_action_does_not(

@@ -28,7 +28,17 @@ from tests.store.making import ALICE, BOB, User, answer, make_thread, make_turn,
 FOR_NOBODY = {"adopt", "running_by", "write", "prune", "delete_unsent", "list_unsent", "known"}
 """Methods that a worker calls for itself: they take no context, and what they give goes to no user."""
 
-QUIET = {"finish", "has_lost_action", "saved_ids", "running_on", "find_duplicate", "ask_to_stop", "join"}
+QUIET = {
+    "finish",
+    "has_lost_action",
+    "saved_ids",
+    "running_on",
+    "find_duplicate",
+    "ask_to_stop",
+    "join",
+    "is_replaced",
+    "take",
+}
 """Quietly nothing, as for a turn whose thread was deleted and for a widget that offered nothing."""
 
 KEY = RequestKey("hers", 60)
@@ -43,6 +53,7 @@ class Hers:
     item_id: str
     widget_id: str
     approval_id: str
+    run_id: str
     turn: NewTurn
     attachment: FileAttachment
     bobs: ThreadMetadata
@@ -64,7 +75,9 @@ async def hers(store: SqlStore[User], turns: TurnStore) -> Hers:
     assert await store.has_lost_action(thread.id, widget.id, "gone", ALICE)
     call = NewApproval(id=new_id("apr"), item_id=widget.id, call_id="call_1", tool="buy", arguments="{}")
     await store.approvals.pause(thread.id, new_id("run"), "Clerk", {"any": "state"}, [call], ALICE)
-    return Hers(thread, item.id, widget.id, call.id, turn, attachment, bobs)
+    decided = new_id("run")  # it waits for no call, so it can be taken
+    await store.approvals.pause(thread.id, decided, "Clerk", {"any": "state"}, [], ALICE)
+    return Hers(thread, item.id, widget.id, call.id, decided, turn, attachment, bobs)
 
 
 def tries(
@@ -108,7 +121,8 @@ def tries(
             lambda: store.add_thread_items(thread, [], BOB),
             lambda: store.add_thread_items(bobs, [say(), say(id=item)], BOB),
         ],
-        "load_items_since_user": [lambda: store.load_items_since_user(thread, BOB)],
+        "is_replaced": [lambda: store.is_replaced(thread, item, BOB)],
+        "load_since_user": [lambda: store.load_since_user(thread, BOB)],
         "has_lost_action": [lambda: store.has_lost_action(thread, hers.widget_id, "gone", BOB)],
         "delete_thread_item": [
             lambda: store.delete_thread_item(thread, item, BOB),
@@ -139,7 +153,10 @@ def tries(
             lambda: store.approvals.load(thread, approval, BOB),
             lambda: store.approvals.load(bobs, approval, BOB),
         ],
-        "take": [lambda: store.approvals.take(thread, approval, BOB)],
+        "take": [
+            lambda: store.approvals.take(thread, hers.run_id, BOB),
+            lambda: store.approvals.take(bobs, hers.run_id, BOB),
+        ],
         "waiting": [lambda: store.approvals.waiting(thread, BOB)],
         "expire": [lambda: store.approvals.expire(thread, BOB)],
         "finish": [lambda: turns.finish(hers.turn.id, BOB, status="failed", items=[answer()], restore_replaced=True)],

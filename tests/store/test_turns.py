@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from chatkit.types import ThreadMetadata
 
-from store import IdClash, NotFound, SqlStore, TurnRecord, TurnStore
+from store import IdClash, NotFound, SqlStore, ThreadBusy, ThreadChanged, TurnRecord, TurnStore
 from tests.store.conftest import Query
 from tests.store.making import ALICE, User, answer, hide, make_thread, make_turn, say, text_of
 
@@ -183,3 +183,19 @@ async def test_turns_are_listed_newest_first_of_a_thread_or_of_all(
     assert len(await turns.list(ALICE, limit=-5)) == 1
     with pytest.raises(NotFound):
         await turns.list(ALICE, "thr_gone")
+
+
+async def test_a_turn_does_not_start_on_a_thread_that_has_changed_since_it_was_read(
+    store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
+) -> None:
+    seen = (await store.load_since_user(thread.id, ALICE)).position
+    first, second = (make_turn(thread.id) for _ in range(2))
+    await turns.start(first, ALICE, items=[say("one")], seen_position=seen)
+    with pytest.raises(ThreadBusy):
+        await turns.start(second, ALICE, items=[say("two")], seen_position=seen)
+    await turns.finish(first.id, ALICE, status="completed")
+    with pytest.raises(ThreadChanged):
+        await turns.start(second, ALICE, items=[say("two")], seen_position=seen)
+    assert [row[0] for row in await sql("SELECT text FROM thread_items")] == ["one"]
+    seen = (await store.load_since_user(thread.id, ALICE)).position
+    await turns.start(second, ALICE, items=[say("two")], seen_position=seen)

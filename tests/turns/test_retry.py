@@ -1,10 +1,13 @@
 """Retry: the new answer takes the old one's place only when there is one (T9)."""
 
 import pytest
+from agents import Agent
 
+from chatkit_server import ask_user
 from tests.support.chatkit import Reply
-from tests.support.openai_answers import SERVER_ERROR, Answer, Reasoning
+from tests.support.openai_answers import SERVER_ERROR, Answer, Reasoning, ToolCall
 from tests.turns.chat import Chat, model_input, thread_of
+from tests.turns.conftest import Start
 
 OLD = [("user", "Count"), ("assistant", "old answer")]
 
@@ -159,3 +162,27 @@ async def test_a_retry_that_is_ended_while_it_thinks_brings_the_old_answer_back(
         await chat.quiet()
     assert await replaced(chat, thread_id) == [("Count", False), ("old answer", False)]
     assert await chat.items(thread_id) == ["user_message", "assistant_message"]
+
+
+async def test_what_a_retry_has_replaced_can_neither_be_retried_nor_answered(start: Start) -> None:
+    """An old tab still shows it."""
+    chat = await start(Agent(name="Asker", tools=[ask_user]))
+    question = {"question": "Which size?", "options": ["S", "L"], "multiple": False}
+    chat.upstream.script(
+        Answer("one"), Answer(tool_calls=[ToolCall("ask_user", {"questions": [question]})]), Answer("one again")
+    )
+    async with await chat.visitor() as tab:
+        first = await tab.create("Count")
+        thread_id = first.thread_id
+        second = await tab.send(thread_id, "And more")
+        (asked,) = tab.pictures[thread_id].of_type("structured_input")
+        assert (await tab.retry(thread_id, first.user_item["id"])).text == "one again"
+        answers = {"thread_id": thread_id, "item_id": asked["id"], "input": {"status": "skipped"}}
+        for reply in (
+            await tab.retry(thread_id, second.user_item["id"]),
+            await tab.post("threads.add_structured_input", answers),
+        ):
+            assert reply.error is not None
+            assert "replaced by a newer one" in reply.error["message"]
+        assert (await tab.reload(thread_id)).texts() == [("user", "Count"), ("assistant", "one again")]
+    assert len(chat.upstream.requests) == 3
