@@ -66,7 +66,8 @@ async def hers(store: SqlStore[User], turns: TurnStore) -> Hers:
     attachment = FileAttachment(id=new_id("atc"), name="a.txt", mime_type="text/plain", thread_id=thread.id)
     turn = make_turn(thread.id)
     await store.save_thread(bobs, BOB)
-    await turns.start(turn, ALICE, new_thread=thread, items=[item], key=KEY)
+    decided = await _decided_run(store, turns, thread)
+    await turns.start(turn, ALICE, items=[item], key=KEY)
     await store.save_attachment(attachment, ALICE)
     await store.add_feedback(thread.id, [item.id], "positive", ALICE)
     widget = offer("gone")
@@ -75,9 +76,18 @@ async def hers(store: SqlStore[User], turns: TurnStore) -> Hers:
     assert await store.has_lost_action(thread.id, widget.id, "gone", ALICE)
     call = NewApproval(id=new_id("apr"), item_id=widget.id, call_id="call_1", tool="buy", arguments="{}")
     await store.approvals.pause(thread.id, new_id("run"), "Clerk", {"any": "state"}, [call], ALICE)
-    decided = new_id("run")  # it waits for no call, so it can be taken
-    await store.approvals.pause(thread.id, decided, "Clerk", {"any": "state"}, [], ALICE)
     return Hers(thread, item.id, widget.id, call.id, decided, turn, attachment, bobs)
+
+
+async def _decided_run(store: SqlStore[User], turns: TurnStore, thread: ThreadMetadata) -> str:
+    """A run of Alice's that can be taken."""
+    run_id, click = new_id("run"), make_turn(thread.id)
+    call = NewApproval(id=new_id("apr"), item_id="card", call_id="call_0", tool="buy", arguments="{}")
+    await store.save_thread(thread, ALICE)
+    await store.approvals.pause(thread.id, run_id, "Clerk", {"any": "state"}, [call], ALICE)
+    await turns.start(click, ALICE, choice=Choice(call.id, "approved"))
+    await turns.finish(click.id, ALICE, status="completed")
+    return run_id
 
 
 def tries(
