@@ -119,8 +119,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
 
     async def find_starting_agent(self, name: str, context: RequestContext) -> Agent[Any] | None:
         """The agent that a run began with, as it is now; None where it is gone."""
-        found = find_agent(await self.configured_agent(context), name)
-        return None if found is None else await self.mcp.equip(found)
+        return find_agent(await self.configured_agent(context), name)
 
     async def resume(
         self, agent: Agent[Any], state: RunState[Any, Agent[Any]], context: AgentContext

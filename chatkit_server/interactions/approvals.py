@@ -59,9 +59,10 @@ async def ask_approvals(context: AgentContext, result: RunResultStreaming) -> As
         logger.error("the run waits for an approval, but its store cannot keep it")
         return
     calls = [_call(context, item) for item in result.interruptions]
-    state = put_away(result.to_state().to_json(context_serializer=lambda _: {ASKED: context.asked}))
-    state["context"]["usage"] = {}  # what this turn has used is counted with this turn
     thread = context.thread
+    saved = result.to_state().to_json(context_serializer=lambda _: {ASKED: context.asked})
+    state = await put_away(saved, thread.id)
+    state["context"]["usage"] = {}  # what this turn has used is counted with this turn
     await store.approvals.pause(thread.id, new_id("run"), context.starting_agent, state, calls, context.request_context)
     for call in calls:
         blank = WidgetItem(

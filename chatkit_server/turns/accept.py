@@ -182,7 +182,11 @@ async def _add_user_message(request: ThreadsAddUserMessageReq, server: ChatServe
 async def _add_client_tool_output(
     request: ThreadsAddClientToolOutputReq, server: ChatServer, context: RequestContext
 ) -> Accepted:
-    """The output comes without a call id, so it belongs to the first call that waits, which the page runs (T30)."""
+    """The output comes without a call id, so it belongs to the first call that waits, which the page runs (T30).
+
+    What cannot be told apart: the same bytes once more when their turn has ended, or a late output of a call that has
+    expired, while the next call waits.
+    """
     thread = await _writable_thread(server, request.params.thread_id, context)
     waiting = await load_waiting(server.sql_store, thread, context)
     if not waiting.calls:

@@ -1,10 +1,17 @@
 """Files in a run that waits for an approval: not in the row that keeps it, and there again when it goes on."""
 
+import base64
+import json
+from pathlib import Path
+
+import pytest
+from agents import ToolOutputFileContent, ToolOutputImage, ToolOutputText, function_tool
+
 from tests.files.test_generated_images import PARTS, WHOLE
 from tests.files.test_messages import parts_of, whole_database
 from tests.files.uploading import PDF, TEXT, Desk, picture, sqlite_only
 from tests.interactions.test_approvals import agent, call, cards, press
-from tests.support.openai_answers import Answer, Image
+from tests.support.openai_answers import Answer, Image, ToolCall
 from tests.turns.conftest import Start
 
 pytestmark = sqlite_only
@@ -33,6 +40,42 @@ async def test_a_waiting_run_keeps_its_files_out_of_the_database(start: Start) -
             assert len(done) == number
             assert parts_of(desk.chat) == shown
         assert (await desk.tab.reload(reply.thread_id)).texts()[-1] == ("assistant", "Both are deleted.")
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_what_tools_returned_is_out_of_the_database_as_well(start: Start, is_kept: bool) -> None:
+    """Pictures, files, and text that holds some; they are there again when the run goes on."""
+    encoded = base64.b64encode(picture()).decode()
+    url = f"data:image/png;base64,{encoded}"
+
+    @function_tool
+    def look() -> list[ToolOutputImage | ToolOutputFileContent | ToolOutputText]:
+        """Looks."""
+        return [
+            ToolOutputImage(image_url=url),
+            ToolOutputFileContent(file_data=url, filename="a.png"),
+            ToolOutputText(text=json.dumps({"picture": url})),
+        ]
+
+    done: list[str] = []
+    async with Desk.of(await start(agent(done, look))) as desk:
+        look_first = Answer(tool_calls=[ToolCall("look", {}, "call_of_look")])
+        desk.chat.upstream.script(look_first, Answer(tool_calls=[call(1)]), Answer("It is deleted."))
+        reply = await desk.send(text="Look, then delete")
+        shown = [item for item in desk.chat.upstream.requests[1].body["input"] if "output" in item]
+        assert str(shown).count(encoded) == 3
+        stored = await whole_database(desk.chat)
+        assert (";base64," in stored, encoded in stored) == (False, False)
+        if not is_kept:
+            for path in desk.kept():
+                (Path(desk.chat.services.settings.data_dir) / "files" / path).unlink()
+        answer = await press(desk.tab, reply.thread_id, cards(desk.tab, reply.thread_id)[-1], "Approve")
+        assert (answer.error, answer.text, len(done)) == (None, "It is deleted.", 1)
+        told = [item for item in desk.chat.upstream.requests[2].body["input"] if "output" in item]
+        assert told[0] == shown[0] if is_kept else "which is not kept" in str(told[0])
+        await desk.tab.post("threads.delete", {"thread_id": reply.thread_id})
+        await desk.chat.services.pruner.prune()
+        assert desk.kept() == []
 
 
 async def test_a_waiting_run_goes_on_without_a_file_that_vanished(start: Start) -> None:

@@ -278,6 +278,23 @@ async def test_a_resumed_run_has_the_tools_of_mcp_servers_again(start: Start) ->
         assert first == second
 
 
+async def test_who_was_handed_over_to_has_the_same_tools_when_it_is_resumed(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The tools of MCP servers are the configured agent's."""
+    clerk = agent([])
+    chat = await start(Agent[Any](name="Desk", handoffs=[clerk]), mcp_servers={"shop": STDIO})
+    async with await chat.visitor() as tab:
+        chat.upstream.script(Answer(tool_calls=[ToolCall("transfer_to_clerk")]), Answer("Hello."))
+        thread_id = (await tab.create("Hi")).thread_id
+        chat.upstream.script(Answer(tool_calls=[call(2)]), Answer("Gone."))
+        await tab.send(thread_id, "Delete 2")
+        assert (await press(tab, thread_id, cards(tab, thread_id)[-1], "Approve")).text == "Gone."
+    tools = [{tool["name"] for tool in request.body["tools"]} for request in chat.upstream.requests]
+    assert tools[-1] == tools[-2] == {"delete_order"}
+    assert "already" not in caplog.text
+
+
 MCP = HostedMCPTool(
     tool_config={
         "type": "mcp",
