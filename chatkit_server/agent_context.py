@@ -75,6 +75,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
     _starting_agent: str | None = PrivateAttr(default=None)
     _page_calls: list[ClientToolCallItem] = PrivateAttr(default_factory=list)
     _asked: list[str] = PrivateAttr(default_factory=list)
+    _failed_calls: set[str] = PrivateAttr(default_factory=set)
 
     @property
     def inbox(self) -> Inbox:
@@ -85,6 +86,11 @@ class AgentContext(SdkAgentContext[RequestContext]):
     def asked(self) -> list[str]:
         """The ids of the questions that this run has asked."""
         return self._asked
+
+    @property
+    def failed_calls(self) -> set[str]:
+        """The ids of the tool calls of this run that failed."""
+        return self._failed_calls
 
     @property
     def page_calls(self) -> list[ClientToolCallItem]:

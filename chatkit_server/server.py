@@ -26,7 +26,7 @@ from chatkit.types import (
 from store import SqlStore
 
 from .agent_context import AgentContext
-from .agents import AgentSource, find_agent, guarded_as, limit_tools, require_tool
+from .agents import AgentSource, find_agent, guarded_as, limit_tools, note_failure, require_tool
 from .composer.choices import NOTHING_CHOSEN, Choices, Chosen
 from .composer.mentions import Mentions
 from .composer.offers import Features, OfferedAttachments, Offers, offered_model, offered_tool
@@ -225,6 +225,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
 
         if (transcript := turn_transcript.get()) is not None:
             transcript.origin_of = origin_of
+            transcript.model_of = lambda agent: self.models.name_for(agent, chosen.model)
         return origin_of
 
     def chosen_for(self, message: UserMessageItem | None, items: Sequence[ThreadItem] = ()) -> Chosen:
@@ -263,6 +264,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             model_provider=self.models.provider,
             model_settings=self.models.model_settings,
             tracing_disabled=not self.settings.tracing,
+            tool_error_formatter=note_failure,
         )
 
     def action(

@@ -3,6 +3,7 @@
 from .choosing import require_tool
 from .default import default_agent
 from .errors import AgentSetupError
+from .failing import note_failure
 from .guarding import guarded_as
 from .loading import AgentLike, AgentSource, load_agent
 from .reachable import find_agent
@@ -17,5 +18,6 @@ __all__ = [
     "guarded_as",
     "limit_tools",
     "load_agent",
+    "note_failure",
     "require_tool",
 ]

@@ -5,6 +5,7 @@ from typing import Any
 
 from agents import Agent, FunctionTool
 
+from .failing import timed_out
 from .reachable import reachable_agents
 
 MARK = "_chatkit_timeout"
@@ -27,6 +28,7 @@ def _limit(tool: FunctionTool, seconds: float) -> None:
         setattr(tool, MARK, seconds)
         if _takes(tool, seconds):
             tool.timeout_seconds = seconds
+            tool.timeout_error_function = tool.timeout_error_function or timed_out
 
 
 def _takes(tool: FunctionTool, seconds: float) -> bool:

@@ -14,6 +14,8 @@ from ..tool_display import ToolDisplays
 from .block import Block, Place
 from .shown import Events
 
+FAILED = "This failed."
+
 
 class Tools:
     """The tool calls of a run."""
@@ -44,11 +46,14 @@ class Tools:
         return events
 
     def answered(self, raw: Any) -> Events:
-        """A tool has returned, whatever it says."""
-        place, task = self._running.pop(_call_id(raw) or "", (None, None))
+        """A tool has returned, or failed."""
+        call_id = _call_id(raw) or ""
+        place, task = self._running.pop(call_id, (None, None))
         if place is None or task is None:
             return []
-        return self._block.change(place, task.model_copy(update={"status_indicator": "complete"}))
+        has_failed = call_id in self._context.failed_calls
+        end = {"status_indicator": "none", "content": FAILED} if has_failed else {"status_indicator": "complete"}
+        return self._block.change(place, task.model_copy(update=end))
 
     def handed_over(self, agent: Agent[Any]) -> Events:
         """Another agent goes on."""

@@ -189,11 +189,25 @@ async def _answers(server: "ChatServer", run: PausedRun, items: Sequence[ThreadI
 async def _saved(server: "ChatServer", run: PausedRun, items: Sequence[ThreadItem], context: AgentContext) -> Any:
     """The run's JSON, with what the page has answered since, and with the files that are kept apart from it."""
     saved = with_page_outputs(run.state, items)
+    saved = {**saved, "original_input": _plain(saved["original_input"])}
     if server.files_of is None:
         return saved
     files = server.files_of(context.request_context)
     shown_files.set(files)
     return await bring_back(saved, files)
+
+
+def _plain(messages: Any) -> Any:
+    """The input as it was. The SDK (agents 0.24) saves the text of an assistant's message as a part of one with a
+    status, which its own Chat Completions converter refuses without an id."""
+    return messages if isinstance(messages, str) else [_plain_message(message) for message in messages]
+
+
+def _plain_message(message: Any) -> Any:
+    if message.get("role") != "assistant" or "id" in message or not isinstance(message.get("content"), list):
+        return message
+    known = {name: value for name, value in message.items() if name != "status"}
+    return {**known, "content": "".join(part["text"] for part in message["content"])}
 
 
 async def _is_known(item: ToolApprovalItem, wrapper: RunContextWrapper[Any]) -> bool:

@@ -36,6 +36,8 @@ class Transcript:
     def __init__(self) -> None:
         self.origin_of: Callable[[Agent[Any]], str | None] = lambda agent: None
         """Where an agent's answers come from, see `Models.origin`."""
+        self.model_of: Callable[[Agent[Any]], str | None] = lambda agent: None
+        """The name of the model that an agent asks."""
         self.traces: set[str] = set()
         """Ids of items that only show what the entries have: thoughts, tool calls."""
         self.version = 0
@@ -81,6 +83,11 @@ class Transcript:
     def _changed(self) -> None:
         if self.version:
             self.version += 1
+
+    @property
+    def model(self) -> str | None:
+        """The model of the agent that spoke last."""
+        return self.model_of(self._agents[-1]) if self._agents else None
 
     def to_json(self) -> Json | None:
         """For `turns.transcript`; None where nothing happened."""

@@ -68,6 +68,13 @@ class Models:
         stores = self.model_settings.resolve(agent.model_settings).store is not False
         return origin if stores else None
 
+    def name_for(self, agent: Agent[Any], chosen: str | None = None) -> str:
+        """The name of the model that answers for this agent; `chosen` as for `origin`."""
+        name = chosen or agent.model
+        if isinstance(name, Model):
+            return str(getattr(name, "model", type(name).__name__))
+        return name if name and self.info.provider in ("openai", "compatible") else self.info.name
+
     async def start(self) -> None:
         """Begin what takes time (the embedded model loads in the background). Never waits for it, never raises."""
         await self.starting()

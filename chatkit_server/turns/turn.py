@@ -227,6 +227,7 @@ class Turn(LiveTurn):
             self.id,
             self.context,
             status=self.status,
+            model=self._output.transcript.model,
             stop_reason=self.stop_reason if self.status in ("stopped", "interrupted") else None,
             error_code=error.code if error is not None and self.status == "failed" else None,
             first_token_ms=_milliseconds(self.started, self._output.first_token),

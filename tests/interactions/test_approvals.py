@@ -15,7 +15,7 @@ from tests.serving import Tab
 from tests.support.chatkit import Reply
 from tests.support.openai_answers import Answer, McpApproval, ToolCall
 from tests.support.sse import Json
-from tests.turns.chat import Chat
+from tests.turns.chat import Chat, model_input
 from tests.turns.conftest import Start
 
 Done = list[str]
@@ -113,6 +113,20 @@ async def test_an_approved_tool_runs_and_the_run_goes_on(start: Start, api: str)
             "SELECT input_tokens FROM turns WHERE thread_id = :id ORDER BY started_at", id=thread_id
         )
         assert all(tokens and tokens < 1000 for (tokens,) in rows)
+
+
+@pytest.mark.parametrize("api", ["responses", "chat_completions"])
+async def test_a_run_is_resumed_in_a_thread_with_earlier_answers(start: Start, api: str) -> None:
+    done: Done = []
+    chat = await start(agent(done))
+    async with await chat.visitor() as tab:
+        chat.upstream.script(Answer("Hello."))
+        thread_id = (await tab.create("Hi")).thread_id
+        chat.upstream.script(Answer(tool_calls=[call(1)]), Answer("Gone."))
+        await tab.send(thread_id, "Delete it")
+        assert (await press(tab, thread_id, cards(tab, thread_id)[0], "Approve")).text == "Gone."
+    paused, resumed = (model_input(request) for request in chat.upstream.requests[1:])
+    assert resumed[: len(paused)] == paused == [("user", "Hi"), ("assistant", "Hello."), ("user", "Delete it")]
 
 
 async def test_with_tools_shown_the_call_stands_above_its_card(start: Start) -> None:

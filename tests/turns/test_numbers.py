@@ -1,8 +1,11 @@
 """What the database knows of a turn in numbers."""
 
-import pytest
+from typing import Any
 
-from tests.support.openai_answers import SERVER_ERROR, Answer
+import pytest
+from agents import Agent
+
+from tests.support.openai_answers import SERVER_ERROR, Answer, ToolCall
 from tests.turns.chat import Chat
 from tests.turns.coming_back import asking, attaching, read_up_to
 from tests.turns.conftest import Start
@@ -32,3 +35,17 @@ async def test_a_turn_counts_the_requests_that_were_repeated_and_its_readers(sta
             await first.read()
     (numbers,) = await chat.select("SELECT model, status, retries, readers FROM turns")
     assert numbers == ("gpt-test", "completed", 2, 2)
+
+
+async def test_the_model_of_a_turn_is_the_one_that_answered(start: Start) -> None:
+    """An agent's own, and after a handoff that of the agent which took over."""
+    clerk = Agent[Any](name="Clerk", model="gpt-clerk")
+    chat = await start(Agent[Any](name="Desk", model="gpt-desk", handoffs=[clerk]))
+    async with await chat.visitor() as tab:
+        chat.upstream.script(Answer("Hello."))
+        thread_id = (await tab.create("Hi")).thread_id
+        chat.upstream.script(Answer(tool_calls=[ToolCall("transfer_to_clerk")]), Answer("Here."))
+        await tab.send(thread_id, "I want the clerk")
+    assert [request.body["model"] for request in chat.upstream.requests] == ["gpt-desk", "gpt-desk", "gpt-clerk"]
+    models = await chat.select("SELECT model FROM turns ORDER BY started_at")
+    assert models == [("gpt-desk",), ("gpt-clerk",)]

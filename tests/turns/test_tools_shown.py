@@ -293,3 +293,36 @@ async def test_lines_alone_are_no_new_answer(start: Start) -> None:
         assert (await tab.retry(reply.thread_id, reply.user_item["id"])).error is not None
         assert (await tab.reload(reply.thread_id)).texts() == [("user", "When?"), ("assistant", "Old.")]
         assert tasks_of(await tab.reload(reply.thread_id)) == tasks_of(tab.pictures[reply.thread_id]) == []
+
+
+@both_apis
+async def test_a_tool_that_fails_is_shown_so_and_its_author_finds_the_cause(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    @function_tool
+    async def divide(number: int) -> str:
+        """Divides."""
+        return str(1 / number)
+
+    @function_tool
+    async def wait() -> str:
+        """Waits."""
+        await asyncio.sleep(30)
+        return "late"
+
+    chat = await start(Agent(name="test", tools=[divide, wait]), show_tools=True, tool_call_seconds=0.2)
+    chat.upstream.script(
+        Answer(tool_calls=[ToolCall("divide", {"number": 0}), ToolCall("wait"), ToolCall("divide", {"number": 1})]),
+        Answer("I could not."),
+    )
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Divide")
+        assert (reply.error, reply.text) == (None, "I could not.")
+        (workflow,) = reply.picture.of_type("workflow")
+        shown = [(task["status_indicator"], task.get("content")) for task in workflow["workflow"]["tasks"]]
+        assert shown == [("none", "This failed."), ("none", "This failed."), ("complete", None)]
+        assert (await tab.reload(reply.thread_id)).items == reply.picture.items
+    assert "the tool divide failed" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+    assert "return str(1 / number)" in caplog.text
+    assert "'wait' timed out after 0.2 seconds" in caplog.text
