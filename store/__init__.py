@@ -15,7 +15,7 @@ from store.errors import (
     ThreadBusy,
 )
 from store.heartbeats import HeartbeatStore, WorkerRecord
-from store.history import HistoryItem, HistoryPage, PastTurn
+from store.history import HistoryCursor, HistoryItem, HistoryPage, PastTurn
 from store.ids import new_id
 from store.journal import Entry, JournalStore
 from store.schema import create_schema
@@ -36,6 +36,7 @@ __all__ = [
     "DuplicateRequest",
     "Entry",
     "HeartbeatStore",
+    "HistoryCursor",
     "HistoryItem",
     "HistoryPage",
     "IdClash",
