@@ -135,3 +135,9 @@ def test_a_file_counts_by_what_the_model_sees_of_it() -> None:
     assert count_tokens(small) == count_tokens(large)
     assert count_tokens(large) >= FILE_TOKENS
     assert count_tokens("word " * 100) == 126
+
+
+def test_a_text_counts_by_its_length_whatever_it_begins_with() -> None:
+    text = "data:" + "word " * 100_000
+    assert count_tokens({"type": "input_text", "text": text}) > 100_000
+    assert count_tokens({"type": "function_call_output", "output": text}) > 100_000

@@ -283,6 +283,17 @@ async def test_a_turn_whose_tools_said_too_much_is_told_as_the_user_sees_it(star
     assert model_input(last) == [("user", "Look up"), ("assistant", "It is 42."), ("user", "And?")]
 
 
+@sqlite_only
+async def test_a_text_that_begins_as_a_file_counts_as_the_text_that_it_is(start: Start) -> None:
+    chat = await start(history_tokens=4000)
+    text = "data:" + "word " * 10_000
+    async with await chat.visitor() as tab:
+        thread_id = (await tab.create(text)).thread_id
+        await tab.send(thread_id, text)
+        await tab.send(thread_id, "Hi")
+    assert model_input(chat.upstream.requests[-1]) == [("user", "Hi")]
+
+
 @both_apis
 async def test_what_the_page_answered_is_the_output_of_the_tool_that_asked(start: Start) -> None:
     @function_tool
