@@ -73,13 +73,19 @@ def _merged(items: Sequence[ThreadItem], entries: Sequence[Json]) -> Iterator[Pi
 
 
 def _up_to(item_id: str | None, entries: Iterator[Json], known: dict[str, ThreadItem]) -> Iterator[Piece]:
-    """The next entries, the one that names the item included. What was taken away from the thread is left out."""
+    """The next entries, the one that names the item included.
+
+    What was taken away from the thread is not told, but keeps its place: what stands before it must not take the next
+    one for what followed it.
+    """
     for entry in entries:
         if "item" in entry:
             yield entry["item"]
         elif "left_out" in entry:
             yield {"type": entry["left_out"]}
-        elif (item := known.pop(entry["shown"], None)) is not None:
+        elif (item := known.pop(entry["shown"], None)) is None:
+            yield {"type": "message"}
+        else:
             yield Shown(item, entry.get("message"))
             if item.id == item_id:
                 return
