@@ -13,14 +13,17 @@ from chatkit.agents import ThreadItemConverter
 from chatkit.types import (
     AssistantMessageItem,
     Attachment,
+    ClientToolCallItem,
     GeneratedImageItem,
     HiddenContextItem,
     UserMessageTagContent,
 )
 from openai.types.responses import EasyInputMessageParam, ResponseInputContentParam, ResponseInputTextParam
+from openai.types.responses.response_input_item_param import FunctionCallOutput
 
 from .composer.mentions import plain_mention
 from .files.model_input import UserFiles, unreadable
+from .memory.calls import page_output
 
 IMAGE_NOTE = "[The assistant generated an image here, which the user sees.]"
 
@@ -66,6 +69,15 @@ class SafeConverter(ThreadItemConverter):
         """Plain text: the Agents SDK refuses chatkit's `output_text` parts on Chat Completions (agents 0.24)."""
         words = "\n".join(part.text for part in item.content if part.text)
         return EasyInputMessageParam(type="message", role="assistant", content=words) if words else None
+
+    async def client_tool_call_to_input(
+        self, item: ClientToolCallItem
+    ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        """What the page answered, without files in it."""
+        told = await super().client_tool_call_to_input(item)
+        if isinstance(told, list):
+            told[-1] = FunctionCallOutput(type="function_call_output", call_id=item.call_id, output=page_output(item))
+        return told
 
     async def hidden_context_to_input(
         self, item: HiddenContextItem

@@ -1,6 +1,5 @@
 """One turn, told to the model again: the items that it showed, with what its transcript has between them."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from chatkit.types import (
     WorkflowItem,
 )
 
-from .calls import Item
+from .calls import Item, page_output
 from .transcript import CALLS, HOSTED, OUTPUTS, Json
 
 UNANSWERED = "The user's page has not answered yet."
@@ -108,7 +107,7 @@ def _with_client_outputs(pieces: Sequence[Piece]) -> Iterator[Piece]:
 
 
 def _output(call: ClientToolCallItem) -> str:
-    return UNANSWERED if call.status == "pending" else json.dumps(call.output, ensure_ascii=False)
+    return UNANSWERED if call.status == "pending" else page_output(call)
 
 
 def _kept_reasoning(pieces: Sequence[Piece]) -> set[int]:
