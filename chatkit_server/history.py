@@ -16,6 +16,7 @@ from chatkit.types import (
     ClientToolCallItem,
     GeneratedImageItem,
     HiddenContextItem,
+    UserMessageItem,
     UserMessageTagContent,
 )
 from openai.types.responses import EasyInputMessageParam, ResponseInputContentParam, ResponseInputTextParam
@@ -35,13 +36,21 @@ async def _plainly(mention: UserMessageTagContent) -> str:
 
 
 class SafeConverter(ThreadItemConverter):
-    """Converts every item that a thread may hold; never raises on one."""
+    """Converts every item that a thread may hold; never raises on one, but for a new message with too large files."""
 
     tell_mention: TellMention = staticmethod(_plainly)
     """What the model reads of an @-mention."""
 
     files: UserFiles | None = None
     """The user's files; without them the model gets their names."""
+
+    async def user_message_to_input(
+        self, item: UserMessageItem, is_last_message: bool = True
+    ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        """With as many of its files as there is room for. Raises `FilesTooLarge` for the newest message alone."""
+        if self.files is not None:
+            await self.files.make_room(item)
+        return await super().user_message_to_input(item, is_last_message)
 
     async def attachment_to_message_content(self, attachment: Attachment) -> ResponseInputContentParam:
         """The file itself, or its name where its content cannot reach the model."""
