@@ -123,6 +123,24 @@ async def test_reasoning_goes_back_with_what_followed_it_to_the_same_model_only(
     assert calls_of(chat.upstream.requests[-1]) == found("alpha", "beta")
 
 
+@sqlite_only
+async def test_reasoning_goes_with_the_message_behind_it_that_was_deleted(start: Start) -> None:
+    """The endpoint refuses it before the call that followed the message."""
+    chat = await start(Agent(name="test", tools=[look_up]), show_tools=False)
+    chat.upstream.script(
+        Answer(output=[Reasoning(["Hm."]), Text("One moment."), asked("alpha")]),
+        Answer("It is 42."),
+    )
+    async with await chat.visitor() as tab:
+        thread_id = (await tab.create("Look up")).thread_id
+        first = next(item["id"] for item in tab.pictures[thread_id].of_type("assistant_message"))
+        await chat.services.store.delete_thread_item(thread_id, first, await chat.owner(thread_id))
+        assert (await tab.send(thread_id, "And?")).error is None
+    items = chat.upstream.requests[-1].body["input"]
+    assert [item for item in items if item.get("type") == "reasoning"] == []
+    assert calls_of(chat.upstream.requests[-1]) == found("alpha")
+
+
 @both_apis
 async def test_a_stop_in_a_tool_leaves_a_call_that_says_so(start: Start) -> None:
     running = asyncio.Event()
