@@ -107,7 +107,7 @@ class SqlStore(Store[TContext], Generic[TContext]):
         self, thread_id: str, before: history.HistoryCursor | None, limit: int, context: TContext
     ) -> history.HistoryPage:
         """A page of what a model is told: items from the newest back, hidden ones included, replaced ones not, with the
-        turns that wrote or answered them. `before` comes from the page before."""
+        turns that wrote or answered them, or went on with them. `before` comes from the page before."""
         return await history.load_page(self._database, thread_id, before, limit, context)
 
     async def load_items_since_user(self, thread_id: str, context: TContext) -> list[ThreadItem]:

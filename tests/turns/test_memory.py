@@ -8,12 +8,14 @@ import pytest
 from agents import Agent, RunContextWrapper, ToolOutputImage, function_tool
 from chatkit.agents import ClientToolCall
 
-from chatkit_server import client_tool
+from chatkit_server import ask_user, client_tool
 from chatkit_server.memory import memory
 from chatkit_server.memory.calls import INTERRUPTED
 from tests.interactions.test_approvals import agent as clerk
 from tests.interactions.test_approvals import asked as asked_for_approval
 from tests.interactions.test_approvals import cards, outputs, press
+from tests.interactions.test_questions import ASK
+from tests.interactions.test_questions import answer as answer_to
 from tests.support.openai_answers import Answer, Citation, Reasoning, Text, ToolCall
 from tests.support.openai_server import ModelRequest
 from tests.turns.chat import Chat, model_input, thread_of
@@ -486,6 +488,18 @@ async def test_what_followed_the_pages_answer_is_remembered_without_a_word_of_it
     assert calls[:2] == [('{"at": "it"}', '"seen"'), *found("alpha")]
     assert json.loads(calls[2][1]) == {"assistant": "Billing"}
     assert last.body["instructions"] == "You are billing."
+
+
+@sqlite_only
+async def test_what_followed_the_answer_to_a_question_is_remembered_without_a_word_of_it(start: Start) -> None:
+    chat = await start(Agent(name="test", tools=[look_up, ask_user]), show_tools=False)
+    async with await chat.visitor() as tab:
+        chat.upstream.script(ASK, Answer(tool_calls=[asked("alpha")]), SILENT_FAILURE)
+        thread_id = (await tab.create("I want a shirt")).thread_id
+        (question,) = tab.pictures[thread_id].of_type("structured_input")
+        assert (await answer_to(tab, thread_id, question, {"answers": {"q1": {"values": ["L"]}}})).error is not None
+        await tab.send(thread_id, "And?")
+    assert found("alpha")[0] in calls_of(chat.upstream.requests[-1])
 
 
 async def test_a_retry_forgets_a_turn_that_showed_nothing_until_the_retry_is_taken_back(start: Start) -> None:
