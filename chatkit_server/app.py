@@ -106,7 +106,8 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -
     files = Attachments(uploads, blobs, settings, models.info) if settings.attachments else None
     answering.attachment_store = answering.attachment_store or files
     links = Links(load_secret(settings), uploads, blobs, public_url=settings.public_url, seconds=settings.link_seconds)
-    answering.files_of = lambda context: UserFiles(uploads, blobs, links, context)
+    limit = settings.attachments_model_bytes
+    answering.files_of = lambda context: UserFiles(uploads, blobs, links, context, limit)
     answering.generated_images = GeneratedImages(uploads, blobs)
     return Services(
         settings=settings,

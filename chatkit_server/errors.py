@@ -25,7 +25,8 @@
     │   ├── KeyReused           409  key_reused
     │   └── ApprovalOver        409  approval_over
     ├── BodyTooLarge            413  body_too_large
-    │   └── FileTooLarge        413  file_too_large
+    │   ├── FileTooLarge        413  file_too_large
+    │   └── FilesTooLarge       413  files_too_large
     ├── UnsupportedFile         415  unsupported_file
     ├── UpgradeRequired         426  upgrade_required
     ├── NotAvailable            501  not_available
@@ -271,6 +272,13 @@ class FileTooLarge(BodyTooLarge):
 
     code = "file_too_large"
     default_message = "The file is too large."
+
+
+class FilesTooLarge(BodyTooLarge):
+    """The files of a message are together more than a model is shown."""
+
+    code = "files_too_large"
+    default_message = "These files are too large for the model."
 
 
 class UnsupportedFile(ServerError):

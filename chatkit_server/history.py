@@ -13,14 +13,18 @@ from chatkit.agents import ThreadItemConverter
 from chatkit.types import (
     AssistantMessageItem,
     Attachment,
+    ClientToolCallItem,
     GeneratedImageItem,
     HiddenContextItem,
+    UserMessageItem,
     UserMessageTagContent,
 )
 from openai.types.responses import EasyInputMessageParam, ResponseInputContentParam, ResponseInputTextParam
+from openai.types.responses.response_input_item_param import FunctionCallOutput
 
 from .composer.mentions import plain_mention
 from .files.model_input import UserFiles, unreadable
+from .memory.calls import page_output
 
 IMAGE_NOTE = "[The assistant generated an image here, which the user sees.]"
 
@@ -32,13 +36,21 @@ async def _plainly(mention: UserMessageTagContent) -> str:
 
 
 class SafeConverter(ThreadItemConverter):
-    """Converts every item that a thread may hold; never raises on one."""
+    """Converts every item that a thread may hold; never raises on one, but for a new message with too large files."""
 
     tell_mention: TellMention = staticmethod(_plainly)
     """What the model reads of an @-mention."""
 
     files: UserFiles | None = None
     """The user's files; without them the model gets their names."""
+
+    async def user_message_to_input(
+        self, item: UserMessageItem, is_last_message: bool = True
+    ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        """With as many of its files as there is room for. Raises `FilesTooLarge` for the newest message alone."""
+        if self.files is not None:
+            await self.files.make_room(item)
+        return await super().user_message_to_input(item, is_last_message)
 
     async def attachment_to_message_content(self, attachment: Attachment) -> ResponseInputContentParam:
         """The file itself, or its name where its content cannot reach the model."""
@@ -66,6 +78,15 @@ class SafeConverter(ThreadItemConverter):
         """Plain text: the Agents SDK refuses chatkit's `output_text` parts on Chat Completions (agents 0.24)."""
         words = "\n".join(part.text for part in item.content if part.text)
         return EasyInputMessageParam(type="message", role="assistant", content=words) if words else None
+
+    async def client_tool_call_to_input(
+        self, item: ClientToolCallItem
+    ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        """What the page answered, without files in it."""
+        told = await super().client_tool_call_to_input(item)
+        if isinstance(told, list):
+            told[-1] = FunctionCallOutput(type="function_call_output", call_id=item.call_id, output=page_output(item))
+        return told
 
     async def hidden_context_to_input(
         self, item: HiddenContextItem

@@ -215,6 +215,12 @@ class Settings(BaseSettings):
         "text/html and image/svg+xml count only where they are named.",
     )
     attachments_per_message: int = Field(default=10, ge=1, description="How many files one message may have.")
+    attachments_model_bytes: int = Field(
+        default=32_000_000,
+        ge=1,
+        description="How many bytes of pictures and PDFs a model is shown at once; the newest come first, older ones "
+        "are told by their names. On the way they are a third larger; OpenAI takes 50 MB.",
+    )
     attachments_unsent: int = Field(
         default=50, ge=1, description="How many files a user may have uploaded without sending them."
     )

@@ -16,7 +16,7 @@ from store.errors import (
     ThreadChanged,
 )
 from store.heartbeats import HeartbeatStore, WorkerRecord
-from store.history import HistoryItem, HistoryPage, PastTurn
+from store.history import HistoryCursor, HistoryItem, HistoryPage, PastTurn
 from store.ids import new_id
 from store.items import Recent
 from store.journal import Entry, JournalStore
@@ -38,6 +38,7 @@ __all__ = [
     "DuplicateRequest",
     "Entry",
     "HeartbeatStore",
+    "HistoryCursor",
     "HistoryItem",
     "HistoryPage",
     "IdClash",

@@ -1,19 +1,18 @@
 """A thread as a model is told it: items with the turns that wrote them, newest first, and those turns' transcripts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from chatkit.types import ThreadItem
-from sqlalchemy import BigInteger, Connection, bindparam, or_, select
+from sqlalchemy import BigInteger, Connection, and_, bindparam, or_, select
 
-from store.columns import load_json
+from store.columns import UtcDateTime, load_json
 from store.database import AnyRow, Database
 from store.items import check_thread, from_row
 from store.owner import HasUser, owned
 from store.tables import thread_items, turns
-
-FROM_THE_END = 2**62
 
 i = thread_items.c
 t = turns.c
@@ -38,20 +37,31 @@ class PastTurn:
     transcript: Any
 
 
+class HistoryCursor(NamedTuple):
+    """Where a page begins: the position and the time of its oldest item."""
+
+    position: int
+    created_at: datetime
+
+
 @dataclass(frozen=True)
 class HistoryPage:
-    """Items from the newest to older ones, and the turns that wrote them or answered them, oldest first.
+    """Items from the newest to older ones, and turns, oldest first: those that wrote the items or answered them, and of
+    the same time those that no message of the user's began, because such a turn may have shown nothing.
 
     `before` gets the next page; None at the thread's beginning.
     """
 
     items: list[HistoryItem]
     turns: list[PastTurn]
-    before: int | None
+    before: HistoryCursor | None
 
+
+BEGINNING = datetime.min.replace(tzinfo=UTC)
+FROM_THE_END = HistoryCursor(2**62, datetime.max.replace(tzinfo=UTC))
 
 _ITEMS = (
-    select(i.id, i.position, i.type, i.payload, i.turn_id)
+    select(i.id, i.position, i.type, i.payload, i.turn_id, i.created_at)
     .where(
         i.thread_id == bindparam("thread"),
         i.replaced_by.is_(None),
@@ -65,7 +75,16 @@ _TURNS = (
     select(t.id, t.user_item_id, t.status, t.started_at, t.transcript)
     .where(
         t.thread_id == bindparam("thread"),
-        or_(t.id.in_(bindparam("ids", expanding=True)), t.user_item_id.in_(bindparam("messages", expanding=True))),
+        or_(
+            t.id.in_(bindparam("ids", expanding=True)),
+            t.user_item_id.in_(bindparam("messages", expanding=True)),
+            and_(
+                t.user_item_id.is_(None),
+                t.transcript.is_not(None),
+                t.started_at >= bindparam("since", type_=UtcDateTime),
+                t.started_at < bindparam("until", type_=UtcDateTime),
+            ),
+        ),
         owned(turns),
     )
     .order_by(t.started_at, t.id)
@@ -73,27 +92,37 @@ _TURNS = (
 
 
 async def load_page(
-    database: Database, thread_id: str, before: int | None, limit: int, context: HasUser
+    database: Database, thread_id: str, before: HistoryCursor | None, limit: int, context: HasUser
 ) -> HistoryPage:
     """A page of the thread's history without replaced items. Raises `NotFound` for a thread that is not the user's."""
     owner = {"thread": thread_id, "owner": context.user_id}
+    end = before or FROM_THE_END
 
     def work(connection: Connection) -> tuple[list[AnyRow], list[AnyRow]]:
-        page = {"before": FROM_THE_END if before is None else before, "count": limit}
-        rows = list(connection.execute(_ITEMS, owner | page).all())
+        rows = list(connection.execute(_ITEMS, owner | {"before": end.position, "count": limit}).all())
         if not rows:
             check_thread(connection, thread_id, context)
             return [], []
-        ids = {row.turn_id for row in rows if row.turn_id is not None}
-        messages = [row.id for row in rows if row.type == "user_message"]
-        return rows, list(connection.execute(_TURNS, owner | {"ids": list(ids), "messages": messages}).all())
+        start = _cursor(rows, limit)
+        wanted = {
+            "ids": list({row.turn_id for row in rows if row.turn_id is not None}),
+            "messages": [row.id for row in rows if row.type == "user_message"],
+            "since": BEGINNING if start is None else start.created_at,
+            "until": end.created_at,
+        }
+        return rows, list(connection.execute(_TURNS, owner | wanted).all())
 
     rows, past = await database.read(work)
     return HistoryPage(
         items=[HistoryItem(item, row.turn_id) for row in rows if (item := from_row(row)) is not None],
         turns=[_turn(row) for row in past],
-        before=rows[-1].position if len(rows) == limit else None,
+        before=_cursor(rows, limit),
     )
+
+
+def _cursor(rows: Sequence[AnyRow], limit: int) -> HistoryCursor | None:
+    """Where these rows begin; None where they begin the thread."""
+    return HistoryCursor(rows[-1].position, min(row.created_at for row in rows)) if len(rows) == limit else None
 
 
 def _turn(row: AnyRow) -> PastTurn:

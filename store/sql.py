@@ -104,10 +104,10 @@ class SqlStore(Store[TContext], Generic[TContext]):
         return await items.load_of_turn(self._database, thread_id, turn_id, context)
 
     async def load_history(
-        self, thread_id: str, before: int | None, limit: int, context: TContext
+        self, thread_id: str, before: history.HistoryCursor | None, limit: int, context: TContext
     ) -> history.HistoryPage:
         """A page of what a model is told: items from the newest back, hidden ones included, replaced ones not, with the
-        turns that wrote or answered them. `before` comes from the page before."""
+        turns that wrote or answered them, or went on with them. `before` comes from the page before."""
         return await history.load_page(self._database, thread_id, before, limit, context)
 
     async def load_since_user(self, thread_id: str, context: TContext) -> items.Recent:

@@ -42,6 +42,9 @@ from tests.support.openai_server import OpenAIServer
 
 Api = Literal["responses", "chat_completions"]
 
+CALL: Any = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
+OUTPUT: Any = {"type": "function_call_output", "call_id": "call_1", "output": "1"}
+
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[OpenAIServer]:
@@ -268,9 +271,47 @@ async def test_a_rate_paces_the_tokens(upstream: OpenAIServer, client: AsyncOpen
 
 
 async def test_a_history_that_openai_refuses_is_refused(upstream: OpenAIServer, client: AsyncOpenAI) -> None:
-    call: Any = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
     with pytest.raises(openai.BadRequestError, match="No tool output found for function call call_1"):
-        await client.responses.create(model="gpt-test", input=[call])
+        await client.responses.create(model="gpt-test", input=[CALL])
+
+
+async def test_reasoning_and_what_it_led_to_go_together(upstream: OpenAIServer, client: AsyncOpenAI) -> None:
+    upstream.script(Answer(reasoning=Reasoning(["Hm."]), tool_calls=[ToolCall("f", {}, "call_1")]))
+    first = await client.responses.create(model="gpt-test", input="Hi")
+    thought, call = (item.model_dump(exclude_none=True) for item in first.output)
+
+    async def send(*items: Any) -> None:
+        await client.responses.create(model="gpt-test", input=[{"role": "user", "content": "Hi"}, *items])
+
+    await send(thought, call, OUTPUT)
+    await send(CALL, OUTPUT)
+    with pytest.raises(openai.BadRequestError, match="'reasoning' was provided without its required following item"):
+        await send(thought, CALL | {"id": "fc_of_another_response"}, OUTPUT)
+    with pytest.raises(openai.BadRequestError, match="'reasoning' was provided without its required following item"):
+        await send(CALL, OUTPUT, thought)
+    with pytest.raises(openai.BadRequestError, match=f"without its required 'reasoning' item: '{thought['id']}'"):
+        await send(call, OUTPUT)
+    with pytest.raises(openai.NotFoundError, match="Item with id 'rs_of_another_account' not found"):
+        await send(thought | {"id": "rs_of_another_account"}, call, OUTPUT)
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ({"role": "user", "content": "Hi", "thread_id": "thr_1"}, r"Unknown parameter: 'input\[0\].thread_id'"),
+        (
+            {"role": "user", "content": [{"type": "input_text", "text": "Hi", "quoted": True}]},
+            r"Unknown parameter: 'input\[0\].content\[0\].quoted'",
+        ),
+        ({"role": "user", "content": [{"type": "attachment", "id": "atc_1"}]}, "Invalid value: 'attachment'"),
+        ({"type": "widget", "id": "msg_1"}, "Invalid value: 'widget'"),
+    ],
+)
+async def test_what_openai_does_not_know_is_refused(
+    upstream: OpenAIServer, client: AsyncOpenAI, item: Any, said: str
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=said):
+        await client.responses.create(model="gpt-test", input=[item])
 
 
 async def test_only_the_right_key_is_let_in() -> None:

@@ -7,12 +7,19 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Any
 
-from .transcript import CALLS, OUTPUTS
+from chatkit.types import ClientToolCallItem
+
+from .transcript import CALLS, OUTPUTS, bearable
 
 INTERRUPTED = "The call was interrupted before it answered. Whether it took effect is not known."
 
 Item = Any
 """An input item of the Responses API, a dict; the API's own union of 40 typed dicts helps nobody here."""
+
+
+def page_output(call: ClientToolCallItem) -> str:
+    """What the page answered, as the model reads it: the bytes of a picture of the page would cost it all else."""
+    return bearable(json.dumps(call.output, ensure_ascii=False))
 
 
 def pair_calls(items: Sequence[Item], *, is_unique: bool = False) -> list[Item]:

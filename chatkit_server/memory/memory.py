@@ -2,18 +2,18 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 from typing import Any
 
 from agents import Agent
 from chatkit.agents import ThreadItemConverter
 from chatkit.types import ThreadItem, ThreadMetadata, UserMessageItem
 
-from store import HistoryItem, HistoryPage, PastTurn, SqlStore
+from store import HistoryCursor, HistoryPage, PastTurn, SqlStore
 
 from ..agents import find_agent
 from ..context import RequestContext
 from .calls import Item, pair_calls
+from .exchange import END, Exchange, PastTurns
 from .replay import replay
 from .tokens import count_tokens
 from .transcript import Json
@@ -22,9 +22,6 @@ PAGE_SIZE = 200
 """Items that are read at once; nearly every thread is shorter than the first page."""
 PROVIDER_MEMORY = timedelta(days=29)
 """OpenAI keeps what its ids stand for for 30 days."""
-
-Exchange = list[HistoryItem]
-"""A user's message and what followed it, in the thread's order."""
 
 
 class Memory:
@@ -35,9 +32,7 @@ class Memory:
         self._thread_id = thread_id
         self._context = context
         self._newest: HistoryPage = HistoryPage([], [], None)
-        self._turns: dict[str, PastTurn] = {}
-        self._answers: dict[str, list[PastTurn]] = {}
-        self._visible: set[str] = set()
+        self._past = PastTurns()
         self._told: set[str] = set()
 
     @classmethod
@@ -54,11 +49,11 @@ class Memory:
 
     def last_agent(self, configured: Agent[Any]) -> Agent[Any]:
         """Who spoke last in this thread, if the configured agent can still hand over to it, else that agent."""
-        seen: set[str] = set()
-        for row in self._newest.items:
-            turn = self._turn_of(row, seen)
-            if turn is not None and turn.transcript and turn.transcript.get("agent"):
-                return find_agent(configured, turn.transcript["agent"]) or configured
+        whole, rest = self._cut(self._newest, Exchange([], END))
+        for exchange in [*whole, rest] if rest.rows else whole:
+            for part in reversed(exchange.parts(self._past)):
+                if part.turn is not None and part.turn.transcript and part.turn.transcript.get("agent"):
+                    return find_agent(configured, part.turn.transcript["agent"]) or configured
         return configured
 
     async def model_input(
@@ -82,57 +77,46 @@ class Memory:
 
     async def _exchanges(self) -> AsyncIterator[Exchange]:
         """From the newest back."""
-        page, exchange = self._newest, Exchange()
+        page, rest = self._newest, Exchange([], END)
         while True:
-            for row in page.items:
-                exchange.insert(0, row)
-                if isinstance(row.item, UserMessageItem):
-                    yield exchange
-                    exchange = []
+            whole, rest = self._cut(page, rest)
+            for exchange in whole:
+                yield exchange
             if page.before is None:
                 break
             page = await self._load_page(page.before)
-        if exchange:
-            yield exchange
+        if rest.rows:
+            yield rest
 
-    async def _load_page(self, before: int | None) -> HistoryPage:
+    def _cut(self, page: HistoryPage, rest: Exchange) -> tuple[list[Exchange], Exchange]:
+        """The exchanges that begin on the page, newest first, and what is there of the one before; `rest` is what the
+        newer page had of the last one."""
+        whole: list[Exchange] = []
+        for row in page.items:
+            rest.rows.insert(0, row)
+            if isinstance(row.item, UserMessageItem):
+                whole.append(rest)
+                rest = Exchange([], self._past.beginning(row))
+        return whole, rest
+
+    async def _load_page(self, before: HistoryCursor | None) -> HistoryPage:
         page = await self._store.load_history(self._thread_id, before, PAGE_SIZE, self._context)
-        for turn in page.turns:
-            if turn.id not in self._turns and turn.user_item_id is not None:
-                self._answers.setdefault(turn.user_item_id, []).append(turn)
-            self._turns[turn.id] = turn
+        self._past.add(page.turns)
         return page
 
-    def _turn_of(self, row: HistoryItem, visible: set[str]) -> PastTurn | None:
-        """The turn that the item counts to; `visible` are the turns of the items behind it.
-
-        A user's message counts to the last turn that answered it: a retry, unless its answer was taken back.
-        """
-        if not isinstance(row.item, UserMessageItem):
-            if row.turn_id is not None:
-                visible.add(row.turn_id)
-            return self._turns.get(row.turn_id or "")
-        for turn in reversed(self._answers.get(row.item.id, [])):
-            if turn.status == "running" or turn.transcript is not None or turn.id in visible:
-                return turn
-        return self._turns.get(row.turn_id or "")
-
     async def _tell(self, exchange: Exchange, converter: ThreadItemConverter, origin: str | None) -> list[Item]:
-        turns = [self._turn_of(row, self._visible) for row in reversed(exchange)][::-1]
         told: list[Item] = []
-        for _, group in groupby(zip(turns, exchange, strict=True), key=lambda pair: pair[0] and pair[0].id):
-            pairs = list(group)
-            turn, items = pairs[0][0], [row.item for _, row in pairs]
-            entries = self._take_entries(turn)
-            if turn is None or entries is None:
-                told += await _shown(items, converter)
+        for part in exchange.parts(self._past):
+            entries = self._take_entries(part.turn)
+            if part.turn is None or entries is None:
+                told += await _shown(part.items, converter)
                 continue
-            is_same_model = _is_same_model(turn, origin)
-            told += await replay(items, entries, converter, is_same_model=is_same_model)
+            is_same_model = _is_same_model(part.turn, origin)
+            told += await replay(part.items, entries, converter, is_same_model=is_same_model)
         return told
 
     async def _show(self, exchange: Exchange, converter: ThreadItemConverter) -> list[Item]:
-        return await _shown([row.item for row in exchange], converter)
+        return await _shown([row.item for row in exchange.rows], converter)
 
     def _take_entries(self, turn: PastTurn | None) -> list[Json] | None:
         """The entries of the turn's transcript, once."""

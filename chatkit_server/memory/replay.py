@@ -1,6 +1,5 @@
 """One turn, told to the model again: the items that it showed, with what its transcript has between them."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from chatkit.types import (
     WorkflowItem,
 )
 
-from .calls import Item
+from .calls import Item, page_output
 from .transcript import CALLS, HOSTED, OUTPUTS, Json
 
 UNANSWERED = "The user's page has not answered yet."
@@ -73,13 +72,19 @@ def _merged(items: Sequence[ThreadItem], entries: Sequence[Json]) -> Iterator[Pi
 
 
 def _up_to(item_id: str | None, entries: Iterator[Json], known: dict[str, ThreadItem]) -> Iterator[Piece]:
-    """The next entries, the one that names the item included. What was taken away from the thread is left out."""
+    """The next entries, the one that names the item included.
+
+    What was taken away from the thread is not told, but keeps its place: what stands before it must not take the next
+    one for what followed it.
+    """
     for entry in entries:
         if "item" in entry:
             yield entry["item"]
         elif "left_out" in entry:
             yield {"type": entry["left_out"]}
-        elif (item := known.pop(entry["shown"], None)) is not None:
+        elif (item := known.pop(entry["shown"], None)) is None:
+            yield {"type": "message"}
+        else:
             yield Shown(item, entry.get("message"))
             if item.id == item_id:
                 return
@@ -102,7 +107,7 @@ def _with_client_outputs(pieces: Sequence[Piece]) -> Iterator[Piece]:
 
 
 def _output(call: ClientToolCallItem) -> str:
-    return UNANSWERED if call.status == "pending" else json.dumps(call.output, ensure_ascii=False)
+    return UNANSWERED if call.status == "pending" else page_output(call)
 
 
 def _kept_reasoning(pieces: Sequence[Piece]) -> set[int]:

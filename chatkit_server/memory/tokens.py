@@ -7,6 +7,8 @@ BYTES_PER_TOKEN = 4
 FILE_TOKENS = 1500
 """For an image or a file, whatever its size in bytes: models count what they see of it."""
 
+FILE_FIELDS = frozenset({"image_url", "file_data"})
+
 
 def count_tokens(value: Any) -> int:
     """About as many tokens as the model reads in these input items."""
@@ -16,9 +18,14 @@ def count_tokens(value: Any) -> int:
 def _bytes(value: Any) -> int:
     match value:
         case str():
-            return FILE_TOKENS * BYTES_PER_TOKEN if value.startswith("data:") else len(value.encode(errors="replace"))
+            return len(value.encode(errors="replace"))
         case Mapping():
-            return sum(_bytes(name) + _bytes(entry) for name, entry in value.items())
+            return sum(_bytes(name) + _bytes_under(name, entry) for name, entry in value.items())
         case list() | tuple():
             return sum(_bytes(entry) for entry in value)
     return len(str(value))
+
+
+def _bytes_under(name: str, value: Any) -> int:
+    """Only a file's own field counts as one: any text may begin with `data:`."""
+    return FILE_TOKENS * BYTES_PER_TOKEN if name in FILE_FIELDS and value else _bytes(value)

@@ -105,11 +105,19 @@ turn_transcript: ContextVar[Transcript | None] = ContextVar("turn_transcript", d
 """Of the turn whose task this is."""
 
 
+def bearable(output: str) -> str:
+    """A tool's output without what is base64 in it, and of a bearable length."""
+    output = _without_base64(output)
+    if len(output) <= MAX_OUTPUT:
+        return output
+    return f"{output[:MAX_OUTPUT]}\n[The rest of {len(output)} characters is not kept.]"
+
+
 def _without_files(item: Json) -> Json:
-    """A copy without what is base64 in it, and with outputs of a bearable length."""
+    """A copy without what is base64 in it, and with an output of a bearable length."""
     whole: Json = _plain(item)
-    if isinstance(output := whole.get("output"), str) and len(output) > MAX_OUTPUT:
-        whole["output"] = f"{output[:MAX_OUTPUT]}\n[The rest of {len(output)} characters is not kept.]"
+    if isinstance(output := whole.get("output"), str):
+        whole["output"] = bearable(output)
     return whole
 
 
@@ -125,8 +133,12 @@ def _plain(value: Any) -> Any:
         case list() | tuple():
             return [_plain(entry) for entry in value]
         case str():
-            return BASE64.sub("[a file, which is not kept]", value) if ";base64," in value else value
+            return _without_base64(value)
     return value
+
+
+def _without_base64(text: str) -> str:
+    return BASE64.sub("[a file, which is not kept]", text) if ";base64," in text else text
 
 
 def _is_link(part: Mapping[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 """Files in messages: on the stream, in SQL, after a reload, and as the model's endpoint received them."""
 
 import base64
+import threading
 from typing import Any
 
 import pytest
@@ -96,6 +97,68 @@ async def test_a_message_takes_only_so_many_files(start: Start) -> None:
         assert "at most 2 files" in refused.error["message"]
         assert await desk.chat.select("SELECT id FROM threads") == []
         assert (await desk.send(*files[:2])).error is None
+
+
+def pdf_of(size: int) -> bytes:
+    return PDF.ljust(size, b"\n")
+
+
+def files_told(chat: Chat) -> list[str]:
+    """Of each file in the last request its name: alone where the model was shown it, else in a sentence."""
+    told = [part.get("filename") or part["text"] for part in parts_of(chat) if part["type"] != "input_image"]
+    return [name for name in told if ".pdf" in name or ".txt" in name]
+
+
+@sqlite_only
+async def test_the_oldest_files_are_told_by_name_where_all_are_too_much(start: Start) -> None:
+    async with Desk.of(await start(attachments_model_bytes=2_500)) as desk:
+        thread_id = None
+        for number in range(4):
+            file = await desk.upload(pdf_of(1_000), f"{number}.pdf", "application/pdf")
+            reply = await desk.send(file.id, thread_id=thread_id)
+            assert reply.error is None
+            thread_id = reply.thread_id
+        again = "[The user attached a file here that is not shown any more; they can attach it again: "
+        assert files_told(desk.chat) == [
+            f"{again}0.pdf (application/pdf)]",
+            f"{again}1.pdf (application/pdf)]",
+            "2.pdf",
+            "3.pdf",
+        ]
+        await desk.send((await desk.upload(TEXT, "a.txt")).id, thread_id=thread_id)
+        assert files_told(desk.chat)[2:4] == ["2.pdf", "3.pdf"]
+
+
+@sqlite_only
+async def test_files_that_are_too_much_for_one_message_are_refused_before_the_model_is_asked(start: Start) -> None:
+    async with Desk.of(await start(attachments_model_bytes=150_000)) as desk:
+        files = [(await desk.upload(pdf_of(100_000), f"{n}.pdf", "application/pdf")).id for n in range(2)]
+        reply = await desk.send(*files)
+        assert reply.error["message"].startswith(
+            "The model reads at most 0.15 MB of pictures and PDF files in one message; these are 0.2 MB. "
+            "Please send fewer or smaller ones."
+        )
+        assert not reply.error["allow_retry"]
+        assert desk.chat.upstream.requests == []
+        assert (await desk.tab.reload(reply.thread_id)).items == [reply.user_item]
+        assert (await desk.send(text="Only the first, then", thread_id=reply.thread_id)).error is None
+        shown, left_out = files_told(desk.chat)
+        assert (shown, "1.pdf" in left_out) == ("0.pdf", True)
+
+
+@sqlite_only
+async def test_files_are_encoded_beside_the_event_loop(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[threading.Thread] = []
+
+    def encode(data: bytes) -> bytes:
+        threads.append(threading.current_thread())
+        return b"AAAA"
+
+    file = await desk.upload(PDF, "a.pdf", "application/pdf")
+    monkeypatch.setattr("chatkit_server.files.model_input.base64.b64encode", encode)
+    assert (await desk.send(file.id)).error is None
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
 
 
 @sqlite_only

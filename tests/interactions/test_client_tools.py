@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from agents import Agent, FunctionTool, function_tool
 from pydantic import BaseModel
+from sqlalchemy import text
 
 from chatkit_server import client_tool
 from tests.support.openai_answers import Answer, ToolCall
-from tests.turns.chat import Chat
+from tests.turns.chat import Chat, model_input
 from tests.turns.coming_back import attaching
 from tests.turns.conftest import Start
 
@@ -53,7 +54,7 @@ def called(model_input: Any) -> list[Any]:
 async def calls(chat: Chat, thread_id: str) -> list[tuple[str, str, Any]]:
     """The page's calls in SQL: name, status, output."""
     query = "SELECT payload FROM thread_items WHERE thread_id = :id AND type = 'client_tool_call' ORDER BY position"
-    payloads = [json.loads(text) for (text,) in await chat.select(query, id=thread_id)]
+    payloads = [json.loads(payload) for (payload,) in await chat.select(query, id=thread_id)]
     return [(call["name"], call["status"], call["output"]) for call in payloads]
 
 
@@ -185,3 +186,21 @@ async def test_a_stopped_run_leaves_no_call_behind(start: Start) -> None:
         reply = await tab.create("Go")
         assert reply.types[-1] == "error"
         assert tab.pictures[reply.thread_id].tool_calls == []
+
+
+@pytest.mark.parametrize("has_transcript", [True, False])
+async def test_a_picture_of_the_page_does_not_fill_the_models_memory(start: Start, has_transcript: bool) -> None:
+    chat = await start(AGENT)
+    chat.upstream.script(Answer(tool_calls=[SELECT]), Answer("I see."), Answer("Yes."))
+    async with await chat.visitor() as tab:
+        thread_id = (await tab.create("Look")).thread_id
+        picture = {"title": "My page", "image": "data:image/png;base64," + "A" * 900_000}
+        await tab.tool_output(thread_id, picture)
+        if not has_transcript:
+            async with chat.sql.begin() as connection:
+                await connection.execute(text("UPDATE turns SET transcript = NULL"))
+        await tab.send(thread_id, "And?")
+    for request in chat.upstream.requests[-2 if has_transcript else -1 :]:
+        assert ("user", "Look") in model_input(request)
+        ((_, _, output),) = [entry for entry in called(request.body["input"]) if entry[2] is not None]
+        assert output == '{"title": "My page", "image": "[a file, which is not kept]"}'

@@ -60,6 +60,14 @@ async def test_reasoning_goes_where_its_follower_cannot_go_back() -> None:
     assert await told(thought(), WHOLE, items=()) == []
 
 
+async def test_reasoning_finds_no_other_follower_where_its_own_has_vanished() -> None:
+    gone = {"shown": "msg_gone", "message": {"id": "msg_theirs"}}
+    assert await told(thought(), gone, call(), output(), items=()) == [
+        ("function_call", None),
+        ("function_call_output", None),
+    ]
+
+
 async def test_the_phase_of_a_message_goes_back_with_it() -> None:
     (message,) = await replay([ANSWER], [WHOLE], SafeConverter(), is_same_model=True)
     assert (message["phase"], "id" in message) == ("final_answer", False)
@@ -135,3 +143,9 @@ def test_a_file_counts_by_what_the_model_sees_of_it() -> None:
     assert count_tokens(small) == count_tokens(large)
     assert count_tokens(large) >= FILE_TOKENS
     assert count_tokens("word " * 100) == 126
+
+
+def test_a_text_counts_by_its_length_whatever_it_begins_with() -> None:
+    text = "data:" + "word " * 100_000
+    assert count_tokens({"type": "input_text", "text": text}) > 100_000
+    assert count_tokens({"type": "function_call_output", "output": text}) > 100_000

@@ -1,7 +1,16 @@
 """What OpenAI refuses in a request's history, so that a broken conversion of ours fails here as it would there."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, get_args, get_type_hints
+
+from openai.types.responses import (
+    ResponseInputContentParam,
+    ResponseInputItemParam,
+    ResponseOutputRefusalParam,
+    ResponseOutputTextParam,
+    response_reasoning_item_param,
+)
 
 from tests.support.openai_answers import Failure
 
@@ -14,16 +23,63 @@ PREFIXES = {
 }
 
 
-def broken_rule(path: str, body: Mapping[str, Any]) -> Failure | None:
+def _fields(shapes: Iterable[type]) -> dict[str, set[str]]:
+    """By the type that an entry names: the fields that it may have."""
+    found: dict[str, set[str]] = {}
+    for shape in shapes:
+        hints = get_type_hints(shape)
+        kinds = get_args(hints["type"])
+        for kind in [kind for kind in kinds if isinstance(kind, str)]:
+            found.setdefault(kind, set()).update(hints)
+    return found
+
+
+FIELDS = _fields(
+    [
+        *get_args(ResponseInputItemParam),
+        *get_args(ResponseInputContentParam),
+        ResponseOutputTextParam,
+        ResponseOutputRefusalParam,
+        response_reasoning_item_param.Content,
+    ]
+)
+"""As the client's types have them, which are made from OpenAI's own description."""
+
+
+class Said:
+    """What the endpoint has said so far, by the ids that it gave: OpenAI knows which item its reasoning led to."""
+
+    def __init__(self) -> None:
+        self._responses: list[Sequence[Mapping[str, Any]]] = []
+
+    def add(self, output: Sequence[Mapping[str, Any]]) -> None:
+        """The items of one response in their order; it may still grow."""
+        self._responses.append(output)
+
+    def knows(self, reasoning: Mapping[str, Any]) -> bool:
+        return any(reasoning.get("id") == item["id"] for output in self._responses for item in output)
+
+    def thought_before(self, item: Mapping[str, Any]) -> str | None:
+        """The id of the reasoning that led to the item."""
+        return next((thought for thought, led_to in self._steps() if led_to == item.get("id")), None)
+
+    def _steps(self) -> Iterator[tuple[str, str]]:
+        for output in self._responses:
+            for item, following in pairwise(output):
+                if item["type"] == "reasoning":
+                    yield item["id"], following["id"]
+
+
+def broken_rule(path: str, body: Mapping[str, Any], said: Said) -> Failure | None:
     """The error that OpenAI answers to this body, or None where it would run the model."""
     if "model" not in body:
         return Failure(400, "missing_required_parameter", "Missing required parameter: 'model'.", param="model")
     if path.endswith("/responses"):
-        return _broken_input(body)
+        return _broken_input(body, said)
     return _broken_messages(body)
 
 
-def _broken_input(body: Mapping[str, Any]) -> Failure | None:
+def _broken_input(body: Mapping[str, Any], said: Said) -> Failure | None:
     items = body.get("input")
     if not items:
         return _missing("input")
@@ -38,10 +94,25 @@ def _broken_input(body: Mapping[str, Any]) -> Failure | None:
         for output in outputs:
             if output not in calls:
                 return _invalid(f"No tool call found for function call output with call_id {output}.", "input")
-    return _broken_items(items)
+    return _unknown_field(items) or _broken_ids(items) or _broken_reasoning(items, said)
 
 
-def _broken_items(items: list[dict[str, Any]]) -> Failure | None:
+def _unknown_field(items: Sequence[Mapping[str, Any]]) -> Failure | None:
+    for at, item in enumerate(items):
+        content = item.get("content") or item.get("output")
+        parts = enumerate(content) if isinstance(content, list) else ()
+        name = "content" if item.get("content") else "output"
+        entries = [(f"input[{at}]", item), *((f"input[{at}].{name}[{n}]", part) for n, part in parts)]
+        for where, entry in entries:
+            kind = entry.get("type") or ("message" if "role" in entry else "")
+            if kind not in FIELDS:
+                return _invalid(f"Invalid value: '{kind}'.", f"{where}.type", "invalid_value")
+            for field in entry.keys() - FIELDS[kind]:
+                return _invalid(f"Unknown parameter: '{where}.{field}'.", f"{where}.{field}", "unknown_parameter")
+    return None
+
+
+def _broken_ids(items: Sequence[Mapping[str, Any]]) -> Failure | None:
     ids = [i["id"] for i in items if i.get("id")]
     for item_id in ids:
         if ids.count(item_id) > 1:
@@ -51,15 +122,25 @@ def _broken_items(items: list[dict[str, Any]]) -> Failure | None:
         if prefix and item.get("id") and not item["id"].startswith(prefix):
             text = f"Invalid 'input[{at}].id': '{item['id']}'. Expected an ID that begins with '{prefix}'."
             return _invalid(text, f"input[{at}].id")
-        if item.get("type") == "reasoning" and not _can_follow(items[at + 1 : at + 2]):
-            text = f"Item '{item.get('id')}' of type 'reasoning' was provided without its required following item."
-            return _invalid(text, "input")
     return None
 
 
-def _can_follow(following: list[dict[str, Any]]) -> bool:
-    """Only what the model said behind its reasoning, which it knows by the id."""
-    return bool(following) and following[0].get("role") != "user" and bool(following[0].get("id"))
+def _broken_reasoning(items: Sequence[Mapping[str, Any]], said: Said) -> Failure | None:
+    """Reasoning and the item that it led to go together, or neither goes with its id."""
+    given = {item.get("id") for item in items}
+    for at, item in enumerate(items):
+        item_id, kind = item.get("id"), item.get("type", "message")
+        if (thought := said.thought_before(item)) is not None and thought not in given:
+            text = f"Item '{item_id}' of type '{kind}' was provided without its required 'reasoning' item: '{thought}'."
+            return _invalid(text, "input")
+        if kind != "reasoning":
+            continue
+        if not said.knows(item):
+            return Failure(404, None, f"Item with id '{item_id}' not found.", param="input")
+        if not any(said.thought_before(following) == item_id for following in items[at + 1 : at + 2]):
+            text = f"Item '{item_id}' of type 'reasoning' was provided without its required following item."
+            return _invalid(text, "input")
+    return None
 
 
 def _broken_messages(body: Mapping[str, Any]) -> Failure | None:
@@ -88,5 +169,5 @@ def _missing(param: str) -> Failure:
     return Failure(400, "missing_required_parameter", f"Missing required parameter: '{param}'.", param=param)
 
 
-def _invalid(message: str, param: str) -> Failure:
-    return Failure(400, None, message, param=param)
+def _invalid(message: str, param: str, code: str | None = None) -> Failure:
+    return Failure(400, code, message, param=param)

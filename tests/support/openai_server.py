@@ -25,9 +25,9 @@ from typing import Any, Self
 
 from aiohttp import ClientConnectionResetError, web
 
-from tests.support.openai_answers import INVALID_API_KEY, Answer, Failure, Text
+from tests.support.openai_answers import INVALID_API_KEY, Answer, Failure, Reasoning, Text
 from tests.support.openai_recordings import Recording, read_recording
-from tests.support.openai_rules import broken_rule
+from tests.support.openai_rules import Said, broken_rule
 from tests.support.openai_wire import ChatWire, ResponsesWire, Step, Wire
 
 BATCH_BYTES = 4096  # at full speed: about a dozen tokens a write, as a fast provider's stream arrives
@@ -99,6 +99,7 @@ class OpenAIServer:
         self._api_key = api_key
         self._models = models
         self._rules = rules
+        self._said = Said()
         self._queue: deque[Script] = deque()
         self._arrived = asyncio.Condition()
         self._runner = web.AppRunner(self._app(), handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
@@ -193,10 +194,12 @@ class OpenAIServer:
         await asyncio.sleep(answer.delay)
         if answer.fail:
             return _failed(answer.fail)
-        wire = ResponsesWire if http.path.endswith("/responses") else ChatWire
+        wire: Wire = (ResponsesWire if http.path.endswith("/responses") else ChatWire)(answer, request.body)
+        if any(isinstance(output, Reasoning) for output in answer.outputs()):  # a benchmark must not pile them up
+            self._said.add(wire.output)
         if request.body.get("stream"):
-            return await _Stream(http, request, answer, wire(answer, request.body)).play()
-        return await _whole(http, request, answer, wire(answer, request.body))
+            return await _Stream(http, request, answer, wire).play()
+        return await _whole(http, request, answer, wire)
 
     def _is_wrong_key(self, http: web.Request) -> bool:
         return bool(self._api_key) and http.headers.get("authorization") != f"Bearer {self._api_key}"
@@ -204,7 +207,7 @@ class OpenAIServer:
     def _next_answer(self, http: web.Request, request: ModelRequest) -> Answer:
         if self._is_wrong_key(http):
             return Answer(fail=INVALID_API_KEY)
-        failure = broken_rule(http.path, request.body) if self._rules else None
+        failure = broken_rule(http.path, request.body, self._said) if self._rules else None
         if failure:
             return Answer(fail=failure)
         script = self._queue.popleft() if self._queue else self.default

@@ -42,6 +42,10 @@ _PADDING = ["x" * (n % 16 + 1) for n in range(16)]
 class Wire(Protocol):
     """One answer in one API's shape."""
 
+    @property
+    def output(self) -> Sequence[Json]:
+        """The items that were said whole; Chat Completions has none."""
+
     def steps(self) -> Iterator[Step]: ...
     def breaking(self, failure: Failure, how: Break) -> bytes: ...
     def body(self) -> Json: ...
@@ -65,7 +69,7 @@ class ResponsesWire:
         self._sequence = -1
         self._created_at = int(time.time())
         self._id = new_id("resp")
-        self._output: list[Json] = []
+        self.output: list[Json] = []
         self._tokens = 0
 
     def steps(self) -> Iterator[Step]:
@@ -205,7 +209,7 @@ class ResponsesWire:
         return self._event("response.output_item.added", output_index=index, item=item), False
 
     def _done(self, index: int, item: Json) -> Step:
-        self._output.append(item)
+        self.output.append(item)
         return self._event("response.output_item.done", output_index=index, item=item), False
 
     def _delta(self, kind: str, item_id: str, index: int, delta: str, more: str = "") -> bytes:
@@ -241,7 +245,7 @@ class ResponsesWire:
             "instructions": request.get("instructions"),
             "max_output_tokens": request.get("max_output_tokens"),
             "model": request.get("model", "gpt-test"),
-            "output": list(self._output),
+            "output": list(self.output),
             "parallel_tool_calls": True,
             "previous_response_id": request.get("previous_response_id"),
             "reasoning": {"effort": None, "summary": None},
@@ -281,6 +285,7 @@ class ChatWire:
             "service_tier": "default",
             "system_fingerprint": "fp_fake",
         }
+        self.output: Sequence[Json] = ()
         self._tokens = 0
         self._calls: list[Json] = []
 

@@ -8,7 +8,14 @@ import pytest
 from agents import Agent, RunContextWrapper, ToolOutputImage, function_tool
 from chatkit.agents import ClientToolCall
 
+from chatkit_server import ask_user, client_tool
+from chatkit_server.memory import memory
 from chatkit_server.memory.calls import INTERRUPTED
+from tests.interactions.test_approvals import agent as clerk
+from tests.interactions.test_approvals import asked as asked_for_approval
+from tests.interactions.test_approvals import cards, outputs, press
+from tests.interactions.test_questions import ASK
+from tests.interactions.test_questions import answer as answer_to
 from tests.support.openai_answers import Answer, Citation, Reasoning, Text, ToolCall
 from tests.support.openai_server import ModelRequest
 from tests.turns.chat import Chat, model_input, thread_of
@@ -116,6 +123,24 @@ async def test_reasoning_goes_back_with_what_followed_it_to_the_same_model_only(
     items = chat.upstream.requests[-1].body["input"]
     assert [item for item in items if "id" in item or item.get("type") == "reasoning"] == []
     assert calls_of(chat.upstream.requests[-1]) == found("alpha", "beta")
+
+
+@sqlite_only
+async def test_reasoning_goes_with_the_message_behind_it_that_was_deleted(start: Start) -> None:
+    """The endpoint refuses it before the call that followed the message."""
+    chat = await start(Agent(name="test", tools=[look_up]), show_tools=False)
+    chat.upstream.script(
+        Answer(output=[Reasoning(["Hm."]), Text("One moment."), asked("alpha")]),
+        Answer("It is 42."),
+    )
+    async with await chat.visitor() as tab:
+        thread_id = (await tab.create("Look up")).thread_id
+        first = next(item["id"] for item in tab.pictures[thread_id].of_type("assistant_message"))
+        await chat.services.store.delete_thread_item(thread_id, first, await chat.owner(thread_id))
+        assert (await tab.send(thread_id, "And?")).error is None
+    items = chat.upstream.requests[-1].body["input"]
+    assert [item for item in items if item.get("type") == "reasoning"] == []
+    assert calls_of(chat.upstream.requests[-1]) == found("alpha")
 
 
 @both_apis
@@ -278,6 +303,17 @@ async def test_a_turn_whose_tools_said_too_much_is_told_as_the_user_sees_it(star
     assert model_input(last) == [("user", "Look up"), ("assistant", "It is 42."), ("user", "And?")]
 
 
+@sqlite_only
+async def test_a_text_that_begins_as_a_file_counts_as_the_text_that_it_is(start: Start) -> None:
+    chat = await start(history_tokens=4000)
+    text = "data:" + "word " * 10_000
+    async with await chat.visitor() as tab:
+        thread_id = (await tab.create(text)).thread_id
+        await tab.send(thread_id, text)
+        await tab.send(thread_id, "Hi")
+    assert model_input(chat.upstream.requests[-1]) == [("user", "Hi")]
+
+
 @both_apis
 async def test_what_the_page_answered_is_the_output_of_the_tool_that_asked(start: Start) -> None:
     @function_tool
@@ -365,3 +401,166 @@ async def test_a_turn_without_a_transcript_is_told_as_the_user_sees_it(start: St
         await tab.send(thread_id, "And?")
     assert model_input(chat.upstream.requests[-1])[1] == ("assistant", "It is 42.")
     assert calls_of(chat.upstream.requests[-1]) == []
+
+
+ORDER_17 = {"call_of_order_17": "order 17 is deleted"}
+"""What the approved tool answered."""
+SILENT_FAILURE = Answer("x", error_after=0)
+
+
+def shape(request: ModelRequest) -> list[str]:
+    """What follows what in the model's input."""
+    kinds = {"function_call": "call", "function_call_output": "output"}
+    return [
+        "card" if "graphical UI widget" in str(item) else kinds.get(item.get("type"), item.get("role"))
+        for item in request.body["input"]
+    ]
+
+
+@pytest.mark.parametrize("show_tools", [True, False])
+async def test_an_approved_tool_is_remembered_though_its_turn_failed_before_a_word(
+    start: Start, show_tools: bool
+) -> None:
+    chat = await start(clerk([]), show_tools=show_tools)
+    async with await chat.visitor() as tab:
+        thread_id = await asked_for_approval(chat, tab, 17)
+        chat.upstream.script(SILENT_FAILURE, Answer("It is gone."))
+        assert (await press(tab, thread_id, cards(tab, thread_id)[0], "Approve")).error is not None
+        await tab.send(thread_id, "What happened?")
+        await tab.send(thread_id, "Really?")
+    for request in chat.upstream.requests[-2:]:
+        assert outputs(request.body["input"]) == ORDER_17
+    assert shape(chat.upstream.requests[-2]) == ["user", "assistant", "card", "call", "output", "user"]
+
+
+async def test_an_approved_tool_is_remembered_though_the_user_wrote_on_meanwhile(start: Start) -> None:
+    done: list[str] = []
+    chat = await start(clerk(done))
+    async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as other:
+        thread_id = await asked_for_approval(chat, tab, 17)
+        chat.upstream.script(Answer("one two", hang_after=0), Answer("Gone."))
+        pressing = asyncio.create_task(press(tab, thread_id, cards(tab, thread_id)[0], "Approve"))
+        await (await chat.upstream.wait_for_request(2)).wait_hanging()
+        await other.send(thread_id, "And?")
+        await pressing
+        assert await chat.turns(thread_id) == [("completed", None), ("stopped", "superseded"), ("completed", None)]
+    assert len(done) == 1
+    assert outputs(chat.upstream.requests[-1].body["input"]) == ORDER_17
+
+
+async def test_an_approved_tool_is_remembered_though_its_worker_died_before_a_word(start: Start) -> None:
+    here, there = [await start(clerk([]), heartbeat_seconds=60) for _ in range(2)]
+    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
+        thread_id = await asked_for_approval(here, tab, 17)
+        here.upstream.script(Answer("one two", hang_after=0), Answer("Gone."))
+        pressing = asyncio.create_task(press(tab, thread_id, cards(tab, thread_id)[0], "Approve"))
+        await (await here.upstream.wait_for_request(2)).wait_hanging()
+        await here.services.turns._journal.write()
+        await recover_all(there)
+        await other.send(thread_id, "What happened?")
+        here.upstream.release()
+        await pressing
+    assert outputs(here.upstream.requests[-1].body["input"]) == ORDER_17
+
+
+async def test_what_followed_the_pages_answer_is_remembered_without_a_word_of_it(start: Start) -> None:
+    """The page answers, a tool runs, the agent hands over; and then the model fails."""
+
+    @client_tool
+    async def look(at: str) -> None:
+        """Looks at the page."""
+
+    agent = team()
+    agent.tools.append(look)
+    chat = await start(agent, show_tools=False)
+    async with await chat.visitor() as tab:
+        chat.upstream.script(
+            Answer(tool_calls=[ToolCall("look", {"at": "it"}, "call_page")]),
+            Answer(tool_calls=[asked("alpha")]),
+            Answer(tool_calls=[ToolCall("transfer_to_billing")]),
+            SILENT_FAILURE,
+        )
+        thread_id = (await tab.create("Go")).thread_id
+        assert (await tab.tool_output(thread_id, "seen")).error is not None
+        await tab.send(thread_id, "And?")
+    last = chat.upstream.requests[-1]
+    calls = calls_of(last)
+    assert calls[:2] == [('{"at": "it"}', '"seen"'), *found("alpha")]
+    assert json.loads(calls[2][1]) == {"assistant": "Billing"}
+    assert last.body["instructions"] == "You are billing."
+
+
+@sqlite_only
+async def test_what_followed_the_answer_to_a_question_is_remembered_without_a_word_of_it(start: Start) -> None:
+    chat = await start(Agent(name="test", tools=[look_up, ask_user]), show_tools=False)
+    async with await chat.visitor() as tab:
+        chat.upstream.script(ASK, Answer(tool_calls=[asked("alpha")]), SILENT_FAILURE)
+        thread_id = (await tab.create("I want a shirt")).thread_id
+        (question,) = tab.pictures[thread_id].of_type("structured_input")
+        assert (await answer_to(tab, thread_id, question, {"answers": {"q1": {"values": ["L"]}}})).error is not None
+        await tab.send(thread_id, "And?")
+    assert found("alpha")[0] in calls_of(chat.upstream.requests[-1])
+
+
+async def test_a_retry_forgets_a_turn_that_showed_nothing_until_the_retry_is_taken_back(start: Start) -> None:
+    chat = await start(clerk([]))
+    async with await chat.visitor() as tab:
+        thread_id = await asked_for_approval(chat, tab, 17)
+        user_item = tab.pictures[thread_id].items[0]
+        chat.upstream.script(SILENT_FAILURE, SILENT_FAILURE, Answer("It is gone."), Answer("New."), Answer("Yes."))
+        await press(tab, thread_id, cards(tab, thread_id)[0], "Approve")
+        assert (await tab.retry(thread_id, user_item["id"])).error is not None
+        assert outputs(chat.upstream.requests[-1].body["input"]) == {}
+        await tab.send(thread_id, "What happened?")
+        assert outputs(chat.upstream.requests[-1].body["input"]) == ORDER_17
+        await tab.retry(thread_id, user_item["id"])
+        await tab.send(thread_id, "Sure?")
+    for request in chat.upstream.requests[-2:]:
+        assert outputs(request.body["input"]) == {}
+
+
+async def test_a_turn_that_showed_nothing_is_found_on_the_page_of_its_time(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "PAGE_SIZE", 1)
+    chat = await start(clerk([]))
+    async with await chat.visitor() as tab:
+        thread_id = await asked_for_approval(chat, tab, 17)
+        chat.upstream.script(SILENT_FAILURE)
+        await press(tab, thread_id, cards(tab, thread_id)[0], "Approve")
+        for words in ("One", "Two", "Three"):
+            await tab.send(thread_id, words)
+    last = chat.upstream.requests[-1]
+    assert outputs(last.body["input"]) == ORDER_17
+    assert shape(last)[:6] == ["user", "assistant", "card", "call", "output", "user"]
+
+
+@sqlite_only
+async def test_a_retry_forgets_the_old_calls_of_a_message_on_an_older_page(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "PAGE_SIZE", 1)
+    chat = await start(Agent(name="test", tools=[look_up]), show_tools=False)
+    chat.upstream.script(Answer(tool_calls=[asked("OLD", "call_old")]), Answer("Old."), Answer("New."))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Look up")
+        await tab.retry(reply.thread_id, reply.user_item["id"])
+        await tab.send(reply.thread_id, "And?")
+    assert model_input(chat.upstream.requests[-1]) == [("user", "Look up"), ("assistant", "New."), ("user", "And?")]
+    assert outputs(chat.upstream.requests[-1].body["input"]) == {}
+
+
+async def test_a_retry_forgets_the_old_calls_though_a_note_of_the_old_turn_stays(start: Start) -> None:
+    """What nobody decided about is told in a note before the message whose turn wrote it."""
+    chat = await start(Agent(name="Clerk", tools=[*clerk([]).tools, look_up]))
+    async with await chat.visitor() as tab:
+        thread_id = await asked_for_approval(chat, tab, 17)
+        chat.upstream.script(Answer(tool_calls=[asked("OLD", "call_old")]), Answer("Old."), Answer("New."))
+        reply = await tab.send(thread_id, "Leave it, look something up")
+        await tab.retry(thread_id, reply.user_item["id"])
+        await tab.send(thread_id, "And?")
+    for request in chat.upstream.requests[-2:]:
+        assert "call_old" not in outputs(request.body["input"])
+        said = [words for _, words in model_input(request) if words]
+        note, message = (next(said.index(words) for words in said if part in words) for part in ("did not", "Leave it"))
+        assert note + 1 == message
