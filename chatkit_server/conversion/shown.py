@@ -27,9 +27,9 @@ class Shown:
     """The ids of the items that appeared in this run, in their order, and the items from before it that it changes, as
     they were.
 
-    Which of the two an item is, only the database knows: it is asked once for each item that somebody else sends, which
-    gives the older content as well. What an older item was is kept in memory: it is gone with the process, and with a
-    run that removed the item itself.
+    Which of the two an item is, only the database knows: it is asked once for each item that comes with an id that the
+    context has not made, and gives the older content as well. That is kept in memory, so it is gone with the process;
+    an older item that the run removed stays removed.
     """
 
     def __init__(self, context: AgentContext, transcript: Transcript) -> None:
@@ -93,8 +93,8 @@ class Shown:
 
     async def _changes_older(self, item_id: str) -> bool:
         """Whether the item is from before this run; keeps it as it was."""
-        if item_id not in self._ids and item_id not in self._before:
-            context = self._context
+        context = self._context
+        if item_id not in self._ids and item_id not in self._before and not context.has_made(item_id):
             with contextlib.suppress(NotFoundError):
                 item = await context.store.load_item(context.thread.id, item_id, context.request_context)
                 self._before[item_id] = item
