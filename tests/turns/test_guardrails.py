@@ -60,11 +60,17 @@ def output_guardrail(info: Any) -> OutputGuardrail[Any]:
 
 
 async def check_gone(chat: Chat, reply: Reply, user_says: str) -> None:
-    """Nothing is left of the answer, on the screen, in SQL, after a reload; the user's message is."""
+    """Nothing is left of the answer, on the screen, in SQL and its journal, after a reload; the user's message is."""
     assert reply.picture.texts() == [("user", user_says)]
     assert await chat.items(reply.thread_id) == ["user_message"]
     ((transcript,),) = await chat.select("SELECT transcript FROM turns WHERE thread_id = :id", id=reply.thread_id)
     assert transcript is None
+    journal = [json.loads(payload) for (payload,) in await chat.select("SELECT payload FROM turn_events")]
+    shown = {event["item_id"] for event in reply.events if event["type"] == "thread.item.removed"}
+    about = [event for event in journal if {event.get("item_id"), event.get("item", {}).get("id")} & shown]
+    assert {event["type"] for event in about} == {"thread.item.removed"}
+    assert {event["item_id"] for event in about} == shown
+    assert "swordfish" not in str(journal)
 
 
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])
