@@ -462,6 +462,31 @@ async def test_a_stranger_and_a_made_up_id_find_nothing(start: Start) -> None:
         assert (done, (await approvals(chat, thread_id))[0][2:4]) == ([], (None, "waiting"))
 
 
+@both_databases
+async def test_a_retry_that_is_taken_back_lets_the_call_wait_again(start: Start) -> None:
+    done: Done = []
+    chat = await start(agent(done))
+    async with await chat.visitor() as tab:
+        chat.upstream.script(Answer("Let me see.", tool_calls=[call(1)]), Answer("Never said.", hang_after=0))
+        first = await tab.create("Delete it")
+        (card,) = cards(tab, first.thread_id)
+        retrying = {"thread_id": first.thread_id, "item_id": first.user_item["id"]}
+        async with tab.open("threads.retry_after_item", retrying) as retry:
+            await retry.wait_for("thread.item.added")
+            assert await approvals(chat, first.thread_id) == [("delete_order", '{"number": 1}', None, "expired", True)]
+            await chat.stop(tab, retry.headers["x-chatkit-turn-id"])
+            await retry.read()
+        assert cards(tab, first.thread_id) == [card] == (await tab.reload(first.thread_id)).of_type("widget")
+        assert await approvals(chat, first.thread_id) == [("delete_order", '{"number": 1}', None, "waiting", True)]
+
+        chat.upstream.script(Answer("x", error_after=0), Answer("It is gone."))
+        assert (await tab.retry(first.thread_id, first.user_item["id"])).error is not None
+        (card,) = cards(tab, first.thread_id)
+        assert (await press(tab, first.thread_id, card, "Approve")).text == "It is gone."
+        assert len(done) == 1
+        assert badge((await tab.reload(first.thread_id)).of_type("widget")[0]) == "Approved"
+
+
 async def test_a_retry_takes_the_question_back(start: Start) -> None:
     done: Done = []
     chat = await start(agent(done))
@@ -471,4 +496,4 @@ async def test_a_retry_takes_the_question_back(start: Start) -> None:
         (card,) = cards(tab, first.thread_id)
         assert (await tab.retry(first.thread_id, first.user_item["id"])).text == "I leave it."
         assert (await press(tab, first.thread_id, card, "Approve")).types == ["error"]
-        assert (done, (await approvals(chat, first.thread_id))[0][3]) == ([], "expired")
+        assert (done, (await approvals(chat, first.thread_id))[0][3:]) == ([], ("expired", False))
