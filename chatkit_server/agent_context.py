@@ -12,6 +12,7 @@ from typing import Any
 from agents import Agent, RunResultStreaming
 from chatkit.agents import AgentContext as SdkAgentContext
 from chatkit.server import stream_widget
+from chatkit.store import StoreItemType
 from chatkit.types import (
     ClientToolCallItem,
     CustomSummary,
@@ -22,6 +23,7 @@ from chatkit.types import (
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadItemUpdatedEvent,
+    ThreadMetadata,
     ThreadStreamEvent,
     Workflow,
     WorkflowItem,
@@ -76,6 +78,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
     _page_calls: list[ClientToolCallItem] = PrivateAttr(default_factory=list)
     _asked: list[str] = PrivateAttr(default_factory=list)
     _failed_calls: set[str] = PrivateAttr(default_factory=set)
+    _made_ids: set[str] = PrivateAttr(default_factory=set)
 
     @property
     def inbox(self) -> Inbox:
@@ -96,6 +99,16 @@ class AgentContext(SdkAgentContext[RequestContext]):
     def page_calls(self) -> list[ClientToolCallItem]:
         """What tools asked the page to do in this run."""
         return self._page_calls
+
+    def generate_id(self, type: StoreItemType, thread: ThreadMetadata | None = None) -> str:
+        """A new id of the store's."""
+        made = super().generate_id(type, thread)
+        self._made_ids.add(made)
+        return made
+
+    def has_made(self, item_id: str) -> bool:
+        """Whether the id is one of `generate_id`: its item cannot be older."""
+        return item_id in self._made_ids
 
     @property
     def starting_agent(self) -> str:

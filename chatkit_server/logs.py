@@ -1,13 +1,18 @@
 """Our own logging set-up (trap T43: chatkit adds a handler by itself when `LOG_LEVEL` is set)."""
 
 import logging
+from collections.abc import Iterator, Mapping
 from types import TracebackType
+
+from pydantic import BaseModel, SecretStr
 
 from .causes import describe_cause
 from .settings import Settings
 
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
+SHORTEST_SECRET = 6
+"""Characters: what is shorter (`none`, `true`) is no secret, and its stars would make lines unreadable."""
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -45,11 +50,29 @@ class RedactingFormatter(logging.Formatter):
         return "" if ei[1] is None else describe_cause(ei[1])
 
 
+def secrets_in(value: object) -> Iterator[str]:
+    """All that is a secret in the settings or a part of them: keys, and what MCP servers get as headers or `env`."""
+    match value:
+        case SecretStr():
+            secret = value.get_secret_value()
+            yield secret
+            yield secret.partition(" ")[2]  # of `Bearer <token>` the token
+        case BaseModel():
+            for _, part in value:
+                yield from secrets_in(part)
+        case Mapping():
+            for part in value.values():
+                yield from secrets_in(part)
+        case list():
+            for part in value:
+                yield from secrets_in(part)
+
+
 def configure_logging(settings: Settings) -> None:
     """One handler for the process, to standard error."""
-    secrets = [value.get_secret_value() for value in (settings.openai_api_key, settings.secret) if value]
+    secrets = {secret for secret in secrets_in(settings) if len(secret) >= SHORTEST_SECRET}
     handler = logging.StreamHandler()
-    handler.setFormatter(RedactingFormatter([secret for secret in secrets if secret]))
+    handler.setFormatter(RedactingFormatter(sorted(secrets, key=len, reverse=True)))  # one may be a part of another
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     logging.getLogger("chatkit").handlers.clear()
     for wire in WIRES:

@@ -15,7 +15,7 @@ from agents import InputGuardrailTripwireTriggered, RunContextWrapper, RunResult
 from agents.items import TResponseStreamEvent
 from agents.stream_events import RawResponsesStreamEvent
 from chatkit.agents import ResponseStreamConverter
-from chatkit.types import ThreadItemAddedEvent, ThreadStreamEvent
+from chatkit.types import ThreadStreamEvent
 from openai.types.responses import ResponseTextDeltaEvent
 
 from .agent_context import AgentContext, AsideEvent, Inbox, RunEnd
@@ -55,7 +55,7 @@ async def stream_agent_response(
     tool that is no coroutine runs in a thread, and goes on there to its end.
 
     Raises what the run raises; `ProviderFailure` where the model's stream ended with an error event; `ModelSilent` or
-    `ToolSilent` where `deadlines` were passed. After a guardrail's tripwire all that the run showed is removed first.
+    `ToolSilent` where `deadlines` were passed. After a guardrail's tripwire what the run showed is taken back first.
     """
     transcript = turn_transcript.get() or Transcript()
     transcript.speaks(result.current_agent)
@@ -81,8 +81,8 @@ async def stream_agent_response(
     tap = open_tap(result.run_loop_task, listen)
     pump = asyncio.create_task(_pump(result, inbox, tap), name="agent run")
     try:
-        if context.workflow_item is not None:  # it goes on where the last turn left it
-            yield ThreadItemAddedEvent(item=context.workflow_item.model_copy(deep=True))
+        for first in await conversion.begin():
+            yield first
         while True:
             is_idle = True
             event = await inbox.get()

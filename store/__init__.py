@@ -1,7 +1,7 @@
 """A store for ChatKit in SQLite or PostgreSQL: threads, items, turns, attachments, feedback. Needs no server."""
 
 from store.approvals import Approval, ApprovalStore, Choice, Decision, NewApproval, PausedRun
-from store.blobs import Blob, BlobMissing, Blobs, BlobsUnavailable, S3Access
+from store.blobs import Blob, BlobMissing, Blobs, BlobsUnavailable, OpenBlob, S3Access
 from store.engine import open_engine
 from store.errors import (
     AlreadyDecided,
@@ -46,6 +46,7 @@ __all__ = [
     "NewApproval",
     "NewTurn",
     "NotFound",
+    "OpenBlob",
     "PastTurn",
     "PausedRun",
     "Recent",

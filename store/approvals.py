@@ -53,7 +53,10 @@ class Approval(NewApproval):
 
 @dataclass(frozen=True)
 class PausedRun:
-    """A row of `paused_runs` with its calls in their order; `state` is plain JSON, None when nothing waits any more."""
+    """A row of `paused_runs` with its calls in their order; `state` is plain JSON, None when nothing waits any more.
+
+    While a retry runs, the run that it lets expire keeps its state: it waits again if the retry is taken back.
+    """
 
     id: str
     thread_id: str
@@ -141,9 +144,22 @@ def decide(connection: Connection, thread_id: str, choice: Choice, context: HasU
         raise AlreadyDecided(choice.approval_id)
 
 
-def expire(connection: Connection, thread_id: str) -> None:
-    """The conversation goes on: nothing of it waits any more. For a thread whose owner was checked."""
-    connection.execute(_EXPIRE, {"thread": thread_id, "now": datetime.now(UTC)})
+def expire(connection: Connection, thread_id: str, *, is_final: bool = True) -> None:
+    """The conversation goes on: nothing of it waits any more, for good or until `wait_again` or `forget`.
+
+    For a thread whose owner was checked, as the others.
+    """
+    connection.execute(_EXPIRE if is_final else _EXPIRE_FOR_NOW, {"thread": thread_id, "now": datetime.now(UTC)})
+
+
+def wait_again(connection: Connection, thread_id: str) -> None:
+    """What expired, and not for good, waits as before."""
+    connection.execute(_WAIT_AGAIN, {"thread": thread_id})
+
+
+def forget(connection: Connection, thread_id: str) -> None:
+    """What has expired has done so for good."""
+    connection.execute(_FORGET_EXPIRED, {"thread": thread_id})
 
 
 def _load(connection: Connection, thread_id: str, approval_id: str, context: HasUser) -> PausedRun:
@@ -188,8 +204,12 @@ _RESUME = (
     .values(status="resumed", state=None, ended_at=bindparam("now", type_=UtcDateTime))
     .returning(r.id)
 )
-_EXPIRE = (
+_EXPIRE_FOR_NOW = (
     update(paused_runs)
     .where(r.thread_id == bindparam("thread"), r.status == "waiting")
-    .values(status="expired", state=None, ended_at=bindparam("now", type_=UtcDateTime))
+    .values(status="expired", ended_at=bindparam("now", type_=UtcDateTime))
 )
+_EXPIRE = _EXPIRE_FOR_NOW.values(state=None)
+_EXPIRED = (r.thread_id == bindparam("thread"), r.status == "expired", r.state.is_not(None))
+_WAIT_AGAIN = update(paused_runs).where(*_EXPIRED).values(status="waiting", ended_at=None)
+_FORGET_EXPIRED = update(paused_runs).where(*_EXPIRED).values(state=None)

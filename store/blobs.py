@@ -43,6 +43,14 @@ class Blob:
     size: int
 
 
+@dataclass(frozen=True)
+class OpenBlob:
+    """What is read of a blob, even when another takes its place meanwhile; `size` in bytes."""
+
+    size: int
+    chunks: AsyncIterator[bytes]
+
+
 class Blobs:
     """One place for files: a directory, or `s3://bucket/prefix`. Nothing is opened before the first call.
 
@@ -64,11 +72,11 @@ class Blobs:
             result = await self._store.get_async(key)
             return bytes(await result.bytes_async())
 
-    async def open(self, key: str) -> AsyncIterator[bytes]:
+    async def open(self, key: str) -> OpenBlob:
         """The bytes in chunks, known to be there when this returns. Raises `BlobMissing`."""
         with _translated():
-            result = await self._store.get_async(key)
-        return _chunks(result.stream(min_chunk_size=CHUNK_BYTES))
+            result = await self._store.get_async(key)  # its size is that of the opened file, or of the response
+        return OpenBlob(result.meta["size"], _chunks(result.stream(min_chunk_size=CHUNK_BYTES)))
 
     async def delete(self, *keys: str) -> None:
         """Delete them; one that is not there is none that fails."""

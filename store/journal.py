@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Integer, bindparam, delete, select, update
+from sqlalchemy import Connection, Integer, bindparam, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store.columns import CleanText, UtcDateTime, dump_json
@@ -20,12 +20,14 @@ from store.tables import turn_events, turns
 class Entry(NamedTuple):
     """One event of a turn as JSON text, merged with those before it where they were text.
 
-    `seq` is the number of the last frame that is in it.
+    `seq` is the number of the last frame that is in it. Where it takes something away, `erases` says how the payloads
+    begin that go with it, of the turn's earlier entries.
     """
 
     turn_id: str
     seq: int
     payload: str
+    erases: tuple[str, ...] = ()
 
 
 class Signal(NamedTuple):
@@ -55,11 +57,16 @@ class JournalStore:
         """Add the entries of any turns in one transaction; return what other workers want of this worker's turns.
 
         Entries of a turn that is gone, because its thread was deleted, are passed over. `transcripts` has the
-        model's side of turns that run at this worker, as far as they are, by id.
+        model's side of turns that run at this worker, as far as they are, by id. What the entries erase goes in the
+        same transaction.
         """
         now = datetime.now(UTC)
         rows = [{"turn": entry.turn_id, "seq": entry.seq, "payload": entry.payload, "now": now} for entry in entries]
-
+        erased = [
+            {"turn": entry.turn_id, "seq": entry.seq, "beginning": beginning}
+            for entry in entries
+            for beginning in entry.erases
+        ]
         known = [
             {"turn": turn_id, "worker": worker_id, "transcript": None if told is None else dump_json(told)}
             for turn_id, told in (transcripts or {}).items()
@@ -68,6 +75,8 @@ class JournalStore:
         def work(connection: Connection) -> list[Signal]:
             if rows:
                 connection.execute(_addition(self._database.dialect), rows)
+            if erased:
+                connection.execute(_ERASE, erased)
             if known:
                 connection.execute(_TRANSCRIPT, known)
             found = connection.execute(_SIGNALS, {"worker": worker_id})
@@ -114,6 +123,12 @@ def _addition(dialect: str) -> Any:
     return insert.on_conflict_do_nothing(index_elements=[e.turn_id, e.seq])
 
 
+_BEGINNING = bindparam("beginning", type_=CleanText)
+_ERASE = delete(turn_events).where(
+    e.turn_id == bindparam("turn"),
+    e.seq < bindparam("seq", type_=Integer),
+    func.substr(e.payload, 1, func.length(_BEGINNING)) == _BEGINNING,
+)
 _SIGNALS = select(turns.c.id, turns.c.signal).where(
     turns.c.worker_id == bindparam("worker"), turns.c.status == "running", turns.c.signal.is_not(None)
 )

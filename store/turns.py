@@ -20,6 +20,9 @@ from store.tables import thread_items, turns
 
 TurnStatus = Literal["running", "completed", "stopped", "failed", "interrupted"]
 
+RETRY = "threads.retry_after_item"
+"""The kind of a turn that replaces an answer."""
+
 t = turns.c
 i = thread_items.c
 
@@ -136,7 +139,7 @@ class TurnStore:
                 write_items(connection, dialect, turn.thread_id, rows, context, seen_position=seen_position)
             attachments.bind(connection, attached, turn.thread_id, context)
             if turn.user_item_id is not None:  # the user speaks: what waited for a decision waits no more
-                approvals.expire(connection, turn.thread_id)
+                approvals.expire(connection, turn.thread_id, is_final=replace_after is None)
             if choice is not None:
                 approvals.decide(connection, turn.thread_id, choice, context)
             connection.execute(_START, {**_started(turn, context), "request_key": key and key.value})
@@ -191,7 +194,8 @@ class TurnStore:
         worker_id: str | None = None,
         keep_transcript: bool = False,
     ) -> bool:
-        """End a turn in one transaction: its last items, its row; `restore_replaced` brings back what it replaced (T9).
+        """End a turn in one transaction: its last items, its row; `restore_replaced` brings back what it replaced (T9),
+        and what waited for an approval there waits again.
 
         Rows of items that it began and that are not among `items` go. None leaves a column as it is, except for
         `transcript`, where `keep_transcript` does; `readers` are added to those of other workers. Returns False, having
@@ -219,11 +223,15 @@ class TurnStore:
 
         def work(connection: Connection) -> bool:
             values = {"turn": turn_id, "owner": context.user_id, "worker": worker_id, "more": readers}
-            thread_id = _end(connection, known, values)
-            if thread_id is None:
+            turn = _end(connection, known, values)
+            if turn is None:
                 return False
+            thread_id: str = turn.thread_id
             if restore_replaced:
                 connection.execute(_RESTORE, {"thread": thread_id, "turn": turn_id})
+                approvals.wait_again(connection, thread_id)
+            elif turn.kind == RETRY:
+                approvals.forget(connection, thread_id)
             if told:
                 rows = told if told[0]["thread_id"] == thread_id else to_rows(thread_id, items, turn_id)
                 write_items(connection, self._database.dialect, thread_id, rows, context)
@@ -290,7 +298,7 @@ _END = (  # sets what it is given
     update(turns)
     .where(t.id == bindparam("turn"), owned(turns), t.worker_id.is_not_distinct_from(bindparam("worker")))
     .values(readers=t.readers + bindparam("more", type_=Integer), signal=None)
-    .returning(t.thread_id)
+    .returning(t.thread_id, t.kind)
 )
 _RUNNING = select(turns).where(t.thread_id == bindparam("thread"), t.status == "running", owned(turns))
 _LOAD = select(turns).where(t.id == bindparam("turn"), owned(turns))
@@ -324,10 +332,9 @@ def _replace(connection: Connection, turn: NewTurn, after: str, context: HasUser
     connection.execute(_REPLACE, {"thread": turn.thread_id, "after": position, "turn": turn.id})
 
 
-def _end(connection: Connection, known: dict[str, Any], values: dict[str, Any]) -> str | None:
-    """Write what is known of the end; return the thread's id, None where there is no such turn."""
-    thread_id: str | None = connection.scalar(_END, {**known, **values})
-    return thread_id
+def _end(connection: Connection, known: dict[str, Any], values: dict[str, Any]) -> AnyRow | None:
+    """Write what is known of the end; return the thread's id and the turn's kind, None where there is no such turn."""
+    return connection.execute(_END, {**known, **values}).one_or_none()
 
 
 def _rate(tokens: int | None, first_token_ms: int | None, duration_ms: int | None) -> float | None:

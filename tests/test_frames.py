@@ -9,7 +9,10 @@ from chatkit.types import (
     AssistantMessageContentPartTextDelta,
     FileAttachment,
     ProgressUpdateEvent,
+    ThreadItemAddedEvent,
     ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
+    ThreadItemReplacedEvent,
     ThreadItemUpdatedEvent,
     ThreadMetadata,
     UserMessageItem,
@@ -17,7 +20,7 @@ from chatkit.types import (
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chatkit_server.events.frames import encode_event, encode_text_delta, frame, serialize
+from chatkit_server.events.frames import beginnings, encode_event, encode_text_delta, frame, serialize
 from tests.stage import EXAMPLES, make_item
 from tests.support.sse import parse
 
@@ -42,6 +45,18 @@ def by_pydantic(item_id: str, index: int, delta: str) -> bytes:
 @example("", 0, "")
 def test_a_text_delta_by_hand_is_byte_for_byte_what_pydantic_writes(delta: str, index: int, item_id: str) -> None:
     assert encode_text_delta(item_id, index, delta) == by_pydantic(item_id, index, delta)
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+@pytest.mark.parametrize("item_id", ["msg_1", 'an "id" ü\ud83e'])
+def test_every_event_that_says_what_is_in_an_item_begins_as_told(kind: str, item_id: str) -> None:
+    item = make_item(kind, THREAD, "msg_1").model_copy(update={"id": item_id})
+    delta = AssistantMessageContentPartTextDelta(content_index=0, delta="text")
+    telling = [event(item=item) for event in (ThreadItemAddedEvent, ThreadItemDoneEvent, ThreadItemReplacedEvent)]
+    for event in [*telling, ThreadItemUpdatedEvent(item_id=item_id, update=delta)]:
+        assert encode_event(event).decode().startswith(beginnings(item_id))
+        assert not encode_event(event).decode().startswith(beginnings("msg_"))
+    assert not encode_event(ThreadItemRemovedEvent(item_id=item_id)).decode().startswith(beginnings(item_id))
 
 
 @given(any_text)

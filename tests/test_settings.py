@@ -179,6 +179,26 @@ def test_a_log_line_holds_no_secret_in_text_arguments_or_traceback() -> None:
     assert line.count("***") == 2
 
 
+@pytest.mark.usefixtures("logging_restored")
+def test_no_log_line_holds_a_secret_of_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    servers = {
+        "crm": {"url": "https://crm.example/mcp", "headers": {"Authorization": "Bearer crm-token", "X-Empty": ""}},
+        "files": {"command": "mcp-files", "env": {"FILES_KEY": "files-key", "DEBUG": "1"}},
+    }
+    secrets = {
+        "openai_api_key": "sk-of-the-model",
+        "transcription_api_key": "sk-of-the-model-for-dictation",
+        "secret": "cookie" * 6,
+        "s3_access_key_id": "s3-key-id",
+        "s3_secret_access_key": "s3-secret",
+    }
+    configure_logging(Settings(mcp_servers=servers, **secrets))  # type: ignore[arg-type]  # pydantic reads them
+    for secret in (*secrets.values(), "crm-token", "files-key"):
+        logging.getLogger("anyone").warning("refused %s at 11:11", secret)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(": ")[2] for line in lines] == ["refused *** at 11:11"] * 7
+
+
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])
 @pytest.mark.usefixtures("logging_restored")
 async def test_no_level_logs_what_people_write_or_the_key(

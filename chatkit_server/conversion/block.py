@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from chatkit.types import (
     Task,
     ThreadItemDoneEvent,
-    ThreadItemRemovedEvent,
     ThreadItemUpdatedEvent,
     Workflow,
     WorkflowItem,
@@ -77,7 +76,7 @@ class Block:
         self._context.workflow_item = None
         if workflow.id not in self._shown:
             return []
-        return self._shown.pass_on(ThreadItemRemovedEvent(item_id=workflow.id))
+        return self._shown.remove(workflow.id)
 
     def suspend(self) -> Events:
         """A workflow goes on behind a client tool call: it is saved as it stands and opened again by the output.

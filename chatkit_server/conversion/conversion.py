@@ -42,7 +42,7 @@ class Conversion:
     ) -> None:
         self._context = context
         self._transcript = transcript
-        self._shown = Shown(transcript)
+        self._shown = Shown(context, transcript)
         self._block = Block(context, self._shown)
         self._messages = Messages(context, converter, self._shown, self._block)
         self._thinking = Thinking(self._block)
@@ -63,11 +63,16 @@ class Conversion:
         }
         self._handlers = own | self._messages.handlers | self._thinking.handlers | self._images.handlers
 
+    async def begin(self) -> Events:
+        """What there is to say before the run: its workflow goes on where the last turn left it."""
+        workflow = self._context.workflow_item
+        return [] if workflow is None else await self._shown.go_on(workflow.model_copy(deep=True))
+
     async def convert(self, event: HelperEvent | StreamEvent | TResponseStreamEvent) -> Events:
         """What one event of the model, of the run or of a helper means for the thread; often nothing."""
         match event:
             case HelperEvent():
-                return self._shown.pass_on(event.event)
+                return await self._shown.pass_on(event.event)
             case RunItemStreamEvent(name="tool_called"):
                 return self._tools.called(event.item) if isinstance(event.item, ToolCallItem) else []
             case RunItemStreamEvent(name="tool_output"):
@@ -101,7 +106,7 @@ class Conversion:
             self._block.forget()
             self._transcript.forget()
             self._is_taken_back = True
-            return self._shown.remove_all()
+            return self._shown.take_back()
         calls = [] if error is not None else self._tools.client_calls()
         return [*self._block.suspend(), *calls] if calls else self._block.close()
 

@@ -42,6 +42,13 @@ def encode_text_delta(item_id: str, content_index: int, delta: str) -> bytes:
     return b"%b%b}}" % (_text_delta_prefix(item_id, content_index), text)
 
 
+def beginnings(item_id: str) -> tuple[str, ...]:
+    """How the JSON begins of every event that says what is in the item (tests/test_frames.py compares them)."""
+    name = to_json(_whole(item_id)).decode()
+    whole = (f'{{"type":"thread.item.{what}","item":{{"id":{name},' for what in ("added", "done", "replaced"))
+    return (*whole, f'{{"type":"thread.item.updated","item_id":{name},')
+
+
 def frame(number: int, data: bytes) -> bytes:
     """One SSE frame."""
     return b"id: %d\ndata: %b\n\n" % (number, data)

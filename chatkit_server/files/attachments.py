@@ -6,7 +6,6 @@ the bytes later. Bytes are looked at before they are kept, and nothing of a refu
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import IO
 
@@ -19,7 +18,7 @@ from chatkit.types import (
     ImageAttachment,
 )
 
-from store import Blobs, BlobsUnavailable, NotFound, UploadStore, new_id
+from store import Blobs, BlobsUnavailable, NotFound, OpenBlob, UploadStore, new_id
 
 from ..context import RequestContext
 from ..errors import AlreadyUploaded, Conflict, FileTooLarge, InvalidFile, TooManyFiles, UnsupportedFile
@@ -45,12 +44,11 @@ class Content:
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file on its way to a reader; `size` in bytes."""
+    """A file on its way to a reader. `content` knows its size: that of a generated image changes with each part."""
 
     name: str
     mime_type: str
-    size: int | None
-    chunks: AsyncIterator[bytes]
+    content: OpenBlob
 
 
 class Attachments(AttachmentStore[RequestContext]):
@@ -113,8 +111,8 @@ class Attachments(AttachmentStore[RequestContext]):
         upload = await self.uploads.load(attachment_id, context)
         if upload.status != "stored":
             raise NotFound("Attachment", attachment_id)
-        chunks = await self.blobs.open(attachment_id)
-        return StoredFile(upload.attachment.name, upload.attachment.mime_type, upload.size, chunks)
+        content = await self.blobs.open(attachment_id)
+        return StoredFile(upload.attachment.name, upload.attachment.mime_type, content)
 
     async def delete_attachment(self, attachment_id: str, context: RequestContext) -> None:
         """Takes a file back that no message holds. Raises `Conflict` for one that was sent, `NotFound`."""

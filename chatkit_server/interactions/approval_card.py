@@ -1,6 +1,11 @@
-"""The card that asks whether a tool may run, and what it says afterwards."""
+"""The card that asks whether a tool may run, and what it says afterwards.
+
+Who approves a call has to see all of it: nothing is cut, and what would hide a part of it is named in ⟨brackets⟩.
+"""
 
 import json
+import re
+import unicodedata
 from typing import Any, Literal
 
 from chatkit.types import WidgetItem
@@ -11,9 +16,13 @@ from store import Decision, NewApproval
 ACTION = "chatkit.approval"
 """The action of its buttons; its payload is `{"approval_id": ..., "decision": "approved" | "rejected"}`."""
 State = Decision | Literal["waiting", "expired", "changed"]
-MAX_ARGUMENTS = 20
-MAX_LENGTH = 500
-"""Characters of one argument that are shown."""
+MAX_LENGTH = 10_000
+"""Characters of all arguments together; a longer call is not shown, and cannot be approved."""
+MAX_ARGUMENTS = 100
+BLANKS = re.compile(r"[\s\u115f\u1160\u2800\u3164\uffa0]{17,}")
+"""Runs that push what follows out of sight; the letters among them look like blanks."""
+UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""Categories of characters that show nothing, or turn the order of the others around."""
 
 STATES: dict[State, tuple[str, str]] = {
     "waiting": ("Waits for your decision", "warning"),
@@ -34,12 +43,18 @@ def approval_card(item: WidgetItem, approval: NewApproval, state: State) -> Widg
 def approval_widget(approval: NewApproval, state: State) -> DynamicWidgetRoot:
     """The name of the tool, what it would be called with, and two buttons for as long as it waits."""
     words, color = STATES[state]
+    lines = _arguments(approval.arguments)
+    length = sum(map(len, lines))
+    is_too_long = length > MAX_LENGTH or len(lines) > MAX_ARGUMENTS
+    if is_too_long:
+        lines = [f"This call is too long to be shown ({length} characters), so it can only be rejected."]
     children: list[Any] = [
         {"type": "Title", "value": f"Run {approval.tool}?", "size": "sm"},
-        *_arguments(approval.arguments),
+        *({"type": "Text", "value": line, "size": "sm"} for line in lines),
     ]
     if state == "waiting":
-        buttons = [_button(approval, "approved", "Approve"), _button(approval, "rejected", "Reject")]
+        approve = [] if is_too_long else [_button(approval, "approved", "Approve")]
+        buttons = [*approve, _button(approval, "rejected", "Reject")]
         children.append({"type": "Row", "gap": 2, "children": buttons})
     else:
         children.append({"type": "Badge", "label": words, "color": color})
@@ -52,22 +67,34 @@ def _button(approval: NewApproval, decision: Decision, label: str) -> Any:
     return {"type": "Button", "label": label, "onClickAction": {"type": ACTION, "payload": payload}, **look}
 
 
-def _arguments(text: str) -> list[Any]:
+def _arguments(text: str) -> list[str]:
     """One line each, as plain text: the model wrote them, so they must not be read as Markdown."""
     try:
-        values = json.loads(text or "{}")
-    except ValueError:
+        values = json.loads(text or "{}", object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
         values = text
     if not isinstance(values, dict):
-        return [_line(str(values))]
-    lines = [_line(f"{name}: {_value(value)}") for name, value in list(values.items())[:MAX_ARGUMENTS]]
-    more = len(values) - MAX_ARGUMENTS
-    return [*lines, _line(f"… and {more} more")] if more > 0 else lines
+        return [_visible(_value(values))]
+    return [_visible(f"{name}: {_value(value)}") for name, value in values.items()]
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises `ValueError` where a name comes twice: which of the two counts, the tool decides."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a name comes twice")
+    return values
 
 
 def _value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _line(text: str) -> Any:
-    return {"type": "Text", "value": text if len(text) <= MAX_LENGTH else f"{text[:MAX_LENGTH]}…", "size": "sm"}
+def _visible(text: str) -> str:
+    """The text, with what nobody would see named."""
+    short = BLANKS.sub(lambda found: f" ⟨{len(found[0])} blanks⟩ ", text)
+    return "".join(f"⟨U+{ord(char):04X}⟩" if _is_unseen(char) else char for char in short)
+
+
+def _is_unseen(char: str) -> bool:
+    return char not in "\n\t\r" and unicodedata.category(char) in UNSEEN

@@ -146,7 +146,6 @@ def _file_response(file: StoredFile) -> Response:
         "cross-origin-resource-policy": "cross-origin",  # the widget's frame is another origin, and may ask for this
         "referrer-policy": "no-referrer",
         "cache-control": "private, max-age=3600",
+        "content-length": str(file.content.size),
     }
-    if file.size is not None:
-        headers["content-length"] = str(file.size)
-    return StreamingResponse(file.chunks, headers=headers)
+    return StreamingResponse(file.content.chunks, headers=headers)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from store import Entry
 
-from ..events.frames import encode_text_delta
+from ..events.frames import beginnings, encode_text_delta
 from ..memory import Transcript
 
 
@@ -27,9 +27,11 @@ class Page:
         self._entries: list[Entry | _Text] = []
         self._written = 0
 
-    def record(self, number: int, data: bytes) -> None:
-        """Takes an event's JSON, the frame with that number."""
-        self._entries.append(Entry(self.turn_id, number, data.decode()))
+    def record(self, number: int, data: bytes, removed: str | None = None) -> None:
+        """Takes an event's JSON, the frame with that number. `removed`: the id of the item that it takes away, of which
+        nothing stays in the journal."""
+        erases = () if removed is None else beginnings(removed)
+        self._entries.append(Entry(self.turn_id, number, data.decode(), erases))
 
     def record_text(self, number: int, item_id: str, content_index: int, pieces: list[str]) -> None:
         """Takes text, which goes on from the text before it or starts anew."""

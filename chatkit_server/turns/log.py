@@ -13,7 +13,13 @@ from asyncio import Future
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 
-from chatkit.types import ProgressUpdateEvent, ThreadItemAddedEvent, ThreadItemUpdatedEvent, ThreadStreamEvent
+from chatkit.types import (
+    ProgressUpdateEvent,
+    ThreadItemAddedEvent,
+    ThreadItemRemovedEvent,
+    ThreadItemUpdatedEvent,
+    ThreadStreamEvent,
+)
 
 from ..events.frames import encode_event, encode_text_delta, frame, serialize
 from .journal_page import Page
@@ -97,16 +103,20 @@ class TurnLog:
 
     def append(self, event: ThreadStreamEvent, number: int | None = None) -> None:
         """Adds an event as the next frame, behind the text that waits, and wakes the readers."""
-        self.append_encoded(encode_event(event), is_lasting=lasts(event), number=number)
+        removed = event.item_id if isinstance(event, ThreadItemRemovedEvent) else None
+        self.append_encoded(encode_event(event), is_lasting=lasts(event), number=number, removed=removed)
 
-    def append_encoded(self, data: bytes, *, is_lasting: bool, number: int | None = None) -> None:
-        """As `append`, for an event's JSON. `is_lasting`: a reader that comes much later has to be told it as well."""
+    def append_encoded(
+        self, data: bytes, *, is_lasting: bool, number: int | None = None, removed: str | None = None
+    ) -> None:
+        """As `append`, for an event's JSON. `is_lasting`: a reader that comes much later has to be told it as well;
+        `removed` is the id of the item that it takes away."""
         self.flush()
         added = Frame(number or self._last + 1, data, is_lasting=is_lasting)
         if is_lasting:
             self._lasting.append(added)
         if self._page is not None:
-            self._page.record(added.number, data)
+            self._page.record(added.number, data, removed)
         self._add(added)
 
     def append_text(self, item_id: str, content_index: int, delta: str) -> None:

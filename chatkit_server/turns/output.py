@@ -149,6 +149,8 @@ class Output:
                 _make_aware(event.item)
                 self._note(event.item)
                 self._say_of(event.item, event)
+            case ThreadItemDoneEvent() if is_empty(event.item):
+                await self._take(ThreadItemRemovedEvent(item_id=event.item.id))
             case ThreadItemDoneEvent():
                 _make_aware(event.item)
                 self._note(event.item)

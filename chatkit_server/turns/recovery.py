@@ -8,6 +8,7 @@ from chatkit.store import NotFoundError
 from chatkit.types import ThreadItem, UserMessageItem
 
 from store import JournalStore, SqlStore, TurnRecord, TurnStore
+from store.turns import RETRY
 
 from ..causes import describe_cause
 from ..context import RequestContext
@@ -16,8 +17,6 @@ from ..events.fold import TurnItems, is_empty, is_thought, settle
 from .end import finish_anyway
 
 logger = logging.getLogger(__name__)
-
-RETRY = "threads.retry_after_item"
 
 
 async def recover(record: TurnRecord, store: SqlStore[RequestContext], turns: TurnStore, journal: JournalStore) -> None:

@@ -1,10 +1,16 @@
 """Files are tested through the real app, with the fixtures of the turns: uvloop, httptools, a real model client."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import contextlib
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
 
+import aiohttp
 import pytest
 
-from tests.files.uploading import Desk
+from tests.files.uploading import S3_KEYS, Desk
 from tests.turns.conftest import (  # noqa: F401  fixtures and a hook, found by their names
     Start,
     api,
@@ -19,3 +25,38 @@ async def desk(start: Start) -> AsyncIterator[Desk]:  # noqa: F811  the fixture
     """A user's browser on the app with its defaults."""
     async with Desk.of(await start()) as desk:
         yield desk
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    """A service like S3, moto's server, as a process of its own."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+async def bucket(endpoint: str) -> AsyncIterator[str]:
+    """The URL of an empty bucket."""
+    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                async with session.put(f"{endpoint}/files") as response:
+                    assert response.status == 200
+                    yield f"{endpoint}/files"
+                    return
+            await asyncio.sleep(0.1)
+
+
+@pytest.fixture
+def service(bucket: str) -> dict[str, str]:
+    """The settings with which files lie in the bucket."""
+    endpoint = bucket.removesuffix("/files")
+    return {"attachments_url": "s3://files/chat", "s3_endpoint": endpoint, "s3_region": "us-east-1", **S3_KEYS}

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from agents import Agent, GuardrailFunctionOutput, OutputGuardrail, Runner
 from chatkit.agents import AgentContext as StockContext
 from chatkit.agents import stream_agent_response as stock_stream
 from chatkit.types import GeneratedImage, GeneratedImageItem, ThreadItemDoneEvent, ThreadStreamEvent
 
 from chatkit_server import AgentContext, ChatServer
+from store import Blobs
 from tests.files.test_messages import parts_of, whole_database
 from tests.files.uploading import Desk, picture, sqlite_only
 from tests.stage import Stage
@@ -77,6 +79,38 @@ async def test_each_part_can_be_seen_while_the_next_one_comes(desk: Desk) -> Non
                 await asyncio.gather(reply.read(), again.read())
         assert (await desk.get(images_in(reply.events)[-1]))[1] == WHOLE
         assert (await desk.get(images_in(reply.events)[0]))[1] == WHOLE
+
+
+@sqlite_only
+@pytest.mark.parametrize("place", ["disk", "s3"])
+async def test_a_part_can_be_seen_while_the_row_already_knows_the_next_one(
+    start: Start, service: dict[str, str], monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    chat = await start(**(service if place == "s3" else {}))
+    async with Desk.of(chat) as desk:
+        written, is_waiting, go_on = 0, asyncio.Event(), asyncio.Event()
+        put = Blobs.put
+
+        async def put_slowly(self: Blobs, key: str, content: Any) -> None:
+            nonlocal written
+            if written == len(PARTS):
+                is_waiting.set()
+                await go_on.wait()
+            await put(self, key, content)
+            written += 1
+
+        monkeypatch.setattr(Blobs, "put", put_slowly)
+        chat.upstream.script(DRAWN)
+        answer = asyncio.create_task(desk.send(text="Draw"))
+        async with asyncio.timeout(10):
+            await is_waiting.wait()
+        ((attachment_id, size),) = await chat.select("SELECT id, size FROM attachments")
+        assert size == len(WHOLE)
+        status, body, headers = await desk.get(desk.link(attachment_id))
+        assert (status, body, headers["content-length"]) == (200, PARTS[-1], str(len(PARTS[-1])))
+        go_on.set()
+        await answer
+        assert (await desk.get(desk.link(attachment_id)))[1] == WHOLE
 
 
 @sqlite_only

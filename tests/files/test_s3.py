@@ -1,51 +1,15 @@
 """The same on an S3-compatible service: moto's server, over HTTP."""
 
-import asyncio
-import contextlib
 import socket
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
-import pytest
 
 from chatkit_server.files.places import open_blobs
 from tests.files.test_messages import parts_of
-from tests.files.uploading import TEXT, Desk, picture, sqlite_only
+from tests.files.uploading import S3_KEYS, TEXT, Desk, picture, sqlite_only
 from tests.turns.conftest import Start
 
 pytestmark = sqlite_only
-
-KEYS = {"s3_access_key_id": "key", "s3_secret_access_key": "secret"}
-
-
-@pytest.fixture
-def endpoint() -> Iterator[str]:
-    """The service, as a process of its own."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
-
-
-@pytest.fixture
-async def bucket(endpoint: str) -> AsyncIterator[str]:
-    """The URL of an empty bucket."""
-    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
-        while True:
-            with contextlib.suppress(aiohttp.ClientConnectionError):
-                async with session.put(f"{endpoint}/files") as response:
-                    assert response.status == 200
-                    yield f"{endpoint}/files"
-                    return
-            await asyncio.sleep(0.1)
 
 
 async def keys(bucket: str) -> list[str]:
@@ -55,13 +19,9 @@ async def keys(bucket: str) -> list[str]:
     return [part.partition("</Key>")[0] for part in text.split("<Key>")[1:]]
 
 
-async def test_files_lie_in_the_bucket_from_the_upload_to_their_end(start: Start, bucket: str) -> None:
-    service = {
-        "attachments_url": "s3://files/chat",
-        "s3_endpoint": bucket.removesuffix("/files"),
-        "s3_region": "us-east-1",
-        **KEYS,
-    }
+async def test_files_lie_in_the_bucket_from_the_upload_to_their_end(
+    start: Start, bucket: str, service: dict[str, str]
+) -> None:
     chat = await start(**service)
     async with Desk.of(chat) as desk:
         image, large = picture(), b"A line of a log file.\n" * 400_000
@@ -89,7 +49,7 @@ async def test_a_service_that_does_not_answer_is_told_and_keeps_no_row(start: St
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         nowhere = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    chat = await start(attachments_url="s3://files", s3_endpoint=nowhere, s3_region="us-east-1", **KEYS)
+    chat = await start(attachments_url="s3://files", s3_endpoint=nowhere, s3_region="us-east-1", **S3_KEYS)
     blobs = open_blobs(chat.services.settings)
     assert blobs.location == "s3://files"
     async with Desk.of(chat) as desk:

@@ -20,6 +20,7 @@ from tests.support.chatkit import Json
 from tests.turns.chat import Chat
 
 PDF = b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
+S3_KEYS = {"s3_access_key_id": "key", "s3_secret_access_key": "secret"}
 TEXT = "Grüße aus Köln\n".encode()
 
 sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -129,6 +129,61 @@ async def test_a_run_is_resumed_in_a_thread_with_earlier_answers(start: Start, a
     assert resumed[: len(paused)] == paused == [("user", "Hi"), ("assistant", "Hello."), ("user", "Delete it")]
 
 
+async def card_of(chat: Chat, tab: Tab, arguments: Json | str) -> tuple[str, Json]:
+    """The card for a call of `delete_order` with these arguments, in its thread."""
+    chat.upstream.script(Answer(tool_calls=[ToolCall("delete_order", arguments)]))
+    thread_id = (await tab.create("Delete it")).thread_id
+    (card,) = cards(tab, thread_id)
+    return thread_id, card
+
+
+def lines_of(card: Json) -> list[str]:
+    return [child["value"] for child in card["widget"]["children"] if child["type"] == "Text"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (
+            {"query": "SELECT 1" + " " * 500 + "; DROP TABLE users"},
+            ["query: SELECT 1 ⟨500 blanks⟩ ; DROP TABLE users"],
+        ),
+        ({"query": "a" + "\n\u3164" * 50 + "b"}, ["query: a ⟨100 blanks⟩ b"]),
+        ({"query": "x" * 9000 + "DROP"}, ["query: " + "x" * 9000 + "DROP"]),
+        ({f"a{n}": n for n in range(100)}, [f"a{n}: {n}" for n in range(100)]),
+        ({"path": "\u202etxt.exe", "mode": "\x00rw\u200b"}, ["path: ⟨U+202E⟩txt.exe", "mode: ⟨U+0000⟩rw⟨U+200B⟩"]),
+        ({"code": "def f():\n    return {\n\t1: 2}"}, ["code: def f():\n    return {\n\t1: 2}"]),
+        ({"list": ["a" + " " * 20 + "b", {"c": None}]}, ['list: ["a ⟨20 blanks⟩ b", {"c": null}]']),
+        ('{"number": 1, "number": 2}', ['{"number": 1, "number": 2}']),
+        ("[1, 2", ["[1, 2"]),
+    ],
+    ids=["blanks", "line breaks", "long", "many", "unseen", "code", "nested", "twice", "no JSON"],
+)
+async def test_nothing_of_a_call_is_hidden_from_who_approves_it(
+    start: Start, arguments: Json | str, shown: list[str]
+) -> None:
+    chat = await start(agent([]))
+    async with await chat.visitor() as tab:
+        _, card = await card_of(chat, tab, arguments)
+        assert lines_of(card) == shown
+        assert list(buttons(card)) == ["Approve", "Reject"]
+
+
+@pytest.mark.parametrize("arguments", [{"query": "x" * 10_000}, {f"a{n}": n for n in range(101)}], ids=["long", "many"])
+async def test_a_call_that_is_too_long_to_be_shown_can_only_be_rejected(start: Start, arguments: Json) -> None:
+    done: Done = []
+    chat = await start(agent(done))
+    async with await chat.visitor() as tab:
+        thread_id, card = await card_of(chat, tab, arguments)
+        (line,) = lines_of(card)
+        assert line.startswith("This call is too long to be shown (")
+        assert list(buttons(card)) == ["Reject"]
+        chat.upstream.script(Answer("Then I leave it."))
+        assert (await press(tab, thread_id, card, "Reject")).text == "Then I leave it."
+        assert badge(cards(tab, thread_id)[0]) == "Rejected"
+    assert done == []
+
+
 async def test_with_tools_shown_the_call_stands_above_its_card(start: Start) -> None:
     done: Done = []
     chat = await start(agent(done), show_tools=True)
@@ -438,6 +493,31 @@ async def test_a_stranger_and_a_made_up_id_find_nothing(start: Start) -> None:
         assert (done, (await approvals(chat, thread_id))[0][2:4]) == ([], (None, "waiting"))
 
 
+@both_databases
+async def test_a_retry_that_is_taken_back_lets_the_call_wait_again(start: Start) -> None:
+    done: Done = []
+    chat = await start(agent(done))
+    async with await chat.visitor() as tab:
+        chat.upstream.script(Answer("Let me see.", tool_calls=[call(1)]), Answer("Never said.", hang_after=0))
+        first = await tab.create("Delete it")
+        (card,) = cards(tab, first.thread_id)
+        retrying = {"thread_id": first.thread_id, "item_id": first.user_item["id"]}
+        async with tab.open("threads.retry_after_item", retrying) as retry:
+            await retry.wait_for("thread.item.added")
+            assert await approvals(chat, first.thread_id) == [("delete_order", '{"number": 1}', None, "expired", True)]
+            await chat.stop(tab, retry.headers["x-chatkit-turn-id"])
+            await retry.read()
+        assert cards(tab, first.thread_id) == [card] == (await tab.reload(first.thread_id)).of_type("widget")
+        assert await approvals(chat, first.thread_id) == [("delete_order", '{"number": 1}', None, "waiting", True)]
+
+        chat.upstream.script(Answer("x", error_after=0), Answer("It is gone."))
+        assert (await tab.retry(first.thread_id, first.user_item["id"])).error is not None
+        (card,) = cards(tab, first.thread_id)
+        assert (await press(tab, first.thread_id, card, "Approve")).text == "It is gone."
+        assert len(done) == 1
+        assert badge((await tab.reload(first.thread_id)).of_type("widget")[0]) == "Approved"
+
+
 async def test_a_retry_takes_the_question_back(start: Start) -> None:
     done: Done = []
     chat = await start(agent(done))
@@ -447,4 +527,4 @@ async def test_a_retry_takes_the_question_back(start: Start) -> None:
         (card,) = cards(tab, first.thread_id)
         assert (await tab.retry(first.thread_id, first.user_item["id"])).text == "I leave it."
         assert (await press(tab, first.thread_id, card, "Approve")).types == ["error"]
-        assert (done, (await approvals(chat, first.thread_id))[0][3]) == ([], "expired")
+        assert (done, (await approvals(chat, first.thread_id))[0][3:]) == ([], ("expired", False))

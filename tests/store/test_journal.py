@@ -53,6 +53,25 @@ async def test_a_deleted_thread_does_not_cost_the_others_their_entries(
         await journal.read(gone.id, 0, ALICE)
 
 
+async def test_an_entry_erases_what_was_said_before_it_and_begins_so(
+    store: SqlStore[User], turns: TurnStore, journal: JournalStore, thread: ThreadMetadata
+) -> None:
+    other = make_thread()
+    await store.save_thread(other, ALICE)
+    turn, another = make_turn(thread.id), make_turn(other.id)
+    for one in (turn, another):
+        await turns.start(one, ALICE)
+    await journal.write([Entry(turn.id, 1, '["a_1",1]'), Entry(turn.id, 2, '["ax1",2]')], "here")
+    same_batch = Entry(turn.id, 3, '["a_1",3]')
+    removal = Entry(turn.id, 4, "removed", erases=('["a_1",', '["b",'))
+    later = Entry(turn.id, 5, '["a_1",5]')
+    elsewhere = Entry(another.id, 1, '["a_1",1]')
+    for _ in range(2):  # after a lost connection the batch comes again
+        await journal.write([same_batch, removal, later, elsewhere], "here")
+        assert [entry.seq for entry in (await journal.read(turn.id, 0, ALICE)).entries] == [2, 4, 5]
+        assert [entry.seq for entry in (await journal.read(another.id, 0, ALICE)).entries] == [1]
+
+
 async def test_writing_brings_what_others_want_of_ones_own_running_turns(
     turns: TurnStore, journal: JournalStore, thread: ThreadMetadata
 ) -> None:

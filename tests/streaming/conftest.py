@@ -10,12 +10,19 @@ import pytest
 from agents import Agent, FunctionTool, RunConfig, Runner
 from agents.testing import ModelStep, ScriptedModel
 from chatkit.agents import ResponseStreamConverter
-from chatkit.types import ThreadMetadata, ThreadStreamEvent
+from chatkit.types import ThreadItem, ThreadMetadata, ThreadStreamEvent
 
 from chatkit_server import AgentContext, RequestContext, stream_agent_response
 from chatkit_server.events.frames import serialize
-from store import SqlStore, open_engine
+from store import NotFound, SqlStore, open_engine
 from tests.support.chatkit import Json, Picture
+
+
+class EmptyStore(SqlStore[RequestContext]):
+    """Hands out ids, and knows no item: its engine connects to nothing."""
+
+    async def load_item(self, thread_id: str, item_id: str, context: RequestContext) -> ThreadItem:
+        raise NotFound("Item", item_id)
 
 
 class Conversation:
@@ -23,8 +30,7 @@ class Conversation:
 
     def __init__(self) -> None:
         thread = ThreadMetadata(id="thr_1", created_at=datetime.now(UTC))
-        # The store only hands out ids here: the engine connects to nothing.
-        store: SqlStore[RequestContext] = SqlStore(open_engine("sqlite:///:memory:"))
+        store = EmptyStore(open_engine("sqlite:///:memory:"))
         self.context = AgentContext(thread=thread, store=store, request_context=RequestContext(user_id="user_1"))
         self.events: list[ThreadStreamEvent] = []
         self.picture = Picture()

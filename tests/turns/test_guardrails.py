@@ -18,9 +18,11 @@ from agents import (
     ToolOutputGuardrailData,
     function_tool,
 )
+from chatkit.types import ThreadItemDoneEvent, ThreadItemUpdatedEvent, WidgetItem, WidgetRootUpdated
 from pydantic import BaseModel
 
 from chatkit_server import ChatServer
+from tests.interactions.cards import Context, card, label, showing, words_of
 from tests.support.chatkit import Reply, user_input
 from tests.support.openai_answers import Answer, Reasoning, ToolCall
 from tests.turns.chat import Chat, model_input
@@ -58,11 +60,17 @@ def output_guardrail(info: Any) -> OutputGuardrail[Any]:
 
 
 async def check_gone(chat: Chat, reply: Reply, user_says: str) -> None:
-    """Nothing is left of the answer, on the screen, in SQL, after a reload; the user's message is."""
+    """Nothing is left of the answer, on the screen, in SQL and its journal, after a reload; the user's message is."""
     assert reply.picture.texts() == [("user", user_says)]
     assert await chat.items(reply.thread_id) == ["user_message"]
     ((transcript,),) = await chat.select("SELECT transcript FROM turns WHERE thread_id = :id", id=reply.thread_id)
     assert transcript is None
+    journal = [json.loads(payload) for (payload,) in await chat.select("SELECT payload FROM turn_events")]
+    shown = {event["item_id"] for event in reply.events if event["type"] == "thread.item.removed"}
+    about = [event for event in journal if {event.get("item_id"), event.get("item", {}).get("id")} & shown]
+    assert {event["type"] for event in about} == {"thread.item.removed"}
+    assert {event["item_id"] for event in about} == shown
+    assert "swordfish" not in str(journal)
 
 
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])
@@ -86,6 +94,39 @@ async def test_an_answer_that_is_stopped_is_gone_and_the_author_says_why(start: 
         assert (await tab.send(reply.thread_id, "Something else")).error is None
     assert "swordfish" not in json.dumps(chat.upstream.requests[-1].body)
     assert model_input(chat.upstream.requests[-1]) == [("user", "Tell me"), ("user", "Something else")]
+
+
+@pytest.mark.parametrize("way", ["sent again", "updated", "both"])
+async def test_a_card_of_an_earlier_turn_that_the_stopped_run_changed_is_as_it_was(start: Start, way: str) -> None:
+    @function_tool
+    async def change(context: Context) -> str:
+        """Changes the card of the turn before."""
+        agent = context.context
+        page = await agent.store.load_thread_items(agent.thread.id, None, 100, "asc", agent.request_context)
+        (shown,) = [item for item in page.data if isinstance(item, WidgetItem)]
+        if way != "sent again":
+            update = WidgetRootUpdated(widget=card(label("swordfish")))
+            await agent.stream(ThreadItemUpdatedEvent(item_id=shown.id, update=update))
+        if way != "updated":
+            changed = shown.model_copy(update={"widget": card(label("swordfish again"))})
+            await agent.stream(ThreadItemDoneEvent(item=changed))
+        await agent.stream_widget(card(label("another")))
+        return "changed"
+
+    shower = showing(card(label("old")))
+    shower.tools.append(change)
+    shower.output_guardrails.append(output_guardrail(None))
+    chat = await start(shower)
+    chat.upstream.script(Answer(tool_calls=[ToolCall("show")]), Answer("There."))
+    chat.upstream.script(Answer(tool_calls=[ToolCall("change")]), Answer("It is swordfish."))
+    async with await chat.visitor() as tab:
+        thread_id = (await tab.create("Show it")).thread_id
+        reply = await tab.send(thread_id, "Change it")
+        assert reply.error is not None
+        assert "swordfish" in json.dumps(reply.events)
+        assert [words_of(item) for item in reply.picture.of_type("widget")] == [["old"]]
+        assert (await tab.reload(thread_id)).items == reply.picture.items
+    assert await chat.items(thread_id) == ["user_message", "widget", "assistant_message", "user_message"]
 
 
 @pytest.mark.parametrize("place", ["agent", "run config"])

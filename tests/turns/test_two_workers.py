@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
+from agents import Agent, GuardrailFunctionOutput, OutputGuardrail
 
 from chatkit_server.turns.live import Reader
 from tests.serving import Tab
@@ -74,6 +76,30 @@ async def test_a_reload_at_the_other_worker_shows_the_text_so_far_once(here: Cha
             here.upstream.release()
             await asyncio.gather(first.read(), again.read())
         assert loaded.items == first.picture.items == (await second.reload(first.thread_id)).items
+
+
+async def test_what_a_guardrail_takes_away_goes_at_the_other_worker_too(start: Start) -> None:
+    """Nothing of it is left in the journal, by which the other worker knows the turn."""
+
+    async def check(context: Any, agent: Any, output: Any) -> GuardrailFunctionOutput:
+        return GuardrailFunctionOutput(None, tripwire_triggered=True)
+
+    agent = Agent[Any](name="test", output_guardrails=[OutputGuardrail(guardrail_function=check)])
+    here, there = await start(agent), await start(agent)
+    here.upstream.script(COUNT)
+    async with await here.visitor() as tab, elsewhere(there, tab) as second, asking(tab, "Count") as first:
+        await read_up_to(first, "one two")
+        async with attaching(second, first.thread_id) as again:
+            await read_up_to(again, "one two")
+            here.upstream.release()
+            await asyncio.gather(first.read(), again.read())
+        assert again.error is not None
+        assert "thread.item.removed" in again.types
+        assert again.picture.items == first.picture.items == (await second.reload(first.thread_id)).items
+        assert again.picture.texts() == [("user", "Count")]
+        journal = str(await here.select("SELECT payload FROM turn_events"))
+        assert "thread.item.removed" in journal
+        assert "two" not in journal
 
 
 async def test_what_was_finished_before_comes_first(start: Start) -> None:

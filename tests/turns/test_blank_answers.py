@@ -1,0 +1,90 @@
+"""A message of blanks is no answer: what was shown of it goes, and nothing of it is saved or told to the model."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from agents import Agent, function_tool
+from chatkit.types import (
+    AssistantMessageContentPartTextDelta,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemUpdatedEvent,
+    ThreadMetadata,
+    ThreadStreamEvent,
+    UserMessageItem,
+)
+
+from chatkit_server import ChatServer, RequestContext
+from store import new_id
+from tests.interactions.cards import both_databases
+from tests.stage import make_item
+from tests.support.openai_answers import Answer, Reasoning, Text, ToolCall
+from tests.turns.chat import model_input
+from tests.turns.conftest import Start
+
+
+@function_tool
+def look_up() -> str:
+    """Looks something up."""
+    return "42"
+
+
+@both_databases
+async def test_a_blank_answer_is_taken_back_and_told_to_nobody(start: Start) -> None:
+    chat = await start(Agent(name="test", tools=[look_up]))
+    chat.upstream.script(
+        Answer(Text("\n"), reasoning=Reasoning(["Hm."]), tool_calls=[ToolCall("look_up")]),
+        Answer(Text("  "), reasoning=Reasoning(["Well."])),
+    )
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Look it up")
+        assert reply.error is None
+        assert reply.types.count("thread.item.removed") == 2
+        assert reply.picture.texts() == [("user", "Look it up")]
+        assert (await tab.reload(reply.thread_id)).items == reply.picture.items
+        assert "assistant_message" not in await chat.items(reply.thread_id)
+        assert await chat.turns(reply.thread_id) == [("completed", None)]
+
+        chat.upstream.script(Answer("Yes."))
+        assert (await tab.send(reply.thread_id, "And?")).text == "Yes."
+    request = chat.upstream.requests[-1]
+    assert model_input(request) == [("user", "Look it up"), ("user", "And?")]
+    kinds = [item.get("type") for item in request.body["input"]]
+    assert kinds == ["message", "reasoning", "function_call", "function_call_output", "message"]
+
+
+@both_databases
+async def test_a_row_that_was_kept_for_a_blank_message_goes_with_it(start: Start) -> None:
+    """An item that is done before it has the earlier ones saved with it, as they stand."""
+
+    class Blank(ChatServer):
+        async def respond(
+            self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: RequestContext
+        ) -> AsyncIterator[ThreadStreamEvent]:
+            empty = [{"type": "output_text", "text": "", "annotations": []}]
+            blank = make_item("assistant_message", thread, new_id("msg"), content=empty)
+            yield ThreadItemAddedEvent(item=blank)
+            delta = AssistantMessageContentPartTextDelta(content_index=0, delta=" ")
+            yield ThreadItemUpdatedEvent(item_id=blank.id, update=delta)
+            yield ThreadItemDoneEvent(item=make_item("widget", thread, new_id("msg")))
+            text = [{**empty[0], "text": " \n\t"}]
+            yield ThreadItemDoneEvent(item=make_item("assistant_message", thread, blank.id, content=text))
+
+    chat = await start(server=Blank)
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Show it")
+        assert reply.error is None
+        assert [item["type"] for item in reply.picture.items] == ["user_message", "widget"]
+        assert (await tab.reload(reply.thread_id)).items == reply.picture.items
+        assert await chat.items(reply.thread_id) == ["user_message", "widget"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_the_blanks_before_an_answers_words_stay(start: Start) -> None:
+    chat = await start(Agent[Any](name="test"))
+    chat.upstream.script(Answer(Text("\n  Yes. ")))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Hello")
+        assert reply.text == "\n  Yes. "
+        assert (await tab.reload(reply.thread_id)).texts() == [("user", "Hello"), ("assistant", "\n  Yes. ")]
