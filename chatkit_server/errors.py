@@ -19,6 +19,7 @@
     │   ├── ThreadAnswering     409  thread_answering
     │   ├── AlreadyAnswered     409  already_answered
     │   ├── ActionGone          409  action_gone
+    │   ├── ActionRunning       409  action_running
     │   ├── AlreadyUploaded     409  already_uploaded
     │   ├── TooManyFiles        409  too_many_files
     │   ├── KeyReused           409  key_reused
@@ -57,7 +58,7 @@ logger = logging.getLogger(__name__)
 class ServerError(Exception):
     """Something a client is told about: HTTP status, machine code, a text for the user, advice on retry."""
 
-    status: ClassVar[int] = 500
+    status: int = 500
     code: str = "internal_error"
     allow_retry: bool = False
     default_message: ClassVar[str] = "Something went wrong on the server. Please try again."
@@ -212,6 +213,13 @@ class ActionGone(Conflict):
 
     code = "action_gone"
     default_message = "This was done already: the card has changed and no longer offers it. Please reload the page."
+
+
+class ActionRunning(Conflict):
+    """The same action was sent before, and is not done yet."""
+
+    code = "action_running"
+    default_message = "This is still being done. Please wait a moment, and reload the page."
 
 
 class KeyReused(Conflict):

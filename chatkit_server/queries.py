@@ -24,9 +24,13 @@ from chatkit.types import (
     ThreadsUpdateReq,
 )
 
+from store import SyncRun, new_id
+
 from .context import RequestContext
 from .errors import InvalidParams, NotAvailable
 from .events.frames import serialize
+from .interactions.joining import do_once
+from .interactions.same_action import action_key
 from .server import ChatServer
 from .turns.accept import submitted_sender, thread_response
 from .turns.turns import Turns
@@ -61,7 +65,7 @@ async def answer(request: NonStreamingReq, server: ChatServer, turns: Turns, con
         case InputTranscribeReq():
             return await _transcribe(request, server, context)
         case ThreadsSyncCustomActionReq():
-            return await _sync_custom_action(request, server, context)
+            return await _sync_custom_action(request, server, turns, context)
         case _:
             assert_never(request)
 
@@ -154,13 +158,12 @@ async def _transcribe(request: InputTranscribeReq, server: ChatServer, context: 
 
 
 async def _sync_custom_action(
-    request: ThreadsSyncCustomActionReq, server: ChatServer, context: RequestContext
+    request: ThreadsSyncCustomActionReq, server: ChatServer, turns: Turns, context: RequestContext
 ) -> bytes:
-    """A frame that posts the same twice, while the first one runs, has it done once."""
-    if context.frame_id is None:
-        return await _do_sync_action(request, server, context)
-    key = (context.user_id, context.frame_id, request.model_dump_json())
-    return await server.joining.run(key, lambda: _do_sync_action(request, server, context))
+    """The same action that comes twice is done once."""
+    key = action_key(request.params, context)
+    run = SyncRun(new_id("act"), key, request.params.thread_id, turns.worker_id)
+    return await do_once(run, lambda: _do_sync_action(request, server, context), server.sql_store.sync_actions, context)
 
 
 async def _do_sync_action(request: ThreadsSyncCustomActionReq, server: ChatServer, context: RequestContext) -> bytes:

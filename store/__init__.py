@@ -20,6 +20,7 @@ from store.ids import new_id
 from store.journal import Entry, JournalStore
 from store.schema import create_schema
 from store.sql import SqlStore
+from store.sync_actions import SyncActionStatus, SyncActionStore, SyncAnswer, SyncRun
 from store.turns import NewTurn, RequestKey, TurnRecord, TurnStatus, TurnStore
 from store.uploads import Upload, UploadStore
 
@@ -52,6 +53,10 @@ __all__ = [
     "SqlStore",
     "StoreError",
     "StoreUnavailable",
+    "SyncActionStatus",
+    "SyncActionStore",
+    "SyncAnswer",
+    "SyncRun",
     "ThreadBusy",
     "TurnRecord",
     "TurnStatus",

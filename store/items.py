@@ -187,6 +187,21 @@ _OF_TURN = (
     )
     .order_by(i.position)
 )
+_CHANGED_DURING = (
+    select(i.id, i.type, i.payload)
+    .join(turns, turns.c.thread_id == i.thread_id)
+    .where(
+        i.thread_id == bindparam("thread"),
+        turns.c.id == bindparam("turn"),
+        i.turn_id.is_distinct_from(turns.c.id),
+        i.updated_at >= turns.c.started_at,
+        i.updated_at <= func.coalesce(turns.c.ended_at, i.updated_at),
+        i.hidden.is_(False),
+        i.replaced_by.is_(None),
+        owned(thread_items),
+    )
+    .order_by(i.position)
+)
 _LAST_OF_USER = (
     select(func.coalesce(func.max(i.position), 0))
     .where(i.thread_id == bindparam("thread"), i.type == "user_message", i.replaced_by.is_(None))
@@ -230,6 +245,18 @@ async def load_of_turn(database: Database, thread_id: str, turn_id: str, context
     def work(connection: Connection) -> Sequence[AnyRow]:
         check_thread(connection, thread_id, context)
         return connection.execute(_OF_TURN, values).all()
+
+    rows = await database.read(work)
+    return [item for row in rows if (item := from_row(row)) is not None]
+
+
+async def load_changed_during(database: Database, thread_id: str, turn_id: str, context: HasUser) -> list[ThreadItem]:
+    """See `SqlStore.load_changed_items`."""
+    values = {"thread": thread_id, "turn": turn_id, "owner": context.user_id}
+
+    def work(connection: Connection) -> Sequence[AnyRow]:
+        check_thread(connection, thread_id, context)
+        return connection.execute(_CHANGED_DURING, values).all()
 
     rows = await database.read(work)
     return [item for row in rows if (item := from_row(row)) is not None]

@@ -15,6 +15,7 @@ from store.database import Database
 from store.errors import NotFound
 from store.ids import new_id
 from store.owner import HasUser
+from store.sync_actions import SyncActionStore
 
 TContext = TypeVar("TContext", bound=HasUser, default=Any)
 
@@ -41,6 +42,8 @@ class SqlStore(Store[TContext], Generic[TContext]):
         self._database = Database(engine)
         self.approvals = ApprovalStore(self._database)
         """Runs that wait for a decision of their user's."""
+        self.sync_actions = SyncActionStore(self._database)
+        """Actions that answer at once."""
 
     # Ids
 
@@ -102,6 +105,11 @@ class SqlStore(Store[TContext], Generic[TContext]):
     async def load_turn_items(self, thread_id: str, turn_id: str, context: TContext) -> list[ThreadItem]:
         """What a turn has shown, its user's message first; nothing of what was replaced later."""
         return await items.load_of_turn(self._database, thread_id, turn_id, context)
+
+    async def load_changed_items(self, thread_id: str, turn_id: str, context: TContext) -> list[ThreadItem]:
+        """What was there before a turn and was changed while it ran, as it is now: the widget that an action came from.
+        Nothing that was changed later again."""
+        return await items.load_changed_during(self._database, thread_id, turn_id, context)
 
     async def load_history(
         self, thread_id: str, before: int | None, limit: int, context: TContext

@@ -81,7 +81,8 @@ class Turns:
             running=self.running_ids,
             lose=self.lose,
         )
-        self._pruning = Periodic("journal pruning", PRUNE_SECONDS, lambda: journal.prune(settings.journal_keep_seconds))
+        self._prune_journal = partial(journal.prune, settings.journal_keep_seconds)
+        self._pruning = Periodic("pruning", PRUNE_SECONDS, self._prune)
         self._running: dict[str, Turn] = {}
         self._by_key: WeakValueDictionary[str, Turn] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -95,6 +96,15 @@ class Turns:
         await self._heartbeat.start()
         self._journal.start()
         self._pruning.start()
+
+    @property
+    def worker_id(self) -> str:
+        """Who works here, as the database knows it."""
+        return self._journal.worker_id
+
+    async def _prune(self) -> None:
+        await self._prune_journal()
+        await self._store.sync_actions.prune()
 
     # -- starting
 
@@ -164,7 +174,7 @@ class Turns:
             frame_id=context.frame_id,
             user_item_id=accepted.user_item_id,
             model=accepted.model or self._model,
-            worker_id=self._journal.worker_id,
+            worker_id=self.worker_id,
         )
         await self._turns.start(
             new,
@@ -293,7 +303,7 @@ class Turns:
     async def _has_ended(self, turn_id: str, context: RequestContext) -> bool:
         """Whether a turn that does not run here has ended after all: closed now, where nobody runs it any more."""
         record = await self._turns.load(turn_id, context)
-        if record.status == "running" and record.worker_id == self._journal.worker_id:
+        if record.status == "running" and record.worker_id == self.worker_id:
             await self._recover(record)  # it was ours, and its end could not be saved
         elif record.status == "running":
             await self._heartbeat.beat()

@@ -193,10 +193,10 @@ async def test_a_second_click_on_a_card_that_the_first_has_changed_says_so(start
     async with await chat.visitor() as tab, chat.tab(frame=False, cookies=tab.cookies) as script:
         thread_id, item_id = await shown(chat, tab)
         await tab.action(thread_id, "book", {"n": 1}, item_id)
-        again = await tab.action(thread_id, "book", {"n": 1}, item_id)
+        again = await tab.action(thread_id, "book", {"n": 2}, item_id)  # the same would be a double click
         assert again.types == ["error"]
         assert "no longer offers" in again.events[0]["message"]
-        plain = await script.action(thread_id, "book", {"n": 1}, item_id)
+        plain = await script.action(thread_id, "book", {"n": 2}, item_id)
         assert (plain.status, plain.body["code"]) == (409, "action_gone")
         assert (await sync(tab, thread_id, "book", {"n": 1}, item_id)).status == 409
         assert clicks == [item_id]

@@ -26,7 +26,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from store import IdClash, NotFound, SqlStore, TurnStore, new_id
 from store.tables import thread_items
 from tests.store.conftest import Query
-from tests.store.making import ALICE, BOB, NOON, User, answer, call_tool, hide, make_thread, make_turn, say, text_of
+from tests.store.making import (
+    ALICE,
+    BOB,
+    NOON,
+    User,
+    answer,
+    call_tool,
+    hide,
+    make_thread,
+    make_turn,
+    offer,
+    say,
+    text_of,
+)
 
 Store = SqlStore[User]
 
@@ -260,3 +273,19 @@ async def test_changing_a_loaded_page_does_not_change_the_store(store: Store, th
     assert isinstance(item, AssistantMessageItem)
     item.content[0].text = "changed"
     assert [text_of(item) for item in await load_all(store, thread.id)] == ["kept"]
+
+
+async def test_what_a_turn_changed_of_before_is_told_until_it_changes_again(
+    store: Store, turns: TurnStore, thread: ThreadMetadata
+) -> None:
+    before, card = say("before"), offer("buy")
+    await store.add_thread_items(thread.id, [before, card], ALICE, "turn_of_before")
+    turn = make_turn(thread.id)
+    await turns.start(turn, ALICE, items=[say("now")])
+    bought = offer("sell", id=card.id, thread_id=thread.id)
+    await store.add_thread_items(thread.id, [bought, answer()], ALICE, turn.id)
+    assert await store.load_changed_items(thread.id, turn.id, ALICE) == [bought]
+    await turns.finish(turn.id, ALICE, status="completed")
+    assert await store.load_changed_items(thread.id, turn.id, ALICE) == [bought]
+    await store.add_thread_item(thread.id, offer(id=card.id), ALICE)
+    assert await store.load_changed_items(thread.id, turn.id, ALICE) == []
