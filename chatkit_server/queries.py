@@ -32,7 +32,7 @@ from .events.frames import serialize
 from .interactions.joining import do_once
 from .interactions.same_action import action_key
 from .server import ChatServer
-from .turns.accept import submitted_sender, thread_response
+from .turns.accept import _writable_thread, submitted_sender, thread_response
 from .turns.turns import Turns
 
 DEFAULT_PAGE_SIZE = 100
@@ -169,7 +169,7 @@ async def _sync_custom_action(
 async def _do_sync_action(request: ThreadsSyncCustomActionReq, server: ChatServer, context: RequestContext) -> bytes:
     """The item that the action answers with is saved as well (T20), and so is what was submitted."""
     params = request.params
-    thread = await server.store.load_thread(params.thread_id, context)
+    thread = await _writable_thread(server, params.thread_id, context)
     sender, items = await submitted_sender(server, thread, params.item_id, params.action, context)
     response = await server.sync_action(thread, params.action, sender, context)
     if response.updated_item is not None:
