@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -100,6 +100,26 @@ def write_items(
     else:
         last = _take_for_turn(connection, thread_id, len(rows), context, rows[0]["turn_id"], worker_id)
     put_items(connection, dialect, rows, last - len(rows) + 1)
+
+
+def change_item(
+    connection: Connection,
+    dialect: str,
+    thread_id: str,
+    item_id: str,
+    change: Callable[[ThreadItem], ThreadItem],
+    context: HasUser,
+) -> ThreadItem:
+    """See `SqlStore.change_item`."""
+    position = take_positions(connection, thread_id, 1, context)  # locks the thread, as all who write items do
+    values = {"item": item_id, "thread": thread_id, "owner": context.user_id}
+    row = connection.execute(_LOAD_WHOLE, values).one_or_none()
+    item = None if row is None else from_row(row)
+    if row is None or item is None:
+        raise NotFound("Item", item_id)
+    changed = change(item)
+    put_items(connection, dialect, [to_row(thread_id, changed, None, is_open=row.open)], position)
+    return changed
 
 
 def put_items(connection: Connection, dialect: str, rows: Sequence[dict[str, Any]], first: int) -> None:
@@ -210,6 +230,7 @@ _LAST_OF_USER = (
 _SINCE_USER = _ALL.where(i.position >= _LAST_OF_USER).order_by(i.position)
 _ITEM = (i.id == bindparam("item"), i.thread_id == bindparam("thread"), owned(thread_items))
 _LOAD = select(i.id, i.type, i.payload).where(*_ITEM)
+_LOAD_WHOLE = select(i.id, i.type, i.payload, i.open).where(*_ITEM)
 _SAVED = select(i.id, i.open).where(
     i.thread_id == bindparam("thread"), i.id.in_(bindparam("items", expanding=True)), owned(thread_items)
 )

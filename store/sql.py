@@ -1,6 +1,6 @@
 """`SqlStore`: chatkit's `Store` over SQL."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Generic
 
 from chatkit.store import Store, StoreItemType
@@ -155,6 +155,17 @@ class SqlStore(Store[TContext], Generic[TContext]):
         """
         rows, dialect = items.to_rows(thread_id, new, turn_id, still_open), self._database.dialect
         await self._database.write(lambda c: items.write_items(c, dialect, thread_id, rows, context, worker_id))
+
+    async def change_item(
+        self, thread_id: str, item_id: str, change: Callable[[ThreadItem], ThreadItem], context: TContext
+    ) -> ThreadItem:
+        """Make of an item what `change` makes of it as it is now, and return that; nobody, at no worker, changes an
+        item of the thread meanwhile.
+
+        `change` keeps the item's id, and does nothing else: it may run in a thread, and twice.
+        """
+        dialect = self._database.dialect
+        return await self._database.write(lambda c: items.change_item(c, dialect, thread_id, item_id, change, context))
 
     async def delete_thread_item(self, thread_id: str, item_id: str, context: TContext) -> None:
         """Delete one item with its feedback."""

@@ -123,6 +123,10 @@ def tries(
             lambda: store.add_thread_items(thread, [], BOB),
             lambda: store.add_thread_items(bobs, [say(), say(id=item)], BOB),
         ],
+        "change_item": [
+            lambda: store.change_item(thread, item, lambda _: say(id=item), BOB),
+            lambda: store.change_item(bobs, item, lambda _: say(id=item), BOB),
+        ],
         "load_items_since_user": [lambda: store.load_items_since_user(thread, BOB)],
         "has_lost_action": [lambda: store.has_lost_action(thread, hers.widget_id, "gone", BOB)],
         "delete_thread_item": [
