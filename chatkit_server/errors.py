@@ -34,6 +34,7 @@
     ├── DatabaseUnavailable     503  database_unavailable
     ├── FilesUnavailable        503  files_unavailable
     ├── InternalError           500  internal_error
+    ├── SameFailure             (interactions/joining.py: what another request failed with)
     ├── DictationFailed         502  dictation_failed (dictation.py)
     └── TurnFailed              502  (see failures.py: one code for each kind of provider failure)
 

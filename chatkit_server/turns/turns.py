@@ -144,7 +144,7 @@ class Turns:
             if key is not None and (twin := self._twin(key)) is not None:  # it came while this one waited
                 raise DuplicateRequest(twin.id)
             accepted = await accept()
-            if not self.is_closing and await self._make_room(thread_id):
+            if not self.is_closing and await self._make_room(thread_id, key, context):
                 accepted = await accept()
             while True:
                 try:
@@ -155,9 +155,12 @@ class Turns:
                     await self._stop_elsewhere(busy.turn_id, "superseded", context)
                 accepted = await accept()
 
-    async def _make_room(self, thread_id: str) -> bool:
-        """Ends what runs here on the thread; says whether anything did. Raises `ThreadAnswering`."""
+    async def _make_room(self, thread_id: str, key: RequestKey | None, context: RequestContext) -> bool:
+        """Ends what runs here on the thread; says whether anything did. Raises `ThreadAnswering`, or `DuplicateRequest`
+        where the turn of the same request has ended: nothing is stopped for that."""
         turns = self._turns_of(thread_id)
+        if turns and key is not None and (twin_id := await self._turns.find_duplicate(key, context)) is not None:
+            raise DuplicateRequest(twin_id)
         if self._settings.on_busy == "reject" and any(turn.status == "running" for turn in turns):
             raise ThreadAnswering
         await self._stop_all(thread_id, "superseded")

@@ -78,9 +78,9 @@ def booked(reply: Reply) -> list[str]:
     return words_of(next(item for item in items if item["type"] == "widget"))
 
 
-async def let_time_pass(chat: Chat) -> None:
-    """All that was begun until now was begun ten seconds ago."""
-    then = datetime.now(UTC) - timedelta(seconds=10)
+async def let_time_pass(chat: Chat, seconds: float = 10) -> None:
+    """All that was begun until now was begun so long ago."""
+    then = datetime.now(UTC) - timedelta(seconds=seconds)
     async with chat.sql.begin() as connection:
         await connection.execute(update(turns).values(started_at=then))
         await connection.execute(update(sync_actions).values(began_at=then))
@@ -230,3 +230,38 @@ async def test_who_waits_too_long_for_the_first_click_is_told_so(
         booking.go.set()
         assert booked(await first) == ["booking 1"]
         assert words_of(the_widget(tab, thread_id)) == ["free"]
+
+
+async def test_a_late_double_click_does_not_stop_what_runs_by_then(start: Start, booking: Booking) -> None:
+    here, there = await start(CARD, actions=booking.actions), await start(CARD, actions=booking.actions)
+    async with (
+        await here.visitor() as tab,
+        here.tab(cookies=tab.cookies) as near,
+        there.tab(cookies=tab.cookies) as far,
+    ):
+        thread_id, item_id = await shown(here, tab)
+        assert booked(await click(tab, thread_id, item_id, streaming=True)) == ["booking 1"]
+        booking.go.clear()
+        booking.running.clear()
+        other = asyncio.create_task(click(tab, thread_id, item_id, streaming=True, payload={"count": 2}))
+        async with asyncio.timeout(5):
+            await booking.running.wait()
+        for late in (near, far):
+            assert (await click(late, thread_id, item_id, streaming=True)).error is None
+        booking.go.set()
+        assert booked(await other) == ["booking 2"]
+        assert booking.counts == [1, 2]
+
+
+async def test_what_sync_actions_answered_is_forgotten_soon(
+    start: Start, booking: Booking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatkit_server.turns.turns.PRUNE_SECONDS", 0.02)
+    chat = await start(CARD, actions=booking.actions)
+    async with await chat.visitor() as tab:
+        thread_id, item_id = await shown(chat, tab)
+        await click(tab, thread_id, item_id, streaming=False)
+        await let_time_pass(chat, 3600)
+        async with asyncio.timeout(5):
+            while await chat.select("SELECT id FROM sync_actions"):
+                await tab.list()
