@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from sqlalchemy import update
 
 from chatkit_server import Actions
+from store import StoreUnavailable
 from store.tables import sync_actions, turns
 from tests.interactions.cards import both_databases, button, card, label, showing, the_widget, words_of
 from tests.interactions.test_actions import shown, sync
@@ -265,3 +266,18 @@ async def test_what_sync_actions_answered_is_forgotten_soon(
         async with asyncio.timeout(5):
             while await chat.select("SELECT id FROM sync_actions"):
                 await tab.list()
+
+
+async def test_an_answer_whose_end_cannot_be_noted_is_given_all_the_same(
+    start: Start, booking: Booking, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    chat = await start(CARD, actions=booking.actions)
+
+    async def fail(*_: Any) -> None:
+        raise StoreUnavailable("the database is gone")
+
+    async with await chat.visitor() as tab:
+        thread_id, item_id = await shown(chat, tab)
+        monkeypatch.setattr(chat.services.store.sync_actions, "end", fail)
+        assert booked(await click(tab, thread_id, item_id, streaming=False)) == ["booking 1"]
+        assert "the end of an action is not noted" in caplog.text
