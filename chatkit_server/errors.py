@@ -20,6 +20,7 @@
     │   ├── AlreadyAnswered     409  already_answered
     │   ├── ActionGone          409  action_gone
     │   ├── ItemReplaced        409  item_replaced
+    │   ├── ActionRunning       409  action_running
     │   ├── AlreadyUploaded     409  already_uploaded
     │   ├── TooManyFiles        409  too_many_files
     │   ├── KeyReused           409  key_reused
@@ -35,6 +36,7 @@
     ├── DatabaseUnavailable     503  database_unavailable
     ├── FilesUnavailable        503  files_unavailable
     ├── InternalError           500  internal_error
+    ├── SameFailure             (interactions/joining.py: what another request failed with)
     ├── DictationFailed         502  dictation_failed (dictation.py)
     └── TurnFailed              502  (see failures.py: one code for each kind of provider failure)
 
@@ -59,7 +61,7 @@ logger = logging.getLogger(__name__)
 class ServerError(Exception):
     """Something a client is told about: HTTP status, machine code, a text for the user, advice on retry."""
 
-    status: ClassVar[int] = 500
+    status: int = 500
     code: str = "internal_error"
     allow_retry: bool = False
     default_message: ClassVar[str] = "Something went wrong on the server. Please try again."
@@ -221,6 +223,13 @@ class ActionGone(Conflict):
 
     code = "action_gone"
     default_message = "This was done already: the card has changed and no longer offers it. Please reload the page."
+
+
+class ActionRunning(Conflict):
+    """The same action was sent before, and is not done yet."""
+
+    code = "action_running"
+    default_message = "This is still being done. Please wait a moment, and reload the page."
 
 
 class KeyReused(Conflict):

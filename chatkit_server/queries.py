@@ -3,6 +3,7 @@
 import base64
 import binascii
 import contextlib
+from collections.abc import Callable
 from typing import assert_never
 
 from chatkit.store import AttachmentStore, NotFoundError
@@ -22,13 +23,19 @@ from chatkit.types import (
     ThreadsListReq,
     ThreadsSyncCustomActionReq,
     ThreadsUpdateReq,
+    WidgetItem,
 )
 
+from store import SyncRun, new_id
+
 from .context import RequestContext
-from .errors import InvalidParams, NotAvailable
+from .errors import InvalidItem, InvalidParams, NotAvailable
 from .events.frames import serialize
+from .interactions.forms import with_submitted, with_values_since
+from .interactions.joining import do_once
+from .interactions.same_action import action_key
 from .server import ChatServer
-from .turns.accept import submitted_sender, thread_response
+from .turns.accept import submitted_sender, thread_response, writable_thread
 from .turns.turns import Turns
 
 DEFAULT_PAGE_SIZE = 100
@@ -61,7 +68,7 @@ async def answer(request: NonStreamingReq, server: ChatServer, turns: Turns, con
         case InputTranscribeReq():
             return await _transcribe(request, server, context)
         case ThreadsSyncCustomActionReq():
-            return await _sync_custom_action(request, server, context)
+            return await _sync_custom_action(request, server, turns, context)
         case _:
             assert_never(request)
 
@@ -154,23 +161,43 @@ async def _transcribe(request: InputTranscribeReq, server: ChatServer, context: 
 
 
 async def _sync_custom_action(
-    request: ThreadsSyncCustomActionReq, server: ChatServer, context: RequestContext
+    request: ThreadsSyncCustomActionReq, server: ChatServer, turns: Turns, context: RequestContext
 ) -> bytes:
-    """A frame that posts the same twice, while the first one runs, has it done once."""
-    if context.frame_id is None:
-        return await _do_sync_action(request, server, context)
-    key = (context.user_id, context.frame_id, request.model_dump_json())
-    return await server.joining.run(key, lambda: _do_sync_action(request, server, context))
+    """The same action that comes twice is done once."""
+    key = action_key(request.params, context)
+    run = SyncRun(new_id("act"), key, request.params.thread_id, turns.worker_id)
+    return await do_once(run, lambda: _do_sync_action(request, server, context), server.sql_store.sync_actions, context)
 
 
 async def _do_sync_action(request: ThreadsSyncCustomActionReq, server: ChatServer, context: RequestContext) -> bytes:
-    """The item that the action answers with is saved as well (T20), and so is what was submitted."""
+    """What was submitted is saved before the handler runs, and the item that it answers with after (T20), both into
+    the widget as it is at that moment: other actions of it may have been answered meanwhile."""
     params = request.params
-    thread = await server.store.load_thread(params.thread_id, context)
-    sender, items = await submitted_sender(server, thread, params.item_id, params.action, context)
+    thread = await writable_thread(server, params.thread_id, context)
+    sender, changed = await submitted_sender(server, thread, params.item_id, params.action, context)
+    if sender is not None and changed:
+        sender = await _change_widget(server, sender, lambda now: with_submitted(now, params.action), context)
+    seen = None if sender is None else sender.model_copy(deep=True)  # the handler may change its own
     response = await server.sync_action(thread, params.action, sender, context)
-    if response.updated_item is not None:
-        items.append(response.updated_item)
-    if items:
-        await server.sql_store.add_thread_items(thread.id, items, context)
-    return serialize(response)
+    item = response.updated_item
+    if isinstance(item, WidgetItem) and seen is not None and item.id == seen.id:
+        answer, before = item, seen
+        item = await _change_widget(server, seen, lambda now: with_values_since(answer, before, now), context)
+    elif item is not None:
+        await server.sql_store.add_thread_items(thread.id, [item], context)
+    return serialize(response.model_copy(update={"updated_item": item}))
+
+
+async def _change_widget(
+    server: ChatServer, widget: WidgetItem, change: Callable[[WidgetItem], WidgetItem], context: RequestContext
+) -> WidgetItem:
+    """The widget as `change` has made it of what it is now. Raises `InvalidItem` where it is none any more."""
+
+    def change_item(now: ThreadItem) -> WidgetItem:
+        if not isinstance(now, WidgetItem):
+            raise InvalidItem("An action can only come from a widget.")
+        return change(now)
+
+    changed = await server.sql_store.change_item(widget.thread_id, widget.id, change_item, context)
+    assert isinstance(changed, WidgetItem)
+    return changed

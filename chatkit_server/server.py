@@ -39,7 +39,6 @@ from .files.generated_images import GeneratedImages
 from .files.model_input import UserFiles, shown_files
 from .history import SafeConverter, with_files, with_mentions
 from .interactions.actions import ActionCall, ActionHandler, Actions
-from .interactions.joining import Joining
 from .mcp import McpServers
 from .memory import Memory, turn_transcript
 from .models import Models
@@ -71,7 +70,6 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         self.actions = Actions.of_methods(self)
         """Who answers which action: methods marked with `on_action`, then what comes with the agent."""
         self.actions.include(agent.actions)
-        self.joining = Joining()
         self.deadlines = Deadlines(
             first_event=settings.first_event_seconds,
             silence=settings.silence_seconds,

@@ -22,6 +22,7 @@ from store.items import Recent
 from store.journal import Entry, JournalStore
 from store.schema import create_schema
 from store.sql import SqlStore
+from store.sync_actions import SyncActionStatus, SyncActionStore, SyncAnswer, SyncRun
 from store.turns import NewTurn, RequestKey, TurnRecord, TurnStatus, TurnStore
 from store.uploads import Upload, UploadStore
 
@@ -57,6 +58,10 @@ __all__ = [
     "SqlStore",
     "StoreError",
     "StoreUnavailable",
+    "SyncActionStatus",
+    "SyncActionStore",
+    "SyncAnswer",
+    "SyncRun",
     "ThreadBusy",
     "ThreadChanged",
     "TurnRecord",

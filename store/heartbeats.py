@@ -37,10 +37,10 @@ class HeartbeatStore:
         own = {"id": worker.id, "host": worker.host, "process": worker.process}
 
         def work(connection: Connection) -> list[WorkerRecord]:
-            now = _now(connection)
-            connection.execute(_upsert(self._database.dialect), {**own, "started_at": now, "seen_at": now})
+            moment = now(connection)
+            connection.execute(_upsert(self._database.dialect), {**own, "started_at": moment, "seen_at": moment})
             rows = connection.execute(_OTHERS, {"worker": worker.id})
-            return [WorkerRecord(r.id, r.host, r.process, (now - r.seen_at).total_seconds()) for r in rows]
+            return [WorkerRecord(r.id, r.host, r.process, (moment - r.seen_at).total_seconds()) for r in rows]
 
         return await self._database.write(work)
 
@@ -53,12 +53,15 @@ _OTHERS = select(workers).where(w.id != bindparam("worker"))
 _FORGET = delete(workers).where(w.id.in_(bindparam("workers", expanding=True)))
 
 
-def _now(connection: Connection) -> datetime:
-    """SQLite's file is only ever shared on one machine, which has one clock."""
+def now(connection: Connection) -> datetime:
+    """The time by the database's clock: workers compare times, and their own clocks differ.
+
+    SQLite's file is only ever shared on one machine, which has one clock.
+    """
     if connection.dialect.name == "sqlite":
         return datetime.now(UTC)
-    now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
-    return now
+    moment: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return moment
 
 
 @cache

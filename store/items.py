@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -107,6 +107,26 @@ def write_items(
     put_items(connection, dialect, rows, last - len(rows) + 1)
 
 
+def change_item(
+    connection: Connection,
+    dialect: str,
+    thread_id: str,
+    item_id: str,
+    change: Callable[[ThreadItem], ThreadItem],
+    context: HasUser,
+) -> ThreadItem:
+    """See `SqlStore.change_item`."""
+    position = take_positions(connection, thread_id, 1, context)  # locks the thread, as all who write items do
+    values = {"item": item_id, "thread": thread_id, "owner": context.user_id}
+    row = connection.execute(_LOAD_WHOLE, values).one_or_none()
+    item = None if row is None else from_row(row)
+    if row is None or item is None:
+        raise NotFound("Item", item_id)
+    changed = change(item)
+    put_items(connection, dialect, [to_row(thread_id, changed, None, is_open=row.open)], position)
+    return changed
+
+
 def put_items(connection: Connection, dialect: str, rows: Sequence[dict[str, Any]], first: int) -> None:
     """Write rows at positions that were taken for them, from `first` on."""
     now = datetime.now(UTC)
@@ -192,6 +212,21 @@ _OF_TURN = (
     )
     .order_by(i.position)
 )
+_CHANGED_DURING = (
+    select(i.id, i.type, i.payload)
+    .join(turns, turns.c.thread_id == i.thread_id)
+    .where(
+        i.thread_id == bindparam("thread"),
+        turns.c.id == bindparam("turn"),
+        i.turn_id.is_distinct_from(turns.c.id),
+        i.updated_at >= turns.c.started_at,
+        i.updated_at <= func.coalesce(turns.c.ended_at, i.updated_at),
+        i.hidden.is_(False),
+        i.replaced_by.is_(None),
+        owned(thread_items),
+    )
+    .order_by(i.position)
+)
 _LAST_OF_USER = (
     select(func.coalesce(func.max(i.position), 0))
     .where(i.thread_id == bindparam("thread"), i.type == "user_message", i.replaced_by.is_(None))
@@ -201,6 +236,7 @@ _SINCE_USER = _ALL.where(i.position >= _LAST_OF_USER).order_by(i.position)
 _ITEM = (i.id == bindparam("item"), i.thread_id == bindparam("thread"), owned(thread_items))
 _LOAD = select(i.id, i.type, i.payload).where(*_ITEM)
 _IS_REPLACED = select(i.id).where(*_ITEM, i.replaced_by.is_not(None))
+_LOAD_WHOLE = select(i.id, i.type, i.payload, i.open).where(*_ITEM)
 _SAVED = select(i.id, i.open).where(
     i.thread_id == bindparam("thread"), i.id.in_(bindparam("items", expanding=True)), owned(thread_items)
 )
@@ -237,6 +273,18 @@ async def load_of_turn(database: Database, thread_id: str, turn_id: str, context
     def work(connection: Connection) -> Sequence[AnyRow]:
         check_thread(connection, thread_id, context)
         return connection.execute(_OF_TURN, values).all()
+
+    rows = await database.read(work)
+    return [item for row in rows if (item := from_row(row)) is not None]
+
+
+async def load_changed_during(database: Database, thread_id: str, turn_id: str, context: HasUser) -> list[ThreadItem]:
+    """See `SqlStore.load_changed_items`."""
+    values = {"thread": thread_id, "turn": turn_id, "owner": context.user_id}
+
+    def work(connection: Connection) -> Sequence[AnyRow]:
+        check_thread(connection, thread_id, context)
+        return connection.execute(_CHANGED_DURING, values).all()
 
     rows = await database.read(work)
     return [item for row in rows if (item := from_row(row)) is not None]

@@ -1,6 +1,6 @@
 """`SqlStore`: chatkit's `Store` over SQL."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Generic
 
 from chatkit.store import Store, StoreItemType
@@ -15,6 +15,7 @@ from store.database import Database
 from store.errors import NotFound
 from store.ids import new_id
 from store.owner import HasUser
+from store.sync_actions import SyncActionStore
 
 TContext = TypeVar("TContext", bound=HasUser, default=Any)
 
@@ -41,6 +42,8 @@ class SqlStore(Store[TContext], Generic[TContext]):
         self._database = Database(engine)
         self.approvals = ApprovalStore(self._database)
         """Runs that wait for a decision of their user's."""
+        self.sync_actions = SyncActionStore(self._database)
+        """Actions that answer at once."""
 
     # Ids
 
@@ -103,6 +106,11 @@ class SqlStore(Store[TContext], Generic[TContext]):
         """What a turn has shown, its user's message first; nothing of what was replaced later."""
         return await items.load_of_turn(self._database, thread_id, turn_id, context)
 
+    async def load_changed_items(self, thread_id: str, turn_id: str, context: TContext) -> list[ThreadItem]:
+        """What was there before a turn and was changed while it ran, as it is now: the widget that an action came from.
+        Nothing that was changed later again."""
+        return await items.load_changed_during(self._database, thread_id, turn_id, context)
+
     async def load_history(
         self, thread_id: str, before: history.HistoryCursor | None, limit: int, context: TContext
     ) -> history.HistoryPage:
@@ -151,6 +159,17 @@ class SqlStore(Store[TContext], Generic[TContext]):
         """
         rows, dialect = items.to_rows(thread_id, new, turn_id, still_open), self._database.dialect
         await self._database.write(lambda c: items.write_items(c, dialect, thread_id, rows, context, worker_id))
+
+    async def change_item(
+        self, thread_id: str, item_id: str, change: Callable[[ThreadItem], ThreadItem], context: TContext
+    ) -> ThreadItem:
+        """Make of an item what `change` makes of it as it is now, and return that; nobody, at no worker, changes an
+        item of the thread meanwhile.
+
+        `change` keeps the item's id, and does nothing else: it may run in a thread, and twice.
+        """
+        dialect = self._database.dialect
+        return await self._database.write(lambda c: items.change_item(c, dialect, thread_id, item_id, change, context))
 
     async def delete_thread_item(self, thread_id: str, item_id: str, context: TContext) -> None:
         """Delete one item with its feedback."""

@@ -90,6 +90,21 @@ widget_actions = Table(
     PrimaryKeyConstraint("item_id", "type"),
 )
 
+sync_actions = Table(
+    "sync_actions",
+    metadata,
+    Column("key", CleanText, primary_key=True, comment="Fingerprint of the user, the widget and the action"),
+    Column("id", CleanText, nullable=False, comment="The time that it was done"),
+    _thread_id(),
+    Column("user_id", CleanText, nullable=False),
+    Column("worker_id", CleanText, nullable=False, comment="Who does it"),
+    Column("status", CleanText, nullable=False, comment="running, done or failed"),
+    Column("answer", JsonText, comment="What was answered, or the error; empty while it runs"),
+    Column("began_at", UtcDateTime, nullable=False),
+    Index(None, "thread_id"),
+    Index(None, "began_at"),
+)
+
 paused_runs = Table(
     "paused_runs",
     metadata,

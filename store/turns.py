@@ -31,12 +31,12 @@ i = thread_items.c
 class RequestKey:
     """What tells that a request is the same as one before: its turn is joined instead of starting another.
 
-    That holds for `seconds` from the start of the turn; after its end only with `outlives_turn`.
+    That holds for `seconds` from the start of the turn while it runs, and for `ended_seconds` where it has ended.
     """
 
     value: str
     seconds: float
-    outlives_turn: bool = False
+    ended_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -317,8 +317,8 @@ _RESTORE = update(thread_items).where(*_REPLACED).values(replaced_by=None)
 
 def _is_same(twin: running.Twin, key: RequestKey) -> bool:
     """Whether the turn with the key is the one that an equal request joins."""
-    is_young = datetime.now(UTC) - twin.started_at <= timedelta(seconds=key.seconds)
-    return is_young and (key.outlives_turn or twin.status == "running")
+    seconds = key.seconds if twin.status == "running" else key.ended_seconds
+    return datetime.now(UTC) - twin.started_at <= timedelta(seconds=seconds)
 
 
 def _started(turn: NewTurn, context: HasUser) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..context import RequestContext
 from ..errors import InvalidItem, InvalidParams, NotAvailable
+from .forms import with_values_since
 
 if TYPE_CHECKING:
     from ..server import ChatServer
@@ -91,11 +92,17 @@ class ActionHandler:
         return _response(await self._function(**self._arguments(call)), call)
 
     async def _as_events(self, call: ActionCall, arguments: dict[str, Any]) -> AsyncIterator[ThreadStreamEvent]:
+        seen = None if call.sender is None else call.sender.model_copy(deep=True)  # the handler may change its own
         item = _response(await self._function(**arguments), call).updated_item
         if item is None:
             return
-        is_known = call.sender is not None and call.sender.id == item.id
-        yield ThreadItemReplacedEvent(item=item) if is_known else ThreadItemDoneEvent(item=item)
+        if seen is None or seen.id != item.id:
+            yield ThreadItemDoneEvent(item=item)
+            return
+        now = await call.server.store.load_item(call.thread.id, seen.id, call.context)
+        if isinstance(item, WidgetItem) and isinstance(now, WidgetItem):
+            item = with_values_since(item, seen, now)
+        yield ThreadItemReplacedEvent(item=item)
 
     def _arguments(self, call: ActionCall) -> dict[str, Any]:
         if self._needs_sender and call.sender is None:

@@ -6,6 +6,7 @@ Who approves a call has to see all of it: nothing is cut, and what would hide a 
 import json
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from chatkit.types import WidgetItem
@@ -44,21 +45,30 @@ def approval_widget(approval: NewApproval, state: State) -> DynamicWidgetRoot:
     """The name of the tool, what it would be called with, and two buttons for as long as it waits."""
     words, color = STATES[state]
     lines = _arguments(approval.arguments)
-    length = sum(map(len, lines))
-    is_too_long = length > MAX_LENGTH or len(lines) > MAX_ARGUMENTS
-    if is_too_long:
+    can_be_approved = _is_bearable(lines)
+    if not can_be_approved:
+        length = sum(map(len, lines))
         lines = [f"This call is too long to be shown ({length} characters), so it can only be rejected."]
     children: list[Any] = [
         {"type": "Title", "value": f"Run {approval.tool}?", "size": "sm"},
         *({"type": "Text", "value": line, "size": "sm"} for line in lines),
     ]
     if state == "waiting":
-        approve = [] if is_too_long else [_button(approval, "approved", "Approve")]
+        approve = [_button(approval, "approved", "Approve")] if can_be_approved else []
         buttons = [*approve, _button(approval, "rejected", "Reject")]
         children.append({"type": "Row", "gap": 2, "children": buttons})
     else:
         children.append({"type": "Badge", "label": words, "color": color})
     return DynamicWidgetRoot.model_validate({"type": "Card", "size": "md", "children": children})
+
+
+def can_be_shown(approval: NewApproval) -> bool:
+    """Whether the card shows all of the call; who cannot see it cannot approve it."""
+    return _is_bearable(_arguments(approval.arguments))
+
+
+def _is_bearable(lines: Sequence[str]) -> bool:
+    return sum(map(len, lines)) <= MAX_LENGTH and len(lines) <= MAX_ARGUMENTS
 
 
 def _button(approval: NewApproval, decision: Decision, label: str) -> Any:

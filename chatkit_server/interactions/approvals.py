@@ -30,7 +30,7 @@ from ..context import RequestContext
 from ..errors import ApprovalOver, InvalidItem, InvalidParams
 from ..files.model_input import shown_files
 from ..files.paused_files import bring_back, put_away
-from .approval_card import ACTION, approval_card, approval_widget
+from .approval_card import ACTION, approval_card, approval_widget, can_be_shown
 from .client_tools import with_page_outputs
 from .waiting import Waiting, load_waiting
 
@@ -138,6 +138,8 @@ async def accept_decision(
     run = await server.sql_store.approvals.load(thread.id, choice.approval_id, context)
     approval = next(approval for approval in run.approvals if approval.id == choice.approval_id)
     _refuse_if_over(run, approval)
+    if choice.decision == "approved" and not can_be_shown(approval):
+        raise InvalidParams("This call is too long to be shown, so it can only be rejected.")
     card = await server.store.load_item(thread.id, approval.item_id, context)
     if not isinstance(card, WidgetItem) or card.id != item_id:
         raise InvalidItem("An approval can only come from its card.")

@@ -29,6 +29,40 @@ def with_submitted(sender: WidgetItem, action: Action[str, Any]) -> WidgetItem:
     return sender.model_copy(update={"widget": DynamicWidgetRoot.model_validate(widget)})
 
 
+def with_values_since(answer: WidgetItem, seen: WidgetItem, now: WidgetItem) -> WidgetItem:
+    """The widget that a handler made of what it had `seen`, with the values that others submitted while it ran, which
+    the widget has `now`. A value that the handler changed itself stays as the handler made it."""
+    before, after, made = (item.widget.model_dump(mode="json", exclude_none=True) for item in (seen, now, answer))
+    if before == after:
+        return answer
+    old, new, mine = _by_name(before), _by_name(after), _by_name(made)
+    for name, components in mine.items():
+        of_before, of_now = old.get(name, []), new.get(name, [])
+        if len(components) == len(of_before) == len(of_now):
+            for component, was, became in zip(components, of_before, of_now, strict=True):
+                key = _value_key(component)
+                if was.get(key) != became.get(key) and component.get(key) == was.get(key):
+                    component[key] = became.get(key)
+    return answer.model_copy(update={"widget": DynamicWidgetRoot.model_validate(made)})
+
+
+def _by_name(widget: Json) -> dict[str, list[Json]]:
+    """The named components, in their order; radio buttons of two forms may share a name."""
+    found: dict[str, list[Json]] = {}
+    for component in _components(widget):
+        if name := _name(component):
+            found.setdefault(name, []).append(component)
+    return found
+
+
+def _components(widget: Any) -> Iterator[Json]:
+    children = widget if isinstance(widget, list) else [widget]
+    for component in children:
+        if isinstance(component, dict):
+            yield component
+            yield from _components(component.get("children"))
+
+
 def _submitted(component: Any, type: str, *, is_in_form: bool) -> Iterator[Json]:
     """The named components whose values an action of this type brings."""
     if isinstance(component, list):
@@ -73,12 +107,19 @@ def _lookup(payload: Json, name: str) -> Any:
     return value
 
 
+def _value_key(component: Json) -> str:
+    """The property that holds what the component shows at first."""
+    if component.get("type") == "Checkbox":
+        return "defaultChecked"
+    return "value" if "editable" in component else "defaultValue"
+
+
 def _fill(component: Json, value: Any) -> bool:
     """Puts the value where the component shows it at first; returns whether that changed anything."""
-    if component.get("type") == "Checkbox":
-        key, value = "defaultChecked", bool(value)
+    key = _value_key(component)
+    if key == "defaultChecked":
+        value = bool(value)
     else:
-        key = "value" if "editable" in component else "defaultValue"
         value = value if isinstance(value, str) or value is None else str(value)
     if component.get(key) == value:
         return False

@@ -64,7 +64,7 @@ async def send(
 
 def _request_key(key: str, context: RequestContext) -> RequestKey:
     told = hashlib.sha256(b"idempotency\0%b\0%b" % (context.user_id.encode(), key.encode("utf-8", "surrogatepass")))
-    return RequestKey(told.hexdigest(), KEY_SECONDS, outlives_turn=True)
+    return RequestKey(told.hexdigest(), KEY_SECONDS, ended_seconds=KEY_SECONDS)
 
 
 async def _check_message(message: Message, record: TurnRecord, services: Services, context: RequestContext) -> None:

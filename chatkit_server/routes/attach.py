@@ -7,6 +7,7 @@ from chatkit.types import (
     StreamingReq,
     ThreadCreatedEvent,
     ThreadItem,
+    ThreadItemReplacedEvent,
     ThreadMetadata,
     ThreadsCustomActionReq,
     UserMessageItem,
@@ -57,7 +58,12 @@ async def ended_turn(
     created = [ThreadCreatedEvent(thread=thread_response(thread))] if is_new_thread else []
     error = error_of_ended(record.status, record.error_code)
     failed = [error.event(record.request_id)] if error is not None else []
-    return FinishedStream([*created, *snapshot(items, [], options=options, is_running=False), *failed])
+    changed = [
+        ThreadItemReplacedEvent(item=item)
+        for item in await services.store.load_changed_items(thread.id, turn_id, context)
+    ]
+    shown = snapshot(items, [], options=options, is_running=False)
+    return FinishedStream([*created, *shown, *changed, *failed])
 
 
 async def _last_answer(thread: ThreadMetadata, services: Services, context: RequestContext) -> list[ThreadItem]:

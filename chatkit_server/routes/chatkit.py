@@ -6,7 +6,13 @@ posts the same bytes six times, on a 4xx the message vanishes without a word. Ot
 
 import hashlib
 
-from chatkit.types import InputTranscribeReq, ThreadsCreateReq, is_streaming_req
+from chatkit.types import (
+    InputTranscribeReq,
+    StreamingReq,
+    ThreadsCreateReq,
+    ThreadsCustomActionReq,
+    is_streaming_req,
+)
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
@@ -14,6 +20,8 @@ from store import DuplicateRequest, RequestKey
 
 from ..context import RequestContext
 from ..errors import BodyTooLarge, NotAuthenticated, ServerError, describe
+from ..interactions.approvals import is_approval
+from ..interactions.same_action import SAME_ACTION_SECONDS, action_key
 from ..protocol import is_streaming_body, parse_request
 from ..queries import answer
 from ..services import Services, services_of
@@ -62,7 +70,7 @@ async def _answer(body: bytes, services: Services, context: RequestContext, *, i
     if is_attach(request):
         return await attach_thread(request.params.thread_id, services, context, is_detached=is_detached)
     thread_id = None if isinstance(request, ThreadsCreateReq) else request.params.thread_id
-    key = _request_key(body, context)
+    key = _request_key(request, body, services, context)
     try:
         turn = await services.turns.start(
             lambda: accept(request, services.server, context), thread_id, context, key=key
@@ -82,8 +90,13 @@ def body_limit(services: Services) -> int:
     return max(settings.max_body_bytes, settings.transcription_max_bytes * 4 // 3 + ROOM_FOR_JSON)
 
 
-def _request_key(body: bytes, context: RequestContext) -> RequestKey | None:
-    """A frame that gets no good answer posts the same bytes again (PROTOCOL: up to six times in half a minute)."""
+def _request_key(request: StreamingReq, body: bytes, services: Services, context: RequestContext) -> RequestKey | None:
+    """A frame that gets no good answer posts the same bytes again (PROTOCOL: up to six times in half a minute). An
+    action is the same in any frame, while it is done and a moment longer: a double click, or one in two tabs. Of the
+    decisions about one approval the first counts anyway, and the others hear what it was."""
+    if isinstance(request, ThreadsCustomActionReq) and not is_approval(request.params.action):
+        key = action_key(request.params, context)
+        return RequestKey(key, services.settings.turn_seconds, ended_seconds=SAME_ACTION_SECONDS)
     if context.frame_id is None:
         return None
     told = hashlib.sha256(b"\0".join((context.user_id.encode(), context.frame_id.encode(), body)))

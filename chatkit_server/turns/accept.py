@@ -163,7 +163,7 @@ async def _create(request: ThreadsCreateReq, server: ChatServer, context: Reques
 
 
 async def _add_user_message(request: ThreadsAddUserMessageReq, server: ChatServer, context: RequestContext) -> Accepted:
-    thread = await _writable_thread(server, request.params.thread_id, context)
+    thread = await writable_thread(server, request.params.thread_id, context)
     message = await _user_message(request.params.input, server, thread, context)
     waiting = await load_waiting(server.sql_store, thread, context)
     changed, notes = waiting.expired(thread)
@@ -187,7 +187,7 @@ async def _add_client_tool_output(
     What cannot be told apart: the same bytes once more when their turn has ended, or a late output of a call that has
     expired, while the next call waits.
     """
-    thread = await _writable_thread(server, request.params.thread_id, context)
+    thread = await writable_thread(server, request.params.thread_id, context)
     waiting = await load_waiting(server.sql_store, thread, context)
     if not waiting.calls:
         raise Conflict("No tool of this conversation is waiting for an output.")
@@ -198,7 +198,7 @@ async def _add_client_tool_output(
 async def _add_structured_input(
     request: ThreadsAddStructuredInputReq, server: ChatServer, context: RequestContext
 ) -> Accepted:
-    thread = await _writable_thread(server, request.params.thread_id, context)
+    thread = await writable_thread(server, request.params.thread_id, context)
     item = await _shown_item(server, thread, request.params.item_id, context)
     if not isinstance(item, StructuredInputItem):
         raise InvalidItem("Only a question of the assistant's can be answered.")
@@ -242,7 +242,7 @@ def _replacing(items: Sequence[ThreadItem]) -> list[ThreadStreamEvent]:
 
 
 async def _retry_after_item(request: ThreadsRetryAfterItemReq, server: ChatServer, context: RequestContext) -> Accepted:
-    thread = await _writable_thread(server, request.params.thread_id, context)
+    thread = await writable_thread(server, request.params.thread_id, context)
     message = await _shown_item(server, thread, request.params.item_id, context)
     if not isinstance(message, UserMessageItem):
         raise InvalidItem("Only an answer to a message of yours can be retried.")
@@ -258,12 +258,15 @@ async def _retry_after_item(request: ThreadsRetryAfterItemReq, server: ChatServe
 
 async def _custom_action(request: ThreadsCustomActionReq, server: ChatServer, context: RequestContext) -> Accepted:
     params = request.params
-    thread = await _writable_thread(server, params.thread_id, context)
+    thread = await writable_thread(server, params.thread_id, context)
     if is_approval(params.action):
         return await _approval(request, thread, server, context)
+    seen = (await server.sql_store.load_since_user(thread.id, context)).position  # before the widget, which is written
     sender, items = await submitted_sender(server, thread, params.item_id, params.action, context)
     events = server.action(thread, params.action, sender, context)
-    return Accepted(kind=request.type, thread=thread, items=items, run=lambda: events, is_plain=False)
+    return Accepted(
+        kind=request.type, thread=thread, items=items, seen_position=seen, run=lambda: events, is_plain=False
+    )
 
 
 async def _approval(
@@ -291,7 +294,8 @@ async def _shown_item(server: ChatServer, thread: ThreadMetadata, item_id: str, 
     return item
 
 
-async def _writable_thread(server: ChatServer, thread_id: str, context: RequestContext) -> ThreadMetadata:
+async def writable_thread(server: ChatServer, thread_id: str, context: RequestContext) -> ThreadMetadata:
+    """A thread that the user may add to. Raises `ThreadLocked`, `ThreadClosed` (T14) or `NotFoundError`."""
     thread = await server.store.load_thread(thread_id, context)
     match thread.status:
         case LockedStatus(reason=reason):

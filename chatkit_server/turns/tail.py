@@ -14,6 +14,7 @@ from chatkit.types import (
     ThreadItem,
     ThreadItemDoneEvent,
     ThreadItemRemovedEvent,
+    ThreadItemReplacedEvent,
     UserMessageItem,
 )
 
@@ -148,6 +149,9 @@ class Tail(LiveTurn):
         for item in shown(await self._saved_items()):
             if self.items.finished.get(item.id) != item:
                 self.log.append(ThreadItemDoneEvent(item=item))
+        for item in await self._store.load_changed_items(self.thread_id, self.id, self._context):
+            if self.items.finished.get(item.id) != item:
+                self.log.append(ThreadItemReplacedEvent(item=item))
         error = error_of_ended(record.status, record.error_code)
         if error is not None:
             self.log.append(error.event(record.request_id))

@@ -82,7 +82,8 @@ class Turns:
             running=self.running_ids,
             lose=self.lose,
         )
-        self._pruning = Periodic("journal pruning", PRUNE_SECONDS, lambda: journal.prune(settings.journal_keep_seconds))
+        self._prune_journal = partial(journal.prune, settings.journal_keep_seconds)
+        self._pruning = Periodic("pruning", PRUNE_SECONDS, self._prune)
         self._running: dict[str, Turn] = {}
         self._by_key: WeakValueDictionary[str, Turn] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -96,6 +97,15 @@ class Turns:
         await self._heartbeat.start()
         self._journal.start()
         self._pruning.start()
+
+    @property
+    def worker_id(self) -> str:
+        """Who works here, as the database knows it."""
+        return self._journal.worker_id
+
+    async def _prune(self) -> None:
+        await self._prune_journal()
+        await self._store.sync_actions.prune()
 
     # -- starting
 
@@ -135,7 +145,7 @@ class Turns:
             if key is not None and (twin := self._twin(key)) is not None:  # it came while this one waited
                 raise DuplicateRequest(twin.id)
             accepted = await accept()
-            if not self.is_closing and await self._make_room(thread_id):
+            if not self.is_closing and await self._make_room(thread_id, key, context):
                 accepted = await accept()
             while True:
                 try:
@@ -148,9 +158,12 @@ class Turns:
                     pass
                 accepted = await accept()
 
-    async def _make_room(self, thread_id: str) -> bool:
-        """Ends what runs here on the thread; says whether anything did. Raises `ThreadAnswering`."""
+    async def _make_room(self, thread_id: str, key: RequestKey | None, context: RequestContext) -> bool:
+        """Ends what runs here on the thread; says whether anything did. Raises `ThreadAnswering`, or `DuplicateRequest`
+        where the turn of the same request has ended: nothing is stopped for that."""
         turns = self._turns_of(thread_id)
+        if turns and key is not None and (twin_id := await self._turns.find_duplicate(key, context)) is not None:
+            raise DuplicateRequest(twin_id)
         if self._settings.on_busy == "reject" and any(turn.status == "running" for turn in turns):
             raise ThreadAnswering
         await self._stop_all(thread_id, "superseded")
@@ -167,7 +180,7 @@ class Turns:
             frame_id=context.frame_id,
             user_item_id=accepted.user_item_id,
             model=accepted.model or self._model,
-            worker_id=self._journal.worker_id,
+            worker_id=self.worker_id,
         )
         await self._turns.start(
             new,
@@ -297,7 +310,7 @@ class Turns:
     async def _has_ended(self, turn_id: str, context: RequestContext) -> bool:
         """Whether a turn that does not run here has ended after all: closed now, where nobody runs it any more."""
         record = await self._turns.load(turn_id, context)
-        if record.status == "running" and record.worker_id == self._journal.worker_id:
+        if record.status == "running" and record.worker_id == self.worker_id:
             await self._recover(record)  # it was ours, and its end could not be saved
         elif record.status == "running":
             await self._heartbeat.beat()

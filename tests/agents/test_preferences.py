@@ -34,7 +34,8 @@ async def test_the_answer_changes_the_card_and_the_card_can_be_opened_again(tmp_
         rows = await served.rows("SELECT text FROM thread_items WHERE type = 'hidden_context_item'")
         assert rows == [{"text": "The user's preferences are now: time zone Europe/Berlin, imperial units."}]
         assert (await served.load_thread(thread_id)).metadata == {"preferences": payload}
-        twice = await tab.action(thread_id, "preferences.save", payload, form["id"])
+        again = payload | {"units": "metric"}
+        twice = await tab.action(thread_id, "preferences.save", again, form["id"])
         assert twice.types == ["error"]
         await tab.action(thread_id, "preferences.change", None, form["id"])
     async with serve(tmp_path) as served, served.tab(cookies=tab.cookies) as tab:

@@ -123,3 +123,14 @@ async def test_a_key_has_a_length(plain: Plain) -> None:
         status, body = await plain.answer("Count", headers=key(bad))
         assert (status, body["code"]) == (400, "invalid_params")
     assert (await plain.answer("Count", headers=key("x" * 255)))[0] == 200
+
+
+async def test_a_message_that_was_answered_long_ago_does_not_stop_what_runs_by_now(plain: Plain) -> None:
+    plain.chat.upstream.script(Answer("Hello."), Answer("Hello."), COUNT)
+    thread_id = (await plain.answer("Hi"))[1]["thread_id"]
+    _, first = await plain.answer("Hi", thread_id, headers=key("k1"))
+    async with plain.streaming("Count", thread_id) as running:
+        await running.read_up_to("one two")
+        assert await plain.answer("Hi", thread_id, headers=key("k1")) == (200, first)
+        plain.chat.upstream.release()
+        assert (await running.read()).text == WHOLE

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from chatkit.actions import Action
 from chatkit.types import (
+    ClosedStatus,
+    LockedStatus,
     NoticeEvent,
     SyncCustomActionResponse,
     ThreadItemReplacedEvent,
     ThreadMetadata,
+    ThreadStatus,
     ThreadStreamEvent,
     WidgetItem,
 )
@@ -193,10 +196,10 @@ async def test_a_second_click_on_a_card_that_the_first_has_changed_says_so(start
     async with await chat.visitor() as tab, chat.tab(frame=False, cookies=tab.cookies) as script:
         thread_id, item_id = await shown(chat, tab)
         await tab.action(thread_id, "book", {"n": 1}, item_id)
-        again = await tab.action(thread_id, "book", {"n": 1}, item_id)
+        again = await tab.action(thread_id, "book", {"n": 2}, item_id)  # the same would be a double click
         assert again.types == ["error"]
         assert "no longer offers" in again.events[0]["message"]
-        plain = await script.action(thread_id, "book", {"n": 1}, item_id)
+        plain = await script.action(thread_id, "book", {"n": 2}, item_id)
         assert (plain.status, plain.body["code"]) == (409, "action_gone")
         assert (await sync(tab, thread_id, "book", {"n": 1}, item_id)).status == 409
         assert clicks == [item_id]
@@ -233,6 +236,31 @@ async def test_a_double_click_runs_a_sync_action_once(start: Start) -> None:
         replies = [await first, await second, await other]
         assert [words_of(reply.body["updated_item"]) for reply in replies] == [["booked"]] * 3
         assert sorted(clicks) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(LockedStatus(), "thread_locked"), (ClosedStatus(), "thread_closed")], ids=["locked", "closed"]
+)
+async def test_a_thread_that_takes_no_messages_takes_no_actions(start: Start, status: ThreadStatus, code: str) -> None:
+    """T14."""
+    actions = Actions()
+
+    @actions.on("book")
+    async def book() -> None:
+        raise AssertionError("it ran")
+
+    chat = await start(showing(card(button("book"))), actions=actions)
+    async with await chat.visitor() as tab, chat.tab(frame=False, cookies=tab.cookies) as script:
+        thread_id, item_id = await shown(chat, tab)
+        thread, owner = await chat.load_thread(thread_id), await chat.owner(thread_id)
+        thread.status = status
+        await chat.services.store.save_thread(thread, owner)
+        assert (await tab.action(thread_id, "book", item_id=item_id)).types == ["error"]
+        for reply in (
+            await script.action(thread_id, "book", item_id=item_id),
+            await sync(tab, thread_id, "book", item_id=item_id),
+        ):
+            assert (reply.status, reply.body["code"]) == (409, code)
 
 
 def test_a_type_has_one_handler_and_a_handler_asks_for_what_there_is() -> None:

@@ -178,6 +178,8 @@ async def test_a_call_that_is_too_long_to_be_shown_can_only_be_rejected(start: S
         (line,) = lines_of(card)
         assert line.startswith("This call is too long to be shown (")
         assert list(buttons(card)) == ["Reject"]
+        forged = buttons(card)["Reject"]["payload"] | {"decision": "approved"}
+        assert (await tab.action(thread_id, "chatkit.approval", forged, card["id"])).types == ["error"]
         chat.upstream.script(Answer("Then I leave it."))
         assert (await press(tab, thread_id, card, "Reject")).text == "Then I leave it."
         assert badge(cards(tab, thread_id)[0]) == "Rejected"

@@ -1,15 +1,19 @@
 """What a user submitted in a form is in the stored widget, so that a reload shows it."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from chatkit.actions import Action
 from chatkit.types import WidgetItem
+from chatkit.widgets import WidgetRoot
 
 from chatkit_server import Actions
-from chatkit_server.interactions.forms import with_submitted
-from tests.interactions.cards import card, showing, the_widget
+from chatkit_server.interactions.forms import with_submitted, with_values_since
+from tests.interactions.cards import both_databases, card, label, showing, the_widget, words_of
+from tests.serving import Tab
+from tests.support.chatkit import Reply
 from tests.support.openai_answers import Answer, ToolCall
 from tests.support.sse import Json
 from tests.turns.chat import model_input
@@ -65,6 +69,84 @@ async def test_submitted_values_are_in_the_widget_after_a_reload(start: Start, s
         assert "Main St" in str(model_input(chat.upstream.requests[-1]))
 
 
+def select(name: str) -> Json:
+    """A component that submits itself."""
+    options = [{"value": value, "label": value} for value in ("1", "2")]
+    return {"type": "Select", "name": name, "options": options, "onChangeAction": {"type": f"{name}.changed"}}
+
+
+async def change(tab: Tab, thread_id: str, item_id: str, name: str, *, streaming: bool = False) -> Reply:
+    """The user selects the second option."""
+    action = {"type": f"{name}.changed", "payload": {name: "2"}}
+    operation = "threads.custom_action" if streaming else "threads.sync_custom_action"
+    return await tab.post(operation, {"thread_id": thread_id, "item_id": item_id, "action": action})
+
+
+def values(item: Json) -> list[tuple[str, str | None]]:
+    """What the components of a card with selects show."""
+    children = item["widget"]["children"]
+    return [(child["name"], child.get("defaultValue")) for child in children if child["type"] == "Select"]
+
+
+@both_databases
+@pytest.mark.parametrize("streaming", [True, False], ids=["stream", "sync"])
+@pytest.mark.parametrize("answers", [True, False], ids=["with a new widget", "with nothing"])
+async def test_what_is_submitted_at_another_worker_while_a_handler_runs_is_not_lost(
+    start: Start, answers: bool, streaming: bool
+) -> None:
+    actions, running, go = Actions(), asyncio.Event(), asyncio.Event()
+
+    @actions.on("a.changed")
+    async def a_changed(sender: WidgetItem) -> WidgetRoot | None:
+        running.set()
+        await go.wait()
+        fields = sender.widget.model_dump(exclude_none=True)["children"][:2]
+        return card(*fields, label("a is changed")) if answers else None
+
+    @actions.on("b.changed")
+    async def b_changed(sender: WidgetItem) -> WidgetRoot | None:
+        return sender.widget if answers else None
+
+    agent = showing(card(select("a"), select("b")))
+    here, there = await start(agent, actions=actions), await start(agent, actions=actions)
+    here.upstream.script(Answer(tool_calls=[ToolCall("show")]), Answer("Choose."))
+    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
+        thread_id = (await tab.create("Selects")).thread_id
+        item_id = the_widget(tab, thread_id)["id"]
+        slow = asyncio.create_task(change(tab, thread_id, item_id, "a", streaming=streaming))
+        async with asyncio.timeout(5):
+            await running.wait()
+        quick = await change(other, thread_id, item_id, "b")
+        assert quick.error is None
+        go.set()
+        told = await slow
+        (stored,) = (await tab.reload(thread_id)).of_type("widget")
+        assert values(stored) == [("a", "2"), ("b", "2")]
+        if answers:
+            assert words_of(stored) == ["a is changed"]
+            assert values(quick.body["updated_item"]) == values(stored)
+            item = told.of_type("thread.item.replaced")[-1]["item"] if streaming else told.body["updated_item"]
+            assert item == stored
+
+
+async def test_what_is_submitted_stays_where_the_handler_fails(start: Start) -> None:
+    actions = Actions()
+
+    @actions.on("send")
+    async def send() -> None:
+        raise RuntimeError("the post office is shut")
+
+    chat = await start(showing(card(form())), actions=actions)
+    chat.upstream.script(Answer(tool_calls=[ToolCall("show")]), Answer("Fill it in."))
+    async with await chat.visitor() as tab:
+        thread_id = (await tab.create("A form")).thread_id
+        item = the_widget(tab, thread_id)
+        params: Json = {"thread_id": thread_id, "item_id": item["id"], "action": {"type": "send", "payload": PAYLOAD}}
+        assert (await tab.post("threads.sync_custom_action", params)).status == 500
+        (stored,) = (await tab.reload(thread_id)).of_type("widget")
+        assert stored["widget"]["children"] == [form() | {"children": FILLED}]
+
+
 FILLED: list[Json] = [
     {"type": "Input", "name": "name", "defaultValue": "Ada"},
     {"type": "Textarea", "name": "address.street", "defaultValue": "Main St"},
@@ -113,3 +195,43 @@ def test_a_card_can_be_the_form_and_one_component_can_submit_itself() -> None:
     select = {"type": "Select", "name": "size", "options": [], "onChangeAction": {"type": "resize"}}
     alone = submit(widget(select, field), "resize", {"size": "l", "name": "x"})
     assert alone["children"] == [select | {"defaultValue": "l"}, field]
+
+
+def field(name: str, value: str | None = None, **fields: Any) -> Json:
+    return {"type": "Input", "name": name} | ({} if value is None else {"defaultValue": value}) | fields
+
+
+@pytest.mark.parametrize(
+    ("seen", "now", "answer", "expected"),
+    [
+        ([field("x")], [field("x", "new")], [label("done"), field("x")], [label("done"), field("x", "new")]),
+        ([field("x", "old")], [field("x")], [field("x", "old")], [field("x")]),
+        ([field("x")], [field("x", "new")], [field("x", "the handler's")], [field("x", "the handler's")]),
+        ([field("x")], [field("x", "new")], [label("done")], [label("done")]),
+        ([field("x")], [label("done")], [field("x")], [field("x")]),
+        ([field("x"), field("x")], [field("x"), field("x", "new")], [field("x")], [field("x")]),
+        (
+            [field("x"), field("x")],
+            [field("x"), field("x", "new")],
+            [field("x"), field("x")],
+            [field("x"), field("x", "new")],
+        ),
+        ([field("x")], [field("x"), label("more")], [field("x")], [field("x")]),
+    ],
+    ids=["filled", "emptied", "both", "gone from the answer", "gone since", "other number", "same name", "unnamed"],
+)
+def test_an_answer_takes_over_the_values_that_came_meanwhile(
+    seen: list[Json], now: list[Json], answer: list[Json], expected: list[Json]
+) -> None:
+    merged = with_values_since(widget(*answer), widget(*seen), widget(*now))
+    assert merged.widget.model_dump(exclude_none=True)["children"] == expected
+
+
+def test_values_are_found_in_rows_and_in_texts_that_can_be_edited() -> None:
+    def nested(title: str, *, gift: bool) -> WidgetItem:
+        text = {"type": "Text", "value": title, "editable": {"name": "title"}}
+        return widget({"type": "Row", "children": [text, {"type": "Checkbox", "name": "gift", "defaultChecked": gift}]})
+
+    before, after = nested("Order", gift=False), nested("My order", gift=True)
+    assert with_values_since(before, before, after).widget == after.widget
+    assert with_values_since(before, before, before) is before

@@ -62,7 +62,7 @@ async def test_up_down_and_up_again_ends_at_the_newest_schema(database_url: str)
     await engine.dispose()
 
 
-REVISIONS = ["0001", "0002", "0003", "0004", "0005"]
+REVISIONS = ["0001", "0002", "0003", "0004", "0005", "0006"]
 
 
 def test_there_is_one_head() -> None:

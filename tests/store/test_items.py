@@ -1,4 +1,6 @@
+import asyncio
 import logging
+from collections.abc import Callable
 
 import pytest
 from chatkit.types import (
@@ -26,7 +28,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from store import IdClash, NotFound, SqlStore, TurnStore, new_id
 from store.tables import thread_items
 from tests.store.conftest import Query
-from tests.store.making import ALICE, BOB, NOON, User, answer, call_tool, hide, make_thread, make_turn, say, text_of
+from tests.store.making import (
+    ALICE,
+    BOB,
+    NOON,
+    User,
+    answer,
+    call_tool,
+    hide,
+    make_thread,
+    make_turn,
+    offer,
+    say,
+    text_of,
+)
 
 Store = SqlStore[User]
 
@@ -260,3 +275,51 @@ async def test_changing_a_loaded_page_does_not_change_the_store(store: Store, th
     assert isinstance(item, AssistantMessageItem)
     item.content[0].text = "changed"
     assert [text_of(item) for item in await load_all(store, thread.id)] == ["kept"]
+
+
+async def test_what_a_turn_changed_of_before_is_told_until_it_changes_again(
+    store: Store, turns: TurnStore, thread: ThreadMetadata
+) -> None:
+    before, card = say("before"), offer("buy")
+    await store.add_thread_items(thread.id, [before, card], ALICE, "turn_of_before")
+    turn = make_turn(thread.id)
+    await turns.start(turn, ALICE, items=[say("now")])
+    bought = offer("sell", id=card.id, thread_id=thread.id)
+    await store.add_thread_items(thread.id, [bought, answer()], ALICE, turn.id)
+    assert await store.load_changed_items(thread.id, turn.id, ALICE) == [bought]
+    await turns.finish(turn.id, ALICE, status="completed")
+    assert await store.load_changed_items(thread.id, turn.id, ALICE) == [bought]
+    await store.add_thread_item(thread.id, offer(id=card.id), ALICE)
+    assert await store.load_changed_items(thread.id, turn.id, ALICE) == []
+
+
+async def test_changes_of_one_item_at_the_same_time_are_all_kept(
+    store: Store, thread: ThreadMetadata, sql: Query
+) -> None:
+    item = say("")
+    await store.add_thread_items(thread.id, [item, answer()], ALICE, "turn_1", still_open=[item.id])
+    (before,) = await sql("SELECT position, turn_id FROM thread_items WHERE id = :id", id=item.id)
+
+    def adding(letter: str) -> Callable[[ThreadItem], ThreadItem]:
+        return lambda now: say(text_of(now) + letter, id=item.id)
+
+    changed = await asyncio.gather(*(store.change_item(thread.id, item.id, adding(n), ALICE) for n in "abcdef"))
+    last = max(changed, key=lambda item: len(text_of(item)))
+    assert sorted(text_of(last)) == list("abcdef")
+    assert text_of(await store.load_item(thread.id, item.id, ALICE)) == text_of(last)
+    assert await sql("SELECT position, turn_id FROM thread_items WHERE id = :id", id=item.id) == [before]
+    assert await store.saved_ids(thread.id, [item.id], ALICE) == {item.id: True}, "its turn still writes it"
+
+
+async def test_a_change_that_fails_changes_nothing(store: Store, thread: ThreadMetadata) -> None:
+    item = say("before")
+    await store.add_thread_item(thread.id, item, ALICE)
+
+    def fail(_: ThreadItem) -> ThreadItem:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await store.change_item(thread.id, item.id, fail, ALICE)
+    with pytest.raises(NotFound):
+        await store.change_item(thread.id, "msg_unknown", lambda now: now, ALICE)
+    assert text_of(await store.load_item(thread.id, item.id, ALICE)) == "before"

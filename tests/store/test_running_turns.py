@@ -77,7 +77,7 @@ async def test_an_equal_request_counts_while_its_turn_runs_and_is_young(
 
 
 async def test_a_key_may_outlive_its_turn(turns: TurnStore, thread: ThreadMetadata) -> None:
-    key, first = RequestKey("idempotency", 60, outlives_turn=True), make_turn(thread.id)
+    key, first = RequestKey("idempotency", 60, ended_seconds=60), make_turn(thread.id)
     await turns.start(first, ALICE, key=key)
     await turns.finish(first.id, ALICE, status="completed")
     with pytest.raises(DuplicateRequest) as refused:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -18,6 +18,8 @@ from store import (
     NewTurn,
     RequestKey,
     SqlStore,
+    SyncActionStore,
+    SyncRun,
     TurnStore,
     UploadStore,
     new_id,
@@ -38,11 +40,14 @@ QUIET = {
     "join",
     "is_replaced",
     "take",
+    "load run",
+    "end",
 }
 """Quietly nothing, as for a turn whose thread was deleted and for a widget that offered nothing."""
 
 KEY = RequestKey("hers", 60)
-TABLES = ("threads", "thread_items", "turns", "attachments", "feedback", "paused_runs", "approvals")
+RUN = SyncRun(new_id("act"), "her click", "", "worker")
+TABLES = ("threads", "thread_items", "turns", "attachments", "feedback", "paused_runs", "approvals", "sync_actions")
 
 
 @dataclass
@@ -76,6 +81,7 @@ async def hers(store: SqlStore[User], turns: TurnStore) -> Hers:
     assert await store.has_lost_action(thread.id, widget.id, "gone", ALICE)
     call = NewApproval(id=new_id("apr"), item_id=widget.id, call_id="call_1", tool="buy", arguments="{}")
     await store.approvals.pause(thread.id, new_id("run"), "Clerk", {"any": "state"}, [call], ALICE)
+    await store.sync_actions.begin(replace(RUN, thread_id=thread.id), 60, ALICE)
     return Hers(thread, item.id, widget.id, call.id, decided, turn, attachment, bobs)
 
 
@@ -118,6 +124,7 @@ def tries(
         ],
         "load_history": [lambda: store.load_history(thread, None, 10, BOB)],
         "load_turn_items": [lambda: store.load_turn_items(thread, hers.turn.id, BOB)],
+        "load_changed_items": [lambda: store.load_changed_items(thread, hers.turn.id, BOB)],
         "load_item": [lambda: store.load_item(thread, item, BOB), lambda: store.load_item(bobs, item, BOB)],
         "add_thread_item": [
             lambda: store.add_thread_item(thread, say(), BOB),
@@ -133,6 +140,10 @@ def tries(
         ],
         "is_replaced": [lambda: store.is_replaced(thread, item, BOB)],
         "load_since_user": [lambda: store.load_since_user(thread, BOB)],
+        "change_item": [
+            lambda: store.change_item(thread, item, lambda _: say(id=item), BOB),
+            lambda: store.change_item(bobs, item, lambda _: say(id=item), BOB),
+        ],
         "has_lost_action": [lambda: store.has_lost_action(thread, hers.widget_id, "gone", BOB)],
         "delete_thread_item": [
             lambda: store.delete_thread_item(thread, item, BOB),
@@ -175,6 +186,12 @@ def tries(
         "find_duplicate": [lambda: turns.find_duplicate(KEY, BOB)],
         "ask_to_stop": [lambda: turns.ask_to_stop(hers.turn.id, "user", BOB)],
         "join": [lambda: turns.join(hers.turn.id, BOB)],
+        "begin": [
+            lambda: store.sync_actions.begin(replace(RUN, thread_id=thread), 60, BOB),
+            lambda: store.sync_actions.begin(replace(RUN, key="his click", thread_id=thread), 60, BOB),
+        ],
+        "load run": [lambda: store.sync_actions.load(RUN.key, RUN.id, BOB)],
+        "end": [lambda: store.sync_actions.end(RUN, "done", "{}", BOB)],
         "read": [lambda: journal.read(hers.turn.id, 0, BOB)],
         "load": [lambda: turns.load(hers.turn.id, BOB)],
         "list": [lambda: turns.list(BOB, thread)],
@@ -196,7 +213,8 @@ async def test_stranger_gets_nothing_and_changes_nothing_by_any_method(
     assert [await sql(f"SELECT * FROM {table} ORDER BY id") for table in TABLES] == before
     assert [thread.id for thread in (await store.load_threads(10, None, "asc", BOB)).data] == [hers.bobs.id]
     assert await turns.list(BOB) == []
-    known = methods_of(SqlStore) | methods_of(TurnStore) | methods_of(ApprovalStore) | methods_of(JournalStore)
+    stores = (SqlStore, TurnStore, ApprovalStore, JournalStore, SyncActionStore)
+    known = set[str]().union(*map(methods_of, stores))
     assert {method.split()[0] for method in attempts} == known - FOR_NOBODY
 
 
