@@ -43,6 +43,7 @@ TEXTS: Texts = {
     "content_filter": ("The model's provider blocked this answer by its content rules.", False),
     "model_refusal": ("The model declined to answer this.", False),
     "model_behavior": ("The model gave an answer that could not be used. Please retry.", True),
+    "no_answer": ("The model gave no answer. Please retry.", True),
     "guardrail_input": ("This message was stopped by the agent's rules. Please rephrase it.", False),
     "guardrail_output": ("The answer was stopped by the agent's rules.", False),
     "max_turns": ("The agent took too many steps without an answer. Please retry or ask for less at once.", True),
@@ -75,6 +76,10 @@ class ModelSilent(Exception):
 
 class ToolSilent(Exception):
     """A tool ran for longer than the settings allow."""
+
+
+class NoAnswer(Exception):
+    """The run ended well, and neither said nor did anything."""
 
 
 class TurnTooLong(Exception):
@@ -199,6 +204,7 @@ _KINDS: list[tuple[type[Exception], Callable[[Exception], str]]] = [
     (openai.OpenAIError, _always("agent_misconfigured")),
     (ModelSilent, _always("model_timeout")),
     (ToolSilent, _always("tool_timeout")),
+    (NoAnswer, _always("no_answer")),
     (TurnTooLong, _always("turn_timeout")),
     (ProviderFailure, _by_provider_code("model_unavailable")),
     (agents.MaxTurnsExceeded, _always("max_turns")),

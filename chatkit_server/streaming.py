@@ -21,7 +21,7 @@ from openai.types.responses import ResponseTextDeltaEvent
 from .agent_context import AgentContext, AsideEvent, Inbox, RunEnd
 from .conversion import Conversion, text_delta_event
 from .deadlines import Deadlines, Watch
-from .failures import ModelSilent, ToolSilent
+from .failures import ModelSilent, NoAnswer, ToolSilent
 from .guardrails import Tripwires
 from .interactions.approvals import ask_approvals
 from .memory import Transcript, turn_transcript
@@ -54,8 +54,9 @@ async def stream_agent_response(
     work down: a tool's `finally` is done by then, however long it takes. What cannot be cancelled is not waited for: a
     tool that is no coroutine runs in a thread, and goes on there to its end.
 
-    Raises what the run raises; `ProviderFailure` where the model's stream ended with an error event; `ModelSilent` or
-    `ToolSilent` where `deadlines` were passed. After a guardrail's tripwire what the run showed is taken back first.
+    Raises what the run raises; `NoAnswer` for one that said and did nothing; `ProviderFailure` where the model's stream
+    ended with an error event; `ModelSilent` or `ToolSilent` where `deadlines` were passed. After a guardrail's tripwire
+    what the run showed is taken back first.
     """
     transcript = turn_transcript.get() or Transcript()
     transcript.speaks(result.current_agent)
@@ -119,6 +120,8 @@ async def _end(
     if error is None and result.interruptions:
         async for asked in ask_approvals(context, result):
             yield asked
+    if error is None and not result.interruptions and conversion.is_silent(result):
+        raise NoAnswer("the run ended without a word")
     if error is not None and not conversion.is_answered(error):
         raise conversion.cause(error)
 

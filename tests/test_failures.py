@@ -286,7 +286,7 @@ async def test_a_failure_is_told_clearly_and_retry_works(
 
 def check_log(lines: str, request_id: str, case: Case) -> None:
     """The cause and the request's id are in the log; the key and the conversation are not."""
-    failed = [line for line in lines.splitlines() if f"request {request_id}" in line]
+    failed = [line for line in lines.splitlines() if f"request {request_id}: turn failed" in line]
     assert len(failed) == 1, "a failure is logged once"
     assert case.code in failed[0]
     assert case.cause in lines

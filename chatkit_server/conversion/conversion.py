@@ -9,6 +9,7 @@ from agents import (
     ModelRefusalError,
     OutputGuardrailTripwireTriggered,
     RunItemStreamEvent,
+    RunResultStreaming,
     StreamEvent,
 )
 from agents.items import HandoffOutputItem, ToolCallItem, TResponseStreamEvent
@@ -52,6 +53,7 @@ class Conversion:
         self.parts = self._messages.parts
         self._failure: ProviderFailure | None = None
         self._is_cut = False
+        self._was_helped = False
         self._is_taken_back = False
         own: Handlers = {
             "response.created": self._response_created,
@@ -72,6 +74,7 @@ class Conversion:
         """What one event of the model, of the run or of a helper means for the thread; often nothing."""
         match event:
             case HelperEvent():
+                self._was_helped = True
                 return await self._shown.pass_on(event.event)
             case RunItemStreamEvent(name="tool_called"):
                 return self._tools.called(event.item) if isinstance(event.item, ToolCallItem) else []
@@ -109,6 +112,16 @@ class Conversion:
             return self._shown.take_back()
         calls = [] if error is not None else self._tools.client_calls()
         return [*self._block.suspend(), *calls] if calls else self._block.close()
+
+    def is_silent(self, result: RunResultStreaming) -> bool:
+        """Whether a run that ended well was of no use: no words, no tool, and no item from beside the model.
+
+        Thoughts alone are no answer. What a run does without words is: the tools that it calls may be all it is for.
+        """
+        kinds = {item.type for item in result.new_items}
+        # Some providers stream text that is in no item.
+        has_text = bool(str(result.final_output or "").strip() or (self.parts and "message_output_item" not in kinds))
+        return kinds <= {"message_output_item", "reasoning_item"} and not has_text and not self._was_helped
 
     def is_answered(self, error: BaseException) -> bool:
         """A refusal that the user has read is the answer, and so is text that ended at its length limit; the SDK raises

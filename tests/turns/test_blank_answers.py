@@ -51,7 +51,7 @@ async def test_a_blank_answer_is_taken_back_and_told_to_nobody(start: Start) -> 
     request = chat.upstream.requests[-1]
     assert model_input(request) == [("user", "Look it up"), ("user", "And?")]
     kinds = [item.get("type") for item in request.body["input"]]
-    assert kinds == ["message", "reasoning", "function_call", "function_call_output", "message"]
+    assert kinds == ["message", "function_call", "function_call_output", "message"], "reasoning goes with what followed"
 
 
 @both_databases
@@ -88,3 +88,25 @@ async def test_the_blanks_before_an_answers_words_stay(start: Start) -> None:
         reply = await tab.create("Hello")
         assert reply.text == "\n  Yes. "
         assert (await tab.reload(reply.thread_id)).texts() == [("user", "Hello"), ("assistant", "\n  Yes. ")]
+
+
+@both_databases
+@pytest.mark.parametrize("api", ["responses", "chat_completions"])
+@pytest.mark.parametrize("words", ["", " \n"])
+async def test_no_answer_at_all_is_a_failure_that_may_be_retried(start: Start, words: str, api: str) -> None:
+    chat = await start(Agent(name="test", tools=[look_up]))
+    chat.upstream.script(Answer("old answer"), Answer(Text(words)), Answer(Text(words)), Answer("new answer"))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Hello")
+        thread_id, item_id = reply.thread_id, reply.user_item["id"]
+        retried = await tab.retry(thread_id, item_id)
+        second = await tab.send(thread_id, "Hello?")
+        for empty in (retried, second):
+            assert empty.error is not None
+            assert empty.error["message"].startswith("The model gave no answer.")
+            assert empty.error["allow_retry"] is True
+        shown = [("user", "Hello"), ("assistant", "old answer"), ("user", "Hello?")]
+        assert (await tab.reload(thread_id)).texts() == shown
+        assert (await tab.retry(thread_id, second.user_item["id"])).text == "new answer"
+    codes = await chat.select("SELECT status, error_code FROM turns ORDER BY started_at")
+    assert codes == [("completed", None), ("failed", "no_answer"), ("failed", "no_answer"), ("completed", None)]
