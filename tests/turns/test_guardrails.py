@@ -217,9 +217,8 @@ async def test_a_tool_without_a_limit_of_its_own_gets_the_settings_one(start: St
         reply = await tab.create("Do it")
         assert reply.error is None
         assert reply.text == "It took too long."
-        assert [task["status_indicator"] for task in reply.picture.of_type("workflow")[0]["workflow"]["tasks"]] == [
-            "complete"
-        ]
+        (workflow,) = reply.picture.of_type("workflow")
+        assert [task["content"] for task in workflow["workflow"]["tasks"]] == ["This failed."]
     assert "timed out after 0.05 seconds" in json.dumps(chat.upstream.requests[-1].body)
 
 

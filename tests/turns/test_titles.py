@@ -248,7 +248,7 @@ async def test_a_stop_ends_the_title_as_well(start: Start) -> None:
 
 @sqlite_only
 async def test_a_title_is_no_sign_of_life_of_a_model_that_says_nothing(start: Start) -> None:
-    chat = await start(titles=True, first_event_seconds=0.4, silence_seconds=60)
+    chat = await start(titles=True, first_event_seconds=2, silence_seconds=60)
     chat.upstream.default = playing(Answer("Apple cake"), Answer("never", delay=30))
     async with await chat.visitor() as tab:
         reply = await tab.create(MESSAGE)

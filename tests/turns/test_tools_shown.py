@@ -310,7 +310,7 @@ async def test_a_tool_that_fails_is_shown_so_and_its_author_finds_the_cause(
         await asyncio.sleep(30)
         return "late"
 
-    chat = await start(Agent(name="test", tools=[divide, wait]), show_tools=True, tool_call_seconds=0.2)
+    chat = await start(Agent(name="test", tools=[divide, wait]), show_tools=True, tool_call_seconds=1)
     chat.upstream.script(
         Answer(tool_calls=[ToolCall("divide", {"number": 0}), ToolCall("wait"), ToolCall("divide", {"number": 1})]),
         Answer("I could not."),
@@ -325,4 +325,4 @@ async def test_a_tool_that_fails_is_shown_so_and_its_author_finds_the_cause(
     assert "the tool divide failed" in caplog.text
     assert "ZeroDivisionError" in caplog.text
     assert "return str(1 / number)" in caplog.text
-    assert "'wait' timed out after 0.2 seconds" in caplog.text
+    assert "'wait' timed out after 1 seconds" in caplog.text
