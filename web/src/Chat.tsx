@@ -4,6 +4,7 @@ import { type Dispatch, type SetStateAction, useEffect, useState } from "react";
 
 import { type Answer, watchedFetch } from "./api";
 import { createAttach } from "./attach";
+import { onEffect } from "./client";
 import { useColorScheme } from "./colorScheme";
 import type { Hear } from "./health";
 import type { Offers } from "./offers";
@@ -77,6 +78,7 @@ export function Chat({ offers, isAway, hear, setActivity, onLog }: Props) {
       // What the server said in its answer is clearer than what the widget makes of it.
       setProblem((last) => (last && last.source !== "widget" ? last : problemOfError(error)));
     },
+    onEffect,
     onLog({ name, data }) {
       console.debug("ChatKit:", name, data);
       onLog(name);
