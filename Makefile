@@ -15,7 +15,7 @@ help: ## Show this help
 
 setup: $(VENV) $(PAGE) ## Install everything and build the page
 
-dev: setup weights ## Serve the page and the chat on http://127.0.0.1:8000, reloading on changes
+dev: $(VENV) $(NODE) weights ## Serve the page and the chat on http://127.0.0.1:8000, reloading on changes
 	@sh scripts/dev.sh
 
 test: setup weights ## Install what is needed, then run all tests: page, server, store on SQLite and PostgreSQL
@@ -57,7 +57,7 @@ env-example: $(VENV) ## Write .env.example anew from the settings
 	$(BIN)/python scripts/env_example.py > .env.example
 
 clean: ## Remove what was installed and built; databases stay
-	rm -rf .venv web/node_modules web/dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv web/node_modules web/dist web/dist-dev .mypy_cache .ruff_cache .pytest_cache
 
 # --no-deps: the lock file names every package, with its hash.
 $(VENV): requirements.lock pyproject.toml

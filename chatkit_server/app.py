@@ -90,7 +90,7 @@ def create_app(
     install_error_handlers(app)
     for routes in (chatkit, attachments, options, entities, messages, websocket, turns, poll, health, not_available):
         app.include_router(routes.router)
-    mount_page(app)
+    mount_page(app, settings.page_dir)
     return app
 
 

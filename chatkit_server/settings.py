@@ -191,6 +191,11 @@ class Settings(BaseSettings):
         description="Where browsers reach the server, such as https://chat.example.com, for the URLs of files; by "
         "default the address of each request.",
     )
+    page_dir: Path | None = Field(
+        default=None,
+        description="Directory of the built page that is served at `/`, such as one of your own; by default the page "
+        "that comes with the server.",
+    )
 
     attachments: bool = Field(default=True, description="Let users attach files.")
     attachments_url: str | None = Field(

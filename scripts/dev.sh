@@ -8,4 +8,4 @@ page=$!
 trap 'kill "$page" 2>/dev/null || true' EXIT
 trap 'exit 130' INT TERM
 
-.venv/bin/chatkit-server serve --reload
+CHATKIT_PAGE_DIR=web/dist-dev .venv/bin/chatkit-server serve --reload

@@ -143,6 +143,18 @@ async def test_the_page_is_served_with_its_files(
         assert (response.status, await response.text()) == (200, "let x")
 
 
+async def test_a_page_of_ones_own_takes_the_place_of_the_one_that_comes_with_the_server(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    (own / "assets").mkdir(parents=True)
+    (own / "index.html").write_text("<title>My page</title>", encoding="utf-8")
+    (own / "assets" / "mine.js").write_text("let x", encoding="utf-8")
+    async with serve(tmp_path, page_dir=own) as served, aiohttp.ClientSession(served.url) as http:
+        async with http.get("/") as response:
+            assert (response.status, await response.text()) == (200, "<title>My page</title>")
+        async with http.get("/assets/mine.js") as response:
+            assert (response.status, await response.text()) == (200, "let x")
+
+
 async def test_the_pages_head_can_be_asked_for(http: aiohttp.ClientSession) -> None:
     async with http.head("/") as response:
         assert (response.status, await response.read()) == (200, b"")

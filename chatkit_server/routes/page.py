@@ -17,13 +17,15 @@ PLACES = (_PACKAGE / "page", _PACKAGE.parent / "web" / "dist")
 """Where the page lies in an installed package, and in a checkout."""
 
 NOT_BUILT = """<!doctype html><meta charset="utf-8"><title>chatkit-server</title>
-<p>The server is running, but its page was not built. Run <code>make web</code> and load this page again.
+<p>The server is running, but its page was not built. Run <code>make web</code> and load this page again; with
+<code>make dev</code> it takes a moment.
 <p>The ChatKit protocol is served at <code>POST /chatkit</code>."""
 
 
-def page_directory() -> Path | None:
-    """The directory that holds the built page; None where it was never built."""
-    return next((place for place in PLACES if (place / "index.html").is_file()), None)
+def page_directory(chosen: Path | None) -> Path | None:
+    """The directory that holds the built page, `chosen` or one of `PLACES`; None where it was never built."""
+    places = (chosen,) if chosen else PLACES
+    return next((place for place in places if (place / "index.html").is_file()), None)
 
 
 @router.api_route("/", methods=["GET", "HEAD"])
@@ -33,7 +35,7 @@ async def index(request: Request) -> Response:
     Each load keeps the user for another year: who comes back does not lose their threads.
     """
     services = services_of(request)
-    directory = page_directory()
+    directory = page_directory(services.settings.page_dir)
     response: Response = FileResponse(directory / "index.html") if directory else HTMLResponse(NOT_BUILT)
     response.headers["cache-control"] = "no-cache"
     services.auth.remember(request, response, services.auth.authenticate(request), renew=True)
@@ -43,12 +45,13 @@ async def index(request: Request) -> Response:
 class PageFiles(StaticFiles):
     """The page's other files. Looked up at each request, so that a page built while the server runs is served."""
 
-    def __init__(self) -> None:
+    def __init__(self, chosen: Path | None) -> None:
         super().__init__(check_dir=False)
+        self._chosen = chosen
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
         """Starlette's hook: file path and its stat."""
-        self.all_directories = [directory] if (directory := page_directory()) else []
+        self.all_directories = [directory] if (directory := page_directory(self._chosen)) else []
         return super().lookup_path(path)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
@@ -59,7 +62,7 @@ class PageFiles(StaticFiles):
         return response
 
 
-def mount_page(app: FastAPI) -> None:
-    """Must come last: it takes every path that nothing else took."""
+def mount_page(app: FastAPI, chosen: Path | None) -> None:
+    """Serve the page, from `chosen` where that is given. Must come last: it takes every path that nothing else took."""
     app.include_router(router)
-    app.mount("/", PageFiles(), name="page")
+    app.mount("/", PageFiles(chosen), name="page")

@@ -117,14 +117,26 @@ test("feedback and a second try of an answer are accepted", async (t) => {
   assert.notEqual(await message(page, "assistant_message").getAttribute("data-id"), first);
 });
 
-test("an error in the stream shows a notice that can be dismissed, and the message stays", async (t) => {
+test("an error that the widget shows in the thread is not told twice, and the message stays", async (t) => {
   const { page } = await open(t);
   await say(page, "Please show an error 500");
-  const notice = page.getByRole("alert");
-  await notice.getByRole("heading", { name: "Something went wrong" }).waitFor();
+  await message(page, "error").waitFor();
+  assert.equal(await page.getByRole("alert").count(), 0);
   assert.equal(await page.locator(".activity").innerText(), "Error");
   assert.equal(await message(page, "user_message").count(), 1);
   await screenshot(page, "error");
+});
+
+test("an error before there is a thread, which the widget shows for seconds only, stays in a notice until it is dismissed", async (t) => {
+  const { page } = await open(t);
+  const body = `data: ${JSON.stringify({ type: "error", code: "custom", message: "Please sign in.", allow_retry: false })}\n\n`;
+  await page.route("**/chatkit", (route) => {
+    const isMessage = route.request().postDataJSON().type === "threads.create";
+    return isMessage ? route.fulfill({ body, contentType: "text/event-stream" }) : route.continue();
+  });
+  await say(page, "Hello");
+  const notice = page.getByRole("alert");
+  await notice.getByText("Please sign in.").waitFor();
   await notice.getByRole("button", { name: "Dismiss" }).click();
   await ready(page);
   assert.equal(await notice.count(), 0);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { startProxy } from "./proxy.js";
 import { setStage } from "./stage.js";
 import { screenshot, visitor } from "./visit.js";
 
@@ -109,4 +110,85 @@ test("a server that is away is reported, and the notice goes when it is back", a
   await page.clock.fastForward(3_000);
   await notice.waitFor({ state: "detached" });
   await page.locator(".model", { hasText: "demo" }).waitFor();
+});
+
+/** A chat with one answer in it, over a network that can be cut. */
+async function openThroughProxy(t) {
+  const proxy = await startProxy(stage.server.port);
+  t.after(() => proxy.stop());
+  const { page } = await visit(t, "stand-in");
+  await page.goto(proxy.origin);
+  await say(page, "Hello");
+  await rating(page).waitFor();
+  await page.locator(".activity", { hasText: "Ready" }).waitFor();
+  return { page, proxy };
+}
+
+async function say(page, text) {
+  await page.getByPlaceholder("Write a message").fill(text);
+  await page.getByRole("button", { name: "Send" }).click();
+}
+
+const rating = (page) => page.getByRole("button", { name: "Good answer" });
+const away = (page) => page.getByRole("alert").filter({ hasText: "The server cannot be reached" });
+const SECONDS = { timeout: 10_000 }; // far below the minute after which the page asks by itself
+
+test("a request that fails shows within seconds that the server is away, and nothing else", async (t) => {
+  const { page, proxy } = await openThroughProxy(t);
+  proxy.isDown = true;
+  proxy.cut();
+  await rating(page).click();
+  await away(page).waitFor(SECONDS);
+  assert.equal(await page.getByRole("alert").count(), 1);
+  proxy.isDown = false;
+  await away(page).waitFor({ state: "detached", ...SECONDS });
+  assert.equal(await page.getByRole("alert").count(), 0);
+  await page.locator(".activity", { hasText: "Ready" }).waitFor();
+});
+
+test("a server that still answers after a first failure is watched until it is away", async (t) => {
+  const { page } = await openThroughProxy(t);
+  await page.route("**/chatkit", (route) => route.fulfill({ status: 503, json: { message: "The server stops.", code: "stopping" } }));
+  const asked = page.waitForResponse("**/api/stream/health");
+  await rating(page).click();
+  await asked;
+  await page.route("**/api/stream/health", (route) => route.abort());
+  await away(page).waitFor(SECONDS);
+});
+
+test("what the server said is not hidden by a later request without an answer, and goes when it is back", async (t) => {
+  const { page, proxy } = await openThroughProxy(t);
+  const sentence = page.getByRole("alert").getByText("The server stops.");
+  await page.route("**/chatkit", (route) => route.fulfill({ status: 503, json: { message: "The server stops.", code: "stopping" } }), { times: 1 });
+  await rating(page).click();
+  await sentence.waitFor();
+  proxy.isDown = true;
+  proxy.cut();
+  await rating(page).click();
+  await away(page).waitFor(SECONDS);
+  assert.ok(await sentence.isVisible());
+  proxy.isDown = false;
+  await away(page).waitFor({ state: "detached", ...SECONDS });
+  assert.equal(await sentence.count(), 0);
+});
+
+test("a message that found no server is kept when the server is back", async (t) => {
+  const { page, proxy } = await openThroughProxy(t);
+  proxy.isDown = true;
+  proxy.cut();
+  await say(page, "Precious words");
+  await away(page).waitFor(SECONDS);
+  proxy.isDown = false;
+  await away(page).waitFor({ state: "detached", ...SECONDS });
+  await page.getByRole("alert").getByText("Precious words").waitFor();
+});
+
+test("an answer whose connection breaks off shows that the server is away", async (t) => {
+  const { page, proxy } = await openThroughProxy(t);
+  await say(page, "Show me something long");
+  await page.getByRole("button", { name: "Stop", exact: true }).waitFor();
+  proxy.isDown = true;
+  proxy.cut();
+  await away(page).waitFor(SECONDS);
+  assert.equal(await page.getByRole("alert").count(), 1);
 });

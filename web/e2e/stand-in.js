@@ -29,6 +29,7 @@ class View {
     this.streams = 0;
     this.isResponding = false;
     this.mayCancel = false;
+    this.call = null; // of a tool of the page, which runs when the stream has ended
     this.abort = null; // of the stream that the user's own post opened; an action's cannot be stopped this way
   }
 }
@@ -192,7 +193,15 @@ class StandIn extends HTMLElement {
     }
     abort.abort(); // not only at a stop: at every end
     this.#end(view);
+    if (view.call) await this.#runTool(view);
     if (this.#options.history?.enabled) await this.#list();
+  }
+
+  async #runTool(view) {
+    const { name, arguments: params } = view.call;
+    view.call = null;
+    const result = await this.#options.onClientTool?.({ name, params });
+    await this.#stream(view, "threads.add_client_tool_output", { thread_id: view.id, result });
   }
 
   #begin(view, abort) {
@@ -248,6 +257,7 @@ class StandIn extends HTMLElement {
         this.#respond(view);
         return void view.items.set(event.item.id, event.item); // a Map keeps the place of what is there already
       case "thread.item.done":
+        if (event.item.type === "client_tool_call" && event.item.status === "pending") view.call = event.item;
         return void view.items.set(event.item.id, event.item);
       case "thread.item.replaced":
         return void (view.items.has(event.item.id) && view.items.set(event.item.id, event.item));
@@ -255,6 +265,8 @@ class StandIn extends HTMLElement {
         return void view.items.delete(event.item_id);
       case "thread.item.updated":
         return this.#update(view.items.get(event.item_id), event.update);
+      case "client_effect":
+        return this.#emit("effect", { name: event.name, data: event.data });
       case "error":
         return this.#fail(view, event.message ?? "An error occurred", event.allow_retry);
     }

@@ -11,7 +11,7 @@ import { type Activity, StatusLine } from "./StatusLine";
 
 export function App() {
   const script = useScript();
-  const health = useHealth();
+  const [health, hear] = useHealth();
   const offers = useOffers(health.reachable);
   const [activity, setActivity] = useState<Activity>("loading");
   const [lastLog, setLastLog] = useState<string | null>(null);
@@ -21,7 +21,9 @@ export function App() {
         <h1 className="visually-hidden">Chat</h1>
         {health.reachable === false && <UnreachableNotice />}
         {script.state === "failed" && <ScriptNotice reason={script.reason} onRetry={script.retry} />}
-        {script.state === "ready" && offers && <Chat offers={offers} setActivity={setActivity} onLog={setLastLog} />}
+        {script.state === "ready" && offers && (
+          <Chat offers={offers} isAway={health.reachable === false} hear={hear} setActivity={setActivity} onLog={setLastLog} />
+        )}
       </main>
       <StatusLine activity={script.state === "failed" ? "error" : activity} health={health} lastLog={lastLog} />
     </div>

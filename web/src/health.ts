@@ -1,10 +1,12 @@
 /** The server's own word on itself: whether it is there, and which model answers. */
-import { useEffect, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 
 const HEALTH_URL = "/api/stream/health";
 const TIMEOUT_MS = 5_000;
 const PERIOD_MS = 60_000;
-const PERIOD_WHILE_AWAY_MS = 3_000;
+const PERIOD_IN_DOUBT_MS = 3_000;
+/** A server that is about to stop still answers for a moment after its first failure. */
+const DOUBT_MS = 30_000;
 
 export interface Model {
   provider: "embedded" | "demo" | "openai" | "compatible";
@@ -20,19 +22,38 @@ export interface Health {
   model: Model | null;
 }
 
-/** Asks the server at start, then every minute, or every few seconds while it is away. */
-export function useHealth(): Health {
+/** Hears from the rest of the page whether a request of its own was answered. */
+export type Hear = (answered: boolean) => void;
+
+/**
+ * Asks the server at start, then every minute; at once when what is heard speaks against its last word, and every few
+ * seconds while it is away and for a while after a failure.
+ */
+export function useHealth(): [Health, Hear] {
   const [health, setHealth] = useState<Health>({ reachable: null, model: null });
+  const hearing = useRef<Hear>(() => {});
+  const hear = useCallback<Hear>((answered) => hearing.current(answered), []);
 
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let current = true;
+    let asking = false;
+    let reachable: boolean | null = null;
+    let doubtedUntil = 0;
     const ask = async () => {
+      if (asking) return;
+      asking = true;
+      clearTimeout(timer);
       const model = await fetchModel();
+      asking = false;
       if (!current) return;
-      clearTimeout(timer); // `online` may have asked at the same time
-      setHealth((last) => ({ reachable: model !== null, model: model ?? last.model }));
-      timer = setTimeout(ask, model ? PERIOD_MS : PERIOD_WHILE_AWAY_MS);
+      reachable = model !== null;
+      setHealth((last) => ({ reachable, model: model ?? last.model }));
+      timer = setTimeout(ask, reachable && Date.now() >= doubtedUntil ? PERIOD_MS : PERIOD_IN_DOUBT_MS);
+    };
+    hearing.current = (answered) => {
+      if (!answered) doubtedUntil = Date.now() + DOUBT_MS;
+      if (answered !== reachable) void ask();
     };
     void ask();
     window.addEventListener("online", ask);
@@ -43,7 +64,7 @@ export function useHealth(): Health {
     };
   }, []);
 
-  return health;
+  return [health, hear];
 }
 
 async function fetchModel(): Promise<Model | null> {

@@ -1,6 +1,7 @@
 /** What the widget is told: where the server is, how it looks, what it offers. */
 import type { ChatKitOptions, ColorScheme, ComposerOption, EntitiesOption } from "@openai/chatkit";
 
+import { onClientTool } from "./client";
 import { previewEntity, searchEntities } from "./entities";
 import type { Offers } from "./offers";
 
@@ -30,6 +31,7 @@ export function chatOptions({ fetch, scheme, initialThread, offers }: Given): Ch
     ...(features.mentions && { entities: entitiesOption(offers) }),
     threadItemActions: { feedback: features.feedback, retry: features.retry },
     thread: { autoScroll: true },
+    onClientTool,
   };
 }
 

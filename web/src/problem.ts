@@ -10,6 +10,8 @@ export interface Problem {
   lostText?: string;
   /** A thread worth loading again. */
   threadId?: string;
+  /** The server gave no reason, so this says no more than that it is away, if it is. */
+  isVague?: boolean;
 }
 
 /** The problem in an answer to the widget; null when it worked, or when the widget shows it well by itself. */
@@ -17,13 +19,14 @@ export function problemOf({ operation, threadId, text, failure }: Answer): Probl
   if (!failure || failure.status === 429) return null; // for 429 the widget has a message of its own
   const source = operation;
   const cause = causeOf(failure);
+  const isVague = failure.message === null;
   if (operation === "threads.get_by_id") {
     return isGone(failure)
       ? { source, title: "This conversation is not here", text: "It was deleted, or it belongs to another browser or user." }
       : { source, title: "The conversation could not be loaded", text: `${cause} Its address is kept.`, ...(threadId && { threadId }) };
   }
   if (text) return { source, title: "The message was not accepted", text: cause, lostText: text };
-  return { source, title: "That did not work", text: cause };
+  return { source, title: "That did not work", text: cause, isVague };
 }
 
 /** Whether the server says that there is no such thing, and not merely some proxy on the way. */
@@ -37,10 +40,25 @@ export function problemOfError(error: Error | undefined): Problem {
   return { source: "widget", title: "Something went wrong", text };
 }
 
-/** Which of two problems to show: the later one, unless only the first holds something that the user can use. */
+/** Whether the widget shows the error by itself, and for good: in a thread, where its answer would stand. */
+export function isShownInThread(error: Error | undefined, threadId: string | null): boolean {
+  return error?.name === "StreamError" && threadId !== null;
+}
+
+/** Which of two problems to show: the later one, unless the first is of more use. */
 export function moreUseful(first: Problem | null, second: Problem): Problem {
-  const useful = (problem: Problem) => Boolean(problem.lostText || problem.threadId);
-  return first && useful(first) && !useful(second) ? first : second;
+  return first && useOf(first) > useOf(second) ? first : second;
+}
+
+/** Whether there is no more to a problem once the server, which was away, is back. */
+export function endsWithOutage(problem: Problem): boolean {
+  return problem !== NEVER_STARTED && useOf(problem) < 2;
+}
+
+/** 2 where the user gets something to go on with, 1 for a reason. */
+function useOf({ lostText, threadId, isVague }: Problem): number {
+  if (lostText || threadId) return 2;
+  return isVague ? 0 : 1;
 }
 
 export const NEVER_STARTED: Problem = {

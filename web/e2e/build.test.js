@@ -1,0 +1,33 @@
+/** Two builds in two folders: the one that reloads itself is never the one that the wheel takes. */
+import assert from "node:assert/strict";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+
+import { build, resolveConfig } from "vite";
+
+const WEB = join(import.meta.dirname, "..");
+const RELOADS = "location.reload("; // src/reload.ts
+
+/** The names of the built files that hold `text`. */
+async function filesWith(text, folder) {
+  const entries = await readdir(join(WEB, folder), { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
+  const texts = await Promise.all(files.map((file) => readFile(file, "utf8")));
+  return files.filter((_, index) => texts[index].includes(text));
+}
+
+test("a build of `make dev` leaves the page that is shipped as it was", async () => {
+  await build({ root: WEB, mode: "watch", logLevel: "silent" });
+  assert.deepEqual(await filesWith(RELOADS, "dist"), []);
+  assert.equal((await filesWith(RELOADS, "dist-dev")).length, 1);
+});
+
+test("`make dev` serves the folder that it builds into, `make wheel` takes the other, and git has neither", async () => {
+  const read = (path) => readFile(join(WEB, "..", path), "utf8");
+  const [watched, shipped] = await Promise.all(["watch", "production"].map((mode) => resolveConfig({ root: WEB }, "build", mode)));
+  const [script, makefile, ignored] = await Promise.all([read("scripts/dev.sh"), read("Makefile"), read(".gitignore")]);
+  assert.match(script, new RegExp(`--mode watch[^]*CHATKIT_PAGE_DIR=web/${watched.build.outDir} `));
+  assert.match(makefile, new RegExp(`cp -r web/${shipped.build.outDir} chatkit_server/page`));
+  for (const { build } of [watched, shipped]) assert.ok(ignored.split("\n").includes(`web/${build.outDir}/`));
+});

@@ -1,0 +1,56 @@
+/** What an agent does in the page: the examples, as they are, with what web/src/client.ts has for them. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join, resolve } from "node:path";
+import { after, describe, test } from "node:test";
+
+import { setStage } from "./stage.js";
+import { visitor } from "./visit.js";
+
+const folder = mkdtempSync(join(tmpdir(), "chatkit-e2e-examples-")); // only the examples, so that the installed server is the one that runs
+symlinkSync(resolve(import.meta.dirname, "../../examples"), join(folder, "examples"));
+after(() => rmSync(folder, { recursive: true }));
+const PYTHONPATH = [folder, process.env.PYTHONPATH].filter(Boolean).join(delimiter);
+const setStageFor = (example) => setStage({ CHATKIT_AGENT: `examples.${example}:agent`, PYTHONPATH });
+
+/** Lets the demo model call a tool in a new page, and waits for the answer. */
+async function call(t, stage, words) {
+  const { context, page } = await visitor(stage.browser, "stand-in", { colorScheme: "light" });
+  t.after(() => context.close());
+  await page.goto(stage.server.origin);
+  await page.locator(".activity", { hasText: "Ready" }).waitFor();
+  await page.getByPlaceholder("Write a message").fill(`call ${words}`);
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.locator("li[data-type=assistant_message]").waitFor();
+  return page;
+}
+
+const toolResult = (page) => page.evaluate(() => window.standIn.requests.find(({ type }) => type === "threads.add_client_tool_output").params.result);
+
+const run = (page, name) => page.evaluate((name) => window.standIn.options.at(-1).onClientTool({ name, params: {} }), name);
+
+describe("examples/page.py", () => {
+  const stage = setStageFor("page");
+
+  test("the agent reads the page, and goes on with what it says", async (t) => {
+    const page = await call(t, stage, 'read_page {"section": "intro"}');
+    const { text } = await toolResult(page);
+    assert.match(text, /Model: demo/);
+    await page.locator("li[data-type=assistant_message]", { hasText: "Model: demo" }).waitFor();
+
+    await page.evaluate(() => getSelection().selectAllChildren(document.querySelector(".model strong")));
+    assert.deepEqual(await run(page, "read_selection"), { text: "demo" });
+    assert.match((await run(page, "nothing_like_it")).error, /no tool nothing_like_it/); // an answer, so that nobody waits for one
+  });
+});
+
+describe("examples/theme.py", () => {
+  const stage = setStageFor("theme");
+
+  test("the agent changes the theme of page and widget", async (t) => {
+    const page = await call(t, stage, 'switch_theme {"theme": "dark"}');
+    assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), "rgb(22, 24, 29)");
+    await page.waitForFunction(() => window.standIn.options.at(-1).theme.colorScheme === "dark");
+  });
+});
