@@ -97,18 +97,22 @@ class ApprovalStore:
         """The run that an approval belongs to. Raises `NotFound`."""
         return await self._database.read(lambda c: _load(c, thread_id, approval_id, context))
 
-    async def take(self, thread_id: str, run_id: str, context: HasUser) -> PausedRun | None:
-        """A run whose calls are all decided, to go on with it; given away once. None where there is no such run (any
-        more)."""
+    async def load_run(self, thread_id: str, run_id: str, context: HasUser) -> PausedRun:
+        """A run by its own id. Raises `NotFound`."""
         values = {"thread": thread_id, "run": run_id, "owner": context.user_id}
 
-        def work(connection: Connection) -> PausedRun | None:
+        def work(connection: Connection) -> PausedRun:
             row = connection.execute(_OF_RUN, values).one_or_none()
-            if row is None or connection.scalar(_RESUME, values | {"now": datetime.now(UTC)}) is None:
-                return None
+            if row is None:
+                raise NotFound("Run", run_id)
             return _run(connection, row, load_json(row.state))
 
-        return await self._database.write(work)
+        return await self._database.read(work)
+
+    async def take(self, thread_id: str, run_id: str, context: HasUser) -> bool:
+        """Whether a run whose calls are all decided is the caller's to go on with: it is one caller's, once."""
+        values = {"thread": thread_id, "run": run_id, "owner": context.user_id, "now": datetime.now(UTC)}
+        return await self._database.write(lambda c: c.scalar(_RESUME, values)) is not None
 
     async def waiting(self, thread_id: str, context: HasUser) -> list[PausedRun]:
         """The runs of a thread that wait, decided ones too, without their states. Raises `NotFound`."""
@@ -135,9 +139,11 @@ def decide(connection: Connection, thread_id: str, choice: Choice, context: HasU
 
     Raises `NotFound`; `AlreadyDecided` where the call is decided already or its run waits no more.
     """
-    run = _load(connection, thread_id, choice.approval_id, context)
+    run_id = connection.scalar(_RUN_OF_APPROVAL, _of_approval(thread_id, choice.approval_id, context))
+    if run_id is None:
+        raise NotFound("Approval", choice.approval_id)
     # Locks the run, so that of two decisions at the same time one sees the other.
-    if connection.scalar(_LOCK, {"run": run.id}) is None:
+    if connection.scalar(_LOCK, {"run": run_id}) is None:
         raise AlreadyDecided(choice.approval_id)
     values = {"approval": choice.approval_id, "decision": choice.decision, "now": datetime.now(UTC)}
     if connection.scalar(_DECIDE, values) is None:
@@ -163,11 +169,14 @@ def forget(connection: Connection, thread_id: str) -> None:
 
 
 def _load(connection: Connection, thread_id: str, approval_id: str, context: HasUser) -> PausedRun:
-    values = {"thread": thread_id, "approval": approval_id, "owner": context.user_id}
-    row = connection.execute(_OF_APPROVAL, values).one_or_none()
+    row = connection.execute(_OF_APPROVAL, _of_approval(thread_id, approval_id, context)).one_or_none()
     if row is None:
         raise NotFound("Approval", approval_id)
     return _run(connection, row, load_json(row.state))
+
+
+def _of_approval(thread_id: str, approval_id: str, context: HasUser) -> dict[str, str]:
+    return {"thread": thread_id, "approval": approval_id, "owner": context.user_id}
 
 
 def _run(connection: Connection, row: AnyRow, state: Any) -> PausedRun:
@@ -176,12 +185,14 @@ def _run(connection: Connection, row: AnyRow, state: Any) -> PausedRun:
 
 
 _RUN = select(r.id, r.thread_id, r.status, r.agent, r.state)
-_OF_APPROVAL = _RUN.join(approvals, a.run_id == r.id).where(
-    a.id == bindparam("approval"), r.thread_id == bindparam("thread"), owned(paused_runs)
-)
+_BY_APPROVAL = (a.id == bindparam("approval"), r.thread_id == bindparam("thread"), owned(paused_runs))
+_OF_APPROVAL = _RUN.join(approvals, a.run_id == r.id).where(*_BY_APPROVAL)
+_RUN_OF_APPROVAL = select(r.id).join(approvals, a.run_id == r.id).where(*_BY_APPROVAL)
 _OF_RUN = _RUN.where(r.id == bindparam("run"), r.thread_id == bindparam("thread"), owned(paused_runs))
-_WAITING = _RUN.where(r.thread_id == bindparam("thread"), r.status == "waiting", owned(paused_runs)).order_by(
-    r.created_at
+_WAITING = (  # a state may be megabytes
+    select(r.id, r.thread_id, r.status, r.agent)
+    .where(r.thread_id == bindparam("thread"), r.status == "waiting", owned(paused_runs))
+    .order_by(r.created_at)
 )
 _CALLS = (
     select(a.id, a.item_id, a.call_id, a.tool, a.arguments, a.run_id, a.decision)
@@ -200,7 +211,13 @@ _DECIDE = (
 _UNDECIDED = select(a.id).where(a.run_id == r.id, a.decision.is_(None)).correlate(paused_runs)
 _RESUME = (
     update(paused_runs)
-    .where(r.id == bindparam("run"), r.status == "waiting", ~_UNDECIDED.exists())
+    .where(
+        r.id == bindparam("run"),
+        r.thread_id == bindparam("thread"),
+        r.status == "waiting",
+        ~_UNDECIDED.exists(),
+        owned(paused_runs),
+    )
     .values(status="resumed", state=None, ended_at=bindparam("now", type_=UtcDateTime))
     .returning(r.id)
 )

@@ -17,6 +17,7 @@ from store.items import UNFINISHED, check_thread, position_of, put_items, take_p
 from store.owner import HasUser, owned
 from store.paging import clamp
 from store.tables import thread_items, turns
+from store.tables import threads as thread_rows
 
 TurnStatus = Literal["running", "completed", "stopped", "failed", "interrupted"]
 
@@ -223,6 +224,8 @@ class TurnStore:
 
         def work(connection: Connection) -> bool:
             values = {"turn": turn_id, "owner": context.user_id, "worker": worker_id, "more": readers}
+            if self._database.dialect == "postgresql":  # SQLite has one writer
+                connection.execute(_LOCK_THREAD, {"turn": turn_id})
             turn = _end(connection, known, values)
             if turn is None:
                 return False
@@ -299,6 +302,12 @@ _END = (  # sets what it is given
     .where(t.id == bindparam("turn"), owned(turns), t.worker_id.is_not_distinct_from(bindparam("worker")))
     .values(readers=t.readers + bindparam("more", type_=Integer), signal=None)
     .returning(t.thread_id, t.kind)
+)
+_LOCK_THREAD = (  # before the turn, as `start` does: else each may wait for the other
+    select(thread_rows.c.id)
+    .join(turns, t.thread_id == thread_rows.c.id)
+    .where(t.id == bindparam("turn"))
+    .with_for_update(of=thread_rows)
 )
 _RUNNING = select(turns).where(t.thread_id == bindparam("thread"), t.status == "running", owned(turns))
 _LOAD = select(turns).where(t.id == bindparam("turn"), owned(turns))

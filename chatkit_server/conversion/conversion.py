@@ -14,6 +14,12 @@ from agents import (
 )
 from agents.items import HandoffOutputItem, ToolCallItem, TResponseStreamEvent
 from chatkit.agents import ResponseStreamConverter
+from chatkit.types import (
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemReplacedEvent,
+    ThreadItemUpdatedEvent,
+)
 from openai.types.responses import ResponseOutputItemDoneEvent
 
 from ..agent_context import AgentContext, HelperEvent
@@ -28,6 +34,7 @@ from .shown import Events, Handlers, Shown
 from .thinking import Thinking
 from .tools import Tools
 
+_ITEM_EVENTS = (ThreadItemAddedEvent, ThreadItemDoneEvent, ThreadItemReplacedEvent, ThreadItemUpdatedEvent)
 _GUARDRAILS = (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered)
 
 
@@ -74,7 +81,7 @@ class Conversion:
         """What one event of the model, of the run or of a helper means for the thread; often nothing."""
         match event:
             case HelperEvent():
-                self._was_helped = True
+                self._was_helped |= isinstance(event.event, _ITEM_EVENTS)
                 return await self._shown.pass_on(event.event)
             case RunItemStreamEvent(name="tool_called"):
                 return self._tools.called(event.item) if isinstance(event.item, ToolCallItem) else []
@@ -114,14 +121,16 @@ class Conversion:
         return [*self._block.suspend(), *calls] if calls else self._block.close()
 
     def is_silent(self, result: RunResultStreaming) -> bool:
-        """Whether a run that ended well was of no use: no words, no tool, and no item from beside the model.
+        """Whether a run that ended well was of no use: no words, no tool, and no item but the model's.
 
         Thoughts alone are no answer. What a run does without words is: the tools that it calls may be all it is for.
         """
         kinds = {item.type for item in result.new_items}
-        # Some providers stream text that is in no item.
-        has_text = bool(str(result.final_output or "").strip() or (self.parts and "message_output_item" not in kinds))
-        return kinds <= {"message_output_item", "reasoning_item"} and not has_text and not self._was_helped
+        output = result.final_output
+        # An output of the agent's own type is an answer, whatever it is; some providers stream text that is in no item.
+        has_words = bool(output.strip()) if isinstance(output, str) else output is not None
+        has_words |= bool(self.parts) and "message_output_item" not in kinds
+        return kinds <= {"message_output_item", "reasoning_item"} and not has_words and not self._was_helped
 
     def is_answered(self, error: BaseException) -> bool:
         """A refusal that the user has read is the answer, and so is text that ended at its length limit; the SDK raises

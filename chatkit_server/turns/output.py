@@ -127,8 +127,8 @@ class Output:
         if not isinstance(event.update, UPDATES_OF_FINISHED_ITEMS):
             return
         with contextlib.suppress(NotFoundError):
-            item = self._items.finished.get(event.item_id)
-            item = item or await self._store.load_item(self.thread.id, event.item_id, self._context)
+            # The row, not what this turn knows of it: the user may have submitted something in it meanwhile.
+            item = await self._store.load_item(self.thread.id, event.item_id, self._context)
             await self._take(ThreadItemAddedEvent(item=item))
             if not await self.write_journal():  # a row that is open is only as good as the journal
                 return

@@ -18,6 +18,7 @@ from store import (
     NewTurn,
     RequestKey,
     SqlStore,
+    StoreUnavailable,
     ThreadBusy,
     ThreadChanged,
     TurnRecord,
@@ -44,6 +45,9 @@ logger = logging.getLogger(__name__)
 CLOSE_STEPS = 3
 """How many `stop_seconds` the end of the server may take: the work's end, its saving, and as much again."""
 PRUNE_SECONDS = 60.0
+MAX_CHANGES = 20
+CHANGE_SECONDS = 0.01
+"""How often a request is looked at again where its thread has changed meanwhile, after longer and longer pauses."""
 BEATS_OF_PATIENCE = 4
 """How many heartbeats it takes at most until a dead worker's turn is closed, and one more."""
 
@@ -147,6 +151,7 @@ class Turns:
             accepted = await accept()
             if not self.is_closing and await self._make_room(thread_id, key, context):
                 accepted = await accept()
+            changes = 0
             while True:
                 try:
                     return await self._begin(accepted, context, key)
@@ -154,8 +159,11 @@ class Turns:
                     if self._settings.on_busy == "reject" and not await self._has_ended(busy.turn_id, context):
                         raise ThreadAnswering from busy
                     await self._stop_elsewhere(busy.turn_id, "superseded", context)
-                except ThreadChanged:  # by another worker: what was accepted may be wrong by now
-                    pass
+                except ThreadChanged as error:  # by another worker: what was accepted may be wrong by now
+                    if changes == MAX_CHANGES:
+                        raise StoreUnavailable("The thread changes faster than a turn can start on it.") from error
+                    await asyncio.sleep(changes * CHANGE_SECONDS)
+                    changes += 1
                 accepted = await accept()
 
     async def _make_room(self, thread_id: str, key: RequestKey | None, context: RequestContext) -> bool:

@@ -5,18 +5,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from agents import Agent, function_tool
 from chatkit.actions import Action
-from chatkit.types import WidgetItem
-from chatkit.widgets import WidgetRoot
+from chatkit.types import ThreadItemUpdatedEvent, WidgetComponentUpdated, WidgetItem
+from chatkit.widgets import DynamicWidgetComponent, WidgetRoot
 
 from chatkit_server import Actions
 from chatkit_server.interactions.forms import with_submitted, with_values_since
-from tests.interactions.cards import both_databases, card, label, showing, the_widget, words_of
+from tests.interactions.cards import Context, both_databases, card, label, showing, the_widget, words_of
 from tests.serving import Tab
+from tests.stage import stream_item
 from tests.support.chatkit import Reply
 from tests.support.openai_answers import Answer, ToolCall
 from tests.support.sse import Json
 from tests.turns.chat import model_input
+from tests.turns.coming_back import asking
 from tests.turns.conftest import Start
 
 FIELDS: list[Json] = [
@@ -235,3 +238,36 @@ def test_values_are_found_in_rows_and_in_texts_that_can_be_edited() -> None:
     before, after = nested("Order", gift=False), nested("My order", gift=True)
     assert with_values_since(before, before, after).widget == after.widget
     assert with_values_since(before, before, before) is before
+
+
+async def test_what_is_submitted_while_the_widgets_own_turn_runs_stays(start: Start) -> None:
+    """The turn updates its widget then: it begins with the row."""
+    actions = Actions()
+
+    @actions.on("a.changed")
+    async def keep() -> None:
+        pass
+
+    go_on = asyncio.Event()
+
+    @function_tool
+    async def show(context: Context) -> str:
+        """Shows a form, and a moment later that it is ready."""
+        item = await stream_item(context.context, "widget", widget=card(select("a"), label("busy")))
+        await go_on.wait()
+        ready = DynamicWidgetComponent.model_validate(label("ready"))
+        update = WidgetComponentUpdated(component_id="label", component=ready)
+        await context.context.stream(ThreadItemUpdatedEvent(item_id=item.id, update=update))
+        return "shown"
+
+    chat = await start(Agent(name="test", tools=[show]), actions=actions)
+    chat.upstream.script(Answer(tool_calls=[ToolCall("show")]), Answer("Choose."))
+    async with await chat.visitor() as tab, asking(tab, "Show it") as reply:
+        while (await reply.wait_for("thread.item.done"))["item"]["type"] != "widget":
+            pass
+        (item,) = reply.picture.of_type("widget")
+        assert (await change(tab, reply.thread_id, item["id"], "a")).status == 200
+        go_on.set()
+        await reply.read()
+        (kept,) = (await tab.reload(reply.thread_id)).of_type("widget")
+        assert values(kept) == [("a", "2")]

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from chatkit_server import ask_user, client_tool
+from store import ApprovalStore, StoreUnavailable
 from tests.interactions.test_approvals import Done, agent, approvals, badge, call, cards, outputs, press
 from tests.interactions.test_questions import QUESTIONS, answer
 from tests.serving import Tab
@@ -72,6 +73,29 @@ async def test_a_run_that_is_approved_first_waits_for_the_page(start: Start) -> 
             "call_of_the_page": '"a red one"',
             "call_of_order_1": "order 1 is deleted",
         }
+
+
+async def test_a_decision_that_could_not_be_carried_out_is_told_so(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database fails when the run is to go on."""
+    done: Done = []
+    chat = await start(agent(done))
+
+    async def fail(*_: object) -> None:
+        raise StoreUnavailable("away")
+
+    async with await chat.visitor() as tab:
+        thread_id = await asked(chat, tab)
+        with monkeypatch.context() as broken:
+            broken.setattr(ApprovalStore, "take", fail)
+            assert (await approve(tab, thread_id)).error is not None
+        assert [row[2:] for row in await approvals(chat, thread_id)] == [("approved", "waiting", True)]
+        chat.upstream.script(Answer("Fine."))
+        assert (await tab.send(thread_id, "And now?")).text == "Fine."
+        assert "Not run" in badge(cards(tab, thread_id)[0])
+    assert done == []
+    assert "Nothing of it was run." in json.dumps(chat.upstream.requests[1].body)
 
 
 async def test_what_was_approved_and_never_ran_is_told_so(start: Start) -> None:

@@ -37,12 +37,13 @@ async def test_a_run_is_given_away_when_all_is_decided_and_once(
     await decide(turns, thread, second, "rejected")
     (waiting,) = await store.approvals.waiting(thread.id, ALICE)
     assert ([call.decision for call in waiting.approvals], waiting.is_decided) == ([None, "rejected"], False)
-    assert await store.approvals.take(thread.id, waiting.id, ALICE) is None
+    assert not await store.approvals.take(thread.id, waiting.id, ALICE)
     await decide(turns, thread, first)
     (waiting,) = await store.approvals.waiting(thread.id, ALICE)
-    assert waiting.is_decided
+    assert (waiting.is_decided, waiting.state) == (True, None)
+    assert (await store.approvals.load_run(thread.id, waiting.id, ALICE)).state == STATE
     taken = await asyncio.gather(*(store.approvals.take(thread.id, waiting.id, ALICE) for _ in range(5)))
-    assert [run.state for run in taken if run is not None] == [STATE]
+    assert sorted(taken) == [False] * 4 + [True]
     run = await store.approvals.load(thread.id, first, ALICE)
     assert (run.status, run.state) == ("resumed", None)
 

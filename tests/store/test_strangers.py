@@ -174,6 +174,10 @@ def tries(
             lambda: store.approvals.load(thread, approval, BOB),
             lambda: store.approvals.load(bobs, approval, BOB),
         ],
+        "load_run": [
+            lambda: store.approvals.load_run(thread, hers.run_id, BOB),
+            lambda: store.approvals.load_run(bobs, hers.run_id, BOB),
+        ],
         "take": [
             lambda: store.approvals.take(thread, hers.run_id, BOB),
             lambda: store.approvals.take(bobs, hers.run_id, BOB),

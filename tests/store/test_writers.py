@@ -1,13 +1,15 @@
 """Many at once, and calls that are cut off."""
 
 import asyncio
+import contextlib
+import random
 
 import anyio
 import pytest
 from chatkit.types import ThreadMetadata
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import NotFound, SqlStore, TurnStore, open_engine
+from store import NewTurn, NotFound, SqlStore, ThreadBusy, TurnStore, open_engine
 from tests.conftest import checked_out
 from tests.store.conftest import Query
 from tests.store.making import ALICE, User, answer, make_thread, make_turn, say, text_of
@@ -115,3 +117,31 @@ async def test_more_readers_than_connections_wait_their_turn(store: Store, threa
     await store.add_thread_item(thread.id, say(), ALICE)
     pages = await asyncio.gather(*(store.load_thread_items(thread.id, None, 5, "asc", ALICE) for _ in range(200)))
     assert {len(page.data) for page in pages} == {1}
+
+
+async def test_a_turn_that_ends_and_one_that_starts_do_not_wait_for_each_other(
+    database_url: str, turns: TurnStore, thread: ThreadMetadata
+) -> None:
+    """On PostgreSQL one of them would be ended as the victim of a deadlock."""
+    other_engine = open_engine(database_url)
+    other, dice = TurnStore(other_engine), random.Random(7)
+
+    async def end(turn_id: str) -> None:
+        await asyncio.sleep(dice.uniform(0, 0.004))
+        assert await turns.finish(turn_id, ALICE, status="stopped", items=[answer("one")])
+
+    async def start(turn: NewTurn) -> bool:
+        await asyncio.sleep(dice.uniform(0, 0.004))
+        with contextlib.suppress(ThreadBusy):  # a deadlock is `StoreUnavailable`
+            await other.start(turn, ALICE, items=[say("two"), say("three")])
+            return True
+        return False
+
+    for _ in range(30):
+        first, second = make_turn(thread.id), make_turn(thread.id)
+        await turns.start(first, ALICE)
+        async with asyncio.timeout(10):
+            _, has_started = await asyncio.gather(end(first.id), start(second))
+        if has_started:
+            await turns.finish(second.id, ALICE, status="completed")
+    await other_engine.dispose()

@@ -21,7 +21,9 @@ from tests.interactions.cards import both_databases
 from tests.stage import make_item
 from tests.support.openai_answers import Answer, Reasoning, Text, ToolCall
 from tests.turns.chat import model_input
+from tests.turns.coming_back import asking
 from tests.turns.conftest import Start
+from tests.turns.test_titles import is_title
 
 
 @function_tool
@@ -110,3 +112,28 @@ async def test_no_answer_at_all_is_a_failure_that_may_be_retried(start: Start, w
         assert (await tab.retry(thread_id, second.user_item["id"])).text == "new answer"
     codes = await chat.select("SELECT status, error_code FROM turns ORDER BY started_at")
     assert codes == [("completed", None), ("failed", "no_answer"), ("failed", "no_answer"), ("completed", None)]
+
+
+@both_databases
+@pytest.mark.parametrize(
+    ("kind", "text"), [(bool, '{"response":false}'), (int, '{"response":0}'), (list[str], '{"response":[]}')]
+)
+async def test_an_output_of_the_agents_own_type_is_an_answer_whatever_it_is(start: Start, kind: Any, text: str) -> None:
+    chat = await start(Agent(name="test", output_type=kind))
+    chat.upstream.script(Answer(text))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Is it?")
+        assert reply.error is None
+        assert await chat.turns(reply.thread_id) == [("completed", None)]
+
+
+async def test_a_title_is_no_answer(start: Start) -> None:
+    chat = await start(titles=True)
+    blank = Answer(Text("  "), hang_after=0)
+    chat.upstream.default = lambda request: Answer("Apple cake") if is_title(request) else blank
+    async with await chat.visitor() as tab, asking(tab, "How do I bake a cake with apples?") as reply:
+        await reply.wait_for("thread.updated")
+        chat.upstream.release()
+        await reply.read()
+        assert reply.error is not None
+        assert reply.error["message"].startswith("The model gave no answer.")
