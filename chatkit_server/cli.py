@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 import uvicorn
@@ -19,13 +19,14 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import StoreError, UploadStore, open_engine
+from store import BlobsUnavailable, SchemaUnknown, StoreError, UploadStore, open_engine
 from store.migrations import upgrade
 
 from . import __version__
 from .agents import AgentSetupError
 from .app import create_app
 from .auth import SetupError
+from .database_problem import database_problem
 from .doctor import examine
 from .files.places import open_blobs
 from .files.pruning import Pruned, Pruner
@@ -42,7 +43,6 @@ app = typer.Typer(
 )
 
 SETUP_ERRORS = (SetupError, AgentSetupError, ModelSetupError, StoreError, SettingsError)
-LATER = "This command is not available in this version yet."
 
 
 def build_app() -> FastAPI:
@@ -162,16 +162,6 @@ async def _all_well(services: Services) -> bool:
     return is_well
 
 
-def _later() -> NoReturn:
-    """Not available in this version yet."""
-    typer.echo(LATER, err=True)
-    raise typer.Exit(2)
-
-
-for _name in ("token", "threads", "turns", "stats"):
-    app.command(_name, hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(_later)
-
-
 def _check_address(host: str, port: int) -> None:
     """Takes the address for a moment. Raises `SetupError` where that fails."""
     try:
@@ -199,11 +189,13 @@ async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
     engine = open_engine(settings.database_url)
     try:
         yield engine
-    except StoreError:
+    except StoreError as error:
         # aiosqlite (0.22) does not wait for the thread of a connection that failed; behind the loop's end it would
         # print a traceback.
         await asyncio.sleep(0.1)
-        raise
+        if isinstance(error, BlobsUnavailable | SchemaUnknown):  # not about the place of the database
+            raise
+        raise SetupError(database_problem(error, engine.url)) from error
     finally:
         await engine.dispose()
 
@@ -232,7 +224,7 @@ def _clear_errors() -> Iterator[None]:
         yield
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
-            name = _variable(fault["loc"])
+            name = _place(fault["loc"])
             said = fault["msg"].removeprefix("Value error, ")
             typer.echo(f"{name}: {said}" if name else said, err=True)
         raise SystemExit(2) from None
@@ -241,7 +233,10 @@ def _clear_errors() -> Iterator[None]:
         raise SystemExit(2) from None
 
 
-def _variable(place: tuple[int | str, ...]) -> str:
-    """The environment variable that a fault is about; empty where it is about several."""
-    name = str(place[0]).upper() if place else ""
-    return name if not name or name.startswith(("CHATKIT_", "OPENAI_")) else f"CHATKIT_{name}"
+def _place(place: tuple[int | str, ...]) -> str:
+    """What a fault is about: the environment variable, and where in its JSON; empty where it is about several."""
+    if not place:
+        return ""
+    name = str(place[0]).upper()
+    within = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place[1:])
+    return (name if name.startswith(("CHATKIT_", "OPENAI_")) else f"CHATKIT_{name}") + within

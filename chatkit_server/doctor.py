@@ -8,9 +8,10 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
-from store import StoreError
+from store import SchemaUnknown, StoreError
 from store.migrations import pending
 
+from .database_problem import database_problem, missing_folder
 from .failures import explain
 from .mcp.connection import CONNECT_SECONDS
 from .models.asking import ask
@@ -46,11 +47,15 @@ async def examine(services: Services) -> AsyncIterator[Finding]:
 async def _database(services: Services) -> Finding:
     kind = services.engine.dialect.name
     if (file := _missing_file(services.engine.url)) is not None:
+        if (folder := missing_folder(file)) is not None:
+            return Finding("database", f"{file} cannot be made: there is no folder {folder}", is_well=False)
         return Finding("database", f"{file} does not exist yet; the server makes it at its first start")
     try:
         missing = await pending(services.engine)
-    except StoreError as error:
+    except SchemaUnknown as error:
         return Finding("database", str(error), is_well=False)
+    except StoreError as error:
+        return Finding("database", database_problem(error, services.engine.url), is_well=False)
     if not missing:
         return Finding("database", f"{kind}, up to date")
     text = f"{kind}, lacks {len(missing)} migration(s)"

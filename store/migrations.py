@@ -70,7 +70,10 @@ def missing_revisions(connection: Connection) -> list[str]:
     try:
         steps = [step.revision for step in known.iterate_revisions("head", at or "base")]
     except (CommandError, RevisionError) as error:
-        raise SchemaUnknown(f"The database is at revision {at}, which this version does not have.") from error
+        raise SchemaUnknown(
+            f"The database is at revision {at}, which this version does not have: a newer one migrated it. Install "
+            "that version, or a newer one."
+        ) from error
     return steps[::-1]
 
 

@@ -93,9 +93,14 @@ async def test_a_database_and_a_model_that_are_not_there(tmp_path: Path) -> None
         CHATKIT_MODEL_RETRIES="0",
     )
     assert code == 1
-    assert "The database does not answer" in said
+    assert "The database does not answer: PostgreSQL at 127.0.0.1:1: Connection refused. See that" in said
     assert "model_unreachable" in said
     assert "very-secret" not in said
+
+
+async def test_a_file_that_the_server_could_not_make_is_wrong_already(tmp_path: Path) -> None:
+    code, said = await doctor(tmp_path, CHATKIT_DATABASE_URL=f"sqlite:///{tmp_path}/no/such/chat.db")
+    assert (code, f"chat.db cannot be made: there is no folder {tmp_path}/no/such" in said) == (1, True)
 
 
 async def test_settings_that_cannot_work_are_one_sentence(tmp_path: Path) -> None:
