@@ -34,7 +34,7 @@ from .logs import configure_logging
 from .models import ModelSetupError
 from .schema import prepare_schema
 from .services import Services
-from .settings import Settings
+from .settings import Settings, unknown_settings
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,10 @@ def build_app() -> FastAPI:
     Exits with a sentence and code 2 where the settings or the database are wrong.
     """
     with _clear_errors(), ThreadPoolExecutor(1) as thread:  # this one may run an event loop already
-        thread.submit(asyncio.run, _migrate_or_refuse(Settings())).result()
+        settings = Settings()
+        configure_logging(settings)
+        _warn_of_unknown_settings()
+        thread.submit(asyncio.run, _migrate_or_refuse(settings)).result()
     return build_worker()
 
 
@@ -63,6 +66,12 @@ def build_worker() -> FastAPI:
         built = create_app(settings)
     _tame_garbage_collector()
     return built
+
+
+def _warn_of_unknown_settings() -> None:
+    """A misspelled one would be ignored without a word."""
+    for sentence in unknown_settings():
+        logger.warning("%s", sentence)
 
 
 def _tame_garbage_collector() -> None:
@@ -91,6 +100,7 @@ def serve(
     with _clear_errors():
         settings = Settings()
         configure_logging(settings)
+        _warn_of_unknown_settings()
         if workers > 1 and settings.database_url.startswith("sqlite"):
             raise SetupError("Several workers need PostgreSQL. Set CHATKIT_DATABASE_URL, or serve with --workers 1.")
         asyncio.run(_migrate_or_refuse(settings))
@@ -143,7 +153,7 @@ def prune(
 
 @app.command()
 def doctor() -> None:
-    """Look at the settings, the database, the model and the MCP servers; exits with 1 where something is wrong."""
+    """Look at settings, database, MCP servers, agent and model; exits with 1 where something is wrong."""
     try:
         with _clear_errors():
             services: Services = create_app(Settings()).state.services
@@ -157,8 +167,8 @@ def doctor() -> None:
 async def _all_well(services: Services) -> bool:
     is_well = True
     async for finding in examine(services):
-        typer.echo(f"{'ok' if finding.is_well else 'WRONG':<7}{finding.name:<12} {finding.text}")
-        is_well = is_well and finding.is_well
+        typer.echo(f"{finding.mark:<7}{finding.name:<12} {finding.text}")
+        is_well = is_well and finding.mark != "WRONG"
     return is_well
 
 

@@ -3,8 +3,6 @@
 A URL's password is never told: of PostgreSQL the host, the port, the database and the user are, of SQLite the file.
 """
 
-import errno
-import os
 import re
 from pathlib import Path
 
@@ -12,6 +10,8 @@ from sqlalchemy import URL
 
 from store import SchemaOutdated, StoreError
 from store.errors import code_of
+
+from .reasons import network_reason
 
 ANOTHER = "set CHATKIT_DATABASE_URL to another one"
 THERE = re.compile(r"(?:table|relation|index) \S+ already exists")
@@ -65,8 +65,8 @@ def _postgresql_problem(error: StoreError, code: str, url: URL) -> str:
             return f"{place} is starting or stopping. Try again in a moment."
     if isinstance(error.__cause__, OSError):
         return (
-            f"The database does not answer: {place}: {_reason(error.__cause__)}. See that it runs there and can be "
-            "reached from here, or correct CHATKIT_DATABASE_URL."
+            f"The database does not answer: {place}: {network_reason(error.__cause__)}. "
+            "See that it runs there and can be reached from here, or correct CHATKIT_DATABASE_URL."
         )
     return _any_problem(error, f"{url.database} of {place}")
 
@@ -81,15 +81,6 @@ def _any_problem(error: StoreError, place: str) -> str:
     if isinstance(error, SchemaOutdated):
         return f"{text} (database {place})."
     return f"{text}. This is about the database {place}, which CHATKIT_DATABASE_URL names."
-
-
-def _reason(error: OSError) -> str:
-    """asyncio puts the address into the system's words, and several errors into one without a number."""
-    if error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return error.strerror or os.strerror(errno.ECONNREFUSED)
 
 
 def _address(url: URL) -> str:

@@ -168,6 +168,14 @@ def run_sql(url: str, statement: str) -> None:
     asyncio.run(execute())
 
 
+def test_serve_warns_of_a_misspelled_setting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, served: list[dict[str, Any]]
+) -> None:
+    monkeypatch.setenv("CHATKIT_TITELS", "false")
+    assert (run("serve").exit_code, len(served)) == (0, 1)
+    assert "CHATKIT_TITELS is no setting and is ignored; did you mean CHATKIT_TITLES?" in caplog.messages
+
+
 @pytest.mark.parametrize("command", ["users", "turns", "stats"])
 def test_no_command_is_offered_that_is_not_there(command: str) -> None:
     result = run(command)

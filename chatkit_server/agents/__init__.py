@@ -5,7 +5,7 @@ from .default import default_agent
 from .errors import AgentSetupError
 from .guarding import guarded_as
 from .loading import AgentLike, AgentSource, load_agent
-from .reachable import find_agent
+from .reachable import find_agent, reachable_agents
 from .timeouts import limit_tools
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "guarded_as",
     "limit_tools",
     "load_agent",
+    "reachable_agents",
     "require_tool",
 ]
