@@ -22,6 +22,7 @@ from .files.places import open_blobs
 from .files.pruning import Pruner
 from .interactions.actions import Actions
 from .models import open_models
+from .outage import database_outage
 from .request_id import RequestIds
 from .routes import attachments, chatkit, entities, health, messages, not_available, options, poll, turns, websocket
 from .routes.errors import UnexpectedErrors, install_error_handlers
@@ -139,6 +140,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             finally:
                 await services.turns.close()
     finally:
+        database_outage.forget()
         await services.engine.dispose()
 
 

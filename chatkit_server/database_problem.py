@@ -17,6 +17,21 @@ ANOTHER = "set CHATKIT_DATABASE_URL to another one"
 THERE = re.compile(r"(?:table|relation|index) \S+ already exists")
 """A driver's words for a name that is taken."""
 
+BRIEF = {
+    "3D000": "is not there: PostgreSQL has none of its name",
+    "28P01": "refuses this server's user or password",
+    "28000": "refuses this server's user or password",
+    "53300": "has no connection left",
+    "55000": "takes no connections",
+    "57P01": "was shut down",
+    "57P03": "is starting or stopping",
+    "SQLITE_BUSY": "is locked by another process",
+    "SQLITE_CANTOPEN": "file cannot be opened",
+    "SQLITE_CORRUPT": "file is damaged",
+    "SQLITE_FULL": "has no space left on its disk",
+    "SQLITE_READONLY": "file cannot be written",
+}
+
 
 def database_problem(error: StoreError, url: URL) -> str:
     """A sentence or two about `error`, which came of the database at `url`."""
@@ -24,6 +39,16 @@ def database_problem(error: StoreError, url: URL) -> str:
     if url.get_backend_name() == "sqlite":
         return _sqlite_problem(error, code, str(Path(url.database).absolute()) if url.database else "in memory")
     return _postgresql_problem(error, code, url)
+
+
+def brief_problem(error: StoreError) -> str:
+    """The same in a few words without any name, for an administrator who asks over the network as anybody can."""
+    if isinstance(error.__cause__, OSError):
+        words = f"The database does not answer: {network_reason(error.__cause__)}."
+    else:
+        code = code_of(error)
+        words = f"The database {BRIEF.get(code) or f'cannot be used ({code or type(error.__cause__).__name__})'}."
+    return f"{words} The server's log says more, and so does `chatkit-server doctor`."
 
 
 def missing_folder(file: str) -> str | None:

@@ -70,6 +70,8 @@ async def test_without_its_database_the_server_lives_but_is_not_ready(tmp_path: 
             assert await get(http, "/healthz") == (200, {"status": "ok"})
             status, body = await get(http, "/readyz")
             assert (status, body["code"]) == (503, "database_unavailable")
+            assert body["message"].startswith("The database file cannot be opened. The server's log says more")
+            assert str(folder) not in body["message"]
         async with served.tab() as tab:
             assert (await tab.create("Hello")).types == ["error"]
         folder.mkdir()
