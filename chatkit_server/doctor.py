@@ -13,7 +13,7 @@ from agents import Agent
 from sqlalchemy import URL
 
 from store import SchemaUnknown, StoreError
-from store.migrations import pending
+from store.migrations import pending, taken_names
 
 from .agents import reachable_agents
 from .causes import codes_of, say
@@ -74,11 +74,13 @@ async def _database(services: Services) -> Finding:
             return Finding("database", f"{file} cannot be made: there is no folder {folder}", "WRONG")
         return Finding("database", f"{file} does not exist yet; the server makes it at its first start")
     try:
-        missing = await pending(services.engine)
+        missing, taken = await pending(services.engine), await taken_names(services.engine)
     except SchemaUnknown as error:
         return Finding("database", str(error), "WRONG")
     except StoreError as error:
         return Finding("database", database_problem(error, services.engine.url), "WRONG")
+    if taken:
+        return Finding("database", f"{kind}, has tables that chatkit-server did not make ({', '.join(taken)})", "WRONG")
     if not missing:
         return Finding("database", f"{kind}, up to date")
     text = f"{kind}, lacks {len(missing)} migration(s)"

@@ -16,6 +16,7 @@ from .server import ChatServer
 
 SECONDS = 10.0
 NOBODY = RequestContext(user_id="nobody", request_id="trial")
+TRIED = f" when it was tried for the user “{NOBODY.user_id}”"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,9 @@ async def try_agent(server: ChatServer) -> Trial:
     except AgentSetupError as error:
         return Trial(None, [str(error)])
     except TimeoutError:
-        return Trial(None, [f"{server.agent.name} returned no agent within {SECONDS:g} seconds."])
+        return Trial(None, [f"{server.agent.name} returned no agent within {SECONDS:g} seconds{TRIED}."])
     except Exception as error:  # the function is a user's, and may raise anything
-        return Trial(None, [f"{server.agent.name} raised {say(error)}{_place(error)}."])
+        return Trial(None, [f"{server.agent.name} raised {say(error)}{_place(error)}{TRIED}."])
     return Trial(agent, list(_missing_tools(server, agent)))
 
 

@@ -16,11 +16,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, text
+from sqlalchemy import URL, Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store.engine import open_engine
 from store.errors import SchemaUnknown, translate_errors
+from store.tables import metadata
 
 T = TypeVar("T")
 
@@ -41,6 +42,11 @@ async def upgrade(database: AsyncEngine | str | URL) -> list[str]:
 async def pending(engine: AsyncEngine) -> list[str]:
     """The revisions that the database lacks, oldest first; empty when it is up to date. Raises `SchemaUnknown`."""
     return await _run(engine, missing_revisions)
+
+
+async def taken_names(engine: AsyncEngine) -> list[str]:
+    """Tables that are called as ours and that no migration has made: somebody else's, in whose way ours would be."""
+    return await _run(engine, _taken_names)
 
 
 async def current(engine: AsyncEngine) -> str | None:
@@ -110,6 +116,11 @@ async def _run(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
     with translate_errors():
         async with engine.connect() as connection:
             return await connection.run_sync(work)
+
+
+def _taken_names(connection: Connection) -> list[str]:
+    there = set() if revision_of(connection) else set(inspect(connection).get_table_names())
+    return sorted(there & set(metadata.tables))
 
 
 @asynccontextmanager

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from store import open_engine
 from tests.mcp.conftest import STDIO
 from tests.support.openai_answers import INVALID_API_KEY, Answer
 from tests.support.openai_server import OpenAIServer
@@ -177,6 +179,15 @@ async def test_an_mcp_server_is_named_without_what_may_be_secret(tmp_path: Path)
 async def test_a_file_that_the_server_could_not_make_is_wrong_already(tmp_path: Path) -> None:
     code, said = await doctor(tmp_path, CHATKIT_DATABASE_URL=f"sqlite:///{tmp_path}/no/such/chat.db")
     assert (code, f"chat.db cannot be made: there is no folder {tmp_path}/no/such" in said) == (1, True)
+
+
+async def test_a_database_of_somebody_elses_is_wrong(tmp_path: Path, database_url: str) -> None:
+    engine = open_engine(database_url)
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE threads (id TEXT)"))
+    await engine.dispose()
+    code, said = await doctor(tmp_path, CHATKIT_DATABASE_URL=database_url)
+    assert (code, "has tables that chatkit-server did not make (threads)" in said) == (1, True)
 
 
 async def test_settings_that_cannot_work_are_one_sentence(tmp_path: Path) -> None:
