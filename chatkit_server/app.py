@@ -22,6 +22,7 @@ from .files.places import open_blobs
 from .files.pruning import Pruner
 from .interactions.actions import Actions
 from .models import open_models
+from .outage import database_outage
 from .request_id import RequestIds
 from .routes import attachments, chatkit, entities, health, messages, not_available, options, poll, turns, websocket
 from .routes.errors import UnexpectedErrors, install_error_handlers
@@ -31,6 +32,7 @@ from .server import ChatServer, ServerFactory
 from .services import Services
 from .settings import Settings
 from .stop_signal import on_stop_signal
+from .trial import answering_models, try_agent
 from .turns.turns import Turns
 
 logger = logging.getLogger(__name__)
@@ -130,7 +132,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         await prepare_schema(services.engine, services.settings.environment)
         async with services.models, services.server.mcp:
-            _say_what_runs(services)
+            await _say_what_runs(services)
             try:
                 await services.turns.open()
                 async with services.pruner.now_and_then(timedelta(minutes=services.settings.prune_minutes)):
@@ -139,9 +141,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             finally:
                 await services.turns.close()
     finally:
+        database_outage.forget()
         await services.engine.dispose()
 
 
-def _say_what_runs(services: Services) -> None:
-    info = services.models.info
-    logger.info("answers come from %s (%s)%s", info.name, info.provider, f": {info.note}" if info.note else "")
+async def _say_what_runs(services: Services) -> None:
+    """Also what is wrong with the agent: for a function that makes one that shows first when it is called."""
+    info, trial = services.models.info, await try_agent(services.server)
+    for problem in trial.problems:
+        logger.log(logging.WARNING if trial.agent else logging.ERROR, "%s", problem)
+    names = [one.name for one in answering_models(trial.agent, services.models)]
+    note = f": {info.note}" if info.note else ""
+    logger.info("answers come from %s (%s)%s", " or ".join(names), info.provider, note)

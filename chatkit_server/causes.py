@@ -72,6 +72,12 @@ def _describe(error: BaseException, seen: set[int]) -> str:
     return "\n\n".join(parts)
 
 
+def say(error: BaseException) -> str:
+    """The class of `error` and its words in one line, where nobody's data may be among them."""
+    words = " ".join(_say(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
 def _frames(error: BaseException) -> Iterable[str]:
     """As Python prints them; without the lines of source where data are in play."""
     if not _quotes(error):
@@ -97,7 +103,7 @@ def _earlier(error: BaseException) -> BaseException | None:
 
 def _say(error: BaseException) -> str:
     if type(error).__module__.split(".")[0] not in OURS and _quotes(error):
-        return f"(message withheld) {_codes(error)}".rstrip()
+        return f"(message withheld) {codes_of(error)}".rstrip()
     try:
         return str(error)
     except Exception:
@@ -116,7 +122,8 @@ def _all(error: BaseException, seen: set[int]) -> Iterator[BaseException]:
             yield from _all(one, seen)
 
 
-def _codes(error: BaseException) -> str:
+def codes_of(error: BaseException) -> str:
+    """The status and the codes of an error, where it has any: nothing that people wrote."""
     found = {name: getattr(error, name, None) for name in CODES}
     if isinstance(error, ValidationError):
         kinds = (detail["type"] for detail in error.errors(include_url=False, include_context=False))

@@ -19,13 +19,14 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import StoreError, UploadStore, open_engine
+from store import BlobsUnavailable, SchemaUnknown, StoreError, UploadStore, open_engine
 from store.migrations import upgrade
 
 from . import __version__
 from .agents import AgentSetupError
 from .app import create_app
 from .auth import SetupError
+from .database_problem import database_problem
 from .doctor import examine
 from .files.places import open_blobs
 from .files.pruning import Pruned, Pruner
@@ -33,7 +34,7 @@ from .logs import configure_logging
 from .models import ModelSetupError
 from .schema import prepare_schema
 from .services import Services
-from .settings import Settings
+from .settings import Settings, unknown_settings
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,10 @@ def build_app() -> FastAPI:
     Exits with a sentence and code 2 where the settings or the database are wrong.
     """
     with _clear_errors(), ThreadPoolExecutor(1) as thread:  # this one may run an event loop already
-        thread.submit(asyncio.run, _migrate_or_refuse(Settings())).result()
+        settings = Settings()
+        configure_logging(settings)
+        _warn_of_unknown_settings()
+        thread.submit(asyncio.run, _migrate_or_refuse(settings)).result()
     return build_worker()
 
 
@@ -63,6 +67,12 @@ def build_worker() -> FastAPI:
         built = create_app(settings)
     _tame_garbage_collector()
     return built
+
+
+def _warn_of_unknown_settings() -> None:
+    """A misspelled one would be ignored without a word."""
+    for sentence in unknown_settings():
+        logger.warning("%s", sentence)
 
 
 def _tame_garbage_collector() -> None:
@@ -91,6 +101,7 @@ def serve(
     with _clear_errors():
         settings = Settings()
         configure_logging(settings)
+        _warn_of_unknown_settings()
         if workers > 1 and settings.database_url.startswith("sqlite"):
             raise SetupError("Several workers need PostgreSQL. Set CHATKIT_DATABASE_URL, or serve with --workers 1.")
         asyncio.run(_migrate_or_refuse(settings))
@@ -143,7 +154,7 @@ def prune(
 
 @app.command()
 def doctor() -> None:
-    """Look at the settings, the database, the model and the MCP servers; exits with 1 where something is wrong."""
+    """Look at settings, database, MCP servers, agent and model; exits with 1 where something is wrong."""
     try:
         with _clear_errors():
             services: Services = create_app(Settings()).state.services
@@ -157,8 +168,8 @@ def doctor() -> None:
 async def _all_well(services: Services) -> bool:
     is_well = True
     async for finding in examine(services):
-        typer.echo(f"{'ok' if finding.is_well else 'WRONG':<7}{finding.name:<12} {finding.text}")
-        is_well = is_well and finding.is_well
+        typer.echo(f"{finding.mark:<7}{finding.name:<12} {finding.text}")
+        is_well = is_well and finding.mark != "WRONG"
     return is_well
 
 
@@ -199,11 +210,13 @@ async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
     engine = open_engine(settings.database_url)
     try:
         yield engine
-    except StoreError:
+    except StoreError as error:
         # aiosqlite (0.22) does not wait for the thread of a connection that failed; behind the loop's end it would
         # print a traceback.
         await asyncio.sleep(0.1)
-        raise
+        if isinstance(error, BlobsUnavailable | SchemaUnknown):  # not about the place of the database
+            raise
+        raise SetupError(database_problem(error, engine.url)) from error
     finally:
         await engine.dispose()
 
@@ -232,7 +245,7 @@ def _clear_errors() -> Iterator[None]:
         yield
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
-            name = _variable(fault["loc"])
+            name = _place(fault["loc"])
             said = fault["msg"].removeprefix("Value error, ")
             typer.echo(f"{name}: {said}" if name else said, err=True)
         raise SystemExit(2) from None
@@ -241,7 +254,10 @@ def _clear_errors() -> Iterator[None]:
         raise SystemExit(2) from None
 
 
-def _variable(place: tuple[int | str, ...]) -> str:
-    """The environment variable that a fault is about; empty where it is about several."""
-    name = str(place[0]).upper() if place else ""
-    return name if not name or name.startswith(("CHATKIT_", "OPENAI_")) else f"CHATKIT_{name}"
+def _place(place: tuple[int | str, ...]) -> str:
+    """What a fault is about: the environment variable, and where in its JSON; empty where it is about several."""
+    if not place:
+        return ""
+    name = str(place[0]).upper()
+    within = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place[1:])
+    return (name if name.startswith(("CHATKIT_", "OPENAI_")) else f"CHATKIT_{name}") + within

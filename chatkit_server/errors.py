@@ -54,6 +54,7 @@ from pydantic import ValidationError
 from store import AlreadyDecided, BlobMissing, BlobsUnavailable, IdClash, StoreError, StoreUnavailable
 
 from .causes import describe_cause
+from .outage import database_outage
 
 logger = logging.getLogger(__name__)
 
@@ -367,7 +368,7 @@ def describe(error: BaseException, request_id: str) -> ServerError:
             logger.error("request %s: the place for files failed\n%s", request_id, describe_cause(error))
             return FilesUnavailable()
         case StoreUnavailable():
-            logger.error("request %s: the database is not available\n%s", request_id, describe_cause(error))
+            database_outage.failed_request(request_id, error)
             return DatabaseUnavailable()
         case IdClash():
             logger.error("request %s: an id is taken\n%s", request_id, describe_cause(error))

@@ -5,11 +5,12 @@ Read once in `create_app` and passed on; nothing else reads the environment.
 
 import json
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, NoDecode, SettingsConfigDict
 from sqlalchemy.exc import ArgumentError
 
 from store.engine import normalise_url
@@ -17,6 +18,8 @@ from store.engine import normalise_url
 from .composer.choices import Choice, ModelChoice, Prompt, ToolChoice
 from .mcp.spec import McpSpec
 
+PREFIX = "CHATKIT_"
+ENV_FILE = ".env"
 DEFAULT_DATABASE_URL = "sqlite:///chatkit.db"
 ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s,]+")
 MIME_TYPE = re.compile(r"[a-z0-9.+-]+/(\*|[a-z0-9.+-]+)")
@@ -29,8 +32,8 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="CHATKIT_",
-        env_file=".env",
+        env_prefix=PREFIX,
+        env_file=ENV_FILE,
         extra="ignore",
         populate_by_name=True,
         env_ignore_empty=True,
@@ -415,3 +418,26 @@ class Settings(BaseSettings):
         if self.environment == "production" and self.secret is None:
             raise ValueError("CHATKIT_SECRET must be set in production; `openssl rand -hex 32` makes one")
         return self
+
+
+def variables_of(name: str) -> list[str]:
+    """The environment variables of a field, the first of which is its own."""
+    alias = Settings.model_fields[name].validation_alias
+    if isinstance(alias, AliasChoices):
+        return [str(choice) for choice in alias.choices if str(choice).isupper()]
+    return [PREFIX + name.upper()]
+
+
+def unknown_settings() -> list[str]:
+    """What the environment and the `.env` file call like a setting, and is none: a sentence for each."""
+    known = [variable for name in Settings.model_fields for variable in variables_of(name)]
+    known_by_rest = {variable.removeprefix(PREFIX): variable for variable in known}
+    told: dict[str, str] = {}
+    sources = {"": EnvSettingsSource(Settings), f" in {ENV_FILE}": DotEnvSettingsSource(Settings)}
+    for place, source in sources.items():
+        for name in sorted(map(str.upper, source.env_vars)):
+            if name.startswith(PREFIX) and name not in known:
+                near = get_close_matches(name.removeprefix(PREFIX), known_by_rest, n=1)
+                advice = f"; did you mean {known_by_rest[near[0]]}?" if near else "."
+                told.setdefault(name, f"{name}{place} is no setting and is ignored{advice}")
+    return list(told.values())

@@ -6,22 +6,12 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import AliasChoices
-from pydantic.fields import FieldInfo
-
-from chatkit_server.settings import Settings
+from chatkit_server.settings import Settings, variables_of
 
 HEAD = """\
 # Settings of chatkit-server. Copy this file to `.env` and uncomment what you want to change.
 # Real environment variables win over this file. `make env-example` writes it anew from chatkit_server/settings.py.
 """
-
-
-def variable(name: str, field: FieldInfo) -> str:
-    """The environment variable of a field."""
-    if isinstance(field.validation_alias, AliasChoices):
-        return str(field.validation_alias.choices[0])
-    return f"CHATKIT_{name.upper()}"
 
 
 def shown(default: Any) -> str:
@@ -38,7 +28,7 @@ def example() -> Iterator[str]:
     yield HEAD
     for name, field in Settings.model_fields.items():
         sentence = textwrap.fill(field.description or "", 118, initial_indent="# ", subsequent_indent="# ")
-        yield f"\n{sentence}\n#{variable(name, field)}={shown(field.default)}\n"
+        yield f"\n{sentence}\n#{variables_of(name)[0]}={shown(field.default)}\n"
 
 
 if __name__ == "__main__":

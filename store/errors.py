@@ -115,10 +115,16 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) in _ENDED
 
 
+def code_of(error: StoreError) -> str:
+    """The driver's code of what failed, an SQLSTATE or SQLite's name for it; empty where it gave none."""
+    cause = error.__cause__
+    return _code(cause) if isinstance(cause, exc.DBAPIError) else str(getattr(cause, "sqlstate", None) or "")
+
+
 def _translated(error: exc.DBAPIError) -> StoreError:
     reason = str(error.orig)
     state = str(getattr(error.orig, "sqlstate", None) or "")
-    told = _told(error, state)
+    told = _told(error)
     if state == "23505" or "UNIQUE constraint failed" in reason:
         return IdClash("A row with this", "id")
     if state in _MISSING or reason.startswith(("no such table", "no such column")) or " has no column named " in reason:
@@ -130,10 +136,18 @@ def _translated(error: exc.DBAPIError) -> StoreError:
     return StoreError(f"The database refused a statement: {told}")
 
 
-def _told(error: exc.DBAPIError, state: str) -> str:
+def _told(error: exc.DBAPIError) -> str:
     """The driver's class and code: `OperationalError SQLITE_BUSY`; its words where they are about the schema."""
-    driver = error.orig if isinstance(error.orig, sqlite3.Error) else getattr(error.orig, "__cause__", None)
-    driver = driver or error.orig
-    code = state or str(getattr(driver, "sqlite_errorname", ""))
+    driver, code = _driver_error(error), _code(error)
     words = str(driver.args[0]) if driver and driver.args and code.startswith(_ABOUT_SCHEMA) else ""
     return " ".join(filter(None, (type(driver).__name__, code, words)))
+
+
+def _code(error: exc.DBAPIError) -> str:
+    state = getattr(error.orig, "sqlstate", None) or getattr(_driver_error(error), "sqlite_errorname", None)
+    return str(state or "")
+
+
+def _driver_error(error: exc.DBAPIError) -> BaseException | None:
+    """SQLAlchemy wraps asyncpg's and aiosqlite's once more."""
+    return error.orig if isinstance(error.orig, sqlite3.Error) else getattr(error.orig, "__cause__", None) or error.orig

@@ -16,11 +16,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, text
+from sqlalchemy import URL, Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store.engine import open_engine
 from store.errors import SchemaUnknown, translate_errors
+from store.tables import metadata
 
 T = TypeVar("T")
 
@@ -41,6 +42,11 @@ async def upgrade(database: AsyncEngine | str | URL) -> list[str]:
 async def pending(engine: AsyncEngine) -> list[str]:
     """The revisions that the database lacks, oldest first; empty when it is up to date. Raises `SchemaUnknown`."""
     return await _run(engine, missing_revisions)
+
+
+async def taken_names(engine: AsyncEngine) -> list[str]:
+    """Tables that are called as ours and that no migration has made: somebody else's, in whose way ours would be."""
+    return await _run(engine, _taken_names)
 
 
 async def current(engine: AsyncEngine) -> str | None:
@@ -70,7 +76,10 @@ def missing_revisions(connection: Connection) -> list[str]:
     try:
         steps = [step.revision for step in known.iterate_revisions("head", at or "base")]
     except (CommandError, RevisionError) as error:
-        raise SchemaUnknown(f"The database is at revision {at}, which this version does not have.") from error
+        raise SchemaUnknown(
+            f"The database is at revision {at}, which this version does not have: a newer one migrated it. Install "
+            "that version, or a newer one."
+        ) from error
     return steps[::-1]
 
 
@@ -107,6 +116,11 @@ async def _run(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
     with translate_errors():
         async with engine.connect() as connection:
             return await connection.run_sync(work)
+
+
+def _taken_names(connection: Connection) -> list[str]:
+    there = set() if revision_of(connection) else set(inspect(connection).get_table_names())
+    return sorted(there & set(metadata.tables))
 
 
 @asynccontextmanager

@@ -55,7 +55,7 @@ async def test_health_says_that_the_process_lives_that_it_can_work_and_which_mod
     status, body = await get(http, "/api/stream/health")
     assert (status, body["status"], body["version"]) == (200, "ok", __version__)
     assert (body["model"]["provider"], body["model"]["name"]) == ("demo", "demo")
-    assert "No model is set up" in body["model"]["note"]
+    assert body["model"]["note"].startswith("CHATKIT_MODEL=demo: a script answers")
 
 
 async def test_without_its_database_the_server_lives_but_is_not_ready(tmp_path: Path) -> None:
@@ -70,6 +70,8 @@ async def test_without_its_database_the_server_lives_but_is_not_ready(tmp_path: 
             assert await get(http, "/healthz") == (200, {"status": "ok"})
             status, body = await get(http, "/readyz")
             assert (status, body["code"]) == (503, "database_unavailable")
+            assert body["message"].startswith("The database file cannot be opened. The server's log says more")
+            assert str(folder) not in body["message"]
         async with served.tab() as tab:
             assert (await tab.create("Hello")).types == ["error"]
         folder.mkdir()

@@ -1,16 +1,23 @@
 """`chatkit-server`: whatever is wrong with the set-up ends with one sentence and exit code 2."""
 
+import asyncio
+import contextlib
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
 from chatkit_server import cli
+from store import open_engine
+from tests.databases import Postgres
 
 PASSWORD = "very-secret-password"
 
@@ -36,8 +43,8 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli.app, list(arguments))
 
 
-def is_one_sentence(text: str) -> bool:
-    return len(text.strip().splitlines()) == 1 and "Traceback" not in text and PASSWORD not in text
+def is_one_sentence(told: str) -> bool:
+    return len(told.strip().splitlines()) == 1 and "Traceback" not in told and PASSWORD not in told
 
 
 WRONG = [
@@ -49,7 +56,7 @@ WRONG = [
     ("CHATKIT_DATABASE_URL", f"postgresql://user:{PASSWORD}@host:port/db", "CHATKIT_DATABASE_URL: must be the URL"),
     ("CHATKIT_DATABASE_URL", "nonsense", "CHATKIT_DATABASE_URL: must be the URL"),
     ("CHATKIT_DATABASE_URL", f"postgresql://user:{PASSWORD}@127.0.0.1:1/db", "The database does not answer"),
-    ("CHATKIT_DATABASE_URL", "sqlite:////nowhere/at/all/chatkit.db", "The database"),
+    ("CHATKIT_DATABASE_URL", "sqlite:////nowhere/at/all/chatkit.db", "/nowhere/at/all/chatkit.db cannot be opened: "),
     ("CHATKIT_AUTH", "magic", "CHATKIT_AUTH: Input should be 'none'"),
     ("CHATKIT_AUTH", "jwt", "CHATKIT_AUTH=jwt is not available"),
     ("CHATKIT_ENVIRONMENT", "production", "CHATKIT_SECRET must be set in production"),
@@ -61,7 +68,9 @@ WRONG = [
     ("CHATKIT_MODELS", "another", "CHATKIT_MODELS must list CHATKIT_MODEL"),
     ("CHATKIT_PROMPTS", "Hello", "CHATKIT_PROMPTS: must be JSON"),
     ("CHATKIT_MCP_SERVERS", "{oops", "CHATKIT_MCP_SERVERS: must be JSON"),
-    ("CHATKIT_MCP_SERVERS", f'{{"x": {{"env": {{"KEY": "{PASSWORD}"}}}}}}', "needs either a command or a url"),
+    ("CHATKIT_MCP_SERVERS", f'{{"x": {{"env": {{"KEY": "{PASSWORD}"}}}}}}', "CHATKIT_MCP_SERVERS.x: needs either a"),
+    ("CHATKIT_MODELS", '["a", {"label": "B"}]', "CHATKIT_MODELS[1].id: Field required"),
+    ("CHATKIT_TOOLS", '[{"id": "a", "colour": "b"}]', "CHATKIT_TOOLS[0].colour: Extra inputs"),
     ("CHATKIT_TRANSCRIPTION_MODEL", "w", "CHATKIT_TRANSCRIPTION_MODEL needs an endpoint"),
 ]
 
@@ -88,6 +97,90 @@ def test_a_wrong_setting_ends_the_factory_with_the_same(
     assert ended.value.code == 2
     assert words in told
     assert is_one_sentence(told), told
+
+
+def make_no_database() -> None:
+    Path("chat.db").write_text("these are the words of a text file", encoding="utf-8")
+
+
+def make_foreign() -> None:
+    with contextlib.closing(sqlite3.connect("chat.db")) as connection, connection:
+        connection.execute("CREATE TABLE threads (id TEXT)")
+
+
+def make_newer() -> None:
+    with contextlib.closing(sqlite3.connect("chat.db")) as connection, connection:
+        connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        connection.execute("INSERT INTO alembic_version VALUES ('9999')")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (make_no_database, "chat.db is a file of another kind, not of SQLite. Move it away, or set CHATKIT_DATABASE"),
+        (make_foreign, "chat.db has tables that chatkit-server did not make (table threads already exists). Give it"),
+        (make_newer, "revision 9999, which this version does not have: a newer one migrated it. Install that version"),
+    ],
+)
+@pytest.mark.parametrize("command", ["serve", "migrate"])
+def test_a_sqlite_file_that_cannot_be_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, command: str, make: Callable[[], None], words: str
+) -> None:
+    make()
+    monkeypatch.setenv("CHATKIT_DATABASE_URL", "sqlite:///chat.db")
+    result = run(command)
+    assert (result.exit_code, words in result.stderr, is_one_sentence(result.stderr)) == (2, True, True), result.stderr
+
+
+@pytest.mark.parametrize(
+    ("user", "database", "words"),
+    [
+        ("postgres", "nowhere", " has no database nowhere. Create it, or correct CHATKIT_DATABASE_URL."),
+        ("nobody", "postgres", " does not let the user nobody in: there is no such role"),
+    ],
+)
+def test_a_postgresql_that_refuses_us_says_what_it_lacks(
+    monkeypatch: pytest.MonkeyPatch, postgres: Postgres, user: str, database: str, words: str
+) -> None:
+    monkeypatch.setenv("CHATKIT_DATABASE_URL", f"postgresql://{user}:{PASSWORD}@/{database}?host={postgres.folder}")
+    result = run("serve")
+    assert result.exit_code == 2
+    assert f"PostgreSQL at {postgres.folder}{words}" in result.stderr
+    assert is_one_sentence(result.stderr), result.stderr
+
+
+def test_a_postgresql_with_tables_of_others_is_left_alone(monkeypatch: pytest.MonkeyPatch, postgres: Postgres) -> None:
+    with postgres.fresh_database() as url:
+        run_sql(url, "CREATE TABLE threads (id text)")
+        monkeypatch.setenv("CHATKIT_DATABASE_URL", url)
+        result = run("migrate")
+    assert 'has tables that chatkit-server did not make (relation "threads" already exists)' in result.stderr
+    assert (result.exit_code, is_one_sentence(result.stderr)) == (2, True)
+
+
+def run_sql(url: str, statement: str) -> None:
+    async def execute() -> None:
+        engine = open_engine(url)
+        async with engine.begin() as connection:
+            await connection.execute(text(statement))
+        await engine.dispose()
+
+    asyncio.run(execute())
+
+
+def test_serve_warns_of_a_misspelled_setting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, served: list[dict[str, Any]]
+) -> None:
+    monkeypatch.setenv("CHATKIT_TITELS", "false")
+    assert (run("serve").exit_code, len(served)) == (0, 1)
+    assert "CHATKIT_TITELS is no setting and is ignored; did you mean CHATKIT_TITLES?" in caplog.messages
+
+
+@pytest.mark.parametrize("command", ["token", "threads", "turns", "stats"])
+def test_a_command_that_is_still_to_come_says_so(command: str) -> None:
+    result = run(command, "list")
+    assert (result.exit_code, result.stderr.strip()) == (2, "This command is not available in this version yet.")
+    assert command not in run("--help").stdout
 
 
 def test_a_port_in_use_ends_serve_with_a_sentence(served: list[dict[str, Any]]) -> None:

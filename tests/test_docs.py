@@ -89,6 +89,43 @@ def test_the_guide_has_no_module_without_a_test() -> None:
     assert len(blocks("docs/agents.md")) == len(GUIDE)
 
 
+EXAMPLE = re.compile(r"^\| `(examples\.\w+):agent` \| `(call (\w+) .*?)` \|", re.MULTILINE)
+EXAMPLES = EXAMPLE.findall((ROOT / "docs/agents.md").read_text(encoding="utf-8"))
+CALL = re.compile(r"^`?(call (\w+) \{.*?\})`?\.?$", re.MULTILINE)
+CALLS = CALL.findall((ROOT / "docs/agents.md").read_text(encoding="utf-8"))
+
+
+def test_every_example_has_a_message_to_write() -> None:
+    there = {f"examples.{path.stem}" for path in (ROOT / "examples").glob("[!_]*.py")}
+    assert {module for module, _, _ in EXAMPLES} == there
+    assert {tool for _, tool in CALLS} == {"read_selection", "ask_user"}
+
+
+@pytest.mark.parametrize(
+    ("agent", "message", "tool"),
+    [*EXAMPLES, *((f"{'shop' if tool == 'ask_user' else 'reader'}", message, tool) for message, tool in CALLS)],
+)
+async def test_the_demo_model_makes_the_call_that_the_guide_shows(
+    folder: Path, agent: str, message: str, tool: str
+) -> None:
+    app = create_app(make_settings(folder, agent=f"{agent}:agent", show_tools=True))
+    async with live(app) as url, Served(app, url).tab() as tab:
+        reply = await tab.create(message)
+        picture = tab.pictures[reply.thread_id]
+        is_open = picture.tool_calls or picture.of_type("structured_input")
+        assert reply.error is None
+        assert is_open or f"The tool `{tool}` answered: " in reply.text
+        assert "Error" not in reply.text
+
+
+async def test_the_default_agents_form_comes_as_the_readme_says(folder: Path) -> None:
+    assert "`call ask_preferences`" in (ROOT / "README.md").read_text(encoding="utf-8")
+    app = create_app(make_settings(folder))
+    async with live(app) as url, Served(app, url).tab() as tab:
+        reply = await tab.create("call ask_preferences")
+        assert len(tab.pictures[reply.thread_id].of_type("widget")) == 1
+
+
 @module("clock")
 async def test_an_agent(served: Served) -> None:
     async with served.tab() as tab:

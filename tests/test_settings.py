@@ -15,6 +15,7 @@ import chatkit_server
 import store
 from chatkit_server import Settings
 from chatkit_server.logs import RedactingFormatter, configure_logging
+from chatkit_server.settings import unknown_settings
 from tests.serving import serve
 from tests.support.openai_answers import INVALID_API_KEY, Answer
 from tests.support.openai_server import OpenAIServer
@@ -51,6 +52,23 @@ def test_arguments_win_over_the_environment_and_that_over_the_file(monkeypatch: 
     monkeypatch.setenv("CHATKIT_HOST", "environment")
     settings = Settings(port=3)
     assert (settings.port, settings.host, settings.model) == (3, "environment", "file")
+
+
+def test_what_looks_like_a_setting_and_is_none_is_told_with_the_nearest_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("CHATKIT_PRT=1\nCHATKIT_BASE_URL=http://x\nPRT=1\n", encoding="utf-8")
+    monkeypatch.setenv("CHATKIT_HOTS", "x")
+    monkeypatch.setenv("CHATKIT_PORT", "1")
+    monkeypatch.setenv("chatkit_host", "x")
+    assert unknown_settings() == [
+        "CHATKIT_HOTS is no setting and is ignored; did you mean CHATKIT_HOST?",
+        "CHATKIT_PRT in .env is no setting and is ignored; did you mean CHATKIT_PORT?",
+    ]
+
+
+def test_every_setting_of_the_example_is_known() -> None:
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    Path(".env").write_text(re.sub(r"^#(?=[A-Z_]+=)", "", text, flags=re.MULTILINE), encoding="utf-8")
+    assert unknown_settings() == []
 
 
 def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from .errors import AgentSetupError
 from .failing import note_failure
 from .guarding import guarded_as
 from .loading import AgentLike, AgentSource, load_agent
-from .reachable import find_agent
+from .reachable import find_agent, reachable_agents
 from .timeouts import limit_tools
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "limit_tools",
     "load_agent",
     "note_failure",
+    "reachable_agents",
     "require_tool",
 ]

@@ -55,9 +55,8 @@ def load_agent(agent: AgentLike | str | None, *, tools: bool = True) -> AgentSou
         return _source(agent, f"The agent {getattr(agent, '__name__', None) or type(agent).__name__}")
     module_name, name = _split(agent)
     module = _module(module_name, agent)
-    actions = getattr(module, "actions", None)
     source = _source(_attribute(module, name, agent), f"CHATKIT_AGENT={agent}")
-    return replace(source, actions=actions) if isinstance(actions, Actions) else source
+    return replace(source, actions=_actions(module, agent))
 
 
 def _split(spec: str) -> tuple[str, str]:
@@ -93,6 +92,19 @@ def _attribute(module: ModuleType, name: str, spec: str) -> object:
     near = get_close_matches(name, candidates, n=3) or agents
     advice = f"; did you mean {' or '.join(near)}?" if near else "."
     raise AgentSetupError(f"CHATKIT_AGENT={spec}: module {module.__name__!r} has no {name!r}{advice}")
+
+
+def _actions(module: ModuleType, spec: str) -> Actions:
+    """What the module calls `actions`; a module of that name is no answer to any."""
+    actions = getattr(module, "actions", None)
+    if actions is None or inspect.ismodule(actions):
+        return Actions()
+    if not isinstance(actions, Actions):
+        raise AgentSetupError(
+            f"CHATKIT_AGENT={spec}: `actions` in module {module.__name__!r} is {_described(actions)}, not a "
+            "chatkit_server.Actions. Make it one, or give it another name."
+        )
+    return actions
 
 
 def _source(found: object, title: str) -> AgentSource:

@@ -30,7 +30,7 @@ class Choice(Listed):
     def _from_id(cls, value: object) -> object:
         if isinstance(value, str):
             value = {"id": value}
-        return {"label": value.get("id"), **value} if isinstance(value, dict) else value
+        return {"label": value["id"], **value} if isinstance(value, dict) and "id" in value else value
 
 
 class ModelChoice(Choice):

@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from store import Blob, Blobs, StoreError, UploadStore
+from store import Blob, Blobs, StoreError, StoreUnavailable, UploadStore
 
 from ..causes import describe_cause
+from ..outage import database_outage
 
 logger = logging.getLogger(__name__)
 
+PRUNING = "the pruning of files"
 WRITING = timedelta(hours=1)
 """No file takes so long to be written."""
 
@@ -79,6 +81,10 @@ class Pruner:
             await asyncio.sleep(every.total_seconds())
             try:
                 done = await self.prune()
+                database_outage.worked(PRUNING)
+            except StoreUnavailable as error:
+                database_outage.failed(PRUNING, error)
+                continue
             except StoreError as error:
                 logger.error("files could not be pruned\n%s", describe_cause(error))
                 continue

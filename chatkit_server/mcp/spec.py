@@ -1,6 +1,7 @@
 """CHATKIT_MCP_SERVERS: which MCP servers there are, in the form that other MCP clients take (`mcpServers`)."""
 
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -25,6 +26,14 @@ class McpSpec(Listed):
     """Whether calls wait for the user's approval: all of them, or those of the tools named here."""
     seconds: float = Field(default=60.0, gt=0)
     """How long a call may take."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, for an administrator: the command without its arguments, or the URL without its path."""
+        if self.url is None:
+            return str(self.command)
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

@@ -32,6 +32,10 @@ DEMO_NOTE = (
     "No model is set up: a script answers. Set OPENAI_API_KEY, or CHATKIT_BASE_URL and CHATKIT_MODEL, "
     "or CHATKIT_MODEL=embedded, and start again."
 )
+CHOSEN_DEMO_NOTE = (
+    "CHATKIT_MODEL=demo: a script answers, not a model. For one, set CHATKIT_MODEL and OPENAI_API_KEY or "
+    "CHATKIT_BASE_URL, or CHATKIT_MODEL=embedded, and start again."
+)
 
 
 async def _nothing() -> None:
@@ -142,7 +146,7 @@ def _open_openai(settings: Settings) -> Models:
 def _open_demo(settings: Settings) -> Models:
     return Models(
         provider=DemoProvider(tokens_per_second=settings.demo_tokens_per_second),
-        info=ModelInfo(provider="demo", name="demo", note=DEMO_NOTE),
+        info=ModelInfo(provider="demo", name="demo", note=CHOSEN_DEMO_NOTE if settings.model else DEMO_NOTE),
     )
 
 

@@ -78,10 +78,9 @@ async def load_answer(turn_id: str, services: Services, context: RequestContext)
     turn = await services.turns.find(turn_id, context)  # before its row: what is not found here has ended there
     record = await services.turn_store.load(turn_id, context)
     if turn is not None and record.status == "running":
-        items = list(turn.items_so_far().values())
-    else:
-        items = await services.store.load_turn_items(record.thread_id, turn_id, context)
-    return _answer(record, items)
+        answer = _answer(record, list(turn.items_so_far().values()))
+        return answer.model_copy(update={"first_token_ms": turn.first_token_ms})
+    return _answer(record, await services.store.load_turn_items(record.thread_id, turn_id, context))
 
 
 async def load_end(turn: LiveTurn, text: str, services: Services, context: RequestContext) -> Answer:

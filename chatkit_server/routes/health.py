@@ -4,8 +4,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
 
+from store import StoreError, StoreUnavailable
+from store.errors import translate_errors
+
 from .. import __version__
+from ..database_problem import brief_problem
 from ..errors import DatabaseUnavailable, ServerStopping, describe
+from ..outage import A_REQUEST, database_outage
 from ..services import services_of
 from .errors import error_response
 
@@ -29,11 +34,15 @@ async def readyz(request: Request) -> JSONResponse:
     if services.turns.is_closing:
         return error_response(ServerStopping(), request.state.request_id)
     try:
-        async with services.engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
-    except Exception as error:
-        describe(error, request.state.request_id)
-        return error_response(DatabaseUnavailable(), request.state.request_id)
+        with translate_errors():
+            async with services.engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+    except StoreError as error:
+        if isinstance(error, StoreUnavailable):
+            database_outage.failed(A_REQUEST, error)  # no line for each: a probe comes every few seconds
+        else:
+            describe(error, request.state.request_id)
+        return error_response(DatabaseUnavailable(brief_problem(error)), request.state.request_id)
     mcp = {name: "away" if problem else "ok" for name, problem in services.server.mcp.problems().items()}
     return JSONResponse({"status": "ok", "database": "ok"} | ({"mcp": mcp} if mcp else {}))
 

@@ -10,10 +10,11 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable
 
-from store import JournalStore, StoreError
+from store import JournalStore, StoreError, StoreUnavailable
 
 from ..causes import describe_cause
 from ..memory import Transcript
+from ..outage import database_outage
 from .journal_page import Page
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ SIGNALS_INTERVAL = 0.25
 FIRST_PAUSE = 0.5
 LAST_PAUSE = 10.0
 """Seconds without a try after the database has failed; doubled each time."""
+JOURNAL = "the journal"
 
 OnSignal = Callable[[str, str | None], None]
 """Is told a turn's id, and why it shall stop; None where it shall only go on without readers here."""
@@ -114,9 +116,13 @@ class Journal:
             await asyncio.sleep(self._pause)
             try:
                 await self.write()
+                database_outage.worked(JOURNAL)
                 pause = FIRST_PAUSE
             except Exception as error:
-                cause = describe_cause(error)
-                logger.warning("the journal could not be written, and is tried again in %s s\n%s", pause, cause)
+                if isinstance(error, StoreUnavailable):
+                    database_outage.failed(JOURNAL, error)
+                else:
+                    cause = describe_cause(error)
+                    logger.warning("the journal could not be written, and is tried again in %s s\n%s", pause, cause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LAST_PAUSE)

@@ -40,6 +40,11 @@ class LiveTurn(ABC):
         self._options = options
         self._reading: set[Reader] = set()
 
+    @property
+    def first_token_ms(self) -> int | None:
+        """How long the first words took, where this worker runs the turn and they have come."""
+        return None
+
     @abstractmethod
     def detach(self) -> None:
         """Lets the turn go on without readers: its client said that it stops explicitly (`x-chatkit-detach: 1`)."""

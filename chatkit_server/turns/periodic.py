@@ -5,7 +5,10 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
+from store import StoreUnavailable
+
 from ..causes import describe_cause
+from ..outage import database_outage
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +39,9 @@ class Periodic:
             await asyncio.sleep(self._seconds)
             try:
                 await self._work()
+                database_outage.worked(self._name)
+            except StoreUnavailable as error:
+                database_outage.failed(self._name, error)
             except Exception as error:
                 logger.warning(
                     "%s failed, and is tried again in %s s\n%s", self._name, self._seconds, describe_cause(error)

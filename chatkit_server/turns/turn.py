@@ -86,6 +86,11 @@ class Turn(LiveTurn):
         self._work: asyncio.Task[None] | None = None
         self._work_over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    @property
+    def first_token_ms(self) -> int | None:
+        """How long the first words took; None until they have come."""
+        return _milliseconds(self.started, self._output.first_token)
+
     # -- life
 
     async def run(self) -> None:
@@ -230,7 +235,7 @@ class Turn(LiveTurn):
             model=self._output.transcript.model,
             stop_reason=self.stop_reason if self.status in ("stopped", "interrupted") else None,
             error_code=error.code if error is not None and self.status == "failed" else None,
-            first_token_ms=_milliseconds(self.started, self._output.first_token),
+            first_token_ms=self.first_token_ms,
             duration_ms=_milliseconds(self.started, monotonic()),
             input_tokens=self._usage.input_tokens,
             output_tokens=self._usage.output_tokens,

@@ -10,6 +10,7 @@ from agents import Agent
 
 from chatkit_server import RequestContext
 from chatkit_server.agents import AgentSetupError, load_agent
+from tests.serving import serve
 
 CONTEXT = RequestContext(user_id="ada", locale="de")
 
@@ -172,6 +173,35 @@ def test_a_thing_that_is_no_agent_or_no_fitting_function_is_named() -> None:
 
 def both(context: RequestContext, database: str) -> Agent:
     raise AssertionError("never called")
+
+
+async def test_what_is_wrong_with_a_function_is_told_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serve(tmp_path, agent=lambda: "an agent, honestly"):  # type: ignore[arg-type]  # as users do
+        pass
+    told = [record for record in caplog.records if record.name == "chatkit_server.app"]
+    assert (told[0].levelname, told[0].getMessage()) == (
+        "ERROR",
+        "The agent <lambda> returned a str, not an agents.Agent.",
+    )
+
+
+async def test_a_tool_that_is_offered_and_that_the_agent_lacks_is_told_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serve(tmp_path, tools="calculate,nope"):
+        pass
+    assert "CHATKIT_TOOLS offers nope, but the agent Assistant has no such tool; it has ask_pre" in caplog.text
+    assert "offers calculate" not in caplog.text
+
+
+def test_actions_that_are_none_are_refused(shop: Path) -> None:
+    (shop / "cards.py").write_text(
+        "from agents import Agent\n\nsupport = Agent(name='Support')\nactions = [1]\n", encoding="utf-8"
+    )
+    with pytest.raises(AgentSetupError, match=r"`actions` in module 'shop.cards' is a list, not a chatkit_server.Acti"):
+        load_agent("shop.cards:support")
 
 
 async def test_actions_of_the_agents_module_come_with_the_agent(shop: Path) -> None:

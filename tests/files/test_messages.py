@@ -31,6 +31,19 @@ async def whole_database(chat: Chat) -> str:
     return "\n".join([str(await chat.select(f"SELECT * FROM {table}")) for table in metadata.tables])
 
 
+@sqlite_only
+async def test_the_demo_model_counts_the_files_and_quotes_the_words_only(start: Start) -> None:
+    async with Desk.of(await start(model="demo", base_url=None, demo_tokens_per_second=1e6)) as desk:
+        notes = [(await desk.upload(b"calculate 1+1", "notes.txt", "text/plain")).id for _ in range(2)]
+        image = (await desk.upload(picture("JPEG"), "sea.jpg", "image/jpeg")).id
+        answer = (await desk.send(notes[0], text="What is\nthis?")).text
+        both = (await desk.send(notes[1], image, text="And these?")).text
+    start_of_answer = "> What is\n> this?\n\nWith it came a file, which I cannot read.\n\nTry one of these words"
+    assert start_of_answer in answer
+    assert "calculate 1+1" not in answer
+    assert "> And these?\n\nWith it came 2 files, which I cannot read.\n\nTry one" in both
+
+
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])
 async def test_a_file_is_in_the_stream_the_database_the_reload_and_both_turns(desk: Desk, api: str) -> None:
     image, chat = picture("JPEG"), desk.chat

@@ -138,7 +138,7 @@ async def test_an_error_with_a_code_comes_before_the_answer(
 async def test_it_answers_the_last_message(models: Models, message: Any) -> None:
     output = (await run(models, message)).output
     assert "> new\n" in output
-    assert ("1 file(s)" in output) == ("input_image" in str(message))
+    assert ("With it came a file" in output) == ("input_image" in str(message))
 
 
 async def test_not_streamed_it_answers_the_same(models: Models) -> None:

@@ -6,6 +6,9 @@ from typing import Any
 
 from agents.items import TResponseInputItem
 
+ATTACHED = ("The user attached the file “", "[The user attached a file that ")
+"""How a part begins that is a file and no words of the user's (`files/model_input.py`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
@@ -21,7 +24,7 @@ class Conversation:
 
     text: str
     """The last user message, or "" where there is none."""
-    pictures: int
+    files: int
     """Images and files that came with it."""
     results: tuple[ToolResult, ...]
 
@@ -33,9 +36,10 @@ def read_conversation(input: str | Sequence[TResponseInputItem]) -> Conversation
     items: list[dict[str, Any]] = [dict(item) for item in input]
     last = max((at for at, item in enumerate(items) if item.get("role") == "user"), default=-1)
     parts = _parts(items[last].get("content")) if last >= 0 else []
-    text = "\n".join(str(part.get("text", "")) for part in parts if part.get("type") == "input_text")
-    pictures = sum(part.get("type") in {"input_image", "input_file"} for part in parts)
-    return Conversation(text.strip(), pictures, tuple(_results(items[last + 1 :])))
+    texts = [str(part.get("text", "")) for part in parts if part.get("type") == "input_text"]
+    said = [text for text in texts if not text.startswith(ATTACHED)]
+    files = len(texts) - len(said) + sum(part.get("type") in {"input_image", "input_file"} for part in parts)
+    return Conversation("\n".join(said).strip(), files, tuple(_results(items[last + 1 :])))
 
 
 def _results(items: list[dict[str, Any]]) -> list[ToolResult]:

@@ -94,7 +94,8 @@ def _report(conversation: Conversation) -> str:
 def _echo(conversation: Conversation, names: frozenset[str]) -> str:
     said = conversation.text or "nothing"
     quoted = said if len(said) <= 300 else said[:300] + "…"
-    attached = f" With it came {conversation.pictures} file(s), which I cannot see." if conversation.pictures else ""
+    count = conversation.files
+    attached = f"\nWith it came {'a file' if count == 1 else f'{count} files'}, which I cannot read.\n" if count else ""
     return ECHO.format(text=quoted.replace("\n", "\n> "), attached=attached, tools=_listed(names))
 
 
