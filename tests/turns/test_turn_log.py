@@ -1,6 +1,9 @@
 """The log of one turn's frames, and the timer of the pings."""
 
 import asyncio
+import json
+from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from chatkit.types import (
@@ -15,8 +18,11 @@ from chatkit.types import (
 from chatkit_server.events.fold import TurnItems
 from chatkit_server.memory import Transcript
 from chatkit_server.routes.stream import _Pings
+from chatkit_server.turns.journal import Journal
 from chatkit_server.turns.journal_page import Page
 from chatkit_server.turns.log import LAG, WINDOW, TurnLog
+from store import Entry, JournalStore
+from store.journal import Signal
 from tests.store.making import NOON
 from tests.support.openai_answers import Answer
 from tests.support.sse import Frame, parse
@@ -270,6 +276,27 @@ async def test_a_long_transcript_is_taken_less_often_the_longer_it_is() -> None:
     assert page.take(NOW + 201, is_last=True).has_transcript, "nothing comes after it"
     transcript.forget()
     assert page.take(NOW + 201).has_transcript, "what was taken back does not wait"
+
+
+async def test_of_a_turn_whose_end_could_not_be_saved_the_whole_transcript_is_written() -> None:
+    written: list[str] = []
+
+    def write(entries: list[Entry], worker_id: str, transcripts: dict[str, Any]) -> list[Signal]:
+        written.append(json.dumps(transcripts))
+        return []
+
+    store = AsyncMock(JournalStore)
+    store.write.side_effect = write
+    journal = Journal(store, "here", interval=NEVER, flush=0, on_signal=lambda turn_id, reason: None)
+    transcript = Transcript()
+    journal.open("turn", transcript)
+    for call_id in ("first", "last"):
+        output = "x" * 200_000
+        transcript.takes({"type": "function_call_output", "call_id": call_id, "output": output})
+        await journal.write()
+    journal.shut("turn", is_saved=False)
+    await journal.write()
+    assert ['"last"' in transcripts for transcripts in written] == [False, False, True]
 
 
 async def test_a_reader_that_is_cancelled_leaves_nothing_behind() -> None:
