@@ -1,18 +1,28 @@
 """Our own logging set-up (trap T43: chatkit adds a handler by itself when `LOG_LEVEL` is set)."""
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from types import TracebackType
+from urllib.parse import unquote, unquote_plus
 
 from pydantic import BaseModel, SecretStr
 
 from .causes import describe_cause
+from .mcp.spec import McpSpec
 from .settings import Settings
 
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 SHORTEST_SECRET = 6
 """Characters: what is shorter (`none`, `true`) is no secret, and its stars would make lines unreadable."""
+
+IN_URLS = (
+    re.compile(r"://[^:/@\s]*:([^@\s]*)@"),  # a password as SQLAlchemy reads it, which may hold a slash
+    re.compile(r"://[^:/@\s]*:([^/?#\s]*)@"),  # a password as web clients read it, which may hold an @
+    re.compile(r"https?://([^:/?#@\s]+):?@"),  # a key alone
+)
+"""Secrets that stand before the host of a URL."""
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -51,13 +61,20 @@ class RedactingFormatter(logging.Formatter):
 
 
 def secrets_in(value: object) -> Iterator[str]:
-    """All that is a secret in the settings or a part of them: keys, and what MCP servers get as headers or `env`."""
+    """All that is a secret in the settings or a part of them: keys, what MCP servers get as headers, as `env` or in
+    their URLs' queries, and passwords in any URL, as they stand there and as they are meant."""
     match value:
         case SecretStr():
             secret = value.get_secret_value()
             yield secret
             yield secret.partition(" ")[2]  # of `Bearer <token>` the token
+        case str():
+            for pattern in IN_URLS:
+                for secret in pattern.findall(value):
+                    yield from (secret, unquote(secret))
         case BaseModel():
+            if isinstance(value, McpSpec) and value.url is not None:
+                yield from _in_query(value.url)
             for _, part in value:
                 yield from secrets_in(part)
         case Mapping():
@@ -66,6 +83,13 @@ def secrets_in(value: object) -> Iterator[str]:
         case list():
             for part in value:
                 yield from secrets_in(part)
+
+
+def _in_query(url: str) -> Iterator[str]:
+    query = url.partition("#")[0].partition("?")[2]
+    for pair in query.split("&"):
+        secret = pair.partition("=")[2]
+        yield from (secret, unquote_plus(secret))
 
 
 def configure_logging(settings: Settings) -> None:

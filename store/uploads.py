@@ -98,6 +98,11 @@ class UploadStore:
         """Delete the row of a file, whatever holds it. False where there is none (any more)."""
         return await self._step(_DROP, {"attachment": attachment_id}, context)
 
+    async def sizes(self, ids: Collection[str], context: HasUser) -> dict[str, int | None]:
+        """The sizes of those of the ids that are the user's, in whatever state; None where nobody has measured it."""
+        values = {"ids": list(ids), "owner": context.user_id}
+        return {row.id: row.size for row in await self._database.read(lambda c: c.execute(_SIZES, values).all())}
+
     async def stored(self, ids: Collection[str], context: HasUser) -> set[str]:
         """Those of the ids that are stored files of the user's."""
         values = {"ids": list(ids), "owner": context.user_id}
@@ -146,5 +151,6 @@ _FORGET = _DROP.where(a.thread_id.is_(None))
 _UNSENT = (a.thread_id.is_(None), a.created_at < bindparam("before", type_=a.created_at.type))
 _DELETE_UNSENT = delete(attachments).where(*_UNSENT).returning(a.id)
 _LIST_UNSENT = select(a.id).where(*_UNSENT)
+_SIZES = select(a.id, a.size).where(a.id.in_(bindparam("ids", expanding=True)), owned(attachments))
 _STORED = select(a.id).where(a.id.in_(bindparam("ids", expanding=True)), owned(attachments), a.status == "stored")
 _KNOWN = select(a.id).where(a.id.in_(bindparam("ids", expanding=True)))

@@ -217,6 +217,27 @@ def test_no_log_line_holds_a_secret_of_the_settings(capsys: pytest.CaptureFixtur
     assert [line.partition(": ")[2] for line in lines] == ["refused *** at 11:11"] * 7
 
 
+@pytest.mark.usefixtures("logging_restored")
+def test_no_log_line_holds_a_secret_of_a_url_of_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    urls: dict[str, Any] = {
+        "database_url": "postgresql://postgres:database%40pass@db.example/chat",
+        "base_url": "https://gateway-token@models.example/v1",
+        "transcription_base_url": "https://user:ears@pass@ears.example/v1",
+        "s3_endpoint": "https://user:s3-pass@s3.example",
+        "mcp_servers": {
+            "crm": {"url": "https://crm.example/mcp?api_key=crm%2Bkey%2Fa&empty=#part"},
+            "files": {"command": "mcp-files", "args": ["postgresql://user:files/pass@db.example/files"]},
+        },
+    }
+    configure_logging(Settings(**urls))
+    as_written = ["database%40pass", "gateway-token", "ears@pass", "s3-pass", "crm%2Bkey%2Fa", "files/pass"]
+    for secret in (*as_written, "database@pass", "crm+key/a"):
+        logging.getLogger("anyone").warning("refused %s at 11:11", secret)
+    logging.getLogger("anyone").warning("postgres at models.example")
+    said = [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert said == [*["refused *** at 11:11"] * 8, "postgres at models.example"]
+
+
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])
 @pytest.mark.usefixtures("logging_restored")
 async def test_no_level_logs_what_people_write_or_the_key(

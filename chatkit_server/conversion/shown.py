@@ -1,6 +1,5 @@
 """Which items a run has shown and changed: a guardrail's tripwire takes it back."""
 
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -37,6 +36,7 @@ class Shown:
         self._context = context
         self._ids: list[str] = []
         self._before: dict[str, ThreadItem] = {}
+        self._unknown: set[str] = set()
         self._told: set[str] = set()
 
     def __contains__(self, item_id: str) -> bool:
@@ -94,8 +94,11 @@ class Shown:
     async def _changes_older(self, item_id: str) -> bool:
         """Whether the item is from before this run; keeps it as it was."""
         context = self._context
-        if item_id not in self._ids and item_id not in self._before and not context.has_made(item_id):
-            with contextlib.suppress(NotFoundError):
+        is_known = item_id in self._ids or item_id in self._before or item_id in self._unknown
+        if not is_known and not context.has_made(item_id):
+            try:
                 item = await context.store.load_item(context.thread.id, item_id, context.request_context)
                 self._before[item_id] = item
+            except NotFoundError:
+                self._unknown.add(item_id)
         return item_id in self._before

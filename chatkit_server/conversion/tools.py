@@ -65,7 +65,7 @@ class Tools:
         return events
 
     def client_calls(self) -> list[ThreadItemDoneEvent]:
-        """What the page is to do, in the order of the model's calls; `turn.py` tells it of the first one only."""
+        """What the page is to do, in the order of the model's calls; `output.py` tells it of the first one only."""
         order = {call_id: place for place, (_, call_id) in enumerate(self._calls)}
         asked = sorted(self._context.page_calls, key=lambda call: order.get(call.call_id, len(order)))
         own = [] if self._context.client_tool_call is None else [self._client_call(self._context.client_tool_call)]

@@ -21,7 +21,7 @@ from openai.types.responses import (
     ResponseInputTextParam,
 )
 
-from store import BlobMissing, Blobs, BlobsUnavailable, NotFound, UploadStore
+from store import BlobMissing, Blobs, BlobsUnavailable, UploadStore
 
 from ..context import RequestContext
 from ..errors import FilesTooLarge
@@ -58,7 +58,7 @@ class UserFiles:
             return
         is_newest = not self._messages
         self._messages.add(message.id)
-        sizes = {file.id: await self._size(file) for file in message.attachments if _is_inline(file)}
+        sizes = await self._sizes([file.id for file in message.attachments if _is_inline(file)])
         if is_newest and sum(sizes.values()) > self.limit:
             raise FilesTooLarge(_too_large(sum(sizes.values()), self.limit))
         for file_id, size in sizes.items():
@@ -94,12 +94,19 @@ class UserFiles:
         """Where the model's provider finds a generated image; None where it cannot."""
         return self.links.for_provider(url, self.context.user_id)
 
-    async def _size(self, attachment: Attachment) -> int:
-        """Bytes of a file; none where it is gone."""
+    async def _sizes(self, ids: list[str]) -> dict[str, int]:
+        """Bytes of each file; none where it is gone."""
+        known = await self.uploads.sizes(ids, self.context) if ids else {}
+        sizes = {file_id: known.get(file_id, 0) for file_id in ids}
+        return {
+            file_id: await self._measure(file_id) if size is None else size  # of a row from before 0003
+            for file_id, size in sizes.items()
+        }
+
+    async def _measure(self, file_id: str) -> int:
         try:
-            size = (await self.uploads.load(attachment.id, self.context)).size
-            return len(await self.blobs.get(attachment.id)) if size is None else size  # of a row from before 0003
-        except (NotFound, BlobMissing, BlobsUnavailable):
+            return len(await self.blobs.get(file_id))
+        except (BlobMissing, BlobsUnavailable):
             return 0
 
     async def _data_url(self, attachment: Attachment, data: bytes) -> str:

@@ -63,12 +63,12 @@ async def _keep(text: str, files: UserFiles, thread_id: str) -> str:
 async def bring_back(state: Any, files: UserFiles) -> Any:
     """The state with the files in it again; a sentence stands for one that is gone."""
     match state:
-        case {"type": "attachment", "id": str() as attachment_id}:
+        case {"type": kind, "id": str() as attachment_id} if kind == ATTACHMENT:
             try:
                 return await files.content_of(attachment_id)
             except NotFound:
                 return unreadable_text("a file")
-        case {"chatkit_kept_text": str() as kept_id}:
+        case Mapping() if isinstance(kept_id := state.get(KEPT), str):
             try:
                 await files.uploads.load(kept_id, files.context)
                 return (await files.blobs.get(kept_id)).decode()

@@ -42,6 +42,8 @@ class Transcript:
         """Ids of items that only show what the entries have: thoughts, tool calls."""
         self.version = 0
         """Counts the changes; 0 while the entries tell nothing that the thread does not show."""
+        self.size = 0
+        """About how many characters the model's items take."""
         self._entries: list[Json] = []
         self._agents: list[Agent[Any]] = []
 
@@ -71,17 +73,20 @@ class Transcript:
         if isinstance(item, BaseModel):
             item = item.model_dump(mode="json", exclude_none=True, warnings=False)
         kind = str(item.get("type"))
-        self._entries.append({"item": _without_files(dict(item))} if kind in KEPT else {"left_out": kind})
-        self.version += 1
+        entry: Json = {"item": _without_files(dict(item))} if kind in KEPT else {"left_out": kind}
+        self._entries.append(entry)
+        self.size += len(str(entry))
+        self._changed(tells_more=True)
 
     def forget(self) -> None:
         """What happened was taken back."""
         self._entries.clear()
+        self.size = 0
         self._agents.clear()
         self._changed()
 
-    def _changed(self) -> None:
-        if self.version:
+    def _changed(self, *, tells_more: bool = False) -> None:
+        if self.version or tells_more:
             self.version += 1
 
     @property

@@ -1,13 +1,14 @@
 """The journal: what running turns said, written to `turn_events` in batches, one transaction for all turns of a worker.
 
 It is what a crash leaves of an open answer, and how other workers follow it. Text is merged within a batch. The same
-transaction writes the transcripts that have changed, so that the model knows after a crash which tools ran, and brings
-what other workers want of our turns.
+transaction writes the transcripts that have changed, long ones less often, so that the model knows after a crash which
+tools ran, and brings what other workers want of our turns.
 """
 
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterable
 
 from store import JournalStore, StoreError, StoreUnavailable
@@ -95,7 +96,8 @@ class Journal:
         """Writes one batch now. Raises `StoreError`; then nothing of it is lost."""
         async with self._writing:
             last = self._unsaved.copy()
-            taken = [(page, page.take()) for page in self._pages.values()] if self.is_on else []
+            pages, now = list(self._pages.values()) if self.is_on else [], time.monotonic()
+            taken = [(page, page.take(now, is_last=page.turn_id in last)) for page in pages]
             try:
                 entries = [entry for _, part in taken for entry in part.entries]
                 transcripts = {page.turn_id: page.transcript.to_json() for page, part in taken if part.has_transcript}

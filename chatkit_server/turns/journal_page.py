@@ -1,11 +1,16 @@
 """What one turn has for the journal until the next batch."""
 
+import math
 from dataclasses import dataclass
 
 from store import Entry
 
 from ..events.frames import beginnings, encode_text_delta
 from ..memory import Transcript
+
+TRANSCRIPT_PACE = 500_000
+"""Characters of a transcript that are written in a second: all of it is written each time, so what tools returned
+would cost the square of its length. A million take 3 ms of the event loop, and the database the whole column."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +19,7 @@ class Taken:
 
     entries: list[Entry]
     has_transcript: bool
-    """Whether the transcript has changed since it was written last."""
+    """Whether the transcript has changed since it was written last, and its pace lets it be written again."""
 
 
 class Page:
@@ -26,6 +31,8 @@ class Page:
         self.transcript = transcript
         self._entries: list[Entry | _Text] = []
         self._written = 0
+        self._written_at = -math.inf
+        self._written_size = 0
 
     def record(self, number: int, data: bytes, removed: str | None = None) -> None:
         """Takes an event's JSON, the frame with that number. `removed`: the id of the item that it takes away, of which
@@ -42,12 +49,17 @@ class Page:
         else:
             self._entries.append(_Text(number, item_id, content_index, pieces))
 
-    def take(self) -> Taken:
-        """All that is here, which is then the caller's to write or to give back."""
+    def take(self, now: float, *, is_last: bool = False) -> Taken:
+        """All that is here, which is then the caller's to write or to give back; `now` in seconds. `is_last`: nothing
+        is taken after this, so the transcript does not wait."""
         taken, self._entries = self._entries, []
         entries = [known if isinstance(known, Entry) else known.entry(self.turn_id) for known in taken]
-        has_transcript = self._written != self.transcript.version
-        self._written = self.transcript.version
+        transcript = self.transcript
+        pause = min(self._written_size, transcript.size) / TRANSCRIPT_PACE  # what was taken back does not wait
+        is_due = is_last or now >= self._written_at + pause
+        has_transcript = is_due and self._written != transcript.version
+        if has_transcript:
+            self._written, self._written_at, self._written_size = transcript.version, now, transcript.size
         return Taken(entries, has_transcript)
 
     def give_back(self, taken: Taken) -> None:
@@ -55,6 +67,7 @@ class Page:
         self._entries[:0] = taken.entries
         if taken.has_transcript:
             self._written = -1
+            self._written_at = -math.inf
 
 
 class _Text:

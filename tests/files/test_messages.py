@@ -2,10 +2,14 @@
 
 import base64
 import threading
+from collections.abc import Collection
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from store import UploadStore
+from store.owner import HasUser
 from store.tables import metadata
 from tests.files.uploading import PDF, TEXT, Desk, picture, sqlite_only
 from tests.support.chatkit import Json
@@ -160,15 +164,34 @@ async def test_files_that_are_too_much_for_one_message_are_refused_before_the_mo
 
 
 @sqlite_only
+async def test_a_messages_files_are_looked_up_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    look_up = UploadStore.sizes
+
+    async def sizes(uploads: UploadStore, ids: Collection[str], context: HasUser) -> dict[str, int | None]:
+        asked.append(len(ids))
+        return await look_up(uploads, ids, context)
+
+    monkeypatch.setattr(UploadStore, "sizes", sizes)
+    files = [(await desk.upload(pdf_of(100 + n), f"{n}.pdf", "application/pdf")).id for n in range(3)]
+    thread_id = (await desk.send(*files)).thread_id
+    async with desk.chat.services.engine.begin() as connection:  # as rows of earlier versions are
+        await connection.execute(text("UPDATE attachments SET size = NULL"))
+    await desk.send((await desk.upload(PDF, "a.pdf", "application/pdf")).id, thread_id=thread_id)
+    assert asked == [3, 1, 3]
+    assert files_told(desk.chat) == ["0.pdf", "1.pdf", "2.pdf", "a.pdf"]
+
+
+@sqlite_only
 async def test_files_are_encoded_beside_the_event_loop(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[threading.Thread] = []
 
-    def encode(data: bytes) -> bytes:
+    def encode(mime_type: str, data: bytes) -> str:
         threads.append(threading.current_thread())
-        return b"AAAA"
+        return data_url(mime_type, data)
 
     file = await desk.upload(PDF, "a.pdf", "application/pdf")
-    monkeypatch.setattr("chatkit_server.files.model_input.base64.b64encode", encode)
+    monkeypatch.setattr("chatkit_server.files.model_input._encode", encode)
     assert (await desk.send(file.id)).error is None
     assert len(threads) == 1
     assert threads[0] is not threading.current_thread()

@@ -236,11 +236,12 @@ async def test_stranger_gets_nowhere_with_an_upload(uploads: UploadStore, sql: Q
     assert await sql("SELECT * FROM attachments") == before
     assert await uploads.finish(hers, 3, ALICE)
     assert (await uploads.stored([hers.id], BOB), await uploads.stored([hers.id], ALICE)) == (set(), {hers.id})
+    assert (await uploads.sizes([hers.id], BOB), await uploads.sizes([hers.id], ALICE)) == ({}, {hers.id: 3})
     assert not await uploads.forget(hers.id, BOB)
     assert await uploads.add(hers.model_copy(update={"id": new_id("atc")}), BOB, size=3, limit=1)
     with pytest.raises((NotFoundError, IdClash)):
         await uploads.keep(hers, 9, BOB)
-    tried = {"keep", "add", "claim", "release", "forget", "drop", "finish", "load", "stored"}
+    tried = {"keep", "add", "claim", "release", "forget", "drop", "finish", "load", "stored", "sizes"}
     assert tried == methods_of(UploadStore) - FOR_NOBODY
 
 

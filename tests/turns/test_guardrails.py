@@ -18,10 +18,11 @@ from agents import (
     ToolOutputGuardrailData,
     function_tool,
 )
-from chatkit.types import ThreadItemDoneEvent, ThreadItemUpdatedEvent, WidgetItem, WidgetRootUpdated
+from chatkit.types import ThreadItem, ThreadItemDoneEvent, ThreadItemUpdatedEvent, WidgetItem, WidgetRootUpdated
 from pydantic import BaseModel
 
-from chatkit_server import ChatServer
+from chatkit_server import ChatServer, RequestContext
+from store import SqlStore
 from tests.interactions.cards import Context, card, label, showing, words_of
 from tests.support.chatkit import Reply, user_input
 from tests.support.openai_answers import Answer, Reasoning, ToolCall
@@ -127,6 +128,32 @@ async def test_a_card_of_an_earlier_turn_that_the_stopped_run_changed_is_as_it_w
         assert [words_of(item) for item in reply.picture.of_type("widget")] == [["old"]]
         assert (await tab.reload(thread_id)).items == reply.picture.items
     assert await chat.items(thread_id) == ["user_message", "widget", "assistant_message", "user_message"]
+
+
+async def test_whether_an_item_is_older_than_the_run_is_asked_once_also_of_one_that_nobody_knows(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    load = SqlStore.load_item
+
+    async def load_item(store: Any, thread_id: str, item_id: str, context: RequestContext) -> ThreadItem:
+        asked.append(item_id)
+        return await load(store, thread_id, item_id, context)
+
+    @function_tool
+    async def change(context: Context) -> str:
+        """Changes a card that is not there."""
+        for number in range(5):
+            update = WidgetRootUpdated(widget=card(label(str(number))))
+            await context.context.stream(ThreadItemUpdatedEvent(item_id="nowhere", update=update))
+        return "changed"
+
+    monkeypatch.setattr(SqlStore, "load_item", load_item)
+    chat = await start(Agent(name="test", tools=[change]))
+    chat.upstream.script(Answer(tool_calls=[ToolCall("change")]), Answer("Done."))
+    async with await chat.visitor() as tab:
+        assert (await tab.create("Change it")).text == "Done."
+    assert asked.count("nowhere") <= 1 + 5, "once for that, and to save each update"
 
 
 @pytest.mark.parametrize("place", ["agent", "run config"])

@@ -9,6 +9,7 @@ import pytest
 from agents import Agent, RunContextWrapper, function_tool
 
 from chatkit_server.agent_context import AgentContext
+from chatkit_server.deadlines import Deadlines
 from chatkit_server.titles import clean_title
 from tests.serving import Tab
 from tests.support.chatkit import LiveReply
@@ -247,11 +248,15 @@ async def test_a_stop_ends_the_title_as_well(start: Start) -> None:
 
 
 @sqlite_only
-async def test_a_title_is_no_sign_of_life_of_a_model_that_says_nothing(start: Start) -> None:
-    chat = await start(titles=True, first_event_seconds=2, silence_seconds=60)
+async def test_a_title_is_no_sign_of_life_of_a_model_that_says_nothing(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = await start(titles=True, first_event_seconds=16, silence_seconds=60)
     chat.upstream.default = playing(Answer("Apple cake"), Answer("never", delay=30))
-    async with await chat.visitor() as tab:
-        reply = await tab.create(MESSAGE)
+    async with await chat.visitor() as tab, asking(tab, MESSAGE) as reply:
+        await reply.wait_for("thread.updated", within=15)
+        monkeypatch.setattr(Deadlines, "first_event", 0.1)  # the title has come: the time is over
+        await reply.read()
     assert titles_told(reply) == [FIRST_WORDS, "Apple cake"]
     assert reply.error is not None
     assert "did not answer in time" in reply.error["message"]

@@ -299,7 +299,7 @@ async def test_lines_alone_are_no_new_answer(start: Start) -> None:
 async def test_a_tool_that_fails_is_shown_so_and_its_author_finds_the_cause(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
-    @function_tool
+    @function_tool(timeout=60)
     async def divide(number: int) -> str:
         """Divides."""
         return str(1 / number)

@@ -1,6 +1,9 @@
 """The log of one turn's frames, and the timer of the pings."""
 
 import asyncio
+import json
+from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from chatkit.types import (
@@ -15,14 +18,18 @@ from chatkit.types import (
 from chatkit_server.events.fold import TurnItems
 from chatkit_server.memory import Transcript
 from chatkit_server.routes.stream import _Pings
+from chatkit_server.turns.journal import Journal
 from chatkit_server.turns.journal_page import Page
 from chatkit_server.turns.log import LAG, WINDOW, TurnLog
+from store import Entry, JournalStore
+from store.journal import Signal
 from tests.store.making import NOON
 from tests.support.openai_answers import Answer
 from tests.support.sse import Frame, parse
 from tests.turns.conftest import Start
 
 NEVER = 3600.0
+NOW = 1000.0
 
 
 def notice(number: int) -> NoticeEvent:
@@ -224,31 +231,72 @@ async def test_all_that_is_said_is_on_the_page_with_its_text_merged() -> None:
         log.append_text("msg", 0, token)
     log.append(notice(7))
     log.append_text("msg", 0, "d")
-    taken = page.take()
+    taken = page.take(NOW)
     assert [entry.seq for entry in taken.entries] == [3, 4, 5]
     assert '"delta":"abc"' in taken.entries[0].payload
     assert '"message":"7"' in taken.entries[1].payload
-    assert page.take().entries == []
+    assert page.take(NOW).entries == []
     log.append_text("msg", 0, "e")
     page.give_back(taken)
-    assert [entry.seq for entry in page.take().entries] == [3, 4, 5, 6]
+    assert [entry.seq for entry in page.take(NOW).entries] == [3, 4, 5, 6]
 
 
 async def test_a_transcript_is_taken_when_it_has_changed_and_tells_more_than_the_thread() -> None:
     transcript = Transcript()
     page = Page("turn", transcript)
     transcript.shows("msg_1")
-    assert not page.take().has_transcript
+    assert not page.take(NOW).has_transcript
     transcript.takes({"type": "function_call", "call_id": "1", "name": "look_up", "arguments": "{}"})
-    taken = page.take()
+    taken = page.take(NOW)
     assert taken.has_transcript
-    assert not page.take().has_transcript
+    assert not page.take(NOW + 1).has_transcript
     page.give_back(taken)
-    assert page.take().has_transcript
+    assert page.take(NOW + 1).has_transcript
     transcript.shows("msg_2")
-    assert page.take().has_transcript
+    assert page.take(NOW + 2).has_transcript
     transcript.forget()
-    assert page.take().has_transcript, "what was taken back is taken back there too"
+    assert page.take(NOW + 2).has_transcript, "what was taken back is taken back there too"
+
+
+async def test_a_long_transcript_is_taken_less_often_the_longer_it_is() -> None:
+    transcript = Transcript()
+    page = Page("turn", transcript)
+    written = 0
+    for batch in range(400):  # four in a second, and a tool returns 200 kB in each of the first hundred
+        if batch < 100:
+            transcript.takes({"type": "function_call_output", "call_id": str(batch), "output": "x" * 200_000})
+        written += transcript.size * page.take(NOW + batch / 4).has_transcript
+    assert transcript.size > 20_000_000
+    assert written <= 4 * transcript.size, "and not fifty times"
+    assert not page.take(NOW + 200).has_transcript, "the last of it is written"
+    transcript.shows("msg")
+    assert page.take(NOW + 200).has_transcript
+    transcript.shows("msg_2")
+    assert not page.take(NOW + 201).has_transcript
+    assert page.take(NOW + 201, is_last=True).has_transcript, "nothing comes after it"
+    transcript.forget()
+    assert page.take(NOW + 201).has_transcript, "what was taken back does not wait"
+
+
+async def test_of_a_turn_whose_end_could_not_be_saved_the_whole_transcript_is_written() -> None:
+    written: list[str] = []
+
+    def write(entries: list[Entry], worker_id: str, transcripts: dict[str, Any]) -> list[Signal]:
+        written.append(json.dumps(transcripts))
+        return []
+
+    store = AsyncMock(JournalStore)
+    store.write.side_effect = write
+    journal = Journal(store, "here", interval=NEVER, flush=0, on_signal=lambda turn_id, reason: None)
+    transcript = Transcript()
+    journal.open("turn", transcript)
+    for call_id in ("first", "last"):
+        output = "x" * 200_000
+        transcript.takes({"type": "function_call_output", "call_id": call_id, "output": output})
+        await journal.write()
+    journal.shut("turn", is_saved=False)
+    await journal.write()
+    assert ['"last"' in transcripts for transcripts in written] == [False, False, True]
 
 
 async def test_a_reader_that_is_cancelled_leaves_nothing_behind() -> None:
