@@ -94,7 +94,8 @@ def _in_query(url: str) -> Iterator[str]:
 
 def configure_logging(settings: Settings) -> None:
     """One handler for the process, to standard error."""
-    secrets = {secret for secret in secrets_in(settings) if len(secret) >= SHORTEST_SECRET}
+    # A password that is a part of our own name, as in many a try-out, would put stars into every line.
+    secrets = {one for one in secrets_in(settings) if len(one) >= SHORTEST_SECRET and one not in __name__}
     handler = logging.StreamHandler()
     handler.setFormatter(RedactingFormatter(sorted(secrets, key=len, reverse=True)))  # one may be a part of another
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
