@@ -66,7 +66,8 @@ async def _answer(body: bytes, services: Services, context: RequestContext, *, i
     if not isinstance(request, InputTranscribeReq):
         check_size(len(body), services.settings.max_body_bytes)
     if not is_streaming_req(request):
-        return Response(await answer(request, services.server, services.turns, context), media_type="application/json")
+        told = await answer(request, services.server, services.turns, services.sync_actions, context)
+        return Response(told, media_type="application/json")
     if is_attach(request):
         return await attach_thread(request.params.thread_id, services, context, is_detached=is_detached)
     thread_id = None if isinstance(request, ThreadsCreateReq) else request.params.thread_id

@@ -53,9 +53,10 @@ class Booking:
 
 @pytest.fixture(autouse=True)
 def _longer_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine is slow to click twice."""
+    """A busy machine is slow to click twice. `let_time_pass` makes things older than this, and younger than what nobody
+    waits for any more."""
     for module in ("interactions.joining", "routes.chatkit"):
-        monkeypatch.setattr(f"chatkit_server.{module}.SAME_ACTION_SECONDS", 5.0)
+        monkeypatch.setattr(f"chatkit_server.{module}.SAME_ACTION_SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def booked(reply: Reply) -> list[str]:
     return words_of(next(item for item in items if item["type"] == "widget"))
 
 
-async def let_time_pass(chat: Chat, seconds: float = 10) -> None:
+async def let_time_pass(chat: Chat, seconds: float = 120) -> None:
     """All that was begun until now was begun so long ago."""
     then = datetime.now(UTC) - timedelta(seconds=seconds)
     async with chat.sql.begin() as connection:
@@ -254,30 +255,106 @@ async def test_a_late_double_click_does_not_stop_what_runs_by_then(start: Start,
         assert booking.counts == [1, 2]
 
 
-async def test_what_sync_actions_answered_is_forgotten_soon(
-    start: Start, booking: Booking, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("chatkit_server.turns.turns.PRUNE_SECONDS", 0.02)
+async def test_what_sync_actions_answered_is_forgotten_soon(start: Start, booking: Booking) -> None:
     chat = await start(CARD, actions=booking.actions)
     async with await chat.visitor() as tab:
         thread_id, item_id = await shown(chat, tab)
         await click(tab, thread_id, item_id, streaming=False)
+        await chat.services.turns._prune()
+        assert len(await chat.select("SELECT id FROM sync_actions")) == 1
         await let_time_pass(chat, 3600)
-        async with asyncio.timeout(5):
-            while await chat.select("SELECT id FROM sync_actions"):
-                await tab.list()
+        await chat.services.turns._prune()
+        assert await chat.select("SELECT id FROM sync_actions") == []
 
 
-async def test_an_answer_whose_end_cannot_be_noted_is_given_all_the_same(
-    start: Start, booking: Booking, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    chat = await start(CARD, actions=booking.actions)
+class Failing:
+    """The database fails when a sync action begins, or when it ends, as often as is asked for."""
 
-    async def fail(*_: Any) -> None:
+    def __init__(self, chat: Chat, step: str) -> None:
+        self.left, self.is_written = 0, False
+        """How often it fails; and whether all but the word of it is lost."""
+        self._write = getattr(chat.services.store.sync_actions, step)
+        setattr(chat.services.store.sync_actions, step, self._fail)
+
+    async def _fail(self, *values: Any) -> Any:
+        if self.left <= 0:
+            return await self._write(*values)
+        self.left -= 1
+        if self.is_written:
+            await self._write(*values)
         raise StoreUnavailable("the database is gone")
 
+
+@pytest.fixture
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits hardly at all for a database that fails, and for a first click that does not end."""
+    for name, seconds in {"NOTE_SECONDS": 0.05, "RETRY_SECONDS": 0.02, "WAIT_SECONDS": 1.0}.items():
+        monkeypatch.setattr(f"chatkit_server.interactions.joining.{name}", seconds)
+
+
+@pytest.mark.usefixtures("_no_patience")
+async def test_an_answer_whose_end_cannot_be_noted_is_given_and_the_next_click_is_done(
+    start: Start, booking: Booking, caplog: pytest.LogCaptureFixture
+) -> None:
+    chat = await start(CARD, actions=booking.actions)
+    end = Failing(chat, "end")
     async with await chat.visitor() as tab:
         thread_id, item_id = await shown(chat, tab)
-        monkeypatch.setattr(chat.services.store.sync_actions, "end", fail)
+        end.left = 1_000_000
         assert booked(await click(tab, thread_id, item_id, streaming=False)) == ["booking 1"]
         assert "the end of an action is not noted" in caplog.text
+        end.left = 0
+        await let_time_pass(chat)
+        assert booked(await click(tab, thread_id, item_id, streaming=False)) == ["booking 2"]
+        assert await chat.select("SELECT status FROM sync_actions") == [("done",)]
+
+
+async def test_an_end_that_cannot_be_noted_at_once_is_noted_a_little_later(start: Start, booking: Booking) -> None:
+    here, there = await start(CARD, actions=booking.actions), await start(CARD, actions=booking.actions)
+    end = Failing(here, "end")
+    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
+        thread_id, item_id = await shown(here, tab)
+        end.left = 2
+        replies = [await click(one, thread_id, item_id, streaming=False) for one in (tab, other)]
+        assert [booked(reply) for reply in replies] == [["booking 1"]] * 2
+        assert booking.counts == [1]
+
+
+@pytest.mark.usefixtures("_no_patience")
+@pytest.mark.parametrize("is_noted", [True, False])
+async def test_a_beginning_that_was_written_though_the_database_failed_is_in_nobodys_way(
+    start: Start, booking: Booking, is_noted: bool
+) -> None:
+    here, there = await start(CARD, actions=booking.actions), await start(CARD, actions=booking.actions)
+    begin, forget = Failing(here, "begin"), Failing(here, "forget")
+    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
+        thread_id, item_id = await shown(here, tab)
+        begin.left, begin.is_written = 1, True
+        forget.left = 0 if is_noted else 1_000_000
+        failed = await click(tab, thread_id, item_id, streaming=False)
+        assert (failed.status, failed.body["code"], booking.counts) == (503, "database_unavailable", [])
+        forget.left = 0
+        next_click = await click(other if is_noted else tab, thread_id, item_id, streaming=False)
+        assert booked(next_click) == ["booking 1"]
+
+
+@pytest.mark.usefixtures("_no_patience")
+async def test_a_handler_whose_task_was_cancelled_fails_and_the_next_click_is_done(start: Start) -> None:
+    actions, clicks = Actions(), list[str]()
+
+    @actions.on("book")
+    async def book() -> None:
+        clicks.append("book")
+        if len(clicks) == 1:
+            lookup = asyncio.create_task(asyncio.sleep(10))
+            lookup.cancel()
+            await lookup
+
+    here, there = await start(CARD, actions=actions), await start(CARD, actions=actions)
+    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
+        thread_id, item_id = await shown(here, tab)
+        replies = [await click(one, thread_id, item_id, streaming=False) for one in (tab, other)]
+        assert [(reply.status, reply.body["code"]) for reply in replies] == [(500, "internal_error")] * 2
+        await let_time_pass(here)
+        assert (await click(other, thread_id, item_id, streaming=False)).status == 200
+        assert clicks == ["book", "book"]
