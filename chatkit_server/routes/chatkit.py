@@ -5,6 +5,7 @@ posts the same bytes six times, on a 4xx the message vanishes without a word. Ot
 """
 
 import hashlib
+from typing import TypeGuard
 
 from chatkit.types import (
     InputTranscribeReq,
@@ -77,7 +78,9 @@ async def _answer(body: bytes, services: Services, context: RequestContext, *, i
             lambda: accept(request, services.server, context), thread_id, context, key=key
         )
     except DuplicateRequest as twin:  # its turn has ended while this one was looked at
-        return await ended_turn(twin.turn_id, services, context, is_new_thread=thread_id is None)
+        return await ended_turn(
+            twin.turn_id, services, context, is_new_thread=thread_id is None, has_calls=_is_same_in_any_frame(request)
+        )
     if is_detached:
         turn.detach()
     return TurnResponse(turn, services.settings, context.frame_id)
@@ -93,15 +96,20 @@ def body_limit(services: Services) -> int:
 
 def _request_key(request: StreamingReq, body: bytes, services: Services, context: RequestContext) -> RequestKey | None:
     """A frame that gets no good answer posts the same bytes again (PROTOCOL: up to six times in half a minute). An
-    action is the same in any frame, while it is done and a moment longer: a double click, or one in two tabs. Of the
-    decisions about one approval the first counts anyway, and the others hear what it was."""
-    if isinstance(request, ThreadsCustomActionReq) and not is_approval(request.params.action):
+    action is the same in any frame, while it is done and a moment longer."""
+    if _is_same_in_any_frame(request):
         key = action_key(request.params, context)
         return RequestKey(key, services.settings.turn_seconds, ended_seconds=SAME_ACTION_SECONDS)
     if context.frame_id is None:
         return None
     told = hashlib.sha256(b"\0".join((context.user_id.encode(), context.frame_id.encode(), body)))
     return RequestKey(told.hexdigest(), JOIN_SECONDS)
+
+
+def _is_same_in_any_frame(request: StreamingReq) -> TypeGuard[ThreadsCustomActionReq]:
+    """A double click, or one in two tabs. Of the decisions about one approval the first counts anyway, and the others
+    hear what it was."""
+    return isinstance(request, ThreadsCustomActionReq) and not is_approval(request.params.action)
 
 
 def _refusal(request: Request, body: bytes, error: ServerError, request_id: str) -> Response:

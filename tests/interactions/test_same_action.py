@@ -2,22 +2,24 @@
 is clicked; a second click that is meant is done."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from chatkit.types import WidgetItem
+from chatkit.types import ClientToolCallItem, ThreadItemDoneEvent, ThreadMetadata, WidgetItem
 from chatkit.widgets import WidgetRoot
 from pydantic import BaseModel
 from sqlalchemy import update
 
 from chatkit_server import Actions
-from store import StoreUnavailable
+from store import StoreUnavailable, new_id
 from store.tables import sync_actions, turns
 from tests.interactions.cards import both_databases, button, card, label, showing, the_widget, words_of
 from tests.interactions.test_actions import shown, sync
 from tests.serving import Tab
 from tests.support.chatkit import Reply
+from tests.support.openai_answers import Answer
 from tests.turns.chat import Chat
 from tests.turns.conftest import Start
 
@@ -80,6 +82,18 @@ def booked(reply: Reply) -> list[str]:
     return words_of(next(item for item in items if item["type"] == "widget"))
 
 
+def pay(thread: ThreadMetadata) -> ClientToolCallItem:
+    """A call of a tool that runs in the page."""
+    return ClientToolCallItem(
+        id=new_id("tc"),
+        thread_id=thread.id,
+        created_at=datetime.now(UTC),
+        call_id="call_1",
+        name="pay",
+        arguments={"eur": 10},
+    )
+
+
 async def let_time_pass(chat: Chat, seconds: float = 120) -> None:
     """All that was begun until now was begun so long ago."""
     then = datetime.now(UTC) - timedelta(seconds=seconds)
@@ -134,6 +148,25 @@ async def test_a_double_click_at_two_workers_runs_the_handler_once(
         )
         assert [booked(reply) for reply in at_once] == [["booking 2"]] * 3
         assert booking.counts == [1, 1]
+
+
+async def test_a_double_click_runs_the_pages_tool_once(start: Start) -> None:
+    actions = Actions()
+
+    @actions.on("book")
+    async def book(thread: ThreadMetadata, sender: WidgetItem) -> AsyncIterator[ThreadItemDoneEvent]:
+        for item in (sender, pay(thread)):
+            yield ThreadItemDoneEvent(item=item)
+
+    here, there = await start(CARD, actions=actions), await start(CARD, actions=actions)
+    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
+        thread_id, item_id = await shown(here, tab)
+        replies = [await click(one, thread_id, item_id, streaming=True) for one in (tab, tab, other)]
+        told = [[event["item"]["type"] for event in reply.of_type("thread.item.done")] for reply in replies]
+        assert told == [["widget", "client_tool_call"], [], []]
+        assert [reply.error for reply in replies] == [None] * 3
+        here.upstream.default = Answer("Paid.")
+        assert (await tab.tool_output(thread_id, {"paid": True})).text == "Paid."
 
 
 @both_ways
