@@ -83,6 +83,9 @@ async def _answer(body: bytes, services: Services, context: RequestContext, *, i
         )
     if is_detached:
         turn.detach()
+    if turn.log.last and _is_same_in_any_frame(request):  # it has told something before: to the first click
+        first = turn.snapshot(has_calls=True)
+        return TurnResponse(turn, services.settings, context.frame_id, first=first, position=turn.log.last)
     return TurnResponse(turn, services.settings, context.frame_id)
 
 

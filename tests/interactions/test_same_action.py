@@ -18,7 +18,7 @@ from store.tables import sync_actions, turns
 from tests.interactions.cards import both_databases, button, card, label, showing, the_widget, words_of
 from tests.interactions.test_actions import shown, sync
 from tests.serving import Tab
-from tests.support.chatkit import Reply
+from tests.support.chatkit import LiveReply, Reply
 from tests.support.openai_answers import Answer
 from tests.turns.chat import Chat
 from tests.turns.conftest import Start
@@ -94,6 +94,13 @@ def pay(thread: ThreadMetadata) -> ClientToolCallItem:
     )
 
 
+async def read_call(reply: LiveReply) -> None:
+    """Reads until the page got a call of its tools."""
+    async with asyncio.timeout(10):
+        while not reply.picture.tool_calls:
+            assert await reply.read_frame() is not None
+
+
 async def let_time_pass(chat: Chat, seconds: float = 120) -> None:
     """All that was begun until now was begun so long ago."""
     then = datetime.now(UTC) - timedelta(seconds=seconds)
@@ -167,6 +174,31 @@ async def test_a_double_click_runs_the_pages_tool_once(start: Start) -> None:
         assert [reply.error for reply in replies] == [None] * 3
         here.upstream.default = Answer("Paid.")
         assert (await tab.tool_output(thread_id, {"paid": True})).text == "Paid."
+
+
+async def test_a_second_click_on_what_still_runs_does_not_run_the_pages_tool_again(start: Start) -> None:
+    actions, go = Actions(), asyncio.Event()
+
+    @actions.on("book")
+    async def book(thread: ThreadMetadata, sender: WidgetItem) -> AsyncIterator[ThreadItemDoneEvent]:
+        yield ThreadItemDoneEvent(item=pay(thread))
+        await go.wait()
+        yield ThreadItemDoneEvent(item=sender)
+
+    chat = await start(CARD, actions=actions)
+    async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as other:
+        thread_id, item_id = await shown(chat, tab)
+        params = {"thread_id": thread_id, "item_id": item_id, "action": {"type": "book", "payload": {"count": 1}}}
+        async with tab.open("threads.custom_action", params) as first:
+            await read_call(first)
+            async with (
+                other.open("threads.custom_action", params) as in_another_tab,
+                tab.open("threads.custom_action", params) as in_the_same,
+            ):
+                go.set()
+                for late in (in_another_tab, in_the_same):
+                    await late.read()
+                    assert [event["item"]["type"] for event in late.of_type("thread.item.done")] == ["widget"]
 
 
 @both_ways
