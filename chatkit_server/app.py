@@ -21,6 +21,7 @@ from .files.model_input import UserFiles
 from .files.places import open_blobs
 from .files.pruning import Pruner
 from .interactions.actions import Actions
+from .interactions.sync_actions import SyncActions
 from .models import open_models
 from .outage import database_outage
 from .request_id import RequestIds
@@ -111,6 +112,7 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -
     limit = settings.attachments_model_bytes
     answering.files_of = lambda context: UserFiles(uploads, blobs, links, context, limit)
     answering.generated_images = GeneratedImages(uploads, blobs)
+    running = Turns(store, turn_store, JournalStore(engine), HeartbeatStore(engine), answering, settings)
     return Services(
         settings=settings,
         engine=engine,
@@ -118,7 +120,8 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -
         turn_store=turn_store,
         models=models,
         server=answering,
-        turns=Turns(store, turn_store, JournalStore(engine), HeartbeatStore(engine), answering, settings),
+        turns=running,
+        sync_actions=SyncActions(answering, running.worker_id),
         auth=auth,
         attachments=files,
         links=links,

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import contextlib
-from collections.abc import Callable
 from typing import assert_never
 
 from chatkit.store import AttachmentStore, NotFoundError
@@ -23,26 +22,23 @@ from chatkit.types import (
     ThreadsListReq,
     ThreadsSyncCustomActionReq,
     ThreadsUpdateReq,
-    WidgetItem,
 )
 
-from store import SyncRun, new_id
-
 from .context import RequestContext
-from .errors import InvalidItem, InvalidParams, NotAvailable
+from .errors import InvalidParams, NotAvailable
 from .events.frames import serialize
-from .interactions.forms import with_submitted, with_values_since
-from .interactions.joining import do_once
-from .interactions.same_action import action_key
+from .interactions.sync_actions import SyncActions
 from .server import ChatServer
-from .turns.accept import submitted_sender, thread_response, writable_thread
+from .turns.accept import thread_response
 from .turns.turns import Turns
 
 DEFAULT_PAGE_SIZE = 100
 DONE = b"{}"
 
 
-async def answer(request: NonStreamingReq, server: ChatServer, turns: Turns, context: RequestContext) -> bytes:
+async def answer(
+    request: NonStreamingReq, server: ChatServer, turns: Turns, actions: SyncActions, context: RequestContext
+) -> bytes:
     """The JSON answer. Raises an `errors.ServerError` or what the store raises."""
     match request:
         case ThreadsGetByIdReq():
@@ -68,7 +64,7 @@ async def answer(request: NonStreamingReq, server: ChatServer, turns: Turns, con
         case InputTranscribeReq():
             return await _transcribe(request, server, context)
         case ThreadsSyncCustomActionReq():
-            return await _sync_custom_action(request, server, turns, context)
+            return await actions.answer(request, context)
         case _:
             assert_never(request)
 
@@ -158,46 +154,3 @@ async def _transcribe(request: InputTranscribeReq, server: ChatServer, context: 
         return serialize(await server.transcribe(AudioInput(data=data, mime_type=request.params.mime_type), context))
     except NotImplementedError as error:
         raise NotAvailable("This server does not offer dictation.") from error
-
-
-async def _sync_custom_action(
-    request: ThreadsSyncCustomActionReq, server: ChatServer, turns: Turns, context: RequestContext
-) -> bytes:
-    """The same action that comes twice is done once."""
-    key = action_key(request.params, context)
-    run = SyncRun(new_id("act"), key, request.params.thread_id, turns.worker_id)
-    return await do_once(run, lambda: _do_sync_action(request, server, context), server.sql_store.sync_actions, context)
-
-
-async def _do_sync_action(request: ThreadsSyncCustomActionReq, server: ChatServer, context: RequestContext) -> bytes:
-    """What was submitted is saved before the handler runs, and the item that it answers with after (T20), both into
-    the widget as it is at that moment: other actions of it may have been answered meanwhile."""
-    params = request.params
-    thread = await writable_thread(server, params.thread_id, context)
-    sender, changed = await submitted_sender(server, thread, params.item_id, params.action, context)
-    if sender is not None and changed:
-        sender = await _change_widget(server, sender, lambda now: with_submitted(now, params.action), context)
-    seen = None if sender is None else sender.model_copy(deep=True)  # the handler may change its own
-    response = await server.sync_action(thread, params.action, sender, context)
-    item = response.updated_item
-    if isinstance(item, WidgetItem) and seen is not None and item.id == seen.id:
-        answer, before = item, seen
-        item = await _change_widget(server, seen, lambda now: with_values_since(answer, before, now), context)
-    elif item is not None:
-        await server.sql_store.add_thread_items(thread.id, [item], context)
-    return serialize(response.model_copy(update={"updated_item": item}))
-
-
-async def _change_widget(
-    server: ChatServer, widget: WidgetItem, change: Callable[[WidgetItem], WidgetItem], context: RequestContext
-) -> WidgetItem:
-    """The widget as `change` has made it of what it is now. Raises `InvalidItem` where it is none any more."""
-
-    def change_item(now: ThreadItem) -> WidgetItem:
-        if not isinstance(now, WidgetItem):
-            raise InvalidItem("An action can only come from a widget.")
-        return change(now)
-
-    changed = await server.sql_store.change_item(widget.thread_id, widget.id, change_item, context)
-    assert isinstance(changed, WidgetItem)
-    return changed

@@ -12,6 +12,7 @@ from .context import RequestContext
 from .files.attachments import Attachments
 from .files.links import Links
 from .files.pruning import Pruner
+from .interactions.sync_actions import SyncActions
 from .models import Models
 from .server import ChatServer
 from .settings import Settings
@@ -29,6 +30,7 @@ class Services:
     models: Models
     server: ChatServer
     turns: Turns
+    sync_actions: SyncActions
     auth: Auth
     attachments: Attachments | None
     """None where they are switched off."""

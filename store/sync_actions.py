@@ -39,6 +39,7 @@ class SyncAnswer:
     run_id: str
     status: SyncActionStatus
     answer: str | None
+    worker_id: str
 
 
 class SyncActionStore:
@@ -81,6 +82,11 @@ class SyncActionStore:
         values = {"which": run.key, "run": run.id, "owner": context.user_id, "how": status, "told": answer}
         await self._database.write(lambda c: c.execute(_END, values))
 
+    async def forget(self, key: str, run_id: str, context: HasUser) -> bool:
+        """Take back that the run began, where it is still said to run; says whether it was."""
+        values = {"which": key, "run": run_id, "owner": context.user_id}
+        return bool(await self._database.write(lambda c: c.execute(_FORGET, values).rowcount))
+
     async def prune(self) -> int:
         """Forget the runs, whoever's, that count no more; return how many those were."""
         return await self._database.write(lambda c: c.execute(_PRUNE, _moments(c, LONGEST_SECONDS)).rowcount)
@@ -104,13 +110,14 @@ _COUNTS = or_(
     and_(s.status != "running", s.began_at > _moment("recent")),
 )
 _MINE = (s.key == bindparam("which"), owned(sync_actions))
-_OF_KEY = select(s.id, s.status, s.answer).where(*_MINE)
+_OF_KEY = select(s.id, s.status, s.answer, s.worker_id).where(*_MINE)
 _COUNTING = _OF_KEY.where(s.id == bindparam("run"), _COUNTS)
 _END = (
     update(sync_actions)
     .where(*_MINE, s.id == bindparam("run"))
     .values(status=bindparam("how"), answer=bindparam("told"))
 )
+_FORGET = delete(sync_actions).where(*_MINE, s.id == bindparam("run"), s.status == "running")
 _PRUNE = delete(sync_actions).where(s.began_at < _moment("oldest"))
 
 

@@ -41,3 +41,8 @@ def shown(finished: Iterable[ThreadItem]) -> Iterator[ThreadItem]:
                 continue
             has_call = True
         yield item
+
+
+def without_calls(items: Iterable[ThreadItem]) -> list[ThreadItem]:
+    """For a reader whose page has the calls of its tools from elsewhere, or has answered them."""
+    return [item for item in items if not isinstance(item, ClientToolCallItem)]

@@ -15,7 +15,7 @@ from chatkit.types import (
 from starlette.responses import Response
 
 from ..context import RequestContext
-from ..events.snapshot import snapshot
+from ..events.snapshot import snapshot, without_calls
 from ..failures import error_of_ended
 from ..services import Services
 from ..turns.accept import thread_response
@@ -46,9 +46,15 @@ async def attach_thread(thread_id: str, services: Services, context: RequestCont
 
 
 async def ended_turn(
-    turn_id: str, services: Services, context: RequestContext, *, is_new_thread: bool = False
+    turn_id: str,
+    services: Services,
+    context: RequestContext,
+    *,
+    is_new_thread: bool = False,
+    has_calls: bool = False,
 ) -> FinishedStream:
     """A stream of what a turn that has ended showed. `is_new_thread`: the client does not know its thread yet.
+    `has_calls`: its page was sent the calls of its tools, and would run them once more.
 
     Raises `NotFoundError`."""
     record = await services.turn_store.load(turn_id, context)
@@ -58,11 +64,9 @@ async def ended_turn(
     created = [ThreadCreatedEvent(thread=thread_response(thread))] if is_new_thread else []
     error = error_of_ended(record.status, record.error_code)
     failed = [error.event(record.request_id)] if error is not None else []
-    changed = [
-        ThreadItemReplacedEvent(item=item)
-        for item in await services.store.load_changed_items(thread.id, turn_id, context)
-    ]
-    shown = snapshot(items, [], options=options, is_running=False)
+    of_others = await services.store.load_changed_items(thread.id, turn_id, context)
+    changed = [ThreadItemReplacedEvent(item=item) for item in without_calls(of_others)]
+    shown = snapshot(without_calls(items) if has_calls else items, [], options=options, is_running=False)
     return FinishedStream([*created, *shown, *changed, *failed])
 
 

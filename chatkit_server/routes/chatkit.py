@@ -5,6 +5,7 @@ posts the same bytes six times, on a 4xx the message vanishes without a word. Ot
 """
 
 import hashlib
+from typing import TypeGuard
 
 from chatkit.types import (
     InputTranscribeReq,
@@ -66,7 +67,8 @@ async def _answer(body: bytes, services: Services, context: RequestContext, *, i
     if not isinstance(request, InputTranscribeReq):
         check_size(len(body), services.settings.max_body_bytes)
     if not is_streaming_req(request):
-        return Response(await answer(request, services.server, services.turns, context), media_type="application/json")
+        told = await answer(request, services.server, services.turns, services.sync_actions, context)
+        return Response(told, media_type="application/json")
     if is_attach(request):
         return await attach_thread(request.params.thread_id, services, context, is_detached=is_detached)
     thread_id = None if isinstance(request, ThreadsCreateReq) else request.params.thread_id
@@ -76,9 +78,14 @@ async def _answer(body: bytes, services: Services, context: RequestContext, *, i
             lambda: accept(request, services.server, context), thread_id, context, key=key
         )
     except DuplicateRequest as twin:  # its turn has ended while this one was looked at
-        return await ended_turn(twin.turn_id, services, context, is_new_thread=thread_id is None)
+        return await ended_turn(
+            twin.turn_id, services, context, is_new_thread=thread_id is None, has_calls=_is_same_in_any_frame(request)
+        )
     if is_detached:
         turn.detach()
+    if turn.log.last and _is_same_in_any_frame(request):  # it has told something before: to the first click
+        first = turn.snapshot(has_calls=True)
+        return TurnResponse(turn, services.settings, context.frame_id, first=first, position=turn.log.last)
     return TurnResponse(turn, services.settings, context.frame_id)
 
 
@@ -92,15 +99,20 @@ def body_limit(services: Services) -> int:
 
 def _request_key(request: StreamingReq, body: bytes, services: Services, context: RequestContext) -> RequestKey | None:
     """A frame that gets no good answer posts the same bytes again (PROTOCOL: up to six times in half a minute). An
-    action is the same in any frame, while it is done and a moment longer: a double click, or one in two tabs. Of the
-    decisions about one approval the first counts anyway, and the others hear what it was."""
-    if isinstance(request, ThreadsCustomActionReq) and not is_approval(request.params.action):
+    action is the same in any frame, while it is done and a moment longer."""
+    if _is_same_in_any_frame(request):
         key = action_key(request.params, context)
         return RequestKey(key, services.settings.turn_seconds, ended_seconds=SAME_ACTION_SECONDS)
     if context.frame_id is None:
         return None
     told = hashlib.sha256(b"\0".join((context.user_id.encode(), context.frame_id.encode(), body)))
     return RequestKey(told.hexdigest(), JOIN_SECONDS)
+
+
+def _is_same_in_any_frame(request: StreamingReq) -> TypeGuard[ThreadsCustomActionReq]:
+    """A double click, or one in two tabs. Of the decisions about one approval the first counts anyway, and the others
+    hear what it was."""
+    return isinstance(request, ThreadsCustomActionReq) and not is_approval(request.params.action)
 
 
 def _refusal(request: Request, body: bytes, error: ServerError, request_id: str) -> Response:

@@ -8,7 +8,7 @@ from typing import Literal
 from chatkit.types import ClientToolCallItem, StreamOptions, ThreadItem, ThreadItemAddedEvent, ThreadStreamEvent
 
 from ..events.fold import TurnItems, is_empty
-from ..events.snapshot import snapshot
+from ..events.snapshot import snapshot, without_calls
 from .log import TurnLog
 
 StopReason = Literal["user", "disconnected", "superseded", "deleted", "shutdown", "lost"]
@@ -85,10 +85,13 @@ class LiveTurn(ABC):
         if not self._reading:
             self.left()
 
-    def snapshot(self) -> list[ThreadStreamEvent]:
-        """What a reader who comes now has to be told before what is still to come."""
+    def snapshot(self, *, has_calls: bool = False) -> list[ThreadStreamEvent]:
+        """What a reader who comes now has to be told before what is still to come. `has_calls`: its page was sent the
+        calls of its tools."""
         self.log.flush()  # what is open holds the text that waits there
-        return snapshot(self.items.finished.values(), self.open_items(), options=self._options, is_running=True)
+        finished = self.items.finished.values()
+        shown = without_calls(finished) if has_calls else finished
+        return snapshot(shown, self.open_items(), options=self._options, is_running=True)
 
     def open_items(self) -> list[ThreadItem]:
         """Copies of the items that are being written, as far as they are, without hidden ones.

@@ -23,7 +23,7 @@ from store import Entry, JournalStore, SqlStore, StoreError, TurnRecord, TurnSto
 from ..context import RequestContext
 from ..errors import describe
 from ..events.decode import decode_event
-from ..events.snapshot import shown
+from ..events.snapshot import shown, without_calls
 from ..failures import error_of_ended
 from .live import LiveTurn, Reader
 from .log import TurnLog, lasts
@@ -149,7 +149,8 @@ class Tail(LiveTurn):
         for item in shown(await self._saved_items()):
             if self.items.finished.get(item.id) != item:
                 self.log.append(ThreadItemDoneEvent(item=item))
-        for item in await self._store.load_changed_items(self.thread_id, self.id, self._context):
+        changed = await self._store.load_changed_items(self.thread_id, self.id, self._context)
+        for item in without_calls(changed):  # such a call was answered, by whatever clock
             if self.items.finished.get(item.id) != item:
                 self.log.append(ThreadItemReplacedEvent(item=item))
         error = error_of_ended(record.status, record.error_code)

@@ -1,17 +1,20 @@
 """A tool that runs in the page: the run ends with the call, and goes on with the page's answer (T30, T31, T32)."""
 
+import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from agents import Agent, FunctionTool, function_tool
 from pydantic import BaseModel
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from chatkit_server import client_tool
+from store.tables import thread_items
 from tests.support.openai_answers import Answer, ToolCall
 from tests.turns.chat import Chat, model_input
-from tests.turns.coming_back import attaching
+from tests.turns.coming_back import attaching, events, read_up_to
 from tests.turns.conftest import Start
 
 
@@ -130,6 +133,31 @@ async def test_calls_at_the_same_time_run_one_after_the_other_in_the_models_orde
         }
         assert [output for _, _, output in await calls(chat, thread_id)] == ["one", "two"]
         assert [turn for turn in await chat.turns(thread_id) if turn[0] != "completed"] == []
+
+
+async def test_an_answered_call_is_not_sent_again_where_the_clocks_of_two_workers_differ(start: Start) -> None:
+    """By the times in SQL it may look as if the turn that goes on had changed the call."""
+    here, there = await start(AGENT), await start(AGENT)
+    here.upstream.script(Answer(tool_calls=[SELECT]), Answer("You selected a cat.", hang_after=2))
+    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
+        thread_id = (await tab.create("What is this?")).thread_id
+        output = {"thread_id": thread_id, "result": {"text": "cat"}}
+        async with tab.open("threads.add_client_tool_output", output) as answer:
+            await read_up_to(answer, "You selected")
+            async with here.sql.begin() as connection:
+                is_call = thread_items.c.type == "client_tool_call"
+                await connection.execute(update(thread_items).where(is_call).values(updated_at=datetime.now(UTC)))
+            async with attaching(other, thread_id) as again:
+                await read_up_to(again, "You selected")
+                here.upstream.release()
+                await asyncio.gather(answer.read(), again.read())
+        turn_id = answer.headers["x-chatkit-turn-id"]
+        async with events(there, other, turn_id) as stream:
+            of_ended = [event async for _, event in stream]
+        for told in (again.events, of_ended):
+            types = [event["item"]["type"] for event in told if "item" in event]
+            assert "assistant_message" in types
+            assert "client_tool_call" not in types
 
 
 async def test_equal_calls_get_the_answers_in_their_order(start: Start) -> None:

@@ -2,22 +2,24 @@
 is clicked; a second click that is meant is done."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from chatkit.types import WidgetItem
+from chatkit.types import ClientToolCallItem, ThreadItemDoneEvent, ThreadMetadata, WidgetItem
 from chatkit.widgets import WidgetRoot
 from pydantic import BaseModel
 from sqlalchemy import update
 
 from chatkit_server import Actions
-from store import StoreUnavailable
+from store import StoreUnavailable, new_id
 from store.tables import sync_actions, turns
 from tests.interactions.cards import both_databases, button, card, label, showing, the_widget, words_of
 from tests.interactions.test_actions import shown, sync
 from tests.serving import Tab
-from tests.support.chatkit import Reply
+from tests.support.chatkit import LiveReply, Reply
+from tests.support.openai_answers import Answer
 from tests.turns.chat import Chat
 from tests.turns.conftest import Start
 
@@ -53,9 +55,10 @@ class Booking:
 
 @pytest.fixture(autouse=True)
 def _longer_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine is slow to click twice."""
+    """A busy machine is slow to click twice. `let_time_pass` makes things older than this, and younger than what nobody
+    waits for any more."""
     for module in ("interactions.joining", "routes.chatkit"):
-        monkeypatch.setattr(f"chatkit_server.{module}.SAME_ACTION_SECONDS", 5.0)
+        monkeypatch.setattr(f"chatkit_server.{module}.SAME_ACTION_SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -79,7 +82,26 @@ def booked(reply: Reply) -> list[str]:
     return words_of(next(item for item in items if item["type"] == "widget"))
 
 
-async def let_time_pass(chat: Chat, seconds: float = 10) -> None:
+def pay(thread: ThreadMetadata) -> ClientToolCallItem:
+    """A call of a tool that runs in the page."""
+    return ClientToolCallItem(
+        id=new_id("tc"),
+        thread_id=thread.id,
+        created_at=datetime.now(UTC),
+        call_id="call_1",
+        name="pay",
+        arguments={"eur": 10},
+    )
+
+
+async def read_call(reply: LiveReply) -> None:
+    """Reads until the page got a call of its tools."""
+    async with asyncio.timeout(10):
+        while not reply.picture.tool_calls:
+            assert await reply.read_frame() is not None
+
+
+async def let_time_pass(chat: Chat, seconds: float = 120) -> None:
     """All that was begun until now was begun so long ago."""
     then = datetime.now(UTC) - timedelta(seconds=seconds)
     async with chat.sql.begin() as connection:
@@ -133,6 +155,50 @@ async def test_a_double_click_at_two_workers_runs_the_handler_once(
         )
         assert [booked(reply) for reply in at_once] == [["booking 2"]] * 3
         assert booking.counts == [1, 1]
+
+
+async def test_a_double_click_runs_the_pages_tool_once(start: Start) -> None:
+    actions = Actions()
+
+    @actions.on("book")
+    async def book(thread: ThreadMetadata, sender: WidgetItem) -> AsyncIterator[ThreadItemDoneEvent]:
+        for item in (sender, pay(thread)):
+            yield ThreadItemDoneEvent(item=item)
+
+    here, there = await start(CARD, actions=actions), await start(CARD, actions=actions)
+    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
+        thread_id, item_id = await shown(here, tab)
+        replies = [await click(one, thread_id, item_id, streaming=True) for one in (tab, tab, other)]
+        told = [[event["item"]["type"] for event in reply.of_type("thread.item.done")] for reply in replies]
+        assert told == [["widget", "client_tool_call"], [], []]
+        assert [reply.error for reply in replies] == [None] * 3
+        here.upstream.default = Answer("Paid.")
+        assert (await tab.tool_output(thread_id, {"paid": True})).text == "Paid."
+
+
+async def test_a_second_click_on_what_still_runs_does_not_run_the_pages_tool_again(start: Start) -> None:
+    actions, go = Actions(), asyncio.Event()
+
+    @actions.on("book")
+    async def book(thread: ThreadMetadata, sender: WidgetItem) -> AsyncIterator[ThreadItemDoneEvent]:
+        yield ThreadItemDoneEvent(item=pay(thread))
+        await go.wait()
+        yield ThreadItemDoneEvent(item=sender)
+
+    chat = await start(CARD, actions=actions)
+    async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as other:
+        thread_id, item_id = await shown(chat, tab)
+        params = {"thread_id": thread_id, "item_id": item_id, "action": {"type": "book", "payload": {"count": 1}}}
+        async with tab.open("threads.custom_action", params) as first:
+            await read_call(first)
+            async with (
+                other.open("threads.custom_action", params) as in_another_tab,
+                tab.open("threads.custom_action", params) as in_the_same,
+            ):
+                go.set()
+                for late in (in_another_tab, in_the_same):
+                    await late.read()
+                    assert [event["item"]["type"] for event in late.of_type("thread.item.done")] == ["widget"]
 
 
 @both_ways
@@ -254,30 +320,106 @@ async def test_a_late_double_click_does_not_stop_what_runs_by_then(start: Start,
         assert booking.counts == [1, 2]
 
 
-async def test_what_sync_actions_answered_is_forgotten_soon(
-    start: Start, booking: Booking, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("chatkit_server.turns.turns.PRUNE_SECONDS", 0.02)
+async def test_what_sync_actions_answered_is_forgotten_soon(start: Start, booking: Booking) -> None:
     chat = await start(CARD, actions=booking.actions)
     async with await chat.visitor() as tab:
         thread_id, item_id = await shown(chat, tab)
         await click(tab, thread_id, item_id, streaming=False)
+        await chat.services.turns._prune()
+        assert len(await chat.select("SELECT id FROM sync_actions")) == 1
         await let_time_pass(chat, 3600)
-        async with asyncio.timeout(5):
-            while await chat.select("SELECT id FROM sync_actions"):
-                await tab.list()
+        await chat.services.turns._prune()
+        assert await chat.select("SELECT id FROM sync_actions") == []
 
 
-async def test_an_answer_whose_end_cannot_be_noted_is_given_all_the_same(
-    start: Start, booking: Booking, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    chat = await start(CARD, actions=booking.actions)
+class Failing:
+    """The database fails when a sync action begins, or when it ends, as often as is asked for."""
 
-    async def fail(*_: Any) -> None:
+    def __init__(self, chat: Chat, step: str) -> None:
+        self.left, self.is_written = 0, False
+        """How often it fails; and whether all but the word of it is lost."""
+        self._write = getattr(chat.services.store.sync_actions, step)
+        setattr(chat.services.store.sync_actions, step, self._fail)
+
+    async def _fail(self, *values: Any) -> Any:
+        if self.left <= 0:
+            return await self._write(*values)
+        self.left -= 1
+        if self.is_written:
+            await self._write(*values)
         raise StoreUnavailable("the database is gone")
 
+
+@pytest.fixture
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits hardly at all for a database that fails, and for a first click that does not end."""
+    for name, seconds in {"NOTE_SECONDS": 0.05, "RETRY_SECONDS": 0.02, "WAIT_SECONDS": 1.0}.items():
+        monkeypatch.setattr(f"chatkit_server.interactions.joining.{name}", seconds)
+
+
+@pytest.mark.usefixtures("_no_patience")
+async def test_an_answer_whose_end_cannot_be_noted_is_given_and_the_next_click_is_done(
+    start: Start, booking: Booking, caplog: pytest.LogCaptureFixture
+) -> None:
+    chat = await start(CARD, actions=booking.actions)
+    end = Failing(chat, "end")
     async with await chat.visitor() as tab:
         thread_id, item_id = await shown(chat, tab)
-        monkeypatch.setattr(chat.services.store.sync_actions, "end", fail)
+        end.left = 1_000_000
         assert booked(await click(tab, thread_id, item_id, streaming=False)) == ["booking 1"]
         assert "the end of an action is not noted" in caplog.text
+        end.left = 0
+        await let_time_pass(chat)
+        assert booked(await click(tab, thread_id, item_id, streaming=False)) == ["booking 2"]
+        assert await chat.select("SELECT status FROM sync_actions") == [("done",)]
+
+
+async def test_an_end_that_cannot_be_noted_at_once_is_noted_a_little_later(start: Start, booking: Booking) -> None:
+    here, there = await start(CARD, actions=booking.actions), await start(CARD, actions=booking.actions)
+    end = Failing(here, "end")
+    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
+        thread_id, item_id = await shown(here, tab)
+        end.left = 2
+        replies = [await click(one, thread_id, item_id, streaming=False) for one in (tab, other)]
+        assert [booked(reply) for reply in replies] == [["booking 1"]] * 2
+        assert booking.counts == [1]
+
+
+@pytest.mark.usefixtures("_no_patience")
+@pytest.mark.parametrize("is_noted", [True, False])
+async def test_a_beginning_that_was_written_though_the_database_failed_is_in_nobodys_way(
+    start: Start, booking: Booking, is_noted: bool
+) -> None:
+    here, there = await start(CARD, actions=booking.actions), await start(CARD, actions=booking.actions)
+    begin, forget = Failing(here, "begin"), Failing(here, "forget")
+    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
+        thread_id, item_id = await shown(here, tab)
+        begin.left, begin.is_written = 1, True
+        forget.left = 0 if is_noted else 1_000_000
+        failed = await click(tab, thread_id, item_id, streaming=False)
+        assert (failed.status, failed.body["code"], booking.counts) == (503, "database_unavailable", [])
+        forget.left = 0
+        next_click = await click(other if is_noted else tab, thread_id, item_id, streaming=False)
+        assert booked(next_click) == ["booking 1"]
+
+
+@pytest.mark.usefixtures("_no_patience")
+async def test_a_handler_whose_task_was_cancelled_fails_and_the_next_click_is_done(start: Start) -> None:
+    actions, clicks = Actions(), list[str]()
+
+    @actions.on("book")
+    async def book() -> None:
+        clicks.append("book")
+        if len(clicks) == 1:
+            lookup = asyncio.create_task(asyncio.sleep(10))
+            lookup.cancel()
+            await lookup
+
+    here, there = await start(CARD, actions=actions), await start(CARD, actions=actions)
+    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
+        thread_id, item_id = await shown(here, tab)
+        replies = [await click(one, thread_id, item_id, streaming=False) for one in (tab, other)]
+        assert [(reply.status, reply.body["code"]) for reply in replies] == [(500, "internal_error")] * 2
+        await let_time_pass(here)
+        assert (await click(other, thread_id, item_id, streaming=False)).status == 200
+        assert clicks == ["book", "book"]

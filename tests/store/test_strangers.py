@@ -42,6 +42,7 @@ QUIET = {
     "take",
     "load run",
     "end",
+    "forget",
 }
 """Quietly nothing, as for a turn whose thread was deleted and for a widget that offered nothing."""
 
@@ -196,6 +197,7 @@ def tries(
         ],
         "load run": [lambda: store.sync_actions.load(RUN.key, RUN.id, BOB)],
         "end": [lambda: store.sync_actions.end(RUN, "done", "{}", BOB)],
+        "forget": [lambda: store.sync_actions.forget(RUN.key, RUN.id, BOB)],
         "read": [lambda: journal.read(hers.turn.id, 0, BOB)],
         "load": [lambda: turns.load(hers.turn.id, BOB)],
         "list": [lambda: turns.list(BOB, thread)],

@@ -40,7 +40,7 @@ async def test_of_many_at_once_one_begins_and_the_others_find_it(store: Store, t
     runs = [make_run(thread) for _ in range(6)]
     found = await asyncio.gather(*(store.sync_actions.begin(run, 60, ALICE) for run in runs))
     (first,) = (run for run, other in zip(runs, found, strict=True) if other is None)
-    assert [other for other in found if other is not None] == [SyncAnswer(first.id, "running", None)] * 5
+    assert [other for other in found if other is not None] == [SyncAnswer(first.id, "running", None, "here")] * 5
     assert await store.sync_actions.begin(make_run(thread, key="another click"), 60, ALICE) is None
 
 
@@ -50,17 +50,17 @@ async def test_an_answer_counts_for_a_while_from_the_beginning(
     first, second = make_run(thread), make_run(thread)
     assert await store.sync_actions.begin(first, 1, ALICE) is None
     await age(engine, 10)
-    running = SyncAnswer(first.id, "running", None)
+    running = SyncAnswer(first.id, "running", None, "here")
     assert await store.sync_actions.begin(second, 1, ALICE) == running, "it is still being done"
     assert await store.sync_actions.load(first.key, first.id, ALICE) == running
     await store.sync_actions.end(first, "done", '{"a":"b\\u0000"}', ALICE)
-    done = SyncAnswer(first.id, "done", '{"a":"b\\u0000"}')
+    done = SyncAnswer(first.id, "done", '{"a":"b\\u0000"}', "here")
     assert await store.sync_actions.load(first.key, first.id, ALICE) == done, "for those who waited"
     assert await store.sync_actions.begin(second, 60, ALICE) == done
     assert await store.sync_actions.begin(second, 1, ALICE) is None
     assert await store.sync_actions.load(first.key, first.id, ALICE) is None
     await store.sync_actions.end(first, "failed", "{}", ALICE)
-    assert await store.sync_actions.load(first.key, second.id, ALICE) == SyncAnswer(second.id, "running", None)
+    assert await store.sync_actions.load(first.key, second.id, ALICE) == SyncAnswer(second.id, "running", None, "here")
 
 
 async def test_a_run_that_nobody_does_any_more_is_in_nobodys_way(
@@ -74,6 +74,17 @@ async def test_a_run_that_nobody_does_any_more_is_in_nobodys_way(
     await age(engine, LONGEST_SECONDS + 1)
     assert await store.sync_actions.load(stuck.key, stuck.id, ALICE) is None
     assert await store.sync_actions.begin(make_run(thread), 60, ALICE) is None
+
+
+async def test_only_a_run_that_is_said_to_run_is_forgotten(store: Store, thread: ThreadMetadata) -> None:
+    first, second = make_run(thread), make_run(thread)
+    assert await store.sync_actions.begin(first, 60, ALICE) is None
+    assert not await store.sync_actions.forget(second.key, second.id, ALICE)
+    assert await store.sync_actions.forget(first.key, first.id, ALICE)
+    assert await store.sync_actions.begin(second, 60, ALICE) is None
+    await store.sync_actions.end(second, "done", "{}", ALICE)
+    assert not await store.sync_actions.forget(second.key, second.id, ALICE)
+    assert await store.sync_actions.begin(first, 60, ALICE) == SyncAnswer(second.id, "done", "{}", "here")
 
 
 async def test_runs_that_count_no_more_are_pruned_and_go_with_their_thread(

@@ -1,6 +1,7 @@
 /** Two builds in two folders: the one that reloads itself is never the one that the wheel takes. */
 import assert from "node:assert/strict";
-import { readdir, readFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 
@@ -11,21 +12,24 @@ const RELOADS = "location.reload("; // src/reload.ts
 
 /** The names of the built files that hold `text`. */
 async function filesWith(text, folder) {
-  const entries = await readdir(join(WEB, folder), { recursive: true, withFileTypes: true });
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
   const texts = await Promise.all(files.map((file) => readFile(file, "utf8")));
   return files.filter((_, index) => texts[index].includes(text));
 }
 
-test("a build of `make dev` leaves the page that is shipped as it was", async () => {
-  await build({ root: WEB, mode: "watch", logLevel: "silent" });
-  assert.deepEqual(await filesWith(RELOADS, "dist"), []);
-  assert.equal((await filesWith(RELOADS, "dist-dev")).length, 1);
+test("the build of `make dev` reloads itself, and the one that is shipped does not", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "chatkit-e2e-build-")); // `make dev` may run beside this
+  t.after(() => rm(folder, { recursive: true }));
+  await build({ root: WEB, mode: "watch", logLevel: "silent", build: { outDir: folder } });
+  assert.equal((await filesWith(RELOADS, folder)).length, 1);
+  assert.deepEqual(await filesWith(RELOADS, join(WEB, "dist")), []);
 });
 
 test("`make dev` serves the folder that it builds into, `make wheel` takes the other, and git has neither", async () => {
   const read = (path) => readFile(join(WEB, "..", path), "utf8");
   const [watched, shipped] = await Promise.all(["watch", "production"].map((mode) => resolveConfig({ root: WEB }, "build", mode)));
+  assert.notEqual(watched.build.outDir, shipped.build.outDir);
   const [script, makefile, ignored] = await Promise.all([read("scripts/dev.sh"), read("Makefile"), read(".gitignore")]);
   assert.match(script, new RegExp(`--mode watch[^]*CHATKIT_PAGE_DIR=web/${watched.build.outDir} `));
   assert.match(makefile, new RegExp(`cp -r web/${shipped.build.outDir} chatkit_server/page`));

@@ -24,9 +24,14 @@ const effects: Record<string, (data: Values) => void> = {
   switch_theme: ({ theme }) => chooseColorScheme(theme === "dark" ? "dark" : "light"),
 };
 
+/** Not what every object has, such as `toString`: the agent, and so the model, says the name. */
+function named<T>(name: string, abilities: Record<string, T>): T | undefined {
+  return Object.hasOwn(abilities, name) ? abilities[name] : undefined;
+}
+
 /** Never rejects: the widget sends nothing for a tool that fails, and the agent would wait until the next message. */
 export const onClientTool: NonNullable<ChatKitOptions["onClientTool"]> = async ({ name, params }) => {
-  const tool = tools[name];
+  const tool = named(name, tools);
   if (!tool) return { error: `This page has no tool ${name}; web/src/client.ts is the place for it.` };
   try {
     return await tool(params);
@@ -36,7 +41,7 @@ export const onClientTool: NonNullable<ChatKitOptions["onClientTool"]> = async (
 };
 
 export function onEffect({ name, data = {} }: { name: string; data?: Values }): void {
-  const effect = effects[name];
+  const effect = named(name, effects);
   if (effect) effect(data);
   else console.warn(`This page has no effect ${name}; web/src/client.ts is the place for it.`);
 }
