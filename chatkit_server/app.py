@@ -33,7 +33,7 @@ from .server import ChatServer, ServerFactory
 from .services import Services
 from .settings import Settings
 from .stop_signal import on_stop_signal
-from .trial import answering_models, try_agent
+from .trial import answering_models, try_at_start
 from .turns.turns import Turns
 
 logger = logging.getLogger(__name__)
@@ -149,10 +149,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _say_what_runs(services: Services) -> None:
-    """Also what is wrong with the agent: for a function that makes one that shows first when it is called."""
-    info, trial = services.models.info, await try_agent(services.server)
+    """Also what is wrong with the agent, as far as that can be known before it is asked."""
+    info, trial = services.models.info, await try_at_start(services.server)
     for problem in trial.problems:
-        logger.log(logging.WARNING if trial.agent else logging.ERROR, "%s", problem)
+        logger.warning("%s", problem)
     names = [one.name for one in answering_models(trial.agent, services.models)]
     note = f": {info.note}" if info.note else ""
     logger.info("answers come from %s (%s)%s", " or ".join(names), info.provider, note)

@@ -1,4 +1,5 @@
-"""The agent, loaded once for nobody: at the start and by `doctor`, so that what is wrong shows before any message."""
+"""The agent, loaded once for nobody, so that what is wrong shows before any message: by `doctor`, and at the start
+where that runs no code of the user's, who may count on being called for requests only."""
 
 import asyncio
 import traceback
@@ -52,6 +53,13 @@ async def try_agent(server: ChatServer) -> Trial:
     except Exception as error:  # the function is a user's, and may raise anything
         return Trial(None, [f"{server.agent.name} raised {say(error)}{_place(error)}{TRIED}."])
     return Trial(agent, list(_missing_tools(server, agent)))
+
+
+async def try_at_start(server: ChatServer) -> Trial:
+    """As `try_agent`. Of an agent that a function makes, or a server of the user's own, nothing is known."""
+    if server.agent.is_function or type(server).configured_agent is not ChatServer.configured_agent:
+        return Trial(None)
+    return await try_agent(server)
 
 
 def answering_models(agent: Agent[Any] | None, models: Models) -> list[AnsweringModel]:

@@ -29,6 +29,8 @@ class AgentSource:
     name: str
     make: Callable[[RequestContext], AnyAgent | Awaitable[AnyAgent]]
     is_default: bool = False
+    is_function: bool = False
+    """Whether a function of the user's makes it, anew for each request."""
     actions: Actions = field(default_factory=Actions)
     """Answers to the actions of the agent's widgets: those named `actions` in the module of the agent."""
 
@@ -113,7 +115,8 @@ def _source(found: object, title: str) -> AgentSource:
     if inspect.isclass(found) or not callable(found):
         raise AgentSetupError(f"{title} is {_described(found)}, not an agents.Agent or a function that returns one.")
     make = cast(Callable[..., Any], found)
-    return AgentSource(title, make if _takes_context(make, title) else lambda context: make())
+    with_context = make if _takes_context(make, title) else lambda context: make()
+    return AgentSource(title, with_context, is_function=True)
 
 
 def _takes_context(make: Callable[..., Any], title: str) -> bool:

@@ -175,16 +175,14 @@ def both(context: RequestContext, database: str) -> Agent:
     raise AssertionError("never called")
 
 
-async def test_what_is_wrong_with_a_function_is_told_at_the_start(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with serve(tmp_path, agent=lambda: "an agent, honestly"):  # type: ignore[arg-type]  # as users do
-        pass
-    told = [record for record in caplog.records if record.name == "chatkit_server.app"]
-    assert (told[0].levelname, told[0].getMessage()) == (
-        "ERROR",
-        "The agent <lambda> returned a str, not an agents.Agent.",
-    )
+async def test_a_function_is_called_for_requests_only(tmp_path: Path) -> None:
+    """`doctor` calls it too, when somebody asks it to."""
+
+    def never() -> Agent:
+        raise AssertionError("called at the start")
+
+    async with serve(tmp_path, agent=never) as served, served.tab() as tab:
+        assert await tab.history() == []
 
 
 async def test_a_tool_that_is_offered_and_that_the_agent_lacks_is_told_at_the_start(
