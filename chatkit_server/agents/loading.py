@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,8 @@ from ..context import RequestContext
 from ..interactions.actions import Actions
 from .default import default_actions, default_agent
 from .errors import AgentSetupError
+
+logger = logging.getLogger(__name__)
 
 AnyAgent = Agent[Any]
 AgentLike = AnyAgent | Callable[..., AnyAgent | Awaitable[AnyAgent]]
@@ -97,15 +100,18 @@ def _attribute(module: ModuleType, name: str, spec: str) -> object:
 
 
 def _actions(module: ModuleType, spec: str) -> Actions:
-    """What the module calls `actions`; a module of that name is no answer to any."""
+    """What the module calls `actions`, if that is what we call so: an agent may have come with something else."""
     actions = getattr(module, "actions", None)
     if actions is None or inspect.ismodule(actions):
         return Actions()
     if not isinstance(actions, Actions):
-        raise AgentSetupError(
-            f"CHATKIT_AGENT={spec}: `actions` in module {module.__name__!r} is {_described(actions)}, not a "
-            "chatkit_server.Actions. Make it one, or give it another name."
+        logger.warning(
+            "CHATKIT_AGENT=%s: `actions` in module %r is %s, not a chatkit_server.Actions, and answers no action.",
+            spec,
+            module.__name__,
+            _described(actions),
         )
+        return Actions()
     return actions
 
 

@@ -194,12 +194,12 @@ async def test_a_tool_that_is_offered_and_that_the_agent_lacks_is_told_at_the_st
     assert "offers calculate" not in caplog.text
 
 
-def test_actions_that_are_none_are_refused(shop: Path) -> None:
+def test_actions_that_are_none_are_told_and_answer_nothing(shop: Path, caplog: pytest.LogCaptureFixture) -> None:
     (shop / "cards.py").write_text(
         "from agents import Agent\n\nsupport = Agent(name='Support')\nactions = [1]\n", encoding="utf-8"
     )
-    with pytest.raises(AgentSetupError, match=r"`actions` in module 'shop.cards' is a list, not a chatkit_server.Acti"):
-        load_agent("shop.cards:support")
+    assert list(load_agent("shop.cards:support").actions) == []
+    assert "`actions` in module 'shop.cards' is a list, not a chatkit_server.Actions" in caplog.text
 
 
 async def test_actions_of_the_agents_module_come_with_the_agent(shop: Path) -> None:
