@@ -72,12 +72,10 @@ def answering_models(agent: Agent[Any] | None, models: Models) -> list[Answering
 
 
 def _model_of(agent: Agent[Any], models: Models) -> AnsweringModel:
-    own = agent.model
+    own, name = agent.model, models.name_for(agent)
     if isinstance(own, Model):
-        name = str(getattr(own, "model", None) or type(own).__name__)
         return AnsweringModel(name, own, agent.name, is_of_settings=False, is_at_endpoint=False)
     has_endpoint = models.base_url is not None  # without one, each name is the demo's or the embedded model's
-    name = own if own and has_endpoint else models.info.name
     model = models.provider.get_model(own)
     return AnsweringModel(
         name, model, agent.name, is_of_settings=not (own and has_endpoint), is_at_endpoint=has_endpoint

@@ -301,14 +301,17 @@ class Recent:
     position: int
 
 
+async def last_position(database: Database, thread_id: str, context: HasUser) -> int:
+    """See `SqlStore.last_position`."""
+    return await database.read(lambda c: _last_position(c, thread_id, context))
+
+
 async def load_since_user(database: Database, thread_id: str, context: HasUser) -> Recent:
     """See `SqlStore.load_since_user`."""
     values = {"thread": thread_id, "owner": context.user_id}
 
     def work(connection: Connection) -> tuple[int, Sequence[AnyRow]]:
-        position: int | None = connection.scalar(_LAST_POSITION, values)  # first: what comes between makes it outdated
-        if position is None:
-            raise NotFound("Thread", thread_id)
+        position = _last_position(connection, thread_id, context)  # first: what comes between makes it outdated
         return position, connection.execute(_SINCE_USER, values).all()
 
     position, rows = await database.read(work)
@@ -338,6 +341,13 @@ async def is_replaced(database: Database, thread_id: str, item_id: str, context:
     """Whether a retry put another answer in the item's place."""
     values = {"item": item_id, "thread": thread_id, "owner": context.user_id}
     return await database.read(lambda c: c.scalar(_IS_REPLACED, values)) is not None
+
+
+def _last_position(connection: Connection, thread_id: str, context: HasUser) -> int:
+    position: int | None = connection.scalar(_LAST_POSITION, {"thread": thread_id, "owner": context.user_id})
+    if position is None:
+        raise NotFound("Thread", thread_id)
+    return position
 
 
 def position_of(connection: Connection, thread_id: str, item_id: str, context: HasUser) -> int:

@@ -118,6 +118,10 @@ class SqlStore(Store[TContext], Generic[TContext]):
         turns that wrote or answered them, or went on with them. `before` comes from the page before."""
         return await history.load_page(self._database, thread_id, before, limit, context)
 
+    async def last_position(self, thread_id: str, context: TContext) -> int:
+        """Where the thread stands, as in `items.Recent`. Raises `NotFound`."""
+        return await items.last_position(self._database, thread_id, context)
+
     async def load_since_user(self, thread_id: str, context: TContext) -> items.Recent:
         """The user's last message and all that followed it, hidden items too; all items where there is none."""
         return await items.load_since_user(self._database, thread_id, context)

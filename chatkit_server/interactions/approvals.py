@@ -84,24 +84,27 @@ class AcceptedDecision:
 async def go_on(
     server: "ChatServer",
     thread: ThreadMetadata,
-    run_id: str,
+    run: PausedRun,
     context: RequestContext,
     restored: Restored | None = None,
 ) -> AsyncIterator[ThreadStreamEvent]:
-    """Resumes a run when all is answered that its thread waited for; `restored` is it, where that was done already.
+    """Resumes a decided run when all is answered that its thread waited for; `restored` is it, where that was done
+    already.
 
     It is taken at the last moment: what fails before leaves it waiting, and the model is told that it did not run.
     Raises `ApprovalOver` where the agent has changed since it asked.
     """
     store = server.sql_store.approvals
-    run = await store.load_run(thread.id, run_id, context)
-    if run.status != "waiting":
-        return
-    own = AgentContext(thread=thread, store=server.store, request_context=context)
-    if restored is None and (restored := await restore_state(server, run, own)) is None:
-        raise ApprovalOver(CHANGED)
+    if restored is None:
+        whole = await store.load_run(thread.id, run.id, context)
+        if whole.status != "waiting":
+            return
+        own = AgentContext(thread=thread, store=server.store, request_context=context)
+        restored = await restore_state(server, whole, own)
+        if restored is None:
+            raise ApprovalOver(CHANGED)
     restored.decide(run)
-    if await store.take(thread.id, run_id, context):
+    if await store.take(thread.id, run.id, context):
         async for event in server.resume(restored.agent, restored.state, restored.context):
             yield event
 

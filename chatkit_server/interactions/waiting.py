@@ -56,9 +56,9 @@ class Waiting:
         return not (self.calls or self.questions) and all(run.is_decided for run in self.runs)
 
     @property
-    def decided_run(self) -> str | None:
-        """The id of the run that goes on when all is answered; None where the model is asked anew."""
-        return next((run.id for run in self.runs if run.is_decided), None)
+    def decided_run(self) -> PausedRun | None:
+        """The run that goes on when all is answered, without its state; None where the model is asked anew."""
+        return next((run for run in self.runs if run.is_decided), None)
 
     async def ask_next(self) -> AsyncIterator[ThreadStreamEvent]:
         """Has the page run its next tool; everything else is shown already."""

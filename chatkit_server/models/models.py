@@ -76,7 +76,7 @@ class Models:
         """The name of the model that answers for this agent; `chosen` as for `origin`."""
         name = chosen or agent.model
         if isinstance(name, Model):
-            return str(getattr(name, "model", type(name).__name__))
+            return str(getattr(name, "model", None) or type(name).__name__)
         return name if name and self.info.provider in ("openai", "compatible") else self.info.name
 
     async def start(self) -> None:

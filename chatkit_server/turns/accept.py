@@ -56,6 +56,7 @@ from ..errors import (
     ThreadLocked,
     TooManyFiles,
 )
+from ..events.snapshot import without_calls
 from ..files.generated_images import GeneratedImages
 from ..interactions.approvals import accept_decision, go_on, is_approval
 from ..interactions.forms import with_submitted
@@ -231,14 +232,14 @@ def _go_on(
     if not rest.is_over:
         accepted.run, accepted.is_plain = rest.ask_next, False
     elif rest.decided_run is not None:
-        run_id = rest.decided_run
-        accepted.run, accepted.is_plain = lambda: go_on(server, thread, run_id, context), False
+        run = rest.decided_run
+        accepted.run, accepted.is_plain = lambda: go_on(server, thread, run, context), False
     return accepted
 
 
 def _replacing(items: Sequence[ThreadItem]) -> list[ThreadStreamEvent]:
     """The events that show changed items. A call of the page's shows nothing, and would be run again."""
-    return [ThreadItemReplacedEvent(item=item) for item in items if not isinstance(item, ClientToolCallItem)]
+    return [ThreadItemReplacedEvent(item=item) for item in without_calls(items)]
 
 
 async def _retry_after_item(request: ThreadsRetryAfterItemReq, server: ChatServer, context: RequestContext) -> Accepted:
@@ -261,7 +262,7 @@ async def _custom_action(request: ThreadsCustomActionReq, server: ChatServer, co
     thread = await writable_thread(server, params.thread_id, context)
     if is_approval(params.action):
         return await _approval(request, thread, server, context)
-    seen = (await server.sql_store.load_since_user(thread.id, context)).position  # before the widget, which is written
+    seen = await server.sql_store.last_position(thread.id, context)  # before the widget, which is written
     sender, items = await submitted_sender(server, thread, params.item_id, params.action, context)
     events = server.action(thread, params.action, sender, context)
     return Accepted(

@@ -36,6 +36,7 @@ from store import NotFound, SqlStore, StoreError
 
 from ..context import RequestContext
 from ..events.fold import TurnItems, is_empty, is_thought, settle
+from ..events.snapshot import without_calls
 from ..files.generated_images import inline_image
 from ..memory import Transcript
 from .accept import Accepted, thread_response
@@ -284,9 +285,8 @@ class Output:
         has_more = True
         while has_more:
             page = await self._store.load_visible_items(self.thread.id, after, PAGE_SIZE, "asc", self._context)
-            for item in page.data:
-                if not isinstance(item, ClientToolCallItem):  # the page would run the tool once more
-                    self.say(ThreadItemDoneEvent(item=item))
+            for item in without_calls(page.data):  # the page would run the tool once more
+                self.say(ThreadItemDoneEvent(item=item))
             after, has_more = page.after, page.has_more
 
 

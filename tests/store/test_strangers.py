@@ -140,6 +140,7 @@ def tries(
             lambda: store.add_thread_items(bobs, [say(), say(id=item)], BOB),
         ],
         "is_replaced": [lambda: store.is_replaced(thread, item, BOB)],
+        "last_position": [lambda: store.last_position(thread, BOB)],
         "load_since_user": [lambda: store.load_since_user(thread, BOB)],
         "change_item": [
             lambda: store.change_item(thread, item, lambda _: say(id=item), BOB),
