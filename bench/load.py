@@ -41,7 +41,8 @@ class Load:
     def __init__(self, url: str) -> None:
         self._url = url
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
+            # Shorter than the 5 s of uvicorn: a connection it closes at the moment of its reuse fails the whole group.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=2),
             cookie_jar=aiohttp.CookieJar(unsafe=True),
             timeout=aiohttp.ClientTimeout(total=300),
             read_bufsize=1024 * 1024,
