@@ -45,12 +45,13 @@ weights: $(VENV) ## Fetch the embedded model, once per user (93 MB)
 
 wheel: setup ## Build dist/*.whl with the page and the migrations in it
 	rm -rf chatkit_server/page && cp -r web/dist chatkit_server/page
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist ./store .
 	rm -rf chatkit_server/page
 
 lock: $(VENV) ## Renew the lock files from pyproject.toml and package.json
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--extra embedded --group dev --output-file requirements.lock pyproject.toml
+		--extra embedded --group dev --no-emit-package chatkit-store --no-emit-package chatkit-server \
+		--output-file requirements.lock pyproject.toml store/pyproject.toml
 	cd web && npm install --package-lock-only
 
 env-example: $(VENV) ## Write .env.example anew from the settings
@@ -60,12 +61,12 @@ clean: ## Remove what was installed and built; databases stay
 	rm -rf .venv web/node_modules web/dist web/dist-dev .mypy_cache .ruff_cache .pytest_cache
 
 # --no-deps: the lock file names every package, with its hash.
-$(VENV): requirements.lock pyproject.toml
+$(VENV): requirements.lock pyproject.toml store/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed (make PYTHON=python3.12 ...)" if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing Python packages..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable ./store --editable .
 	@touch $@
 
 $(NODE): web/package.json web/package-lock.json

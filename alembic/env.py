@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: on a given connection (`store.migrations`) or by URL (the command line)."""
+"""How Alembic reaches the database: on a given connection (`chatkit_store.migrations`) or by URL (the command line)."""
 
 import asyncio
 import logging
@@ -7,9 +7,9 @@ import os
 from alembic import context
 from sqlalchemy import Connection
 
-from store.engine import normalise_url, open_engine
-from store.migrations import lock_schema
-from store.tables import metadata
+from chatkit_store.engine import normalise_url, open_engine
+from chatkit_store.migrations import lock_schema
+from chatkit_store.tables import metadata
 
 DEFAULT_URL = "sqlite:///chatkit.db"  # the same as in chatkit_server/settings.py
 

@@ -11,13 +11,13 @@ from .agent_context import AgentContext
 from .app import create_app
 from .composer.mentions import Entity
 from .context import RequestContext
+from .conversion.tool_display import ToolDisplay, shown_as
 from .interactions.actions import Actions, on_action
 from .interactions.client_tools import client_tool
 from .interactions.questions import ask_user
-from .server import ChatServer
+from .run.server import ChatServer
+from .run.stream import stream_agent_response
 from .settings import Settings
-from .streaming import stream_agent_response
-from .tool_display import ToolDisplay, shown_as
 
 __all__ = [
     "Actions",

@@ -8,32 +8,44 @@ from datetime import timedelta
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from store import HeartbeatStore, JournalStore, SqlStore, TurnStore, UploadStore, open_engine
+from chatkit_store import HeartbeatStore, JournalStore, SqlStore, TurnStore, UploadStore, open_engine
 
 from . import __version__
-from .agents import AgentLike, load_agent
+from .agents.loading import AgentLike, load_agent
 from .auth import load_secret, open_auth
 from .context import RequestContext
-from .files.attachments import Attachments
+from .errors.outage import database_outage
+from .files.attachment_store import Attachments
+from .files.blob_storage import open_blobs
 from .files.generated_images import GeneratedImages
 from .files.links import Links
 from .files.model_input import UserFiles
-from .files.places import open_blobs
 from .files.pruning import Pruner
 from .interactions.actions import Actions
 from .interactions.sync_actions import SyncActions
 from .models import open_models
-from .outage import database_outage
-from .request_id import RequestIds
-from .routes import attachments, chatkit, entities, health, messages, not_available, options, poll, turns, websocket
-from .routes.errors import UnexpectedErrors, install_error_handlers
+from .routes import (
+    attach,
+    attachments,
+    chatkit,
+    entities,
+    health,
+    messages,
+    not_available,
+    options,
+    poll,
+    stop,
+    websocket,
+)
+from .routes.error_responses import UnexpectedErrors, install_error_handlers
 from .routes.page import mount_page
-from .schema import prepare_schema
-from .server import ChatServer, ServerFactory
+from .routes.request_id import RequestIds
+from .run.server import ChatServer, ServerFactory
 from .services import Services
 from .settings import Settings
-from .stop_signal import on_stop_signal
-from .trial import answering_models, try_at_start
+from .startup.agent_check import answering_models, try_at_start
+from .startup.schema import prepare_schema
+from .startup.stop_signal import on_stop_signal
 from .turns.turns import Turns
 
 logger = logging.getLogger(__name__)
@@ -91,7 +103,19 @@ def create_app(
             allow_credentials="*" not in settings.cors_origins,
         )
     install_error_handlers(app)
-    for routes in (chatkit, attachments, options, entities, messages, websocket, turns, poll, health, not_available):
+    for routes in (
+        chatkit,
+        attachments,
+        options,
+        entities,
+        messages,
+        websocket,
+        attach,
+        stop,
+        poll,
+        health,
+        not_available,
+    ):
         app.include_router(routes.router)
     mount_page(app, settings.page_dir)
     return app

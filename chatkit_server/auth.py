@@ -12,9 +12,10 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from store import new_id
+from chatkit_store import new_id
 
 from .context import RequestContext
+from .errors.setup import SetupError
 from .settings import Settings
 
 COOKIE = "chatkit_user"
@@ -23,10 +24,6 @@ FRAME_ID_LENGTH = 100
 SECRET_FILE = "secret"
 
 Secret = NewType("Secret", str)
-
-
-class SetupError(Exception):
-    """The server cannot start with these settings; the text says what to change."""
 
 
 class Auth:

@@ -19,22 +19,21 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import BlobsUnavailable, SchemaUnknown, StoreError, UploadStore, open_engine
-from store.migrations import upgrade
+import chatkit_store
+from chatkit_store import BlobsUnavailable, SchemaUnknown, StoreError, UploadStore, open_engine
+from chatkit_store.migrations import upgrade
 
 from . import __version__
-from .agents import AgentSetupError
 from .app import create_app
-from .auth import SetupError
-from .database_problem import database_problem
-from .doctor import examine
-from .files.places import open_blobs
+from .errors.database_problem import database_problem
+from .errors.setup import AgentSetupError, ModelSetupError, SetupError
+from .files.blob_storage import open_blobs
 from .files.pruning import Pruned, Pruner
-from .logs import configure_logging
-from .models import ModelSetupError
-from .schema import prepare_schema
 from .services import Services
 from .settings import Settings, unknown_settings
+from .startup.doctor import examine
+from .startup.logs import configure_logging
+from .startup.schema import prepare_schema
 
 logger = logging.getLogger(__name__)
 
@@ -198,7 +197,7 @@ def _check_address(host: str, port: int) -> None:
 def _code_directories(settings: Settings) -> list[str]:
     """Where the code lies that a reload is for: ours, and the user's own agent's."""
     ours = Path(__file__).parent
-    directories = [ours, ours.parent / "store"]
+    directories = [ours, Path(str(chatkit_store.__file__)).parent]
     if settings.agent:
         package = Path(settings.agent.partition(":")[0].split(".")[0])
         directories.append(package if package.is_dir() else Path())

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import HTTPConnection
 
-from store import SqlStore, TurnStore
+from chatkit_store import SqlStore, TurnStore
 
 from .auth import Auth
 from .context import RequestContext
-from .files.attachments import Attachments
+from .files.attachment_store import Attachments
 from .files.links import Links
 from .files.pruning import Pruner
 from .interactions.sync_actions import SyncActions
 from .models import Models
-from .server import ChatServer
+from .run.server import ChatServer
 from .settings import Settings
 from .turns.turns import Turns
 

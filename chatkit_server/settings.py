@@ -13,7 +13,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_valid
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, NoDecode, SettingsConfigDict
 from sqlalchemy.exc import ArgumentError
 
-from store.engine import normalise_url
+from chatkit_store.engine import normalise_url
 
 from .composer.choices import Choice, ModelChoice, Prompt, ToolChoice
 from .mcp.spec import McpSpec

@@ -17,8 +17,8 @@ with warnings.catch_warnings():  # chatkit deprecates its widget classes while i
     warnings.simplefilter("ignore", DeprecationWarning)
     import chatkit.types  # noqa: F401 - imported here once, with the warnings off
 
-from store import create_schema, open_engine
-from store.database import in_use
+from chatkit_store import create_schema, open_engine
+from chatkit_store.database import in_use
 from tests.databases import Postgres, run_postgres
 
 DATABASES = ("sqlite", "postgresql")

@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from chatkit_server import ChatServer, RequestContext, Settings, create_app
-from chatkit_server.agents import AgentLike
-from chatkit_server.server import ServerFactory
+from chatkit_server.agents.loading import AgentLike
+from chatkit_server.run.server import ServerFactory
 from chatkit_server.services import Services
 from tests.support.chatkit import ChatKitClient, Json, LiveReply, Picture
 from tests.support.live_server import live

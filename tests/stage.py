@@ -25,7 +25,7 @@ from chatkit.widgets import DynamicWidgetRoot
 from pydantic import TypeAdapter
 
 from chatkit_server import AgentContext, ChatServer, RequestContext
-from chatkit_server.server import ServerFactory
+from chatkit_server.run.server import ServerFactory
 
 ToolBody = Callable[[AgentContext], Awaitable[Any]]
 Handler = Callable[[ThreadMetadata, Action[str, Any], WidgetItem | None, RequestContext], AsyncIterator[Any]]

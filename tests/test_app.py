@@ -12,13 +12,12 @@ from agents import Agent
 from starlette.requests import HTTPConnection
 
 from chatkit_server import RequestContext, __version__, create_app
-from chatkit_server.agents import AgentSetupError
-from chatkit_server.auth import Auth, Secret, SetupError
-from chatkit_server.models import ModelSetupError
+from chatkit_server.auth import Auth, Secret
+from chatkit_server.errors.setup import AgentSetupError, ModelSetupError, SetupError
 from chatkit_server.routes import page
 from chatkit_server.routes.not_available import ROUTES
-from store import open_engine
-from store.migrations import current, head
+from chatkit_store import open_engine
+from chatkit_store.migrations import current, head
 from tests.serving import SECRET, Served, make_settings, serve
 from tests.support.live_server import live
 

@@ -9,7 +9,8 @@ import pytest
 from itsdangerous import URLSafeSerializer
 
 from chatkit_server import Settings, create_app
-from chatkit_server.auth import COOKIE, SetupError, open_auth
+from chatkit_server.auth import COOKIE, open_auth
+from chatkit_server.errors.setup import SetupError
 from tests.serving import SECRET, Served, Tab, make_settings, serve
 from tests.support.chatkit import Reply
 

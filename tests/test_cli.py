@@ -16,7 +16,7 @@ from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
 from chatkit_server import cli
-from store import open_engine
+from chatkit_store import open_engine
 from tests.databases import Postgres
 
 PASSWORD = "very-secret-password"

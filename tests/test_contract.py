@@ -21,11 +21,11 @@ from chatkit.types import ThreadItemDoneEvent, ThreadMetadata
 from pydantic import TypeAdapter
 
 import chatkit_server
-import store
+import chatkit_store
 from chatkit_server import AgentContext, ChatServer
 from chatkit_server.events.frames import serialize
-from chatkit_server.protocol import OPERATIONS, STREAMING_OPERATIONS
-from store import SqlStore
+from chatkit_server.routes.protocol import OPERATIONS, STREAMING_OPERATIONS
+from chatkit_store import SqlStore
 from tests.protocol.requirements import REQUIREMENTS
 from tests.stage import EXAMPLES, make_item
 from tests.support.chatkit import STREAMING
@@ -176,7 +176,7 @@ def test_our_server_answers_all_that_chatkits_does() -> None:
 # Ours
 
 
-@pytest.mark.parametrize("package", [chatkit_server, store], ids=lambda package: package.__name__)
+@pytest.mark.parametrize("package", [chatkit_server, chatkit_store], ids=lambda package: package.__name__)
 def test_the_public_names_of_a_package_are_those_it_lists(package: ModuleType) -> None:
     assert set(package.__all__) - {"__version__"} == set(public_names(package))
     assert [name for name in package.__all__ if not hasattr(package, name)] == []
@@ -191,11 +191,11 @@ def public_names(package: ModuleType) -> Iterator[str]:
 
 def test_the_contracts_names_can_be_imported() -> None:
     assert set(chatkit_server.__all__) >= {"create_app", "Settings", "ChatServer", "RequestContext"}
-    assert set(store.__all__) >= {"SqlStore", "open_engine", "create_schema"}
+    assert set(chatkit_store.__all__) >= {"SqlStore", "open_engine", "create_schema"}
 
 
 def test_the_store_never_imports_the_server() -> None:
-    folder = Path(store.__file__).parent
+    folder = Path(chatkit_store.__file__).parent
     assert [path.name for path in folder.glob("*.py") if "chatkit_server" in imports_of(path)] == []
 
 

@@ -12,10 +12,10 @@ import pytest
 from pydantic import ValidationError
 
 import chatkit_server
-import store
+import chatkit_store
 from chatkit_server import Settings
-from chatkit_server.logs import RedactingFormatter, configure_logging
 from chatkit_server.settings import unknown_settings
+from chatkit_server.startup.logs import RedactingFormatter, configure_logging
 from tests.serving import serve
 from tests.support.openai_answers import INVALID_API_KEY, Answer
 from tests.support.openai_server import OpenAIServer
@@ -157,7 +157,7 @@ def test_the_databases_password_shows_in_no_representation() -> None:
 def test_nothing_but_the_settings_reads_the_environment() -> None:
     readers = [
         f"{path.parent.name}/{path.name}"
-        for package in (chatkit_server, store)
+        for package in (chatkit_server, chatkit_store)
         for path in Path(str(package.__file__)).parent.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")

@@ -14,9 +14,9 @@ from typing import Any, cast
 from agents import Agent
 
 from ..context import RequestContext
+from ..errors.setup import AgentSetupError
 from ..interactions.actions import Actions
 from .default import default_actions, default_agent
-from .errors import AgentSetupError
 
 logger = logging.getLogger(__name__)
 

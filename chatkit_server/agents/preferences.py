@@ -17,7 +17,7 @@ from chatkit.types import (
 from chatkit.widgets import DynamicWidgetRoot, WidgetRoot
 from pydantic import BaseModel
 
-from store import new_id
+from chatkit_store import new_id
 
 from ..interactions.actions import Actions
 from .clock import UnknownZone, describe_time

@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 
 from agents import function_tool
 
-from ..tool_display import shown_as
-from .arithmetic import ArithmeticProblem, evaluate
+from examples.arithmetic import ArithmeticProblem, evaluate
+from examples.units import UnknownUnit, convert
+
+from ..conversion.tool_display import shown_as
 from .clock import UnknownZone, describe_time
-from .units import UnknownUnit, convert
 
 
 @shown_as("Looking at the clock of {time_zone}", icon="clock")

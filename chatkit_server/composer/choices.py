@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from chatkit.types import InferenceOptions
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ..errors import InvalidChoice
+from ..errors.http import InvalidChoice
 
 
 class Listed(BaseModel):

@@ -8,8 +8,8 @@ from chatkit.types import UserMessageTagContent
 from chatkit.widgets import WidgetRoot
 from pydantic import Field
 
-from ..causes import describe_cause
 from ..context import RequestContext
+from ..errors.log_format import describe_cause
 from .offers import Offer
 
 logger = logging.getLogger(__name__)

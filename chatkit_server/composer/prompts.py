@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from ..models.info import ModelInfo
 from .choices import Prompt
 
 _TOOLS = (
@@ -29,9 +28,9 @@ _SMALL = (
 )
 
 
-def prompts_for(info: ModelInfo, *, is_default_agent: bool) -> Sequence[Prompt]:
+def prompts_for(provider: str, *, is_default_agent: bool) -> Sequence[Prompt]:
     """The prompts that suit a model; those for the default agent's tools only where that one answers."""
-    if info.provider == "embedded":
+    if provider == "embedded":
         return _SMALL
-    own = _DEMO if info.provider == "demo" else _CAPABLE
+    own = _DEMO if provider == "demo" else _CAPABLE
     return (*_TOOLS, *own) if is_default_agent else own

@@ -6,7 +6,7 @@ counts as thinking and empty workflows vanish (T34); citations stay when the tex
 are answers, no errors (T36); the client tool call takes the call id of the tool that asked for it (T31, T32).
 """
 
+from .assistant_messages import text_delta_event
 from .conversion import Conversion
-from .messages import text_delta_event
 
 __all__ = ["Conversion", "text_delta_event"]

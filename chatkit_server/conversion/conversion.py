@@ -23,16 +23,16 @@ from chatkit.types import (
 from openai.types.responses import ResponseOutputItemDoneEvent
 
 from ..agent_context import AgentContext, HelperEvent
-from ..failures import ProviderFailure
+from ..errors.failures import ProviderFailure
 from ..memory import Transcript
-from ..tool_display import ToolDisplays
+from .assistant_messages import Messages
 from .block import Block
 from .hosted import Hosted
 from .images import Images
-from .messages import Messages
 from .shown import Events, Handlers, Shown
 from .thinking import Thinking
-from .tools import Tools
+from .tool_calls import Tools
+from .tool_display import ToolDisplays
 
 _ITEM_EVENTS = (ThreadItemAddedEvent, ThreadItemDoneEvent, ThreadItemReplacedEvent, ThreadItemUpdatedEvent)
 _GUARDRAILS = (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered)

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 from chatkit.icons import IconName
 from chatkit.types import CustomTask, FileSource, FileTask, SearchTask, Task, URLSource
 
-from ..tool_display import humanized
 from .block import Block, Place
 from .shown import Events
+from .tool_display import humanized
 
 OTHERS: dict[str, tuple[str, IconName]] = {
     "code_interpreter_call": ("Running code", "square-code"),

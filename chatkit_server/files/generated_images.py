@@ -24,10 +24,10 @@ from chatkit.types import (
     ThreadStreamEvent,
 )
 
-from store import Blobs, BlobsUnavailable, UploadStore
+from chatkit_store import Blobs, BlobsUnavailable, UploadStore
 
 from ..context import RequestContext
-from ..errors import InvalidFile
+from ..errors.http import InvalidFile
 from .links import reference
 from .types import IMAGES
 

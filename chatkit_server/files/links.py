@@ -15,11 +15,11 @@ from urllib.parse import quote
 from itsdangerous import BadData, URLSafeTimedSerializer
 from pydantic import AnyUrl
 
-from store import BlobMissing, Blobs, BlobsUnavailable, UploadStore
+from chatkit_store import BlobMissing, Blobs, BlobsUnavailable, UploadStore
 
 from ..auth import Secret
 from ..context import RequestContext
-from ..errors import LinkExpired
+from ..errors.http import LinkExpired
 
 Purpose = Literal["download", "upload"]
 

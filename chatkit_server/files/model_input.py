@@ -21,10 +21,10 @@ from openai.types.responses import (
     ResponseInputTextParam,
 )
 
-from store import BlobMissing, Blobs, BlobsUnavailable, UploadStore
+from chatkit_store import BlobMissing, Blobs, BlobsUnavailable, UploadStore
 
 from ..context import RequestContext
-from ..errors import FilesTooLarge
+from ..errors.http import FilesTooLarge
 from .links import Links
 from .types import decode_text, kind_of
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from chatkit.types import FileAttachment
 
-from store import BlobMissing, BlobsUnavailable, NotFound
+from chatkit_store import BlobMissing, BlobsUnavailable, NotFound
 
 from .model_input import UserFiles, shown_files, unreadable_text
 

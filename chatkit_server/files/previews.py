@@ -5,7 +5,7 @@ from typing import IO
 
 from PIL import Image, ImageOps
 
-from ..errors import InvalidFile
+from ..errors.http import InvalidFile
 
 SIDE = 256
 """Longest side of a preview, in pixels: about 10 kB as WebP."""

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from store import Blob, Blobs, StoreError, StoreUnavailable, UploadStore
+from chatkit_store import Blob, Blobs, StoreError, StoreUnavailable, UploadStore
 
-from ..causes import describe_cause
-from ..outage import database_outage
+from ..errors.log_format import describe_cause
+from ..errors.outage import database_outage
 
 logger = logging.getLogger(__name__)
 

@@ -32,11 +32,11 @@ from chatkit.widgets import WidgetComponentBase
 from pydantic import TypeAdapter, ValidationError
 
 from ..context import RequestContext
-from ..errors import InvalidItem, InvalidParams, NotAvailable
+from ..errors.http import InvalidItem, InvalidParams, NotAvailable
 from .forms import with_values_since
 
 if TYPE_CHECKING:
-    from ..server import ChatServer
+    from ..run.server import ChatServer
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _MARK = "__chatkit_action__"

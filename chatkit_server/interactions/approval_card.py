@@ -12,7 +12,7 @@ from typing import Any, Literal
 from chatkit.types import WidgetItem
 from chatkit.widgets import DynamicWidgetRoot
 
-from store import Decision, NewApproval
+from chatkit_store import Decision, NewApproval
 
 ACTION = "chatkit.approval"
 """The action of its buttons; its payload is `{"approval_id": ..., "decision": "approved" | "rejected"}`."""

@@ -14,17 +14,17 @@ from agents import RunResultStreaming, ToolApprovalItem
 from chatkit.actions import Action
 from chatkit.types import ThreadItemDoneEvent, ThreadMetadata, ThreadStreamEvent, WidgetItem
 
-from store import Approval, Choice, NewApproval, PausedRun, SqlStore, new_id
+from chatkit_store import Approval, Choice, NewApproval, PausedRun, SqlStore, new_id
 
 from ..agent_context import AgentContext
 from ..context import RequestContext
-from ..errors import ApprovalOver, InvalidItem, InvalidParams
+from ..errors.http import ApprovalOver, InvalidItem, InvalidParams
 from .approval_card import ACTION, approval_card, approval_widget, can_be_shown
 from .run_state import Restored, call_id, field, restore_state, save_state
 from .waiting import Waiting, load_waiting
 
 if TYPE_CHECKING:
-    from ..server import ChatServer
+    from ..run.server import ChatServer
 
 logger = logging.getLogger(__name__)
 

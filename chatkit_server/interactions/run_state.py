@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from agents import Agent, RunContextWrapper, RunResultStreaming, RunState, ToolApprovalItem, UserError
 from chatkit.types import StructuredInputItem, ThreadItem
 
-from store import PausedRun
+from chatkit_store import PausedRun
 
 from ..agent_context import AgentContext
-from ..causes import describe_cause
+from ..errors.log_format import describe_cause
 from ..files.model_input import shown_files
 from ..files.paused_files import bring_back, put_away
 from .client_tools import with_page_outputs
 
 if TYPE_CHECKING:
-    from ..server import ChatServer
+    from ..run.server import ChatServer
 
 logger = logging.getLogger(__name__)
 

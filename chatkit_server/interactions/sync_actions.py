@@ -5,13 +5,12 @@ from collections.abc import Callable
 from chatkit.types import ThreadItem, ThreadsSyncCustomActionReq, WidgetItem
 
 from ..context import RequestContext
-from ..errors import InvalidItem
+from ..errors.http import InvalidItem
 from ..events.frames import serialize
-from ..server import ChatServer
-from ..turns.accept import submitted_sender, writable_thread
+from ..run.server import ChatServer
 from .forms import with_submitted, with_values_since
-from .joining import Joining
-from .same_action import action_key
+from .once import Joining, action_key
+from .preconditions import submitted_sender, writable_thread
 
 
 class SyncActions:

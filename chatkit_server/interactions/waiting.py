@@ -18,7 +18,7 @@ from chatkit.types import (
     WidgetItem,
 )
 
-from store import Approval, Choice, PausedRun, SqlStore, new_id
+from chatkit_store import Approval, Choice, PausedRun, SqlStore, new_id
 
 from ..context import RequestContext
 from .approval_card import approval_card

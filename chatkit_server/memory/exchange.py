@@ -12,7 +12,7 @@ from itertools import groupby
 
 from chatkit.types import ThreadItem, UserMessageItem
 
-from store import HistoryItem, PastTurn
+from chatkit_store import HistoryItem, PastTurn
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 END = datetime.max.replace(tzinfo=UTC)

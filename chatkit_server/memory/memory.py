@@ -2,20 +2,17 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from agents import Agent
 from chatkit.agents import ThreadItemConverter
 from chatkit.types import ThreadItem, ThreadMetadata, UserMessageItem
 
-from store import HistoryCursor, HistoryPage, PastTurn, SqlStore
+from chatkit_store import HistoryCursor, HistoryPage, PastTurn, SqlStore
 
-from ..agents import find_agent
 from ..context import RequestContext
 from .calls import Item, pair_calls
 from .exchange import END, Exchange, PastTurns
 from .replay import replay
-from .tokens import count_tokens
+from .token_estimate import count_tokens
 from .transcript import Json
 
 PAGE_SIZE = 200
@@ -47,14 +44,16 @@ class Memory:
         """The newest items of the thread, hidden ones too, oldest first."""
         return [row.item for row in reversed(self._newest.items)]
 
-    def last_agent(self, configured: Agent[Any]) -> Agent[Any]:
-        """Who spoke last in this thread, if the configured agent can still hand over to it, else that agent."""
+    @property
+    def last_agent(self) -> str | None:
+        """The name of the agent that answered last in this thread; None where no transcript has one."""
         whole, rest = self._cut(self._newest, Exchange([], END))
         for exchange in [*whole, rest] if rest.rows else whole:
             for part in reversed(exchange.parts(self._past)):
                 if part.turn is not None and part.turn.transcript and part.turn.transcript.get("agent"):
-                    return find_agent(configured, part.turn.transcript["agent"]) or configured
-        return configured
+                    name: str = part.turn.transcript["agent"]
+                    return name
+        return None
 
     async def model_input(
         self, converter: ThreadItemConverter, *, budget: int, origin: str | None = None

@@ -12,15 +12,15 @@ from urllib.parse import urlsplit
 from agents import Agent, Model, ModelProvider, ModelSettings, set_tracing_export_api_key
 from agents.models.default_models import get_default_model
 
+from ..errors.setup import ModelSetupError
 from ..settings import Settings
-from .choice import choose_provider
-from .client import make_client
 from .demo import DemoProvider
 from .embedded import EmbeddedModel, EmbeddedProcess, EmbeddedProvider
-from .embedded.model import MAX_TOKENS
+from .embedded.embedded_model import MAX_TOKENS
 from .endpoint import EndpointProvider
-from .errors import ModelSetupError
 from .info import ModelInfo
+from .openai_client import make_client
+from .provider_choice import choose_provider
 from .transcription import Transcriber, open_transcriber
 
 OPENAI_URL = "https://api.openai.com/v1"

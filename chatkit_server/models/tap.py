@@ -10,6 +10,7 @@ or at least a result of its own, is never heard by the run around it.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextvars import ContextVar
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -69,3 +70,10 @@ async def tapped(events: AsyncIterator[TResponseStreamEvent]) -> AsyncIterator[T
     finally:
         if isinstance(events, AsyncGenerator):
             await events.aclose()
+
+
+TextSink = Callable[[str, int, str], None]
+"""Takes an item's id, the index of its part and the text. Never waits."""
+
+text_sink: ContextVar[TextSink | None] = ContextVar("text_sink", default=None)
+"""Where the text of the turn goes whose task this is."""

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 import openai
 
+from ..errors.setup import ModelSetupError
 from ..settings import Settings
-from .client import make_client
-from .errors import ModelSetupError
+from .openai_client import make_client
 
 FILE_NAMES = {
     "audio/webm": "speech.webm",

@@ -21,9 +21,9 @@ from platformdirs import user_cache_path
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from ..errors.setup import WeightsError
 from ..settings import Settings
-from .choice import choose_provider
-from .errors import WeightsError
+from .provider_choice import choose_provider
 
 logger = logging.getLogger(__name__)
 

@@ -6,13 +6,13 @@ from chatkit.store import NotFoundError
 from chatkit.types import ThreadItem, UserMessageItem
 from pydantic import BaseModel, Field
 
-from store import StoreError, TurnRecord, TurnStatus
+from chatkit_store import StoreError, TurnRecord, TurnStatus
 
 from ..context import RequestContext
-from ..errors import DatabaseUnavailable, ServerError
-from ..failures import error_of_ended
+from ..errors.failures import error_of_ended
+from ..errors.http import DatabaseUnavailable, ServerError
 from ..services import Services
-from ..turns.live import LiveTurn
+from ..turns.live_turn import LiveTurn
 from .tokens import text_of
 
 EXAMPLE_ANSWER = {

@@ -3,14 +3,14 @@
 import hashlib
 from dataclasses import dataclass
 
-from store import DuplicateRequest, RequestKey, TurnRecord
-from store.text import plain_text
+from chatkit_store import DuplicateRequest, RequestKey, TurnRecord
+from chatkit_store.text import plain_text
 
 from ..context import RequestContext
-from ..errors import InvalidParams, KeyReused
+from ..errors.http import InvalidParams, KeyReused
 from ..services import Services
 from ..turns.accept import Accepted, accept
-from ..turns.live import LiveTurn
+from ..turns.live_turn import LiveTurn
 from .message import Message
 
 KEY_HEADER = "idempotency-key"

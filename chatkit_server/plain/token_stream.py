@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from ..context import RequestContext
 from ..events.frames import serialize
 from ..services import Services
-from ..turns.live import LiveTurn, Reader
+from ..turns.live_turn import LiveTurn, Reader
 from .answers import Answer, load_answer, load_end
 from .sending import EndedTurn
 from .tokens import Json, Tokens

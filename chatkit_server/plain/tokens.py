@@ -10,7 +10,7 @@ from typing import Any
 
 from chatkit.types import AssistantMessageItem, ThreadItem
 
-from store.text import plain_text
+from chatkit_store.text import plain_text
 
 Json = dict[str, Any]
 

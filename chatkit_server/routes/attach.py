@@ -1,6 +1,6 @@
 """Coming back to a running answer: after a reload, after a lost connection, from another page."""
 
-from typing import TypeGuard
+from typing import Annotated, Any, TypeGuard
 
 from chatkit.types import (
     NonStreamingReq,
@@ -12,15 +12,21 @@ from chatkit.types import (
     ThreadsCustomActionReq,
     UserMessageItem,
 )
+from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from ..context import RequestContext
+from ..errors.failures import error_of_ended
 from ..events.snapshot import snapshot, without_calls
-from ..failures import error_of_ended
-from ..services import Services
+from ..services import Services, services_of
 from ..turns.accept import thread_response
-from .stream import FinishedStream, TurnResponse
+from .error_responses import ERRORS
+from .event_stream import FinishedStream, TurnResponse
+from .linked import LinkedResponse
 
+router = APIRouter(prefix="/api", tags=["turns"])
+
+STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}, "description": "ChatKit events"}}
 ACTION = "turn.attach"
 RECENT_ITEMS = 100
 """How much of the last turn is shown again where nothing runs."""
@@ -43,6 +49,33 @@ async def attach_thread(thread_id: str, services: Services, context: RequestCont
     options = services.server.get_stream_options(thread, context)
     finished = await _last_answer(thread, services, context)
     return FinishedStream(snapshot(finished, [], options=options, is_running=False))
+
+
+@router.get(
+    "/turns/{turn_id}/events",
+    summary="The events of an answer, from anywhere",
+    response_class=Response,
+    responses=STREAM | ERRORS,
+)
+async def turn_events(
+    turn_id: str,
+    request: Request,
+    after: Annotated[int | None, Query(ge=0, description="the id of the last event that was seen")] = None,
+    last_event_id: Annotated[int | None, Header(ge=0, description="the same, as EventSource sends it")] = None,
+) -> Response:
+    """A running turn's events from the first one, or the one after `after`, to its end; of an ended turn its items.
+
+    Where those events are not kept any more: its finished items, and the open ones with all of their text so far."""
+    services = services_of(request)
+    context = services.auth.authenticate(request)
+    turn = await services.turns.find(turn_id, context)
+    if turn is None:
+        return LinkedResponse(await ended_turn(turn_id, services, context), services.links, context, request)
+    seen = after if after is not None else last_event_id or 0
+    # A journal may be behind what was read where the turn runs: telling it once more would double it on the screen.
+    first = turn.snapshot() if seen > turn.log.last else ()
+    response = TurnResponse(turn, services.settings, first=first, position=min(seen, turn.log.last))
+    return LinkedResponse(response, services.links, context, request)
 
 
 async def ended_turn(

@@ -13,9 +13,9 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
 from ..context import RequestContext
-from ..errors import BadRequest, InvalidFile, NotAvailable
+from ..errors.http import BadRequest, InvalidFile, NotAvailable
 from ..events.frames import serialize
-from ..files.attachments import Attachments, StoredFile, too_large
+from ..files.attachment_store import Attachments, StoredFile, too_large
 from ..files.links import Purpose
 from ..files.types import ACTIVE, IMAGES, UNKNOWN
 from ..services import Services, services_of

@@ -2,7 +2,7 @@
 
 from starlette.requests import Request
 
-from ..errors import BodyTooLarge
+from ..errors.http import BodyTooLarge
 
 
 async def read_body(request: Request, limit: int) -> bytes:

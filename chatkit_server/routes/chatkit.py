@@ -17,21 +17,21 @@ from chatkit.types import (
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
-from store import DuplicateRequest, RequestKey
+from chatkit_store import DuplicateRequest, RequestKey
 
 from ..context import RequestContext
-from ..errors import BodyTooLarge, NotAuthenticated, ServerError, describe
+from ..errors.http import BodyTooLarge, NotAuthenticated, ServerError, describe
 from ..interactions.approvals import is_approval
-from ..interactions.same_action import SAME_ACTION_SECONDS, action_key
-from ..protocol import is_streaming_body, parse_request
-from ..queries import answer
+from ..interactions.once import SAME_ACTION_SECONDS, action_key
 from ..services import Services, services_of
 from ..turns.accept import accept
 from .attach import attach_thread, ended_turn, is_attach
 from .body import check_size, read_body
-from .errors import error_response
+from .error_responses import error_response
+from .event_stream import ErrorStream, TurnResponse
 from .linked import LinkedResponse
-from .stream import ErrorStream, TurnResponse
+from .protocol import is_streaming_body, parse_request
+from .queries import answer
 
 router = APIRouter()
 

@@ -4,15 +4,15 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
 
-from store import StoreError, StoreUnavailable
-from store.errors import translate_errors
+from chatkit_store import StoreError, StoreUnavailable
+from chatkit_store.errors import translate_errors
 
 from .. import __version__
-from ..database_problem import brief_problem
-from ..errors import DatabaseUnavailable, ServerStopping, describe
-from ..outage import A_REQUEST, database_outage
+from ..errors.database_problem import brief_problem
+from ..errors.http import DatabaseUnavailable, ServerStopping, describe
+from ..errors.outage import A_REQUEST, database_outage
 from ..services import services_of
-from .errors import error_response
+from .error_responses import error_response
 
 router = APIRouter(tags=["health"])
 

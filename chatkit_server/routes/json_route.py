@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
-from ..errors import InvalidJson, InvalidParams, ServerError
+from ..errors.http import InvalidJson, InvalidParams, ServerError
 from ..services import services_of
 from .body import read_body
 

@@ -10,8 +10,8 @@ from ..plain.answers import EXAMPLE_ANSWER, Answer
 from ..plain.message import EXAMPLE, Message
 from ..plain.sending import EndedTurn, send
 from ..services import Services, services_of
-from ..turns.live import LiveTurn
-from .errors import ERRORS
+from ..turns.live_turn import LiveTurn
+from .error_responses import ERRORS
 from .json_route import JsonRoute
 from .token_responses import TokenResponse, WholeAnswer, lines_for
 

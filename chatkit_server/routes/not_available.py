@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from ..errors import NotAvailable
+from ..errors.http import NotAvailable
 
 router = APIRouter(include_in_schema=False)
 

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
-from ..errors import ForeignOrigin
+from ..errors.http import ForeignOrigin
 from ..settings import Settings
 
 

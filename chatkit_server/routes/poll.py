@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Request, Response
 
 from ..plain.answers import EXAMPLE_ANSWER, Answer, load_answer
 from ..services import services_of
-from .errors import ERRORS
+from .error_responses import ERRORS
 
 router = APIRouter(prefix="/api", tags=["turns"])
 

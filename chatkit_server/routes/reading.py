@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from starlette.types import Message, Receive
 
 from ..plain.sending import EndedTurn
-from ..turns.live import LiveTurn, Reader
+from ..turns.live_turn import LiveTurn, Reader
 
 
 class Connection:

@@ -9,17 +9,17 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..context import RequestContext
-from ..errors import AnswerInterrupted, DatabaseUnavailable, ServerStopping, TurnFailed
+from ..errors.http import AnswerInterrupted, DatabaseUnavailable, ServerStopping, TurnFailed
 from ..events.frames import PING
 from ..plain.answers import Answer, Failure
 from ..plain.sending import EndedTurn
 from ..plain.token_stream import TokenStream, ending
 from ..plain.tokens import Json
 from ..services import Services
-from ..turns.live import LiveTurn
-from .errors import error_response
+from ..turns.live_turn import LiveTurn
+from .error_responses import error_response
+from .event_stream import SSE_HEADERS
 from .reading import reading
-from .stream import SSE_HEADERS
 
 TURN_HEADER, THREAD_HEADER = "x-chatkit-turn-id", "x-chatkit-thread-id"
 

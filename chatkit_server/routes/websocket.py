@@ -11,16 +11,16 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
 
 from ..context import RequestContext
-from ..errors import InvalidJson, UpgradeRequired, describe
+from ..errors.http import InvalidJson, UpgradeRequired, describe
 from ..plain.answers import Failure
 from ..plain.message import Message
 from ..plain.sending import EndedTurn, send
 from ..plain.token_stream import TokenStream, ending
 from ..plain.tokens import Json
 from ..services import Services, services_of
-from ..turns.live import LiveTurn, Reader
+from ..turns.live_turn import LiveTurn, Reader
 from .body import check_size
-from .errors import ERRORS, error_response
+from .error_responses import ERRORS, error_response
 from .json_route import invalid
 from .origin import check_origin
 

@@ -7,14 +7,11 @@ a question that was answered already (traps T7, T8, T13, T14, T30).
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, assert_never
+from typing import assert_never
 
-from chatkit.actions import Action
 from chatkit.types import (
     Attachment,
     ClientToolCallItem,
-    ClosedStatus,
-    LockedStatus,
     Page,
     StreamingReq,
     StreamOptions,
@@ -38,31 +35,26 @@ from chatkit.types import (
     ThreadStreamEvent,
     UserMessageInput,
     UserMessageItem,
-    WidgetItem,
 )
 
-from store import Choice
+from chatkit_store import Choice
 
 from ..context import RequestContext
-from ..errors import (
-    ActionGone,
+from ..errors.http import (
     AlreadyAnswered,
     Conflict,
     InvalidItem,
     InvalidParams,
-    ItemReplaced,
     NotFound,
-    ThreadClosed,
-    ThreadLocked,
     TooManyFiles,
 )
 from ..events.snapshot import without_calls
 from ..files.generated_images import GeneratedImages
 from ..interactions.approvals import accept_decision, go_on, is_approval
-from ..interactions.forms import with_submitted
+from ..interactions.preconditions import shown_item, submitted_sender, writable_thread
 from ..interactions.waiting import Waiting, load_waiting
-from ..server import ChatServer
-from ..titles import first_words
+from ..run.server import ChatServer
+from ..run.titles import first_words
 
 
 @dataclass
@@ -128,25 +120,6 @@ def thread_response(thread: ThreadMetadata) -> Thread:
     )
 
 
-async def submitted_sender(
-    server: ChatServer, thread: ThreadMetadata, item_id: str | None, action: Action[str, Any], context: RequestContext
-) -> tuple[WidgetItem | None, list[ThreadItem]]:
-    """The widget that an action came from, with what the user submitted in it, and what of that is to be saved.
-
-    None for an action of the page. Raises `InvalidItem` for an item that is no widget, `ItemReplaced` for one that is
-    not shown any more, `ActionGone` where the widget has changed and no longer offers the action.
-    """
-    if item_id is None:
-        return None, []
-    item = await _shown_item(server, thread, item_id, context)
-    if not isinstance(item, WidgetItem):
-        raise InvalidItem("An action can only come from a widget.")
-    if await server.sql_store.has_lost_action(thread.id, item_id, action.type, context):
-        raise ActionGone
-    submitted = with_submitted(item, action)
-    return submitted, [] if submitted is item else [submitted]
-
-
 async def _create(request: ThreadsCreateReq, server: ChatServer, context: RequestContext) -> Accepted:
     thread = ThreadMetadata(id=server.store.generate_thread_id(context), created_at=datetime.now(UTC))
     message = await _user_message(request.params.input, server, thread, context)
@@ -200,7 +173,7 @@ async def _add_structured_input(
     request: ThreadsAddStructuredInputReq, server: ChatServer, context: RequestContext
 ) -> Accepted:
     thread = await writable_thread(server, request.params.thread_id, context)
-    item = await _shown_item(server, thread, request.params.item_id, context)
+    item = await shown_item(server, thread, request.params.item_id, context)
     if not isinstance(item, StructuredInputItem):
         raise InvalidItem("Only a question of the assistant's can be answered.")
     if item.status != "pending":
@@ -244,7 +217,7 @@ def _replacing(items: Sequence[ThreadItem]) -> list[ThreadStreamEvent]:
 
 async def _retry_after_item(request: ThreadsRetryAfterItemReq, server: ChatServer, context: RequestContext) -> Accepted:
     thread = await writable_thread(server, request.params.thread_id, context)
-    message = await _shown_item(server, thread, request.params.item_id, context)
+    message = await shown_item(server, thread, request.params.item_id, context)
     if not isinstance(message, UserMessageItem):
         raise InvalidItem("Only an answer to a message of yours can be retried.")
     return Accepted(
@@ -285,25 +258,6 @@ async def _approval(
         run=decision.carry_out,
         is_plain=False,
     )
-
-
-async def _shown_item(server: ChatServer, thread: ThreadMetadata, item_id: str, context: RequestContext) -> ThreadItem:
-    """An item that the thread still shows. Raises `ItemReplaced`, or `NotFoundError`."""
-    item = await server.store.load_item(thread.id, item_id, context)
-    if await server.sql_store.is_replaced(thread.id, item_id, context):
-        raise ItemReplaced
-    return item
-
-
-async def writable_thread(server: ChatServer, thread_id: str, context: RequestContext) -> ThreadMetadata:
-    """A thread that the user may add to. Raises `ThreadLocked`, `ThreadClosed` (T14) or `NotFoundError`."""
-    thread = await server.store.load_thread(thread_id, context)
-    match thread.status:
-        case LockedStatus(reason=reason):
-            raise ThreadLocked(reason)
-        case ClosedStatus(reason=reason):
-            raise ThreadClosed(reason)
-    return thread
 
 
 async def _user_message(

@@ -11,11 +11,11 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from store import JournalStore, StoreError, StoreUnavailable
+from chatkit_store import JournalStore, StoreError, StoreUnavailable
 
-from ..causes import describe_cause
+from ..errors.log_format import describe_cause
+from ..errors.outage import database_outage
 from ..memory import Transcript
-from ..outage import database_outage
 from .journal_page import Page
 
 logger = logging.getLogger(__name__)

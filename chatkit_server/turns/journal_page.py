@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from store import Entry
+from chatkit_store import Entry
 
 from ..events.frames import beginnings, encode_text_delta
 from ..memory import Transcript

@@ -32,7 +32,7 @@ from chatkit.types import (
     WorkflowTaskUpdated,
 )
 
-from store import NotFound, SqlStore, StoreError
+from chatkit_store import NotFound, SqlStore, StoreError
 
 from ..context import RequestContext
 from ..events.fold import TurnItems, is_empty, is_thought, settle
@@ -41,7 +41,7 @@ from ..files.generated_images import inline_image
 from ..memory import Transcript
 from .accept import Accepted, thread_response
 from .journal import Journal
-from .log import TurnLog
+from .turn_log import TurnLog
 
 PAGE_SIZE = 500
 UPDATES_OF_FINISHED_ITEMS = (

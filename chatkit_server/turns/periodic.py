@@ -5,10 +5,10 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
-from store import StoreUnavailable
+from chatkit_store import StoreUnavailable
 
-from ..causes import describe_cause
-from ..outage import database_outage
+from ..errors.log_format import describe_cause
+from ..errors.outage import database_outage
 
 logger = logging.getLogger(__name__)
 

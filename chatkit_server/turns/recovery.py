@@ -7,14 +7,14 @@ from functools import partial as partial_function
 from chatkit.store import NotFoundError
 from chatkit.types import ThreadItem, UserMessageItem
 
-from store import JournalStore, SqlStore, TurnRecord, TurnStore
-from store.turns import RETRY
+from chatkit_store import JournalStore, SqlStore, TurnRecord, TurnStore
+from chatkit_store.turns import RETRY
 
-from ..causes import describe_cause
 from ..context import RequestContext
+from ..errors.log_format import describe_cause
 from ..events.decode import decode_event
 from ..events.fold import TurnItems, is_empty, is_thought, settle
-from .end import finish_anyway
+from .turn_end import finish_anyway
 
 logger = logging.getLogger(__name__)
 

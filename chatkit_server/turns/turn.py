@@ -13,21 +13,21 @@ from time import monotonic
 
 from chatkit.types import SDKHiddenContextItem, ThreadItem
 
-from store import SqlStore, StoreUnavailable, TurnStatus, TurnStore
+from chatkit_store import SqlStore, StoreUnavailable, TurnStatus, TurnStore
 
 from ..context import RequestContext
-from ..errors import AnswerInterrupted, ServerError, describe
-from ..failures import TurnTooLong, explain
+from ..errors.failures import TurnTooLong, explain
+from ..errors.http import AnswerInterrupted, ServerError, describe
 from ..memory import Transcript, turn_transcript
+from ..models.tap import text_sink
+from ..models.usage import TurnUsage, turn_usage
 from ..settings import Settings
-from ..shortcut import text_sink
-from ..usage import TurnUsage, turn_usage
 from .accept import Accepted
-from .end import finish_anyway
 from .journal import Journal
-from .live import LiveTurn, StopReason
-from .log import TurnLog
+from .live_turn import LiveTurn, StopReason
 from .output import Output
+from .turn_end import finish_anyway
+from .turn_log import TurnLog
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from chatkit.store import NotFoundError
 
-from store import (
+from chatkit_store import (
     AlreadyDecided,
     DuplicateRequest,
     HeartbeatStore,
@@ -27,17 +27,17 @@ from store import (
 )
 
 from ..context import RequestContext
-from ..errors import ServerError, ServerStopping, ThreadAnswering
-from ..server import ChatServer
+from ..errors.http import ServerError, ServerStopping, ThreadAnswering
+from ..run.server import ChatServer
 from ..settings import Settings
 from .accept import Accepted
-from .elsewhere import Elsewhere
+from .heartbeat import Heartbeat, this_worker
 from .journal import Journal
-from .live import LiveTurn, StopReason
+from .live_turn import LiveTurn, StopReason
 from .periodic import Periodic
 from .recovery import recover
+from .remote import Elsewhere
 from .turn import Turn
-from .workers import Heartbeat, this_worker
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from agents import FunctionTool, RunConfig, Runner
 from agents.testing import ScriptedModel, assistant_message, function_call
 
 from chatkit_server import RequestContext
-from chatkit_server.agents import default_agent
+from chatkit_server.agents.default import default_agent
 
 
 async def call(name: str, context: Any, **arguments: Any) -> str:

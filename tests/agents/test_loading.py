@@ -9,7 +9,8 @@ import pytest
 from agents import Agent
 
 from chatkit_server import RequestContext
-from chatkit_server.agents import AgentSetupError, load_agent
+from chatkit_server.agents.loading import load_agent
+from chatkit_server.errors.setup import AgentSetupError
 from tests.serving import serve
 
 CONTEXT = RequestContext(user_id="ada", locale="de")

@@ -4,7 +4,7 @@ from typing import Any
 
 from agents import Agent, FunctionTool, function_tool, handoff
 
-from chatkit_server.agents import find_agent, limit_tools
+from chatkit_server.agents.prepare import find_agent, limit_tools
 
 
 @function_tool

@@ -13,7 +13,7 @@ from chatkit.agents import stream_agent_response as stock_stream
 from chatkit.types import GeneratedImage, GeneratedImageItem, ThreadItemDoneEvent, ThreadStreamEvent
 
 from chatkit_server import AgentContext, ChatServer
-from store import Blobs
+from chatkit_store import Blobs
 from tests.files.test_messages import parts_of, whole_database
 from tests.files.uploading import Desk, picture, sqlite_only
 from tests.stage import Stage

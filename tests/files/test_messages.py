@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from store import UploadStore
-from store.owner import HasUser
-from store.tables import metadata
+from chatkit_store import UploadStore
+from chatkit_store.owner import HasUser
+from chatkit_store.tables import metadata
 from tests.files.uploading import PDF, TEXT, Desk, picture, sqlite_only
 from tests.support.chatkit import Json
 from tests.support.openai_answers import Answer, Failure

@@ -4,7 +4,7 @@ import socket
 
 import aiohttp
 
-from chatkit_server.files.places import open_blobs
+from chatkit_server.files.blob_storage import open_blobs
 from tests.files.test_messages import parts_of
 from tests.files.uploading import S3_KEYS, TEXT, Desk, picture, sqlite_only
 from tests.turns.conftest import Start

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy import text, update
 
 from chatkit_server import client_tool
-from store.tables import thread_items
+from chatkit_store.tables import thread_items
 from tests.support.openai_answers import Answer, ToolCall
 from tests.turns.chat import Chat, model_input
 from tests.turns.coming_back import attaching, events, read_up_to

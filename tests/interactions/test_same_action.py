@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from sqlalchemy import update
 
 from chatkit_server import Actions
-from store import StoreUnavailable, new_id
-from store.tables import sync_actions, turns
+from chatkit_store import StoreUnavailable, new_id
+from chatkit_store.tables import sync_actions, turns
 from tests.interactions.cards import both_databases, button, card, label, showing, the_widget, words_of
 from tests.interactions.test_actions import shown, sync
 from tests.serving import Tab
@@ -57,7 +57,7 @@ class Booking:
 def _longer_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine is slow to click twice. `let_time_pass` makes things older than this, and younger than what nobody
     waits for any more."""
-    for module in ("interactions.joining", "routes.chatkit"):
+    for module in ("interactions.once", "routes.chatkit"):
         monkeypatch.setattr(f"chatkit_server.{module}.SAME_ACTION_SECONDS", 60.0)
 
 
@@ -284,7 +284,7 @@ async def test_a_sync_action_whose_worker_died_is_done_by_the_next_click(start: 
 async def test_who_waits_too_long_for_the_first_click_is_told_so(
     start: Start, booking: Booking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatkit_server.interactions.joining.WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("chatkit_server.interactions.once.WAIT_SECONDS", 0.1)
     booking.go.clear()
     chat = await start(CARD, actions=booking.actions)
     async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as other:
@@ -354,7 +354,7 @@ class Failing:
 def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits hardly at all for a database that fails, and for a first click that does not end."""
     for name, seconds in {"NOTE_SECONDS": 0.05, "RETRY_SECONDS": 0.02, "WAIT_SECONDS": 1.0}.items():
-        monkeypatch.setattr(f"chatkit_server.interactions.joining.{name}", seconds)
+        monkeypatch.setattr(f"chatkit_server.interactions.once.{name}", seconds)
 
 
 @pytest.mark.usefixtures("_no_patience")

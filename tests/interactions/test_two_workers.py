@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from store import TurnStore
+from chatkit_store import TurnStore
 from tests.interactions.cards import both_databases
 from tests.interactions.test_approvals import outputs
 from tests.interactions.test_client_tools import AGENT as PAGE_AGENT

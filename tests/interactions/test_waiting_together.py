@@ -5,7 +5,7 @@ import json
 import pytest
 
 from chatkit_server import ask_user, client_tool
-from store import ApprovalStore, StoreUnavailable
+from chatkit_store import ApprovalStore, StoreUnavailable
 from tests.interactions.test_approvals import Done, agent, approvals, badge, call, cards, outputs, press
 from tests.interactions.test_questions import QUESTIONS, answer
 from tests.serving import Tab

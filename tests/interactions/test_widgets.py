@@ -19,7 +19,7 @@ from chatkit.types import (
 from chatkit.widgets import DynamicWidgetComponent
 
 from chatkit_server import Actions
-from store import new_id
+from chatkit_store import new_id
 from tests.interactions.cards import button, card, label, showing, showing_live, the_widget, words_of
 from tests.serving import Tab
 from tests.support.openai_answers import Answer, ToolCall

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from chatkit_server.history import SafeConverter
 from chatkit_server.memory.calls import INTERRUPTED, pair_calls
+from chatkit_server.memory.converter import SafeConverter
 from chatkit_server.memory.replay import replay
-from chatkit_server.memory.tokens import FILE_TOKENS, count_tokens
+from chatkit_server.memory.token_estimate import FILE_TOKENS, count_tokens
 from chatkit_server.memory.transcript import MAX_OUTPUT, Transcript
 from tests.store.making import answer, say
 

@@ -14,9 +14,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import SchemaUnknown, SqlStore, create_schema, migrations, open_engine
-from store.tables import metadata
-from store.views import VIEWS
+from chatkit_store import SchemaUnknown, SqlStore, create_schema, migrations, open_engine
+from chatkit_store.tables import metadata
+from chatkit_store.views import VIEWS
 from tests.conftest import fresh_database
 from tests.store.making import ALICE, User, make_thread
 
@@ -134,10 +134,10 @@ async def test_upgrade_keeps_data_and_says_nothing(
     await store.save_thread(thread, ALICE)
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
-    before = (logging.root.level, logging.root.handlers[:], logging.getLogger("store").disabled)
+    before = (logging.root.level, logging.root.handlers[:], logging.getLogger("chatkit_store").disabled)
     assert await migrations.upgrade(engine) == []
     assert (await store.load_thread(thread.id, ALICE)).title == "kept"
-    assert (logging.root.level, logging.root.handlers, logging.getLogger("store").disabled) == before
+    assert (logging.root.level, logging.root.handlers, logging.getLogger("chatkit_store").disabled) == before
     assert capsys.readouterr().out == ""
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 

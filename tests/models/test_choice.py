@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from chatkit_server import Settings
-from chatkit_server.models import Models, ModelSetupError, open_models
+from chatkit_server.errors.setup import ModelSetupError
+from chatkit_server.models import Models, open_models
 
 KEY = {"openai_api_key": "sk-secret"}
 URL = {"base_url": "http://127.0.0.1:1/v1"}

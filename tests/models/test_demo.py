@@ -8,7 +8,7 @@ import pytest
 from agents import Agent, Runner, function_tool
 
 from chatkit_server import Settings
-from chatkit_server.agents import default_agent
+from chatkit_server.agents.default import default_agent
 from chatkit_server.models import Models, open_models
 from tests.models.running import Run, run, run_config
 

@@ -18,8 +18,9 @@ from agents import Agent, Runner
 from agents.items import TResponseInputItem
 
 from chatkit_server import Settings
-from chatkit_server.agents import default_agent
-from chatkit_server.models import EmbeddedModelError, Models, open_models
+from chatkit_server.agents.default import default_agent
+from chatkit_server.errors.failures import EmbeddedModelError
+from chatkit_server.models import Models, open_models
 from chatkit_server.models.embedded import EmbeddedModel, EmbeddedProvider
 from chatkit_server.models.embedded.process import Child, EmbeddedProcess
 from chatkit_server.models.weights import ensure_weights

@@ -14,8 +14,9 @@ from openai.types.responses import ResponseStreamEvent
 from pydantic import BaseModel
 
 from chatkit_server import Settings
-from chatkit_server.models import fast_events, open_models
-from chatkit_server.models.fast_events import EVENT_CLASSES, FastEventsClient
+from chatkit_server.models import open_models
+from chatkit_server.models.fast import events
+from chatkit_server.models.fast.events import EVENT_CLASSES, FastEventsClient
 from tests.models.running import run
 from tests.models.samples import make_sample
 from tests.support.openai_answers import Answer, Reasoning, ToolCall
@@ -101,7 +102,7 @@ def test_a_chunk_equals_the_stock_one(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])
 async def test_the_installed_client_calls_the_hook_for_each_event(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[str] = []
-    find = fast_events._event_class
+    find = events._event_class
 
     def spy(data: object, cast_to: object) -> type[BaseModel] | None:
         found = find(data, cast_to)
@@ -109,7 +110,7 @@ async def test_the_installed_client_calls_the_hook_for_each_event(api: Any, monk
             built.append(found.__name__)
         return found
 
-    monkeypatch.setattr(fast_events, "_event_class", spy)
+    monkeypatch.setattr(events, "_event_class", spy)
     async with OpenAIServer() as server:
         server.script(Answer("one two three", reasoning=Reasoning(["hm"]), tool_calls=[ToolCall("x")]))
         async with open_models(Settings(base_url=server.base_url, model="gpt-test", api=api)) as models:

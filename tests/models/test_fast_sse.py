@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
-from chatkit_server import models
-from chatkit_server.models.fast_events import FastEventsClient
-from chatkit_server.models.fast_sse import FastDecoder, FastEvent
+from chatkit_server.models import fast
+from chatkit_server.models.fast.events import FastEventsClient
+from chatkit_server.models.fast.sse import FastDecoder, FastEvent
 
 Seen = list[tuple[str | None, str, str | None, int | None]]
 
@@ -72,9 +72,9 @@ def test_the_installed_client_asks_for_its_decoder_by_the_hook_that_we_override(
 
 
 def test_in_a_version_without_the_private_module_the_stock_decoder_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("fast_sse", "fast_events"):
-        monkeypatch.delitem(sys.modules, f"chatkit_server.models.{name}")
-        monkeypatch.setattr(models, name, None)  # puts the real one back after the test
+    for name in ("sse", "events"):
+        monkeypatch.delitem(sys.modules, f"chatkit_server.models.fast.{name}")
+        monkeypatch.setattr(fast, name, None)  # puts the real one back after the test
     monkeypatch.setitem(sys.modules, "openai._streaming", None)
-    client = importlib.import_module("chatkit_server.models.fast_events").FastEventsClient(api_key="k", base_url="x")
+    client = importlib.import_module("chatkit_server.models.fast.events").FastEventsClient(api_key="k", base_url="x")
     assert type(client._make_sse_decoder()) is SSEDecoder

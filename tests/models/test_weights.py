@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chatkit_server.models import WeightsError, weights
+from chatkit_server.errors.setup import WeightsError
+from chatkit_server.models import weights
 from chatkit_server.models.weights import FILE_NAME, ensure_weights, extract_weights
 
 CONTENT = b"GGUF" + bytes(range(256)) * 1000

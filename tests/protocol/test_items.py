@@ -17,11 +17,11 @@ from chatkit.types import (
 from chatkit.widgets import DynamicWidgetRoot
 
 from chatkit_server import AgentContext
-from store import new_id
+from chatkit_store import new_id
+from tests.conversion.raw import added, delta, done, message_item, part_added, response
 from tests.protocol.requirements import covers
 from tests.serving import Served, Tab, values_of
 from tests.stage import EXAMPLES, Stage, make_item, stream_item
-from tests.streaming.raw import added, delta, done, message_item, part_added, response
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -21,7 +21,7 @@ from chatkit.types import (
 )
 
 from chatkit_server import AgentContext, RequestContext
-from store import new_id
+from chatkit_store import new_id
 from tests.protocol.requirements import covers
 from tests.serving import Served, Tab
 from tests.stage import Stage, make_item, stream_item

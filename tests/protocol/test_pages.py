@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from store import new_id
+from chatkit_store import new_id
 from tests.protocol.requirements import covers
 from tests.serving import Served, Tab
 from tests.stage import Stage, make_item

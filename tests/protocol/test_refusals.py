@@ -10,7 +10,7 @@ import pytest_asyncio
 from chatkit.types import ClosedStatus, FileAttachment, LockedStatus
 
 from chatkit_server import AgentContext
-from store import new_id
+from chatkit_store import new_id
 from tests.protocol.requirements import covers
 from tests.serving import Served, Tab
 from tests.stage import Stage, stream_item

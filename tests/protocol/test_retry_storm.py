@@ -18,10 +18,10 @@ from starlette.requests import HTTPConnection
 
 from chatkit_server import AgentContext, RequestContext, create_app
 from chatkit_server.auth import Auth, Secret
-from chatkit_server.errors import NotAuthenticated
+from chatkit_server.errors.http import NotAuthenticated
 from chatkit_server.services import Services
 from chatkit_server.turns.turns import Turns
-from store import HeartbeatStore, JournalStore, NewTurn, SqlStore, StoreUnavailable, TurnStore
+from chatkit_store import HeartbeatStore, JournalStore, NewTurn, SqlStore, StoreUnavailable, TurnStore
 from tests.protocol.requirements import covers
 from tests.serving import SECRET, Served, Tab, make_settings
 from tests.stage import Stage, StageServer, stream_item

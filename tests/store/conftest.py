@@ -8,7 +8,7 @@ from chatkit.types import ThreadMetadata
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import HeartbeatStore, JournalStore, SqlStore, TurnStore, UploadStore
+from chatkit_store import HeartbeatStore, JournalStore, SqlStore, TurnStore, UploadStore
 from tests.store.making import ALICE, User, make_thread
 
 Query = Callable[..., Awaitable[list[Row[*tuple[Any, ...]]]]]

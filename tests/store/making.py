@@ -18,7 +18,7 @@ from chatkit.types import (
 )
 from chatkit.widgets import DynamicWidgetRoot
 
-from store import NewTurn, new_id
+from chatkit_store import NewTurn, new_id
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from chatkit.types import ThreadMetadata
 
-from store import AlreadyDecided, Choice, Decision, NewApproval, SqlStore, TurnStore, new_id
+from chatkit_store import AlreadyDecided, Choice, Decision, NewApproval, SqlStore, TurnStore, new_id
 from tests.store.conftest import Query
 from tests.store.making import ALICE, User, make_turn, say
 

@@ -4,7 +4,7 @@ import json
 import pytest
 from chatkit.types import AttachmentUploadDescriptor, FileAttachment, ImageAttachment, ThreadMetadata, UserMessageItem
 
-from store import NotFound, SqlStore, TurnStore
+from chatkit_store import NotFound, SqlStore, TurnStore
 from tests.store.conftest import Query
 from tests.store.making import ALICE, BOB, User, answer, make_thread, make_turn, say, text_of
 

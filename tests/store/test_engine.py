@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import SchemaOutdated, SqlStore, StoreUnavailable, create_schema, open_engine
-from store.engine import open_threaded
+from chatkit_store import SchemaOutdated, SqlStore, StoreUnavailable, create_schema, open_engine
+from chatkit_store.engine import open_threaded
 from tests.store.making import ALICE, User, make_thread, say, text_of
 
 

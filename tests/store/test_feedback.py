@@ -1,7 +1,7 @@
 import pytest
 from chatkit.types import ThreadMetadata
 
-from store import NotFound, SqlStore, TurnStore
+from chatkit_store import NotFound, SqlStore, TurnStore
 from tests.store.conftest import Query
 from tests.store.making import ALICE, User, answer, make_thread, make_turn, say
 

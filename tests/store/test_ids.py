@@ -3,7 +3,7 @@ import threading
 
 from chatkit.store import StoreItemType
 
-from store import SqlStore, new_id, open_engine
+from chatkit_store import SqlStore, new_id, open_engine
 from tests.store.making import ALICE, User, make_thread
 
 

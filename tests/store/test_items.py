@@ -25,8 +25,8 @@ from chatkit.widgets import DynamicWidgetRoot
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import IdClash, NotFound, SqlStore, TurnStore, new_id
-from store.tables import thread_items
+from chatkit_store import IdClash, NotFound, SqlStore, TurnStore, new_id
+from chatkit_store.tables import thread_items
 from tests.store.conftest import Query
 from tests.store.making import (
     ALICE,

@@ -3,8 +3,8 @@
 import pytest
 from chatkit.types import ThreadMetadata
 
-from store import Entry, JournalStore, NotFound, SqlStore, TurnStore
-from store.journal import Signal
+from chatkit_store import Entry, JournalStore, NotFound, SqlStore, TurnStore
+from chatkit_store.journal import Signal
 from tests.store.conftest import Query
 from tests.store.making import ALICE, User, make_thread, make_turn
 

@@ -11,11 +11,11 @@ from chatkit.types import ThreadMetadata
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-import store.database
-import store.engine
-from store import SqlStore, StoreUnavailable, TurnStore, create_schema, new_id, open_engine
-from store.database import Database
-from store.migrations import ADVISORY_LOCK
+import chatkit_store.database
+import chatkit_store.engine
+from chatkit_store import SqlStore, StoreUnavailable, TurnStore, create_schema, new_id, open_engine
+from chatkit_store.database import Database
+from chatkit_store.migrations import ADVISORY_LOCK
 from tests.conftest import checked_out, opened
 from tests.databases import Postgres
 from tests.store.making import ALICE, User, answer, make_thread, make_turn, say
@@ -160,7 +160,7 @@ async def test_connection_that_was_idle_for_long_is_replaced(
 ) -> None:
     before = await pid_of(engine)
     assert await pid_of(engine) == before
-    monkeypatch.setattr(store.engine, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(chatkit_store.engine, "IDLE_SECONDS", 0.05)
     assert await pid_of(engine) == before
     await asyncio.sleep(0.1)
     assert await pid_of(engine) != before
@@ -169,7 +169,7 @@ async def test_connection_that_was_idle_for_long_is_replaced(
 async def test_database_that_hangs_holds_no_call_for_ever(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     thread = make_thread()
     await Store(engine).save_thread(thread, ALICE)
-    monkeypatch.setattr(store.database, "CALL_SECONDS", 0.3)
+    monkeypatch.setattr(chatkit_store.database, "CALL_SECONDS", 0.3)
     for call in (lambda: Store(engine).load_thread(thread.id, ALICE), lambda: Store(engine).save_thread(thread, ALICE)):
         hung = await pid_of(engine)
         begun = monotonic()
@@ -189,7 +189,7 @@ async def test_statement_that_waits_for_a_lock_ends(
 ) -> None:
     thread = make_thread()
     await Store(other).save_thread(thread, ALICE)
-    monkeypatch.setattr(store.engine, "STATEMENT_SECONDS", 1)
+    monkeypatch.setattr(chatkit_store.engine, "STATEMENT_SECONDS", 1)
     impatient = open_engine(engine.url)
     async with other.begin() as connection:
         await connection.execute(text("SELECT * FROM threads FOR UPDATE"))
@@ -202,7 +202,7 @@ async def test_statement_that_waits_for_a_lock_ends(
 async def test_schema_waits_as_long_as_another_worker_migrates(
     other: AsyncEngine, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store.engine, "STATEMENT_SECONDS", 1)
+    monkeypatch.setattr(chatkit_store.engine, "STATEMENT_SECONDS", 1)
     impatient = open_engine(engine.url)
     async with other.begin() as connection:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from store import SqlStore
+from chatkit_store import SqlStore
 from tests.conftest import DATABASES, fresh_database, opened
 from tests.store.making import ALICE, NOON, User, hide, make_thread, say, text_of
 

@@ -5,15 +5,7 @@ import asyncio
 import pytest
 from chatkit.types import ThreadMetadata
 
-from store import (
-    DuplicateRequest,
-    HeartbeatStore,
-    RequestKey,
-    SqlStore,
-    ThreadBusy,
-    TurnStore,
-    WorkerRecord,
-)
+from chatkit_store import DuplicateRequest, HeartbeatStore, RequestKey, SqlStore, ThreadBusy, TurnStore, WorkerRecord
 from tests.store.conftest import Query
 from tests.store.making import ALICE, BOB, User, answer, make_thread, make_turn, say, text_of
 

@@ -18,7 +18,7 @@ from chatkit.types import (
     UserMessageItem,
 )
 
-from store import SqlStore
+from chatkit_store import SqlStore
 from tests.store.conftest import Query
 from tests.store.making import ALICE, NOON, User, hide
 

@@ -9,7 +9,7 @@ import pytest
 from chatkit.store import NotFoundError, Store
 from chatkit.types import FileAttachment, ThreadMetadata
 
-from store import (
+from chatkit_store import (
     ApprovalStore,
     Choice,
     IdClash,

@@ -9,10 +9,10 @@ from chatkit.types import ThreadMetadata
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import HeartbeatStore, NotFound, SqlStore, SyncAnswer, SyncRun, WorkerRecord, new_id
-from store.heartbeats import now
-from store.sync_actions import LONGEST_SECONDS
-from store.tables import sync_actions
+from chatkit_store import HeartbeatStore, NotFound, SqlStore, SyncAnswer, SyncRun, WorkerRecord, new_id
+from chatkit_store.heartbeats import now
+from chatkit_store.sync_actions import LONGEST_SECONDS
+from chatkit_store.tables import sync_actions
 from tests.store.conftest import Query
 from tests.store.making import ALICE, BOB, User, make_thread
 

@@ -26,8 +26,8 @@ from chatkit.types import (
 )
 from chatkit.widgets import DynamicWidgetRoot
 
-from store import NotFound, SqlStore
-from store.text import plain_text
+from chatkit_store import NotFound, SqlStore
+from chatkit_store.text import plain_text
 from tests.store.conftest import Query
 from tests.store.making import ALICE, NOON, User, answer, call_tool, hide, make_thread, say, text_of
 

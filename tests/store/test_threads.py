@@ -6,8 +6,8 @@ import pytest
 from chatkit.types import ClosedStatus, FileAttachment, LockedStatus, Page, Thread, ThreadMetadata
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import IdClash, NotFound, SqlStore, TurnStore, new_id
-from store.database import Database
+from chatkit_store import IdClash, NotFound, SqlStore, TurnStore, new_id
+from chatkit_store.database import Database
 from tests.store.conftest import Query
 from tests.store.making import ALICE, BOB, NOON, User, make_thread, make_turn, say
 

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from chatkit.types import ThreadMetadata
 
-from store import IdClash, NotFound, SqlStore, ThreadBusy, ThreadChanged, TurnRecord, TurnStore
+from chatkit_store import IdClash, NotFound, SqlStore, ThreadBusy, ThreadChanged, TurnRecord, TurnStore
 from tests.store.conftest import Query
 from tests.store.making import ALICE, User, answer, hide, make_thread, make_turn, say, text_of
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from chatkit.types import AttachmentUploadDescriptor, FileAttachment, ThreadMetadata
 
-from store import NotFound, SqlStore, TurnStore, UploadStore, new_id
+from chatkit_store import NotFound, SqlStore, TurnStore, UploadStore, new_id
 from tests.store.making import ALICE, User, make_turn, say
 
 

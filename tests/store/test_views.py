@@ -1,6 +1,6 @@
 """What an administrator reads with plain SQL."""
 
-from store import SqlStore, TurnStore
+from chatkit_store import SqlStore, TurnStore
 from tests.store.conftest import Query
 from tests.store.making import ALICE, BOB, User, answer, call_tool, hide, make_thread, make_turn, say
 

@@ -13,7 +13,7 @@ import pytest
 from chatkit.types import AssistantMessageContent, ThreadMetadata
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import SchemaOutdated, SqlStore, StoreUnavailable, TurnStore, create_schema, open_engine
+from chatkit_store import SchemaOutdated, SqlStore, StoreUnavailable, TurnStore, create_schema, open_engine
 from tests.conftest import checked_out, opened
 from tests.store.conftest import Query
 from tests.store.making import ALICE, User, answer, make_thread, make_turn, say, text_of

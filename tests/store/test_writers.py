@@ -9,7 +9,7 @@ import pytest
 from chatkit.types import ThreadMetadata
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store import NewTurn, NotFound, SqlStore, ThreadBusy, TurnStore, open_engine
+from chatkit_store import NewTurn, NotFound, SqlStore, ThreadBusy, TurnStore, open_engine
 from tests.conftest import checked_out
 from tests.store.conftest import Query
 from tests.store.making import ALICE, User, answer, make_thread, make_turn, say, text_of

@@ -10,8 +10,8 @@ import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_server import Actions, ChatServer, create_app
-from chatkit_server.agents import AgentLike
-from chatkit_server.server import ServerFactory
+from chatkit_server.agents.loading import AgentLike
+from chatkit_server.run.server import ServerFactory
 from tests.serving import make_settings
 from tests.support.live_server import live
 from tests.support.openai_server import OpenAIServer

@@ -16,7 +16,7 @@ from chatkit.types import (
 )
 
 from chatkit_server import ChatServer, RequestContext
-from store import new_id
+from chatkit_store import new_id
 from tests.interactions.cards import both_databases
 from tests.stage import make_item
 from tests.support.openai_answers import Answer, Reasoning, Text, ToolCall

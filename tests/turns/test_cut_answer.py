@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatkit_server.failures import TEXTS
+from chatkit_server.errors.failures import TEXTS
 from tests.support.openai_answers import Answer, Reasoning
 from tests.turns.chat import Chat
 

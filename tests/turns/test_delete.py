@@ -6,7 +6,7 @@ import logging
 import pytest
 from sqlalchemy import inspect
 
-from store.tables import metadata
+from chatkit_store.tables import metadata
 from tests.support.openai_answers import Answer
 from tests.support.openai_server import ModelRequest
 from tests.turns.chat import Chat, model_input, thread_of

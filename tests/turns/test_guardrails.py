@@ -22,7 +22,7 @@ from chatkit.types import ThreadItem, ThreadItemDoneEvent, ThreadItemUpdatedEven
 from pydantic import BaseModel
 
 from chatkit_server import ChatServer, RequestContext
-from store import SqlStore
+from chatkit_store import SqlStore
 from tests.interactions.cards import Context, card, label, showing, words_of
 from tests.support.chatkit import Reply, user_input
 from tests.support.openai_answers import Answer, Reasoning, ToolCall

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from chatkit_server import AgentContext, RequestContext
 from chatkit_server.events.frames import encode_event
 from chatkit_server.turns.recovery import recover
-from store import Entry, JournalStore, NewTurn, SqlStore, TurnRecord, TurnStore, new_id
+from chatkit_store import Entry, JournalStore, NewTurn, SqlStore, TurnRecord, TurnStore, new_id
 from tests.stage import CARD, Stage, stream_item
 from tests.store.making import answer, make_thread, say, text_of
 from tests.support.openai_answers import Answer

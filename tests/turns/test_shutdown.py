@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_server import create_app
-from chatkit_server.stop_signal import on_stop_signal
+from chatkit_server.startup.stop_signal import on_stop_signal
 from tests.conftest import checked_out
 from tests.serving import SECRET, make_settings
 from tests.support.chatkit import user_input

@@ -9,8 +9,8 @@ import pytest
 from agents import Agent, RunContextWrapper, function_tool
 
 from chatkit_server.agent_context import AgentContext
-from chatkit_server.deadlines import Deadlines
-from chatkit_server.titles import clean_title
+from chatkit_server.run.deadlines import Deadlines
+from chatkit_server.run.titles import clean_title
 from tests.serving import Tab
 from tests.support.chatkit import LiveReply
 from tests.support.openai_answers import SERVER_ERROR, Answer, ToolCall
@@ -29,7 +29,7 @@ both_apis = pytest.mark.parametrize("api", ["responses", "chat_completions"])
 @pytest.fixture(autouse=True)
 def _patiently(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine may take long for a title that comes."""
-    monkeypatch.setattr("chatkit_server.titles.GRACE_SECONDS", 10.0)
+    monkeypatch.setattr("chatkit_server.run.titles.GRACE_SECONDS", 10.0)
 
 
 def is_title(request: ModelRequest) -> bool:
@@ -199,7 +199,7 @@ async def test_a_title_that_fails_leaves_the_answer_alone(
     start: Start, title: Answer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if title.hang_after is not None:
-        monkeypatch.setattr("chatkit_server.titles.GRACE_SECONDS", 0.05)
+        monkeypatch.setattr("chatkit_server.run.titles.GRACE_SECONDS", 0.05)
     chat = await start(titles=True)
     chat.upstream.default = playing(title, Answer("one two three"))
     async with await chat.visitor() as tab:
@@ -211,7 +211,7 @@ async def test_a_title_that_fails_leaves_the_answer_alone(
         assert "cake" not in caplog.text
         for request in filter(is_title, chat.upstream.requests):
             await request.wait_closed()
-        monkeypatch.setattr("chatkit_server.titles.GRACE_SECONDS", 10.0)
+        monkeypatch.setattr("chatkit_server.run.titles.GRACE_SECONDS", 10.0)
         # The next message tries once more; the one after that does not.
         chat.upstream.default = playing(Answer("Cake, at last"), Answer("Bye."))
         assert titles_told(await tab.send(reply.thread_id, "Thanks")) == ["Cake, at last"]

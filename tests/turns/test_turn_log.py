@@ -17,12 +17,12 @@ from chatkit.types import (
 
 from chatkit_server.events.fold import TurnItems
 from chatkit_server.memory import Transcript
-from chatkit_server.routes.stream import _Pings
+from chatkit_server.routes.event_stream import _Pings
 from chatkit_server.turns.journal import Journal
 from chatkit_server.turns.journal_page import Page
-from chatkit_server.turns.log import LAG, WINDOW, TurnLog
-from store import Entry, JournalStore
-from store.journal import Signal
+from chatkit_server.turns.turn_log import LAG, WINDOW, TurnLog
+from chatkit_store import Entry, JournalStore
+from chatkit_store.journal import Signal
 from tests.store.making import NOON
 from tests.support.openai_answers import Answer
 from tests.support.sse import Frame, parse

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from agents import Agent, GuardrailFunctionOutput, OutputGuardrail
 
-from chatkit_server.turns.live import Reader
+from chatkit_server.turns.live_turn import Reader
 from tests.serving import Tab
 from tests.support.chatkit import LiveReply, Picture, user_input
 from tests.support.openai_answers import Answer, ToolCall

@@ -11,8 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_server import create_app
-from store import StoreUnavailable, TurnStore
-from store.owner import HasUser
+from chatkit_store import StoreUnavailable, TurnStore
+from chatkit_store.owner import HasUser
 from tests.serving import make_settings
 from tests.support.chatkit import user_input
 from tests.support.live_server import live

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from chatkit_server.turns.log import WINDOW, TurnLog
+from chatkit_server.turns.turn_log import WINDOW, TurnLog
 from tests.serving import Tab
 from tests.support.chatkit import Picture
 from tests.support.openai_answers import Answer, Text

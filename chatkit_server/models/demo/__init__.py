@@ -1,5 +1,5 @@
 """The demo model: a script that needs no key and no network, and says so."""
 
-from .model import DemoModel, DemoProvider
+from .demo_model import DemoModel, DemoProvider
 
 __all__ = ["DemoModel", "DemoProvider"]

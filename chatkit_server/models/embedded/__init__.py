@@ -3,7 +3,7 @@
 Each worker process has a child of its own (0.3 GB), which ends with it.
 """
 
-from .model import EmbeddedModel, EmbeddedProvider
+from .embedded_model import EmbeddedModel, EmbeddedProvider
 from .process import EmbeddedProcess
 
 __all__ = ["EmbeddedModel", "EmbeddedProcess", "EmbeddedProvider"]

@@ -21,8 +21,9 @@ from pathlib import Path
 
 import openai
 
-from ..client import make_client
-from ..errors import EmbeddedModelError, ModelSetupError
+from ...errors.failures import EmbeddedModelError
+from ...errors.setup import ModelSetupError
+from ..openai_client import make_client
 from . import child as child_script
 from .child import ChildOptions
 

@@ -1,0 +1,95 @@
+"""Tool calls of the agent's own tools, and handoffs: what is shown of them, and which of them asked the page."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from agents import Agent
+from agents.items import ToolCallItem
+from chatkit.agents import ClientToolCall
+from chatkit.types import ClientToolCallItem, CustomTask, ThreadItemDoneEvent
+
+from ..agent_context import AgentContext
+from ..memory import CALLS
+from .block import Block, Place
+from .shown import Events
+from .tool_display import ToolDisplays
+
+FAILED = "This failed."
+
+
+class Tools:
+    """The tool calls of a run."""
+
+    def __init__(self, context: AgentContext, block: Block, displays: ToolDisplays | None) -> None:
+        self._context = context
+        self._block = block
+        self._displays = displays
+        self._calls: list[tuple[str, str]] = []
+        self._running: dict[str, tuple[Place, CustomTask]] = {}
+
+    def called(self, item: ToolCallItem) -> Events:
+        """The model calls a tool. What its provider or the SDK itself runs is shown by `Hosted`."""
+        call_id = _call_id(item.raw_item)
+        if not call_id:
+            return []
+        name = str(item.tool_name)
+        self._calls.append((name, call_id))
+        if self._displays is None or _field(item.raw_item, "type") not in CALLS:
+            return []
+        arguments = _field(item.raw_item, "arguments") or ""
+        task = self._displays.task(item.agent, name, str(arguments), item.title)
+        if task is None:
+            return []
+        place, events = self._block.add(task)
+        if place is not None:
+            self._running[call_id] = (place, task)
+        return events
+
+    def answered(self, raw: Any) -> Events:
+        """A tool has returned, or failed."""
+        call_id = _call_id(raw) or ""
+        place, task = self._running.pop(call_id, (None, None))
+        if place is None or task is None:
+            return []
+        has_failed = call_id in self._context.failed_calls
+        end = {"status_indicator": "none", "content": FAILED} if has_failed else {"status_indicator": "complete"}
+        return self._block.change(place, task.model_copy(update=end))
+
+    def handed_over(self, agent: Agent[Any]) -> Events:
+        """Another agent goes on."""
+        if self._displays is None:
+            return []
+        _, events = self._block.add(
+            CustomTask(title=f"{agent.name} takes over", icon="agent", status_indicator="complete")
+        )
+        return events
+
+    def client_calls(self) -> list[ThreadItemDoneEvent]:
+        """What the page is to do, in the order of the model's calls; `output.py` tells it of the first one only."""
+        order = {call_id: place for place, (_, call_id) in enumerate(self._calls)}
+        asked = sorted(self._context.page_calls, key=lambda call: order.get(call.call_id, len(order)))
+        own = [] if self._context.client_tool_call is None else [self._client_call(self._context.client_tool_call)]
+        return [*own, *(ThreadItemDoneEvent(item=call) for call in asked)]
+
+    def _client_call(self, call: ClientToolCall) -> ThreadItemDoneEvent:
+        """Under the call id of the tool that asked for it (T31, T32)."""
+        ids = [call_id for name, call_id in self._calls if name == call.name]
+        ids = ids or [call_id for _, call_id in self._calls] or [self._context.generate_id("tool_call")]
+        item = ClientToolCallItem(
+            id=self._context.generate_id("tool_call"),
+            thread_id=self._context.thread.id,
+            created_at=datetime.now(UTC),
+            call_id=ids[-1],
+            name=call.name,
+            arguments=call.arguments,
+        )
+        return ThreadItemDoneEvent(item=item)
+
+
+def _call_id(raw: Any) -> str | None:
+    call_id = _field(raw, "call_id")
+    return None if call_id is None else str(call_id)
+
+
+def _field(raw: Any, name: str) -> Any:
+    return raw.get(name) if isinstance(raw, dict) else getattr(raw, name, None)

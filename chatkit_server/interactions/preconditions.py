@@ -1,0 +1,49 @@
+"""What must hold before a request may touch a thread or an item: the thread is open, the item is still shown."""
+
+from typing import Any
+
+from chatkit.actions import Action
+from chatkit.types import ClosedStatus, LockedStatus, ThreadItem, ThreadMetadata, WidgetItem
+
+from ..context import RequestContext
+from ..errors.http import ActionGone, InvalidItem, ItemReplaced, ThreadClosed, ThreadLocked
+from ..run.server import ChatServer
+from .forms import with_submitted
+
+
+async def writable_thread(server: ChatServer, thread_id: str, context: RequestContext) -> ThreadMetadata:
+    """A thread that the user may add to. Raises `ThreadLocked`, `ThreadClosed` (T14) or `NotFoundError`."""
+    thread = await server.store.load_thread(thread_id, context)
+    match thread.status:
+        case LockedStatus(reason=reason):
+            raise ThreadLocked(reason)
+        case ClosedStatus(reason=reason):
+            raise ThreadClosed(reason)
+    return thread
+
+
+async def shown_item(server: ChatServer, thread: ThreadMetadata, item_id: str, context: RequestContext) -> ThreadItem:
+    """An item that the thread still shows. Raises `ItemReplaced`, or `NotFoundError`."""
+    item = await server.store.load_item(thread.id, item_id, context)
+    if await server.sql_store.is_replaced(thread.id, item_id, context):
+        raise ItemReplaced
+    return item
+
+
+async def submitted_sender(
+    server: ChatServer, thread: ThreadMetadata, item_id: str | None, action: Action[str, Any], context: RequestContext
+) -> tuple[WidgetItem | None, list[ThreadItem]]:
+    """The widget that an action came from, with what the user submitted in it, and what of that is to be saved.
+
+    None for an action of the page. Raises `InvalidItem` for an item that is no widget, `ItemReplaced` for one that is
+    not shown any more, `ActionGone` where the widget has changed and no longer offers the action.
+    """
+    if item_id is None:
+        return None, []
+    item = await shown_item(server, thread, item_id, context)
+    if not isinstance(item, WidgetItem):
+        raise InvalidItem("An action can only come from a widget.")
+    if await server.sql_store.has_lost_action(thread.id, item_id, action.type, context):
+        raise ActionGone
+    submitted = with_submitted(item, action)
+    return submitted, [] if submitted is item else [submitted]

@@ -1,0 +1,156 @@
+"""The embedded model behind the Agents SDK's interface: Chat Completions of the child, with what it cannot do left out.
+
+Its tool calls do not work, so it gets no tools and no handoffs; an agent that has some can still chat.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import openai
+from agents import (
+    Handoff,
+    Model,
+    ModelProvider,
+    ModelResponse,
+    ModelSettings,
+    ModelTracing,
+    OpenAIChatCompletionsModel,
+    Tool,
+)
+from agents.agent_output import AgentOutputSchemaBase
+from agents.items import TResponseInputItem, TResponseStreamEvent
+
+from ...errors.failures import EmbeddedModelError
+from .history import MESSAGE_TOKENS, cut_text, read_messages, trim_messages
+from .process import Child, EmbeddedProcess
+
+logger = logging.getLogger(__name__)
+
+MAX_TOKENS = 256
+"""Length of an answer."""
+REMEMBERED_COUNTS = 4096
+
+
+class EmbeddedModel(Model):
+    """Chat with the child process; it is started again where it was gone before the answer began."""
+
+    def __init__(self, process: EmbeddedProcess, *, name: str, context: int) -> None:
+        self._process = process
+        self._name = name
+        self._context = context
+        self._counts: dict[str, int] = {}
+
+    async def stream_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+        tracing: ModelTracing,
+        **kwargs: Any,
+    ) -> AsyncIterator[TResponseStreamEvent]:
+        """The events of the answer. Raises `EmbeddedModelError` and what the openai client raises."""
+        settings = self._fit(model_settings)
+        for is_last_try in (False, True):
+            child = await self._process.child()
+            begun = False
+            try:
+                system, items = await self._trim(child, system_instructions, input, settings)
+                async for event in self._chat(child).stream_response(
+                    system, items, settings, [], output_schema, [], tracing
+                ):
+                    begun = True
+                    yield event
+                return
+            except openai.APIConnectionError as error:
+                explained = await _explained(child, error)  # which also waits for the news that it has ended
+                if begun or is_last_try or isinstance(error, openai.APITimeoutError):
+                    raise explained from error
+
+    async def get_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+        tracing: ModelTracing,
+        **kwargs: Any,
+    ) -> ModelResponse:
+        """The whole answer. Raises `EmbeddedModelError` and what the openai client raises."""
+        settings = self._fit(model_settings)
+        for is_last_try in (False, True):
+            child = await self._process.child()
+            try:
+                system, items = await self._trim(child, system_instructions, input, settings)
+                return await self._chat(child).get_response(system, items, settings, [], output_schema, [], tracing)
+            except openai.APIConnectionError as error:
+                explained = await _explained(child, error)
+                if is_last_try or isinstance(error, openai.APITimeoutError):
+                    raise explained from error
+        raise AssertionError("the last try returned or raised")
+
+    def _chat(self, child: Child) -> OpenAIChatCompletionsModel:
+        assert child.client
+        return OpenAIChatCompletionsModel(self._name, child.client)
+
+    def _fit(self, settings: ModelSettings) -> ModelSettings:
+        """Without what is for tools and for reasoning, and with an answer that leaves room for the question."""
+        longest = min(settings.max_tokens or MAX_TOKENS, self._context // 2)
+        return replace(
+            settings, max_tokens=longest, tool_choice=None, parallel_tool_calls=None, reasoning=None, verbosity=None
+        )
+
+    async def _trim(
+        self, child: Child, system: str | None, input: str | list[TResponseInputItem], settings: ModelSettings
+    ) -> tuple[str | None, list[TResponseInputItem]]:
+        async def count(text: str) -> int:
+            return await self._count(child, text)
+
+        budget = self._context - (settings.max_tokens or MAX_TOKENS) - 2 * MESSAGE_TOKENS
+        if system:
+            if len(system.encode()) > budget // 2:
+                system = await cut_text(system, budget=budget // 2, count=count)
+            budget -= min(len(system.encode()), await count(system))
+        messages = await trim_messages(read_messages(input), budget=budget, count=count)
+        return system, [message.to_item() for message in messages]
+
+    async def _count(self, child: Child, text: str) -> int:
+        """How many tokens the model makes of `text`, which the engine knows best."""
+        if text not in self._counts:
+            assert child.client
+            answer = await child.client.post(f"{child.url}/tokenize", cast_to=object, body={"content": text})
+            if len(self._counts) >= REMEMBERED_COUNTS:
+                self._counts.clear()
+            self._counts[text] = len(answer["tokens"])  # type: ignore[index]  # cast_to=object hands the JSON on
+        return self._counts[text]
+
+
+class EmbeddedProvider(ModelProvider):
+    """The embedded model for every agent; one that names another model is answered all the same, with a warning."""
+
+    def __init__(self, model: EmbeddedModel, name: str) -> None:
+        self._model = model
+        self._known: set[str | None] = {None, "embedded", name}
+
+    def get_model(self, model_name: str | None) -> Model:
+        """The embedded model, whatever the name."""
+        if model_name not in self._known:
+            self._known.add(model_name)
+            logger.warning("An agent asks for the model %s; the embedded model answers in its place", model_name)
+        return self._model
+
+
+async def _explained(child: Child, error: openai.APIConnectionError) -> openai.APIConnectionError:
+    """`error` in words, where its cause is that the child has ended."""
+    if isinstance(error, openai.APITimeoutError) or not await child.has_ended():
+        return error
+    code = child.process.returncode
+    return EmbeddedModelError(
+        f"The embedded model ended (code {code}) while it answered. It starts again with the next message."
+    )

@@ -1,0 +1,58 @@
+"""The ChatKit protocol's requests: bytes → a typed request.
+
+The adapter is built once: chatkit builds it anew for every request, 2.4 to 3 ms each.
+"""
+
+from typing import Any, get_args
+
+from chatkit.types import ChatKitReq, NonStreamingReq, StreamingReq
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from ..errors.http import BadRequest, InvalidJson, InvalidParams, UnknownOperation
+
+_REQUEST: TypeAdapter[StreamingReq | NonStreamingReq] = TypeAdapter(ChatKitReq)
+
+
+def _operations(union: Any) -> frozenset[str]:
+    return frozenset(request.model_fields["type"].default for request in get_args(union))
+
+
+STREAMING_OPERATIONS = _operations(StreamingReq)
+OPERATIONS = STREAMING_OPERATIONS | _operations(NonStreamingReq)
+
+
+def parse_request(body: bytes) -> StreamingReq | NonStreamingReq:
+    """Raises `InvalidJson`, `BadRequest`, `UnknownOperation` or `InvalidParams` (trap T37)."""
+    try:
+        return _REQUEST.validate_json(body)
+    except ValidationError as error:
+        raise _refusal(body, error) from None
+
+
+def _refusal(body: bytes, error: ValidationError) -> BadRequest:
+    try:
+        data = from_json(body)
+    except ValueError:
+        return InvalidJson()
+    if not isinstance(data, dict):
+        return BadRequest("The request's body must be a JSON object with `type` and `params`.")
+    operation = data.get("type")
+    if not isinstance(operation, str) or operation not in OPERATIONS:
+        return UnknownOperation()
+    # Only places and kinds: the values are what the user typed.
+    faults = "; ".join(
+        f"{'.'.join(str(part) for part in fault['loc'][1:]) or 'request'}: {fault['msg']}"
+        for fault in error.errors(include_url=False, include_context=False, include_input=False)[:3]
+    )
+    return InvalidParams(f"The request does not fit `{operation}`: {faults}.")
+
+
+def is_streaming_body(body: bytes) -> bool:
+    """Whether a body that could not be parsed was meant for a streaming operation, as far as can be told."""
+    try:
+        data = from_json(body, allow_partial=True)
+    except ValueError:
+        return False
+    operation = data.get("type") if isinstance(data, dict) else None
+    return isinstance(operation, str) and operation in STREAMING_OPERATIONS

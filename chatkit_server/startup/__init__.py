@@ -1,0 +1,1 @@
+"""What happens before the server serves, and what checks that it can."""

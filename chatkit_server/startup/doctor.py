@@ -1,0 +1,162 @@
+"""`chatkit-server doctor`: whether what the settings name is there and works. Changes nothing."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import openai
+from agents import Agent
+from sqlalchemy import URL
+
+from chatkit_store import SchemaUnknown, StoreError
+from chatkit_store.migrations import pending, taken_names
+
+from ..agents.prepare import reachable_agents
+from ..errors.database_problem import database_problem, missing_folder
+from ..errors.failures import explain
+from ..errors.http import ServerError
+from ..errors.log_format import codes_of, say
+from ..errors.network import innermost_network_error, network_reason
+from ..mcp.connection import CONNECT_SECONDS
+from ..models.asking import ask
+from ..services import Services
+from ..settings import unknown_settings
+from .agent_check import AnsweringModel, answering_models, try_agent
+
+MODEL_SECONDS = 30.0
+QUESTION = ("You are being tested.", "Answer with the word OK.")
+ADVICE = {
+    "model_auth": "Correct OPENAI_API_KEY.",
+    "model_forbidden": "Let the key's account use this model, or choose another.",
+    "model_not_found": "Choose a model that is there; the path of the URL may be wrong as well, mostly it ends in /v1.",
+    "model_quota": "Its quota is used up: look at the account.",
+    "model_rate_limit": "It gets too many requests: try again in a moment.",
+    "model_timeout": "See that it runs there, or correct CHATKIT_BASE_URL.",
+    "model_unreachable": "See that it runs there and can be reached from here, or correct CHATKIT_BASE_URL.",
+    "model_unavailable": "It has a problem of its own: try again in a moment, and look into its log.",
+    "model_bad_request": "It does not take such requests: try the other value of CHATKIT_API.",
+}
+"""What an administrator can do about a failure of the endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at and what was found; WARN where it may be meant so, WRONG where it cannot work."""
+
+    name: str
+    text: str
+    mark: Literal["ok", "WARN", "WRONG"] = "ok"
+
+
+async def examine(services: Services) -> AsyncIterator[Finding]:
+    """One finding after another, as they come; the parts are closed at the end."""
+    try:
+        yield Finding("settings", services.settings.environment)
+        for sentence in unknown_settings():
+            yield Finding("settings", sentence, "WARN")
+        yield await _database(services)
+        async with aclosing(_mcp_servers_and_agent(services)) as findings:
+            async for finding in findings:
+                yield finding
+    finally:
+        await services.models.aclose()
+        await services.engine.dispose()
+
+
+async def _database(services: Services) -> Finding:
+    kind = services.engine.dialect.name
+    if (file := _missing_file(services.engine.url)) is not None:
+        if (folder := missing_folder(file)) is not None:
+            return Finding("database", f"{file} cannot be made: there is no folder {folder}", "WRONG")
+        return Finding("database", f"{file} does not exist yet; the server makes it at its first start")
+    try:
+        missing, taken = await pending(services.engine), await taken_names(services.engine)
+    except SchemaUnknown as error:
+        return Finding("database", str(error), "WRONG")
+    except StoreError as error:
+        return Finding("database", database_problem(error, services.engine.url), "WRONG")
+    if taken:
+        return Finding("database", f"{kind}, has tables that chatkit-server did not make ({', '.join(taken)})", "WRONG")
+    if not missing:
+        return Finding("database", f"{kind}, up to date")
+    text = f"{kind}, lacks {len(missing)} migration(s)"
+    if services.settings.environment == "production":
+        return Finding("database", f"{text}: run `chatkit-server migrate`", "WRONG")
+    return Finding("database", f"{text}, which the server applies when it starts")
+
+
+def _missing_file(url: URL) -> str | None:
+    """The SQLite file that is not there; a connection would make it."""
+    is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    return url.database if is_file and not Path(str(url.database)).exists() else None
+
+
+async def _mcp_servers_and_agent(services: Services) -> AsyncGenerator[Finding]:
+    """The agent is tried while the servers are connected: their tools are the agent's."""
+    servers, specs = services.server.mcp, services.settings.mcp_servers
+    try:
+        await servers.start(patience=CONNECT_SECONDS)
+        for name, problem in servers.problems().items():
+            if problem is None:
+                yield Finding(f"mcp {name}", "connected")
+            else:
+                yield Finding(f"mcp {name}", f"{specs[name].place}: {problem}", "WRONG")
+        trial = await try_agent(services.server)
+    finally:
+        await servers.close()
+    if trial.agent is not None:
+        yield Finding("agent", _described(trial.agent, services))
+    for problem in trial.problems:
+        yield Finding("agent", problem, "WRONG")
+    for answering in answering_models(trial.agent, services.models):
+        yield await _model(services, answering)
+
+
+def _described(agent: Agent[Any], services: Services) -> str:
+    source = services.server.agent
+    others = [one.name for one in reachable_agents(agent)[1:]]
+    tools = ", ".join(tool.name for tool in agent.tools)
+    return "".join(
+        [
+            agent.name,
+            ", the default agent" if source.is_default else f" ({source.name})",
+            f"; its tools: {tools}" if tools else "; without tools",
+            f"; hands over to {', '.join(others)}" if others else "",
+        ]
+    )
+
+
+async def _model(services: Services, answering: AnsweringModel) -> Finding:
+    info = services.models.info
+    name = f"{answering.name} ({info.provider})" if answering.is_at_endpoint else answering.name
+    if not answering.is_of_settings:
+        name += f", the own model of the agent {answering.agent},"
+    elif not answering.is_at_endpoint:  # a script, or the embedded model, which has no time to be asked
+        return Finding("model", f"{name} ({info.provider}): {info.note}" if info.note else name)
+    place = _without_secrets(services.models.base_url) if answering.is_at_endpoint else ""
+    try:
+        async with asyncio.timeout(MODEL_SECONDS):
+            await ask(answering.model, answering.name, *QUESTION)
+    except TimeoutError:
+        return Finding("model", f"{name}{place} did not answer within {MODEL_SECONDS:g} seconds", "WRONG")
+    except Exception as error:  # whatever a provider does
+        told = explain(error, "doctor")
+        return Finding("model", f"{name}{place}: {_why(error, told, answering)}", "WRONG")
+    return Finding("model", f"{name} answers")
+
+
+def _without_secrets(base_url: str | None) -> str:
+    parts = urlsplit(base_url or "")
+    return f" at {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _why(error: Exception, told: ServerError, answering: AnsweringModel) -> str:
+    """The code, the cause and what to do; nothing of the provider's own text, which can hold keys."""
+    network = innermost_network_error(error) if isinstance(error, openai.APIConnectionError) else None
+    cause = network_reason(network) if network is not None else codes_of(error) or say(error)
+    advice = ADVICE.get(told.code, str(told)) if answering.is_at_endpoint else f"See how {answering.agent} makes it."
+    return f"{told.code} ({cause}). {advice}"

@@ -1,0 +1,42 @@
+"""Ending a turn's row, whatever its items are: a row that stays `running` would block its thread."""
+
+import logging
+from collections.abc import Awaitable, Sequence
+from typing import Protocol
+
+from chatkit.types import ThreadItem
+
+from chatkit_store import StoreError, StoreUnavailable
+
+from ..errors.log_format import describe_cause
+
+logger = logging.getLogger(__name__)
+
+
+class Finish(Protocol):
+    """`TurnStore.finish`, with all but the items given."""
+
+    def __call__(self, *, items: Sequence[ThreadItem]) -> Awaitable[bool]:
+        """Ends the turn with these items."""
+
+
+async def finish_anyway(finish: Finish, items: Sequence[ThreadItem]) -> bool:
+    """Ends the turn; without those items that the database refuses, such as one whose id another thread has.
+
+    Returns what `finish` does. Raises `StoreUnavailable`: another try may save all of them then.
+    """
+    try:
+        return await finish(items=items)
+    except StoreUnavailable:
+        raise
+    except StoreError as error:
+        logger.error("an item could not be saved at the end of its turn\n%s", describe_cause(error))
+    ended = await finish(items=[])
+    for item in items if ended else []:
+        try:
+            await finish(items=[item])
+        except StoreUnavailable:
+            raise
+        except StoreError:
+            logger.error("item %s was lost at the end of its turn: the database refuses it", item.id)
+    return ended

@@ -1,0 +1,76 @@
+"""A store for ChatKit in SQLite or PostgreSQL: threads, items, turns, attachments, feedback. Needs no server."""
+
+from chatkit_store.approvals import Approval, ApprovalStore, Choice, Decision, NewApproval, PausedRun
+from chatkit_store.blobs import Blob, BlobMissing, Blobs, BlobsUnavailable, OpenBlob, S3Access
+from chatkit_store.engine import open_engine
+from chatkit_store.errors import (
+    AlreadyDecided,
+    DuplicateRequest,
+    IdClash,
+    NotFound,
+    SchemaOutdated,
+    SchemaUnknown,
+    StoreError,
+    StoreUnavailable,
+    ThreadBusy,
+    ThreadChanged,
+)
+from chatkit_store.heartbeats import HeartbeatStore, WorkerRecord
+from chatkit_store.history import HistoryCursor, HistoryItem, HistoryPage, PastTurn
+from chatkit_store.ids import new_id
+from chatkit_store.items import Recent
+from chatkit_store.journal import Entry, JournalStore
+from chatkit_store.schema import create_schema
+from chatkit_store.sql import SqlStore
+from chatkit_store.sync_actions import SyncActionStatus, SyncActionStore, SyncAnswer, SyncRun
+from chatkit_store.turns import NewTurn, RequestKey, TurnRecord, TurnStatus, TurnStore
+from chatkit_store.uploads import Upload, UploadStore
+
+__all__ = [
+    "AlreadyDecided",
+    "Approval",
+    "ApprovalStore",
+    "Blob",
+    "BlobMissing",
+    "Blobs",
+    "BlobsUnavailable",
+    "Choice",
+    "Decision",
+    "DuplicateRequest",
+    "Entry",
+    "HeartbeatStore",
+    "HistoryCursor",
+    "HistoryItem",
+    "HistoryPage",
+    "IdClash",
+    "JournalStore",
+    "NewApproval",
+    "NewTurn",
+    "NotFound",
+    "OpenBlob",
+    "PastTurn",
+    "PausedRun",
+    "Recent",
+    "RequestKey",
+    "S3Access",
+    "SchemaOutdated",
+    "SchemaUnknown",
+    "SqlStore",
+    "StoreError",
+    "StoreUnavailable",
+    "SyncActionStatus",
+    "SyncActionStore",
+    "SyncAnswer",
+    "SyncRun",
+    "ThreadBusy",
+    "ThreadChanged",
+    "TurnRecord",
+    "TurnStatus",
+    "TurnStore",
+    "Upload",
+    "UploadStore",
+    "WorkerRecord",
+    "create_schema",
+    "new_id",
+    "open_engine",
+]

@@ -1,0 +1,232 @@
+"""Runs that wait for somebody to approve their tool calls, and what was decided: one decision per call.
+
+A run waits until every one of its calls is decided and somebody takes it, or until its conversation goes on without it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from chatkit_store.columns import UtcDateTime, dump_json, load_json
+from chatkit_store.database import AnyRow, Database
+from chatkit_store.errors import AlreadyDecided, NotFound
+from chatkit_store.items import check_thread
+from chatkit_store.owner import HasUser, owned
+from chatkit_store.tables import approvals, paused_runs
+
+Decision = Literal["approved", "rejected"]
+RunStatus = Literal["waiting", "resumed", "expired"]
+
+a = approvals.c
+r = paused_runs.c
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was decided about one call."""
+
+    approval_id: str
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class NewApproval:
+    """A tool call that waits; `arguments` is JSON as the model wrote it, `item_id` the card that asks."""
+
+    id: str
+    item_id: str
+    call_id: str
+    tool: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Approval(NewApproval):
+    """A row of `approvals`; `decision` is None while it waits, and for good where its run expired."""
+
+    run_id: str
+    decision: Decision | None
+
+
+@dataclass(frozen=True)
+class PausedRun:
+    """A row of `paused_runs` with its calls in their order; `state` is plain JSON, None when nothing waits any more.
+
+    While a retry runs, the run that it lets expire keeps its state: it waits again if the retry is taken back.
+    """
+
+    id: str
+    thread_id: str
+    status: RunStatus
+    agent: str
+    state: Any
+    approvals: Sequence[Approval]
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether all of its calls are."""
+        return all(approval.decision is not None for approval in self.approvals)
+
+
+class ApprovalStore:
+    """The paused runs of `context.user_id`'s threads. Raises as `SqlStore` does."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def pause(
+        self, thread_id: str, run_id: str, agent: str, state: Any, calls: Sequence[NewApproval], context: HasUser
+    ) -> None:
+        """Keep a run with the calls it waits for. Raises `NotFound` for a thread that is not the user's."""
+        now = datetime.now(UTC)
+        run = {"id": run_id, "thread_id": thread_id, "agent": agent, "state": dump_json(state), "created_at": now}
+        common = {"run_id": run_id, "thread_id": thread_id, "created_at": now}
+        rows = [{**vars(call), **common, "place": place} for place, call in enumerate(calls)]
+
+        def work(connection: Connection) -> None:
+            check_thread(connection, thread_id, context)
+            connection.execute(insert(paused_runs), run | {"status": "waiting"})
+            connection.execute(insert(approvals), rows)
+
+        await self._database.write(work)
+
+    async def load(self, thread_id: str, approval_id: str, context: HasUser) -> PausedRun:
+        """The run that an approval belongs to. Raises `NotFound`."""
+        return await self._database.read(lambda c: _load(c, thread_id, approval_id, context))
+
+    async def load_run(self, thread_id: str, run_id: str, context: HasUser) -> PausedRun:
+        """A run by its own id. Raises `NotFound`."""
+        values = {"thread": thread_id, "run": run_id, "owner": context.user_id}
+
+        def work(connection: Connection) -> PausedRun:
+            row = connection.execute(_OF_RUN, values).one_or_none()
+            if row is None:
+                raise NotFound("Run", run_id)
+            return _run(connection, row, load_json(row.state))
+
+        return await self._database.read(work)
+
+    async def take(self, thread_id: str, run_id: str, context: HasUser) -> bool:
+        """Whether a run whose calls are all decided is the caller's to go on with: it is one caller's, once."""
+        values = {"thread": thread_id, "run": run_id, "owner": context.user_id, "now": datetime.now(UTC)}
+        return await self._database.write(lambda c: c.scalar(_RESUME, values)) is not None
+
+    async def waiting(self, thread_id: str, context: HasUser) -> list[PausedRun]:
+        """The runs of a thread that wait, decided ones too, without their states. Raises `NotFound`."""
+
+        def work(connection: Connection) -> list[PausedRun]:
+            check_thread(connection, thread_id, context)
+            rows = connection.execute(_WAITING, {"thread": thread_id, "owner": context.user_id}).all()
+            return [_run(connection, row, None) for row in rows]
+
+        return await self._database.read(work)
+
+    async def expire(self, thread_id: str, context: HasUser) -> None:
+        """Let no run of the thread wait any longer. Raises `NotFound`."""
+
+        def work(connection: Connection) -> None:
+            check_thread(connection, thread_id, context)
+            expire(connection, thread_id)
+
+        await self._database.write(work)
+
+
+def decide(connection: Connection, thread_id: str, choice: Choice, context: HasUser) -> None:
+    """Decides one call, once.
+
+    Raises `NotFound`; `AlreadyDecided` where the call is decided already or its run waits no more.
+    """
+    run_id = connection.scalar(_RUN_OF_APPROVAL, _of_approval(thread_id, choice.approval_id, context))
+    if run_id is None:
+        raise NotFound("Approval", choice.approval_id)
+    # Locks the run, so that of two decisions at the same time one sees the other.
+    if connection.scalar(_LOCK, {"run": run_id}) is None:
+        raise AlreadyDecided(choice.approval_id)
+    values = {"approval": choice.approval_id, "decision": choice.decision, "now": datetime.now(UTC)}
+    if connection.scalar(_DECIDE, values) is None:
+        raise AlreadyDecided(choice.approval_id)
+
+
+def expire(connection: Connection, thread_id: str, *, is_final: bool = True) -> None:
+    """The conversation goes on: nothing of it waits any more, for good or until `wait_again` or `forget`.
+
+    For a thread whose owner was checked, as the others.
+    """
+    connection.execute(_EXPIRE if is_final else _EXPIRE_FOR_NOW, {"thread": thread_id, "now": datetime.now(UTC)})
+
+
+def wait_again(connection: Connection, thread_id: str) -> None:
+    """What expired, and not for good, waits as before."""
+    connection.execute(_WAIT_AGAIN, {"thread": thread_id})
+
+
+def forget(connection: Connection, thread_id: str) -> None:
+    """What has expired has done so for good."""
+    connection.execute(_FORGET_EXPIRED, {"thread": thread_id})
+
+
+def _load(connection: Connection, thread_id: str, approval_id: str, context: HasUser) -> PausedRun:
+    row = connection.execute(_OF_APPROVAL, _of_approval(thread_id, approval_id, context)).one_or_none()
+    if row is None:
+        raise NotFound("Approval", approval_id)
+    return _run(connection, row, load_json(row.state))
+
+
+def _of_approval(thread_id: str, approval_id: str, context: HasUser) -> dict[str, str]:
+    return {"thread": thread_id, "approval": approval_id, "owner": context.user_id}
+
+
+def _run(connection: Connection, row: AnyRow, state: Any) -> PausedRun:
+    calls = [Approval(**call._mapping) for call in connection.execute(_CALLS, {"run": row.id})]
+    return PausedRun(row.id, row.thread_id, row.status, row.agent, state, calls)
+
+
+_RUN = select(r.id, r.thread_id, r.status, r.agent, r.state)
+_BY_APPROVAL = (a.id == bindparam("approval"), r.thread_id == bindparam("thread"), owned(paused_runs))
+_OF_APPROVAL = _RUN.join(approvals, a.run_id == r.id).where(*_BY_APPROVAL)
+_RUN_OF_APPROVAL = select(r.id).join(approvals, a.run_id == r.id).where(*_BY_APPROVAL)
+_OF_RUN = _RUN.where(r.id == bindparam("run"), r.thread_id == bindparam("thread"), owned(paused_runs))
+_WAITING = (  # a state may be megabytes
+    select(r.id, r.thread_id, r.status, r.agent)
+    .where(r.thread_id == bindparam("thread"), r.status == "waiting", owned(paused_runs))
+    .order_by(r.created_at)
+)
+_CALLS = (
+    select(a.id, a.item_id, a.call_id, a.tool, a.arguments, a.run_id, a.decision)
+    .where(a.run_id == bindparam("run"))
+    .order_by(a.place)
+)
+_LOCK = (
+    update(paused_runs).where(r.id == bindparam("run"), r.status == "waiting").values(status=r.status).returning(r.id)
+)
+_DECIDE = (
+    update(approvals)
+    .where(a.id == bindparam("approval"), a.decision.is_(None))
+    .values(decision=bindparam("decision"), decided_at=bindparam("now", type_=UtcDateTime))
+    .returning(a.id)
+)
+_UNDECIDED = select(a.id).where(a.run_id == r.id, a.decision.is_(None)).correlate(paused_runs)
+_RESUME = (
+    update(paused_runs)
+    .where(
+        r.id == bindparam("run"),
+        r.thread_id == bindparam("thread"),
+        r.status == "waiting",
+        ~_UNDECIDED.exists(),
+        owned(paused_runs),
+    )
+    .values(status="resumed", state=None, ended_at=bindparam("now", type_=UtcDateTime))
+    .returning(r.id)
+)
+_EXPIRE_FOR_NOW = (
+    update(paused_runs)
+    .where(r.thread_id == bindparam("thread"), r.status == "waiting")
+    .values(status="expired", ended_at=bindparam("now", type_=UtcDateTime))
+)
+_EXPIRE = _EXPIRE_FOR_NOW.values(state=None)
+_EXPIRED = (r.thread_id == bindparam("thread"), r.status == "expired", r.state.is_not(None))
+_WAIT_AGAIN = update(paused_runs).where(*_EXPIRED).values(status="waiting", ended_at=None)
+_FORGET_EXPIRED = update(paused_runs).where(*_EXPIRED).values(state=None)

@@ -1,0 +1,192 @@
+"""One short transaction per store call: how all of the store reaches its database. Knows no tables."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import URL, Connection, Engine, Row, Table, event, exc
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import QueuePool
+
+from chatkit_store.baselines import Baselines
+from chatkit_store.engine import SQLITE_CONNECTIONS, is_memory
+from chatkit_store.errors import translate_errors
+from chatkit_store.sqlite_threads import Workers
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+"""What a store call does with a connection, in one piece.
+
+It may run in a thread, and again on another connection, so it touches nothing but rows.
+"""
+
+AnyRow = Row[*tuple[Any, ...]]
+
+CANCEL_SECONDS = 5.0
+CALL_SECONDS = 75.0  # a store call, its wait for a connection included; the server ends a statement after 60
+
+
+class _Shared:
+    """What all stores on one engine have in common."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.baselines = Baselines()
+        self._url: URL = engine.url
+        self._connections = engine.pool.size() if isinstance(engine.pool, QueuePool) else SQLITE_CONNECTIONS
+        self._workers: dict[int, Workers] = {}  # by process: threads and connections do not survive a fork
+        self._writer: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+
+    def workers(self) -> Workers:
+        """The threads that serve a SQLite file."""
+        process = os.getpid()
+        if (mine := self._workers.get(process)) is not None:
+            return mine
+        for inherited in list(self._workers.values()):
+            inherited.disown()
+        return self._workers.setdefault(process, Workers(self._url, self._connections))
+
+    def writer(self) -> asyncio.Lock:
+        """The queue of the writers to SQLite in memory; see `Workers`."""
+        loop = asyncio.get_running_loop()
+        if self._writer is None or self._writer[0] is not loop:
+            self._writer = (loop, asyncio.Lock())
+        return self._writer[1]
+
+    def in_use(self) -> int:
+        """How many connections the threads have in use."""
+        mine = self._workers.get(os.getpid())
+        return 0 if mine is None else mine.in_use()
+
+    def close(self, _: Engine) -> None:
+        """End the threads; the next call starts them again."""
+        if (mine := self._workers.pop(os.getpid(), None)) is not None:
+            mine.close()
+
+
+_shared: WeakKeyDictionary[Engine, _Shared] = WeakKeyDictionary()
+
+
+def _shared_by(engine: AsyncEngine) -> _Shared:
+    shared = _shared.get(engine.sync_engine)
+    if shared is None:
+        shared = _shared.setdefault(engine.sync_engine, _Shared(engine))
+        event.listen(engine.sync_engine, "engine_disposed", shared.close)
+    return shared
+
+
+def in_use(engine: AsyncEngine) -> int:
+    """How many connections are in use, the engine's own and those of the threads that stores on it run."""
+    assert isinstance(engine.pool, QueuePool)
+    return engine.pool.checkedout() + _shared_by(engine).in_use()
+
+
+class Database:
+    """Runs a store's work on a connection and gives the connection back, also on errors and cancellation.
+
+    A cancelled call ends its transaction first, for at most 5 seconds: it is written whole or not at all. A call that
+    takes longer than 75 seconds raises `StoreUnavailable`.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self.dialect = engine.dialect.name
+        self._is_sqlite = self.dialect == "sqlite"
+        self._is_file = self._is_sqlite and not is_memory(engine.url)
+        # A read is one statement: PostgreSQL then needs no BEGIN and no ROLLBACK around it.
+        self._reader = engine if self._is_sqlite else engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._shared = _shared_by(engine)
+
+    @property
+    def baselines(self) -> Baselines:
+        """What the stores on this engine know of the objects they gave away."""
+        return self._shared.baselines
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work` on a connection; statements see committed rows, each for itself."""
+        return await _whole(self._shared.workers().read(work) if self._is_file else self._read(work))
+
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` in one transaction, committed when it returns. Its first statement must be a change, not a SELECT.
+
+        (On SQLite a change is what takes the write lock.)
+        """
+        if self._is_file:
+            return await _whole(self._shared.workers().write(work))
+        return await _whole(self._write_in_turn(work) if self._is_sqlite else self._write(work))
+
+    async def _read(self, work: Work[T]) -> T:
+        return await self._run(self._reader.connect, work)
+
+    async def _write_in_turn(self, work: Work[T]) -> T:
+        async with self._shared.writer():
+            return await self._write(work)
+
+    async def _write(self, work: Work[T]) -> T:
+        return await self._run(self.engine.begin, work)
+
+    async def _run(self, connect: Callable[[], AbstractAsyncContextManager[AsyncConnection]], work: Work[T]) -> T:
+        """Run `work` on a connection, once more on another when it was lost before the end of `work`.
+
+        Connections die in the pool: a restart, a failover, a firewall. Before COMMIT nothing has been written, so
+        running it again is safe; a connection that is lost during COMMIT leaves that open, and the caller is told.
+        """
+        with translate_errors():
+            async with asyncio.timeout(CALL_SECONDS):  # also when the server does not answer at all
+                try:
+                    return await _run_once(connect, work)
+                except _Lost:
+                    return await _run_once(connect, work, last=True)
+
+
+class _Lost(Exception):
+    """The connection was lost before anything was committed."""
+
+
+async def _run_once(
+    connect: Callable[[], AbstractAsyncContextManager[AsyncConnection]], work: Work[T], *, last: bool = False
+) -> T:
+    done = False
+    try:
+        async with connect() as connection:
+            result = await connection.run_sync(work)
+            done = True
+        return result
+    except exc.DBAPIError as error:
+        if last or done or not error.connection_invalidated:
+            raise
+        raise _Lost from error
+
+
+async def _whole(call: Awaitable[T]) -> T:
+    """Await `call` apart from the caller, who waits for it when cancelled, so no transaction is cut in the middle."""
+    task = asyncio.ensure_future(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await _end(task)
+        raise
+
+
+async def _end(task: asyncio.Future[Any]) -> None:
+    """Wait until `task` is done, however often we are cancelled meanwhile; cancel it when it takes too long.
+
+    (A thread cannot be cancelled: then it ends its transaction later.)
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + CANCEL_SECONDS
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([task], timeout=max(deadline - loop.time(), 0.1))
+        if loop.time() >= deadline:
+            task.cancel()
+    if not task.cancelled():
+        task.exception()  # it was the cancelled caller's; nobody else will look
+
+
+def insert_into(table: Table, dialect: str) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that knows ON CONFLICT, which SQLAlchemy has per database."""
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)

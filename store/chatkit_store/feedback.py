@@ -1,0 +1,59 @@
+"""Votes on items: one row per item and user."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from chatkit.types import FeedbackKind
+from sqlalchemy import Connection, bindparam, select
+
+from chatkit_store.database import insert_into
+from chatkit_store.errors import NotFound
+from chatkit_store.ids import new_id
+from chatkit_store.items import take_positions
+from chatkit_store.owner import HasUser, owned
+from chatkit_store.tables import feedback, thread_items
+
+f = feedback.c
+i = thread_items.c
+
+
+def write_votes(
+    connection: Connection,
+    dialect: str,
+    thread_id: str,
+    item_ids: Sequence[str],
+    kind: FeedbackKind,
+    context: HasUser,
+) -> None:
+    """Write all votes, or none: raises `NotFound` for the first id that is no item of the thread, or a hidden one.
+
+    An answer that a retry replaced can be voted on: another tab may still show it.
+    """
+    take_positions(connection, thread_id, 0, context)
+    values = {"thread": thread_id, "owner": context.user_id, "vote": kind, "now": datetime.now(UTC)}
+    for item_id in dict.fromkeys(item_ids):
+        if connection.scalar(_vote(dialect), {**values, "item": item_id, "new": new_id("fbk")}) is None:
+            raise NotFound("Item", item_id)
+
+
+@cache
+def _vote(dialect: str) -> Any:
+    """Insert or change one vote, out of the item it is on: no item, no row."""
+    row = {
+        f.id: bindparam("new", type_=f.id.type),
+        f.thread_id: i.thread_id,
+        f.item_id: i.id,
+        f.user_id: bindparam("owner", type_=f.user_id.type),
+        f.turn_id: i.turn_id,
+        f.kind: bindparam("vote", type_=f.kind.type),
+        f.created_at: bindparam("now", type_=f.created_at.type),
+        f.updated_at: bindparam("now", type_=f.updated_at.type),
+    }
+    item = select(*row.values()).where(
+        i.id == bindparam("item"), i.thread_id == bindparam("thread"), ~i.hidden, owned(thread_items)
+    )
+    insert = insert_into(feedback, dialect).from_select(list(row), item)
+    changed = {"kind": insert.excluded.kind, "updated_at": insert.excluded.updated_at}
+    return insert.on_conflict_do_update(index_elements=[f.item_id, f.user_id], set_=changed).returning(f.id)

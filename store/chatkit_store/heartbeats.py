@@ -1,0 +1,70 @@
+"""Which workers live: each says so every few seconds, and takes those that have not for dead."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chatkit_store.database import Database, insert_into
+from chatkit_store.tables import workers
+
+w = workers.c
+
+
+@dataclass(frozen=True)
+class WorkerRecord:
+    """A process that serves the database. `host` and `process` tell it from every other, as `chatkit_server.workers`
+    makes them; `silence` is how many seconds ago it was last heard of."""
+
+    id: str
+    host: str
+    process: str
+    silence: float = 0.0
+
+
+class HeartbeatStore:
+    """Writes and reads `workers`, by the database's clock where it has one of its own."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._database = Database(engine)
+
+    async def beat(self, worker: WorkerRecord) -> list[WorkerRecord]:
+        """Note that the worker lives; return the others."""
+        own = {"id": worker.id, "host": worker.host, "process": worker.process}
+
+        def work(connection: Connection) -> list[WorkerRecord]:
+            moment = now(connection)
+            connection.execute(_upsert(self._database.dialect), {**own, "started_at": moment, "seen_at": moment})
+            rows = connection.execute(_OTHERS, {"worker": worker.id})
+            return [WorkerRecord(r.id, r.host, r.process, (moment - r.seen_at).total_seconds()) for r in rows]
+
+        return await self._database.write(work)
+
+    async def forget(self, worker_ids: Sequence[str]) -> None:
+        """These workers are gone."""
+        await self._database.write(lambda c: c.execute(_FORGET, {"workers": list(worker_ids)}))
+
+
+_OTHERS = select(workers).where(w.id != bindparam("worker"))
+_FORGET = delete(workers).where(w.id.in_(bindparam("workers", expanding=True)))
+
+
+def now(connection: Connection) -> datetime:
+    """The time by the database's clock: workers compare times, and their own clocks differ.
+
+    SQLite's file is only ever shared on one machine, which has one clock.
+    """
+    if connection.dialect.name == "sqlite":
+        return datetime.now(UTC)
+    moment: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return moment
+
+
+@cache
+def _upsert(dialect: str) -> Any:
+    insert = insert_into(workers, dialect)
+    return insert.on_conflict_do_update(index_elements=[w.id], set_={"seen_at": insert.excluded.seen_at})

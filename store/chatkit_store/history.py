@@ -1,0 +1,130 @@
+"""A thread as a model is told it: items with the turns that wrote them, newest first, and those turns' transcripts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from chatkit.types import ThreadItem
+from sqlalchemy import BigInteger, Connection, and_, bindparam, or_, select
+
+from chatkit_store.columns import UtcDateTime, load_json
+from chatkit_store.database import AnyRow, Database
+from chatkit_store.items import check_thread, from_row
+from chatkit_store.owner import HasUser, owned
+from chatkit_store.tables import thread_items, turns
+
+i = thread_items.c
+t = turns.c
+
+
+@dataclass(frozen=True)
+class HistoryItem:
+    """An item, hidden or not; `turn_id` names the turn that first wrote it."""
+
+    item: ThreadItem
+    turn_id: str | None
+
+
+@dataclass(frozen=True)
+class PastTurn:
+    """What a history has to know of a turn; `transcript` is plain JSON, None where nothing was kept."""
+
+    id: str
+    user_item_id: str | None
+    status: str
+    started_at: datetime
+    transcript: Any
+
+
+class HistoryCursor(NamedTuple):
+    """Where a page begins: the position and the time of its oldest item."""
+
+    position: int
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    """Items from the newest to older ones, and turns, oldest first: those that wrote the items or answered them, and of
+    the same time those that no message of the user's began, because such a turn may have shown nothing.
+
+    `before` gets the next page; None at the thread's beginning.
+    """
+
+    items: list[HistoryItem]
+    turns: list[PastTurn]
+    before: HistoryCursor | None
+
+
+BEGINNING = datetime.min.replace(tzinfo=UTC)
+FROM_THE_END = HistoryCursor(2**62, datetime.max.replace(tzinfo=UTC))
+
+_ITEMS = (
+    select(i.id, i.position, i.type, i.payload, i.turn_id, i.created_at)
+    .where(
+        i.thread_id == bindparam("thread"),
+        i.replaced_by.is_(None),
+        i.position < bindparam("before", type_=BigInteger),
+        owned(thread_items),
+    )
+    .order_by(i.position.desc())
+    .limit(bindparam("count", type_=BigInteger))
+)
+_TURNS = (
+    select(t.id, t.user_item_id, t.status, t.started_at, t.transcript)
+    .where(
+        t.thread_id == bindparam("thread"),
+        or_(
+            t.id.in_(bindparam("ids", expanding=True)),
+            t.user_item_id.in_(bindparam("messages", expanding=True)),
+            and_(
+                t.user_item_id.is_(None),
+                t.transcript.is_not(None),
+                t.started_at >= bindparam("since", type_=UtcDateTime),
+                t.started_at < bindparam("until", type_=UtcDateTime),
+            ),
+        ),
+        owned(turns),
+    )
+    .order_by(t.started_at, t.id)
+)
+
+
+async def load_page(
+    database: Database, thread_id: str, before: HistoryCursor | None, limit: int, context: HasUser
+) -> HistoryPage:
+    """A page of the thread's history without replaced items. Raises `NotFound` for a thread that is not the user's."""
+    owner = {"thread": thread_id, "owner": context.user_id}
+    end = before or FROM_THE_END
+
+    def work(connection: Connection) -> tuple[list[AnyRow], list[AnyRow]]:
+        rows = list(connection.execute(_ITEMS, owner | {"before": end.position, "count": limit}).all())
+        if not rows:
+            check_thread(connection, thread_id, context)
+            return [], []
+        start = _cursor(rows, limit)
+        wanted = {
+            "ids": list({row.turn_id for row in rows if row.turn_id is not None}),
+            "messages": [row.id for row in rows if row.type == "user_message"],
+            "since": BEGINNING if start is None else start.created_at,
+            "until": end.created_at,
+        }
+        return rows, list(connection.execute(_TURNS, owner | wanted).all())
+
+    rows, past = await database.read(work)
+    return HistoryPage(
+        items=[HistoryItem(item, row.turn_id) for row in rows if (item := from_row(row)) is not None],
+        turns=[_turn(row) for row in past],
+        before=_cursor(rows, limit),
+    )
+
+
+def _cursor(rows: Sequence[AnyRow], limit: int) -> HistoryCursor | None:
+    """Where these rows begin; None where they begin the thread."""
+    return HistoryCursor(rows[-1].position, min(row.created_at for row in rows)) if len(rows) == limit else None
+
+
+def _turn(row: AnyRow) -> PastTurn:
+    columns = dict(row._mapping)
+    return PastTurn(**columns | {"transcript": load_json(columns["transcript"])})

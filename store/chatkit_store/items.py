@@ -1,0 +1,365 @@
+"""Thread items and their rows: one `to_row`, one `from_row`, one way to write them and one to page through them."""
+
+import json
+import logging
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from chatkit.types import HiddenContextItem, Page, SDKHiddenContextItem, ThreadItem, WidgetItem
+from chatkit.widgets import DynamicWidgetRoot
+from pydantic import TypeAdapter
+from sqlalchemy import BigInteger, Connection, bindparam, delete, func, select, update
+
+from chatkit_store import widget_actions
+from chatkit_store.columns import UtcDateTime, aware_utc, dump_json
+from chatkit_store.database import AnyRow, Database, insert_into
+from chatkit_store.errors import IdClash, NotFound, ThreadChanged
+from chatkit_store.owner import HasUser, owned
+from chatkit_store.paging import Pages
+from chatkit_store.tables import thread_items, threads, turns
+from chatkit_store.text import plain_text
+
+logger = logging.getLogger(__name__)
+
+_adapter: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem)
+
+ROLES = {
+    "user_message": "user",
+    "hidden_context_item": "system",
+    "sdk_hidden_context": "system",
+    "end_of_turn": "system",
+    "client_tool_call": "tool",
+}
+
+i = thread_items.c
+
+
+def to_row(thread_id: str, item: ThreadItem, turn_id: str | None, *, is_open: bool = False) -> dict[str, Any]:
+    """The item's columns but `position` and `updated_at`, which it gets when it is written.
+
+    Its `thread_id` becomes the thread's and its time aware UTC, in the payload too.
+    """
+    created_at = aware_utc(item.created_at)
+    if item.thread_id != thread_id or item.created_at.utcoffset() != timedelta(0):
+        item = item.model_copy(update={"thread_id": thread_id, "created_at": created_at})
+    return {
+        "id": item.id,
+        "thread_id": thread_id,
+        "turn_id": turn_id,
+        "type": item.type,
+        "role": ROLES.get(item.type, "assistant"),
+        "text": plain_text(item),
+        "hidden": isinstance(item, HiddenContextItem | SDKHiddenContextItem),
+        "open": is_open,
+        "payload": dump_json(item),
+        "created_at": created_at,
+    }
+
+
+def to_rows(
+    thread_id: str, items: Sequence[ThreadItem], turn_id: str | None, still_open: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """The rows of items, as they are now. The last of equal ids counts, at the place of the first."""
+    last = {item.id: item for item in items}.values()
+    return [to_row(thread_id, item, turn_id, is_open=item.id in still_open) for item in last]
+
+
+def from_row(row: AnyRow) -> ThreadItem | None:
+    """The item of a row with `id`, `type` and `payload`; None, and a warning, for one that this version cannot read."""
+    try:
+        return _widget(row.payload) if row.type == "widget" else _adapter.validate_json(row.payload)
+    except (ValueError, TypeError, KeyError):  # a ValidationError is a ValueError
+        logger.warning("item %s skipped: unknown type or invalid payload (%s)", row.id, row.type)
+        return None
+
+
+def _widget(payload: str) -> WidgetItem:
+    """A widget whatever it is built of: the named classes of chatkit 1.6 lose every property that they do not know, and
+    warn that they are deprecated, at each copy too."""
+    fields = json.loads(payload)
+    return WidgetItem.model_validate(fields | {"widget": DynamicWidgetRoot.model_validate(fields["widget"])})
+
+
+def write_items(
+    connection: Connection,
+    dialect: str,
+    thread_id: str,
+    rows: Sequence[dict[str, Any]],
+    context: HasUser,
+    worker_id: str | None = None,
+    seen_position: int | None = None,
+) -> None:
+    """Insert or update the rows of items in order. A known id keeps its position and its turn; new ones follow.
+
+    With `worker_id` only while that worker runs their turn. Raises `NotFound` for a thread that is not the user's and
+    for a turn that is not the worker's, `IdClash` for an id that another thread has, `ThreadChanged` where the thread
+    is not at `seen_position` any more (see `Recent`).
+    """
+    if worker_id is None or not rows:
+        last = take_positions(connection, thread_id, len(rows), context)
+    else:
+        last = _take_for_turn(connection, thread_id, len(rows), context, rows[0]["turn_id"], worker_id)
+    if seen_position is not None and last - len(rows) != seen_position:
+        raise ThreadChanged(thread_id)
+    put_items(connection, dialect, rows, last - len(rows) + 1)
+
+
+def change_item(
+    connection: Connection,
+    dialect: str,
+    thread_id: str,
+    item_id: str,
+    change: Callable[[ThreadItem], ThreadItem],
+    context: HasUser,
+) -> ThreadItem:
+    """See `SqlStore.change_item`."""
+    position = take_positions(connection, thread_id, 1, context)  # locks the thread, as all who write items do
+    values = {"item": item_id, "thread": thread_id, "owner": context.user_id}
+    row = connection.execute(_LOAD_WHOLE, values).one_or_none()
+    item = None if row is None else from_row(row)
+    if row is None or item is None:
+        raise NotFound("Item", item_id)
+    changed = change(item)
+    put_items(connection, dialect, [to_row(thread_id, changed, None, is_open=row.open)], position)
+    return changed
+
+
+def put_items(connection: Connection, dialect: str, rows: Sequence[dict[str, Any]], first: int) -> None:
+    """Write rows at positions that were taken for them, from `first` on."""
+    now = datetime.now(UTC)
+    whole = [row | {"position": first + index, "updated_at": now} for index, row in enumerate(rows)]
+    if len(whole) == 1:  # a plain statement costs half of one for many
+        written = {connection.scalar(_upsert(dialect), whole[0])}
+    else:
+        written = set(connection.scalars(_upsert(dialect), whole)) if whole else set()
+    for row in whole:
+        if row["id"] not in written:
+            raise IdClash("Item", row["id"])
+    widget_actions.note(connection, dialect, whole)
+
+
+def take_positions(connection: Connection, thread_id: str, count: int, context: HasUser) -> int:
+    """Check the owner, lock the thread and reserve `count` positions, in one statement; return the last of them."""
+    values = {"thread": thread_id, "owner": context.user_id, "count": count, "now": datetime.now(UTC)}
+    last: int | None = connection.scalar(_TAKE_POSITIONS, values)
+    if last is None:
+        raise NotFound("Thread", thread_id)
+    return last
+
+
+def _take_for_turn(
+    connection: Connection, thread_id: str, count: int, context: HasUser, turn_id: str, worker_id: str
+) -> int:
+    values = {"thread": thread_id, "owner": context.user_id, "count": count, "now": datetime.now(UTC)}
+    last: int | None = connection.scalar(_TAKE_FOR_TURN, {**values, "turn": turn_id, "worker": worker_id})
+    if last is None:
+        check_thread(connection, thread_id, context)
+        raise NotFound("Turn", turn_id)
+    return last
+
+
+_TAKE_POSITIONS = (
+    update(threads)
+    .where(threads.c.id == bindparam("thread"), owned(threads))
+    .values(
+        last_position=threads.c.last_position + bindparam("count", type_=BigInteger),
+        updated_at=bindparam("now", type_=UtcDateTime),
+    )
+    .returning(threads.c.last_position)
+)
+_TAKE_FOR_TURN = _TAKE_POSITIONS.where(
+    select(turns.c.id)
+    .where(turns.c.id == bindparam("turn"), turns.c.worker_id == bindparam("worker"), turns.c.status == "running")
+    .exists()
+)
+
+
+_CHANGING = ("type", "role", "text", "hidden", "open", "payload", "created_at", "updated_at")
+
+
+@cache
+def _upsert(dialect: str) -> Any:
+    """The one statement for all items; building it costs as much as running it."""
+    insert = insert_into(thread_items, dialect)
+    new = insert.excluded
+    changed = {name: new[name] for name in _CHANGING}
+    return insert.on_conflict_do_update(
+        index_elements=[i.id],
+        set_=changed | {"turn_id": func.coalesce(i.turn_id, new.turn_id)},
+        where=i.thread_id == new.thread_id,
+    ).returning(i.id)
+
+
+_ALL = select(i.id, i.position, i.type, i.payload).where(
+    i.thread_id == bindparam("thread"), i.replaced_by.is_(None), owned(thread_items)
+)
+_CURSOR = (  # where an item stands, whether hidden, replaced or neither
+    select(i.position).where(i.id == bindparam("after"), i.thread_id == bindparam("thread")).scalar_subquery()
+)
+_ALL_PAGES = Pages(_ALL, i.position, _CURSOR)
+_VISIBLE_PAGES = Pages(_ALL.where(i.hidden.is_(False)), i.position, _CURSOR)
+_OF_TURN = (
+    select(i.id, i.type, i.payload)
+    .where(
+        i.thread_id == bindparam("thread"),
+        i.turn_id == bindparam("turn"),
+        i.hidden.is_(False),
+        i.replaced_by.is_(None),
+        owned(thread_items),
+    )
+    .order_by(i.position)
+)
+_CHANGED_DURING = (
+    select(i.id, i.type, i.payload)
+    .join(turns, turns.c.thread_id == i.thread_id)
+    .where(
+        i.thread_id == bindparam("thread"),
+        turns.c.id == bindparam("turn"),
+        i.turn_id.is_distinct_from(turns.c.id),
+        i.updated_at >= turns.c.started_at,
+        i.updated_at <= func.coalesce(turns.c.ended_at, i.updated_at),
+        i.hidden.is_(False),
+        i.replaced_by.is_(None),
+        owned(thread_items),
+    )
+    .order_by(i.position)
+)
+_LAST_OF_USER = (
+    select(func.coalesce(func.max(i.position), 0))
+    .where(i.thread_id == bindparam("thread"), i.type == "user_message", i.replaced_by.is_(None))
+    .scalar_subquery()
+)
+_SINCE_USER = _ALL.where(i.position >= _LAST_OF_USER).order_by(i.position)
+_ITEM = (i.id == bindparam("item"), i.thread_id == bindparam("thread"), owned(thread_items))
+_LOAD = select(i.id, i.type, i.payload).where(*_ITEM)
+_IS_REPLACED = select(i.id).where(*_ITEM, i.replaced_by.is_not(None))
+_LOAD_WHOLE = select(i.id, i.type, i.payload, i.open).where(*_ITEM)
+_SAVED = select(i.id, i.open).where(
+    i.thread_id == bindparam("thread"), i.id.in_(bindparam("items", expanding=True)), owned(thread_items)
+)
+_POSITION = select(i.position).where(*_ITEM)
+_LAST_POSITION = select(threads.c.last_position).where(threads.c.id == bindparam("thread"), owned(threads))
+_THREAD = select(threads.c.id).where(threads.c.id == bindparam("thread"), owned(threads))
+
+UNFINISHED = delete(thread_items).where(i.turn_id == bindparam("turn"), i.open)
+"""Deletes what a `turn` began and did not finish."""
+
+DELETION = delete(thread_items).where(*_ITEM).returning(i.id)
+"""Deletes one `item` of a `thread`."""
+
+
+async def load_page(
+    database: Database, thread_id: str, after: str | None, limit: int, order: str, context: HasUser, *, hidden: bool
+) -> Page[ThreadItem]:
+    """A page of the thread's items without replaced ones, with `hidden` ones or without; see `SqlStore`."""
+
+    def explain(connection: Connection) -> None:
+        check_thread(connection, thread_id, context)
+        if after is not None:
+            position_of(connection, thread_id, after, context)
+
+    pages = _ALL_PAGES if hidden else _VISIBLE_PAGES
+    values = {"thread": thread_id, "owner": context.user_id}
+    return await pages.load(database, values, after, limit, order, from_row, explain)
+
+
+async def load_of_turn(database: Database, thread_id: str, turn_id: str, context: HasUser) -> list[ThreadItem]:
+    """The visible items that the turn wrote first, in order. Raises `NotFound` for a thread that is not the user's."""
+    values = {"thread": thread_id, "turn": turn_id, "owner": context.user_id}
+
+    def work(connection: Connection) -> Sequence[AnyRow]:
+        check_thread(connection, thread_id, context)
+        return connection.execute(_OF_TURN, values).all()
+
+    rows = await database.read(work)
+    return [item for row in rows if (item := from_row(row)) is not None]
+
+
+async def load_changed_during(database: Database, thread_id: str, turn_id: str, context: HasUser) -> list[ThreadItem]:
+    """See `SqlStore.load_changed_items`."""
+    values = {"thread": thread_id, "turn": turn_id, "owner": context.user_id}
+
+    def work(connection: Connection) -> Sequence[AnyRow]:
+        check_thread(connection, thread_id, context)
+        return connection.execute(_CHANGED_DURING, values).all()
+
+    rows = await database.read(work)
+    return [item for row in rows if (item := from_row(row)) is not None]
+
+
+@dataclass(frozen=True)
+class Recent:
+    """The user's last message and what followed it, hidden items too.
+
+    `position` is the thread's last one when it was read: every write of items moves it, one that changes them as well.
+    """
+
+    items: list[ThreadItem]
+    position: int
+
+
+async def last_position(database: Database, thread_id: str, context: HasUser) -> int:
+    """See `SqlStore.last_position`."""
+    return await database.read(lambda c: _last_position(c, thread_id, context))
+
+
+async def load_since_user(database: Database, thread_id: str, context: HasUser) -> Recent:
+    """See `SqlStore.load_since_user`."""
+    values = {"thread": thread_id, "owner": context.user_id}
+
+    def work(connection: Connection) -> tuple[int, Sequence[AnyRow]]:
+        position = _last_position(connection, thread_id, context)  # first: what comes between makes it outdated
+        return position, connection.execute(_SINCE_USER, values).all()
+
+    position, rows = await database.read(work)
+    return Recent([item for row in rows if (item := from_row(row)) is not None], position)
+
+
+async def saved_ids(database: Database, thread_id: str, item_ids: Sequence[str], context: HasUser) -> dict[str, bool]:
+    """Those of the ids that have a row in the thread; with each, whether it is still being written."""
+    if not item_ids:
+        return {}
+    values = {"thread": thread_id, "items": list(item_ids), "owner": context.user_id}
+    rows = await database.read(lambda c: c.execute(_SAVED, values).all())
+    return {row.id: row.open for row in rows}
+
+
+async def load_item(database: Database, thread_id: str, item_id: str, context: HasUser) -> ThreadItem:
+    """One item. Raises `NotFound`, also for one that this version cannot read."""
+    values = {"item": item_id, "thread": thread_id, "owner": context.user_id}
+    row = await database.read(lambda c: c.execute(_LOAD, values).one_or_none())
+    item = None if row is None else from_row(row)
+    if item is None:
+        raise NotFound("Item", item_id)
+    return item
+
+
+async def is_replaced(database: Database, thread_id: str, item_id: str, context: HasUser) -> bool:
+    """Whether a retry put another answer in the item's place."""
+    values = {"item": item_id, "thread": thread_id, "owner": context.user_id}
+    return await database.read(lambda c: c.scalar(_IS_REPLACED, values)) is not None
+
+
+def _last_position(connection: Connection, thread_id: str, context: HasUser) -> int:
+    position: int | None = connection.scalar(_LAST_POSITION, {"thread": thread_id, "owner": context.user_id})
+    if position is None:
+        raise NotFound("Thread", thread_id)
+    return position
+
+
+def position_of(connection: Connection, thread_id: str, item_id: str, context: HasUser) -> int:
+    """The item's position. Raises `NotFound`."""
+    values = {"item": item_id, "thread": thread_id, "owner": context.user_id}
+    position: int | None = connection.scalar(_POSITION, values)
+    if position is None:
+        raise NotFound("Item", item_id)
+    return position
+
+
+def check_thread(connection: Connection, thread_id: str, context: HasUser) -> None:
+    """Raise `NotFound` unless the thread is there and the user's."""
+    if connection.scalar(_THREAD, {"thread": thread_id, "owner": context.user_id}) is None:
+        raise NotFound("Thread", thread_id)

@@ -1,0 +1,142 @@
+"""Actions that answer at once: what is being done, and what was answered a moment ago. The same one is done once."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, literal, not_, or_, select, update
+
+from chatkit_store.columns import CleanText, UtcDateTime
+from chatkit_store.database import AnyRow, Database, insert_into
+from chatkit_store.errors import NotFound
+from chatkit_store.heartbeats import now
+from chatkit_store.owner import HasUser, owned
+from chatkit_store.tables import sync_actions, threads, workers
+
+SyncActionStatus = Literal["running", "done", "failed"]
+
+LONGEST_SECONDS = 300.0
+"""Nobody waits longer for the answer to a click: a run whose end could not be written is over by then."""
+
+s = sync_actions.c
+
+
+@dataclass(frozen=True)
+class SyncRun:
+    """One time that an action is done, by a worker; `key` tells which action, `id` comes from `new_id("act")`."""
+
+    id: str
+    key: str
+    thread_id: str
+    worker_id: str
+
+
+@dataclass(frozen=True)
+class SyncAnswer:
+    """How a run stands; `answer` is JSON text: what was answered, or the error; None while it runs."""
+
+    run_id: str
+    status: SyncActionStatus
+    answer: str | None
+    worker_id: str
+
+
+class SyncActionStore:
+    """The runs of `context.user_id`'s actions, by the database's clock. Raises as `SqlStore` does."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(self, run: SyncRun, seconds: float, context: HasUser) -> SyncAnswer | None:
+        """Note that the run begins, and return None; or, having written nothing, the run that is in its place.
+
+        That is one with the same key that began within `seconds`, or that is still done by a worker that lives.
+        Raises `NotFound` for a thread that is not the user's.
+        """
+        dialect = self._database.dialect
+
+        def work(connection: Connection) -> SyncAnswer | None:
+            values = _moments(connection, seconds) | {**vars(run), "which": run.key, "owner": context.user_id}
+            if connection.scalar(_begin(dialect), values) is not None:
+                return None
+            row = connection.execute(_OF_KEY, values).one_or_none()
+            if row is None:  # no other was in the way: there is no such thread
+                raise NotFound("Thread", run.thread_id)
+            return SyncAnswer(*row)
+
+        return await self._database.write(work)
+
+    async def load(self, key: str, run_id: str, context: HasUser) -> SyncAnswer | None:
+        """How the run stands; None where another took its place, or nobody does it any more."""
+
+        def work(connection: Connection) -> AnyRow | None:
+            values = _moments(connection, LONGEST_SECONDS) | {"which": key, "run": run_id, "owner": context.user_id}
+            return connection.execute(_COUNTING, values).one_or_none()
+
+        row = await self._database.read(work)
+        return None if row is None else SyncAnswer(*row)
+
+    async def end(self, run: SyncRun, status: SyncActionStatus, answer: str, context: HasUser) -> None:
+        """Note what the run answered, as JSON text; nothing where another took its place."""
+        values = {"which": run.key, "run": run.id, "owner": context.user_id, "how": status, "told": answer}
+        await self._database.write(lambda c: c.execute(_END, values))
+
+    async def forget(self, key: str, run_id: str, context: HasUser) -> bool:
+        """Take back that the run began, where it is still said to run; says whether it was."""
+        values = {"which": key, "run": run_id, "owner": context.user_id}
+        return bool(await self._database.write(lambda c: c.execute(_FORGET, values).rowcount))
+
+    async def prune(self) -> int:
+        """Forget the runs, whoever's, that count no more; return how many those were."""
+        return await self._database.write(lambda c: c.execute(_PRUNE, _moments(c, LONGEST_SECONDS)).rowcount)
+
+
+def _moments(connection: Connection, seconds: float) -> dict[str, Any]:
+    moment = now(connection)
+    return {
+        "now": moment,
+        "recent": moment - timedelta(seconds=seconds),
+        "oldest": moment - timedelta(seconds=LONGEST_SECONDS),
+    }
+
+
+def _moment(name: str) -> ColumnElement[Any]:
+    return bindparam(name, type_=UtcDateTime)
+
+
+_COUNTS = or_(
+    and_(s.status == "running", s.began_at > _moment("oldest"), s.worker_id.in_(select(workers.c.id))),
+    and_(s.status != "running", s.began_at > _moment("recent")),
+)
+_MINE = (s.key == bindparam("which"), owned(sync_actions))
+_OF_KEY = select(s.id, s.status, s.answer, s.worker_id).where(*_MINE)
+_COUNTING = _OF_KEY.where(s.id == bindparam("run"), _COUNTS)
+_END = (
+    update(sync_actions)
+    .where(*_MINE, s.id == bindparam("run"))
+    .values(status=bindparam("how"), answer=bindparam("told"))
+)
+_FORGET = delete(sync_actions).where(*_MINE, s.id == bindparam("run"), s.status == "running")
+_PRUNE = delete(sync_actions).where(s.began_at < _moment("oldest"))
+
+
+@cache
+def _begin(dialect: str) -> Any:
+    """One row for a key, of a thread that is the user's; it takes the place of one that counts no more."""
+    of_thread = select(
+        bindparam("key", type_=CleanText),
+        bindparam("id", type_=CleanText),
+        threads.c.id,
+        threads.c.user_id,
+        bindparam("worker_id", type_=CleanText),
+        literal("running", CleanText),
+        _moment("now"),
+    ).where(threads.c.id == bindparam("thread_id"), owned(threads))
+    columns = [s.key, s.id, s.thread_id, s.user_id, s.worker_id, s.status, s.began_at]
+    insert = insert_into(sync_actions, dialect).from_select(columns, of_thread)
+    new = insert.excluded
+    changed = {column.name: new[column.name] for column in columns[1:]}
+    return insert.on_conflict_do_update(
+        index_elements=[s.key], set_=changed | {"answer": None}, where=not_(_COUNTS)
+    ).returning(s.id)

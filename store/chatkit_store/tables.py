@@ -1,0 +1,222 @@
+"""The tables, as SQLAlchemy Core knows them. Migrations in `alembic/versions` build the same (a test compares)."""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    UniqueConstraint,
+    false,
+    text,
+)
+
+from chatkit_store.columns import CleanText, JsonText, UtcDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_Big = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers rows only in a column typed INTEGER
+
+
+def _thread_id(nullable: bool = False) -> Column[str]:
+    return Column("thread_id", CleanText, ForeignKey("threads.id", ondelete="CASCADE"), nullable=nullable)
+
+
+def _where_running() -> dict[str, Any]:
+    """Only the rows of running turns are in such an index."""
+    condition = text("status = 'running'")
+    return {"sqlite_where": condition, "postgresql_where": condition}
+
+
+threads = Table(
+    "threads",
+    metadata,
+    Column("position", _Big, Identity(), primary_key=True, comment="Order of creation, handed out by the database"),
+    Column("id", CleanText, nullable=False),
+    Column("user_id", CleanText, nullable=False),
+    Column("title", CleanText),
+    Column("status", CleanText, nullable=False),
+    Column("status_reason", CleanText),
+    Column("allowed_image_domains", JsonText),
+    Column("metadata", JsonText, nullable=False),
+    Column("last_position", _Big, nullable=False, server_default="0", comment="Highest position given to an item"),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    UniqueConstraint("id"),
+    Index(None, "user_id", "position"),
+    sqlite_autoincrement=True,  # a position is never used twice, not even that of a deleted thread
+)
+
+thread_items = Table(
+    "thread_items",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    _thread_id(),
+    Column("turn_id", CleanText, comment="The turn that first wrote it; plain, so it outlives a pruned turn"),
+    Column("position", _Big, nullable=False, comment="Order within the thread; may have gaps"),
+    Column("type", CleanText, nullable=False),
+    Column("role", CleanText, nullable=False),
+    Column("text", CleanText, nullable=False),
+    Column("hidden", Boolean, nullable=False, server_default=false()),
+    Column("replaced_by", CleanText, comment="The turn whose retry took its place"),
+    Column("payload", JsonText, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("open", Boolean, nullable=False, server_default=false(), comment="Still being written by its turn"),
+    UniqueConstraint("thread_id", "position"),
+)
+
+widget_actions = Table(
+    "widget_actions",
+    metadata,
+    Column("item_id", CleanText, ForeignKey("thread_items.id", ondelete="CASCADE"), nullable=False),
+    Column("type", CleanText, nullable=False, comment="Type of an action that the widget offers or has offered"),
+    PrimaryKeyConstraint("item_id", "type"),
+)
+
+sync_actions = Table(
+    "sync_actions",
+    metadata,
+    Column("key", CleanText, primary_key=True, comment="Fingerprint of the user, the widget and the action"),
+    Column("id", CleanText, nullable=False, comment="The time that it was done"),
+    _thread_id(),
+    Column("user_id", CleanText, nullable=False),
+    Column("worker_id", CleanText, nullable=False, comment="Who does it"),
+    Column("status", CleanText, nullable=False, comment="running, done or failed"),
+    Column("answer", JsonText, comment="What was answered, or the error; empty while it runs"),
+    Column("began_at", UtcDateTime, nullable=False),
+    Index(None, "thread_id"),
+    Index(None, "began_at"),
+)
+
+paused_runs = Table(
+    "paused_runs",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    _thread_id(),
+    Column("agent", CleanText, nullable=False, comment="The agent that the run began with"),
+    Column("status", CleanText, nullable=False, comment="waiting, resumed or expired"),
+    Column("state", JsonText, comment="The run as the Agents SDK writes it; empty once it waits no more"),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Index(None, "thread_id"),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    Column("run_id", CleanText, ForeignKey("paused_runs.id", ondelete="CASCADE"), nullable=False),
+    _thread_id(),
+    Column("place", Integer, nullable=False, comment="Order among the calls of the run"),
+    Column("item_id", CleanText, nullable=False, comment="The card that asks"),
+    Column("call_id", CleanText, nullable=False),
+    Column("tool", CleanText, nullable=False),
+    Column("arguments", CleanText, nullable=False, comment="JSON as the model wrote it"),
+    Column("decision", CleanText, comment="approved or rejected; empty while it waits, and where the run expired"),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("decided_at", UtcDateTime),
+    Index(None, "run_id"),
+    Index(None, "thread_id"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    _thread_id(),
+    Column("user_id", CleanText, nullable=False),
+    Column("kind", CleanText, nullable=False),
+    Column("user_item_id", CleanText),
+    Column("request_id", CleanText, nullable=False),
+    Column("frame_id", CleanText),
+    Column("model", CleanText),
+    Column("status", CleanText, nullable=False),
+    Column("stop_reason", CleanText),
+    Column("error_code", CleanText),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("first_token_ms", Integer),
+    Column("duration_ms", Integer),
+    Column("input_tokens", Integer),
+    Column("output_tokens", Integer),
+    Column("transcript", JsonText),
+    Column("tokens_per_second", Float),
+    Column("retries", Integer, comment="Requests to the model that were repeated"),
+    Column("worker_id", CleanText, comment="Who runs it, or closed it after a crash"),
+    Column("signal", CleanText, comment="What another worker wants of the one that runs it"),
+    Column("request_key", CleanText, comment="Fingerprint of the request: a second one with it joins the turn"),
+    Column("readers", Integer, nullable=False, server_default="0", comment="Connections that read it"),
+    Index(None, "thread_id", "started_at"),
+    Index(None, "user_id", "started_at"),
+    Index("uq_turns_request_key", "request_key", unique=True),
+    Index("uq_turns_running", "thread_id", unique=True, **_where_running()),
+    Index("ix_turns_running_worker", "worker_id", **_where_running()),
+)
+
+turn_events = Table(
+    "turn_events",
+    metadata,
+    Column("turn_id", CleanText, ForeignKey("turns.id", ondelete="CASCADE"), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("payload", CleanText, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("turn_id", "seq"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    Column("host", CleanText, nullable=False),
+    Column("process", CleanText, nullable=False, comment="Its number and start, which tell it from a later process"),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    Column("user_id", CleanText, nullable=False),
+    _thread_id(nullable=True),
+    Column("name", CleanText, nullable=False),
+    Column("mime_type", CleanText, nullable=False),
+    Column("payload", JsonText, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("size", _Big, comment="Bytes; those announced until it is stored"),
+    Column("status", CleanText, nullable=False, server_default="stored", comment="pending, uploading or stored"),
+    Index(None, "thread_id"),
+    Index(None, "user_id"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    _thread_id(),
+    Column("item_id", CleanText, ForeignKey("thread_items.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", CleanText, nullable=False),
+    Column("turn_id", CleanText),
+    Column("kind", CleanText, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    UniqueConstraint("item_id", "user_id"),
+    Index(None, "thread_id"),
+)

@@ -1,0 +1,156 @@
+"""Files on their way to a message, and what is left of them: the states of rows in `attachments`.
+
+`pending` → `uploading` → `stored`; each step is one UPDATE that names the state it comes from, so a step is taken once.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from chatkit.types import Attachment
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chatkit_store.attachments import to_row, write
+from chatkit_store.columns import dump_json
+from chatkit_store.database import Database
+from chatkit_store.errors import NotFound
+from chatkit_store.owner import HasUser, owned
+from chatkit_store.tables import attachments
+
+UploadStatus = Literal["pending", "uploading", "stored"]
+
+_adapter: TypeAdapter[Attachment] = TypeAdapter(Attachment)
+
+a = attachments.c
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A row of `attachments`; `size` in bytes, announced while it is pending, measured once it is stored."""
+
+    attachment: Attachment
+    status: UploadStatus
+    size: int | None
+
+
+class UploadStore:
+    """The uploads of `context.user_id`. Raises as `SqlStore` does: `NotFound` for what is not theirs."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._database = Database(engine)
+
+    async def add(self, attachment: Attachment, context: HasUser, *, size: int | None, limit: int) -> bool:
+        """A new pending row. False, with nothing written, where the user has `limit` files that no message holds."""
+        row = to_row(attachment, context) | {"status": "pending", "size": size}
+
+        def work(connection: Connection) -> bool:
+            connection.execute(insert(attachments), row)
+            if (connection.scalar(_COUNT_UNSENT, {"owner": context.user_id}) or 0) <= limit:
+                return True
+            connection.execute(_FORGET, {"attachment": attachment.id, "owner": context.user_id})
+            return False
+
+        return await self._database.write(work)
+
+    async def keep(self, attachment: Attachment, size: int, context: HasUser) -> None:
+        """A stored file of a thread that no user uploaded; again and again, where it comes in parts.
+
+        Raises `NotFound` where the thread is not the user's, `IdClash` for another user's id.
+        """
+        row, dialect = to_row(attachment, context), self._database.dialect
+        values = {"attachment": attachment.id, "owner": context.user_id, "size": size}
+
+        def work(connection: Connection) -> None:
+            write(connection, dialect, row, context)
+            connection.execute(_SIZE, values)
+
+        await self._database.write(work)
+
+    async def load(self, attachment_id: str, context: HasUser) -> Upload:
+        """One upload in whatever state."""
+        values = {"attachment": attachment_id, "owner": context.user_id}
+        row = await self._database.read(lambda c: c.execute(_LOAD, values).one_or_none())
+        if row is None:
+            raise NotFound("Attachment", attachment_id)
+        return Upload(_adapter.validate_json(row.payload), row.status, row.size)
+
+    async def claim(self, attachment_id: str, context: HasUser) -> bool:
+        """`pending` → `uploading`. False where somebody else did that before, or it is stored."""
+        return await self._step(_CLAIM, {"attachment": attachment_id}, context)
+
+    async def finish(self, attachment: Attachment, size: int, context: HasUser) -> bool:
+        """`uploading` → `stored`, with what the file turned out to be. False where it was deleted meanwhile."""
+        told = {"name": attachment.name, "mime_type": attachment.mime_type, "payload": dump_json(attachment)}
+        return await self._step(_FINISH, {"attachment": attachment.id, "size": size, **told}, context)
+
+    async def release(self, attachment_id: str, context: HasUser) -> bool:
+        """`uploading` → `pending`, after an upload that failed."""
+        return await self._step(_RELEASE, {"attachment": attachment_id}, context)
+
+    async def forget(self, attachment_id: str, context: HasUser) -> bool:
+        """Delete the row of a file that no message holds. False where one does, or where there is none (any more)."""
+        return await self._step(_FORGET, {"attachment": attachment_id}, context)
+
+    async def drop(self, attachment_id: str, context: HasUser) -> bool:
+        """Delete the row of a file, whatever holds it. False where there is none (any more)."""
+        return await self._step(_DROP, {"attachment": attachment_id}, context)
+
+    async def sizes(self, ids: Collection[str], context: HasUser) -> dict[str, int | None]:
+        """The sizes of those of the ids that are the user's, in whatever state; None where nobody has measured it."""
+        values = {"ids": list(ids), "owner": context.user_id}
+        return {row.id: row.size for row in await self._database.read(lambda c: c.execute(_SIZES, values).all())}
+
+    async def stored(self, ids: Collection[str], context: HasUser) -> set[str]:
+        """Those of the ids that are stored files of the user's."""
+        values = {"ids": list(ids), "owner": context.user_id}
+        return set(await self._database.read(lambda c: c.scalars(_STORED, values).all()))
+
+    async def delete_unsent(self, before: datetime) -> list[str]:
+        """Delete everybody's rows that are older and that no message holds; return their ids."""
+        values = {"before": before}
+        return list(await self._database.write(lambda c: c.scalars(_DELETE_UNSENT, values).all()))
+
+    async def list_unsent(self, before: datetime) -> list[str]:
+        """What `delete_unsent` would delete."""
+        values = {"before": before}
+        return list(await self._database.read(lambda c: c.scalars(_LIST_UNSENT, values).all()))
+
+    async def known(self, ids: Collection[str]) -> set[str]:
+        """Those of the ids that have a row, whoever's it is."""
+        values = {"ids": list(ids)}
+        return set(await self._database.read(lambda c: c.scalars(_KNOWN, values).all()))
+
+    async def _step(self, statement: Any, values: dict[str, Any], context: HasUser) -> bool:
+        values = values | {"owner": context.user_id}
+        return await self._database.write(lambda c: c.scalar(statement, values)) is not None
+
+
+_ONE = (a.id == bindparam("attachment"), owned(attachments))
+_LOAD = select(a.payload, a.status, a.size).where(*_ONE)
+_COUNT_UNSENT = select(func.count()).select_from(attachments).where(owned(attachments), a.thread_id.is_(None))
+_SIZE = update(attachments).where(*_ONE).values(size=bindparam("size"))
+_CLAIM = update(attachments).where(*_ONE, a.status == "pending").values(status="uploading").returning(a.id)
+_FINISH = (
+    update(attachments)
+    .where(*_ONE, a.status == "uploading")
+    .values(
+        status="stored",
+        size=bindparam("size"),
+        name=bindparam("name"),
+        mime_type=bindparam("mime_type"),
+        payload=bindparam("payload"),
+    )
+    .returning(a.id)
+)
+_RELEASE = update(attachments).where(*_ONE, a.status == "uploading").values(status="pending").returning(a.id)
+_DROP = delete(attachments).where(*_ONE).returning(a.id)
+_FORGET = _DROP.where(a.thread_id.is_(None))
+_UNSENT = (a.thread_id.is_(None), a.created_at < bindparam("before", type_=a.created_at.type))
+_DELETE_UNSENT = delete(attachments).where(*_UNSENT).returning(a.id)
+_LIST_UNSENT = select(a.id).where(*_UNSENT)
+_SIZES = select(a.id, a.size).where(a.id.in_(bindparam("ids", expanding=True)), owned(attachments))
+_STORED = select(a.id).where(a.id.in_(bindparam("ids", expanding=True)), owned(attachments), a.status == "stored")
+_KNOWN = select(a.id).where(a.id.in_(bindparam("ids", expanding=True)))

@@ -1,0 +1,62 @@
+"""Which actions a widget has ever offered, so that one that it took back can be told from one that the page made up."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+
+from chatkit_store.database import insert_into
+from chatkit_store.owner import HasUser, owned
+from chatkit_store.tables import thread_items, widget_actions
+
+i = thread_items.c
+w = widget_actions.c
+
+
+def note(connection: Connection, dialect: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Remembers what the widgets among these rows offer."""
+    offers = [
+        {"item_id": row["id"], "type": type}
+        for row in rows
+        if row["type"] == "widget"
+        for type in sorted(offered(row["payload"]))
+    ]
+    if offers:
+        connection.execute(insert_into(widget_actions, dialect).on_conflict_do_nothing(), offers)
+
+
+def is_gone(connection: Connection, thread_id: str, item_id: str, type: str, context: HasUser) -> bool:
+    """Whether the widget offered an action of this type once, and does not do so any more."""
+    values = {"thread": thread_id, "item": item_id, "type": type, "owner": context.user_id}
+    payload: str | None = connection.scalar(_ONCE_OFFERED, values)
+    return payload is not None and type not in offered(payload)
+
+
+_ONCE_OFFERED = (
+    select(i.payload)
+    .join(widget_actions, w.item_id == i.id)
+    .where(
+        i.id == bindparam("item"),
+        i.thread_id == bindparam("thread"),
+        w.type == bindparam("type"),
+        owned(thread_items),
+    )
+)
+
+
+def offered(payload: str) -> set[str]:
+    """The types of the actions in a widget item's JSON."""
+    return set(_types(json.loads(payload).get("widget")))
+
+
+def _types(value: Any, key: str = "") -> Iterator[str]:
+    match value:
+        case {"type": str() as type} if key == "action" or key.endswith("Action"):
+            yield type
+        case dict():
+            for name, entry in value.items():
+                yield from _types(entry, name)
+        case list():
+            for entry in value:
+                yield from _types(entry)

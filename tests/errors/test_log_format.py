@@ -1,0 +1,109 @@
+"""What the log says of an exception (`causes.describe_cause`), and of those that others log."""
+
+import io
+import logging
+import sqlite3
+
+import agents
+import httpx2
+import openai
+import pytest
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import exc
+
+from chatkit_server.errors.failures import EmbeddedModelError
+from chatkit_server.errors.log_format import describe_cause
+from chatkit_server.startup.logs import RedactingFormatter
+from chatkit_store import StoreError
+
+REQUEST = httpx2.Request("POST", "https://api.example/v1/responses")
+RESPONSE = httpx2.Response(400, request=REQUEST, headers={"x-request-id": "req_1"})
+
+
+def invalid() -> ValidationError:
+    with pytest.raises(ValidationError) as raised:
+        TypeAdapter(int).validate_python("SECRET")
+    return raised.value
+
+
+def raised(error: Exception, cause: BaseException | None = None) -> Exception:
+    try:
+        raise error from cause
+    except Exception as caught:
+        return caught
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (openai.BadRequestError("SECRET", response=RESPONSE, body={"code": "bad"}), "status_code=400 code=bad"),
+        (openai.BadRequestError("SECRET", response=RESPONSE, body=None), "request_id=req_1"),
+        (openai.BadRequestError("SECRET", response=RESPONSE, body={"code": "my SECRET"}), "status_code=400"),
+        (openai.APIError("SECRET", REQUEST, body=None), "openai.APIError: (message withheld)"),
+        (agents.ModelBehaviorError("SECRET"), "agents.exceptions.ModelBehaviorError"),
+        (agents.ModelRefusalError("SECRET"), "agents.exceptions.ModelRefusalError"),
+        (exc.IntegrityError("INSERT", {"text": "SECRET"}, Exception("SECRET")), "sqlalchemy.exc.IntegrityError"),
+        (sqlite3.IntegrityError("SECRET"), "sqlite3.IntegrityError: (message withheld)"),
+        (invalid(), "pydantic_core._pydantic_core.ValidationError: (message withheld) type=int_parsing"),
+    ],
+)
+def test_an_exception_that_quotes_is_named_but_not_quoted(error: Exception, said: str) -> None:
+    wrapped = raised(agents.UserError(f"Error running tool: {error}"), error)
+    grouped = raised(ExceptionGroup("some: SECRET", [error, ValueError("other")]))
+    for one in (raised(error), wrapped, grouped, raised(RuntimeError(f"again: {error}"), wrapped)):
+        log = describe_cause(one)
+        assert said in log
+        assert "SECRET" not in log
+        assert f'File "{__file__}", line ' in log
+
+
+def test_an_exception_of_ours_keeps_its_words_around_one_that_quotes() -> None:
+    log = describe_cause(raised(StoreError("refused: 23514"), sqlite3.Error("SECRET")))
+    assert "chatkit_store.errors.StoreError: refused: 23514" in log
+    assert "SECRET" not in log
+
+
+def test_an_unexpected_exception_is_told_in_full() -> None:
+    try:
+        try:
+            raise LookupError("no agent today")
+        except LookupError:
+            raise ZeroDivisionError("meanwhile")  # noqa: B904 - on purpose
+    except ZeroDivisionError as error:
+        log = describe_cause(error)
+    assert "builtins.LookupError: no agent today" in log
+    assert "builtins.ZeroDivisionError: meanwhile" in log
+    assert log.index("no agent today") < log.index("During handling") < log.index("meanwhile")
+    assert 'raise LookupError("no agent today")' in log
+
+
+def test_the_embedded_models_own_words_are_told() -> None:
+    assert "The process went away." in describe_cause(EmbeddedModelError("The process went away."))
+
+
+def test_a_circle_of_causes_and_an_exception_without_words_end() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    first, second = Mute(), ValueError("second")
+    first.__cause__, second.__cause__ = second, first
+    log = describe_cause(first)
+    assert "(no message)" in log
+    assert log.count("second") == 1
+
+
+def test_the_log_withholds_texts_whoever_logs_the_exception() -> None:
+    stream = io.StringIO()
+    logger, plain, ours = (
+        logging.Logger("uvicorn.error"),
+        logging.StreamHandler(io.StringIO()),
+        logging.StreamHandler(stream),
+    )
+    ours.setFormatter(RedactingFormatter(["key"]))
+    for handler in (plain, ours):  # the first leaves its own text of the exception in the record
+        logger.addHandler(handler)
+    logger.error("Exception in ASGI application: key", exc_info=raised(RuntimeError("SECRET"), invalid()))
+    assert "Exception in ASGI application: ***" in stream.getvalue()
+    assert "ValidationError: (message withheld) type=int_parsing" in stream.getvalue()
+    assert "SECRET" not in stream.getvalue()

@@ -1,0 +1,110 @@
+"""What is told while PostgreSQL is away: by the log why at first, then a line a minute, and that it is back."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from sqlalchemy import make_url, text
+
+from chatkit_server.errors.outage import Outage
+from chatkit_store import StoreUnavailable, open_engine
+from tests.databases import Postgres
+from tests.serving import Served, serve
+from tests.support.chatkit import user_input
+
+
+@contextlib.asynccontextmanager
+async def away(postgres: Postgres, url: str) -> AsyncIterator[None]:
+    """The database takes no connection, and has ended those that it had."""
+    name, engine = make_url(url).database, open_engine(postgres.url("postgres"))
+
+    async def execute(statement: str) -> None:
+        async with engine.connect() as connection:
+            at_once = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await at_once.execute(text(statement))
+
+    await execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    await execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    try:
+        yield
+    finally:
+        await execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        await engine.dispose()
+
+
+async def said(caplog: pytest.LogCaptureFixture, words: str) -> None:
+    """Waits until the log has it."""
+    for _ in range(1000):
+        if words in caplog.text:
+            return
+        await asyncio.sleep(0.02)
+    raise TimeoutError(words)
+
+
+async def ready(served: Served) -> tuple[int, str]:
+    """Status and message of `/readyz`."""
+    async with aiohttp.ClientSession(served.url) as http, http.get("/readyz") as response:
+        return response.status, (await response.json()).get("message", "")
+
+
+async def test_the_log_says_once_why_the_database_is_away_and_that_it_is_back(
+    tmp_path: Path, postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    with postgres.fresh_database() as url:
+        async with (
+            serve(tmp_path, database_url=url, heartbeat_seconds=0.05, demo_tokens_per_second=50) as served,
+            served.tab() as tab,
+        ):
+            async with tab.open("threads.create", {"input": user_input("long")}) as reply:  # the journal fails as well
+                await reply.wait_for("thread.item.added")
+                async with away(postgres, url):
+                    await said(caplog, "the database is away")
+                    for _ in range(10):  # nobody says when a heartbeat fails that is not told
+                        status, message = await ready(served)
+                        refused = await tab.post("threads.list", {"limit": 9})
+                        assert (status, refused.status) == (503, 503)
+                await said(caplog, "the database is back")
+            assert (await ready(served))[0] == 200
+    assert message == (
+        "The database takes no connections. The server's log says more, and so does `chatkit-server doctor`."
+    )
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("chatkit_server")]
+    assert len([line for line in ours if "Traceback" in line]) == 1
+    assert len([line for line in ours if "the database is" in line and "request" not in line]) == 2
+    request_id = refused.headers["x-request-id"]
+    assert [line for line in ours if request_id in line] == [
+        f"request {request_id}: the database is not available "
+        "(The database cannot serve this now: ObjectNotInPrerequisiteStateError 55000)"
+    ]
+
+
+def test_an_outage_ends_although_the_journal_has_nothing_more_to_write(caplog: pytest.LogCaptureFixture) -> None:
+    now, gone = [1000.0], StoreUnavailable("The database does not answer")
+    outage = Outage(lambda: now[0])
+    outage.failed("the journal", gone)
+    now[0] += 5
+    outage.worked("the heartbeat")  # the journal, which will try again, has the last word
+    now[0] += 30
+    outage.worked("the heartbeat")
+    assert caplog.messages[1:] == ["the database is back after 35 s"]
+
+
+def test_a_long_outage_is_told_every_minute(caplog: pytest.LogCaptureFixture) -> None:
+    now, gone = [1000.0], StoreUnavailable("The database does not answer")
+    outage = Outage(lambda: now[0])
+    for _ in range(25):
+        outage.failed("the heartbeat", gone)
+        outage.failed("the journal", gone)
+        now[0] += 5
+    outage.worked("the heartbeat")
+    outage.worked("the journal")
+    outage.worked("the journal")
+    assert [line.partition("\n")[0] for line in caplog.messages] == [
+        "the database is away: the heartbeat failed and is tried again",
+        "the database has been away for 60 s: the heartbeat failed (The database does not answer)",
+        "the database has been away for 120 s: the heartbeat failed (The database does not answer)",
+        "the database is back after 125 s",
+    ]

@@ -1,0 +1,25 @@
+"""The plain token API on what the turns are tested on: the real app, the fake model endpoint, both databases."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+import uvloop
+
+from tests.plain.plain import Plain
+from tests.turns.chat import Chat
+from tests.turns.conftest import api, chat, start, upstream
+
+__all__ = ["api", "chat", "start", "upstream"]
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Any]:
+    """The event loop of `chatkit-server serve`."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+async def plain(chat: Chat) -> AsyncIterator[Plain]:
+    """A plain client, known by its cookie."""
+    async with await chat.visitor() as tab:
+        yield Plain(chat, tab)

@@ -1,0 +1,104 @@
+"""Plain clients behind two workers: whichever they reach, it is the same turn."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from tests.plain.plain import DETACH, NDJSON, Plain, key
+from tests.serving import Tab
+from tests.support.openai_answers import Answer
+from tests.turns.chat import Chat
+from tests.turns.conftest import Start
+
+COUNT = Answer("one two three four", hang_after=2)
+WHOLE = "one two three four"
+
+
+@pytest.fixture
+async def there(start: Start, plain: Plain) -> AsyncIterator[Plain]:
+    """The same client at another worker on the same database."""
+    chat: Chat = await start()
+    async with Tab(chat.url, cookies=plain.tab.cookies) as tab:
+        yield Plain(chat, tab)
+
+
+async def test_a_stream_that_is_cut_goes_on_at_the_other_worker(plain: Plain, there: Plain) -> None:
+    plain.chat.upstream.script(COUNT)
+    async with plain.streaming("Count", headers=DETACH | key("k1")) as first:
+        await first.read_up_to("one two")
+    async with there.streaming("Count", headers=NDJSON | key("k1")) as second:
+        await second.read_up_to("one two")
+        plain.chat.upstream.release()
+        await second.read()
+    assert second.text == WHOLE
+    assert {"reset": True} not in second.messages
+    assert second.done["turn_id"] == first.headers["x-chatkit-turn-id"]
+    assert (await there.answer("Count", headers=key("k1")))[1]["text"] == WHOLE
+    assert await plain.user_messages() == [("Count",)]
+
+
+async def test_posts_at_both_workers_at_once_are_one_turn(plain: Plain, there: Plain) -> None:
+    plain.chat.upstream.script(COUNT)
+    clients = [plain, there] * 3
+    posts = [asyncio.create_task(client.answer("Count", headers=key("k1"))) for client in clients]
+    await (await plain.chat.upstream.wait_for_request()).wait_hanging()
+    plain.chat.upstream.release()
+    answers = await asyncio.gather(*posts)
+    assert {(status, answer["text"]) for status, answer in answers} == {(200, WHOLE)}
+    assert len({answer["turn_id"] for _, answer in answers}) == 1
+    assert await plain.user_messages() == [("Count",)]
+
+
+async def test_poll_and_stop_reach_a_turn_of_the_other_worker(plain: Plain, there: Plain) -> None:
+    plain.chat.upstream.script(COUNT)
+    async with plain.streaming("Count") as stream:
+        await stream.read_up_to("one two")
+        turn_id = stream.headers["x-chatkit-turn-id"]
+        assert await there.has_said("one two") == turn_id  # the journal is a little late
+        async with there.socket() as socket:
+            await socket.say("Go on", stream.headers["x-chatkit-thread-id"])
+            await stream.read()
+            assert stream.done["stop_reason"] == "superseded"
+            assert (await socket.started())["thread_id"] == stream.done["thread_id"]
+            assert (await socket.told()).done["status"] == "completed"
+
+
+async def test_a_socket_stops_what_another_worker_runs_for_it(plain: Plain, there: Plain) -> None:
+    plain.chat.upstream.script(COUNT)
+    async with plain.streaming("Count", headers=key("k1")) as stream, there.socket() as socket:
+        await stream.read_up_to("one two")
+        await socket.say("Count", key="k1")
+        await socket.started()
+        await socket.told(up_to="one two")
+        await socket.stop()
+        assert (await socket.told()).done["stop_reason"] == "user"
+        await stream.read()
+    assert stream.done["stop_reason"] == "user"
+    assert await plain.chat.messages(stream.done["thread_id"]) == [("user", "Count"), ("assistant", "one two")]
+
+
+async def test_a_worker_that_ends_sends_its_readers_to_the_other_one(plain: Plain, there: Plain) -> None:
+    """The turn goes on; what they have not heard yet is there for the same key."""
+    plain.chat.upstream.script(COUNT)
+    async with plain.streaming("Count", headers=key("k1")) as first:
+        await first.read_up_to("one two")
+        async with there.streaming("Count", headers=key("k1")) as second:
+            await second.read_up_to("one two")
+            waiting = asyncio.create_task(there.answer("Count", headers=key("k1")))
+            owner = await plain.chat.owner(first.headers["x-chatkit-thread-id"])
+            tail = await there.chat.services.turns.find(first.headers["x-chatkit-turn-id"], owner)
+            assert tail is not None
+            async with asyncio.timeout(5):
+                while tail.readers < 2:  # noqa: ASYNC110 - nothing else tells that the other has come
+                    await asyncio.sleep(0.01)
+            there.chat.services.turns.interrupt()
+            status, body = await waiting
+            assert (status, body["code"]) == (503, "server_stopping")
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await second.read()
+        assert not second.is_done
+        plain.chat.upstream.release()
+        await first.read()
+    assert (await plain.answer("Count", headers=key("k1")))[1]["text"] == first.text == WHOLE

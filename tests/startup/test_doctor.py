@@ -1,0 +1,199 @@
+"""`chatkit-server doctor`, run as an administrator runs it: a line for each thing, and an exit code."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from chatkit_store import open_engine
+from tests.mcp.conftest import STDIO
+from tests.support.openai_answers import INVALID_API_KEY, Answer
+from tests.support.openai_server import OpenAIServer
+
+ROOT = Path(__file__).parents[2]
+KEY = "sk-that-nobody-may-see"
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[OpenAIServer]:
+    async with OpenAIServer() as server:
+        yield server
+
+
+async def doctor(folder: Path, command: str = "doctor", **settings: str) -> tuple[int | None, str]:
+    """Exit code and all that it says."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CHATKIT_MODEL": "demo", "OPENAI_API_KEY": KEY}
+    process = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", "chatkit_server", command],
+        cwd=folder,
+        env=environment | settings,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(60):
+        said, _ = await process.communicate()
+    text = said.decode()
+    assert KEY not in text
+    assert "Traceback" not in text
+    return process.returncode, text
+
+
+def endpoint(upstream: OpenAIServer) -> dict[str, str]:
+    return {"CHATKIT_MODEL": "gpt-test", "CHATKIT_BASE_URL": upstream.base_url}
+
+
+def servers(command: str) -> str:
+    """CHATKIT_MCP_SERVERS with one that is started so."""
+    arguments = ", ".join(f'"{argument}"' for argument in STDIO["args"])
+    return f'{{"weather": {{"command": "{command}", "args": [{arguments}], "cwd": "{ROOT}"}}}}'
+
+
+async def test_where_all_is_well_it_says_so_and_changes_nothing(tmp_path: Path, upstream: OpenAIServer) -> None:
+    more = {"CHATKIT_MCP_SERVERS": servers(sys.executable)}
+    code, said = await doctor(tmp_path, **endpoint(upstream), **more)
+    lines = said.splitlines()
+    assert (code, [line.split()[:2] for line in lines]) == (
+        0,
+        [["ok", "settings"], ["ok", "database"], ["ok", "mcp"], ["ok", "agent"], ["ok", "model"]],
+    )
+    assert "does not exist yet" in lines[1]
+    assert lines[2].endswith("connected")
+    assert "Assistant, the default agent; its tools: current_time, " in lines[3]
+    assert ", weather, " in lines[3]
+    assert lines[4].endswith("gpt-test (compatible) answers")
+    assert not (tmp_path / "chatkit.db").exists()
+    await doctor(tmp_path, "migrate")
+    assert "sqlite, up to date" in (await doctor(tmp_path))[1]
+
+
+async def test_all_that_is_wrong_is_told_at_once(tmp_path: Path, upstream: OpenAIServer) -> None:
+    upstream.default = Answer(fail=INVALID_API_KEY)
+    (tmp_path / "empty.db").touch()
+    code, said = await doctor(
+        tmp_path,
+        CHATKIT_ENVIRONMENT="production",
+        CHATKIT_SECRET="x" * 32,
+        CHATKIT_DATABASE_URL="sqlite:///empty.db",
+        CHATKIT_MCP_SERVERS=servers("/no/such/program"),
+        **endpoint(upstream),
+    )
+    lines = said.splitlines()
+    assert (code, [line.split()[0] for line in lines]) == (1, ["ok", "WRONG", "WRONG", "ok", "WRONG"])
+    assert "run `chatkit-server migrate`" in lines[1]
+    assert "/no/such/program: No such file or directory" in lines[2]
+    assert f"gpt-test (compatible) at {upstream.base_url}: model_auth (status_code=401 " in lines[4]
+    assert lines[4].endswith("Correct OPENAI_API_KEY.")
+
+
+async def test_a_database_and_a_model_that_are_not_there(tmp_path: Path) -> None:
+    code, said = await doctor(
+        tmp_path,
+        CHATKIT_DATABASE_URL="postgresql://user:very-secret@127.0.0.1:1/db",
+        CHATKIT_MODEL="gpt-test",
+        CHATKIT_BASE_URL="http://127.0.0.1:9/v1",
+        CHATKIT_MODEL_RETRIES="0",
+    )
+    assert code == 1
+    assert "The database does not answer: PostgreSQL at 127.0.0.1:1: Connection refused. See that" in said
+    assert "gpt-test (compatible) at http://127.0.0.1:9/v1: model_unreachable (Connection refused). See that" in said
+    assert "very-secret" not in said
+
+
+DESK = """
+from agents import Agent, function_tool
+
+@function_tool
+def look(number: int) -> str:
+    "Look up an order."
+    return "sent"
+
+desk = Agent(name="Desk", tools=[look])
+manager = Agent(name="Manager", model="gpt-large", handoffs=[desk])
+
+def broken(context):
+    raise ValueError("no such customer")
+
+def silly(context):
+    return "an agent, honestly"
+"""
+
+
+async def test_it_says_which_agent_and_which_models_answer(tmp_path: Path, upstream: OpenAIServer) -> None:
+    (tmp_path / "shop.py").write_text(DESK, encoding="utf-8")
+    code, said = await doctor(tmp_path, CHATKIT_AGENT="shop:manager", **endpoint(upstream))
+    assert [line.split(maxsplit=2)[2] for line in said.splitlines()[2:]] == [
+        "Manager (CHATKIT_AGENT=shop:manager); without tools; hands over to Desk",
+        "gpt-large (compatible), the own model of the agent Manager, answers",
+        "gpt-test (compatible) answers",
+    ]
+    assert code == 0
+    assert [request.body["model"] for request in upstream.requests] == ["gpt-large", "gpt-test"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"CHATKIT_AGENT": "shop:broken"}, "CHATKIT_AGENT=shop:broken raised ValueError: no such customer (shop.py, l"),
+        ({"CHATKIT_AGENT": "shop:silly"}, "CHATKIT_AGENT=shop:silly returned a str, not an agents.Agent."),
+        (
+            {"CHATKIT_AGENT": "shop:desk", "CHATKIT_TOOLS": "look,lok"},
+            "CHATKIT_TOOLS offers lok, but the agent Desk has no such tool; it has look.",
+        ),
+    ],
+    ids=["raises", "returns no agent", "lacks a tool"],
+)
+async def test_an_agent_that_cannot_answer_is_wrong(tmp_path: Path, settings: dict[str, str], words: str) -> None:
+    (tmp_path / "shop.py").write_text(DESK, encoding="utf-8")
+    code, said = await doctor(tmp_path, **settings)
+    (wrong,) = [line for line in said.splitlines() if line.startswith("WRONG")]
+    assert code == 1
+    assert words in wrong
+
+
+async def test_a_misspelled_setting_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("CHATKIT_PRT=9\nOTHER=1\n", encoding="utf-8")
+    code, said = await doctor(tmp_path, CHATKIT_ZZZZ="1")
+    assert (code, [line for line in said.splitlines() if line.startswith("WARN")]) == (
+        0,
+        [
+            "WARN   settings     CHATKIT_ZZZZ is no setting and is ignored.",
+            "WARN   settings     CHATKIT_PRT in .env is no setting and is ignored; did you mean CHATKIT_PORT?",
+        ],
+    )
+
+
+async def test_an_mcp_server_is_named_without_what_may_be_secret(tmp_path: Path) -> None:
+    servers = (
+        '{"a": {"command": "/no/program", "args": ["very-secret"]}, "b": {"url": "http://u:very-secret@[::1]:9/x"}}'
+    )
+    code, said = await doctor(tmp_path, CHATKIT_MCP_SERVERS=servers)
+    assert (code, "very-secret" in said) == (1, False)
+    assert "/no/program: No such file or directory" in said
+    assert "http://[::1]:9: " in said
+
+
+async def test_a_file_that_the_server_could_not_make_is_wrong_already(tmp_path: Path) -> None:
+    code, said = await doctor(tmp_path, CHATKIT_DATABASE_URL=f"sqlite:///{tmp_path}/no/such/chat.db")
+    assert (code, f"chat.db cannot be made: there is no folder {tmp_path}/no/such" in said) == (1, True)
+
+
+async def test_a_database_of_somebody_elses_is_wrong(tmp_path: Path, database_url: str) -> None:
+    engine = open_engine(database_url)
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE threads (id TEXT)"))
+    await engine.dispose()
+    code, said = await doctor(tmp_path, CHATKIT_DATABASE_URL=database_url)
+    assert (code, "has tables that chatkit-server did not make (threads)" in said) == (1, True)
+
+
+async def test_settings_that_cannot_work_are_one_sentence(tmp_path: Path) -> None:
+    assert await doctor(tmp_path, CHATKIT_AGENT="nonsense") == (
+        1,
+        "chatkit-server: CHATKIT_AGENT=nonsense must look like package.module:name, for example my_agents:support.\n",
+    )
+    code, said = await doctor(tmp_path, CHATKIT_PORT="many")
+    assert (code, said.count("\n"), said.partition(":")[0]) == (1, 1, "CHATKIT_PORT")

@@ -1,0 +1,156 @@
+"""What people and the model write never reaches the log, whatever fails; its class, codes and request id do."""
+
+import io
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agents import Agent, function_tool
+from pydantic import BaseModel
+from sqlalchemy import text
+
+from chatkit_server.startup.logs import WIRES, RedactingFormatter
+from tests.serving import serve
+from tests.stage import Stage
+from tests.support.openai_answers import CONTENT_FILTER, SERVER_ERROR, Answer, ToolCall
+from tests.support.openai_server import OpenAIServer
+
+SECRET = "SECRET words of mine"
+ANSWER = "SECRET words of the model"
+
+
+class Log:
+    """What our own loggers say in plain lines, at DEBUG, and what the server would print of all loggers."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture, printed: io.StringIO) -> None:
+        self._caplog = caplog
+        self._printed = printed
+
+    def check(self, request_id: str, *said: str) -> None:
+        """Nothing of the texts is there; the failure's line names the request, and what was `said` follows."""
+        ours = "\n".join(
+            self._caplog.handler.format(record)
+            for record in self._caplog.records
+            if record.name.startswith(("chatkit_server", "chatkit_store"))
+        )
+        for lines in (ours, self._printed.getvalue()):
+            assert "SECRET" not in lines
+            after = lines[lines.index(f"request {request_id}") :]
+            assert [word for word in said if word not in after] == []
+            assert 'File "' in after
+            assert ", line " in after
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[Log]:
+    """The log from DEBUG on, as `configure_logging` sets it up."""
+    printed = io.StringIO()
+    handler = logging.StreamHandler(printed)
+    handler.setFormatter(RedactingFormatter([]))
+    caplog.set_level(logging.DEBUG)
+    for wire in WIRES:
+        caplog.set_level(logging.WARNING, logger=wire)
+    logging.getLogger().addHandler(handler)
+    yield Log(caplog, printed)
+    logging.getLogger().removeHandler(handler)
+
+
+FORBID = {
+    "sqlite": [
+        "CREATE TRIGGER nope BEFORE INSERT ON thread_items WHEN NEW.text LIKE '%SECRET%' "
+        "BEGIN SELECT RAISE(ABORT, 'nope'); END"
+    ],
+    "postgresql": ["ALTER TABLE thread_items ADD CONSTRAINT nope CHECK (text NOT LIKE '%SECRET%')"],
+}
+FOUND = {
+    "sqlite": ("StoreError", "sqlalchemy.exc.IntegrityError", "SQLITE_CONSTRAINT_TRIGGER"),
+    "postgresql": ("StoreError", "CheckViolationError", "sqlstate=23514", "constraint_name=nope"),
+}
+
+
+@pytest.mark.parametrize("who", ["user", "model"])
+async def test_database_that_refuses_a_text(database_url: str, tmp_path: Path, log: Log, who: str) -> None:
+    stage, database = Stage(), database_url.partition(":")[0]
+    async with serve(tmp_path, stage.agent, database_url=database_url) as served, served.tab() as tab:
+        stage.play("fine")
+        thread_id = (await tab.create("fine")).thread_id
+        async with served.services.engine.begin() as connection:
+            for statement in FORBID[database]:
+                await connection.execute(text(statement))
+        stage.play(ANSWER)
+        reply = await tab.send(thread_id, SECRET if who == "user" else "fine")
+        assert reply.error is not None
+        assert reply.error["message"].startswith("The conversation could not be read or saved just now.")
+    log.check(reply.headers["x-request-id"], *FOUND[database])
+
+
+def settings_for(upstream: OpenAIServer, api: str) -> dict[str, Any]:
+    return {
+        "model": "gpt-test",
+        "base_url": upstream.base_url,
+        "api": api,
+        "openai_api_key": "sk-test",
+        "model_retries": 0,
+    }
+
+
+@pytest.mark.parametrize("api", ["responses", "chat_completions"])
+async def test_provider_that_quotes_the_prompt(tmp_path: Path, log: Log, api: str) -> None:
+    refused = replace(CONTENT_FILTER, message=f"Blocked: {SECRET}", headers={"x-request-id": "req_of_provider"})
+    async with OpenAIServer() as upstream:
+        upstream.script(Answer(fail=refused))
+        async with serve(tmp_path, **settings_for(upstream, api)) as served, served.tab() as tab:
+            reply = await tab.create(SECRET)
+    codes = ("status_code=400", "code=content_policy_violation", "request_id=req_of_provider")
+    log.check(reply.headers["x-request-id"], "content_filter", "openai.BadRequestError", *codes)
+
+
+@pytest.mark.parametrize("api", ["responses", "chat_completions"])
+async def test_provider_that_quotes_the_prompt_amid_the_answer(tmp_path: Path, log: Log, api: str) -> None:
+    broken = replace(SERVER_ERROR, message=f"Failed at: {SECRET}")
+    async with OpenAIServer() as upstream:
+        upstream.script(Answer(ANSWER, error_after=2, error=broken, error_as="error"))
+        async with serve(tmp_path, **settings_for(upstream, api)) as served, served.tab() as tab:
+            reply = await tab.create(SECRET)
+    log.check(reply.headers["x-request-id"], "model_unavailable", "server_error")
+
+
+class Person(BaseModel):
+    """Something that an agent reads."""
+
+    age: int
+
+
+@function_tool(failure_error_function=None)
+async def takes_an_age(age: int) -> str:
+    """A tool that only takes numbers."""
+    return str(age)
+
+
+@function_tool(failure_error_function=None)
+async def reads_a_person() -> str:
+    """A tool that meets data that do not fit."""
+    return str(Person.model_validate({"age": SECRET}))
+
+
+BAD = {
+    "arguments that do not fit": (takes_an_age, {"age": SECRET}, "ModelBehaviorError"),
+    "arguments that are no JSON": (takes_an_age, f'{{"{SECRET}', "ModelBehaviorError"),
+    "data that do not fit": (reads_a_person, {}, "pydantic_core._pydantic_core.ValidationError"),
+}
+
+
+@pytest.mark.parametrize("api", ["responses", "chat_completions"])
+@pytest.mark.parametrize("case", BAD.values(), ids=BAD)
+async def test_agent_that_fails_on_what_the_model_wrote(tmp_path: Path, log: Log, api: str, case: Any) -> None:
+    tool, arguments, kind = case
+    async with OpenAIServer() as upstream:
+        upstream.script(Answer(tool_calls=[ToolCall(tool.name, arguments)]), Answer("fine"))
+        agent: Callable[[], Agent[Any]] = lambda: Agent(name="Helper", tools=[tool])  # noqa: E731 - one line of a test
+        async with serve(tmp_path, agent, **settings_for(upstream, api)) as served, served.tab() as tab:
+            reply = await tab.create(SECRET)
+    assert reply.error is not None
+    log.check(reply.headers["x-request-id"], kind)
