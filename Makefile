@@ -20,12 +20,13 @@ dev: $(VENV) $(NODE) weights ## Serve the page and the chat on http://127.0.0.1:
 
 test: setup weights ## Install what is needed, then run all tests: page, server, store on SQLite and PostgreSQL
 	cd web && npm run --silent check && npm run --silent e2e
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(PYTEST_ARGS),$(PYTEST_ARGS),--cov --cov-report=term)
 
 check: setup ## Lint and type-check, changing nothing
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	cd web && npm run --silent check
 
 fix: $(VENV) ## Mend what lint and format can mend
