@@ -1,4 +1,4 @@
-"""MCP servers whose tools the agent gets: who they are, their connections, and what the agent sees of them."""
+"""Connect to MCP servers and give their tools to the agent."""
 
 from .servers import McpServers
 from .spec import McpSpec

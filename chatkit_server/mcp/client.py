@@ -1,4 +1,4 @@
-"""From an entry of the settings to the Agents SDK's client for that MCP server."""
+"""Build the Agents SDK's client for an MCP server from its settings."""
 
 from typing import Any, TypedDict
 
@@ -9,7 +9,7 @@ from .spec import McpSpec
 
 
 class Common(TypedDict):
-    """What all of the Agents SDK's clients take."""
+    """The arguments that all of the Agents SDK's clients take."""
 
     name: str
     client_session_timeout_seconds: float
@@ -17,7 +17,7 @@ class Common(TypedDict):
 
 
 def open_server(name: str, spec: McpSpec) -> MCPServer:
-    """The Agents SDK's client for a server; not connected yet."""
+    """Return the Agents SDK's client for a server, not connected yet."""
     common = Common(
         name=name, client_session_timeout_seconds=spec.seconds, require_approval=_approval_policy(spec.approve)
     )

@@ -1,4 +1,4 @@
-"""All MCP servers of the settings, as one thing that is opened, closed, asked for tools and reported on."""
+"""Open, close and query all MCP servers of the settings together."""
 
 import asyncio
 import logging
@@ -8,33 +8,37 @@ from typing import Any, Self
 
 from agents import Agent, FunctionTool
 
-from .connection import McpConnection
+from .connection import McpConnection, McpTimeouts
 from .spec import McpSpec
 
 logger = logging.getLogger(__name__)
 
 START_SECONDS = 5.0
-"""How long the start of the server waits for them."""
+"""How long our start waits for the servers to connect."""
 
 
 class McpServers:
-    """`async with servers:` (or `start` and `close`) brackets their use."""
+    """The connections to all servers. Use `async with servers:`, or `start` and `close`."""
 
-    def __init__(self, specs: Mapping[str, McpSpec]) -> None:
-        self._connections = [McpConnection(name, spec) for name, spec in specs.items()]
+    def __init__(self, specs: Mapping[str, McpSpec], timeouts: McpTimeouts | None = None) -> None:
+        self.timeouts = timeouts or McpTimeouts()
+        self._connections = [McpConnection(name, spec, self.timeouts) for name, spec in specs.items()]
 
     async def start(self, patience: float = START_SECONDS) -> None:
-        """Connects to all at once and waits for `patience` seconds. Never raises: who is away may come later."""
+        """Connect to all servers at once and wait up to `patience` seconds.
+
+        Never raises: a server that is away is retried in the background.
+        """
         for connection in self._connections:
             connection.start()
         if self._connections:
             attempts = [asyncio.create_task(connection.attempted.wait()) for connection in self._connections]
-            _, late = await asyncio.wait(attempts, timeout=patience)
-            for attempt in late:
+            _, unfinished = await asyncio.wait(attempts, timeout=patience)
+            for attempt in unfinished:
                 attempt.cancel()
 
     async def close(self) -> None:
-        """Closes all connections."""
+        """Close all connections."""
         await asyncio.gather(*(connection.close() for connection in self._connections))
 
     async def __aenter__(self) -> Self:
@@ -47,23 +51,23 @@ class McpServers:
         await self.close()
 
     def problems(self) -> dict[str, str | None]:
-        """For each server what is wrong with it, None for nothing."""
+        """Return for each server why it cannot be used now, or None if it can."""
         return {connection.name: connection.problem for connection in self._connections}
 
     async def equip(self, agent: Agent[Any]) -> Agent[Any]:
-        """A copy of the agent with the tools of the servers that are there, or the agent as it is. Never raises.
+        """Return a copy of the agent with the tools of all connected servers, or the agent itself if there are none.
 
-        A tool whose name the agent has already is left out.
+        Leaves out tools whose name is already taken. Never raises.
         """
         if not self._connections:
             return agent
-        found = await asyncio.gather(*(connection.tools() for connection in self._connections))
-        taken = {tool.name for tool in agent.tools}
+        tools_by_server = await asyncio.gather(*(connection.tools() for connection in self._connections))
+        names = {tool.name for tool in agent.tools}
         added: list[FunctionTool] = []
-        for tool in (tool for tools in found for tool in tools):
-            if tool.name in taken:
-                logger.warning("the agent has a tool %s already; that of an MCP server is left out", tool.name)
+        for tool in (tool for tools in tools_by_server for tool in tools):
+            if tool.name in names:
+                logger.warning("the agent already has a tool %s; the MCP server's tool is left out", tool.name)
                 continue
-            taken.add(tool.name)
+            names.add(tool.name)
             added.append(tool)
         return agent.clone(tools=[*agent.tools, *added]) if added else agent

@@ -1,4 +1,4 @@
-"""CHATKIT_MCP_SERVERS: which MCP servers there are, in the form that other MCP clients take (`mcpServers`)."""
+"""The entries of CHATKIT_MCP_SERVERS, in the format of other MCP clients (`mcpServers`)."""
 
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -9,34 +9,34 @@ from ..composer.choices import Listed
 
 
 class McpSpec(Listed):
-    """One server: a `command` to start and speak with over its standard streams, or the `url` of one that runs."""
+    """One server: a `command` to start and talk to over stdin and stdout, or the `url` of a running server."""
 
     command: str | None = None
     args: list[str] = []
     env: dict[str, SecretStr] = {}
-    """Added to the few variables that it gets of ours: PATH, HOME and the like, and no key."""
+    """Environment variables for the command, besides the few it inherits (PATH, HOME and the like, but no key)."""
     cwd: str | None = None
-    url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+", repr=False)  # it may hold a token
+    url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+", repr=False)  # may contain a token
     transport: Literal["streamable_http", "sse"] = "streamable_http"
-    """What is spoken at the `url`."""
+    """The protocol to use at `url`."""
     headers: dict[str, SecretStr] = {}
     tools: list[str] | None = None
-    """The only tools that the agent gets; all of them for None."""
+    """Names of the tools that the agent gets, or None for all."""
     approve: bool | list[str] = False
-    """Whether calls wait for the user's approval: all of them, or those of the tools named here."""
+    """Which calls need the user's approval: all, none, or those of the named tools."""
     seconds: float = Field(default=60.0, gt=0)
-    """How long a call may take."""
+    """Time limit of a call, in seconds."""
 
     @property
     def place(self) -> str:
-        """Where it is, for an administrator: the command without its arguments, or the URL without its path."""
+        """Where the server is, without secrets: the command without arguments, or the URL without its path."""
         if self.url is None:
             return str(self.command)
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
+    def _has_command_or_url(self) -> Self:
         if (self.command is None) == (self.url is None):
             raise ValueError("needs either a command or a url")
         return self

@@ -1,6 +1,6 @@
 """The model behind the agent: OpenAI, a compatible endpoint, the embedded model or the demo."""
 
-from .info import ModelInfo
+from .model_info import ModelInfo
 from .models import Models, open_models
 
 __all__ = ["ModelInfo", "Models", "open_models"]

@@ -18,7 +18,7 @@ from .demo import DemoProvider
 from .embedded import EmbeddedModel, EmbeddedProcess, EmbeddedProvider
 from .embedded.embedded_model import MAX_TOKENS
 from .endpoint import EndpointProvider
-from .info import ModelInfo
+from .model_info import ModelInfo
 from .openai_client import make_client
 from .provider_choice import choose_provider
 from .transcription import Transcriber, open_transcriber

@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 
 from ..settings import Settings
-from .info import ProviderName
+from .model_info import ProviderName
 
 
 def choose_provider(settings: Settings) -> ProviderName:

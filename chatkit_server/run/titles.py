@@ -14,7 +14,7 @@ from chatkit_store import SqlStore
 from ..agent_context import AgentContext, AsideEvent, Inbox
 from ..context import RequestContext
 from ..errors.log_format import describe_cause
-from ..models.asking import ask
+from ..models.one_shot import ask_once
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class TitleMaker:
         """A title for the message; None for nothing usable. Raises what the model raises, and `TimeoutError`."""
         text = _text_of(message)[:READ_LENGTH]
         async with asyncio.timeout(self._seconds):
-            said = await ask(self._provider.get_model(model), model or self._default_model, INSTRUCTIONS, text)
+            said = await ask_once(self._provider.get_model(model), model or self._default_model, INSTRUCTIONS, text)
         return clean_title(said)
 
     async def name(

@@ -21,8 +21,7 @@ from ..errors.failures import explain
 from ..errors.http import ServerError
 from ..errors.log_format import codes_of, say
 from ..errors.network import innermost_network_error, network_reason
-from ..mcp.connection import CONNECT_SECONDS
-from ..models.asking import ask
+from ..models.one_shot import ask_once
 from ..services import Services
 from ..settings import unknown_settings
 from .agent_check import AnsweringModel, answering_models, try_agent
@@ -99,7 +98,7 @@ async def _mcp_servers_and_agent(services: Services) -> AsyncGenerator[Finding]:
     """The agent is tried while the servers are connected: their tools are the agent's."""
     servers, specs = services.server.mcp, services.settings.mcp_servers
     try:
-        await servers.start(patience=CONNECT_SECONDS)
+        await servers.start(patience=servers.timeouts.connect)
         for name, problem in servers.problems().items():
             if problem is None:
                 yield Finding(f"mcp {name}", "connected")
@@ -140,7 +139,7 @@ async def _model(services: Services, answering: AnsweringModel) -> Finding:
     place = _without_secrets(services.models.base_url) if answering.is_at_endpoint else ""
     try:
         async with asyncio.timeout(MODEL_SECONDS):
-            await ask(answering.model, answering.name, *QUESTION)
+            await ask_once(answering.model, answering.name, *QUESTION)
     except TimeoutError:
         return Finding("model", f"{name}{place} did not answer within {MODEL_SECONDS:g} seconds", "WRONG")
     except Exception as error:  # whatever a provider does

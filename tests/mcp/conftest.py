@@ -11,7 +11,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from chatkit_server.mcp import connection
+from chatkit_server import ChatServer
+from chatkit_server.mcp import McpServers
+from chatkit_server.mcp.connection import McpTimeouts
 from tests.serving import Served, serve
 from tests.support.openai_server import OpenAIServer
 
@@ -54,12 +56,10 @@ class Process:
             await self._process.wait()
 
 
-@pytest.fixture(autouse=True)
-def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test has no time for the patience of a server."""
-    monkeypatch.setattr(connection, "FIRST_WAIT", 0.05)
-    monkeypatch.setattr(connection, "LONGEST_WAIT", 0.2)
-    monkeypatch.setattr(connection, "CHECK_SECONDS", 0.1)
+@pytest.fixture
+def timeouts() -> McpTimeouts:
+    """Short retry and check intervals for all servers of a test; a test may change them while the app runs."""
+    return McpTimeouts(check=0.1, first_retry=0.05, longest_retry=0.2)
 
 
 @pytest.fixture
@@ -73,13 +73,19 @@ Start = Callable[..., Awaitable[Served]]
 
 
 @pytest.fixture
-async def start(upstream: OpenAIServer, tmp_path: Path) -> AsyncIterator[Start]:
-    """Starts the app with these MCP servers."""
+async def start(upstream: OpenAIServer, tmp_path: Path, timeouts: McpTimeouts) -> AsyncIterator[Start]:
+    """Start the app with these MCP servers."""
+
+    def chat_server(*arguments: Any) -> ChatServer:
+        server = ChatServer(*arguments)
+        server.mcp = McpServers(server.settings.mcp_servers, timeouts)
+        return server
+
     async with AsyncExitStack() as stack:
 
         async def start(servers: dict[str, Any], agent: Any = None, **settings: Any) -> Served:
             endpoint: dict[str, Any] = {"model": "gpt-test", "base_url": upstream.base_url, "api": "responses"}
-            app = serve(tmp_path, agent, mcp_servers=servers, **endpoint | settings)
+            app = serve(tmp_path, agent, server=chat_server, mcp_servers=servers, **endpoint | settings)
             return await stack.enter_async_context(app)
 
         yield start

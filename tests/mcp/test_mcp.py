@@ -12,7 +12,7 @@ import pytest
 from agents import Agent, function_tool
 from pydantic import ValidationError
 
-from chatkit_server.mcp import connection
+from chatkit_server.mcp.connection import McpTimeouts
 from tests.mcp.conftest import STDIO, Process, Start, reported, until_reported
 from tests.serving import Served, make_settings, serve
 from tests.support.openai_answers import Answer, ToolCall
@@ -165,7 +165,7 @@ async def test_of_two_tools_with_one_name_the_agents_own_counts(
     names = [tool["name"] for tool in upstream.requests[0].body["tools"]]
     assert sorted(names) == sorted(NAMES)
     assert agent.tools == [weather], "the user's agent stays as it is"
-    assert "the agent has a tool breaks already" in caplog.text
+    assert "the agent already has a tool breaks" in caplog.text
 
 
 async def test_a_tool_whose_name_no_endpoint_takes_is_called_by_another(start: Start, upstream: OpenAIServer) -> None:
@@ -177,25 +177,25 @@ async def test_a_tool_whose_name_no_endpoint_takes_is_called_by_another(start: S
 
 
 async def test_a_server_that_hangs_holds_up_one_answer_a_little_and_is_replaced(
-    start: Start, upstream: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+    start: Start, upstream: OpenAIServer, timeouts: McpTimeouts
 ) -> None:
-    monkeypatch.setattr(connection, "CHECK_SECONDS", 60.0)
+    timeouts.check = 60.0
     served = await start({"weather": {**STDIO, "seconds": 1}})
     first = pid_in(await ask_weather(served, upstream))
-    monkeypatch.setattr(connection, "LIST_SECONDS", 0.2)
+    timeouts.list_tools = 0.2
     os.kill(first, signal.SIGSTOP)
     await ask_plainly(served)
     assert offered(upstream) & NAMES == set()
     await until_reported(served, {"weather": "away"})
-    monkeypatch.setattr(connection, "LIST_SECONDS", 5.0)
+    timeouts.list_tools = 5.0
     await until_reported(served, {"weather": "ok"}, within=20)
     assert pid_in(await ask_weather(served, upstream)) != first
 
 
 async def test_a_server_that_is_at_work_for_somebody_is_not_taken_for_dead(
-    start: Start, upstream: OpenAIServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    start: Start, upstream: OpenAIServer, timeouts: McpTimeouts, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(connection, "LIST_SECONDS", 0.1)
+    timeouts.list_tools = 0.1
     served = await start({"weather": STDIO})
     done = tmp_path / "done"
     upstream.script(Answer(tool_calls=[ToolCall("takes_long", {"until": str(done)})]))

@@ -23,7 +23,7 @@ from agents.agent_output import AgentOutputSchemaBase
 from agents.items import TResponseInputItem, TResponseStreamEvent
 
 from ...errors.failures import EmbeddedModelError
-from .history import MESSAGE_TOKENS, cut_text, read_messages, trim_messages
+from .context_window import MESSAGE_TOKENS, cut_text, read_messages, trim_messages
 from .process import Child, EmbeddedProcess
 
 logger = logging.getLogger(__name__)

@@ -24,8 +24,8 @@ import openai
 from ...errors.failures import EmbeddedModelError
 from ...errors.setup import ModelSetupError
 from ..openai_client import make_client
-from . import child as child_script
-from .child import ChildOptions
+from . import engine
+from .engine import EngineOptions
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ class EmbeddedProcess:
 
     async def _load_child(self, path: Path) -> Child:
         key = secrets.token_urlsafe(32)
-        child = await _spawn(ChildOptions(str(path), self._name, self._context, key, count_threads()))
+        child = await _spawn(EngineOptions(str(path), self._name, self._context, key, count_threads()))
         try:
             child.url = await asyncio.wait_for(_read_url(child), self._load)
         except TimeoutError:
@@ -204,10 +204,10 @@ async def _in_daemon_thread(find: Callable[[], Path]) -> Path:
     return await found
 
 
-async def _spawn(options: ChildOptions) -> Child:
+async def _spawn(options: EngineOptions) -> Child:
     # A session of its own: Ctrl-C in the terminal is for the server, which then ends its child in order.
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", child_script.__file__),  # -P: its folder is no place to import from
+        *(sys.executable, "-P", engine.__file__),  # -P: its folder is no place to import from
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatkit_server.agents.default import default_agent
-from chatkit_server.models.embedded.history import MESSAGE_TOKENS, PlainMessage, cut_text, read_messages, trim_messages
+from chatkit_server.models.embedded.context_window import (
+    MESSAGE_TOKENS,
+    PlainMessage,
+    cut_text,
+    read_messages,
+    trim_messages,
+)
 
 NO_TRACES = RunConfig(tracing_disabled=True)
 

@@ -21,7 +21,7 @@ SLOTS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class ChildOptions:
+class EngineOptions:
     """What the child is told over its stdin, because an argument would show its key to every user of the machine."""
 
     path: str
@@ -44,7 +44,7 @@ class ChildOptions:
 def main() -> None:
     """Serve until stdin closes."""
     _die_with_parent()
-    options = ChildOptions.from_line(sys.stdin.readline())
+    options = EngineOptions.from_line(sys.stdin.readline())
     threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
     answers = os.dup(1)
     os.dup2(2, 1)  # what the engine prints must not look like our answer
@@ -54,7 +54,7 @@ def main() -> None:
     threading.Event().wait()
 
 
-def make_params(engine: Any, options: ChildOptions) -> Any:
+def make_params(engine: Any, options: EngineOptions) -> Any:
     """The engine's parameters: loopback, one key, chat and tokenizer only."""
     params = engine.CommonParams()
     params.model.path = options.path

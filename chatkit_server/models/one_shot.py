@@ -5,7 +5,7 @@ from agents.models.default_models import get_default_model_settings
 from openai.types.responses import EasyInputMessageParam, ResponseOutputMessage, ResponseOutputText
 
 
-async def ask(model: Model, name: str, instructions: str, text: str) -> str:
+async def ask_once(model: Model, name: str, instructions: str, text: str) -> str:
     """What the model, which is called `name`, answers in words; empty for none. Raises what the model raises."""
     response = await model.get_response(
         instructions,
