@@ -22,6 +22,7 @@ from .files.links import Links
 from .files.model_input import UserFiles
 from .files.pruning import Pruner
 from .interactions.actions import Actions
+from .interactions.once import OnceRunner
 from .interactions.sync_actions import SyncActions
 from .models import open_models
 from .routes import (
@@ -137,6 +138,7 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -
     answering.files_of = lambda context: UserFiles(uploads, blobs, links, context, limit)
     answering.generated_images = GeneratedImages(uploads, blobs)
     running = Turns(store, turn_store, JournalStore(engine), HeartbeatStore(engine), answering, settings)
+    once = OnceRunner(store.sync_actions, running.worker_id)
     return Services(
         settings=settings,
         engine=engine,
@@ -145,7 +147,8 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -
         models=models,
         server=answering,
         turns=running,
-        sync_actions=SyncActions(answering, running.worker_id),
+        once=once,
+        sync_actions=SyncActions(answering, once),
         auth=auth,
         attachments=files,
         links=links,

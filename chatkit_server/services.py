@@ -12,6 +12,7 @@ from .context import RequestContext
 from .files.attachment_store import Attachments
 from .files.links import Links
 from .files.pruning import Pruner
+from .interactions.once import OnceRunner
 from .interactions.sync_actions import SyncActions
 from .models import Models
 from .run.server import ChatServer
@@ -30,6 +31,7 @@ class Services:
     models: Models
     server: ChatServer
     turns: Turns
+    once: OnceRunner
     sync_actions: SyncActions
     auth: Auth
     attachments: Attachments | None

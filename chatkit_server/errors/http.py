@@ -24,7 +24,7 @@
     │   ├── AlreadyUploaded     409  already_uploaded
     │   ├── TooManyFiles        409  too_many_files
     │   ├── KeyReused           409  key_reused
-    │   └── ApprovalOver        409  approval_over
+    │   └── ApprovalClosed      409  approval_over
     ├── BodyTooLarge            413  body_too_large
     │   ├── FileTooLarge        413  file_too_large
     │   └── FilesTooLarge       413  files_too_large
@@ -36,7 +36,7 @@
     ├── DatabaseUnavailable     503  database_unavailable
     ├── FilesUnavailable        503  files_unavailable
     ├── InternalError           500  internal_error
-    ├── SameFailure             (interactions/joining.py: what another request failed with)
+    ├── RepeatedFailure         (interactions/once.py: what another request failed with)
     ├── DictationFailed         502  dictation_failed (dictation.py)
     └── TurnFailed              502  (see failures.py: one code for each kind of provider failure)
 
@@ -254,7 +254,7 @@ class TooManyFiles(Conflict):
     default_message = "These are too many files."
 
 
-class ApprovalOver(Conflict):
+class ApprovalClosed(Conflict):
     """Nothing waits for this approval any more (trap T19)."""
 
     code = "approval_over"
@@ -374,7 +374,7 @@ def describe(error: BaseException, request_id: str) -> ServerError:
             logger.error("request %s: an id is taken\n%s", request_id, describe_cause(error))
             return Conflict()
         case AlreadyDecided():
-            return ApprovalOver()
+            return ApprovalClosed()
         case StoreError():
             logger.error("request %s: the store failed\n%s", request_id, describe_cause(error))
             return DatabaseUnavailable()

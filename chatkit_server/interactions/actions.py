@@ -16,9 +16,10 @@ actions. An async generator yields any thread events; only an action that stream
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from chatkit.actions import Action
+from chatkit.server import ChatKitServer
 from chatkit.types import (
     SyncCustomActionResponse,
     ThreadItem,
@@ -35,9 +36,6 @@ from ..context import RequestContext
 from ..errors.http import InvalidItem, InvalidParams, NotAvailable
 from .forms import with_values_since
 
-if TYPE_CHECKING:
-    from ..run.server import ChatServer
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 _MARK = "__chatkit_action__"
 
@@ -50,7 +48,7 @@ class ActionCall:
     thread: ThreadMetadata
     sender: WidgetItem | None
     context: RequestContext
-    server: "ChatServer"
+    server: ChatKitServer[RequestContext]
 
 
 WANTED = frozenset({"payload", *(field.name for field in fields(ActionCall))})

@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agents import RunResultStreaming, ToolApprovalItem
 from chatkit.actions import Action
@@ -18,13 +18,11 @@ from chatkit_store import Approval, Choice, NewApproval, PausedRun, SqlStore, ne
 
 from ..agent_context import AgentContext
 from ..context import RequestContext
-from ..errors.http import ApprovalOver, InvalidItem, InvalidParams
+from ..errors.http import ApprovalClosed, InvalidItem, InvalidParams
 from .approval_card import ACTION, approval_card, approval_widget, can_be_shown
-from .run_state import Restored, call_id, field, restore_state, save_state
-from .waiting import Waiting, load_waiting
-
-if TYPE_CHECKING:
-    from ..run.server import ChatServer
+from .host import InteractionHost
+from .pending import PendingInput, load_pending
+from .run_state import RestoredRun, call_id, field, restore_state, save_state
 
 logger = logging.getLogger(__name__)
 
@@ -60,39 +58,39 @@ async def ask_approvals(context: AgentContext, result: RunResultStreaming) -> As
 class AcceptedDecision:
     """A click on a card's button. Where the agent has changed, `choice` is None: nothing is decided, nothing runs."""
 
-    server: "ChatServer"
+    server: InteractionHost
     thread: ThreadMetadata
     context: RequestContext
     card: WidgetItem
     """The card as it is after the click."""
     choice: Choice | None
-    rest: Waiting
+    pending: PendingInput
     """What the thread waits for then."""
-    restored: Restored | None
+    restored: RestoredRun | None
 
-    async def carry_out(self) -> AsyncIterator[ThreadStreamEvent]:
+    async def run(self) -> AsyncIterator[ThreadStreamEvent]:
         """What happens when the decision is made: the run goes on if nothing else is open."""
         if self.choice is None:
             await self.server.sql_store.approvals.expire(self.thread.id, self.context)
-            raise ApprovalOver(CHANGED)
-        if self.rest.is_over and self.rest.decided_run is not None:
-            events = go_on(self.server, self.thread, self.rest.decided_run, self.context, self.restored)
+            raise ApprovalClosed(CHANGED)
+        if self.pending.is_complete and self.pending.run_to_resume is not None:
+            events = resume_run(self.server, self.thread, self.pending.run_to_resume, self.context, self.restored)
             async for event in events:
                 yield event
 
 
-async def go_on(
-    server: "ChatServer",
+async def resume_run(
+    server: InteractionHost,
     thread: ThreadMetadata,
     run: PausedRun,
     context: RequestContext,
-    restored: Restored | None = None,
+    restored: RestoredRun | None = None,
 ) -> AsyncIterator[ThreadStreamEvent]:
     """Resumes a decided run when all is answered that its thread waited for; `restored` is it, where that was done
     already.
 
     It is taken at the last moment: what fails before leaves it waiting, and the model is told that it did not run.
-    Raises `ApprovalOver` where the agent has changed since it asked.
+    Raises `ApprovalClosed` where the agent has changed since it asked.
     """
     store = server.sql_store.approvals
     if restored is None:
@@ -102,7 +100,7 @@ async def go_on(
         own = AgentContext(thread=thread, store=server.store, request_context=context)
         restored = await restore_state(server, whole, own)
         if restored is None:
-            raise ApprovalOver(CHANGED)
+            raise ApprovalClosed(CHANGED)
     restored.decide(run)
     if await store.take(thread.id, run.id, context):
         async for event in server.resume(restored.agent, restored.state, restored.context):
@@ -110,7 +108,7 @@ async def go_on(
 
 
 async def accept_decision(
-    server: "ChatServer",
+    server: InteractionHost,
     thread: ThreadMetadata,
     action: Action[str, Any],
     item_id: str | None,
@@ -118,7 +116,7 @@ async def accept_decision(
 ) -> AcceptedDecision:
     """Checks a click; writes nothing.
 
-    Raises `InvalidParams`, `InvalidItem`, `NotFoundError`, and `ApprovalOver` where nothing waits for it any more.
+    Raises `InvalidParams`, `InvalidItem`, `NotFoundError`, and `ApprovalClosed` where nothing waits for it any more.
     """
     choice = _choice(action)
     run = await server.sql_store.approvals.load(thread.id, choice.approval_id, context)
@@ -129,12 +127,18 @@ async def accept_decision(
     card = await server.store.load_item(thread.id, approval.item_id, context)
     if not isinstance(card, WidgetItem) or card.id != item_id:
         raise InvalidItem("An approval can only come from its card.")
-    waiting = await load_waiting(server.sql_store, thread, context)
+    waiting = await load_pending(server.sql_store, thread, context)
     own = AgentContext(thread=thread, store=server.store, request_context=context)
     restored = await restore_state(server, run, own)
     if restored is None:
         return AcceptedDecision(
-            server, thread, context, approval_card(card, approval, "changed"), choice=None, rest=waiting, restored=None
+            server,
+            thread,
+            context,
+            approval_card(card, approval, "changed"),
+            choice=None,
+            pending=waiting,
+            restored=None,
         )
     decided = approval_card(card, approval, choice.decision)
     return AcceptedDecision(server, thread, context, decided, choice, waiting.decided(choice), restored)
@@ -149,9 +153,9 @@ def _choice(action: Action[str, Any]) -> Choice:
 
 def _refuse_if_over(run: PausedRun, approval: Approval) -> None:
     if approval.decision is not None:
-        raise ApprovalOver(f"This was decided already: it was {approval.decision}.")
+        raise ApprovalClosed(f"This was decided already: it was {approval.decision}.")
     if run.status != "waiting":
-        raise ApprovalOver("This is no longer waiting: the conversation went on without a decision.")
+        raise ApprovalClosed("This is no longer waiting: the conversation went on without a decision.")
 
 
 def _call(context: AgentContext, item: ToolApprovalItem) -> NewApproval:

@@ -1,14 +1,29 @@
-"""Run an action once although it arrives twice: a double click, a click in two tabs, a repeated post."""
+"""Run an action once although it arrives twice: a double click, a click in two tabs, a repeated post.
+
+A streaming action is a turn: the second request finds the first one's turn by its key. An action that answers at once
+has no turn: the first one's answer is kept in the table `sync_actions`. Both ways share the key and the window.
+docs/decisions/0004-two-ways-to-run-an-action-once.md has the reasons.
+"""
 
 import asyncio
 import hashlib
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from chatkit.types import ThreadCustomActionParams
 
-from chatkit_store import StoreError, StoreUnavailable, SyncActionStatus, SyncActionStore, SyncAnswer, SyncRun, new_id
+from chatkit_store import (
+    RequestKey,
+    StoreError,
+    StoreUnavailable,
+    SyncActionStatus,
+    SyncActionStore,
+    SyncAnswer,
+    SyncRun,
+    new_id,
+)
 
 from ..context import RequestContext
 from ..errors.http import ActionRunning, ServerError, describe
@@ -16,130 +31,139 @@ from ..errors.log_format import describe_cause
 
 logger = logging.getLogger(__name__)
 
-
-WAIT_SECONDS = 30.0
-"""For how long the second waits: proxies cut off what takes a minute."""
-LOOK_SECONDS = 0.05
-"""Between two looks whether the first has its answer."""
-NOTE_SECONDS = 5.0
-"""For how long a database that fails is asked again to note an end, while the first waits for its answer."""
-RETRY_SECONDS = 0.5
-
 Work = Callable[[], Awaitable[bytes]]
 
 
-class SameFailure(ServerError):
-    """The error that the same action has failed with a moment ago."""
+@dataclass(frozen=True)
+class OnceLimits:
+    """Time limits in seconds."""
+
+    window: float = 1.0
+    """A repeat is a double click when it comes this soon after the first one began. A double click takes half a second
+    on a desktop, plus network delays; a user who means to click again first looks at the result."""
+    wait: float = 30.0
+    """How long a repeat waits for the first one's answer. Proxies cut off requests after a minute."""
+    poll: float = 0.05
+    """Pause between two looks for that answer."""
+    save: float = 5.0
+    """How long saving an answer is retried while the database fails. The first click waits for this."""
+    save_retry: float = 0.5
+    """Pause between two attempts to save."""
+
+
+class RepeatedFailure(ServerError):
+    """The error that the first of two equal actions failed with."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status, self.code = status, code
 
 
-class Joining:
-    """Does the sync actions of one worker, and knows which those are."""
+def action_key(params: ThreadCustomActionParams, context: RequestContext) -> str:
+    """Return the fingerprint of an action: user, thread, widget, type and payload, whatever the frame and key order."""
+    action = params.action
+    identity = [context.user_id, params.thread_id, params.item_id, action.type, action.payload]
+    return hashlib.sha256(b"action\0" + json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
-    def __init__(self, actions: SyncActionStore, worker_id: str) -> None:
-        self._actions = actions
+
+class OnceRunner:
+    """Runs the sync actions of one worker, each once, and makes the keys of streaming actions."""
+
+    def __init__(self, store: SyncActionStore, worker_id: str, limits: OnceLimits | None = None) -> None:
+        self._store = store
         self._worker_id = worker_id
-        self._running: set[str] = set()
+        self._limits = limits or OnceLimits()
+        self._running: set[str] = set()  # the ids of this worker's runs
 
-    async def do_once(self, key: str, thread_id: str, work: Work, context: RequestContext) -> bytes:
-        """The JSON that `work` answers with, or that the action with the same `key` was answered with by whoever came
-        first.
+    def turn_key(self, params: ThreadCustomActionParams, turn_seconds: float, context: RequestContext) -> RequestKey:
+        """Return the key of a streaming action's turn; `turn_seconds` is the longest that a turn may run."""
+        return RequestKey(action_key(params, context), turn_seconds, ended_seconds=self._limits.window)
 
-        Raises what `work` raises, as a `ServerError`; the same, with the same words, where the first has failed;
-        `ActionRunning` where the first takes too long.
+    async def do_once(self, params: ThreadCustomActionParams, work: Work, context: RequestContext) -> bytes:
+        """Return the JSON from `work`, or the answer of an equal action that is running or has just run.
+
+        Raises what `work` raises, as a `ServerError`; the same error where the equal action failed; `ActionRunning`
+        where that one takes too long.
         """
-        run = SyncRun(new_id("act"), key, thread_id, self._worker_id)
+        run = SyncRun(new_id("act"), action_key(params, context), params.thread_id, self._worker_id)
         self._running.add(run.id)
         try:
-            return await self._do_or_join(run, work, context)
+            return await self._run_or_join(run, work, context)
         finally:
             self._running.discard(run.id)
 
-    async def _do_or_join(self, run: SyncRun, work: Work, context: RequestContext) -> bytes:
-        deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
+    async def _run_or_join(self, run: SyncRun, work: Work, context: RequestContext) -> bytes:
+        deadline = asyncio.get_running_loop().time() + self._limits.wait
         while (first := await self._begin(run, context)) is not None:
-            ended = await self._end_of(first, run.key, deadline, context)
+            ended = await self._wait_for_end(first, run.key, deadline, context)
             if ended is not None:
                 return _answer_of(ended)
-        return await self._do(run, work, context)
+        return await self._run(run, work, context)
 
     async def _begin(self, run: SyncRun, context: RequestContext) -> SyncAnswer | None:
         try:
-            return await self._actions.begin(run, SAME_ACTION_SECONDS, context)
-        except StoreUnavailable:  # perhaps it was written, and only the word of it was lost
-            await self._note(lambda: self._actions.forget(run.key, run.id, context), context)
+            return await self._store.begin(run, self._limits.window, context)
+        except StoreUnavailable:  # the row may have been written, and only the reply lost: remove it
+            await self._save(lambda: self._store.forget(run.key, run.id, context))
             raise
 
-    async def _end_of(self, first: SyncAnswer, key: str, deadline: float, context: RequestContext) -> SyncAnswer | None:
-        """The first one's end; None where nobody does it any more. Raises `ActionRunning`."""
-        now: SyncAnswer | None = first
-        while now is not None and now.status == "running":
+    async def _wait_for_end(
+        self, first: SyncAnswer, key: str, deadline: float, context: RequestContext
+    ) -> SyncAnswer | None:
+        """Return how the first run ended, or None where no worker runs it any longer. Raises `ActionRunning`."""
+        current: SyncAnswer | None = first
+        while current is not None and current.status == "running":
             if asyncio.get_running_loop().time() > deadline:
                 raise ActionRunning
-            if now.worker_id != self._worker_id or now.run_id in self._running:
-                await asyncio.sleep(LOOK_SECONDS)
-            elif await self._actions.forget(key, now.run_id, context):  # it was ours, and its end could not be noted
+            if current.worker_id != self._worker_id or current.run_id in self._running:
+                await asyncio.sleep(self._limits.poll)
+            elif await self._store.forget(key, current.run_id, context):  # ran here, but its end could not be saved
                 return None
-            now = await self._actions.load(key, first.run_id, context)
-        return now
+            current = await self._store.load(key, first.run_id, context)
+        return current
 
-    async def _do(self, run: SyncRun, work: Work, context: RequestContext) -> bytes:
+    async def _run(self, run: SyncRun, work: Work, context: RequestContext) -> bytes:
         try:
             answer = await work()
         except BaseException as error:  # a handler may await a task that was cancelled
             failure = describe(error, context.request_id)
-            told = {"status": failure.status, "code": failure.code, "message": failure.message}
-            await self._end(run, "failed", json.dumps(told), context)
-            if _is_of_the_handler(error):
+            fields = {"status": failure.status, "code": failure.code, "message": failure.message}
+            await self._end(run, "failed", json.dumps(fields), context)
+            if _is_handler_failure(error):
                 raise failure from None  # its cause is in the log
             raise
         await self._end(run, "done", answer.decode(), context)
         return answer
 
     async def _end(self, run: SyncRun, status: SyncActionStatus, answer: str, context: RequestContext) -> None:
-        await self._note(lambda: self._actions.end(run, status, answer, context), context)
+        await self._save(lambda: self._store.end(run, status, answer, context))
 
-    async def _note(self, write: Callable[[], Awaitable[object]], context: RequestContext) -> None:
-        """Without it clicks at other workers wait in vain, which is no reason to keep the answer from the first."""
+    async def _save(self, write: Callable[[], Awaitable[object]]) -> None:
+        """Retry `write` for a while. If it never succeeds, only log it: the first click still gets its answer, and
+        repeats at other workers wait until they time out."""
         now = asyncio.get_running_loop().time
-        deadline = now() + NOTE_SECONDS
+        deadline = now() + self._limits.save
         while True:
             try:
                 await write()
                 return
             except StoreError as error:
                 if now() > deadline:
-                    cause = describe_cause(error)
-                    logger.error("request %s: the end of an action is not noted\n%s", context.request_id, cause)
+                    logger.error("cannot save how an action ended\n%s", describe_cause(error))
                     return
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(self._limits.save_retry)
 
 
 def _answer_of(ended: SyncAnswer) -> bytes:
-    told = ended.answer or "{}"
+    answer = ended.answer or "{}"
     if ended.status == "failed":
-        raise SameFailure(**json.loads(told))
-    return told.encode()
+        raise RepeatedFailure(**json.loads(answer))
+    return answer.encode()
 
 
-def _is_of_the_handler(error: BaseException) -> bool:
-    """Whether the handler failed, and nobody wants this task to end."""
+def _is_handler_failure(error: BaseException) -> bool:
+    """Return whether the handler failed; False where this task itself is being cancelled."""
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         return task is not None and not task.cancelling()
     return isinstance(error, Exception)
-
-
-SAME_ACTION_SECONDS = 1.0
-"""So soon after the first one began, a second one is a double click, which takes half a second on a desktop, and some
-more where the first was slow to get here. Who means to click twice looks at what came of it, and takes longer."""
-
-
-def action_key(params: ThreadCustomActionParams, context: RequestContext) -> str:
-    """A fingerprint of who does what where, whatever the frame and the order of the payload's keys."""
-    action = params.action
-    told = [context.user_id, params.thread_id, params.item_id, action.type, action.payload]
-    return hashlib.sha256(b"action\0" + json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -7,11 +7,11 @@ from chatkit.types import ClosedStatus, LockedStatus, ThreadItem, ThreadMetadata
 
 from ..context import RequestContext
 from ..errors.http import ActionGone, InvalidItem, ItemReplaced, ThreadClosed, ThreadLocked
-from ..run.server import ChatServer
 from .forms import with_submitted
+from .host import InteractionHost
 
 
-async def writable_thread(server: ChatServer, thread_id: str, context: RequestContext) -> ThreadMetadata:
+async def writable_thread(server: InteractionHost, thread_id: str, context: RequestContext) -> ThreadMetadata:
     """A thread that the user may add to. Raises `ThreadLocked`, `ThreadClosed` (T14) or `NotFoundError`."""
     thread = await server.store.load_thread(thread_id, context)
     match thread.status:
@@ -22,7 +22,9 @@ async def writable_thread(server: ChatServer, thread_id: str, context: RequestCo
     return thread
 
 
-async def shown_item(server: ChatServer, thread: ThreadMetadata, item_id: str, context: RequestContext) -> ThreadItem:
+async def shown_item(
+    server: InteractionHost, thread: ThreadMetadata, item_id: str, context: RequestContext
+) -> ThreadItem:
     """An item that the thread still shows. Raises `ItemReplaced`, or `NotFoundError`."""
     item = await server.store.load_item(thread.id, item_id, context)
     if await server.sql_store.is_replaced(thread.id, item_id, context):
@@ -31,7 +33,11 @@ async def shown_item(server: ChatServer, thread: ThreadMetadata, item_id: str, c
 
 
 async def submitted_sender(
-    server: ChatServer, thread: ThreadMetadata, item_id: str | None, action: Action[str, Any], context: RequestContext
+    server: InteractionHost,
+    thread: ThreadMetadata,
+    item_id: str | None,
+    action: Action[str, Any],
+    context: RequestContext,
 ) -> tuple[WidgetItem | None, list[ThreadItem]]:
     """The widget that an action came from, with what the user submitted in it, and what of that is to be saved.
 

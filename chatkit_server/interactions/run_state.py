@@ -4,7 +4,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agents import Agent, RunContextWrapper, RunResultStreaming, RunState, ToolApprovalItem, UserError
 from chatkit.types import StructuredInputItem, ThreadItem
@@ -16,9 +16,7 @@ from ..errors.log_format import describe_cause
 from ..files.model_input import shown_files
 from ..files.paused_files import bring_back, put_away
 from .client_tools import with_page_outputs
-
-if TYPE_CHECKING:
-    from ..run.server import ChatServer
+from .host import InteractionHost
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +26,7 @@ REJECTED = "The user rejected this call, so it was not run. Do not try it again 
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoredRun:
     """A run as it stood, ready to go on; `agent` is the one that it began with."""
 
     agent: Agent[Any]
@@ -52,7 +50,7 @@ async def save_state(context: AgentContext, result: RunResultStreaming) -> Any:
     return await put_away(saved, context.thread.id)
 
 
-async def restore_state(server: "ChatServer", run: PausedRun, context: AgentContext) -> Restored | None:
+async def restore_state(server: InteractionHost, run: PausedRun, context: AgentContext) -> RestoredRun | None:
     """The run as it stood, with what the page and the user have answered since; None where the agent no longer has what
     it needs."""
     agent = await server.find_starting_agent(run.agent, context.request_context)
@@ -73,7 +71,7 @@ async def restore_state(server: "ChatServer", run: PausedRun, context: AgentCont
     if answers:
         with contextlib.suppress(UserError):  # no model call follows that could read them
             state.add_input(answers)
-    return Restored(agent, state, context) if is_known else None
+    return RestoredRun(agent, state, context) if is_known else None
 
 
 def call_id(item: ToolApprovalItem) -> str:
@@ -86,14 +84,14 @@ def field(raw: Any, name: str) -> Any:
     return raw.get(name) if isinstance(raw, dict) else getattr(raw, name, None)
 
 
-async def _answers(server: "ChatServer", run: PausedRun, items: Sequence[ThreadItem]) -> list[Any]:
+async def _answers(server: InteractionHost, run: PausedRun, items: Sequence[ThreadItem]) -> list[Any]:
     """What the user has answered since to the questions that the run asked, as the model reads it."""
     asked = run.state["context"]["context"].get(ASKED_IDS, [])
     answered = [item for item in items if isinstance(item, StructuredInputItem) and item.id in asked]
     return [entry for item in answered for entry in await server.converter.to_agent_input([item])]
 
 
-async def _with_files(server: "ChatServer", saved: Any, context: AgentContext) -> Any:
+async def _with_files(server: InteractionHost, saved: Any, context: AgentContext) -> Any:
     saved = {**saved, "original_input": _plain(saved["original_input"])}
     if server.files_of is None:
         return saved

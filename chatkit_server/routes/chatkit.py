@@ -22,7 +22,6 @@ from chatkit_store import DuplicateRequest, RequestKey
 from ..context import RequestContext
 from ..errors.http import BodyTooLarge, NotAuthenticated, ServerError, describe
 from ..interactions.approvals import is_approval
-from ..interactions.once import SAME_ACTION_SECONDS, action_key
 from ..services import Services, services_of
 from ..turns.accept import accept
 from .attach import attach_thread, ended_turn, is_attach
@@ -101,8 +100,7 @@ def _request_key(request: StreamingReq, body: bytes, services: Services, context
     """A frame that gets no good answer posts the same bytes again (PROTOCOL: up to six times in half a minute). An
     action is the same in any frame, while it is done and a moment longer."""
     if _is_same_in_any_frame(request):
-        key = action_key(request.params, context)
-        return RequestKey(key, services.settings.turn_seconds, ended_seconds=SAME_ACTION_SECONDS)
+        return services.once.turn_key(request.params, services.settings.turn_seconds, context)
     if context.frame_id is None:
         return None
     told = hashlib.sha256(b"\0".join((context.user_id.encode(), context.frame_id.encode(), body)))

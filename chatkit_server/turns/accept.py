@@ -50,9 +50,9 @@ from ..errors.http import (
 )
 from ..events.snapshot import without_calls
 from ..files.generated_images import GeneratedImages
-from ..interactions.approvals import accept_decision, go_on, is_approval
+from ..interactions.approvals import accept_decision, is_approval, resume_run
+from ..interactions.pending import PendingInput, load_pending
 from ..interactions.preconditions import shown_item, submitted_sender, writable_thread
-from ..interactions.waiting import Waiting, load_waiting
 from ..run.server import ChatServer
 from ..run.titles import first_words
 
@@ -139,8 +139,8 @@ async def _create(request: ThreadsCreateReq, server: ChatServer, context: Reques
 async def _add_user_message(request: ThreadsAddUserMessageReq, server: ChatServer, context: RequestContext) -> Accepted:
     thread = await writable_thread(server, request.params.thread_id, context)
     message = await _user_message(request.params.input, server, thread, context)
-    waiting = await load_waiting(server.sql_store, thread, context)
-    changed, notes = waiting.expired(thread)
+    pending = await load_pending(server.sql_store, thread, context)
+    changed, notes = pending.expired(thread)
     return Accepted(
         kind=request.type,
         thread=thread,
@@ -148,7 +148,7 @@ async def _add_user_message(request: ThreadsAddUserMessageReq, server: ChatServe
         user_item_id=message.id,
         model=server.chosen_for(message).model,
         opening=[ThreadItemDoneEvent(item=message), *_replacing(changed)],
-        seen_position=waiting.position,
+        seen_position=pending.position,
         run=lambda: server.respond(thread, message, context),
     )
 
@@ -162,11 +162,11 @@ async def _add_client_tool_output(
     expired, while the next call waits.
     """
     thread = await writable_thread(server, request.params.thread_id, context)
-    waiting = await load_waiting(server.sql_store, thread, context)
-    if not waiting.calls:
+    pending = await load_pending(server.sql_store, thread, context)
+    if not pending.calls:
         raise Conflict("No tool of this conversation is waiting for an output.")
-    call = waiting.calls[0].model_copy(update={"output": request.params.result, "status": "completed"})
-    return _go_on(request, thread, call, waiting, server, context)
+    call = pending.calls[0].model_copy(update={"output": request.params.result, "status": "completed"})
+    return _continue(request, thread, call, pending, server, context)
 
 
 async def _add_structured_input(
@@ -179,34 +179,34 @@ async def _add_structured_input(
     if item.status != "pending":
         raise AlreadyAnswered
     answered = _with_answers(item, request.params.input)
-    waiting = await load_waiting(server.sql_store, thread, context)
-    return _go_on(request, thread, answered, waiting, server, context)
+    pending = await load_pending(server.sql_store, thread, context)
+    return _continue(request, thread, answered, pending, server, context)
 
 
-def _go_on(
+def _continue(
     request: ThreadsAddClientToolOutputReq | ThreadsAddStructuredInputReq,
     thread: ThreadMetadata,
     answered: ClientToolCallItem | StructuredInputItem,
-    waiting: Waiting,
+    pending: PendingInput,
     server: ChatServer,
     context: RequestContext,
 ) -> Accepted:
     """The model goes on when it has all the answers that it asked for; until then the next one is asked for."""
-    rest = waiting.without(answered.id)
+    rest = pending.without(answered.id)
     accepted = Accepted(
         kind=request.type,
         thread=thread,
         items=[answered],
-        model=server.chosen_for(None, waiting.since).model,
+        model=server.chosen_for(None, pending.since).model,
         opening=_replacing([answered]),
-        seen_position=waiting.position,
+        seen_position=pending.position,
         run=lambda: server.respond(thread, None, context),
     )
-    if not rest.is_over:
-        accepted.run, accepted.is_plain = rest.ask_next, False
-    elif rest.decided_run is not None:
-        run = rest.decided_run
-        accepted.run, accepted.is_plain = lambda: go_on(server, thread, run, context), False
+    if not rest.is_complete:
+        accepted.run, accepted.is_plain = rest.send_next_call, False
+    elif rest.run_to_resume is not None:
+        run = rest.run_to_resume
+        accepted.run, accepted.is_plain = lambda: resume_run(server, thread, run, context), False
     return accepted
 
 
@@ -254,8 +254,8 @@ async def _approval(
         items=[decision.card],
         opening=_replacing([decision.card]),
         choice=decision.choice,
-        seen_position=decision.rest.position,
-        run=decision.carry_out,
+        seen_position=decision.pending.position,
+        run=decision.run,
         is_plain=False,
     )
 

@@ -3,6 +3,7 @@ is clicked; a second click that is meant is done."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,8 @@ from pydantic import BaseModel
 from sqlalchemy import update
 
 from chatkit_server import Actions
+from chatkit_server.interactions.once import OnceLimits, OnceRunner
+from chatkit_server.interactions.sync_actions import SyncActions
 from chatkit_store import StoreUnavailable, new_id
 from chatkit_store.tables import sync_actions, turns
 from tests.interactions.cards import both_databases, button, card, label, showing, the_widget, words_of
@@ -53,12 +56,35 @@ class Booking:
         return card(button("book"), label(f"booking {number}"))
 
 
-@pytest.fixture(autouse=True)
-def _longer_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine is slow to click twice. `let_time_pass` makes things older than this, and younger than what nobody
-    waits for any more."""
-    for module in ("interactions.once", "routes.chatkit"):
-        monkeypatch.setattr(f"chatkit_server.{module}.SAME_ACTION_SECONDS", 60.0)
+LONG_WINDOW = OnceLimits(window=60.0)
+"""A busy test machine is slow to click twice. `let_time_pass` makes runs older than this, but not old enough to be
+given up."""
+IMPATIENT = replace(LONG_WINDOW, wait=1.0, save=0.05, save_retry=0.02)
+"""Hardly waits for a database that fails, nor for a first click that does not end."""
+
+
+@pytest.fixture
+def limits() -> OnceLimits:
+    """The time limits of the test's apps."""
+    return LONG_WINDOW
+
+
+def limited(limits: OnceLimits) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("limits", [limits], ids=["limits"])
+
+
+@pytest.fixture
+def start(start: Start, limits: OnceLimits) -> Start:
+    """Starts an app with these limits."""
+
+    async def start_limited(*values: Any, **options: Any) -> Chat:
+        chat = await start(*values, **options)
+        services = chat.services
+        once = OnceRunner(services.store.sync_actions, services.turns.worker_id, limits)
+        chat.app.state.services = replace(services, once=once, sync_actions=SyncActions(services.server, once))
+        return chat
+
+    return start_limited
 
 
 @pytest.fixture
@@ -281,10 +307,8 @@ async def test_a_sync_action_whose_worker_died_is_done_by_the_next_click(start: 
         assert rows == [("done", chat.services.turns.worker_id)]
 
 
-async def test_who_waits_too_long_for_the_first_click_is_told_so(
-    start: Start, booking: Booking, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("chatkit_server.interactions.once.WAIT_SECONDS", 0.1)
+@limited(replace(LONG_WINDOW, wait=0.1))
+async def test_who_waits_too_long_for_the_first_click_is_told_so(start: Start, booking: Booking) -> None:
     booking.go.clear()
     chat = await start(CARD, actions=booking.actions)
     async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as other:
@@ -350,14 +374,7 @@ class Failing:
         raise StoreUnavailable("the database is gone")
 
 
-@pytest.fixture
-def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits hardly at all for a database that fails, and for a first click that does not end."""
-    for name, seconds in {"NOTE_SECONDS": 0.05, "RETRY_SECONDS": 0.02, "WAIT_SECONDS": 1.0}.items():
-        monkeypatch.setattr(f"chatkit_server.interactions.once.{name}", seconds)
-
-
-@pytest.mark.usefixtures("_no_patience")
+@limited(IMPATIENT)
 async def test_an_answer_whose_end_cannot_be_noted_is_given_and_the_next_click_is_done(
     start: Start, booking: Booking, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -367,7 +384,7 @@ async def test_an_answer_whose_end_cannot_be_noted_is_given_and_the_next_click_i
         thread_id, item_id = await shown(chat, tab)
         end.left = 1_000_000
         assert booked(await click(tab, thread_id, item_id, streaming=False)) == ["booking 1"]
-        assert "the end of an action is not noted" in caplog.text
+        assert "cannot save how an action ended" in caplog.text
         end.left = 0
         await let_time_pass(chat)
         assert booked(await click(tab, thread_id, item_id, streaming=False)) == ["booking 2"]
@@ -385,7 +402,7 @@ async def test_an_end_that_cannot_be_noted_at_once_is_noted_a_little_later(start
         assert booking.counts == [1]
 
 
-@pytest.mark.usefixtures("_no_patience")
+@limited(IMPATIENT)
 @pytest.mark.parametrize("is_noted", [True, False])
 async def test_a_beginning_that_was_written_though_the_database_failed_is_in_nobodys_way(
     start: Start, booking: Booking, is_noted: bool
@@ -403,7 +420,7 @@ async def test_a_beginning_that_was_written_though_the_database_failed_is_in_nob
         assert booked(next_click) == ["booking 1"]
 
 
-@pytest.mark.usefixtures("_no_patience")
+@limited(IMPATIENT)
 async def test_a_handler_whose_task_was_cancelled_fails_and_the_next_click_is_done(start: Start) -> None:
     actions, clicks = Actions(), list[str]()
 

@@ -28,7 +28,7 @@ NO_OUTPUT = "The page did not answer: the user went on without it."
 
 
 @dataclass
-class Waiting:
+class PendingInput:
     """In the order in which it was asked for; all of it came after the last message of the user's."""
 
     calls: list[ClientToolCallItem] = field(default_factory=list)
@@ -40,27 +40,27 @@ class Waiting:
     position: int = 0
     """The thread's last position when this was read, for `TurnStore.start`: it must not have moved meanwhile."""
 
-    def without(self, item_id: str) -> "Waiting":
+    def without(self, item_id: str) -> "PendingInput":
         """What is left when this one has its answer."""
         calls = [call for call in self.calls if call.id != item_id]
         questions = [question for question in self.questions if question.id != item_id]
         return replace(self, calls=calls, questions=questions)
 
-    def decided(self, choice: Choice) -> "Waiting":
+    def decided(self, choice: Choice) -> "PendingInput":
         """What is left when this decision is made."""
         return replace(self, runs=[_decided(run, choice) for run in self.runs])
 
     @property
-    def is_over(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the model has all that it asked for."""
         return not (self.calls or self.questions) and all(run.is_decided for run in self.runs)
 
     @property
-    def decided_run(self) -> PausedRun | None:
+    def run_to_resume(self) -> PausedRun | None:
         """The run that goes on when all is answered, without its state; None where the model is asked anew."""
         return next((run for run in self.runs if run.is_decided), None)
 
-    async def ask_next(self) -> AsyncIterator[ThreadStreamEvent]:
+    async def send_next_call(self) -> AsyncIterator[ThreadStreamEvent]:
         """Has the page run its next tool; everything else is shown already."""
         for call in self.calls[:1]:
             yield ThreadItemDoneEvent(item=call)
@@ -77,10 +77,12 @@ class Waiting:
         return changed, notes
 
 
-async def load_waiting(store: SqlStore[RequestContext], thread: ThreadMetadata, context: RequestContext) -> Waiting:
+async def load_pending(
+    store: SqlStore[RequestContext], thread: ThreadMetadata, context: RequestContext
+) -> PendingInput:
     """What the thread waits for now. Raises `chatkit.store.NotFoundError` for a thread that is not the user's."""
     recent = await store.load_since_user(thread.id, context)
-    waiting = Waiting(since=recent.items, position=recent.position)
+    waiting = PendingInput(since=recent.items, position=recent.position)
     for item in waiting.since:
         match item:
             case ClientToolCallItem(status="pending"):
