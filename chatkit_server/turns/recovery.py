@@ -7,7 +7,7 @@ from functools import partial as partial_function
 from chatkit.store import NotFoundError
 from chatkit.types import ThreadItem, UserMessageItem
 
-from chatkit_store import JournalStore, SqlStore, TurnRecord, TurnStore
+from chatkit_store import JournalStore, SqlStore, TurnEnd, TurnRecord, TurnStore
 from chatkit_store.turns import RETRY
 
 from ..context import RequestContext
@@ -37,9 +37,8 @@ async def recover(record: TurnRecord, store: SqlStore[RequestContext], turns: Tu
     finish = partial_function(
         turns.finish,
         record.id,
+        TurnEnd(status="interrupted", stop_reason="crash"),
         context,
-        status="interrupted",
-        stop_reason="crash",
         restore_replaced=restore,
         keep_transcript=not restore,
         worker_id=record.worker_id,

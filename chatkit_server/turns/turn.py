@@ -13,7 +13,7 @@ from time import monotonic
 
 from chatkit.types import SDKHiddenContextItem, ThreadItem
 
-from chatkit_store import SqlStore, StoreUnavailable, TurnStatus, TurnStore
+from chatkit_store import SqlStore, StoreUnavailable, TurnEnd, TurnStatus, TurnStore
 
 from ..context import RequestContext
 from ..errors.failures import TurnTooLong, explain
@@ -227,10 +227,7 @@ class Turn(LiveTurn):
     async def _save_end(self, partial: list[ThreadItem], error: ServerError | None, restore: bool) -> bool:
         # Not behind an old answer that comes back: that one was not stopped.
         marker = [self._stop_marker()] if self._was_stopped_by_user() and not restore else []
-        finish = partial_function(
-            self._turns.finish,
-            self.id,
-            self.context,
+        end = TurnEnd(
             status=self.status,
             model=self._output.transcript.model,
             stop_reason=self.stop_reason if self.status in ("stopped", "interrupted") else None,
@@ -242,8 +239,14 @@ class Turn(LiveTurn):
             transcript=None if restore else self._output.transcript.to_json(),
             retries=self._usage.retries,
             readers=self.readers,
-            worker_id=self._journal.worker_id,
+        )
+        finish = partial_function(
+            self._turns.finish,
+            self.id,
+            end,
+            self.context,
             restore_replaced=restore,
+            worker_id=self._journal.worker_id,
         )
         return await self._until_saved(lambda: finish_anyway(finish, [*partial, *marker]))
 

@@ -23,7 +23,8 @@ from chatkit_store.journal import Entry, JournalStore
 from chatkit_store.schema import create_schema
 from chatkit_store.sql import SqlStore
 from chatkit_store.sync_actions import SyncActionStatus, SyncActionStore, SyncAnswer, SyncRun
-from chatkit_store.turns import NewTurn, RequestKey, TurnRecord, TurnStatus, TurnStore
+from chatkit_store.turn_rows import NewTurn, RequestKey, TurnEnd, TurnRecord, TurnStatus
+from chatkit_store.turns import TurnStore
 from chatkit_store.uploads import Upload, UploadStore
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "SyncRun",
     "ThreadBusy",
     "ThreadChanged",
+    "TurnEnd",
     "TurnRecord",
     "TurnStatus",
     "TurnStore",

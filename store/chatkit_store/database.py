@@ -15,7 +15,7 @@ from sqlalchemy.pool import QueuePool
 from chatkit_store.baselines import Baselines
 from chatkit_store.engine import SQLITE_CONNECTIONS, is_memory
 from chatkit_store.errors import translate_errors
-from chatkit_store.sqlite_threads import Workers
+from chatkit_store.sqlite_threads import SqliteThreads
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -37,34 +37,34 @@ class _Shared:
         self.baselines = Baselines()
         self._url: URL = engine.url
         self._connections = engine.pool.size() if isinstance(engine.pool, QueuePool) else SQLITE_CONNECTIONS
-        self._workers: dict[int, Workers] = {}  # by process: threads and connections do not survive a fork
+        self._threads: dict[int, SqliteThreads] = {}  # by process id: threads and connections do not survive a fork
         self._writer: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
 
-    def workers(self) -> Workers:
-        """The threads that serve a SQLite file."""
-        process = os.getpid()
-        if (mine := self._workers.get(process)) is not None:
-            return mine
-        for inherited in list(self._workers.values()):
+    def sqlite_threads(self) -> SqliteThreads:
+        """Return the threads that serve a SQLite file, in this process."""
+        process_id = os.getpid()
+        if (threads := self._threads.get(process_id)) is not None:
+            return threads
+        for inherited in list(self._threads.values()):
             inherited.disown()
-        return self._workers.setdefault(process, Workers(self._url, self._connections))
+        return self._threads.setdefault(process_id, SqliteThreads(self._url, self._connections))
 
     def writer(self) -> asyncio.Lock:
-        """The queue of the writers to SQLite in memory; see `Workers`."""
+        """The queue of the writers to SQLite in memory; see `SqliteThreads`."""
         loop = asyncio.get_running_loop()
         if self._writer is None or self._writer[0] is not loop:
             self._writer = (loop, asyncio.Lock())
         return self._writer[1]
 
     def in_use(self) -> int:
-        """How many connections the threads have in use."""
-        mine = self._workers.get(os.getpid())
-        return 0 if mine is None else mine.in_use()
+        """Return how many connections the threads are using."""
+        threads = self._threads.get(os.getpid())
+        return 0 if threads is None else threads.in_use()
 
     def close(self, _: Engine) -> None:
         """End the threads; the next call starts them again."""
-        if (mine := self._workers.pop(os.getpid(), None)) is not None:
-            mine.close()
+        if (threads := self._threads.pop(os.getpid(), None)) is not None:
+            threads.close()
 
 
 _shared: WeakKeyDictionary[Engine, _Shared] = WeakKeyDictionary()
@@ -107,7 +107,7 @@ class Database:
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a connection; statements see committed rows, each for itself."""
-        return await _whole(self._shared.workers().read(work) if self._is_file else self._read(work))
+        return await _whole(self._shared.sqlite_threads().read(work) if self._is_file else self._read(work))
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction, committed when it returns. Its first statement must be a change, not a SELECT.
@@ -115,7 +115,7 @@ class Database:
         (On SQLite a change is what takes the write lock.)
         """
         if self._is_file:
-            return await _whole(self._shared.workers().write(work))
+            return await _whole(self._shared.sqlite_threads().write(work))
         return await _whole(self._write_in_turn(work) if self._is_sqlite else self._write(work))
 
     async def _read(self, work: Work[T]) -> T:

@@ -13,8 +13,8 @@ from chatkit_store.columns import CleanText, UtcDateTime, dump_json
 from chatkit_store.database import Database, insert_into
 from chatkit_store.errors import NotFound
 from chatkit_store.owner import HasUser, owned
-from chatkit_store.running import KEEP
 from chatkit_store.tables import turn_events, turns
+from chatkit_store.turns import KEEP
 
 
 class Entry(NamedTuple):

@@ -1,16 +1,43 @@
-"""The whole schema at once, for scripts and tests. A server migrates instead (`chatkit_store.migrations`)."""
+"""Create the whole schema at once, views included, for scripts and tests. A server migrates instead (`migrations`)."""
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store.errors import translate_errors
 from chatkit_store.migrations import lock_schema, stamp
 from chatkit_store.tables import metadata
-from chatkit_store.views import create_views
+
+VIEWS = {
+    "messages": """
+SELECT i.thread_id, i.position, i.id AS item_id, i.turn_id, t.user_id, i.role, i.text, i.created_at
+FROM thread_items i JOIN threads t ON t.id = i.thread_id
+WHERE i.type IN ('user_message', 'assistant_message') AND NOT i.hidden AND i.replaced_by IS NULL
+ORDER BY t.position, i.position
+""",
+    "thread_overview": """
+SELECT t.id AS thread_id, t.user_id, t.title, t.status, t.created_at, t.updated_at,
+  (SELECT count(*) FROM thread_items i WHERE i.thread_id = t.id AND NOT i.hidden AND i.replaced_by IS NULL
+    AND i.type IN ('user_message', 'assistant_message')) AS messages,
+  (SELECT count(*) FROM turns n WHERE n.thread_id = t.id) AS turns,
+  (SELECT i.text FROM thread_items i WHERE i.thread_id = t.id AND NOT i.hidden AND i.replaced_by IS NULL
+    AND i.type IN ('user_message', 'assistant_message') ORDER BY i.position DESC LIMIT 1) AS last_message,
+  (SELECT i.created_at FROM thread_items i WHERE i.thread_id = t.id AND NOT i.hidden AND i.replaced_by IS NULL
+    AND i.type IN ('user_message', 'assistant_message') ORDER BY i.position DESC LIMIT 1) AS last_message_at,
+  (SELECT n.status FROM turns n WHERE n.thread_id = t.id ORDER BY n.started_at DESC, n.id DESC LIMIT 1)
+    AS last_turn_status
+FROM threads t
+""",
+    "turn_stats": """
+SELECT n.id AS turn_id, n.thread_id, n.user_id, n.kind, n.model, n.status, n.stop_reason, n.error_code, n.started_at,
+  n.duration_ms, n.first_token_ms, n.input_tokens, n.output_tokens, n.tokens_per_second, n.retries, n.readers
+FROM turns n
+""",
+}
+"""Views for people who query the database. Nothing in the code reads them."""
 
 
 async def create_schema(engine: AsyncEngine) -> None:
-    """Create the tables, indexes and views that are missing, and note the newest revision: nothing is pending then."""
+    """Create missing tables, indexes and views, and stamp the newest revision, so that no migration is pending."""
     with translate_errors():
         async with engine.connect() as connection:
             await connection.run_sync(_create)
@@ -19,5 +46,14 @@ async def create_schema(engine: AsyncEngine) -> None:
 def _create(connection: Connection) -> None:
     with lock_schema(connection):
         metadata.create_all(connection)
-        create_views(connection)
+        _create_views(connection)
         stamp(connection)
+
+
+def _create_views(connection: Connection) -> None:
+    is_sqlite = connection.dialect.name == "sqlite"
+    for name, query in VIEWS.items():
+        if is_sqlite:
+            connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
+        verb = "CREATE VIEW" if is_sqlite else "CREATE OR REPLACE VIEW"
+        connection.execute(text(f"{verb} {name} AS {query.strip()}"))

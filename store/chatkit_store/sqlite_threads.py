@@ -17,7 +17,7 @@ from chatkit_store.errors import translate_errors
 T = TypeVar("T")
 
 
-class Workers:
+class SqliteThreads:
     """One thread that writes and a few that read, with a connection each. Nothing starts before the first call.
 
     SQLite lets one writer in at a time. Waiting for the one thread is fair and holds no connection; SQLite's own wait

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import SchemaUnknown, SqlStore, create_schema, migrations, open_engine
+from chatkit_store.schema import VIEWS
 from chatkit_store.tables import metadata
-from chatkit_store.views import VIEWS
 from tests.conftest import fresh_database
 from tests.store.making import ALICE, User, make_thread
 

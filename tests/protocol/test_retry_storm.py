@@ -21,7 +21,7 @@ from chatkit_server.auth import Auth, Secret
 from chatkit_server.errors.http import NotAuthenticated
 from chatkit_server.services import Services
 from chatkit_server.turns.turns import Turns
-from chatkit_store import HeartbeatStore, JournalStore, NewTurn, SqlStore, StoreUnavailable, TurnStore
+from chatkit_store import HeartbeatStore, JournalStore, NewTurn, SqlStore, StoreUnavailable, TurnEnd, TurnStore
 from tests.protocol.requirements import covers
 from tests.serving import SECRET, Served, Tab, make_settings
 from tests.stage import Stage, StageServer, stream_item
@@ -73,9 +73,9 @@ class FailingTurnStore(TurnStore):
         self._fault.strike("a bug in start", KeyError("oops"))
         await super().start(turn, context, **more)
 
-    async def finish(self, turn_id: str, context: Any, **more: Any) -> bool:
+    async def finish(self, turn_id: str, end: TurnEnd, context: Any, **more: Any) -> bool:
         self._fault.strike("the store in finish", StoreUnavailable("gone"))
-        return await super().finish(turn_id, context, **more)
+        return await super().finish(turn_id, end, context, **more)
 
 
 class FailingAuth(Auth):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from chatkit.types import ThreadMetadata
 
-from chatkit_store import AlreadyDecided, Choice, Decision, NewApproval, SqlStore, TurnStore, new_id
+from chatkit_store import AlreadyDecided, Choice, Decision, NewApproval, SqlStore, TurnEnd, TurnStore, new_id
 from tests.store.conftest import Query
 from tests.store.making import ALICE, User, make_turn, say
 
@@ -27,7 +27,7 @@ async def decide(turns: TurnStore, thread: ThreadMetadata, approval_id: str, dec
     """As the turn of a click does it."""
     turn = make_turn(thread.id, kind="threads.custom_action")
     await turns.start(turn, ALICE, choice=Choice(approval_id, decision))
-    await turns.finish(turn.id, ALICE, status="completed")
+    await turns.finish(turn.id, TurnEnd("completed"), ALICE)
 
 
 async def test_a_run_is_given_away_when_all_is_decided_and_once(
@@ -79,7 +79,7 @@ async def test_what_the_user_says_lets_it_expire_and_an_action_does_not(
     (approval,) = await pause(store, thread)
     action = make_turn(thread.id, kind="threads.custom_action")
     await turns.start(action, ALICE)
-    await turns.finish(action.id, ALICE, status="completed")
+    await turns.finish(action.id, TurnEnd("completed"), ALICE)
     assert [run.status for run in await store.approvals.waiting(thread.id, ALICE)] == ["waiting"]
     message = say()
     await turns.start(make_turn(thread.id, user_item_id=message.id), ALICE, items=[message])

@@ -4,7 +4,7 @@ import json
 import pytest
 from chatkit.types import AttachmentUploadDescriptor, FileAttachment, ImageAttachment, ThreadMetadata, UserMessageItem
 
-from chatkit_store import NotFound, SqlStore, TurnStore
+from chatkit_store import NotFound, SqlStore, TurnEnd, TurnStore
 from tests.store.conftest import Query
 from tests.store.making import ALICE, BOB, User, answer, make_thread, make_turn, say, text_of
 
@@ -74,7 +74,7 @@ async def test_attachment_of_a_message_becomes_its_threads_for_good(
     await store.save_attachment(file, ALICE)
     first = make_turn(thread.id)
     await turns.start(first, ALICE, items=[say(attachments=[file])])
-    await turns.finish(first.id, ALICE, status="completed")
+    await turns.finish(first.id, TurnEnd("completed"), ALICE)
     (row,) = await sql("SELECT thread_id, payload FROM attachments")
     payload = json.loads(row.payload) if isinstance(row.payload, str) else row.payload
     assert row.thread_id == payload["thread_id"] == thread.id

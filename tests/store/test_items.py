@@ -25,7 +25,7 @@ from chatkit.widgets import DynamicWidgetRoot
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chatkit_store import IdClash, NotFound, SqlStore, TurnStore, new_id
+from chatkit_store import IdClash, NotFound, SqlStore, TurnEnd, TurnStore, new_id
 from chatkit_store.tables import thread_items
 from tests.store.conftest import Query
 from tests.store.making import (
@@ -287,7 +287,7 @@ async def test_what_a_turn_changed_of_before_is_told_until_it_changes_again(
     bought = offer("sell", id=card.id, thread_id=thread.id)
     await store.add_thread_items(thread.id, [bought, answer()], ALICE, turn.id)
     assert await store.load_changed_items(thread.id, turn.id, ALICE) == [bought]
-    await turns.finish(turn.id, ALICE, status="completed")
+    await turns.finish(turn.id, TurnEnd("completed"), ALICE)
     assert await store.load_changed_items(thread.id, turn.id, ALICE) == [bought]
     await store.add_thread_item(thread.id, offer(id=card.id), ALICE)
     assert await store.load_changed_items(thread.id, turn.id, ALICE) == []

@@ -3,7 +3,7 @@
 import pytest
 from chatkit.types import ThreadMetadata
 
-from chatkit_store import Entry, JournalStore, NotFound, SqlStore, TurnStore
+from chatkit_store import Entry, JournalStore, NotFound, SqlStore, TurnEnd, TurnStore
 from chatkit_store.journal import Signal
 from tests.store.conftest import Query
 from tests.store.making import ALICE, User, make_thread, make_turn
@@ -22,7 +22,7 @@ async def test_entries_come_back_in_order_from_any_number(
     assert (await journal.read(turn.id, 4, ALICE)).entries == entries[1:]
     assert (await journal.read(turn.id, 9, ALICE)).entries == []
     assert (await journal.read(turn.id, 9, ALICE)).status == "running"
-    await turns.finish(turn.id, ALICE, status="stopped")
+    await turns.finish(turn.id, TurnEnd("stopped"), ALICE)
     assert (await journal.read(turn.id, 9, ALICE)).status == "stopped"
 
 
@@ -83,7 +83,7 @@ async def test_writing_brings_what_others_want_of_ones_own_running_turns(
     await turns.ask_to_stop(turn.id, "user", ALICE)
     assert await journal.write([Entry(turn.id, 1, "{}")], "here") == [Signal(turn.id, "user")]
     assert await journal.write([], "there") == []
-    await turns.finish(turn.id, ALICE, status="stopped", worker_id="here")
+    await turns.finish(turn.id, TurnEnd("stopped"), ALICE, worker_id="here")
     assert await journal.write([], "here") == []
 
 
@@ -96,7 +96,7 @@ async def test_only_turns_that_ended_long_enough_ago_are_pruned(
     for turn in (ended, runs):
         await turns.start(turn, ALICE)
         await journal.write([Entry(turn.id, 1, "{}"), Entry(turn.id, 2, "{}")], "here")
-    await turns.finish(ended.id, ALICE, status="completed")
+    await turns.finish(ended.id, TurnEnd("completed"), ALICE)
     assert await journal.prune(3600) == 0
     assert await journal.prune(0) == 2
     assert {row.turn_id for row in await sql("SELECT turn_id FROM turn_events")} == {runs.id}

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 import chatkit_store.database
 import chatkit_store.engine
-from chatkit_store import SqlStore, StoreUnavailable, TurnStore, create_schema, new_id, open_engine
+from chatkit_store import SqlStore, StoreUnavailable, TurnEnd, TurnStore, create_schema, new_id, open_engine
 from chatkit_store.database import Database
 from chatkit_store.migrations import ADVISORY_LOCK
 from tests.conftest import checked_out, opened
@@ -72,7 +72,7 @@ CALLS: dict[str, Call] = {
     "write a thread": lambda s, t, thread, turn: s.save_thread(make_thread(), ALICE),
     "delete a thread": lambda s, t, thread, turn: s.delete_thread(thread.id, ALICE),
     "start": lambda s, t, thread, turn: t.start(make_turn(thread.id), ALICE, items=[say()]),
-    "finish": lambda s, t, thread, turn: t.finish(turn, ALICE, status="completed", items=[answer()]),
+    "finish": lambda s, t, thread, turn: t.finish(turn, TurnEnd("completed"), ALICE, items=[answer()]),
     "adopt": lambda s, t, thread, turn: t.adopt("here"),
 }
 
@@ -85,7 +85,7 @@ async def test_call_survives_connections_that_died_in_the_pool(
     store, turns, thread, turn = Store(engine), TurnStore(engine), make_thread(), new_id("turn")
     await turns.start(make_turn(thread.id, id=turn), ALICE, new_thread=thread, items=[say()])
     if call is CALLS["start"]:
-        await turns.finish(turn, ALICE, status="completed")
+        await turns.finish(turn, TurnEnd("completed"), ALICE)
     await warm_up(engine)
     await end_all(other)
     await asyncio.sleep(pause)

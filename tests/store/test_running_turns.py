@@ -5,7 +5,16 @@ import asyncio
 import pytest
 from chatkit.types import ThreadMetadata
 
-from chatkit_store import DuplicateRequest, HeartbeatStore, RequestKey, SqlStore, ThreadBusy, TurnStore, WorkerRecord
+from chatkit_store import (
+    DuplicateRequest,
+    HeartbeatStore,
+    RequestKey,
+    SqlStore,
+    ThreadBusy,
+    TurnEnd,
+    TurnStore,
+    WorkerRecord,
+)
 from tests.store.conftest import Query
 from tests.store.making import ALICE, BOB, User, answer, make_thread, make_turn, say, text_of
 
@@ -30,7 +39,7 @@ async def test_a_second_turn_on_a_thread_is_refused_whole(
         await turns.start(make_turn(thread.id), ALICE, items=[say("two")])
     assert refused.value.turn_id == first.id
     assert await texts(store, thread.id) == ["one"]
-    await turns.finish(first.id, ALICE, status="completed")
+    await turns.finish(first.id, TurnEnd("completed"), ALICE)
     await turns.start(make_turn(thread.id), ALICE, items=[say("two")])
     assert await texts(store, thread.id) == ["one", "two"]
 
@@ -61,7 +70,7 @@ async def test_an_equal_request_counts_while_its_turn_runs_and_is_young(
     assert await turns.find_duplicate(RequestKey(KEY.value, 0), ALICE) is None
     with pytest.raises(DuplicateRequest):
         await turns.start(second, ALICE, key=KEY)
-    await turns.finish(first.id, ALICE, status="completed")
+    await turns.finish(first.id, TurnEnd("completed"), ALICE)
     assert await turns.find_duplicate(KEY, ALICE) is None
     await turns.start(second, ALICE, key=KEY)
     assert await turns.find_duplicate(KEY, ALICE) == second.id
@@ -71,7 +80,7 @@ async def test_an_equal_request_counts_while_its_turn_runs_and_is_young(
 async def test_a_key_may_outlive_its_turn(turns: TurnStore, thread: ThreadMetadata) -> None:
     key, first = RequestKey("idempotency", 60, ended_seconds=60), make_turn(thread.id)
     await turns.start(first, ALICE, key=key)
-    await turns.finish(first.id, ALICE, status="completed")
+    await turns.finish(first.id, TurnEnd("completed"), ALICE)
     with pytest.raises(DuplicateRequest) as refused:
         await turns.start(make_turn(thread.id), ALICE, key=key)
     assert refused.value.turn_id == first.id
@@ -92,7 +101,7 @@ async def test_what_another_worker_runs_is_found_and_signalled(turns: TurnStore,
     await turns.ask_to_stop(turn.id, "superseded", ALICE)
     await turns.join(turn.id, ALICE)
     assert (await turns.load(turn.id, ALICE)).signal == "user", "the first reason counts"
-    assert await turns.finish(turn.id, ALICE, status="stopped", readers=2, worker_id="there")
+    assert await turns.finish(turn.id, TurnEnd("stopped", readers=2), ALICE, worker_id="there")
     ended = await turns.load(turn.id, ALICE)
     assert (ended.readers, ended.signal) == (5, None)
     await turns.ask_to_stop(turn.id, "user", ALICE)
@@ -113,9 +122,9 @@ async def test_a_worker_whose_turn_was_adopted_can_end_it_no_more(
     assert await turns.adopt("here") == []
     assert await turns.running_by("here") == {turn.id}
     late = answer("late")
-    assert not await turns.finish(turn.id, ALICE, status="completed", items=[late], worker_id="there")
+    assert not await turns.finish(turn.id, TurnEnd("completed"), ALICE, items=[late], worker_id="there")
     assert await texts(store, thread.id) == []
-    assert await turns.finish(turn.id, ALICE, status="interrupted", items=[answer("so far")], worker_id="here")
+    assert await turns.finish(turn.id, TurnEnd("interrupted"), ALICE, items=[answer("so far")], worker_id="here")
     assert await texts(store, thread.id) == ["so far"]
     assert await turns.running_by("here") == frozenset()
 
@@ -150,7 +159,7 @@ async def test_the_end_takes_rows_of_items_that_were_never_finished(
     still_open = [empty.id, open_.id]
     await store.add_thread_items(thread.id, [empty, open_, done], ALICE, turn_id=turn.id, still_open=still_open)
     assert await store.saved_ids(thread.id, [empty.id, done.id, "msg_no"], ALICE) == {empty.id: True, done.id: False}
-    await turns.finish(turn.id, ALICE, status="stopped", items=[answer("open", id=open_.id)])
+    await turns.finish(turn.id, TurnEnd("stopped"), ALICE, items=[answer("open", id=open_.id)])
     assert await texts(store, thread.id) == ["q", "open", "done"]
     assert await sql("SELECT id FROM thread_items WHERE open") == []
 

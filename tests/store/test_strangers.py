@@ -20,6 +20,7 @@ from chatkit_store import (
     SqlStore,
     SyncActionStore,
     SyncRun,
+    TurnEnd,
     TurnStore,
     UploadStore,
     new_id,
@@ -93,7 +94,7 @@ async def _decided_run(store: SqlStore[User], turns: TurnStore, thread: ThreadMe
     await store.save_thread(thread, ALICE)
     await store.approvals.pause(thread.id, run_id, "Clerk", {"any": "state"}, [call], ALICE)
     await turns.start(click, ALICE, choice=Choice(call.id, "approved"))
-    await turns.finish(click.id, ALICE, status="completed")
+    await turns.finish(click.id, TurnEnd("completed"), ALICE)
     return run_id
 
 
@@ -186,7 +187,7 @@ def tries(
         ],
         "waiting": [lambda: store.approvals.waiting(thread, BOB)],
         "expire": [lambda: store.approvals.expire(thread, BOB)],
-        "finish": [lambda: turns.finish(hers.turn.id, BOB, status="failed", items=[answer()], restore_replaced=True)],
+        "finish": [lambda: turns.finish(hers.turn.id, TurnEnd("failed"), BOB, items=[answer()], restore_replaced=True)],
         "saved_ids": [lambda: store.saved_ids(thread, [item], BOB), lambda: store.saved_ids(bobs, [item], BOB)],
         "running_on": [lambda: turns.running_on(thread, BOB)],
         "find_duplicate": [lambda: turns.find_duplicate(KEY, BOB)],

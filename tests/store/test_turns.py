@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from chatkit.types import ThreadMetadata
 
-from chatkit_store import IdClash, NotFound, SqlStore, ThreadBusy, ThreadChanged, TurnRecord, TurnStore
+from chatkit_store import IdClash, NotFound, SqlStore, ThreadBusy, ThreadChanged, TurnEnd, TurnRecord, TurnStore
 from tests.store.conftest import Query
 from tests.store.making import ALICE, User, answer, hide, make_thread, make_turn, say, text_of
 
@@ -24,14 +24,16 @@ async def test_turn_is_one_row_from_its_start_to_its_end(
     assert (running.status, running.ended_at, running.model) == ("running", None, "small")
     ended = await turns.finish(
         turn.id,
+        TurnEnd(
+            "completed",
+            stop_reason="end",
+            model="large",
+            first_token_ms=120,
+            duration_ms=900,
+            input_tokens=10,
+            output_tokens=20,
+        ),
         ALICE,
-        status="completed",
-        stop_reason="end",
-        model="large",
-        first_token_ms=120,
-        duration_ms=900,
-        input_tokens=10,
-        output_tokens=20,
     )
     assert ended is True
     found = await turns.load(turn.id, ALICE)
@@ -94,7 +96,7 @@ async def test_taken_turn_or_thread_id_clashes_and_nothing_is_written(
 ) -> None:
     turn = make_turn(thread.id)
     await turns.start(turn, ALICE, items=[say("once")])
-    await turns.finish(turn.id, ALICE, status="completed")
+    await turns.finish(turn.id, TurnEnd("completed"), ALICE)
     with pytest.raises(IdClash):
         await turns.start(turn, ALICE, items=[say("twice")])
     with pytest.raises(IdClash, match=thread.id):
@@ -113,7 +115,7 @@ async def test_retry_replaces_everything_after_the_message(
     turn = make_turn(thread.id, kind="threads.retry_after_item", user_item_id=question.id)
     await turns.start(turn, ALICE, items=[hide("again")], replace_after=question.id)
     assert await texts(store, thread.id) == ["before", "q", "again"]
-    assert await turns.finish(turn.id, ALICE, status="completed", items=[answer("new")])
+    assert await turns.finish(turn.id, TurnEnd("completed"), ALICE, items=[answer("new")])
     assert await texts(store, thread.id) == ["before", "q", "again", "new"]
     replaced = await sql("SELECT text FROM thread_items WHERE replaced_by = :turn ORDER BY position", turn=turn.id)
     assert [row.text for row in replaced] == ["h", "old", "q2", "old 2"]
@@ -126,10 +128,10 @@ async def test_retry_that_fails_brings_the_old_answer_back(
     question, first, second = say("q"), make_turn(thread.id), make_turn(thread.id)
     await store.add_thread_items(thread.id, [question, answer("one")], ALICE)
     await turns.start(first, ALICE, replace_after=question.id)
-    await turns.finish(first.id, ALICE, status="completed", items=[answer("two")])
+    await turns.finish(first.id, TurnEnd("completed"), ALICE, items=[answer("two")])
     await turns.start(second, ALICE, replace_after=question.id)
     assert await texts(store, thread.id) == ["q"]
-    await turns.finish(second.id, ALICE, status="failed", error_code="rate_limit", restore_replaced=True)
+    await turns.finish(second.id, TurnEnd("failed", error_code="rate_limit"), ALICE, restore_replaced=True)
     assert await texts(store, thread.id) == ["q", "two"]
     assert (await turns.load(second.id, ALICE)).error_code == "rate_limit"
 
@@ -150,7 +152,7 @@ async def test_items_of_a_turn_carry_it_and_updates_do_not_take_it_away(
     turn, reply = make_turn(thread.id), answer("dra")
     await turns.start(turn, ALICE, items=[say()])
     await store.add_thread_items(thread.id, [reply], ALICE, turn_id=turn.id)
-    await turns.finish(turn.id, ALICE, status="stopped", items=[answer("draft", id=reply.id)])
+    await turns.finish(turn.id, TurnEnd("stopped"), ALICE, items=[answer("draft", id=reply.id)])
     await store.save_item(thread.id, answer("draft, edited", id=reply.id), ALICE)
     assert {row.turn_id for row in await sql("SELECT turn_id FROM thread_items")} == {turn.id}
 
@@ -161,7 +163,7 @@ async def test_end_of_a_turn_whose_thread_was_deleted_is_quiet(
     turn = make_turn(thread.id)
     await turns.start(turn, ALICE, items=[say()])
     await store.delete_thread(thread.id, ALICE)
-    assert await turns.finish(turn.id, ALICE, status="completed", items=[answer()]) is False
+    assert await turns.finish(turn.id, TurnEnd("completed"), ALICE, items=[answer()]) is False
     assert await sql("SELECT id FROM thread_items") == []
     with pytest.raises(NotFound, match=f"Turn {turn.id}"):
         await turns.load(turn.id, ALICE)
@@ -175,7 +177,7 @@ async def test_turns_are_listed_newest_first_of_a_thread_or_of_all(
     begun = [make_turn(owner.id) for owner in (thread, other, thread)]
     for turn in begun:
         await turns.start(turn, ALICE)
-        await turns.finish(turn.id, ALICE, status="completed")
+        await turns.finish(turn.id, TurnEnd("completed"), ALICE)
     ids = [turn.id for turn in begun]
     assert [turn.id for turn in await turns.list(ALICE)] == ids[::-1]
     assert [turn.id for turn in await turns.list(ALICE, thread.id)] == [ids[2], ids[0]]
@@ -193,7 +195,7 @@ async def test_a_turn_does_not_start_on_a_thread_that_has_changed_since_it_was_r
     await turns.start(first, ALICE, items=[say("one")], seen_position=seen)
     with pytest.raises(ThreadBusy):
         await turns.start(second, ALICE, items=[say("two")], seen_position=seen)
-    await turns.finish(first.id, ALICE, status="completed")
+    await turns.finish(first.id, TurnEnd("completed"), ALICE)
     with pytest.raises(ThreadChanged):
         await turns.start(second, ALICE, items=[say("two")], seen_position=seen)
     assert [row[0] for row in await sql("SELECT text FROM thread_items")] == ["one"]

@@ -1,6 +1,6 @@
 """What an administrator reads with plain SQL."""
 
-from chatkit_store import SqlStore, TurnStore
+from chatkit_store import SqlStore, TurnEnd, TurnStore
 from tests.store.conftest import Query
 from tests.store.making import ALICE, BOB, User, answer, call_tool, hide, make_thread, make_turn, say
 
@@ -14,7 +14,9 @@ async def test_messages_read_like_a_conversation(store: Store, turns: TurnStore,
     turn = make_turn(threads[0].id)
     await turns.start(turn, ALICE, items=[say("Tea?")])
     await store.add_thread_item(threads[1].id, say("Elsewhere"), ALICE)
-    await turns.finish(turn.id, ALICE, status="completed", items=[hide(), call_tool(), answer("Yes."), answer("Now.")])
+    await turns.finish(
+        turn.id, TurnEnd("completed"), ALICE, items=[hide(), call_tool(), answer("Yes."), answer("Now.")]
+    )
     rows = await sql("SELECT * FROM messages WHERE thread_id = :id", id=threads[0].id)
     assert [(row.role, row.text) for row in rows] == [("user", "Tea?"), ("assistant", "Yes."), ("assistant", "Now.")]
     assert {(row.user_id, row.turn_id, row.thread_id) for row in rows} == {("alice", turn.id, threads[0].id)}
@@ -28,7 +30,7 @@ async def test_thread_overview_has_a_line_for_every_thread(store: Store, turns: 
     busy, empty = make_thread(title="Busy"), make_thread()
     turn = make_turn(busy.id)
     await turns.start(turn, ALICE, new_thread=busy, items=[say("Hi")])
-    await turns.finish(turn.id, ALICE, status="completed", items=[answer("Ho"), hide("secret")])
+    await turns.finish(turn.id, TurnEnd("completed"), ALICE, items=[answer("Ho"), hide("secret")])
     await turns.start(make_turn(busy.id), ALICE)
     await store.save_thread(empty, BOB)
     rows = {row.thread_id: row for row in await sql("SELECT * FROM thread_overview")}
@@ -50,10 +52,10 @@ async def test_turn_stats_tell_the_speed(store: Store, turns: TurnStore, sql: Qu
     thread.id = "thr_1"
     await turns.start(fast, ALICE, new_thread=thread)
     await turns.finish(
-        fast.id, ALICE, status="completed", first_token_ms=500, duration_ms=2500, input_tokens=7, output_tokens=61
+        fast.id, TurnEnd("completed", first_token_ms=500, duration_ms=2500, input_tokens=7, output_tokens=61), ALICE
     )
     await turns.start(cut, ALICE)
-    await turns.finish(cut.id, ALICE, status="failed", error_code="timeout", first_token_ms=500, duration_ms=500)
+    await turns.finish(cut.id, TurnEnd("failed", error_code="timeout", first_token_ms=500, duration_ms=500), ALICE)
     rows = {row.turn_id: row for row in await sql("SELECT * FROM turn_stats")}
     line = rows[fast.id]
     assert (line.user_id, line.kind, line.model, line.status) == ("alice", "threads.add_user_message", "m", "completed")

@@ -9,7 +9,7 @@ import pytest
 from chatkit.types import ThreadMetadata
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chatkit_store import NewTurn, NotFound, SqlStore, ThreadBusy, TurnStore, open_engine
+from chatkit_store import NewTurn, NotFound, SqlStore, ThreadBusy, TurnEnd, TurnStore, open_engine
 from tests.conftest import checked_out
 from tests.store.conftest import Query
 from tests.store.making import ALICE, User, answer, make_thread, make_turn, say, text_of
@@ -128,7 +128,7 @@ async def test_a_turn_that_ends_and_one_that_starts_do_not_wait_for_each_other(
 
     async def end(turn_id: str) -> None:
         await asyncio.sleep(dice.uniform(0, 0.004))
-        assert await turns.finish(turn_id, ALICE, status="stopped", items=[answer("one")])
+        assert await turns.finish(turn_id, TurnEnd("stopped"), ALICE, items=[answer("one")])
 
     async def start(turn: NewTurn) -> bool:
         await asyncio.sleep(dice.uniform(0, 0.004))
@@ -143,5 +143,5 @@ async def test_a_turn_that_ends_and_one_that_starts_do_not_wait_for_each_other(
         async with asyncio.timeout(10):
             _, has_started = await asyncio.gather(end(first.id), start(second))
         if has_started:
-            await turns.finish(second.id, ALICE, status="completed")
+            await turns.finish(second.id, TurnEnd("completed"), ALICE)
     await other_engine.dispose()

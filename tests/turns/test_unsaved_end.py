@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_server import create_app
-from chatkit_store import StoreUnavailable, TurnStore
+from chatkit_store import StoreUnavailable, TurnEnd, TurnStore
 from chatkit_store.owner import HasUser
 from tests.serving import make_settings
 from tests.support.chatkit import user_input
@@ -37,7 +37,7 @@ class Unreliable(TurnStore):
         super().__init__(engine)
         self.asked = asyncio.Event()
 
-    async def finish(self, turn_id: str, context: HasUser, **end: Any) -> bool:
+    async def finish(self, turn_id: str, end: TurnEnd, context: HasUser, **more: Any) -> bool:
         """As `TurnStore.finish`."""
         self.tries += 1
         self.asked.set()
@@ -45,7 +45,7 @@ class Unreliable(TurnStore):
             await asyncio.Event().wait()
         if self.tries <= self.failures:
             raise StoreUnavailable("gone for a moment")
-        return await super().finish(turn_id, context, **end)
+        return await super().finish(turn_id, end, context, **more)
 
 
 @pytest.fixture(autouse=True)

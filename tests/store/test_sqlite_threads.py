@@ -124,7 +124,7 @@ def test_stores_on_several_event_loops_at_once(url: str) -> None:
 
 FORK = """
 import asyncio, os, sys
-from store import SqlStore, create_schema, open_engine
+from chatkit_store import SqlStore, create_schema, open_engine
 from tests.store.conftest import Query
 from tests.store.making import ALICE, make_thread
 
