@@ -7,7 +7,6 @@ import asyncio
 import time
 import uuid
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
@@ -51,9 +50,7 @@ class Load:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exception: object) -> None:
         await self._session.close()
 
     async def turn(self, tokens: int, rate: float | None = None) -> Turn:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Self
 
 from agents import Agent, FunctionTool
@@ -45,9 +44,7 @@ class McpServers:
         await self.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exception: object) -> None:
         await self.close()
 
     def problems(self) -> dict[str, str | None]:

@@ -1,4 +1,4 @@
-"""The model behind the agent: OpenAI, a compatible endpoint, the embedded model or the demo."""
+"""Provide the agent's model: OpenAI, a compatible endpoint, the embedded model or the demo."""
 
 from .model_info import ModelInfo
 from .models import Models, open_models

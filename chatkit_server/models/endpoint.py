@@ -1,4 +1,4 @@
-"""Models of OpenAI and of any endpoint that speaks one of its two APIs."""
+"""Provide models of OpenAI and of endpoints compatible with one of its two APIs."""
 
 from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
@@ -16,17 +16,20 @@ Api = Literal["responses", "chat_completions"]
 
 
 class EndpointProvider(ModelProvider):
-    """Models of one endpoint. An agent that names a model gets that one, any other agent the settings' one."""
+    """Models of one endpoint: the one an agent names, else the default from the settings."""
 
     def __init__(self, client: openai.AsyncOpenAI, *, name: str, api: Api, choices: Collection[str] = ()) -> None:
-        """`choices` are names that stand for the settings' one where a user chose them."""
+        """`choices` are model names that users may select; they are treated like the default model."""
         self._client = client
         self._name = name
         self._api = api
         self._choices = frozenset(choices)
 
     def get_model(self, model_name: str | None) -> Model:
-        """The model called `model_name`, or the settings' one for None. Whether it exists, its first call tells."""
+        """Return the model called `model_name`, or the default model for None.
+
+        An unknown name is only detected by the first call.
+        """
         kind = _ResponsesModel if self._api == "responses" else _ChatCompletionsModel
         model = kind(model_name or self._name, self._client)
         model.is_default = model_name is None or model_name in self._choices
@@ -34,19 +37,19 @@ class EndpointProvider(ModelProvider):
 
 
 def fit_settings(settings: ModelSettings, name: str) -> ModelSettings:
-    """`settings` without what the Agents SDK put in for *its* default model, and with what it would for `name`.
+    """Replace the settings meant for the Agents SDK's default model with those meant for the model `name`.
 
     An agent without a model gets the settings of the SDK's own default (agents 0.24: no reasoning, low verbosity).
-    They would go to whatever model answers in its place, and an endpoint that does not know them refuses the call.
+    An endpoint that does not know these settings would reject the call. Explicit settings stay unchanged.
     """
-    implicit, fitting = get_default_model_settings(), get_default_model_settings(name)
-    if (settings.reasoning, settings.verbosity) != (implicit.reasoning, implicit.verbosity):
+    sdk_default, model_default = get_default_model_settings(), get_default_model_settings(name)
+    if (settings.reasoning, settings.verbosity) != (sdk_default.reasoning, sdk_default.verbosity):
         return settings
-    return replace(settings, reasoning=fitting.reasoning, verbosity=fitting.verbosity)
+    return replace(settings, reasoning=model_default.reasoning, verbosity=model_default.verbosity)
 
 
 class _EndpointModel(Model):
-    """Mixin: a model that its run can tap, and the settings' one gets settings that fit it."""
+    """Mixin: makes a model's stream tappable and fits the settings of the default model."""
 
     model: Any
     is_default = False
@@ -60,7 +63,7 @@ class _EndpointModel(Model):
         **kwargs: Any,
     ) -> ModelResponse:
         fitted = self._fit(model_settings)
-        return await super().get_response(system_instructions, input, fitted, *args, **kwargs)  # type: ignore[safe-super]  # a mixin: the next class has it
+        return await super().get_response(system_instructions, input, fitted, *args, **kwargs)  # type: ignore[safe-super]  # a mixin: the next class in the MRO has it
 
     def stream_response(
         self,
@@ -78,15 +81,15 @@ class _EndpointModel(Model):
 
 
 class _ResponsesModel(_EndpointModel, OpenAIResponsesModel):
-    """Over the Responses API."""
+    """A model behind the Responses API."""
 
     @property
     def origin(self) -> str:
-        """The model, with a fingerprint of the account that it is asked in: another one does not know its ids."""
+        """The model's name and a fingerprint of the account: item ids are only valid within one account."""
         client = self._client
         account = sha256(f"{client.base_url} {client.organization} {client.project} {client.api_key}".encode())
         return f"{self.model} {account.hexdigest()[:12]}"
 
 
 class _ChatCompletionsModel(_EndpointModel, OpenAIChatCompletionsModel):
-    """Over Chat Completions."""
+    """A model behind Chat Completions."""

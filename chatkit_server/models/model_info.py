@@ -1,4 +1,4 @@
-"""Which model answers, as the page, `/readyz` and `doctor` show it."""
+"""Describe the model that answers, for the page, `/readyz` and `doctor`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,13 +8,13 @@ ProviderName = Literal["openai", "compatible", "embedded", "demo"]
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The model that answers where an agent names none."""
+    """The model that answers when an agent names none."""
 
     provider: ProviderName
     name: str
     note: str | None = None
-    """What a person should know before trusting an answer; None where there is nothing to say."""
+    """A warning for users about the quality of its answers, or None."""
     tools: bool = True
     """Whether the model can call tools."""
     reads: frozenset[Literal["image", "pdf"]] = frozenset({"image", "pdf"})
-    """What the model can be shown besides text."""
+    """Kinds of input that the model accepts besides text."""

@@ -1,11 +1,10 @@
-"""The model that the settings ask for, ready for `agents.RunConfig`, and its life."""
+"""Open the model that the settings select, ready for `agents.RunConfig`, and manage its lifetime."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, assert_never
 from urllib.parse import urlsplit
 
@@ -29,12 +28,12 @@ EMBEDDED_NOTE = (
     "CHATKIT_BASE_URL and CHATKIT_MODEL, for a capable one."
 )
 DEMO_NOTE = (
-    "No model is set up: a script answers. Set OPENAI_API_KEY, or CHATKIT_BASE_URL and CHATKIT_MODEL, "
-    "or CHATKIT_MODEL=embedded, and start again."
+    "No model is configured: a script answers. Set OPENAI_API_KEY, or CHATKIT_BASE_URL and CHATKIT_MODEL, "
+    "or CHATKIT_MODEL=embedded, and restart."
 )
 CHOSEN_DEMO_NOTE = (
-    "CHATKIT_MODEL=demo: a script answers, not a model. For one, set CHATKIT_MODEL and OPENAI_API_KEY or "
-    "CHATKIT_BASE_URL, or CHATKIT_MODEL=embedded, and start again."
+    "CHATKIT_MODEL=demo: a script answers, not a model. For a model, set CHATKIT_MODEL and OPENAI_API_KEY or "
+    "CHATKIT_BASE_URL, or CHATKIT_MODEL=embedded, and restart."
 )
 
 
@@ -44,27 +43,26 @@ async def _nothing() -> None:
 
 @dataclass(slots=True)
 class Models:
-    """One model provider for `RunConfig(model_provider=...)` and what the app needs to know about it.
+    """The provider for `RunConfig(model_provider=...)` and what the app needs to know about it.
 
-    `async with models:` (or `start` and `aclose`) brackets its use.
+    Use `async with models:`, or `start` and `aclose`.
     """
 
     provider: ModelProvider
     info: ModelInfo
     model_settings: ModelSettings = field(default_factory=ModelSettings)
     """Defaults for `RunConfig(model_settings=...)`."""
-    starting: Callable[[], Awaitable[None]] = _nothing
-    closing: Callable[[], Awaitable[None]] = _nothing
+    on_start: Callable[[], Awaitable[None]] = _nothing
+    on_close: Callable[[], Awaitable[None]] = _nothing
     base_url: str | None = None
-    """Where the model's endpoint is; None for one that has none."""
+    """The URL of the model's endpoint, or None."""
     transcriber: Transcriber | None = None
 
     def origin(self, agent: Agent[Any], chosen: str | None = None) -> str | None:
-        """Where this agent's answers come from, if it is a place that knows its items by their ids; else None.
+        """Return an identifier of the model and account that store this agent's answers, or None if nothing is stored.
 
-        `chosen` is a model that all agents of the run use (`RunConfig.model`).
-
-        Where two origins are equal, reasoning that one gave can go back to the other.
+        Reasoning items can be sent back only to the origin that produced them. `chosen` is a model that all agents
+        of the run use (`RunConfig.model`).
         """
         name = chosen or agent.model
         model = name if isinstance(name, Model) else self.provider.get_model(name)
@@ -73,19 +71,19 @@ class Models:
         return origin if stores else None
 
     def name_for(self, agent: Agent[Any], chosen: str | None = None) -> str:
-        """The name of the model that answers for this agent; `chosen` as for `origin`."""
+        """Return the name of the model that answers for this agent; `chosen` as for `origin`."""
         name = chosen or agent.model
         if isinstance(name, Model):
             return str(getattr(name, "model", None) or type(name).__name__)
         return name if name and self.info.provider in ("openai", "compatible") else self.info.name
 
     async def start(self) -> None:
-        """Begin what takes time (the embedded model loads in the background). Never waits for it, never raises."""
-        await self.starting()
+        """Begin to load the embedded model in the background. Never waits, never raises."""
+        await self.on_start()
 
     async def aclose(self) -> None:
-        """Close HTTP clients and end the embedded model's process. Safe to call twice."""
-        await self.closing()
+        """Close HTTP clients and end the embedded model's process. Idempotent."""
+        await self.on_close()
         if self.transcriber is not None:
             await self.transcriber.aclose()
 
@@ -93,14 +91,12 @@ class Models:
         await self.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exception: object) -> None:
         await self.aclose()
 
 
 def open_models(settings: Settings) -> Models:
-    """The model that `settings` ask for; nothing is started yet.
+    """Return the model that `settings` select, not started yet.
 
     Raises `ModelSetupError` for settings that cannot work; its text says what to change.
     """
@@ -122,14 +118,14 @@ def open_models(settings: Settings) -> Models:
 
 
 def _open_tracing(settings: Settings, info: ModelInfo) -> None:
-    """Gives the Agents SDK the key for its uploads, which it looks for in the environment only.
+    """Give the Agents SDK the key for uploading traces; on its own it reads only the environment.
 
-    Only OpenAI's own key: another endpoint's is none of OpenAI's business.
+    The key of another endpoint must not be sent to OpenAI, so tracing then raises `ModelSetupError`.
     """
     if info.provider != "openai" or settings.openai_api_key is None:
         raise ModelSetupError(
             f"CHATKIT_TRACING=true uploads traces to OpenAI, but the answers come from {info.name} ({info.provider}), "
-            "so there is no key of OpenAI's to do it with: turn CHATKIT_TRACING off, or use OpenAI's own endpoint."
+            "so there is no OpenAI key to upload with: turn CHATKIT_TRACING off, or use OpenAI's own endpoint."
         )
     set_tracing_export_api_key(settings.openai_api_key.get_secret_value())
 
@@ -168,7 +164,7 @@ def _open_endpoint(settings: Settings, *, name: str, base_url: str) -> Models:
         raise ModelSetupError("OpenAI's own endpoint needs a key: set OPENAI_API_KEY.")
     client = make_client(
         base_url=base_url,
-        api_key=key or "no-key",  # the client insists on one, most local servers ignore it
+        api_key=key or "no-key",  # the client requires a key, most local servers ignore it
         timeout=settings.model_timeout,
         max_retries=settings.model_retries,
     )
@@ -176,7 +172,7 @@ def _open_endpoint(settings: Settings, *, name: str, base_url: str) -> Models:
         provider=EndpointProvider(client, name=name, api=api, choices=[model.id for model in settings.models]),
         info=ModelInfo(provider="openai" if official else "compatible", name=name),
         model_settings=ModelSettings(include_usage=True if api == "chat_completions" else None),
-        closing=client.close,
+        on_close=client.close,
         base_url=base_url,
     )
 
@@ -184,18 +180,18 @@ def _open_endpoint(settings: Settings, *, name: str, base_url: str) -> Models:
 def _open_embedded(settings: Settings) -> Models:
     if not find_spec("xllamacpp"):
         raise ModelSetupError(
-            "CHATKIT_MODEL=embedded needs the engine: pip install 'chatkit-server[embedded]', or set OPENAI_API_KEY, "
+            "CHATKIT_MODEL=embedded needs its engine: pip install 'chatkit-server[embedded]', or set OPENAI_API_KEY, "
             "or CHATKIT_MODEL=demo."
         )
-    own = settings.embedded_model_path
-    if own is not None:
-        _check_gguf(own)
+    path = settings.embedded_model_path
+    if path is not None:
+        _check_gguf(path)
     if len(settings.models) > 1:
         raise ModelSetupError("CHATKIT_MODELS offers a choice, but CHATKIT_MODEL=embedded runs one model only.")
-    name = own.stem if own else "SmolLM2-135M-Instruct"
+    name = path.stem if path else "SmolLM2-135M-Instruct"
     context = settings.embedded_context
     process = EmbeddedProcess(
-        (lambda: own) if own else partial(_fetched_weights, settings.data_dir),
+        (lambda: path) if path else partial(_fetched_weights, settings.data_dir),
         name=name,
         context=context,
         timeout=settings.model_timeout,
@@ -204,13 +200,13 @@ def _open_embedded(settings: Settings) -> Models:
         provider=EmbeddedProvider(EmbeddedModel(process, name=name, context=context), name),
         info=ModelInfo(provider="embedded", name=name, note=EMBEDDED_NOTE, tools=False, reads=frozenset()),
         model_settings=ModelSettings(temperature=0.2, top_p=0.9, max_tokens=MAX_TOKENS, include_usage=True),
-        starting=process.start,
-        closing=process.aclose,
+        on_start=process.start,
+        on_close=process.aclose,
     )
 
 
 def _fetched_weights(data_dir: Path) -> Path:
-    # Imported here: `python -m chatkit_server.models.weights` warns where its package imports it before.
+    # Imported here: `python -m chatkit_server.models.weights` warns if its package has already imported it.
     from .weights import ensure_weights
 
     return ensure_weights(data_dir)

@@ -1,4 +1,4 @@
-"""One question to a model, outside of any run: no tools, no history, no stream, no trace."""
+"""Call a model once, outside any run: without tools, history, streaming or tracing."""
 
 from agents import Model, ModelTracing
 from agents.models.default_models import get_default_model_settings
@@ -6,7 +6,10 @@ from openai.types.responses import EasyInputMessageParam, ResponseOutputMessage,
 
 
 async def ask_once(model: Model, name: str, instructions: str, text: str) -> str:
-    """What the model, which is called `name`, answers in words; empty for none. Raises what the model raises."""
+    """Return the text of the model's answer, which may be empty. Raises what the model raises.
+
+    `name` is the model's name, which selects the default settings.
+    """
     response = await model.get_response(
         instructions,
         [EasyInputMessageParam(type="message", role="user", content=text)],

@@ -1,9 +1,9 @@
-"""The one HTTP client of a model endpoint: pooled, on aiohttp, with its failures named truly.
+"""Create the HTTP client of a model endpoint: pooled, on aiohttp, with correct connection errors.
 
-`openai.DefaultAioHttpClient` (openai 3.54) is kept as it is but for two things:
-- it reports a refused connection, a failed name lookup and a connection that the server dropped as *timeouts*
-  (its table maps aiohttp's ClientConnectionError first); a user would read "too slow" where nothing listens;
-- a streamed answer's events are built by `fast_events`.
+Two differences from `openai.DefaultAioHttpClient` (openai 3.54):
+- It reports refused connections, failed name lookups and dropped connections as *timeouts*, because its table maps
+  aiohttp's ClientConnectionError first. Users would read "too slow" when nothing listens.
+- The events of a streamed answer are built by `fast/events.py`.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -18,10 +18,10 @@ from .fast.events import FastEventsClient
 from .usage import turn_usage
 
 MAX_CONNECTIONS = 1000
-"""Streams that one process can have open at the endpoint at the same time."""
+"""Streams that one process can have open at the endpoint at once."""
 CONNECT_SECONDS = 10.0
 RETRY_COUNT = "x-stainless-retry-count"
-"""The openai client (3.54) numbers the tries of a request by it."""
+"""The header in which the openai client (3.54) counts the retries of a request."""
 
 
 def make_client(
@@ -33,44 +33,44 @@ def make_client(
     headers: dict[str, str] | None = None,
     is_our_child: bool = False,
 ) -> openai.AsyncOpenAI:
-    """A client for one endpoint; `timeout` is how many seconds it may stay silent. Close it with `close()`.
+    """Return a client for one endpoint, which the caller closes. `timeout` is how many seconds it may stay silent.
 
-    A child process of ours is reached without TLS (whose set-up takes 0.1 s) and past any proxy of the environment.
+    For our own child process, skip TLS (whose setup takes 0.1 s) and any proxy in the environment.
     """
-    waits = httpx2.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS), pool=timeout)
-    own: dict[str, Any] = {"verify": False, "trust_env": False, "follow_redirects": False} if is_our_child else {}
+    timeouts = httpx2.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS), pool=timeout)
+    extra: dict[str, Any] = {"verify": False, "trust_env": False, "follow_redirects": False} if is_our_child else {}
     return FastEventsClient(
         base_url=base_url,
         api_key=api_key,
-        timeout=waits,
+        timeout=timeouts,
         max_retries=max_retries,
         default_headers=headers,
-        http_client=ModelHttpClient(timeout=waits, limits=httpx2.Limits(max_connections=MAX_CONNECTIONS), **own),
+        http_client=ModelHttpClient(timeout=timeouts, limits=httpx2.Limits(max_connections=MAX_CONNECTIONS), **extra),
     )
 
 
 class ModelHttpClient(openai.DefaultAioHttpClient):
-    """aiohttp under httpx2's interface; a connection that fails is a connection error, never a timeout."""
+    """aiohttp behind httpx2's interface; reports failed connections as connection errors, never as timeouts."""
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        """As `httpx2.AsyncClient.send`. Raises `httpx2.ConnectError` or `httpx2.ReadError` where the wire broke."""
+        """See `httpx2.AsyncClient.send`. Raises `httpx2.ConnectError` or `httpx2.ReadError` if the connection fails."""
         if request.headers.get(RETRY_COUNT, "0") != "0" and (usage := turn_usage.get()) is not None:
             usage.retries += 1
-        with _true_names():
+        with _correct_errors():
             response = await super().send(request, **options)
         if not response.is_closed and isinstance(response.stream, httpx2.AsyncByteStream):
-            response.stream = _TrulyNamedStream(response.stream)
+            response.stream = _CorrectedStream(response.stream)
         return response
 
 
-class _TrulyNamedStream(httpx2.AsyncByteStream):
-    """A response body whose failures have their true names."""
+class _CorrectedStream(httpx2.AsyncByteStream):
+    """A response body with correct connection errors."""
 
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _true_names():
+        with _correct_errors():
             async for chunk in self._stream:
                 yield chunk
 
@@ -79,7 +79,7 @@ class _TrulyNamedStream(httpx2.AsyncByteStream):
 
 
 @contextmanager
-def _true_names() -> Iterator[None]:
+def _correct_errors() -> Iterator[None]:
     try:
         yield
     except httpx2.ConnectTimeout as error:

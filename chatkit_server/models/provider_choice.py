@@ -1,4 +1,4 @@
-"""Which provider the settings choose."""
+"""Choose the model provider from the settings."""
 
 from importlib.util import find_spec
 
@@ -7,7 +7,10 @@ from .model_info import ProviderName
 
 
 def choose_provider(settings: Settings) -> ProviderName:
-    """What CHATKIT_MODEL names; else the endpoint or the key that is set; else the embedded model; else the demo."""
+    """Return the provider that CHATKIT_MODEL, else CHATKIT_BASE_URL or OPENAI_API_KEY, selects.
+
+    Without any of them, the embedded model if its engine is installed, else the demo.
+    """
     if settings.model == "demo":
         return "demo"
     if settings.model == "embedded":

@@ -1,4 +1,4 @@
-"""Speech → text, through any endpoint that has OpenAI's `audio/transcriptions`."""
+"""Convert speech to text through an endpoint with OpenAI's `audio/transcriptions` API."""
 
 import asyncio
 from typing import Any
@@ -23,11 +23,11 @@ FILE_NAMES = {
     "audio/x-wav": "speech.wav",
     "audio/flac": "speech.flac",
 }
-"""Endpoints tell a format by the file's name. The widget sends the first of webm, mp4 and ogg that its browser can."""
+"""Endpoints detect the format by file name. The widget records the first of webm, mp4 and ogg its browser supports."""
 
 
 class Transcriber:
-    """One transcription model of one endpoint."""
+    """Transcribes with one model of one endpoint."""
 
     def __init__(self, client: openai.AsyncOpenAI, *, model: str, seconds: float) -> None:
         self._client = client
@@ -35,44 +35,45 @@ class Transcriber:
         self._seconds = seconds
 
     async def transcribe(self, audio: bytes, media_type: str) -> str:
-        """The words of a recording whose type is one of `FILE_NAMES`; empty where nobody speaks.
+        """Return the text of a recording, empty if there is no speech. `media_type` is one of `FILE_NAMES`.
 
-        Raises `openai.OpenAIError`, or `TimeoutError` when it takes longer than CHATKIT_TRANSCRIPTION_SECONDS.
+        Raises `openai.OpenAIError`, or `TimeoutError` after CHATKIT_TRANSCRIPTION_SECONDS.
         """
         async with asyncio.timeout(self._seconds):
-            answer: Any = await self._client.audio.transcriptions.create(
+            response: Any = await self._client.audio.transcriptions.create(
                 model=self._model, file=(FILE_NAMES[media_type], audio, media_type), response_format="json"
             )
-        return str(answer.text).strip()
+        return str(response.text).strip()
 
     async def aclose(self) -> None:
-        """Closes the HTTP client."""
+        """Close the HTTP client."""
         await self._client.close()
 
 
 def open_transcriber(settings: Settings, model_url: str | None) -> Transcriber | None:
-    """The transcriber that the settings ask for, None where they ask for none.
+    """Return the transcriber that the settings configure, or None.
 
-    `model_url` is the model's own endpoint, which is taken where the settings name no other, with its key. Another
-    one never sees that key. Raises `ModelSetupError`.
+    Without CHATKIT_TRANSCRIPTION_BASE_URL, use the chat model's endpoint `model_url` and its key. That key is never
+    sent to another endpoint. Raises `ModelSetupError`.
     """
     if settings.transcription_model is None:
         return None
-    own = settings.transcription_base_url
-    base_url = own or model_url
+    base_url = settings.transcription_base_url or model_url
     if base_url is None:
         raise ModelSetupError(
             "CHATKIT_TRANSCRIPTION_MODEL needs an endpoint: set CHATKIT_TRANSCRIPTION_BASE_URL, or OPENAI_API_KEY or "
-            "CHATKIT_BASE_URL for one that answers and transcribes."
+            "CHATKIT_BASE_URL for an endpoint that also transcribes."
         )
     if urlsplit(base_url).scheme not in {"http", "https"} or not urlsplit(base_url).hostname:
         raise ModelSetupError(
             f"CHATKIT_TRANSCRIPTION_BASE_URL={base_url} must be a full URL such as http://127.0.0.1:8001/v1."
         )
-    key = settings.transcription_api_key or (settings.openai_api_key if own is None else None)
+    key = settings.transcription_api_key or (
+        settings.openai_api_key if settings.transcription_base_url is None else None
+    )
     client = make_client(
         base_url=base_url,
-        api_key=key.get_secret_value() if key else "no-key",  # the client insists on one
+        api_key=key.get_secret_value() if key else "no-key",  # the client requires a key
         timeout=settings.transcription_seconds,
         max_retries=settings.model_retries,
     )

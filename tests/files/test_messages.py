@@ -42,10 +42,10 @@ async def test_the_demo_model_counts_the_files_and_quotes_the_words_only(start: 
         image = (await desk.upload(picture("JPEG"), "sea.jpg", "image/jpeg")).id
         answer = (await desk.send(notes[0], text="What is\nthis?")).text
         both = (await desk.send(notes[1], image, text="And these?")).text
-    start_of_answer = "> What is\n> this?\n\nWith it came a file, which I cannot read.\n\nTry one of these words"
+    start_of_answer = "> What is\n> this?\n\nYou attached a file, which I cannot read.\n\nUse one of these words"
     assert start_of_answer in answer
     assert "calculate 1+1" not in answer
-    assert "> And these?\n\nWith it came 2 files, which I cannot read.\n\nTry one" in both
+    assert "> And these?\n\nYou attached 2 files, which I cannot read.\n\nUse one" in both
 
 
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])

@@ -105,7 +105,7 @@ async def test_an_error_breaks_off_an_answer_that_has_begun(models: Models) -> N
     so_far = Run()
     with pytest.raises(openai.APIError, match="because the message asked for an error"):
         await run(models, "error please", into=so_far)
-    assert so_far.text.startswith("I am the demo model. As you asked")
+    assert so_far.text.startswith("I am the demo model. As requested")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ async def test_an_error_with_a_code_comes_before_the_answer(
 async def test_it_answers_the_last_message(models: Models, message: Any) -> None:
     output = (await run(models, message)).output
     assert "> new\n" in output
-    assert ("With it came a file" in output) == ("input_image" in str(message))
+    assert ("You attached a file" in output) == ("input_image" in str(message))
 
 
 async def test_not_streamed_it_answers_the_same(models: Models) -> None:

@@ -167,7 +167,7 @@ async def test_a_killed_child_fails_its_answer_clearly_and_the_next_message_work
     so_far = Run()
     answer = await started(models, so_far)
     child.process.kill()
-    with pytest.raises(EmbeddedModelError, match=r"ended \(code -9\) while it answered. It starts again"):
+    with pytest.raises(EmbeddedModelError, match=r"ended \(code -9\) while it answered. It is restarted"):
         await answer
     assert so_far.text
     assert (await run(models, "Say hello.")).output

@@ -1,4 +1,4 @@
-"""The demo model: a script that needs no key and no network, and says so."""
+"""Answer from a script that needs no key and no network, and says so."""
 
 from .demo_model import DemoModel, DemoProvider
 

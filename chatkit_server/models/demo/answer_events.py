@@ -1,4 +1,4 @@
-"""The stream events of one scripted response, with the ids and numbers that a real endpoint would give them."""
+"""Build the stream events of a scripted response, with ids and sequence numbers like a real endpoint's."""
 
 import time
 import uuid
@@ -37,8 +37,8 @@ from openai.types.responses.response_usage import InputTokensDetails, OutputToke
 from .pieces import split_pieces
 
 
-class ResponseScript:
-    """One response under way: yields its events and collects its output."""
+class ResponseEvents:
+    """Yields the events of one response and collects its output."""
 
     def __init__(self, *, model: str, input_tokens: int) -> None:
         self._sequence = -1
@@ -57,62 +57,62 @@ class ResponseScript:
         )
 
     def start(self) -> Iterator[ResponseStreamEvent]:
-        """The events before any output."""
+        """Yield the events before any output."""
         snapshot = self.response.model_copy(deep=True)
         yield ResponseCreatedEvent(type="response.created", response=snapshot, sequence_number=self._next())
         yield ResponseInProgressEvent(type="response.in_progress", response=snapshot, sequence_number=self._next())
 
-    def think(self, text: str) -> Iterator[ResponseStreamEvent]:
-        """A reasoning item with `text` as its summary."""
+    def reasoning(self, text: str) -> Iterator[ResponseStreamEvent]:
+        """Yield the events of a reasoning item with `text` as its summary."""
         item = ResponseReasoningItem(id=_new_id("rs"), type="reasoning", summary=[])
-        place = {"item_id": item.id, "output_index": self._index, "summary_index": 0}
+        position = {"item_id": item.id, "output_index": self._index, "summary_index": 0}
         yield self._added(item)
         yield ResponseReasoningSummaryPartAddedEvent(
             type="response.reasoning_summary_part.added",
             part=AddedPart(type="summary_text", text=""),
             sequence_number=self._next(),
-            **place,
+            **position,
         )
         for piece in self._pieces(text):
             yield ResponseReasoningSummaryTextDeltaEvent(
-                type="response.reasoning_summary_text.delta", delta=piece, sequence_number=self._next(), **place
+                type="response.reasoning_summary_text.delta", delta=piece, sequence_number=self._next(), **position
             )
         yield ResponseReasoningSummaryTextDoneEvent(
-            type="response.reasoning_summary_text.done", text=text, sequence_number=self._next(), **place
+            type="response.reasoning_summary_text.done", text=text, sequence_number=self._next(), **position
         )
         yield ResponseReasoningSummaryPartDoneEvent(
             type="response.reasoning_summary_part.done",
             part=DonePart(type="summary_text", text=text),
             sequence_number=self._next(),
-            **place,
+            **position,
         )
         yield self._done(item.model_copy(update={"summary": [Summary(type="summary_text", text=text)]}))
 
-    def say(self, text: str) -> Iterator[ResponseStreamEvent]:
-        """A message item with `text`."""
+    def message(self, text: str) -> Iterator[ResponseStreamEvent]:
+        """Yield the events of a message item with `text`."""
         item = ResponseOutputMessage(
             id=_new_id("msg"), type="message", role="assistant", status="in_progress", content=[]
         )
-        place = {"item_id": item.id, "output_index": self._index, "content_index": 0}
+        position = {"item_id": item.id, "output_index": self._index, "content_index": 0}
         empty, full = (ResponseOutputText(type="output_text", text=t, annotations=[], logprobs=[]) for t in ("", text))
         yield self._added(item)
         yield ResponseContentPartAddedEvent(
-            type="response.content_part.added", part=empty, sequence_number=self._next(), **place
+            type="response.content_part.added", part=empty, sequence_number=self._next(), **position
         )
         for piece in self._pieces(text):
             yield ResponseTextDeltaEvent(
-                type="response.output_text.delta", delta=piece, logprobs=[], sequence_number=self._next(), **place
+                type="response.output_text.delta", delta=piece, logprobs=[], sequence_number=self._next(), **position
             )
         yield ResponseTextDoneEvent(
-            type="response.output_text.done", text=text, logprobs=[], sequence_number=self._next(), **place
+            type="response.output_text.done", text=text, logprobs=[], sequence_number=self._next(), **position
         )
         yield ResponseContentPartDoneEvent(
-            type="response.content_part.done", part=full, sequence_number=self._next(), **place
+            type="response.content_part.done", part=full, sequence_number=self._next(), **position
         )
         yield self._done(item.model_copy(update={"status": "completed", "content": [full]}))
 
-    def call(self, name: str, arguments: str) -> Iterator[ResponseStreamEvent]:
-        """A function call item."""
+    def tool_call(self, name: str, arguments: str) -> Iterator[ResponseStreamEvent]:
+        """Yield the events of a function call item."""
         item = ResponseFunctionToolCall(
             id=_new_id("fc"),
             type="function_call",
@@ -121,23 +121,23 @@ class ResponseScript:
             arguments="",
             status="in_progress",
         )
-        place = {"item_id": item.id or "", "output_index": self._index}
+        position = {"item_id": item.id or "", "output_index": self._index}
         yield self._added(item)
         for piece in self._pieces(arguments):
             yield ResponseFunctionCallArgumentsDeltaEvent(
-                type="response.function_call_arguments.delta", delta=piece, sequence_number=self._next(), **place
+                type="response.function_call_arguments.delta", delta=piece, sequence_number=self._next(), **position
             )
         yield ResponseFunctionCallArgumentsDoneEvent(
             type="response.function_call_arguments.done",
             name=name,
             arguments=arguments,
             sequence_number=self._next(),
-            **place,
+            **position,
         )
         yield self._done(item.model_copy(update={"status": "completed", "arguments": arguments}))
 
     def complete(self) -> Iterator[ResponseStreamEvent]:
-        """The last event, with the usage."""
+        """Yield the last event, with the usage."""
         self.response.status = "completed"
         self.response.usage = ResponseUsage(
             input_tokens=self._input_tokens,

@@ -1,4 +1,4 @@
-"""What the demo model understands of its input: the last user message and the tool results after it."""
+"""Extract what the demo model reacts to: the last user message and the tool results after it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from typing import Any
 
 from agents.items import TResponseInputItem
 
-ATTACHED = ("The user attached the file “", "[The user attached a file that ")
-"""How a part begins that is a file and no words of the user's (`files/model_input.py`)."""
+FILE_PREFIXES = ("The user attached the file “", "[The user attached a file that ")
+"""The start of a text part that stands for a file, as written by `files/model_input.py`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What one tool answered since the user spoke last."""
+    """The output of one tool call since the last user message."""
 
     name: str
     output: str
@@ -20,26 +20,26 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The end of a conversation, as far as a script can follow it."""
+    """The end of a conversation."""
 
     text: str
-    """The last user message, or "" where there is none."""
+    """The last user message, or an empty string."""
     files: int
-    """Images and files that came with it."""
+    """Number of images and files in that message."""
     results: tuple[ToolResult, ...]
 
 
 def read_conversation(input: str | Sequence[TResponseInputItem]) -> Conversation:
-    """The end of `input`, which is in the form that the Agents SDK gives a model."""
+    """Return the end of `input`, the Agents SDK's model input."""
     if isinstance(input, str):
         return Conversation(input, 0, ())
     items: list[dict[str, Any]] = [dict(item) for item in input]
-    last = max((at for at, item in enumerate(items) if item.get("role") == "user"), default=-1)
+    last = max((index for index, item in enumerate(items) if item.get("role") == "user"), default=-1)
     parts = _parts(items[last].get("content")) if last >= 0 else []
     texts = [str(part.get("text", "")) for part in parts if part.get("type") == "input_text"]
-    said = [text for text in texts if not text.startswith(ATTACHED)]
-    files = len(texts) - len(said) + sum(part.get("type") in {"input_image", "input_file"} for part in parts)
-    return Conversation("\n".join(said).strip(), files, tuple(_results(items[last + 1 :])))
+    user_texts = [text for text in texts if not text.startswith(FILE_PREFIXES)]
+    files = len(texts) - len(user_texts) + sum(part.get("type") in {"input_image", "input_file"} for part in parts)
+    return Conversation("\n".join(user_texts).strip(), files, tuple(_results(items[last + 1 :])))
 
 
 def _results(items: list[dict[str, Any]]) -> list[ToolResult]:

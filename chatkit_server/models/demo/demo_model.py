@@ -1,4 +1,4 @@
-"""`agents.Model` that plays a script at a human pace. Deterministic but for ids and times."""
+"""Implement `agents.Model` with a script played at a model's pace. Deterministic except for ids and times."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -15,18 +15,18 @@ from openai.types.responses import (
     ResponseTextDeltaEvent,
 )
 
-from .answer_events import ResponseScript
+from .answer_events import ResponseEvents
 from .conversation import read_conversation
 from .pace import Pace
 from .pieces import split_pieces
-from .script import Call, Fail, Say, Step, Think, make_script
+from .script import Failure, Message, Reasoning, Step, ToolCall, make_script
 from .texts import ERROR_MESSAGE
 
 DELTAS = ResponseTextDeltaEvent | ResponseReasoningSummaryTextDeltaEvent | ResponseFunctionCallArgumentsDeltaEvent
 
 
 class DemoModel(Model):
-    """Plays what `script.make_script` says, token by token."""
+    """Plays the steps of `script.make_script`, token by token."""
 
     def __init__(self, *, tokens_per_second: float, name: str = "demo") -> None:
         self._tokens_per_second = tokens_per_second
@@ -41,7 +41,7 @@ class DemoModel(Model):
         *args: Any,
         **kwargs: Any,
     ) -> AsyncIterator[ResponseStreamEvent]:
-        """The events of the answer. Raises an `openai.APIError` where the message asks for an error."""
+        """Yield the events of the answer. Raises an `openai.APIError` if the message asks for an error."""
         pace = Pace(self._tokens_per_second)
         for event in self._events(input, tools):
             if isinstance(event, DELTAS):
@@ -57,7 +57,7 @@ class DemoModel(Model):
         *args: Any,
         **kwargs: Any,
     ) -> ModelResponse:
-        """The whole answer at once. Raises an `openai.APIError` where the message asks for an error."""
+        """Return the whole answer. Raises an `openai.APIError` if the message asks for an error."""
         await asyncio.sleep(0)
         *_, last = self._events(input, tools)
         assert last.type == "response.completed"
@@ -76,48 +76,48 @@ class DemoModel(Model):
 
     def _events(self, input: str | list[TResponseInputItem], tools: list[Tool]) -> Iterator[ResponseStreamEvent]:
         conversation = read_conversation(input)
-        script = ResponseScript(model=self._name, input_tokens=len(split_pieces(str(input))))
-        yield from script.start()
+        events = ResponseEvents(model=self._name, input_tokens=len(split_pieces(str(input))))
+        yield from events.start()
         for step in make_script(conversation, [tool.name for tool in tools]):
-            yield from _play(script, step)
-        yield from script.complete()
+            yield from _play(step, events)
+        yield from events.complete()
 
 
 class DemoProvider(ModelProvider):
-    """Every name is the demo model, so that an agent with a named model can be tried without a key."""
+    """Provides the demo model under every name, so that an agent that names a model can be tried without a key."""
 
     def __init__(self, *, tokens_per_second: float) -> None:
         self._model = DemoModel(tokens_per_second=tokens_per_second)
 
     def get_model(self, model_name: str | None) -> Model:
-        """The demo model, whatever the name."""
+        """Return the demo model, whatever the name."""
         return self._model
 
 
-def _play(script: ResponseScript, step: Step) -> Iterator[ResponseStreamEvent]:
+def _play(step: Step, events: ResponseEvents) -> Iterator[ResponseStreamEvent]:
     match step:
-        case Think(text):
-            return script.think(text)
-        case Say(text):
-            return script.say(text)
-        case Call(name, arguments):
-            return script.call(name, arguments)
-        case Fail(status):
+        case Reasoning(text):
+            return events.reasoning(text)
+        case Message(text):
+            return events.message(text)
+        case ToolCall(name, arguments):
+            return events.tool_call(name, arguments)
+        case Failure(status):
             raise _provider_error(status)
 
 
 def _provider_error(status: int) -> openai.APIError:
-    """The error that the openai client raises for this status; 0 is an error event in the middle of a stream."""
+    """Return the error that the openai client raises for `status`; 0 stands for an error event within a stream."""
     request = httpx2.Request("POST", "http://demo.invalid/v1/responses")
     body = {"message": ERROR_MESSAGE, "code": "demo_error", "type": "demo_error", "param": None}
     if not status:
         return openai.APIError(ERROR_MESSAGE, request, body=body)
-    kinds: dict[int, type[openai.APIStatusError]] = {
+    classes: dict[int, type[openai.APIStatusError]] = {
         400: openai.BadRequestError,
         401: openai.AuthenticationError,
         403: openai.PermissionDeniedError,
         404: openai.NotFoundError,
         429: openai.RateLimitError,
     }
-    kind = kinds.get(status, openai.InternalServerError)
-    return kind(ERROR_MESSAGE, response=httpx2.Response(status, request=request), body=body)
+    error_class = classes.get(status, openai.InternalServerError)
+    return error_class(ERROR_MESSAGE, response=httpx2.Response(status, request=request), body=body)

@@ -1,6 +1,6 @@
-"""The embedded model: a small GGUF model in a child process, spoken to as to any other endpoint.
+"""Run a small GGUF model in a child process and talk to it like to any other endpoint.
 
-Each worker process has a child of its own (0.3 GB), which ends with it.
+Each worker has its own child process (0.3 GB), which ends with it.
 """
 
 from .embedded_model import EmbeddedModel, EmbeddedProvider

@@ -1,4 +1,4 @@
-"""The history as a small chat model can take it: plain messages, and no more of them than its context holds."""
+"""Reduce a history to plain messages that fit into a small model's context window."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -7,57 +7,57 @@ from typing import Any, Literal
 from agents.items import TResponseInputItem
 
 MESSAGE_TOKENS = 8
-"""What a chat template adds to a message, and a little more."""
+"""Tokens that a chat template adds to a message, rounded up."""
 
 CountTokens = Callable[[str], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
 class PlainMessage:
-    """A message as text."""
+    """A text-only message."""
 
     role: Literal["user", "assistant", "system"]
     text: str
 
     def to_item(self) -> TResponseInputItem:
-        """In the form of the Agents SDK; its content is a plain string, which every chat template can render."""
+        """Return it as an input item; the content is a plain string, which every chat template can render."""
         return {"role": self.role, "content": self.text}
 
 
 def read_messages(input: str | Iterable[TResponseInputItem]) -> list[PlainMessage]:
-    """The messages in `input`; tool calls, their outputs, reasoning and images are left out."""
+    """Return the messages in `input`, without tool calls, their outputs, reasoning and images."""
     if isinstance(input, str):
         return [PlainMessage("user", input)]
     return [message for item in input if (message := _message(dict(item))) and message.text]
 
 
 async def trim_messages(messages: Sequence[PlainMessage], *, budget: int, count: CountTokens) -> list[PlainMessage]:
-    """The newest of `messages` that fit into `budget` tokens; of the last one its head and tail where it is too long.
+    """Return the newest messages that fit into `budget` tokens; cut the middle out of the last one if it is too long.
 
-    Drops down to half the budget at once: the engine keeps what it has read of a prompt, and a window that moved
-    with every message would make it read everything anew each time, at 200 tokens a second.
+    If the history is too long, keep only half the budget. The engine caches the prompt prefix, so a window that moved
+    with every message would make it process the whole prompt again each time, at 200 tokens per second.
     """
-    if sum(_most_tokens(message) for message in messages) <= budget:
+    if sum(_max_tokens(message) for message in messages) <= budget:
         return list(messages)
     counts = [MESSAGE_TOKENS + await count(message.text) for message in messages]
-    kept = list(messages[_start(counts, budget) :])
-    while len(kept) > 1 and kept[0].role == "assistant":
-        kept.pop(0)
-    if len(kept) == 1:
-        kept = [replace(kept[0], text=await cut_text(kept[0].text, budget=budget - MESSAGE_TOKENS, count=count))]
-    return kept
+    window = list(messages[_start(counts, budget) :])
+    while len(window) > 1 and window[0].role == "assistant":
+        window.pop(0)
+    if len(window) == 1:
+        window = [replace(window[0], text=await cut_text(window[0].text, budget=budget - MESSAGE_TOKENS, count=count))]
+    return window
 
 
 async def cut_text(text: str, *, budget: int, count: CountTokens) -> str:
-    """`text`, or its head and tail, within `budget` tokens."""
-    # A token is at most some 20 characters: of a megabyte, the middle need not even be counted.
-    whole, text = text, _middle_out(text, 20 * budget)
-    while (tokens := await count(text)) > budget and text:
-        text = _middle_out(whole, int(len(text) * budget / tokens * 0.9))
-    return text
+    """Return `text`, with its middle cut out if it has more than `budget` tokens."""
+    # A token has at most about 20 characters, so a very long text need not be counted in full.
+    shortened = _cut_middle(text, 20 * budget)
+    while (tokens := await count(shortened)) > budget and shortened:
+        shortened = _cut_middle(text, int(len(shortened) * budget / tokens * 0.9))
+    return shortened
 
 
-def _middle_out(text: str, length: int) -> str:
+def _cut_middle(text: str, length: int) -> str:
     if len(text) <= length:
         return text
     half = max(0, length // 2 - 2)
@@ -75,8 +75,8 @@ def _start(counts: Sequence[int], budget: int) -> int:
     return start
 
 
-def _most_tokens(message: PlainMessage) -> int:
-    """No tokenizer makes more tokens of a text than it has bytes."""
+def _max_tokens(message: PlainMessage) -> int:
+    """Return an upper bound: a text never has more tokens than bytes."""
     return MESSAGE_TOKENS + len(message.text.encode())
 
 

@@ -1,6 +1,6 @@
-"""The embedded model behind the Agents SDK's interface: Chat Completions of the child, with what it cannot do left out.
+"""Adapt the child process's Chat Completions to the Agents SDK's `Model`, leaving out what the model cannot do.
 
-Its tool calls do not work, so it gets no tools and no handoffs; an agent that has some can still chat.
+Its tool calls do not work, so it gets no tools or handoffs; an agent that has some can still chat.
 """
 
 import logging
@@ -29,12 +29,12 @@ from .process import Child, EmbeddedProcess
 logger = logging.getLogger(__name__)
 
 MAX_TOKENS = 256
-"""Length of an answer."""
-REMEMBERED_COUNTS = 4096
+"""Default length limit of an answer."""
+CACHED_COUNTS = 4096
 
 
 class EmbeddedModel(Model):
-    """Chat with the child process; it is started again where it was gone before the answer began."""
+    """Chats with the child process; restarts it once if it ended before the answer began."""
 
     def __init__(self, process: EmbeddedProcess, *, name: str, context: int) -> None:
         self._process = process
@@ -53,22 +53,22 @@ class EmbeddedModel(Model):
         tracing: ModelTracing,
         **kwargs: Any,
     ) -> AsyncIterator[TResponseStreamEvent]:
-        """The events of the answer. Raises `EmbeddedModelError` and what the openai client raises."""
+        """Yield the events of the answer. Raises `EmbeddedModelError` and what the openai client raises."""
         settings = self._fit(model_settings)
         for is_last_try in (False, True):
             child = await self._process.child()
-            begun = False
+            has_begun = False
             try:
                 system, items = await self._trim(child, system_instructions, input, settings)
                 async for event in self._chat(child).stream_response(
                     system, items, settings, [], output_schema, [], tracing
                 ):
-                    begun = True
+                    has_begun = True
                     yield event
                 return
             except openai.APIConnectionError as error:
-                explained = await _explained(child, error)  # which also waits for the news that it has ended
-                if begun or is_last_try or isinstance(error, openai.APITimeoutError):
+                explained = await _explain(child, error)  # also waits for the exit of a child that died
+                if has_begun or is_last_try or isinstance(error, openai.APITimeoutError):
                     raise explained from error
 
     async def get_response(
@@ -82,7 +82,7 @@ class EmbeddedModel(Model):
         tracing: ModelTracing,
         **kwargs: Any,
     ) -> ModelResponse:
-        """The whole answer. Raises `EmbeddedModelError` and what the openai client raises."""
+        """Return the whole answer. Raises `EmbeddedModelError` and what the openai client raises."""
         settings = self._fit(model_settings)
         for is_last_try in (False, True):
             child = await self._process.child()
@@ -90,20 +90,20 @@ class EmbeddedModel(Model):
                 system, items = await self._trim(child, system_instructions, input, settings)
                 return await self._chat(child).get_response(system, items, settings, [], output_schema, [], tracing)
             except openai.APIConnectionError as error:
-                explained = await _explained(child, error)
+                explained = await _explain(child, error)
                 if is_last_try or isinstance(error, openai.APITimeoutError):
                     raise explained from error
-        raise AssertionError("the last try returned or raised")
+        raise AssertionError("unreachable: the last try returned or raised")
 
     def _chat(self, child: Child) -> OpenAIChatCompletionsModel:
         assert child.client
         return OpenAIChatCompletionsModel(self._name, child.client)
 
     def _fit(self, settings: ModelSettings) -> ModelSettings:
-        """Without what is for tools and for reasoning, and with an answer that leaves room for the question."""
-        longest = min(settings.max_tokens or MAX_TOKENS, self._context // 2)
+        """Remove settings for tools and reasoning, and limit the answer to half of the context."""
+        max_tokens = min(settings.max_tokens or MAX_TOKENS, self._context // 2)
         return replace(
-            settings, max_tokens=longest, tool_choice=None, parallel_tool_calls=None, reasoning=None, verbosity=None
+            settings, max_tokens=max_tokens, tool_choice=None, parallel_tool_calls=None, reasoning=None, verbosity=None
         )
 
     async def _trim(
@@ -121,36 +121,36 @@ class EmbeddedModel(Model):
         return system, [message.to_item() for message in messages]
 
     async def _count(self, child: Child, text: str) -> int:
-        """How many tokens the model makes of `text`, which the engine knows best."""
+        """Return the number of tokens in `text`, as counted by the engine."""
         if text not in self._counts:
             assert child.client
-            answer = await child.client.post(f"{child.url}/tokenize", cast_to=object, body={"content": text})
-            if len(self._counts) >= REMEMBERED_COUNTS:
+            response = await child.client.post(f"{child.url}/tokenize", cast_to=object, body={"content": text})
+            if len(self._counts) >= CACHED_COUNTS:
                 self._counts.clear()
-            self._counts[text] = len(answer["tokens"])  # type: ignore[index]  # cast_to=object hands the JSON on
+            self._counts[text] = len(response["tokens"])  # type: ignore[index]  # cast_to=object returns the parsed JSON
         return self._counts[text]
 
 
 class EmbeddedProvider(ModelProvider):
-    """The embedded model for every agent; one that names another model is answered all the same, with a warning."""
+    """Provides the embedded model to every agent; logs a warning if an agent names another model."""
 
     def __init__(self, model: EmbeddedModel, name: str) -> None:
         self._model = model
-        self._known: set[str | None] = {None, "embedded", name}
+        self._expected_names: set[str | None] = {None, "embedded", name}
 
     def get_model(self, model_name: str | None) -> Model:
-        """The embedded model, whatever the name."""
-        if model_name not in self._known:
-            self._known.add(model_name)
-            logger.warning("An agent asks for the model %s; the embedded model answers in its place", model_name)
+        """Return the embedded model, whatever the name."""
+        if model_name not in self._expected_names:
+            self._expected_names.add(model_name)
+            logger.warning("An agent names the model %s; the embedded model answers instead", model_name)
         return self._model
 
 
-async def _explained(child: Child, error: openai.APIConnectionError) -> openai.APIConnectionError:
-    """`error` in words, where its cause is that the child has ended."""
+async def _explain(child: Child, error: openai.APIConnectionError) -> openai.APIConnectionError:
+    """Return an error that says the child process ended, if that is the cause; else `error`."""
     if isinstance(error, openai.APITimeoutError) or not await child.has_ended():
         return error
     code = child.process.returncode
     return EmbeddedModelError(
-        f"The embedded model ended (code {code}) while it answered. It starts again with the next message."
+        f"The embedded model ended (code {code}) while it answered. It is restarted for the next message."
     )

@@ -1,8 +1,8 @@
-"""The process that runs the engine, started by `process.py` as a plain script.
+"""Run the model's engine. This is the child process; `process.py` starts this file as a plain script.
 
-It reads its options from stdin, writes one line `{"url": ...}` to stdout when the model is loaded, and ends when its
-stdin closes, which happens at the latest when its parent is gone, however that ended. Logs go to stderr. It imports
-nothing of this package, which would cost it two seconds and 150 MB.
+It reads its options from stdin, writes one line `{"url": ...}` to stdout once the model is loaded, and exits when its
+stdin closes, at the latest when its parent is gone. Logs go to stderr. It imports nothing from this package, which
+would cost two seconds and 150 MB.
 """
 
 import json
@@ -15,47 +15,47 @@ from importlib import import_module
 from typing import Any, Self
 
 BATCH = 128
-"""Tokens of a prompt that are read at once: a cancel is felt after one batch."""
+"""Tokens of a prompt that are processed at once; a cancel takes effect after a batch."""
 SLOTS = 2
-"""Answers at the same time; more wait their turn."""
+"""Answers at the same time; more are queued."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What the child is told over its stdin, because an argument would show its key to every user of the machine."""
+    """The options, sent over stdin: a command line argument would show the key to every user of the machine."""
 
     path: str
     name: str
     context: int
-    """Tokens of one conversation and its answer."""
+    """Tokens of one conversation including the answer."""
     key: str
     threads: int
 
     def to_line(self) -> str:
-        """One line of JSON."""
+        """Return the options as one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_line(cls, line: str) -> Self:
-        """From what `to_line` made."""
+        """Parse the result of `to_line`."""
         return cls(**json.loads(line))
 
 
 def main() -> None:
     """Serve until stdin closes."""
-    _die_with_parent()
+    _exit_with_parent()
     options = EngineOptions.from_line(sys.stdin.readline())
     threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
-    answers = os.dup(1)
-    os.dup2(2, 1)  # what the engine prints must not look like our answer
-    engine: Any = import_module("xllamacpp")  # after the descriptors are sorted: it may write at import
+    stdout = os.dup(1)
+    os.dup2(2, 1)  # the engine may print; keep that away from our line
+    engine: Any = import_module("xllamacpp")  # after the redirect: the engine may print on import
     server = engine.Server(make_params(engine, options))
-    os.write(answers, json.dumps({"url": server.listening_address}).encode() + b"\n")
+    os.write(stdout, json.dumps({"url": server.listening_address}).encode() + b"\n")
     threading.Event().wait()
 
 
 def make_params(engine: Any, options: EngineOptions) -> Any:
-    """The engine's parameters: loopback, one key, chat and tokenizer only."""
+    """Return the engine's parameters: loopback, one key, chat and tokenizer only."""
     params = engine.CommonParams()
     params.model.path = options.path
     params.model_alias = {options.name}
@@ -70,18 +70,18 @@ def make_params(engine: Any, options: EngineOptions) -> Any:
     params.fit_params = False
     params.cache_ram_mib = 0
     params.offline = True
-    params.verbosity = 2  # warnings and errors; the next level would tell more than a log should
+    params.verbosity = 2  # warnings and errors; the next level would log user content
     return params
 
 
 def _exit_at_end_of_input() -> None:
-    while os.read(0, 4096):  # the descriptor, not sys.stdin: its lock would hang the interpreter's end
+    while os.read(0, 4096):  # not sys.stdin, whose lock would block the interpreter's shutdown
         pass
     os._exit(0)
 
 
-def _die_with_parent() -> None:
-    """On Linux also by a signal, for a parent that forked another process that keeps our stdin open."""
+def _exit_with_parent() -> None:
+    """On Linux, also exit by a signal, because a process forked by the parent may keep our stdin open."""
     if sys.platform == "linux":
         import ctypes
 

@@ -1,7 +1,7 @@
-"""The child process of the embedded model: started for the first request at the latest, again after it died.
+"""Start and restart the embedded model's child process.
 
-It is started on demand only, so a model that cannot be loaded costs one attempt a request, with growing pauses, and
-never a loop.
+It is started on demand, at the latest by the first request, and never in a loop: a model that cannot be loaded costs
+at most one attempt per request, with exponential backoff.
 """
 
 import asyncio
@@ -32,9 +32,11 @@ logger = logging.getLogger(__name__)
 LOAD_SECONDS = 120.0
 """How long the model may take to load."""
 STOP_SECONDS = 2.0
+EXIT_SECONDS = 0.5
+"""How long to wait for the exit of a child whose connection broke."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0
 STEADY_SECONDS = 10.0
-"""A child that lived this long was not broken from the start."""
+"""A child that lived this long was not broken from the start, so the backoff is reset."""
 
 
 @dataclass(slots=True)
@@ -43,7 +45,8 @@ class Child:
 
     process: Process
     logs: asyncio.Task[None]
-    last_words: deque[str]
+    last_lines: deque[str]
+    """The end of its log."""
     started: float = field(default_factory=time.monotonic)
     url: str = ""
     client: openai.AsyncOpenAI | None = None
@@ -53,13 +56,13 @@ class Child:
         return self.process.returncode is None
 
     async def has_ended(self) -> bool:
-        """Whether it is gone; a moment is given to the news of its end, which may come after the broken connection."""
+        """Return whether the child has exited. Waits a moment: its connection may break before its exit is seen."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.process.wait(), 0.5)
+            await asyncio.wait_for(self.process.wait(), EXIT_SECONDS)
         return not self.is_alive
 
     async def aclose(self) -> None:
-        """Ask it to end by closing its stdin, insist after `STOP_SECONDS`, and leave nothing open."""
+        """Close the child's stdin, which makes it exit; kill it after `STOP_SECONDS`. Frees all its resources."""
         if self.process.stdin:
             self.process.stdin.close()
         try:
@@ -74,7 +77,10 @@ class Child:
 
 
 class EmbeddedProcess:
-    """Hands out the running child. `find_weights` may block and may raise `ModelSetupError`; it runs in a thread."""
+    """Provides the running child process.
+
+    `find_weights` runs in a thread: it may block and may raise `ModelSetupError`.
+    """
 
     def __init__(
         self, find_weights: Callable[[], Path], *, name: str, context: int, timeout: float, load: float = LOAD_SECONDS
@@ -95,16 +101,16 @@ class EmbeddedProcess:
         self._launch_task()
 
     async def child(self) -> Child:
-        """The running child, waited for while it loads. Raises `EmbeddedModelError`."""
+        """Return the running child, once it has loaded. Raises `EmbeddedModelError`."""
         if self._child and self._child.is_alive and not self._launching:
             return self._child
         if self._failure and time.monotonic() < self._failed_at + self._pause():
             raise EmbeddedModelError(self._failure.message)
-        # Shielded: who gives up waiting must not end the load for the others.
+        # Shielded: a caller that is cancelled must not cancel the load for the others.
         return await asyncio.shield(self._launch_task())
 
     async def aclose(self) -> None:
-        """End the child. It may be started again."""
+        """End the child. It may be restarted."""
         task, self._launching = self._launching, None
         if task:
             task.cancel()
@@ -128,7 +134,7 @@ class EmbeddedProcess:
 
     async def _launch(self) -> Child:
         if self._child:
-            await self._bury(self._child)
+            await self._discard(self._child)
         try:
             path = await _in_daemon_thread(self._find_weights)
             self._child = await self._load_child(path)
@@ -139,11 +145,11 @@ class EmbeddedProcess:
         self._failure = None
         return self._child
 
-    async def _bury(self, child: Child) -> None:
+    async def _discard(self, child: Child) -> None:
         self._child = None
         await child.aclose()
         self._failures = 1 if time.monotonic() - child.started > STEADY_SECONDS else self._failures + 1
-        logger.warning("The embedded model ended with code %s; it is started again", child.process.returncode)
+        logger.warning("The embedded model ended with code %s; restarting it", child.process.returncode)
         await asyncio.sleep(self._pause())
 
     def _pause(self) -> float:
@@ -160,7 +166,7 @@ class EmbeddedProcess:
         except BaseException:
             await child.aclose()
             raise
-        # Connection: close, because one in twelve reused connections failed with this engine.
+        # Connection: close, because one in twelve reused connections failed with this engine (xllamacpp).
         child.client = make_client(
             base_url=f"{child.url}/v1",
             api_key=key,
@@ -174,40 +180,40 @@ class EmbeddedProcess:
 
 
 def count_threads() -> int:
-    """All cores but one, which the server itself needs."""
+    """Return the number of cores minus one, which is left to the server."""
     return max(1, (os.cpu_count() or 2) - 1)
 
 
 async def _in_daemon_thread(find: Callable[[], Path]) -> Path:
-    """`find()` in a thread that does not keep the process alive: unlike `to_thread`, so a download can be left."""
+    """Run `find()` in a daemon thread: unlike with `to_thread`, a download cannot keep the process alive."""
     loop = asyncio.get_running_loop()
-    found: asyncio.Future[Path] = loop.create_future()
+    result: asyncio.Future[Path] = loop.create_future()
 
     def settle(path: Path | None, error: Exception | None) -> None:
-        if found.done():
+        if result.done():
             return
         if error:
-            found.set_exception(error)
+            result.set_exception(error)
         elif path:
-            found.set_result(path)
+            result.set_result(path)
 
     def work() -> None:
         path, failure = None, None
         try:
             path = find()
-        except Exception as error:  # whatever it is belongs to who waits
+        except Exception as error:  # the caller handles it, whatever it is
             failure = error
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed, so no caller is left
             loop.call_soon_threadsafe(settle, path, failure)
 
     threading.Thread(target=work, name="embedded-model-weights", daemon=True).start()
-    return await found
+    return await result
 
 
 async def _spawn(options: EngineOptions) -> Child:
-    # A session of its own: Ctrl-C in the terminal is for the server, which then ends its child in order.
+    # In its own session, so that Ctrl-C in the terminal reaches only the server, which then closes the child.
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", engine.__file__),  # -P: its folder is no place to import from
+        *(sys.executable, "-P", engine.__file__),  # -P: do not import from its folder
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
@@ -215,8 +221,8 @@ async def _spawn(options: EngineOptions) -> Child:
     )
     assert process.stdin
     process.stdin.write(options.to_line().encode() + b"\n")
-    last_words: deque[str] = deque(maxlen=5)
-    return Child(process, asyncio.create_task(_read_logs(process, last_words)), last_words)
+    last_lines: deque[str] = deque(maxlen=5)
+    return Child(process, asyncio.create_task(_read_logs(process, last_lines)), last_lines)
 
 
 async def _read_url(child: Child) -> str:
@@ -224,14 +230,14 @@ async def _read_url(child: Child) -> str:
     line = await child.process.stdout.readline()
     if not line:
         await child.logs
-        said = " ".join(child.last_words) or "it said nothing"
-        raise EmbeddedModelError(f"The embedded model could not be loaded: {said}")
+        output = " ".join(child.last_lines) or "it wrote no log"
+        raise EmbeddedModelError(f"The embedded model could not be loaded: {output}")
     return str(json.loads(line)["url"])
 
 
-async def _read_logs(process: Process, last_words: deque[str]) -> None:
+async def _read_logs(process: Process, last_lines: deque[str]) -> None:
     assert process.stderr
     async for line in process.stderr:
         text = line.decode(errors="replace").rstrip()
-        last_words.append(text)
+        last_lines.append(text)
         logger.debug("embedded model: %s", text)

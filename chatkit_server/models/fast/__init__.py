@@ -1,1 +1,1 @@
-"""Faster parts for the openai client, equal to its own; each falls back to it where a private part is gone."""
+"""Replace slow parts of the openai client with equivalent fast ones, falling back to the stock code."""

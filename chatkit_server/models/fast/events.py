@@ -1,9 +1,12 @@
-"""Streamed events of the OpenAI client, built 20 times faster than stock and equal to stock.
+"""Build the openai client's streamed events 20 times faster, with the same result.
 
-openai 3.54 validates every streamed event against a smart union of 59 classes, about 47 µs a token; the event says
-itself by `type` which of them it is. This module looks the class up. It overrides a private method
-(`_process_response_data`), so tests/models/test_fast_events.py holds it against the stock result for every type. In
-a version where that method is gone, or the private module that `fast_sse.py` builds on, the stock path runs.
+openai 3.54 validates every streamed event against a smart union of 59 classes, about 47 µs per token. This module
+looks the class up by the event's `type` instead.
+
+It overrides two private methods of `AsyncOpenAI`, `_process_response_data` and `_make_sse_decoder`, and reads
+`_strict_response_validation`. If a version drops the methods, ours are never called and the stock code runs; the same
+holds for the decoder if `sse.py` cannot be imported. tests/models/test_fast_events.py compares every event type with
+the stock result and fails if the hooks are gone.
 """
 
 import inspect
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 try:
     from .sse import FastDecoder
-except ImportError:  # it builds on a private module
+except ImportError:  # sse.py builds on a private module
     HAS_FAST_DECODER = False
 else:
     HAS_FAST_DECODER = True
@@ -32,7 +35,7 @@ T = TypeVar("T")
 
 
 class FastEventsClient(openai.AsyncOpenAI):
-    """`openai.AsyncOpenAI` that picks the class of a streamed event by its `type`."""
+    """`openai.AsyncOpenAI` that looks up the class of a streamed event by its `type`."""
 
     @cached_property
     def responses(self) -> FastResponses:
@@ -49,13 +52,13 @@ class FastEventsClient(openai.AsyncOpenAI):
         try:
             return event_class.__pydantic_validator__.validate_python(data)  # type: ignore[no-any-return]  # T is the union that event_class is one of
         except pydantic.ValidationError:
-            # Not quite the documented shape (a gateway that leaves fields out). Stock comes to the same class by the
-            # discriminator, after 59 failed validations, and builds it unchecked.
+            # Not quite the documented shape (some gateways leave fields out). Stock would try all 59 classes, then pick
+            # this one by its discriminator and build it unchecked.
             return super()._process_response_data(data=data, cast_to=event_class, response=response)  # type: ignore[return-value]  # as above
 
 
 def _event_class(data: object, cast_to: object) -> type[pydantic.BaseModel] | None:
-    """The class that `data` is to become; None where only the stock path knows."""
+    """Return the class to build from `data`, or None to leave the choice to the stock code."""
     if cast_to is ChatCompletionChunk:
         return ChatCompletionChunk
     if cast_to is ResponseStreamEvent and isinstance(data, dict):
@@ -64,7 +67,7 @@ def _event_class(data: object, cast_to: object) -> type[pydantic.BaseModel] | No
 
 
 def _classes_by_type(union: Any) -> dict[str, type[pydantic.BaseModel]]:
-    """`type` literal → class, for every member of the union that is the only one with that literal."""
+    """Map `type` literals to classes, leaving out literals that several members of the union share."""
     classes: dict[str, type[pydantic.BaseModel]] = {}
     shared: set[str] = set()
     for member in _members(union):
