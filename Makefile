@@ -46,7 +46,7 @@ weights: $(VENV) ## Fetch the embedded model, once per user (93 MB)
 
 wheel: setup ## Build dist/*.whl with the page and the migrations in it
 	rm -rf chatkit_server/page && cp -r web/dist chatkit_server/page
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist ./store .
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist ./store .
 	rm -rf chatkit_server/page
 
 lock: $(VENV) ## Renew the lock files from pyproject.toml and package.json
