@@ -15,12 +15,12 @@ from .agents.loading import AgentLike, load_agent
 from .auth import load_secret, open_auth
 from .context import RequestContext
 from .errors.outage import database_outage
-from .files.attachment_store import Attachments
-from .files.blob_storage import open_blobs
+from .files.attachment_store import FileAttachmentStore
+from .files.blob_storage import make_blobs
 from .files.generated_images import GeneratedImages
-from .files.links import Links
-from .files.model_input import UserFiles
 from .files.pruning import Pruner
+from .files.signed_links import SignedLinks
+from .files.user_files import UserFiles
 from .interactions.actions import Actions
 from .interactions.once import OnceRunner
 from .interactions.sync_actions import SyncActions
@@ -129,11 +129,13 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -
     engine = open_engine(settings.database_url)
     store: SqlStore[RequestContext] = SqlStore(engine)
     turn_store = TurnStore(engine)
-    uploads, blobs = UploadStore(engine), open_blobs(settings)
+    uploads, blobs = UploadStore(engine), make_blobs(settings)
     answering = server(store, factory, models, settings)
-    files = Attachments(uploads, blobs, settings, models.info) if settings.attachments else None
+    files = FileAttachmentStore(uploads, blobs, settings, models.info) if settings.attachments else None
     answering.attachment_store = answering.attachment_store or files
-    links = Links(load_secret(settings), uploads, blobs, public_url=settings.public_url, seconds=settings.link_seconds)
+    links = SignedLinks(
+        load_secret(settings), uploads, blobs, public_url=settings.public_url, seconds=settings.link_seconds
+    )
     limit = settings.attachments_model_bytes
     answering.files_of = lambda context: UserFiles(uploads, blobs, links, context, limit)
     answering.generated_images = GeneratedImages(uploads, blobs)

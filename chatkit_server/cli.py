@@ -27,8 +27,8 @@ from . import __version__
 from .app import create_app
 from .errors.database_problem import database_problem
 from .errors.setup import AgentSetupError, ModelSetupError, SetupError
-from .files.blob_storage import open_blobs
-from .files.pruning import Pruned, Pruner
+from .files.blob_storage import make_blobs
+from .files.pruning import Pruner, PruneResult
 from .services import Services
 from .settings import Settings, unknown_settings
 from .startup.doctor import examine
@@ -147,7 +147,7 @@ def prune(
         done = asyncio.run(_prune(settings, dry_run))
     typer.echo(
         f"{'Would delete' if dry_run else 'Deleted'} {done.unsent} file(s) that were not sent within "
-        f"{settings.unsent_hours:g} hours and {done.left_over} of deleted conversations, {done.size} bytes in all."
+        f"{settings.unsent_hours:g} hours and {done.orphaned} of deleted conversations, {done.size} bytes in all."
     )
 
 
@@ -220,10 +220,10 @@ async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
         await engine.dispose()
 
 
-async def _prune(settings: Settings, dry_run: bool) -> Pruned:
+async def _prune(settings: Settings, dry_run: bool) -> PruneResult:
     async with _database(settings) as engine:
         keep = timedelta(hours=settings.unsent_hours)
-        return await Pruner(UploadStore(engine), open_blobs(settings), keep).prune(dry_run=dry_run)
+        return await Pruner(UploadStore(engine), make_blobs(settings), keep).prune(dry_run=dry_run)
 
 
 async def _migrate(settings: Settings) -> int:

@@ -9,9 +9,9 @@ from chatkit_store import SqlStore, TurnStore
 
 from .auth import Auth
 from .context import RequestContext
-from .files.attachment_store import Attachments
-from .files.links import Links
+from .files.attachment_store import FileAttachmentStore
 from .files.pruning import Pruner
+from .files.signed_links import SignedLinks
 from .interactions.once import OnceRunner
 from .interactions.sync_actions import SyncActions
 from .models import Models
@@ -34,9 +34,9 @@ class Services:
     once: OnceRunner
     sync_actions: SyncActions
     auth: Auth
-    attachments: Attachments | None
+    attachments: FileAttachmentStore | None
     """None where they are switched off."""
-    links: Links
+    links: SignedLinks
     pruner: Pruner
 
 

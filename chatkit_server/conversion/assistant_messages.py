@@ -81,7 +81,7 @@ class Messages:
         message = self._messages[event.output_index]
         self.refused |= any(part.type == "refusal" for part in event.item.content or [])
         item = message.item.model_copy(update={"content": await self._final_content(message, event.item)})
-        self._shown.transcript.said(item.id, event.item)
+        self._shown.transcript.complete_message(item.id, event.item)
         return [*events, ThreadItemDoneEvent(item=item)]
 
     async def _part_added(self, event: Any) -> Events:

@@ -104,17 +104,17 @@ class Conversion:
             return
         match event:
             case RunItemStreamEvent(name="tool_output" | "handoff_occured"):
-                self._transcript.takes(event.item.to_input_item())
+                self._transcript.add_item(event.item.to_input_item())
             case AgentUpdatedStreamEvent():
-                self._transcript.speaks(event.new_agent)
+                self._transcript.add_agent(event.new_agent)
             case ResponseOutputItemDoneEvent() if event.item.type not in ("message", "image_generation_call"):
-                self._transcript.takes(event.item)
+                self._transcript.add_item(event.item)
 
     def end(self, error: BaseException | None) -> Events:
         """What is left to say when the run is over."""
         if isinstance(error, _GUARDRAILS):
             self._block.forget()
-            self._transcript.forget()
+            self._transcript.clear()
             self._is_taken_back = True
             return self._shown.take_back()
         calls = [] if error is not None else self._tools.client_calls()

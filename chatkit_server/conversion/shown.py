@@ -48,7 +48,7 @@ class Shown:
         if is_told:
             self._tell(item.id)
         else:
-            self.transcript.traces.add(item.id)
+            self.transcript.display_only.add(item.id)
         return ThreadItemAddedEvent(item=item)
 
     async def pass_on(self, event: ThreadStreamEvent) -> Events:
@@ -89,7 +89,7 @@ class Shown:
     def _tell(self, item_id: str) -> None:
         if item_id not in self._told:
             self._told.add(item_id)
-            self.transcript.shows(item_id)
+            self.transcript.add_shown(item_id)
 
     async def _changes_older(self, item_id: str) -> bool:
         """Whether the item is from before this run; keeps it as it was."""

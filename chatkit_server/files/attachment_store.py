@@ -24,10 +24,10 @@ from ..context import RequestContext
 from ..errors.http import AlreadyUploaded, Conflict, FileTooLarge, InvalidFile, TooManyFiles, UnsupportedFile
 from ..models import ModelInfo
 from ..settings import Settings
-from .links import preview_key, reference, upload_reference
-from .names import harmless_name
+from .file_names import safe_file_name
+from .file_types import contradicts, is_allowed, kind_of, plain_type, sniff
 from .previews import make_preview
-from .types import contradicts, is_allowed, kind_of, plain_type, sniff
+from .signed_links import download_reference, preview_key, upload_reference
 
 UNREADABLE = {"image": "pictures", "pdf": "PDF files"}
 """Kinds of files that not every model reads."""
@@ -51,7 +51,7 @@ class StoredFile:
     content: OpenBlob
 
 
-class Attachments(AttachmentStore[RequestContext]):
+class FileAttachmentStore(AttachmentStore[RequestContext]):
     """chatkit's attachment store over SQL and blobs.
 
     Raises the errors of `errors.py` with texts for the user; `store.NotFound` for what is not theirs.
@@ -81,7 +81,7 @@ class Attachments(AttachmentStore[RequestContext]):
             await self.uploads.forget(announced.id, context)
             raise
 
-    async def check_awaited(self, attachment_id: str, context: RequestContext) -> None:
+    async def check_pending(self, attachment_id: str, context: RequestContext) -> None:
         """Before the bytes are read. Raises `AlreadyUploaded` or `NotFound`."""
         if (await self.uploads.load(attachment_id, context)).status != "pending":
             raise AlreadyUploaded
@@ -122,7 +122,7 @@ class Attachments(AttachmentStore[RequestContext]):
         await self.blobs.delete(attachment_id, preview_key(attachment_id))
 
     async def _announce(self, name: str, claimed: str, size: int, context: RequestContext) -> Attachment:
-        name = harmless_name(name)
+        name = safe_file_name(name)
         self._check_size(size)
         # Browsers call source files what they like, `video/mp2t` for one; a picture they know.
         if kind_of(claimed) != "other" or claimed.startswith("image/"):
@@ -186,7 +186,9 @@ def _as_stored(announced: Attachment, content: Content) -> Attachment:
 
 def _attachment(attachment_id: str, name: str, mime_type: str) -> Attachment:
     if kind_of(mime_type) == "image":
-        return ImageAttachment(id=attachment_id, name=name, mime_type=mime_type, preview_url=reference(attachment_id))
+        return ImageAttachment(
+            id=attachment_id, name=name, mime_type=mime_type, preview_url=download_reference(attachment_id)
+        )
     return FileAttachment(id=attachment_id, name=name, mime_type=mime_type)
 
 

@@ -7,7 +7,7 @@ from chatkit_store import Blobs, S3Access
 from ..settings import Settings
 
 
-def open_blobs(settings: Settings) -> Blobs:
+def make_blobs(settings: Settings) -> Blobs:
     """Nothing is opened or made before the first file."""
     access = S3Access(
         endpoint=settings.s3_endpoint,

@@ -28,8 +28,8 @@ from chatkit_store import Blobs, BlobsUnavailable, UploadStore
 
 from ..context import RequestContext
 from ..errors.http import InvalidFile
-from .links import reference
-from .types import IMAGES
+from .file_types import IMAGES
+from .signed_links import download_reference
 
 ImageEvent = ThreadItemAddedEvent | ThreadItemDoneEvent | ThreadItemReplacedEvent | ThreadItemUpdatedEvent
 
@@ -51,7 +51,7 @@ class GeneratedImages:
         self._uploads = uploads
         self._blobs = blobs
 
-    async def keep(self, event: Any, image: GeneratedImage, thread: ThreadMetadata, context: RequestContext) -> Any:
+    async def store(self, event: Any, image: GeneratedImage, thread: ThreadMetadata, context: RequestContext) -> Any:
         """A copy of the event that refers to the stored image.
 
         Raises `InvalidFile` for what is no picture, `store.NotFound` where the thread was deleted, a `StoreError`.
@@ -62,10 +62,10 @@ class GeneratedImages:
         await self._uploads.keep(kept, len(data), context)  # before its bytes: those without a row are pruned
         await self._blobs.put(kept.id, data)
         # Each part has a URL of its own, so that a browser loads it anew.
-        url = f"{reference(kept.id)}.{hashlib.blake2b(data, digest_size=4).hexdigest()}"
+        url = f"{download_reference(kept.id)}.{hashlib.blake2b(data, digest_size=4).hexdigest()}"
         return _with_image(event, image.model_copy(update={"url": url}))
 
-    async def drop(self, item_id: str, thread: ThreadMetadata, context: RequestContext) -> None:
+    async def delete(self, item_id: str, thread: ThreadMetadata, context: RequestContext) -> None:
         """Deletes the item's image, if it has one: the item was taken back. Raises a `StoreError`."""
         attachment_id = _attachment_id(item_id, thread)
         if await self._uploads.drop(attachment_id, context):
@@ -89,7 +89,7 @@ def _attachment(item_id: str, thread: ThreadMetadata, data: bytes) -> ImageAttac
         id=attachment_id,
         name=f"image.{mime_type.partition('/')[2]}",
         mime_type=mime_type,
-        preview_url=reference(attachment_id),
+        preview_url=download_reference(attachment_id),
         thread_id=thread.id,
     )
 

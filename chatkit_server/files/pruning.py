@@ -20,11 +20,11 @@ WRITING = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class Pruned:
+class PruneResult:
     """What was collected; a picture's preview is not counted by itself."""
 
     unsent: int
-    left_over: int
+    orphaned: int
     size: int
     """Bytes of all of them."""
 
@@ -40,14 +40,14 @@ class Pruner:
         self._blobs = blobs
         self._keep = keep
 
-    async def prune(self, *, dry_run: bool = False) -> Pruned:
+    async def prune(self, *, dry_run: bool = False) -> PruneResult:
         """Does it once; with `dry_run` it only counts. Raises a `store.StoreError`."""
         before = datetime.now(UTC) - self._keep
         unsent = await (self._uploads.list_unsent(before) if dry_run else self._uploads.delete_unsent(before))
         if not dry_run:
             await asyncio.to_thread(self._blobs.delete_half_written, datetime.now(UTC) - WRITING)
         left_over, size = await self._delete_left_over(set(unsent), dry_run)
-        return Pruned(len(unsent), len(left_over - set(unsent)), size)
+        return PruneResult(len(unsent), len(left_over - set(unsent)), size)
 
     @asynccontextmanager
     async def now_and_then(self, every: timedelta) -> AsyncIterator[None]:
@@ -88,8 +88,8 @@ class Pruner:
             except StoreError as error:
                 logger.error("files could not be pruned\n%s", describe_cause(error))
                 continue
-            if done.unsent or done.left_over:
-                logger.info("deleted %d unsent and %d left-over files", done.unsent, done.left_over)
+            if done.unsent or done.orphaned:
+                logger.info("deleted %d unsent and %d left-over files", done.unsent, done.orphaned)
 
 
 def _owner(blob: Blob) -> str:

@@ -21,7 +21,7 @@ from chatkit.types import ClientToolCallItem, ThreadItem
 from pydantic import BaseModel, ValidationError
 
 from ..agent_context import AgentContext
-from ..memory.calls import page_output
+from ..memory.call_pairs import client_tool_output
 
 ASKED = "The user's page was asked to do this. Its answer follows."
 """What the tool returns to the run that ends with it; the page's answer takes its place."""
@@ -53,7 +53,7 @@ def client_tool(
 def with_page_outputs(state: Any, items: Sequence[ThreadItem]) -> Any:
     """The JSON of a paused run, in which what the page has answered since stands in the place of `ASKED`."""
     answered = (item for item in items if isinstance(item, ClientToolCallItem) and item.status == "completed")
-    outputs = {item.call_id: page_output(item) for item in answered}
+    outputs = {item.call_id: client_tool_output(item) for item in answered}
     return _with_outputs(state, outputs) if outputs else state
 
 

@@ -13,7 +13,7 @@ from chatkit_store import SqlStore
 
 from ..agent_context import AgentContext
 from ..context import RequestContext
-from ..files.model_input import UserFiles
+from ..files.user_files import UserFiles
 
 
 class InteractionHost(Protocol):

@@ -13,8 +13,8 @@ from chatkit_store import PausedRun
 
 from ..agent_context import AgentContext
 from ..errors.log_format import describe_cause
-from ..files.model_input import shown_files
-from ..files.paused_files import bring_back, put_away
+from ..files.paused_run_files import restore_files, strip_files
+from ..files.user_files import turn_files
 from .client_tools import with_page_outputs
 from .host import InteractionHost
 
@@ -47,7 +47,7 @@ async def save_state(context: AgentContext, result: RunResultStreaming) -> Any:
     """The run as plain JSON, without the bytes of files. Raises what the store raises where it keeps those."""
     saved = result.to_state().to_json(context_serializer=lambda _: {ASKED_IDS: context.asked})
     saved["context"]["usage"] = {}  # what this turn has used is counted with this turn
-    return await put_away(saved, context.thread.id)
+    return await strip_files(saved, context.thread.id)
 
 
 async def restore_state(server: InteractionHost, run: PausedRun, context: AgentContext) -> RestoredRun | None:
@@ -96,8 +96,8 @@ async def _with_files(server: InteractionHost, saved: Any, context: AgentContext
     if server.files_of is None:
         return saved
     files = server.files_of(context.request_context)
-    shown_files.set(files)
-    return await bring_back(saved, files)
+    turn_files.set(files)
+    return await restore_files(saved, files)
 
 
 def _plain(messages: Any) -> Any:

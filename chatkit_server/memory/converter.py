@@ -23,8 +23,8 @@ from openai.types.responses import EasyInputMessageParam, ResponseInputContentPa
 from openai.types.responses.response_input_item_param import FunctionCallOutput
 
 from ..composer.mentions import plain_mention
-from ..files.model_input import UserFiles, unreadable
-from .calls import page_output
+from ..files.user_files import UserFiles, unreadable
+from .call_pairs import client_tool_output
 
 IMAGE_NOTE = "[The assistant generated an image here, which the user sees.]"
 
@@ -49,7 +49,7 @@ class SafeConverter(ThreadItemConverter):
     ) -> TResponseInputItem | list[TResponseInputItem] | None:
         """With as many of its files as there is room for. Raises `FilesTooLarge` for the newest message alone."""
         if self.files is not None:
-            await self.files.make_room(item)
+            await self.files.select_files(item)
         return await super().user_message_to_input(item, is_last_message)
 
     async def attachment_to_message_content(self, attachment: Attachment) -> ResponseInputContentParam:
@@ -85,7 +85,9 @@ class SafeConverter(ThreadItemConverter):
         """What the page answered, without files in it."""
         told = await super().client_tool_call_to_input(item)
         if isinstance(told, list):
-            told[-1] = FunctionCallOutput(type="function_call_output", call_id=item.call_id, output=page_output(item))
+            told[-1] = FunctionCallOutput(
+                type="function_call_output", call_id=item.call_id, output=client_tool_output(item)
+            )
         return told
 
     async def hidden_context_to_input(

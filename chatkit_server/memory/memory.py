@@ -9,7 +9,7 @@ from chatkit.types import ThreadItem, ThreadMetadata, UserMessageItem
 from chatkit_store import HistoryCursor, HistoryPage, PastTurn, SqlStore
 
 from ..context import RequestContext
-from .calls import Item, pair_calls
+from .call_pairs import InputItem, pair_calls
 from .exchange import END, Exchange, PastTurns
 from .replay import replay
 from .token_estimate import count_tokens
@@ -57,13 +57,13 @@ class Memory:
 
     async def model_input(
         self, converter: ThreadItemConverter, *, budget: int, origin: str | None = None
-    ) -> list[Item]:
+    ) -> list[InputItem]:
         """The thread for a model whose `Models.origin` is `origin`, within `budget` tokens, oldest first.
 
         The newest exchange is always whole. One before it that does not fit is told as the user sees it; where that is
         too long as well, it and all before it are left out.
         """
-        kept: list[list[Item]] = []
+        kept: list[list[InputItem]] = []
         async for exchange in self._exchanges():
             told = await self._tell(exchange, converter, origin)
             if kept and count_tokens(told) > budget:
@@ -103,8 +103,8 @@ class Memory:
         self._past.add(page.turns)
         return page
 
-    async def _tell(self, exchange: Exchange, converter: ThreadItemConverter, origin: str | None) -> list[Item]:
-        told: list[Item] = []
+    async def _tell(self, exchange: Exchange, converter: ThreadItemConverter, origin: str | None) -> list[InputItem]:
+        told: list[InputItem] = []
         for part in exchange.parts(self._past):
             entries = self._take_entries(part.turn)
             if part.turn is None or entries is None:
@@ -114,7 +114,7 @@ class Memory:
             told += await replay(part.items, entries, converter, is_same_model=is_same_model)
         return told
 
-    async def _show(self, exchange: Exchange, converter: ThreadItemConverter) -> list[Item]:
+    async def _show(self, exchange: Exchange, converter: ThreadItemConverter) -> list[InputItem]:
         return await _shown([row.item for row in exchange.rows], converter)
 
     def _take_entries(self, turn: PastTurn | None) -> list[Json] | None:
@@ -131,6 +131,6 @@ def _is_same_model(turn: PastTurn, origin: str | None) -> bool:
     return is_known and origin is not None and turn.transcript.get("origin") == origin
 
 
-async def _shown(items: Sequence[ThreadItem], converter: ThreadItemConverter) -> list[Item]:
+async def _shown(items: Sequence[ThreadItem], converter: ThreadItemConverter) -> list[InputItem]:
     """What the user sees of these items."""
     return [entry for item in items for entry in await converter.to_agent_input([item])]

@@ -12,7 +12,7 @@ from chatkit.types import (
     WorkflowItem,
 )
 
-from .calls import Item, page_output
+from .call_pairs import InputItem, client_tool_output
 from .transcript import CALLS, HOSTED, OUTPUTS, Json
 
 UNANSWERED = "The user's page has not answered yet."
@@ -32,7 +32,7 @@ Piece = Shown | Json
 
 async def replay(
     items: Sequence[ThreadItem], entries: Sequence[Json], converter: ThreadItemConverter, *, is_same_model: bool
-) -> list[Item]:
+) -> list[InputItem]:
     """Input items for a turn with a transcript.
 
     Reasoning, and calls that the provider answered itself, go back to the same model only. Reasoning needs the very
@@ -41,7 +41,7 @@ async def replay(
     """
     pieces = list(_with_client_outputs(list(_merged(items, entries))))
     kept = _kept_reasoning(pieces) if is_same_model else set()
-    told: list[Item] = []
+    told: list[InputItem] = []
     for at, piece in enumerate(pieces):
         before = pieces[at - 1] if at else None
         is_bound = at - 1 in kept
@@ -107,7 +107,7 @@ def _with_client_outputs(pieces: Sequence[Piece]) -> Iterator[Piece]:
 
 
 def _output(call: ClientToolCallItem) -> str:
-    return UNANSWERED if call.status == "pending" else page_output(call)
+    return UNANSWERED if call.status == "pending" else client_tool_output(call)
 
 
 def _kept_reasoning(pieces: Sequence[Piece]) -> set[int]:
@@ -145,14 +145,16 @@ def _without_id(item: Json) -> Json:
     return {name: item[name] for name in kept if name in item}
 
 
-async def _show(shown: Shown, converter: ThreadItemConverter, *, is_bound: bool, is_same_model: bool) -> list[Item]:
+async def _show(
+    shown: Shown, converter: ThreadItemConverter, *, is_bound: bool, is_same_model: bool
+) -> list[InputItem]:
     item, message = shown.item, shown.message or {}
     phase = {"phase": message["phase"]} if is_same_model and "phase" in message else {}
     if is_bound and isinstance(item, AssistantMessageItem):
         parts = [{"type": "output_text", "text": part.text, "annotations": []} for part in item.content]
         whole = {"type": "message", "role": "assistant", "status": "completed", "content": parts}
         return [{"id": message["id"], **whole, **phase}]
-    told: list[Item] = list(await converter.to_agent_input([item]))
+    told: list[InputItem] = list(await converter.to_agent_input([item]))
     return [{**entry, **phase} if entry.get("role") == "assistant" else entry for entry in told]
 
 

@@ -38,7 +38,7 @@ class Transcript:
         """Where an agent's answers come from, see `Models.origin`."""
         self.model_of: Callable[[Agent[Any]], str | None] = lambda agent: None
         """The name of the model that an agent asks."""
-        self.traces: set[str] = set()
+        self.display_only: set[str] = set()
         """Ids of items that only show what the entries have: thoughts, tool calls."""
         self.version = 0
         """Counts the changes; 0 while the entries tell nothing that the thread does not show."""
@@ -47,17 +47,17 @@ class Transcript:
         self._entries: list[Json] = []
         self._agents: list[Agent[Any]] = []
 
-    def speaks(self, agent: Agent[Any]) -> None:
+    def add_agent(self, agent: Agent[Any]) -> None:
         """From here on this agent answers."""
         self._agents.append(agent)
         self._changed()
 
-    def shows(self, item_id: str) -> None:
+    def add_shown(self, item_id: str) -> None:
         """The thread's item with this id appears."""
         self._entries.append({"shown": item_id})
         self._changed()
 
-    def said(self, item_id: str, message: Any) -> None:
+    def complete_message(self, item_id: str, message: Any) -> None:
         """The message that appeared as `item_id` is complete, and the model calls it so."""
         known = {"id": message.id, "phase": getattr(message, "phase", None)}
         if any(part.type == "refusal" for part in message.content or []):
@@ -68,7 +68,7 @@ class Transcript:
                 self._changed()
                 return
 
-    def takes(self, item: BaseModel | Mapping[str, Any]) -> None:
+    def add_item(self, item: BaseModel | Mapping[str, Any]) -> None:
         """An item of the model's, or a tool's output."""
         if isinstance(item, BaseModel):
             item = item.model_dump(mode="json", exclude_none=True, warnings=False)
@@ -78,7 +78,7 @@ class Transcript:
         self.size += len(str(entry))
         self._changed(tells_more=True)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """What happened was taken back."""
         self._entries.clear()
         self.size = 0
@@ -110,7 +110,7 @@ turn_transcript: ContextVar[Transcript | None] = ContextVar("turn_transcript", d
 """Of the turn whose task this is."""
 
 
-def bearable(output: str) -> str:
+def trimmed_output(output: str) -> str:
     """A tool's output without what is base64 in it, and of a bearable length."""
     output = _without_base64(output)
     if len(output) <= MAX_OUTPUT:
@@ -122,7 +122,7 @@ def _without_files(item: Json) -> Json:
     """A copy without what is base64 in it, and with an output of a bearable length."""
     whole: Json = _plain(item)
     if isinstance(output := whole.get("output"), str):
-        whole["output"] = bearable(output)
+        whole["output"] = trimmed_output(output)
     return whole
 
 

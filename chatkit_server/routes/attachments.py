@@ -15,9 +15,9 @@ from starlette.requests import ClientDisconnect
 from ..context import RequestContext
 from ..errors.http import BadRequest, InvalidFile, NotAvailable
 from ..events.frames import serialize
-from ..files.attachment_store import Attachments, StoredFile, too_large
-from ..files.links import Purpose
-from ..files.types import ACTIVE, IMAGES, UNKNOWN
+from ..files.attachment_store import FileAttachmentStore, StoredFile, too_large
+from ..files.file_types import ACTIVE, IMAGES, UNKNOWN
+from ..files.signed_links import Purpose
 from ..services import Services, services_of
 from .linked import LinkedResponse
 
@@ -53,7 +53,7 @@ async def complete(attachment_id: str, request: Request, token: Token = "") -> R
     services, attachments = _attachments_of(request)
     context = _signer(services, "upload", attachment_id, token, request)
     limit = services.settings.attachment_max_bytes
-    await attachments.check_awaited(attachment_id, context)
+    await attachments.check_pending(attachment_id, context)
     try:
         if request.method == "POST" and _is_form(request):
             async with _form_file(request, limit) as file:
@@ -74,7 +74,7 @@ async def download(attachment_id: str, request: Request, token: Token = "") -> R
     return _file_response(await attachments.open(attachment_id, context))
 
 
-def _attachments_of(request: Request) -> tuple[Services, Attachments]:
+def _attachments_of(request: Request) -> tuple[Services, FileAttachmentStore]:
     services = services_of(request)
     if services.attachments is None:
         raise NotAvailable("This server does not take attachments.")
@@ -82,7 +82,7 @@ def _attachments_of(request: Request) -> tuple[Services, Attachments]:
 
 
 def _signer(services: Services, purpose: Purpose, attachment_id: str, token: str, request: Request) -> RequestContext:
-    user_id = services.links.user_of(purpose, attachment_id, token)
+    user_id = services.links.verify(purpose, attachment_id, token)
     return RequestContext(user_id=user_id, request_id=request.state.request_id)
 
 

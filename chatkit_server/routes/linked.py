@@ -1,17 +1,17 @@
-"""The door: whatever leaves with references to files in it gets URLs for them (`files/links.py` says why)."""
+"""The door: whatever leaves with references to files in it gets URLs for them (`files/signed_links.py` says why)."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from ..context import RequestContext
-from ..files.links import MARK, Links
+from ..files.signed_links import REFERENCE_MARK, SignedLinks
 
 
 class LinkedResponse(Response):
     """Another response, with URLs in the place of references. Each of its writes must be whole JSON or whole frames."""
 
-    def __init__(self, inner: Response, links: Links, context: RequestContext, request: Request) -> None:
+    def __init__(self, inner: Response, links: SignedLinks, context: RequestContext, request: Request) -> None:
         self.inner = inner
         self.links = links
         self.context = context
@@ -29,7 +29,7 @@ class LinkedResponse(Response):
             if message["type"] == "http.response.start" and _has_length(message):
                 held = message
                 return
-            if MARK in message.get("body", b""):
+            if REFERENCE_MARK in message.get("body", b""):
                 message = {**message, "body": await self.links.resolve(message["body"], self.context, self.base_url)}
             if held is not None:
                 await send(_with_length(held, len(message.get("body", b""))))

@@ -36,7 +36,7 @@ from ..context import RequestContext
 from ..conversion.tool_display import ToolDisplay, ToolDisplays
 from ..errors.http import NotAvailable
 from ..files.generated_images import GeneratedImages
-from ..files.model_input import UserFiles, shown_files
+from ..files.user_files import UserFiles, turn_files
 from ..interactions.actions import ActionCall, ActionHandler, Actions
 from ..mcp import McpServers
 from ..memory import Memory, turn_transcript
@@ -213,7 +213,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         converter = with_mentions(self.converter, lambda mention: self.tell_mention(mention, context))
         if self.files_of is not None:
             files = self.files_of(context)
-            shown_files.set(files)
+            turn_files.set(files)
             converter = with_files(converter, files)
         return await memory.model_input(converter, budget=budget, origin=origin_of(agent))
 

@@ -58,7 +58,7 @@ async def stream_agent_response(
     what the run showed is taken back first.
     """
     transcript = turn_transcript.get() or Transcript()
-    transcript.speaks(result.current_agent)
+    transcript.add_agent(result.current_agent)
     conversion = Conversion(context, converter or ResponseStreamConverter(), transcript, displays)
     context.follow(result)
     inbox = context.inbox

@@ -101,7 +101,7 @@ class Output:
             if self.is_shut:
                 return
             if self._images is not None and (image := inline_image(event)) is not None:
-                event = await self._images.keep(event, image, self.thread, self._context)
+                event = await self._images.store(event, image, self.thread, self._context)
             if type(event) is ThreadItemUpdatedEvent:
                 if event.item_id not in self._open:
                     await self._reopen(event)
@@ -176,7 +176,7 @@ class Output:
     def _note(self, item: ThreadItem) -> None:
         if isinstance(item, HiddenContextItem | SDKHiddenContextItem):  # before it is saved, and open meanwhile
             self._hidden.add(item.id)
-        if is_thought(item) or item.id in self.transcript.traces:
+        if is_thought(item) or item.id in self.transcript.display_only:
             self.thoughts.add(item.id)
 
     async def _save(self, item: ThreadItem) -> None:
@@ -206,7 +206,7 @@ class Output:
     async def _remove(self, item_id: str) -> None:
         known = self._open[item_id] if item_id in self._open else self._items.finished.get(item_id)
         if self._images is not None and isinstance(known, GeneratedImageItem | None):
-            await self._images.drop(item_id, self.thread, self._context)
+            await self._images.delete(item_id, self.thread, self._context)
         if item_id in self.saved or item_id not in self._open:
             with contextlib.suppress(NotFoundError):  # shown, but never saved
                 await self._store.delete_thread_item(self.thread.id, item_id, self._context)

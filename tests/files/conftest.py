@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 
-from tests.files.uploading import S3_KEYS, Desk
+from tests.files.uploading import S3_KEYS, UploadClient
 from tests.turns.conftest import (  # noqa: F401  fixtures and a hook, found by their names
     Start,
     api,
@@ -21,10 +21,10 @@ from tests.turns.conftest import (  # noqa: F401  fixtures and a hook, found by 
 
 
 @pytest.fixture
-async def desk(start: Start) -> AsyncIterator[Desk]:  # noqa: F811  the fixture
+async def client(start: Start) -> AsyncIterator[UploadClient]:  # noqa: F811  the fixture
     """A user's browser on the app with its defaults."""
-    async with Desk.of(await start()) as desk:
-        yield desk
+    async with UploadClient.of(await start()) as client:
+        yield client
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from agents import ToolOutputFileContent, ToolOutputImage, ToolOutputText, funct
 
 from tests.files.test_generated_images import PARTS, WHOLE
 from tests.files.test_messages import parts_of, whole_database
-from tests.files.uploading import PDF, TEXT, Desk, picture, sqlite_only
+from tests.files.uploading import PDF, TEXT, UploadClient, picture, sqlite_only
 from tests.interactions.test_approvals import agent, call, cards, press
 from tests.support.openai_answers import Answer, Image, ToolCall
 from tests.turns.conftest import Start
@@ -19,27 +19,27 @@ pytestmark = sqlite_only
 
 async def test_a_waiting_run_keeps_its_files_out_of_the_database(start: Start) -> None:
     done: list[str] = []
-    async with Desk.of(await start(agent(done))) as desk:
+    async with UploadClient.of(await start(agent(done))) as client:
         sent = [
-            await desk.upload(picture(), "a.png", "image/png"),
-            await desk.upload(PDF, "a.pdf", "application/pdf"),
-            await desk.upload(TEXT, "a.txt"),
+            await client.upload(picture(), "a.png", "image/png"),
+            await client.upload(PDF, "a.pdf", "application/pdf"),
+            await client.upload(TEXT, "a.txt"),
         ]
-        desk.chat.upstream.script(
+        client.chat.upstream.script(
             Answer(output=[Image(WHOLE, PARTS), call(1)]), Answer(tool_calls=[call(2)]), Answer("Both are deleted.")
         )
-        reply = await desk.send(*(one.id for one in sent))
-        shown = parts_of(desk.chat)
+        reply = await client.send(*(one.id for one in sent))
+        shown = parts_of(client.chat)
         assert [part["type"] for part in shown] == ["input_text", "input_image", "input_file", "input_text"]
         for number in (1, 2):
-            stored = await whole_database(desk.chat)
+            stored = await whole_database(client.chat)
             assert "paused" in stored or "waiting" in stored
             assert (";base64," in stored, "iVBORw0KGgo" in stored) == (False, False)
-            card = cards(desk.tab, reply.thread_id)[-1]
-            assert (await press(desk.tab, reply.thread_id, card, "Approve")).error is None
+            card = cards(client.tab, reply.thread_id)[-1]
+            assert (await press(client.tab, reply.thread_id, card, "Approve")).error is None
             assert len(done) == number
-            assert parts_of(desk.chat) == shown
-        assert (await desk.tab.reload(reply.thread_id)).texts()[-1] == ("assistant", "Both are deleted.")
+            assert parts_of(client.chat) == shown
+        assert (await client.tab.reload(reply.thread_id)).texts()[-1] == ("assistant", "Both are deleted.")
 
 
 @pytest.mark.parametrize("is_kept", [True, False])
@@ -58,33 +58,33 @@ async def test_what_tools_returned_is_out_of_the_database_as_well(start: Start, 
         ]
 
     done: list[str] = []
-    async with Desk.of(await start(agent(done, look))) as desk:
+    async with UploadClient.of(await start(agent(done, look))) as client:
         look_first = Answer(tool_calls=[ToolCall("look", {}, "call_of_look")])
-        desk.chat.upstream.script(look_first, Answer(tool_calls=[call(1)]), Answer("It is deleted."))
-        reply = await desk.send(text="Look, then delete")
-        shown = [item for item in desk.chat.upstream.requests[1].body["input"] if "output" in item]
+        client.chat.upstream.script(look_first, Answer(tool_calls=[call(1)]), Answer("It is deleted."))
+        reply = await client.send(text="Look, then delete")
+        shown = [item for item in client.chat.upstream.requests[1].body["input"] if "output" in item]
         assert str(shown).count(encoded) == 3
-        stored = await whole_database(desk.chat)
+        stored = await whole_database(client.chat)
         assert (";base64," in stored, encoded in stored) == (False, False)
         if not is_kept:
-            for path in desk.kept():
-                (Path(desk.chat.services.settings.data_dir) / "files" / path).unlink()
-        answer = await press(desk.tab, reply.thread_id, cards(desk.tab, reply.thread_id)[-1], "Approve")
+            for path in client.kept():
+                (Path(client.chat.services.settings.data_dir) / "files" / path).unlink()
+        answer = await press(client.tab, reply.thread_id, cards(client.tab, reply.thread_id)[-1], "Approve")
         assert (answer.error, answer.text, len(done)) == (None, "It is deleted.", 1)
-        told = [item for item in desk.chat.upstream.requests[2].body["input"] if "output" in item]
+        told = [item for item in client.chat.upstream.requests[2].body["input"] if "output" in item]
         assert told[0] == shown[0] if is_kept else "which is not kept" in str(told[0])
-        await desk.tab.post("threads.delete", {"thread_id": reply.thread_id})
-        await desk.chat.services.pruner.prune()
-        assert desk.kept() == []
+        await client.tab.post("threads.delete", {"thread_id": reply.thread_id})
+        await client.chat.services.pruner.prune()
+        assert client.kept() == []
 
 
 async def test_a_waiting_run_goes_on_without_a_file_that_vanished(start: Start) -> None:
     done: list[str] = []
-    async with Desk.of(await start(agent(done))) as desk:
-        image = (await desk.upload(picture(), "a.png", "image/png")).id
-        desk.chat.upstream.script(Answer(tool_calls=[call(1)]), Answer("It is deleted."))
-        reply = await desk.send(image)
-        await desk.chat.services.pruner._blobs.delete(image)
-        answer = await press(desk.tab, reply.thread_id, cards(desk.tab, reply.thread_id)[-1], "Approve")
+    async with UploadClient.of(await start(agent(done))) as client:
+        image = (await client.upload(picture(), "a.png", "image/png")).id
+        client.chat.upstream.script(Answer(tool_calls=[call(1)]), Answer("It is deleted."))
+        reply = await client.send(image)
+        await client.chat.services.pruner._blobs.delete(image)
+        answer = await press(client.tab, reply.thread_id, cards(client.tab, reply.thread_id)[-1], "Approve")
         assert (answer.error, answer.text, len(done)) == (None, "It is deleted.", 1)
-        assert parts_of(desk.chat)[1]["text"] == "[The user attached a file that cannot be read: a.png (image/png)]"
+        assert parts_of(client.chat)[1]["text"] == "[The user attached a file that cannot be read: a.png (image/png)]"

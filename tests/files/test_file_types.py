@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatkit_server.errors.http import InvalidFile
-from chatkit_server.files.names import LENGTH, harmless_name
+from chatkit_server.files.file_names import LENGTH, safe_file_name
+from chatkit_server.files.file_types import contradicts, is_allowed, kind_of, plain_type, sniff
 from chatkit_server.files.previews import make_preview
-from chatkit_server.files.types import contradicts, is_allowed, kind_of, plain_type, sniff
 from tests.files.uploading import PDF, picture
 
 TYPES = [
@@ -82,10 +82,10 @@ def test_a_star_allows_no_type_in_which_scripts_run() -> None:
 
 @given(st.text())
 def test_any_name_becomes_one_that_is_safe_everywhere(name: str) -> None:
-    safe = harmless_name(name)
+    safe = safe_file_name(name)
     assert 0 < len(safe) <= LENGTH
     assert not set(safe) & set('/\\<>:"|?*\0\r\n\t')
     assert safe not in {".", ".."}
     assert not safe.startswith(".")
     assert safe.encode("utf-8")
-    assert harmless_name(safe) == safe
+    assert safe_file_name(safe) == safe

@@ -15,7 +15,7 @@ from chatkit.types import GeneratedImage, GeneratedImageItem, ThreadItemDoneEven
 from chatkit_server import AgentContext, ChatServer
 from chatkit_store import Blobs
 from tests.files.test_messages import parts_of, whole_database
-from tests.files.uploading import Desk, picture, sqlite_only
+from tests.files.uploading import UploadClient, picture, sqlite_only
 from tests.stage import Stage
 from tests.support.openai_answers import Answer, Image, Text
 from tests.turns.conftest import Start
@@ -31,54 +31,54 @@ def images_in(events: list[Any]) -> list[str]:
     return [one["image"]["url"] for one in shown if "image" in one]
 
 
-async def test_an_image_comes_in_parts_and_stays_as_a_file(desk: Desk) -> None:
-    desk.chat.upstream.script(DRAWN)
-    reply = await desk.send(text="Draw")
+async def test_an_image_comes_in_parts_and_stays_as_a_file(client: UploadClient) -> None:
+    client.chat.upstream.script(DRAWN)
+    reply = await client.send(text="Draw")
     urls = images_in(reply.events)
     assert len(set(urls)) == 3
-    assert all(url.startswith(f"{desk.chat.url}/api/attachments/atc_") for url in urls)
+    assert all(url.startswith(f"{client.chat.url}/api/attachments/atc_") for url in urls)
     assert reply.types.count("thread.item.added") == 2
-    status, body, headers = await desk.get(urls[-1])
+    status, body, headers = await client.get(urls[-1])
     assert (status, body, headers["content-type"]) == (200, WHOLE, "image/png")
     assert headers["content-disposition"].startswith("inline")
-    assert [row[1:] for row in await desk.rows()] == [("image/png", len(WHOLE), "stored")]
-    assert len(desk.kept()) == 1
+    assert [row[1:] for row in await client.rows()] == [("image/png", len(WHOLE), "stored")]
+    assert len(client.kept()) == 1
 
-    reloaded = await desk.tab.reload(reply.thread_id)
+    reloaded = await client.tab.reload(reply.thread_id)
     assert reloaded.texts() == [("user", "Draw"), ("assistant", "Here it is.")]
     (item,) = reloaded.of_type("generated_image")
-    assert (await desk.get(item["image"]["url"]))[1] == WHOLE
-    stored = await whole_database(desk.chat)
+    assert (await client.get(item["image"]["url"]))[1] == WHOLE
+    stored = await whole_database(client.chat)
     for encoded in ("data:", base64.b64encode(WHOLE).decode()[:40], "token="):
         assert encoded not in stored
 
-    again = await desk.send(text="Nice", thread_id=reply.thread_id)
+    again = await client.send(text="Nice", thread_id=reply.thread_id)
     assert again.error is None
-    told = str(desk.chat.upstream.requests[-1].body)
+    told = str(client.chat.upstream.requests[-1].body)
     assert "[The assistant generated an image here, which the user sees.]" in told
     assert "data:" not in told
     assert base64.b64encode(WHOLE).decode()[:40] not in told
 
 
 @sqlite_only
-async def test_each_part_can_be_seen_while_the_next_one_comes(desk: Desk) -> None:
-    desk.chat.upstream.script(Answer(output=[Image(WHOLE, PARTS)], hang_after=1))
+async def test_each_part_can_be_seen_while_the_next_one_comes(client: UploadClient) -> None:
+    client.chat.upstream.script(Answer(output=[Image(WHOLE, PARTS)], hang_after=1))
     params = {
         "input": {"content": [{"type": "input_text", "text": "Draw"}], "attachments": [], "inference_options": {}}
     }
-    async with desk.tab.open("threads.create", params) as reply:
+    async with client.tab.open("threads.create", params) as reply:
         first = await reply.wait_for("generated_image.updated")
-        assert (await desk.get(first["update"]["image"]["url"]))[1] == PARTS[0]
+        assert (await client.get(first["update"]["image"]["url"]))[1] == PARTS[0]
         attach = {"thread_id": reply.thread_id, "action": {"type": "turn.attach", "payload": None}}
-        async with desk.chat.tab(cookies=desk.tab.cookies) as second:
+        async with client.chat.tab(cookies=client.tab.cookies) as second:
             async with second.open("threads.custom_action", attach) as again:
                 added = await again.wait_for("thread.item.added")
-                assert (await desk.get(added["item"]["image"]["url"]))[1] == PARTS[0]
+                assert (await client.get(added["item"]["image"]["url"]))[1] == PARTS[0]
                 assert (await second.reload(reply.thread_id)).of_type("generated_image")
-                desk.chat.upstream.release()
+                client.chat.upstream.release()
                 await asyncio.gather(reply.read(), again.read())
-        assert (await desk.get(images_in(reply.events)[-1]))[1] == WHOLE
-        assert (await desk.get(images_in(reply.events)[0]))[1] == WHOLE
+        assert (await client.get(images_in(reply.events)[-1]))[1] == WHOLE
+        assert (await client.get(images_in(reply.events)[0]))[1] == WHOLE
 
 
 @sqlite_only
@@ -87,7 +87,7 @@ async def test_a_part_can_be_seen_while_the_row_already_knows_the_next_one(
     start: Start, service: dict[str, str], monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     chat = await start(**(service if place == "s3" else {}))
-    async with Desk.of(chat) as desk:
+    async with UploadClient.of(chat) as client:
         written, is_waiting, go_on = 0, asyncio.Event(), asyncio.Event()
         put = Blobs.put
 
@@ -101,31 +101,31 @@ async def test_a_part_can_be_seen_while_the_row_already_knows_the_next_one(
 
         monkeypatch.setattr(Blobs, "put", put_slowly)
         chat.upstream.script(DRAWN)
-        answer = asyncio.create_task(desk.send(text="Draw"))
+        answer = asyncio.create_task(client.send(text="Draw"))
         async with asyncio.timeout(10):
             await is_waiting.wait()
         ((attachment_id, size),) = await chat.select("SELECT id, size FROM attachments")
         assert size == len(WHOLE)
-        status, body, headers = await desk.get(desk.link(attachment_id))
+        status, body, headers = await client.get(client.link(attachment_id))
         assert (status, body, headers["content-length"]) == (200, PARTS[-1], str(len(PARTS[-1])))
         go_on.set()
         await answer
-        assert (await desk.get(desk.link(attachment_id)))[1] == WHOLE
+        assert (await client.get(client.link(attachment_id)))[1] == WHOLE
 
 
 @sqlite_only
-async def test_a_stopped_image_stays_as_far_as_it_came(desk: Desk) -> None:
-    desk.chat.upstream.script(Answer(output=[Image(WHOLE, PARTS)], hang_after=1))
+async def test_a_stopped_image_stays_as_far_as_it_came(client: UploadClient) -> None:
+    client.chat.upstream.script(Answer(output=[Image(WHOLE, PARTS)], hang_after=1))
     params = {
         "input": {"content": [{"type": "input_text", "text": "Draw"}], "attachments": [], "inference_options": {}}
     }
-    async with desk.tab.open("threads.create", params) as reply:
+    async with client.tab.open("threads.create", params) as reply:
         await reply.wait_for("generated_image.updated")
-        await desk.chat.stop(desk.tab, reply.headers["x-chatkit-turn-id"])
+        await client.chat.stop(client.tab, reply.headers["x-chatkit-turn-id"])
         await reply.read()
-    (item,) = (await desk.tab.reload(reply.thread_id)).of_type("generated_image")
-    assert (await desk.get(item["image"]["url"]))[1] == PARTS[0]
-    assert "data:" not in await whole_database(desk.chat)
+    (item,) = (await client.tab.reload(reply.thread_id)).of_type("generated_image")
+    assert (await client.get(item["image"]["url"]))[1] == PARTS[0]
+    assert "data:" not in await whole_database(client.chat)
 
 
 @sqlite_only
@@ -134,41 +134,41 @@ async def test_an_image_that_a_guardrail_takes_back_is_nowhere(start: Start) -> 
         return GuardrailFunctionOutput("Not this one.", tripwire_triggered=True)
 
     agent = Agent[Any](name="test", output_guardrails=[OutputGuardrail(guardrail_function=check)])
-    async with Desk.of(await start(agent)) as desk:
-        desk.chat.upstream.script(DRAWN)
-        reply = await desk.send(text="Draw")
+    async with UploadClient.of(await start(agent)) as client:
+        client.chat.upstream.script(DRAWN)
+        reply = await client.send(text="Draw")
         assert reply.error is not None
         assert reply.picture.of_type("generated_image") == []
         urls = images_in(reply.events)
         assert len(urls) == 3
-        assert {(await desk.get(url))[0] for url in urls} == {404}
-        assert (await desk.rows(), desk.kept()) == ([], [])
+        assert {(await client.get(url))[0] for url in urls} == {404}
+        assert (await client.rows(), client.kept()) == ([], [])
 
 
 @sqlite_only
-async def test_a_strangers_url_is_not_made_and_the_image_goes_with_its_conversation(desk: Desk) -> None:
-    desk.chat.upstream.script(DRAWN, DRAWN)
-    reply, other = await desk.send(text="Draw"), await desk.send(text="Draw")
+async def test_a_strangers_url_is_not_made_and_the_image_goes_with_its_conversation(client: UploadClient) -> None:
+    client.chat.upstream.script(DRAWN, DRAWN)
+    reply, other = await client.send(text="Draw"), await client.send(text="Draw")
     url = images_in(reply.events)[-1]
     kept = images_in(other.events)[-1]
-    await desk.tab.post("threads.delete", {"thread_id": reply.thread_id})
-    assert [(await desk.get(one))[0] for one in (url, kept)] == [404, 200]
-    done = await desk.chat.services.pruner.prune()
-    assert (done.unsent, done.left_over, done.size) == (0, 1, len(WHOLE))
-    assert [(await desk.get(one))[0] for one in (url, kept)] == [404, 200]
-    assert len(desk.kept()) == 1
+    await client.tab.post("threads.delete", {"thread_id": reply.thread_id})
+    assert [(await client.get(one))[0] for one in (url, kept)] == [404, 200]
+    done = await client.chat.services.pruner.prune()
+    assert (done.unsent, done.orphaned, done.size) == (0, 1, len(WHOLE))
+    assert [(await client.get(one))[0] for one in (url, kept)] == [404, 200]
+    assert len(client.kept()) == 1
 
 
 @sqlite_only
 async def test_the_provider_loads_the_image_itself_where_it_can_reach_the_server(start: Start) -> None:
-    async with Desk.of(await start(public_url="https://chat.example.com")) as desk:
-        desk.chat.upstream.script(DRAWN)
-        reply = await desk.send(text="Draw")
-        await desk.send(text="Make it blue", thread_id=reply.thread_id)
-        (image,) = [part for part in parts_of(desk.chat) if part["type"] == "input_image"]
+    async with UploadClient.of(await start(public_url="https://chat.example.com")) as client:
+        client.chat.upstream.script(DRAWN)
+        reply = await client.send(text="Draw")
+        await client.send(text="Make it blue", thread_id=reply.thread_id)
+        (image,) = [part for part in parts_of(client.chat) if part["type"] == "input_image"]
         assert image["image_url"].startswith("https://chat.example.com/api/attachments/atc_")
-        local = image["image_url"].replace("https://chat.example.com", desk.chat.url)
-        assert (await desk.get(local))[1] == WHOLE
+        local = image["image_url"].replace("https://chat.example.com", client.chat.url)
+        assert (await client.get(local))[1] == WHOLE
 
 
 @sqlite_only
@@ -187,15 +187,15 @@ async def test_an_image_of_a_tool_and_of_the_sdks_own_conversion_are_kept_alike(
 
     stage = Stage()
     stage.play_tool(draw)
-    async with Desk.of(await start(stage.agent)) as desk:
-        reply = await desk.send(text="Draw")
-        assert (await desk.get(images_in(reply.events)[-1]))[1] == WHOLE
-        assert "data:" not in await whole_database(desk.chat)
-    async with Desk.of(await start(Agent(name="Painter"), StockServer)) as desk:
-        desk.chat.upstream.script(DRAWN)
-        reply = await desk.send(text="Draw")
-        assert (await desk.get(images_in(reply.events)[-1]))[1] == WHOLE
-        assert "data:" not in await whole_database(desk.chat)
+    async with UploadClient.of(await start(stage.agent)) as client:
+        reply = await client.send(text="Draw")
+        assert (await client.get(images_in(reply.events)[-1]))[1] == WHOLE
+        assert "data:" not in await whole_database(client.chat)
+    async with UploadClient.of(await start(Agent(name="Painter"), StockServer)) as client:
+        client.chat.upstream.script(DRAWN)
+        reply = await client.send(text="Draw")
+        assert (await client.get(images_in(reply.events)[-1]))[1] == WHOLE
+        assert "data:" not in await whole_database(client.chat)
 
 
 class StockServer(ChatServer):
@@ -210,9 +210,9 @@ class StockServer(ChatServer):
 
 
 @sqlite_only
-async def test_what_is_no_picture_is_told_and_not_kept(desk: Desk) -> None:
-    desk.chat.upstream.script(Answer(output=[Image(b"<svg onload='alert(1)'/>")]))
-    reply = await desk.send(text="Draw")
+async def test_what_is_no_picture_is_told_and_not_kept(client: UploadClient) -> None:
+    client.chat.upstream.script(Answer(output=[Image(b"<svg onload='alert(1)'/>")]))
+    reply = await client.send(text="Draw")
     assert "cannot be read" in reply.error["message"]
-    assert (desk.kept(), await desk.rows()) == ([], [])
-    assert (await desk.send(text="And now?", thread_id=reply.thread_id)).error is None
+    assert (client.kept(), await client.rows()) == ([], [])
+    assert (await client.send(text="And now?", thread_id=reply.thread_id)).error is None

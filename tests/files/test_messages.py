@@ -11,7 +11,7 @@ from sqlalchemy import text
 from chatkit_store import UploadStore
 from chatkit_store.owner import HasUser
 from chatkit_store.tables import metadata
-from tests.files.uploading import PDF, TEXT, Desk, picture, sqlite_only
+from tests.files.uploading import PDF, TEXT, UploadClient, picture, sqlite_only
 from tests.support.chatkit import Json
 from tests.support.openai_answers import Answer, Failure
 from tests.turns.chat import Chat
@@ -37,11 +37,11 @@ async def whole_database(chat: Chat) -> str:
 
 @sqlite_only
 async def test_the_demo_model_counts_the_files_and_quotes_the_words_only(start: Start) -> None:
-    async with Desk.of(await start(model="demo", base_url=None, demo_tokens_per_second=1e6)) as desk:
-        notes = [(await desk.upload(b"calculate 1+1", "notes.txt", "text/plain")).id for _ in range(2)]
-        image = (await desk.upload(picture("JPEG"), "sea.jpg", "image/jpeg")).id
-        answer = (await desk.send(notes[0], text="What is\nthis?")).text
-        both = (await desk.send(notes[1], image, text="And these?")).text
+    async with UploadClient.of(await start(model="demo", base_url=None, demo_tokens_per_second=1e6)) as client:
+        notes = [(await client.upload(b"calculate 1+1", "notes.txt", "text/plain")).id for _ in range(2)]
+        image = (await client.upload(picture("JPEG"), "sea.jpg", "image/jpeg")).id
+        answer = (await client.send(notes[0], text="What is\nthis?")).text
+        both = (await client.send(notes[1], image, text="And these?")).text
     start_of_answer = "> What is\n> this?\n\nYou attached a file, which I cannot read.\n\nUse one of these words"
     assert start_of_answer in answer
     assert "calculate 1+1" not in answer
@@ -49,19 +49,19 @@ async def test_the_demo_model_counts_the_files_and_quotes_the_words_only(start: 
 
 
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])
-async def test_a_file_is_in_the_stream_the_database_the_reload_and_both_turns(desk: Desk, api: str) -> None:
-    image, chat = picture("JPEG"), desk.chat
+async def test_a_file_is_in_the_stream_the_database_the_reload_and_both_turns(client: UploadClient, api: str) -> None:
+    image, chat = picture("JPEG"), client.chat
     sent = [
-        await desk.upload(image, "sea.jpg", "image/jpeg"),
-        await desk.upload(PDF, "form.pdf", "application/pdf"),
-        await desk.upload(TEXT, "notes.txt", "text/plain"),
+        await client.upload(image, "sea.jpg", "image/jpeg"),
+        await client.upload(PDF, "form.pdf", "application/pdf"),
+        await client.upload(TEXT, "notes.txt", "text/plain"),
     ]
-    reply = await desk.send(*(one.id for one in sent), text="What are these?")
+    reply = await client.send(*(one.id for one in sent), text="What are these?")
     assert reply.error is None
     shown = [{**one.body, "thread_id": reply.thread_id} for one in sent]
     assert reply.user_item["attachments"] == shown
     assert shown[0]["preview_url"].startswith("data:image/webp;base64,")
-    assert (await desk.tab.reload(reply.thread_id)).items == reply.picture.items
+    assert (await client.tab.reload(reply.thread_id)).items == reply.picture.items
     bound = await chat.select("SELECT DISTINCT thread_id FROM attachments")
     assert bound == [(reply.thread_id,)]
     assert "data:" not in await whole_database(chat)
@@ -79,41 +79,41 @@ async def test_a_file_is_in_the_stream_the_database_the_reload_and_both_turns(de
     parts = parts_of(chat)
     assert parts[1:3] == files
     assert parts[3]["text"] == f"The user attached the file “notes.txt”:\n\n{TEXT.decode()}"
-    again = await desk.send(text="And now?", thread_id=reply.thread_id)
+    again = await client.send(text="And now?", thread_id=reply.thread_id)
     assert again.error is None
     assert parts_of(chat)[:4] == parts
 
 
 @sqlite_only
-async def test_a_retry_shows_the_model_the_same_file(desk: Desk) -> None:
-    image = await desk.upload(picture(), "a.png", "image/png")
-    reply = await desk.send(image.id)
-    await desk.tab.retry(reply.thread_id, reply.user_item["id"])
-    first, second = (parts_of(desk.chat, request) for request in (0, 1))
+async def test_a_retry_shows_the_model_the_same_file(client: UploadClient) -> None:
+    image = await client.upload(picture(), "a.png", "image/png")
+    reply = await client.send(image.id)
+    await client.tab.retry(reply.thread_id, reply.user_item["id"])
+    first, second = (parts_of(client.chat, request) for request in (0, 1))
     assert first == second
     assert first[1]["image_url"].startswith("data:image/png;base64,")
 
 
 @sqlite_only
-async def test_a_file_is_bound_to_one_conversation_for_good(desk: Desk) -> None:
-    file = (await desk.upload(TEXT)).id
-    first, other = await desk.send(file), await desk.tab.create("Another conversation")
-    again = await desk.send(file, thread_id=first.thread_id)
+async def test_a_file_is_bound_to_one_conversation_for_good(client: UploadClient) -> None:
+    file = (await client.upload(TEXT)).id
+    first, other = await client.send(file), await client.tab.create("Another conversation")
+    again = await client.send(file, thread_id=first.thread_id)
     assert again.error is None
-    refused = await desk.send(file, thread_id=other.thread_id)
+    refused = await client.send(file, thread_id=other.thread_id)
     assert "attach it again" in refused.error["message"]
-    assert "attach it again" in (await desk.send(file)).error["message"]
-    assert len(await desk.chat.select("SELECT id FROM threads")) == 2
+    assert "attach it again" in (await client.send(file)).error["message"]
+    assert len(await client.chat.select("SELECT id FROM threads")) == 2
 
 
 @sqlite_only
 async def test_a_message_takes_only_so_many_files(start: Start) -> None:
-    async with Desk.of(await start(attachments_per_message=2)) as desk:
-        files = [(await desk.upload(TEXT)).id for _ in range(3)]
-        refused = await desk.send(*files)
+    async with UploadClient.of(await start(attachments_per_message=2)) as client:
+        files = [(await client.upload(TEXT)).id for _ in range(3)]
+        refused = await client.send(*files)
         assert "at most 2 files" in refused.error["message"]
-        assert await desk.chat.select("SELECT id FROM threads") == []
-        assert (await desk.send(*files[:2])).error is None
+        assert await client.chat.select("SELECT id FROM threads") == []
+        assert (await client.send(*files[:2])).error is None
 
 
 def pdf_of(size: int) -> bytes:
@@ -128,43 +128,43 @@ def files_told(chat: Chat) -> list[str]:
 
 @sqlite_only
 async def test_the_oldest_files_are_told_by_name_where_all_are_too_much(start: Start) -> None:
-    async with Desk.of(await start(attachments_model_bytes=2_500)) as desk:
+    async with UploadClient.of(await start(attachments_model_bytes=2_500)) as client:
         thread_id = None
         for number in range(4):
-            file = await desk.upload(pdf_of(1_000), f"{number}.pdf", "application/pdf")
-            reply = await desk.send(file.id, thread_id=thread_id)
+            file = await client.upload(pdf_of(1_000), f"{number}.pdf", "application/pdf")
+            reply = await client.send(file.id, thread_id=thread_id)
             assert reply.error is None
             thread_id = reply.thread_id
         again = "[The user attached a file here that is not shown any more; they can attach it again: "
-        assert files_told(desk.chat) == [
+        assert files_told(client.chat) == [
             f"{again}0.pdf (application/pdf)]",
             f"{again}1.pdf (application/pdf)]",
             "2.pdf",
             "3.pdf",
         ]
-        await desk.send((await desk.upload(TEXT, "a.txt")).id, thread_id=thread_id)
-        assert files_told(desk.chat)[2:4] == ["2.pdf", "3.pdf"]
+        await client.send((await client.upload(TEXT, "a.txt")).id, thread_id=thread_id)
+        assert files_told(client.chat)[2:4] == ["2.pdf", "3.pdf"]
 
 
 @sqlite_only
 async def test_files_that_are_too_much_for_one_message_are_refused_before_the_model_is_asked(start: Start) -> None:
-    async with Desk.of(await start(attachments_model_bytes=150_000)) as desk:
-        files = [(await desk.upload(pdf_of(100_000), f"{n}.pdf", "application/pdf")).id for n in range(2)]
-        reply = await desk.send(*files)
+    async with UploadClient.of(await start(attachments_model_bytes=150_000)) as client:
+        files = [(await client.upload(pdf_of(100_000), f"{n}.pdf", "application/pdf")).id for n in range(2)]
+        reply = await client.send(*files)
         assert reply.error["message"].startswith(
             "The model reads at most 0.15 MB of pictures and PDF files in one message; these are 0.2 MB. "
             "Please send fewer or smaller ones."
         )
         assert not reply.error["allow_retry"]
-        assert desk.chat.upstream.requests == []
-        assert (await desk.tab.reload(reply.thread_id)).items == [reply.user_item]
-        assert (await desk.send(text="Only the first, then", thread_id=reply.thread_id)).error is None
-        shown, left_out = files_told(desk.chat)
+        assert client.chat.upstream.requests == []
+        assert (await client.tab.reload(reply.thread_id)).items == [reply.user_item]
+        assert (await client.send(text="Only the first, then", thread_id=reply.thread_id)).error is None
+        shown, left_out = files_told(client.chat)
         assert (shown, "1.pdf" in left_out) == ("0.pdf", True)
 
 
 @sqlite_only
-async def test_a_messages_files_are_looked_up_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_messages_files_are_looked_up_at_once(client: UploadClient, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     look_up = UploadStore.sizes
 
@@ -173,89 +173,89 @@ async def test_a_messages_files_are_looked_up_at_once(desk: Desk, monkeypatch: p
         return await look_up(uploads, ids, context)
 
     monkeypatch.setattr(UploadStore, "sizes", sizes)
-    files = [(await desk.upload(pdf_of(100 + n), f"{n}.pdf", "application/pdf")).id for n in range(3)]
-    thread_id = (await desk.send(*files)).thread_id
-    async with desk.chat.services.engine.begin() as connection:  # as rows of earlier versions are
+    files = [(await client.upload(pdf_of(100 + n), f"{n}.pdf", "application/pdf")).id for n in range(3)]
+    thread_id = (await client.send(*files)).thread_id
+    async with client.chat.services.engine.begin() as connection:  # as rows of earlier versions are
         await connection.execute(text("UPDATE attachments SET size = NULL"))
-    await desk.send((await desk.upload(PDF, "a.pdf", "application/pdf")).id, thread_id=thread_id)
+    await client.send((await client.upload(PDF, "a.pdf", "application/pdf")).id, thread_id=thread_id)
     assert asked == [3, 1, 3]
-    assert files_told(desk.chat) == ["0.pdf", "1.pdf", "2.pdf", "a.pdf"]
+    assert files_told(client.chat) == ["0.pdf", "1.pdf", "2.pdf", "a.pdf"]
 
 
 @sqlite_only
-async def test_files_are_encoded_beside_the_event_loop(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_files_are_encoded_beside_the_event_loop(client: UploadClient, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[threading.Thread] = []
 
     def encode(mime_type: str, data: bytes) -> str:
         threads.append(threading.current_thread())
         return data_url(mime_type, data)
 
-    file = await desk.upload(PDF, "a.pdf", "application/pdf")
-    monkeypatch.setattr("chatkit_server.files.model_input._encode", encode)
-    assert (await desk.send(file.id)).error is None
+    file = await client.upload(PDF, "a.pdf", "application/pdf")
+    monkeypatch.setattr("chatkit_server.files.user_files._encode", encode)
+    assert (await client.send(file.id)).error is None
     assert len(threads) == 1
     assert threads[0] is not threading.current_thread()
 
 
 @sqlite_only
-async def test_a_file_that_vanished_does_not_end_its_conversation(desk: Desk) -> None:
+async def test_a_file_that_vanished_does_not_end_its_conversation(client: UploadClient) -> None:
     """T22."""
-    image = (await desk.upload(picture(), "a.png", "image/png")).id
-    reply = await desk.send(image)
-    await desk.chat.services.pruner._blobs.delete(image, f"{image}.preview")
-    again = await desk.send(text="Still there?", thread_id=reply.thread_id)
+    image = (await client.upload(picture(), "a.png", "image/png")).id
+    reply = await client.send(image)
+    await client.chat.services.pruner._blobs.delete(image, f"{image}.preview")
+    again = await client.send(text="Still there?", thread_id=reply.thread_id)
     assert again.error is None
-    assert parts_of(desk.chat)[1]["text"] == "[The user attached a file that cannot be read: a.png (image/png)]"
-    (attachment,) = (await desk.tab.reload(reply.thread_id)).items[0]["attachments"]
-    assert attachment["preview_url"].startswith(desk.chat.url)
+    assert parts_of(client.chat)[1]["text"] == "[The user attached a file that cannot be read: a.png (image/png)]"
+    (attachment,) = (await client.tab.reload(reply.thread_id)).items[0]["attachments"]
+    assert attachment["preview_url"].startswith(client.chat.url)
 
 
 @sqlite_only
-async def test_a_reader_in_the_middle_of_a_turn_gets_fresh_urls(desk: Desk) -> None:
-    image = await desk.upload(picture(), "a.png", "image/png")
-    desk.chat.upstream.script(Answer("one two three", hang_after=1))
+async def test_a_reader_in_the_middle_of_a_turn_gets_fresh_urls(client: UploadClient) -> None:
+    image = await client.upload(picture(), "a.png", "image/png")
+    client.chat.upstream.script(Answer("one two three", hang_after=1))
     params = {"input": {"content": [], "attachments": [image.id], "inference_options": {}}}
-    async with desk.tab.open("threads.create", params) as reply:
+    async with client.tab.open("threads.create", params) as reply:
         await reply.wait_for("assistant_message.content_part.text_delta")
         attach = {"thread_id": reply.thread_id, "action": {"type": "turn.attach", "payload": None}}
-        async with desk.chat.tab(cookies=desk.tab.cookies) as second:
+        async with client.chat.tab(cookies=client.tab.cookies) as second:
             async with second.open("threads.custom_action", attach) as again:
                 await again.wait_for("thread.item.added")
-                desk.chat.upstream.release()
+                client.chat.upstream.release()
                 await again.read()
                 await reply.read()
                 assert again.picture.items[0]["attachments"][0]["preview_url"] == image.body["preview_url"]
-        url = f"{desk.chat.url}/api/turns/{reply.headers['x-chatkit-turn-id']}/events"
-        async with desk.tab.session.get(url) as response:
+        url = f"{client.chat.url}/api/turns/{reply.headers['x-chatkit-turn-id']}/events"
+        async with client.tab.session.get(url) as response:
             events = await response.text()
     assert image.body["preview_url"] in events
     assert '"attachment:' not in events
 
 
 @sqlite_only
-async def test_a_model_that_cannot_see_says_so_in_clear_words(desk: Desk) -> None:
-    image = await desk.upload(picture(), "a.png", "image/png")
+async def test_a_model_that_cannot_see_says_so_in_clear_words(client: UploadClient) -> None:
+    image = await client.upload(picture(), "a.png", "image/png")
     blind = Failure(400, None, "image input is not supported - hint: if this is unexpected, provide the mmproj")
-    desk.chat.upstream.script(Answer(fail=blind))
-    reply = await desk.send(image.id)
+    client.chat.upstream.script(Answer(fail=blind))
+    reply = await client.send(image.id)
     assert "The model cannot read a picture or file of this conversation." in reply.error["message"]
     assert not reply.error["allow_retry"]
-    assert (await desk.tab.reload(reply.thread_id)).items == [reply.user_item]
+    assert (await client.tab.reload(reply.thread_id)).items == [reply.user_item]
 
 
 @sqlite_only
 @pytest.mark.parametrize("model", ["demo"])
 async def test_the_demo_model_takes_files_as_well(start: Start, model: str) -> None:
-    async with Desk.of(await start(model=model, base_url=None)) as desk:
-        image = await desk.upload(picture(), "a.png", "image/png")
-        assert (await desk.send(image.id, text="markdown")).error is None
+    async with UploadClient.of(await start(model=model, base_url=None)) as client:
+        image = await client.upload(picture(), "a.png", "image/png")
+        assert (await client.send(image.id, text="markdown")).error is None
 
 
 @sqlite_only
-async def test_what_people_write_is_never_taken_for_a_reference(desk: Desk) -> None:
-    image = (await desk.upload(picture(), "a.png", "image/png")).id
+async def test_what_people_write_is_never_taken_for_a_reference(client: UploadClient) -> None:
+    image = (await client.upload(picture(), "a.png", "image/png")).id
     said = f'"url":"attachment:{image}" and {{"preview_url":"attachment:{image}"}}'
-    desk.chat.upstream.script(Answer(said))
-    reply: Any = await desk.send(text=said)
+    client.chat.upstream.script(Answer(said))
+    reply: Any = await client.send(text=said)
     assert reply.picture.texts() == [("user", said), ("assistant", said)]
-    assert (await desk.tab.reload(reply.thread_id)).texts() == reply.picture.texts()
+    assert (await client.tab.reload(reply.thread_id)).texts() == reply.picture.texts()

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from chatkit_server import cli
-from tests.files.uploading import TEXT, Desk, picture, sqlite_only
+from tests.files.uploading import TEXT, UploadClient, picture, sqlite_only
 from tests.serving import SECRET
 from tests.turns.conftest import Start
 
@@ -32,16 +32,16 @@ async def run(*words: str) -> str:
 
 
 async def test_the_command_deletes_what_nobody_holds_and_nothing_else(
-    desk: Desk, command: list[str], monkeypatch: pytest.MonkeyPatch
+    client: UploadClient, command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = await desk.upload(picture(), "kept.png", "image/png")
-    unsent = await desk.upload(picture(), "unsent.png", "image/png")
-    of_deleted = await desk.upload(TEXT)
-    reply = await desk.send(of_deleted.id)
-    await desk.send(kept.id)
-    await desk.announce()
-    await desk.tab.post("threads.delete", {"thread_id": reply.thread_id})
-    everything = desk.kept()
+    kept = await client.upload(picture(), "kept.png", "image/png")
+    unsent = await client.upload(picture(), "unsent.png", "image/png")
+    of_deleted = await client.upload(TEXT)
+    reply = await client.send(of_deleted.id)
+    await client.send(kept.id)
+    await client.announce()
+    await client.tab.post("threads.delete", {"thread_id": reply.thread_id})
+    everything = client.kept()
     assert len(everything) == 5  # two pictures with their previews, and a text
 
     said = await run(*command, "--dry-run")
@@ -50,48 +50,48 @@ async def test_the_command_deletes_what_nobody_holds_and_nothing_else(
         f"Would delete 0 file(s) that were not sent within 24 hours and 1 of deleted conversations, {size} bytes "
         "in all.\n"
     )
-    assert desk.kept() == everything
+    assert client.kept() == everything
     assert (await run(*command)).startswith("Deleted 0 file(s)")
-    assert of_deleted.id not in desk.kept()
-    assert len(desk.kept()) == 4
+    assert of_deleted.id not in client.kept()
+    assert len(client.kept()) == 4
 
     monkeypatch.setenv("CHATKIT_UNSENT_HOURS", "0")
     dry = await run(*command, "--dry-run")
     assert (await run(*command)) == dry.replace("Would delete", "Deleted")
     assert "2 file(s) that were not sent within 0 hours and 0 of deleted" in dry
-    assert desk.kept() == [kept.id, f"{kept.id}.preview"]
-    assert [row[0] for row in await desk.rows()] == ["kept.png"]
-    assert (await desk.get(desk.link(kept.id)))[0] == 200
-    assert "not found" in (await desk.send(unsent.id)).error["message"]
+    assert client.kept() == [kept.id, f"{kept.id}.preview"]
+    assert [row[0] for row in await client.rows()] == ["kept.png"]
+    assert (await client.get(client.link(kept.id)))[0] == 200
+    assert "not found" in (await client.send(unsent.id)).error["message"]
     assert "Deleted 0 file(s) that were not sent within 0 hours and 0 of deleted" in await run(*command)
 
 
 async def test_a_server_that_runs_collects_by_itself(start: Start) -> None:
     chat = await start(prune_minutes=0.001, unsent_hours=0)
-    async with Desk.of(chat) as desk:
-        await desk.upload(picture(), "a.png", "image/png")
+    async with UploadClient.of(chat) as client:
+        await client.upload(picture(), "a.png", "image/png")
         async with asyncio.timeout(5):
-            while desk.kept() or await desk.rows():  # noqa: ASYNC110 - nobody tells when it is done
+            while client.kept() or await client.rows():  # noqa: ASYNC110 - nobody tells when it is done
                 await asyncio.sleep(0.02)
 
 
-async def test_what_a_server_that_died_was_writing_is_deleted(desk: Desk) -> None:
-    sent = (await desk.upload(TEXT)).id
-    folder = Path(desk.chat.services.settings.data_dir) / "files"
+async def test_what_a_server_that_died_was_writing_is_deleted(client: UploadClient) -> None:
+    sent = (await client.upload(TEXT)).id
+    folder = Path(client.chat.services.settings.data_dir) / "files"
     died, writing = folder / f"{sent}#1", folder / f"{sent}#2"
     for path in (died, writing):
         path.write_bytes(b"half")
     os.utime(died, (0, 0))
-    assert sent in desk.kept()
-    await desk.chat.services.pruner.prune(dry_run=True)
-    assert len(desk.kept()) == 3
-    await desk.chat.services.pruner.prune()
-    assert desk.kept() == [sent, writing.name]
+    assert sent in client.kept()
+    await client.chat.services.pruner.prune(dry_run=True)
+    assert len(client.kept()) == 3
+    await client.chat.services.pruner.prune()
+    assert client.kept() == [sent, writing.name]
 
 
-async def test_an_upload_under_way_is_left_alone(desk: Desk, command: list[str]) -> None:
-    announced = await desk.announce()
+async def test_an_upload_under_way_is_left_alone(client: UploadClient, command: list[str]) -> None:
+    announced = await client.announce()
     await run(*command)
-    assert (await desk.put(announced, TEXT)).status == 200
+    assert (await client.put(announced, TEXT)).status == 200
     await run(*command)
-    assert desk.kept() == [announced["id"]]
+    assert client.kept() == [announced["id"]]

@@ -4,9 +4,9 @@ import socket
 
 import aiohttp
 
-from chatkit_server.files.blob_storage import open_blobs
+from chatkit_server.files.blob_storage import make_blobs
 from tests.files.test_messages import parts_of
-from tests.files.uploading import S3_KEYS, TEXT, Desk, picture, sqlite_only
+from tests.files.uploading import S3_KEYS, TEXT, UploadClient, picture, sqlite_only
 from tests.turns.conftest import Start
 
 pytestmark = sqlite_only
@@ -23,26 +23,26 @@ async def test_files_lie_in_the_bucket_from_the_upload_to_their_end(
     start: Start, bucket: str, service: dict[str, str]
 ) -> None:
     chat = await start(**service)
-    async with Desk.of(chat) as desk:
+    async with UploadClient.of(chat) as client:
         image, large = picture(), b"A line of a log file.\n" * 400_000
-        sent = await desk.upload(image, "a.png", "image/png")
-        announced = await desk.announce("big.log", size=len(large))
-        assert (await desk.put(announced, large)).id == announced["id"]
+        sent = await client.upload(image, "a.png", "image/png")
+        announced = await client.announce("big.log", size=len(large))
+        assert (await client.put(announced, large)).id == announced["id"]
         names = sorted([sent.id, f"{sent.id}.preview", announced["id"]])
         assert sorted(await keys(bucket)) == [f"chat/{name}" for name in names]
-        assert (await desk.upload(image[:200], "cut.png", "image/png")).status == 400
+        assert (await client.upload(image[:200], "cut.png", "image/png")).status == 400
         assert len(await keys(bucket)) == 3
-        assert (await desk.get(desk.link(announced["id"])))[1] == large
+        assert (await client.get(client.link(announced["id"])))[1] == large
 
-        reply = await desk.send(sent.id)
+        reply = await client.send(sent.id)
         assert parts_of(chat)[1]["image_url"].startswith("data:image/png;base64,")
-        shown = (await desk.tab.reload(reply.thread_id)).items[0]["attachments"][0]["preview_url"]
+        shown = (await client.tab.reload(reply.thread_id)).items[0]["attachments"][0]["preview_url"]
         assert shown == sent.body["preview_url"]
-        assert (await desk.tab.post("attachments.delete", {"attachment_id": announced["id"]})).status == 200
+        assert (await client.tab.post("attachments.delete", {"attachment_id": announced["id"]})).status == 200
         assert len(await keys(bucket)) == 2
-        await desk.tab.post("threads.delete", {"thread_id": reply.thread_id})
+        await client.tab.post("threads.delete", {"thread_id": reply.thread_id})
         done = await chat.services.pruner.prune()
-        assert (done.unsent, done.left_over, await keys(bucket)) == (0, 1, [])
+        assert (done.unsent, done.orphaned, await keys(bucket)) == (0, 1, [])
 
 
 async def test_a_service_that_does_not_answer_is_told_and_keeps_no_row(start: Start) -> None:
@@ -50,13 +50,13 @@ async def test_a_service_that_does_not_answer_is_told_and_keeps_no_row(start: St
         closed.bind(("127.0.0.1", 0))
         nowhere = f"http://127.0.0.1:{closed.getsockname()[1]}"
     chat = await start(attachments_url="s3://files", s3_endpoint=nowhere, s3_region="us-east-1", **S3_KEYS)
-    blobs = open_blobs(chat.services.settings)
+    blobs = make_blobs(chat.services.settings)
     assert blobs.location == "s3://files"
-    async with Desk.of(chat) as desk:
-        sent = await desk.upload(TEXT)
+    async with UploadClient.of(chat) as client:
+        sent = await client.upload(TEXT)
         assert (sent.status, sent.body["code"]) == (503, "files_unavailable")
         assert "Please try again" in sent.body["message"]
-        assert await desk.rows() == []
-        announced = await desk.announce()
+        assert await client.rows() == []
+        announced = await client.announce()
         for _ in range(2):  # it can be tried again
-            assert (await desk.put(announced, TEXT)).body["code"] == "files_unavailable"
+            assert (await client.put(announced, TEXT)).body["code"] == "files_unavailable"

@@ -8,52 +8,52 @@ from collections.abc import AsyncIterator
 import pytest
 from PIL import Image
 
-from tests.files.uploading import PDF, TEXT, Desk, Sent, bomb, form, picture, sqlite_only
+from tests.files.uploading import PDF, TEXT, Sent, UploadClient, bomb, form, picture, sqlite_only
 from tests.turns.conftest import Start
 
 
-async def test_a_direct_upload_answers_with_the_attachment_and_keeps_the_bytes(desk: Desk) -> None:
+async def test_a_direct_upload_answers_with_the_attachment_and_keeps_the_bytes(client: UploadClient) -> None:
     data = picture()
-    sent = await desk.upload(data, "sun set.png", "image/png")
+    sent = await client.upload(data, "sun set.png", "image/png")
     preview = sent.body.pop("preview_url")
     assert sent.body == {"id": sent.id, "type": "image", "name": "sun set.png", "mime_type": "image/png"}
-    assert desk.bytes_of(sent.id) == data
-    assert await desk.rows() == [("sun set.png", "image/png", len(data), "stored")]
+    assert client.bytes_of(sent.id) == data
+    assert await client.rows() == [("sun set.png", "image/png", len(data), "stored")]
     kind, _, encoded = preview.partition(",")
     with Image.open(io.BytesIO(base64.b64decode(encoded))) as small:
         assert (kind, small.format, small.size) == ("data:image/webp;base64", "WEBP", (256, 171))
 
 
 @pytest.mark.parametrize("how", ["put", "post"])
-async def test_an_upload_in_two_phases_is_pending_until_its_bytes_came(desk: Desk, how: str) -> None:
-    announced = await desk.announce("notes.md", "text/markdown", len(TEXT))
+async def test_an_upload_in_two_phases_is_pending_until_its_bytes_came(client: UploadClient, how: str) -> None:
+    announced = await client.announce("notes.md", "text/markdown", len(TEXT))
     assert announced["upload_descriptor"]["method"] == "PUT"
     assert announced["upload_descriptor"]["headers"] == {"content-type": "text/markdown"}
-    assert await desk.rows() == [("notes.md", "text/markdown", len(TEXT), "pending")]
-    reply = await desk.send(announced["id"])
+    assert await client.rows() == [("notes.md", "text/markdown", len(TEXT), "pending")]
+    reply = await client.send(announced["id"])
     assert (reply.error["code"], "attach it again" in reply.error["message"]) == ("custom", True)
-    sent = await (desk.put(announced, TEXT) if how == "put" else desk.post(announced, TEXT))
+    sent = await (client.put(announced, TEXT) if how == "put" else client.post(announced, TEXT))
     assert sent.body == {"id": announced["id"], "type": "file", "name": "notes.md", "mime_type": "text/markdown"}
-    assert await desk.rows() == [("notes.md", "text/markdown", len(TEXT), "stored")]
-    assert desk.bytes_of(sent.id) == TEXT
-    assert (await desk.send(sent.id)).error is None
+    assert await client.rows() == [("notes.md", "text/markdown", len(TEXT), "stored")]
+    assert client.bytes_of(sent.id) == TEXT
+    assert (await client.send(sent.id)).error is None
 
 
 @sqlite_only
-async def test_who_begins_with_a_file_is_known_from_then_on(desk: Desk) -> None:
-    async with desk.chat.tab() as tab:
-        new = Desk(desk.chat, tab)
+async def test_who_begins_with_a_file_is_known_from_then_on(client: UploadClient) -> None:
+    async with client.chat.tab() as tab:
+        new = UploadClient(client.chat, tab)
         reply = await new.send((await new.upload(TEXT)).id)
         assert reply.error is None
-        assert await desk.chat.select("SELECT user_id FROM attachments") == [(new.user_id,)]
+        assert await client.chat.select("SELECT user_id FROM attachments") == [(new.user_id,)]
 
 
 @sqlite_only
-async def test_a_large_file_goes_through_the_disk_in_chunks_and_arrives_whole(desk: Desk) -> None:
+async def test_a_large_file_goes_through_the_disk_in_chunks_and_arrives_whole(client: UploadClient) -> None:
     data = b"A line of a log file.\n" * 200_000
-    assert desk.bytes_of((await desk.upload(data, "big.log")).id) == data
-    announced = await desk.announce("big.log", size=len(data))
-    assert desk.bytes_of((await desk.put(announced, data)).id) == data
+    assert client.bytes_of((await client.upload(data, "big.log")).id) == data
+    announced = await client.announce("big.log", size=len(data))
+    assert client.bytes_of((await client.put(announced, data)).id) == data
 
 
 REFUSED = [
@@ -85,26 +85,26 @@ REFUSED = [
 
 @sqlite_only
 async def test_a_hostile_file_is_refused_with_a_reason_and_leaves_nothing(start: Start) -> None:
-    async with Desk.of(await start(attachment_max_bytes=1000)) as desk:
+    async with UploadClient.of(await start(attachment_max_bytes=1000)) as client:
         for case, data, name, mime_type, status, code, said in REFUSED:
-            sent = await desk.upload(data, name, mime_type)
+            sent = await client.upload(data, name, mime_type)
             assert (sent.status, sent.body["code"]) == (status, code), (case, sent.body)
             assert said in sent.body["message"], (case, sent.body)
-        assert (desk.kept(), await desk.rows()) == ([], [])
+        assert (client.kept(), await client.rows()) == ([], [])
 
 
 @sqlite_only
 async def test_in_two_phases_it_is_refused_in_the_first_or_in_the_second(start: Start) -> None:
-    async with Desk.of(await start(attachment_max_bytes=1000)) as desk:
+    async with UploadClient.of(await start(attachment_max_bytes=1000)) as client:
         for case, data, name, mime_type, status, code, _ in REFUSED:
             params = {"name": name, "mime_type": mime_type, "size": max(1, min(len(data), 1000))}
-            announced = await desk.tab.post("attachments.create", params)
+            announced = await client.tab.post("attachments.create", params)
             sent = Sent(announced.status, announced.body)
             if sent.status == 200:
-                sent = await desk.put(announced.body, data)
+                sent = await client.put(announced.body, data)
             assert (sent.status, sent.body["code"]) == (status, code), (case, sent.body)
-        assert desk.kept() == []
-        assert {row[3] for row in await desk.rows()} == {"pending"}
+        assert client.kept() == []
+        assert {row[3] for row in await client.rows()} == {"pending"}
 
 
 @sqlite_only
@@ -119,19 +119,19 @@ async def test_in_two_phases_it_is_refused_in_the_first_or_in_the_second(start: 
     ],
 )
 async def test_what_cannot_be_taken_is_refused_before_its_bytes_are_sent(
-    desk: Desk, params: dict[str, object], code: str
+    client: UploadClient, params: dict[str, object], code: str
 ) -> None:
-    reply = await desk.tab.post("attachments.create", params)
-    assert (reply.body["code"], await desk.rows()) == (code, [])
+    reply = await client.tab.post("attachments.create", params)
+    assert (reply.body["code"], await client.rows()) == (code, [])
 
 
 @sqlite_only
-async def test_a_file_of_another_size_than_announced_did_not_arrive_whole(desk: Desk) -> None:
-    announced = await desk.announce(size=100)
-    sent = await desk.put(announced, TEXT)
-    assert (sent.status, sent.body["code"], desk.kept()) == (400, "invalid_file", [])
+async def test_a_file_of_another_size_than_announced_did_not_arrive_whole(client: UploadClient) -> None:
+    announced = await client.announce(size=100)
+    sent = await client.put(announced, TEXT)
+    assert (sent.status, sent.body["code"], client.kept()) == (400, "invalid_file", [])
     assert "did not arrive whole" in sent.body["message"]
-    assert (await desk.put(announced, b"x" * 100)).status == 200
+    assert (await client.put(announced, b"x" * 100)).status == 200
 
 
 @sqlite_only
@@ -141,9 +141,9 @@ async def test_a_body_without_a_length_is_cut_at_the_limit(start: Start) -> None
             yield b"x" * 10_000
             await asyncio.sleep(0)
 
-    async with Desk.of(await start(attachment_max_bytes=1000)) as desk:
-        sent = await desk.put(await desk.announce(size=5), endless())
-        assert (sent.status, sent.body["code"], desk.kept()) == (413, "file_too_large", [])
+    async with UploadClient.of(await start(attachment_max_bytes=1000)) as client:
+        sent = await client.put(await client.announce(size=5), endless())
+        assert (sent.status, sent.body["code"], client.kept()) == (413, "file_too_large", [])
 
 
 NAMES = {
@@ -160,121 +160,121 @@ NAMES = {
 
 
 @sqlite_only
-async def test_names_are_made_harmless_and_name_no_file_on_disk(desk: Desk) -> None:
+async def test_names_are_made_harmless_and_name_no_file_on_disk(client: UploadClient) -> None:
     for name, harmless in NAMES.items():
-        announced = await desk.announce(name)
+        announced = await client.announce(name)
         assert announced["name"] == harmless
-        sent = await desk.put(announced, TEXT)
-        assert desk.kept() == [sent.id]
-        await desk.tab.post("attachments.delete", {"attachment_id": sent.id})
-    sent = await desk.upload(TEXT, "../../../x.txt")
-    assert (sent.body["name"], desk.kept()) == ("x.txt", [sent.id])
+        sent = await client.put(announced, TEXT)
+        assert client.kept() == [sent.id]
+        await client.tab.post("attachments.delete", {"attachment_id": sent.id})
+    sent = await client.upload(TEXT, "../../../x.txt")
+    assert (sent.body["name"], client.kept()) == ("x.txt", [sent.id])
 
 
-async def test_of_two_completions_one_counts(desk: Desk) -> None:
-    announced = await desk.announce(size=10)
+async def test_of_two_completions_one_counts(client: UploadClient) -> None:
+    announced = await client.announce(size=10)
     first, second = b"first word", b"other word"
-    sent = await asyncio.gather(desk.put(announced, first), desk.put(announced, second))
+    sent = await asyncio.gather(client.put(announced, first), client.put(announced, second))
     assert sorted(answer.status for answer in sent) == [200, 409]
     assert [answer.body["code"] for answer in sent if answer.status == 409] == ["already_uploaded"]
     won = first if sent[0].status == 200 else second
-    assert desk.bytes_of(announced["id"]) == won
-    again = await desk.put(announced, first)
+    assert client.bytes_of(announced["id"]) == won
+    again = await client.put(announced, first)
     assert (again.status, again.body["code"]) == (409, "already_uploaded")
-    assert (desk.bytes_of(announced["id"]), desk.kept()) == (won, [announced["id"]])
+    assert (client.bytes_of(announced["id"]), client.kept()) == (won, [announced["id"]])
 
 
 @sqlite_only
 @pytest.mark.parametrize("phases", [1, 2])
-async def test_an_upload_that_is_cut_in_the_middle_leaves_nothing(desk: Desk, phases: int) -> None:
-    (cookie,) = desk.tab.cookies.filter_cookies(desk.tab_url).values()
+async def test_an_upload_that_is_cut_in_the_middle_leaves_nothing(client: UploadClient, phases: int) -> None:
+    (cookie,) = client.tab.cookies.filter_cookies(client.tab_url).values()
     if phases == 1:
         head = '--b\r\ncontent-disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
         what = "POST /api/attachments HTTP/1.1\r\ncontent-type: multipart/form-data; boundary=b"
         lines = f"{what}\r\ncontent-length: 9000000\r\ncookie: {cookie.key}={cookie.value}"
-        await desk.cut(desk.chat.url, head.encode() + b"x" * 2_000_000, lines)
+        await client.cut(client.chat.url, head.encode() + b"x" * 2_000_000, lines)
     else:
-        announced = await desk.announce(size=9_000_000)
-        target = announced["upload_descriptor"]["url"].removeprefix(desk.chat.url)
-        await desk.cut(desk.chat.url, b"x" * 2_000_000, f"PUT {target} HTTP/1.1\r\ncontent-length: 9000000")
-    await desk.chat.quiet()
-    assert desk.kept() == []
-    assert [row[3] for row in await desk.rows()] == ["pending"] * (phases - 1)
+        announced = await client.announce(size=9_000_000)
+        target = announced["upload_descriptor"]["url"].removeprefix(client.chat.url)
+        await client.cut(client.chat.url, b"x" * 2_000_000, f"PUT {target} HTTP/1.1\r\ncontent-length: 9000000")
+    await client.chat.quiet()
+    assert client.kept() == []
+    assert [row[3] for row in await client.rows()] == ["pending"] * (phases - 1)
     if phases == 2:
-        assert (await desk.put(announced, b"x" * 9_000_000)).status == 200
+        assert (await client.put(announced, b"x" * 9_000_000)).status == 200
 
 
 @sqlite_only
-async def test_a_strangers_file_cannot_be_sent_deleted_or_completed(desk: Desk) -> None:
-    mine, pending = (await desk.upload(TEXT)).id, await desk.announce()
-    async with Desk.of(desk.chat) as other:
+async def test_a_strangers_file_cannot_be_sent_deleted_or_completed(client: UploadClient) -> None:
+    mine, pending = (await client.upload(TEXT)).id, await client.announce()
+    async with UploadClient.of(client.chat) as other:
         assert (await other.send(mine)).error is not None
         for attachment_id in (mine, "atc_" + "0" * 32):
             reply = await other.tab.post("attachments.delete", {"attachment_id": attachment_id})
             assert (reply.status, reply.body["code"]) == (404, "not_found")
         token = (await other.announce())["upload_descriptor"]["url"].partition("?")[2]
         stolen = pending["upload_descriptor"]["url"].partition("?")[0]
-        for url in (f"{stolen}?{token}", stolen, f"{stolen}?token=x", f"{stolen}?{desk.link(pending['id'])[-80:]}"):
+        for url in (f"{stolen}?{token}", stolen, f"{stolen}?token=x", f"{stolen}?{client.link(pending['id'])[-80:]}"):
             pending["upload_descriptor"]["url"] = url
             sent = await other.put(pending, TEXT)
             assert (sent.status, sent.body["code"]) == (403, "link_expired")
-    assert desk.kept() == [mine]
-    assert sorted(row[3] for row in await desk.rows()) == ["pending", "pending", "stored"]
+    assert client.kept() == [mine]
+    assert sorted(row[3] for row in await client.rows()) == ["pending", "pending", "stored"]
 
 
 @sqlite_only
-async def test_a_file_is_taken_back_before_it_is_sent_and_not_after(desk: Desk) -> None:
-    back, sent = (await desk.upload(picture(), "a.png", "image/png")).id, (await desk.upload(TEXT)).id
-    assert (await desk.tab.post("attachments.delete", {"attachment_id": back})).body == {}
-    assert desk.kept() == [sent]
-    assert (await desk.send(sent)).error is None
-    reply = await desk.tab.post("attachments.delete", {"attachment_id": sent})
-    assert (reply.status, reply.body["code"], desk.kept()) == (409, "conflict", [sent])
+async def test_a_file_is_taken_back_before_it_is_sent_and_not_after(client: UploadClient) -> None:
+    back, sent = (await client.upload(picture(), "a.png", "image/png")).id, (await client.upload(TEXT)).id
+    assert (await client.tab.post("attachments.delete", {"attachment_id": back})).body == {}
+    assert client.kept() == [sent]
+    assert (await client.send(sent)).error is None
+    reply = await client.tab.post("attachments.delete", {"attachment_id": sent})
+    assert (reply.status, reply.body["code"], client.kept()) == (409, "conflict", [sent])
 
 
 @sqlite_only
 async def test_a_user_cannot_pile_up_files_that_are_never_sent(start: Start) -> None:
-    async with Desk.of(await start(attachments_unsent=2)) as desk:
-        kept = [(await desk.upload(TEXT)).id for _ in range(2)]
-        sent = await desk.upload(TEXT)
-        assert (sent.status, sent.body["code"], desk.kept()) == (409, "too_many_files", kept)
-        assert (await desk.send(*kept)).error is None
-        assert (await desk.upload(TEXT)).status == 200
+    async with UploadClient.of(await start(attachments_unsent=2)) as client:
+        kept = [(await client.upload(TEXT)).id for _ in range(2)]
+        sent = await client.upload(TEXT)
+        assert (sent.status, sent.body["code"], client.kept()) == (409, "too_many_files", kept)
+        assert (await client.send(*kept)).error is None
+        assert (await client.upload(TEXT)).status == 200
 
 
 @sqlite_only
 async def test_a_page_of_another_origin_may_upload(start: Start) -> None:
     page = "https://app.example"
-    async with Desk.of(await start(cors_origins=[page])) as desk:
-        url = (await desk.announce())["upload_descriptor"]["url"]
-        for target, method in ((f"{desk.chat.url}/api/attachments", "POST"), (url, "PUT")):
+    async with UploadClient.of(await start(cors_origins=[page])) as client:
+        url = (await client.announce())["upload_descriptor"]["url"]
+        for target, method in ((f"{client.chat.url}/api/attachments", "POST"), (url, "PUT")):
             asked = {
                 "origin": page,
                 "access-control-request-method": method,
                 "access-control-request-headers": "accept-language,chatkit-frame-instance-id,content-type",
             }
-            async with desk.tab.session.options(target, headers=asked) as response:
+            async with client.tab.session.options(target, headers=asked) as response:
                 assert response.status == 200, await response.text()
                 assert response.headers["access-control-allow-origin"] == page
         headers = {"origin": page, "content-type": "text/plain"}
-        async with desk.tab.session.put(url, data=TEXT, headers=headers) as response:
+        async with client.tab.session.put(url, data=TEXT, headers=headers) as response:
             assert (response.status, response.headers["access-control-allow-origin"]) == (200, page)
 
 
 @sqlite_only
-async def test_a_form_without_a_file_is_refused(desk: Desk) -> None:
-    url = f"{desk.chat.url}/api/attachments"
+async def test_a_form_without_a_file_is_refused(client: UploadClient) -> None:
+    url = f"{client.chat.url}/api/attachments"
     for data, code in (
         (b"not a form", "bad_request"),
         ({"file": "a text field"}, "bad_request"),
         (form(TEXT, "a.txt", "text/plain"), None),
     ):
-        async with desk.tab.session.post(url, data=data) as response:
+        async with client.tab.session.post(url, data=data) as response:
             body = await response.json()
             assert body.get("code") == code
     broken = {"content-type": "multipart/form-data; boundary=b"}
     for raw in (b"", b"--b\r\nnonsense", b'--b\r\ncontent-disposition: form-data; name="x"\r\n\r\nx\r\n--b--'):
-        async with desk.tab.session.post(url, data=raw, headers=broken) as response:
+        async with client.tab.session.post(url, data=raw, headers=broken) as response:
             body = await response.json()
             assert (response.status, body["code"] in {"bad_request", "invalid_file"}) == (400, True)
 
@@ -285,19 +285,19 @@ async def test_a_model_that_sees_no_pictures_says_so_at_the_upload(start: Start)
     services = chat.services
     assert services.attachments is not None
     object.__setattr__(services.attachments._model, "reads", frozenset())
-    async with Desk.of(chat) as desk:
-        sent = await desk.upload(picture(), "a.png", "image/png")
+    async with UploadClient.of(chat) as client:
+        sent = await client.upload(picture(), "a.png", "image/png")
         assert (sent.status, sent.body["code"]) == (415, "unsupported_file")
         assert sent.body["message"] == "The model that answers here cannot read pictures."
-        assert (await desk.upload(TEXT)).status == 200
+        assert (await client.upload(TEXT)).status == 200
 
 
 @sqlite_only
 async def test_without_attachments_every_way_says_not_available(start: Start) -> None:
-    async with Desk.of(await start(attachments=False)) as desk:
-        sent = await desk.upload(TEXT)
-        reply = await desk.tab.post("attachments.create", {"name": "a", "size": 1, "mime_type": "text/plain"})
+    async with UploadClient.of(await start(attachments=False)) as client:
+        sent = await client.upload(TEXT)
+        reply = await client.tab.post("attachments.create", {"name": "a", "size": 1, "mime_type": "text/plain"})
         assert (sent.status, sent.body["code"]) == (reply.status, reply.body["code"]) == (501, "not_available")
-        async with desk.tab.session.get(f"{desk.chat.url}/api/chatkit/options") as response:
+        async with client.tab.session.get(f"{client.chat.url}/api/chatkit/options") as response:
             offers = await response.json()
         assert (offers["features"]["attachments"], "attachments" in offers) == (False, False)

@@ -59,7 +59,7 @@ class Sent:
 
 
 @dataclass
-class Desk:
+class UploadClient:
     """A user with a browser tab, at an app whose place for files can be seen."""
 
     chat: Chat
@@ -67,7 +67,7 @@ class Desk:
 
     @classmethod
     @asynccontextmanager
-    async def of(cls, chat: Chat) -> AsyncIterator["Desk"]:
+    async def of(cls, chat: Chat) -> AsyncIterator["UploadClient"]:
         """A new user of the app."""
         async with await chat.visitor() as tab:
             yield cls(chat, tab)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chatkit_server.memory.calls import INTERRUPTED, pair_calls
+from chatkit_server.memory.call_pairs import INTERRUPTED, pair_calls
 from chatkit_server.memory.converter import SafeConverter
 from chatkit_server.memory.replay import replay
 from chatkit_server.memory.token_estimate import FILE_TOKENS, count_tokens
@@ -116,9 +116,9 @@ def test_files_are_left_out_of_a_transcript_and_long_outputs_are_cut() -> None:
         {"type": "input_image", "image_url": "https://images.example/1.png"},
         {"type": "input_file", "filename": "a.pdf", "file_data": "AAAA"},
     ]
-    transcript.takes({"type": "function_call_output", "call_id": "c", "output": parts})
-    transcript.takes({"type": "function_call_output", "call_id": "d", "output": "x" * (MAX_OUTPUT + 1)})
-    transcript.takes({"type": "computer_call_output", "call_id": "e", "output": {"image_url": "data:,AAAA"}})
+    transcript.add_item({"type": "function_call_output", "call_id": "c", "output": parts})
+    transcript.add_item({"type": "function_call_output", "call_id": "d", "output": "x" * (MAX_OUTPUT + 1)})
+    transcript.add_item({"type": "computer_call_output", "call_id": "e", "output": {"image_url": "data:,AAAA"}})
     kept = transcript.to_json()
     assert kept is not None
     assert kept["entries"][0]["item"]["output"] == [
@@ -133,8 +133,8 @@ def test_files_are_left_out_of_a_transcript_and_long_outputs_are_cut() -> None:
 def test_an_empty_transcript_is_none() -> None:
     transcript = Transcript()
     assert transcript.to_json() is None
-    transcript.shows("msg_1")
-    transcript.forget()
+    transcript.add_shown("msg_1")
+    transcript.clear()
     assert transcript.to_json() is None
 
 

@@ -10,7 +10,7 @@ from chatkit.agents import ClientToolCall
 
 from chatkit_server import ask_user, client_tool
 from chatkit_server.memory import memory
-from chatkit_server.memory.calls import INTERRUPTED
+from chatkit_server.memory.call_pairs import INTERRUPTED
 from tests.interactions.test_approvals import agent as clerk
 from tests.interactions.test_approvals import asked as asked_for_approval
 from tests.interactions.test_approvals import cards, outputs, press

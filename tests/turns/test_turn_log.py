@@ -244,17 +244,17 @@ async def test_all_that_is_said_is_on_the_page_with_its_text_merged() -> None:
 async def test_a_transcript_is_taken_when_it_has_changed_and_tells_more_than_the_thread() -> None:
     transcript = Transcript()
     page = Page("turn", transcript)
-    transcript.shows("msg_1")
+    transcript.add_shown("msg_1")
     assert not page.take(NOW).has_transcript
-    transcript.takes({"type": "function_call", "call_id": "1", "name": "look_up", "arguments": "{}"})
+    transcript.add_item({"type": "function_call", "call_id": "1", "name": "look_up", "arguments": "{}"})
     taken = page.take(NOW)
     assert taken.has_transcript
     assert not page.take(NOW + 1).has_transcript
     page.give_back(taken)
     assert page.take(NOW + 1).has_transcript
-    transcript.shows("msg_2")
+    transcript.add_shown("msg_2")
     assert page.take(NOW + 2).has_transcript
-    transcript.forget()
+    transcript.clear()
     assert page.take(NOW + 2).has_transcript, "what was taken back is taken back there too"
 
 
@@ -264,17 +264,17 @@ async def test_a_long_transcript_is_taken_less_often_the_longer_it_is() -> None:
     written = 0
     for batch in range(400):  # four in a second, and a tool returns 200 kB in each of the first hundred
         if batch < 100:
-            transcript.takes({"type": "function_call_output", "call_id": str(batch), "output": "x" * 200_000})
+            transcript.add_item({"type": "function_call_output", "call_id": str(batch), "output": "x" * 200_000})
         written += transcript.size * page.take(NOW + batch / 4).has_transcript
     assert transcript.size > 20_000_000
     assert written <= 4 * transcript.size, "and not fifty times"
     assert not page.take(NOW + 200).has_transcript, "the last of it is written"
-    transcript.shows("msg")
+    transcript.add_shown("msg")
     assert page.take(NOW + 200).has_transcript
-    transcript.shows("msg_2")
+    transcript.add_shown("msg_2")
     assert not page.take(NOW + 201).has_transcript
     assert page.take(NOW + 201, is_last=True).has_transcript, "nothing comes after it"
-    transcript.forget()
+    transcript.clear()
     assert page.take(NOW + 201).has_transcript, "what was taken back does not wait"
 
 
@@ -292,7 +292,7 @@ async def test_of_a_turn_whose_end_could_not_be_saved_the_whole_transcript_is_wr
     journal.open("turn", transcript)
     for call_id in ("first", "last"):
         output = "x" * 200_000
-        transcript.takes({"type": "function_call_output", "call_id": call_id, "output": output})
+        transcript.add_item({"type": "function_call_output", "call_id": call_id, "output": output})
         await journal.write()
     journal.shut("turn", is_saved=False)
     await journal.write()

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from tests.files.uploading import Desk
+from tests.files.uploading import UploadClient
 from tests.serving import Tab
 from tests.support.chatkit import user_input
 from tests.support.openai_answers import Answer
@@ -48,13 +48,13 @@ async def begun(stream: RawStream) -> None:
 @pytest.mark.parametrize("op", ["threads.create", "threads.add_user_message"])
 async def test_six_identical_posts_start_one_turn(workers: list[Chat], op: str, at_once: bool) -> None:
     chat = workers[-1]  # it knows the tasks of the others as well
-    async with Desk.of(chat) as desk, asyncio.timeout(20):
-        hello = (await desk.tab.create("Hello")).thread_id
-        for files in ([], [(await desk.upload(b"some text")).id]):
+    async with UploadClient.of(chat) as client, asyncio.timeout(20):
+        hello = (await client.tab.create("Hello")).thread_id
+        for files in ([], [(await client.upload(b"some text")).id]):
             params: Json = {"input": user_input("Count", attachments=files)}
             if op == "threads.add_user_message":
                 params["thread_id"] = hello
-            await check(workers, desk.tab, op, params, at_once=at_once)
+            await check(workers, client.tab, op, params, at_once=at_once)
     await chat.quiet()
 
 

@@ -11,7 +11,7 @@ _HIDDEN_KINDS = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode's kinds for what nobody sees: controls, marks that turn the direction of writing, halves of a character."""
 
 
-def harmless_name(name: str) -> str:
+def safe_file_name(name: str) -> str:
     """The last part of a path, without what a file system, a header or a reader could misread; at most 120 characters,
     its ending kept."""
     name = unicodedata.normalize("NFC", name.replace("\\", "/").rsplit("/", 1)[-1])

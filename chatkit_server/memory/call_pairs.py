@@ -9,20 +9,20 @@ from typing import Any
 
 from chatkit.types import ClientToolCallItem
 
-from .transcript import CALLS, OUTPUTS, bearable
+from .transcript import CALLS, OUTPUTS, trimmed_output
 
 INTERRUPTED = "The call was interrupted before it answered. Whether it took effect is not known."
 
-Item = Any
+InputItem = Any
 """An input item of the Responses API, a dict; the API's own union of 40 typed dicts helps nobody here."""
 
 
-def page_output(call: ClientToolCallItem) -> str:
+def client_tool_output(call: ClientToolCallItem) -> str:
     """What the page answered, as the model reads it: the bytes of a picture of the page would cost it all else."""
-    return bearable(json.dumps(call.output, ensure_ascii=False))
+    return trimmed_output(json.dumps(call.output, ensure_ascii=False))
 
 
-def pair_calls(items: Sequence[Item], *, is_unique: bool = False) -> list[Item]:
+def pair_calls(items: Sequence[InputItem], *, is_unique: bool = False) -> list[InputItem]:
     """The same history with every call's output right behind it.
 
     A call that was never answered gets an output that says so; an output whose call is not there goes. The output may
@@ -37,12 +37,12 @@ def pair_calls(items: Sequence[Item], *, is_unique: bool = False) -> list[Item]:
 class _Names:
     """Ids for calls that are not alone with theirs, or will not be."""
 
-    def __init__(self, items: Sequence[Item], is_unique: bool) -> None:
+    def __init__(self, items: Sequence[InputItem], is_unique: bool) -> None:
         self._is_unique = is_unique
         self._count = Counter(item["call_id"] for item in items if item.get("type") in CALLS)
         self._given: Counter[str] = Counter()
 
-    def name(self, call: Item, output: Item) -> tuple[Item, Item]:
+    def name(self, call: InputItem, output: InputItem) -> tuple[InputItem, InputItem]:
         """The call and its output, as they shall go to the model. The same ones get the same id each time."""
         call_id = call["call_id"]
         if self._is_unique and self._count[call_id] == 1:
@@ -53,10 +53,10 @@ class _Names:
         return {**call, "call_id": call_id}, {**output, "call_id": call_id}
 
 
-def _answers(items: Sequence[Item]) -> dict[int, Item]:
+def _answers(items: Sequence[InputItem]) -> dict[int, InputItem]:
     """The index of each call that was answered → its output: the first one behind it with its id."""
     waiting: dict[str, int] = {}
-    answers: dict[int, Item] = {}
+    answers: dict[int, InputItem] = {}
     for at, item in enumerate(items):
         kind = item.get("type")
         if kind in CALLS:
@@ -66,8 +66,8 @@ def _answers(items: Sequence[Item]) -> dict[int, Item]:
     return answers
 
 
-def _paired(items: Sequence[Item], answers: dict[int, Item], names: _Names) -> Iterator[Item]:
-    outputs: list[Item] = []  # of the calls that were just given
+def _paired(items: Sequence[InputItem], answers: dict[int, InputItem], names: _Names) -> Iterator[InputItem]:
+    outputs: list[InputItem] = []  # of the calls that were just given
     for at, item in enumerate(items):
         kind = item.get("type")
         if kind in CALLS:
@@ -82,5 +82,5 @@ def _paired(items: Sequence[Item], answers: dict[int, Item], names: _Names) -> I
     yield from outputs
 
 
-def _interrupted(call: Item) -> Item:
+def _interrupted(call: InputItem) -> InputItem:
     return {"type": f"{call['type']}_output", "call_id": call["call_id"], "output": INTERRUPTED}

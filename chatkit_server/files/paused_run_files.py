@@ -13,7 +13,7 @@ from chatkit.types import FileAttachment
 
 from chatkit_store import BlobMissing, BlobsUnavailable, NotFound
 
-from .model_input import UserFiles, shown_files, unreadable_text
+from .user_files import UserFiles, turn_files, unreadable_text
 
 ATTACHMENT = "attachment"
 """The type of a part of a message that only a saved run has."""
@@ -24,10 +24,10 @@ GONE = "[a file, which is not kept]"
 _BYTES = ("image_url", "file_data")
 
 
-async def put_away(state: Any, thread_id: str) -> Any:
+async def strip_files(state: Any, thread_id: str) -> Any:
     """A copy of the state without bytes: of files that this turn's model was shown, of images that it drew, of what
     tools returned. Raises `store.NotFound` where the thread was deleted, or a `StoreError`."""
-    return await _without(state, shown_files.get(), thread_id)
+    return await _without(state, turn_files.get(), thread_id)
 
 
 async def _without(value: Any, files: UserFiles | None, thread_id: str) -> Any:
@@ -60,7 +60,7 @@ async def _keep(text: str, files: UserFiles, thread_id: str) -> str:
     return kept.id
 
 
-async def bring_back(state: Any, files: UserFiles) -> Any:
+async def restore_files(state: Any, files: UserFiles) -> Any:
     """The state with the files in it again; a sentence stands for one that is gone."""
     match state:
         case {"type": kind, "id": str() as attachment_id} if kind == ATTACHMENT:
@@ -75,7 +75,7 @@ async def bring_back(state: Any, files: UserFiles) -> Any:
             except (NotFound, BlobMissing, BlobsUnavailable):
                 return GONE
         case Mapping():
-            return {name: await bring_back(entry, files) for name, entry in state.items()}
+            return {name: await restore_files(entry, files) for name, entry in state.items()}
         case list():
-            return [await bring_back(entry, files) for entry in state]
+            return [await restore_files(entry, files) for entry in state]
     return state

@@ -25,8 +25,8 @@ from chatkit_store import BlobMissing, Blobs, BlobsUnavailable, UploadStore
 
 from ..context import RequestContext
 from ..errors.http import FilesTooLarge
-from .links import Links
-from .types import decode_text, kind_of
+from .file_types import decode_text, kind_of
+from .signed_links import SignedLinks
 
 TEXT_LIMIT = 200_000
 """Characters of a text file that the model gets to read: about 50,000 tokens."""
@@ -38,7 +38,7 @@ class UserFiles:
 
     uploads: UploadStore
     blobs: Blobs
-    links: Links
+    links: SignedLinks
     context: RequestContext
     limit: int
     """Bytes of pictures and PDFs."""
@@ -49,7 +49,7 @@ class UserFiles:
     _left_out: set[str] = field(default_factory=set)
     _messages: set[str] = field(default_factory=set)
 
-    async def make_room(self, message: UserMessageItem) -> None:
+    async def select_files(self, message: UserMessageItem) -> None:
         """Chooses which of a message's files are shown; for the newest message first, then for those before it.
 
         Raises `FilesTooLarge` where the newest message's own are over the limit.
@@ -115,7 +115,7 @@ class UserFiles:
         return url
 
 
-shown_files: ContextVar[UserFiles | None] = ContextVar("shown_files", default=None)
+turn_files: ContextVar[UserFiles | None] = ContextVar("turn_files", default=None)
 """The files that the model of this turn was shown."""
 
 

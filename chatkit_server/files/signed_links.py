@@ -23,14 +23,14 @@ from ..errors.http import LinkExpired
 
 Purpose = Literal["download", "upload"]
 
-MARK = b'":"attachment'
+REFERENCE_MARK = b'":"attachment'
 """What every reference has in it as JSON. Text cannot: its quotes are escaped."""
 
 _REFERENCE = re.compile(rb'"(url|preview_url)":"(attachment|attachment-upload):(atc_[0-9a-f]{32})(?:\.([0-9a-f]{8}))?"')
 _IMAGE = re.compile(r"attachment:(atc_[0-9a-f]{32})(?:\.[0-9a-f]{8})?")
 
 
-def reference(attachment_id: str) -> AnyUrl:
+def download_reference(attachment_id: str) -> AnyUrl:
     """What a row holds in the place of a file's URL."""
     return AnyUrl(f"attachment:{attachment_id}")
 
@@ -45,7 +45,7 @@ def preview_key(attachment_id: str) -> str:
     return f"{attachment_id}.preview"
 
 
-class Links:
+class SignedLinks:
     """Makes and checks the URLs of files."""
 
     def __init__(
@@ -75,7 +75,7 @@ class Links:
             return None
         return self.make("download", match[1], user_id, self._public_url)
 
-    def user_of(self, purpose: Purpose, attachment_id: str, token: str) -> str:
+    def verify(self, purpose: Purpose, attachment_id: str, token: str) -> str:
         """Whose URL it is. Raises `LinkExpired` for one that is too old, altered, or for something else."""
         try:
             signed_id, user_id = self._signers[purpose].loads(token, max_age=self._seconds)
@@ -87,7 +87,7 @@ class Links:
 
     async def resolve(self, body: bytes, context: RequestContext, base_url: str) -> bytes:
         """The JSON or the frames with a URL in the place of each reference."""
-        if MARK not in body:
+        if REFERENCE_MARK not in body:
             return body
         found = dict.fromkeys(match.groups() for match in _REFERENCE.finditer(body))
         previews = await self._previews({parts[2].decode() for parts in found if parts[0] == b"preview_url"}, context)
