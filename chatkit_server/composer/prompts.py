@@ -6,7 +6,7 @@ from .choices import Prompt
 
 _TOOLS = (
     Prompt(label="What time is it?", prompt="What time is it in Europe/Paris?", icon="clock"),
-    Prompt(label="Do a calculation", prompt="Calculate 17.5 * 1240 / 100", icon="analytics"),
+    Prompt(label="Set my preferences", prompt="I want to set my preferences.", icon="settings-slider"),
 )
 _DEMO = (
     Prompt(label="Show me markdown", prompt="Show me markdown", icon="notebook"),

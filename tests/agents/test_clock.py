@@ -18,22 +18,22 @@ NOON = datetime(2026, 7, 1, 12, 0, 5, tzinfo=UTC)
         ("Pacific/Kiritimati", "Thursday 2026-07-02 02:00:05 in Pacific/Kiritimati (UTC+14:00)"),
     ],
 )
-def test_the_time_is_told_with_day_and_offset(zone: str, text: str) -> None:
+def test_the_text_has_the_weekday_and_the_offset(zone: str, text: str) -> None:
     assert describe_time(NOON, zone) == text
 
 
 @pytest.mark.parametrize(
-    ("zone", "advice"),
+    ("zone", "suggestion"),
     [
-        ("Paris", "Near names: Europe/Paris"),
-        ("New York", "Near names: America/New_York"),
-        ("Europe/Berlni", "Near names: Europe/Berlin"),
+        ("Paris", "Similar names: Europe/Paris"),
+        ("New York", "Similar names: America/New_York"),
+        ("Europe/Berlni", "Similar names: Europe/Berlin"),
         ("Europe", "there is no time zone 'Europe'"),
         ("../../etc/passwd", "Use an IANA name such as Europe/Berlin"),
         ("", "Use an IANA name"),
     ],
 )
-def test_an_unknown_zone_gets_near_names(zone: str, advice: str) -> None:
+def test_an_unknown_zone_gets_similar_names(zone: str, suggestion: str) -> None:
     with pytest.raises(UnknownZone) as caught:
         describe_time(NOON, zone)
-    assert advice in str(caught.value)
+    assert suggestion in str(caught.value)

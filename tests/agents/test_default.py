@@ -12,7 +12,7 @@ from chatkit_server.agents.default import default_agent
 
 
 async def call(name: str, context: Any, **arguments: Any) -> str:
-    """What the tool answers to the model."""
+    """Return the output of a tool call."""
     model = ScriptedModel([[function_call(name, arguments, call_id="c1")], [assistant_message("done")]])
     agent = default_agent().clone(model=model)
     result = await Runner.run(agent, "go", context=context, run_config=RunConfig(tracing_disabled=True))
@@ -20,24 +20,13 @@ async def call(name: str, context: Any, **arguments: Any) -> str:
 
 
 @pytest.mark.parametrize("context", [None, RequestContext(user_id="ada"), {"any": "thing"}])
-async def test_its_tools_work_with_any_context(context: Any) -> None:
-    assert await call("calculate", context, expression="2*(3+4)") == "14"
+async def test_current_time_works_with_any_context(context: Any) -> None:
     assert "UTC+00:00" in await call("current_time", context, time_zone="UTC")
-    assert await call("convert_units", context, value=1, from_unit="h", to_unit="min") == "1 h = 60 min"
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments", "error"),
-    [
-        ("calculate", {"expression": "2+"}, "Error: '2+' is not an arithmetic expression"),
-        ("current_time", {"time_zone": "Paris"}, "Error: there is no time zone 'Paris'. Near names: Europe/Paris"),
-        ("convert_units", {"value": 1, "from_unit": "km", "to_unit": "kg"}, "Error: km is a unit of length, kg one of"),
-    ],
-)
-async def test_bad_input_gets_an_error_that_the_model_can_act_on(
-    name: str, arguments: dict[str, Any], error: str
-) -> None:
-    assert (await call(name, None, **arguments)).startswith(error)
+async def test_an_unknown_time_zone_gets_an_error_that_the_model_can_act_on() -> None:
+    output = await call("current_time", None, time_zone="Paris")
+    assert output.startswith("Error: there is no time zone 'Paris'. Similar names: Europe/Paris")
 
 
 def test_its_tools_describe_every_argument() -> None:
@@ -53,7 +42,7 @@ def test_without_tools_its_instructions_are_short_and_name_none() -> None:
     agent = default_agent(tools=False)
     assert agent.tools == []
     assert len(str(agent.instructions)) < 100
-    assert "calculate" not in json.dumps(agent.instructions)
+    assert "current_time" not in json.dumps(agent.instructions)
 
 
 def test_its_instructions_name_each_of_its_tools() -> None:

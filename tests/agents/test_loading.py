@@ -98,7 +98,7 @@ async def test_an_async_function_is_awaited(name: str, agent: str) -> None:
 
 async def test_without_a_name_it_is_the_default_agent() -> None:
     agent, without_tools = await load_agent(None).load(CONTEXT), await load_agent(None, tools=False).load(CONTEXT)
-    assert [tool.name for tool in agent.tools] == ["current_time", "calculate", "convert_units", "ask_preferences"]
+    assert [tool.name for tool in agent.tools] == ["current_time", "ask_preferences"]
     assert without_tools.tools == []
 
 
@@ -189,10 +189,10 @@ async def test_a_function_is_called_for_requests_only(tmp_path: Path) -> None:
 async def test_a_tool_that_is_offered_and_that_the_agent_lacks_is_told_at_the_start(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with serve(tmp_path, tools="calculate,nope"):
+    async with serve(tmp_path, tools="current_time,nope"):
         pass
     assert "CHATKIT_TOOLS offers nope, but the agent Assistant has no such tool; it has ask_pre" in caplog.text
-    assert "offers calculate" not in caplog.text
+    assert "offers current_time" not in caplog.text
 
 
 def test_actions_that_are_none_are_told_and_answer_nothing(shop: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from examples.arithmetic import ArithmeticProblem, evaluate
+from examples._arithmetic import ArithmeticProblem, evaluate
 
 
 @pytest.mark.parametrize(

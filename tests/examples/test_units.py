@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from examples.units import FACTORS, KINDS, NAMES, UnknownUnit, convert
+from examples._units import FACTORS, KINDS, NAMES, UnknownUnit, convert
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_it_converts(value: float, source: str, target: str, text: str) -> None:
     ("source", "target", "problem"),
     [
         ("km", "kg", "km is a unit of length, kg one of mass"),
-        ("kilometrs", "m", "there is no unit 'kilometrs'. Near names: kilometer"),
+        ("kilometrs", "m", "there is no unit 'kilometrs'. Similar names: kilometer"),
         ("km", "", "there is no unit ''"),
     ],
 )

@@ -38,13 +38,13 @@ async def whole_database(chat: Chat) -> str:
 @sqlite_only
 async def test_the_demo_model_counts_the_files_and_quotes_the_words_only(start: Start) -> None:
     async with UploadClient.of(await start(model="demo", base_url=None, demo_tokens_per_second=1e6)) as client:
-        notes = [(await client.upload(b"calculate 1+1", "notes.txt", "text/plain")).id for _ in range(2)]
+        notes = [(await client.upload(b"call current_time", "notes.txt", "text/plain")).id for _ in range(2)]
         image = (await client.upload(picture("JPEG"), "sea.jpg", "image/jpeg")).id
         answer = (await client.send(notes[0], text="What is\nthis?")).text
         both = (await client.send(notes[1], image, text="And these?")).text
     start_of_answer = "> What is\n> this?\n\nYou attached a file, which I cannot read.\n\nUse one of these words"
     assert start_of_answer in answer
-    assert "calculate 1+1" not in answer
+    assert "call current_time" not in answer
     assert "> And these?\n\nYou attached 2 files, which I cannot read.\n\nUse one" in both
 
 

@@ -29,7 +29,9 @@ def conversation(*texts: str) -> list[PlainMessage]:
 
 
 async def test_only_messages_are_left_of_a_turn_with_tools() -> None:
-    model = ScriptedModel([[function_call("calculate", {"expression": "1+1"}, call_id="c1")], [assistant_message("2")]])
+    model = ScriptedModel(
+        [[function_call("current_time", {"time_zone": "UTC"}, call_id="c1")], [assistant_message("2")]]
+    )
     agent = default_agent().clone(model=model)
     question: list[Any] = [{"role": "user", "content": [{"type": "input_text", "text": "1+1?"}]}]
     result = await Runner.run(agent, question, run_config=NO_TRACES)

@@ -10,6 +10,7 @@ from agents import Agent, Runner, function_tool
 from chatkit_server import Settings
 from chatkit_server.agents.default import default_agent
 from chatkit_server.models import Models, open_models
+from examples.calculator import agent as calculator
 from tests.models.running import Run, run, run_config
 
 
@@ -20,7 +21,7 @@ def models() -> Models:
 
 async def test_it_says_what_it_is_and_how_to_plug_in_a_real_one(models: Models) -> None:
     done = await run(models, "Hello\nthere", default_agent())
-    for words in ("demo model", "> Hello\n> there", "OPENAI_API_KEY", "CHATKIT_BASE_URL", "`calculate`"):
+    for words in ("demo model", "> Hello\n> there", "OPENAI_API_KEY", "CHATKIT_BASE_URL", "`current_time`"):
         assert words in done.output
     assert done.text == done.output
 
@@ -58,11 +59,9 @@ def _ids(done: Run) -> set[str]:
 @pytest.mark.parametrize(
     ("message", "tool", "answer"),
     [
-        ("calculate 2*(3+4)", "calculate", "14"),
-        ("Please convert 5 km to miles", "convert_units", "3.10685596119 mi"),
         ("What time is it in Europe/Paris?", "current_time", "in Europe/Paris (UTC+0"),
         ("time", "current_time", "in UTC (UTC+00:00)"),
-        ('call calculate {"expression": "1+1"}', "calculate", "2"),
+        ('call current_time {"time_zone": "Asia/Tokyo"}', "current_time", "in Asia/Tokyo (UTC+09:00)"),
     ],
 )
 async def test_it_calls_the_default_agents_tools(models: Models, message: str, tool: str, answer: str) -> None:
@@ -84,9 +83,9 @@ async def test_it_calls_any_tool_of_the_users_agent_by_name(models: Models) -> N
 
 
 async def test_a_tool_that_the_agent_does_not_have_is_named(models: Models) -> None:
-    done = await run(models, "calculate 1+1")
+    done = await run(models, "What time is it?")
     assert "no such tool" in done.output
-    assert "`calculate`" in done.output
+    assert "`current_time`" in done.output
 
 
 async def test_it_shows_markdown_and_a_long_answer(models: Models) -> None:
@@ -142,8 +141,9 @@ async def test_it_answers_the_last_message(models: Models, message: Any) -> None
 
 
 async def test_not_streamed_it_answers_the_same(models: Models) -> None:
-    result = await Runner.run(default_agent(), "calculate 6*7", run_config=run_config(models))
-    assert result.final_output == (await run(models, "calculate 6*7", default_agent())).output
+    message = 'call calculate {"expression": "6*7"}'
+    result = await Runner.run(calculator, message, run_config=run_config(models))
+    assert result.final_output == (await run(models, message, calculator)).output
     assert result.context_wrapper.usage.requests == 2
 
 

@@ -84,13 +84,13 @@ test("a conversation streams, lands in the address and in the history, and survi
 
 test("a start prompt calls a tool of the default agent", async (t) => {
   const { page } = await open(t);
-  await page.getByRole("button", { name: "Do a calculation" }).click();
-  await message(page, "assistant_message").filter({ hasText: "217" }).waitFor();
+  await page.getByRole("button", { name: "What time is it?" }).click();
+  await message(page, "assistant_message").filter({ hasText: "in Europe/Paris (UTC+0" }).waitFor();
 });
 
 test("every start prompt gets an answer without an error", async (t) => {
   const { page } = await open(t);
-  for (const name of ["What time is it?", "Show me markdown", "Think before you answer"]) {
+  for (const name of ["What time is it?", "Set my preferences", "Show me markdown", "Think before you answer"]) {
     const ends = await count(page, "response.end");
     await page.getByRole("button", { name, exact: true }).click();
     await happened(page, "response.end", ends);

@@ -7,7 +7,7 @@ import { visitor } from "./visit.js";
 
 const stage = setStage({
   CHATKIT_MODELS: '["demo", {"id": "demo-2", "label": "Another", "description": "The same script"}]',
-  CHATKIT_TOOLS: '[{"id": "calculate", "label": "Calculator", "icon": "analytics"}]',
+  CHATKIT_TOOLS: '[{"id": "current_time", "label": "Clock", "icon": "clock"}]',
   CHATKIT_TRANSCRIPTION_MODEL: "nobody-is-asked",
   CHATKIT_TRANSCRIPTION_BASE_URL: "http://127.0.0.1:9/v1",
   CHATKIT_PROMPTS: '[{"label": "Hi", "prompt": "Hello there"}]',
@@ -23,7 +23,7 @@ test("the widget offers what the settings list", async (t) => {
     { id: "demo", label: "demo", default: true },
     { id: "demo-2", label: "Another", description: "The same script", default: false },
   ]);
-  assert.deepEqual(composer.tools, [{ id: "calculate", label: "Calculator", icon: "analytics", pinned: false, persistent: false }]);
+  assert.deepEqual(composer.tools, [{ id: "current_time", label: "Clock", icon: "clock", pinned: false, persistent: false }]);
   assert.deepEqual(composer.attachments, { enabled: true, maxSize: 20_000_000, maxCount: 10 });
   assert.deepEqual(api.uploadStrategy, { type: "two_phase" });
   assert.deepEqual(composer.dictation, { enabled: true });

@@ -67,10 +67,8 @@ def _requested_call(text: str) -> ToolCall | None:
     """Return the tool call that the text asks for: by name with JSON arguments, or in words for the default agent's."""
     if match := re.search(r"\bcall\s+`?(\w+)`?\s*(\{.*\})?", text, re.IGNORECASE | re.DOTALL):
         return ToolCall(match[1], match[2] or "{}")
-    if match := re.search(r"\bcalculate\s+([^?]+)", text, re.IGNORECASE):
-        return _call("calculate", expression=match[1].strip(" .!"))
-    if match := re.search(r"\bconvert\s+(-?[\d.]+)\s*(\S+)\s+(?:to|in|into)\s+(\w+)", text, re.IGNORECASE):
-        return _call("convert_units", value=float(match[1]), from_unit=match[2], to_unit=match[3])
+    if re.search(r"\bpreferences\b", text, re.IGNORECASE):
+        return _call("ask_preferences")
     if re.search(r"\b(time|date|clock)\b", text, re.IGNORECASE):
         zone = re.search(r"\b[A-Z][A-Za-z]+/[A-Z][A-Za-z_/]+\b", text)
         return _call("current_time", time_zone=zone[0] if zone else "UTC")

@@ -13,7 +13,7 @@ ECHO = (
 {attached}
 Use one of these words to see what the chat can show:
 
-- **calculate** 2*(3+4), **convert** 5 km to miles, or what **time** it is in Europe/Paris: I call a tool
+- **time**, or what time it is in Europe/Paris, or **preferences**: I call a tool of the default agent
 - **call** `name` {{"json": "arguments"}}: I call that tool of your agent (tools: {tools})
 - **markdown**: headings, a table, a list and code
 - **reason**: reasoning before the answer

@@ -29,7 +29,7 @@ def _find(unit: str) -> str:
         if name in NAMES:
             return NAMES[name]
     near = get_close_matches(lower, NAMES, n=3)
-    raise UnknownUnit(f"there is no unit {unit!r}." + (f" Near names: {', '.join(near)}." if near else ""))
+    raise UnknownUnit(f"there is no unit {unit!r}." + (f" Similar names: {', '.join(near)}." if near else ""))
 
 
 def _to_kelvin(value: float, unit: str) -> float:

@@ -1,29 +1,14 @@
-"""The default agent's tools. Bad input is answered by a text that starts with "Error:", which the model can act on."""
+"""Tools that check their input: the error that they return tells the model what to correct."""
 
-from datetime import UTC, datetime
+from typing import Any
 
-from agents import function_tool
+from agents import Agent, function_tool
+from chatkit.agents import AgentContext
 
-from examples.arithmetic import ArithmeticProblem, evaluate
-from examples.units import UnknownUnit, convert
+from chatkit_server import shown_as
 
-from ..conversion.tool_display import shown_as
-from .clock import UnknownZone, describe_time
-
-
-@shown_as("Looking at the clock of {time_zone}", icon="clock")
-@function_tool
-def current_time(time_zone: str) -> str:
-    """The current date, weekday, time and UTC offset in one time zone.
-
-    Args:
-        time_zone: IANA name of the time zone, such as "Europe/Berlin", "America/New_York" or "UTC". Choose it by the
-            place that the user means; "UTC" where no place is known.
-    """
-    try:
-        return describe_time(datetime.now(UTC), time_zone)
-    except UnknownZone as problem:
-        return f"Error: {problem}"
+from ._arithmetic import ArithmeticProblem, evaluate
+from ._units import UnknownUnit, convert
 
 
 @shown_as("Calculating {expression}", icon="square-code")
@@ -57,3 +42,13 @@ def convert_units(value: float, from_unit: str, to_unit: str) -> str:
         return convert(value, from_unit, to_unit)
     except UnknownUnit as problem:
         return f"Error: {problem}"
+
+
+agent = Agent[AgentContext[Any]](
+    name="Calculator",
+    instructions=(
+        "Calculate with `calculate` and convert with `convert_units`, never in your head. When a tool answers with "
+        '"Error:", correct your input and try again.'
+    ),
+    tools=[calculate, convert_units],
+)
