@@ -1,6 +1,14 @@
-"""Who asks, in which language, under which request id."""
+"""What is known about the request being served: its user, locale and id."""
 
+from contextvars import ContextVar
 from dataclasses import dataclass
+
+current_request_id: ContextVar[str] = ContextVar("current_request_id", default="-")
+"""The id of the request that the current task serves; `-` outside of any request.
+
+Set for each HTTP request and WebSocket frame. Tasks inherit it, so the turn that a request starts keeps its id.
+`startup.logs.RequestIdFilter` puts it on every log record.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ with warnings.catch_warnings():  # chatkit deprecates its widget classes while i
     warnings.simplefilter("ignore", DeprecationWarning)
     import chatkit.types  # noqa: F401 - imported here once, with the warnings off
 
+from chatkit_server.startup.logs import RequestIdFilter
 from chatkit_store import create_schema, open_engine
 from chatkit_store.database import in_use
 from tests.databases import Postgres, run_postgres
@@ -31,6 +32,13 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith(("CHATKIT_", "OPENAI_")):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _request_ids(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Every record in `caplog` has its `request_id`, as in the server's log."""
+    with caplog.filtering(RequestIdFilter()):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Settings: where they come from, what is refused, and that the example file lists them all."""
 
 import ast
+import io
 import logging
 import re
 import runpy
@@ -15,7 +16,7 @@ import chatkit_server
 import chatkit_store
 from chatkit_server import Settings
 from chatkit_server.settings import unknown_settings
-from chatkit_server.startup.logs import RedactingFormatter, configure_logging
+from chatkit_server.startup.logs import configure_logging, log_handler
 from tests.serving import serve
 from tests.support.openai_answers import INVALID_API_KEY, Answer
 from tests.support.openai_server import OpenAIServer
@@ -187,12 +188,13 @@ def logging_restored() -> Iterator[None]:
 
 
 def test_a_log_line_holds_no_secret_in_text_arguments_or_traceback() -> None:
-    formatter = RedactingFormatter([SECRET])
+    stream = io.StringIO()
     try:
         raise ValueError(f"refused: {SECRET}")
     except ValueError as error:
         info = (type(error), error, error.__traceback__)
-    line = formatter.format(logging.LogRecord("x", logging.INFO, "", 0, "with %s", (SECRET,), info))
+    log_handler([SECRET], stream).handle(logging.LogRecord("x", logging.INFO, "", 0, "with %s", (SECRET,), info))
+    line = stream.getvalue()
     assert SECRET not in line
     assert line.count("***") == 2
 

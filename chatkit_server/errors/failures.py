@@ -113,12 +113,12 @@ def explain(error: Exception, request_id: str) -> ServerError:
         case StreamError():
             return _failed("agent_error", allow_retry=told.allow_retry)
         case EmbeddedModelError():  # its text is ours, and says what to do
-            logger.warning("request %s: turn failed with embedded_model\n%s", request_id, describe_cause(error))
+            logger.warning("turn failed with embedded_model\n%s", describe_cause(error))
             return TurnFailed("embedded_model", told.message, allow_retry=True)
     code = _code(told)
     if code is None:
         return describe(told, request_id)
-    logger.warning("request %s: turn failed with %s\n%s", request_id, code, describe_cause(error))
+    logger.warning("turn failed with %s\n%s", code, describe_cause(error))
     if (words := tripwire_message(told)) is not None:
         return TurnFailed(code, words, allow_retry=TEXTS[code][1])
     return _failed(code)

@@ -360,30 +360,30 @@ def describe(error: BaseException, request_id: str) -> ServerError:
         case ServerError():
             if error.status >= 500 and not isinstance(error, NotAvailable):
                 cause = "" if error.__cause__ is None else f"\n{describe_cause(error.__cause__)}"
-                logger.warning("request %s failed: %s%s", request_id, error.code, cause)
+                logger.warning("request failed: %s%s", error.code, cause)
             return error
         case NotFoundError() | BlobMissing():
             return NotFound()
         case BlobsUnavailable():
-            logger.error("request %s: the place for files failed\n%s", request_id, describe_cause(error))
+            logger.error("the storage for files failed\n%s", describe_cause(error))
             return FilesUnavailable()
         case StoreUnavailable():
-            database_outage.failed_request(request_id, error)
+            database_outage.failed_request(error)
             return DatabaseUnavailable()
         case IdClash():
-            logger.error("request %s: an id is taken\n%s", request_id, describe_cause(error))
+            logger.error("an id is already taken\n%s", describe_cause(error))
             return Conflict()
         case AlreadyDecided():
             return ApprovalClosed()
         case StoreError():
-            logger.error("request %s: the store failed\n%s", request_id, describe_cause(error))
+            logger.error("the store failed\n%s", describe_cause(error))
             return DatabaseUnavailable()
         case ValidationError():
-            logger.error("request %s: data did not validate\n%s", request_id, describe_cause(error))
+            logger.error("data did not validate\n%s", describe_cause(error))
             return InternalError()
         case NotImplementedError():
-            logger.warning("request %s asked for a feature that the agent does not have", request_id)
+            logger.warning("the request needs a feature that the agent does not have")
             return NotAvailable()
         case _:
-            logger.error("request %s failed\n%s", request_id, describe_cause(error))
+            logger.error("request failed\n%s", describe_cause(error))
             return InternalError()

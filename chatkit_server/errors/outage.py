@@ -37,10 +37,10 @@ class Outage:
             seconds = self._told - self._began
             logger.warning("the database has been away for %.0f s: %s failed (%s)", seconds, what, error)
 
-    def failed_request(self, request_id: str, error: StoreUnavailable) -> None:
+    def failed_request(self, error: StoreUnavailable) -> None:
         """A request found it away: each has its line, because its client was told its id."""
         cause = f"\n{describe_cause(error)}" if self._begins(A_REQUEST) else f" ({error})"
-        logger.error("request %s: the database is not available%s", request_id, cause)
+        logger.error("the database is not available%s", cause)
 
     def worked(self, what: str) -> None:
         """The loop called `what` has reached the database."""

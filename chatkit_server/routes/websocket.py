@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
 
-from ..context import RequestContext
+from ..context import RequestContext, current_request_id
 from ..errors.http import InvalidJson, UpgradeRequired, describe
 from ..plain.answers import Failure
 from ..plain.message import Message
@@ -120,6 +120,7 @@ class _Conversation:
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1005))
         context = next(self._contexts)
+        current_request_id.set(context.request_id)
         try:
             await self._take(message.get("text"), context)
         except WebSocketDisconnect:

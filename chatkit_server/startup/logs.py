@@ -2,17 +2,19 @@
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
+from typing import TextIO
 from urllib.parse import unquote, unquote_plus
 
 from pydantic import BaseModel, SecretStr
 
+from ..context import current_request_id
 from ..errors.log_format import describe_cause
 from ..mcp.spec import McpSpec
 from ..settings import Settings
 
-FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+FORMAT = "%(asctime)s %(levelname)-7s [%(request_id)s] %(name)s: %(message)s"
 
 SHORTEST_SECRET = 6
 """Characters: what is shorter (`none`, `true`) is no secret, and its stars would make lines unreadable."""
@@ -38,6 +40,22 @@ WIRES = (
     "watchfiles",
     "aiohttp",
 )
+
+
+class RequestIdFilter(logging.Filter):
+    """Adds `request_id` to every record: the id of the request in whose task it was logged, or `-`.
+
+    `configure_logging` installs it. With a logging configuration of your own, add it to the handlers (filters of a
+    logger are not applied to its children) and put `%(request_id)s` into their format:
+
+        "filters": {"request_id": {"()": "chatkit_server.startup.logs.RequestIdFilter"}},
+        "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["request_id"]}},
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Set `record.request_id`; every record passes."""
+        record.request_id = current_request_id.get()
+        return True
 
 
 class RedactingFormatter(logging.Formatter):
@@ -92,13 +110,19 @@ def _in_query(url: str) -> Iterator[str]:
         yield from (secret, unquote_plus(secret))
 
 
+def log_handler(secrets: Iterable[str], stream: TextIO | None = None) -> logging.Handler:
+    """Return a handler that writes lines with request ids and without `secrets` to `stream` (default: stderr)."""
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(RequestIdFilter())
+    handler.setFormatter(RedactingFormatter(sorted(secrets, key=len, reverse=True)))  # one may be a part of another
+    return handler
+
+
 def configure_logging(settings: Settings) -> None:
     """One handler for the process, to standard error."""
     # A password that is a part of our own name, as in many a try-out, would put stars into every line.
     secrets = {one for one in secrets_in(settings) if len(one) >= SHORTEST_SECRET and one not in __name__}
-    handler = logging.StreamHandler()
-    handler.setFormatter(RedactingFormatter(sorted(secrets, key=len, reverse=True)))  # one may be a part of another
-    logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
+    logging.basicConfig(level=settings.log_level, handlers=[log_handler(secrets)], force=True)
     logging.getLogger("chatkit").handlers.clear()
     for wire in WIRES:
         logging.getLogger(wire).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))

@@ -5,6 +5,7 @@ speaking holds up every restart until the waiting is over, and then loses its co
 """
 
 import asyncio
+import contextvars
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -25,11 +26,12 @@ def on_stop_signal(callback: Callable[[], None]) -> Iterator[None]:
         yield
         return
     loop = asyncio.get_running_loop()
+    context = contextvars.copy_context()  # a signal may arrive while the code of some request runs
     previous: dict[signal.Signals, Any] = {}
 
     def handle(number: int, frame: FrameType | None) -> None:
         if not loop.is_closed():
-            loop.call_soon_threadsafe(callback)
+            loop.call_soon_threadsafe(callback, context=context)
         previous[signal.Signals(number)](number, frame)
 
     for number in SIGNALS:

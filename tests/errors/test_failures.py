@@ -21,7 +21,7 @@ from agents import (
 )
 
 from chatkit_server.errors.failures import TEXTS
-from chatkit_server.startup.logs import RedactingFormatter
+from chatkit_server.startup.logs import log_handler
 from tests.serving import Served, serve
 from tests.stage import Stage
 from tests.support.openai_answers import (
@@ -56,8 +56,7 @@ CONFLICT = Failure(409, None, "Conflict", headers={"retry-after-ms": "1"})
 def log() -> Iterator[io.StringIO]:
     """What the server's own log would hold: everything from INFO on, with secrets redacted."""
     stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(RedactingFormatter([KEY]))
+    handler = log_handler([KEY], stream)
     root = logging.getLogger()
     level = root.level
     root.addHandler(handler)
@@ -286,7 +285,7 @@ async def test_a_failure_is_told_clearly_and_retry_works(
 
 def check_log(lines: str, request_id: str, case: Case) -> None:
     """The cause and the request's id are in the log; the key and the conversation are not."""
-    failed = [line for line in lines.splitlines() if f"request {request_id}: turn failed" in line]
+    failed = [line for line in lines.splitlines() if f"[{request_id}]" in line and ": turn failed" in line]
     assert len(failed) == 1, "a failure is logged once"
     assert case.code in failed[0]
     assert case.cause in lines

@@ -13,7 +13,7 @@ from sqlalchemy import exc
 
 from chatkit_server.errors.failures import EmbeddedModelError
 from chatkit_server.errors.log_format import describe_cause
-from chatkit_server.startup.logs import RedactingFormatter
+from chatkit_server.startup.logs import log_handler
 from chatkit_store import StoreError
 
 REQUEST = httpx2.Request("POST", "https://api.example/v1/responses")
@@ -95,13 +95,9 @@ def test_a_circle_of_causes_and_an_exception_without_words_end() -> None:
 
 def test_the_log_withholds_texts_whoever_logs_the_exception() -> None:
     stream = io.StringIO()
-    logger, plain, ours = (
-        logging.Logger("uvicorn.error"),
-        logging.StreamHandler(io.StringIO()),
-        logging.StreamHandler(stream),
-    )
-    ours.setFormatter(RedactingFormatter(["key"]))
-    for handler in (plain, ours):  # the first leaves its own text of the exception in the record
+    logger = logging.Logger("uvicorn.error")
+    plain = logging.StreamHandler(io.StringIO())
+    for handler in (plain, log_handler(["key"], stream)):  # the first caches its own traceback in the record
         logger.addHandler(handler)
     logger.error("Exception in ASGI application: key", exc_info=raised(RuntimeError("SECRET"), invalid()))
     assert "Exception in ASGI application: ***" in stream.getvalue()

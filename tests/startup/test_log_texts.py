@@ -12,9 +12,10 @@ from agents import Agent, function_tool
 from pydantic import BaseModel
 from sqlalchemy import text
 
-from chatkit_server.startup.logs import WIRES, RedactingFormatter
+from chatkit_server.startup.logs import FORMAT, WIRES, log_handler
 from tests.serving import serve
 from tests.stage import Stage
+from tests.support.logs import messages_of, request_id_of
 from tests.support.openai_answers import CONTENT_FILTER, SERVER_ERROR, Answer, ToolCall
 from tests.support.openai_server import OpenAIServer
 
@@ -31,14 +32,15 @@ class Log:
 
     def check(self, request_id: str, *said: str) -> None:
         """Nothing of the texts is there; the failure's line names the request, and what was `said` follows."""
+        plain = logging.Formatter(FORMAT)
         ours = "\n".join(
-            self._caplog.handler.format(record)
+            plain.format(record)
             for record in self._caplog.records
             if record.name.startswith(("chatkit_server", "chatkit_store"))
         )
         for lines in (ours, self._printed.getvalue()):
             assert "SECRET" not in lines
-            after = lines[lines.index(f"request {request_id}") :]
+            after = lines[lines.index(f"[{request_id}]") :]
             assert [word for word in said if word not in after] == []
             assert 'File "' in after
             assert ", line " in after
@@ -48,8 +50,7 @@ class Log:
 def log(caplog: pytest.LogCaptureFixture) -> Iterator[Log]:
     """The log from DEBUG on, as `configure_logging` sets it up."""
     printed = io.StringIO()
-    handler = logging.StreamHandler(printed)
-    handler.setFormatter(RedactingFormatter([]))
+    handler = log_handler([], printed)
     caplog.set_level(logging.DEBUG)
     for wire in WIRES:
         caplog.set_level(logging.WARNING, logger=wire)
@@ -154,3 +155,23 @@ async def test_agent_that_fails_on_what_the_model_wrote(tmp_path: Path, log: Log
             reply = await tab.create(SECRET)
     assert reply.error is not None
     log.check(reply.headers["x-request-id"], kind)
+
+
+@function_tool
+async def logs_a_line() -> str:
+    """A tool that logs."""
+    logging.getLogger("chatkit_server.tool").warning("called")
+    return "logged"
+
+
+async def test_a_turn_logs_under_the_id_of_its_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "chatkit_server")
+    async with OpenAIServer() as upstream:
+        agent: Callable[[], Agent[Any]] = lambda: Agent(name="Helper", tools=[logs_a_line])  # noqa: E731 - as above
+        async with serve(tmp_path, agent, **settings_for(upstream, "responses")) as served, served.tab() as tab:
+            for _ in range(2):  # over the same connection
+                upstream.script(Answer(tool_calls=[ToolCall("logs_a_line")]), Answer("fine"))
+                reply = await tab.create("Log a line")
+                assert messages_of(caplog, reply.headers["x-request-id"]) == ["called"]
+    started = [record for record in caplog.records if record.getMessage().startswith("answers come from")]
+    assert [request_id_of(record) for record in started] == ["-"]

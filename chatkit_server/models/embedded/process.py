@@ -5,6 +5,7 @@ at most one attempt per request, with exponential backoff.
 """
 
 import asyncio
+import contextvars
 import json
 import logging
 import os
@@ -122,7 +123,8 @@ class EmbeddedProcess:
 
     def _launch_task(self) -> asyncio.Task[Child]:
         if self._launching is None:
-            self._launching = asyncio.create_task(self._launch(), name="embedded-model")
+            context = contextvars.Context()  # it outlives the request that starts it, and must not log under its id
+            self._launching = asyncio.create_task(self._launch(), name="embedded-model", context=context)
             self._launching.add_done_callback(self._launched)
         return self._launching
 
