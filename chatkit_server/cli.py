@@ -25,7 +25,7 @@ from chatkit_store.migrations import upgrade
 
 from . import __version__
 from .app import create_app
-from .errors.database_problem import database_problem
+from .errors.database_problem import explain_database_error
 from .errors.setup import AgentSetupError, ModelSetupError, SetupError
 from .files.blob_storage import make_blobs
 from .files.pruning import Pruner, PruneResult
@@ -215,7 +215,7 @@ async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
         await asyncio.sleep(0.1)
         if isinstance(error, BlobsUnavailable | SchemaUnknown):  # not about the place of the database
             raise
-        raise SetupError(database_problem(error, engine.url)) from error
+        raise SetupError(explain_database_error(error, engine.url)) from error
     finally:
         await engine.dispose()
 

@@ -7,7 +7,7 @@ from typing import Any
 from agents import Agent, FunctionTool, Handoff, RunContextWrapper, ToolErrorFormatterArgs
 
 from ..agent_context import AgentContext
-from ..errors.log_format import describe_cause
+from ..errors.log_format import redacted_traceback
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def note_failure(args: ToolErrorFormatterArgs[Any]) -> None:
     context = args.run_context.context
     match args.kind:
         case "tool_exception" if args.error is not None:
-            cause = describe_cause(args.error)
+            cause = redacted_traceback(args.error)
             logger.error("request %s: the tool %s failed\n%s", _request(context), args.tool_name, cause)
             _mark(context, args.call_id)
         case "tool_not_found":

@@ -9,7 +9,7 @@ from chatkit.widgets import WidgetRoot
 from pydantic import Field
 
 from ..context import RequestContext
-from ..errors.log_format import describe_cause
+from ..errors.log_format import redacted_traceback
 from .offers import Offer
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Mentions:
         try:
             return await self.describe_mention(mention, context)
         except Exception as error:  # whatever the subclass raises
-            logger.warning("request %s: a mention was not found\n%s", context.request_id, describe_cause(error))
+            logger.warning("request %s: a mention was not found\n%s", context.request_id, redacted_traceback(error))
             return plain_mention(mention)
 
     @property

@@ -33,7 +33,7 @@ BRIEF = {
 }
 
 
-def database_problem(error: StoreError, url: URL) -> str:
+def explain_database_error(error: StoreError, url: URL) -> str:
     """A sentence or two about `error`, which came of the database at `url`."""
     code = code_of(error)
     if url.get_backend_name() == "sqlite":
@@ -41,7 +41,7 @@ def database_problem(error: StoreError, url: URL) -> str:
     return _postgresql_problem(error, code, url)
 
 
-def brief_problem(error: StoreError) -> str:
+def summarize_database_error(error: StoreError) -> str:
     """The same in a few words without any name, for an administrator who asks over the network as anybody can."""
     if isinstance(error.__cause__, OSError):
         words = f"The database does not answer: {network_reason(error.__cause__)}."

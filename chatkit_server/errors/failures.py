@@ -15,8 +15,8 @@ import httpx2
 import openai
 from chatkit.errors import CustomStreamError, StreamError
 
-from .http import AnswerInterrupted, InternalError, ServerError, TurnFailed, describe
-from .log_format import describe_cause
+from .http import AnswerInterrupted, InternalError, ServerError, TurnFailed, to_server_error
+from .log_format import redacted_traceback
 
 logger = logging.getLogger(__name__)
 
@@ -102,29 +102,29 @@ class ProviderFailure(Exception):
         self.code = code
 
 
-def explain(error: Exception, request_id: str) -> ServerError:
+def to_turn_failure(error: Exception) -> ServerError:
     """What the user is told of a failure inside a turn. Logs the cause once, under the request id."""
     told = _raised_by_tool(error) or error
     match told:
         case ServerError():
-            return describe(told, request_id)
+            return to_server_error(told)
         case CustomStreamError():
             return TurnFailed("custom", told.message, allow_retry=told.allow_retry)
         case StreamError():
             return _failed("agent_error", allow_retry=told.allow_retry)
         case EmbeddedModelError():  # its text is ours, and says what to do
-            logger.warning("turn failed with embedded_model\n%s", describe_cause(error))
+            logger.warning("turn failed with embedded_model\n%s", redacted_traceback(error))
             return TurnFailed("embedded_model", told.message, allow_retry=True)
     code = _code(told)
     if code is None:
-        return describe(told, request_id)
-    logger.warning("turn failed with %s\n%s", code, describe_cause(error))
+        return to_server_error(told)
+    logger.warning("turn failed with %s\n%s", code, redacted_traceback(error))
     if (words := tripwire_message(told)) is not None:
         return TurnFailed(code, words, allow_retry=TEXTS[code][1])
     return _failed(code)
 
 
-def failure_of(code: str) -> ServerError:
+def failure_from_code(code: str) -> ServerError:
     """The failure that a turn's `error_code` stands for, for who asks later; a text of the agent's own is not kept."""
     known = {kind.code: kind for kind in _all_kinds(ServerError) if kind is not TurnFailed}
     if code in known:
@@ -139,7 +139,7 @@ def _all_kinds(kind: type[ServerError]) -> Iterator[type[ServerError]]:
         yield from _all_kinds(special)
 
 
-def error_of_ended(status: str, code: str | None) -> ServerError | None:
+def failure_of_ended_turn(status: str, code: str | None) -> ServerError | None:
     """What a reader is told of a turn that has ended elsewhere, from its row; None where it ended well or was stopped.
 
     `interrupted`: its worker died or was shut down.
@@ -148,7 +148,7 @@ def error_of_ended(status: str, code: str | None) -> ServerError | None:
         case "interrupted":
             return AnswerInterrupted()
         case "failed":
-            return failure_of(code or InternalError.code)
+            return failure_from_code(code or InternalError.code)
     return None
 
 
@@ -180,7 +180,7 @@ def _code(error: Exception) -> str | None:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Store and protocol errors have a text of their own in `errors.describe`."""
+    """Store and protocol errors have a text of their own in `errors.http.to_server_error`."""
     return type(error).__module__.split(".")[0] in {"chatkit_store", "chatkit", "pydantic", "pydantic_core"}
 
 

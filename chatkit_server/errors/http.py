@@ -41,7 +41,7 @@
     └── TurnFailed              502  (see failures.py: one code for each kind of provider failure)
 
 The class holds the status, the code and whether a retry can help; the text says what happened and what to do next.
-`describe` turns any exception into one of these, so there is one place that decides what a client is told.
+`to_server_error` turns any exception into one of these, so there is one place that decides what a client is told.
 """
 
 import logging
@@ -53,7 +53,7 @@ from pydantic import ValidationError
 
 from chatkit_store import AlreadyDecided, BlobMissing, BlobsUnavailable, IdClash, StoreError, StoreUnavailable
 
-from .log_format import describe_cause
+from .log_format import redacted_traceback
 from .outage import database_outage
 
 logger = logging.getLogger(__name__)
@@ -354,36 +354,36 @@ class TurnFailed(ServerError):
         self.allow_retry = allow_retry
 
 
-def describe(error: BaseException, request_id: str) -> ServerError:
+def to_server_error(error: BaseException) -> ServerError:
     """What a client is told of `error`; logs it with its cause where it is not the client's own doing."""
     match error:
         case ServerError():
             if error.status >= 500 and not isinstance(error, NotAvailable):
-                cause = "" if error.__cause__ is None else f"\n{describe_cause(error.__cause__)}"
+                cause = "" if error.__cause__ is None else f"\n{redacted_traceback(error.__cause__)}"
                 logger.warning("request failed: %s%s", error.code, cause)
             return error
         case NotFoundError() | BlobMissing():
             return NotFound()
         case BlobsUnavailable():
-            logger.error("the storage for files failed\n%s", describe_cause(error))
+            logger.error("the storage for files failed\n%s", redacted_traceback(error))
             return FilesUnavailable()
         case StoreUnavailable():
             database_outage.failed_request(error)
             return DatabaseUnavailable()
         case IdClash():
-            logger.error("an id is already taken\n%s", describe_cause(error))
+            logger.error("an id is already taken\n%s", redacted_traceback(error))
             return Conflict()
         case AlreadyDecided():
             return ApprovalClosed()
         case StoreError():
-            logger.error("the store failed\n%s", describe_cause(error))
+            logger.error("the store failed\n%s", redacted_traceback(error))
             return DatabaseUnavailable()
         case ValidationError():
-            logger.error("data did not validate\n%s", describe_cause(error))
+            logger.error("data did not validate\n%s", redacted_traceback(error))
             return InternalError()
         case NotImplementedError():
             logger.warning("the request needs a feature that the agent does not have")
             return NotAvailable()
         case _:
-            logger.error("request failed\n%s", describe_cause(error))
+            logger.error("request failed\n%s", redacted_traceback(error))
             return InternalError()

@@ -51,7 +51,7 @@ CAUSED = "\n\nThe above exception was the direct cause of the following exceptio
 MEANWHILE = "\n\nDuring handling of the above exception, another exception occurred:\n\n"
 
 
-def describe_cause(error: BaseException) -> str:
+def redacted_traceback(error: BaseException) -> str:
     """A traceback of `error` and of all that led to it, fit for the log.
 
     An exception that wraps a quoting one may repeat its text, so it loses its message too, unless its class is ours.
@@ -72,7 +72,7 @@ def _describe(error: BaseException, seen: set[int]) -> str:
     return "\n\n".join(parts)
 
 
-def say(error: BaseException) -> str:
+def redacted_message(error: BaseException) -> str:
     """The class of `error` and its words in one line, where nobody's data may be among them."""
     words = " ".join(_say(error).split()).rstrip(".")
     return f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -9,7 +9,7 @@ from time import monotonic
 
 from chatkit_store import StoreUnavailable
 
-from .log_format import describe_cause
+from .log_format import redacted_traceback
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Outage:
     def failed(self, what: str, error: StoreUnavailable) -> None:
         """The loop called `what` found the database away."""
         if self._begins(what):
-            logger.error("the database is away: %s failed and is tried again\n%s", what, describe_cause(error))
+            logger.error("the database is away: %s failed and is tried again\n%s", what, redacted_traceback(error))
         elif self._clock() - self._told >= REMIND_SECONDS:
             self._told = self._clock()
             seconds = self._told - self._began
@@ -39,7 +39,7 @@ class Outage:
 
     def failed_request(self, error: StoreUnavailable) -> None:
         """A request found it away: each has its line, because its client was told its id."""
-        cause = f"\n{describe_cause(error)}" if self._begins(A_REQUEST) else f" ({error})"
+        cause = f"\n{redacted_traceback(error)}" if self._begins(A_REQUEST) else f" ({error})"
         logger.error("the database is not available%s", cause)
 
     def worked(self, what: str) -> None:

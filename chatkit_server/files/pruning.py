@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from chatkit_store import Blob, Blobs, StoreError, StoreUnavailable, UploadStore
 
-from ..errors.log_format import describe_cause
+from ..errors.log_format import redacted_traceback
 from ..errors.outage import database_outage
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class Pruner:
                 database_outage.failed(PRUNING, error)
                 continue
             except StoreError as error:
-                logger.error("files could not be pruned\n%s", describe_cause(error))
+                logger.error("files could not be pruned\n%s", redacted_traceback(error))
                 continue
             if done.unsent or done.orphaned:
                 logger.info("deleted %d unsent and %d left-over files", done.unsent, done.orphaned)

@@ -26,8 +26,8 @@ from chatkit_store import (
 )
 
 from ..context import RequestContext
-from ..errors.http import ActionRunning, ServerError, describe
-from ..errors.log_format import describe_cause
+from ..errors.http import ActionRunning, ServerError, to_server_error
+from ..errors.log_format import redacted_traceback
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class OnceRunner:
         try:
             answer = await work()
         except BaseException as error:  # a handler may await a task that was cancelled
-            failure = describe(error, context.request_id)
+            failure = to_server_error(error)
             fields = {"status": failure.status, "code": failure.code, "message": failure.message}
             await self._end(run, "failed", json.dumps(fields), context)
             if _is_handler_failure(error):
@@ -149,7 +149,7 @@ class OnceRunner:
                 return
             except StoreError as error:
                 if now() > deadline:
-                    logger.error("cannot save how an action ended\n%s", describe_cause(error))
+                    logger.error("cannot save how an action ended\n%s", redacted_traceback(error))
                     return
             await asyncio.sleep(self._limits.save_retry)
 

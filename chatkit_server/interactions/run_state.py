@@ -12,7 +12,7 @@ from chatkit.types import StructuredInputItem, ThreadItem
 from chatkit_store import PausedRun
 
 from ..agent_context import AgentContext
-from ..errors.log_format import describe_cause
+from ..errors.log_format import redacted_traceback
 from ..files.paused_run_files import restore_files, strip_files
 from ..files.user_files import turn_files
 from .client_tools import with_page_outputs
@@ -66,7 +66,7 @@ async def restore_state(server: InteractionHost, run: PausedRun, context: AgentC
         is_whole = {approval.call_id for approval in run.approvals} <= {call_id(item) for item in waiting}
         is_known = is_whole and all([await _is_known(item, wrapper) for item in waiting])
     except Exception as error:  # the SDK raises UserError, ValueError, KeyError, whatever is missing
-        logger.warning("paused run %s cannot be restored\n%s", run.id, describe_cause(error))
+        logger.warning("paused run %s cannot be restored\n%s", run.id, redacted_traceback(error))
         return None
     if answers:
         with contextlib.suppress(UserError):  # no model call follows that could read them

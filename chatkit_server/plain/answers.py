@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from chatkit_store import StoreError, TurnRecord, TurnStatus
 
 from ..context import RequestContext
-from ..errors.failures import error_of_ended
+from ..errors.failures import failure_of_ended_turn
 from ..errors.http import DatabaseUnavailable, ServerError
 from ..services import Services
 from ..turns.live_turn import LiveTurn
@@ -122,5 +122,5 @@ def _answer(record: TurnRecord, items: list[ThreadItem]) -> Answer:
 
 
 def _failure(record: TurnRecord) -> Failure | None:
-    error = error_of_ended(record.status, record.error_code)
+    error = failure_of_ended_turn(record.status, record.error_code)
     return None if error is None else Failure.of(error, record.request_id)

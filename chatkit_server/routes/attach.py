@@ -16,7 +16,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from ..context import RequestContext
-from ..errors.failures import error_of_ended
+from ..errors.failures import failure_of_ended_turn
 from ..events.snapshot import snapshot, without_calls
 from ..services import Services, services_of
 from ..turns.accept import thread_response
@@ -95,7 +95,7 @@ async def ended_turn(
     items = await services.store.load_turn_items(thread.id, turn_id, context)
     options = services.server.get_stream_options(thread, context)
     created = [ThreadCreatedEvent(thread=thread_response(thread))] if is_new_thread else []
-    error = error_of_ended(record.status, record.error_code)
+    error = failure_of_ended_turn(record.status, record.error_code)
     failed = [error.event(record.request_id)] if error is not None else []
     of_others = await services.store.load_changed_items(thread.id, turn_id, context)
     changed = [ThreadItemReplacedEvent(item=item) for item in without_calls(of_others)]

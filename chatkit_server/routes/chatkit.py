@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from chatkit_store import DuplicateRequest, RequestKey
 
 from ..context import RequestContext
-from ..errors.http import BodyTooLarge, NotAuthenticated, ServerError, describe
+from ..errors.http import BodyTooLarge, NotAuthenticated, ServerError, to_server_error
 from ..interactions.approvals import is_approval
 from ..services import Services, services_of
 from ..turns.accept import accept
@@ -56,7 +56,7 @@ async def chatkit(request: Request) -> Response:
     except ClientDisconnect:
         return Response(status_code=499)  # nobody is there to read it
     except Exception as error:
-        return _refusal(request, body, describe(error, request_id), request_id)
+        return _refusal(request, body, to_server_error(error), request_id)
     services.auth.remember(request, response, context)
     return LinkedResponse(response, services.links, context, request)
 

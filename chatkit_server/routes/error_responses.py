@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatkit_store import StoreError
 
-from ..errors.http import InvalidParams, NotFound, ServerError, describe
+from ..errors.http import InvalidParams, NotFound, ServerError, to_server_error
 
 
 class ErrorBody(BaseModel):
@@ -78,7 +78,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 async def _any(request: Request, error: Exception) -> JSONResponse:
-    return error_response(describe(error, request.state.request_id), request.state.request_id)
+    return error_response(to_server_error(error), request.state.request_id)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

@@ -8,8 +8,8 @@ from chatkit_store import StoreError, StoreUnavailable
 from chatkit_store.errors import translate_errors
 
 from .. import __version__
-from ..errors.database_problem import brief_problem
-from ..errors.http import DatabaseUnavailable, ServerStopping, describe
+from ..errors.database_problem import summarize_database_error
+from ..errors.http import DatabaseUnavailable, ServerStopping, to_server_error
 from ..errors.outage import A_REQUEST, database_outage
 from ..services import services_of
 from .error_responses import error_response
@@ -41,8 +41,8 @@ async def readyz(request: Request) -> JSONResponse:
         if isinstance(error, StoreUnavailable):
             database_outage.failed(A_REQUEST, error)  # no line for each: a probe comes every few seconds
         else:
-            describe(error, request.state.request_id)
-        return error_response(DatabaseUnavailable(brief_problem(error)), request.state.request_id)
+            to_server_error(error)
+        return error_response(DatabaseUnavailable(summarize_database_error(error)), request.state.request_id)
     mcp = {name: "away" if problem else "ok" for name, problem in services.server.mcp.problems().items()}
     return JSONResponse({"status": "ok", "database": "ok"} | ({"mcp": mcp} if mcp else {}))
 

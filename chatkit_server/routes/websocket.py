@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
 
 from ..context import RequestContext, current_request_id
-from ..errors.http import InvalidJson, UpgradeRequired, describe
+from ..errors.http import InvalidJson, UpgradeRequired, to_server_error
 from ..plain.answers import Failure
 from ..plain.message import Message
 from ..plain.sending import EndedTurn, send
@@ -78,7 +78,7 @@ async def converse(websocket: WebSocket) -> None:
         client = websocket if is_trusted else _without_cookies(websocket)
         context = services.auth.authenticate(client)
     except Exception as error:
-        await websocket.send_denial_response(error_response(describe(error, request_id), request_id))
+        await websocket.send_denial_response(error_response(to_server_error(error), request_id))
         return
     cookie = Response()
     if is_trusted:
@@ -126,7 +126,7 @@ class _Conversation:
         except WebSocketDisconnect:
             raise
         except Exception as error:
-            told = describe(error, context.request_id)
+            told = to_server_error(error)
             await self._tell({"error": Failure.of(told, context.request_id).model_dump()})
 
     async def _take(self, text: str | None, context: RequestContext) -> None:
@@ -168,7 +168,7 @@ class _Conversation:
         except WebSocketDisconnect:  # noticed by the write before the read
             pass
         except Exception as error:
-            told = describe(error, context.request_id)
+            told = to_server_error(error)
             await self._tell({"error": Failure.of(told, context.request_id).model_dump()})
         finally:
             if isinstance(turn, LiveTurn):

@@ -6,9 +6,9 @@ import openai
 from chatkit.types import AudioInput, TranscriptionResult
 
 from ..context import RequestContext
-from ..errors.failures import explain
+from ..errors.failures import to_turn_failure
 from ..errors.http import BodyTooLarge, InvalidAudio, ServerError
-from ..errors.log_format import describe_cause
+from ..errors.log_format import redacted_traceback
 from ..models.transcription import FILE_NAMES, Transcriber
 
 logger = logging.getLogger(__name__)
@@ -42,11 +42,11 @@ async def dictate(
     try:
         return TranscriptionResult(text=await transcriber.transcribe(audio.data, media_type))
     except REFUSALS as error:
-        logger.warning("request %s: a recording was refused\n%s", context.request_id, describe_cause(error))
+        logger.warning("request %s: a recording was refused\n%s", context.request_id, redacted_traceback(error))
         raise InvalidAudio("The recording could not be understood. Please try again.") from None
     except (TimeoutError, openai.APITimeoutError) as error:
         raise DictationFailed("The recording took too long to turn into text. Please dictate less at once.") from error
     except openai.APIStatusError as error:
-        raise explain(error, context.request_id) from None
+        raise to_turn_failure(error) from None
     except openai.OpenAIError as error:
         raise DictationFailed from error

@@ -94,7 +94,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
     ) -> AsyncIterator[ThreadStreamEvent]:
         """Runs the agent on the whole thread. Closing the iterator stops the run.
 
-        Raises what the agent and its model raise; `failures.explain` has the words for it.
+        Raises what the agent and its model raise; `failures.to_turn_failure` has the words for it.
         """
         memory = await Memory.load(self.sql_store, thread, context)
         agent_context = AgentContext(thread=thread, store=self.store, request_context=context)

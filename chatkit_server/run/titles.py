@@ -13,7 +13,7 @@ from chatkit_store import SqlStore
 
 from ..agent_context import AgentContext, AsideEvent, Inbox
 from ..context import RequestContext
-from ..errors.log_format import describe_cause
+from ..errors.log_format import redacted_traceback
 from ..models.one_shot import ask_once
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Title:
         except NotFoundError:
             logger.debug("request %s: the thread went before it had a title", request_id)
         except Exception as error:  # whatever it is, the answer goes on
-            logger.warning("request %s: no title was made\n%s", request_id, describe_cause(error))
+            logger.warning("request %s: no title was made\n%s", request_id, redacted_traceback(error))
         else:
             if event is not None:
                 self._inbox.put_nowait(AsideEvent(event))

@@ -11,7 +11,7 @@ from agents import Agent, Model
 
 from ..agents.prepare import reachable_agents
 from ..context import RequestContext
-from ..errors.log_format import say
+from ..errors.log_format import redacted_message
 from ..errors.setup import AgentSetupError
 from ..models import Models
 from ..run.server import ChatServer
@@ -52,7 +52,7 @@ async def try_agent(server: ChatServer) -> Trial:
     except TimeoutError:
         return Trial(None, [f"{server.agent.name} returned no agent within {SECONDS:g} seconds{TRIED}."])
     except Exception as error:  # the function is a user's, and may raise anything
-        return Trial(None, [f"{server.agent.name} raised {say(error)}{_place(error)}{TRIED}."])
+        return Trial(None, [f"{server.agent.name} raised {redacted_message(error)}{_place(error)}{TRIED}."])
     return Trial(agent, list(_missing_tools(server, agent)))
 
 

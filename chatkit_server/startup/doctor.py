@@ -16,10 +16,10 @@ from chatkit_store import SchemaUnknown, StoreError
 from chatkit_store.migrations import pending, taken_names
 
 from ..agents.prepare import reachable_agents
-from ..errors.database_problem import database_problem, missing_folder
-from ..errors.failures import explain
+from ..errors.database_problem import explain_database_error, missing_folder
+from ..errors.failures import to_turn_failure
 from ..errors.http import ServerError
-from ..errors.log_format import codes_of, say
+from ..errors.log_format import codes_of, redacted_message
 from ..errors.network import innermost_network_error, network_reason
 from ..models.one_shot import ask_once
 from ..services import Services
@@ -77,7 +77,7 @@ async def _database(services: Services) -> Finding:
     except SchemaUnknown as error:
         return Finding("database", str(error), "WRONG")
     except StoreError as error:
-        return Finding("database", database_problem(error, services.engine.url), "WRONG")
+        return Finding("database", explain_database_error(error, services.engine.url), "WRONG")
     if taken:
         return Finding("database", f"{kind}, has tables that chatkit-server did not make ({', '.join(taken)})", "WRONG")
     if not missing:
@@ -143,7 +143,7 @@ async def _model(services: Services, answering: AnsweringModel) -> Finding:
     except TimeoutError:
         return Finding("model", f"{name}{place} did not answer within {MODEL_SECONDS:g} seconds", "WRONG")
     except Exception as error:  # whatever a provider does
-        told = explain(error, "doctor")
+        told = to_turn_failure(error)
         return Finding("model", f"{name}{place}: {_why(error, told, answering)}", "WRONG")
     return Finding("model", f"{name} answers")
 
@@ -156,6 +156,6 @@ def _without_secrets(base_url: str | None) -> str:
 def _why(error: Exception, told: ServerError, answering: AnsweringModel) -> str:
     """The code, the cause and what to do; nothing of the provider's own text, which can hold keys."""
     network = innermost_network_error(error) if isinstance(error, openai.APIConnectionError) else None
-    cause = network_reason(network) if network is not None else codes_of(error) or say(error)
+    cause = network_reason(network) if network is not None else codes_of(error) or redacted_message(error)
     advice = ADVICE.get(told.code, str(told)) if answering.is_at_endpoint else f"See how {answering.agent} makes it."
     return f"{told.code} ({cause}). {advice}"

@@ -10,7 +10,7 @@ from urllib.parse import unquote, unquote_plus
 from pydantic import BaseModel, SecretStr
 
 from ..context import current_request_id
-from ..errors.log_format import describe_cause
+from ..errors.log_format import redacted_traceback
 from ..mcp.spec import McpSpec
 from ..settings import Settings
 
@@ -75,7 +75,7 @@ class RedactingFormatter(logging.Formatter):
 
     def formatException(self, ei: ExcInfo) -> str:
         """The traceback without what exceptions quote."""
-        return "" if ei[1] is None else describe_cause(ei[1])
+        return "" if ei[1] is None else redacted_traceback(ei[1])
 
 
 def secrets_in(value: object) -> Iterator[str]:

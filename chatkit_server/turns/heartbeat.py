@@ -11,7 +11,7 @@ from time import monotonic
 
 from chatkit_store import HeartbeatStore, StoreError, TurnRecord, TurnStore, WorkerRecord, new_id
 
-from ..errors.log_format import describe_cause
+from ..errors.log_format import redacted_traceback
 from .periodic import Periodic
 
 logger = logging.getLogger(__name__)
@@ -135,4 +135,4 @@ class Heartbeat:
         try:
             await self._recover(record)
         except Exception as error:  # it is ours now: the next beats try again
-            logger.error("turn %s of a dead worker could not be closed\n%s", record.id, describe_cause(error))
+            logger.error("turn %s of a dead worker could not be closed\n%s", record.id, redacted_traceback(error))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 
 from chatkit_store import JournalStore, StoreError, StoreUnavailable
 
-from ..errors.log_format import describe_cause
+from ..errors.log_format import redacted_traceback
 from ..errors.outage import database_outage
 from ..memory import Transcript
 from .journal_page import Page
@@ -124,7 +124,7 @@ class Journal:
                 if isinstance(error, StoreUnavailable):
                     database_outage.failed(JOURNAL, error)
                 else:
-                    cause = describe_cause(error)
+                    cause = redacted_traceback(error)
                     logger.warning("the journal could not be written, and is tried again in %s s\n%s", pause, cause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LAST_PAUSE)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from chatkit_store import StoreUnavailable
 
-from ..errors.log_format import describe_cause
+from ..errors.log_format import redacted_traceback
 from ..errors.outage import database_outage
 
 logger = logging.getLogger(__name__)
@@ -44,5 +44,5 @@ class Periodic:
                 database_outage.failed(self._name, error)
             except Exception as error:
                 logger.warning(
-                    "%s failed, and is tried again in %s s\n%s", self._name, self._seconds, describe_cause(error)
+                    "%s failed, and is tried again in %s s\n%s", self._name, self._seconds, redacted_traceback(error)
                 )

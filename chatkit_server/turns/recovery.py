@@ -11,7 +11,7 @@ from chatkit_store import JournalStore, SqlStore, TurnEnd, TurnRecord, TurnStore
 from chatkit_store.turns import RETRY
 
 from ..context import RequestContext
-from ..errors.log_format import describe_cause
+from ..errors.log_format import redacted_traceback
 from ..events.decode import decode_event
 from ..events.fold import TurnItems, is_empty, is_thought, settle
 from .turn_end import finish_anyway
@@ -57,7 +57,7 @@ async def _fold_journal(turn_id: str, journal: JournalStore, context: RequestCon
         try:
             items.apply(decode_event(entry.payload))
         except Exception as error:  # a newer version wrote it, perhaps; the others are worth having
-            cause = describe_cause(error)
+            cause = redacted_traceback(error)
             logger.warning("turn %s: event %s of its journal cannot be read\n%s", turn_id, entry.seq, cause)
     return items
 

@@ -24,8 +24,8 @@ from chatkit.types import (
 from chatkit_store import Entry, JournalStore, SqlStore, StoreError, TurnRecord, TurnStore
 
 from ..context import RequestContext
-from ..errors.failures import error_of_ended
-from ..errors.http import Conflict, describe
+from ..errors.failures import failure_of_ended_turn
+from ..errors.http import Conflict, to_server_error
 from ..events.decode import decode_event
 from ..events.snapshot import shown, without_calls
 from ..run.server import ChatServer
@@ -113,7 +113,7 @@ class Tail(LiveTurn):
         except NotFoundError:  # the thread was deleted
             pass
         except Exception as error:
-            self.log.append(describe(error, self._context.request_id).event(self._context.request_id))
+            self.log.append(to_server_error(error).event(self._context.request_id))
         self.log.close()
 
     async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
@@ -158,7 +158,7 @@ class Tail(LiveTurn):
         for item in without_calls(changed):  # such a call was answered, by whatever clock
             if self.items.finished.get(item.id) != item:
                 self.log.append(ThreadItemReplacedEvent(item=item))
-        error = error_of_ended(record.status, record.error_code)
+        error = failure_of_ended_turn(record.status, record.error_code)
         if error is not None:
             self.log.append(error.event(record.request_id))
 

@@ -16,8 +16,8 @@ from chatkit.types import SDKHiddenContextItem, ThreadItem
 from chatkit_store import SqlStore, StoreUnavailable, TurnEnd, TurnStatus, TurnStore
 
 from ..context import RequestContext
-from ..errors.failures import TurnTooLong, explain
-from ..errors.http import AnswerInterrupted, ServerError, describe
+from ..errors.failures import TurnTooLong, to_turn_failure
+from ..errors.http import AnswerInterrupted, ServerError, to_server_error
 from ..memory import Transcript, turn_transcript
 from ..models.tap import text_sink
 from ..models.usage import TurnUsage, turn_usage
@@ -104,7 +104,7 @@ class Turn(LiveTurn):
             logger.error("request %s: the end of turn %s could not be saved", self.context.request_id, self.id)
             self.status = "failed"
             # Without a word the stream would look like an answer that is complete and kept.
-            told = describe(error, self.context.request_id) if isinstance(error, Exception) else AnswerInterrupted()
+            told = to_server_error(error) if isinstance(error, Exception) else AnswerInterrupted()
             self._output.say(told.event(self.context.request_id))
             if not isinstance(error, Exception):
                 raise
@@ -222,7 +222,7 @@ class Turn(LiveTurn):
         if error is None:
             return None
         cause = error if isinstance(error, Exception) else RuntimeError("the agent's task was cancelled from outside")
-        return explain(cause, self.context.request_id)
+        return to_turn_failure(cause)
 
     async def _save_end(self, partial: list[ThreadItem], error: ServerError | None, restore: bool) -> bool:
         # Not behind an old answer that comes back: that one was not stopped.

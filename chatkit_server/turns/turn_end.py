@@ -8,7 +8,7 @@ from chatkit.types import ThreadItem
 
 from chatkit_store import StoreError, StoreUnavailable
 
-from ..errors.log_format import describe_cause
+from ..errors.log_format import redacted_traceback
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ async def finish_anyway(finish: Finish, items: Sequence[ThreadItem]) -> bool:
     except StoreUnavailable:
         raise
     except StoreError as error:
-        logger.error("an item could not be saved at the end of its turn\n%s", describe_cause(error))
+        logger.error("an item could not be saved at the end of its turn\n%s", redacted_traceback(error))
     ended = await finish(items=[])
     for item in items if ended else []:
         try:

@@ -1,4 +1,4 @@
-"""What a user is told of each kind of exception (`failures.explain`)."""
+"""What a user is told of each kind of exception (`failures.to_turn_failure`)."""
 
 import agents
 import openai
@@ -7,7 +7,7 @@ from agents import UserError
 from chatkit.errors import CustomStreamError, StreamError
 from chatkit.errors import ErrorCode as StreamErrorCode
 
-from chatkit_server.errors.failures import TEXTS, ProviderFailure, explain
+from chatkit_server.errors.failures import TEXTS, ProviderFailure, to_turn_failure
 from chatkit_server.errors.http import TurnFailed
 from chatkit_store import StoreUnavailable
 
@@ -53,7 +53,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
 def test_an_exception_has_its_code_its_words_and_its_advice(error: Exception, expected: tuple[str, str, bool]) -> None:
-    told = explain(error, "request-1")
+    told = to_turn_failure(error)
     assert (told.code, told.message, told.allow_retry) == expected
 
 
@@ -66,5 +66,5 @@ def test_every_public_exception_of_both_sdks_has_a_text() -> None:
     kinds = [getattr(module, name) for module in (agents, openai) for name in module.__all__]
     errors = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Exception)]
     assert len(errors) > 25
-    told = [explain(kind.__new__(kind), "request-1") for kind in errors]
+    told = [to_turn_failure(kind.__new__(kind)) for kind in errors]
     assert {error.code for error in told} <= set(TEXTS)

@@ -1,4 +1,4 @@
-"""What the log says of an exception (`causes.describe_cause`), and of those that others log."""
+"""What the log says of an exception (`causes.redacted_traceback`), and of those that others log."""
 
 import io
 import logging
@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import exc
 
 from chatkit_server.errors.failures import EmbeddedModelError
-from chatkit_server.errors.log_format import describe_cause
+from chatkit_server.errors.log_format import redacted_traceback
 from chatkit_server.startup.logs import log_handler
 from chatkit_store import StoreError
 
@@ -51,14 +51,14 @@ def test_an_exception_that_quotes_is_named_but_not_quoted(error: Exception, said
     wrapped = raised(agents.UserError(f"Error running tool: {error}"), error)
     grouped = raised(ExceptionGroup("some: SECRET", [error, ValueError("other")]))
     for one in (raised(error), wrapped, grouped, raised(RuntimeError(f"again: {error}"), wrapped)):
-        log = describe_cause(one)
+        log = redacted_traceback(one)
         assert said in log
         assert "SECRET" not in log
         assert f'File "{__file__}", line ' in log
 
 
 def test_an_exception_of_ours_keeps_its_words_around_one_that_quotes() -> None:
-    log = describe_cause(raised(StoreError("refused: 23514"), sqlite3.Error("SECRET")))
+    log = redacted_traceback(raised(StoreError("refused: 23514"), sqlite3.Error("SECRET")))
     assert "chatkit_store.errors.StoreError: refused: 23514" in log
     assert "SECRET" not in log
 
@@ -70,7 +70,7 @@ def test_an_unexpected_exception_is_told_in_full() -> None:
         except LookupError:
             raise ZeroDivisionError("meanwhile")  # noqa: B904 - on purpose
     except ZeroDivisionError as error:
-        log = describe_cause(error)
+        log = redacted_traceback(error)
     assert "builtins.LookupError: no agent today" in log
     assert "builtins.ZeroDivisionError: meanwhile" in log
     assert log.index("no agent today") < log.index("During handling") < log.index("meanwhile")
@@ -78,7 +78,7 @@ def test_an_unexpected_exception_is_told_in_full() -> None:
 
 
 def test_the_embedded_models_own_words_are_told() -> None:
-    assert "The process went away." in describe_cause(EmbeddedModelError("The process went away."))
+    assert "The process went away." in redacted_traceback(EmbeddedModelError("The process went away."))
 
 
 def test_a_circle_of_causes_and_an_exception_without_words_end() -> None:
@@ -88,7 +88,7 @@ def test_a_circle_of_causes_and_an_exception_without_words_end() -> None:
 
     first, second = Mute(), ValueError("second")
     first.__cause__, second.__cause__ = second, first
-    log = describe_cause(first)
+    log = redacted_traceback(first)
     assert "(no message)" in log
     assert log.count("second") == 1
 
