@@ -1,1 +1,1 @@
-"""What the page's composer offers: models, tools, prompts, mentions."""
+"""What the composer offers besides text: models, tools, starter prompts and mentions."""

@@ -1,7 +1,7 @@
-"""What a user may choose beside a message: a model, and a tool that the agent has to use.
+"""What a user may choose with a message: a model, and a tool that the agent has to use.
 
-The page shows what the settings list (`GET /api/chatkit/options`); what comes back in a message's `inference_options`
-is held against the same lists, because anybody can post anything.
+The page offers what the settings list (`GET /api/chatkit/options`). A message's `inference_options` are checked against
+the same lists, because a client can post anything.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ..errors.http import InvalidChoice
 
 
-class Listed(BaseModel):
-    """An entry of a list in the settings."""
+class SettingsEntry(BaseModel):
+    """An entry of a JSON list in the settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Choice(Listed):
-    """Something with an id and a label; without one the id is shown."""
+class Choice(SettingsEntry):
+    """Something with an id and a label; the label defaults to the id."""
 
     id: str = Field(min_length=1)
     label: str = ""
@@ -41,11 +41,11 @@ class ModelChoice(Choice):
 
 
 class ToolChoice(Choice):
-    """A tool of the agent that a message may ask for."""
+    """A tool of the agent that a message may require."""
 
     icon: str = "bolt"
     tool: str | None = None
-    """Name of the agent's tool, where it is not the id."""
+    """Name of the agent's tool where it differs from the id."""
     short_label: str | None = None
     placeholder: str | None = None
     pinned: bool = False
@@ -53,12 +53,12 @@ class ToolChoice(Choice):
 
     @property
     def name(self) -> str:
-        """What the agent calls it."""
+        """The name of the agent's tool."""
         return self.tool or self.id
 
 
-class Prompt(Listed):
-    """A starter prompt; `icon` is one of the widget's."""
+class Prompt(SettingsEntry):
+    """A starter prompt; `icon` is one of the widget's icon names."""
 
     label: str
     prompt: str
@@ -66,39 +66,39 @@ class Prompt(Listed):
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """What a message asks for; None where it leaves that to the server."""
+class Selection:
+    """What a message chose; None leaves the choice to the server."""
 
     model: str | None = None
     tool: str | None = None
     """Name of the agent's tool."""
 
 
-NOTHING_CHOSEN = Chosen()
+NO_SELECTION = Selection()
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What is on offer."""
+    """The models and tools on offer."""
 
     models: Sequence[ModelChoice] = ()
     tools: Sequence[ToolChoice] = ()
 
-    def check(self, options: InferenceOptions) -> Chosen:
-        """What a new message chose. Raises `InvalidChoice` for what is not on offer."""
-        chosen = self.known(options)
-        if options.model is not None and chosen.model is None:
+    def check(self, options: InferenceOptions) -> Selection:
+        """Return what a new message chose. Raises `InvalidChoice` where that is not on offer."""
+        selection = self.still_offered(options)
+        if options.model is not None and selection.model is None:
             raise InvalidChoice(_refusal("model", options.model))
-        if options.tool_choice is not None and chosen.tool is None:
+        if options.tool_choice is not None and selection.tool is None:
             raise InvalidChoice(_refusal("tool", options.tool_choice.id))
-        return chosen
+        return selection
 
-    def known(self, options: InferenceOptions) -> Chosen:
-        """What an older message chose, as far as it is still on offer."""
+    def still_offered(self, options: InferenceOptions) -> Selection:
+        """Return what an older message chose, without what is no longer on offer."""
         model = next((model.id for model in self.models if model.id == options.model), None)
-        wanted = options.tool_choice.id if options.tool_choice is not None else None
-        return Chosen(model, next((tool.name for tool in self.tools if tool.id == wanted), None))
+        tool_id = options.tool_choice.id if options.tool_choice is not None else None
+        return Selection(model, next((tool.name for tool in self.tools if tool.id == tool_id), None))
 
 
-def _refusal(kind: str, wanted: str) -> str:
-    return f"The {kind} “{wanted[:60]}” is not on offer here. Please reload the page and choose another one."
+def _refusal(kind: str, id: str) -> str:
+    return f"The {kind} “{id[:60]}” is not on offer here. Please reload the page and choose another one."

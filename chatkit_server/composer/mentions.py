@@ -15,13 +15,13 @@ from .offers import Offer
 logger = logging.getLogger(__name__)
 
 MAX_QUERY = 200
-"""Characters of a search; nobody types more behind an @."""
-MAX_FOUND = 50
-"""How much of what was found is sent: the widget's menu shows a handful."""
+"""Longest search in characters; nobody types more after an @."""
+MAX_ENTITIES = 50
+"""Most results of a search that are sent; the widget's menu shows only a few."""
 
 
 class Entity(Offer):
-    """A person, a document or anything else that can be mentioned, as the widget knows it."""
+    """A person, a document or anything else that can be mentioned, in the widget's shape."""
 
     id: str = Field(min_length=1)
     title: str
@@ -30,10 +30,10 @@ class Entity(Offer):
     """Whether it can be clicked and previewed."""
     group: str | None = None
     data: dict[str, str] | None = None
-    """Comes back with the message that mentions it, from the page: do not trust it."""
+    """Comes back from the page with the message that mentions the entity: do not trust it."""
 
 
-class FoundEntities(Offer):
+class Entities(Offer):
     """`GET /api/entities`."""
 
     entities: Sequence[Entity]
@@ -46,40 +46,43 @@ class EntityPreview(Offer):
 
 
 class Mentions:
-    """What `ChatServer` asks about mentions; a subclass of it says what there is. Here, nothing."""
+    """The mention methods of `ChatServer`. A subclass overrides them; by default there is nothing to mention."""
 
     async def search_entities(self, query: str, context: RequestContext) -> Sequence[Entity]:
-        """What this user can mention that fits the beginning of a word; for an empty query, what is likely."""
+        """Return what this user can mention and `query` is the beginning of; for an empty query, likely ones."""
         return ()
 
     async def preview_entity(self, entity: Entity, context: RequestContext) -> WidgetRoot | None:
-        """A widget about something interactive; None for no preview."""
+        """Return a widget about an interactive entity, or None for no preview."""
         return None
 
     async def describe_mention(self, mention: UserMessageTagContent, context: RequestContext) -> str:
-        """What the model reads of a mention. Look `mention.id` up among what this user may see: anybody can post any
-        id with any text and data. Without an answer of yours it is what the page knows, as plain text."""
+        """Return what the model reads of a mention; by default what the page sent, as plain text.
+
+        Look `mention.id` up among what this user may see: a client can post any id with any text and data.
+        """
         return plain_mention(mention)
 
-    async def tell_mention(self, mention: UserMessageTagContent, context: RequestContext) -> str:
-        """As `describe_mention`; what that raises must not make the thread unanswerable (T22)."""
+    async def mention_text(self, mention: UserMessageTagContent, context: RequestContext) -> str:
+        """Return `describe_mention`, or the plain text where that raises: one bad mention must not make its thread
+        unanswerable."""
         try:
             return await self.describe_mention(mention, context)
         except Exception as error:  # whatever the subclass raises
-            logger.warning("request %s: a mention was not found\n%s", context.request_id, redacted_traceback(error))
+            logger.warning("cannot describe a mention\n%s", redacted_traceback(error))
             return plain_mention(mention)
 
     @property
     def offers_mentions(self) -> bool:
-        """Whether there is anything to be found."""
+        """Whether the subclass has a search."""
         return type(self).search_entities is not Mentions.search_entities
 
     @property
     def offers_previews(self) -> bool:
-        """Whether anything found can be shown."""
+        """Whether the subclass has previews."""
         return type(self).preview_entity is not Mentions.preview_entity
 
 
 def plain_mention(mention: UserMessageTagContent) -> str:
-    """What the page knows of it."""
+    """Return what the page sent of a mention, as JSON."""
     return json.dumps({"mention": mention.text, "id": mention.id, "data": mention.data}, ensure_ascii=False)

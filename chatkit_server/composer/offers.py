@@ -7,13 +7,13 @@ from .choices import ModelChoice, Prompt, ToolChoice
 
 
 class Offer(BaseModel):
-    """Named on the wire as the widget names it."""
+    """Base of these shapes; fields are camelCase on the wire."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
 class OfferedModel(Offer):
-    """One of `composer.models`."""
+    """An entry of `composer.models`."""
 
     id: str
     label: str
@@ -22,7 +22,7 @@ class OfferedModel(Offer):
 
 
 class OfferedTool(Offer):
-    """One of `composer.tools`."""
+    """An entry of `composer.tools`."""
 
     id: str
     label: str
@@ -34,7 +34,7 @@ class OfferedTool(Offer):
 
 
 class OfferedAttachments(Offer):
-    """`composer.attachments`, for uploads in two phases; `max_size` in bytes."""
+    """`composer.attachments`, for two-phase uploads; `max_size` in bytes."""
 
     enabled: bool = True
     max_size: int
@@ -42,7 +42,7 @@ class OfferedAttachments(Offer):
 
 
 class Features(Offer):
-    """What can be switched on."""
+    """Which parts of the widget the page can switch on."""
 
     attachments: bool
     dictation: bool
@@ -64,10 +64,10 @@ class Offers(Offer):
 
 
 def offered_model(choice: ModelChoice) -> OfferedModel:
-    """As the widget's menu takes it."""
+    """Return the entry for the widget's model menu."""
     return OfferedModel.model_validate(choice.model_dump())
 
 
 def offered_tool(choice: ToolChoice) -> OfferedTool:
-    """As the widget's menu takes it; which of the agent's tools it stands for is not the page's business."""
+    """Return the entry for the widget's tool menu, without the name of the agent's tool."""
     return OfferedTool.model_validate(choice.model_dump() | {"placeholder_override": choice.placeholder})

@@ -1,4 +1,4 @@
-"""What the page's start screen offers: only things that the model which answers is able to do."""
+"""The starter prompts: only things that the configured model can do."""
 
 from collections.abc import Sequence
 
@@ -29,8 +29,8 @@ _SMALL = (
 
 
 def prompts_for(provider: str, *, is_default_agent: bool) -> Sequence[Prompt]:
-    """The prompts that suit a model; those for the default agent's tools only where that one answers."""
+    """Return the prompts that suit a model provider, with those for the default agent's tools if that agent answers."""
     if provider == "embedded":
         return _SMALL
-    own = _DEMO if provider == "demo" else _CAPABLE
-    return (*_TOOLS, *own) if is_default_agent else own
+    prompts = _DEMO if provider == "demo" else _CAPABLE
+    return (*_TOOLS, *prompts) if is_default_agent else prompts

@@ -5,10 +5,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
-from ..composer.choices import Listed
+from ..composer.choices import SettingsEntry
 
 
-class McpSpec(Listed):
+class McpSpec(SettingsEntry):
     """One server: a `command` to start and talk to over stdin and stdout, or the `url` of a running server."""
 
     command: str | None = None

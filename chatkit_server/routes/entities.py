@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from ..composer.mentions import MAX_FOUND, MAX_QUERY, Entity, EntityPreview, FoundEntities
+from ..composer.mentions import MAX_ENTITIES, MAX_QUERY, Entities, Entity, EntityPreview
 from ..events.frames import serialize
 from ..services import services_of
 
@@ -12,12 +12,12 @@ router = APIRouter(prefix="/api/entities", tags=["page"])
 
 
 @router.get("", summary="What can be mentioned", response_model_exclude_none=True)
-async def search(request: Request, q: Annotated[str, Query(max_length=MAX_QUERY)] = "") -> FoundEntities:
+async def search(request: Request, q: Annotated[str, Query(max_length=MAX_QUERY)] = "") -> Entities:
     """What fits what was typed behind the @, of what this user may see; nothing where the server has no search."""
     services = services_of(request)
     context = services.auth.authenticate(request)
     found = await services.server.search_entities(q.strip(), context)
-    return FoundEntities(entities=found[:MAX_FOUND])
+    return Entities(entities=found[:MAX_ENTITIES])
 
 
 @router.post("/preview", summary="A widget about something that was mentioned", response_model=EntityPreview)

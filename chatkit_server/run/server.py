@@ -27,8 +27,8 @@ from chatkit_store import SqlStore
 
 from ..agent_context import AgentContext
 from ..agents.loading import AgentSource
-from ..agents.prepare import find_agent, guarded_as, limit_tools, note_failure, require_tool
-from ..composer.choices import NOTHING_CHOSEN, Choices, Chosen
+from ..agents.prepare import find_agent, limit_tools, log_tool_failure, require_tool, with_guardrails
+from ..composer.choices import NO_SELECTION, Choices, Selection
 from ..composer.mentions import Mentions
 from ..composer.offers import Features, OfferedAttachments, Offers, offered_model, offered_tool
 from ..composer.prompts import prompts_for
@@ -158,7 +158,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             if title is not None:
                 await title.close()
 
-    def _begin_title(self, memory: Memory, agent_context: AgentContext, chosen: Chosen) -> Title | None:
+    def _begin_title(self, memory: Memory, agent_context: AgentContext, chosen: Selection) -> Title | None:
         return self.titles.start(memory.recent_items, agent_context, chosen.model) if self.titles else None
 
     @property
@@ -189,11 +189,11 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         settings = self.settings
         return OfferedAttachments(max_size=settings.attachment_max_bytes, max_count=settings.attachments_per_message)
 
-    async def load_agent(self, agent_context: AgentContext, chosen: Chosen, memory: Memory) -> Agent[Any]:
+    async def load_agent(self, agent_context: AgentContext, chosen: Selection, memory: Memory) -> Agent[Any]:
         """The agent for one run: the one that spoke last, and one that has it where a tool was chosen."""
         configured = await self.configured_agent(agent_context.request_context)
         name = memory.last_agent
-        last = guarded_as((find_agent(configured, name) if name else None) or configured, configured)
+        last = with_guardrails((find_agent(configured, name) if name else None) or configured, configured)
         if chosen.tool is None:
             return last
         agent = await require_tool(last, chosen.tool, agent_context)
@@ -206,18 +206,20 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         limit_tools(agent, self.settings.tool_call_seconds)
         return await self.mcp.equip(agent)
 
-    async def load_input(self, agent: Agent[Any], chosen: Chosen, memory: Memory, context: RequestContext) -> list[Any]:
+    async def load_input(
+        self, agent: Agent[Any], chosen: Selection, memory: Memory, context: RequestContext
+    ) -> list[Any]:
         """What the agent's model reads of the thread; also says where this turn's own transcript comes from."""
         origin_of = self._note_origin(chosen)
         budget = self.settings.history_tokens
-        converter = with_mentions(self.converter, lambda mention: self.tell_mention(mention, context))
+        converter = with_mentions(self.converter, lambda mention: self.mention_text(mention, context))
         if self.files_of is not None:
             files = self.files_of(context)
             turn_files.set(files)
             converter = with_files(converter, files)
         return await memory.model_input(converter, budget=budget, origin=origin_of(agent))
 
-    def _note_origin(self, chosen: Chosen) -> Callable[[Agent[Any]], str | None]:
+    def _note_origin(self, chosen: Selection) -> Callable[[Agent[Any]], str | None]:
         """Where an agent's answers come from in this turn; its transcript gets to know it."""
 
         def origin_of(agent: Agent[Any]) -> str | None:
@@ -228,15 +230,15 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             transcript.model_of = lambda agent: self.models.name_for(agent, chosen.model)
         return origin_of
 
-    def chosen_for(self, message: UserMessageItem | None, items: Sequence[ThreadItem] = ()) -> Chosen:
+    def chosen_for(self, message: UserMessageItem | None, items: Sequence[ThreadItem] = ()) -> Selection:
         """What the message chose, which was checked when it came; where a run goes on without a new one, the model
         of the last one in `items`."""
         if message is not None:
-            return self.choices.known(message.inference_options)
+            return self.choices.still_offered(message.inference_options)
         last = next((item for item in reversed(items) if isinstance(item, UserMessageItem)), None)
-        return Chosen(self.choices.known(last.inference_options).model) if last is not None else NOTHING_CHOSEN
+        return Selection(self.choices.still_offered(last.inference_options).model) if last is not None else NO_SELECTION
 
-    def run_config_for(self, chosen: Chosen) -> RunConfig:
+    def run_config_for(self, chosen: Selection) -> RunConfig:
         """`run_config`, with the chosen model for all agents of the run."""
         if chosen.model is None:
             return self.run_config
@@ -264,7 +266,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             model_provider=self.models.provider,
             model_settings=self.models.model_settings,
             tracing_disabled=not self.settings.tracing,
-            tool_error_formatter=note_failure,
+            tool_error_formatter=log_tool_failure,
         )
 
     def action(

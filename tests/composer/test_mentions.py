@@ -115,7 +115,7 @@ async def test_a_mention_that_cannot_be_told_is_plain_text_and_the_thread_goes_o
         reply = await mention(tab, "nobody")
         assert (reply.text, reply.error) == ("Hello from the fake model.", None)
     assert '"mention": "Nobody", "id": "nobody"' in str(upstream.requests[0].body["input"])
-    assert "a mention was not found" in caplog.text
+    assert "cannot describe a mention" in caplog.text
 
 
 async def test_without_a_search_nothing_is_found_and_nothing_offered(tmp_path: Path, upstream: OpenAIServer) -> None:
