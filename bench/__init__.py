@@ -1,1 +1,1 @@
-"""What a streamed token costs: our full stack against the stock way, measured in one run (`make bench`)."""
+"""Measure the cost of a streamed token: our full stack against the stock SDK, in one run (`make bench`)."""

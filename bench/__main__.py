@@ -1,4 +1,7 @@
-"""`python -m bench`: run everything and print the table. Fails only on errors, never on a slow machine."""
+"""Run all groups and print their tables (`python -m bench`).
+
+Exits with 1 if a group failed with an error, never because the machine is slow.
+"""
 
 import argparse
 import asyncio
@@ -12,9 +15,7 @@ from bench.report import as_json, table
 from bench.scenarios import Plan
 from bench.suite import GROUPS, run
 
-NOTE = (
-    "Titles made by a model are off (CHATKIT_TITLES=false): they are a second call, which the stock way does not make."
-)
+NOTE = "Generated titles are off (CHATKIT_TITLES=false): they need a second model call, and the stock server has none."
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -43,44 +44,46 @@ def _kinds(options: argparse.Namespace) -> list[Kind]:
     return stock[loop] if options.stock_only else [*stock[loop], "ours"]
 
 
-def _placed() -> str:
-    """How the processes share the cores."""
+def _place_processes() -> str:
+    """Pin this process to the load cores; return a sentence on how the processes share the cores."""
     if not server_cores():
-        return "This system gives no cores to pin processes to: servers, endpoint and clients share what there is."
+        return "This system cannot pin processes to cores: servers, endpoint and clients share all of them."
     os.sched_setaffinity(0, load_cores())
-    return f"Each server has core {server_cores()}; the endpoint and all clients have {load_cores()}."
+    return f"Each server runs on core {server_cores()}; the endpoint and all clients run on {load_cores()}."
 
 
 def _names(text: str) -> list[str]:
     names = text.split(",")
     if unknown := set(names) - set(GROUPS):
-        raise argparse.ArgumentTypeError(f"there is no {', '.join(sorted(unknown))}")
+        raise argparse.ArgumentTypeError(f"unknown group: {', '.join(sorted(unknown))}")
     return names
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Our full stack against the stock way.")
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Compare our full stack with the stock SDK.")
     parser.add_argument("--tokens", type=int, help="length of an answer at full speed (2000)")
-    parser.add_argument("--rounds", type=int, help="samples of each server (4)")
-    parser.add_argument("--streams", type=int, help="answers at once (50)")
+    parser.add_argument("--rounds", type=int, help="samples per server (4)")
+    parser.add_argument("--streams", type=int, help="concurrent answers (50)")
     parser.add_argument("--rate", type=float, help="tokens per second of each of them (30)")
-    parser.add_argument("--seconds", type=float, help="how long each of them streams (8)")
+    parser.add_argument("--seconds", type=float, help="duration of each of them (8)")
     parser.add_argument(
-        "--stock-loop", choices=["asyncio", "uvloop", "both"], help="what the stock server runs on (both)"
+        "--stock-loop", choices=["asyncio", "uvloop", "both"], help="event loop of the stock server (both)"
     )
-    parser.add_argument("--crowd", type=int, help="answers at once for delay and journal (100)")
-    parser.add_argument("--only", type=_names, default=list(GROUPS), help=f"some of {','.join(GROUPS)}")
-    parser.add_argument("--stock-only", action="store_true", help="leave our server out")
-    parser.add_argument("--quick", action="store_true", help="a rough look in a few minutes")
+    parser.add_argument("--crowd", type=int, help="concurrent answers for delay and journal (100)")
+    parser.add_argument("--only", type=_names, default=list(GROUPS), help=f"groups to run, of {','.join(GROUPS)}")
+    parser.add_argument("--stock-only", action="store_true", help="measure only the stock server")
+    parser.add_argument("--quick", action="store_true", help="rough results in a few minutes")
     parser.add_argument("--json", type=Path, help="write all samples to this file")
     options = parser.parse_args()
     plan = _plan(options)
-    placed = _placed()
+    placement = _place_processes()
     with tempfile.TemporaryDirectory(prefix="chatkit-bench-") as folder:
-        results = asyncio.run(run(options.only, plan, _kinds(options), Path(folder)))
-    sys.stdout.write(f"\n{placed}\n{NOTE}\n\n{table(results)}\n")
+        results, failed = asyncio.run(run(options.only, plan, _kinds(options), Path(folder)))
+    sys.stdout.write(f"\n{placement}\n{NOTE}\n\n{table(results)}\n")
     if options.json:
         options.json.write_text(as_json(results, plan), encoding="utf-8")
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 main()

@@ -1,4 +1,4 @@
-"""Many turns at a model's pace: what is added to each token, what it costs, and how many turns a server carries."""
+"""Measure many concurrent turns at a model's pace: delay and CPU per token, and how many turns a server sustains."""
 
 import asyncio
 import json
@@ -10,32 +10,36 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.processes import ROOT, Endpoint, Server, load_cores
+from bench.report import progress
 from bench.scenarios import Contender, Plan, Samples, alternate
 
 STARTS_PER_SECOND = 50.0
-"""The start of a turn costs as much as many tokens; it is not what is measured here."""
+"""Turns start slowly, because a start costs as much as many tokens and is not measured here."""
 LEAD_SECONDS = 0.8
-"""What the clients' processes need to be there."""
+"""Time for the client processes to start."""
 LIMIT_MS = 50.0
+"""Highest p99 delay beyond the flush window that counts as sustained."""
 FLUSH_MS = {"ours": 40.0}
-"""Default of CHATKIT_FLUSH_MS; all others send every token at once."""
+"""The default of CHATKIT_FLUSH_MS; all other servers send every token at once."""
 FIRST_GUESS = 100
 GROWTH = 1.5
+"""Factor between the first guesses."""
 PRECISION = 1.15
+"""The search stops when the bounds differ by less than this factor."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one crowd of turns saw, while all of them streamed."""
+    """The measurements of one crowd of turns, taken while all of them streamed."""
 
     delays: list[float]
-    """Milliseconds from the endpoint to the client, of every token; in order of size."""
+    """Milliseconds from the endpoint to the client for each token, sorted."""
     lost: int
-    """Turns that did not come to an end in time."""
+    """Turns that did not end in time."""
     cpu: float
     """The server's CPU µs per token."""
     waited: float
-    """The share of the time for which the server could have run, and other processes had its core."""
+    """The share of the time in which the server was ready to run while other processes used its core."""
     load: float
     """The share of a core that the endpoint and the clients used."""
 
@@ -45,52 +49,53 @@ class Run:
 
 @dataclass(frozen=True)
 class Stage:
-    """What a crowd needs beside a server."""
+    """The endpoint and the plan of a crowd."""
 
     endpoint: Endpoint
     plan: Plan
 
     async def run(self, server: Server, streams: int) -> Run:
-        """So many turns. The first moments, in which they begin, are left out."""
+        """Run `streams` concurrent turns. Measures only after all of them have started."""
         plan, ramp = self.plan, max(1.0, streams / STARTS_PER_SECOND)
-        starts = time.monotonic() + LEAD_SECONDS
-        options = {"url": server.url, "streams": streams, "rate": plan.rate, "starts": starts, "ramp": ramp}
-        clients = max(1, len(load_cores()) - 1)
-        begun = [
-            asyncio.create_task(listen({**options, "steady": plan.seconds, "first": first, "step": clients}))
-            for first in range(clients)
+        start = time.monotonic() + LEAD_SECONDS
+        options = {"url": server.url, "streams": streams, "rate": plan.rate, "start": start, "ramp": ramp}
+        processes = max(1, len(load_cores()) - 1)
+        clients = [
+            asyncio.create_task(listen({**options, "steady": plan.seconds, "first": first, "step": processes}))
+            for first in range(processes)
         ]
-        await asyncio.sleep(starts + ramp - time.monotonic())
+        await asyncio.sleep(start + ramp - time.monotonic())
         before = server.cpu_seconds(), server.waited_seconds(), self.endpoint.cpu_seconds()
-        await asyncio.sleep(starts + ramp + plan.seconds - time.monotonic())
+        await asyncio.sleep(start + ramp + plan.seconds - time.monotonic())
         after = server.cpu_seconds(), server.waited_seconds(), self.endpoint.cpu_seconds()
-        used, waited, sending = (b - a for a, b in zip(before, after, strict=True))
-        results = await asyncio.gather(*begun)
-        await _rest(server)
+        cpu, waited, endpoint_cpu = (b - a for a, b in zip(before, after, strict=True))
+        results = await asyncio.gather(*clients)
+        await _wait_until_idle(server)
         return Run(
             delays=sorted(delay / 1000 for result in results for delay in result["delays"]),
             lost=sum(result["lost"] for result in results),
-            cpu=used / (plan.rate * streams * plan.seconds) * 1e6,
+            cpu=cpu / (plan.rate * streams * plan.seconds) * 1e6,
             waited=waited / plan.seconds,
-            load=(sending + sum(result["cpu"] for result in results)) / plan.seconds,
+            load=(endpoint_cpu + sum(result["cpu"] for result in results)) / plan.seconds,
         )
 
 
 async def delays(contenders: Sequence[Contender], stage: Stage) -> dict[str, Samples]:
-    """p50 and p99 of what is added to a token, and how busy everything was, by the names of the report."""
+    """Return p50 and p99 of the delay added to a token, CPU per token and load, by their names in the report."""
     kinds = [contender.kind for contender in contenders]
-    seen: dict[str, Samples] = {name: {kind: [] for kind in kinds} for name in ("p50", "p99", "waited", "load")}
+    samples: dict[str, Samples] = {name: {kind: [] for kind in kinds} for name in ("p50", "p99", "waited", "load")}
 
-    async def one_round(contender: Contender) -> float:
+    async def measure_round(contender: Contender) -> float:
         run = await stage.run(contender.server, stage.plan.crowd)
-        _none_lost(run)
+        _check_complete(run)
         for name, value in _figures(run).items():
-            seen[name][contender.kind].append(value)
+            samples[name][contender.kind].append(value)
         return run.cpu
 
-    cpu = await alternate(contenders, stage.plan.crowd_rounds, one_round)
-    return {name: {kind: values[1:] for kind, values in samples.items()} for name, samples in seen.items()} | {
-        "cpu": cpu
+    cpu = await alternate(contenders, stage.plan.crowd_rounds, measure_round)
+    # The first round is a warm-up.
+    return {"cpu": cpu} | {
+        name: {kind: values[1:] for kind, values in by_kind.items()} for name, by_kind in samples.items()
     }
 
 
@@ -104,56 +109,56 @@ def _figures(run: Run) -> dict[str, float]:
 
 
 async def cpu(contenders: Sequence[Contender], stage: Stage) -> Samples:
-    """CPU µs per token, while all turns stream."""
+    """Return CPU µs per token, measured while all turns stream."""
 
-    async def one_round(contender: Contender) -> float:
+    async def measure_round(contender: Contender) -> float:
         run = await stage.run(contender.server, stage.plan.crowd)
-        _none_lost(run)
+        _check_complete(run)
         return run.cpu
 
-    return await alternate(contenders, stage.plan.crowd_rounds, one_round)
+    return await alternate(contenders, stage.plan.crowd_rounds, measure_round)
 
 
-def _none_lost(run: Run) -> None:
+def _check_complete(run: Run) -> None:
     if run.lost or not run.delays:
-        raise RuntimeError(f"{run.lost} turns did not end; this machine is too slow for so many, take fewer (--crowd)")
+        raise RuntimeError(f"{run.lost} turns did not end; this machine is too slow for this many (--crowd)")
 
 
 async def capacity(contenders: Sequence[Contender], stage: Stage) -> Samples:
-    """How many turns a server carries before the p99 of what it adds passes its flush window by 50 ms."""
-    return {contender.kind: [float(await _carried(contender.server, stage))] for contender in contenders}
+    """Return how many turns each server sustains before its p99 delay exceeds the flush window by `LIMIT_MS`."""
+    return {contender.kind: [float(await _find_capacity(contender.server, stage))] for contender in contenders}
 
 
-async def _carried(server: Server, stage: Stage) -> int:
-    carried, too_many = 0, 0
+async def _find_capacity(server: Server, stage: Stage) -> int:
+    sustained, too_many = 0, 0
     streams = FIRST_GUESS
-    while not too_many or too_many > carried * PRECISION:
-        if await _carries(server, stage, streams):
-            carried = streams
+    while not too_many or too_many > sustained * PRECISION:
+        if await _sustains(server, stage, streams):
+            sustained = streams
         else:
             too_many = streams
         if 0 < too_many < 10:
             break
-        streams = int((carried + too_many) / 2) if too_many else int(streams * GROWTH)
-    return carried
+        streams = int((sustained + too_many) / 2) if too_many else int(streams * GROWTH)
+    return sustained
 
 
-async def _carries(server: Server, stage: Stage, streams: int) -> bool:
-    """Where it fails it gets another try: what else runs on the machine can only make it worse."""
+async def _sustains(server: Server, stage: Stage, streams: int) -> bool:
+    """Return whether the server sustains this many turns; try twice, since other load only makes it worse."""
     for _ in range(2):
         run = await stage.run(server, streams)
-        added = run.percentile(0.99) if run.delays and not run.lost else float("inf")
-        sys.stderr.write(
-            f"    {server.kind}, {streams} turns: p99 {added:.0f} ms, {run.cpu:.0f} µs a token, the server waited for "
-            f"its core {run.waited:.0%} of the time, endpoint and clients used {run.load:.0%} of a core\n"
+        p99 = run.percentile(0.99) if run.delays and not run.lost else float("inf")
+        progress(
+            f"    {server.kind}, {streams} turns: p99 {p99:.0f} ms, {run.cpu:.0f} µs per token, the server waited for "
+            f"its core {run.waited:.0%} of the time, endpoint and clients used {run.load:.0%} of a core"
         )
-        if added <= LIMIT_MS + FLUSH_MS.get(server.kind, 0.0):
+        if p99 <= LIMIT_MS + FLUSH_MS.get(server.kind, 0.0):
             return True
     return False
 
 
-async def _rest(server: Server) -> None:
-    """Until the server has put everything down."""
+async def _wait_until_idle(server: Server) -> None:
+    """Wait until the server has finished its work."""
     for _ in range(100):
         before = server.cpu_seconds()
         await asyncio.sleep(0.3)
@@ -162,7 +167,10 @@ async def _rest(server: Server) -> None:
 
 
 async def listen(options: dict[str, Any], attached: asyncio.Event | None = None) -> dict[str, Any]:
-    """Runs clients in a process of their own (`bench.listeners`). Raises `RuntimeError` where an answer is wrong."""
+    """Run clients in a separate process (`bench.listeners`). Raises `RuntimeError` if an answer is wrong.
+
+    Sets `attached` when all readers are attached.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.listeners", json.dumps(options), cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
@@ -171,6 +179,6 @@ async def listen(options: dict[str, Any], attached: asyncio.Event | None = None)
         attached.set()
     output, _ = await process.communicate()
     if process.returncode:
-        raise RuntimeError("a client failed; it says why above")
+        raise RuntimeError("a client failed; see its output above")
     result: dict[str, Any] = json.loads(output)
     return result

@@ -1,6 +1,6 @@
-"""The load: streamed turns over HTTP, each checked to carry exactly the text that the model sent.
+"""Generate load: streamed turns over HTTP, each checked to contain exactly the text that the model sent.
 
-The client keeps raw chunks while it reads and takes them apart afterwards, so that it costs the shared machine little.
+The client only collects raw chunks while it reads and parses them afterwards, so that it uses little CPU meanwhile.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from tests.support.chatkit import text_of, user_input
 from tests.support.openai_server import bench_tokens
 from tests.support.sse import parse
 
-RAMP_SECONDS = 1.0  # answers that run at once begin spread over it
+RAMP_SECONDS = 1.0  # concurrent answers start spread over this time
 
 DELTA = b"text_delta"
 CHAT_DELTA = b"output_text.delta"
@@ -40,7 +40,7 @@ class Load:
     def __init__(self, url: str) -> None:
         self._url = url
         self._session = aiohttp.ClientSession(
-            # Shorter than the 5 s of uvicorn: a connection it closes at the moment of its reuse fails the whole group.
+            # Shorter than uvicorn's 5 s: reusing a connection just as uvicorn closes it would fail the whole group.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=2),
             cookie_jar=aiohttp.CookieJar(unsafe=True),
             timeout=aiohttp.ClientTimeout(total=300),
@@ -54,7 +54,7 @@ class Load:
         await self._session.close()
 
     async def turn(self, tokens: int, rate: float | None = None) -> Turn:
-        """A new thread whose answer has so many tokens. Raises `WrongAnswer` where a byte of it differs."""
+        """Create a thread with an answer of `tokens` tokens. Raises `WrongAnswer` if it is not the model's text."""
         started = time.perf_counter()
         first = 0.0
         chunks: list[bytes] = []
@@ -67,19 +67,19 @@ class Load:
         return Turn(tokens, first)
 
     async def turns_at_once(self, count: int, tokens: int, rate: float) -> list[Turn]:
-        """Many answers side by side, begun one after another."""
+        """Run `count` concurrent turns, started one after another within `RAMP_SECONDS`."""
 
-        async def one(number: int) -> Turn:
+        async def run(number: int) -> Turn:
             await asyncio.sleep(number / count * RAMP_SECONDS)
             return await self.turn(tokens, rate)
 
-        return await asyncio.gather(*(one(number) for number in range(count)))
+        return await asyncio.gather(*(run(number) for number in range(count)))
 
     async def open_and_hang(self, tokens: int) -> aiohttp.ClientResponse:
-        """An answer that has sent so many tokens and is silent now; the caller closes it."""
+        """Return the response of an answer that pauses after `tokens` tokens; the caller closes it."""
         response = await self._session.post(self._url, json=_ask(tokens, None, hang=tokens), headers=_headers())
-        wanted, data = "".join(bench_tokens(tokens)), b""
-        while _streamed(data) != wanted:
+        expected, data = "".join(bench_tokens(tokens)), b""
+        while _streamed(data) != expected:
             chunk = await response.content.readany()
             if not chunk:
                 raise WrongAnswer(f"the stream ended before its {tokens} tokens")
@@ -87,7 +87,7 @@ class Load:
         return response
 
     async def first_token_of_the_model(self, model_url: str, tokens: int, rate: float) -> float:
-        """The same without any server between: what the model itself takes for its first token."""
+        """Return the seconds that the model itself takes for its first token, without a server in between."""
         body = {"model": "gpt-bench", "input": _text(tokens, rate), "stream": True}
         started = time.perf_counter()
         first = 0.0
@@ -99,27 +99,28 @@ class Load:
 
 
 def check(body: bytes, tokens: int) -> None:
-    """Raises `WrongAnswer` unless the deltas, and the finished item, are the text that the model sent."""
-    wanted = "".join(bench_tokens(tokens))
+    """Raise `WrongAnswer` unless both the deltas and the finished item equal the text that the model sent."""
+    expected = "".join(bench_tokens(tokens))
     events = [frame.json for frame in parse(body) if frame.comment is None]
     streamed = _streamed(body)
     items = [event["item"] for event in events if event["type"] == "thread.item.done"]
     finished = "".join(text_of(item) for item in items if item["type"] == "assistant_message")
-    if streamed != wanted or finished != wanted:
+    if streamed != expected or finished != expected:
         errors = [event for event in events if event["type"] == "error"]
-        raise WrongAnswer(f"{len(streamed)} and {len(finished)} of {len(wanted)} characters came; errors: {errors}")
+        lengths = f"{len(streamed)} characters in deltas and {len(finished)} in the item, not {len(expected)}"
+        raise WrongAnswer(f"the answer has {lengths}; errors: {errors}")
 
 
 def _streamed(data: bytes) -> str:
-    """The text of all deltas, as far as frames are complete."""
-    whole = data[: data.rfind(b"\n\n") + 2]
-    events = [frame.json for frame in parse(whole) if frame.comment is None] if whole.strip() else []
+    """Return the text of all deltas in complete frames."""
+    complete = data[: data.rfind(b"\n\n") + 2]
+    events = [frame.json for frame in parse(complete) if frame.comment is None] if complete.strip() else []
     updates = [event["update"] for event in events if event["type"] == "thread.item.updated"]
     return "".join(u["delta"] for u in updates if u["type"].endswith("text_delta"))
 
 
 def _headers() -> dict[str, str]:
-    """Each turn is a frame of its own: the same bytes of one frame would be the same request."""
+    """Return headers with a new frame id: the same bytes from the same frame would count as a repeated request."""
     return {"accept": "text/event-stream", "chatkit-frame-instance-id": str(uuid.uuid4())}
 
 
@@ -128,6 +129,6 @@ def _ask(tokens: int, rate: float | None, hang: int | None = None) -> dict[str, 
 
 
 def _text(tokens: int, rate: float | None, hang: int | None = None) -> str:
-    """What tells the fake model how to answer (`answer_as_asked`)."""
-    wishes = {"tokens": tokens, "rate": rate, "hang": hang}
-    return " ".join(f"{name}={value}" for name, value in wishes.items() if value is not None)
+    """Return the message that tells the fake model how to answer (see `answer_as_asked`)."""
+    options = {"tokens": tokens, "rate": rate, "hang": hang}
+    return " ".join(f"{name}={value}" for name, value in options.items() if value is not None)

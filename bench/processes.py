@@ -1,4 +1,4 @@
-"""The processes of a run: the fake model endpoint, the stock server and ours, each started as a user would."""
+"""Start the processes of a run: the fake model endpoint, the stock server and ours, as a user would."""
 
 import asyncio
 import os
@@ -23,27 +23,27 @@ Kind = Literal[
     "stock", "stock-uvloop", "ours", "ours-unflushed", "ours-no-journal", "ours-postgres", "ours-postgres-no-journal"
 ]
 
-CHANGED: dict[Kind, Mapping[str, str]] = {
+OVERRIDES: dict[Kind, Mapping[str, str]] = {
     "ours-unflushed": {"CHATKIT_FLUSH_MS": "0"},
     "ours-no-journal": {"CHATKIT_JOURNAL_MS": "0"},
     "ours-postgres-no-journal": {"CHATKIT_JOURNAL_MS": "0"},
 }
-"""What a variant of our server has set otherwise than by default."""
+"""Settings of the variants of our server."""
 
 
 def server_cores() -> set[int]:
-    """The core that servers run on, so that nothing else of ours takes it from them; empty where there is but one."""
-    cores = sorted(_allowed())
+    """Return the core reserved for servers, or an empty set if there is only one core."""
+    cores = sorted(_available())
     return set(cores[:1]) if len(cores) > 1 else set()
 
 
 def load_cores() -> set[int]:
-    """The cores for everything else."""
-    return _allowed() - server_cores()
+    """Return the cores for everything else."""
+    return _available() - server_cores()
 
 
 @cache
-def _allowed() -> set[int]:
+def _available() -> set[int]:
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 
@@ -55,30 +55,30 @@ class Endpoint:
     process: psutil.Process
 
     def cpu_seconds(self) -> float:
-        """User and system time of the process up to now."""
+        """Return the user and system time of the process so far."""
         times = self.process.cpu_times()
         return float(times.user + times.system)
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: where it is and what it has used."""
+    """A running server and its resource usage."""
 
     kind: Kind
     url: str
     process: psutil.Process
 
     def cpu_seconds(self) -> float:
-        """User and system time of the process and its children up to now."""
+        """Return the user and system time of the process and its children so far."""
         times = [p.cpu_times() for p in self._family()]
         return float(sum(t.user + t.system for t in times))
 
     def memory_bytes(self) -> int:
-        """Resident memory of the process and its children."""
+        """Return the resident memory of the process and its children."""
         return int(sum(p.memory_info().rss for p in self._family()))
 
     def waited_seconds(self) -> float:
-        """For how long the process could have run, but another one had its core; 0 where the system does not say."""
+        """Return how long the process was ready to run while others used its core; 0 if the system does not say."""
         with suppress(OSError):
             return int(Path(f"/proc/{self.process.pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
         return 0.0
@@ -89,7 +89,7 @@ class Server:
 
 @asynccontextmanager
 async def upstream(folder: Path, module: str) -> AsyncIterator[Endpoint]:
-    """A fake model endpoint in a process of its own."""
+    """Run a fake model endpoint in a separate process."""
     with _started(["-m", module], {}, folder / f"{module}.log", load_cores(), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         port = int(await asyncio.to_thread(process.stdout.readline))
@@ -98,7 +98,7 @@ async def upstream(folder: Path, module: str) -> AsyncIterator[Endpoint]:
 
 @asynccontextmanager
 async def server(kind: Kind, model_url: str, folder: Path, database: str | None = None) -> AsyncIterator[Server]:
-    """One of the servers; it listens when this returns. `database`: the URL that ours takes instead of SQLite."""
+    """Run a server; yields once it listens. `database` is a URL for ours to use instead of SQLite."""
     port = _free_port()
     work = folder / f"{kind}-{port}"
     work.mkdir()
@@ -108,18 +108,18 @@ async def server(kind: Kind, model_url: str, folder: Path, database: str | None 
         url = f"http://127.0.0.1:{port}/chatkit"
         if not await _listening(process, url):
             log = await asyncio.to_thread((work / "server.log").read_text, encoding="utf-8")
-            raise RuntimeError(f"the {kind} server did not start; its log ends with:\n{log[-3000:]}")
+            raise RuntimeError(f"the {kind} server did not start; the end of its log:\n{log[-3000:]}")
         yield Server(kind, url, psutil.Process(process.pid))
 
 
 def _ours(kind: Kind, port: int, model_url: str, database: str | None) -> tuple[Sequence[str], Mapping[str, str]]:
     environment = {
-        **CHANGED.get(kind, {}),
+        **OVERRIDES.get(kind, {}),
         **({"CHATKIT_DATABASE_URL": database} if database else {}),
         "CHATKIT_BASE_URL": model_url,
         "CHATKIT_API": "responses",
         "CHATKIT_MODEL": "gpt-bench",
-        "CHATKIT_TITLES": "false",  # the stock way makes none
+        "CHATKIT_TITLES": "false",  # the stock server makes none
         "OPENAI_API_KEY": "bench",
     }
     return ["-m", "chatkit_server", "serve", "--host", "127.0.0.1", "--port", str(port)], environment
@@ -143,25 +143,25 @@ def _started(
     cores: set[int],
     stdout: int | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python process of this repository, in the folder of its log; ended at the end."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("CHATKIT_", "OPENAI_"))}
+    """Run a Python process of this repository in the folder of its log; terminate it on exit."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("CHATKIT_", "OPENAI_"))}
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=log.parent,
-            env={**kept, "PYTHONPATH": str(ROOT), **environment},
+            env={**inherited, "PYTHONPATH": str(ROOT), **environment},
             stdout=stdout or output,
             stderr=output,
         )
-        if cores:  # before it starts threads, which take this from it
+        if cores:  # before it starts threads, which inherit this
             os.sched_setaffinity(process.pid, cores)
         try:
             yield process
         finally:
-            _end(process)
+            _terminate(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _terminate(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
         process.wait(10)
@@ -171,7 +171,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 async def _listening(process: subprocess.Popen[bytes], url: str) -> bool:
-    """Wait until the server answers a request; False where it ends, or does not."""
+    """Wait until the server answers a request. Returns False if it exits or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     body = {"type": "threads.list", "params": {"limit": 1}}
     async with aiohttp.ClientSession() as session:

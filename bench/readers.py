@@ -1,6 +1,6 @@
-"""One turn that many read: what a reader costs, and how many frames leave the server.
+"""Measure one turn with many readers: the cost of a reader, and how many frames the server sends.
 
-The stock way has nothing to compare with: there an answer has the one reader that asked for it.
+There is no comparison with the stock server, where an answer has only the reader that requested it.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ WAIT_SECONDS = 1.5
 
 
 async def readers(contenders: Sequence[Contender], plan: Plan) -> tuple[Samples, Samples]:
-    """CPU µs per token and reader, and frames per second to all readers, by how many and of which server."""
+    """Return CPU µs per token and reader, and frames per second to all readers, by server and number of readers."""
     cpu: Samples = {f"{c.kind}: {count}": [] for c in contenders for count in READERS}
     frames: Samples = {name: [] for name in cpu}
     for number in range(plan.crowd_rounds + 1):
         for contender, count in product(contenders, READERS):
-            used, speed = await _one(contender.server, count)
-            if number > 0:  # the round before them is dropped
+            used, rate = await _measure(contender.server, count)
+            if number > 0:  # the first round is a warm-up
                 cpu[f"{contender.kind}: {count}"].append(used / TOKENS / count * 1e6)
-                frames[f"{contender.kind}: {count}"].append(speed)
+                frames[f"{contender.kind}: {count}"].append(rate)
     return cpu, frames
 
 
-async def _one(server: Server, count: int) -> tuple[float, float]:
+async def _measure(server: Server, count: int) -> tuple[float, float]:
     attached = asyncio.Event()
     options = {"url": server.url, "readers": count, "tokens": TOKENS, "rate": RATE, "wait": WAIT_SECONDS}
     reading = asyncio.create_task(listen(options, attached))

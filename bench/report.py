@@ -1,8 +1,9 @@
-"""The results as a table to read and as JSON to keep."""
+"""Format the results as a table and as JSON; print progress."""
 
 import json
 import platform
 import statistics
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,7 +17,7 @@ NAMES: dict[str, str] = {
     "ours-unflushed": "ours, CHATKIT_FLUSH_MS=0",
     "ours-no-journal": "ours, CHATKIT_JOURNAL_MS=0",
     "ours-postgres": "ours, PostgreSQL",
-    "ours-postgres-no-journal": "the same, JOURNAL_MS=0",
+    "ours-postgres-no-journal": "same, CHATKIT_JOURNAL_MS=0",
 }
 
 
@@ -29,26 +30,32 @@ class Result:
     unit: str
     samples: Samples
     subject: str | None = "ours"
-    """What the others are compared with, where it was measured."""
+    """The server that the others are compared with, if it was measured."""
+
+
+def progress(line: str) -> None:
+    """Write a line to stderr at once, also if it is redirected."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def table(results: list[Result]) -> str:
-    """A block of lines per scenario: median, spread, and our ratio to each other server."""
+    """Return a block of lines per scenario: median, spread, and the ratio of the subject to each other server."""
     return "\n\n".join("\n".join(_block(result)) for result in results)
 
 
 def _block(result: Result) -> Iterator[str]:
     subject = result.subject if result.subject in result.samples else None
     yield f"{result.title} [{result.unit}]"
-    yield f"  {'':<28}{'median':>9}{'min':>9}{'max':>9}{f'{subject} / it' if subject else '':>19}"
+    yield f"  {'':<28}{'median':>9}{'min':>9}{'max':>9}{f'{subject} / this' if subject else '':>19}"
     for kind, values in result.samples.items():
-        share = f"{ratio(result.samples, subject, kind):>19.2f}" if subject and kind != subject else ""
+        relative = f"{ratio(result.samples, subject, kind):>19.2f}" if subject and kind != subject else ""
         name = NAMES.get(kind, kind)
-        yield f"  {name:<28}{statistics.median(values):>9.1f}{min(values):>9.1f}{max(values):>9.1f}{share}"
+        yield f"  {name:<28}{statistics.median(values):>9.1f}{min(values):>9.1f}{max(values):>9.1f}{relative}"
 
 
 def as_json(results: list[Result], plan: Plan) -> str:
-    """Everything, for comparing runs."""
+    """Return all samples, medians and ratios as JSON, for comparing runs."""
     body: dict[str, Any] = {"python": platform.python_version(), "plan": asdict(plan)}
     for result in results:
         body[result.name] = {

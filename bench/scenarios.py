@@ -1,4 +1,4 @@
-"""What is measured. Each scenario gives one sample per round and server; the rounds of the servers alternate."""
+"""Define the scenarios. Each takes one sample per round and server, alternating between the servers."""
 
 import asyncio
 import statistics
@@ -12,18 +12,18 @@ from bench.load import RAMP_SECONDS, Load
 from bench.processes import Kind, Server, server
 
 Samples = dict[str, list[float]]
-"""By the server's kind, in one scenario with how many readers it has."""
+"""Samples by kind of server, in one scenario also by number of readers."""
 
 SETTLE_SECONDS = 0.3  # work after the last byte (saving, closing) belongs to the turn
 SHORT = 5
-SHORT_RATE = 1000.0  # a write of its own for each token, the first one at once
+SHORT_RATE = 1000.0  # each token in a separate write, the first one immediately
 IDLE_TOKENS = 10
 EDGE_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of everything."""
+    """The size of each scenario."""
 
     tokens: int
     round_tokens: int
@@ -39,7 +39,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Contender:
-    """A server with a client of its own."""
+    """A server and its client."""
 
     server: Server
     load: Load
@@ -49,7 +49,7 @@ class Contender:
         return self.server.kind
 
     async def cpu_each(self, work: Callable[[], Awaitable[int]]) -> float:
-        """CPU µs of the server for each of the things (tokens, turns) that `work` counts."""
+        """Return the server's CPU µs per unit; `work` returns the number of units (tokens or turns)."""
         before = self.server.cpu_seconds()
         count = await work()
         await asyncio.sleep(SETTLE_SECONDS)
@@ -63,7 +63,7 @@ async def serve(
     stack: AsyncExitStack,
     databases: Mapping[Kind, str] | None = None,
 ) -> list[Contender]:
-    """All servers, running; `databases` are URLs of those that are not to take SQLite."""
+    """Start all servers; `databases` are the URLs for those that do not use SQLite."""
     urls = databases or {}
     servers = await asyncio.gather(
         *(stack.enter_async_context(server(kind, model_url, folder, urls.get(kind))) for kind in kinds)
@@ -72,31 +72,31 @@ async def serve(
 
 
 async def start(kinds: Sequence[Kind], model_url: str, folder: Path, stack: AsyncExitStack) -> list[Contender]:
-    """All servers, running and warm."""
+    """Start all servers and warm them up."""
     contenders = await serve(kinds, model_url, folder, stack)
     await asyncio.gather(*(_warm_up(contender.load) for contender in contenders))
     return contenders
 
 
 async def full_speed(contenders: Sequence[Contender], plan: Plan) -> Samples:
-    """CPU µs per token of one answer after another, each as fast as the model's server sends."""
+    """Return CPU µs per token of consecutive answers at the model's full speed."""
     turns = max(1, plan.round_tokens // plan.tokens)
 
-    async def one_round(contender: Contender) -> float:
+    async def measure_round(contender: Contender) -> float:
         async def work() -> int:
             return sum([(await contender.load.turn(plan.tokens)).tokens for _ in range(turns)])
 
         return await contender.cpu_each(work)
 
-    return await alternate(contenders, plan.rounds, one_round)
+    return await alternate(contenders, plan.rounds, measure_round)
 
 
 async def paced(contenders: Sequence[Contender], plan: Plan) -> tuple[Samples, Samples]:
-    """CPU µs per token of many answers at once, each at a model's pace: whole turns, and only while all stream."""
+    """Return CPU µs per token of concurrent answers at a model's pace: of whole turns, and only while all stream."""
     tokens = int(plan.rate * plan.seconds)
     steady: Samples = {contender.kind: [] for contender in contenders}
 
-    async def one_round(contender: Contender) -> float:
+    async def measure_round(contender: Contender) -> float:
         async def work() -> int:
             turns = asyncio.create_task(contender.load.turns_at_once(plan.streams, tokens, plan.rate))
             steady[contender.kind].append(await _while_all_stream(contender.server, plan))
@@ -104,12 +104,12 @@ async def paced(contenders: Sequence[Contender], plan: Plan) -> tuple[Samples, S
 
         return await contender.cpu_each(work)
 
-    whole = await alternate(contenders, plan.rounds, one_round)
-    return whole, {kind: samples[1:] for kind, samples in steady.items()}
+    turns = await alternate(contenders, plan.rounds, measure_round)
+    return turns, {kind: samples[1:] for kind, samples in steady.items()}
 
 
 async def _while_all_stream(server: Server, plan: Plan) -> float:
-    """CPU µs per token between the last start and the first end: the price of a token without that of a turn."""
+    """Return CPU µs per token between the last start and the first end: the cost of tokens without that of turns."""
     await asyncio.sleep(RAMP_SECONDS + EDGE_SECONDS)
     began, before = time.perf_counter(), server.cpu_seconds()
     await asyncio.sleep(plan.seconds - RAMP_SECONDS - 2 * EDGE_SECONDS)
@@ -118,28 +118,28 @@ async def _while_all_stream(server: Server, plan: Plan) -> float:
 
 
 async def short_turns(contenders: Sequence[Contender], plan: Plan, model_url: str) -> tuple[Samples, Samples]:
-    """Milliseconds that a server adds to the first token of a short turn, and CPU ms of such a turn."""
+    """Return the milliseconds a server adds to the first token of a short turn, and the CPU ms of such a turn."""
     cpu: Samples = {contender.kind: [] for contender in contenders}
 
-    async def one_round(contender: Contender) -> float:
-        added = []
+    async def measure_round(contender: Contender) -> float:
+        delays = []
 
         async def work() -> int:
             for _ in range(plan.short_turns):
                 model = await contender.load.first_token_of_the_model(model_url, SHORT, SHORT_RATE)
                 turn = await contender.load.turn(SHORT, SHORT_RATE)
-                added.append((turn.first_token - model) * 1000)
+                delays.append((turn.first_token - model) * 1000)
             return plan.short_turns
 
         cpu[contender.kind].append(await contender.cpu_each(work) / 1000)
-        return statistics.median(added)
+        return statistics.median(delays)
 
-    first = await alternate(contenders, plan.rounds, one_round)
+    first = await alternate(contenders, plan.rounds, measure_round)
     return first, {kind: samples[1:] for kind, samples in cpu.items()}
 
 
 async def memory(kinds: Sequence[Kind], model_url: str, folder: Path, plan: Plan) -> Samples:
-    """KiB of resident memory for each open, silent stream; a fresh process each, so that nothing freed is reused."""
+    """Return KiB of resident memory per open, silent stream, in a fresh process so that no freed memory is reused."""
     samples: Samples = {}
     for kind in kinds:
         async with AsyncExitStack() as stack:
@@ -161,19 +161,19 @@ async def _warm_up(load: Load) -> None:
 
 
 async def alternate(
-    contenders: Sequence[Contender], rounds: int, one_round: Callable[[Contender], Awaitable[float]]
+    contenders: Sequence[Contender], rounds: int, measure_round: Callable[[Contender], Awaitable[float]]
 ) -> Samples:
-    """`rounds` samples of each, in turn; the round before them is dropped."""
+    """Take `rounds` samples of each server, alternating; an additional first round is a warm-up."""
     samples: Samples = {contender.kind: [] for contender in contenders}
     for number in range(rounds + 1):
-        # Each round begins with another server, so that none is always the first after a pause.
+        # Rotate, so that no server is always the first after a pause.
         for contender in [*contenders[number % len(contenders) :], *contenders[: number % len(contenders)]]:
-            sample = await one_round(contender)
+            sample = await measure_round(contender)
             if number > 0:
                 samples[contender.kind].append(sample)
     return samples
 
 
 def ratio(samples: Mapping[str, Sequence[float]], kind: str, to: str) -> float:
-    """Median to median."""
+    """Return the ratio of the medians of `kind` and `to`."""
     return statistics.median(samples[kind]) / statistics.median(samples[to])

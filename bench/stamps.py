@@ -1,4 +1,4 @@
-"""Tokens that say when they were sent, so that whoever reads them, in whatever process, knows how long each took.
+"""Tokens that contain the time they were sent, so that any process can tell how long each took.
 
 A stamp is the machine's monotonic clock in µs, which all of its processes share.
 """
@@ -14,11 +14,11 @@ STAMP = re.compile(rb"<(\d{12})>")
 
 
 class Stamps(Sequence[str]):
-    """So many tokens, each made when it is first asked for, that is when it is sent."""
+    """A sequence of `count` tokens, each stamped when first accessed, that is when it is sent."""
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._made: list[str] = []
+        self._tokens: list[str] = []
 
     def __len__(self) -> int:
         return self._count
@@ -32,25 +32,25 @@ class Stamps(Sequence[str]):
 
     def __iter__(self) -> Iterator[str]:
         for number in range(self._count):
-            if number == len(self._made):
-                self._made.append(f"<{time.monotonic_ns() // 1000:012d}> ")
-            yield self._made[number]
+            if number == len(self._tokens):
+                self._tokens.append(f"<{time.monotonic_ns() // 1000:012d}> ")
+            yield self._tokens[number]
 
 
 Pieces = list[tuple[int, bytes]]
-"""What came, and when: µs of the same clock."""
+"""Received data with its time of arrival in µs of the same clock."""
 
 
 def arrivals(pieces: Pieces, tokens: int) -> list[tuple[int, int]]:
-    """When each token was sent and when it came, from the raw bytes of a stream.
+    """Return for each token when it was sent and when it arrived, in µs, from the raw bytes of a stream.
 
-    Raises `ValueError` unless the deltas carry all tokens, and the finished item, which follows them, the same.
+    Raises `ValueError` unless both the deltas and the finished item after them contain all tokens.
     """
     ends = list(accumulate(len(data) for _, data in pieces))
-    found = list(STAMP.finditer(b"".join(data for _, data in pieces)))
-    sent = [int(match[1]) for match in found]
+    matches = list(STAMP.finditer(b"".join(data for _, data in pieces)))
+    sent = [int(match[1]) for match in matches]
     streamed, repeated = sent[:tokens], sent[tokens:]
     if len(streamed) < tokens or streamed != sorted(streamed) or repeated[-tokens:] != streamed:
-        raise ValueError(f"{len(set(sent))} of {tokens} tokens came, {len(repeated)} of them again")
-    came = [pieces[bisect_left(ends, match.end())][0] for match in found[:tokens]]
-    return list(zip(streamed, came, strict=True))
+        raise ValueError(f"got {len(set(sent))} of {tokens} tokens, {len(repeated)} of them in the item")
+    arrived = [pieces[bisect_left(ends, match.end())][0] for match in matches[:tokens]]
+    return list(zip(streamed, arrived, strict=True))

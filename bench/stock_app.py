@@ -1,7 +1,7 @@
-"""The stock way: a ChatKit server as the SDK's samples and every peer write it.
+"""The stock server: a ChatKit server as in the SDK's samples.
 
 `ChatKitServer.process` + `stream_agent_response` + `StreamingResponse`, the plain `AsyncOpenAI` client and a store in
-memory. Nothing is tuned and nothing is spoiled; it has no database to pay for, which is in its favour.
+memory. It is neither tuned nor slowed down; having no database is in its favour.
 """
 
 import os
@@ -28,11 +28,11 @@ from openai import AsyncOpenAI
 Context = dict[str, Any]
 Row = TypeVar("Row", bound=ThreadMetadata | ThreadItemBase)
 
-UNTRACED = RunConfig(tracing_disabled=True)  # else the SDK uploads each turn; that is not what we measure
+UNTRACED = RunConfig(tracing_disabled=True)  # otherwise the SDK uploads each turn, which is not what we measure
 
 
 class MemoryStore(Store[Context]):
-    """Threads and items in dicts, as in chatkit's samples."""
+    """Keeps threads and items in dicts, as chatkit's samples do."""
 
     def __init__(self) -> None:
         self._threads: dict[str, ThreadMetadata] = {}
@@ -95,12 +95,12 @@ class MemoryStore(Store[Context]):
 def _page(rows: list[Row], limit: int, after: str | None) -> Page[Row]:
     start = next((n + 1 for n, row in enumerate(rows) if row.id == after), 0)
     data = rows[start : start + limit]
-    more = start + limit < len(rows)
-    return Page(data=data, has_more=more, after=data[-1].id if more else None)
+    has_more = start + limit < len(rows)
+    return Page(data=data, has_more=has_more, after=data[-1].id if has_more else None)
 
 
 class StockServer(ChatKitServer[Context]):
-    """The quick start's server."""
+    """The server of the SDK's quick start."""
 
     def __init__(self, agent: Agent[Any]) -> None:
         super().__init__(MemoryStore())
@@ -118,7 +118,7 @@ class StockServer(ChatKitServer[Context]):
 
 
 def create_app(base_url: str) -> FastAPI:
-    """The quick start's app around an agent whose model is at `base_url`."""
+    """Return the quick start's app with an agent whose model is at `base_url`."""
     client = AsyncOpenAI(base_url=base_url, api_key="bench")
     model = OpenAIResponsesModel("gpt-bench", client)
     server = StockServer(Agent(name="Assistant", instructions="You are a helpful assistant.", model=model))
@@ -135,5 +135,5 @@ def create_app(base_url: str) -> FastAPI:
 
 
 def from_environment() -> FastAPI:
-    """For `uvicorn --factory`."""
+    """Return the app for `uvicorn --factory`."""
     return create_app(os.environ["BENCH_UPSTREAM"])

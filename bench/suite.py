@@ -1,6 +1,6 @@
-"""The scenarios in groups that need the same servers, and what the report says of each."""
+"""Group the scenarios that share servers, and run the groups."""
 
-import sys
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from bench import crowd, scenarios
 from bench.crowd import Stage
 from bench.processes import Kind, upstream
 from bench.readers import readers
-from bench.report import Result
+from bench.report import Result, progress, table
 from bench.scenarios import Contender, Plan, serve
 from tests.databases import run_postgres
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What every group is given; `kinds` are the servers that are compared."""
+    """The arguments of a group; `kinds` are the servers to compare."""
 
     plan: Plan
     kinds: Sequence[Kind]
@@ -31,14 +31,14 @@ class Bench:
     async def stage(
         self, kinds: Sequence[Kind], databases: Mapping[Kind, str] | None = None
     ) -> tuple[list[Contender], Stage]:
-        """Servers behind an endpoint that stamps its tokens."""
+        """Start servers and an endpoint that stamps its tokens with the time."""
         endpoint = await self.stack.enter_async_context(upstream(self.folder, "bench.endpoint"))
         contenders = await serve(kinds, endpoint.url, self.folder, self.stack, databases)
         return contenders, Stage(endpoint, self.plan)
 
 
 async def tokens(bench: Bench) -> list[Result]:
-    """CPU per token and turn, first token, memory."""
+    """Measure CPU per token and turn, the first token, and memory."""
     plan = bench.plan
     model = await bench.stack.enter_async_context(upstream(bench.folder, "tests.support.openai_server"))
     memory = await scenarios.memory(bench.kinds, model.url, bench.folder, plan)
@@ -46,11 +46,11 @@ async def tokens(bench: Bench) -> list[Result]:
     full_speed = await scenarios.full_speed(contenders, plan)
     first_token, turn = await scenarios.short_turns(contenders, plan, model.url)
     paced, steady = await scenarios.paced(contenders, plan)
-    many = f"{plan.streams} answers at once at {plan.rate:g} tokens/s"
+    load = f"{plan.streams} answers at once at {plan.rate:g} tokens/s"
     return [
         Result("full_speed", f"One answer of {plan.tokens} tokens at full speed", "CPU µs per token", full_speed),
-        Result("paced", f"{many}, whole turns", "CPU µs per token", paced),
-        Result("steady", f"{many}, while all stream", "CPU µs per token", steady),
+        Result("paced", f"{load}, whole turns", "CPU µs per token", paced),
+        Result("steady", f"{load}, while all stream", "CPU µs per token", steady),
         Result("first_token", "First token, added by the server", "ms", first_token),
         Result("turn", "A turn of 5 tokens", "CPU ms", turn),
         Result("memory", f"{plan.idle_streams} open streams", "KiB per stream", memory),
@@ -58,29 +58,35 @@ async def tokens(bench: Bench) -> list[Result]:
 
 
 async def delay(bench: Bench) -> list[Result]:
-    """What is added to each token on its way."""
+    """Measure the delay that a server adds to each token."""
     contenders, stage = await bench.stage([*bench.kinds, "ours-unflushed"] if bench.has_ours else bench.kinds)
-    seen = await crowd.delays(contenders, stage)
-    many = f"{bench.plan.crowd} turns at {bench.plan.rate:g} tokens/s"
+    samples = await crowd.delays(contenders, stage)
+    load = f"{bench.plan.crowd} turns at {bench.plan.rate:g} tokens/s"
     return [
-        Result("delay_p50", f"{many}: added to a token, p50", "ms", seen["p50"]),
-        Result("delay_p99", f"{many}: added to a token, p99", "ms", seen["p99"]),
-        Result("delay_cpu", f"{many}", "CPU µs per token", seen["cpu"]),
-        Result("waited", "  the server waited for its core, which others had", "% of the time", seen["waited"], None),
-        Result("load", "  endpoint and clients used", "% of a core", seen["load"], None),
+        Result("delay_p50", f"{load}: delay added to a token, p50", "ms", samples["p50"]),
+        Result("delay_p99", f"{load}: delay added to a token, p99", "ms", samples["p99"]),
+        Result("delay_cpu", f"{load}", "CPU µs per token", samples["cpu"]),
+        Result(
+            "waited",
+            "  the server waited for its core",
+            "% of the time",
+            samples["waited"],
+            None,
+        ),
+        Result("load", "  used by endpoint and clients", "% of a core", samples["load"], None),
     ]
 
 
 async def capacity(bench: Bench) -> list[Result]:
-    """How many turns one core carries."""
+    """Measure how many concurrent turns one core sustains."""
     contenders, stage = await bench.stage(bench.kinds)
-    carried = await crowd.capacity(contenders, stage)
+    turns = await crowd.capacity(contenders, stage)
     title = f"Turns at {bench.plan.rate:g} tokens/s on one core, p99 within the flush window + {crowd.LIMIT_MS:g} ms"
-    return [Result("capacity", title, "turns", carried)]
+    return [Result("capacity", title, "turns", turns)]
 
 
 async def journal(bench: Bench) -> list[Result]:
-    """What the journal costs."""
+    """Measure the cost of the journal."""
     if not bench.has_ours:
         return []
     postgres = bench.stack.enter_context(run_postgres())
@@ -99,14 +105,14 @@ async def journal(bench: Bench) -> list[Result]:
 
 
 async def many_readers(bench: Bench) -> list[Result]:
-    """What a reader costs."""
+    """Measure the cost of a reader."""
     if not bench.has_ours:
         return []
     contenders, _ = await bench.stage(["ours", "ours-unflushed"])
-    used, frames = await readers(contenders, bench.plan)
+    cpu, frames = await readers(contenders, bench.plan)
     return [
-        Result("reader_cpu", "One fast turn with 1, 10, 100 readers", "CPU µs per token and reader", used, None),
-        Result("reader_frames", "  sent to all of them", "frames per second", frames, None),
+        Result("reader_cpu", "One fast turn with 1, 10, 100 readers", "CPU µs per token and reader", cpu, None),
+        Result("reader_frames", "  sent to all readers", "frames per second", frames, None),
     ]
 
 
@@ -119,11 +125,22 @@ GROUPS: dict[str, Callable[[Bench], Awaitable[list[Result]]]] = {
 }
 
 
-async def run(names: Sequence[str], plan: Plan, kinds: Sequence[Kind], folder: Path) -> list[Result]:
-    """The groups one after another, each with servers of its own."""
-    results = []
+async def run(names: Sequence[str], plan: Plan, kinds: Sequence[Kind], folder: Path) -> tuple[list[Result], list[str]]:
+    """Run the groups one after another, each with its own servers, and print the table of each as it ends.
+
+    Returns the results and the names of the groups that failed; an error in one group does not stop the others.
+    """
+    results: list[Result] = []
+    failed: list[str] = []
     for name in names:
-        sys.stderr.write(f"... {name}\n")
-        async with AsyncExitStack() as stack:
-            results += await GROUPS[name](Bench(plan, kinds, folder, stack))
-    return results
+        progress(f"... {name}")
+        try:
+            async with AsyncExitStack() as stack:
+                group = await GROUPS[name](Bench(plan, kinds, folder, stack))
+        except Exception:
+            progress(traceback.format_exc())
+            failed.append(name)
+        else:
+            progress(f"\n{table(group)}\n")
+            results += group
+    return results, failed
