@@ -1,6 +1,6 @@
 """Keep one MCP server connected, from a task that owns the connection.
 
-The Agents SDK's clients must be closed in the task that opened them, so one task per server does both (T46).
+The Agents SDK's clients must be closed in the task that opened them, so one task per server does both.
 """
 
 import asyncio

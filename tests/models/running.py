@@ -1,4 +1,4 @@
-"""Runs an agent on models as the server does, and gathers what comes out."""
+"""Run an agent on models as the server does, and collect the events."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -13,24 +13,24 @@ from chatkit_server.models import Models
 
 @dataclass
 class Run:
-    """A finished run."""
+    """The events and the result of a run."""
 
     events: list[ResponseStreamEvent] = field(default_factory=list)
     output: Any = None
     tokens: int = 0
     input_tokens: int = 0
     speaking: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the first words came."""
+    """Set when the first text has arrived."""
 
     @property
     def types(self) -> list[str]:
-        """Types of the events, each run of equal ones once."""
+        """The types of the events, consecutive repeats left out."""
         types = [event.type for event in self.events]
-        return [kind for at, kind in enumerate(types) if at == 0 or types[at - 1] != kind]
+        return [kind for index, kind in enumerate(types) if index == 0 or types[index - 1] != kind]
 
     @property
     def text(self) -> str:
-        """All text deltas, joined."""
+        """All text deltas joined."""
         return "".join(event.delta for event in self.events if event.type == "response.output_text.delta")
 
 
@@ -41,15 +41,15 @@ def run_config(models: Models) -> RunConfig:
 async def run(
     models: Models, message: str | list[TResponseInputItem], agent: Agent[Any] | None = None, into: Run | None = None
 ) -> Run:
-    """The run of `agent` to its end; `into` has what came so far where it raises."""
-    done = into or Run()
+    """Run `agent` to its end. `into` collects the events, so a test can look at them if the run raises."""
+    run = into or Run()
     result = Runner.run_streamed(agent or Agent(name="Test"), message, run_config=run_config(models))
     async for event in result.stream_events():
         if event.type == "raw_response_event":
-            done.events.append(event.data)
+            run.events.append(event.data)
             if event.data.type == "response.output_text.delta":
-                done.speaking.set()
-    done.output = result.final_output
-    done.tokens = result.context_wrapper.usage.total_tokens
-    done.input_tokens = result.context_wrapper.usage.input_tokens
-    return done
+                run.speaking.set()
+    run.output = result.final_output
+    run.tokens = result.context_wrapper.usage.total_tokens
+    run.input_tokens = result.context_wrapper.usage.input_tokens
+    return run

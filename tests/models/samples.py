@@ -1,4 +1,4 @@
-"""Wire data for any class of the openai client, made from its fields."""
+"""Generate wire data for any class of the openai client from its fields."""
 
 import types
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 
 def make_sample(annotation: Any, depth: int = 0) -> Any:
-    """JSON-like data that fits `annotation`, with every field filled (to a depth that ends recursive types)."""
+    """Return JSON-like data that fits `annotation`, all fields filled down to a depth that ends recursive types."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return dict(_fields(annotation, depth))

@@ -1,4 +1,4 @@
-"""Which model answers for which settings, and what a wrong one says."""
+"""Which model answers for which settings, and the errors for invalid settings."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,11 +35,11 @@ def test_the_settings_choose_the_model(values: dict[str, Any], provider: str, na
     assert (info.provider, info.name, info.tools) == (provider, name, True)
 
 
-def test_without_any_setting_a_model_on_this_machine_answers() -> None:
+def test_without_settings_a_local_model_answers() -> None:
     assert opened().info.provider == ("embedded" if find_spec("xllamacpp") else "demo")
 
 
-def test_the_notes_say_what_to_expect() -> None:
+def test_the_notes_explain_what_kind_of_model_answers() -> None:
     assert "script" in (opened(model="demo").info.note or "")
     assert "OPENAI_API_KEY" in (opened(model="demo").info.note or "")
     assert opened(**KEY).info.note is None
@@ -61,14 +61,14 @@ def test_settings_that_cannot_work_say_what_to_change(values: dict[str, Any], se
 
 @pytest.fixture
 def uploaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The keys that the Agents SDK got for its uploads."""
+    """The keys that the Agents SDK got for uploading traces."""
     keys: list[str] = []
     monkeypatch.setattr("chatkit_server.models.models.set_tracing_export_api_key", keys.append)
     return keys
 
 
 @pytest.mark.parametrize("values", [{}, {"base_url": "https://api.openai.com/v1", "model": "gpt-test"}])
-async def test_traces_go_out_with_the_key_of_the_settings(uploaded: list[str], values: dict[str, Any]) -> None:
+async def test_traces_are_uploaded_with_the_key_of_the_settings(uploaded: list[str], values: dict[str, Any]) -> None:
     await opened(openai_api_key="sk-1", tracing=True, **values).aclose()
     await opened(openai_api_key="sk-2", **values).aclose()
     assert uploaded == ["sk-1"]
@@ -83,7 +83,7 @@ async def test_traces_go_out_with_the_key_of_the_settings(uploaded: list[str], v
         {"model": "demo"},
     ],
 )
-def test_no_traces_go_out_where_openai_does_not_answer(uploaded: list[str], values: dict[str, Any]) -> None:
+def test_traces_are_refused_unless_openai_answers(uploaded: list[str], values: dict[str, Any]) -> None:
     with pytest.raises(ModelSetupError, match="CHATKIT_TRACING=true uploads traces to OpenAI"):
         opened(tracing=True, **values)
     assert uploaded == []
@@ -91,7 +91,7 @@ def test_no_traces_go_out_where_openai_does_not_answer(uploaded: list[str], valu
 
 @pytest.mark.skipif(not find_spec("xllamacpp"), reason="the extra is not installed")
 class TestEmbedded:
-    def test_it_has_no_tools_and_says_that_it_is_small(self, tmp_path: Path) -> None:
+    def test_it_has_no_tools_and_a_warning(self, tmp_path: Path) -> None:
         file = tmp_path / "tiny.gguf"
         file.write_bytes(b"GGUF and so on")
         models = opened(model="embedded", embedded_model_path=file, embedded_context=1024)
@@ -102,18 +102,18 @@ class TestEmbedded:
         with pytest.raises(ModelSetupError, match="no.gguf cannot be read: No such file"):
             opened(model="embedded", embedded_model_path=tmp_path / "no.gguf")
 
-    def test_a_file_of_another_kind_is_refused(self, tmp_path: Path) -> None:
+    def test_a_file_that_is_not_gguf_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_text("hello", encoding="utf-8")
         with pytest.raises(ModelSetupError, match="is not a GGUF file"):
             opened(model="embedded", embedded_model_path=tmp_path / "a.txt")
 
 
-def test_the_key_is_in_no_repr(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_repr_contains_the_key(capsys: pytest.CaptureFixture[str]) -> None:
     models = opened(**KEY)
     assert "sk-secret" not in f"{models!r} {models.provider!r} {vars(models.provider)!r} {models.info!r}"
 
 
-async def test_closing_twice_is_fine() -> None:
+async def test_closing_twice_does_no_harm() -> None:
     for values in ({"model": "demo"}, KEY):
         async with opened(**values) as models:
             await models.aclose()

@@ -1,4 +1,4 @@
-"""Which messages a small context gets."""
+"""Which messages fit into a small context window."""
 
 from typing import Any
 
@@ -25,10 +25,10 @@ async def count_words(text: str) -> int:
 
 
 def conversation(*texts: str) -> list[PlainMessage]:
-    return [PlainMessage("assistant" if at % 2 else "user", text) for at, text in enumerate(texts)]
+    return [PlainMessage("assistant" if index % 2 else "user", text) for index, text in enumerate(texts)]
 
 
-async def test_only_messages_are_left_of_a_turn_with_tools() -> None:
+async def test_a_turn_with_tools_is_reduced_to_its_messages() -> None:
     model = ScriptedModel(
         [[function_call("current_time", {"time_zone": "UTC"}, call_id="c1")], [assistant_message("2")]]
     )
@@ -47,57 +47,57 @@ async def test_only_messages_are_left_of_a_turn_with_tools() -> None:
         ({"type": "reasoning", "summary": [{"text": "hm"}]}, []),
     ],
 )
-def test_other_items_are_text_or_nothing(item: Any, expected: list[PlainMessage]) -> None:
+def test_other_items_become_text_or_are_left_out(item: Any, expected: list[PlainMessage]) -> None:
     assert read_messages([item]) == expected
 
 
-async def test_what_fits_stays_and_is_not_even_counted() -> None:
-    async def never(text: str) -> int:
+async def test_a_history_that_fits_is_kept_and_not_even_counted() -> None:
+    async def fail(text: str) -> int:
         raise AssertionError("a short history needs no tokenizer")
 
     messages = conversation("a", "b", "c")
-    assert await trim_messages(messages, budget=100, count=never) == messages
+    assert await trim_messages(messages, budget=100, count=fail) == messages
 
 
-async def test_the_oldest_go_first_and_the_rest_begins_with_the_user() -> None:
+async def test_the_oldest_messages_are_dropped_and_the_window_begins_with_the_user() -> None:
     messages = conversation(*(f"word{n} " * 20 for n in range(9)))
-    kept = await trim_messages(messages, budget=100, count=count_words)
-    assert kept == messages[-len(kept) :]
-    assert kept[0].role == "user"
-    assert 1 <= len(kept) <= 3
+    window = await trim_messages(messages, budget=100, count=count_words)
+    assert window == messages[-len(window) :]
+    assert window[0].role == "user"
+    assert 1 <= len(window) <= 3
 
 
 async def test_the_window_moves_in_steps() -> None:
-    """The engine reuses what it read of a prompt, so the first message must stay the same for some turns."""
+    """The engine caches the prompt prefix, so the first message must stay the same for some turns."""
     texts = [f"{n} " + "word " * 20 for n in range(60)]
     firsts = []
     for length in range(1, 60, 2):
-        kept = await trim_messages(conversation(*texts[:length]), budget=300, count=count_words)
-        firsts.append(kept[0].text)
+        window = await trim_messages(conversation(*texts[:length]), budget=300, count=count_words)
+        firsts.append(window[0].text)
     assert len(set(firsts)) < len(firsts) / 2
 
 
-async def test_of_one_message_that_is_too_long_head_and_tail_stay() -> None:
+async def test_the_middle_of_a_message_that_is_too_long_is_cut_out() -> None:
     text = "BEGIN " + "word " * 5000 + "END"
-    (kept,) = await trim_messages([PlainMessage("user", text)], budget=100, count=count_words)
-    assert kept.text.startswith("BEGIN")
-    assert kept.text.endswith("END")
-    assert await count_words(kept.text) <= 100 - MESSAGE_TOKENS
+    (message,) = await trim_messages([PlainMessage("user", text)], budget=100, count=count_words)
+    assert message.text.startswith("BEGIN")
+    assert message.text.endswith("END")
+    assert await count_words(message.text) <= 100 - MESSAGE_TOKENS
 
 
 @given(sizes=st.lists(st.integers(0, 400), min_size=1, max_size=30), budget=st.integers(60, 500))
 async def test_the_result_always_fits_and_ends_with_the_last_message(sizes: list[int], budget: int) -> None:
-    messages = conversation(*("w " * size + str(at) for at, size in enumerate(sizes)))
-    kept = await trim_messages(messages, budget=budget, count=count_words)
-    assert sum([MESSAGE_TOKENS + await count_words(message.text) for message in kept]) <= budget
-    assert kept[-1].text.endswith(str(len(sizes) - 1))
+    messages = conversation(*("w " * size + str(index) for index, size in enumerate(sizes)))
+    window = await trim_messages(messages, budget=budget, count=count_words)
+    assert sum([MESSAGE_TOKENS + await count_words(message.text) for message in window]) <= budget
+    assert window[-1].text.endswith(str(len(sizes) - 1))
 
 
-async def test_a_text_for_which_nothing_is_left_is_empty() -> None:
+async def test_a_text_without_any_budget_is_empty() -> None:
     assert await cut_text("some words here", budget=0, count=count_words) == ""
 
 
-async def test_an_agent_can_be_run_on_the_text_form() -> None:
+async def test_an_agent_can_be_run_on_the_plain_messages() -> None:
     items = [message.to_item() for message in conversation("a", "b", "c")]
     model = ScriptedModel([[assistant_message("d")]])
     assert (await Runner.run(Agent(name="Test", model=model), items, run_config=NO_TRACES)).final_output == "d"

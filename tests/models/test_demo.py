@@ -1,4 +1,4 @@
-"""The demo model, played by the real Runner with the default agent."""
+"""The demo model, run by the real Runner with the default agent."""
 
 import time
 from typing import Any
@@ -20,15 +20,15 @@ def models() -> Models:
 
 
 async def test_it_says_what_it_is_and_how_to_plug_in_a_real_one(models: Models) -> None:
-    done = await run(models, "Hello\nthere", default_agent())
+    result = await run(models, "Hello\nthere", default_agent())
     for words in ("demo model", "> Hello\n> there", "OPENAI_API_KEY", "CHATKIT_BASE_URL", "`current_time`"):
-        assert words in done.output
-    assert done.text == done.output
+        assert words in result.output
+    assert result.text == result.output
 
 
 async def test_the_events_have_the_shape_of_the_responses_api(models: Models) -> None:
-    done = await run(models, "hello")
-    assert done.types == [
+    result = await run(models, "hello")
+    assert result.types == [
         "response.created",
         "response.in_progress",
         "response.output_item.added",
@@ -39,21 +39,21 @@ async def test_the_events_have_the_shape_of_the_responses_api(models: Models) ->
         "response.output_item.done",
         "response.completed",
     ]
-    assert [event.sequence_number for event in done.events] == list(range(len(done.events)))
-    last = done.events[-1]
+    assert [event.sequence_number for event in result.events] == list(range(len(result.events)))
+    last = result.events[-1]
     assert last.type == "response.completed"
     assert last.response.usage
-    assert done.tokens == last.response.usage.total_tokens > 100
+    assert result.tokens == last.response.usage.total_tokens > 100
 
 
-async def test_the_same_message_gets_the_same_answer_under_other_ids(models: Models) -> None:
+async def test_the_same_message_gets_the_same_answer_with_new_ids(models: Models) -> None:
     first, second = await run(models, "hello"), await run(models, "hello")
     assert first.output == second.output
     assert not _ids(first) & _ids(second)
 
 
-def _ids(done: Run) -> set[str]:
-    return {event.item.id or "" for event in done.events if event.type == "response.output_item.done"}
+def _ids(result: Run) -> set[str]:
+    return {event.item.id or "" for event in result.events if event.type == "response.output_item.done"}
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,11 @@ def _ids(done: Run) -> set[str]:
     ],
 )
 async def test_it_calls_the_default_agents_tools(models: Models, message: str, tool: str, answer: str) -> None:
-    done = await run(models, message, default_agent())
-    assert f"The tool `{tool}` answered: " in done.output
-    assert answer in done.output
-    assert "response.function_call_arguments.delta" in done.types
-    assert done.types.count("response.completed") == 2
+    result = await run(models, message, default_agent())
+    assert f"The tool `{tool}` answered: " in result.output
+    assert answer in result.output
+    assert "response.function_call_arguments.delta" in result.types
+    assert result.types.count("response.completed") == 2
 
 
 async def test_it_calls_any_tool_of_the_users_agent_by_name(models: Models) -> None:
@@ -78,14 +78,14 @@ async def test_it_calls_any_tool_of_the_users_agent_by_name(models: Models) -> N
         """In capitals."""
         return text.upper()
 
-    done = await run(models, 'Call shout {"text": "hi"}', Agent(name="Test", tools=[shout]))
-    assert "The tool `shout` answered: HI" in done.output
+    result = await run(models, 'Call shout {"text": "hi"}', Agent(name="Test", tools=[shout]))
+    assert "The tool `shout` answered: HI" in result.output
 
 
 async def test_a_tool_that_the_agent_does_not_have_is_named(models: Models) -> None:
-    done = await run(models, "What time is it?")
-    assert "no such tool" in done.output
-    assert "`current_time`" in done.output
+    result = await run(models, "What time is it?")
+    assert "no such tool" in result.output
+    assert "`current_time`" in result.output
 
 
 async def test_it_shows_markdown_and_a_long_answer(models: Models) -> None:
@@ -94,17 +94,18 @@ async def test_it_shows_markdown_and_a_long_answer(models: Models) -> None:
 
 
 async def test_it_shows_a_reasoning_block_before_the_answer(models: Models) -> None:
-    done = await run(models, "think about it")
-    assert done.types.index("response.reasoning_summary_text.delta") < done.types.index("response.output_text.delta")
-    items = [event.item.type for event in done.events if event.type == "response.output_item.done"]
+    result = await run(models, "think about it")
+    types = result.types
+    assert types.index("response.reasoning_summary_text.delta") < types.index("response.output_text.delta")
+    items = [event.item.type for event in result.events if event.type == "response.output_item.done"]
     assert items == ["reasoning", "message"]
 
 
-async def test_an_error_breaks_off_an_answer_that_has_begun(models: Models) -> None:
-    so_far = Run()
+async def test_an_error_breaks_off_the_answer(models: Models) -> None:
+    partial = Run()
     with pytest.raises(openai.APIError, match="because the message asked for an error"):
-        await run(models, "error please", into=so_far)
-    assert so_far.text.startswith("I am the demo model. As requested")
+        await run(models, "error please", into=partial)
+    assert partial.text.startswith("I am the demo model. As requested")
 
 
 @pytest.mark.parametrize(
@@ -120,11 +121,11 @@ async def test_an_error_breaks_off_an_answer_that_has_begun(models: Models) -> N
 async def test_an_error_with_a_code_comes_before_the_answer(
     models: Models, status: int, error: type[openai.APIStatusError]
 ) -> None:
-    so_far = Run()
+    partial = Run()
     with pytest.raises(error) as caught:
-        await run(models, f"error {status}", into=so_far)
+        await run(models, f"error {status}", into=partial)
     assert caught.value.status_code == status
-    assert so_far.text == ""
+    assert partial.text == ""
 
 
 @pytest.mark.parametrize(
@@ -140,16 +141,16 @@ async def test_it_answers_the_last_message(models: Models, message: Any) -> None
     assert ("You attached a file" in output) == ("input_image" in str(message))
 
 
-async def test_not_streamed_it_answers_the_same(models: Models) -> None:
+async def test_it_gives_the_same_answer_without_streaming(models: Models) -> None:
     message = 'call calculate {"expression": "6*7"}'
     result = await Runner.run(calculator, message, run_config=run_config(models))
     assert result.final_output == (await run(models, message, calculator)).output
     assert result.context_wrapper.usage.requests == 2
 
 
-async def test_it_streams_at_the_set_pace() -> None:
+async def test_it_streams_at_the_configured_rate() -> None:
     models = open_models(Settings(model="demo", demo_tokens_per_second=400))
     start = time.monotonic()
-    done = await run(models, "hello")
-    deltas = sum(event.type == "response.output_text.delta" for event in done.events)
+    result = await run(models, "hello")
+    deltas = sum(event.type == "response.output_text.delta" for event in result.events)
     assert deltas / 400 * 0.9 <= time.monotonic() - start

@@ -1,4 +1,4 @@
-"""The embedded model for real: its process, its answers, its limits. Fetches the weights where they are not yet."""
+"""The real embedded model: its process, answers and limits. Fetches the weights if needed."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 import openai
-import psutil  # type: ignore[import-untyped]  # it has no types, and its stubs are not among our tools
+import psutil  # type: ignore[import-untyped]  # it ships no types, and we do not install its stubs
 import pytest
 import pytest_asyncio
 from agents import Agent, Runner
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.embedded, pytest.mark.asyncio(loop_scope="module")]
 
 ROOT = Path(__file__).resolve().parents[2]
 CANCEL_SECONDS = 4
-"""1 to 2 on a machine that does nothing else; what is not cancelled takes 8 and more."""
+"""1 to 2 seconds on an idle machine; an answer that is not cancelled takes 8 or more."""
 STORY = "Write a very long story about a fox."
 
 
@@ -48,13 +48,13 @@ async def models(weights: Path) -> AsyncIterator[Models]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def small(weights: Path) -> AsyncIterator[Models]:
-    """With a small context: reading a full one of the usual size takes 10 s on one core."""
+    """A model with a small context: processing a full one of the default size takes 10 s on one core."""
     async with open_models(Settings(model="embedded", embedded_model_path=weights, embedded_context=512)) as opened:
         yield opened
 
 
 async def running(models: Models) -> Child:
-    """The running child of `models`."""
+    """Return the running child of `models`."""
     assert isinstance(models.provider, EmbeddedProvider)
     model = models.provider.get_model(None)
     assert isinstance(model, EmbeddedModel)
@@ -62,7 +62,7 @@ async def running(models: Models) -> Child:
 
 
 async def started(models: Models, into: Run, within: float = 20) -> asyncio.Task[Run]:
-    """A long answer whose first words have come. Raises `TimeoutError` where they do not."""
+    """Start a long answer and wait for its first text. Raises `TimeoutError` if none arrives."""
     task = asyncio.create_task(run(models, STORY, into=into))
     async with asyncio.timeout(within):
         await into.speaking.wait()
@@ -76,11 +76,11 @@ async def cancel(*tasks: asyncio.Task[Run]) -> None:
 
 
 async def test_it_answers_token_by_token(models: Models) -> None:
-    done = await run(models, "What is the capital of France?", default_agent(tools=False))
-    assert "Paris" in done.output
-    assert done.text == done.output
-    assert sum(event.type == "response.output_text.delta" for event in done.events) >= 5
-    assert done.tokens > 10
+    result = await run(models, "What is the capital of France?", default_agent(tools=False))
+    assert "Paris" in result.output
+    assert result.text == result.output
+    assert sum(event.type == "response.output_text.delta" for event in result.events) >= 5
+    assert result.tokens > 10
 
 
 async def test_an_agent_with_tools_can_chat(models: Models) -> None:
@@ -92,8 +92,8 @@ async def test_it_answers_without_streaming(models: Models) -> None:
     assert result.final_output
 
 
-async def test_a_conversation_goes_on(models: Models) -> None:
-    """Not judged by what it says, which is often wrong, but by how much of the conversation it reads."""
+async def test_it_reads_the_history(models: Models) -> None:
+    """Checks how much of the conversation the model reads, because its answers are often wrong."""
     history: list[TResponseInputItem] = [
         {"role": "user", "content": "My name is Bob."},
         {
@@ -105,10 +105,10 @@ async def test_a_conversation_goes_on(models: Models) -> None:
         },
         {"role": "user", "content": "What is my name?"},
     ]
-    alone = await run(models, history[-1:])
-    whole = await run(models, history)
-    assert whole.output
-    assert whole.input_tokens >= alone.input_tokens + 10
+    short = await run(models, history[-1:])
+    full = await run(models, history)
+    assert full.output
+    assert full.input_tokens >= short.input_tokens + 10
 
 
 async def test_a_history_longer_than_the_context_works(small: Models) -> None:
@@ -116,9 +116,9 @@ async def test_a_history_longer_than_the_context_works(small: Models) -> None:
         {"role": "user", "content": "Tell me about the sea. " * 20},
         {"role": "assistant", "content": "The sea is blue. " * 20},
     ]
-    done = await run(small, [*turn * 30, {"role": "user", "content": "Say hello."}])
-    assert done.output
-    assert done.tokens <= 512
+    result = await run(small, [*turn * 30, {"role": "user", "content": "Say hello."}])
+    assert result.output
+    assert result.tokens <= 512
 
 
 async def test_a_message_longer_than_the_context_works(small: Models) -> None:
@@ -130,20 +130,19 @@ async def test_instructions_longer_than_the_context_work(small: Models) -> None:
 
 
 async def test_two_answers_stream_at_the_same_time(models: Models) -> None:
-    first, second = Run(), Run()
-    one, two = await started(models, first), await started(models, second)
-    assert not one.done()
-    await asyncio.gather(one, two)
+    first, second = await started(models, Run()), await started(models, Run())
+    assert not first.done()
+    await asyncio.gather(first, second)
 
 
-async def test_a_cancelled_answer_makes_room_for_the_next(models: Models) -> None:
-    """TRAPS T3. Both places are taken, so the third answer can only begin when the engine let go of one."""
+async def test_a_cancelled_answer_frees_its_slot(models: Models) -> None:
+    """Both slots are taken, so the third answer can begin only after the engine has stopped one of them."""
     await cancel(await started(models, Run()), await started(models, Run()))
     await cancel(await started(models, Run(), within=CANCEL_SECONDS))
 
 
-async def test_a_message_that_is_cancelled_while_it_is_read_makes_room_for_the_next(models: Models) -> None:
-    """Reading a full context takes 8 s on one core; it is left after the batch that is being read."""
+async def test_cancelling_while_the_prompt_is_processed_frees_the_slot(models: Models) -> None:
+    """Processing a full context takes 8 s on one core; a cancel takes effect after the current batch."""
     tasks = [asyncio.create_task(run(models, f"{number} " + "Tell me about it. " * 350)) for number in range(2)]
     done, _ = await asyncio.wait(tasks, timeout=1)
     assert not done
@@ -152,29 +151,29 @@ async def test_a_message_that_is_cancelled_while_it_is_read_makes_room_for_the_n
 
 
 @pytest.mark.parametrize("path", ["/", "/slots", "/props", "/metrics", "/v1/models", "/tokenize", "/tools"])
-async def test_nobody_without_the_key_gets_anything(models: Models, path: str) -> None:
+async def test_requests_without_the_key_are_rejected(models: Models, path: str) -> None:
     child = await running(models)
     async with httpx2.AsyncClient(headers={"Origin": "http://elsewhere.example"}) as client:
         for headers in ({}, {"Authorization": "Bearer wrong"}):
             for method in ("GET", "POST"):
-                answer = await client.request(method, child.url + path, headers=headers, json={})
-                assert answer.status_code in {401, 404}
-                assert answer.headers.get("access-control-allow-origin", "") == ""
+                response = await client.request(method, child.url + path, headers=headers, json={})
+                assert response.status_code in {401, 404}
+                assert response.headers.get("access-control-allow-origin", "") == ""
 
 
-async def test_a_killed_child_fails_its_answer_clearly_and_the_next_message_works(models: Models) -> None:
+async def test_killing_the_child_fails_its_answer_clearly_and_the_next_message_works(models: Models) -> None:
     child = await running(models)
-    so_far = Run()
-    answer = await started(models, so_far)
+    partial = Run()
+    answer = await started(models, partial)
     child.process.kill()
     with pytest.raises(EmbeddedModelError, match=r"ended \(code -9\) while it answered. It is restarted"):
         await answer
-    assert so_far.text
+    assert partial.text
     assert (await run(models, "Say hello.")).output
     assert (await running(models)).process.pid != child.process.pid
 
 
-async def test_a_child_that_died_between_messages_is_not_noticed(models: Models) -> None:
+async def test_a_child_that_died_between_messages_is_replaced_silently(models: Models) -> None:
     (await running(models)).process.kill()
     assert (await run(models, "Say hello.")).output
 
@@ -192,7 +191,7 @@ async def test_closing_ends_the_child(weights: Path) -> None:
     assert not psutil.pid_exists(pid)
 
 
-async def test_closing_while_it_loads_leaves_nothing(weights: Path) -> None:
+async def test_closing_while_it_loads_leaves_no_process(weights: Path) -> None:
     models = open_models(Settings(model="embedded", embedded_model_path=weights))
     before = {child.pid for child in psutil.Process().children()}
     await models.start()
@@ -201,7 +200,7 @@ async def test_closing_while_it_loads_leaves_nothing(weights: Path) -> None:
     assert {child.pid for child in psutil.Process().children()} <= before
 
 
-async def test_a_file_that_is_no_model_gives_a_clear_error(tmp_path: Path) -> None:
+async def test_a_file_that_is_not_a_model_gives_a_clear_error(tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF but nothing else")
     async with open_models(Settings(model="embedded", embedded_model_path=broken)) as models:
@@ -210,7 +209,7 @@ async def test_a_file_that_is_no_model_gives_a_clear_error(tmp_path: Path) -> No
                 await run(models, "hi")
 
 
-async def test_weights_that_cannot_be_found_give_their_own_words() -> None:
+async def test_the_error_of_missing_weights_is_passed_on() -> None:
     def find() -> Path:
         raise EmbeddedModelError("No weights. Set CHATKIT_MODEL=demo.")
 
@@ -237,7 +236,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-async def test_no_orphan_is_left_by_a_parent_that_was_killed(weights: Path, tmp_path: Path, how: int) -> None:
+async def test_the_child_exits_when_its_parent_is_killed(weights: Path, tmp_path: Path, how: int) -> None:
     script = tmp_path / "parent.py"
     script.write_text(textwrap.dedent(PARENT), encoding="utf-8")
     parent = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""OpenAI and compatible endpoints, over real HTTP against an endpoint that speaks the wire."""
+"""OpenAI and compatible endpoints, over real HTTP against a fake endpoint."""
 
 import asyncio
 import logging
@@ -42,23 +42,23 @@ def double(number: int) -> int:
 async def test_an_answer_streams_token_by_token(upstream: OpenAIServer, api: Api) -> None:
     upstream.script(Answer("The quick brown fox.", rate=500))
     async with connected(upstream, api) as models:
-        done = await run(models, "hi")
-    assert done.text == done.output == "The quick brown fox."
-    assert done.types.count("response.output_text.delta") == 1
-    assert sum(event.type == "response.output_text.delta" for event in done.events) >= 4
-    assert done.tokens > 0
+        result = await run(models, "hi")
+    assert result.text == result.output == "The quick brown fox."
+    assert result.types.count("response.output_text.delta") == 1
+    assert sum(event.type == "response.output_text.delta" for event in result.events) >= 4
+    assert result.tokens > 0
 
 
 @both_apis
-async def test_a_tool_is_called_and_its_result_goes_back(upstream: OpenAIServer, api: Api) -> None:
+async def test_a_tool_is_called_and_its_result_is_sent_back(upstream: OpenAIServer, api: Api) -> None:
     upstream.script(Answer(tool_calls=[ToolCall("double", {"number": 21})]), Answer("It is 42."))
     async with connected(upstream, api) as models:
-        done = await run(models, "double 21", Agent(name="Test", tools=[double]))
-    assert done.output == "It is 42."
+        result = await run(models, "double 21", Agent(name="Test", tools=[double]))
+    assert result.output == "It is 42."
     assert "42" in str(upstream.requests[1].body)
 
 
-async def test_a_compatible_endpoint_is_asked_over_chat_completions_by_default(upstream: OpenAIServer) -> None:
+async def test_a_compatible_endpoint_is_called_over_chat_completions_by_default(upstream: OpenAIServer) -> None:
     async with connected(upstream) as models:
         await run(models, "hi")
     request = upstream.requests[0]
@@ -67,20 +67,20 @@ async def test_a_compatible_endpoint_is_asked_over_chat_completions_by_default(u
 
 
 @both_apis
-async def test_the_sdks_settings_for_its_own_default_model_do_not_go_to_another(
+async def test_the_sdks_settings_for_its_default_model_are_not_sent_to_another(
     upstream: OpenAIServer, api: Api
 ) -> None:
-    """An agent without a model has the settings of gpt-5.6-luna; an endpoint that knows no such thing answers 400."""
+    """An agent without a model has the settings for gpt-5.6-luna, which other endpoints may answer with status 400."""
     async with connected(upstream, api) as models:
         await run(models, "hi")
         await run(models, "hi", Agent(name="Test", model_settings=ModelSettings(reasoning=Reasoning(effort="high"))))
-    plain, chosen = (request.body for request in upstream.requests)
-    assert not {"reasoning", "reasoning_effort", "verbosity"} & plain.keys()
-    assert "verbosity" not in str(plain)
-    assert "high" in str(chosen)
+    default, explicit = (request.body for request in upstream.requests)
+    assert not {"reasoning", "reasoning_effort", "verbosity"} & default.keys()
+    assert "verbosity" not in str(default)
+    assert "high" in str(explicit)
 
 
-async def test_a_model_that_an_agent_names_is_respected(upstream: OpenAIServer) -> None:
+async def test_a_model_named_by_an_agent_is_used(upstream: OpenAIServer) -> None:
     async with connected(upstream) as models:
         await run(models, "hi", Agent(name="Test", model="gpt-other"))
         await Runner.run(Agent(name="Test"), "hi", run_config=run_config(models))
@@ -93,7 +93,7 @@ async def test_a_server_without_keys_gets_a_placeholder(upstream: OpenAIServer) 
     assert upstream.requests[0].headers["Authorization"] == "Bearer no-key"
 
 
-async def test_the_key_goes_to_the_endpoint_and_into_no_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_key_is_sent_to_the_endpoint_and_never_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     async with OpenAIServer(api_key="sk-secret") as upstream:
         upstream.script(Answer("Yes."))
@@ -111,7 +111,7 @@ async def test_the_key_goes_to_the_endpoint_and_into_no_log(caplog: pytest.LogCa
         (Answer("one two three", error_after=2, error_as="nested_error"), openai.APIError),
     ],
 )
-async def test_the_endpoints_errors_come_through(
+async def test_the_endpoints_errors_are_raised(
     upstream: OpenAIServer, api: Api, answer: Answer, error: type[openai.APIError]
 ) -> None:
     upstream.script(answer)
@@ -120,13 +120,13 @@ async def test_the_endpoints_errors_come_through(
             await run(models, "hi")
 
 
-async def test_a_failed_request_is_repeated_as_often_as_set(upstream: OpenAIServer) -> None:
+async def test_a_failed_request_is_retried_as_often_as_configured(upstream: OpenAIServer) -> None:
     upstream.script(Answer(fail=RATE_LIMIT), Answer(fail=RATE_LIMIT), Answer("At last."))
     async with connected(upstream, model_retries=2) as models:
         assert (await run(models, "hi")).output == "At last."
 
 
-async def test_where_nothing_listens_it_is_a_connection_error_not_a_timeout() -> None:
+async def test_a_refused_connection_is_a_connection_error_not_a_timeout() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
@@ -137,18 +137,18 @@ async def test_where_nothing_listens_it_is_a_connection_error_not_a_timeout() ->
 
 
 @both_apis
-async def test_a_connection_that_breaks_in_the_middle_is_a_connection_error(upstream: OpenAIServer, api: Api) -> None:
+async def test_a_connection_that_breaks_in_mid_stream_is_a_connection_error(upstream: OpenAIServer, api: Api) -> None:
     upstream.script(Answer("one two three", rate=200, error_after=2, error_as="drop"))
-    so_far = Run()
+    partial = Run()
     async with connected(upstream, api, model_retries=0) as models:
         with pytest.raises(openai.APIConnectionError) as caught:
-            await run(models, "hi", into=so_far)
+            await run(models, "hi", into=partial)
     assert not isinstance(caught.value, openai.APITimeoutError)
-    assert so_far.text == "one two"
+    assert partial.text == "one two"
 
 
 @both_apis
-async def test_silence_for_too_long_is_a_timeout(upstream: OpenAIServer, api: Api) -> None:
+async def test_too_long_a_silence_is_a_timeout(upstream: OpenAIServer, api: Api) -> None:
     upstream.script(Answer("one two three", hang_after=2))
     async with connected(upstream, api, model_timeout=0.2, model_retries=0) as models:
         with pytest.raises(openai.APITimeoutError):
@@ -157,7 +157,7 @@ async def test_silence_for_too_long_is_a_timeout(upstream: OpenAIServer, api: Ap
 
 @both_apis
 async def test_cancelling_a_run_closes_the_connection_to_the_model(upstream: OpenAIServer, api: Api) -> None:
-    """TRAPS T3: an abandoned answer must not go on and be billed."""
+    """An abandoned answer must not be generated, and billed, to its end (T3)."""
     upstream.script(Answer("one two three four", hang_after=2))
     async with connected(upstream, api) as models:
         result = Runner.run_streamed(Agent(name="Test"), "hi", run_config=run_config(models))
@@ -184,10 +184,10 @@ async def test_hundreds_of_answers_stream_at_the_same_time(upstream: OpenAIServe
             for number in range(1, 251):
                 await (await upstream.wait_for_request(number, within=20)).wait_hanging(within=20)
             upstream.release()
-    assert {done.result().output for done in runs} == {"one two"}
+    assert {task.result().output for task in runs} == {"one two"}
 
 
-async def test_a_child_process_is_reached_past_a_proxy(upstream: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_child_is_reached_without_a_proxy(upstream: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     client = make_client(base_url=upstream.base_url, api_key="x", timeout=5, max_retries=0, is_our_child=True)

@@ -1,6 +1,6 @@
-"""Contract with the openai client's private hook: the fast way is used, and its events are the stock ones.
+"""The openai client calls our private hook, and the events built there equal the stock ones.
 
-A failure here after an update of openai costs speed or correctness, so the update waits for a look at `fast_events`.
+If a test here fails after an update of openai, adapt `models/fast/events.py` before updating.
 """
 
 import copy
@@ -50,22 +50,22 @@ CHUNK = {
 
 
 def both(data: Any, cast_to: Any) -> tuple[BaseModel, BaseModel]:
-    """What the fast client and the stock one make of `data`."""
-    made = [
+    """Return what the fast client and the stock client build from `data`."""
+    fast, stock = (
         client._process_response_data(data=copy.deepcopy(data), cast_to=cast_to, response=RESPONSE)
         for client in (FAST, STOCK)
-    ]
-    return made[0], made[1]
+    )
+    return fast, stock
 
 
 def assert_equal(data: Any, cast_to: Any) -> None:
     fast, stock = both(data, cast_to)
     assert type(fast) is type(stock)
     assert fast.model_dump(warnings=False) == stock.model_dump(warnings=False)
-    # Unchecked construction (stock for chunks) does not count extra fields as set; no dump depends on it.
-    known = type(fast).model_fields.keys()
-    assert fast.model_fields_set & known == stock.model_fields_set & known
-    assert fast.to_json() == stock.to_json()  # type: ignore[attr-defined]  # of openai's BaseModel
+    # Unchecked construction (stock for chunks) does not count extra fields as set. No dump depends on that.
+    fields = type(fast).model_fields.keys()
+    assert fast.model_fields_set & fields == stock.model_fields_set & fields
+    assert fast.to_json() == stock.to_json()  # type: ignore[attr-defined]  # defined by openai's BaseModel
 
 
 def test_every_event_type_has_its_class() -> None:
@@ -88,7 +88,7 @@ def test_an_event_with_a_field_left_out_equals_the_stock_one(kind: str) -> None:
 
 
 @pytest.mark.parametrize("data", [{"type": "response.from_the_future", "delta": "x"}, {"no": "type"}, {"type": None}])
-def test_an_unknown_event_takes_the_stock_way(data: dict[str, Any]) -> None:
+def test_an_unknown_event_takes_the_stock_path(data: dict[str, Any]) -> None:
     assert_equal(data, ResponseStreamEvent)
 
 
@@ -102,13 +102,13 @@ def test_a_chunk_equals_the_stock_one(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])
 async def test_the_installed_client_calls_the_hook_for_each_event(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[str] = []
-    find = events._event_class
+    original = events._event_class
 
     def spy(data: object, cast_to: object) -> type[BaseModel] | None:
-        found = find(data, cast_to)
-        if found:
-            built.append(found.__name__)
-        return found
+        event_class = original(data, cast_to)
+        if event_class:
+            built.append(event_class.__name__)
+        return event_class
 
     monkeypatch.setattr(events, "_event_class", spy)
     async with OpenAIServer() as server:

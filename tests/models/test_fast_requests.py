@@ -1,4 +1,4 @@
-"""What goes past the client's walk reaches the endpoint as stock sends it."""
+"""Requests that skip the client's transformation reach the endpoint as the stock client sends them."""
 
 from typing import Any
 
@@ -65,10 +65,10 @@ async def _body(monkeypatch: pytest.MonkeyPatch, *, stock: bool) -> Any:
 
 
 async def test_the_endpoint_gets_the_same_body_as_from_the_stock_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = await _body(monkeypatch, stock=False)
-    assert ours == await _body(monkeypatch, stock=True)
-    assert len(ours["input"]) == len(HISTORY)
-    assert ours["tools"][0]["name"] == "times"
+    body = await _body(monkeypatch, stock=False)
+    assert body == await _body(monkeypatch, stock=True)
+    assert len(body["input"]) == len(HISTORY)
+    assert body["tools"][0]["name"] == "times"
 
 
 @pytest.mark.parametrize(
@@ -82,5 +82,5 @@ async def test_the_endpoint_gets_the_same_body_as_from_the_stock_client(monkeypa
         openai.omit,
     ],
 )
-def test_anything_that_is_not_plain_takes_the_stock_way(value: object) -> None:
+def test_anything_but_plain_json_takes_the_stock_path(value: object) -> None:
     assert not _is_wire_form(value)

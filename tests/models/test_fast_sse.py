@@ -1,4 +1,4 @@
-"""The event decoder gives what openai's own gives, for every way in which a stream can be cut into chunks."""
+"""The event decoder equals openai's, however a stream is cut into chunks."""
 
 import importlib
 import sys
@@ -14,7 +14,7 @@ from chatkit_server.models import fast
 from chatkit_server.models.fast.events import FastEventsClient
 from chatkit_server.models.fast.sse import FastDecoder, FastEvent
 
-Seen = list[tuple[str | None, str, str | None, int | None]]
+Decoded = list[tuple[str | None, str, str | None, int | None]]
 
 STREAMS = {
     "responses": b'event: response.created\ndata: {"a":1}\n\nevent: x\ndata: {"b":"\xc3\xa9"}\n\n',
@@ -33,25 +33,25 @@ STREAMS = {
 }
 
 
-async def _chunks(whole: bytes, cuts: list[int]) -> AsyncIterator[bytes]:
-    places = sorted({0, len(whole), *(cut % (len(whole) + 1) for cut in cuts)})
-    for start, end in zip(places, places[1:], strict=False):
-        yield whole[start:end]
+async def _chunks(stream: bytes, cuts: list[int]) -> AsyncIterator[bytes]:
+    positions = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
+    for start, end in zip(positions, positions[1:], strict=False):
+        yield stream[start:end]
 
 
-async def _decoded(decoder: SSEDecoder, whole: bytes, cuts: list[int]) -> Seen:
-    return [(one.event, one.data, one.id, one.retry) async for one in decoder.aiter_bytes(_chunks(whole, cuts))]
+async def _decode(decoder: SSEDecoder, stream: bytes, cuts: list[int]) -> Decoded:
+    return [(e.event, e.data, e.id, e.retry) async for e in decoder.aiter_bytes(_chunks(stream, cuts))]
 
 
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS.keys())
 @given(cuts=st.lists(st.integers(min_value=0, max_value=200), max_size=6))
-async def test_every_cut_of_every_stream_gives_what_stock_gives(stream: bytes, cuts: list[int]) -> None:
-    assert await _decoded(FastDecoder(), stream, cuts) == await _decoded(SSEDecoder(), stream, cuts)
+async def test_every_stream_is_decoded_like_stock_however_it_is_cut(stream: bytes, cuts: list[int]) -> None:
+    assert await _decode(FastDecoder(), stream, cuts) == await _decode(SSEDecoder(), stream, cuts)
 
 
 async def test_a_long_event_in_small_chunks_is_joined_once() -> None:
-    whole = b"data: " + b"x" * 200_000 + b"\n\n"
-    (event,) = await _decoded(FastDecoder(), whole, list(range(0, len(whole), 100)))
+    stream = b"data: " + b"x" * 200_000 + b"\n\n"
+    (event,) = await _decode(FastDecoder(), stream, list(range(0, len(stream), 100)))
     assert event[1] == "x" * 200_000
 
 
@@ -60,21 +60,21 @@ def test_data_parses_as_the_json_module_parses_it(data: str) -> None:
     assert repr(FastEvent(data=data).json()) == repr(openai._streaming.ServerSentEvent(data=data).json())
 
 
-def test_data_that_is_no_json_is_a_value_error() -> None:
+def test_data_that_is_not_json_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="Expecting"):
         FastEvent(data="{").json()
 
 
-def test_the_installed_client_asks_for_its_decoder_by_the_hook_that_we_override() -> None:
+def test_the_installed_client_creates_its_decoder_in_the_method_that_we_override() -> None:
     client = FastEventsClient(api_key="k", base_url="http://127.0.0.1:9")
     assert "_make_sse_decoder" in vars(openai._base_client.BaseClient)
     assert isinstance(client._make_sse_decoder(), FastDecoder)
 
 
-def test_in_a_version_without_the_private_module_the_stock_decoder_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_private_module_the_stock_decoder_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("sse", "events"):
         monkeypatch.delitem(sys.modules, f"chatkit_server.models.fast.{name}")
-        monkeypatch.setattr(fast, name, None)  # puts the real one back after the test
+        monkeypatch.setattr(fast, name, None)  # restores the real one after the test
     monkeypatch.setitem(sys.modules, "openai._streaming", None)
     client = importlib.import_module("chatkit_server.models.fast.events").FastEventsClient(api_key="k", base_url="x")
     assert type(client._make_sse_decoder()) is SSEDecoder

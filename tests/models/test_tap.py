@@ -1,4 +1,4 @@
-"""A tapped model: the listener gets everything in order, the Agents SDK what it needs."""
+"""A tapped model: the listener gets every event in order, the Agents SDK only those it needs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ async def models(request: pytest.FixtureRequest) -> AsyncIterator[tuple[OpenAISe
             yield upstream, models
 
 
-async def test_the_listener_gets_every_event_once_and_the_run_ends_well(models: tuple[OpenAIServer, Models]) -> None:
+async def test_the_listener_gets_every_event_once_and_the_run_succeeds(models: tuple[OpenAIServer, Models]) -> None:
     upstream, opened = models
     upstream.script(Answer("one two three"))
     result = Runner.run_streamed(Agent(name="A"), "hi", run_config=run_config(opened))
@@ -34,7 +34,7 @@ async def test_the_listener_gets_every_event_once_and_the_run_ends_well(models: 
     raw = [event.data async for event in result.stream_events() if isinstance(event, RawResponsesStreamEvent)]
     assert "".join(event.delta for event in heard if isinstance(event, ResponseTextDeltaEvent)) == "one two three"
     assert not any(isinstance(event, ResponseTextDeltaEvent) for event in raw)
-    # By identity: the SDK hands on the very objects that the tap saw, so nothing can be shown twice.
+    # By identity: the SDK passes on the same objects that the tap saw, so no event is shown twice.
     assert [id(event) for event in raw] == [id(e) for e in heard if not isinstance(e, ResponseTextDeltaEvent)]
     assert all(tap.was_heard(event) for event in raw)
     assert not any(tap.was_heard(event) for event in raw)
@@ -49,13 +49,13 @@ async def test_without_a_tap_the_run_gets_everything(models: tuple[OpenAIServer,
     assert "".join(event.delta for event in raw if isinstance(event, ResponseTextDeltaEvent)) == "one two three"
 
 
-async def test_a_run_inside_a_tool_is_not_heard_by_the_run_around_it(models: tuple[OpenAIServer, Models]) -> None:
+async def test_a_run_does_not_hear_a_run_inside_its_tool(models: tuple[OpenAIServer, Models]) -> None:
     upstream, opened = models
     inner = Agent(name="Inner")
 
     @function_tool
     async def ask(context: RunContextWrapper[Any]) -> str:
-        """Asks the inner agent."""
+        """Ask the inner agent."""
         result = Runner.run_streamed(inner, "inner question", run_config=run_config(opened))
         async for _ in result.stream_events():
             pass
@@ -71,7 +71,7 @@ async def test_a_run_inside_a_tool_is_not_heard_by_the_run_around_it(models: tup
     assert result.final_output == "outer words"
 
 
-async def test_closing_a_tapped_stream_closes_the_models() -> None:
+async def test_closing_a_tapped_stream_closes_the_models_stream() -> None:
     closed = asyncio.Event()
 
     async def events() -> AsyncIterator[Any]:

