@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: on a given connection (`chatkit_store.migrations`) or by URL (the command line)."""
+"""Run Alembic on a given connection (`chatkit_store.migrations`) or by URL (the command line)."""
 
 import asyncio
 import logging
@@ -15,20 +15,20 @@ DEFAULT_URL = "sqlite:///chatkit.db"  # the same as in chatkit_server/settings.p
 
 
 def find_url() -> str:
-    """From `-x url=`, else alembic.ini, else CHATKIT_DATABASE_URL, else the server's default."""
-    given = context.get_x_argument(as_dictionary=True).get("url") or context.config.get_main_option("sqlalchemy.url")
-    return given or os.environ.get("CHATKIT_DATABASE_URL") or DEFAULT_URL
+    """Return the URL from `-x url=`, alembic.ini or CHATKIT_DATABASE_URL, in this order, else the server's default."""
+    url = context.get_x_argument(as_dictionary=True).get("url") or context.config.get_main_option("sqlalchemy.url")
+    return url or os.environ.get("CHATKIT_DATABASE_URL") or DEFAULT_URL
 
 
 def run(connection: Connection) -> None:
-    """Run the command in one transaction that no other migration shares."""
+    """Run the command in one transaction, while no other migration runs."""
     with lock_schema(connection):
         context.configure(connection=connection, target_metadata=metadata)
         context.run_migrations()
 
 
 async def run_by_url() -> None:
-    """Open the database for this one command."""
+    """Open the database for this command only."""
     engine = open_engine(find_url())
     try:
         async with engine.connect() as connection:
@@ -38,13 +38,13 @@ async def run_by_url() -> None:
 
 
 def print_sql() -> None:
-    """For `alembic upgrade head --sql`."""
+    """Print the SQL for `alembic upgrade head --sql`."""
     context.configure(url=normalise_url(find_url()), target_metadata=metadata, literal_binds=True)
     with context.begin_transaction():
         context.run_migrations()
 
 
-if context.config.cmd_opts is not None:  # on the command line logging is ours to set up; elsewhere it is not
+if context.config.cmd_opts is not None:  # only the command line sets up logging
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
 if context.is_offline_mode():

@@ -42,7 +42,7 @@ FROM turns n
 
 
 def upgrade() -> None:
-    """Create everything."""
+    """Create all tables and views."""
     create_threads()
     create_thread_items()
     create_turns()
@@ -53,7 +53,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop everything, data included."""
+    """Drop all tables and views, including the data."""
     for name in VIEWS:
         op.execute(f"DROP VIEW {name}")
     for table in ("feedback", "attachments", "turn_events", "turns", "thread_items", "threads"):
@@ -61,7 +61,7 @@ def downgrade() -> None:
 
 
 def create_threads() -> None:
-    """Threads, in the order of their creation."""
+    """Create `threads`, in the order of their creation."""
     op.create_table(
         "threads",
         sa.Column(
@@ -87,7 +87,7 @@ def create_threads() -> None:
 
 
 def create_thread_items() -> None:
-    """Items, in the order of their positions."""
+    """Create `thread_items`, in the order of their positions."""
     op.create_table(
         "thread_items",
         sa.Column("id", sa.Text(), nullable=False),
@@ -111,7 +111,7 @@ def create_thread_items() -> None:
 
 
 def create_turns() -> None:
-    """Turns and the journal of those that run."""
+    """Create `turns` and `turn_events`."""
     op.create_table(
         "turns",
         sa.Column("id", sa.Text(), nullable=False),
@@ -153,7 +153,7 @@ def create_turns() -> None:
 
 
 def create_attachments() -> None:
-    """Attachments, bound to a thread once they are sent."""
+    """Create `attachments`. One is bound to a thread when it is sent."""
     op.create_table(
         "attachments",
         sa.Column("id", sa.Text(), nullable=False),
@@ -173,7 +173,7 @@ def create_attachments() -> None:
 
 
 def create_feedback() -> None:
-    """Votes, one per item and user."""
+    """Create `feedback`: one vote per item and user."""
     op.create_table(
         "feedback",
         sa.Column("id", sa.Text(), nullable=False),

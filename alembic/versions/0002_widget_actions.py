@@ -1,4 +1,4 @@
-"""What widgets have ever offered, so that a second click on a card that has changed is told apart."""
+"""Record the actions that widgets have offered, to recognize a click on a card that has changed since."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create `widget_actions`. Widgets that were saved before are noted when they are saved again."""
+    """Create `widget_actions`. Existing widgets are recorded when they are saved again."""
     op.create_table(
         "widget_actions",
         sa.Column("item_id", sa.Text(), nullable=False),
@@ -23,5 +23,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table."""
     op.drop_table("widget_actions")

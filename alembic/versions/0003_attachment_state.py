@@ -1,4 +1,4 @@
-"""Attachments know their size and whether their bytes are there."""
+"""Add the size of attachments, and whether their bytes are stored."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -21,6 +21,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop the columns."""
     op.drop_column("attachments", "status")
     op.drop_column("attachments", "size")

@@ -1,4 +1,4 @@
-"""Runs that wait for an approval, and what was decided."""
+"""Add runs that wait for approvals, and the decisions."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -56,6 +56,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop the tables."""
     op.drop_table("approvals")
     op.drop_table("paused_runs")

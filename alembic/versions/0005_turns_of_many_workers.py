@@ -1,4 +1,4 @@
-"""Turns of many workers: who runs them, one for each thread, what another worker wants of them, and their numbers."""
+"""Support several workers: a turn's worker and signal, one running turn per thread, and more statistics."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ FROM turns n
 
 
 def upgrade() -> None:
-    """Add what turns need; those that an older version left running have died with it."""
+    """Add the columns. Turns that an older version left running are closed as interrupted."""
     create_workers()
     op.add_column(
         "thread_items", sa.Column("open", sa.Boolean(), nullable=False, server_default=sa.false(), comment=OPEN)
@@ -65,7 +65,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to turns of one worker."""
+    """Go back to a single worker."""
     replace_stats(OLD_STATS)
     for name in ("ix_turns_running_worker", "uq_turns_running", "uq_turns_request_key"):
         op.drop_index(name, "turns")
@@ -76,7 +76,7 @@ def downgrade() -> None:
 
 
 def create_workers() -> None:
-    """The processes that serve the database."""
+    """Create `workers`: the server processes."""
     op.create_table(
         "workers",
         sa.Column("id", sa.Text(), nullable=False),
@@ -89,6 +89,6 @@ def create_workers() -> None:
 
 
 def replace_stats(query: str) -> None:
-    """The view on turns in another form."""
+    """Replace the view on turns."""
     op.execute("DROP VIEW turn_stats")
     op.execute(f"CREATE VIEW turn_stats AS {query.strip()}")

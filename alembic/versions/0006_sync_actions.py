@@ -1,4 +1,4 @@
-"""Actions that answer at once, so that one that is sent twice is done once, over all workers."""
+"""Record synchronous actions, so that a repeated one runs once across all workers."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -31,5 +31,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table."""
     op.drop_table("sync_actions")

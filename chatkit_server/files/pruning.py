@@ -67,7 +67,7 @@ class Pruner:
         size = 0
         async for batch in self._blobs.list():
             # Asked after the list was made, and a row is written before its bytes: no row means that it was deleted.
-            known = await self._uploads.known({_owner(blob) for blob in batch}) - unsent
+            known = await self._uploads.existing({_owner(blob) for blob in batch}) - unsent
             for blob in batch:
                 if _owner(blob) not in known:
                     found.add(_owner(blob))

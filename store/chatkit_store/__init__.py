@@ -1,4 +1,4 @@
-"""A store for ChatKit in SQLite or PostgreSQL: threads, items, turns, attachments, feedback. Needs no server."""
+"""A SQL store for any ChatKit server: threads, items, turns, attachments and feedback in SQLite or PostgreSQL."""
 
 from chatkit_store.approvals import Approval, ApprovalStore, Choice, Decision, NewApproval, PausedRun
 from chatkit_store.blobs import Blob, BlobMissing, Blobs, BlobsUnavailable, OpenBlob, S3Access

@@ -1,6 +1,6 @@
-"""Runs that wait for somebody to approve their tool calls, and what was decided: one decision per call.
+"""Store runs that wait for tool calls to be approved, and the decisions: one per call.
 
-A run waits until every one of its calls is decided and somebody takes it, or until its conversation goes on without it.
+A run waits until all of its calls are decided and a worker takes it, or until a new message makes it expire.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ r = paused_runs.c
 
 @dataclass(frozen=True)
 class Choice:
-    """What was decided about one call."""
+    """The decision on one call."""
 
     approval_id: str
     decision: Decision
@@ -34,7 +34,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class NewApproval:
-    """A tool call that waits; `arguments` is JSON as the model wrote it, `item_id` the card that asks."""
+    """A tool call to approve; `arguments` is JSON as the model wrote it, `item_id` the approval card."""
 
     id: str
     item_id: str
@@ -45,7 +45,7 @@ class NewApproval:
 
 @dataclass(frozen=True)
 class Approval(NewApproval):
-    """A row of `approvals`; `decision` is None while it waits, and for good where its run expired."""
+    """A row of `approvals`; `decision` is None while it waits, and stays None if its run expires."""
 
     run_id: str
     decision: Decision | None
@@ -53,9 +53,9 @@ class Approval(NewApproval):
 
 @dataclass(frozen=True)
 class PausedRun:
-    """A row of `paused_runs` with its calls in their order; `state` is plain JSON, None when nothing waits any more.
+    """A row of `paused_runs` with its calls in order; `state` is plain JSON, None once the run no longer waits.
 
-    While a retry runs, the run that it lets expire keeps its state: it waits again if the retry is taken back.
+    A run that a retry made expire keeps its state until the retry ends: it waits again if the retry is taken back.
     """
 
     id: str
@@ -67,12 +67,12 @@ class PausedRun:
 
     @property
     def is_decided(self) -> bool:
-        """Whether all of its calls are."""
+        """Whether all of its calls are decided."""
         return all(approval.decision is not None for approval in self.approvals)
 
 
 class ApprovalStore:
-    """The paused runs of `context.user_id`'s threads. Raises as `SqlStore` does."""
+    """The paused runs of `context.user_id`'s threads. Raises errors as `SqlStore` does."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -80,7 +80,7 @@ class ApprovalStore:
     async def pause(
         self, thread_id: str, run_id: str, agent: str, state: Any, calls: Sequence[NewApproval], context: HasUser
     ) -> None:
-        """Keep a run with the calls it waits for. Raises `NotFound` for a thread that is not the user's."""
+        """Save a run and the calls it waits for. Raises `NotFound` if the thread is not the user's."""
         now = datetime.now(UTC)
         run = {"id": run_id, "thread_id": thread_id, "agent": agent, "state": dump_json(state), "created_at": now}
         common = {"run_id": run_id, "thread_id": thread_id, "created_at": now}
@@ -94,11 +94,11 @@ class ApprovalStore:
         await self._database.write(work)
 
     async def load(self, thread_id: str, approval_id: str, context: HasUser) -> PausedRun:
-        """The run that an approval belongs to. Raises `NotFound`."""
+        """Return the run that an approval belongs to. Raises `NotFound`."""
         return await self._database.read(lambda c: _load(c, thread_id, approval_id, context))
 
     async def load_run(self, thread_id: str, run_id: str, context: HasUser) -> PausedRun:
-        """A run by its own id. Raises `NotFound`."""
+        """Return a run by its id. Raises `NotFound`."""
         values = {"thread": thread_id, "run": run_id, "owner": context.user_id}
 
         def work(connection: Connection) -> PausedRun:
@@ -110,12 +110,12 @@ class ApprovalStore:
         return await self._database.read(work)
 
     async def take(self, thread_id: str, run_id: str, context: HasUser) -> bool:
-        """Whether a run whose calls are all decided is the caller's to go on with: it is one caller's, once."""
+        """Mark a fully decided run as resumed; return True to exactly one caller, who must resume it."""
         values = {"thread": thread_id, "run": run_id, "owner": context.user_id, "now": datetime.now(UTC)}
         return await self._database.write(lambda c: c.scalar(_RESUME, values)) is not None
 
     async def waiting(self, thread_id: str, context: HasUser) -> list[PausedRun]:
-        """The runs of a thread that wait, decided ones too, without their states. Raises `NotFound`."""
+        """Return the waiting runs of a thread, including decided ones, without their states. Raises `NotFound`."""
 
         def work(connection: Connection) -> list[PausedRun]:
             check_thread(connection, thread_id, context)
@@ -125,7 +125,7 @@ class ApprovalStore:
         return await self._database.read(work)
 
     async def expire(self, thread_id: str, context: HasUser) -> None:
-        """Let no run of the thread wait any longer. Raises `NotFound`."""
+        """Make all waiting runs of the thread expire. Raises `NotFound`."""
 
         def work(connection: Connection) -> None:
             check_thread(connection, thread_id, context)
@@ -135,14 +135,11 @@ class ApprovalStore:
 
 
 def decide(connection: Connection, thread_id: str, choice: Choice, context: HasUser) -> None:
-    """Decides one call, once.
-
-    Raises `NotFound`; `AlreadyDecided` where the call is decided already or its run waits no more.
-    """
+    """Save the decision on one call. Raises `NotFound`, and `AlreadyDecided` if it or its run no longer waits."""
     run_id = connection.scalar(_RUN_OF_APPROVAL, _of_approval(thread_id, choice.approval_id, context))
     if run_id is None:
         raise NotFound("Approval", choice.approval_id)
-    # Locks the run, so that of two decisions at the same time one sees the other.
+    # Locks the run, so that of two concurrent decisions the second sees the first.
     if connection.scalar(_LOCK, {"run": run_id}) is None:
         raise AlreadyDecided(choice.approval_id)
     values = {"approval": choice.approval_id, "decision": choice.decision, "now": datetime.now(UTC)}
@@ -151,20 +148,20 @@ def decide(connection: Connection, thread_id: str, choice: Choice, context: HasU
 
 
 def expire(connection: Connection, thread_id: str, *, is_final: bool = True) -> None:
-    """The conversation goes on: nothing of it waits any more, for good or until `wait_again` or `forget`.
+    """Make the thread's waiting runs expire, for good or until `wait_again` or `forget`.
 
-    For a thread whose owner was checked, as the others.
+    The caller has checked the owner of the thread, as for the functions below.
     """
     connection.execute(_EXPIRE if is_final else _EXPIRE_FOR_NOW, {"thread": thread_id, "now": datetime.now(UTC)})
 
 
 def wait_again(connection: Connection, thread_id: str) -> None:
-    """What expired, and not for good, waits as before."""
+    """Let runs wait again that have expired, but not for good."""
     connection.execute(_WAIT_AGAIN, {"thread": thread_id})
 
 
 def forget(connection: Connection, thread_id: str) -> None:
-    """What has expired has done so for good."""
+    """Make expired runs stay expired, and delete their states."""
     connection.execute(_FORGET_EXPIRED, {"thread": thread_id})
 
 

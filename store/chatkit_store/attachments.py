@@ -1,4 +1,4 @@
-"""Attachments and their rows. What they contain lies elsewhere."""
+"""Convert attachments to rows and back, and bind them to threads. Their bytes are stored elsewhere (`blobs`)."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ a = attachments.c
 
 
 def to_row(attachment: Attachment, context: HasUser) -> dict[str, Any]:
-    """The attachment's columns."""
+    """Return the attachment's columns."""
     return {
         "id": attachment.id,
         "user_id": context.user_id,
@@ -36,7 +36,7 @@ def to_row(attachment: Attachment, context: HasUser) -> dict[str, Any]:
 
 
 def write(connection: Connection, dialect: str, row: dict[str, Any], context: HasUser) -> None:
-    """Insert or update; see `SqlStore.save_attachment`."""
+    """Insert or update a row. Raises `IdClash` if another user has its id, `NotFound` for another user's thread."""
     if row["thread_id"] is not None:
         take_positions(connection, row["thread_id"], 0, context)
     if connection.scalar(_upsert(dialect), row | {"owner": context.user_id}) is None:
@@ -51,15 +51,15 @@ def _upsert(dialect: str) -> Any:
 
 
 def ids_in(items: Iterable[ThreadItem]) -> list[str]:
-    """The attachments of the users' messages among the items, each once; in order, so that no two calls deadlock."""
+    """Return the ids of all attachments of user messages, sorted so that concurrent calls cannot deadlock."""
     messages = (item for item in items if isinstance(item, UserMessageItem))
     return sorted({attachment.id for message in messages for attachment in message.attachments})
 
 
 def bind(connection: Connection, attachment_ids: Iterable[str], thread_id: str, context: HasUser) -> None:
-    """Make the attachments the thread's, for good.
+    """Bind the attachments to the thread for good.
 
-    Raises `NotFound` for one that is another's, thread's or user's, or not there yet.
+    Raises `NotFound` if one belongs to another thread or user, or is not stored yet.
     """
     for attachment_id in attachment_ids:
         values = {"attachment": attachment_id, "thread": thread_id, "owner": context.user_id}
@@ -68,13 +68,13 @@ def bind(connection: Connection, attachment_ids: Iterable[str], thread_id: str, 
             raise NotFound("Attachment", attachment_id)
         payload = load_json(row.payload)
         if isinstance(payload, dict) and payload.get("thread_id") != thread_id:
-            told = {"attachment": attachment_id, "owner": context.user_id}
-            connection.execute(_UPDATE, {**told, "payload": dump_json(payload | {"thread_id": thread_id})})
+            values = {"attachment": attachment_id, "owner": context.user_id}
+            connection.execute(_UPDATE, {**values, "payload": dump_json(payload | {"thread_id": thread_id})})
 
 
 _ONE = (a.id == bindparam("attachment"), owned(attachments))
 _LOAD = select(a.payload).where(*_ONE)
-_UPDATE = update(attachments).where(*_ONE)  # sets what it is given
+_UPDATE = update(attachments).where(*_ONE)  # sets the columns among the parameters
 _BIND = (
     _UPDATE.where(or_(a.thread_id.is_(None), a.thread_id == bindparam("thread")), a.status == "stored")
     .values(thread_id=bindparam("thread"))
@@ -86,7 +86,7 @@ DELETION = delete(attachments).where(*_ONE).returning(a.id)
 
 
 async def load(database: Database, attachment_id: str, context: HasUser) -> Attachment:
-    """Read one; raises `NotFound`, also for one that this version cannot read."""
+    """Return one attachment. Raises `NotFound`, also if this version cannot read it."""
     values = {"attachment": attachment_id, "owner": context.user_id}
     payload = await database.read(lambda c: c.scalar(_LOAD, values))
     try:

@@ -1,4 +1,4 @@
-"""Bytes of files by key: on disk, or in any S3-compatible service. Whose they are and what they mean is in SQL."""
+"""Store the bytes of files by key, on disk or in an S3-compatible service. Their metadata is in SQL."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +18,7 @@ CHUNK_BYTES = 256 * 1024
 
 
 class BlobMissing(StoreError):
-    """There are no bytes under this key."""
+    """No file is stored under this key."""
 
 
 class BlobsUnavailable(StoreError):
@@ -27,7 +27,7 @@ class BlobsUnavailable(StoreError):
 
 @dataclass(frozen=True)
 class S3Access:
-    """What an S3-compatible service may want; None leaves it to the usual AWS variables and roles."""
+    """Options of an S3-compatible service; None falls back to the usual AWS variables and roles."""
 
     endpoint: str | None = None
     region: str | None = None
@@ -37,7 +37,7 @@ class S3Access:
 
 @dataclass(frozen=True)
 class Blob:
-    """One entry of the list; `size` in bytes."""
+    """One entry of a listing; `size` in bytes."""
 
     key: str
     size: int
@@ -45,16 +45,16 @@ class Blob:
 
 @dataclass(frozen=True)
 class OpenBlob:
-    """What is read of a blob, even when another takes its place meanwhile; `size` in bytes."""
+    """A blob being read, unaffected by a later `put`; `size` in bytes."""
 
     size: int
     chunks: AsyncIterator[bytes]
 
 
 class Blobs:
-    """One place for files: a directory, or `s3://bucket/prefix`. Nothing is opened before the first call.
+    """Files in a directory or `s3://bucket/prefix`, which is opened by the first call.
 
-    Any method raises `BlobsUnavailable`. A blob is there as a whole or not at all.
+    Any method raises `BlobsUnavailable`. A blob is written atomically.
     """
 
     def __init__(self, location: str, s3: S3Access = S3Access()) -> None:
@@ -62,47 +62,47 @@ class Blobs:
         self._s3 = s3
 
     async def put(self, key: str, content: bytes | IO[bytes]) -> None:
-        """Write the bytes, or a file from where it stands to its end, in the place of what there was."""
+        """Write bytes, or a file from its current position to its end; replaces an existing blob."""
         with _translated():
             await self._store.put_async(key, content)
 
     async def get(self, key: str) -> bytes:
-        """All bytes. Raises `BlobMissing`."""
+        """Return all bytes. Raises `BlobMissing`."""
         with _translated():
             result = await self._store.get_async(key)
             return bytes(await result.bytes_async())
 
     async def open(self, key: str) -> OpenBlob:
-        """The bytes in chunks, known to be there when this returns. Raises `BlobMissing`."""
+        """Return the bytes in chunks. Raises `BlobMissing` before the first chunk."""
         with _translated():
-            result = await self._store.get_async(key)  # its size is that of the opened file, or of the response
+            result = await self._store.get_async(key)  # `size` is that of the opened file or response
         return OpenBlob(result.meta["size"], _chunks(result.stream(min_chunk_size=CHUNK_BYTES)))
 
     async def delete(self, *keys: str) -> None:
-        """Delete them; one that is not there is none that fails."""
+        """Delete blobs; missing ones are ignored."""
         with _translated():
             for key in keys:
                 with suppress(FileNotFoundError, NotFoundError):
                     await self._store.delete_async(key)
 
     async def list(self) -> "AsyncIterator[list[Blob]]":
-        """Everything there is, in batches."""
+        """Yield all blobs in batches."""
         with _translated():
             async for batch in self._store.list(chunk_size=500):
-                yield [Blob(found["path"], found["size"]) for found in batch]
+                yield [Blob(entry["path"], entry["size"]) for entry in batch]
 
     def delete_half_written(self, before: datetime) -> int:
-        """On disk: delete what a process that died was writing before that time; return how many files it was.
+        """Delete files on disk that a dead process left half written before a time; return their number.
 
-        (obstore 0.12 writes `<key>#<n>` first, and lists none of these.)
+        obstore 0.12 writes `<key>#<n>` first and does not list these files.
         """
         if self._is_s3:
             return 0
         with _translated():
-            left = [path for path in Path(self.location).glob("*#*") if path.stat().st_mtime < before.timestamp()]
-            for path in left:
+            paths = [path for path in Path(self.location).glob("*#*") if path.stat().st_mtime < before.timestamp()]
+            for path in paths:
                 path.unlink(missing_ok=True)
-        return len(left)
+        return len(paths)
 
     @property
     def _is_s3(self) -> bool:
@@ -116,12 +116,12 @@ class Blobs:
         return S3Store(url.netloc, prefix=url.path.strip("/") or None, **self._s3_options())
 
     def _s3_options(self) -> dict[str, Any]:
-        """Of the access only what is given: obstore finds the rest as every AWS client does."""
-        given: dict[str, Any] = {name: value for name, value in vars(self._s3).items() if value}
-        given["retry_config"] = {"max_retries": 3, "retry_timeout": timedelta(seconds=15)}  # obstore's own: 3 minutes
+        """Return only the given options: obstore finds the others like every AWS client."""
+        options: dict[str, Any] = {name: value for name, value in vars(self._s3).items() if value}
+        options["retry_config"] = {"max_retries": 3, "retry_timeout": timedelta(seconds=15)}  # default: 3 minutes
         if (self._s3.endpoint or "").startswith("http://"):
-            given["client_options"] = {"allow_http": True}
-        return given
+            options["client_options"] = {"allow_http": True}
+        return options
 
 
 async def _chunks(stream: Any) -> AsyncIterator[bytes]:
@@ -132,10 +132,10 @@ async def _chunks(stream: Any) -> AsyncIterator[bytes]:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """obstore raises its own errors and those of Python (0.12)."""
+    """Translate errors: obstore 0.12 raises its own and Python's."""
     try:
         yield
     except (FileNotFoundError, NotFoundError) as error:
-        raise BlobMissing("The file is not there.") from error
+        raise BlobMissing("The file does not exist.") from error
     except (BaseError, OSError) as error:
-        raise BlobsUnavailable("The place for files cannot be reached or written.") from error
+        raise BlobsUnavailable("The file storage cannot be reached or written.") from error

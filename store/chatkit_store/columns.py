@@ -1,4 +1,4 @@
-"""Column types that hold on both databases: aware times, clean text, JSON that loads again."""
+"""Column types that behave alike on both databases: aware times, clean text and JSON text."""
 
 import json
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 def aware_utc(value: datetime) -> datetime:
-    """The same moment in UTC; a naive value is local time, as chatkit's `datetime.now()` makes it (T17, T18)."""
+    """Convert to UTC; a naive value is local time, as from chatkit's `datetime.now()` (T17, T18)."""
     return value.astimezone(UTC)
 
 
@@ -22,12 +22,12 @@ def clean_text(value: str) -> str:
     """Replace what a text column cannot hold: NUL (PostgreSQL) and lone surrogates (UTF-8)."""
     if value.isascii():
         return value.replace("\0", REPLACEMENT)
-    whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return whole.replace("\0", REPLACEMENT)
+    text = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text.replace("\0", REPLACEMENT)
 
 
 def dump_json(value: Any) -> str:
-    """JSON text of a pydantic model or a plain value. Replaces lone surrogates; what JSON cannot say becomes text."""
+    """Return the JSON of a pydantic model or a plain value. Replaces lone surrogates; other objects become text."""
     try:
         return value.model_dump_json(warnings=False) if isinstance(value, BaseModel) else _encode(value)
     except (PydanticSerializationError, UnicodeError):
@@ -39,7 +39,7 @@ def _encode(value: Any) -> str:
 
 
 def _cleaned(value: Any) -> Any:
-    """A copy with every string in it fit for UTF-8 (slow; only where plain encoding failed)."""
+    """Return a copy with every string fit for UTF-8. Slow: used only if plain encoding failed."""
     match value:
         case str():
             return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -65,56 +65,56 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Choose the column's type for the database."""
+        """Return the column's type for the database."""
         if dialect.name != "sqlite":
             return dialect.type_descriptor(DateTime(timezone=True))
         text = "%(year)04d-%(month)02d-%(day)02d %(hour)02d:%(minute)02d:%(second)02d.%(microsecond)06dZ"  # fixed width
-        parts = r"(\d+)-(\d+)-(\d+)[ T](\d+):(\d+)(?::(\d+)(?:\.(\d{6}))?)?"  # what people write by hand is read too
+        parts = r"(\d+)-(\d+)-(\d+)[ T](\d+):(\d+)(?::(\d+)(?:\.(\d{6}))?)?"  # also reads values written by hand
         return dialect.type_descriptor(sqlite.DATETIME(storage_format=text, regexp=parts))  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Convert what goes in."""
+        """Convert a parameter."""
         return None if value is None else aware_utc(value)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Convert what comes out."""
+        """Convert a result."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class CleanText(TypeDecorator[str]):
-    """Text that no string can break: see `clean_text`."""
+    """Text whose unstorable characters are replaced; see `clean_text`."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Convert what goes in."""
+        """Convert a parameter."""
         return None if value is None else clean_text(value)
 
 
 class JsonText(TypeDecorator[str]):
-    """A JSON column in and out as its text, which pydantic parses once. `json`: a `jsonb` cannot hold \\u0000."""
+    """A JSON column read and written as text, which pydantic parses once. Not `jsonb`: that cannot hold \\u0000."""
 
     impl = JSON
     cache_ok = True
 
     def bind_processor(self, dialect: Dialect) -> None:
-        """Pass the text on as it is."""
+        """Leave the text as it is."""
         return
 
     def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Read text, which no driver decodes (asyncpg would)."""
+        """Read the column as text, because asyncpg decodes JSON."""
         return cast(column, Text)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> None:
-        """Pass the text on as it is."""
+        """Leave the text as it is."""
         return
 
 
 def load_json(text: str | None, default: Any = None) -> Any:
-    """The value of a JSON column; `default` where it is NULL or no JSON at all."""
+    """Return the value of a JSON column, or `default` if it is NULL or not valid JSON."""
     try:
         return default if text is None else json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""One short transaction per store call: how all of the store reaches its database. Knows no tables."""
+"""Run each store call as one short transaction. Knows no tables."""
 
 import asyncio
 import os
@@ -19,19 +19,19 @@ from chatkit_store.sqlite_threads import SqliteThreads
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
-"""What a store call does with a connection, in one piece.
+"""The database work of one store call.
 
-It may run in a thread, and again on another connection, so it touches nothing but rows.
+It may run in a thread, and again on another connection, so its only side effects are on rows.
 """
 
 AnyRow = Row[*tuple[Any, ...]]
 
 CANCEL_SECONDS = 5.0
-CALL_SECONDS = 75.0  # a store call, its wait for a connection included; the server ends a statement after 60
+CALL_SECONDS = 75.0  # per store call, including the wait for a connection; the server ends a statement after 60
 
 
 class _Shared:
-    """What all stores on one engine have in common."""
+    """The state that all stores on one engine share."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.baselines = Baselines()
@@ -50,7 +50,7 @@ class _Shared:
         return self._threads.setdefault(process_id, SqliteThreads(self._url, self._connections))
 
     def writer(self) -> asyncio.Lock:
-        """The queue of the writers to SQLite in memory; see `SqliteThreads`."""
+        """Return the lock that writers to an in-memory SQLite database wait for."""
         loop = asyncio.get_running_loop()
         if self._writer is None or self._writer[0] is not loop:
             self._writer = (loop, asyncio.Lock())
@@ -62,7 +62,7 @@ class _Shared:
         return 0 if threads is None else threads.in_use()
 
     def close(self, _: Engine) -> None:
-        """End the threads; the next call starts them again."""
+        """Stop the threads; the next call starts new ones."""
         if (threads := self._threads.pop(os.getpid(), None)) is not None:
             threads.close()
 
@@ -79,16 +79,16 @@ def _shared_by(engine: AsyncEngine) -> _Shared:
 
 
 def in_use(engine: AsyncEngine) -> int:
-    """How many connections are in use, the engine's own and those of the threads that stores on it run."""
+    """Return how many connections are in use: the engine's and those of its stores' threads."""
     assert isinstance(engine.pool, QueuePool)
     return engine.pool.checkedout() + _shared_by(engine).in_use()
 
 
 class Database:
-    """Runs a store's work on a connection and gives the connection back, also on errors and cancellation.
+    """Runs a store's work on a connection and always returns the connection, even on errors and cancellation.
 
-    A cancelled call ends its transaction first, for at most 5 seconds: it is written whole or not at all. A call that
-    takes longer than 75 seconds raises `StoreUnavailable`.
+    A cancelled call first finishes its transaction, for at most 5 seconds, so it is written as a whole or not at all.
+    A call that takes longer than 75 seconds raises `StoreUnavailable`.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -96,27 +96,27 @@ class Database:
         self.dialect = engine.dialect.name
         self._is_sqlite = self.dialect == "sqlite"
         self._is_file = self._is_sqlite and not is_memory(engine.url)
-        # A read is one statement: PostgreSQL then needs no BEGIN and no ROLLBACK around it.
+        # The statements of a read are independent, so PostgreSQL needs no BEGIN and ROLLBACK around them.
         self._reader = engine if self._is_sqlite else engine.execution_options(isolation_level="AUTOCOMMIT")
         self._shared = _shared_by(engine)
 
     @property
     def baselines(self) -> Baselines:
-        """What the stores on this engine know of the objects they gave away."""
+        """The baselines of objects that stores on this engine have loaded or saved."""
         return self._shared.baselines
 
     async def read(self, work: Work[T]) -> T:
-        """Run `work` on a connection; statements see committed rows, each for itself."""
-        return await _whole(self._shared.sqlite_threads().read(work) if self._is_file else self._read(work))
+        """Run `work` on a connection without a transaction: each statement sees what is committed by then."""
+        return await _uninterrupted(self._shared.sqlite_threads().read(work) if self._is_file else self._read(work))
 
     async def write(self, work: Work[T]) -> T:
-        """Run `work` in one transaction, committed when it returns. Its first statement must be a change, not a SELECT.
+        """Run `work` in one transaction, committed when it returns.
 
-        (On SQLite a change is what takes the write lock.)
+        Its first statement must be a change, not a SELECT: on SQLite that takes the write lock.
         """
         if self._is_file:
-            return await _whole(self._shared.sqlite_threads().write(work))
-        return await _whole(self._write_in_turn(work) if self._is_sqlite else self._write(work))
+            return await _uninterrupted(self._shared.sqlite_threads().write(work))
+        return await _uninterrupted(self._write_in_turn(work) if self._is_sqlite else self._write(work))
 
     async def _read(self, work: Work[T]) -> T:
         return await self._run(self._reader.connect, work)
@@ -129,13 +129,14 @@ class Database:
         return await self._run(self.engine.begin, work)
 
     async def _run(self, connect: Callable[[], AbstractAsyncContextManager[AsyncConnection]], work: Work[T]) -> T:
-        """Run `work` on a connection, once more on another when it was lost before the end of `work`.
+        """Run `work` on a connection, and retry once on another if the connection is lost before `work` ends.
 
-        Connections die in the pool: a restart, a failover, a firewall. Before COMMIT nothing has been written, so
-        running it again is safe; a connection that is lost during COMMIT leaves that open, and the caller is told.
+        Connections die in the pool after a restart, a failover or a firewall timeout. Before COMMIT nothing is written,
+        so the retry is safe. Whether a connection lost during COMMIT has committed is unknown: the caller gets the
+        error.
         """
         with translate_errors():
-            async with asyncio.timeout(CALL_SECONDS):  # also when the server does not answer at all
+            async with asyncio.timeout(CALL_SECONDS):  # even if the server does not respond at all
                 try:
                     return await _run_once(connect, work)
                 except _Lost:
@@ -143,26 +144,26 @@ class Database:
 
 
 class _Lost(Exception):
-    """The connection was lost before anything was committed."""
+    """The connection was lost before COMMIT."""
 
 
 async def _run_once(
     connect: Callable[[], AbstractAsyncContextManager[AsyncConnection]], work: Work[T], *, last: bool = False
 ) -> T:
-    done = False
+    is_done = False
     try:
         async with connect() as connection:
             result = await connection.run_sync(work)
-            done = True
+            is_done = True
         return result
     except exc.DBAPIError as error:
-        if last or done or not error.connection_invalidated:
+        if last or is_done or not error.connection_invalidated:
             raise
         raise _Lost from error
 
 
-async def _whole(call: Awaitable[T]) -> T:
-    """Await `call` apart from the caller, who waits for it when cancelled, so no transaction is cut in the middle."""
+async def _uninterrupted(call: Awaitable[T]) -> T:
+    """Await `call` in its own task; a cancelled caller waits for it, so that no transaction is cut in the middle."""
     task = asyncio.ensure_future(call)
     try:
         return await asyncio.shield(task)
@@ -172,9 +173,9 @@ async def _whole(call: Awaitable[T]) -> T:
 
 
 async def _end(task: asyncio.Future[Any]) -> None:
-    """Wait until `task` is done, however often we are cancelled meanwhile; cancel it when it takes too long.
+    """Wait until `task` is done, however often the caller is cancelled; cancel it after `CANCEL_SECONDS`.
 
-    (A thread cannot be cancelled: then it ends its transaction later.)
+    A thread cannot be cancelled: it ends its transaction later.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + CANCEL_SECONDS
@@ -184,9 +185,9 @@ async def _end(task: asyncio.Future[Any]) -> None:
         if loop.time() >= deadline:
             task.cancel()
     if not task.cancelled():
-        task.exception()  # it was the cancelled caller's; nobody else will look
+        task.exception()  # marks the exception as retrieved; the cancelled caller cannot get it
 
 
 def insert_into(table: Table, dialect: str) -> postgresql.Insert | sqlite.Insert:
-    """An INSERT that knows ON CONFLICT, which SQLAlchemy has per database."""
+    """Return an INSERT with ON CONFLICT support, which SQLAlchemy has per dialect."""
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)

@@ -1,4 +1,4 @@
-"""Open the database: one URL in, an `AsyncEngine` set up for this store out. Nothing connects before the first call."""
+"""Open the database: configure an `AsyncEngine` for a URL. Nothing connects before the first call."""
 
 import asyncio
 import sqlite3
@@ -15,22 +15,22 @@ from chatkit_store.errors import is_lost
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 BUSY_SECONDS = 15
-STATEMENT_SECONDS = 60  # how long PostgreSQL works on one statement, waiting for locks included
+STATEMENT_SECONDS = 60  # limit of a PostgreSQL statement, including its wait for locks
 IDLE_SECONDS = 60.0
 PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA synchronous = NORMAL")
 WAL = "PRAGMA journal_mode = WAL"
 WAL_TRIES = 100
-WAL_PAUSE = 0.02  # SQLite does not wait by itself while two processes open a new file
+WAL_PAUSE = 0.02  # SQLite does not wait while another process opens a new file
 SQLITE_CONNECTIONS = 5  # one writes, the others read; a pool of 50 stalls writers for seconds
 
 
 def open_engine(url: str | URL, *, pool_size: int | None = None) -> AsyncEngine:
-    """Return an engine for a SQLite or PostgreSQL URL, driver or not. Close it with `await engine.dispose()`.
+    """Return an engine for a SQLite or PostgreSQL URL; the URL's driver is ignored. Close it with `engine.dispose()`.
 
-    `pool_size` is the most connections to hold: 5 for SQLite, 10 for PostgreSQL, always 1 for SQLite in memory.
-    `timeout` in a SQLite URL is how many seconds to wait for other processes' writes, 15 by default. On PostgreSQL a
-    statement may take 60 s. No error of the engine's shows a statement's values.
-    Raises `ValueError` for another database.
+    `pool_size` limits the connections. It defaults to 5 for SQLite and 10 for PostgreSQL, and is 1 for SQLite in
+    memory. `timeout` in a SQLite URL is the number of seconds to wait for writes of other processes, 15 by default. On
+    PostgreSQL a statement may take 60 seconds. Errors do not contain a statement's values. Raises `ValueError` for
+    another database.
     """
     parsed = normalise_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -39,7 +39,7 @@ def open_engine(url: str | URL, *, pool_size: int | None = None) -> AsyncEngine:
 
 
 def normalise_url(url: str | URL) -> URL:
-    """The URL with the asynchronous driver this store uses. Raises `ValueError` for another database."""
+    """Return the URL with the asynchronous driver of this store. Raises `ValueError` for another database."""
     parsed = make_url(url)
     driver = DRIVERS.get(parsed.drivername.partition("+")[0])
     if driver is None:
@@ -48,9 +48,9 @@ def normalise_url(url: str | URL) -> URL:
 
 
 def _open_postgresql(url: URL, pool_size: int) -> AsyncEngine:
-    """A connection that was idle for a minute is replaced: what lies between may have forgotten it without a word.
+    """Replace connections that were idle for a minute: a firewall may have dropped them silently.
 
-    That a younger one is dead shows in its first statement, and `Database` runs the call once more: no ping per call.
+    Younger ones are not pinged. If one is dead, its first statement fails and `Database` retries the call.
     """
     engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, hide_parameters=True)
     event.listen(engine.sync_engine, "connect", _limit_statements)
@@ -61,8 +61,8 @@ def _open_postgresql(url: URL, pool_size: int) -> AsyncEngine:
 
 
 def _limit_statements(connection: AdaptedConnection, _: object) -> None:
-    """A statement that waits for a lock or runs away ends by itself, and frees what it holds."""
-    # By SET, not as a start-up parameter: a pgbouncer in between refuses those.
+    """Set a statement timeout, so that a blocked or runaway statement ends and releases its locks."""
+    # Not as a start-up parameter: pgbouncer refuses those.
     connection.run_async(lambda driver: driver.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'"))
 
 
@@ -73,24 +73,24 @@ def _note_idle(_: object, record: ConnectionPoolEntry) -> None:
 def _refuse_idle(_: object, record: ConnectionPoolEntry, __: object) -> None:
     now = time.monotonic()
     if now - record.info.get("idle since", now) > IDLE_SECONDS:
-        raise DisconnectionError("idle for too long")  # the pool connects anew
+        raise DisconnectionError("idle for too long")  # the pool opens a new connection
 
 
 def _note_lost(context: ExceptionContext) -> None:
-    """A connection that the server ended is not used again, nor are those that are as old."""
+    """Make the pool discard a connection that the server closed, and all others opened before the error."""
     if is_lost(context.original_exception):
         context.is_disconnect = True
 
 
 def _open_sqlite(url: URL, pool_size: int) -> AsyncEngine:
-    """Every write opens with BEGIN IMMEDIATE: sqlite3 sends it by itself before the first changing statement.
+    """Make sqlite3 send BEGIN IMMEDIATE before the first changing statement of a transaction.
 
-    That costs no extra trip to aiosqlite's thread, and no read turns into a write half way ("database is locked").
+    This needs no extra trip to aiosqlite's thread, and no transaction upgrades a read lock ("database is locked").
     """
-    if is_memory(url):  # one connection is the database; calls take turns at it (a StaticPool would mix transactions)
+    if is_memory(url):  # one connection is the database; calls share it in turn (a StaticPool would mix transactions)
         pool_size = 1
     engine = create_async_engine(
-        _patient(url),
+        _with_timeout(url),
         connect_args={"isolation_level": "IMMEDIATE"},
         poolclass=AsyncAdaptedQueuePool,
         pool_size=pool_size,
@@ -104,7 +104,7 @@ def _open_sqlite(url: URL, pool_size: int) -> AsyncEngine:
 def open_threaded(url: URL, connections: int) -> Engine:
     """Return a synchronous engine for a SQLite file, set up as `open_engine` does; any thread may use it."""
     engine = create_engine(
-        _patient(url).set(drivername="sqlite+pysqlite"),
+        _with_timeout(url).set(drivername="sqlite+pysqlite"),
         connect_args={"isolation_level": "IMMEDIATE", "check_same_thread": False},
         poolclass=QueuePool,
         pool_size=connections,
@@ -115,18 +115,18 @@ def open_threaded(url: URL, connections: int) -> Engine:
     return engine
 
 
-def _patient(url: URL) -> URL:
-    """The SQLite URL with a time to wait for other processes' writes."""
+def _with_timeout(url: URL) -> URL:
+    """Return the SQLite URL with a time to wait for writes of other processes."""
     return url.update_query_dict({"timeout": url.query.get("timeout", str(BUSY_SECONDS))})
 
 
 def is_memory(url: URL) -> bool:
-    """Whether a SQLite URL names no file."""
+    """Return whether a SQLite URL is in memory."""
     return url.database in (None, "", ":memory:") or url.query.get("mode") == "memory"
 
 
 def _prepare_sqlite(connection: AdaptedConnection, _: object) -> None:
-    """Readers do not block the writer (WAL), keys cascade, a commit survives a crash of the process."""
+    """Set WAL (readers do not block the writer), foreign keys, and commits that survive a crash of the process."""
     connection.run_async(_set_pragmas)
 
 
@@ -144,7 +144,7 @@ async def _set_pragmas(connection: aiosqlite.Connection) -> None:
 
 
 def _prepare_threaded(connection: sqlite3.Connection, _: object) -> None:
-    """The same without an event loop."""
+    """Do what `_set_pragmas` does, without an event loop."""
     for pragma in PRAGMAS:
         connection.execute(pragma)
     for last in (*[False] * WAL_TRIES, True):

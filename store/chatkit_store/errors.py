@@ -1,20 +1,20 @@
-"""What a store call may raise.
+"""The errors of store calls.
 
     Exception
     ├── chatkit.store.NotFoundError
-    │   └── NotFound              the id does not exist, or belongs to somebody else
+    │   └── NotFound              the id does not exist, or belongs to another user
     └── StoreError
-        ├── NotFound              (the same class: it has both parents)
+        ├── NotFound              (the same class: it has two parents)
         ├── IdClash               the id is taken by another thread or another user
-        ├── AlreadyDecided        an approval has its decision, or waits no more
-        ├── ThreadBusy            another turn runs on the thread
-        ├── ThreadChanged         something happened on the thread since it was looked at
-        ├── DuplicateRequest      a turn of the same request is there already
-        ├── StoreUnavailable      the database does not answer, is locked or is full: worth a retry
+        ├── AlreadyDecided        the approval is decided or expired
+        ├── ThreadBusy            another turn is running on the thread
+        ├── ThreadChanged         the thread has changed since it was read
+        ├── DuplicateRequest      an equal request has started a turn
+        ├── StoreUnavailable      the database does not respond, is locked or is full: worth a retry
         ├── SchemaOutdated        tables or columns are missing: migrate
-        └── SchemaUnknown         the database was migrated by a newer version of this code
+        └── SchemaUnknown         a newer version of this code migrated the database
 
-Driver errors become these at the store's edge (`translate_errors`), with the driver's error as the cause.
+`translate_errors` turns driver errors into these at the edge of the store, and keeps them as the cause.
 """
 
 import sqlite3
@@ -26,11 +26,11 @@ from sqlalchemy import exc
 
 
 class StoreError(Exception):
-    """The database refused a statement; the cause tells why."""
+    """The database rejected a statement; see the cause."""
 
 
 class NotFound(NotFoundError, StoreError):
-    """No such id among what this user owns. A stranger's id gives the same error as one that never was."""
+    """The user owns nothing with this id. Another user's id and a nonexistent one give the same error."""
 
     def __init__(self, kind: str, id: str) -> None:
         super().__init__(f"{kind} {id} not found")
@@ -39,7 +39,7 @@ class NotFound(NotFoundError, StoreError):
 
 
 class IdClash(StoreError):
-    """The id is already taken by something else; nothing was changed. Use a fresh id from `new_id`."""
+    """The id is taken; nothing was written. Use a new id from `new_id`."""
 
     def __init__(self, kind: str, id: str) -> None:
         super().__init__(f"{kind} {id} already exists elsewhere; nothing was changed")
@@ -48,14 +48,14 @@ class IdClash(StoreError):
 
 
 class AlreadyDecided(StoreError):
-    """Somebody was faster, or the conversation went on: nothing was changed."""
+    """The approval is already decided, or its run expired; nothing was written."""
 
     def __init__(self, approval_id: str) -> None:
         super().__init__(f"approval {approval_id} no longer waits for a decision")
 
 
 class ThreadBusy(StoreError):
-    """A turn runs on the thread (T16): end it first. Nothing was written."""
+    """A turn is running on the thread; end it first. Nothing was written."""
 
     def __init__(self, turn_id: str) -> None:
         super().__init__(f"Turn {turn_id} runs on this thread")
@@ -63,14 +63,14 @@ class ThreadBusy(StoreError):
 
 
 class ThreadChanged(StoreError):
-    """Something happened on the thread since it was looked at: look again. Nothing was written."""
+    """The thread has changed since it was read; read it again. Nothing was written."""
 
     def __init__(self, thread_id: str) -> None:
-        super().__init__(f"Thread {thread_id} has changed since it was looked at")
+        super().__init__(f"Thread {thread_id} has changed since it was read")
 
 
 class DuplicateRequest(StoreError):
-    """A turn was started for the same request before: read that one. Nothing was written."""
+    """An equal request has already started a turn; read that one. Nothing was written."""
 
     def __init__(self, turn_id: str) -> None:
         super().__init__(f"Turn {turn_id} answers this request already")
@@ -78,45 +78,45 @@ class DuplicateRequest(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The database does not answer in time or cannot write now; the same call may work later."""
+    """The database does not respond in time or cannot write now; the same call may succeed later."""
 
 
 class SchemaOutdated(StoreError):
-    """The database lacks a table or a column: run `chatkit-server migrate` (or `store.create_schema` in a script)."""
+    """A table or column is missing: run `chatkit-server migrate`, or `chatkit_store.migrations.upgrade` in code."""
 
 
 class SchemaUnknown(StoreError):
-    """The database's revision is not among this version's: run the version that migrated it, or a newer one."""
+    """This version does not have the database's revision: run the version that migrated it, or a newer one."""
 
 
-# Classes of SQLSTATE that pass by themselves: connection, rollback, resources, lock, operator, system.
-_PASSING = ("08", "40", "53", "55", "57", "58")
+# Classes of SQLSTATE that are temporary: connection, rollback, resources, lock, operator, system.
+_TEMPORARY = ("08", "40", "53", "55", "57", "58")
 _MISSING = ("42P01", "42703")  # undefined table, undefined column
-_ABOUT_SCHEMA = ("42", "28", "3D", "SQLITE_ERROR")  # names and rights; statements carry their values apart
-_ENDED = ("57P01", "57P02", "57P05", "25P03")  # the server stops or stopped; an idle session's time was over
+_ABOUT_SCHEMA = ("42", "28", "3D", "SQLITE_ERROR")  # their messages have names and permissions, but no values
+_ENDED = ("57P01", "57P02", "57P05", "25P03")  # the server is stopping or has stopped; idle session timeout
 
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turn what the driver or the pool raises into this file's errors; our own pass through.
+    """Translate errors of the driver and the pool into this file's; store errors pass through.
 
-    No message quotes the driver's: that may hold the statement's values, which are what people wrote.
+    Messages do not quote the driver's, which may contain the statement's values, that is user content.
     """
     try:
         yield
     except exc.DBAPIError as error:
         raise _translated(error) from error
-    except (exc.TimeoutError, OSError) as error:  # no connection or no answer in time; refused, host not found
+    except (exc.TimeoutError, OSError) as error:  # no connection or response in time; refused; host not found
         raise StoreUnavailable(f"The database does not answer: {error or type(error).__name__}") from error
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the driver's error says that the server ended the connection, or that it will not answer any more."""
+    """Return whether a driver error means that the server closed the connection or stopped responding."""
     return isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) in _ENDED
 
 
 def code_of(error: StoreError) -> str:
-    """The driver's code of what failed, an SQLSTATE or SQLite's name for it; empty where it gave none."""
+    """Return the driver's error code, an SQLSTATE or SQLite's name of it, or an empty string."""
     cause = error.__cause__
     return _code(cause) if isinstance(cause, exc.DBAPIError) else str(getattr(cause, "sqlstate", None) or "")
 
@@ -124,23 +124,23 @@ def code_of(error: StoreError) -> str:
 def _translated(error: exc.DBAPIError) -> StoreError:
     reason = str(error.orig)
     state = str(getattr(error.orig, "sqlstate", None) or "")
-    told = _told(error)
+    summary = _summary(error)
     if state == "23505" or "UNIQUE constraint failed" in reason:
         return IdClash("A row with this", "id")
     if state in _MISSING or reason.startswith(("no such table", "no such column")) or " has no column named " in reason:
-        return SchemaOutdated("The database schema is missing or too old; run `chatkit-server migrate`.")
-    if error.connection_invalidated or state.startswith(_PASSING) or isinstance(error, exc.OperationalError):
-        return StoreUnavailable(f"The database cannot serve this now: {told}")
+        return SchemaOutdated("The database schema is missing or outdated; run `chatkit-server migrate`.")
+    if error.connection_invalidated or state.startswith(_TEMPORARY) or isinstance(error, exc.OperationalError):
+        return StoreUnavailable(f"The database cannot serve this now: {summary}")
     if isinstance(error, exc.InterfaceError) and not state:
-        return StoreUnavailable(f"The connection to the database is lost: {told}")
-    return StoreError(f"The database refused a statement: {told}")
+        return StoreUnavailable(f"The connection to the database is lost: {summary}")
+    return StoreError(f"The database refused a statement: {summary}")
 
 
-def _told(error: exc.DBAPIError) -> str:
-    """The driver's class and code: `OperationalError SQLITE_BUSY`; its words where they are about the schema."""
+def _summary(error: exc.DBAPIError) -> str:
+    """Return class and code, like `OperationalError SQLITE_BUSY`, and the message if it is about the schema."""
     driver, code = _driver_error(error), _code(error)
-    words = str(driver.args[0]) if driver and driver.args and code.startswith(_ABOUT_SCHEMA) else ""
-    return " ".join(filter(None, (type(driver).__name__, code, words)))
+    message = str(driver.args[0]) if driver and driver.args and code.startswith(_ABOUT_SCHEMA) else ""
+    return " ".join(filter(None, (type(driver).__name__, code, message)))
 
 
 def _code(error: exc.DBAPIError) -> str:
@@ -149,5 +149,5 @@ def _code(error: exc.DBAPIError) -> str:
 
 
 def _driver_error(error: exc.DBAPIError) -> BaseException | None:
-    """SQLAlchemy wraps asyncpg's and aiosqlite's once more."""
+    """Return the driver's error, which SQLAlchemy wraps twice for asyncpg and aiosqlite."""
     return error.orig if isinstance(error.orig, sqlite3.Error) else getattr(error.orig, "__cause__", None) or error.orig

@@ -1,4 +1,4 @@
-"""Votes on items: one row per item and user."""
+"""Save votes on items: one row per item and user."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -27,9 +27,9 @@ def write_votes(
     kind: FeedbackKind,
     context: HasUser,
 ) -> None:
-    """Write all votes, or none: raises `NotFound` for the first id that is no item of the thread, or a hidden one.
+    """Write all votes. Raises `NotFound`, and writes none, if an id is not a visible item of the thread.
 
-    An answer that a retry replaced can be voted on: another tab may still show it.
+    Items that a retry replaced can be voted on, because another tab may still show them.
     """
     take_positions(connection, thread_id, 0, context)
     values = {"thread": thread_id, "owner": context.user_id, "vote": kind, "now": datetime.now(UTC)}
@@ -40,7 +40,7 @@ def write_votes(
 
 @cache
 def _vote(dialect: str) -> Any:
-    """Insert or change one vote, out of the item it is on: no item, no row."""
+    """Return the upsert of one vote, which selects from its item: without the item it writes no row."""
     row = {
         f.id: bindparam("new", type_=f.id.type),
         f.thread_id: i.thread_id,

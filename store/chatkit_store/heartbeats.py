@@ -1,4 +1,4 @@
-"""Which workers live: each says so every few seconds, and takes those that have not for dead."""
+"""Record which workers are alive. A worker is a server process; each sends a heartbeat every few seconds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,7 @@ w = workers.c
 
 @dataclass(frozen=True)
 class WorkerRecord:
-    """A process that serves the database. `host` and `process` tell it from every other, as `chatkit_server.workers`
-    makes them; `silence` is how many seconds ago it was last heard of."""
+    """A server process, identified by `host` and `process`; `silence` is its last heartbeat's age in seconds."""
 
     id: str
     host: str
@@ -27,25 +26,25 @@ class WorkerRecord:
 
 
 class HeartbeatStore:
-    """Writes and reads `workers`, by the database's clock where it has one of its own."""
+    """Writes and reads `workers`, by the clock of the database server."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._database = Database(engine)
 
     async def beat(self, worker: WorkerRecord) -> list[WorkerRecord]:
-        """Note that the worker lives; return the others."""
-        own = {"id": worker.id, "host": worker.host, "process": worker.process}
+        """Record a heartbeat of the worker and return all other workers."""
+        identity = {"id": worker.id, "host": worker.host, "process": worker.process}
 
         def work(connection: Connection) -> list[WorkerRecord]:
             moment = now(connection)
-            connection.execute(_upsert(self._database.dialect), {**own, "started_at": moment, "seen_at": moment})
+            connection.execute(_upsert(self._database.dialect), {**identity, "started_at": moment, "seen_at": moment})
             rows = connection.execute(_OTHERS, {"worker": worker.id})
             return [WorkerRecord(r.id, r.host, r.process, (moment - r.seen_at).total_seconds()) for r in rows]
 
         return await self._database.write(work)
 
     async def forget(self, worker_ids: Sequence[str]) -> None:
-        """These workers are gone."""
+        """Delete workers that are gone."""
         await self._database.write(lambda c: c.execute(_FORGET, {"workers": list(worker_ids)}))
 
 
@@ -54,9 +53,9 @@ _FORGET = delete(workers).where(w.id.in_(bindparam("workers", expanding=True)))
 
 
 def now(connection: Connection) -> datetime:
-    """The time by the database's clock: workers compare times, and their own clocks differ.
+    """Return the time by the database server's clock, because the clocks of workers differ.
 
-    SQLite's file is only ever shared on one machine, which has one clock.
+    A SQLite file is shared on one machine only, which has one clock.
     """
     if connection.dialect.name == "sqlite":
         return datetime.now(UTC)

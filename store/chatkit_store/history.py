@@ -1,4 +1,4 @@
-"""A thread as a model is told it: items with the turns that wrote them, newest first, and those turns' transcripts."""
+"""Load the model's history of a thread: items, newest first, and their turns with transcripts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ t = turns.c
 
 @dataclass(frozen=True)
 class HistoryItem:
-    """An item, hidden or not; `turn_id` names the turn that first wrote it."""
+    """An item, hidden or not; `turn_id` is the turn that first wrote it."""
 
     item: ThreadItem
     turn_id: str | None
@@ -28,7 +28,7 @@ class HistoryItem:
 
 @dataclass(frozen=True)
 class PastTurn:
-    """What a history has to know of a turn; `transcript` is plain JSON, None where nothing was kept."""
+    """The part of a turn that a history needs; `transcript` is plain JSON, or None if none was saved."""
 
     id: str
     user_item_id: str | None
@@ -38,7 +38,7 @@ class PastTurn:
 
 
 class HistoryCursor(NamedTuple):
-    """Where a page begins: the position and the time of its oldest item."""
+    """The start of a page: the position of its oldest item, and the earliest time of its items."""
 
     position: int
     created_at: datetime
@@ -46,10 +46,10 @@ class HistoryCursor(NamedTuple):
 
 @dataclass(frozen=True)
 class HistoryPage:
-    """Items from the newest to older ones, and turns, oldest first: those that wrote the items or answered them, and of
-    the same time those that no message of the user's began, because such a turn may have shown nothing.
+    """Items, newest first, and turns, oldest first; `before` is the cursor of the next page, None on the last one.
 
-    `before` gets the next page; None at the thread's beginning.
+    The turns are those that wrote or answered the items, and those of the same period that no user message started:
+    such a turn may have shown no item at all.
     """
 
     items: list[HistoryItem]
@@ -94,7 +94,7 @@ _TURNS = (
 async def load_page(
     database: Database, thread_id: str, before: HistoryCursor | None, limit: int, context: HasUser
 ) -> HistoryPage:
-    """A page of the thread's history without replaced items. Raises `NotFound` for a thread that is not the user's."""
+    """Return a page of the history without replaced items. Raises `NotFound` if the thread is not the user's."""
     owner = {"thread": thread_id, "owner": context.user_id}
     end = before or FROM_THE_END
 
@@ -104,24 +104,24 @@ async def load_page(
             check_thread(connection, thread_id, context)
             return [], []
         start = _cursor(rows, limit)
-        wanted = {
+        period = {
             "ids": list({row.turn_id for row in rows if row.turn_id is not None}),
             "messages": [row.id for row in rows if row.type == "user_message"],
             "since": BEGINNING if start is None else start.created_at,
             "until": end.created_at,
         }
-        return rows, list(connection.execute(_TURNS, owner | wanted).all())
+        return rows, list(connection.execute(_TURNS, owner | period).all())
 
-    rows, past = await database.read(work)
+    rows, turn_rows = await database.read(work)
     return HistoryPage(
         items=[HistoryItem(item, row.turn_id) for row in rows if (item := from_row(row)) is not None],
-        turns=[_turn(row) for row in past],
+        turns=[_turn(row) for row in turn_rows],
         before=_cursor(rows, limit),
     )
 
 
 def _cursor(rows: Sequence[AnyRow], limit: int) -> HistoryCursor | None:
-    """Where these rows begin; None where they begin the thread."""
+    """Return the cursor of these rows, or None if they reach the thread's beginning."""
     return HistoryCursor(rows[-1].position, min(row.created_at for row in rows)) if len(rows) == limit else None
 
 

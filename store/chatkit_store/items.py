@@ -1,4 +1,4 @@
-"""Thread items and their rows: one `to_row`, one `from_row`, one way to write them and one to page through them."""
+"""Convert thread items to rows and back, write them, and read them by page, turn or id."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from typing import Any
 from chatkit.types import HiddenContextItem, Page, SDKHiddenContextItem, ThreadItem, WidgetItem
 from chatkit.widgets import DynamicWidgetRoot
 from pydantic import TypeAdapter
-from sqlalchemy import BigInteger, Connection, bindparam, delete, func, select, update
+from sqlalchemy import BigInteger, Connection, Select, bindparam, delete, func, select, update
 
 from chatkit_store import widget_actions
 from chatkit_store.columns import UtcDateTime, aware_utc, dump_json
@@ -38,9 +38,9 @@ i = thread_items.c
 
 
 def to_row(thread_id: str, item: ThreadItem, turn_id: str | None, *, is_open: bool = False) -> dict[str, Any]:
-    """The item's columns but `position` and `updated_at`, which it gets when it is written.
+    """Return the item's columns without `position` and `updated_at`, which are set when it is written.
 
-    Its `thread_id` becomes the thread's and its time aware UTC, in the payload too.
+    Its `thread_id` is set to the thread's and its time converted to aware UTC, in the payload too.
     """
     created_at = aware_utc(item.created_at)
     if item.thread_id != thread_id or item.created_at.utcoffset() != timedelta(0):
@@ -62,13 +62,13 @@ def to_row(thread_id: str, item: ThreadItem, turn_id: str | None, *, is_open: bo
 def to_rows(
     thread_id: str, items: Sequence[ThreadItem], turn_id: str | None, still_open: Collection[str] = ()
 ) -> list[dict[str, Any]]:
-    """The rows of items, as they are now. The last of equal ids counts, at the place of the first."""
+    """Return the rows of items in order. Of items with the same id the last one wins, at the first one's place."""
     last = {item.id: item for item in items}.values()
     return [to_row(thread_id, item, turn_id, is_open=item.id in still_open) for item in last]
 
 
 def from_row(row: AnyRow) -> ThreadItem | None:
-    """The item of a row with `id`, `type` and `payload`; None, and a warning, for one that this version cannot read."""
+    """Return the item of a row with `id`, `type` and `payload`; log a warning and return None if it is unreadable."""
     try:
         return _widget(row.payload) if row.type == "widget" else _adapter.validate_json(row.payload)
     except (ValueError, TypeError, KeyError):  # a ValidationError is a ValueError
@@ -77,8 +77,10 @@ def from_row(row: AnyRow) -> ThreadItem | None:
 
 
 def _widget(payload: str) -> WidgetItem:
-    """A widget whatever it is built of: the named classes of chatkit 1.6 lose every property that they do not know, and
-    warn that they are deprecated, at each copy too."""
+    """Return a widget with a `DynamicWidgetRoot`.
+
+    The named widget classes of chatkit 1.6 drop unknown properties, and warn on each copy that they are deprecated.
+    """
     fields = json.loads(payload)
     return WidgetItem.model_validate(fields | {"widget": DynamicWidgetRoot.model_validate(fields["widget"])})
 
@@ -92,11 +94,10 @@ def write_items(
     worker_id: str | None = None,
     seen_position: int | None = None,
 ) -> None:
-    """Insert or update the rows of items in order. A known id keeps its position and its turn; new ones follow.
+    """Insert or update the rows of items in order. Existing ids keep their position and turn; new ones are appended.
 
-    With `worker_id` only while that worker runs their turn. Raises `NotFound` for a thread that is not the user's and
-    for a turn that is not the worker's, `IdClash` for an id that another thread has, `ThreadChanged` where the thread
-    is not at `seen_position` any more (see `Recent`).
+    Raises `NotFound` if the thread is not the user's, or `worker_id` is given and that worker does not run the rows'
+    turn; `IdClash` if another thread has an id; `ThreadChanged` if the thread is no longer at `seen_position`.
     """
     if worker_id is None or not rows:
         last = take_positions(connection, thread_id, len(rows), context)
@@ -115,10 +116,10 @@ def change_item(
     change: Callable[[ThreadItem], ThreadItem],
     context: HasUser,
 ) -> ThreadItem:
-    """See `SqlStore.change_item`."""
-    position = take_positions(connection, thread_id, 1, context)  # locks the thread, as all who write items do
+    """Replace an item by `change(item)` and return the result. Raises `NotFound`."""
+    position = take_positions(connection, thread_id, 1, context)  # locks the thread, like every write of items
     values = {"item": item_id, "thread": thread_id, "owner": context.user_id}
-    row = connection.execute(_LOAD_WHOLE, values).one_or_none()
+    row = connection.execute(_LOAD_WITH_OPEN, values).one_or_none()
     item = None if row is None else from_row(row)
     if row is None or item is None:
         raise NotFound("Item", item_id)
@@ -128,21 +129,21 @@ def change_item(
 
 
 def put_items(connection: Connection, dialect: str, rows: Sequence[dict[str, Any]], first: int) -> None:
-    """Write rows at positions that were taken for them, from `first` on."""
+    """Write rows at the positions reserved for them, starting at `first`. Raises `IdClash`."""
     now = datetime.now(UTC)
-    whole = [row | {"position": first + index, "updated_at": now} for index, row in enumerate(rows)]
-    if len(whole) == 1:  # a plain statement costs half of one for many
-        written = {connection.scalar(_upsert(dialect), whole[0])}
+    rows = [row | {"position": first + index, "updated_at": now} for index, row in enumerate(rows)]
+    if len(rows) == 1:  # half the cost of a statement for many rows
+        written_ids = {connection.scalar(_upsert(dialect), rows[0])}
     else:
-        written = set(connection.scalars(_upsert(dialect), whole)) if whole else set()
-    for row in whole:
-        if row["id"] not in written:
+        written_ids = set(connection.scalars(_upsert(dialect), rows)) if rows else set()
+    for row in rows:
+        if row["id"] not in written_ids:
             raise IdClash("Item", row["id"])
-    widget_actions.note(connection, dialect, whole)
+    widget_actions.save_offers(connection, dialect, rows)
 
 
 def take_positions(connection: Connection, thread_id: str, count: int, context: HasUser) -> int:
-    """Check the owner, lock the thread and reserve `count` positions, in one statement; return the last of them."""
+    """Check the owner, lock the thread and reserve `count` positions in one statement; return the last position."""
     values = {"thread": thread_id, "owner": context.user_id, "count": count, "now": datetime.now(UTC)}
     last: int | None = connection.scalar(_TAKE_POSITIONS, values)
     if last is None:
@@ -182,7 +183,7 @@ _CHANGING = ("type", "role", "text", "hidden", "open", "payload", "created_at", 
 
 @cache
 def _upsert(dialect: str) -> Any:
-    """The one statement for all items; building it costs as much as running it."""
+    """Return the one statement that writes items. Building it costs as much as running it."""
     insert = insert_into(thread_items, dialect)
     new = insert.excluded
     changed = {name: new[name] for name in _CHANGING}
@@ -196,12 +197,12 @@ def _upsert(dialect: str) -> Any:
 _ALL = select(i.id, i.position, i.type, i.payload).where(
     i.thread_id == bindparam("thread"), i.replaced_by.is_(None), owned(thread_items)
 )
-_CURSOR = (  # where an item stands, whether hidden, replaced or neither
+_CURSOR = (  # the position of any item, hidden and replaced ones included
     select(i.position).where(i.id == bindparam("after"), i.thread_id == bindparam("thread")).scalar_subquery()
 )
 _ALL_PAGES = Pages(_ALL, i.position, _CURSOR)
 _VISIBLE_PAGES = Pages(_ALL.where(i.hidden.is_(False)), i.position, _CURSOR)
-_OF_TURN = (
+_WRITTEN_BY = (
     select(i.id, i.type, i.payload)
     .where(
         i.thread_id == bindparam("thread"),
@@ -236,7 +237,7 @@ _SINCE_USER = _ALL.where(i.position >= _LAST_OF_USER).order_by(i.position)
 _ITEM = (i.id == bindparam("item"), i.thread_id == bindparam("thread"), owned(thread_items))
 _LOAD = select(i.id, i.type, i.payload).where(*_ITEM)
 _IS_REPLACED = select(i.id).where(*_ITEM, i.replaced_by.is_not(None))
-_LOAD_WHOLE = select(i.id, i.type, i.payload, i.open).where(*_ITEM)
+_LOAD_WITH_OPEN = select(i.id, i.type, i.payload, i.open).where(*_ITEM)
 _SAVED = select(i.id, i.open).where(
     i.thread_id == bindparam("thread"), i.id.in_(bindparam("items", expanding=True)), owned(thread_items)
 )
@@ -245,7 +246,7 @@ _LAST_POSITION = select(threads.c.last_position).where(threads.c.id == bindparam
 _THREAD = select(threads.c.id).where(threads.c.id == bindparam("thread"), owned(threads))
 
 UNFINISHED = delete(thread_items).where(i.turn_id == bindparam("turn"), i.open)
-"""Deletes what a `turn` began and did not finish."""
+"""Deletes the unfinished items of a `turn`."""
 
 DELETION = delete(thread_items).where(*_ITEM).returning(i.id)
 """Deletes one `item` of a `thread`."""
@@ -254,7 +255,7 @@ DELETION = delete(thread_items).where(*_ITEM).returning(i.id)
 async def load_page(
     database: Database, thread_id: str, after: str | None, limit: int, order: str, context: HasUser, *, hidden: bool
 ) -> Page[ThreadItem]:
-    """A page of the thread's items without replaced ones, with `hidden` ones or without; see `SqlStore`."""
+    """Return a page of the thread's items, with or without `hidden` ones. Raises `NotFound`."""
 
     def explain(connection: Connection) -> None:
         check_thread(connection, thread_id, context)
@@ -266,35 +267,33 @@ async def load_page(
     return await pages.load(database, values, after, limit, order, from_row, explain)
 
 
-async def load_of_turn(database: Database, thread_id: str, turn_id: str, context: HasUser) -> list[ThreadItem]:
-    """The visible items that the turn wrote first, in order. Raises `NotFound` for a thread that is not the user's."""
-    values = {"thread": thread_id, "turn": turn_id, "owner": context.user_id}
-
-    def work(connection: Connection) -> Sequence[AnyRow]:
-        check_thread(connection, thread_id, context)
-        return connection.execute(_OF_TURN, values).all()
-
-    rows = await database.read(work)
-    return [item for row in rows if (item := from_row(row)) is not None]
+async def load_written_by(database: Database, thread_id: str, turn_id: str, context: HasUser) -> list[ThreadItem]:
+    """Return the visible items that the turn wrote first. Raises `NotFound` if the thread is not the user's."""
+    return await _load_of_turn(database, _WRITTEN_BY, thread_id, turn_id, context)
 
 
 async def load_changed_during(database: Database, thread_id: str, turn_id: str, context: HasUser) -> list[ThreadItem]:
-    """See `SqlStore.load_changed_items`."""
+    """Return older visible items that were last changed while the turn ran. Raises `NotFound`."""
+    return await _load_of_turn(database, _CHANGED_DURING, thread_id, turn_id, context)
+
+
+async def _load_of_turn(
+    database: Database, statement: Select[Any], thread_id: str, turn_id: str, context: HasUser
+) -> list[ThreadItem]:
     values = {"thread": thread_id, "turn": turn_id, "owner": context.user_id}
 
     def work(connection: Connection) -> Sequence[AnyRow]:
         check_thread(connection, thread_id, context)
-        return connection.execute(_CHANGED_DURING, values).all()
+        return connection.execute(statement, values).all()
 
-    rows = await database.read(work)
-    return [item for row in rows if (item := from_row(row)) is not None]
+    return _readable(await database.read(work))
 
 
 @dataclass(frozen=True)
 class Recent:
-    """The user's last message and what followed it, hidden items too.
+    """The last user message and the items after it, hidden ones included.
 
-    `position` is the thread's last one when it was read: every write of items moves it, one that changes them as well.
+    `position` is the thread's last position at that time. Every write of items increases it, updates included.
     """
 
     items: list[ThreadItem]
@@ -302,24 +301,24 @@ class Recent:
 
 
 async def last_position(database: Database, thread_id: str, context: HasUser) -> int:
-    """See `SqlStore.last_position`."""
+    """Return the thread's last position. Raises `NotFound`."""
     return await database.read(lambda c: _last_position(c, thread_id, context))
 
 
 async def load_since_user(database: Database, thread_id: str, context: HasUser) -> Recent:
-    """See `SqlStore.load_since_user`."""
+    """Return the items since the last user message. Raises `NotFound`."""
     values = {"thread": thread_id, "owner": context.user_id}
 
     def work(connection: Connection) -> tuple[int, Sequence[AnyRow]]:
-        position = _last_position(connection, thread_id, context)  # first: what comes between makes it outdated
+        position = _last_position(connection, thread_id, context)  # first: a write in between makes it outdated
         return position, connection.execute(_SINCE_USER, values).all()
 
     position, rows = await database.read(work)
-    return Recent([item for row in rows if (item := from_row(row)) is not None], position)
+    return Recent(_readable(rows), position)
 
 
 async def saved_ids(database: Database, thread_id: str, item_ids: Sequence[str], context: HasUser) -> dict[str, bool]:
-    """Those of the ids that have a row in the thread; with each, whether it is still being written."""
+    """Return the ids that have a row in the thread, and whether each is still being written."""
     if not item_ids:
         return {}
     values = {"thread": thread_id, "items": list(item_ids), "owner": context.user_id}
@@ -328,7 +327,7 @@ async def saved_ids(database: Database, thread_id: str, item_ids: Sequence[str],
 
 
 async def load_item(database: Database, thread_id: str, item_id: str, context: HasUser) -> ThreadItem:
-    """One item. Raises `NotFound`, also for one that this version cannot read."""
+    """Return one item. Raises `NotFound`, also if this version cannot read it."""
     values = {"item": item_id, "thread": thread_id, "owner": context.user_id}
     row = await database.read(lambda c: c.execute(_LOAD, values).one_or_none())
     item = None if row is None else from_row(row)
@@ -338,9 +337,13 @@ async def load_item(database: Database, thread_id: str, item_id: str, context: H
 
 
 async def is_replaced(database: Database, thread_id: str, item_id: str, context: HasUser) -> bool:
-    """Whether a retry put another answer in the item's place."""
+    """Return whether a retry replaced the item."""
     values = {"item": item_id, "thread": thread_id, "owner": context.user_id}
     return await database.read(lambda c: c.scalar(_IS_REPLACED, values)) is not None
+
+
+def _readable(rows: Sequence[AnyRow]) -> list[ThreadItem]:
+    return [item for row in rows if (item := from_row(row)) is not None]
 
 
 def _last_position(connection: Connection, thread_id: str, context: HasUser) -> int:
@@ -351,7 +354,7 @@ def _last_position(connection: Connection, thread_id: str, context: HasUser) -> 
 
 
 def position_of(connection: Connection, thread_id: str, item_id: str, context: HasUser) -> int:
-    """The item's position. Raises `NotFound`."""
+    """Return the item's position. Raises `NotFound`."""
     values = {"item": item_id, "thread": thread_id, "owner": context.user_id}
     position: int | None = connection.scalar(_POSITION, values)
     if position is None:
@@ -360,6 +363,6 @@ def position_of(connection: Connection, thread_id: str, item_id: str, context: H
 
 
 def check_thread(connection: Connection, thread_id: str, context: HasUser) -> None:
-    """Raise `NotFound` unless the thread is there and the user's."""
+    """Raise `NotFound` unless the thread exists and is the user's."""
     if connection.scalar(_THREAD, {"thread": thread_id, "owner": context.user_id}) is None:
         raise NotFound("Thread", thread_id)

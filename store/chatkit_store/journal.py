@@ -1,4 +1,4 @@
-"""The journal of running turns: what their clients were told, so that a crash, or another worker, can go on from it."""
+"""The journal: the events that running turns have sent, for recovery after a crash and for readers at other workers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from chatkit_store.turns import KEEP
 
 
 class Entry(NamedTuple):
-    """One event of a turn as JSON text, merged with those before it where they were text.
+    """One event of a turn as JSON text; consecutive text deltas are merged into one entry.
 
-    `seq` is the number of the last frame that is in it. Where it takes something away, `erases` says how the payloads
-    begin that go with it, of the turn's earlier entries.
+    `seq` is the number of the last frame in it. An event that removes something also deletes the turn's earlier entries
+    whose payload begins with one of `erases`.
     """
 
     turn_id: str
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 
 class Signal(NamedTuple):
-    """What another worker wants of a turn: `reason` is why it shall stop, None where it shall only go on."""
+    """A signal from another worker: the `reason` to stop the turn, or None to keep it running."""
 
     turn_id: str
     reason: str | None
@@ -39,7 +39,7 @@ class Signal(NamedTuple):
 
 @dataclass(frozen=True)
 class Excerpt:
-    """What a turn's journal says after some entry, and how the turn stands."""
+    """A turn's status and its journal entries after some number."""
 
     status: str
     entries: list[Entry]
@@ -54,42 +54,41 @@ class JournalStore:
     async def write(
         self, entries: Sequence[Entry], worker_id: str, transcripts: Mapping[str, Any] | None = None
     ) -> list[Signal]:
-        """Add the entries of any turns in one transaction; return what other workers want of this worker's turns.
+        """Write entries of any turns in one transaction, and return the signals to this worker's turns.
 
-        Entries of a turn that is gone, because its thread was deleted, are passed over. `transcripts` has the
-        model's side of turns that run at this worker, as far as they are, by id. What the entries erase goes in the
-        same transaction.
+        Entries of a turn whose thread was deleted are skipped. `transcripts` has the current transcripts of turns of
+        this worker, by turn id. Entries that the new ones erase are deleted in the same transaction.
         """
         now = datetime.now(UTC)
         rows = [{"turn": entry.turn_id, "seq": entry.seq, "payload": entry.payload, "now": now} for entry in entries]
-        erased = [
+        erasures = [
             {"turn": entry.turn_id, "seq": entry.seq, "beginning": beginning}
             for entry in entries
             for beginning in entry.erases
         ]
-        known = [
-            {"turn": turn_id, "worker": worker_id, "transcript": None if told is None else dump_json(told)}
-            for turn_id, told in (transcripts or {}).items()
+        transcript_rows = [
+            {"turn": turn_id, "worker": worker_id, "transcript": None if transcript is None else dump_json(transcript)}
+            for turn_id, transcript in (transcripts or {}).items()
         ]
 
         def work(connection: Connection) -> list[Signal]:
             if rows:
                 connection.execute(_addition(self._database.dialect), rows)
-            if erased:
-                connection.execute(_ERASE, erased)
-            if known:
-                connection.execute(_TRANSCRIPT, known)
-            found = connection.execute(_SIGNALS, {"worker": worker_id})
-            return [Signal(row.id, None if row.signal == KEEP else row.signal) for row in found]
+            if erasures:
+                connection.execute(_ERASE, erasures)
+            if transcript_rows:
+                connection.execute(_TRANSCRIPT, transcript_rows)
+            signals = connection.execute(_SIGNALS, {"worker": worker_id})
+            return [Signal(row.id, None if row.signal == KEEP else row.signal) for row in signals]
 
-        return await (self._database.write(work) if rows or known else self._database.read(work))
+        return await (self._database.write(work) if rows or transcript_rows else self._database.read(work))
 
     async def read(self, turn_id: str, after: int, context: HasUser) -> Excerpt:
-        """The entries behind number `after`, in order. Raises `NotFound` for a turn that is not the user's."""
+        """Return the entries after number `after`, in order. Raises `NotFound` if the turn is not the user's."""
         values = {"turn": turn_id, "after": after, "owner": context.user_id}
 
         def work(connection: Connection) -> Excerpt | None:
-            # The status first: it knows the owner, and nothing follows an end.
+            # The status first: it checks the owner, and no entry follows the end of a turn.
             status = connection.scalar(_STATUS, values)
             if status is None:
                 return None
@@ -101,7 +100,7 @@ class JournalStore:
         return excerpt
 
     async def prune(self, seconds: float) -> int:
-        """Forget the events of turns, whoever's, that ended so many seconds ago; return how many those were."""
+        """Delete the events of turns of all users that ended more than `seconds` ago; return their number."""
         values = {"moment": datetime.now(UTC) - timedelta(seconds=seconds)}
         return await self._database.write(lambda c: c.execute(_PRUNE, values).rowcount)
 
@@ -118,7 +117,7 @@ _ENTRY = select(
 
 @cache
 def _addition(dialect: str) -> Any:
-    """One entry; one that is there already, because nobody knows whether the last try was committed, stays."""
+    """Return the INSERT of one entry. It ignores an existing one, which an earlier try may have committed."""
     insert = insert_into(turn_events, dialect).from_select([e.turn_id, e.seq, e.payload, e.created_at], _ENTRY)
     return insert.on_conflict_do_nothing(index_elements=[e.turn_id, e.seq])
 
@@ -143,7 +142,7 @@ _AFTER = (
     .where(e.turn_id == bindparam("turn"), e.seq > bindparam("after", type_=Integer))
     .order_by(e.seq)
 )
-_ENDED = select(turns.c.id).where(  # for each event: there are few of them, and many turns
+_ENDED = select(turns.c.id).where(  # per event, because there are few events and many turns
     turns.c.id == e.turn_id, turns.c.status != "running", turns.c.ended_at < bindparam("moment")
 )
 _PRUNE = delete(turn_events).where(_ENDED.correlate(turn_events).exists())

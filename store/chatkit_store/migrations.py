@@ -1,6 +1,6 @@
-"""Migrations from code: bring a database to the newest schema, or ask what that would take.
+"""Migrate a database to the newest schema, or list the pending revisions.
 
-The steps are Alembic's, in `alembic/` of a checkout and `chatkit_store/_alembic` of an installed package.
+The Alembic scripts are in `alembic/` in a checkout, and in `chatkit_store/_alembic` in an installed package.
 """
 
 import asyncio
@@ -25,66 +25,66 @@ from chatkit_store.tables import metadata
 
 T = TypeVar("T")
 
-ADVISORY_LOCK = 0x636861746B6974  # "chatkit", so that our workers wait for each other and for nobody else
+ADVISORY_LOCK = 0x636861746B6974  # "chatkit"; no other application uses this key
 
-_alembic_in_use = threading.Lock()  # `alembic.op` and `alembic.context` are one per process
+_alembic_in_use = threading.Lock()  # `alembic.op` and `alembic.context` are global to the process
 
 
 async def upgrade(database: AsyncEngine | str | URL) -> list[str]:
-    """Apply what is pending, in one transaction, and return those revisions. Any number of workers may call it at once.
+    """Apply pending revisions in one transaction and return them. Any number of workers may call it at once.
 
-    Raises `SchemaUnknown` when the database is newer than this code.
+    Raises `SchemaUnknown` if the database is newer than this code.
     """
     async with _engine(database) as engine, _alembic():
         return await _run(engine, _upgrade)
 
 
 async def pending(engine: AsyncEngine) -> list[str]:
-    """The revisions that the database lacks, oldest first; empty when it is up to date. Raises `SchemaUnknown`."""
+    """Return the revisions that the database lacks, oldest first. Raises `SchemaUnknown`."""
     return await _run(engine, missing_revisions)
 
 
 async def taken_names(engine: AsyncEngine) -> list[str]:
-    """Tables that are called as ours and that no migration has made: somebody else's, in whose way ours would be."""
+    """Return existing tables with our names in a database that was never migrated: another application uses them."""
     return await _run(engine, _taken_names)
 
 
 async def current(engine: AsyncEngine) -> str | None:
-    """The database's revision; None for a database without one."""
+    """Return the database's revision, or None if it was never migrated."""
     return await _run(engine, revision_of)
 
 
 def scripts() -> Path:
-    """The folder with env.py and versions/."""
+    """Return the folder with env.py and versions/."""
     packaged = Path(__file__).with_name("_alembic")
     return packaged if packaged.is_dir() else Path(__file__).parent.parent.parent / "alembic"
 
 
 def head() -> str | None:
-    """The newest revision that this code has."""
+    """Return the newest revision of this code."""
     return ScriptDirectory(str(scripts())).get_current_head()
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The revision noted in the database."""
+    """Return the database's revision, or None."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
 def missing_revisions(connection: Connection) -> list[str]:
-    """The revisions between the database's and the newest, oldest first."""
-    known, at = ScriptDirectory(str(scripts())), revision_of(connection)
+    """Return the revisions between the database's and the newest, oldest first. Raises `SchemaUnknown`."""
+    directory, revision = ScriptDirectory(str(scripts())), revision_of(connection)
     try:
-        steps = [step.revision for step in known.iterate_revisions("head", at or "base")]
+        steps = [step.revision for step in directory.iterate_revisions("head", revision or "base")]
     except (CommandError, RevisionError) as error:
         raise SchemaUnknown(
-            f"The database is at revision {at}, which this version does not have: a newer one migrated it. Install "
-            "that version, or a newer one."
+            f"The database is at revision {revision}, which this version does not have: a newer one migrated it. "
+            "Install that version, or a newer one."
         ) from error
     return steps[::-1]
 
 
 def stamp(connection: Connection) -> None:
-    """Note that the database has the newest schema, unless some revision is noted already."""
+    """Set the database's revision to the newest, unless it has one."""
     context = MigrationContext.configure(connection)
     if context.get_current_revision() is None:
         context.stamp(ScriptDirectory(str(scripts())), "head")
@@ -92,19 +92,19 @@ def stamp(connection: Connection) -> None:
 
 @contextmanager
 def lock_schema(connection: Connection) -> Iterator[None]:
-    """One transaction on the schema that waits for any other one; commits at the end."""
+    """Run one transaction on the schema, after waiting for any other one; commits at the end."""
     with connection.begin():
         if connection.dialect.name == "postgresql":
-            connection.execute(text("SET LOCAL statement_timeout = 0"))  # steps and the wait may take their time
+            connection.execute(text("SET LOCAL statement_timeout = 0"))  # waiting and migrating may take long
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
         else:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")  # sqlite3 begins none for DDL by itself
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # sqlite3 starts no transaction for DDL
         yield
 
 
 def _upgrade(connection: Connection) -> list[str]:
     missing = missing_revisions(connection)
-    connection.rollback()  # end the transaction of that look: env.py begins and locks its own
+    connection.rollback()  # end this transaction: env.py starts and locks its own
     if missing:
         config = Config(attributes={"connection": connection})
         config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
@@ -119,13 +119,13 @@ async def _run(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
 
 
 def _taken_names(connection: Connection) -> list[str]:
-    there = set() if revision_of(connection) else set(inspect(connection).get_table_names())
-    return sorted(there & set(metadata.tables))
+    existing = set() if revision_of(connection) else set(inspect(connection).get_table_names())
+    return sorted(existing & set(metadata.tables))
 
 
 @asynccontextmanager
 async def _engine(database: AsyncEngine | str | URL) -> AsyncIterator[AsyncEngine]:
-    """The engine itself, or one for the URL that is closed afterwards."""
+    """Yield the given engine, or one for the URL that is closed afterwards."""
     if isinstance(database, AsyncEngine):
         yield database
         return
@@ -138,7 +138,7 @@ async def _engine(database: AsyncEngine | str | URL) -> AsyncIterator[AsyncEngin
 
 @asynccontextmanager
 async def _alembic() -> AsyncIterator[None]:
-    """Wait for other upgrades of this process, on whatever event loop they run."""
+    """Wait for other upgrades in this process, on any event loop."""
     while not _alembic_in_use.acquire(blocking=False):  # noqa: ASYNC110 - the holder may be on another event loop
         await asyncio.sleep(0.02)
     try:

@@ -1,4 +1,4 @@
-"""Who owns a row: the one filter that every query on somebody's data carries."""
+"""The owner filter that every query on user data has."""
 
 from typing import Protocol
 
@@ -8,17 +8,17 @@ from chatkit_store.tables import threads
 
 
 class HasUser(Protocol):
-    """All that the store needs of a request's context."""
+    """The part of a request's context that the store needs."""
 
     @property
     def user_id(self) -> str:
-        """The one who asks."""
+        """The user who sent the request."""
 
 
 def owned(table: Table) -> ColumnElement[bool]:
-    """True for rows of the statement's parameter `owner`: by their own `user_id`, or else by that of their thread.
+    """Return the condition that a row, or else its thread, has the `user_id` of the statement's parameter `owner`.
 
-    A parameter, so that statements are built once. SQLAlchemy refuses to run one without it.
+    It is a parameter so that statements are built once. SQLAlchemy refuses to run a statement without it.
     """
     if "user_id" in table.c:
         return table.c.user_id == bindparam("owner", type_=table.c.user_id.type)

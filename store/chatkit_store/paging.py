@@ -1,4 +1,4 @@
-"""Keyset pages by position: the cursor is an id, so equal times can neither lose nor repeat anything."""
+"""Keyset pages by position. The cursor is an id, so equal times cannot lose or repeat a row."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -14,14 +14,14 @@ MAX_LIMIT = 500
 
 
 def clamp(limit: int) -> int:
-    """What a client may ask for: 1 to 500, whatever it sends (T38)."""
+    """Return `limit` as 1 to 500: clients may send any number (T38)."""
     return max(1, min(limit, MAX_LIMIT))
 
 
 class Pages:
-    """A query whose rows have `id` and `position`, page by page; its statements are built once.
+    """Pages of a query whose rows have `id` and `position`; its statements are built once.
 
-    `cursor` selects the position of the id that is the parameter `after`.
+    `cursor` selects the position of the id in the parameter `after`.
     """
 
     def __init__(self, query: Select[Any], position: Column[int], cursor: ScalarSelect[int]) -> None:
@@ -44,29 +44,29 @@ class Pages:
         read: Callable[[AnyRow], T | None],
         explain: Callable[[Connection], None],
     ) -> Page[T]:
-        """A fresh page (T29) of up to `limit` things; `order` is `asc`, anything else is newest first.
+        """Return a new page (T29) of up to `limit` entries, oldest first if `order` is `asc`, else newest first.
 
-        Rows that `read` answers with None are passed over and others read in their place. The page's cursor is the
-        last thing in it, which is what a client has seen: the next page begins with whatever was passed over.
-        `explain` is asked about a page without rows, and may raise.
+        Rows for which `read` returns None are skipped and replaced by later ones. The page's cursor is its last entry,
+        so that the next page continues after what the client has seen. `explain` is called for an empty page and may
+        raise.
         """
-        found: list[tuple[str, T]] = []
-        start, wanted = {"after": after}, clamp(limit) + 1
+        entries: list[tuple[str, T]] = []
+        start, count = {"after": after}, clamp(limit) + 1
         kind = "first" if after is None else "after"
 
         def fetch(connection: Connection) -> Sequence[AnyRow]:
             statement = self._statements[order == "asc", kind]
-            rows: Sequence[AnyRow] = connection.execute(statement, {**values, **start, "count": wanted}).all()
+            rows: Sequence[AnyRow] = connection.execute(statement, {**values, **start, "count": count}).all()
             if not rows and kind != "position":
                 explain(connection)
             return rows
 
-        while wanted > 0:  # usually once
+        while count > 0:  # usually once
             rows = await database.read(fetch)
-            found += [(row.id, thing) for row in rows if (thing := read(row)) is not None]
-            if len(rows) < wanted:
+            entries += [(row.id, entry) for row in rows if (entry := read(row)) is not None]
+            if len(rows) < count:
                 break
-            kind, start, wanted = "position", {"position": rows[-1].position}, clamp(limit) + 1 - len(found)
-        shown = found[: clamp(limit)]
-        has_more = len(found) > len(shown)
-        return Page(data=[thing for _, thing in shown], has_more=has_more, after=shown[-1][0] if has_more else None)
+            kind, start, count = "position", {"position": rows[-1].position}, clamp(limit) + 1 - len(entries)
+        page = entries[: clamp(limit)]
+        has_more = len(entries) > len(page)
+        return Page(data=[entry for _, entry in page], has_more=has_more, after=page[-1][0] if has_more else None)

@@ -1,6 +1,6 @@
-"""A SQLite file served by threads: a store call is one trip to a thread and back, however much it does there.
+"""Run store calls on a SQLite file in threads, one round trip to a thread per call.
 
-(The asynchronous driver makes a trip for every statement, every fetch and every BEGIN and COMMIT.)
+The asynchronous driver makes a round trip for every statement, fetch, BEGIN and COMMIT.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 class SqliteThreads:
-    """One thread that writes and a few that read, with a connection each. Nothing starts before the first call.
+    """One writer thread and several reader threads with a connection each, which start with the first call.
 
-    SQLite lets one writer in at a time. Waiting for the one thread is fair and holds no connection; SQLite's own wait
-    sleeps and may starve a writer.
+    SQLite allows one writer at a time. Queueing for one thread is fair and holds no connection; SQLite's own wait polls
+    and may starve a writer.
     """
 
     def __init__(self, url: URL, connections: int) -> None:
@@ -31,26 +31,26 @@ class SqliteThreads:
         self._readers = ThreadPoolExecutor(readers, "store-reader")
 
     def read(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
-        """Begin to run `work` on a connection, outside of a transaction."""
+        """Start `work` on a connection, outside of a transaction."""
         return asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def write(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
-        """Begin to run `work` in a transaction, after those begun before."""
+        """Start `work` in a transaction, after all writes started before."""
         return asyncio.get_running_loop().run_in_executor(self._writer, self._write, work)
 
     def in_use(self) -> int:
-        """How many connections are at work."""
+        """Return how many connections are in use."""
         assert isinstance(self._engine.pool, QueuePool)
         return self._engine.pool.checkedout()
 
     def close(self) -> None:
-        """Wait for what was begun, end the threads and close their connections."""
+        """Wait for started calls, then stop the threads and close their connections."""
         self._writer.shutdown()
         self._readers.shutdown()
         self._engine.dispose()
 
     def disown(self) -> None:
-        """Close the connections in a forked process, which has them but none of the threads."""
+        """Close the connections in a forked process, which inherits them without the threads."""
         self._engine.dispose()
 
     def _read(self, work: Callable[[Connection], T]) -> T:

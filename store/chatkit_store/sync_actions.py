@@ -1,4 +1,4 @@
-"""Actions that answer at once: what is being done, and what was answered a moment ago. The same one is done once."""
+"""Store runs of synchronous actions and their recent answers, so that a repeated action runs once."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,14 +17,14 @@ from chatkit_store.tables import sync_actions, threads, workers
 SyncActionStatus = Literal["running", "done", "failed"]
 
 LONGEST_SECONDS = 300.0
-"""Nobody waits longer for the answer to a click: a run whose end could not be written is over by then."""
+"""The longest time that a run counts as running, in case its end could not be written."""
 
 s = sync_actions.c
 
 
 @dataclass(frozen=True)
 class SyncRun:
-    """One time that an action is done, by a worker; `key` tells which action, `id` comes from `new_id("act")`."""
+    """One run of an action by a worker; `key` identifies the action, `id` comes from `new_id("act")`."""
 
     id: str
     key: str
@@ -34,7 +34,7 @@ class SyncRun:
 
 @dataclass(frozen=True)
 class SyncAnswer:
-    """How a run stands; `answer` is JSON text: what was answered, or the error; None while it runs."""
+    """The state of a run; `answer` is its answer or error as JSON text, None while it runs."""
 
     run_id: str
     status: SyncActionStatus
@@ -43,16 +43,16 @@ class SyncAnswer:
 
 
 class SyncActionStore:
-    """The runs of `context.user_id`'s actions, by the database's clock. Raises as `SqlStore` does."""
+    """The runs of `context.user_id`'s actions, by the database's clock. Raises errors as `SqlStore` does."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def begin(self, run: SyncRun, seconds: float, context: HasUser) -> SyncAnswer | None:
-        """Note that the run begins, and return None; or, having written nothing, the run that is in its place.
+        """Save the run as running and return None; or return the earlier run of the action, having written nothing.
 
-        That is one with the same key that began within `seconds`, or that is still done by a worker that lives.
-        Raises `NotFound` for a thread that is not the user's.
+        An earlier run counts if it started within the last `seconds`, or is still running at a live worker. Raises
+        `NotFound` if the thread is not the user's.
         """
         dialect = self._database.dialect
 
@@ -61,14 +61,14 @@ class SyncActionStore:
             if connection.scalar(_begin(dialect), values) is not None:
                 return None
             row = connection.execute(_OF_KEY, values).one_or_none()
-            if row is None:  # no other was in the way: there is no such thread
+            if row is None:  # no conflict, so the thread does not exist
                 raise NotFound("Thread", run.thread_id)
             return SyncAnswer(*row)
 
         return await self._database.write(work)
 
     async def load(self, key: str, run_id: str, context: HasUser) -> SyncAnswer | None:
-        """How the run stands; None where another took its place, or nobody does it any more."""
+        """Return the state of the run, or None if another run replaced it or its worker is gone."""
 
         def work(connection: Connection) -> AnyRow | None:
             values = _moments(connection, LONGEST_SECONDS) | {"which": key, "run": run_id, "owner": context.user_id}
@@ -78,17 +78,17 @@ class SyncActionStore:
         return None if row is None else SyncAnswer(*row)
 
     async def end(self, run: SyncRun, status: SyncActionStatus, answer: str, context: HasUser) -> None:
-        """Note what the run answered, as JSON text; nothing where another took its place."""
-        values = {"which": run.key, "run": run.id, "owner": context.user_id, "how": status, "told": answer}
+        """Save the answer as JSON text, unless another run has replaced this one."""
+        values = {"which": run.key, "run": run.id, "owner": context.user_id, "new_status": status, "new_answer": answer}
         await self._database.write(lambda c: c.execute(_END, values))
 
     async def forget(self, key: str, run_id: str, context: HasUser) -> bool:
-        """Take back that the run began, where it is still said to run; says whether it was."""
+        """Delete the run if it is still running; return whether it was."""
         values = {"which": key, "run": run_id, "owner": context.user_id}
         return bool(await self._database.write(lambda c: c.execute(_FORGET, values).rowcount))
 
     async def prune(self) -> int:
-        """Forget the runs, whoever's, that count no more; return how many those were."""
+        """Delete the expired runs of all users; return their number."""
         return await self._database.write(lambda c: c.execute(_PRUNE, _moments(c, LONGEST_SECONDS)).rowcount)
 
 
@@ -115,7 +115,7 @@ _COUNTING = _OF_KEY.where(s.id == bindparam("run"), _COUNTS)
 _END = (
     update(sync_actions)
     .where(*_MINE, s.id == bindparam("run"))
-    .values(status=bindparam("how"), answer=bindparam("told"))
+    .values(status=bindparam("new_status"), answer=bindparam("new_answer"))
 )
 _FORGET = delete(sync_actions).where(*_MINE, s.id == bindparam("run"), s.status == "running")
 _PRUNE = delete(sync_actions).where(s.began_at < _moment("oldest"))
@@ -123,7 +123,7 @@ _PRUNE = delete(sync_actions).where(s.began_at < _moment("oldest"))
 
 @cache
 def _begin(dialect: str) -> Any:
-    """One row for a key, of a thread that is the user's; it takes the place of one that counts no more."""
+    """Return the INSERT of a run in a thread of the user, which replaces a run that no longer counts."""
     of_thread = select(
         bindparam("key", type_=CleanText),
         bindparam("id", type_=CleanText),

@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy Core knows them. Migrations in `alembic/versions` build the same (a test compares)."""
+"""The tables in SQLAlchemy Core. The migrations in `alembic/versions` create the same ones; a test compares them."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ metadata = MetaData(
     }
 )
 
-_Big = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers rows only in a column typed INTEGER
+_Big = BigInteger().with_variant(Integer(), "sqlite")  # SQLite only auto-increments a column of type INTEGER
 
 
 def _thread_id(nullable: bool = False) -> Column[str]:
@@ -39,7 +39,7 @@ def _thread_id(nullable: bool = False) -> Column[str]:
 
 
 def _where_running() -> dict[str, Any]:
-    """Only the rows of running turns are in such an index."""
+    """Limit an index to running turns."""
     condition = text("status = 'running'")
     return {"sqlite_where": condition, "postgresql_where": condition}
 
@@ -60,7 +60,7 @@ threads = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     UniqueConstraint("id"),
     Index(None, "user_id", "position"),
-    sqlite_autoincrement=True,  # a position is never used twice, not even that of a deleted thread
+    sqlite_autoincrement=True,  # never reuses the position of a deleted thread
 )
 
 thread_items = Table(

@@ -1,4 +1,4 @@
-"""What a thread item says, in plain text: the `text` column that people read with SQL."""
+"""Convert a thread item to plain text, for the `text` column that people query."""
 
 import json
 from typing import Any
@@ -25,16 +25,16 @@ from chatkit.types import (
 
 from chatkit_store.columns import dump_json
 
-_Shown = (
+_OtherItem = (
     WidgetItem | ClientToolCallItem | WorkflowItem | TaskItem | StructuredInputItem | GeneratedImageItem | EndOfTurnItem
 )
 
 
 def plain_text(item: ThreadItem) -> str:
-    """The item's words, without markup of ours; empty where it has none."""
+    """Return the item's text without added markup; empty if it has none."""
     match item:
         case UserMessageItem():
-            return "".join(_said(part) for part in item.content)
+            return "".join(_content_text(part) for part in item.content)
         case AssistantMessageItem():
             return "\n".join(part.text for part in item.content)
         case SDKHiddenContextItem():
@@ -42,27 +42,27 @@ def plain_text(item: ThreadItem) -> str:
         case HiddenContextItem():
             return item.content if isinstance(item.content, str) else dump_json(item.content)
         case _:
-            return _shown(item)
+            return _other_text(item)
 
 
-def _shown(item: _Shown) -> str:
-    """The words of what is no message."""
+def _other_text(item: _OtherItem) -> str:
+    """Return the text of an item that is not a message."""
     match item:
         case WidgetItem():
             return item.copy_text or ""
         case ClientToolCallItem():
             return f"{item.name}({_arguments(item.arguments)})"
         case WorkflowItem():
-            return _lines(_summary(item.workflow), *(_task(task) for task in item.workflow.tasks))
+            return _lines(_summary(item.workflow), *(_task_text(task) for task in item.workflow.tasks))
         case TaskItem():
-            return _task(item.task)
+            return _task_text(item.task)
         case StructuredInputItem():
-            return _lines(*(_question(question) for question in item.inputs))
+            return _lines(*(_question_text(question) for question in item.inputs))
         case GeneratedImageItem() | EndOfTurnItem():
             return ""
 
 
-def _said(part: UserMessageContent) -> str:
+def _content_text(part: UserMessageContent) -> str:
     return part.text if isinstance(part, UserMessageTextContent) else f"@{part.text}"
 
 
@@ -75,13 +75,13 @@ def _summary(workflow: Workflow) -> str | None:
     return getattr(workflow.summary, "title", None)  # a DurationSummary has none
 
 
-def _task(task: Task) -> str:
-    """Title and content, or the queries, of whichever kind of task."""
+def _task_text(task: Task) -> str:
+    """Return title, content and queries, as far as this kind of task has them."""
     queries = getattr(task, "queries", None) or []
     return _lines(task.title, getattr(task, "content", None), *queries)
 
 
-def _question(question: StructuredInput) -> str:
+def _question_text(question: StructuredInput) -> str:
     answers = ", ".join(question.answer.values) if question.answer else ""
     return f"{question.question} {answers}".strip()
 

@@ -1,4 +1,4 @@
-"""Threads and their rows, and the column-wise save (T15)."""
+"""Convert threads to rows and back, load them, and save only the columns that changed (T15)."""
 
 import logging
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ Columns = Mapping[str, Any]
 
 
 def to_row(thread: ThreadMetadata) -> dict[str, Any]:
-    """The thread's own columns; a `Thread`'s items are left out (T12)."""
+    """Return the thread's columns, without the items that a `Thread` has."""
     domains = thread.allowed_image_domains
     return {
         "title": thread.title,
@@ -39,7 +39,7 @@ def to_row(thread: ThreadMetadata) -> dict[str, Any]:
 
 
 def from_row(row: AnyRow) -> ThreadMetadata:
-    """The thread of a row with `COLUMNS`."""
+    """Return the thread of a row with `COLUMNS`."""
     metadata = load_json(row.metadata)
     return ThreadMetadata(
         id=row.id,
@@ -52,7 +52,7 @@ def from_row(row: AnyRow) -> ThreadMetadata:
 
 
 def _status(thread_id: str, status: str, reason: str | None) -> ThreadStatus:
-    """The status by its name; one that a newer version wrote keeps the thread from changing, not from being read."""
+    """Return the status by name; a thread with an unknown status, from a newer version, is read as locked."""
     match status:
         case "active":
             return ActiveStatus()
@@ -61,41 +61,41 @@ def _status(thread_id: str, status: str, reason: str | None) -> ThreadStatus:
         case "locked":
             return LockedStatus(reason=reason)
         case _:
-            logger.warning("thread %s taken as locked: unknown status (%s)", thread_id, status)
+            logger.warning("thread %s treated as locked: unknown status (%s)", thread_id, status)
             return LockedStatus(reason=reason)
 
 
 def insert_thread(
     connection: Connection, dialect: str, thread_id: str, row: Columns, context: HasUser, last_position: int
 ) -> None:
-    """Insert a thread with `last_position` positions taken. Raises `IdClash` where the id is known, whoever's it is."""
+    """Insert a thread with `last_position` positions taken. Raises `IdClash` if any user has a thread with the id."""
     if connection.scalar(_insertion(dialect), _new_row(thread_id, row, context, last_position)) is None:
         raise IdClash("Thread", thread_id)
 
 
 async def save_thread(database: Database, thread: ThreadMetadata, context: HasUser) -> None:
-    """Write what changed in an object this store knows, or all of one it does not; see `SqlStore.save_thread`."""
+    """Write the columns that changed since the object's baseline, or all of them if it has none."""
     baselines, row = database.baselines, to_row(thread)
-    known = baselines.columns_of(thread)
-    names = _told(thread, row) if known is None else [name for name, value in row.items() if value != known[name]]
+    saved = baselines.columns_of(thread)
+    names = _own_columns(thread, row) if saved is None else [name for name in row if row[name] != saved[name]]
 
     def work(connection: Connection) -> None:
-        if known is None:
+        if saved is None:
             _upsert(connection, database.dialect, thread.id, row, frozenset(names), context)
         else:
             _update(connection, thread.id, {name: row[name] for name in names}, context)
 
-    baselines.doubt(thread, names)  # until it is written, and where it fails
+    baselines.doubt(thread, names)  # until they are written, and for good if that fails
     doubted = baselines.columns_of(thread)
     await database.write(work)
     if baselines.columns_of(thread) is doubted:
         baselines.remember(thread, row)
-    else:  # another save of the object came between: nobody knows which of them was the last
+    else:  # a concurrent save of the same object: either may have been committed last
         baselines.doubt(thread, names)
 
 
 async def name_thread(database: Database, thread_id: str, title: str, context: HasUser, instead_of: str | None) -> bool:
-    """Write the title where the thread still has the other one; see `SqlStore.name_thread`."""
+    """Set the title if it is still `instead_of`; return whether it was. Raises `NotFound`."""
     values = {"thread": thread_id, "owner": context.user_id, "new": title, "old": instead_of}
 
     def work(connection: Connection) -> bool:
@@ -108,18 +108,18 @@ async def name_thread(database: Database, thread_id: str, title: str, context: H
 
 
 async def load_thread(database: Database, thread_id: str, context: HasUser) -> ThreadMetadata:
-    """One thread, known from now on. Raises `NotFound`."""
+    """Return one thread and set its baseline. Raises `NotFound`."""
     values = {"thread": thread_id, "owner": context.user_id}
     row = await database.read(lambda c: c.execute(_LOAD, values).one_or_none())
     if row is None:
         raise NotFound("Thread", thread_id)
-    return _known(database, from_row(row))
+    return _remember(database, from_row(row))
 
 
 async def load_page(
     database: Database, after: str | None, limit: int, order: str, context: HasUser
 ) -> Page[ThreadMetadata]:
-    """A page of the user's threads, known from now on; see `SqlStore`."""
+    """Return a page of the user's threads and set their baselines. Raises `NotFound` for an unknown `after`."""
 
     def explain(connection: Connection) -> None:
         if after is not None:
@@ -127,53 +127,57 @@ async def load_page(
 
     page = await _PAGES.load(database, {"owner": context.user_id}, after, limit, order, from_row, explain)
     for thread in page.data:
-        _known(database, thread)
+        _remember(database, thread)
     return page
 
 
-def _known(database: Database, thread: ThreadMetadata) -> ThreadMetadata:
-    """Note what the object holds, now that it was read."""
+def _remember(database: Database, thread: ThreadMetadata) -> ThreadMetadata:
     database.baselines.remember(thread, to_row(thread))
     return thread
 
 
 def _update(connection: Connection, thread_id: str, changed: Columns, context: HasUser) -> None:
-    """One UPDATE, also of nothing: it finds out whether the thread is still there and whose it is."""
+    """Run one UPDATE even if nothing changed, to check that the thread exists and is the user's."""
     values: dict[str, Any] = {"thread": thread_id, "owner": context.user_id}
     if changed:
-        found = connection.scalar(_UPDATE, {**values, **changed, "updated_at": datetime.now(UTC)})
+        updated_id = connection.scalar(_UPDATE, {**values, **changed, "updated_at": datetime.now(UTC)})
     else:
-        found = connection.scalar(_TOUCH, values)
-    if found is None:
+        updated_id = connection.scalar(_TOUCH, values)
+    if updated_id is None:
         raise NotFound("Thread", thread_id)
 
 
 def _upsert(
-    connection: Connection, dialect: str, thread_id: str, row: Columns, told: frozenset[str], context: HasUser
+    connection: Connection, dialect: str, thread_id: str, row: Columns, names: frozenset[str], context: HasUser
 ) -> None:
     values = {**_new_row(thread_id, row, context), "owner": context.user_id}
-    if connection.scalar(_upsertion(dialect, told), values) is None:
+    if connection.scalar(_upsertion(dialect, names), values) is None:
         raise IdClash("Thread", thread_id)
 
 
-def _told(thread: ThreadMetadata, row: Columns) -> frozenset[str]:
-    """The columns that an unknown object changes in a thread that exists: all but its birth.
+def _own_columns(thread: ThreadMetadata, row: Columns) -> frozenset[str]:
+    """Return the columns that an object without a baseline changes in an existing thread: all but `created_at`.
 
-    A `Thread` only counts where it differs from a new one: chatkit makes a fresh `Thread`, saves a copy of it, gives
-    the original to `respond` and saves that at the end, when its empty title may long be outdated (T15).
+    Of a `Thread`, only those that differ from a new one. chatkit creates a `Thread`, saves a copy of it, passes the
+    original to `respond` and saves that at the end, when its empty title may be long outdated (T15).
     """
     new = to_row(ThreadMetadata(id=thread.id, created_at=thread.created_at)) if isinstance(thread, Thread) else {}
     return frozenset(name for name, value in row.items() if name != "created_at" and (not new or value != new[name]))
 
 
 def _new_row(thread_id: str, row: Columns, context: HasUser, last_position: int = 0) -> dict[str, Any]:
-    own = {"id": thread_id, "user_id": context.user_id, "last_position": last_position, "updated_at": datetime.now(UTC)}
-    return {**row, **own}
+    return {
+        **row,
+        "id": thread_id,
+        "user_id": context.user_id,
+        "last_position": last_position,
+        "updated_at": datetime.now(UTC),
+    }
 
 
 _ONE = (t.id == bindparam("thread"), owned(threads))
 _LOAD = select(*COLUMNS).where(*_ONE)
-_UPDATE = update(threads).where(*_ONE).returning(t.id)  # sets the columns that are among the parameters
+_UPDATE = update(threads).where(*_ONE).returning(t.id)  # sets the columns among the parameters
 _NAME = (
     update(threads)
     .where(*_ONE, t.title.is_not_distinct_from(bindparam("old", type_=t.title.type)))
@@ -197,8 +201,8 @@ def _insertion(dialect: str) -> Any:
 
 
 @cache
-def _upsertion(dialect: str, told: frozenset[str]) -> Any:
-    """Insert a thread, or change the columns `told` of the one that is there."""
+def _upsertion(dialect: str, names: frozenset[str]) -> Any:
+    """Insert a thread, or update the columns `names` of an existing one."""
     insert = insert_into(threads, dialect)
-    changed = {name: insert.excluded[name] for name in sorted({*told, "updated_at"})}
+    changed = {name: insert.excluded[name] for name in sorted({*names, "updated_at"})}
     return insert.on_conflict_do_update(index_elements=[t.id], set_=changed, where=owned(threads)).returning(t.id)

@@ -1,6 +1,6 @@
-"""Files on their way to a message, and what is left of them: the states of rows in `attachments`.
+"""Track uploads: the states of rows in `attachments` until a message contains them.
 
-`pending` → `uploading` → `stored`; each step is one UPDATE that names the state it comes from, so a step is taken once.
+`pending` → `uploading` → `stored`. Each step is one UPDATE on condition of the previous state, so it happens once.
 """
 
 from collections.abc import Collection
@@ -29,7 +29,7 @@ a = attachments.c
 
 @dataclass(frozen=True)
 class Upload:
-    """A row of `attachments`; `size` in bytes, announced while it is pending, measured once it is stored."""
+    """A row of `attachments`; `size` in bytes, as announced by the client until stored, then as measured."""
 
     attachment: Attachment
     status: UploadStatus
@@ -37,13 +37,13 @@ class Upload:
 
 
 class UploadStore:
-    """The uploads of `context.user_id`. Raises as `SqlStore` does: `NotFound` for what is not theirs."""
+    """The uploads of `context.user_id`. Raises `NotFound` for another user's, and errors as `SqlStore` does."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._database = Database(engine)
 
     async def add(self, attachment: Attachment, context: HasUser, *, size: int | None, limit: int) -> bool:
-        """A new pending row. False, with nothing written, where the user has `limit` files that no message holds."""
+        """Add a pending row; return False, having written nothing, if the user has `limit` unsent files."""
         row = to_row(attachment, context) | {"status": "pending", "size": size}
 
         def work(connection: Connection) -> bool:
@@ -56,9 +56,9 @@ class UploadStore:
         return await self._database.write(work)
 
     async def keep(self, attachment: Attachment, size: int, context: HasUser) -> None:
-        """A stored file of a thread that no user uploaded; again and again, where it comes in parts.
+        """Add or update a stored file of a thread that was not uploaded, such as a generated image.
 
-        Raises `NotFound` where the thread is not the user's, `IdClash` for another user's id.
+        Raises `NotFound` if the thread is not the user's, `IdClash` for another user's id.
         """
         row, dialect = to_row(attachment, context), self._database.dialect
         values = {"attachment": attachment.id, "owner": context.user_id, "size": size}
@@ -70,7 +70,7 @@ class UploadStore:
         await self._database.write(work)
 
     async def load(self, attachment_id: str, context: HasUser) -> Upload:
-        """One upload in whatever state."""
+        """Return one upload, in any state. Raises `NotFound`."""
         values = {"attachment": attachment_id, "owner": context.user_id}
         row = await self._database.read(lambda c: c.execute(_LOAD, values).one_or_none())
         if row is None:
@@ -78,50 +78,56 @@ class UploadStore:
         return Upload(_adapter.validate_json(row.payload), row.status, row.size)
 
     async def claim(self, attachment_id: str, context: HasUser) -> bool:
-        """`pending` → `uploading`. False where somebody else did that before, or it is stored."""
+        """Change `pending` to `uploading`; return False if it is not pending."""
         return await self._step(_CLAIM, {"attachment": attachment_id}, context)
 
     async def finish(self, attachment: Attachment, size: int, context: HasUser) -> bool:
-        """`uploading` → `stored`, with what the file turned out to be. False where it was deleted meanwhile."""
-        told = {"name": attachment.name, "mime_type": attachment.mime_type, "payload": dump_json(attachment)}
-        return await self._step(_FINISH, {"attachment": attachment.id, "size": size, **told}, context)
+        """Change `uploading` to `stored` and save the file's real properties; return False if it was deleted."""
+        values = {
+            "attachment": attachment.id,
+            "size": size,
+            "name": attachment.name,
+            "mime_type": attachment.mime_type,
+            "payload": dump_json(attachment),
+        }
+        return await self._step(_FINISH, values, context)
 
     async def release(self, attachment_id: str, context: HasUser) -> bool:
-        """`uploading` → `pending`, after an upload that failed."""
+        """Change `uploading` back to `pending` after a failed upload; return False if it is not uploading."""
         return await self._step(_RELEASE, {"attachment": attachment_id}, context)
 
     async def forget(self, attachment_id: str, context: HasUser) -> bool:
-        """Delete the row of a file that no message holds. False where one does, or where there is none (any more)."""
+        """Delete the row of an unsent file; return False if a message contains it or it does not exist."""
         return await self._step(_FORGET, {"attachment": attachment_id}, context)
 
     async def drop(self, attachment_id: str, context: HasUser) -> bool:
-        """Delete the row of a file, whatever holds it. False where there is none (any more)."""
+        """Delete the row of any file; return False if it does not exist."""
         return await self._step(_DROP, {"attachment": attachment_id}, context)
 
     async def sizes(self, ids: Collection[str], context: HasUser) -> dict[str, int | None]:
-        """The sizes of those of the ids that are the user's, in whatever state; None where nobody has measured it."""
+        """Return the sizes of those `ids` that are the user's, in any state; None if the size is unknown."""
         values = {"ids": list(ids), "owner": context.user_id}
         return {row.id: row.size for row in await self._database.read(lambda c: c.execute(_SIZES, values).all())}
 
     async def stored(self, ids: Collection[str], context: HasUser) -> set[str]:
-        """Those of the ids that are stored files of the user's."""
+        """Return those `ids` that are stored files and the user's."""
         values = {"ids": list(ids), "owner": context.user_id}
         return set(await self._database.read(lambda c: c.scalars(_STORED, values).all()))
 
     async def delete_unsent(self, before: datetime) -> list[str]:
-        """Delete everybody's rows that are older and that no message holds; return their ids."""
+        """Delete the rows of unsent files of all users that were added before a time; return their ids."""
         values = {"before": before}
         return list(await self._database.write(lambda c: c.scalars(_DELETE_UNSENT, values).all()))
 
     async def list_unsent(self, before: datetime) -> list[str]:
-        """What `delete_unsent` would delete."""
+        """Return the ids that `delete_unsent` would delete."""
         values = {"before": before}
         return list(await self._database.read(lambda c: c.scalars(_LIST_UNSENT, values).all()))
 
-    async def known(self, ids: Collection[str]) -> set[str]:
-        """Those of the ids that have a row, whoever's it is."""
+    async def existing(self, ids: Collection[str]) -> set[str]:
+        """Return those `ids` that have a row, of any user."""
         values = {"ids": list(ids)}
-        return set(await self._database.read(lambda c: c.scalars(_KNOWN, values).all()))
+        return set(await self._database.read(lambda c: c.scalars(_EXISTING, values).all()))
 
     async def _step(self, statement: Any, values: dict[str, Any], context: HasUser) -> bool:
         values = values | {"owner": context.user_id}
@@ -153,4 +159,4 @@ _DELETE_UNSENT = delete(attachments).where(*_UNSENT).returning(a.id)
 _LIST_UNSENT = select(a.id).where(*_UNSENT)
 _SIZES = select(a.id, a.size).where(a.id.in_(bindparam("ids", expanding=True)), owned(attachments))
 _STORED = select(a.id).where(a.id.in_(bindparam("ids", expanding=True)), owned(attachments), a.status == "stored")
-_KNOWN = select(a.id).where(a.id.in_(bindparam("ids", expanding=True)))
+_EXISTING = select(a.id).where(a.id.in_(bindparam("ids", expanding=True)))

@@ -1,4 +1,4 @@
-"""Which actions a widget has ever offered, so that one that it took back can be told from one that the page made up."""
+"""Record which actions a widget has ever offered, to tell outdated actions from invented ones."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -14,23 +14,23 @@ i = thread_items.c
 w = widget_actions.c
 
 
-def note(connection: Connection, dialect: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Remembers what the widgets among these rows offer."""
+def save_offers(connection: Connection, dialect: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Save the action types that the widgets among these rows offer."""
     offers = [
         {"item_id": row["id"], "type": type}
         for row in rows
         if row["type"] == "widget"
-        for type in sorted(offered(row["payload"]))
+        for type in sorted(offered_types(row["payload"]))
     ]
     if offers:
         connection.execute(insert_into(widget_actions, dialect).on_conflict_do_nothing(), offers)
 
 
-def is_gone(connection: Connection, thread_id: str, item_id: str, type: str, context: HasUser) -> bool:
-    """Whether the widget offered an action of this type once, and does not do so any more."""
+def is_withdrawn(connection: Connection, thread_id: str, item_id: str, type: str, context: HasUser) -> bool:
+    """Return whether the widget used to offer an action of this type and no longer does."""
     values = {"thread": thread_id, "item": item_id, "type": type, "owner": context.user_id}
     payload: str | None = connection.scalar(_ONCE_OFFERED, values)
-    return payload is not None and type not in offered(payload)
+    return payload is not None and type not in offered_types(payload)
 
 
 _ONCE_OFFERED = (
@@ -45,8 +45,8 @@ _ONCE_OFFERED = (
 )
 
 
-def offered(payload: str) -> set[str]:
-    """The types of the actions in a widget item's JSON."""
+def offered_types(payload: str) -> set[str]:
+    """Return the action types in a widget item's JSON."""
     return set(_types(json.loads(payload).get("widget")))
 
 

@@ -28,12 +28,12 @@ from chatkit_store import (
 from tests.store.conftest import Query
 from tests.store.making import ALICE, BOB, User, answer, make_thread, make_turn, offer, say
 
-FOR_NOBODY = {"adopt", "running_by", "write", "prune", "delete_unsent", "list_unsent", "known"}
+FOR_NOBODY = {"adopt", "running_by", "write", "prune", "delete_unsent", "list_unsent", "existing"}
 """Methods that a worker calls for itself: they take no context, and what they give goes to no user."""
 
 QUIET = {
     "finish",
-    "has_lost_action",
+    "has_withdrawn_action",
     "saved_ids",
     "running_on",
     "find_duplicate",
@@ -80,7 +80,7 @@ async def hers(store: SqlStore[User], turns: TurnStore) -> Hers:
     widget = offer("gone")
     await store.add_thread_item(thread.id, widget, ALICE)
     await store.add_thread_item(thread.id, offer(id=widget.id), ALICE)
-    assert await store.has_lost_action(thread.id, widget.id, "gone", ALICE)
+    assert await store.has_withdrawn_action(thread.id, widget.id, "gone", ALICE)
     call = NewApproval(id=new_id("apr"), item_id=widget.id, call_id="call_1", tool="buy", arguments="{}")
     await store.approvals.pause(thread.id, new_id("run"), "Clerk", {"any": "state"}, [call], ALICE)
     await store.sync_actions.begin(replace(RUN, thread_id=thread.id), 60, ALICE)
@@ -147,7 +147,7 @@ def tries(
             lambda: store.change_item(thread, item, lambda _: say(id=item), BOB),
             lambda: store.change_item(bobs, item, lambda _: say(id=item), BOB),
         ],
-        "has_lost_action": [lambda: store.has_lost_action(thread, hers.widget_id, "gone", BOB)],
+        "has_withdrawn_action": [lambda: store.has_withdrawn_action(thread, hers.widget_id, "gone", BOB)],
         "delete_thread_item": [
             lambda: store.delete_thread_item(thread, item, BOB),
             lambda: store.delete_thread_item(bobs, item, BOB),

@@ -58,7 +58,7 @@ async def test_files_that_were_not_sent_are_counted_and_forgotten(
     later, earlier = datetime.now(UTC) + timedelta(seconds=1), datetime.now(UTC) - timedelta(hours=1)
     assert await uploads.list_unsent(earlier) == await uploads.delete_unsent(earlier) == []
     assert await uploads.list_unsent(later) == await uploads.delete_unsent(later) == [unsent]
-    assert await uploads.known([bound, unsent, refused, "atc_never"]) == {bound}
+    assert await uploads.existing([bound, unsent, refused, "atc_never"]) == {bound}
     assert not await uploads.forget(bound, ALICE)
     await store.delete_thread(thread.id, ALICE)
-    assert await uploads.known([bound]) == set()
+    assert await uploads.existing([bound]) == set()
