@@ -20,6 +20,7 @@ from chatkit.types import (
     StructuredInput,
     StructuredInputItem,
     Task,
+    ThreadItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadItemUpdatedEvent,
@@ -52,7 +53,7 @@ class HelperEvent:
         self.event = event
 
 
-class AsideEvent(HelperEvent):
+class OutsideEvent(HelperEvent):
     """An event from beside the run: it says nothing of whether the model is still alive."""
 
     __slots__ = ()
@@ -75,10 +76,10 @@ class AgentContext(SdkAgentContext[RequestContext]):
     _tool_blocks: set[str] = PrivateAttr(default_factory=set)
     _run: RunResultStreaming | None = PrivateAttr(default=None)
     _starting_agent: str | None = PrivateAttr(default=None)
-    _page_calls: list[ClientToolCallItem] = PrivateAttr(default_factory=list)
-    _asked: list[str] = PrivateAttr(default_factory=list)
+    _client_calls: list[ClientToolCallItem] = PrivateAttr(default_factory=list)
+    _question_ids: list[str] = PrivateAttr(default_factory=list)
     _failed_calls: set[str] = PrivateAttr(default_factory=set)
-    _made_ids: set[str] = PrivateAttr(default_factory=set)
+    _generated_ids: set[str] = PrivateAttr(default_factory=set)
 
     @property
     def inbox(self) -> Inbox:
@@ -86,9 +87,9 @@ class AgentContext(SdkAgentContext[RequestContext]):
         return self._inbox
 
     @property
-    def asked(self) -> list[str]:
+    def question_ids(self) -> list[str]:
         """The ids of the questions that this run has asked."""
-        return self._asked
+        return self._question_ids
 
     @property
     def failed_calls(self) -> set[str]:
@@ -96,36 +97,36 @@ class AgentContext(SdkAgentContext[RequestContext]):
         return self._failed_calls
 
     @property
-    def page_calls(self) -> list[ClientToolCallItem]:
+    def client_calls(self) -> list[ClientToolCallItem]:
         """What tools asked the page to do in this run."""
-        return self._page_calls
+        return self._client_calls
 
     def generate_id(self, type: StoreItemType, thread: ThreadMetadata | None = None) -> str:
         """A new id of the store's."""
         made = super().generate_id(type, thread)
-        self._made_ids.add(made)
+        self._generated_ids.add(made)
         return made
 
-    def has_made(self, item_id: str) -> bool:
+    def has_generated(self, item_id: str) -> bool:
         """Whether the id is one of `generate_id`: its item cannot be older."""
-        return item_id in self._made_ids
+        return item_id in self._generated_ids
 
     @property
     def starting_agent(self) -> str:
         """The name of the agent that the run began with, whose hand-offs lead to all others of the run."""
         return self._starting_agent or ""
 
-    def starts_with(self, agent: Agent[Any]) -> None:
+    def set_starting_agent(self, agent: Agent[Any]) -> None:
         """The next run begins with this agent."""
         self._starting_agent = agent.name
 
-    def follow(self, run: RunResultStreaming) -> None:
+    def attach(self, run: RunResultStreaming) -> None:
         """From here on this is the run whose tools have the context."""
         self._run = run
         if self._starting_agent is None:
-            self.starts_with(run.current_agent)
+            self.set_starting_agent(run.current_agent)
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """The run is over."""
         self._run = None  # the two would keep each other alive
 
@@ -135,7 +136,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
         if self._run is not None:
             self._run.cancel(mode="after_turn")
 
-    def call_page(self, name: str, arguments: dict[str, Any], call_id: str) -> None:
+    def call_client_tool(self, name: str, arguments: dict[str, Any], call_id: str) -> None:
         """Has the page run its tool `name`, and ends the run; it goes on with the page's answer to `call_id`, which is
         the call of the model's that asks for it."""
         item = ClientToolCallItem(
@@ -146,7 +147,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
             name=name,
             arguments=arguments,
         )
-        self._page_calls.append(item)
+        self._client_calls.append(item)
         self.pause()
 
     async def ask(self, questions: Sequence[StructuredInput]) -> None:
@@ -157,7 +158,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
             created_at=datetime.now(UTC),
             inputs=list(questions),
         )
-        self._asked.append(item.id)
+        self._question_ids.append(item.id)
         await self.stream(ThreadItemDoneEvent(item=item))
         self.pause()
 
@@ -220,7 +221,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
         """Whether a tool wrote into the workflow, so that its tasks are counted by the tool."""
         return item.id in self._authored
 
-    def shows_tools(self, item: WorkflowItem) -> None:
+    def mark_tool_block(self, item: WorkflowItem) -> None:
         """The workflow shows calls of tools; tools themselves write into another."""
         self._tool_blocks.add(item.id)
 
@@ -260,6 +261,12 @@ class AgentContext(SdkAgentContext[RequestContext]):
     def _put(self, event: ThreadStreamEvent) -> None:
         # A copy: the tool may change its item before the event is read.
         self._inbox.put_nowait(HelperEvent(event.model_copy(deep=True)))
+
+
+def unfinished_workflow(items: Sequence[ThreadItem]) -> WorkflowItem | None:
+    """Return the workflow that a client tool call left open, if it is the last visible item, or None."""
+    item = next((item for item in reversed(items) if item.type not in BEHIND_A_WORKFLOW), None)
+    return item if isinstance(item, WorkflowItem) and item.workflow.summary is None else None
 
 
 def _seconds_since(moment: datetime) -> int:

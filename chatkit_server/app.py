@@ -41,7 +41,7 @@ from .routes import (
 from .routes.error_responses import UnexpectedErrors, install_error_handlers
 from .routes.page import mount_page
 from .routes.request_id import RequestIds
-from .run.server import ChatServer, ServerFactory
+from .run.server import ChatServer, ServerFactory, ServerParts
 from .services import Services
 from .settings import Settings
 from .startup.agent_check import answering_models, try_at_start
@@ -125,21 +125,26 @@ def create_app(
 def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -> Services:
     auth = open_auth(settings)
     models = open_models(settings)
-    factory = load_agent(agent if agent is not None else settings.agent, tools=models.info.tools)
+    agent_source = load_agent(agent if agent is not None else settings.agent, tools=models.info.tools)
     engine = open_engine(settings.database_url)
     store: SqlStore[RequestContext] = SqlStore(engine)
     turn_store = TurnStore(engine)
     uploads, blobs = UploadStore(engine), make_blobs(settings)
-    answering = server(store, factory, models, settings)
     files = FileAttachmentStore(uploads, blobs, settings, models.info) if settings.attachments else None
-    answering.attachment_store = answering.attachment_store or files
     links = SignedLinks(
         load_secret(settings), uploads, blobs, public_url=settings.public_url, seconds=settings.link_seconds
     )
-    limit = settings.attachments_model_bytes
-    answering.files_of = lambda context: UserFiles(uploads, blobs, links, context, limit)
-    answering.generated_images = GeneratedImages(uploads, blobs)
-    running = Turns(store, turn_store, JournalStore(engine), HeartbeatStore(engine), answering, settings)
+    parts = ServerParts(
+        store=store,
+        agent=agent_source,
+        models=models,
+        settings=settings,
+        attachment_store=files,
+        files_of=lambda context: UserFiles(uploads, blobs, links, context, settings.attachments_model_bytes),
+        generated_images=GeneratedImages(uploads, blobs),
+    )
+    chat_server = server(parts)
+    running = Turns(store, turn_store, JournalStore(engine), HeartbeatStore(engine), chat_server, settings)
     once = OnceRunner(store.sync_actions, running.worker_id)
     return Services(
         settings=settings,
@@ -147,10 +152,10 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -
         store=store,
         turn_store=turn_store,
         models=models,
-        server=answering,
+        server=chat_server,
         turns=running,
         once=once,
-        sync_actions=SyncActions(answering, once),
+        sync_actions=SyncActions(chat_server, once),
         auth=auth,
         attachments=files,
         links=links,

@@ -21,8 +21,8 @@ from openai.types.responses.response_output_text import Annotation as ResponsesA
 from pydantic import TypeAdapter
 
 from ..agent_context import AgentContext
-from .block import Block
-from .shown import Events, Handlers, Shown
+from .open_workflow import OpenWorkflow
+from .shown_items import Events, Handlers, ShownItems
 
 _ANNOTATION: TypeAdapter[Any] = TypeAdapter(ResponsesAnnotation)
 
@@ -35,14 +35,16 @@ class _Message:
     annotations: dict[int, list[Annotation]] = field(default_factory=dict)
 
 
-class Messages:
+class AssistantMessages:
     """The messages of the current response, known by their place in it."""
 
-    def __init__(self, context: AgentContext, converter: ResponseStreamConverter, shown: Shown, block: Block) -> None:
+    def __init__(
+        self, context: AgentContext, converter: ResponseStreamConverter, shown: ShownItems, workflow: OpenWorkflow
+    ) -> None:
         self._context = context
         self._converter = converter
         self._shown = shown
-        self._block = block
+        self._workflow = workflow
         self._messages: dict[int, _Message] = {}
         self.parts: dict[tuple[int, int], str] = {}
         """(output index, content index) of each part of a message that the client knows → the message's id."""
@@ -73,7 +75,7 @@ class Messages:
             content=[],
         )
         self._messages[output_index] = _Message(item)
-        return [*self._block.close(), self._shown.show(item.model_copy())]
+        return [*self._workflow.close(), self._shown.show(item.model_copy())]
 
     async def done(self, event: Any) -> Events:
         """The message is complete."""

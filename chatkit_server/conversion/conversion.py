@@ -25,13 +25,13 @@ from openai.types.responses import ResponseOutputItemDoneEvent
 from ..agent_context import AgentContext, HelperEvent
 from ..errors.failures import ProviderFailure
 from ..memory import Transcript
-from .assistant_messages import Messages
-from .block import Block
-from .hosted import Hosted
+from .assistant_messages import AssistantMessages
+from .hosted_tools import HostedTools
 from .images import Images
-from .shown import Events, Handlers, Shown
-from .thinking import Thinking
-from .tool_calls import Tools
+from .open_workflow import OpenWorkflow
+from .shown_items import Events, Handlers, ShownItems
+from .thinking import Thoughts
+from .tool_calls import ToolCalls
 from .tool_display import ToolDisplays
 
 _ITEM_EVENTS = (ThreadItemAddedEvent, ThreadItemDoneEvent, ThreadItemReplacedEvent, ThreadItemUpdatedEvent)
@@ -50,13 +50,13 @@ class Conversion:
     ) -> None:
         self._context = context
         self._transcript = transcript
-        self._shown = Shown(context, transcript)
-        self._block = Block(context, self._shown)
-        self._messages = Messages(context, converter, self._shown, self._block)
-        self._thinking = Thinking(self._block)
-        self._images = Images(context, converter, self._shown, self._block)
-        self._tools = Tools(context, self._block, displays)
-        self._hosted = Hosted(self._block, displays is not None)
+        self._shown = ShownItems(context, transcript)
+        self._workflow = OpenWorkflow(context, self._shown)
+        self._messages = AssistantMessages(context, converter, self._shown, self._workflow)
+        self._thoughts = Thoughts(self._workflow)
+        self._images = Images(context, converter, self._shown, self._workflow)
+        self._tools = ToolCalls(context, self._workflow, displays)
+        self._hosted = HostedTools(self._workflow, displays is not None)
         self.parts = self._messages.parts
         self._failure: ProviderFailure | None = None
         self._is_cut = False
@@ -70,19 +70,19 @@ class Conversion:
             "response.incomplete": self._response_incomplete,
             "error": self._stream_error,
         }
-        self._handlers = own | self._messages.handlers | self._thinking.handlers | self._images.handlers
+        self._handlers = own | self._messages.handlers | self._thoughts.handlers | self._images.handlers
 
     async def begin(self) -> Events:
         """What there is to say before the run: its workflow goes on where the last turn left it."""
         workflow = self._context.workflow_item
-        return [] if workflow is None else await self._shown.go_on(workflow.model_copy(deep=True))
+        return [] if workflow is None else await self._shown.reopen(workflow.model_copy(deep=True))
 
     async def convert(self, event: HelperEvent | StreamEvent | TResponseStreamEvent) -> Events:
         """What one event of the model, of the run or of a helper means for the thread; often nothing."""
         match event:
             case HelperEvent():
                 self._was_helped |= isinstance(event.event, _ITEM_EVENTS)
-                return await self._shown.pass_on(event.event)
+                return await self._shown.forward(event.event)
             case RunItemStreamEvent(name="tool_called"):
                 return self._tools.called(event.item) if isinstance(event.item, ToolCallItem) else []
             case RunItemStreamEvent(name="tool_output"):
@@ -113,12 +113,12 @@ class Conversion:
     def end(self, error: BaseException | None) -> Events:
         """What is left to say when the run is over."""
         if isinstance(error, _GUARDRAILS):
-            self._block.forget()
+            self._workflow.forget()
             self._transcript.clear()
             self._is_taken_back = True
-            return self._shown.take_back()
+            return self._shown.revert()
         calls = [] if error is not None else self._tools.client_calls()
-        return [*self._block.suspend(), *calls] if calls else self._block.close()
+        return [*self._workflow.suspend(), *calls] if calls else self._workflow.close()
 
     def is_silent(self, result: RunResultStreaming) -> bool:
         """Whether a run that ended well was of no use: no words, no tool, and no item but the model's.
@@ -147,7 +147,7 @@ class Conversion:
 
     async def _response_created(self, event: Any) -> Events:
         """Output indexes start over with each response of the model."""
-        for part in (self._messages, self._thinking, self._images, self._hosted):
+        for part in (self._messages, self._thoughts, self._images, self._hosted):
             part.clear()
         return []
 
@@ -156,7 +156,7 @@ class Conversion:
             case "message":
                 return self._messages.announce(event.output_index)
             case "reasoning":
-                return self._block.open()
+                return self._workflow.open()
             case "image_generation_call":
                 return self._images.added(event)
         return self._hosted.added(event)

@@ -13,18 +13,20 @@ from chatkit.types import (
 )
 
 from ..agent_context import AgentContext
-from .block import Block
-from .shown import Events, Handlers, Shown
+from .open_workflow import OpenWorkflow
+from .shown_items import Events, Handlers, ShownItems
 
 
 class Images:
     """The images of the current response."""
 
-    def __init__(self, context: AgentContext, converter: ResponseStreamConverter, shown: Shown, block: Block) -> None:
+    def __init__(
+        self, context: AgentContext, converter: ResponseStreamConverter, shown: ShownItems, workflow: OpenWorkflow
+    ) -> None:
         self._context = context
         self._converter = converter
         self._shown = shown
-        self._block = block
+        self._workflow = workflow
         self._images: dict[int, GeneratedImageItem] = {}
         self.handlers: Handlers = {"response.image_generation_call.partial_image": self._partial}
 
@@ -35,7 +37,7 @@ class Images:
     def added(self, event: Any) -> Events:
         """An image appears."""
         image = self._open(event.output_index)
-        return [*self._block.close(), self._shown.show(image.model_copy())]
+        return [*self._workflow.close(), self._shown.show(image.model_copy())]
 
     async def done(self, event: Any) -> Events:
         """The image is there; without a result there is none."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from chatkit.types import ThoughtTask, ThreadItemUpdatedEvent, WorkflowItem, WorkflowTaskAdded, WorkflowTaskUpdated
 
-from .block import Block
-from .shown import Events, Handlers
+from .open_workflow import OpenWorkflow
+from .shown_items import Events, Handlers
 
 THOUGHT_INTERVAL = 0.1
 """Seconds between two updates of one thought: each carries its whole text, so one per token would be quadratic."""
@@ -23,11 +23,11 @@ class _Thought:
     shown_at: float
 
 
-class Thinking:
+class Thoughts:
     """The thoughts of the current response."""
 
-    def __init__(self, block: Block) -> None:
-        self._block = block
+    def __init__(self, workflow: OpenWorkflow) -> None:
+        self._workflow = workflow
         self._thoughts: dict[tuple[int, str, int], _Thought] = {}
         self._summarized: set[int] = set()
         self.handlers: Handlers = {
@@ -61,8 +61,8 @@ class Thinking:
         return self._think((event.output_index, "text", event.content_index), event.text, done=True)
 
     def _think(self, key: tuple[int, str, int], text: str, *, done: bool = False) -> Events:
-        events = self._block.open()
-        workflow = self._block.item
+        events = self._workflow.open()
+        workflow = self._workflow.item
         assert workflow is not None
         thought = self._thoughts.get(key)
         if thought is None or thought.workflow_id != workflow.id:

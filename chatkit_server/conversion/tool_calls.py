@@ -10,25 +10,25 @@ from chatkit.types import ClientToolCallItem, CustomTask, ThreadItemDoneEvent
 
 from ..agent_context import AgentContext
 from ..memory import CALLS
-from .block import Block, Place
-from .shown import Events
+from .open_workflow import OpenWorkflow, TaskPosition
+from .shown_items import Events
 from .tool_display import ToolDisplays
 
 FAILED = "This failed."
 
 
-class Tools:
+class ToolCalls:
     """The tool calls of a run."""
 
-    def __init__(self, context: AgentContext, block: Block, displays: ToolDisplays | None) -> None:
+    def __init__(self, context: AgentContext, workflow: OpenWorkflow, displays: ToolDisplays | None) -> None:
         self._context = context
-        self._block = block
+        self._workflow = workflow
         self._displays = displays
         self._calls: list[tuple[str, str]] = []
-        self._running: dict[str, tuple[Place, CustomTask]] = {}
+        self._running: dict[str, tuple[TaskPosition, CustomTask]] = {}
 
     def called(self, item: ToolCallItem) -> Events:
-        """The model calls a tool. What its provider or the SDK itself runs is shown by `Hosted`."""
+        """The model calls a tool. What its provider or the SDK itself runs is shown by `HostedTools`."""
         call_id = _call_id(item.raw_item)
         if not call_id:
             return []
@@ -40,7 +40,7 @@ class Tools:
         task = self._displays.task(item.agent, name, str(arguments), item.title)
         if task is None:
             return []
-        place, events = self._block.add(task)
+        place, events = self._workflow.add(task)
         if place is not None:
             self._running[call_id] = (place, task)
         return events
@@ -53,13 +53,13 @@ class Tools:
             return []
         has_failed = call_id in self._context.failed_calls
         end = {"status_indicator": "none", "content": FAILED} if has_failed else {"status_indicator": "complete"}
-        return self._block.change(place, task.model_copy(update=end))
+        return self._workflow.change(place, task.model_copy(update=end))
 
     def handed_over(self, agent: Agent[Any]) -> Events:
         """Another agent goes on."""
         if self._displays is None:
             return []
-        _, events = self._block.add(
+        _, events = self._workflow.add(
             CustomTask(title=f"{agent.name} takes over", icon="agent", status_indicator="complete")
         )
         return events
@@ -67,7 +67,7 @@ class Tools:
     def client_calls(self) -> list[ThreadItemDoneEvent]:
         """What the page is to do, in the order of the model's calls; `output.py` tells it of the first one only."""
         order = {call_id: place for place, (_, call_id) in enumerate(self._calls)}
-        asked = sorted(self._context.page_calls, key=lambda call: order.get(call.call_id, len(order)))
+        asked = sorted(self._context.client_calls, key=lambda call: order.get(call.call_id, len(order)))
         own = [] if self._context.client_tool_call is None else [self._client_call(self._context.client_tool_call)]
         return [*own, *(ThreadItemDoneEvent(item=call) for call in asked)]
 

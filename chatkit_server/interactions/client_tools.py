@@ -75,7 +75,7 @@ def _ask_page(name: str, parameters: type[BaseModel]) -> Callable[[ToolContext[A
         except ValidationError as error:
             faults = error.errors(include_url=False, include_context=False, include_input=False)
             return f"Error: the arguments do not fit: {json.dumps(faults)}. Correct them and try again."
-        context.context.call_page(name, values.model_dump(mode="json", exclude_unset=True), context.tool_call_id)
+        context.context.call_client_tool(name, values.model_dump(mode="json", exclude_unset=True), context.tool_call_id)
         return ASKED
 
     return invoke

@@ -32,8 +32,8 @@ class InteractionHost(Protocol):
         """Converts thread items to model input."""
 
     @property
-    def files_of(self) -> Callable[[RequestContext], UserFiles] | None:
-        """Returns the files of a user; None where attachments are not available."""
+    def files_of(self) -> Callable[[RequestContext], UserFiles]:
+        """Returns the files of a user."""
 
     async def find_starting_agent(self, name: str, context: RequestContext) -> Agent[Any] | None:
         """Return the agent that a run began with, as it is configured now, or None."""

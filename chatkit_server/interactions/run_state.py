@@ -45,7 +45,7 @@ class RestoredRun:
 
 async def save_state(context: AgentContext, result: RunResultStreaming) -> Any:
     """The run as plain JSON, without the bytes of files. Raises what the store raises where it keeps those."""
-    saved = result.to_state().to_json(context_serializer=lambda _: {ASKED_IDS: context.asked})
+    saved = result.to_state().to_json(context_serializer=lambda _: {ASKED_IDS: context.question_ids})
     saved["context"]["usage"] = {}  # what this turn has used is counted with this turn
     return await strip_files(saved, context.thread.id)
 
@@ -93,8 +93,6 @@ async def _answers(server: InteractionHost, run: PausedRun, items: Sequence[Thre
 
 async def _with_files(server: InteractionHost, saved: Any, context: AgentContext) -> Any:
     saved = {**saved, "original_input": _plain(saved["original_input"])}
-    if server.files_of is None:
-        return saved
     files = server.files_of(context.request_context)
     turn_files.set(files)
     return await restore_files(saved, files)

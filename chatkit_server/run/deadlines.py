@@ -1,4 +1,4 @@
-"""How long a run may be silent. A model that says nothing would be an endless spinner: the widget has no time limit."""
+"""Limit how long a run may be silent. Without a limit the spinner would never end: the widget has no timeout."""
 
 import asyncio
 from dataclasses import dataclass
@@ -6,64 +6,72 @@ from typing import Any
 
 from agents import AgentUpdatedStreamEvent, RunItemStreamEvent
 
-from ..agent_context import AsideEvent, Inbox, RunEnd
+from ..agent_context import Inbox, OutsideEvent, RunEnd
 from ..errors.failures import ModelSilent, ToolSilent
 
 MAX_WAIT = 86_400.0
-"""Seconds; event loops refuse a timer that is never due."""
+"""Seconds; event loops reject an infinite timer."""
 
 CHECKS = 8
-"""The shortest limit is looked at this often, so a silence may last an eighth of that longer."""
+"""Checks per shortest limit: a silence is noticed at most an eighth of that limit late."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """In seconds."""
+    """Seconds that a run may be silent."""
 
     first_event: float
+    """Until the model's first event."""
     silence: float
+    """Between two later events."""
     tool: float
+    """While a tool runs."""
     stop: float
-    """How long a run that was too slow gets to put its tools down."""
+    """For tools to clean up after a deadline or a guardrail ended the run."""
 
 
-class Watch:
-    """Ends a run that has been silent for too long. Costs the hot path one addition (`seen`)."""
+class SilenceWatch:
+    """Ends a run that has been silent for too long.
+
+    The reader increments `event_count` per event, which is all that the hot path pays; a timer looks at it.
+    """
 
     def __init__(self, inbox: Inbox, deadlines: Deadlines) -> None:
-        self.seen = 0
+        self.event_count = 0
         self._inbox = inbox
         self._deadlines = deadlines
         self._loop = asyncio.get_running_loop()
-        self._tools = 0
-        self._known: tuple[int, float] = (0, self._loop.time())
+        self._running_tools = 0
+        self._last_count = 0
+        self._last_change = self._loop.time()
         shortest = min(deadlines.first_event, deadlines.silence, deadlines.tool, MAX_WAIT)
         self._interval = shortest / CHECKS
-        self._timer = self._loop.call_later(self._interval, self._look)
+        self._timer = self._loop.call_later(self._interval, self._check)
 
     def note(self, event: Any) -> None:
-        """Tells a running tool, which is no silence, from a model that does not answer."""
+        """Track what the run is waiting for: a tool, or the model."""
         if isinstance(event, RunItemStreamEvent):
-            self._tools += {"tool_called": 1, "tool_output": -1}.get(event.name, 0)
-        elif isinstance(event, AgentUpdatedStreamEvent | AsideEvent):
-            self.seen -= 1  # the SDK's own, before any model was asked; or none of this run's
+            self._running_tools += {"tool_called": 1, "tool_output": -1}.get(event.name, 0)
+        elif isinstance(event, AgentUpdatedStreamEvent | OutsideEvent):
+            self.event_count -= 1  # neither shows that the model is alive
         elif getattr(event, "type", "") == "response.created":
-            self._tools = 0  # a hosted tool has no output event
+            self._running_tools = 0  # hosted tools have no output event
 
     def stop(self) -> None:
-        """The run is over."""
+        """Stop watching."""
         self._timer.cancel()
 
     def _limit(self) -> float:
-        if self._tools > 0:
+        if self._running_tools > 0:
             return self._deadlines.tool
-        return self._deadlines.silence if self.seen else self._deadlines.first_event
+        return self._deadlines.silence if self.event_count else self._deadlines.first_event
 
-    def _look(self) -> None:
-        now, limit = self._loop.time(), self._limit()
-        if self.seen != self._known[0] or not self._inbox.empty():  # a busy reader is no silent model
-            self._known = (self.seen, now)
-        if now - self._known[1] >= limit:
-            self._inbox.put_nowait(RunEnd(ToolSilent() if self._tools > 0 else ModelSilent()))
+    def _check(self) -> None:
+        now = self._loop.time()
+        # An event that waits in the inbox means that our reader is busy, not that the model is silent.
+        if self.event_count != self._last_count or not self._inbox.empty():
+            self._last_count, self._last_change = self.event_count, now
+        if now - self._last_change >= self._limit():
+            self._inbox.put_nowait(RunEnd(ToolSilent() if self._running_tools > 0 else ModelSilent()))
             return
-        self._timer = self._loop.call_later(self._interval, self._look)
+        self._timer = self._loop.call_later(self._interval, self._check)

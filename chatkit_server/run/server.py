@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -10,6 +10,7 @@ from agents import Agent, RunConfig, Runner, RunResultStreaming, RunState
 from chatkit.actions import Action
 from chatkit.agents import ThreadItemConverter
 from chatkit.server import ChatKitServer
+from chatkit.store import AttachmentStore
 from chatkit.types import (
     AudioInput,
     FeedbackKind,
@@ -20,12 +21,11 @@ from chatkit.types import (
     TranscriptionResult,
     UserMessageItem,
     WidgetItem,
-    WorkflowItem,
 )
 
 from chatkit_store import SqlStore
 
-from ..agent_context import AgentContext
+from ..agent_context import AgentContext, unfinished_workflow
 from ..agents.loading import AgentSource
 from ..agents.prepare import find_agent, limit_tools, log_tool_failure, require_tool, with_guardrails
 from ..composer.choices import NO_SELECTION, Choices, Selection
@@ -48,7 +48,23 @@ from ..settings import Settings
 from .deadlines import Deadlines
 from .dictation import dictate
 from .stream import stream_agent_response
-from .titles import Title, TitleMaker
+from .titles import GRACE_SECONDS, PendingTitle, TitleMaker
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerParts:
+    """What `create_app` builds a server from. A subclass with its own constructor passes it on."""
+
+    store: SqlStore[RequestContext]
+    agent: AgentSource
+    models: Models
+    settings: Settings
+    attachment_store: AttachmentStore[RequestContext] | None
+    """None if attachments are switched off."""
+    files_of: Callable[[RequestContext], UserFiles]
+    """Returns the files of a user, for the model."""
+    generated_images: GeneratedImages
+    """Stores the images that models draw."""
 
 
 class ChatServer(Mentions, ChatKitServer[RequestContext]):
@@ -58,19 +74,22 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
     """
 
     converter: ThreadItemConverter = SafeConverter()
-    """Thread items → model input."""
+    """Converts thread items to model input."""
     tool_displays: Mapping[str, ToolDisplay] = MappingProxyType({})
-    """How tools are shown that `shown_as` cannot decorate, by their names."""
+    """How to show tools that `shown_as` cannot decorate, by tool name."""
 
-    def __init__(self, store: SqlStore[RequestContext], agent: AgentSource, models: Models, settings: Settings) -> None:
-        super().__init__(store)
-        self.sql_store = store
-        self.agent = agent
-        self.models = models
+    def __init__(self, parts: ServerParts) -> None:
+        super().__init__(parts.store, parts.attachment_store)
+        settings = parts.settings
+        self.sql_store = parts.store
+        self.agent = parts.agent
+        self.models = parts.models
         self.settings = settings
+        self.files_of = parts.files_of
+        self.generated_images = parts.generated_images
         self.actions = Actions.of_methods(self)
-        """Who answers which action: methods marked with `on_action`, then what comes with the agent."""
-        self.actions.include(agent.actions)
+        """Handlers by action type: methods marked with `on_action`, then those of the agent."""
+        self.actions.include(parts.agent.actions)
         self.deadlines = Deadlines(
             first_event=settings.first_event_seconds,
             silence=settings.silence_seconds,
@@ -78,16 +97,12 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             stop=settings.stop_seconds,
         )
         self.displays = ToolDisplays(self.tool_displays) if settings.show_tools else None
-        # Made once: the Agents SDK resolves the type hints of all its fields at each making.
+        # Built once: the Agents SDK resolves the type hints of all its fields each time it makes one.
         self.run_config = self.make_run_config()
         self._run_configs: dict[str, RunConfig] = {}
         self.titles = self.make_titles()
         self.choices = Choices(settings.models, settings.tools)
-        self.mcp = McpServers(settings.mcp_servers if models.info.tools else {})
-        self.files_of: Callable[[RequestContext], UserFiles] | None = None
-        """The files of a user, for the model; set by `create_app`."""
-        self.generated_images: GeneratedImages | None = None
-        """Keeps what models draw; set by `create_app`."""
+        self.mcp = McpServers(settings.mcp_servers if parts.models.info.tools else {})
 
     async def respond(
         self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: RequestContext
@@ -99,10 +114,10 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         memory = await Memory.load(self.sql_store, thread, context)
         agent_context = AgentContext(thread=thread, store=self.store, request_context=context)
         if input_user_message is None:
-            agent_context.workflow_item = _unfinished_workflow(memory.recent_items)
+            agent_context.workflow_item = unfinished_workflow(memory.recent_items)
         chosen = self.chosen_for(input_user_message, memory.recent_items)
         agent = await self.load_agent(agent_context, chosen, memory)
-        agent_context.starts_with(agent)
+        agent_context.set_starting_agent(agent)
         result = Runner.run_streamed(
             agent,
             await self.load_input(agent, chosen, memory, context),
@@ -127,14 +142,14 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         recent = await self.sql_store.load_since_user(context.thread.id, context.request_context)
         chosen = self.chosen_for(None, recent.items)
         self._note_origin(chosen)
-        context.starts_with(agent)
+        context.set_starting_agent(agent)
         result = Runner.run_streamed(agent, state, run_config=self.run_config_for(chosen))
         async with aclosing(self._stream(context, result, None, None)) as events:
             async for event in events:
                 yield event
 
     async def _stream(
-        self, context: AgentContext, result: RunResultStreaming, sink: TextSink | None, title: Title | None
+        self, context: AgentContext, result: RunResultStreaming, sink: TextSink | None, title: PendingTitle | None
     ) -> AsyncGenerator[ThreadStreamEvent, None]:
         """A run's events, then what is left of naming the thread; what the run used is counted however it ends."""
         run = stream_agent_response(
@@ -146,11 +161,11 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             guardrails=len(self.run_config.input_guardrails or ()),
         )
         try:
-            async with aclosing(run) as events:  # type: ignore[type-var]  # it is a generator
+            async with aclosing(run) as events:
                 async for event in events:
                     yield event
             if title is not None:
-                async for renamed in title.rest():
+                async for renamed in title.wait():
                     yield renamed
         finally:
             if (usage := turn_usage.get()) is not None:
@@ -158,7 +173,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             if title is not None:
                 await title.close()
 
-    def _begin_title(self, memory: Memory, agent_context: AgentContext, chosen: Selection) -> Title | None:
+    def _begin_title(self, memory: Memory, agent_context: AgentContext, chosen: Selection) -> PendingTitle | None:
         return self.titles.start(memory.recent_items, agent_context, chosen.model) if self.titles else None
 
     @property
@@ -213,10 +228,9 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         origin_of = self._note_origin(chosen)
         budget = self.settings.history_tokens
         converter = with_mentions(self.converter, lambda mention: self.mention_text(mention, context))
-        if self.files_of is not None:
-            files = self.files_of(context)
-            turn_files.set(files)
-            converter = with_files(converter, files)
+        files = self.files_of(context)
+        turn_files.set(files)
+        converter = with_files(converter, files)
         return await memory.model_input(converter, budget=budget, origin=origin_of(agent))
 
     def _note_origin(self, chosen: Selection) -> Callable[[Agent[Any]], str | None]:
@@ -247,8 +261,11 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             self._run_configs[chosen.model] = replace(self.run_config, model=chosen.model)
         return self._run_configs[chosen.model]
 
-    def make_titles(self) -> TitleMaker | None:
-        """Who names new threads; None where no model may be asked."""
+    def make_titles(self, *, grace: float = GRACE_SECONDS) -> TitleMaker | None:
+        """Return what names new threads, or None if titles are off or the provider cannot write them.
+
+        `grace`, in seconds, is how long a complete answer waits for its title.
+        """
         info, settings = self.models.info, self.settings
         if not settings.titles or info.provider in {"demo", "embedded"}:
             return None
@@ -258,6 +275,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             model=settings.title_model,
             default_model=info.name,
             seconds=settings.title_seconds,
+            grace=grace,
         )
 
     def make_run_config(self) -> RunConfig:
@@ -311,12 +329,4 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         await self.sql_store.add_feedback(thread_id, item_ids, feedback, context)
 
 
-def _unfinished_workflow(items: list[ThreadItem]) -> WorkflowItem | None:
-    """The workflow that goes on when a client tool has answered: the last item before the call."""
-    for item in reversed(items):
-        if item.type not in ("client_tool_call", "hidden_context_item", "sdk_hidden_context"):
-            return item if isinstance(item, WorkflowItem) and item.workflow.summary is None else None
-    return None
-
-
-ServerFactory = Callable[[SqlStore[RequestContext], AgentSource, Models, Settings], ChatServer]
+ServerFactory = Callable[[ServerParts], ChatServer]

@@ -1,13 +1,13 @@
-"""A streamed Agents SDK run → ChatKit thread events. Takes the place of `chatkit.agents.stream_agent_response`.
+"""Turn a streamed Agents SDK run into ChatKit thread events. Replaces `chatkit.agents.stream_agent_response`.
 
-Different from chatkit 1.6.5, on purpose: one task for the whole run instead of one per event, and the run is cancelled
-and awaited when nobody reads on (trap T3). Models that can be tapped are, so that a text delta takes the short way.
-What the events mean is in `conversion/`.
+Deliberate differences from chatkit 1.6.5: one task reads the whole run instead of one task per event, and closing the
+iterator cancels the run and waits for it (T3). If the model supports taps, text deltas bypass the queue.
+`conversion/` decides what each event means for the thread.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from math import inf
 from typing import Any
 
@@ -18,20 +18,20 @@ from chatkit.agents import ResponseStreamConverter
 from chatkit.types import ThreadStreamEvent
 from openai.types.responses import ResponseTextDeltaEvent
 
-from ..agent_context import AgentContext, AsideEvent, Inbox, RunEnd
+from ..agent_context import AgentContext, OutsideEvent, RunEnd
 from ..conversion import Conversion, text_delta_event
 from ..conversion.tool_display import ToolDisplays
 from ..errors.failures import ModelSilent, NoAnswer, ToolSilent
 from ..interactions.approvals import ask_approvals
 from ..memory import Transcript, turn_transcript
 from ..models.tap import Tap, TextSink, close_tap, open_tap
-from .deadlines import Deadlines, Watch
-from .guardrails import Tripwires
+from .deadlines import Deadlines, SilenceWatch
+from .guardrails import TripwireWatch
 
 NO_DEADLINES = Deadlines(first_event=inf, silence=inf, tool=inf, stop=inf)
 
 
-async def stream_agent_response(
+def stream_agent_response(
     context: AgentContext,
     result: RunResultStreaming,
     *,
@@ -40,146 +40,193 @@ async def stream_agent_response(
     deadlines: Deadlines | None = None,
     displays: ToolDisplays | None = None,
     guardrails: int = 0,
-) -> AsyncIterator[ThreadStreamEvent]:
-    """Yields the ChatKit events of a streamed run, and of the context's helpers, in the order they were sent.
+) -> AsyncGenerator[ThreadStreamEvent, None]:
+    """Yield the ChatKit events of a streamed run and of the context's helpers, in the order they happened.
 
-    With `displays`, the calls of tools are shown, and handoffs.
+    - `converter` turns citations and images into ChatKit's.
+    - `sink` receives text deltas directly wherever that does not change the order; they are then not yielded.
+    - `deadlines` limit how long the run may be silent; None for no limit.
+    - `displays` shows tool calls and handoffs; None hides them.
+    - `guardrails` is the number of input guardrails in the `RunConfig`; those of the agent are counted here.
 
-    `guardrails` says how many input guardrails the `RunConfig` has; those of the agent are known.
+    Closing the iterator early cancels the run. It returns once the model call is closed and tools have finished
+    cleaning up (their `finally` blocks), however long that takes. A synchronous tool runs in a thread, which cannot be
+    cancelled: it runs to its end and is not waited for.
 
-    With a `sink`, text goes there instead of into an event wherever it can without changing the order.
-
-    Closing the iterator early cancels the run, and returns when its model call is closed and its tools have put their
-    work down: a tool's `finally` is done by then, however long it takes. What cannot be cancelled is not waited for: a
-    tool that is no coroutine runs in a thread, and goes on there to its end.
-
-    Raises what the run raises; `NoAnswer` for one that said and did nothing; `ProviderFailure` where the model's stream
-    ended with an error event; `ModelSilent` or `ToolSilent` where `deadlines` were passed. After a guardrail's tripwire
-    what the run showed is taken back first.
+    Raises what the run raises; `NoAnswer` if the run produced nothing; `ProviderFailure` if the model's stream ended
+    with an error event; `ModelSilent` or `ToolSilent` if a deadline passed. After a guardrail's tripwire, the items
+    that the run showed are removed before the error is raised.
     """
-    transcript = turn_transcript.get() or Transcript()
-    transcript.add_agent(result.current_agent)
-    conversion = Conversion(context, converter or ResponseStreamConverter(), transcript, displays)
-    context.follow(result)
-    inbox = context.inbox
-    parts = conversion.parts
-    is_idle = False  # all that happened so far has been taken, and the reader waits in `inbox.get`
-
-    def listen(event: TResponseStreamEvent) -> None:
-        if is_idle and sink is not None and type(event) is ResponseTextDeltaEvent and inbox.empty():
-            item_id = parts.get((event.output_index, event.content_index))
-            if item_id is not None:
-                watch.seen += 1
-                sink(item_id, event.content_index, event.delta)
-                return
-        inbox.put_nowait(event)
-
-    deadlines = deadlines or NO_DEADLINES
-    watch = Watch(inbox, deadlines)
-    patience: float | None = None
-    tripwires = Tripwires(result, inbox, guardrails + len(result.current_agent.input_guardrails))
-    tap = open_tap(result.run_loop_task, listen)
-    pump = asyncio.create_task(_pump(result, inbox, tap), name="agent run")
-    try:
-        for first in await conversion.begin():
-            yield first
-        while True:
-            is_idle = True
-            event = await inbox.get()
-            is_idle = False
-            if isinstance(event, RunEnd):
-                if isinstance(event.error, ModelSilent | ToolSilent | InputGuardrailTripwireTriggered):
-                    patience = deadlines.stop
-                break
-            watch.seen += 1
-            if type(event) is ResponseTextDeltaEvent and (
-                item_id := parts.get((event.output_index, event.content_index))
-            ):
-                yield text_delta_event(item_id, event)
-                continue
-            watch.note(event)
-            for converted in await conversion.convert(event):
-                yield converted
-        async for last in _end(context, result, conversion, event.error):
-            yield last
-    finally:
-        watch.stop()
-        tripwires.stop()
-        await _cancel(context, result, pump, patience)
-        close_tap(result.run_loop_task)
-        context.leave()
-        _remember_rest(inbox, conversion)
+    return RunReader(context, result, converter, sink, deadlines or NO_DEADLINES, displays, guardrails).events()
 
 
-async def _end(
-    context: AgentContext, result: RunResultStreaming, conversion: Conversion, error: BaseException | None
-) -> AsyncIterator[ThreadStreamEvent]:
-    for event in conversion.end(error):
-        yield event
-    if error is None and result.interruptions:
-        async for asked in ask_approvals(context, result):
-            yield asked
-    if error is None and not result.interruptions and conversion.is_silent(result):
-        raise NoAnswer("the run ended without a word")
-    if error is not None and not conversion.is_answered(error):
-        raise conversion.cause(error)
+class RunReader:
+    """Reads one run to its end. Nothing starts before the first event is requested."""
 
+    def __init__(
+        self,
+        context: AgentContext,
+        result: RunResultStreaming,
+        converter: ResponseStreamConverter | None,
+        sink: TextSink | None,
+        deadlines: Deadlines,
+        displays: ToolDisplays | None,
+        guardrails: int,
+    ) -> None:
+        transcript = turn_transcript.get() or Transcript()
+        self._context = context
+        self._result = result
+        self._sink = sink
+        self._deadlines = deadlines
+        self._guardrails = guardrails
+        self._transcript = transcript
+        self._inbox = context.inbox
+        self._conversion = Conversion(context, converter or ResponseStreamConverter(), transcript, displays)
+        self._parts = self._conversion.parts
+        self._is_idle = False
+        """Everything so far has been yielded, and `events` waits for the inbox."""
+        self._stop_seconds: float | None = None
+        """How long `close` waits for tools; None for as long as they take."""
 
-def _remember_rest(inbox: Inbox, conversion: Conversion) -> None:
-    """What nobody reads any more has happened all the same. What came aside was not the run's: it stays for its own."""
-    left = [inbox.get_nowait() for _ in range(inbox.qsize())]
-    for event in left:
-        if isinstance(event, AsideEvent):
-            inbox.put_nowait(event)
+    def _start(self) -> None:
+        result = self._result
+        self._transcript.add_agent(result.current_agent)
+        self._context.attach(result)
+        self._watch = SilenceWatch(self._inbox, self._deadlines)
+        guardrails = self._guardrails + len(result.current_agent.input_guardrails)
+        self._tripwires = TripwireWatch(result, self._inbox, guardrails)
+        tap = open_tap(result.run_loop_task, self.listen)
+        self._pump = asyncio.create_task(self._read(tap), name="agent run")
+
+    def listen(self, event: TResponseStreamEvent) -> None:
+        """Take an event straight from the model. Runs once per token.
+
+        Text may skip the inbox only while nothing is ahead of it: neither in the inbox nor being converted.
+        """
+        if (
+            self._is_idle
+            and self._sink is not None
+            and type(event) is ResponseTextDeltaEvent
+            and self._inbox.empty()
+            and (item_id := self._parts.get((event.output_index, event.content_index))) is not None
+        ):
+            self._watch.event_count += 1
+            self._sink(item_id, event.content_index, event.delta)
         else:
-            conversion.remember(event)
+            self._inbox.put_nowait(event)
 
+    async def events(self) -> AsyncGenerator[ThreadStreamEvent, None]:
+        """Yield the run's events, then raise its error. Ends with `close`, also when it is closed early."""
+        self._start()
+        # Locals: the loop below runs once per event.
+        inbox, conversion, parts, watch = self._inbox, self._conversion, self._parts, self._watch
+        try:
+            for converted in await conversion.begin():
+                yield converted
+            while True:
+                self._is_idle = True
+                event = await inbox.get()
+                self._is_idle = False
+                if isinstance(event, RunEnd):
+                    break
+                watch.event_count += 1
+                if type(event) is ResponseTextDeltaEvent and (
+                    item_id := parts.get((event.output_index, event.content_index))
+                ):
+                    yield text_delta_event(item_id, event)
+                    continue
+                watch.note(event)
+                for converted in await conversion.convert(event):
+                    yield converted
+            if isinstance(event.error, ModelSilent | ToolSilent | InputGuardrailTripwireTriggered):
+                self._stop_seconds = self._deadlines.stop
+            async for converted in self._end(event.error):
+                yield converted
+        finally:
+            await self.close()
 
-async def _pump(result: RunResultStreaming, inbox: Inbox, tap: Tap) -> None:
-    """The one task of a run that reads its events; never raises, but for its own cancellation."""
-    error: BaseException | None = None
-    try:
-        async for event in result.stream_events():
-            if not isinstance(event, RawResponsesStreamEvent):
-                inbox.put_nowait(event)
-            elif not tap.was_heard(event.data):
-                inbox.put_nowait(event.data)
-    except Exception as exc:
-        error = exc
-    inbox.put_nowait(RunEnd(error))
+    async def close(self) -> None:
+        """Cancel the run if it has not ended, and wait for its tasks."""
+        self._watch.stop()
+        self._tripwires.stop()
+        await self._cancel()
+        close_tap(self._result.run_loop_task)
+        self._context.detach()
+        self._drain()
 
+    async def _end(self, error: BaseException | None) -> AsyncGenerator[ThreadStreamEvent, None]:
+        conversion, result = self._conversion, self._result
+        for event in conversion.end(error):
+            yield event
+        if error is not None:
+            if not conversion.is_answered(error):
+                raise conversion.cause(error)
+        elif result.interruptions:
+            async for request in ask_approvals(self._context, result):
+                yield request
+        elif conversion.is_silent(result):
+            raise NoAnswer("the run ended without an answer")
 
-async def _cancel(
-    context: AgentContext, result: RunResultStreaming, pump: asyncio.Task[None], patience: float | None
-) -> None:
-    """Ends the run and waits for its tasks, so that no tool and no model call outlives the turn (T3).
+    async def _read(self, tap: Tap) -> None:
+        """Move the SDK's events into the inbox. Raises nothing except its own cancellation."""
+        error: BaseException | None = None
+        try:
+            async for event in self._result.stream_events():
+                if not isinstance(event, RawResponsesStreamEvent):
+                    self._inbox.put_nowait(event)
+                elif not tap.was_heard(event.data):
+                    self._inbox.put_nowait(event.data)
+        except Exception as exc:
+            error = exc
+        self._inbox.put_nowait(RunEnd(error))
 
-    With `patience`, a tool that will not be cancelled holds the end up for so many seconds only."""
-    is_stopped = not pump.done()
-    if is_stopped:
-        result.cancel()
-        pump.cancel()
-    own = {task for task in (pump, result.run_loop_task) if task is not None}
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(patience):
-            while tasks := {task for task in own if not task.done()} or (_tool_tasks(context) if is_stopped else set()):
-                await asyncio.wait(tasks)
-    if pump.done() and not pump.cancelled():
-        with contextlib.suppress(Exception):
-            pump.result()
+    async def _cancel(self) -> None:
+        """End the run and wait for its tasks, so that no tool and no model call outlives the turn (T3)."""
+        pump = self._pump
+        is_running = not pump.done()
+        if is_running:
+            self._result.cancel()
+            pump.cancel()
+        own = {task for task in (pump, self._result.run_loop_task) if task is not None}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._stop_seconds):
+                # Tools start their cleanup once the run's own tasks have ended, so they are looked up again each time.
+                while tasks := {task for task in own if not task.done()} or (
+                    _tool_tasks(self._context) if is_running else set()
+                ):
+                    await asyncio.wait(tasks)
+        if pump.done() and not pump.cancelled():
+            with contextlib.suppress(Exception):
+                pump.result()  # retrieved, so that asyncio does not log it
+
+    def _drain(self) -> None:
+        """Record unread events of the run in the transcript: they happened. Outside events stay for their reader."""
+        events = [self._inbox.get_nowait() for _ in range(self._inbox.qsize())]
+        for event in events:
+            if isinstance(event, OutsideEvent):
+                self._inbox.put_nowait(event)
+            else:
+                self._conversion.remember(event)
 
 
 def _tool_tasks(context: AgentContext) -> set[asyncio.Task[Any]]:
-    """The tasks of the Agents SDK in which tools of this run still clean up, those of runs inside its tools too.
-
-    The SDK cancels them with the run, waits for none of them, and gives none of them out; its hooks run in others. So
-    they are known by what they were started with: the run's context. A task of the user's own is not among them.
-    """
+    """Return the Agents SDK's tasks in which tools of this run, or of runs nested in its tools, still clean up."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     return {task for task in others if _belongs_to(task, context)}
 
 
 def _belongs_to(task: asyncio.Task[Any], context: AgentContext) -> bool:
+    """Return whether the SDK started this task for a run with this context.
+
+    This reads the local variables of another task's coroutine, because there is no other way (agents 0.24): when a run
+    is cancelled, the SDK cancels its tool tasks without awaiting them, keeps no public reference to them, and names
+    none of them. Tool hooks do not help, they run in other tasks. What identifies such a task is the
+    `RunContextWrapper` it was started with. Tasks that a tool itself starts are not matched: their code is not in
+    `agents.*`. If the SDK changes how it starts tools, nothing matches, and a cancelled tool may outlive its turn:
+    tests/turns/test_tools_when_the_client_is_gone.py fails then.
+
+    To ask upstream: let `RunResultStreaming.cancel()` be awaited until its tool tasks have ended, or expose the tasks.
+    """
     frame = getattr(task.get_coro(), "cr_frame", None)
     if frame is None or not str(frame.f_globals.get("__name__")).startswith("agents."):
         return False

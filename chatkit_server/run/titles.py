@@ -1,4 +1,4 @@
-"""Names for threads: the first words of the message, then what a model makes of it beside the answer."""
+"""Name threads: first by the first words of the message, then by a title that a model writes during the answer."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from chatkit.types import Page, Thread, ThreadItem, ThreadUpdatedEvent, UserMess
 
 from chatkit_store import SqlStore
 
-from ..agent_context import AgentContext, AsideEvent, Inbox
+from ..agent_context import AgentContext, Inbox, OutsideEvent
 from ..context import RequestContext
 from ..errors.log_format import redacted_traceback
 from ..models.one_shot import ask_once
@@ -19,14 +19,15 @@ from ..models.one_shot import ask_once
 logger = logging.getLogger(__name__)
 
 MAX_LENGTH = 60
-MAX_SAID = 120
-"""More characters than this are an answer to the message, and no title of it."""
-READ_LENGTH = 2000
-"""Characters of the message that a model gets to read."""
+"""Characters of a title."""
+MAX_REPLY = 120
+"""A longer reply, in characters, is an answer to the message and not a title."""
+MAX_MESSAGE = 2000
+"""Characters of the message that the model reads."""
 ATTEMPTS = 2
-"""Messages of a thread that may have it named: a model that failed at the first gets another chance."""
+"""User messages of a thread that may start a title: if the model fails on the first, the second retries."""
 GRACE_SECONDS = 2.0
-"""How long an answer that is complete waits for its title."""
+"""How long a complete answer waits for its title."""
 
 INSTRUCTIONS = (
     "Name the conversation that begins with the user's message: two to six words, in the language of the message. "
@@ -38,55 +39,55 @@ AROUND = " \t.,;:*_#`\"'“”„‘’«»"
 
 
 def first_words(message: UserMessageItem) -> str | None:
-    """The beginning of the message, cut at a word; None where it has no text."""
+    """Return the beginning of the message, cut at a word, or None if it has no text."""
     return _cut(" ".join(_text_of(message).split())) or None
 
 
-def clean_title(said: str) -> str | None:
-    """The title in what a model said; None where there is none, or an answer in its place."""
-    lines = (line.strip(AROUND) for line in THINKING.sub("", said).splitlines())
+def clean_title(reply: str) -> str | None:
+    """Return the title in a model's reply, or None if it has none or answers the message instead."""
+    lines = (line.strip(AROUND) for line in THINKING.sub("", reply).splitlines())
     line = LABEL.sub("", next((line for line in lines if line), "")).strip(AROUND)
-    return _cut(line) or None if len(line) <= MAX_SAID else None
+    return _cut(line) or None if len(line) <= MAX_REPLY else None
 
 
-class Title:
-    """A title on its way: it is put between the events of the run, while that goes on."""
+class PendingTitle:
+    """A title that a model is writing. Its event is put among the events of the run while the run goes on."""
 
     def __init__(self, maker: "TitleMaker", message: UserMessageItem, run: AgentContext, model: str | None) -> None:
+        self._grace = maker.grace
         self._inbox: Inbox = run.inbox
         self._task = asyncio.create_task(self._make(maker, message, run, model), name="title")
 
-    async def rest(self) -> AsyncIterator[ThreadUpdatedEvent]:
-        """Once the run has ended: the title, where it comes soon enough and was not told yet."""
-        await asyncio.wait({self._task}, timeout=GRACE_SECONDS)
+    async def wait(self) -> AsyncIterator[ThreadUpdatedEvent]:
+        """After the run: wait for the title, and yield its event unless the run has already yielded it."""
+        await asyncio.wait({self._task}, timeout=self._grace)
         while not self._inbox.empty():
-            left = self._inbox.get_nowait()
-            if isinstance(left, AsideEvent) and isinstance(left.event, ThreadUpdatedEvent):
-                yield left.event
+            event = self._inbox.get_nowait()
+            if isinstance(event, OutsideEvent) and isinstance(event.event, ThreadUpdatedEvent):
+                yield event.event
 
     async def close(self) -> None:
-        """Ends the work on it. Never raises."""
+        """Cancel the title if it is not done. Never raises."""
         self._task.cancel()
         await asyncio.wait({self._task})
 
     async def _make(self, maker: "TitleMaker", message: UserMessageItem, run: AgentContext, model: str | None) -> None:
-        request_id = run.request_context.request_id
         try:
             title = await maker.ask(message, model)
             event = await maker.name(run.thread.id, title, first_words(message), run.request_context)
         except TimeoutError:
-            logger.warning("request %s: the title took too long; the first words stay", request_id)
+            logger.warning("the title took too long; the thread keeps its first words")
         except NotFoundError:
-            logger.debug("request %s: the thread went before it had a title", request_id)
-        except Exception as error:  # whatever it is, the answer goes on
-            logger.warning("request %s: no title was made\n%s", request_id, redacted_traceback(error))
+            logger.debug("the thread was deleted before it had a title")
+        except Exception as error:  # a title must never fail the answer
+            logger.warning("no title was made\n%s", redacted_traceback(error))
         else:
             if event is not None:
-                self._inbox.put_nowait(AsideEvent(event))
+                self._inbox.put_nowait(OutsideEvent(event))
 
 
 class TitleMaker:
-    """Has a model name threads. What it does costs the answer nothing but a few tokens of the model's."""
+    """Asks a model to name threads, in parallel with the answer."""
 
     def __init__(
         self,
@@ -96,38 +97,52 @@ class TitleMaker:
         model: str | None,
         default_model: str,
         seconds: float,
+        grace: float = GRACE_SECONDS,
     ) -> None:
-        """`model` makes all titles; None leaves that to the one that answers, by default `default_model`."""
+        """`model` writes all titles; None leaves each to the model that answers, by default `default_model`.
+
+        `seconds` limits one request for a title. `grace`, in seconds, is how long a complete answer waits for it.
+        """
+        self.grace = grace
         self._store = store
         self._provider = provider
         self._model = model
         self._default_model = default_model
         self._seconds = seconds
 
-    def start(self, items: Sequence[ThreadItem], run: AgentContext, answering: str | None) -> Title | None:
-        """Begins where the thread has nothing but its first words for a title yet; None where it has."""
+    def start(self, items: Sequence[ThreadItem], run: AgentContext, answering: str | None) -> PendingTitle | None:
+        """Start a title, or return None if the thread has a name other than its first words.
+
+        `items` are the thread's newest items, `answering` is the model of the answer, or None for the default.
+        """
         messages = [item for item in items if isinstance(item, UserMessageItem)]
         if not 0 < len(messages) <= ATTEMPTS or run.thread.title != first_words(messages[0]):
             return None
         if not _text_of(messages[0]).strip():
             return None
-        return Title(self, messages[0], run, self._model or answering)
+        return PendingTitle(self, messages[0], run, self._model or answering)
 
     async def ask(self, message: UserMessageItem, model: str | None) -> str | None:
-        """A title for the message; None for nothing usable. Raises what the model raises, and `TimeoutError`."""
-        text = _text_of(message)[:READ_LENGTH]
+        """Return a title for the message, or None if the reply is unusable.
+
+        Raises what the model raises, or `TimeoutError`.
+        """
+        text = _text_of(message)[:MAX_MESSAGE]
         async with asyncio.timeout(self._seconds):
-            said = await ask_once(self._provider.get_model(model), model or self._default_model, INSTRUCTIONS, text)
-        return clean_title(said)
+            reply = await ask_once(self._provider.get_model(model), model or self._default_model, INSTRUCTIONS, text)
+        return clean_title(reply)
 
     async def name(
         self, thread_id: str, title: str | None, instead_of: str | None, context: RequestContext
     ) -> ThreadUpdatedEvent | None:
-        """Writes the title, unless somebody was quicker; returns what the header has to be told."""
+        """Store the title and return the event for the client, or None if there is no title or the name has changed.
+
+        `instead_of` is the name that the title may replace.
+        """
         if title is None or not await self._store.name_thread(thread_id, title, context, instead_of=instead_of):
             return None
-        named = await self._store.load_thread(thread_id, context)
-        return ThreadUpdatedEvent(thread=Thread(**named.model_dump(), items=Page()))
+        thread = await self._store.load_thread(thread_id, context)
+        return ThreadUpdatedEvent(thread=Thread(**thread.model_dump(), items=Page()))
 
 
 def _text_of(message: UserMessageItem) -> str:

@@ -14,6 +14,7 @@ import pytest
 from chatkit_server import ChatServer
 from chatkit_server.mcp import McpServers
 from chatkit_server.mcp.connection import McpTimeouts
+from chatkit_server.run.server import ServerParts
 from tests.serving import Served, serve
 from tests.support.openai_server import OpenAIServer
 
@@ -76,8 +77,8 @@ Start = Callable[..., Awaitable[Served]]
 async def start(upstream: OpenAIServer, tmp_path: Path, timeouts: McpTimeouts) -> AsyncIterator[Start]:
     """Start the app with these MCP servers."""
 
-    def chat_server(*arguments: Any) -> ChatServer:
-        server = ChatServer(*arguments)
+    def chat_server(parts: ServerParts) -> ChatServer:
+        server = ChatServer(parts)
         server.mcp = McpServers(server.settings.mcp_servers, timeouts)
         return server
 

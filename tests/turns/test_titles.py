@@ -3,14 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from agents import Agent, RunContextWrapper, function_tool
 
+from chatkit_server import ChatServer
 from chatkit_server.agent_context import AgentContext
 from chatkit_server.run.deadlines import Deadlines
-from chatkit_server.run.titles import clean_title
+from chatkit_server.run.titles import TitleMaker, clean_title
 from tests.serving import Tab
 from tests.support.chatkit import LiveReply
 from tests.support.openai_answers import SERVER_ERROR, Answer, ToolCall
@@ -26,10 +28,17 @@ sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 both_apis = pytest.mark.parametrize("api", ["responses", "chat_completions"])
 
 
-@pytest.fixture(autouse=True)
-def _patiently(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine may take long for a title that comes."""
-    monkeypatch.setattr("chatkit_server.run.titles.GRACE_SECONDS", 10.0)
+class PatientServer(ChatServer):
+    """Waits longer for titles than usual: a busy machine may be slow."""
+
+    def make_titles(self, *, grace: float = 10.0) -> TitleMaker | None:
+        return super().make_titles(grace=grace)
+
+
+@pytest.fixture
+def start(start: Start) -> Start:
+    """Start the app with patience for titles."""
+    return partial(start, server=PatientServer)
 
 
 def is_title(request: ModelRequest) -> bool:
@@ -196,11 +205,13 @@ async def test_a_title_of_the_agents_own_stays(start: Start) -> None:
     ids=["fails", "breaks", "is empty", "is an answer", "never comes"],
 )
 async def test_a_title_that_fails_leaves_the_answer_alone(
-    start: Start, title: Answer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    start: Start, title: Answer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if title.hang_after is not None:
-        monkeypatch.setattr("chatkit_server.run.titles.GRACE_SECONDS", 0.05)
     chat = await start(titles=True)
+    titles = chat.services.server.titles
+    assert titles is not None
+    if title.hang_after is not None:
+        titles.grace = 0.05
     chat.upstream.default = playing(title, Answer("one two three"))
     async with await chat.visitor() as tab:
         with caplog.at_level(logging.DEBUG, "chatkit_server"):
@@ -211,7 +222,7 @@ async def test_a_title_that_fails_leaves_the_answer_alone(
         assert "cake" not in caplog.text
         for request in filter(is_title, chat.upstream.requests):
             await request.wait_closed()
-        monkeypatch.setattr("chatkit_server.run.titles.GRACE_SECONDS", 10.0)
+        titles.grace = 10.0
         # The next message tries once more; the one after that does not.
         chat.upstream.default = playing(Answer("Cake, at last"), Answer("Bye."))
         assert titles_told(await tab.send(reply.thread_id, "Thanks")) == ["Cake, at last"]

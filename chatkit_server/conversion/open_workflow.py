@@ -13,21 +13,21 @@ from chatkit.types import (
 )
 
 from ..agent_context import AgentContext
-from .shown import Events, Shown
+from .shown_items import Events, ShownItems
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TaskPosition:
     """Where a task stands: found by its position, never by what it says (T33)."""
 
     workflow_id: str
     index: int
 
 
-class Block:
+class OpenWorkflow:
     """The workflow that is open on the context, whoever opened it."""
 
-    def __init__(self, context: AgentContext, shown: Shown) -> None:
+    def __init__(self, context: AgentContext, shown: ShownItems) -> None:
         self._context = context
         self._shown = shown
         self._opened: set[str] = set()
@@ -41,7 +41,7 @@ class Block:
         """Opens a block for thoughts where none is open."""
         return [] if self._context.workflow_item is not None else self._open(Workflow(type="reasoning", tasks=[]))
 
-    def add(self, task: Task) -> tuple[Place | None, Events]:
+    def add(self, task: Task) -> tuple[TaskPosition | None, Events]:
         """Shows what a tool does. Not in a workflow that the agent's author fills: its tools speak for themselves."""
         item = self._context.workflow_item
         if item is None:
@@ -54,10 +54,10 @@ class Block:
             item.workflow.tasks.append(task)
             added = WorkflowTaskAdded(task=task, task_index=len(item.workflow.tasks) - 1)
             events = [ThreadItemUpdatedEvent(item_id=item.id, update=added)]
-        self._context.shows_tools(item)
-        return Place(item.id, len(item.workflow.tasks) - 1), events
+        self._context.mark_tool_block(item)
+        return TaskPosition(item.id, len(item.workflow.tasks) - 1), events
 
-    def change(self, place: Place, task: Task) -> Events:
+    def change(self, place: TaskPosition, task: Task) -> Events:
         """Replaces a task, unless its workflow is closed."""
         item = self._context.workflow_item
         if item is None or item.id != place.workflow_id:
@@ -97,4 +97,4 @@ class Block:
         item = self._context.new_workflow_item(workflow)
         self._context.workflow_item = item
         self._opened.add(item.id)
-        return [self._shown.show(item.model_copy(deep=True), is_told=False)]
+        return [self._shown.show(item.model_copy(deep=True), in_transcript=False)]

@@ -22,7 +22,7 @@ Handlers = dict[str, Callable[[Any], Awaitable[Events]]]
 """By the type of the model's event."""
 
 
-class Shown:
+class ShownItems:
     """The ids of the items that appeared in this run, in their order, and the items from before it that it changes, as
     they were.
 
@@ -42,22 +42,22 @@ class Shown:
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._ids
 
-    def show(self, item: ThreadItem, *, is_told: bool = True) -> ThreadItemAddedEvent:
-        """The event that makes the item appear; `is_told`: the model shall read it again, as it has no other trace."""
+    def show(self, item: ThreadItem, *, in_transcript: bool = True) -> ThreadItemAddedEvent:
+        """Return the event that shows the item. `in_transcript`: later turns replay it to the model."""
         self._ids.append(item.id)
-        if is_told:
-            self._tell(item.id)
+        if in_transcript:
+            self._add_to_transcript(item.id)
         else:
             self.transcript.display_only.add(item.id)
         return ThreadItemAddedEvent(item=item)
 
-    async def pass_on(self, event: ThreadStreamEvent) -> Events:
+    async def forward(self, event: ThreadStreamEvent) -> Events:
         """An event that somebody else made. Raises what the store raises."""
         match event:
             case ThreadItemAddedEvent() | ThreadItemDoneEvent():
                 if not await self._changes_older(event.item.id) and event.item.id not in self._ids:
                     self._ids.append(event.item.id)
-                self._tell(event.item.id)
+                self._add_to_transcript(event.item.id)
             case ThreadItemReplacedEvent():
                 await self._changes_older(event.item.id)
             case ThreadItemUpdatedEvent():
@@ -68,7 +68,7 @@ class Shown:
                 pass
         return [event]
 
-    async def go_on(self, item: ThreadItem) -> Events:
+    async def reopen(self, item: ThreadItem) -> Events:
         """An item that the turn before left open is open again. Raises what the store raises."""
         if not await self._changes_older(item.id) and item.id not in self._ids:
             self._ids.append(item.id)
@@ -81,12 +81,12 @@ class Shown:
         self._before.pop(item_id, None)
         return [ThreadItemRemovedEvent(item_id=item_id)]
 
-    def take_back(self) -> Events:
+    def revert(self) -> Events:
         """The events that take away what appeared in this run, and make what it changed as it was before."""
         removed = [ThreadItemRemovedEvent(item_id=item_id) for item_id in self._ids]
         return [*removed, *(ThreadItemReplacedEvent(item=item) for item in self._before.values())]
 
-    def _tell(self, item_id: str) -> None:
+    def _add_to_transcript(self, item_id: str) -> None:
         if item_id not in self._told:
             self._told.add(item_id)
             self.transcript.add_shown(item_id)
@@ -95,7 +95,7 @@ class Shown:
         """Whether the item is from before this run; keeps it as it was."""
         context = self._context
         is_known = item_id in self._ids or item_id in self._before or item_id in self._unknown
-        if not is_known and not context.has_made(item_id):
+        if not is_known and not context.has_generated(item_id):
             try:
                 item = await context.store.load_item(context.thread.id, item_id, context.request_context)
                 self._before[item_id] = item

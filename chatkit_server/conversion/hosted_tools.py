@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from chatkit.icons import IconName
 from chatkit.types import CustomTask, FileSource, FileTask, SearchTask, Task, URLSource
 
-from .block import Block, Place
-from .shown import Events
+from .open_workflow import OpenWorkflow, TaskPosition
+from .shown_items import Events
 from .tool_display import humanized
 
 OTHERS: dict[str, tuple[str, IconName]] = {
@@ -20,13 +20,13 @@ OTHERS: dict[str, tuple[str, IconName]] = {
 }
 
 
-class Hosted:
+class HostedTools:
     """The provider's own tools in the current response, known by their place in it."""
 
-    def __init__(self, block: Block, is_shown: bool) -> None:
-        self._block = block
+    def __init__(self, workflow: OpenWorkflow, is_shown: bool) -> None:
+        self._workflow = workflow
         self._is_shown = is_shown
-        self._running: dict[int, Place] = {}
+        self._running: dict[int, TaskPosition] = {}
 
     def clear(self) -> None:
         """Another response begins."""
@@ -37,7 +37,7 @@ class Hosted:
         task = _task(event.item) if self._is_shown else None
         if task is None:
             return []
-        place, events = self._block.add(task.model_copy(update={"status_indicator": "loading"}))
+        place, events = self._workflow.add(task.model_copy(update={"status_indicator": "loading"}))
         if place is not None:
             self._running[event.output_index] = place
         return events
@@ -47,7 +47,7 @@ class Hosted:
         place, task = self._running.pop(event.output_index, None), _task(event.item)
         if place is None or task is None:
             return []
-        return self._block.change(place, task.model_copy(update={"status_indicator": "complete"}))
+        return self._workflow.change(place, task.model_copy(update={"status_indicator": "complete"}))
 
 
 def _task(item: Any) -> Task | None:
