@@ -140,7 +140,7 @@ def test_every_link_leads_somewhere(path: str) -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS)
 def test_every_file_that_is_named_exists(path: str) -> None:
-    shown = {f"{name}.py" for name in MODULES}
+    shown = {f"{name}.py" for name in MODULES | modules_in(path)}
     names = set(FILE.findall(LINK.sub("]", read(path)))) - shown
     places = [*(ROOT / place for place in PLACES), (ROOT / path).parent]
     assert {name for name in names if not any((place / name).exists() for place in places)} == set()
@@ -189,8 +189,8 @@ async def test_the_demo_model_makes_the_call_that_the_guide_shows(
         assert "Error" not in reply.text
 
 
-async def test_the_default_agent_shows_its_form_as_the_guide_says(folder: Path) -> None:
-    assert "`call ask_preferences`" in read("docs/models.md")
+async def test_the_default_agent_shows_its_form_as_the_readme_says(folder: Path) -> None:
+    assert all("`call ask_preferences`" in read(path) for path in ("README.md", "docs/models.md"))
     app = create_app(make_settings(folder))
     async with live(app) as url, Served(app, url).tab() as tab:
         reply = await tab.create("call ask_preferences")
