@@ -7,7 +7,7 @@ from chatkit_server.memory.converter import SafeConverter
 from chatkit_server.memory.replay import replay
 from chatkit_server.memory.token_estimate import FILE_TOKENS, count_tokens
 from chatkit_server.memory.transcript import MAX_OUTPUT, Transcript
-from tests.store.making import answer, say
+from tests.store.factories import assistant_message, user_message
 
 Json = dict[str, Any]
 
@@ -29,7 +29,7 @@ def output(call_id: str = "call_1", text: str = "done") -> Json:
     return {"item": {"type": "function_call_output", "call_id": call_id, "output": text}}
 
 
-ANSWER = answer("So it is.", id="msg_ours")
+ANSWER = assistant_message("So it is.", id="msg_ours")
 WHOLE = {"shown": "msg_ours", "message": {"id": "msg_theirs", "phase": "final_answer"}}
 CUT = {"shown": "msg_ours"}
 
@@ -76,7 +76,7 @@ async def test_the_phase_of_a_message_goes_back_with_it() -> None:
 
 
 async def test_items_that_no_entry_names_stand_where_the_thread_has_them() -> None:
-    question = say("Why?", id="msg_user")
+    question = user_message("Why?", id="msg_user")
     replayed = await replay([question, ANSWER], [call(), output(), CUT], SafeConverter(), is_same_model=False)
     assert [item.get("type") for item in replayed] == ["message", "function_call", "function_call_output", "message"]
     assert [item.get("role") for item in replayed][::3] == ["user", "assistant"]

@@ -18,7 +18,7 @@ from chatkit_store import SchemaUnknown, SqlStore, create_schema, migrations, op
 from chatkit_store.schema import VIEWS
 from chatkit_store.tables import metadata
 from tests.conftest import fresh_database
-from tests.store.making import ALICE, User, make_thread
+from tests.store.factories import ALICE, User, make_thread
 
 ROOT = Path(__file__).parent.parent.parent
 

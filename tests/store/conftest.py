@@ -9,7 +9,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import HeartbeatStore, JournalStore, SqlStore, TurnStore, UploadStore
-from tests.store.making import ALICE, User, make_thread
+from tests.store.factories import ALICE, User, make_thread
 
 Query = Callable[..., Awaitable[list[Row[*tuple[Any, ...]]]]]
 

@@ -8,7 +8,7 @@ from chatkit.types import ThreadMetadata
 
 from chatkit_store import AlreadyDecided, Choice, Decision, NewApproval, SqlStore, TurnEnd, TurnStore, new_id
 from tests.store.conftest import Query
-from tests.store.making import ALICE, User, make_turn, say
+from tests.store.factories import ALICE, User, make_turn, user_message
 
 STATE: dict[str, Any] = {"a": ["run", "\u0000"], "n": 1}
 
@@ -81,7 +81,7 @@ async def test_what_the_user_says_lets_it_expire_and_an_action_does_not(
     await turns.start(action, ALICE)
     await turns.finish(action.id, TurnEnd("completed"), ALICE)
     assert [run.status for run in await store.approvals.waiting(thread.id, ALICE)] == ["waiting"]
-    message = say()
+    message = user_message()
     await turns.start(make_turn(thread.id, user_item_id=message.id), ALICE, items=[message])
     assert await store.approvals.waiting(thread.id, ALICE) == []
     run = await store.approvals.load(thread.id, approval, ALICE)

@@ -6,7 +6,7 @@ from chatkit.types import AttachmentUploadDescriptor, FileAttachment, ImageAttac
 
 from chatkit_store import NotFound, SqlStore, TurnEnd, TurnStore
 from tests.store.conftest import Query
-from tests.store.making import ALICE, BOB, User, answer, make_thread, make_turn, say, text_of
+from tests.store.factories import ALICE, BOB, User, assistant_message, make_thread, make_turn, text_of, user_message
 
 Store = SqlStore[User]
 
@@ -48,7 +48,7 @@ async def test_attachment_of_a_thread_that_is_not_there_is_refused(store: Store)
 async def test_deleted_attachment_is_gone_but_not_from_the_message(store: Store, thread: ThreadMetadata) -> None:
     file = make_file()
     await store.save_attachment(file, ALICE)
-    item = say(attachments=[file])
+    item = user_message(attachments=[file])
     await store.add_thread_item(thread.id, item, ALICE)
     await store.delete_attachment(file.id, ALICE)
     for call in (store.load_attachment, store.delete_attachment):
@@ -73,14 +73,14 @@ async def test_attachment_of_a_message_becomes_its_threads_for_good(
     file, other = make_file(), make_thread()
     await store.save_attachment(file, ALICE)
     first = make_turn(thread.id)
-    await turns.start(first, ALICE, items=[say(attachments=[file])])
+    await turns.start(first, ALICE, items=[user_message(attachments=[file])])
     await turns.finish(first.id, TurnEnd("completed"), ALICE)
     (row,) = await sql("SELECT thread_id, payload FROM attachments")
     payload = json.loads(row.payload) if isinstance(row.payload, str) else row.payload
     assert row.thread_id == payload["thread_id"] == thread.id
-    await turns.start(make_turn(thread.id), ALICE, items=[say("again", attachments=[file, file])])
+    await turns.start(make_turn(thread.id), ALICE, items=[user_message("again", attachments=[file, file])])
     with pytest.raises(NotFound, match="Attachment atc_1"):
-        await turns.start(make_turn(other.id), ALICE, new_thread=other, items=[say(attachments=[file])])
+        await turns.start(make_turn(other.id), ALICE, new_thread=other, items=[user_message(attachments=[file])])
     assert (await store.load_attachment(file.id, ALICE)).metadata == {"size": 3, "key": "k"}
     assert [row.id for row in await sql("SELECT id FROM threads")] == [thread.id]
     await store.delete_thread(thread.id, ALICE)
@@ -90,7 +90,7 @@ async def test_attachment_of_a_message_becomes_its_threads_for_good(
 async def test_message_to_a_new_thread_takes_its_attachments_along(store: Store, turns: TurnStore, sql: Query) -> None:
     file, thread = make_file(), make_thread()
     await store.save_attachment(file, ALICE)
-    await turns.start(make_turn(thread.id), ALICE, new_thread=thread, items=[say(attachments=[file])])
+    await turns.start(make_turn(thread.id), ALICE, new_thread=thread, items=[user_message(attachments=[file])])
     assert (await store.load_attachment(file.id, ALICE)).thread_id == thread.id
     await store.delete_thread(thread.id, ALICE)
     assert await sql("SELECT id FROM attachments") == []
@@ -103,12 +103,14 @@ async def test_message_with_an_attachment_that_is_not_the_users_writes_nothing(
     file = make_file()
     if whose == "a stranger's":
         await store.save_attachment(file, BOB)
-    old = say("q")
-    await store.add_thread_items(thread.id, [old, answer("a")], ALICE)
+    old = user_message("q")
+    await store.add_thread_items(thread.id, [old, assistant_message("a")], ALICE)
     mine = make_file().model_copy(update={"id": "atc_0"})
     await store.save_attachment(mine, ALICE)
     with pytest.raises(NotFound, match="Attachment atc_1"):
-        await turns.start(make_turn(thread.id), ALICE, items=[say(attachments=[mine, file])], replace_after=old.id)
+        await turns.start(
+            make_turn(thread.id), ALICE, items=[user_message(attachments=[mine, file])], replace_after=old.id
+        )
     items = await store.load_thread_items(thread.id, None, 9, "asc", ALICE)
     assert [text_of(item) for item in items.data] == ["q", "a"]
     assert await turns.list(ALICE) == []
@@ -121,7 +123,7 @@ async def test_of_two_threads_that_want_an_attachment_at_once_one_gets_it(
     file, new = make_file(), [make_thread() for _ in range(6)]
     await store.save_attachment(file, ALICE)
     ends = await asyncio.gather(
-        *(turns.start(make_turn(t.id), ALICE, new_thread=t, items=[say(attachments=[file])]) for t in new),
+        *(turns.start(make_turn(t.id), ALICE, new_thread=t, items=[user_message(attachments=[file])]) for t in new),
         return_exceptions=True,
     )
     assert [end for end in ends if end is not None and not isinstance(end, NotFound)] == []

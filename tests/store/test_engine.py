@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import SchemaOutdated, SqlStore, StoreUnavailable, create_schema, open_engine
 from chatkit_store.engine import open_threaded
-from tests.store.making import ALICE, User, make_thread, say, text_of
+from tests.store.factories import ALICE, User, make_thread, text_of, user_message
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ async def test_database_in_memory_serves_a_whole_conversation_and_many_callers()
     store: SqlStore[User] = SqlStore(engine)
     thread = make_thread()
     await store.save_thread(thread, ALICE)
-    await store.add_thread_items(thread.id, [say(str(n)) for n in range(3)], ALICE)
+    await store.add_thread_items(thread.id, [user_message(str(n)) for n in range(3)], ALICE)
     page = await store.load_thread_items(thread.id, None, 10, "asc", ALICE)
     assert [text_of(item) for item in page.data] == ["0", "1", "2"]
     await engine.dispose()

@@ -3,7 +3,7 @@ from chatkit.types import ThreadMetadata
 
 from chatkit_store import NotFound, SqlStore, TurnStore
 from tests.store.conftest import Query
-from tests.store.making import ALICE, User, answer, make_thread, make_turn, say
+from tests.store.factories import ALICE, User, assistant_message, make_thread, make_turn, user_message
 
 Store = SqlStore[User]
 
@@ -13,7 +13,7 @@ VOTES = "SELECT item_id, kind, user_id, turn_id FROM feedback ORDER BY item_id"
 async def test_vote_is_one_row_per_item_with_its_turn(
     store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
 ) -> None:
-    turn, first, second = make_turn(thread.id), answer(), answer()
+    turn, first, second = make_turn(thread.id), assistant_message(), assistant_message()
     await turns.start(turn, ALICE, items=[first])
     await store.add_thread_item(thread.id, second, ALICE)
     await store.add_feedback(thread.id, [first.id, second.id], "positive", ALICE)
@@ -22,7 +22,7 @@ async def test_vote_is_one_row_per_item_with_its_turn(
 
 
 async def test_changed_vote_takes_the_place_of_the_first(store: Store, thread: ThreadMetadata, sql: Query) -> None:
-    item = answer()
+    item = assistant_message()
     await store.add_thread_item(thread.id, item, ALICE)
     await store.add_feedback(thread.id, [item.id, item.id], "positive", ALICE)
     before = (await sql("SELECT id, created_at FROM feedback"))[0]
@@ -35,7 +35,7 @@ async def test_vote_on_an_item_of_another_thread_writes_no_vote_at_all(
     store: Store, thread: ThreadMetadata, sql: Query
 ) -> None:
     """T39: the stock server does not check the ids."""
-    here, elsewhere, other = answer(), answer(), make_thread()
+    here, elsewhere, other = assistant_message(), assistant_message(), make_thread()
     await store.save_thread(other, ALICE)
     await store.add_thread_item(thread.id, here, ALICE)
     await store.add_thread_item(other.id, elsewhere, ALICE)
@@ -46,7 +46,7 @@ async def test_vote_on_an_item_of_another_thread_writes_no_vote_at_all(
 
 
 async def test_vote_goes_with_its_item(store: Store, thread: ThreadMetadata, sql: Query) -> None:
-    item = say()
+    item = user_message()
     await store.add_thread_item(thread.id, item, ALICE)
     await store.add_feedback(thread.id, [item.id], "negative", ALICE)
     await store.delete_thread_item(thread.id, item.id, ALICE)

@@ -4,7 +4,7 @@ import threading
 from chatkit.store import StoreItemType
 
 from chatkit_store import SqlStore, new_id, open_engine
-from tests.store.making import ALICE, User, make_thread
+from tests.store.factories import ALICE, User, make_thread
 
 
 def test_ids_have_a_prefix_and_32_hex_digits_of_a_version_7_uuid() -> None:

@@ -28,19 +28,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from chatkit_store import IdClash, NotFound, SqlStore, TurnEnd, TurnStore, new_id
 from chatkit_store.tables import thread_items
 from tests.store.conftest import Query
-from tests.store.making import (
+from tests.store.factories import (
     ALICE,
     BOB,
     NOON,
     User,
-    answer,
-    call_tool,
-    hide,
+    assistant_message,
+    hidden_item,
     make_thread,
     make_turn,
-    offer,
-    say,
     text_of,
+    tool_call,
+    user_message,
+    widget_with,
 )
 
 Store = SqlStore[User]
@@ -54,10 +54,10 @@ def every_kind(thread_id: str) -> list[ThreadItem]:
     )
     thought = ThoughtTask(title="Think", content="hard")
     return [
-        say(thread_id=thread_id, quoted_text="so"),
-        answer(thread_id=thread_id),
-        call_tool(thread_id=thread_id),
-        hide({"any": ["thing"]}, thread_id=thread_id),
+        user_message(thread_id=thread_id, quoted_text="so"),
+        assistant_message(thread_id=thread_id),
+        tool_call(thread_id=thread_id),
+        hidden_item({"any": ["thing"]}, thread_id=thread_id),
         WidgetItem(id=new_id("msg"), widget=widget, copy_text="copy", **common),
         GeneratedImageItem(id=new_id("msg"), image=GeneratedImage(id="i", url="https://example.com/i"), **common),
         StructuredInputItem(id=new_id("msg"), inputs=[StructuredInputFreeform(id="q", question="Why?")], **common),
@@ -84,7 +84,7 @@ async def test_item_of_every_type_comes_back_equal(store: Store, thread: ThreadM
 
 
 async def test_equal_times_keep_the_order_of_writing(store: Store, thread: ThreadMetadata) -> None:
-    items = [say(str(n), id=f"msg_{99 - n}", created_at=NOON) for n in range(30)]
+    items = [user_message(str(n), id=f"msg_{99 - n}", created_at=NOON) for n in range(30)]
     for item in items:
         await store.add_thread_item(thread.id, item, ALICE)
     assert [text_of(item) for item in await load_all(store, thread.id)] == [str(n) for n in range(30)]
@@ -92,20 +92,20 @@ async def test_equal_times_keep_the_order_of_writing(store: Store, thread: Threa
 
 async def test_writing_again_updates_the_item_and_keeps_its_place(store: Store, thread: ThreadMetadata) -> None:
     """T11, T25: an item is added when it appears and again when it is done."""
-    first, second = answer("dra"), answer("second")
+    first, second = assistant_message("dra"), assistant_message("second")
     await store.add_thread_items(thread.id, [first, second], ALICE)
-    await store.add_thread_item(thread.id, answer("draft, done", id=first.id), ALICE)
-    await store.save_item(thread.id, answer("second, done", id=second.id), ALICE)
-    await store.save_item(thread.id, answer("third"), ALICE)
+    await store.add_thread_item(thread.id, assistant_message("draft, done", id=first.id), ALICE)
+    await store.save_item(thread.id, assistant_message("second, done", id=second.id), ALICE)
+    await store.save_item(thread.id, assistant_message("third"), ALICE)
     assert [text_of(i) for i in await load_all(store, thread.id)] == ["draft, done", "second, done", "third"]
 
 
 async def test_items_of_one_call_follow_one_another_and_keep_their_first_turn(
     store: Store, thread: ThreadMetadata, sql: Query
 ) -> None:
-    items: list[ThreadItem] = [say("a"), answer("b"), answer("c")]
+    items: list[ThreadItem] = [user_message("a"), assistant_message("b"), assistant_message("c")]
     await store.add_thread_items(thread.id, items, ALICE, turn_id="turn_1")
-    await store.add_thread_items(thread.id, [items[1], answer("d")], ALICE, turn_id="turn_2")
+    await store.add_thread_items(thread.id, [items[1], assistant_message("d")], ALICE, turn_id="turn_2")
     await store.save_item(thread.id, items[2], ALICE)
     rows = await sql("SELECT text, position, turn_id FROM thread_items ORDER BY position")
     assert [tuple(row) for row in rows[:3]] == [("a", 1, "turn_1"), ("b", 2, "turn_1"), ("c", 3, "turn_1")]
@@ -115,8 +115,10 @@ async def test_items_of_one_call_follow_one_another_and_keep_their_first_turn(
 async def test_same_id_twice_in_one_call_is_one_item_with_the_last_content(
     store: Store, thread: ThreadMetadata
 ) -> None:
-    one = answer("draft")
-    await store.add_thread_items(thread.id, [one, answer("other"), answer("done", id=one.id)], ALICE)
+    one = assistant_message("draft")
+    await store.add_thread_items(
+        thread.id, [one, assistant_message("other"), assistant_message("done", id=one.id)], ALICE
+    )
     assert [text_of(item) for item in await load_all(store, thread.id)] == ["done", "other"]
 
 
@@ -127,7 +129,7 @@ async def test_no_items_is_fine_in_a_thread_of_mine(store: Store, thread: Thread
 
 
 async def test_item_takes_the_id_of_the_thread_it_is_written_to(store: Store, thread: ThreadMetadata) -> None:
-    item = say(thread_id="thr_else")
+    item = user_message(thread_id="thr_else")
     await store.add_thread_item(thread.id, item, ALICE)
     assert (await store.load_item(thread.id, item.id, ALICE)).thread_id == thread.id
     assert item.thread_id == "thr_else"
@@ -137,20 +139,20 @@ async def test_item_takes_the_id_of_the_thread_it_is_written_to(store: Store, th
 async def test_id_of_another_thread_clashes_and_nothing_is_written(
     store: Store, thread: ThreadMetadata, owner: User
 ) -> None:
-    taken = say("hers")
+    taken = user_message("hers")
     await store.add_thread_item(thread.id, taken, ALICE)
     other = make_thread()
     await store.save_thread(other, owner)
     with pytest.raises(IdClash, match=taken.id):
-        await store.add_thread_items(other.id, [say("new"), say("mine", id=taken.id)], owner)
+        await store.add_thread_items(other.id, [user_message("new"), user_message("mine", id=taken.id)], owner)
     with pytest.raises(IdClash):
-        await store.save_item(other.id, say("mine", id=taken.id), owner)
+        await store.save_item(other.id, user_message("mine", id=taken.id), owner)
     assert (await store.load_thread_items(other.id, None, 10, "asc", owner)).data == []
     assert [text_of(item) for item in await load_all(store, thread.id)] == ["hers"]
 
 
 async def test_item_is_only_found_in_its_own_thread(store: Store, thread: ThreadMetadata) -> None:
-    item, other = say(), make_thread()
+    item, other = user_message(), make_thread()
     await store.save_thread(other, ALICE)
     await store.add_thread_item(thread.id, item, ALICE)
     for call in (store.load_item, store.delete_thread_item):
@@ -163,7 +165,7 @@ async def test_item_is_only_found_in_its_own_thread(store: Store, thread: Thread
 async def test_hidden_items_are_filtered_before_paging(store: Store, thread: ThreadMetadata) -> None:
     """T27, T28: the stock server filters afterwards and sends empty pages with `has_more`."""
     for n in range(4):
-        await store.add_thread_items(thread.id, [hide() for _ in range(5)] + [say(str(n))], ALICE)
+        await store.add_thread_items(thread.id, [hidden_item() for _ in range(5)] + [user_message(str(n))], ALICE)
     page = await store.load_visible_items(thread.id, None, 3, "asc", ALICE)
     assert ([text_of(i) for i in page.data], page.has_more, page.after) == (["0", "1", "2"], True, page.data[-1].id)
     page = await store.load_visible_items(thread.id, page.after, 3, "asc", ALICE)
@@ -174,10 +176,10 @@ async def test_hidden_items_are_filtered_before_paging(store: Store, thread: Thr
 async def test_hidden_and_replaced_items_still_work_as_cursors(
     store: Store, turns: TurnStore, thread: ThreadMetadata
 ) -> None:
-    question, hidden, old, turn = say("q"), hide(), answer("old"), make_turn(thread.id)
+    question, hidden, old, turn = user_message("q"), hidden_item(), assistant_message("old"), make_turn(thread.id)
     await store.add_thread_items(thread.id, [question, hidden, old], ALICE)
     await turns.start(turn, ALICE, replace_after=question.id)
-    await store.add_thread_item(thread.id, answer("new"), ALICE)
+    await store.add_thread_item(thread.id, assistant_message("new"), ALICE)
     for cursor in (hidden.id, old.id):
         page = await store.load_visible_items(thread.id, cursor, 10, "asc", ALICE)
         assert [text_of(item) for item in page.data] == ["new"]
@@ -187,10 +189,16 @@ async def test_hidden_and_replaced_items_still_work_as_cursors(
 
 async def test_unknown_cursor_is_not_found(store: Store, thread: ThreadMetadata) -> None:
     """Of a deleted item, of another thread, of another user: never a silent start from the top."""
-    deleted, elsewhere, theirs, other, bobs = say(), say(), say(), make_thread(), make_thread()
+    deleted, elsewhere, theirs, other, bobs = (
+        user_message(),
+        user_message(),
+        user_message(),
+        make_thread(),
+        make_thread(),
+    )
     await store.save_thread(other, ALICE)
     await store.save_thread(bobs, BOB)
-    await store.add_thread_items(thread.id, [say(), deleted], ALICE)
+    await store.add_thread_items(thread.id, [user_message(), deleted], ALICE)
     await store.add_thread_item(other.id, elsewhere, ALICE)
     await store.add_thread_item(bobs.id, theirs, BOB)
     await store.delete_thread_item(thread.id, deleted.id, ALICE)
@@ -205,7 +213,7 @@ async def test_unknown_cursor_is_not_found(store: Store, thread: ThreadMetadata)
 async def test_row_that_cannot_be_read_is_skipped_with_a_warning(
     store: Store, thread: ThreadMetadata, engine: AsyncEngine, caplog: pytest.LogCaptureFixture, spoil: str
 ) -> None:
-    items = [say(str(n)) for n in range(4)]
+    items = [user_message(str(n)) for n in range(4)]
     await store.add_thread_items(thread.id, items, ALICE)
     await spoil_item(engine, items[1].id, spoil)
     caplog.set_level(logging.WARNING)
@@ -220,7 +228,7 @@ async def test_pages_go_on_over_rows_that_cannot_be_read(
     store: Store, thread: ThreadMetadata, engine: AsyncEngine
 ) -> None:
     """The client's cursor is the last item it saw: nothing behind it may be lost, no page empty with more to come."""
-    items = [say(str(n)) for n in range(20)]
+    items = [user_message(str(n)) for n in range(20)]
     await store.add_thread_items(thread.id, items, ALICE)
     bad = {1, 2, 3, 4, 5, 6, 11, 18, 19}
     for n in bad:
@@ -258,8 +266,8 @@ async def spoil_item(engine: AsyncEngine, item_id: str, how: str) -> None:
 
 
 async def test_pending_tool_call_is_completed_in_place(store: Store, thread: ThreadMetadata) -> None:
-    call = call_tool()
-    await store.add_thread_items(thread.id, [call, say()], ALICE)
+    call = tool_call()
+    await store.add_thread_items(thread.id, [call, user_message()], ALICE)
     loaded = await store.load_item(thread.id, call.id, ALICE)
     assert isinstance(loaded, ClientToolCallItem)
     loaded.output, loaded.status = {"found": 2}, "completed"
@@ -269,7 +277,7 @@ async def test_pending_tool_call_is_completed_in_place(store: Store, thread: Thr
 
 async def test_changing_a_loaded_page_does_not_change_the_store(store: Store, thread: ThreadMetadata) -> None:
     """T29."""
-    await store.add_thread_item(thread.id, answer("kept"), ALICE)
+    await store.add_thread_item(thread.id, assistant_message("kept"), ALICE)
     page = await store.load_thread_items(thread.id, None, 10, "asc", ALICE)
     item = page.data.pop()
     assert isinstance(item, AssistantMessageItem)
@@ -280,28 +288,28 @@ async def test_changing_a_loaded_page_does_not_change_the_store(store: Store, th
 async def test_what_a_turn_changed_of_before_is_told_until_it_changes_again(
     store: Store, turns: TurnStore, thread: ThreadMetadata
 ) -> None:
-    before, card = say("before"), offer("buy")
+    before, card = user_message("before"), widget_with("buy")
     await store.add_thread_items(thread.id, [before, card], ALICE, "turn_of_before")
     turn = make_turn(thread.id)
-    await turns.start(turn, ALICE, items=[say("now")])
-    bought = offer("sell", id=card.id, thread_id=thread.id)
-    await store.add_thread_items(thread.id, [bought, answer()], ALICE, turn.id)
+    await turns.start(turn, ALICE, items=[user_message("now")])
+    bought = widget_with("sell", id=card.id, thread_id=thread.id)
+    await store.add_thread_items(thread.id, [bought, assistant_message()], ALICE, turn.id)
     assert await store.load_changed_items(thread.id, turn.id, ALICE) == [bought]
     await turns.finish(turn.id, TurnEnd("completed"), ALICE)
     assert await store.load_changed_items(thread.id, turn.id, ALICE) == [bought]
-    await store.add_thread_item(thread.id, offer(id=card.id), ALICE)
+    await store.add_thread_item(thread.id, widget_with(id=card.id), ALICE)
     assert await store.load_changed_items(thread.id, turn.id, ALICE) == []
 
 
 async def test_changes_of_one_item_at_the_same_time_are_all_kept(
     store: Store, thread: ThreadMetadata, sql: Query
 ) -> None:
-    item = say("")
-    await store.add_thread_items(thread.id, [item, answer()], ALICE, "turn_1", still_open=[item.id])
+    item = user_message("")
+    await store.add_thread_items(thread.id, [item, assistant_message()], ALICE, "turn_1", still_open=[item.id])
     (before,) = await sql("SELECT position, turn_id FROM thread_items WHERE id = :id", id=item.id)
 
     def adding(letter: str) -> Callable[[ThreadItem], ThreadItem]:
-        return lambda now: say(text_of(now) + letter, id=item.id)
+        return lambda now: user_message(text_of(now) + letter, id=item.id)
 
     changed = await asyncio.gather(*(store.change_item(thread.id, item.id, adding(n), ALICE) for n in "abcdef"))
     last = max(changed, key=lambda item: len(text_of(item)))
@@ -312,7 +320,7 @@ async def test_changes_of_one_item_at_the_same_time_are_all_kept(
 
 
 async def test_a_change_that_fails_changes_nothing(store: Store, thread: ThreadMetadata) -> None:
-    item = say("before")
+    item = user_message("before")
     await store.add_thread_item(thread.id, item, ALICE)
 
     def fail(_: ThreadItem) -> ThreadItem:

@@ -6,7 +6,7 @@ from chatkit.types import ThreadMetadata
 from chatkit_store import Entry, JournalStore, NotFound, SqlStore, TurnEnd, TurnStore
 from chatkit_store.journal import Signal
 from tests.store.conftest import Query
-from tests.store.making import ALICE, User, make_thread, make_turn
+from tests.store.factories import ALICE, User, make_thread, make_turn
 
 
 async def test_entries_come_back_in_order_from_any_number(

@@ -18,7 +18,7 @@ from chatkit_store.database import Database
 from chatkit_store.migrations import ADVISORY_LOCK
 from tests.conftest import checked_out, opened
 from tests.databases import Postgres
-from tests.store.making import ALICE, User, answer, make_thread, make_turn, say
+from tests.store.factories import ALICE, User, assistant_message, make_thread, make_turn, user_message
 
 Store = SqlStore[User]
 CONNECTIONS = 4
@@ -67,12 +67,14 @@ CALLS: dict[str, Call] = {
     "read a thread": lambda s, t, thread, turn: s.load_thread(thread.id, ALICE),
     "read a page": lambda s, t, thread, turn: s.load_thread_items(thread.id, None, 9, "asc", ALICE),
     "read a turn": lambda s, t, thread, turn: t.load(turn, ALICE),
-    "write an item": lambda s, t, thread, turn: s.add_thread_item(thread.id, say(), ALICE),
-    "write items": lambda s, t, thread, turn: s.add_thread_items(thread.id, [say(), answer()], ALICE),
+    "write an item": lambda s, t, thread, turn: s.add_thread_item(thread.id, user_message(), ALICE),
+    "write items": lambda s, t, thread, turn: s.add_thread_items(
+        thread.id, [user_message(), assistant_message()], ALICE
+    ),
     "write a thread": lambda s, t, thread, turn: s.save_thread(make_thread(), ALICE),
     "delete a thread": lambda s, t, thread, turn: s.delete_thread(thread.id, ALICE),
-    "start": lambda s, t, thread, turn: t.start(make_turn(thread.id), ALICE, items=[say()]),
-    "finish": lambda s, t, thread, turn: t.finish(turn, TurnEnd("completed"), ALICE, items=[answer()]),
+    "start": lambda s, t, thread, turn: t.start(make_turn(thread.id), ALICE, items=[user_message()]),
+    "finish": lambda s, t, thread, turn: t.finish(turn, TurnEnd("completed"), ALICE, items=[assistant_message()]),
     "adopt": lambda s, t, thread, turn: t.adopt("here"),
 }
 
@@ -83,7 +85,7 @@ async def test_call_survives_connections_that_died_in_the_pool(
     engine: AsyncEngine, other: AsyncEngine, call: Call, pause: float
 ) -> None:
     store, turns, thread, turn = Store(engine), TurnStore(engine), make_thread(), new_id("turn")
-    await turns.start(make_turn(thread.id, id=turn), ALICE, new_thread=thread, items=[say()])
+    await turns.start(make_turn(thread.id, id=turn), ALICE, new_thread=thread, items=[user_message()])
     if call is CALLS["start"]:
         await turns.finish(turn, TurnEnd("completed"), ALICE)
     await warm_up(engine)
@@ -97,7 +99,7 @@ async def test_many_calls_at_once_survive_too_and_each_writes_once(engine: Async
     await store.save_thread(thread, ALICE)
     await warm_up(engine)
     await end_all(other)
-    items = [say(str(n)) for n in range(20)]
+    items = [user_message(str(n)) for n in range(20)]
     await asyncio.gather(*(store.add_thread_item(thread.id, item, ALICE) for item in items))
     page = await store.load_thread_items(thread.id, None, 100, "asc", ALICE)
     assert sorted(item.id for item in page.data) == sorted(item.id for item in items)
@@ -194,8 +196,8 @@ async def test_statement_that_waits_for_a_lock_ends(
     async with other.begin() as connection:
         await connection.execute(text("SELECT * FROM threads FOR UPDATE"))
         with pytest.raises(StoreUnavailable, match="57014"):
-            await Store(impatient).add_thread_item(thread.id, say(), ALICE)
-    await Store(impatient).add_thread_item(thread.id, say(), ALICE)
+            await Store(impatient).add_thread_item(thread.id, user_message(), ALICE)
+    await Store(impatient).add_thread_item(thread.id, user_message(), ALICE)
     await impatient.dispose()
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from chatkit_store import SqlStore
 from tests.conftest import DATABASES, fresh_database, opened
-from tests.store.making import ALICE, NOON, User, hide, make_thread, say, text_of
+from tests.store.factories import ALICE, NOON, User, hidden_item, make_thread, text_of, user_message
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -31,7 +31,7 @@ async def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
             for thread in (long, short):
                 await store.save_thread(thread, ALICE)
             await store.add_thread_items(long.id, numbered(MANY), ALICE)
-            pairs = ([item, hide()] for item in numbered(FEW))
+            pairs = ([item, hidden_item()] for item in numbered(FEW))
             await store.add_thread_items(short.id, [item for pair in pairs for item in pair], ALICE)
             async with engine.begin() as connection:
                 await connection.execute(text("ANALYZE"))  # as autovacuum does a minute after a bulk load
@@ -40,7 +40,7 @@ async def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
 
 def numbered(count: int) -> list[ThreadItem]:
     """Messages that say their number; their times come in ties and run backwards."""
-    return [say(str(n), created_at=NOON - timedelta(seconds=n // 100)) for n in range(count)]
+    return [user_message(str(n), created_at=NOON - timedelta(seconds=n // 100)) for n in range(count)]
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])

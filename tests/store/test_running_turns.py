@@ -16,7 +16,7 @@ from chatkit_store import (
     WorkerRecord,
 )
 from tests.store.conftest import Query
-from tests.store.making import ALICE, BOB, User, answer, make_thread, make_turn, say, text_of
+from tests.store.factories import ALICE, BOB, User, assistant_message, make_thread, make_turn, text_of, user_message
 
 Store = SqlStore[User]
 
@@ -34,18 +34,18 @@ async def test_a_second_turn_on_a_thread_is_refused_whole(
 ) -> None:
     """T16."""
     first = make_turn(thread.id)
-    await turns.start(first, ALICE, items=[say("one")])
+    await turns.start(first, ALICE, items=[user_message("one")])
     with pytest.raises(ThreadBusy) as refused:
-        await turns.start(make_turn(thread.id), ALICE, items=[say("two")])
+        await turns.start(make_turn(thread.id), ALICE, items=[user_message("two")])
     assert refused.value.turn_id == first.id
     assert await texts(store, thread.id) == ["one"]
     await turns.finish(first.id, TurnEnd("completed"), ALICE)
-    await turns.start(make_turn(thread.id), ALICE, items=[say("two")])
+    await turns.start(make_turn(thread.id), ALICE, items=[user_message("two")])
     assert await texts(store, thread.id) == ["one", "two"]
 
 
 async def test_of_many_turns_at_once_one_starts(store: Store, turns: TurnStore, thread: ThreadMetadata) -> None:
-    starts = [turns.start(make_turn(thread.id), ALICE, items=[say(str(n))]) for n in range(6)]
+    starts = [turns.start(make_turn(thread.id), ALICE, items=[user_message(str(n))]) for n in range(6)]
     ends = await asyncio.gather(*starts, return_exceptions=True)
     assert sorted(type(end).__name__ for end in ends) == ["NoneType", *["ThreadBusy"] * 5]
     assert len(await texts(store, thread.id)) == 1
@@ -53,7 +53,7 @@ async def test_of_many_turns_at_once_one_starts(store: Store, turns: TurnStore, 
 
 async def test_of_many_equal_requests_at_once_one_makes_a_thread(turns: TurnStore, sql: Query) -> None:
     new = [make_thread() for _ in range(6)]
-    starts = [turns.start(make_turn(t.id), ALICE, new_thread=t, items=[say()], key=KEY) for t in new]
+    starts = [turns.start(make_turn(t.id), ALICE, new_thread=t, items=[user_message()], key=KEY) for t in new]
     ends = await asyncio.gather(*starts, return_exceptions=True)
     assert sorted(type(end).__name__ for end in ends) == [*["DuplicateRequest"] * 5, "NoneType"]
     (row,) = await sql("SELECT id FROM turns")
@@ -121,10 +121,12 @@ async def test_a_worker_whose_turn_was_adopted_can_end_it_no_more(
     assert (adopted.id, adopted.worker_id, adopted.user_id) == (turn.id, "here", "alice")
     assert await turns.adopt("here") == []
     assert await turns.running_by("here") == {turn.id}
-    late = answer("late")
+    late = assistant_message("late")
     assert not await turns.finish(turn.id, TurnEnd("completed"), ALICE, items=[late], worker_id="there")
     assert await texts(store, thread.id) == []
-    assert await turns.finish(turn.id, TurnEnd("interrupted"), ALICE, items=[answer("so far")], worker_id="here")
+    assert await turns.finish(
+        turn.id, TurnEnd("interrupted"), ALICE, items=[assistant_message("so far")], worker_id="here"
+    )
     assert await texts(store, thread.id) == ["so far"]
     assert await turns.running_by("here") == frozenset()
 
@@ -154,12 +156,17 @@ async def test_a_turn_of_its_own_that_a_worker_has_lost_is_given_back(
 async def test_the_end_takes_rows_of_items_that_were_never_finished(
     store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
 ) -> None:
-    turn, empty, open_, done = make_turn(thread.id), answer(""), answer("op"), answer("done")
-    await turns.start(turn, ALICE, items=[say("q")])
+    turn, empty, open_, done = (
+        make_turn(thread.id),
+        assistant_message(""),
+        assistant_message("op"),
+        assistant_message("done"),
+    )
+    await turns.start(turn, ALICE, items=[user_message("q")])
     still_open = [empty.id, open_.id]
     await store.add_thread_items(thread.id, [empty, open_, done], ALICE, turn_id=turn.id, still_open=still_open)
     assert await store.saved_ids(thread.id, [empty.id, done.id, "msg_no"], ALICE) == {empty.id: True, done.id: False}
-    await turns.finish(turn.id, TurnEnd("stopped"), ALICE, items=[answer("open", id=open_.id)])
+    await turns.finish(turn.id, TurnEnd("stopped"), ALICE, items=[assistant_message("open", id=open_.id)])
     assert await texts(store, thread.id) == ["q", "open", "done"]
     assert await sql("SELECT id FROM thread_items WHERE open") == []
 

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from chatkit_store import SchemaOutdated, SqlStore, StoreUnavailable, TurnStore, create_schema, open_engine
 from tests.conftest import checked_out, opened
 from tests.store.conftest import Query
-from tests.store.making import ALICE, User, answer, make_thread, make_turn, say, text_of
+from tests.store.factories import ALICE, User, assistant_message, make_thread, make_turn, text_of, user_message
 
 Store = SqlStore[User]
 
@@ -111,7 +111,7 @@ def test_stores_on_several_event_loops_at_once(url: str) -> None:
     def converse(n: int) -> None:
         async def say_some() -> None:
             store = Store(engine)
-            await asyncio.gather(*(store.add_thread_item(thread.id, say(f"{n}"), ALICE) for _ in range(10)))
+            await asyncio.gather(*(store.add_thread_item(thread.id, user_message(f"{n}"), ALICE) for _ in range(10)))
 
         asyncio.run(say_some())
 
@@ -126,7 +126,7 @@ FORK = """
 import asyncio, os, sys
 from chatkit_store import SqlStore, create_schema, open_engine
 from tests.store.conftest import Query
-from tests.store.making import ALICE, make_thread
+from tests.store.factories import ALICE, make_thread
 
 engine = open_engine(sys.argv[1])
 store = SqlStore(engine)
@@ -177,7 +177,7 @@ async def test_save_that_failed_is_made_up_for_by_the_next(store: Store, thread:
 
 async def test_objects_are_saved_as_they_were_when_the_call_began(store: Store, turns: TurnStore) -> None:
     """A turn goes on writing in its items while a thread saves them."""
-    thread, turn, item = make_thread(metadata={"n": 1}), make_turn("thr_x"), answer("before")
+    thread, turn, item = make_thread(metadata={"n": 1}), make_turn("thr_x"), assistant_message("before")
     thread.id = "thr_x"
     call = asyncio.ensure_future(turns.start(turn, ALICE, new_thread=thread, items=[item]))
     await asyncio.sleep(0)

@@ -20,7 +20,7 @@ from chatkit.types import (
 
 from chatkit_store import SqlStore
 from tests.store.conftest import Query
-from tests.store.making import ALICE, NOON, User, hide
+from tests.store.factories import ALICE, NOON, User, hidden_item
 
 Store = SqlStore[User]
 
@@ -41,7 +41,7 @@ class Parrot(ChatKitServer[User]):
             yield ThreadItemUpdatedEvent(item_id=id, update=delta)
         said = AssistantMessageContent(text=" ".join(words))
         yield ThreadItemDoneEvent(item=item.model_copy(update={"content": [said]}))
-        yield ThreadItemDoneEvent(item=hide(thread_id=thread.id))
+        yield ThreadItemDoneEvent(item=hidden_item(thread_id=thread.id))
         await self.rename(thread.id, context)
         thread.metadata["answers"] = thread.metadata.get("answers", 0) + 1
 

@@ -26,7 +26,7 @@ from chatkit_store import (
     new_id,
 )
 from tests.store.conftest import Query
-from tests.store.making import ALICE, BOB, User, answer, make_thread, make_turn, offer, say
+from tests.store.factories import ALICE, BOB, User, assistant_message, make_thread, make_turn, user_message, widget_with
 
 FOR_NOBODY = {"adopt", "running_by", "write", "prune", "delete_unsent", "list_unsent", "existing"}
 """Methods that a worker calls for itself: they take no context, and what they give goes to no user."""
@@ -69,7 +69,7 @@ class Hers:
 @pytest.fixture
 async def hers(store: SqlStore[User], turns: TurnStore) -> Hers:
     """A thread with everything in it."""
-    thread, bobs, item = make_thread(title="hers"), make_thread(), say()
+    thread, bobs, item = make_thread(title="hers"), make_thread(), user_message()
     attachment = FileAttachment(id=new_id("atc"), name="a.txt", mime_type="text/plain", thread_id=thread.id)
     turn = make_turn(thread.id)
     await store.save_thread(bobs, BOB)
@@ -77,9 +77,9 @@ async def hers(store: SqlStore[User], turns: TurnStore) -> Hers:
     await turns.start(turn, ALICE, items=[item], key=KEY)
     await store.save_attachment(attachment, ALICE)
     await store.add_feedback(thread.id, [item.id], "positive", ALICE)
-    widget = offer("gone")
+    widget = widget_with("gone")
     await store.add_thread_item(thread.id, widget, ALICE)
-    await store.add_thread_item(thread.id, offer(id=widget.id), ALICE)
+    await store.add_thread_item(thread.id, widget_with(id=widget.id), ALICE)
     assert await store.has_withdrawn_action(thread.id, widget.id, "gone", ALICE)
     call = NewApproval(id=new_id("apr"), item_id=widget.id, call_id="call_1", tool="buy", arguments="{}")
     await store.approvals.pause(thread.id, new_id("run"), "Clerk", {"any": "state"}, [call], ALICE)
@@ -129,23 +129,23 @@ def tries(
         "load_changed_items": [lambda: store.load_changed_items(thread, hers.turn.id, BOB)],
         "load_item": [lambda: store.load_item(thread, item, BOB), lambda: store.load_item(bobs, item, BOB)],
         "add_thread_item": [
-            lambda: store.add_thread_item(thread, say(), BOB),
-            lambda: store.add_thread_item(bobs, say(id=item), BOB),
+            lambda: store.add_thread_item(thread, user_message(), BOB),
+            lambda: store.add_thread_item(bobs, user_message(id=item), BOB),
         ],
         "save_item": [
-            lambda: store.save_item(thread, say(id=item), BOB),
-            lambda: store.save_item(bobs, say(id=item), BOB),
+            lambda: store.save_item(thread, user_message(id=item), BOB),
+            lambda: store.save_item(bobs, user_message(id=item), BOB),
         ],
         "add_thread_items": [
             lambda: store.add_thread_items(thread, [], BOB),
-            lambda: store.add_thread_items(bobs, [say(), say(id=item)], BOB),
+            lambda: store.add_thread_items(bobs, [user_message(), user_message(id=item)], BOB),
         ],
         "is_replaced": [lambda: store.is_replaced(thread, item, BOB)],
         "last_position": [lambda: store.last_position(thread, BOB)],
         "load_since_user": [lambda: store.load_since_user(thread, BOB)],
         "change_item": [
-            lambda: store.change_item(thread, item, lambda _: say(id=item), BOB),
-            lambda: store.change_item(bobs, item, lambda _: say(id=item), BOB),
+            lambda: store.change_item(thread, item, lambda _: user_message(id=item), BOB),
+            lambda: store.change_item(bobs, item, lambda _: user_message(id=item), BOB),
         ],
         "has_withdrawn_action": [lambda: store.has_withdrawn_action(thread, hers.widget_id, "gone", BOB)],
         "delete_thread_item": [
@@ -164,11 +164,11 @@ def tries(
         "load_attachment": [lambda: store.load_attachment(hers.attachment.id, BOB)],
         "delete_attachment": [lambda: store.delete_attachment(hers.attachment.id, BOB)],
         "start": [
-            lambda: turns.start(make_turn(thread), BOB, items=[say()]),
+            lambda: turns.start(make_turn(thread), BOB, items=[user_message()]),
             lambda: turns.start(make_turn(thread), BOB, new_thread=make_thread(id=thread)),
             lambda: turns.start(make_turn(bobs), BOB, replace_after=item),
-            lambda: turns.start(make_turn(bobs), BOB, items=[say(id=item)]),
-            lambda: turns.start(again, BOB, items=[say()]),
+            lambda: turns.start(make_turn(bobs), BOB, items=[user_message(id=item)]),
+            lambda: turns.start(again, BOB, items=[user_message()]),
             lambda: turns.start(make_turn(thread), BOB, choice=Choice(approval, "approved")),
             lambda: turns.start(make_turn(bobs), BOB, choice=Choice(approval, "approved")),
         ],
@@ -187,7 +187,11 @@ def tries(
         ],
         "waiting": [lambda: store.approvals.waiting(thread, BOB)],
         "expire": [lambda: store.approvals.expire(thread, BOB)],
-        "finish": [lambda: turns.finish(hers.turn.id, TurnEnd("failed"), BOB, items=[answer()], restore_replaced=True)],
+        "finish": [
+            lambda: turns.finish(
+                hers.turn.id, TurnEnd("failed"), BOB, items=[assistant_message()], restore_replaced=True
+            )
+        ],
         "saved_ids": [lambda: store.saved_ids(thread, [item], BOB), lambda: store.saved_ids(bobs, [item], BOB)],
         "running_on": [lambda: turns.running_on(thread, BOB)],
         "find_duplicate": [lambda: turns.find_duplicate(KEY, BOB)],

@@ -14,7 +14,7 @@ from chatkit_store.heartbeats import now
 from chatkit_store.sync_actions import LONGEST_SECONDS
 from chatkit_store.tables import sync_actions
 from tests.store.conftest import Query
-from tests.store.making import ALICE, BOB, User, make_thread
+from tests.store.factories import ALICE, BOB, User, make_thread
 
 Store = SqlStore[User]
 WORKER = WorkerRecord("here", "a machine", "1:1")

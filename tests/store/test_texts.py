@@ -29,7 +29,17 @@ from chatkit.widgets import DynamicWidgetRoot
 from chatkit_store import NotFound, SqlStore
 from chatkit_store.text import plain_text
 from tests.store.conftest import Query
-from tests.store.making import ALICE, NOON, User, answer, call_tool, hide, make_thread, say, text_of
+from tests.store.factories import (
+    ALICE,
+    NOON,
+    User,
+    assistant_message,
+    hidden_item,
+    make_thread,
+    text_of,
+    tool_call,
+    user_message,
+)
 
 Store = SqlStore[User]
 
@@ -53,7 +63,11 @@ EMOJI = "👩‍👩‍👧 مرحبا بالعالم שלום 漢字 e\u0301 \U
 async def test_any_text_is_stored_and_read(
     store: Store, thread: ThreadMetadata, sql: Query, given: str, column: str, payload: str | None
 ) -> None:
-    items: list[ThreadItem] = [say(given), answer(given), hide({"deep": [given, {given: given}]})]
+    items: list[ThreadItem] = [
+        user_message(given),
+        assistant_message(given),
+        hidden_item({"deep": [given, {given: given}]}),
+    ]
     await store.add_thread_items(thread.id, items, ALICE)
     loaded = (await store.load_thread_items(thread.id, None, 10, "asc", ALICE)).data
     expected = given if payload is None else payload
@@ -95,7 +109,7 @@ async def test_any_id_that_a_client_makes_up_is_not_found(store: Store, thread: 
 async def test_values_that_json_does_not_have_are_stored_as_near_as_can_be(
     store: Store, thread: ThreadMetadata
 ) -> None:
-    item = hide({"nan": float("nan"), "bytes": b"\xff", "set": {1}, "object": object, "big": 2**80})
+    item = hidden_item({"nan": float("nan"), "bytes": b"\xff", "set": {1}, "object": object, "big": 2**80})
     await store.add_thread_item(thread.id, item, ALICE)
     content = (await store.load_item(thread.id, item.id, ALICE)).content  # type: ignore[union-attr]
     assert content == {"nan": None, "bytes": "\ufffd", "set": [1], "object": str(object), "big": 2**80}
@@ -108,7 +122,7 @@ def widget(copy_text: str | None) -> WidgetItem:
 
 def tagged() -> ThreadItem:
     tag = UserMessageTagContent(id="u1", text="Ann", data={})
-    return say(content=[UserMessageTextContent(text="Ask "), tag, UserMessageTextContent(text=" please")])
+    return user_message(content=[UserMessageTextContent(text="Ask "), tag, UserMessageTextContent(text=" please")])
 
 
 def workflow() -> ThreadItem:
@@ -134,15 +148,15 @@ def questions() -> ThreadItem:
     ("item", "words"),
     [
         (tagged(), "Ask @Ann please"),
-        (answer("Hello"), "Hello"),
+        (assistant_message("Hello"), "Hello"),
         (widget("Copy me"), "Copy me"),
         (widget(None), ""),
-        (call_tool(), 'find(what="tea", limit=2)'),
+        (tool_call(), 'find(what="tea", limit=2)'),
         (workflow(), "Sum\nLoad\nthe data\nSearch\ntea\ncups\nThink\nhard\nRead"),
         (TaskItem(**COMMON, task=ThoughtTask(content="only this")), "only this"),
         (questions(), "Where? here, there\nWhen?"),
-        (hide("a note"), "a note"),
-        (hide({"a": 1}), '{"a":1}'),
+        (hidden_item("a note"), "a note"),
+        (hidden_item({"a": 1}), '{"a":1}'),
         (SDKHiddenContextItem(**COMMON, content="stopped"), "stopped"),
     ],
 )

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from chatkit_store import IdClash, NotFound, SqlStore, TurnStore, new_id
 from chatkit_store.database import Database
 from tests.store.conftest import Query
-from tests.store.making import ALICE, BOB, NOON, User, make_thread, make_turn, say
+from tests.store.factories import ALICE, BOB, NOON, User, make_thread, make_turn, user_message
 
 Store = SqlStore[User]
 
@@ -84,7 +84,7 @@ async def test_thread_with_items_stores_metadata_only_and_no_old_title(
     store: Store, thread: ThreadMetadata, sql: Query
 ) -> None:
     """T12 and T15: on `threads.create` chatkit saves a copy first and the `Thread` itself after the stream."""
-    whole = Thread(**thread.model_dump(), items=Page(data=[say()]))
+    whole = Thread(**thread.model_dump(), items=Page(data=[user_message()]))
     thread.title = "renamed during the stream"
     await store.save_thread(thread, ALICE)
     whole.metadata["tokens"] = 7
@@ -100,7 +100,7 @@ async def test_thread_with_items_stores_metadata_only_and_no_old_title(
 
 async def test_thread_that_a_turn_began_is_a_known_object(store: Store, turns: TurnStore) -> None:
     thread = make_thread()
-    await turns.start(make_turn(thread.id), ALICE, new_thread=thread, items=[say()])
+    await turns.start(make_turn(thread.id), ALICE, new_thread=thread, items=[user_message()])
     renamed = await store.load_thread(thread.id, ALICE)
     renamed.title = "renamed"
     await store.save_thread(renamed, ALICE)
@@ -147,7 +147,7 @@ async def test_times_come_back_aware_and_in_utc(store: Store) -> None:
         await store.save_thread(thread, ALICE)
         found = (await store.load_thread(thread.id, ALICE)).created_at
         assert (found, found.tzinfo) == (expected, UTC)
-        item = say(created_at=given)
+        item = user_message(created_at=given)
         await store.add_thread_item(thread.id, item, ALICE)
         kept = (await store.load_item(thread.id, item.id, ALICE)).created_at
         assert (kept, kept.utcoffset()) == (expected, timedelta(0))
@@ -210,7 +210,7 @@ async def test_deleting_a_thread_takes_everything_in_it(
     other = make_thread()
     await store.save_thread(other, ALICE)
     for owner in (thread, other):
-        item, turn = say(), make_turn(owner.id)
+        item, turn = user_message(), make_turn(owner.id)
         await turns.start(turn, ALICE, items=[item])
         await store.add_feedback(owner.id, [item.id], "positive", ALICE)
         file = FileAttachment(id=new_id("atc"), name="a", mime_type="a/b", thread_id=owner.id)

@@ -5,7 +5,16 @@ from chatkit.types import ThreadMetadata
 
 from chatkit_store import IdClash, NotFound, SqlStore, ThreadBusy, ThreadChanged, TurnEnd, TurnRecord, TurnStore
 from tests.store.conftest import Query
-from tests.store.making import ALICE, User, answer, hide, make_thread, make_turn, say, text_of
+from tests.store.factories import (
+    ALICE,
+    User,
+    assistant_message,
+    hidden_item,
+    make_thread,
+    make_turn,
+    text_of,
+    user_message,
+)
 
 Store = SqlStore[User]
 
@@ -71,7 +80,7 @@ async def test_turn_is_one_row_from_its_start_to_its_end(
 async def test_new_thread_and_its_first_message_come_together(store: Store, turns: TurnStore, sql: Query) -> None:
     thread, turn = make_thread(title="new"), make_turn("thr_new")
     thread.id = "thr_new"
-    await turns.start(turn, ALICE, new_thread=thread, items=[say("first")])
+    await turns.start(turn, ALICE, new_thread=thread, items=[user_message("first")])
     assert await texts(store, "thr_new") == ["first"]
     assert (await store.load_thread("thr_new", ALICE)).title == "new"
     assert (await sql("SELECT turn_id FROM thread_items"))[0][0] == turn.id
@@ -81,10 +90,10 @@ async def test_start_that_fails_leaves_no_ghost_thread(
     store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
 ) -> None:
     """T8."""
-    taken, new = say(), make_thread()
+    taken, new = user_message(), make_thread()
     await store.add_thread_item(thread.id, taken, ALICE)
     with pytest.raises(IdClash):
-        await turns.start(make_turn(new.id), ALICE, new_thread=new, items=[say(), say(id=taken.id)])
+        await turns.start(make_turn(new.id), ALICE, new_thread=new, items=[user_message(), user_message(id=taken.id)])
     assert len(await sql("SELECT id FROM threads")) == 1
     assert await turns.list(ALICE) == []
     with pytest.raises(ValueError, match="differ"):
@@ -95,10 +104,10 @@ async def test_taken_turn_or_thread_id_clashes_and_nothing_is_written(
     store: Store, turns: TurnStore, thread: ThreadMetadata
 ) -> None:
     turn = make_turn(thread.id)
-    await turns.start(turn, ALICE, items=[say("once")])
+    await turns.start(turn, ALICE, items=[user_message("once")])
     await turns.finish(turn.id, TurnEnd("completed"), ALICE)
     with pytest.raises(IdClash):
-        await turns.start(turn, ALICE, items=[say("twice")])
+        await turns.start(turn, ALICE, items=[user_message("twice")])
     with pytest.raises(IdClash, match=thread.id):
         await turns.start(make_turn(thread.id), ALICE, new_thread=make_thread(id=thread.id))
     assert await texts(store, thread.id) == ["once"]
@@ -108,14 +117,23 @@ async def test_retry_replaces_everything_after_the_message(
     store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
 ) -> None:
     """T9: in one transaction, and the old answer is kept in the table."""
-    question = say("q")
+    question = user_message("q")
     await store.add_thread_items(
-        thread.id, [say("before"), question, hide("h"), answer("old"), say("q2"), answer("old 2")], ALICE
+        thread.id,
+        [
+            user_message("before"),
+            question,
+            hidden_item("h"),
+            assistant_message("old"),
+            user_message("q2"),
+            assistant_message("old 2"),
+        ],
+        ALICE,
     )
     turn = make_turn(thread.id, kind="threads.retry_after_item", user_item_id=question.id)
-    await turns.start(turn, ALICE, items=[hide("again")], replace_after=question.id)
+    await turns.start(turn, ALICE, items=[hidden_item("again")], replace_after=question.id)
     assert await texts(store, thread.id) == ["before", "q", "again"]
-    assert await turns.finish(turn.id, TurnEnd("completed"), ALICE, items=[answer("new")])
+    assert await turns.finish(turn.id, TurnEnd("completed"), ALICE, items=[assistant_message("new")])
     assert await texts(store, thread.id) == ["before", "q", "again", "new"]
     replaced = await sql("SELECT text FROM thread_items WHERE replaced_by = :turn ORDER BY position", turn=turn.id)
     assert [row.text for row in replaced] == ["h", "old", "q2", "old 2"]
@@ -125,10 +143,10 @@ async def test_retry_replaces_everything_after_the_message(
 async def test_retry_that_fails_brings_the_old_answer_back(
     store: Store, turns: TurnStore, thread: ThreadMetadata
 ) -> None:
-    question, first, second = say("q"), make_turn(thread.id), make_turn(thread.id)
-    await store.add_thread_items(thread.id, [question, answer("one")], ALICE)
+    question, first, second = user_message("q"), make_turn(thread.id), make_turn(thread.id)
+    await store.add_thread_items(thread.id, [question, assistant_message("one")], ALICE)
     await turns.start(first, ALICE, replace_after=question.id)
-    await turns.finish(first.id, TurnEnd("completed"), ALICE, items=[answer("two")])
+    await turns.finish(first.id, TurnEnd("completed"), ALICE, items=[assistant_message("two")])
     await turns.start(second, ALICE, replace_after=question.id)
     assert await texts(store, thread.id) == ["q"]
     await turns.finish(second.id, TurnEnd("failed", error_code="rate_limit"), ALICE, restore_replaced=True)
@@ -139,9 +157,9 @@ async def test_retry_that_fails_brings_the_old_answer_back(
 async def test_retry_after_an_unknown_item_changes_nothing(
     store: Store, turns: TurnStore, thread: ThreadMetadata
 ) -> None:
-    await store.add_thread_items(thread.id, [say("q"), answer("a")], ALICE)
+    await store.add_thread_items(thread.id, [user_message("q"), assistant_message("a")], ALICE)
     with pytest.raises(NotFound, match="msg_gone"):
-        await turns.start(make_turn(thread.id), ALICE, items=[say("new")], replace_after="msg_gone")
+        await turns.start(make_turn(thread.id), ALICE, items=[user_message("new")], replace_after="msg_gone")
     assert await texts(store, thread.id) == ["q", "a"]
     assert await turns.list(ALICE) == []
 
@@ -149,11 +167,11 @@ async def test_retry_after_an_unknown_item_changes_nothing(
 async def test_items_of_a_turn_carry_it_and_updates_do_not_take_it_away(
     store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
 ) -> None:
-    turn, reply = make_turn(thread.id), answer("dra")
-    await turns.start(turn, ALICE, items=[say()])
+    turn, reply = make_turn(thread.id), assistant_message("dra")
+    await turns.start(turn, ALICE, items=[user_message()])
     await store.add_thread_items(thread.id, [reply], ALICE, turn_id=turn.id)
-    await turns.finish(turn.id, TurnEnd("stopped"), ALICE, items=[answer("draft", id=reply.id)])
-    await store.save_item(thread.id, answer("draft, edited", id=reply.id), ALICE)
+    await turns.finish(turn.id, TurnEnd("stopped"), ALICE, items=[assistant_message("draft", id=reply.id)])
+    await store.save_item(thread.id, assistant_message("draft, edited", id=reply.id), ALICE)
     assert {row.turn_id for row in await sql("SELECT turn_id FROM thread_items")} == {turn.id}
 
 
@@ -161,9 +179,9 @@ async def test_end_of_a_turn_whose_thread_was_deleted_is_quiet(
     store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
 ) -> None:
     turn = make_turn(thread.id)
-    await turns.start(turn, ALICE, items=[say()])
+    await turns.start(turn, ALICE, items=[user_message()])
     await store.delete_thread(thread.id, ALICE)
-    assert await turns.finish(turn.id, TurnEnd("completed"), ALICE, items=[answer()]) is False
+    assert await turns.finish(turn.id, TurnEnd("completed"), ALICE, items=[assistant_message()]) is False
     assert await sql("SELECT id FROM thread_items") == []
     with pytest.raises(NotFound, match=f"Turn {turn.id}"):
         await turns.load(turn.id, ALICE)
@@ -192,12 +210,12 @@ async def test_a_turn_does_not_start_on_a_thread_that_has_changed_since_it_was_r
 ) -> None:
     seen = (await store.load_since_user(thread.id, ALICE)).position
     first, second = (make_turn(thread.id) for _ in range(2))
-    await turns.start(first, ALICE, items=[say("one")], seen_position=seen)
+    await turns.start(first, ALICE, items=[user_message("one")], seen_position=seen)
     with pytest.raises(ThreadBusy):
-        await turns.start(second, ALICE, items=[say("two")], seen_position=seen)
+        await turns.start(second, ALICE, items=[user_message("two")], seen_position=seen)
     await turns.finish(first.id, TurnEnd("completed"), ALICE)
     with pytest.raises(ThreadChanged):
-        await turns.start(second, ALICE, items=[say("two")], seen_position=seen)
+        await turns.start(second, ALICE, items=[user_message("two")], seen_position=seen)
     assert [row[0] for row in await sql("SELECT text FROM thread_items")] == ["one"]
     seen = (await store.load_since_user(thread.id, ALICE)).position
-    await turns.start(second, ALICE, items=[say("two")], seen_position=seen)
+    await turns.start(second, ALICE, items=[user_message("two")], seen_position=seen)

@@ -7,7 +7,7 @@ import pytest
 from chatkit.types import AttachmentUploadDescriptor, FileAttachment, ThreadMetadata
 
 from chatkit_store import NotFound, SqlStore, TurnStore, UploadStore, new_id
-from tests.store.making import ALICE, User, make_turn, say
+from tests.store.factories import ALICE, User, make_turn, user_message
 
 
 def make_upload() -> FileAttachment:
@@ -42,7 +42,7 @@ async def test_what_is_not_stored_cannot_be_bound_even_where_nobody_looked(
     file = make_upload()
     await uploads.add(file, ALICE, size=3, limit=1)
     with pytest.raises(NotFound):
-        await turns.start(make_turn(thread.id), ALICE, items=[say(attachments=[as_stored(file)])])
+        await turns.start(make_turn(thread.id), ALICE, items=[user_message(attachments=[as_stored(file)])])
     assert await turns.list(ALICE) == []
 
 
@@ -54,7 +54,7 @@ async def test_files_that_were_not_sent_are_counted_and_forgotten(
     bound, unsent, refused = (file.id for file in files)
     await uploads.claim(bound, ALICE)
     await uploads.finish(as_stored(files[0]), 3, ALICE)
-    await turns.start(make_turn(thread.id), ALICE, items=[say(attachments=[as_stored(files[0])])])
+    await turns.start(make_turn(thread.id), ALICE, items=[user_message(attachments=[as_stored(files[0])])])
     later, earlier = datetime.now(UTC) + timedelta(seconds=1), datetime.now(UTC) - timedelta(hours=1)
     assert await uploads.list_unsent(earlier) == await uploads.delete_unsent(earlier) == []
     assert await uploads.list_unsent(later) == await uploads.delete_unsent(later) == [unsent]

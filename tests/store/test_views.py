@@ -2,7 +2,17 @@
 
 from chatkit_store import SqlStore, TurnEnd, TurnStore
 from tests.store.conftest import Query
-from tests.store.making import ALICE, BOB, User, answer, call_tool, hide, make_thread, make_turn, say
+from tests.store.factories import (
+    ALICE,
+    BOB,
+    User,
+    assistant_message,
+    hidden_item,
+    make_thread,
+    make_turn,
+    tool_call,
+    user_message,
+)
 
 Store = SqlStore[User]
 
@@ -12,10 +22,13 @@ async def test_messages_read_like_a_conversation(store: Store, turns: TurnStore,
     for thread in threads:
         await store.save_thread(thread, ALICE)
     turn = make_turn(threads[0].id)
-    await turns.start(turn, ALICE, items=[say("Tea?")])
-    await store.add_thread_item(threads[1].id, say("Elsewhere"), ALICE)
+    await turns.start(turn, ALICE, items=[user_message("Tea?")])
+    await store.add_thread_item(threads[1].id, user_message("Elsewhere"), ALICE)
     await turns.finish(
-        turn.id, TurnEnd("completed"), ALICE, items=[hide(), call_tool(), answer("Yes."), answer("Now.")]
+        turn.id,
+        TurnEnd("completed"),
+        ALICE,
+        items=[hidden_item(), tool_call(), assistant_message("Yes."), assistant_message("Now.")],
     )
     rows = await sql("SELECT * FROM messages WHERE thread_id = :id", id=threads[0].id)
     assert [(row.role, row.text) for row in rows] == [("user", "Tea?"), ("assistant", "Yes."), ("assistant", "Now.")]
@@ -29,8 +42,8 @@ async def test_messages_read_like_a_conversation(store: Store, turns: TurnStore,
 async def test_thread_overview_has_a_line_for_every_thread(store: Store, turns: TurnStore, sql: Query) -> None:
     busy, empty = make_thread(title="Busy"), make_thread()
     turn = make_turn(busy.id)
-    await turns.start(turn, ALICE, new_thread=busy, items=[say("Hi")])
-    await turns.finish(turn.id, TurnEnd("completed"), ALICE, items=[answer("Ho"), hide("secret")])
+    await turns.start(turn, ALICE, new_thread=busy, items=[user_message("Hi")])
+    await turns.finish(turn.id, TurnEnd("completed"), ALICE, items=[assistant_message("Ho"), hidden_item("secret")])
     await turns.start(make_turn(busy.id), ALICE)
     await store.save_thread(empty, BOB)
     rows = {row.thread_id: row for row in await sql("SELECT * FROM thread_overview")}

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from chatkit_store import NewTurn, NotFound, SqlStore, ThreadBusy, TurnEnd, TurnStore, open_engine
 from tests.conftest import checked_out
 from tests.store.conftest import Query
-from tests.store.making import ALICE, User, answer, make_thread, make_turn, say, text_of
+from tests.store.factories import ALICE, User, assistant_message, make_thread, make_turn, text_of, user_message
 
 Store = SqlStore[User]
 
@@ -20,7 +20,7 @@ Store = SqlStore[User]
 async def test_twenty_writers_on_one_thread_all_get_a_place(store: Store, thread: ThreadMetadata, sql: Query) -> None:
     async def write(writer: int) -> None:
         for n in range(25):
-            await store.add_thread_item(thread.id, say(f"{writer}-{n}"), ALICE)
+            await store.add_thread_item(thread.id, user_message(f"{writer}-{n}"), ALICE)
 
     await asyncio.gather(*(write(writer) for writer in range(20)))
     rows = await sql("SELECT position, text FROM thread_items ORDER BY position")
@@ -35,7 +35,7 @@ async def test_writers_on_different_threads_do_not_disturb_one_another(store: St
         thread = make_thread()
         await store.save_thread(thread, ALICE)
         for k in range(10):
-            await store.add_thread_items(thread.id, [say(f"{n}-{k}"), answer(f"{n}-{k}")], ALICE)
+            await store.add_thread_items(thread.id, [user_message(f"{n}-{k}"), assistant_message(f"{n}-{k}")], ALICE)
         return [text_of(item) for item in (await store.load_thread_items(thread.id, None, 50, "asc", ALICE)).data]
 
     found = await asyncio.gather(*(converse(n) for n in range(20)))
@@ -51,7 +51,7 @@ async def test_two_engines_on_one_database_share_it(database_url: str, engine: A
 
     async def write(through: Store) -> None:
         for _ in range(25):
-            await through.add_thread_item(thread.id, say(), ALICE)
+            await through.add_thread_item(thread.id, user_message(), ALICE)
 
     await asyncio.gather(*(write(through) for through in (store, other) for _ in range(4)))
     assert len((await store.load_thread_items(thread.id, None, 500, "asc", ALICE)).data) == 200
@@ -60,7 +60,7 @@ async def test_two_engines_on_one_database_share_it(database_url: str, engine: A
 
 
 async def test_same_item_written_by_many_at_once_is_there_once(store: Store, thread: ThreadMetadata) -> None:
-    item = answer()
+    item = assistant_message()
     await asyncio.gather(*(store.add_thread_item(thread.id, item, ALICE) for _ in range(20)))
     assert len((await store.load_thread_items(thread.id, None, 50, "asc", ALICE)).data) == 1
 
@@ -68,7 +68,7 @@ async def test_same_item_written_by_many_at_once_is_there_once(store: Store, thr
 async def test_thread_deleted_among_writers_is_gone_and_they_are_told(store: Store, thread: ThreadMetadata) -> None:
     async def write() -> None:
         for _ in range(10):
-            await store.add_thread_item(thread.id, say(), ALICE)
+            await store.add_thread_item(thread.id, user_message(), ALICE)
 
     writers = [asyncio.create_task(write()) for _ in range(5)]
     await asyncio.sleep(0)
@@ -85,8 +85,8 @@ async def test_cancelled_calls_leave_no_connection_and_no_half_transaction(
     """Cut at many moments: each call is written whole or not at all, and its connection is back when it has raised."""
     for steps in range(40):
         calls = (
-            store.add_thread_items(thread.id, [say(f"{steps}-{n}") for n in range(3)], ALICE),
-            turns.start(make_turn(thread.id), ALICE, items=[say(f"turn {steps}-{n}") for n in range(3)]),
+            store.add_thread_items(thread.id, [user_message(f"{steps}-{n}") for n in range(3)], ALICE),
+            turns.start(make_turn(thread.id), ALICE, items=[user_message(f"turn {steps}-{n}") for n in range(3)]),
             store.load_thread_items(thread.id, None, 5, "desc", ALICE),
         )
         for call in calls:
@@ -107,14 +107,14 @@ async def test_call_under_a_cancelled_anyio_scope_ends_whole(
     """T1: Starlette cancels a response again and again until it gives up; one `shield` is not enough."""
     with anyio.move_on_after(0.0005):
         while True:
-            await store.add_thread_items(thread.id, [say(), answer()], ALICE)
+            await store.add_thread_items(thread.id, [user_message(), assistant_message()], ALICE)
     assert checked_out(engine) == 0
     page = await store.load_thread_items(thread.id, None, 500, "asc", ALICE)
     assert len(page.data) % 2 == 0
 
 
 async def test_more_readers_than_connections_wait_their_turn(store: Store, thread: ThreadMetadata) -> None:
-    await store.add_thread_item(thread.id, say(), ALICE)
+    await store.add_thread_item(thread.id, user_message(), ALICE)
     pages = await asyncio.gather(*(store.load_thread_items(thread.id, None, 5, "asc", ALICE) for _ in range(200)))
     assert {len(page.data) for page in pages} == {1}
 
@@ -128,12 +128,12 @@ async def test_a_turn_that_ends_and_one_that_starts_do_not_wait_for_each_other(
 
     async def end(turn_id: str) -> None:
         await asyncio.sleep(dice.uniform(0, 0.004))
-        assert await turns.finish(turn_id, TurnEnd("stopped"), ALICE, items=[answer("one")])
+        assert await turns.finish(turn_id, TurnEnd("stopped"), ALICE, items=[assistant_message("one")])
 
     async def start(turn: NewTurn) -> bool:
         await asyncio.sleep(dice.uniform(0, 0.004))
         with contextlib.suppress(ThreadBusy):  # a deadlock is `StoreUnavailable`
-            await other.start(turn, ALICE, items=[say("two"), say("three")])
+            await other.start(turn, ALICE, items=[user_message("two"), user_message("three")])
             return True
         return False
 

@@ -21,7 +21,7 @@ from chatkit_server.events.frames import encode_event
 from chatkit_server.turns.recovery import recover
 from chatkit_store import Entry, JournalStore, NewTurn, SqlStore, TurnRecord, TurnStore, new_id
 from tests.stage import CARD, Stage, stream_item
-from tests.store.making import answer, make_thread, say, text_of
+from tests.store.factories import assistant_message, make_thread, text_of, user_message
 from tests.support.openai_answers import Answer
 from tests.turns.coming_back import DETACH, asking, attaching, read_up_to
 from tests.turns.conftest import Start
@@ -42,14 +42,14 @@ class Crashed:
         self.turns = TurnStore(self.engine)
         self.journal = JournalStore(self.engine)
         self.thread = make_thread()
-        self.question = say("Q")
+        self.question = user_message("Q")
 
     async def begin(self, *events: ThreadStreamEvent, kind: str = "threads.add_user_message") -> TurnRecord:
         """A retry of a question that has an old answer, or the question's first answer."""
         await self.store.save_thread(self.thread, USER)
         turn = NewTurn(new_id("turn"), self.thread.id, kind, "r", user_item_id=self.question.id, worker_id="here")
         if kind == RETRY:
-            await self.store.add_thread_items(self.thread.id, [self.question, answer("old answer")], USER)
+            await self.store.add_thread_items(self.thread.id, [self.question, assistant_message("old answer")], USER)
             await self.turns.start(turn, USER, replace_after=self.question.id)
         else:
             await self.turns.start(turn, USER, items=[self.question])
@@ -79,27 +79,27 @@ def opening(item: AssistantMessageItem, *deltas: str) -> list[ThreadStreamEvent]
 
 
 async def test_text_of_the_journal_is_saved(crashed: Crashed) -> None:
-    record = await crashed.begin(*opening(answer(), "one", " two"))
+    record = await crashed.begin(*opening(assistant_message(), "one", " two"))
     await crashed.recover(record)
     assert await crashed.texts() == ["Q", "one two"]
     assert (await crashed.turns.load(record.id, USER)).stop_reason == "crash"
 
 
 async def test_a_retry_without_a_word_gives_the_old_answer_back(crashed: Crashed) -> None:
-    record = await crashed.begin(*opening(answer()), kind=RETRY)
+    record = await crashed.begin(*opening(assistant_message()), kind=RETRY)
     await crashed.recover(record)
     assert await crashed.texts() == ["Q", "old answer"]
 
 
 async def test_recovering_twice_is_recovering_once(crashed: Crashed) -> None:
-    record = await crashed.begin(*opening(answer(), "one two"), kind=RETRY)
+    record = await crashed.begin(*opening(assistant_message(), "one two"), kind=RETRY)
     await crashed.recover(record)
     await crashed.recover(record)
     assert await crashed.texts() == ["Q", "one two"]
 
 
 async def test_an_item_that_was_finished_in_the_last_moment_stays_as_it_is(crashed: Crashed) -> None:
-    item = answer("one two three")
+    item = assistant_message("one two three")
     record = await crashed.begin(*opening(item, "one"))
     await crashed.store.add_thread_items(crashed.thread.id, [item], USER, turn_id=record.id)
     await crashed.recover(record)
@@ -107,7 +107,7 @@ async def test_an_item_that_was_finished_in_the_last_moment_stays_as_it_is(crash
 
 
 async def test_an_event_that_cannot_be_read_costs_no_other(crashed: Crashed) -> None:
-    record = await crashed.begin(*opening(answer(), "one"))
+    record = await crashed.begin(*opening(assistant_message(), "one"))
     await crashed.journal.write([Entry(record.id, 9, '{"type":"thread.item.done","item":{"type":"widget"}}')], "here")
     await crashed.journal.write([Entry(record.id, 10, '{"type":"from.the.future"}')], "here")
     await crashed.recover(record)
@@ -118,7 +118,7 @@ async def test_an_item_that_the_database_refuses_costs_no_other(crashed: Crashed
     """Its id is another thread's, as `__fake_id__` would be."""
     other = make_thread()
     await crashed.store.save_thread(other, USER)
-    taken, free = answer("theirs"), answer()
+    taken, free = assistant_message("theirs"), assistant_message()
     await crashed.store.add_thread_item(other.id, taken, USER)
     record = await crashed.begin(*opening(taken, "mine"), *opening(free, "free"))
     await crashed.recover(record)

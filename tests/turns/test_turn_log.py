@@ -23,7 +23,7 @@ from chatkit_server.turns.journal_page import Page
 from chatkit_server.turns.turn_log import LAG, WINDOW, TurnLog
 from chatkit_store import Entry, JournalStore
 from chatkit_store.journal import Signal
-from tests.store.making import NOON
+from tests.store.factories import NOON
 from tests.support.openai_answers import Answer
 from tests.support.sse import Frame, parse
 from tests.turns.conftest import Start

@@ -39,29 +39,29 @@ def make_thread(**fields: Any) -> ThreadMetadata:
     return ThreadMetadata(**({"id": new_id("thr"), "created_at": NOON} | fields))
 
 
-def say(text: str = "Hello", **fields: Any) -> UserMessageItem:
+def user_message(text: str = "Hello", **fields: Any) -> UserMessageItem:
     """A user's message."""
     content = [UserMessageTextContent(text=text)]
     return UserMessageItem(**_common("msg") | {"content": content, "inference_options": InferenceOptions()} | fields)
 
 
-def answer(text: str = "Hi there", **fields: Any) -> AssistantMessageItem:
+def assistant_message(text: str = "Hi there", **fields: Any) -> AssistantMessageItem:
     """An assistant's message."""
     return AssistantMessageItem(**_common("msg") | {"content": [AssistantMessageContent(text=text)]} | fields)
 
 
-def hide(content: Any = "a secret", **fields: Any) -> HiddenContextItem:
+def hidden_item(content: Any = "a secret", **fields: Any) -> HiddenContextItem:
     """Something only the model reads."""
     return HiddenContextItem(**_common("msg") | {"content": content} | fields)
 
 
-def call_tool(**fields: Any) -> ClientToolCallItem:
+def tool_call(**fields: Any) -> ClientToolCallItem:
     """A pending call of a client tool."""
     call = {"call_id": "call_1", "name": "find", "arguments": {"what": "tea", "limit": 2}}
     return ClientToolCallItem(**_common("tc") | call | fields)
 
 
-def offer(*actions: str, **fields: Any) -> WidgetItem:
+def widget_with(*actions: str, **fields: Any) -> WidgetItem:
     """A card with a button for each type of action."""
     buttons = [{"type": "Button", "label": type, "onClickAction": {"type": type}} for type in actions]
     widget = DynamicWidgetRoot.model_validate({"type": "Card", "children": buttons})
