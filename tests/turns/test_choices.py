@@ -108,7 +108,7 @@ async def test_a_chosen_tool_that_the_agent_lacks_does_not_harm_the_answer(
     async with await chat.visitor() as tab:
         assert (await tab.create("Where is it?", **choosing(tool="orders"))).text == "Hello from the fake model."
     assert "tool_choice" not in chat.upstream.requests[0].body
-    assert "has no tool order_status" in caplog.text
+    assert "lacks the chosen tool order_status" in caplog.text
 
 
 @sqlite_only
