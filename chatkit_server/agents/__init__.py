@@ -1,1 +1,1 @@
-"""The agent that answers: where it comes from, and what the server changes in it before a run."""
+"""The agent that answers: loading it, preparing it for a run, and the default one."""

@@ -1,4 +1,4 @@
-"""CHATKIT_AGENT: from an import path to an agent for each request. Everything that can be wrong shows at start."""
+"""CHATKIT_AGENT: from an import path to an agent for each request. Mistakes in it are reported at startup."""
 
 import importlib
 import inspect
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 AnyAgent = Agent[Any]
 AgentLike = AnyAgent | Callable[..., AnyAgent | Awaitable[AnyAgent]]
-"""An agent, or a function that returns one (or a coroutine), given the `RequestContext` if it takes an argument."""
+"""An agent, or a function that returns one, sync or async; it gets the `RequestContext` if it takes an argument."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +31,27 @@ class AgentSource:
 
     name: str
     make: Callable[[RequestContext], AnyAgent | Awaitable[AnyAgent]]
+    """Returns the agent for a request."""
     is_default: bool = False
     is_function: bool = False
-    """Whether a function of the user's makes it, anew for each request."""
+    """Whether `make` calls a function of the user for each request."""
     actions: Actions = field(default_factory=Actions)
-    """Answers to the actions of the agent's widgets: those named `actions` in the module of the agent."""
+    """The object named `actions` in the agent's module: handlers for the actions of the agent's widgets."""
 
     async def load(self, context: RequestContext) -> AnyAgent:
-        """The agent for one request. Raises `AgentSetupError` where the user's function returned something else."""
-        made: object = self.make(context)
-        if inspect.isawaitable(made):
-            made = await made
-        if not isinstance(made, Agent):
-            raise AgentSetupError(f"{self.name} returned {_described(made)}, not an agents.Agent.")
-        return made
+        """Return the agent for one request. Raises `AgentSetupError` if the user's function returned something else."""
+        agent: object = self.make(context)
+        if inspect.isawaitable(agent):
+            agent = await agent
+        if not isinstance(agent, Agent):
+            raise AgentSetupError(f"{self.name} returned {_type_name(agent)}, not an agents.Agent.")
+        return agent
 
 
 def load_agent(agent: AgentLike | str | None, *, tools: bool = True) -> AgentSource:
-    """Where agents come from: `package.module:name`, or the thing itself; for None the default agent.
+    """Return the source for `package.module:name`, for an agent or function, or, for None, for the default agent.
 
-    `tools=False` leaves the default agent's tools out. Raises `AgentSetupError` with one sentence that says what is
-    wrong.
+    `tools=False` omits the default agent's tools. Raises `AgentSetupError` with one sentence that explains the mistake.
     """
     if agent is None:
         default = default_agent(tools)
@@ -74,16 +74,16 @@ def _split(spec: str) -> tuple[str, str]:
 
 
 def _module(name: str, spec: str) -> ModuleType:
-    here = os.getcwd()  # a console script, unlike `python -m`, does not have it on the path
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    cwd = os.getcwd()  # a console script, unlike `python -m`, does not have it on the path
+    if cwd not in sys.path:
+        sys.path.insert(0, cwd)
     importlib.invalidate_caches()
     try:
         return importlib.import_module(name)
-    except (Exception, SystemExit) as error:  # the user's module may raise anything; all of it is shown
+    except (Exception, SystemExit) as error:  # the user's module may raise anything; report it
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
             raise AgentSetupError(
-                f"CHATKIT_AGENT={spec}: there is no module {error.name!r} in {here} or among the installed packages."
+                f"CHATKIT_AGENT={spec}: there is no module {error.name!r} in {cwd} or among the installed packages."
             ) from None
         reason = f"{type(error).__name__}: {error}".rstrip(": .")
         raise AgentSetupError(f"CHATKIT_AGENT={spec}: importing {name!r} failed with {reason}.") from error
@@ -94,52 +94,52 @@ def _attribute(module: ModuleType, name: str, spec: str) -> object:
         return getattr(module, name)
     candidates = [key for key, value in vars(module).items() if isinstance(value, Agent) or inspect.isfunction(value)]
     agents = [key for key, value in vars(module).items() if isinstance(value, Agent)]
-    near = get_close_matches(name, candidates, n=3) or agents
-    advice = f"; did you mean {' or '.join(near)}?" if near else "."
-    raise AgentSetupError(f"CHATKIT_AGENT={spec}: module {module.__name__!r} has no {name!r}{advice}")
+    similar = get_close_matches(name, candidates, n=3) or agents
+    suggestion = f"; did you mean {' or '.join(similar)}?" if similar else "."
+    raise AgentSetupError(f"CHATKIT_AGENT={spec}: module {module.__name__!r} has no {name!r}{suggestion}")
 
 
 def _actions(module: ModuleType, spec: str) -> Actions:
-    """What the module calls `actions`, if that is what we call so: an agent may have come with something else."""
+    """Return the module's `actions`; an empty one if that is missing or another kind of object, which is logged."""
     actions = getattr(module, "actions", None)
     if actions is None or inspect.ismodule(actions):
         return Actions()
     if not isinstance(actions, Actions):
         logger.warning(
-            "CHATKIT_AGENT=%s: `actions` in module %r is %s, not a chatkit_server.Actions, and answers no action.",
+            "CHATKIT_AGENT=%s: `actions` in module %r is %s, not a chatkit_server.Actions; it is ignored.",
             spec,
             module.__name__,
-            _described(actions),
+            _type_name(actions),
         )
         return Actions()
     return actions
 
 
-def _source(found: object, title: str) -> AgentSource:
-    if isinstance(found, Agent):
-        return AgentSource(title, lambda context: found)
-    if inspect.isclass(found) or not callable(found):
-        raise AgentSetupError(f"{title} is {_described(found)}, not an agents.Agent or a function that returns one.")
-    make = cast(Callable[..., Any], found)
+def _source(value: object, title: str) -> AgentSource:
+    if isinstance(value, Agent):
+        return AgentSource(title, lambda context: value)
+    if inspect.isclass(value) or not callable(value):
+        raise AgentSetupError(f"{title} is {_type_name(value)}, not an agents.Agent or a function that returns one.")
+    make = cast(Callable[..., Any], value)
     with_context = make if _takes_context(make, title) else lambda context: make()
     return AgentSource(title, with_context, is_function=True)
 
 
 def _takes_context(make: Callable[..., Any], title: str) -> bool:
-    """Whether the function takes an argument. Raises `AgentSetupError` where it needs more than the context."""
+    """Return whether the function takes an argument. Raises `AgentSetupError` if it needs more than the context."""
     parameters = inspect.signature(make).parameters.values()
     positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL}]
     required = [p.name for p in parameters if p.default is p.empty and p.kind not in {p.VAR_POSITIONAL, p.VAR_KEYWORD}]
     keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name in required]
     if len(required) > 1 or keywords:
         raise AgentSetupError(
-            f"{title} needs the arguments {', '.join(required)}, but an agent's function is given one, "
+            f"{title} needs the arguments {', '.join(required)}, but an agent function gets only one, "
             "the RequestContext."
         )
     return bool(positional)
 
 
-def _described(value: object) -> str:
+def _type_name(value: object) -> str:
     if inspect.isclass(value):
         return f"the class {value.__name__}"
     kind = type(value).__name__

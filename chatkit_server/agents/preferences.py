@@ -1,4 +1,4 @@
-"""A form in the chat: the user's time zone and units. Its answer changes the card, and the model gets to know it."""
+"""A form in the chat for the user's time zone and units. Saving changes the card and adds a note for the model."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ actions = Actions()
 
 
 class Preferences(BaseModel):
-    """What the form asks for."""
+    """The values of the form."""
 
     time_zone: str = "UTC"
     units: Literal["metric", "imperial"] = "metric"
@@ -39,23 +39,25 @@ class Preferences(BaseModel):
 async def ask_preferences(context: RunContextWrapper[AgentContext[Any]]) -> str:
     """Show the user a form for their time zone and units of measurement. Use it when they want to set or change these;
     their answer comes to you as hidden context."""
-    thread = context.context.thread
-    await context.context.stream_widget(form(preferences_of(thread)), copy_text="Preferences: time zone and units")
-    return "The form is shown. Do not ask for the same in words."
+    form = preferences_form(saved_preferences(context.context.thread))
+    await context.context.stream_widget(form, copy_text="Preferences: time zone and units")
+    return "The form is shown. Do not ask for these values in words."
 
 
 @actions.on(SAVE)
 async def save(payload: Preferences, sender: WidgetItem, thread: ThreadMetadata) -> AsyncIterator[ThreadStreamEvent]:
-    """Keeps the answers with the thread and shows them instead of the form."""
+    """Save the values in the thread's metadata and replace the form with a summary."""
     try:
         now = describe_time(datetime.now(UTC), payload.time_zone)
-    except UnknownZone as problem:
-        refused = form(payload, f"{str(problem)[:1].upper()}{str(problem)[1:]}")
-        yield ThreadItemReplacedEvent(item=sender.model_copy(update={"widget": refused}))
+    except UnknownZone as error:
+        message = str(error)
+        corrected = preferences_form(payload, f"{message[:1].upper()}{message[1:]}")
+        yield ThreadItemReplacedEvent(item=sender.model_copy(update={"widget": corrected}))
         return
     thread.metadata = thread.metadata | {"preferences": payload.model_dump()}
-    words = f"Preferences: {payload.time_zone}, {payload.units}"
-    yield ThreadItemReplacedEvent(item=sender.model_copy(update={"widget": summary(payload, now), "copy_text": words}))
+    copy_text = f"Preferences: {payload.time_zone}, {payload.units}"
+    card = preferences_summary(payload, now)
+    yield ThreadItemReplacedEvent(item=sender.model_copy(update={"widget": card, "copy_text": copy_text}))
     note = f"The user's preferences are now: time zone {payload.time_zone}, {payload.units} units."
     yield ThreadItemDoneEvent(
         item=HiddenContextItem(id=new_id("hcx"), thread_id=thread.id, created_at=datetime.now(UTC), content=note)
@@ -64,24 +66,24 @@ async def save(payload: Preferences, sender: WidgetItem, thread: ThreadMetadata)
 
 @actions.on(CHANGE)
 async def change(sender: WidgetItem, thread: ThreadMetadata) -> WidgetRoot:
-    """Opens the form again."""
-    return form(preferences_of(thread))
+    """Show the form again."""
+    return preferences_form(saved_preferences(thread))
 
 
-def preferences_of(thread: ThreadMetadata) -> Preferences:
-    """What the user chose in this conversation before."""
+def saved_preferences(thread: ThreadMetadata) -> Preferences:
+    """Return what the user saved in this conversation, or the defaults."""
     return Preferences.model_validate(thread.metadata.get("preferences", {}))
 
 
-def form(now: Preferences, problem: str = "") -> WidgetRoot:
-    """The card that asks."""
+def preferences_form(values: Preferences, problem: str = "") -> WidgetRoot:
+    """Return the card with the form, filled with `values`; `problem` is shown below the time zone."""
     options = [{"value": value, "label": label} for value, label in UNITS.items()]
     fields = [
         {"type": "Label", "value": "Time zone", "fieldName": "time_zone"},
-        {"type": "Input", "name": "time_zone", "defaultValue": now.time_zone, "placeholder": "Europe/Berlin"},
+        {"type": "Input", "name": "time_zone", "defaultValue": values.time_zone, "placeholder": "Europe/Berlin"},
         *([{"type": "Caption", "value": problem, "color": "danger"}] if problem else []),
         {"type": "Label", "value": "Units", "fieldName": "units"},
-        {"type": "RadioGroup", "name": "units", "options": options, "defaultValue": now.units, "direction": "col"},
+        {"type": "RadioGroup", "name": "units", "options": options, "defaultValue": values.units, "direction": "col"},
         {"type": "Button", "label": "Save", "submit": True, "style": "primary"},
     ]
     body = {"type": "Form", "direction": "col", "gap": 2, "onSubmitAction": {"type": SAVE}, "children": fields}
@@ -89,8 +91,8 @@ def form(now: Preferences, problem: str = "") -> WidgetRoot:
     return DynamicWidgetRoot.model_validate({"type": "Card", "size": "sm", "children": [title, body]})
 
 
-def summary(chosen: Preferences, now: str) -> WidgetRoot:
-    """The card that shows what was chosen."""
+def preferences_summary(values: Preferences, now: str) -> WidgetRoot:
+    """Return the card that shows the saved values; `now` is the time in that zone, in words."""
     return DynamicWidgetRoot.model_validate(
         {
             "type": "Card",
@@ -98,7 +100,7 @@ def summary(chosen: Preferences, now: str) -> WidgetRoot:
             "children": [
                 {"type": "Title", "value": "Your preferences", "size": "sm"},
                 {"type": "Text", "value": f"It is {now}."},
-                {"type": "Text", "value": UNITS[chosen.units]},
+                {"type": "Text", "value": UNITS[values.units]},
                 {"type": "Button", "label": "Change", "variant": "outline", "onClickAction": {"type": CHANGE}},
             ],
         }

@@ -1,7 +1,7 @@
-"""Who answers which action of a widget or of the page, and with what payload.
+"""Handlers for the actions of widgets and of the page.
 
-A handler is a function that says by the names of its parameters what it wants: any of `payload`, `action`, `thread`,
-`sender`, `context`, `server`. The annotation of `payload` is what pydantic makes of it.
+A handler is a function that asks for what it needs by the names of its parameters: `payload`, `action`, `thread`,
+`sender`, `context`, `server`. pydantic validates the payload against the annotation of `payload`.
 
     actions = Actions()
 
@@ -9,8 +9,8 @@ A handler is a function that says by the names of its parameters what it wants: 
     async def choose(payload: Choice, sender: WidgetItem) -> WidgetRoot:
         return card(payload.colour)
 
-A coroutine function answers with the new widget of its sender, with an item, or with nothing, and serves both kinds of
-actions. An async generator yields any thread events; only an action that streams can be answered by one.
+A coroutine function returns the new widget of its sender, an item, or None, and serves both kinds of actions. An async
+generator yields thread events and can answer only actions that stream.
 """
 
 import inspect
@@ -42,7 +42,7 @@ _MARK = "__chatkit_action__"
 
 @dataclass(frozen=True)
 class ActionCall:
-    """One action on its way to a handler; `sender` is None for an action of the page."""
+    """An action with everything that a handler may ask for; `sender` is None for an action of the page."""
 
     action: Action[str, Any]
     thread: ThreadMetadata
@@ -51,21 +51,21 @@ class ActionCall:
     server: ChatKitServer[RequestContext]
 
 
-WANTED = frozenset({"payload", *(field.name for field in fields(ActionCall))})
+HANDLER_PARAMETERS = frozenset({"payload", *(field.name for field in fields(ActionCall))})
 
 
 class ActionHandler:
-    """A function that answers the actions of one type. Raises TypeError for a parameter that nobody could fill."""
+    """A function that answers the actions of one type. Raises TypeError for a parameter of an unknown name."""
 
     def __init__(self, type: str, function: Callable[..., Any]) -> None:
         self.type = type
         self._function = function
         self._streams = inspect.isasyncgenfunction(function)
         parameters = inspect.signature(function, eval_str=True).parameters
-        if unknown := parameters.keys() - WANTED:
+        if unknown := parameters.keys() - HANDLER_PARAMETERS:
             raise TypeError(
-                f"the handler of the action {type!r} asks for {', '.join(sorted(unknown))}; "
-                f"it can ask for {', '.join(sorted(WANTED))}"
+                f"the handler of the action {type!r} has unknown parameters: {', '.join(sorted(unknown))}; "
+                f"it can have {', '.join(sorted(HANDLER_PARAMETERS))}"
             )
         if not (self._streams or inspect.iscoroutinefunction(function)):
             raise TypeError(f"the handler of the action {type!r} must be `async def`")
@@ -76,7 +76,7 @@ class ActionHandler:
         self._payload: TypeAdapter[Any] = TypeAdapter(payload.annotation if payload and is_typed else Any)
 
     def stream(self, call: ActionCall) -> AsyncIterator[ThreadStreamEvent]:
-        """The events of the answer. Raises `InvalidParams` or `InvalidItem` at once, before the handler runs."""
+        """Return the answer as events. Raises `InvalidParams` or `InvalidItem` at once, before the handler runs."""
         arguments = self._arguments(call)
         if self._streams:
             events: AsyncIterator[ThreadStreamEvent] = self._function(**arguments)
@@ -84,44 +84,44 @@ class ActionHandler:
         return self._as_events(call, arguments)
 
     async def answer(self, call: ActionCall) -> SyncCustomActionResponse:
-        """The one item of the answer, None where nothing changed. Raises as `stream`, and `NotAvailable`."""
+        """Return the answer as one item, None where nothing changed. Raises as `stream`, and `NotAvailable`."""
         if self._streams:
             raise NotAvailable(f"The action “{self.type}” answers with a stream; send it without `streaming: false`.")
         return _response(await self._function(**self._arguments(call)), call)
 
     async def _as_events(self, call: ActionCall, arguments: dict[str, Any]) -> AsyncIterator[ThreadStreamEvent]:
-        seen = None if call.sender is None else call.sender.model_copy(deep=True)  # the handler may change its own
+        seen = None if call.sender is None else call.sender.model_copy(deep=True)  # the handler may change the original
         item = _response(await self._function(**arguments), call).updated_item
         if item is None:
             return
         if seen is None or seen.id != item.id:
             yield ThreadItemDoneEvent(item=item)
             return
-        now = await call.server.store.load_item(call.thread.id, seen.id, call.context)
-        if isinstance(item, WidgetItem) and isinstance(now, WidgetItem):
-            item = with_values_since(item, seen, now)
+        current = await call.server.store.load_item(call.thread.id, seen.id, call.context)
+        if isinstance(item, WidgetItem) and isinstance(current, WidgetItem):
+            item = with_values_since(item, seen, current)
         yield ThreadItemReplacedEvent(item=item)
 
     def _arguments(self, call: ActionCall) -> dict[str, Any]:
         if self._needs_sender and call.sender is None:
             raise InvalidItem(f"The action “{self.type}” can only come from a widget.")
         values = {name: getattr(call, name) for name in self._names if name != "payload"}
-        return values | ({"payload": self._validated(call.action.payload)} if "payload" in self._names else {})
+        return values | ({"payload": self._validate(call.action.payload)} if "payload" in self._names else {})
 
-    def _validated(self, payload: Any) -> Any:
+    def _validate(self, payload: Any) -> Any:
         try:
             return self._payload.validate_python(payload)
         except ValidationError as error:
-            # Only places and kinds: the values are what the user typed.
+            # Only locations and kinds: the values are what the user typed.
             faults = "; ".join(
                 f"{'.'.join(str(part) for part in fault['loc']) or 'payload'}: {fault['msg']}"
                 for fault in error.errors(include_url=False, include_context=False, include_input=False)[:3]
             )
-            raise InvalidParams(f"The action “{self.type}” cannot work with what was sent. {faults}.") from None
+            raise InvalidParams(f"The action “{self.type}” got an invalid payload. {faults}.") from None
 
 
 class Actions:
-    """Handlers by the type of their action."""
+    """Handlers by the action types that they answer."""
 
     def __init__(self) -> None:
         self._handlers: dict[str, ActionHandler] = {}
@@ -130,7 +130,7 @@ class Actions:
         return iter(self._handlers.values())
 
     def on(self, type: str) -> Callable[[Function], Function]:
-        """Decorates the function that answers actions of this type. Raises ValueError for a type that is taken."""
+        """Register the decorated function for actions of this type. Raises ValueError for a type that has a handler."""
 
         def register(function: Function) -> Function:
             self._add(ActionHandler(type, function))
@@ -138,23 +138,23 @@ class Actions:
 
         return register
 
-    def include(self, others: "Actions") -> None:
-        """Takes all handlers of `others` in. Raises ValueError for a type that is taken."""
-        for handler in others:
+    def include(self, actions: "Actions") -> None:
+        """Add all handlers of `actions`. Raises ValueError for a type that has a handler."""
+        for handler in actions:
             self._add(handler)
 
     def find(self, type: str) -> ActionHandler | None:
-        """The handler of a type."""
+        """Return the handler for a type, or None."""
         return self._handlers.get(type)
 
     @classmethod
     def of_methods(cls, owner: object) -> "Actions":
-        """The methods of an object that are marked with `on_action`."""
-        found = cls()
+        """Return the methods of an object that are marked with `on_action`."""
+        actions = cls()
         for name in dir(type(owner)):
-            if (marked := getattr(getattr(type(owner), name, None), _MARK, None)) is not None:
-                found.on(marked)(getattr(owner, name))
-        return found
+            if (action_type := getattr(getattr(type(owner), name, None), _MARK, None)) is not None:
+                actions.on(action_type)(getattr(owner, name))
+        return actions
 
     def _add(self, handler: ActionHandler) -> None:
         if handler.type in self._handlers:
@@ -163,7 +163,7 @@ class Actions:
 
 
 def on_action(type: str) -> Callable[[Function], Function]:
-    """Marks a method of a `ChatServer` subclass as the handler of this type of action."""
+    """Mark a method of a `ChatServer` subclass as the handler for actions of this type."""
 
     def mark(method: Function) -> Function:
         setattr(method, _MARK, type)
@@ -173,7 +173,10 @@ def on_action(type: str) -> Callable[[Function], Function]:
 
 
 def _response(answer: Any, call: ActionCall) -> SyncCustomActionResponse:
-    """What a coroutine function's answer means. Raises TypeError for what is none."""
+    """Wrap what a coroutine function returned: a widget, an item, a response or None.
+
+    Raises pydantic's `ValidationError` for anything else.
+    """
     if answer is None or isinstance(answer, SyncCustomActionResponse):
         return answer or SyncCustomActionResponse()
     if isinstance(answer, WidgetComponentBase) and call.sender is not None:

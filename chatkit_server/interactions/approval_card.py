@@ -1,6 +1,7 @@
-"""The card that asks whether a tool may run, and what it says afterwards.
+"""The card that asks whether a tool may run, and later shows the decision.
 
-Who approves a call has to see all of it: nothing is cut, and what would hide a part of it is named in ⟨brackets⟩.
+A user who approves a call must see all of it: nothing is cut, and characters that would hide a part of it are spelled
+out in ⟨brackets⟩.
 """
 
 import json
@@ -15,72 +16,72 @@ from chatkit.widgets import DynamicWidgetRoot
 from chatkit_store import Decision, NewApproval
 
 ACTION = "chatkit.approval"
-"""The action of its buttons; its payload is `{"approval_id": ..., "decision": "approved" | "rejected"}`."""
+"""The action of the buttons; its payload is `{"approval_id": ..., "decision": "approved" | "rejected"}`."""
 State = Decision | Literal["waiting", "expired", "changed"]
 MAX_LENGTH = 10_000
-"""Characters of all arguments together; a longer call is not shown, and cannot be approved."""
+"""Most characters of all arguments together. A longer call is not shown and cannot be approved."""
 MAX_ARGUMENTS = 100
 BLANKS = re.compile(r"[\s\u115f\u1160\u2800\u3164\uffa0]{17,}")
-"""Runs that push what follows out of sight; the letters among them look like blanks."""
-UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""Categories of characters that show nothing, or turn the order of the others around."""
+"""Runs of blanks that push what follows out of sight. The letters in this set look like blanks."""
+INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""Unicode categories of characters that are invisible or change the order of the text."""
 
 STATES: dict[State, tuple[str, str]] = {
-    "waiting": ("Waits for your decision", "warning"),
+    "waiting": ("Waiting for your decision", "warning"),
     "approved": ("Approved", "success"),
     "rejected": ("Rejected", "danger"),
-    "expired": ("Not run: the conversation went on without it", "secondary"),
+    "expired": ("Not run: the conversation continued without it", "secondary"),
     "changed": ("Not run: the assistant has changed since it asked", "secondary"),
 }
 
 
 def approval_card(item: WidgetItem, approval: NewApproval, state: State) -> WidgetItem:
-    """A copy of the card's item that shows this state."""
-    words, _ = STATES[state]
-    text = f"{approval.tool}({approval.arguments}): {words}"
+    """Return a copy of the card's item that shows this state."""
+    label, _ = STATES[state]
+    text = f"{approval.tool}({approval.arguments}): {label}"
     return item.model_copy(update={"widget": approval_widget(approval, state), "copy_text": text})
 
 
 def approval_widget(approval: NewApproval, state: State) -> DynamicWidgetRoot:
-    """The name of the tool, what it would be called with, and two buttons for as long as it waits."""
-    words, color = STATES[state]
-    lines = _arguments(approval.arguments)
-    can_be_approved = _is_bearable(lines)
-    if not can_be_approved:
+    """Return the card: the tool, its arguments, and two buttons while it waits."""
+    label, color = STATES[state]
+    lines = _argument_lines(approval.arguments)
+    fits = _fits(lines)
+    if not fits:
         length = sum(map(len, lines))
-        lines = [f"This call is too long to be shown ({length} characters), so it can only be rejected."]
+        lines = [f"This call is too long to show ({length} characters), so it can only be rejected."]
     children: list[Any] = [
         {"type": "Title", "value": f"Run {approval.tool}?", "size": "sm"},
         *({"type": "Text", "value": line, "size": "sm"} for line in lines),
     ]
     if state == "waiting":
-        approve = [_button(approval, "approved", "Approve")] if can_be_approved else []
+        approve = [_button(approval, "approved", "Approve")] if fits else []
         buttons = [*approve, _button(approval, "rejected", "Reject")]
         children.append({"type": "Row", "gap": 2, "children": buttons})
     else:
-        children.append({"type": "Badge", "label": words, "color": color})
+        children.append({"type": "Badge", "label": label, "color": color})
     return DynamicWidgetRoot.model_validate({"type": "Card", "size": "md", "children": children})
 
 
 def can_be_shown(approval: NewApproval) -> bool:
-    """Whether the card shows all of the call; who cannot see it cannot approve it."""
-    return _is_bearable(_arguments(approval.arguments))
+    """Return whether the card can show the whole call; otherwise the call cannot be approved."""
+    return _fits(_argument_lines(approval.arguments))
 
 
-def _is_bearable(lines: Sequence[str]) -> bool:
+def _fits(lines: Sequence[str]) -> bool:
     return sum(map(len, lines)) <= MAX_LENGTH and len(lines) <= MAX_ARGUMENTS
 
 
 def _button(approval: NewApproval, decision: Decision, label: str) -> Any:
     payload = {"approval_id": approval.id, "decision": decision}
-    look = {"style": "primary"} if decision == "approved" else {"variant": "outline"}
-    return {"type": "Button", "label": label, "onClickAction": {"type": ACTION, "payload": payload}, **look}
+    style = {"style": "primary"} if decision == "approved" else {"variant": "outline"}
+    return {"type": "Button", "label": label, "onClickAction": {"type": ACTION, "payload": payload}, **style}
 
 
-def _arguments(text: str) -> list[str]:
-    """One line each, as plain text: the model wrote them, so they must not be read as Markdown."""
+def _argument_lines(text: str) -> list[str]:
+    """Return one line per argument. They are shown as plain text: the model wrote them, so Markdown is not safe."""
     try:
-        values = json.loads(text or "{}", object_pairs_hook=_unique)
+        values = json.loads(text or "{}", object_pairs_hook=_unique_names)
     except (ValueError, RecursionError):
         values = text
     if not isinstance(values, dict):
@@ -88,11 +89,11 @@ def _arguments(text: str) -> list[str]:
     return [_visible(f"{name}: {_value(value)}") for name, value in values.items()]
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Raises `ValueError` where a name comes twice: which of the two counts, the tool decides."""
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises `ValueError` for a duplicate name: which value counts depends on the tool's parser, so show the text."""
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise ValueError("a name comes twice")
+        raise ValueError("duplicate name")
     return values
 
 
@@ -101,10 +102,10 @@ def _value(value: Any) -> str:
 
 
 def _visible(text: str) -> str:
-    """The text, with what nobody would see named."""
-    short = BLANKS.sub(lambda found: f" ⟨{len(found[0])} blanks⟩ ", text)
-    return "".join(f"⟨U+{ord(char):04X}⟩" if _is_unseen(char) else char for char in short)
+    """Spell out long runs of blanks and invisible characters."""
+    collapsed = BLANKS.sub(lambda match: f" ⟨{len(match[0])} blanks⟩ ", text)
+    return "".join(f"⟨U+{ord(char):04X}⟩" if _is_invisible(char) else char for char in collapsed)
 
 
-def _is_unseen(char: str) -> bool:
-    return char not in "\n\t\r" and unicodedata.category(char) in UNSEEN
+def _is_invisible(char: str) -> bool:
+    return char not in "\n\t\r" and unicodedata.category(char) in INVISIBLE

@@ -1,7 +1,7 @@
-"""Tools that somebody has to approve: the run stops, a card asks, and the decision resumes the run, whenever and on
-whichever worker it comes (trap T19). Local tools with `needs_approval` and hosted MCP servers alike.
+"""Tools that need an approval: the run stops, a card asks, and the decision resumes the run, at any later time and on
+any worker. Covers local tools with `needs_approval` and hosted MCP servers.
 
-What is kept is the run as the Agents SDK writes it (`RunState`), in the database only: the card holds an id, no more.
+The Agents SDK's `RunState` is kept in the database; the card holds only an id.
 """
 
 import logging
@@ -30,15 +30,15 @@ CHANGED = "This can no longer be run: the assistant has changed since it asked. 
 
 
 def is_approval(action: Action[str, Any]) -> bool:
-    """Whether the action is a button of an approval card."""
+    """Return whether the action comes from a button of an approval card."""
     return action.type == ACTION
 
 
 async def ask_approvals(context: AgentContext, result: RunResultStreaming) -> AsyncIterator[ThreadStreamEvent]:
-    """Keeps a run that ended because its tools need an approval, and shows a card for each of their calls."""
+    """Save a run that stopped because tools need an approval, and yield a card for each of the calls."""
     store = context.store
     if not isinstance(store, SqlStore):
-        logger.error("the run waits for an approval, but its store cannot keep it")
+        logger.error("a run needs an approval, but its store is not a SqlStore and cannot save it")
         return
     calls = [_call(context, item) for item in result.interruptions]
     thread = context.thread
@@ -56,26 +56,25 @@ async def ask_approvals(context: AgentContext, result: RunResultStreaming) -> As
 
 @dataclass(frozen=True)
 class AcceptedDecision:
-    """A click on a card's button. Where the agent has changed, `choice` is None: nothing is decided, nothing runs."""
+    """A click on a card's button. If the agent has changed, `choice` is None: nothing is decided and nothing runs."""
 
     server: InteractionHost
     thread: ThreadMetadata
     context: RequestContext
     card: WidgetItem
-    """The card as it is after the click."""
+    """The card after the click."""
     choice: Choice | None
     pending: PendingInput
-    """What the thread waits for then."""
+    """What the thread still waits for after the click."""
     restored: RestoredRun | None
 
     async def run(self) -> AsyncIterator[ThreadStreamEvent]:
-        """What happens when the decision is made: the run goes on if nothing else is open."""
+        """Resume the run if nothing else is pending. Raises `ApprovalClosed` if the agent has changed."""
         if self.choice is None:
             await self.server.sql_store.approvals.expire(self.thread.id, self.context)
             raise ApprovalClosed(CHANGED)
-        if self.pending.is_complete and self.pending.run_to_resume is not None:
-            events = resume_run(self.server, self.thread, self.pending.run_to_resume, self.context, self.restored)
-            async for event in events:
+        if self.pending.is_complete and (run := self.pending.run_to_resume) is not None:
+            async for event in resume_run(self.server, self.thread, run, self.context, self.restored):
                 yield event
 
 
@@ -86,19 +85,18 @@ async def resume_run(
     context: RequestContext,
     restored: RestoredRun | None = None,
 ) -> AsyncIterator[ThreadStreamEvent]:
-    """Resumes a decided run when all is answered that its thread waited for; `restored` is it, where that was done
-    already.
+    """Resume a decided run. `restored` is the run's state where it has been restored already.
 
-    It is taken at the last moment: what fails before leaves it waiting, and the model is told that it did not run.
-    Raises `ApprovalClosed` where the agent has changed since it asked.
+    The paused run leaves the store at the last moment: after an earlier failure it is still waiting, and the user's
+    next message expires it. Raises `ApprovalClosed` if the agent has changed since it asked.
     """
     store = server.sql_store.approvals
     if restored is None:
-        whole = await store.load_run(thread.id, run.id, context)
-        if whole.status != "waiting":
+        saved = await store.load_run(thread.id, run.id, context)
+        if saved.status != "waiting":
             return
-        own = AgentContext(thread=thread, store=server.store, request_context=context)
-        restored = await restore_state(server, whole, own)
+        agent_context = AgentContext(thread=thread, store=server.store, request_context=context)
+        restored = await restore_state(server, saved, agent_context)
         if restored is None:
             raise ApprovalClosed(CHANGED)
     restored.decide(run)
@@ -114,34 +112,27 @@ async def accept_decision(
     item_id: str | None,
     context: RequestContext,
 ) -> AcceptedDecision:
-    """Checks a click; writes nothing.
+    """Check a click; write nothing.
 
-    Raises `InvalidParams`, `InvalidItem`, `NotFoundError`, and `ApprovalClosed` where nothing waits for it any more.
+    Raises `InvalidParams`, `InvalidItem`, `NotFoundError`, and `ApprovalClosed` if nothing waits for this decision.
     """
     choice = _choice(action)
     run = await server.sql_store.approvals.load(thread.id, choice.approval_id, context)
     approval = next(approval for approval in run.approvals if approval.id == choice.approval_id)
-    _refuse_if_over(run, approval)
+    _refuse_if_closed(run, approval)
     if choice.decision == "approved" and not can_be_shown(approval):
-        raise InvalidParams("This call is too long to be shown, so it can only be rejected.")
+        raise InvalidParams("This call is too long to show, so it can only be rejected.")
     card = await server.store.load_item(thread.id, approval.item_id, context)
     if not isinstance(card, WidgetItem) or card.id != item_id:
         raise InvalidItem("An approval can only come from its card.")
-    waiting = await load_pending(server.sql_store, thread, context)
-    own = AgentContext(thread=thread, store=server.store, request_context=context)
-    restored = await restore_state(server, run, own)
+    pending = await load_pending(server.sql_store, thread, context)
+    agent_context = AgentContext(thread=thread, store=server.store, request_context=context)
+    restored = await restore_state(server, run, agent_context)
     if restored is None:
-        return AcceptedDecision(
-            server,
-            thread,
-            context,
-            approval_card(card, approval, "changed"),
-            choice=None,
-            pending=waiting,
-            restored=None,
-        )
+        changed = approval_card(card, approval, "changed")
+        return AcceptedDecision(server, thread, context, changed, choice=None, pending=pending, restored=None)
     decided = approval_card(card, approval, choice.decision)
-    return AcceptedDecision(server, thread, context, decided, choice, waiting.decided(choice), restored)
+    return AcceptedDecision(server, thread, context, decided, choice, pending.with_decision(choice), restored)
 
 
 def _choice(action: Action[str, Any]) -> Choice:
@@ -151,11 +142,11 @@ def _choice(action: Action[str, Any]) -> Choice:
     raise InvalidParams(f"The action “{ACTION}” needs `approval_id` and `decision`.")
 
 
-def _refuse_if_over(run: PausedRun, approval: Approval) -> None:
+def _refuse_if_closed(run: PausedRun, approval: Approval) -> None:
     if approval.decision is not None:
-        raise ApprovalClosed(f"This was decided already: it was {approval.decision}.")
+        raise ApprovalClosed(f"This has already been {approval.decision}.")
     if run.status != "waiting":
-        raise ApprovalClosed("This is no longer waiting: the conversation went on without a decision.")
+        raise ApprovalClosed("This is no longer waiting: the conversation continued without a decision.")
 
 
 def _call(context: AgentContext, item: ToolApprovalItem) -> NewApproval:

@@ -1,12 +1,11 @@
-"""Tools that run in the page. The function's signature and docstring tell the model what the tool is; its body never
-runs:
+"""Tools that run in the page. The function's signature and docstring describe the tool; its body never runs:
 
     @client_tool
     async def get_selection(as_markdown: bool):
-        '''What the user has selected in the page.'''
+        '''Return what the user has selected in the page.'''
 
-The agent's run ends when its tools have been called; it goes on with the page's answer. Where the model calls several
-at once, the page runs them one after the other.
+The agent's run ends with the call, and the page's answer resumes it. If the model calls several of them at once, the
+page runs one after the other.
 """
 
 import json
@@ -23,8 +22,8 @@ from pydantic import BaseModel, ValidationError
 from ..agent_context import AgentContext
 from ..memory.call_pairs import client_tool_output
 
-ASKED = "The user's page was asked to do this. Its answer follows."
-"""What the tool returns to the run that ends with it; the page's answer takes its place."""
+PLACEHOLDER = "The user's page was asked to do this. Its answer follows."
+"""The tool's output in the run that ends with the call; the page's answer replaces it."""
 
 Function = Callable[..., Any]
 
@@ -36,24 +35,24 @@ def client_tool(*, name: str | None = None, description: str | None = None) -> C
 def client_tool(
     function: Function | None = None, *, name: str | None = None, description: str | None = None
 ) -> FunctionTool | Callable[[Function], FunctionTool]:
-    """A tool for an agent's `tools`, which the page answers in its `onClientTool`.
+    """Make a tool for an agent's `tools`, which the page answers in its `onClientTool`.
 
-    `name` and `description` take the place of the function's own. Raises what `agents.function_tool` raises for a
-    signature that it cannot describe. Its tools need an agent that runs under `ChatServer` or on an `AgentContext`.
+    `name` and `description` override the function's own. Raises what `agents.function_tool` raises for a signature that
+    it cannot describe. The agent has to run under `ChatServer` or with an `AgentContext`.
     """
 
     def decorate(function: Function) -> FunctionTool:
-        described = function_tool(function, name_override=name, description_override=description)
+        tool = function_tool(function, name_override=name, description_override=description)
         schema = function_schema(function, name_override=name, description_override=description)
-        return replace(described, on_invoke_tool=_ask_page(described.name, schema.params_pydantic_model))
+        return replace(tool, on_invoke_tool=_call_page(tool.name, schema.params_pydantic_model))
 
     return decorate if function is None else decorate(function)
 
 
 def with_page_outputs(state: Any, items: Sequence[ThreadItem]) -> Any:
-    """The JSON of a paused run, in which what the page has answered since stands in the place of `ASKED`."""
-    answered = (item for item in items if isinstance(item, ClientToolCallItem) and item.status == "completed")
-    outputs = {item.call_id: client_tool_output(item) for item in answered}
+    """Return the JSON of a paused run with `PLACEHOLDER` replaced by what the page has answered since."""
+    completed = (item for item in items if isinstance(item, ClientToolCallItem) and item.status == "completed")
+    outputs = {item.call_id: client_tool_output(item) for item in completed}
     return _with_outputs(state, outputs) if outputs else state
 
 
@@ -68,14 +67,14 @@ def _with_outputs(value: Any, outputs: Mapping[str, str]) -> Any:
     return value
 
 
-def _ask_page(name: str, parameters: type[BaseModel]) -> Callable[[ToolContext[Any], str], Any]:
+def _call_page(name: str, parameters: type[BaseModel]) -> Callable[[ToolContext[Any], str], Any]:
     async def invoke(context: ToolContext[AgentContext], arguments: str) -> str:
         try:
             values = parameters.model_validate_json(arguments or "{}")
         except ValidationError as error:
             faults = error.errors(include_url=False, include_context=False, include_input=False)
-            return f"Error: the arguments do not fit: {json.dumps(faults)}. Correct them and try again."
+            return f"Error: the arguments are invalid: {json.dumps(faults)}. Correct them and try again."
         context.context.call_client_tool(name, values.model_dump(mode="json", exclude_unset=True), context.tool_call_id)
-        return ASKED
+        return PLACEHOLDER
 
     return invoke

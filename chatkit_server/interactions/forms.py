@@ -1,6 +1,6 @@
-"""What a user submitted in a widget stays in it: the values become the defaults of its components.
+"""Keep submitted values in a widget, as the defaults of its components.
 
-The widget merges the inputs of a form into the payload of the form's action, under their names, and the value of a
+The widget's client merges a form's inputs into the payload of the form's action, under their names, and the value of a
 single component into the payload of its `onChangeAction`.
 """
 
@@ -16,7 +16,7 @@ _MISSING = object()
 
 
 def with_submitted(sender: WidgetItem, action: Action[str, Any]) -> WidgetItem:
-    """A copy of the widget with the submitted values in it; the widget itself where the action brought none."""
+    """Return a copy of the widget with the submitted values, or the widget itself where the action brought none."""
     if not isinstance(action.payload, dict):
         return sender
     widget = sender.widget.model_dump(mode="json", exclude_none=True)
@@ -29,30 +29,33 @@ def with_submitted(sender: WidgetItem, action: Action[str, Any]) -> WidgetItem:
     return sender.model_copy(update={"widget": DynamicWidgetRoot.model_validate(widget)})
 
 
-def with_values_since(answer: WidgetItem, seen: WidgetItem, now: WidgetItem) -> WidgetItem:
-    """The widget that a handler made of what it had `seen`, with the values that others submitted while it ran, which
-    the widget has `now`. A value that the handler changed itself stays as the handler made it."""
-    before, after, made = (item.widget.model_dump(mode="json", exclude_none=True) for item in (seen, now, answer))
-    if before == after:
+def with_values_since(answer: WidgetItem, before: WidgetItem, current: WidgetItem) -> WidgetItem:
+    """Return the handler's `answer` with the values that were submitted while the handler ran.
+
+    `before` is the widget as the handler got it, `current` as it is stored now. A value that the handler changed itself
+    stays as the handler set it: this is a three-way merge by the names of the components.
+    """
+    old, new, merged = (item.widget.model_dump(mode="json", exclude_none=True) for item in (before, current, answer))
+    if old == new:
         return answer
-    old, new, mine = _by_name(before), _by_name(after), _by_name(made)
-    for name, components in mine.items():
-        of_before, of_now = old.get(name, []), new.get(name, [])
-        if len(components) == len(of_before) == len(of_now):
-            for component, was, became in zip(components, of_before, of_now, strict=True):
+    old_by_name, new_by_name = _by_name(old), _by_name(new)
+    for name, components in _by_name(merged).items():
+        old_components, new_components = old_by_name.get(name, []), new_by_name.get(name, [])
+        if len(components) == len(old_components) == len(new_components):
+            for component, old_one, new_one in zip(components, old_components, new_components, strict=True):
                 key = _value_key(component)
-                if was.get(key) != became.get(key) and component.get(key) == was.get(key):
-                    component[key] = became.get(key)
-    return answer.model_copy(update={"widget": DynamicWidgetRoot.model_validate(made)})
+                if old_one.get(key) != new_one.get(key) and component.get(key) == old_one.get(key):
+                    component[key] = new_one.get(key)
+    return answer.model_copy(update={"widget": DynamicWidgetRoot.model_validate(merged)})
 
 
 def _by_name(widget: Json) -> dict[str, list[Json]]:
-    """The named components, in their order; radio buttons of two forms may share a name."""
-    found: dict[str, list[Json]] = {}
+    """Return the named components in document order; radio buttons of two forms may share a name."""
+    named: dict[str, list[Json]] = {}
     for component in _components(widget):
         if name := _name(component):
-            found.setdefault(name, []).append(component)
-    return found
+            named.setdefault(name, []).append(component)
+    return named
 
 
 def _components(widget: Any) -> Iterator[Json]:
@@ -64,7 +67,7 @@ def _components(widget: Any) -> Iterator[Json]:
 
 
 def _submitted(component: Any, type: str, *, is_in_form: bool) -> Iterator[Json]:
-    """The named components whose values an action of this type brings."""
+    """Yield the named components whose values an action of this type submits."""
     if isinstance(component, list):
         for child in component:
             yield from _submitted(child, type, is_in_form=is_in_form)
@@ -89,14 +92,14 @@ def _type_of(action: Any) -> Any:
 
 
 def _name(component: Json) -> str:
-    """The name of an input; an editable Text carries it inside."""
+    """Return the name of an input, or "". An editable Text has it inside `editable`."""
     editable = component.get("editable")
     name = editable.get("name") if isinstance(editable, dict) else component.get("name")
     return name if isinstance(name, str) and component.get("type") != "Icon" else ""
 
 
 def _lookup(payload: Json, name: str) -> Any:
-    """By the name itself, or by its parts between the dots."""
+    """Return the value under the name, or under its dot-separated path; `_MISSING` if there is none."""
     if name in payload:
         return payload[name]
     value: Any = payload
@@ -108,14 +111,14 @@ def _lookup(payload: Json, name: str) -> Any:
 
 
 def _value_key(component: Json) -> str:
-    """The property that holds what the component shows at first."""
+    """Return the property that holds the component's initial value."""
     if component.get("type") == "Checkbox":
         return "defaultChecked"
     return "value" if "editable" in component else "defaultValue"
 
 
 def _fill(component: Json, value: Any) -> bool:
-    """Puts the value where the component shows it at first; returns whether that changed anything."""
+    """Set the component's initial value; return whether that changed anything."""
     key = _value_key(component)
     if key == "defaultChecked":
         value = bool(value)

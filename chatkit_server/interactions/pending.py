@@ -1,5 +1,5 @@
-"""What a thread waits for: its page's tools, answers to questions, approvals. And what becomes of it when the user
-speaks instead.
+"""What a thread waits for: outputs of the page's tools, answers to questions, and approvals. Also closes all of it when
+the user sends a message instead.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -24,49 +24,50 @@ from ..context import RequestContext
 from .approval_card import approval_card
 
 DECISIONS = {None: "did not decide about", "approved": "approved", "rejected": "rejected"}
-NO_OUTPUT = "The page did not answer: the user went on without it."
+NO_OUTPUT = "The page did not answer: the user continued without it."
 
 
 @dataclass
 class PendingInput:
-    """In the order in which it was asked for; all of it came after the last message of the user's."""
+    """What a thread waits for, in the order in which the agent asked. All of it follows the user's last message."""
 
     calls: list[ClientToolCallItem] = field(default_factory=list)
     questions: list[StructuredInputItem] = field(default_factory=list)
     runs: list[PausedRun] = field(default_factory=list)
     cards: dict[str, WidgetItem] = field(default_factory=dict)
+    """All widgets after the user's last message, by id; the approval cards are among them."""
     since: Sequence[ThreadItem] = ()
-    """The last message of the user's and all that followed it."""
+    """The user's last message and all items after it."""
     position: int = 0
-    """The thread's last position when this was read, for `TurnStore.start`: it must not have moved meanwhile."""
+    """The thread's last position when this was read; `TurnStore.start` refuses a turn if it has moved since."""
 
     def without(self, item_id: str) -> "PendingInput":
-        """What is left when this one has its answer."""
+        """Return what is pending once this call or question has its answer."""
         calls = [call for call in self.calls if call.id != item_id]
         questions = [question for question in self.questions if question.id != item_id]
         return replace(self, calls=calls, questions=questions)
 
-    def decided(self, choice: Choice) -> "PendingInput":
-        """What is left when this decision is made."""
-        return replace(self, runs=[_decided(run, choice) for run in self.runs])
+    def with_decision(self, choice: Choice) -> "PendingInput":
+        """Return what is pending once this decision is made."""
+        return replace(self, runs=[_with_decision(run, choice) for run in self.runs])
 
     @property
     def is_complete(self) -> bool:
-        """Whether the model has all that it asked for."""
+        """Whether everything is answered and decided, so that the model can continue."""
         return not (self.calls or self.questions) and all(run.is_decided for run in self.runs)
 
     @property
     def run_to_resume(self) -> PausedRun | None:
-        """The run that goes on when all is answered, without its state; None where the model is asked anew."""
+        """The decided run, without its saved state; None where the model is called afresh instead."""
         return next((run for run in self.runs if run.is_decided), None)
 
     async def send_next_call(self) -> AsyncIterator[ThreadStreamEvent]:
-        """Has the page run its next tool; everything else is shown already."""
+        """Yield the event that makes the page run its next tool; everything else is shown already."""
         for call in self.calls[:1]:
             yield ThreadItemDoneEvent(item=call)
 
-    def expired(self, thread: ThreadMetadata) -> tuple[list[ThreadItem], list[ThreadItem]]:
-        """What is saved when the user goes on without it: changed items, and notes that only the model reads."""
+    def expire(self, thread: ThreadMetadata) -> tuple[list[ThreadItem], list[ThreadItem]]:
+        """Return what to save when the user sends a message instead: changed items, and notes for the model."""
         changed: list[ThreadItem] = [*map(_unanswered, self.calls), *map(_skipped, self.questions)]
         notes: list[ThreadItem] = []
         for run in self.runs:
@@ -80,20 +81,20 @@ class PendingInput:
 async def load_pending(
     store: SqlStore[RequestContext], thread: ThreadMetadata, context: RequestContext
 ) -> PendingInput:
-    """What the thread waits for now. Raises `chatkit.store.NotFoundError` for a thread that is not the user's."""
+    """Return what the thread waits for now. Raises `chatkit.store.NotFoundError` for a thread of another user."""
     recent = await store.load_since_user(thread.id, context)
-    waiting = PendingInput(since=recent.items, position=recent.position)
-    for item in waiting.since:
+    pending = PendingInput(since=recent.items, position=recent.position)
+    for item in pending.since:
         match item:
             case ClientToolCallItem(status="pending"):
-                waiting.calls.append(item)
+                pending.calls.append(item)
             case StructuredInputItem(status="pending"):
-                waiting.questions.append(item)
+                pending.questions.append(item)
             case WidgetItem():
-                waiting.cards[item.id] = item
-    if waiting.cards:
-        waiting.runs = await store.approvals.waiting(thread.id, context)
-    return waiting
+                pending.cards[item.id] = item
+    if pending.cards:
+        pending.runs = await store.approvals.waiting(thread.id, context)
+    return pending
 
 
 def _unanswered(call: ClientToolCallItem) -> ClientToolCallItem:
@@ -108,23 +109,24 @@ def _skipped(question: StructuredInputItem) -> StructuredInputItem:
     return skipped
 
 
-def _decided(run: PausedRun, choice: Choice) -> PausedRun:
-    made = [
+def _with_decision(run: PausedRun, choice: Choice) -> PausedRun:
+    approvals = [
         replace(approval, decision=choice.decision) if approval.id == choice.approval_id else approval
         for approval in run.approvals
     ]
-    return replace(run, approvals=made)
+    return replace(run, approvals=approvals)
 
 
 def _note(thread: ThreadMetadata, approvals: Sequence[Approval]) -> SDKHiddenContextItem:
-    told = [
-        f"{words} {', '.join(f'`{approval.tool}`' for approval in approvals if approval.decision == decision)}"
-        for decision, words in DECISIONS.items()
+    """Return a hidden note such as "The user approved `pay` and did not decide about `ship`, ..."."""
+    clauses = [
+        f"{verb} {', '.join(f'`{approval.tool}`' for approval in approvals if approval.decision == decision)}"
+        for decision, verb in DECISIONS.items()
         if any(approval.decision == decision for approval in approvals)
     ]
     return SDKHiddenContextItem(
         id=new_id("shcx"),
         thread_id=thread.id,
         created_at=datetime.now(UTC),
-        content=f"The user {', '.join(told)} and went on with the conversation. Nothing of it was run.",
+        content=f"The user {', '.join(clauses)} and continued the conversation. None of these calls was run.",
     )

@@ -1,4 +1,4 @@
-"""What must hold before a request may touch a thread or an item: the thread is open, the item is still shown."""
+"""Checks before a request may touch a thread or an item: the thread is open, the item still exists for the user."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from .host import InteractionHost
 
 
 async def writable_thread(server: InteractionHost, thread_id: str, context: RequestContext) -> ThreadMetadata:
-    """A thread that the user may add to. Raises `ThreadLocked`, `ThreadClosed` (T14) or `NotFoundError`."""
+    """Return a thread that the user may add to. Raises `ThreadLocked`, `ThreadClosed` or `NotFoundError`."""
     thread = await server.store.load_thread(thread_id, context)
     match thread.status:
         case LockedStatus(reason=reason):
@@ -22,10 +22,10 @@ async def writable_thread(server: InteractionHost, thread_id: str, context: Requ
     return thread
 
 
-async def shown_item(
+async def current_item(
     server: InteractionHost, thread: ThreadMetadata, item_id: str, context: RequestContext
 ) -> ThreadItem:
-    """An item that the thread still shows. Raises `ItemReplaced`, or `NotFoundError`."""
+    """Return an item that no retry has replaced. Raises `ItemReplaced` or `NotFoundError`."""
     item = await server.store.load_item(thread.id, item_id, context)
     if await server.sql_store.is_replaced(thread.id, item_id, context):
         raise ItemReplaced
@@ -39,14 +39,14 @@ async def submitted_sender(
     action: Action[str, Any],
     context: RequestContext,
 ) -> tuple[WidgetItem | None, list[ThreadItem]]:
-    """The widget that an action came from, with what the user submitted in it, and what of that is to be saved.
+    """Return the widget that an action came from, with the submitted values in it, and the items to save for them.
 
-    None for an action of the page. Raises `InvalidItem` for an item that is no widget, `ItemReplaced` for one that is
-    not shown any more, `ActionGone` where the widget has changed and no longer offers the action.
+    The widget is None for an action of the page. Raises `InvalidItem` for an item that is not a widget, `ItemReplaced`
+    for one that a retry has replaced, `ActionGone` where the widget has changed and no longer offers the action.
     """
     if item_id is None:
         return None, []
-    item = await shown_item(server, thread, item_id, context)
+    item = await current_item(server, thread, item_id, context)
     if not isinstance(item, WidgetItem):
         raise InvalidItem("An action can only come from a widget.")
     if await server.sql_store.has_withdrawn_action(thread.id, item_id, action.type, context):

@@ -1,4 +1,4 @@
-"""Questions of the agent's that the widget shows in the place of its composer."""
+"""Questions of the agent, which the widget shows in place of its composer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from ..agent_context import AgentContext
 
 ASKED = "The user was asked. Their answers follow."
+"""The tool's output; the run ends with it, and the answers reach the model as an item of the thread."""
 
 
 class Question(BaseModel):
@@ -35,16 +36,16 @@ async def ask_user(context: RunContextWrapper[AgentContext], questions: list[Que
     """
     if not questions:
         return "Error: there is no question."
-    await context.context.ask(structured(questions))
+    await context.context.ask(structured_inputs(questions))
     return ASKED
 
 
-def structured(questions: Sequence[Question]) -> list[StructuredInput]:
-    """The questions as the widget takes them; their ids are q1, q2, and so on."""
-    return [_structured(f"q{number}", question) for number, question in enumerate(questions, start=1)]
+def structured_inputs(questions: Sequence[Question]) -> list[StructuredInput]:
+    """Return the questions in the widget's shape; their ids are q1, q2, and so on."""
+    return [_structured_input(f"q{number}", question) for number, question in enumerate(questions, start=1)]
 
 
-def _structured(question_id: str, question: Question) -> Any:
+def _structured_input(question_id: str, question: Question) -> Any:
     if not question.options:
         return StructuredInputFreeform(id=question_id, question=question.question)
     options = [StructuredInputMultipleChoiceOption(value=option) for option in question.options]

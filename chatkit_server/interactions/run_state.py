@@ -1,4 +1,4 @@
-"""A run that waits for approvals, as it is kept: the Agents SDK's `RunState` (agents 0.24) as JSON, and back (T19)."""
+"""Save a run that waits for approvals, as the Agents SDK's `RunState` in JSON (agents 0.24), and restore it."""
 
 import contextlib
 import logging
@@ -21,20 +21,20 @@ from .host import InteractionHost
 logger = logging.getLogger(__name__)
 
 ASKED_IDS = "asked"
-"""Where a saved run says which questions it asked; their answers go to the model when it goes on."""
+"""Key in a saved run: the ids of the questions it asked. Their answers go to the model when it resumes."""
 REJECTED = "The user rejected this call, so it was not run. Do not try it again unless they ask for it."
 
 
 @dataclass(frozen=True)
 class RestoredRun:
-    """A run as it stood, ready to go on; `agent` is the one that it began with."""
+    """A paused run that can be resumed; `agent` is the one that it began with."""
 
     agent: Agent[Any]
     state: RunState[Any, Agent[Any]]
     context: AgentContext
 
     def decide(self, run: PausedRun) -> None:
-        """Tells the run what was decided about each of its calls."""
+        """Approve or reject each call of the run as the user decided."""
         decisions = {approval.call_id: approval.decision for approval in run.approvals}
         for item in self.state.get_interruptions():
             if decisions.get(call_id(item)) == "approved":
@@ -44,15 +44,15 @@ class RestoredRun:
 
 
 async def save_state(context: AgentContext, result: RunResultStreaming) -> Any:
-    """The run as plain JSON, without the bytes of files. Raises what the store raises where it keeps those."""
+    """Return the run as JSON, with its files' bytes stored apart. Raises what the blob store raises."""
     saved = result.to_state().to_json(context_serializer=lambda _: {ASKED_IDS: context.question_ids})
-    saved["context"]["usage"] = {}  # what this turn has used is counted with this turn
+    saved["context"]["usage"] = {}  # this turn has counted it already
     return await strip_files(saved, context.thread.id)
 
 
 async def restore_state(server: InteractionHost, run: PausedRun, context: AgentContext) -> RestoredRun | None:
-    """The run as it stood, with what the page and the user have answered since; None where the agent no longer has what
-    it needs."""
+    """Return the run with what the page and the user have answered since, or None if the agent has changed so that the
+    run cannot continue."""
     agent = await server.find_starting_agent(run.agent, context.request_context)
     if agent is None:
         return None
@@ -63,56 +63,56 @@ async def restore_state(server: InteractionHost, run: PausedRun, context: AgentC
     try:
         state: RunState[Any, Agent[Any]] = await RunState.from_json(agent, saved, context_override=wrapper)
         waiting = state.get_interruptions()
-        is_whole = {approval.call_id for approval in run.approvals} <= {call_id(item) for item in waiting}
-        is_known = is_whole and all([await _is_known(item, wrapper) for item in waiting])
-    except Exception as error:  # the SDK raises UserError, ValueError, KeyError, whatever is missing
-        logger.warning("paused run %s cannot be restored\n%s", run.id, redacted_traceback(error))
+        has_all_calls = {approval.call_id for approval in run.approvals} <= {call_id(item) for item in waiting}
+        can_continue = has_all_calls and all([await _has_tool(item, wrapper) for item in waiting])
+    except Exception as error:  # the SDK raises UserError, ValueError or KeyError, depending on what is missing
+        logger.warning("cannot restore the paused run %s\n%s", run.id, redacted_traceback(error))
         return None
     if answers:
-        with contextlib.suppress(UserError):  # no model call follows that could read them
+        with contextlib.suppress(UserError):  # raised where no model call follows that could read them
             state.add_input(answers)
-    return RestoredRun(agent, state, context) if is_known else None
+    return RestoredRun(agent, state, context) if can_continue else None
 
 
 def call_id(item: ToolApprovalItem) -> str:
-    """A hosted MCP request has an id, every other call a call id."""
+    """Return the id of a call: `id` for a hosted MCP request, `call_id` for any other."""
     return str(field(item.raw_item, "call_id") or field(item.raw_item, "id") or "")
 
 
 def field(raw: Any, name: str) -> Any:
-    """A field of what the provider sent, be it a dict or an object."""
+    """Return a field of a raw item, which is a dict or an object."""
     return raw.get(name) if isinstance(raw, dict) else getattr(raw, name, None)
 
 
 async def _answers(server: InteractionHost, run: PausedRun, items: Sequence[ThreadItem]) -> list[Any]:
-    """What the user has answered since to the questions that the run asked, as the model reads it."""
-    asked = run.state["context"]["context"].get(ASKED_IDS, [])
-    answered = [item for item in items if isinstance(item, StructuredInputItem) and item.id in asked]
-    return [entry for item in answered for entry in await server.converter.to_agent_input([item])]
+    """Return the user's answers to the questions that the run asked, as model input."""
+    question_ids = run.state["context"]["context"].get(ASKED_IDS, [])
+    questions = [item for item in items if isinstance(item, StructuredInputItem) and item.id in question_ids]
+    return [entry for item in questions for entry in await server.converter.to_agent_input([item])]
 
 
 async def _with_files(server: InteractionHost, saved: Any, context: AgentContext) -> Any:
-    saved = {**saved, "original_input": _plain(saved["original_input"])}
+    saved = {**saved, "original_input": _simple_input(saved["original_input"])}
     files = server.files_of(context.request_context)
     turn_files.set(files)
     return await restore_files(saved, files)
 
 
-def _plain(messages: Any) -> Any:
-    """The input as it was. The SDK saves the text of an assistant's message as a part of one with a status, which its
-    own Chat Completions converter refuses without an id."""
-    return messages if isinstance(messages, str) else [_plain_message(message) for message in messages]
+def _simple_input(messages: Any) -> Any:
+    """Return the run's input in its original form. The SDK saves an assistant's message as parts with a status, which
+    its own Chat Completions converter refuses without an id (agents 0.24)."""
+    return messages if isinstance(messages, str) else [_simple_message(message) for message in messages]
 
 
-def _plain_message(message: Any) -> Any:
+def _simple_message(message: Any) -> Any:
     if message.get("role") != "assistant" or "id" in message or not isinstance(message.get("content"), list):
         return message
-    known = {name: value for name, value in message.items() if name != "status"}
-    return {**known, "content": "".join(part["text"] for part in message["content"])}
+    fields = {name: value for name, value in message.items() if name != "status"}
+    return {**fields, "content": "".join(part["text"] for part in message["content"])}
 
 
-async def _is_known(item: ToolApprovalItem, wrapper: RunContextWrapper[Any]) -> bool:
-    """Whether the agent still has the tool; the SDK finds out in the middle of the run only."""
+async def _has_tool(item: ToolApprovalItem, wrapper: RunContextWrapper[Any]) -> bool:
+    """Return whether the agent still has the tool. The SDK itself would notice only in the middle of the run."""
     if field(item.raw_item, "type") != "function_call":
         return True
     return item.name in {tool.name for tool in await item.agent.get_all_tools(wrapper)}

@@ -52,7 +52,7 @@ from ..events.snapshot import without_calls
 from ..files.generated_images import GeneratedImages
 from ..interactions.approvals import accept_decision, is_approval, resume_run
 from ..interactions.pending import PendingInput, load_pending
-from ..interactions.preconditions import shown_item, submitted_sender, writable_thread
+from ..interactions.preconditions import current_item, submitted_sender, writable_thread
 from ..run.server import ChatServer
 from ..run.titles import first_words
 
@@ -140,7 +140,7 @@ async def _add_user_message(request: ThreadsAddUserMessageReq, server: ChatServe
     thread = await writable_thread(server, request.params.thread_id, context)
     message = await _user_message(request.params.input, server, thread, context)
     pending = await load_pending(server.sql_store, thread, context)
-    changed, notes = pending.expired(thread)
+    changed, notes = pending.expire(thread)
     return Accepted(
         kind=request.type,
         thread=thread,
@@ -173,7 +173,7 @@ async def _add_structured_input(
     request: ThreadsAddStructuredInputReq, server: ChatServer, context: RequestContext
 ) -> Accepted:
     thread = await writable_thread(server, request.params.thread_id, context)
-    item = await shown_item(server, thread, request.params.item_id, context)
+    item = await current_item(server, thread, request.params.item_id, context)
     if not isinstance(item, StructuredInputItem):
         raise InvalidItem("Only a question of the assistant's can be answered.")
     if item.status != "pending":
@@ -217,7 +217,7 @@ def _replacing(items: Sequence[ThreadItem]) -> list[ThreadStreamEvent]:
 
 async def _retry_after_item(request: ThreadsRetryAfterItemReq, server: ChatServer, context: RequestContext) -> Accepted:
     thread = await writable_thread(server, request.params.thread_id, context)
-    message = await shown_item(server, thread, request.params.item_id, context)
+    message = await current_item(server, thread, request.params.item_id, context)
     if not isinstance(message, UserMessageItem):
         raise InvalidItem("Only an answer to a message of yours can be retried.")
     return Accepted(

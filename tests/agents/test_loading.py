@@ -121,8 +121,8 @@ def test_a_value_of_another_form_is_refused(spec: str) -> None:
         ("shop.team:number", "is an int, not an agents.Agent or a function that returns one."),
         ("shop.team:tool", "is a FunctionTool, not an agents.Agent"),
         ("shop.team:Factory", "is the class Factory, not an agents.Agent"),
-        ("shop.team:many", "needs the arguments context, database, cache, but an agent's function is given one"),
-        ("shop.team:keyword", "needs the arguments cache, but an agent's function is given one"),
+        ("shop.team:many", "needs the arguments context, database, cache, but an agent function gets only one"),
+        ("shop.team:keyword", "needs the arguments cache, but an agent function gets only one"),
     ],
 )
 def test_a_value_that_leads_nowhere_says_what_is_wrong(spec: str, sentence: str) -> None:

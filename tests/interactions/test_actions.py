@@ -101,7 +101,7 @@ async def test_a_payload_that_does_not_fit_is_refused_before_anything_runs(
             await sync(tab, thread_id, "book", payload, item_id),
         ):
             assert reply.error is not None
-            assert "The action “book” cannot work with what was sent." in reply.error["message"]
+            assert "The action “book” got an invalid payload." in reply.error["message"]
             assert words in reply.error["message"]
             assert "many" not in reply.error["message"]
         assert (await script.action(thread_id, "book", payload)).status == 400
@@ -276,7 +276,7 @@ def test_a_type_has_one_handler_and_a_handler_asks_for_what_there_is() -> None:
 
     async def wants_more(payload: int, colour: str) -> None: ...
 
-    with pytest.raises(TypeError, match="asks for colour; it can ask for action, context, payload"):
+    with pytest.raises(TypeError, match="unknown parameters: colour; it can have action, context, payload"):
         actions.on("y")(wants_more)
 
     def is_not_async() -> None: ...

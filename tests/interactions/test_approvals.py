@@ -176,7 +176,7 @@ async def test_a_call_that_is_too_long_to_be_shown_can_only_be_rejected(start: S
     async with await chat.visitor() as tab:
         thread_id, card = await card_of(chat, tab, arguments)
         (line,) = lines_of(card)
-        assert line.startswith("This call is too long to be shown (")
+        assert line.startswith("This call is too long to show (")
         assert list(buttons(card)) == ["Reject"]
         forged = buttons(card)["Reject"]["payload"] | {"decision": "approved"}
         assert (await tab.action(thread_id, "chatkit.approval", forged, card["id"])).types == ["error"]
@@ -418,7 +418,7 @@ async def test_going_on_with_the_conversation_lets_an_approval_expire(start: Sta
         assert "did not decide about `delete_order`" in told
         stale = await press(tab, thread_id, card, "Approve")
         assert stale.types == ["error"]
-        assert "the conversation went on without" in stale.events[0]["message"]
+        assert "the conversation continued without" in stale.events[0]["message"]
         action = buttons(card)["Approve"]
         plain = await script.action(thread_id, action["type"], action["payload"], card["id"])
         assert (plain.status, plain.body["code"]) == (409, "approval_over")
@@ -436,7 +436,7 @@ async def test_a_decision_is_made_once_and_a_second_click_says_what_it_was(start
         for label in ("Approve", "Reject"):
             again = await press(tab, thread_id, card, label)
             assert again.types == ["error"]
-            assert "decided already: it was approved" in again.events[0]["message"]
+            assert "has already been approved" in again.events[0]["message"]
         assert len(done) == 1
 
 

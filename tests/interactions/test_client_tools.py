@@ -182,10 +182,10 @@ async def test_a_call_that_never_returns_expires_at_the_users_next_message(start
         assert "client_tool_call" not in str(reply.events)
         ((name, status, output),) = await calls(chat, thread_id)
         assert (name, status) == ("get_selection", "completed")
-        assert "went on without it" in output["error"]
+        assert "continued without it" in output["error"]
         answers = [output for _, _, output in called(chat.upstream.requests[1].body["input"]) if output]
         assert len(answers) == 1
-        assert "went on without it" in answers[0]
+        assert "continued without it" in answers[0]
         late = await tab.tool_output(thread_id, "too late")
         assert late.types == ["error"]
         assert "waiting for an output" in late.events[0]["message"]
@@ -197,7 +197,7 @@ async def test_arguments_that_do_not_fit_go_back_to_the_model(start: Start) -> N
     async with await chat.visitor() as tab:
         reply = await tab.create("Scroll")
         assert (reply.text, tab.pictures[reply.thread_id].tool_calls) == ("I see.", [])
-        assert "Error: the arguments do not fit" in str(chat.upstream.requests[1].body["input"])
+        assert "Error: the arguments are invalid" in str(chat.upstream.requests[1].body["input"])
 
 
 async def test_a_stopped_run_leaves_no_call_behind(start: Start) -> None:

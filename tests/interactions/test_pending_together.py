@@ -95,7 +95,7 @@ async def test_a_decision_that_could_not_be_carried_out_is_told_so(
         assert (await tab.send(thread_id, "And now?")).text == "Fine."
         assert "Not run" in badge(cards(tab, thread_id)[0])
     assert done == []
-    assert "Nothing of it was run." in json.dumps(chat.upstream.requests[1].body)
+    assert "None of these calls was run." in json.dumps(chat.upstream.requests[1].body)
 
 
 async def test_what_was_approved_and_never_ran_is_told_so(start: Start) -> None:
@@ -110,4 +110,4 @@ async def test_what_was_approved_and_never_ran_is_told_so(start: Start) -> None:
         assert "Not run" in badge(cards(tab, thread_id)[0])
         assert [row[2:] for row in await approvals(chat, thread_id)] == [("approved", "expired", False)]
     assert done == []
-    assert "The user approved `delete_order` and went on" in json.dumps(chat.upstream.requests[1].body)
+    assert "The user approved `delete_order` and continued" in json.dumps(chat.upstream.requests[1].body)

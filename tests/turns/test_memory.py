@@ -348,7 +348,7 @@ async def test_a_page_that_has_not_answered_leaves_no_call_open(start: Start) ->
         thread_id = (await tab.create("Look")).thread_id
         assert (await tab.send(thread_id, "Never mind")).error is None
     ((_, output),) = calls_of(chat.upstream.requests[-1])
-    assert "went on without it" in str(output)
+    assert "continued without it" in str(output)
 
 
 @both_apis
