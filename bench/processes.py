@@ -106,7 +106,7 @@ async def server(kind: Kind, model_url: str, folder: Path, database: str | None 
     command, environment = _stock(kind, port, model_url) if is_stock else _ours(kind, port, model_url, database)
     with _started(command, environment, work / "server.log", server_cores()) as process:
         url = f"http://127.0.0.1:{port}/chatkit"
-        if not await _listening(process, url):
+        if not await _wait_until_listening(process, url):
             log = await asyncio.to_thread((work / "server.log").read_text, encoding="utf-8")
             raise RuntimeError(f"the {kind} server did not start; the end of its log:\n{log[-3000:]}")
         yield Server(kind, url, psutil.Process(process.pid))
@@ -170,7 +170,7 @@ def _terminate(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-async def _listening(process: subprocess.Popen[bytes], url: str) -> bool:
+async def _wait_until_listening(process: subprocess.Popen[bytes], url: str) -> bool:
     """Wait until the server answers a request. Returns False if it exits or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     body = {"type": "threads.list", "params": {"limit": 1}}

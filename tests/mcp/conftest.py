@@ -1,4 +1,4 @@
-"""The app with MCP servers that really run: as a child of the app, or as a process with a port."""
+"""Run the app with real MCP servers: as its child processes, or as processes with a port."""
 
 import asyncio
 import socket
@@ -24,7 +24,7 @@ STDIO = {"command": sys.executable, "args": [*PROGRAM, "stdio"], "cwd": str(ROOT
 
 
 class Process:
-    """An MCP server behind a port, which stays the same when it is started again."""
+    """An MCP server with a port, which stays the same after a restart."""
 
     def __init__(self, transport: str) -> None:
         self.transport = transport
@@ -38,10 +38,10 @@ class Process:
         return {"url": f"http://127.0.0.1:{self.port}/{path}", "transport": self.transport}
 
     async def start(self) -> None:
-        """Returns when it listens."""
+        """Start it and wait until it listens."""
         command = [sys.executable, *PROGRAM, self.transport, str(self.port)]
-        quiet = asyncio.subprocess.DEVNULL
-        self._process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=quiet, stderr=quiet)
+        null = asyncio.subprocess.DEVNULL
+        self._process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=null, stderr=null)
         async with asyncio.timeout(20):
             while True:
                 with suppress(OSError):
@@ -51,7 +51,7 @@ class Process:
                 await asyncio.sleep(0.02)
 
     async def kill(self) -> None:
-        """As a crash would."""
+        """Kill it, like a crash."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
@@ -94,14 +94,14 @@ async def start(upstream: OpenAIServer, tmp_path: Path, timeouts: McpTimeouts) -
 
 @pytest.fixture
 async def process(request: pytest.FixtureRequest) -> AsyncIterator[Process]:
-    """A server behind a port, not started yet; parametrised with its transport."""
+    """A server with a port, not started yet; parametrised with its transport."""
     process = Process(request.param)
     yield process
     await process.kill()
 
 
 async def reported(served: Served) -> Any:
-    """What `/readyz` says of the MCP servers."""
+    """Return the state of the MCP servers in `/readyz`."""
     async with aiohttp.ClientSession() as http, http.get(f"{served.url}/readyz") as response:
         assert response.status == 200
         return (await response.json())["mcp"]
@@ -109,5 +109,5 @@ async def reported(served: Served) -> Any:
 
 async def until_reported(served: Served, expected: Any, within: float = 10.0) -> None:
     async with asyncio.timeout(within):
-        while await reported(served) != expected:  # noqa: ASYNC110 - as an administrator sees it
+        while await reported(served) != expected:  # noqa: ASYNC110 - polls like an administrator
             await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Tools of MCP servers reach the agent while their server is there; while it is not, they are missing, and no more."""
+"""The agent has the tools of an MCP server while it is connected, and works without them otherwise."""
 
 import asyncio
 import logging
@@ -29,24 +29,24 @@ def asks_weather() -> tuple[Answer, Answer]:
 
 
 def offered(upstream: OpenAIServer, number: int = -1) -> set[str]:
-    """The names of the tools in a request."""
+    """Return the names of the tools in a request."""
     return {tool["name"] for tool in upstream.requests[number].body.get("tools", ())}
 
 
 def tool_output(upstream: OpenAIServer) -> str:
-    """What the model read of its last tool call."""
+    """Return the output of the last tool call as sent to the model."""
     outputs = [item for item in upstream.requests[-1].body["input"] if item.get("type") == "function_call_output"]
     return str(outputs[-1]["output"])
 
 
 def pid_in(output: str) -> int:
-    found = re.search(r"pid=(\d+)", output)
-    assert found is not None, output
-    return int(found[1])
+    match = re.search(r"pid=(\d+)", output)
+    assert match is not None, output
+    return int(match[1])
 
 
 async def ask_weather(served: Served, upstream: OpenAIServer) -> str:
-    """One message whose answer calls the tool; gives what the tool said."""
+    """Send a message whose answer calls the tool; return the tool's output."""
     upstream.script(*asks_weather())
     async with served.tab() as tab:
         reply = await tab.create("How is the weather?")
@@ -61,21 +61,21 @@ async def ask_plainly(served: Served) -> None:
         assert (reply.text, reply.error) == ("Hello from the fake model.", None)
 
 
-async def test_the_agent_calls_a_tool_of_a_server_that_we_started(start: Start, upstream: OpenAIServer) -> None:
-    os.environ["A_KEY"] = "of ours"
+async def test_the_agent_calls_a_tool_of_a_server_started_by_us(start: Start, upstream: OpenAIServer) -> None:
+    os.environ["A_KEY"] = "our key"
     try:
         served = await start({"weather": {**STDIO, "env": {"GREETING": "hello"}}})
     finally:
         del os.environ["A_KEY"]
     assert await reported(served) == {"weather": "ok"}
-    said = await ask_weather(served, upstream)
-    assert "Rain in Rome." in said
-    assert "greeting=hello key=None" in said, "a child gets what the settings give it and no key of ours"
-    assert offered(upstream) >= NAMES | {"current_time"}, "besides the agent's own, and with names that endpoints take"
+    output = await ask_weather(served, upstream)
+    assert "Rain in Rome." in output
+    assert "greeting=hello key=None" in output, "the process gets the variables of its settings and none of our keys"
+    assert offered(upstream) >= NAMES | {"current_time"}, "besides its own tools, by valid names"
 
 
 @ports
-async def test_the_agent_calls_a_tool_of_a_server_behind_a_url(
+async def test_the_agent_calls_a_tool_of_a_server_with_a_url(
     start: Start, upstream: OpenAIServer, process: Process
 ) -> None:
     await process.start()
@@ -83,7 +83,7 @@ async def test_the_agent_calls_a_tool_of_a_server_behind_a_url(
     assert "Rain in Rome." in await ask_weather(served, upstream)
 
 
-async def test_a_server_of_ours_that_died_is_started_again(
+async def test_a_server_started_by_us_is_restarted_when_it_dies(
     start: Start, upstream: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     served = await start({"weather": STDIO})
@@ -98,7 +98,7 @@ async def test_a_server_of_ours_that_died_is_started_again(
 
 
 @ports
-async def test_a_server_that_went_and_came_back_is_used_again_and_missed_meanwhile(
+async def test_a_server_that_comes_back_is_used_again_and_its_tools_are_missing_until_then(
     start: Start, upstream: OpenAIServer, process: Process, caplog: pytest.LogCaptureFixture
 ) -> None:
     await process.start()
@@ -115,7 +115,7 @@ async def test_a_server_that_went_and_came_back_is_used_again_and_missed_meanwhi
 
 
 @http
-async def test_a_server_that_is_not_there_at_the_start_is_used_when_it_comes(
+async def test_a_server_that_starts_later_is_used_from_then_on(
     start: Start, upstream: OpenAIServer, process: Process
 ) -> None:
     served = await start({"weather": process.spec, "nothing": {"command": "/no/such/program"}})
@@ -126,9 +126,7 @@ async def test_a_server_that_is_not_there_at_the_start_is_used_when_it_comes(
     assert "Rain in Rome." in await ask_weather(served, upstream)
 
 
-async def test_a_server_that_dies_in_a_call_costs_the_model_that_call_only(
-    start: Start, upstream: OpenAIServer
-) -> None:
+async def test_a_server_that_dies_during_a_call_fails_only_that_call(start: Start, upstream: OpenAIServer) -> None:
     served = await start({"weather": STDIO})
     upstream.script(Answer(tool_calls=[ToolCall("dies")]), Answer("It is gone."))
     async with served.tab() as tab:
@@ -139,7 +137,7 @@ async def test_a_server_that_dies_in_a_call_costs_the_model_that_call_only(
     assert "Rain in Rome." in await ask_weather(served, upstream)
 
 
-async def test_a_tool_that_fails_is_the_models_to_deal_with(
+async def test_the_model_reads_the_error_of_a_tool_that_fails(
     start: Start, upstream: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     served = await start({"weather": STDIO})
@@ -151,12 +149,12 @@ async def test_a_tool_that_fails_is_the_models_to_deal_with(
     await until_reported(served, {"weather": "ok"})
 
 
-async def test_of_two_tools_with_one_name_the_agents_own_counts(
+async def test_the_agents_own_tool_takes_precedence_over_one_of_the_same_name(
     start: Start, upstream: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     @function_tool
     def weather(city: str) -> str:
-        """The agent's own."""
+        """Return the weather, as the agent's own tool."""
         return f"Snow in {city}."
 
     agent = Agent[Any](name="Weather", tools=[weather])
@@ -164,11 +162,11 @@ async def test_of_two_tools_with_one_name_the_agents_own_counts(
     assert "Snow in Rome." in await ask_weather(served, upstream)
     names = [tool["name"] for tool in upstream.requests[0].body["tools"]]
     assert sorted(names) == sorted(NAMES)
-    assert agent.tools == [weather], "the user's agent stays as it is"
+    assert agent.tools == [weather], "the user's agent is unchanged"
     assert "the agent already has a tool breaks" in caplog.text
 
 
-async def test_a_tool_whose_name_no_endpoint_takes_is_called_by_another(start: Start, upstream: OpenAIServer) -> None:
+async def test_a_tool_with_an_invalid_name_is_called_by_a_cleaned_name(start: Start, upstream: OpenAIServer) -> None:
     served = await start({"weather": STDIO})
     upstream.script(Answer(tool_calls=[ToolCall("weather_tomorrow", {"city": "Rome"})]), Answer("Sun."))
     async with served.tab() as tab:
@@ -176,7 +174,7 @@ async def test_a_tool_whose_name_no_endpoint_takes_is_called_by_another(start: S
     assert "Sun in Rome." in tool_output(upstream)
 
 
-async def test_a_server_that_hangs_holds_up_one_answer_a_little_and_is_replaced(
+async def test_a_server_that_hangs_delays_one_answer_briefly_and_is_replaced(
     start: Start, upstream: OpenAIServer, timeouts: McpTimeouts
 ) -> None:
     timeouts.check = 60.0
@@ -192,7 +190,7 @@ async def test_a_server_that_hangs_holds_up_one_answer_a_little_and_is_replaced(
     assert pid_in(await ask_weather(served, upstream)) != first
 
 
-async def test_a_server_that_is_at_work_for_somebody_is_not_taken_for_dead(
+async def test_a_busy_server_is_not_reconnected(
     start: Start, upstream: OpenAIServer, timeouts: McpTimeouts, tmp_path: Path
 ) -> None:
     timeouts.list_tools = 0.1
@@ -200,18 +198,18 @@ async def test_a_server_that_is_at_work_for_somebody_is_not_taken_for_dead(
     done = tmp_path / "done"
     upstream.script(Answer(tool_calls=[ToolCall("takes_long", {"until": str(done)})]))
     async with served.tab() as tab:
-        patient = asyncio.create_task(tab.create("Take your time"))
+        reply = asyncio.create_task(tab.create("Take your time"))
         await upstream.wait_for_request(1)
         while await reported(served) == {"weather": "ok"}:
             await ask_plainly(served)  # without its tools
         done.touch()
-        assert (await patient).error is None
+        assert (await reply).error is None
     assert "done at last" in str(upstream.requests[-1].body["input"])
     await until_reported(served, {"weather": "ok"})
 
 
 @pytest.mark.parametrize("approve", [True, ["weather"]], ids=["all", "by name"])
-async def test_a_call_waits_for_the_users_approval_where_the_settings_ask_for_it(
+async def test_a_call_waits_for_approval_if_the_settings_require_it(
     start: Start, upstream: OpenAIServer, approve: Any
 ) -> None:
     served = await start({"weather": {**STDIO, "approve": approve}})
@@ -228,20 +226,20 @@ async def test_a_call_waits_for_the_users_approval_where_the_settings_ask_for_it
 
 
 def find_action(component: Any, label: str) -> Any:
-    """What the button with this label sends."""
+    """Return the action of the button with this label."""
     if component.get("label") == label:
         return component["onClickAction"]
-    found = (find_action(child, label) for child in component.get("children", ()))
-    return next((action for action in found if action is not None), None)
+    actions = (find_action(child, label) for child in component.get("children", ()))
+    return next((action for action in actions if action is not None), None)
 
 
-async def test_only_the_tools_that_the_settings_name_are_taken(start: Start, upstream: OpenAIServer) -> None:
+async def test_only_the_tools_named_in_the_settings_are_used(start: Start, upstream: OpenAIServer) -> None:
     served = await start({"weather": {**STDIO, "tools": ["weather"]}})
     await ask_plainly(served)
     assert offered(upstream) & NAMES == {"weather"}
 
 
-async def test_a_tool_of_a_server_can_be_chosen_and_a_missing_one_does_not_harm(
+async def test_users_can_choose_a_tool_of_a_server_and_a_missing_tool_is_ignored(
     start: Start, upstream: OpenAIServer
 ) -> None:
     served = await start({"weather": STDIO}, tools="weather")
@@ -255,9 +253,7 @@ async def test_a_tool_of_a_server_can_be_chosen_and_a_missing_one_does_not_harm(
         assert (await tab.create("Weather?", **choice)).text == "Hello from the fake model."
 
 
-async def test_the_end_of_the_server_ends_its_children_and_leaves_no_task(
-    upstream: OpenAIServer, tmp_path: Path
-) -> None:
+async def test_closing_ends_the_servers_processes_and_leaves_no_task(upstream: OpenAIServer, tmp_path: Path) -> None:
     before = asyncio.all_tasks()
     servers = {"weather": STDIO}
     async with serve(
@@ -265,10 +261,10 @@ async def test_the_end_of_the_server_ends_its_children_and_leaves_no_task(
     ) as served:
         pid = pid_in(await ask_weather(served, upstream))
     async with asyncio.timeout(10):
-        while is_alive(pid):  # noqa: ASYNC110 - another process
+        while is_alive(pid):  # noqa: ASYNC110 - the other process has no event
             await asyncio.sleep(0.02)
-    left = {task for task in asyncio.all_tasks() - before if "RequestHandler.start" not in str(task.get_coro())}
-    assert left == set()
+    leftovers = {task for task in asyncio.all_tasks() - before if "RequestHandler.start" not in str(task.get_coro())}
+    assert leftovers == set()
 
 
 def is_alive(pid: int) -> bool:
@@ -279,13 +275,13 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-async def test_a_model_without_tools_needs_no_server(tmp_path: Path) -> None:
+async def test_without_servers_there_are_no_problems(tmp_path: Path) -> None:
     async with serve(tmp_path, mcp_servers={}) as served:
         assert served.services.server.mcp.problems() == {}
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "message"),
     [
         ({}, "either a command or a url"),
         ({"command": "a", "url": "http://b"}, "either a command or a url"),
@@ -294,12 +290,12 @@ async def test_a_model_without_tools_needs_no_server(tmp_path: Path) -> None:
         ({"comand": "a"}, "not permitted"),
     ],
 )
-def test_servers_that_cannot_be_are_refused(tmp_path: Path, spec: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_invalid_servers_are_rejected(tmp_path: Path, spec: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         make_settings(tmp_path, mcp_servers={"x": spec})
 
 
-def test_the_settings_do_not_show_the_keys_of_servers(tmp_path: Path) -> None:
+def test_the_repr_of_the_settings_contains_no_keys_of_servers(tmp_path: Path) -> None:
     servers = {"x": {"url": "http://b/mcp?token=hidden", "headers": {"Authorization": "Bearer hidden"}}}
     settings = make_settings(tmp_path, mcp_servers=servers)
     assert "hidden" not in repr(settings)

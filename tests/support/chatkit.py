@@ -1,7 +1,7 @@
-"""A client that speaks as the stock widget's frame does, and draws the thread from events as the widget does.
+"""A client that sends the requests of the stock widget and applies the events to the thread as the widget does.
 
-`ChatKitClient` is one browser tab: its cookies, its frame id, and a `Picture` of each thread it has seen. A test
-compares that picture with `reload`, which loads the thread the way a fresh tab would.
+`ChatKitClient` is one browser tab: its cookies, its frame id, and a `Picture` of each thread it has shown. Tests
+compare that picture with `reload`, which loads the thread as a fresh tab would.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ STREAMING = frozenset({
     "threads.retry_after_item",
     "threads.custom_action",
 })  # fmt: skip
-EVERYTHING = 9999  # the limit that the widget asks for
+EVERYTHING = 9999  # the limit that the widget sends
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Picture:
     thread: Json = field(default_factory=dict)
     items: list[Json] = field(default_factory=list)
     tool_calls: list[Json] = field(default_factory=list)
-    """Client tool calls: run when they arrive, never shown, skipped on load."""
+    """Client tool calls, which run when they arrive, are never shown, and are skipped on load."""
 
     def find(self, item_id: str) -> Json | None:
         return next((item for item in self.items if item["id"] == item_id), None)
@@ -47,22 +47,22 @@ class Picture:
         return [item for item in self.items if item["type"] == kind]
 
     def texts(self) -> list[tuple[str, str]]:
-        """The conversation: (role, text) of each message."""
+        """Return the conversation as (role, text) of each message."""
         messages = (item for item in self.items if item["type"] in {"user_message", "assistant_message"})
         return [(item["type"].removesuffix("_message"), text_of(item)) for item in messages]
 
     def load(self, items: Sequence[Json]) -> None:
-        """Items as they come from `threads.get_by_id` and `items.list`."""
+        """Add items as returned by `threads.get_by_id` and `items.list`."""
         self.items += [item for item in items if item["type"] != "client_tool_call"]
 
     def remove_after(self, item_id: str) -> None:
-        """What the widget does by itself on Retry."""
+        """Remove the items after a message, as the widget does on Retry."""
         ids = [item["id"] for item in self.items]
         if item_id in ids:
             del self.items[ids.index(item_id) + 1 :]
 
     def apply(self, event: Json) -> None:
-        """One event of a stream; unknown ones do nothing."""
+        """Apply one event of a stream; ignore unknown events."""
         match event["type"]:
             case "thread.created" | "thread.updated":
                 self.thread = {name: value for name, value in event["thread"].items() if name != "items"}
@@ -78,18 +78,18 @@ class Picture:
                     _update(item, copy.deepcopy(event["update"]))
 
     def _put(self, item: Json, new: bool) -> None:
-        shown = self.tool_calls if item["type"] == "client_tool_call" else self.items
-        for index, other in enumerate(shown):
-            if other["id"] == item["id"]:
-                shown[index] = item
+        items = self.tool_calls if item["type"] == "client_tool_call" else self.items
+        for index, existing in enumerate(items):
+            if existing["id"] == item["id"]:
+                items[index] = item
                 return
         if new:
-            shown.append(item)
+            items.append(item)
 
 
 @dataclass
 class Reply:
-    """The answer to one POST: a stream's frames, or a JSON body."""
+    """The response to one POST: a stream's frames, or a JSON body."""
 
     status: int
     headers: CIMultiDictProxy[str]
@@ -103,12 +103,12 @@ class Reply:
 
     @property
     def types(self) -> list[str]:
-        """The types of the events in order."""
+        """The types of the events, in order."""
         return [event["type"] for event in self.events]
 
     @property
     def error(self) -> Json | None:
-        """The stream's `error` event, or the JSON body of a status that is one."""
+        """The stream's `error` event, or the JSON body of an error response."""
         if self.status >= 400:
             return self.body if isinstance(self.body, dict) else {"message": self.body}
         return next((event for event in self.events if event["type"] == "error"), None)
@@ -121,12 +121,12 @@ class Reply:
 
     @property
     def user_item(self) -> Json:
-        """The echo of the user's message."""
+        """The user's message as echoed by the server."""
         return next(e["item"] for e in self.events if e.get("item", {}).get("type") == "user_message")
 
     @property
     def text(self) -> str:
-        """The text of the assistant's messages that this answer finished."""
+        """The text of the assistant messages that were finished in this reply."""
         done = [event["item"] for event in self.events if event["type"] == "thread.item.done"]
         return "".join(text_of(item) for item in done if item["type"] == "assistant_message")
 
@@ -135,7 +135,7 @@ class Reply:
 
 
 class LiveReply(Reply):
-    """A reply that is read event by event; leaving its `async with` closes the connection."""
+    """A reply that is read event by event; leaving its `async with` block closes the connection."""
 
     def __init__(self, response: aiohttp.ClientResponse, picture: Picture) -> None:
         super().__init__(response.status, response.headers, picture)
@@ -151,14 +151,14 @@ class LiveReply(Reply):
         return self
 
     async def __anext__(self) -> Json:
-        """The next event, once it is drawn."""
+        """Return the next event after applying it to the picture."""
         while (frame := await self.read_frame()) is not None:
             if frame.comment is None:
                 return frame.json
         raise StopAsyncIteration
 
     async def read_frame(self) -> Frame | None:
-        """The next event or comment; None at the end."""
+        """Return the next event or comment, or None at the end."""
         while not self._arrived:
             chunk = await self._response.content.readany()
             if not chunk:
@@ -171,7 +171,7 @@ class LiveReply(Reply):
         return frame
 
     async def wait_for(self, kind: str, within: float = 10.0) -> Json:
-        """Read up to the next event of this type. Raises `EOFError` or `TimeoutError` where none comes."""
+        """Read until the next event of this type. Raises `EOFError` or `TimeoutError` if none arrives."""
         async with asyncio.timeout(within):
             async for event in self:
                 if kind in {event["type"], event.get("update", {}).get("type")}:
@@ -179,7 +179,7 @@ class LiveReply(Reply):
         raise EOFError(f"the stream ended without {kind}; it had {self.types}")
 
     async def read(self) -> Self:
-        """Everything up to the end."""
+        """Read to the end."""
         if self.is_stream:
             while await self.read_frame() is not None:
                 pass
@@ -209,7 +209,7 @@ class ChatKitClient:
         cookies: aiohttp.abc.AbstractCookieJar | None = None,
         timeout: float = 30.0,
     ) -> None:
-        """`frame=False` leaves the frame id out, as a client that is not the widget; `cookies` shares another's jar."""
+        """`frame=False` omits the frame id, like a client other than the widget; `cookies` shares another tab's jar."""
         self.base_url = base_url
         self.frame_id = str(uuid.uuid4())
         self.pictures: dict[str, Picture] = {}
@@ -218,7 +218,7 @@ class ChatKitClient:
         if frame:
             self._headers["chatkit-frame-instance-id"] = self.frame_id
         self._headers |= headers or {}
-        # The server is an IP address here, whose cookies a jar refuses unless told.
+        # unsafe: the server has an IP address, whose cookies a jar rejects by default.
         self.cookies = aiohttp.CookieJar(unsafe=True) if cookies is None else cookies
         self.session = aiohttp.ClientSession(cookie_jar=self.cookies, timeout=aiohttp.ClientTimeout(total=timeout))
 
@@ -230,7 +230,7 @@ class ChatKitClient:
 
     @asynccontextmanager
     async def open(self, op: str, params: Json, headers: Mapping[str, str] | None = None) -> AsyncIterator[LiveReply]:
-        """POST and read live; leaving early closes the connection as a closed tab does."""
+        """POST and read live; leaving the block early closes the connection, as closing a tab does."""
         accept = {"accept": "text/event-stream"} if op in STREAMING else {}
         all_headers = {**self._headers, **accept, **(headers or {})}
         picture = self._picture_before(op, params)
@@ -245,29 +245,29 @@ class ChatKitClient:
                     response.close()
 
     async def post(self, op: str, params: Json | None = None, headers: Mapping[str, str] | None = None) -> Reply:
-        """Any operation, read to its end."""
+        """POST any operation and read the reply to its end."""
         async with self.open(op, params or {}, headers) as reply:
             return await reply.read()
 
     async def create(self, text: str, **more: Any) -> Reply:
-        """The first message of a new thread; `more` goes into the input."""
+        """Send the first message of a new thread; `more` is merged into the input."""
         return await self.post("threads.create", {"input": user_input(text, **more)})
 
     async def send(self, thread_id: str, text: str, **more: Any) -> Reply:
-        """The next message of a thread."""
+        """Send the next message of a thread."""
         return await self.post("threads.add_user_message", {"thread_id": thread_id, "input": user_input(text, **more)})
 
     async def retry(self, thread_id: str, item_id: str) -> Reply:
-        """Retry or Regenerate below the user's message `item_id`."""
+        """Click Retry or Regenerate below the user message `item_id`."""
         return await self.post("threads.retry_after_item", {"thread_id": thread_id, "item_id": item_id})
 
     async def action(self, thread_id: str, kind: str, payload: Any = None, item_id: str | None = None) -> Reply:
-        """A custom action; without an item as `sendCustomAction` sends it."""
+        """Send a custom action; without an item, as `sendCustomAction` does."""
         params: Json = {"thread_id": thread_id, "action": {"type": kind, "payload": payload}}
         return await self.post("threads.custom_action", params | ({"item_id": item_id} if item_id else {}))
 
     async def tool_output(self, thread_id: str, result: Any) -> Reply:
-        """What the page's tool handler returned; there is no call id."""
+        """Send what the page's tool handler returned; the request has no call id."""
         return await self.post("threads.add_client_tool_output", {"thread_id": thread_id, "result": result})
 
     async def feedback(self, thread_id: str, item_ids: Sequence[str], kind: str = "positive") -> Reply:
@@ -275,22 +275,22 @@ class ChatKitClient:
         return await self.post("items.feedback", params)
 
     async def get(self, thread_id: str) -> Json:
-        """The thread. Raises `AssertionError` for a status other than 200, as all the loading methods do."""
+        """Load the thread. Like all loading methods, raises `AssertionError` for a status other than 200."""
         return await self._load("threads.get_by_id", {"thread_id": thread_id})
 
     async def list(self, limit: int = EVERYTHING, order: str = "desc", after: str | None = None) -> Json:
-        """One page of the history."""
+        """Load one page of the thread list."""
         return await self._load("threads.list", {"limit": limit, "order": order} | ({"after": after} if after else {}))
 
     async def items(
         self, thread_id: str, limit: int = EVERYTHING, order: str = "asc", after: str | None = None
     ) -> Json:
-        """One page of a thread's items."""
+        """Load one page of a thread's items."""
         params = {"thread_id": thread_id, "limit": limit, "order": order} | ({"after": after} if after else {})
         return await self._load("items.list", params)
 
     async def history(self) -> Sequence[Json]:
-        """All threads, loaded as the widget does at its start."""
+        """Load all threads, as the widget does when it starts."""
         threads: Sequence[Json] = []
         page = await self.list()
         threads = page["data"]
@@ -300,7 +300,7 @@ class ChatKitClient:
         return threads
 
     async def reload(self, thread_id: str) -> Picture:
-        """The thread as a fresh tab shows it; the pages that the widget would ask for."""
+        """Load the thread as a fresh tab does, page by page."""
         thread = await self.get(thread_id)
         page = thread.pop("items")
         picture = Picture(thread)
@@ -327,13 +327,13 @@ class ChatKitClient:
 
 
 def user_input(text: str, **more: Any) -> Json:
-    """A user's message exactly as the widget sends one."""
+    """Return a user message exactly as the widget sends it."""
     content = [{"type": "input_text", "text": text}]
     return {"content": content, "quoted_text": "", "attachments": [], "inference_options": {}, **more}
 
 
 def text_of(item: Json) -> str:
-    """All text of a message item."""
+    """Return the text of a message item."""
     return "".join(part.get("text", "") for part in item["content"])
 
 
@@ -382,8 +382,8 @@ def _children(component: Any) -> list[Json]:
 def _find_component(component: Json, component_id: str) -> Json | None:
     if component.get("id") == component_id:
         return component
-    found = (_find_component(child, component_id) for child in _children(component))
-    return next((child for child in found if child is not None), None)
+    matches = (_find_component(child, component_id) for child in _children(component))
+    return next((match for match in matches if match is not None), None)
 
 
 def _replace_component(component: Json, component_id: str, new: Json) -> Json:

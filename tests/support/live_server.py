@@ -1,4 +1,4 @@
-"""An ASGI app behind a real uvicorn on loopback, in the test's own event loop."""
+"""Serve an ASGI app with a real uvicorn on loopback, in the test's event loop."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn that leaves the test run's signals alone and never exits the process."""
+    """A uvicorn that installs no signal handlers and never exits the process."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -20,17 +20,17 @@ class _Server(uvicorn.Server):
         try:
             await super().startup(sockets)
         except SystemExit as error:
-            raise RuntimeError("the app's lifespan failed at its start; the log says why") from error
+            raise RuntimeError("the app's lifespan failed to start; the log says why") from error
 
 
 @contextlib.asynccontextmanager
 async def live(app: ASGIApp, *, graceful: int = 1, within: float = 10.0) -> AsyncIterator[str]:
-    """Serve `app`, lifespan included, and give its base URL.
+    """Serve `app` including its lifespan, and yield its base URL.
 
-    At the end open connections get `graceful` seconds, as in production. Raises `RuntimeError` where the app does not
-    start, `TimeoutError` where it does not start or stop within `within` seconds.
+    On exit, open connections get `graceful` seconds, as in production. Raises `RuntimeError` if the app fails to start,
+    and `TimeoutError` if starting or stopping takes longer than `within` seconds.
     """
-    # asyncio turns Nagle's algorithm off only where the protocol is named; with it each answer comes 40 ms late.
+    # asyncio disables Nagle's algorithm only if the protocol is given; otherwise each response is 40 ms late.
     listener = socket.socket(proto=socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
@@ -52,7 +52,7 @@ async def live(app: ASGIApp, *, graceful: int = 1, within: float = 10.0) -> Asyn
         async with asyncio.timeout(within):
             await asyncio.wait([task])
         listener.close()
-    task.result()  # an error of the lifespan's end belongs to the test
+    task.result()  # raises an error of the lifespan's shutdown
 
 
 async def _started(server: uvicorn.Server, task: asyncio.Task[None], within: float) -> None:
@@ -60,5 +60,5 @@ async def _started(server: uvicorn.Server, task: asyncio.Task[None], within: flo
         while not server.started:
             if task.done():
                 task.result()
-                raise RuntimeError("the server ended before it had started")
+                raise RuntimeError("the server exited before it had started")
             await asyncio.sleep(0.005)

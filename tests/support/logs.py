@@ -12,5 +12,5 @@ def request_id_of(record: logging.LogRecord) -> str:
 
 def messages_of(caplog: pytest.LogCaptureFixture, request_id: str) -> list[str]:
     """Return what our loggers logged for a request."""
-    ours = [record for record in caplog.records if record.name.startswith(("chatkit_server", "chatkit_store"))]
-    return [record.getMessage() for record in ours if request_id_of(record) == request_id]
+    records = [record for record in caplog.records if record.name.startswith(("chatkit_server", "chatkit_store"))]
+    return [record.getMessage() for record in records if request_id_of(record) == request_id]

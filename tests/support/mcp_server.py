@@ -1,6 +1,6 @@
-"""A real MCP server, as a program: `python -m tests.support.mcp_server stdio`, `streamable_http PORT` or `sse PORT`.
+"""A real MCP server: run `python -m tests.support.mcp_server stdio`, `streamable_http PORT` or `sse PORT`.
 
-What `weather` answers says which process it was, so that a test can end it.
+The output of `weather` contains the process id, so that a test can kill the process.
 """
 
 import os
@@ -15,33 +15,33 @@ server = MCPServer("weather")
 
 @server.tool()
 def weather(city: str) -> str:
-    """The weather in a city."""
+    """Return the weather in a city."""
     return f"Rain in {city}. pid={os.getpid()} greeting={os.environ.get('GREETING')} key={os.environ.get('A_KEY')}"
 
 
 @server.tool(name="weather.tomorrow")
 def tomorrow(city: str) -> str:
-    """The weather in a city tomorrow."""
+    """Return the weather in a city tomorrow."""
     return f"Sun in {city}."
 
 
 @server.tool()
 async def takes_long(until: str) -> str:
-    """A tool during which its server does nothing else, until there is a file of that name."""
-    while not Path(until).exists():  # noqa: ASYNC240 - that is the point
-        time.sleep(0.02)  # noqa: ASYNC251 - as well
+    """Block the whole server until the file `until` exists."""
+    while not Path(until).exists():  # noqa: ASYNC240 - blocking is the point
+        time.sleep(0.02)  # noqa: ASYNC251 - blocking is the point
     return "done at last"
 
 
 @server.tool()
 def breaks() -> str:
-    """A tool that does not work."""
+    """Fail."""
     raise RuntimeError("no thermometer")
 
 
 @server.tool()
 def dies() -> str:
-    """A tool that takes its server with it."""
+    """Exit the server process."""
     os._exit(1)
 
 

@@ -1,4 +1,4 @@
-"""What the fake model endpoint can be told to answer: plain data, the same for both of OpenAI's APIs."""
+"""Scripted answers of the fake model endpoint: plain data, the same for both of OpenAI's APIs."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Citation:
-    """A web source; `start` and `end` are indexes into the text it belongs to."""
+    """A web source; `start` and `end` are indexes into the cited text."""
 
     url: str
     title: str = ""
@@ -19,7 +19,7 @@ class Citation:
 
 @dataclass(frozen=True)
 class FileCitation:
-    """A file of a file search; `index` is an index into the text it belongs to."""
+    """A file of a file search; `index` is an index into the cited text."""
 
     filename: str
     file_id: str = "file-1"
@@ -28,7 +28,7 @@ class FileCitation:
 
 @dataclass(frozen=True)
 class ContainerCitation:
-    """A file that code of the model's wrote in its container."""
+    """A file written by the model's code in its container."""
 
     filename: str
     file_id: str = "cfile_1"
@@ -42,7 +42,7 @@ AnyCitation = Citation | FileCitation | ContainerCitation
 
 @dataclass(frozen=True)
 class Text:
-    """One assistant message, streamed token by token. Chat Completions knows citations of web sources only."""
+    """An assistant message, streamed token by token. Chat Completions supports only citations of web sources."""
 
     text: str
     citations: Sequence[AnyCitation] = ()
@@ -61,7 +61,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Reasoning:
-    """Thinking before the answer: the parts of a summary (OpenAI's models) or raw text (open models)."""
+    """Reasoning before the answer: the parts of a summary (OpenAI's models) or raw text (open models)."""
 
     summary: Sequence[str] = ()
     text: str = ""
@@ -69,7 +69,7 @@ class Reasoning:
 
 @dataclass(frozen=True)
 class ToolCall:
-    """The model asks for a function; the call id is made up when none is given."""
+    """A function call; the call id is generated if not given."""
 
     name: str
     arguments: Mapping[str, Any] | str = field(default_factory=dict)
@@ -81,11 +81,11 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class WebSearch:
-    """A search in the web that the provider makes itself; Responses only."""
+    """A web search by the provider; Responses only."""
 
     query: str
     sources: Sequence[str] = ()
-    """Addresses, which a request has to ask for (`web_search_call.action.sources`)."""
+    """URLs, which a request has to include (`web_search_call.action.sources`)."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,12 @@ class FileSearch:
 
     queries: Sequence[str]
     results: Sequence[str] | None = None
-    """Names of files, which a request has to ask for (`file_search_call.results`)."""
+    """File names, which a request has to include (`file_search_call.results`)."""
 
 
 @dataclass(frozen=True)
 class McpApproval:
-    """The provider asks whether it may call a tool of a hosted MCP server; Responses only."""
+    """A request to approve a call of a hosted MCP server's tool; Responses only."""
 
     server: str
     name: str
@@ -109,7 +109,7 @@ class McpApproval:
 
 @dataclass(frozen=True)
 class Image:
-    """A picture by the tool `image_generation` (Responses only): first what is shown while it comes, then the whole."""
+    """An image by the tool `image_generation` (Responses only): partial images, then the final one."""
 
     data: bytes
     partial: Sequence[bytes] = ()
@@ -120,7 +120,7 @@ Output = Image | McpApproval | Text | Refusal | Reasoning | ToolCall | WebSearch
 
 @dataclass(frozen=True)
 class Failure:
-    """An error as OpenAI words it: an HTTP status with a JSON body, or an event in the middle of a stream."""
+    """An error in OpenAI's words: an HTTP status with a JSON body, or an event in the middle of a stream."""
 
     status: int
     code: str | None
@@ -144,7 +144,7 @@ RATE_LIMIT = Failure(
     "Rate limit reached for gpt-test in organization org-test on tokens per min (TPM): Limit 30000, Used 29000, "
     "Requested 2000. Please try again in 2s.",
     type="tokens",
-    headers={"retry-after": "0", "retry-after-ms": "1"},  # a test has no time for the real two seconds
+    headers={"retry-after": "0", "retry-after-ms": "1"},  # the real two seconds would slow the tests down
 )
 INSUFFICIENT_QUOTA = Failure(
     429,
@@ -182,16 +182,16 @@ OVERLOADED = Failure(
 )
 
 Break = Literal["error", "nested_error", "failed", "drop"]
-"""How a stream breaks: the `error` event as documented, as OpenAI also sends it (`{"error": {...}}`), as
-`response.failed`, or the TCP connection is reset. Chat Completions knows only `{"error": {...}}` and `drop`."""
+"""How a stream breaks: the `error` event as documented, the form that OpenAI also sends (`{"error": {...}}`),
+`response.failed`, or a TCP reset. Chat Completions supports only `{"error": {...}}` and `drop`."""
 
 
 @dataclass(frozen=True)
 class Answer:
     """One answer of the model.
 
-    The short forms (`reasoning`, `text`, `refusal`, `tool_calls`) are sent in this order; `output` gives any other.
-    Whatever counts tokens counts every delta: text, refusal, reasoning and tool arguments alike.
+    The short forms (`reasoning`, `text`, `refusal`, `tool_calls`) are sent in this order; `output` allows any order.
+    Every delta counts as a token: text, refusal, reasoning and tool arguments.
     """
 
     text: str | Text = ""
@@ -201,15 +201,15 @@ class Answer:
     output: Sequence[Output] = ()
 
     rate: float | None = None
-    """Tokens per second, each in a write of its own; full speed (several tokens a write) when None."""
+    """Tokens per second, each in a separate write. None means full speed, with several tokens per write."""
     delay: float = 0.0
     """Seconds before the status line."""
     fail: Failure | None = None
-    """Answer with this status and body instead."""
+    """Respond with this status and body instead."""
     hang_after: int | None = None
-    """Fall silent after so many tokens, until the request is released or its client goes away."""
+    """Pause after this many tokens until the request is released or its client disconnects."""
     error_after: int | None = None
-    """Break after so many tokens, with `error`, in the way `error_as` says."""
+    """Break with `error` after this many tokens, in the way given by `error_as`."""
     error: Failure = SERVER_ERROR
     error_as: Break = "error"
     incomplete: Literal["max_output_tokens", "content_filter"] | None = None
@@ -218,7 +218,7 @@ class Answer:
     """Send `Connection: close`."""
 
     def outputs(self) -> Sequence[Output]:
-        """All output items in the order in which they are sent."""
+        """Return all output items in the order in which they are sent."""
         if self.output:
             return self.output
         text = Text(self.text) if isinstance(self.text, str) else self.text
@@ -228,15 +228,15 @@ class Answer:
         return [*short, *self.tool_calls]
 
     def full_text(self) -> str:
-        """The text of all messages, one after another."""
+        """Return the text of all messages, joined."""
         return "".join("".join(o.pieces()) for o in self.outputs() if isinstance(o, Text))
 
 
 def split_tokens(text: str) -> Sequence[str]:
-    """Words with the white space before them, as a tokenizer would cut; joined they are the text again."""
+    """Split a text into words with the whitespace before them, like a tokenizer. Joined, they equal the text."""
     return re.findall(r"\s*\S+|\s+", text)
 
 
 def split_arguments(arguments: str) -> Sequence[str]:
-    """Pieces of a tool call's JSON."""
+    """Split a tool call's JSON into pieces."""
     return [arguments[i : i + 6] for i in range(0, len(arguments), 6)]

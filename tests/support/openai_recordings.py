@@ -1,4 +1,4 @@
-"""What the fake endpoint's `audio/transcriptions` takes, and what it refuses as OpenAI does."""
+"""Parse requests to the fake endpoint's `audio/transcriptions`, rejecting what OpenAI rejects."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ FIELDS = {"model", "response_format", "language", "prompt", "temperature"}
 
 @dataclass(frozen=True)
 class Recording:
-    """One multipart request, as it was understood."""
+    """One parsed multipart request."""
 
     authorization: str
     model: str
@@ -23,24 +23,24 @@ class Recording:
 
 
 async def read_recording(http: web.Request) -> Recording | Failure:
-    """The request's parts, or how OpenAI words what is wrong with them."""
+    """Return the parsed request, or OpenAI's error for it."""
     if http.content_type != "multipart/form-data":
-        return _refused(f"The request must be multipart/form-data, not {http.content_type}.", None)
+        return _bad_request(f"The request must be multipart/form-data, not {http.content_type}.", None)
     form = await http.post()
     file, model = form.get("file"), form.get("model")
     unknown = sorted({*form} - FIELDS - {"file"})
     if unknown:
-        return _refused(f"Unrecognized request arguments supplied: {', '.join(unknown)}", unknown[0])
+        return _bad_request(f"Unrecognized request arguments supplied: {', '.join(unknown)}", unknown[0])
     if not isinstance(file, web.FileField):
-        return _refused("Field `file` must be a file.", "file")
+        return _bad_request("Field `file` must be a file.", "file")
     if not isinstance(model, str) or not model:
-        return _refused("you must provide a model parameter", "model")
+        return _bad_request("you must provide a model parameter", "model")
     if file.filename.rpartition(".")[2] not in FORMATS:
-        return _refused(f"Invalid file format. Supported formats: {list(FORMATS)}", "file")
+        return _bad_request(f"Invalid file format. Supported formats: {list(FORMATS)}", "file")
     with file.file:
         data = file.file.read()
     if not data:
-        return _refused("The audio file could not be decoded or its format is not supported.", "file")
+        return _bad_request("The audio file could not be decoded or its format is not supported.", "file")
     return Recording(
         authorization=http.headers.get("authorization", ""),
         model=model,
@@ -51,5 +51,5 @@ async def read_recording(http: web.Request) -> Recording | Failure:
     )
 
 
-def _refused(message: str, param: str | None) -> Failure:
+def _bad_request(message: str, param: str | None) -> Failure:
     return Failure(400, None, message, param=param)

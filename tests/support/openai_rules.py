@@ -1,4 +1,4 @@
-"""What OpenAI refuses in a request's history, so that a broken conversion of ours fails here as it would there."""
+"""Reject the histories that OpenAI rejects, so that a broken conversion fails in our tests as well."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -24,14 +24,14 @@ PREFIXES = {
 
 
 def _fields(shapes: Iterable[type]) -> dict[str, set[str]]:
-    """By the type that an entry names: the fields that it may have."""
-    found: dict[str, set[str]] = {}
+    """Map each `type` of an entry to the fields that it may have."""
+    fields: dict[str, set[str]] = {}
     for shape in shapes:
         hints = get_type_hints(shape)
         kinds = get_args(hints["type"])
         for kind in [kind for kind in kinds if isinstance(kind, str)]:
-            found.setdefault(kind, set()).update(hints)
-    return found
+            fields.setdefault(kind, set()).update(hints)
+    return fields
 
 
 FIELDS = _fields(
@@ -43,25 +43,25 @@ FIELDS = _fields(
         response_reasoning_item_param.Content,
     ]
 )
-"""As the client's types have them, which are made from OpenAI's own description."""
+"""From the client's types, which are generated from OpenAI's specification."""
 
 
-class Said:
-    """What the endpoint has said so far, by the ids that it gave: OpenAI knows which item its reasoning led to."""
+class SentItems:
+    """The items that the endpoint has sent so far: OpenAI remembers which item its reasoning led to."""
 
     def __init__(self) -> None:
         self._responses: list[Sequence[Mapping[str, Any]]] = []
 
     def add(self, output: Sequence[Mapping[str, Any]]) -> None:
-        """The items of one response in their order; it may still grow."""
+        """Add the items of one response, in order; the sequence may still grow."""
         self._responses.append(output)
 
-    def knows(self, reasoning: Mapping[str, Any]) -> bool:
+    def contains(self, reasoning: Mapping[str, Any]) -> bool:
         return any(reasoning.get("id") == item["id"] for output in self._responses for item in output)
 
-    def thought_before(self, item: Mapping[str, Any]) -> str | None:
-        """The id of the reasoning that led to the item."""
-        return next((thought for thought, led_to in self._steps() if led_to == item.get("id")), None)
+    def reasoning_before(self, item: Mapping[str, Any]) -> str | None:
+        """Return the id of the reasoning item that led to the item, or None."""
+        return next((reasoning for reasoning, next_item in self._steps() if next_item == item.get("id")), None)
 
     def _steps(self) -> Iterator[tuple[str, str]]:
         for output in self._responses:
@@ -70,16 +70,16 @@ class Said:
                     yield item["id"], following["id"]
 
 
-def broken_rule(path: str, body: Mapping[str, Any], said: Said) -> Failure | None:
-    """The error that OpenAI answers to this body, or None where it would run the model."""
+def broken_rule(path: str, body: Mapping[str, Any], sent: SentItems) -> Failure | None:
+    """Return OpenAI's error for this body, or None if it is valid."""
     if "model" not in body:
         return Failure(400, "missing_required_parameter", "Missing required parameter: 'model'.", param="model")
     if path.endswith("/responses"):
-        return _broken_input(body, said)
+        return _broken_input(body, sent)
     return _broken_messages(body)
 
 
-def _broken_input(body: Mapping[str, Any], said: Said) -> Failure | None:
+def _broken_input(body: Mapping[str, Any], sent: SentItems) -> Failure | None:
     items = body.get("input")
     if not items:
         return _missing("input")
@@ -94,7 +94,7 @@ def _broken_input(body: Mapping[str, Any], said: Said) -> Failure | None:
         for output in outputs:
             if output not in calls:
                 return _invalid(f"No tool call found for function call output with call_id {output}.", "input")
-    return _unknown_field(items) or _broken_ids(items) or _broken_reasoning(items, said)
+    return _unknown_field(items) or _broken_ids(items) or _broken_reasoning(items, sent)
 
 
 def _unknown_field(items: Sequence[Mapping[str, Any]]) -> Failure | None:
@@ -125,19 +125,21 @@ def _broken_ids(items: Sequence[Mapping[str, Any]]) -> Failure | None:
     return None
 
 
-def _broken_reasoning(items: Sequence[Mapping[str, Any]], said: Said) -> Failure | None:
-    """Reasoning and the item that it led to go together, or neither goes with its id."""
-    given = {item.get("id") for item in items}
+def _broken_reasoning(items: Sequence[Mapping[str, Any]], sent: SentItems) -> Failure | None:
+    """Reasoning and the item that it led to must be sent together, or both without their ids."""
+    ids = {item.get("id") for item in items}
     for at, item in enumerate(items):
         item_id, kind = item.get("id"), item.get("type", "message")
-        if (thought := said.thought_before(item)) is not None and thought not in given:
-            text = f"Item '{item_id}' of type '{kind}' was provided without its required 'reasoning' item: '{thought}'."
+        if (reasoning := sent.reasoning_before(item)) is not None and reasoning not in ids:
+            text = (
+                f"Item '{item_id}' of type '{kind}' was provided without its required 'reasoning' item: '{reasoning}'."
+            )
             return _invalid(text, "input")
         if kind != "reasoning":
             continue
-        if not said.knows(item):
+        if not sent.contains(item):
             return Failure(404, None, f"Item with id '{item_id}' not found.", param="input")
-        if not any(said.thought_before(following) == item_id for following in items[at + 1 : at + 2]):
+        if not any(sent.reasoning_before(following) == item_id for following in items[at + 1 : at + 2]):
             text = f"Item '{item_id}' of type 'reasoning' was provided without its required following item."
             return _invalid(text, "input")
     return None

@@ -1,6 +1,6 @@
-"""A model endpoint on loopback that speaks OpenAI's wire: Responses, Chat Completions and the list of models.
+"""A fake model endpoint on loopback with OpenAI's APIs: Responses, Chat Completions and the list of models.
 
-In a test it runs in the test's own event loop and answers what it is told:
+In a test, it runs in the test's event loop and sends scripted answers:
 
     async with OpenAIServer() as upstream:
         # Answer, ToolCall and the rest: tests.support.openai_answers
@@ -8,8 +8,8 @@ In a test it runs in the test's own event loop and answers what it is told:
         ...                                    # a client with base_url=upstream.base_url, any API key
         assert upstream.requests[0].body["model"] == "gpt-test"
 
-The benchmark runs it as a process of its own (`python -m tests.support.openai_server --tokens 500`), where each
-request says in its last user message what it wants: "tokens=2000 rate=30 hang=5".
+The benchmark runs it as a separate process (`python -m tests.support.openai_server --tokens 500`), where the last user
+message of a request sets the answer: "tokens=2000 rate=30 hang=5".
 """
 
 import argparse
@@ -26,15 +26,15 @@ from aiohttp import ClientConnectionResetError, web
 
 from tests.support.openai_answers import INVALID_API_KEY, Answer, Failure, Reasoning, Text
 from tests.support.openai_recordings import Recording, read_recording
-from tests.support.openai_rules import Said, broken_rule
+from tests.support.openai_rules import SentItems, broken_rule
 from tests.support.openai_wire import ChatWire, ResponsesWire, Step, Wire
 
-BATCH_BYTES = 4096  # at full speed: about a dozen tokens a write, as a fast provider's stream arrives
+BATCH_BYTES = 4096  # at full speed: about a dozen tokens per write, like the stream of a fast provider
 
 
 @dataclass
 class ModelRequest:
-    """One request that reached the endpoint, and the life of the connection that waits for its answer."""
+    """One request to the endpoint, and the state of the connection that waits for its answer."""
 
     path: str
     headers: Mapping[str, str]
@@ -42,27 +42,27 @@ class ModelRequest:
     opened_at: float = field(default_factory=time.monotonic)
     closed_at: float | None = None
     closed: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the answer is complete or the client went away."""
+    """Set when the answer is complete or the client has disconnected."""
     client_gone: bool = False
-    """The client closed the connection before its answer was complete."""
+    """Whether the client disconnected before its answer was complete."""
     tokens_sent: int = 0
     sent_at: list[float] = field(default_factory=list)
-    """When each token was written, by `time.monotonic`."""
+    """The `time.monotonic` at which each token was written."""
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when `hang_after` is reached."""
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     def release(self) -> None:
-        """Let an answer that hangs go on to its end."""
+        """Continue an answer that hangs."""
         self.released.set()
 
     async def wait_closed(self, within: float = 5.0) -> None:
-        """Raises `TimeoutError` where the connection still waits after `within` seconds."""
+        """Wait until the connection is done. Raises `TimeoutError` after `within` seconds."""
         async with asyncio.timeout(within):
             await self.closed.wait()
 
     async def wait_hanging(self, within: float = 5.0) -> None:
-        """Raises `TimeoutError` where the answer did not reach its `hang_after`."""
+        """Wait until the answer has reached its `hang_after`. Raises `TimeoutError` after `within` seconds."""
         async with asyncio.timeout(within):
             await self.hanging.wait()
 
@@ -75,7 +75,7 @@ Script = Answer | Callable[[ModelRequest], Answer]
 
 
 class OpenAIServer:
-    """Serves `script`ed answers in their order, then `default`, and keeps every request."""
+    """Serves `script`ed answers in order, then `default`, and records every request."""
 
     def __init__(
         self,
@@ -85,20 +85,20 @@ class OpenAIServer:
         models: Sequence[str] = ("gpt-test",),
         rules: bool = True,
     ) -> None:
-        """`api_key`: refuse any other; `rules`: refuse the histories that OpenAI refuses."""
+        """`api_key`: reject any other; `rules`: reject the histories that OpenAI rejects."""
         self.default = default
         self.requests: list[ModelRequest] = []
         self.recordings: list[Recording] = []
         self.transcripts: deque[str | Failure] = deque()
-        """What is heard in the next recordings; after them there is silence."""
+        """The texts of the next recordings; after those, recordings are silent."""
         self.opened = 0
         self.closed = 0
-        self._listening = asyncio.Event()
-        self._listening.set()
+        self._transcribing = asyncio.Event()
+        self._transcribing.set()
         self._api_key = api_key
         self._models = models
         self._rules = rules
-        self._said = Said()
+        self._sent_items = SentItems()
         self._queue: deque[Script] = deque()
         self._arrived = asyncio.Condition()
         self._runner = web.AppRunner(self._app(), handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
@@ -106,25 +106,25 @@ class OpenAIServer:
 
     @property
     def base_url(self) -> str:
-        """What an OpenAI client takes as its `base_url`."""
+        """The `base_url` for an OpenAI client."""
         return f"http://127.0.0.1:{self._port}/v1"
 
     def script(self, *answers: Script) -> None:
-        """Queue answers: one a request, in order."""
+        """Queue answers, one per request."""
         self._queue.extend(answers)
 
     def pause_recordings(self) -> None:
-        """Take recordings and say nothing, until `release`."""
-        self._listening.clear()
+        """Accept recordings but do not respond until `release`."""
+        self._transcribing.clear()
 
     def release(self) -> None:
-        """Let all answers that hang now go on to their end."""
-        self._listening.set()
+        """Continue all answers that hang now."""
+        self._transcribing.set()
         for request in self.requests:
             request.release()
 
     async def wait_for_request(self, number: int = 1, within: float = 5.0) -> ModelRequest:
-        """The `number`th request, counted from 1. Raises `TimeoutError` where it does not come."""
+        """Return the `number`th request, counted from 1. Raises `TimeoutError` if it does not arrive."""
         async with asyncio.timeout(within), self._arrived:
             await self._arrived.wait_for(lambda: len(self.requests) >= number)
         return self.requests[number - 1]
@@ -164,9 +164,9 @@ class OpenAIServer:
         if isinstance(recording, Failure):
             return _failed(recording)
         self.recordings.append(recording)
-        await self._listening.wait()
-        heard = self.transcripts.popleft() if self.transcripts else ""
-        return _failed(heard) if isinstance(heard, Failure) else web.json_response({"text": heard})
+        await self._transcribing.wait()
+        transcript = self.transcripts.popleft() if self.transcripts else ""
+        return _failed(transcript) if isinstance(transcript, Failure) else web.json_response({"text": transcript})
 
     async def _generate(self, http: web.Request) -> web.StreamResponse:
         request = ModelRequest(http.path, dict(http.headers.items()), json.loads(await http.read()))
@@ -176,7 +176,7 @@ class OpenAIServer:
             self._arrived.notify_all()
         try:
             return await self._answer(http, request)
-        except ClientConnectionResetError:  # before the first byte; what aiohttp would log as an error is none here
+        except ClientConnectionResetError:  # before the first byte; aiohttp would log it as an error
             request.client_gone = True
             raise asyncio.CancelledError from None
         except (asyncio.CancelledError, ConnectionError):
@@ -192,8 +192,10 @@ class OpenAIServer:
         if answer.fail:
             return _failed(answer.fail)
         wire: Wire = (ResponsesWire if http.path.endswith("/responses") else ChatWire)(answer, request.body)
-        if any(isinstance(output, Reasoning) for output in answer.outputs()):  # a benchmark must not pile them up
-            self._said.add(wire.output)
+        if any(
+            isinstance(output, Reasoning) for output in answer.outputs()
+        ):  # only if needed: in a benchmark they would use up memory
+            self._sent_items.add(wire.output)
         if request.body.get("stream"):
             return await _Stream(http, request, answer, wire).play()
         return await _whole(http, request, answer, wire)
@@ -204,7 +206,7 @@ class OpenAIServer:
     def _next_answer(self, http: web.Request, request: ModelRequest) -> Answer:
         if self._is_wrong_key(http):
             return Answer(fail=INVALID_API_KEY)
-        failure = broken_rule(http.path, request.body, self._said) if self._rules else None
+        failure = broken_rule(http.path, request.body, self._sent_items) if self._rules else None
         if failure:
             return Answer(fail=failure)
         script = self._queue.popleft() if self._queue else self.default
@@ -216,7 +218,7 @@ def _failed(failure: Failure) -> web.Response:
 
 
 async def _whole(http: web.Request, request: ModelRequest, answer: Answer, wire: Wire) -> web.Response:
-    """The answer without streaming, where breaking in the middle means a reset connection or a 500."""
+    """Return the answer without streaming; breaking in the middle means a reset connection or a status."""
     if answer.hang_after is not None:
         request.hanging.set()
         await request.released.wait()
@@ -228,7 +230,7 @@ async def _whole(http: web.Request, request: ModelRequest, answer: Answer, wire:
 
 
 class _Stream:
-    """Plays one answer as server-sent events."""
+    """Sends one answer as server-sent events."""
 
     def __init__(self, http: web.Request, request: ModelRequest, answer: Answer, wire: Wire) -> None:
         self._http = http
@@ -243,16 +245,16 @@ class _Stream:
     async def play(self) -> web.StreamResponse:
         await self._response.prepare(self._http)
         if self._answer.rate is None:
-            broken = await self._at_full_speed()
+            breaks = await self._at_full_speed()
         else:
-            broken = await self._paced(self._answer.rate)
-        if broken:
+            breaks = await self._paced(self._answer.rate)
+        if breaks:
             await self._break()
         await self._response.write_eof()
         return self._response
 
     async def _at_full_speed(self) -> bool:
-        """Several events a write. True where the stream shall break here."""
+        """Send several events per write. Returns True if the stream is to break now."""
         batch: list[bytes] = []
         size = 0
         for event, stop in self._events():
@@ -271,7 +273,7 @@ class _Stream:
         return False
 
     async def _paced(self, rate: float) -> bool:
-        """One token a write, each at its own time. True where the stream shall break here."""
+        """Send one token per write, each when it is due. Returns True if the stream is to break now."""
         loop = asyncio.get_running_loop()
         start = loop.time()
         for event, stop in self._events():
@@ -286,7 +288,7 @@ class _Stream:
         return False
 
     def _events(self) -> Iterator[tuple[bytes, str]]:
-        """Each event with what has to happen before it is sent: nothing, "hang" or "break"."""
+        """Yield each event with what to do before sending it: nothing, "hang" or "break"."""
         answer, request = self._answer, self._request
         hang_after, error_after = answer.hang_after, answer.error_after
         for event, is_token in _until_end(self._wire.steps()):
@@ -316,7 +318,7 @@ class _Stream:
 
 
 def _until_end(steps: Iterator[Step]) -> Iterator[Step]:
-    """The steps with an empty one before the last events, where a stream whose tokens ran out hangs or breaks."""
+    """Insert an empty step after the last token, where a stream that has run out of tokens hangs or breaks."""
     pending: list[Step] = []
     for step in steps:
         if step[1]:
@@ -330,10 +332,10 @@ def _until_end(steps: Iterator[Step]) -> Iterator[Step]:
 
 
 def _reset(http: web.Request) -> None:
-    """Cut the TCP connection; the peer sees a reset, not an end."""
+    """Reset the TCP connection, so that the client sees an error and not an end."""
     if http.transport is not None:
         http.transport.abort()
-    raise ConnectionResetError("dropped as the script says")
+    raise ConnectionResetError("dropped by the script")
 
 
 WORDS = (
@@ -353,21 +355,21 @@ WORDS = (
 
 
 def bench_tokens(count: int) -> Sequence[str]:
-    """The tokens of a benchmark's answer: mostly plain words, with quotes, line ends and characters beyond ASCII."""
+    """Return the tokens of a benchmark's answer: plain words, with some quotes, line ends and non-ASCII characters."""
     return [WORDS[n % len(WORDS)] for n in range(count)]
 
 
 def answer_as_asked(default: Answer, tokens: int) -> Callable[[ModelRequest], Answer]:
-    """A script that reads `tokens=`, `rate=` and `hang=` from the last user message."""
+    """Return a script that takes `tokens=`, `rate=` and `hang=` from the last user message."""
     texts: dict[int, Text] = {}
 
     def answer(request: ModelRequest) -> Answer:
         items = request.body.get("input") or request.body.get("messages")
-        asked = dict(re.findall(r"(tokens|rate|hang)=([\d.]+)", _last_text(items)))
-        count = int(asked.get("tokens", tokens))
+        options = dict(re.findall(r"(tokens|rate|hang)=([\d.]+)", _last_text(items)))
+        count = int(options.get("tokens", tokens))
         text = texts.setdefault(count, Text("", tokens=bench_tokens(count)))
-        rate = float(asked["rate"]) if "rate" in asked else default.rate
-        return replace(default, text=text, rate=rate, hang_after=int(asked["hang"]) if "hang" in asked else None)
+        rate = float(options["rate"]) if "rate" in options else default.rate
+        return replace(default, text=text, rate=rate, hang_after=int(options["hang"]) if "hang" in options else None)
 
     return answer
 
@@ -383,14 +385,14 @@ async def _serve(options: argparse.Namespace) -> None:
     print(server.base_url.rsplit(":", 1)[1].removesuffix("/v1"), flush=True)  # noqa: T201  the caller reads the port
     while True:
         await asyncio.sleep(1)
-        server.requests.clear()  # a long benchmark must not pile them up
+        server.requests.clear()  # a long benchmark would use up memory
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="A fake OpenAI endpoint; its first line of output is its port.")
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--tokens", type=int, default=200, help="tokens of an answer whose request does not say")
-    parser.add_argument("--rate", type=float, default=None, help="tokens per second; full speed when not given")
+    parser.add_argument("--tokens", type=int, default=200, help="tokens of an answer whose request sets no number")
+    parser.add_argument("--rate", type=float, default=None, help="tokens per second; full speed if not given")
     asyncio.run(_serve(parser.parse_args()))
 
 

@@ -1,7 +1,7 @@
-"""Renders an `Answer` as OpenAI's servers put it on the wire, for the Responses and the Chat Completions API.
+"""Encode an `Answer` as OpenAI's servers do, for the Responses and the Chat Completions API.
 
-A wire is made per request. `steps()` gives the encoded events with a flag that says whether one is a token;
-`breaking()` gives the event that ends a stream in the middle; `body()` is the answer without streaming.
+There is one wire per request. `steps()` yields the encoded events, each with a flag for tokens; `breaking()` returns
+the event that ends a stream in the middle; `body()` returns the answer without streaming.
 """
 
 import base64
@@ -35,16 +35,16 @@ from tests.support.openai_answers import (
 Step = tuple[bytes, bool]
 Json = dict[str, Any]
 
-# The SDK's clients ignore it; OpenAI pads every delta with it, so its bytes are part of the cost of a token.
+# OpenAI pads every delta with this, and clients ignore it; its bytes are part of the cost of a token.
 _PADDING = ["x" * (n % 16 + 1) for n in range(16)]
 
 
 class Wire(Protocol):
-    """One answer in one API's shape."""
+    """One answer, encoded for one API."""
 
     @property
     def output(self) -> Sequence[Json]:
-        """The items that were said whole; Chat Completions has none."""
+        """The items that have been sent completely; Chat Completions has none."""
 
     def steps(self) -> Iterator[Step]: ...
     def breaking(self, failure: Failure, how: Break) -> bytes: ...
@@ -52,7 +52,7 @@ class Wire(Protocol):
 
 
 def new_id(prefix: str) -> str:
-    """An id as OpenAI makes them: a prefix, the time in hex, and randomness."""
+    """Return an id like OpenAI's: a prefix, the time in hex, and random digits."""
     return f"{prefix}_{int(time.time()):08x}{secrets.token_hex(20)}"
 
 
@@ -178,13 +178,13 @@ class ResponsesWire:
         yield self._event("response.function_call_arguments.done", **where, arguments=arguments), False
         yield self._done(index, item | {"status": "completed", "arguments": arguments})
 
-    def _search(self, index: int, item_id: str, kind: str, found: Json) -> Iterator[Step]:
+    def _search(self, index: int, item_id: str, kind: str, result: Json) -> Iterator[Step]:
         item: Json = {"id": item_id, "type": kind, "status": "in_progress"}
         where = {"item_id": item_id, "output_index": index}
         yield self._added(index, item | ({"queries": [], "results": None} if kind == "file_search_call" else {}))
         for state in ("in_progress", "searching", "completed"):
             yield self._event(f"response.{kind}.{state}", **where), False
-        yield self._done(index, item | found | {"status": "completed"})
+        yield self._done(index, item | result | {"status": "completed"})
 
     def _approval(self, index: int, output: McpApproval) -> Iterator[Step]:
         item: Json = {"id": output.request_id, "type": "mcp_approval_request", "server_label": output.server}
@@ -213,7 +213,7 @@ class ResponsesWire:
         return self._event("response.output_item.done", output_index=index, item=item), False
 
     def _delta(self, kind: str, item_id: str, index: int, delta: str, more: str = "") -> bytes:
-        """The hot path: what `_event` would give for a delta, without a dict."""
+        """Return what `_event` returns for a delta, but without building a dict: this is the hot path."""
         self._sequence += 1
         self._tokens += 1
         return (
@@ -273,7 +273,7 @@ class ResponsesWire:
 
 
 class ChatWire:
-    """`POST /v1/chat/completions`; reasoning goes as `reasoning_content`, the way open models' servers send it."""
+    """`POST /v1/chat/completions`; sends reasoning as `reasoning_content`, like the servers of open models."""
 
     def __init__(self, answer: Answer, request: Mapping[str, Any]) -> None:
         self._answer = answer
@@ -402,12 +402,12 @@ def _file_search(search: FileSearch) -> Json:
 def _annotation(citation: AnyCitation) -> Json:
     match citation:
         case FileCitation():
-            known = {"file_id": citation.file_id, "filename": citation.filename, "index": citation.index}
-            return {"type": "file_citation", **known}
+            file = {"file_id": citation.file_id, "filename": citation.filename, "index": citation.index}
+            return {"type": "file_citation", **file}
         case ContainerCitation():
-            known = {"container_id": citation.container_id, "file_id": citation.file_id, "filename": citation.filename}
+            file = {"container_id": citation.container_id, "file_id": citation.file_id, "filename": citation.filename}
             where = {"start_index": citation.start, "end_index": citation.end}
-            return {"type": "container_file_citation", **known, **where}
+            return {"type": "container_file_citation", **file, **where}
     return {
         "type": "url_citation",
         "start_index": citation.start,

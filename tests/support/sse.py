@@ -1,7 +1,7 @@
-"""Reading a ChatKit stream byte by byte, and a raw-socket client that can leave or stall where it wants.
+"""Parse a ChatKit stream byte by byte, and read one through a raw socket that can stall or disconnect at any point.
 
-`RawStream` reads from its socket only when it is asked to: not asking is a stalled reader, `close` and `reset` are
-a closed tab and a lost network. No HTTP library stands between, so nothing reads ahead or closes politely.
+`RawStream` reads from its socket only in its `read` methods: not calling them simulates a stalled reader, `close` a
+closed tab and `reset` a lost network. It uses no HTTP library, which would read ahead or close the connection cleanly.
 """
 
 import asyncio
@@ -30,26 +30,26 @@ class Frame:
 
     @property
     def json(self) -> Json:
-        """The event. Raises `ValueError` for a frame that carries none."""
+        """The parsed event. Raises `ValueError` if the frame contains none."""
         event = json.loads(self.data)
         assert isinstance(event, dict)
         return event
 
 
 class SseParser:
-    """Bytes in, frames out; bytes may be cut anywhere."""
+    """Turns bytes, cut anywhere, into frames."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._partial_line = b""
         self._fields: dict[str, list[str]] = {}
 
     @property
     def unfinished(self) -> bool:
-        """Whether the stream ends inside a frame now."""
-        return bool(self._rest or self._fields)
+        """Whether the bytes so far end inside a frame."""
+        return bool(self._partial_line or self._fields)
 
     def feed(self, chunk: bytes) -> Iterator[Frame]:
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        *lines, self._partial_line = (self._partial_line + chunk).split(b"\n")
         for raw in lines:
             line = raw.removesuffix(b"\r").decode()
             if line.startswith(":"):
@@ -69,7 +69,7 @@ class SseParser:
 
 
 def parse(body: bytes) -> list[Frame]:
-    """All frames of a complete body. Raises `ValueError` where it ends inside a frame."""
+    """Return all frames of a complete body. Raises `ValueError` if it ends inside a frame."""
     parser = SseParser()
     frames = list(parser.feed(body))
     if parser.unfinished:
@@ -78,7 +78,7 @@ def parse(body: bytes) -> list[Frame]:
 
 
 class RawStream:
-    """One POST over a plain socket, and its answer as far as it was read.
+    """One POST over a plain socket, and the part of the response that was read.
 
     async with await RawStream.post(base_url, "/chatkit", body, headers) as stream:
         await stream.read_until(lambda frame: "text_delta" in frame.data)
@@ -91,7 +91,7 @@ class RawStream:
         self.frames: list[Frame] = []
         self.body = bytearray()
         self.ended = False
-        """The answer came to its proper end."""
+        """Whether the response was complete."""
         self._socket = connection
         self._sse = SseParser()
         self._http = HttpResponseParser(_Callbacks(self))
@@ -106,7 +106,7 @@ class RawStream:
         *,
         receive_buffer: int | None = None,
     ) -> Self:
-        """Send the request and return without reading; a small `receive_buffer` lets a stall be felt sooner."""
+        """Send the request and return without reading; with a small `receive_buffer`, a stall takes effect sooner."""
         url = urlsplit(base_url)
         connection = socket.socket()
         connection.setblocking(False)
@@ -131,34 +131,34 @@ class RawStream:
         """The events read so far, without comments."""
         return [frame.json for frame in self.frames if frame.comment is None]
 
-    async def read_until(self, wanted: Callable[[Frame], bool], within: float = 10.0) -> Frame:
-        """Read up to the first new frame that is `wanted`. Raises `EOFError` or `TimeoutError` where none comes."""
-        seen = len(self.frames)
+    async def read_until(self, matches: Callable[[Frame], bool], within: float = 10.0) -> Frame:
+        """Read until the first new frame that matches. Raises `EOFError` or `TimeoutError` if none arrives."""
+        checked = len(self.frames)
         async with asyncio.timeout(within):
             while True:
-                for frame in self.frames[seen:]:
-                    seen += 1
-                    if wanted(frame):
+                for frame in self.frames[checked:]:
+                    checked += 1
+                    if matches(frame):
                         return frame
                 if not await self.read():
-                    raise EOFError(f"the answer ({self.status}) ended before the wanted frame")
+                    raise EOFError(f"the response ({self.status}) ended before a matching frame")
 
     async def read_frames(self, count: int, within: float = 10.0) -> list[Frame]:
-        """Read until `count` frames are there in all; fewer where the answer ends."""
+        """Read until there are `count` frames in total, or the response ends."""
         async with asyncio.timeout(within):
             while len(self.frames) < count and await self.read():
                 pass
         return self.frames
 
     async def read_to_end(self, within: float = 30.0) -> list[Frame]:
-        """Read the whole answer."""
+        """Read the whole response."""
         async with asyncio.timeout(within):
             while await self.read():
                 pass
         return self.frames
 
     async def read(self) -> bool:
-        """Read once from the socket. False at the end of the answer or of the connection."""
+        """Read once from the socket. Returns False at the end of the response or connection."""
         if self.ended:
             return False
         chunk = await asyncio.get_running_loop().sock_recv(self._socket, 65536)
@@ -167,11 +167,11 @@ class RawStream:
         return bool(chunk)
 
     def close(self) -> None:
-        """Close the socket now, as a closed tab does."""
+        """Close the socket, like a closed tab."""
         self._socket.close()
 
     def reset(self) -> None:
-        """Close the socket with a TCP reset, as a vanished peer does."""
+        """Close the socket with a TCP reset, like a lost network."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
@@ -191,7 +191,7 @@ class RawStream:
 
 
 class _Callbacks:
-    """httptools calls these; it takes chunked encoding apart."""
+    """Callbacks for httptools, which decodes the chunked encoding."""
 
     def __init__(self, stream: RawStream) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""The widget's stand-in, the raw socket and the live server, tried on chatkit's own server."""
+"""The fake widget, the raw socket and the live server, tested against chatkit's own server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ async def base_url(upstream: OpenAIServer) -> AsyncIterator[str]:
         yield url
 
 
-async def test_the_picture_drawn_live_is_the_one_a_reload_shows(base_url: str, upstream: OpenAIServer) -> None:
+async def test_the_live_picture_equals_the_reloaded_one(base_url: str, upstream: OpenAIServer) -> None:
     upstream.script(Answer("Good morning.", reasoning=Reasoning(["It is early."])), Answer("And good night."))
     async with ChatKitClient(base_url) as tab:
         reply = await tab.create("Hello")
@@ -57,7 +57,7 @@ async def test_a_reply_can_be_read_event_by_event(base_url: str, upstream: OpenA
         assert reply.error is None
 
 
-async def test_leaving_in_the_middle_closes_the_socket(base_url: str, upstream: OpenAIServer) -> None:
+async def test_a_reset_in_mid_stream_closes_the_socket(base_url: str, upstream: OpenAIServer) -> None:
     upstream.script(Answer("one two three four", hang_after=2))
     body = {"type": "threads.create", "params": {"input": user_input("Count")}}
     async with await RawStream.post(base_url, "/chatkit", body) as stream:
@@ -68,7 +68,7 @@ async def test_leaving_in_the_middle_closes_the_socket(base_url: str, upstream: 
         stream.reset()
 
 
-async def test_a_whole_answer_over_a_raw_socket_ends(base_url: str, upstream: OpenAIServer) -> None:
+async def test_a_complete_response_over_a_raw_socket_ends(base_url: str, upstream: OpenAIServer) -> None:
     upstream.script(Answer("one two"))
     body = {"type": "threads.create", "params": {"input": user_input("Count")}}
     async with await RawStream.post(base_url, "/chatkit", body, receive_buffer=4096) as stream:
@@ -79,11 +79,11 @@ async def test_a_whole_answer_over_a_raw_socket_ends(base_url: str, upstream: Op
 
 def test_a_stream_may_be_cut_anywhere() -> None:
     body = b': ping\n\nid: 7\r\ndata: {"type":"x",\r\ndata: "n":"\xc3\xa9"}\r\n\r\ndata: {}\n\n'
-    whole = parse(body)
-    assert whole == [Frame(comment="ping"), Frame('{"type":"x",\n"n":"é"}', id="7"), Frame("{}")]
-    assert whole[1].json == {"type": "x", "n": "é"}
+    frames = parse(body)
+    assert frames == [Frame(comment="ping"), Frame('{"type":"x",\n"n":"é"}', id="7"), Frame("{}")]
+    assert frames[1].json == {"type": "x", "n": "é"}
     parser = SseParser()
-    assert [frame for byte in body for frame in parser.feed(bytes([byte]))] == whole
+    assert [frame for byte in body for frame in parser.feed(bytes([byte]))] == frames
     with pytest.raises(ValueError, match="inside a frame"):
         parse(body + b"data: {")
 
@@ -104,7 +104,7 @@ def test_the_picture_follows_every_update_of_a_widget() -> None:
     assert picture.items[0]["widget"] == {"type": "Card", "children": []}
 
 
-async def test_an_app_that_does_not_start_is_an_error_of_the_test() -> None:
+async def test_an_app_that_does_not_start_fails_the_test() -> None:
     @asynccontextmanager
     async def broken(app: Starlette) -> AsyncIterator[None]:
         app.state.database = app.state.missing

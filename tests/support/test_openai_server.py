@@ -1,4 +1,4 @@
-"""The stand-ins themselves: the real openai client and the Agents SDK against the fake model endpoint."""
+"""The fake model endpoint, tested with the real openai client and the Agents SDK."""
 
 import asyncio
 import time
@@ -89,7 +89,7 @@ async def test_an_answer_arrives_token_by_token(upstream: OpenAIServer, client: 
     assert result.context_wrapper.usage.output_tokens == 5
 
 
-async def test_each_event_of_a_response_has_its_place(upstream: OpenAIServer, client: AsyncOpenAI) -> None:
+async def test_the_events_of_a_response_are_in_order(upstream: OpenAIServer, client: AsyncOpenAI) -> None:
     upstream.script(Answer("Hello there"))
     stream = await client.responses.create(model="gpt-test", input="Hi", stream=True)
     events = [event async for event in stream]
@@ -111,7 +111,7 @@ async def test_each_event_of_a_response_has_its_place(upstream: OpenAIServer, cl
     assert last.response.output_text == "Hello there"
 
 
-async def test_a_tool_call_makes_its_round(upstream: OpenAIServer, client: AsyncOpenAI, api: Api) -> None:
+async def test_a_tool_is_called_and_its_output_sent_back(upstream: OpenAIServer, client: AsyncOpenAI, api: Api) -> None:
     @function_tool
     def get_time(city: str) -> str:
         """The time."""
@@ -137,13 +137,13 @@ async def test_reasoning_comes_before_the_answer(upstream: OpenAIServer, client:
     assert thought < kinds.index("response.output_text.delta")
 
 
-async def test_raw_reasoning_has_events_of_its_own(upstream: OpenAIServer, client: AsyncOpenAI) -> None:
+async def test_raw_reasoning_has_its_own_events(upstream: OpenAIServer, client: AsyncOpenAI) -> None:
     upstream.script(Answer("Noon.", reasoning=Reasoning(text="Look at the clock.")))
     events = await events_of(run("responses", client))
     assert "".join(e.delta for e in events if e.type == "response.reasoning_text.delta") == "Look at the clock."
 
 
-async def test_citations_point_into_the_text(upstream: OpenAIServer, client: AsyncOpenAI) -> None:
+async def test_citations_have_indexes_into_the_text(upstream: OpenAIServer, client: AsyncOpenAI) -> None:
     upstream.script(Answer(Text("Noon, says the tower.", [Citation("https://tower.example", "The tower", 6, 20)])))
     events = await events_of(run("responses", client))
     added = next(e for e in events if e.type == "response.output_text.annotation.added")
@@ -155,12 +155,12 @@ async def test_citations_point_into_the_text(upstream: OpenAIServer, client: Asy
 async def test_a_refusal_streams(upstream: OpenAIServer, client: AsyncOpenAI, api: Api) -> None:
     upstream.script(Answer(refusal="I will not say."))
     events: list[Any] = []
-    with pytest.raises(ModelRefusalError):  # the SDK's run ends with it, after the deltas
+    with pytest.raises(ModelRefusalError):  # the SDK raises it after the deltas
         await events_of(run(api, client), events)
     assert "".join(e.delta for e in events if e.type == "response.refusal.delta") == "I will not say."
 
 
-async def test_several_output_items_have_ids_of_their_own(upstream: OpenAIServer, client: AsyncOpenAI) -> None:
+async def test_output_items_have_different_ids(upstream: OpenAIServer, client: AsyncOpenAI) -> None:
     upstream.script(Answer(output=[Text("One."), Text("Two."), Refusal("Not three.")]))
     response = await client.responses.create(model="gpt-test", input="Count")
     assert response.output_text == "One.Two."
@@ -190,7 +190,7 @@ async def test_an_answer_without_streaming_is_the_same(upstream: OpenAIServer, c
     ],
     ids=lambda value: value.code if isinstance(value, Failure) else "",
 )
-async def test_a_failure_is_the_error_that_openai_would_send(
+async def test_a_failure_raises_the_same_error_as_openai(
     upstream: OpenAIServer, client: AsyncOpenAI, api: Api, failure: Failure, kind: type[openai.APIStatusError]
 ) -> None:
     upstream.script(Answer(fail=failure))
@@ -201,7 +201,7 @@ async def test_a_failure_is_the_error_that_openai_would_send(
 
 
 @pytest.mark.parametrize("how", ["error", "nested_error", "failed", "drop"])
-async def test_a_stream_breaks_after_the_tokens_it_was_told(
+async def test_a_stream_breaks_after_the_scripted_number_of_tokens(
     upstream: OpenAIServer, client: AsyncOpenAI, how: Literal["error", "nested_error", "failed", "drop"]
 ) -> None:
     upstream.script(Answer("one two three four", error_after=2, error_as=how, rate=500))
@@ -230,7 +230,7 @@ async def test_an_incomplete_answer_says_why(upstream: OpenAIServer, client: Asy
     assert response.incomplete_details.reason == "max_output_tokens"
 
 
-async def test_a_client_that_leaves_is_noticed_while_the_model_hangs(
+async def test_a_disconnect_is_noticed_while_the_model_hangs(
     upstream: OpenAIServer, client: AsyncOpenAI, api: Api
 ) -> None:
     upstream.script(Answer("one two three", hang_after=2))
@@ -239,18 +239,18 @@ async def test_a_client_that_leaves_is_noticed_while_the_model_hangs(
     request = await upstream.wait_for_request()
     await request.wait_hanging()
     assert (upstream.opened, upstream.closed, request.tokens_sent) == (1, 0, 2)
-    left = time.monotonic()
+    cancelled_at = time.monotonic()
     result.cancel()
     reader.cancel()
     await request.wait_closed(within=1)
     assert request.client_gone
     assert request.closed_at is not None
-    assert request.closed_at - left < 1
+    assert request.closed_at - cancelled_at < 1
     with pytest.raises(asyncio.CancelledError):
         await reader
 
 
-async def test_a_hanging_answer_goes_on_when_released(upstream: OpenAIServer, client: AsyncOpenAI) -> None:
+async def test_a_hanging_answer_continues_when_released(upstream: OpenAIServer, client: AsyncOpenAI) -> None:
     upstream.script(Answer("one two three", hang_after=1, rate=1000))
     result = run("responses", client)
     reader = asyncio.create_task(events_of(result))
@@ -270,12 +270,12 @@ async def test_a_rate_paces_the_tokens(upstream: OpenAIServer, client: AsyncOpen
     assert time.monotonic() - started >= 0.1
 
 
-async def test_a_history_that_openai_refuses_is_refused(upstream: OpenAIServer, client: AsyncOpenAI) -> None:
+async def test_a_history_that_openai_rejects_is_rejected(upstream: OpenAIServer, client: AsyncOpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="No tool output found for function call call_1"):
         await client.responses.create(model="gpt-test", input=[CALL])
 
 
-async def test_reasoning_and_what_it_led_to_go_together(upstream: OpenAIServer, client: AsyncOpenAI) -> None:
+async def test_reasoning_must_be_sent_with_the_item_it_led_to(upstream: OpenAIServer, client: AsyncOpenAI) -> None:
     upstream.script(Answer(reasoning=Reasoning(["Hm."]), tool_calls=[ToolCall("f", {}, "call_1")]))
     first = await client.responses.create(model="gpt-test", input="Hi")
     thought, call = (item.model_dump(exclude_none=True) for item in first.output)
@@ -296,7 +296,7 @@ async def test_reasoning_and_what_it_led_to_go_together(upstream: OpenAIServer, 
 
 
 @pytest.mark.parametrize(
-    ("item", "said"),
+    ("item", "message"),
     [
         ({"role": "user", "content": "Hi", "thread_id": "thr_1"}, r"Unknown parameter: 'input\[0\].thread_id'"),
         (
@@ -307,14 +307,14 @@ async def test_reasoning_and_what_it_led_to_go_together(upstream: OpenAIServer, 
         ({"type": "widget", "id": "msg_1"}, "Invalid value: 'widget'"),
     ],
 )
-async def test_what_openai_does_not_know_is_refused(
-    upstream: OpenAIServer, client: AsyncOpenAI, item: Any, said: str
+async def test_unknown_fields_and_types_are_rejected(
+    upstream: OpenAIServer, client: AsyncOpenAI, item: Any, message: str
 ) -> None:
-    with pytest.raises(openai.BadRequestError, match=said):
+    with pytest.raises(openai.BadRequestError, match=message):
         await client.responses.create(model="gpt-test", input=[item])
 
 
-async def test_only_the_right_key_is_let_in() -> None:
+async def test_only_the_right_key_is_accepted() -> None:
     async with OpenAIServer(api_key="sk-right") as upstream:
         async with AsyncOpenAI(base_url=upstream.base_url, api_key="sk-right") as client:
             assert [model.id async for model in client.models.list()] == ["gpt-test"]
