@@ -1,7 +1,7 @@
-"""Files that users attach: announced, received, checked, kept. The bytes lie in `store.Blobs`, the rest in SQL.
+"""Receive, check and store the files that users attach: bytes in `chatkit_store.Blobs`, everything else in SQL.
 
-Direct: `receive` makes the attachment and takes its bytes. Two-phase: `create_attachment` makes it, `complete` takes
-the bytes later. Bytes are looked at before they are kept, and nothing of a refused file stays.
+Direct upload: `receive` creates the attachment together with its bytes. Two-phase upload: `create_attachment` creates
+it, `complete` takes the bytes later. Bytes are checked before they are stored; a rejected file leaves nothing behind.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ from .file_types import contradicts, is_allowed, kind_of, plain_type, sniff
 from .previews import make_preview
 from .signed_links import download_reference, preview_key, upload_reference
 
-UNREADABLE = {"image": "pictures", "pdf": "PDF files"}
-"""Kinds of files that not every model reads."""
+UNREADABLE = {"image": "images", "pdf": "PDF files"}
+"""Kinds of files that some models cannot read, with their names in error messages."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a file turned out to be; `size` in bytes."""
+    """The result of inspecting an uploaded file; `size` in bytes."""
 
     mime_type: str
     size: int
@@ -44,7 +44,7 @@ class Content:
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file on its way to a reader. `content` knows its size: that of a generated image changes with each part."""
+    """A stored file, open for download. Take the size from `content`: a generated image grows with each part."""
 
     name: str
     mime_type: str
@@ -54,7 +54,7 @@ class StoredFile:
 class FileAttachmentStore(AttachmentStore[RequestContext]):
     """chatkit's attachment store over SQL and blobs.
 
-    Raises the errors of `errors.py` with texts for the user; `store.NotFound` for what is not theirs.
+    Raises errors of `errors/http.py` with texts for the user; `chatkit_store.NotFound` for another user's files.
     """
 
     def __init__(self, uploads: UploadStore, blobs: Blobs, settings: Settings, model: ModelInfo) -> None:
@@ -62,52 +62,52 @@ class FileAttachmentStore(AttachmentStore[RequestContext]):
         self.blobs = blobs
         self._settings = settings
         self._model = model
-        self._decoding = asyncio.Semaphore(1)  # a picture may take 200 MB while it is looked at
+        self._decoding = asyncio.Semaphore(1)  # decoding one image may need 200 MB
 
     def generate_attachment_id(self, mime_type: str, context: RequestContext) -> str:
-        """A new `atc_` id (T26)."""
+        """Return a new `atc_` id; the SDK's own have only 8 random hex digits."""
         return new_id("atc")
 
     async def create_attachment(self, input: AttachmentCreateParams, context: RequestContext) -> Attachment:
-        """The first phase: an attachment whose bytes are still to come, by PUT to its `upload_descriptor`."""
+        """Start a two-phase upload: the client then PUTs the bytes to the attachment's `upload_descriptor`."""
         return await self._announce(input.name, plain_type(input.mime_type), input.size, context)
 
     async def receive(self, name: str, claimed: str | None, file: IO[bytes], context: RequestContext) -> Attachment:
-        """Direct upload: the attachment with its bytes."""
-        announced = await self._announce(name, plain_type(claimed), _size_of(file), context)
+        """Store a file that was uploaded directly, and return its attachment."""
+        attachment = await self._announce(name, plain_type(claimed), _size_of(file), context)
         try:
-            return await self.complete(announced.id, file, context)
+            return await self.complete(attachment.id, file, context)
         except BaseException:
-            await self.uploads.forget(announced.id, context)
+            await self.uploads.forget(attachment.id, context)
             raise
 
     async def check_pending(self, attachment_id: str, context: RequestContext) -> None:
-        """Before the bytes are read. Raises `AlreadyUploaded` or `NotFound`."""
+        """Check that the upload still expects its bytes. Raises `AlreadyUploaded` or `NotFound`."""
         if (await self.uploads.load(attachment_id, context)).status != "pending":
             raise AlreadyUploaded
 
     async def complete(self, attachment_id: str, file: IO[bytes], context: RequestContext) -> Attachment:
-        """The second phase: checks the bytes and keeps them. Of two at once, one is refused."""
+        """Check and store the bytes of a two-phase upload. Of two concurrent calls, one raises `AlreadyUploaded`."""
         upload = await self.uploads.load(attachment_id, context)
         if not await self.uploads.claim(attachment_id, context):
             raise AlreadyUploaded
         try:
             content = await self._inspect(upload.attachment, file)
             if upload.size not in (None, content.size):
-                raise InvalidFile("The file did not arrive whole. Please send it again.")
-            await self._keep(attachment_id, file, content)
-            stored = _as_stored(upload.attachment, content)
+                raise InvalidFile("The file arrived incomplete. Please upload it again.")
+            await self._store(attachment_id, file, content)
+            stored = _stored_attachment(upload.attachment, content)
             if not await self.uploads.finish(stored, content.size, context):
                 raise NotFound("Attachment", attachment_id)
         except BaseException:
-            with contextlib.suppress(BlobsUnavailable):  # then they go with the row
+            with contextlib.suppress(BlobsUnavailable):  # the pruner deletes bytes without a row
                 await self.blobs.delete(attachment_id, preview_key(attachment_id))
             await self.uploads.release(attachment_id, context)
             raise
         return stored
 
     async def open(self, attachment_id: str, context: RequestContext) -> StoredFile:
-        """The bytes of a stored file. Raises `NotFound` or `store.BlobMissing`."""
+        """Open a stored file. Raises `NotFound` or `chatkit_store.BlobMissing`."""
         upload = await self.uploads.load(attachment_id, context)
         if upload.status != "stored":
             raise NotFound("Attachment", attachment_id)
@@ -115,38 +115,38 @@ class FileAttachmentStore(AttachmentStore[RequestContext]):
         return StoredFile(upload.attachment.name, upload.attachment.mime_type, content)
 
     async def delete_attachment(self, attachment_id: str, context: RequestContext) -> None:
-        """Takes a file back that no message holds. Raises `Conflict` for one that was sent, `NotFound`."""
+        """Delete a file that was never sent. Raises `Conflict` if a message contains it, `NotFound`."""
         await self.uploads.load(attachment_id, context)
         if not await self.uploads.forget(attachment_id, context):
-            raise Conflict("This file was sent with a message; it goes when its conversation is deleted.")
+            raise Conflict("This file was sent with a message; it is deleted together with its conversation.")
         await self.blobs.delete(attachment_id, preview_key(attachment_id))
 
     async def _announce(self, name: str, claimed: str, size: int, context: RequestContext) -> Attachment:
         name = safe_file_name(name)
         self._check_size(size)
-        # Browsers call source files what they like, `video/mp2t` for one; a picture they know.
+        # Browsers mislabel source files (`video/mp2t` for a .ts file), but they recognise images.
         if kind_of(claimed) != "other" or claimed.startswith("image/"):
             self._check_type(claimed)
-        attachment = _as_announced(self.generate_attachment_id(claimed, context), name, claimed)
+        attachment = _pending_attachment(self.generate_attachment_id(claimed, context), name, claimed)
         limit = self._settings.attachments_unsent
         if not await self.uploads.add(attachment, context, size=size, limit=limit):
-            raise TooManyFiles(f"You have {limit} files that you have not sent. Please send or remove some first.")
+            raise TooManyFiles(f"You have {limit} unsent files. Please send or remove some first.")
         return attachment
 
     async def _inspect(self, attachment: Attachment, file: IO[bytes]) -> Content:
         size = _size_of(file)
         self._check_size(size)
-        found = await asyncio.to_thread(sniff, file, attachment.mime_type)
-        self._check_type(found)
-        if contradicts(attachment.mime_type, found):
-            raise UnsupportedFile(f"This file says that it is {attachment.mime_type}, but it is {found}.")
-        if kind_of(found) != "image":
-            return Content(found, size, None)
+        mime_type = await asyncio.to_thread(sniff, file, attachment.mime_type)
+        self._check_type(mime_type)
+        if contradicts(attachment.mime_type, mime_type):
+            raise UnsupportedFile(f"This file claims to be {attachment.mime_type}, but it is {mime_type}.")
+        if kind_of(mime_type) != "image":
+            return Content(mime_type, size, None)
         async with self._decoding:
             preview = await asyncio.to_thread(make_preview, file, self._settings.image_max_pixels)
-        return Content(found, size, preview)
+        return Content(mime_type, size, preview)
 
-    async def _keep(self, attachment_id: str, file: IO[bytes], content: Content) -> None:
+    async def _store(self, attachment_id: str, file: IO[bytes], content: Content) -> None:
         file.seek(0)
         await self.blobs.put(attachment_id, file)
         if content.preview is not None:
@@ -161,27 +161,27 @@ class FileAttachmentStore(AttachmentStore[RequestContext]):
     def _check_type(self, mime_type: str) -> None:
         kind = kind_of(mime_type)
         if not is_allowed(mime_type, self._settings.attachment_types):
-            raise UnsupportedFile(f"Files of the type {mime_type} are not accepted here.")
+            raise UnsupportedFile(f"Files of type {mime_type} are not accepted here.")
         if kind in UNREADABLE and kind not in self._model.reads:
-            raise UnsupportedFile(f"The model that answers here cannot read {UNREADABLE[kind]}.")
+            raise UnsupportedFile(f"The model used here cannot read {UNREADABLE[kind]}.")
 
 
 def too_large(limit: int) -> FileTooLarge:
-    """With the limit in words."""
-    shown = f"{limit / 1_000_000:g} MB" if limit >= 1_000_000 else f"{limit} bytes"
-    return FileTooLarge(f"The file is too large; at most {shown} are accepted.")
+    """Return the error for a file of more than `limit` bytes."""
+    readable = f"{limit / 1_000_000:g} MB" if limit >= 1_000_000 else f"{limit} bytes"
+    return FileTooLarge(f"The file is too large; at most {readable} are accepted.")
 
 
-def _as_announced(attachment_id: str, name: str, claimed: str) -> Attachment:
-    coming = AttachmentUploadDescriptor(
+def _pending_attachment(attachment_id: str, name: str, claimed: str) -> Attachment:
+    descriptor = AttachmentUploadDescriptor(
         url=upload_reference(attachment_id), method="PUT", headers={"content-type": claimed}
     )
-    return _attachment(attachment_id, name, claimed).model_copy(update={"upload_descriptor": coming})
+    return _attachment(attachment_id, name, claimed).model_copy(update={"upload_descriptor": descriptor})
 
 
-def _as_stored(announced: Attachment, content: Content) -> Attachment:
-    stored = _attachment(announced.id, announced.name, content.mime_type)
-    return stored.model_copy(update={"thread_id": announced.thread_id})
+def _stored_attachment(pending: Attachment, content: Content) -> Attachment:
+    stored = _attachment(pending.id, pending.name, content.mime_type)
+    return stored.model_copy(update={"thread_id": pending.thread_id})
 
 
 def _attachment(attachment_id: str, name: str, mime_type: str) -> Attachment:

@@ -1,4 +1,4 @@
-"""Where the bytes of files lie, as the settings say."""
+"""Choose where the bytes of files are stored."""
 
 from pydantic import SecretStr
 
@@ -8,15 +8,18 @@ from ..settings import Settings
 
 
 def make_blobs(settings: Settings) -> Blobs:
-    """Nothing is opened or made before the first file."""
+    """Return the blob storage that the settings name: a directory or an S3 bucket.
+
+    Nothing is created or connected before the first file.
+    """
     access = S3Access(
         endpoint=settings.s3_endpoint,
         region=settings.s3_region,
-        access_key_id=_plain(settings.s3_access_key_id),
-        secret_access_key=_plain(settings.s3_secret_access_key),
+        access_key_id=_reveal(settings.s3_access_key_id),
+        secret_access_key=_reveal(settings.s3_secret_access_key),
     )
     return Blobs(settings.attachments_url or str(settings.data_dir / "files"), access)
 
 
-def _plain(secret: SecretStr | None) -> str | None:
+def _reveal(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()

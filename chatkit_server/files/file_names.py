@@ -1,30 +1,29 @@
-"""A name that cannot hurt wherever it is shown, saved or put into a header."""
+"""Make file names safe to display, to save, and to send in a header."""
 
 import re
 import unicodedata
 
-LENGTH = 120
-NAMELESS = "file"
+MAX_LENGTH = 120
+DEFAULT_NAME = "file"
 
 _UNSAFE = re.compile(r'[<>:"|?*\\/]')
-_HIDDEN_KINDS = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""Unicode's kinds for what nobody sees: controls, marks that turn the direction of writing, halves of a character."""
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""Unicode categories of invisible characters: controls, direction marks, surrogates, line separators."""
 
 
 def safe_file_name(name: str) -> str:
-    """The last part of a path, without what a file system, a header or a reader could misread; at most 120 characters,
-    its ending kept."""
+    """Return the last part of a path without unsafe characters, shortened to 120 characters but with its extension."""
     name = unicodedata.normalize("NFC", name.replace("\\", "/").rsplit("/", 1)[-1])
     name = "".join(" " if character.isspace() else character for character in name)
-    name = "".join(character for character in name if unicodedata.category(character) not in _HIDDEN_KINDS)
+    name = "".join(character for character in name if unicodedata.category(character) not in _INVISIBLE)
     name = _UNSAFE.sub("_", name).strip(". ")
-    return _shortened(name) or NAMELESS
+    return _shorten(name) or DEFAULT_NAME
 
 
-def _shortened(name: str) -> str:
-    if len(name) <= LENGTH:
+def _shorten(name: str) -> str:
+    if len(name) <= MAX_LENGTH:
         return name
-    stem, dot, ending = name.rpartition(".")
-    if not dot or len(ending) > 10:
-        return name[:LENGTH].rstrip(". ")
-    return f"{stem[: LENGTH - len(ending) - 1]}.{ending}"
+    stem, dot, extension = name.rpartition(".")
+    if not dot or len(extension) > 10:
+        return name[:MAX_LENGTH].rstrip(". ")
+    return f"{stem[: MAX_LENGTH - len(extension) - 1]}.{extension}"

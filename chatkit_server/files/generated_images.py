@@ -1,7 +1,8 @@
-"""Images that the model makes: from `data:` URLs in events to blobs with a reference, before anything is saved (T23).
+"""Store the images that a model generates, and put references into their events before anything is saved.
 
-It does not matter who sent the event: the model by our conversion, by the SDK's own, or a tool. Each image has a row in
-`attachments`, bound to its thread; what comes of it in parts takes the place of the part before.
+Events carry images as `data:` URLs, whether they come from our conversion, from the SDK's, or from a tool. Saved like
+that, each row would hold megabytes. Each image gets a row in `attachments` that belongs to its thread; a partial image
+is overwritten by the next one.
 """
 
 import base64
@@ -35,7 +36,7 @@ ImageEvent = ThreadItemAddedEvent | ThreadItemDoneEvent | ThreadItemReplacedEven
 
 
 def inline_image(event: ThreadStreamEvent) -> GeneratedImage | None:
-    """The image in the event whose bytes stand in its URL; None for nearly every event."""
+    """Return the event's image if its URL is a `data:` URL; None for nearly every event."""
     image = None
     if isinstance(event, ThreadItemUpdatedEvent):
         image = event.update.image if type(event.update) is GeneratedImageUpdated else None
@@ -45,45 +46,45 @@ def inline_image(event: ThreadStreamEvent) -> GeneratedImage | None:
 
 
 class GeneratedImages:
-    """Keeps images of turns."""
+    """Stores the images that turns generate."""
 
     def __init__(self, uploads: UploadStore, blobs: Blobs) -> None:
         self._uploads = uploads
         self._blobs = blobs
 
     async def store(self, event: Any, image: GeneratedImage, thread: ThreadMetadata, context: RequestContext) -> Any:
-        """A copy of the event that refers to the stored image.
+        """Store the image and return a copy of the event that refers to it.
 
-        Raises `InvalidFile` for what is no picture, `store.NotFound` where the thread was deleted, a `StoreError`.
+        Raises `InvalidFile` if it is not an image, `chatkit_store.NotFound` if the thread was deleted, `StoreError`.
         """
         item_id = event.item_id if isinstance(event, ThreadItemUpdatedEvent) else event.item.id
-        data = _decoded(image.url)
-        kept = _attachment(item_id, thread, data)
-        await self._uploads.keep(kept, len(data), context)  # before its bytes: those without a row are pruned
-        await self._blobs.put(kept.id, data)
-        # Each part has a URL of its own, so that a browser loads it anew.
-        url = f"{download_reference(kept.id)}.{hashlib.blake2b(data, digest_size=4).hexdigest()}"
+        data = _decode(image.url)
+        attachment = _attachment(item_id, thread, data)
+        await self._uploads.keep(attachment, len(data), context)  # the row first: bytes without one are pruned
+        await self._blobs.put(attachment.id, data)
+        # Each part has its own URL, so that browsers do not show the previous one from their cache.
+        url = f"{download_reference(attachment.id)}.{hashlib.blake2b(data, digest_size=4).hexdigest()}"
         return _with_image(event, image.model_copy(update={"url": url}))
 
     async def delete(self, item_id: str, thread: ThreadMetadata, context: RequestContext) -> None:
-        """Deletes the item's image, if it has one: the item was taken back. Raises a `StoreError`."""
+        """Delete the image of an item that was removed, if it has one. Raises `StoreError`."""
         attachment_id = _attachment_id(item_id, thread)
         if await self._uploads.drop(attachment_id, context):
-            with contextlib.suppress(BlobsUnavailable):  # bytes without a row are pruned
+            with contextlib.suppress(BlobsUnavailable):  # the pruner deletes bytes without a row
                 await self._blobs.delete(attachment_id)
 
 
-def _decoded(url: str) -> bytes:
+def _decode(url: str) -> bytes:
     try:
         return base64.b64decode(url.partition(",")[2], validate=True)
     except binascii.Error as error:
-        raise InvalidFile("The model sent a picture that cannot be read. Please retry.") from error
+        raise InvalidFile("The model sent an image that cannot be read. Please retry.") from error
 
 
 def _attachment(item_id: str, thread: ThreadMetadata, data: bytes) -> ImageAttachment:
     mime_type = filetype.guess_mime(data)
     if mime_type not in IMAGES:
-        raise InvalidFile("The model sent a picture that cannot be read. Please retry.")
+        raise InvalidFile("The model sent an image that cannot be read. Please retry.")
     attachment_id = _attachment_id(item_id, thread)
     return ImageAttachment(
         id=attachment_id,
@@ -95,7 +96,7 @@ def _attachment(item_id: str, thread: ThreadMetadata, data: bytes) -> ImageAttac
 
 
 def _attachment_id(item_id: str, thread: ThreadMetadata) -> str:
-    """The same for every part of an image: it follows from the id of its item."""
+    """Derive the id from the item's, so that all parts of an image share one attachment."""
     return f"atc_{hashlib.blake2b(f'{thread.id} {item_id}'.encode(), digest_size=16).hexdigest()}"
 
 

@@ -1,4 +1,4 @@
-"""Files that nobody holds any more: uploads that were never sent, and what is left of deleted conversations."""
+"""Delete uploads that were never sent, and the bytes that deleted threads left behind."""
 
 import asyncio
 import logging
@@ -15,24 +15,24 @@ from ..errors.outage import database_outage
 logger = logging.getLogger(__name__)
 
 PRUNING = "the pruning of files"
-WRITING = timedelta(hours=1)
-"""No file takes so long to be written."""
+MAX_WRITE_TIME = timedelta(hours=1)
+"""Older half-written files are leftovers: no upload takes that long."""
 
 
 @dataclass(frozen=True)
 class PruneResult:
-    """What was collected; a picture's preview is not counted by itself."""
+    """Counts of deleted files; an image and its preview count as one."""
 
     unsent: int
     orphaned: int
     size: int
-    """Bytes of all of them."""
+    """Total of both, in bytes."""
 
 
 class Pruner:
     """Deletes uploads that were not sent within `keep`, and bytes without a row.
 
-    Any number of processes may do it at once.
+    Several processes may prune at the same time.
     """
 
     def __init__(self, uploads: UploadStore, blobs: Blobs, keep: timedelta) -> None:
@@ -41,13 +41,13 @@ class Pruner:
         self._keep = keep
 
     async def prune(self, *, dry_run: bool = False) -> PruneResult:
-        """Does it once; with `dry_run` it only counts. Raises a `store.StoreError`."""
+        """Delete once and return what was deleted; with `dry_run`, only count. Raises `chatkit_store.StoreError`."""
         before = datetime.now(UTC) - self._keep
         unsent = await (self._uploads.list_unsent(before) if dry_run else self._uploads.delete_unsent(before))
         if not dry_run:
-            await asyncio.to_thread(self._blobs.delete_half_written, datetime.now(UTC) - WRITING)
-        left_over, size = await self._delete_left_over(set(unsent), dry_run)
-        return PruneResult(len(unsent), len(left_over - set(unsent)), size)
+            await asyncio.to_thread(self._blobs.delete_half_written, datetime.now(UTC) - MAX_WRITE_TIME)
+        orphaned, size = await self._delete_orphaned(set(unsent), dry_run)
+        return PruneResult(len(unsent), len(orphaned - set(unsent)), size)
 
     @asynccontextmanager
     async def now_and_then(self, every: timedelta) -> AsyncIterator[None]:
@@ -62,19 +62,19 @@ class Pruner:
             task.cancel()
             await asyncio.wait([task])
 
-    async def _delete_left_over(self, unsent: set[str], dry_run: bool) -> tuple[set[str], int]:
-        found: set[str] = set()
+    async def _delete_orphaned(self, unsent: set[str], dry_run: bool) -> tuple[set[str], int]:
+        orphaned: set[str] = set()
         size = 0
         async for batch in self._blobs.list():
-            # Asked after the list was made, and a row is written before its bytes: no row means that it was deleted.
-            known = await self._uploads.existing({_owner(blob) for blob in batch}) - unsent
+            # A row is written before its bytes, and this query runs after listing them: no row means it was deleted.
+            owned = await self._uploads.existing({_attachment_id(blob) for blob in batch}) - unsent
             for blob in batch:
-                if _owner(blob) not in known:
-                    found.add(_owner(blob))
+                if (attachment_id := _attachment_id(blob)) not in owned:
+                    orphaned.add(attachment_id)
                     size += blob.size
                     if not dry_run:
                         await self._blobs.delete(blob.key)
-        return found, size
+        return orphaned, size
 
     async def _for_ever(self, every: timedelta) -> None:
         while True:
@@ -89,9 +89,9 @@ class Pruner:
                 logger.error("files could not be pruned\n%s", redacted_traceback(error))
                 continue
             if done.unsent or done.orphaned:
-                logger.info("deleted %d unsent and %d left-over files", done.unsent, done.orphaned)
+                logger.info("deleted %d unsent and %d orphaned files", done.unsent, done.orphaned)
 
 
-def _owner(blob: Blob) -> str:
-    """The id of the row that a blob belongs to."""
+def _attachment_id(blob: Blob) -> str:
+    """Return the id of the row that the blob belongs to."""
     return blob.key.partition(".")[0]

@@ -1,9 +1,9 @@
-"""References inside, URLs at the door.
+"""Rows store `attachment:` references; responses get signed URLs.
 
-A row never holds the URL of a file: it would expire there, and an inline picture would make it huge (trap T23). It
-holds `attachment:<id>`, with `.<version>` where the bytes may change, and `attachment-upload:<id>` where they are still
-to come. When JSON leaves the server, each of these becomes a URL that is signed for this user and good for a while; a
-preview becomes a `data:` URL, because Chromium blocks pictures of localhost in the widget's frame.
+A URL in a row would expire, and an inline image would make the row huge (T23). A row therefore stores
+`attachment:<id>`, followed by `.<version>` if the bytes may change, or `attachment-upload:<id>` if they are not
+uploaded yet. When JSON leaves the server, each reference becomes a URL that is signed for the user and expires. A
+preview becomes a `data:` URL, because Chromium blocks images from localhost in the widget's frame.
 """
 
 import asyncio
@@ -24,29 +24,29 @@ from ..errors.http import LinkExpired
 Purpose = Literal["download", "upload"]
 
 REFERENCE_MARK = b'":"attachment'
-"""What every reference has in it as JSON. Text cannot: its quotes are escaped."""
+"""Part of every reference in JSON, and of nothing else: in text, the quotes are escaped."""
 
 _REFERENCE = re.compile(rb'"(url|preview_url)":"(attachment|attachment-upload):(atc_[0-9a-f]{32})(?:\.([0-9a-f]{8}))?"')
 _IMAGE = re.compile(r"attachment:(atc_[0-9a-f]{32})(?:\.[0-9a-f]{8})?")
 
 
 def download_reference(attachment_id: str) -> AnyUrl:
-    """What a row holds in the place of a file's URL."""
+    """Return what a row stores instead of the URL of a file."""
     return AnyUrl(f"attachment:{attachment_id}")
 
 
 def upload_reference(attachment_id: str) -> AnyUrl:
-    """The same for the URL that takes the file's bytes."""
+    """Return what a row stores instead of the URL to which the file is uploaded."""
     return AnyUrl(f"attachment-upload:{attachment_id}")
 
 
 def preview_key(attachment_id: str) -> str:
-    """Where the small picture of an image lies."""
+    """Return the blob key of an image's preview."""
     return f"{attachment_id}.preview"
 
 
 class SignedLinks:
-    """Makes and checks the URLs of files."""
+    """Creates and verifies the URLs of files; each is valid for `seconds`."""
 
     def __init__(
         self, secret: Secret, uploads: UploadStore, blobs: Blobs, *, public_url: str | None, seconds: int
@@ -61,14 +61,13 @@ class SignedLinks:
         self._seconds = seconds
 
     def make(self, purpose: Purpose, attachment_id: str, user_id: str, base_url: str, version: str = "") -> str:
-        """A URL that does this one thing with this one file, for `CHATKIT_LINK_SECONDS`; another version is another
-        URL for a browser's cache, and the same to us."""
+        """Return a URL for one purpose, file and user. `version` only makes browsers load changed bytes again."""
         token = self._signers[purpose].dumps([attachment_id, user_id])
         base = (self._public_url or base_url).rstrip("/")
         return f"{base}/api/attachments/{attachment_id}/content?token={quote(str(token))}{version and '&v='}{version}"
 
     def for_provider(self, url: str, user_id: str) -> str | None:
-        """A URL of a row by which a model's provider can load the image; None where it could not reach us."""
+        """Return a URL of the image for the model's provider, or None if the provider cannot reach this server."""
         if (match := _IMAGE.fullmatch(url)) is None:
             return url if url.startswith("https:") else None
         if self._public_url is None or not self._public_url.startswith("https:"):
@@ -76,7 +75,10 @@ class SignedLinks:
         return self.make("download", match[1], user_id, self._public_url)
 
     def verify(self, purpose: Purpose, attachment_id: str, token: str) -> str:
-        """Whose URL it is. Raises `LinkExpired` for one that is too old, altered, or for something else."""
+        """Return the id of the user for whom the token was signed.
+
+        Raises `LinkExpired` if it is too old, altered, or signed for another purpose or file.
+        """
         try:
             signed_id, user_id = self._signers[purpose].loads(token, max_age=self._seconds)
         except (BadData, TypeError, ValueError) as error:
@@ -86,11 +88,11 @@ class SignedLinks:
         return user_id
 
     async def resolve(self, body: bytes, context: RequestContext, base_url: str) -> bytes:
-        """The JSON or the frames with a URL in the place of each reference."""
+        """Replace each reference in JSON or SSE frames by a URL."""
         if REFERENCE_MARK not in body:
             return body
-        found = dict.fromkeys(match.groups() for match in _REFERENCE.finditer(body))
-        previews = await self._previews({parts[2].decode() for parts in found if parts[0] == b"preview_url"}, context)
+        preview_ids = {match[3].decode() for match in _REFERENCE.finditer(body) if match[1] == b"preview_url"}
+        previews = await self._load_previews(preview_ids, context)
 
         def url(match: re.Match[bytes]) -> bytes:
             field, scheme, attachment_id = match[1], match[2], match[3].decode()
@@ -98,19 +100,19 @@ class SignedLinks:
                 return b'"%b":"%b"' % (field, previews[attachment_id])
             purpose: Purpose = "upload" if scheme == b"attachment-upload" else "download"
             version = (match[4] or b"").decode()
-            made = self.make(purpose, attachment_id, context.user_id, base_url, version)
-            return b'"%b":"%b"' % (field, made.encode())
+            link = self.make(purpose, attachment_id, context.user_id, base_url, version)
+            return b'"%b":"%b"' % (field, link.encode())
 
         return _REFERENCE.sub(url, body)
 
-    async def _previews(self, attachment_ids: set[str], context: RequestContext) -> dict[str, bytes]:
-        """The small pictures, as far as there are any. Only the user's own: a client may have written the reference."""
-        own = sorted(await self._uploads.stored(attachment_ids, context)) if attachment_ids else []
-        found = await asyncio.gather(*(self._preview(attachment_id) for attachment_id in own))
-        return {attachment_id: preview for attachment_id, preview in zip(own, found, strict=True) if preview}
+    async def _load_previews(self, attachment_ids: set[str], context: RequestContext) -> dict[str, bytes]:
+        """Return the existing previews by id. Only of the user's own files: a client may have forged the reference."""
+        own_ids = sorted(await self._uploads.stored(attachment_ids, context)) if attachment_ids else []
+        previews = await asyncio.gather(*(self._load_preview(attachment_id) for attachment_id in own_ids))
+        return {attachment_id: preview for attachment_id, preview in zip(own_ids, previews, strict=True) if preview}
 
-    async def _preview(self, attachment_id: str) -> bytes | None:
+    async def _load_preview(self, attachment_id: str) -> bytes | None:
         try:
             return b"data:image/webp;base64," + base64.b64encode(await self._blobs.get(preview_key(attachment_id)))
-        except (BlobMissing, BlobsUnavailable):  # a conversation is readable without its pictures
+        except (BlobMissing, BlobsUnavailable):  # the thread is readable without its previews
             return None

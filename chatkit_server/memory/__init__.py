@@ -1,7 +1,15 @@
-"""What the model knows of a thread: what its user sees, and what the model itself did in the turns before (T21).
+"""The history that the model gets: what the user sees of a thread, plus what the model did in earlier turns.
 
-A turn gathers a `Transcript` and keeps it in `turns.transcript`; `Memory` makes the next turn's input of the thread's
-items and of the transcripts of the turns that still count.
+The chatkit SDK converts only visible items, so tool calls, their outputs and reasoning would be lost (T21). Here, a
+turn records them in a `Transcript`, which is saved in `turns.transcript`. `Memory` builds the next turn's input from
+the thread's items and these transcripts.
+
+Read `memory.Memory.model_input` first. It goes through the thread from the newest exchange back:
+- `exchange` groups a user's message with the turns that followed it, and skips turns that a retry replaced;
+- `replay` merges the items of a turn with its transcript;
+- `converter` turns the items into model input;
+- `token_estimate` tells when the budget is used up;
+- `call_pairs` gives every tool call its output and a unique id.
 """
 
 from .memory import Memory

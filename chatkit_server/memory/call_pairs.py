@@ -1,5 +1,5 @@
-"""Tool calls and their outputs: no request may have one without the other, and in Chat Completions the outputs stand
-right behind the calls of their message."""
+"""Pair tool calls with their outputs: providers reject a call without an output and an output without a call, and in
+Chat Completions the outputs must follow the message with the calls."""
 
 import json
 from collections import Counter
@@ -9,77 +9,77 @@ from typing import Any
 
 from chatkit.types import ClientToolCallItem
 
-from .transcript import CALLS, OUTPUTS, trimmed_output
+from .transcript import CALLS, OUTPUTS, trim_output
 
-INTERRUPTED = "The call was interrupted before it answered. Whether it took effect is not known."
+INTERRUPTED = "The call was interrupted before it returned. It is unknown whether it took effect."
 
 InputItem = Any
-"""An input item of the Responses API, a dict; the API's own union of 40 typed dicts helps nobody here."""
+"""An input item of the Responses API, a dict; typing it as the API's union of 40 typed dicts would not help."""
 
 
 def client_tool_output(call: ClientToolCallItem) -> str:
-    """What the page answered, as the model reads it: the bytes of a picture of the page would cost it all else."""
-    return trimmed_output(json.dumps(call.output, ensure_ascii=False))
+    """Return the page's answer to a client tool call for the model, without base64."""
+    return trim_output(json.dumps(call.output, ensure_ascii=False))
 
 
 def pair_calls(items: Sequence[InputItem], *, is_unique: bool = False) -> list[InputItem]:
-    """The same history with every call's output right behind it.
+    """Return the history with the output of each call right after it.
 
-    A call that was never answered gets an output that says so; an output whose call is not there goes. The output may
-    come much later, as that of a call which somebody had to approve.
+    A call without an output gets one that says so; an output without a call is dropped. The output may come much later
+    in `items`, for example after an approval.
 
-    Some servers count the ids of calls anew for each request, so calls get ids of ours unless the provider's are known
-    to be unique: the Agents SDK takes equal ids for one call, and drops half of it (agents 0.24).
+    Calls get new ids unless the provider's are known to be unique (`is_unique`): some servers number the calls of each
+    request from 0, and the Agents SDK (0.24) drops one of two calls with the same id.
     """
-    return list(_paired(items, _answers(items), _Names(items, is_unique)))
+    return list(_paired(items, _outputs_by_call(items), _CallIds(items, is_unique)))
 
 
-class _Names:
-    """Ids for calls that are not alone with theirs, or will not be."""
+class _CallIds:
+    """Replaces ids that are used twice, or that a later turn may use again."""
 
     def __init__(self, items: Sequence[InputItem], is_unique: bool) -> None:
         self._is_unique = is_unique
-        self._count = Counter(item["call_id"] for item in items if item.get("type") in CALLS)
-        self._given: Counter[str] = Counter()
+        self._calls_by_id = Counter(item["call_id"] for item in items if item.get("type") in CALLS)
+        self._used: Counter[str] = Counter()
 
-    def name(self, call: InputItem, output: InputItem) -> tuple[InputItem, InputItem]:
-        """The call and its output, as they shall go to the model. The same ones get the same id each time."""
+    def assign(self, call: InputItem, output: InputItem) -> tuple[InputItem, InputItem]:
+        """Return the call and its output with their id for the model. It is the same in every turn."""
         call_id = call["call_id"]
-        if self._is_unique and self._count[call_id] == 1:
+        if self._is_unique and self._calls_by_id[call_id] == 1:
             return call, output
         content = json.dumps([call, output], sort_keys=True, default=str)
-        self._given[content] += 1
-        call_id = sha256(f"{content} {self._given[content]}".encode()).hexdigest()[:9]  # Mistral takes no other length
+        self._used[content] += 1
+        call_id = sha256(f"{content} {self._used[content]}".encode()).hexdigest()[:9]  # Mistral requires 9 characters
         return {**call, "call_id": call_id}, {**output, "call_id": call_id}
 
 
-def _answers(items: Sequence[InputItem]) -> dict[int, InputItem]:
-    """The index of each call that was answered → its output: the first one behind it with its id."""
-    waiting: dict[str, int] = {}
-    answers: dict[int, InputItem] = {}
-    for at, item in enumerate(items):
+def _outputs_by_call(items: Sequence[InputItem]) -> dict[int, InputItem]:
+    """Map the index of each call to its output: the first later one with the same id."""
+    open_calls: dict[str, int] = {}
+    outputs: dict[int, InputItem] = {}
+    for index, item in enumerate(items):
         kind = item.get("type")
         if kind in CALLS:
-            waiting[item["call_id"]] = at
-        elif kind in OUTPUTS and item["call_id"] in waiting:
-            answers[waiting.pop(item["call_id"])] = item
-    return answers
+            open_calls[item["call_id"]] = index
+        elif kind in OUTPUTS and item["call_id"] in open_calls:
+            outputs[open_calls.pop(item["call_id"])] = item
+    return outputs
 
 
-def _paired(items: Sequence[InputItem], answers: dict[int, InputItem], names: _Names) -> Iterator[InputItem]:
-    outputs: list[InputItem] = []  # of the calls that were just given
-    for at, item in enumerate(items):
+def _paired(items: Sequence[InputItem], outputs: dict[int, InputItem], call_ids: _CallIds) -> Iterator[InputItem]:
+    pending: list[InputItem] = []  # outputs of the parallel calls that were just yielded
+    for index, item in enumerate(items):
         kind = item.get("type")
         if kind in CALLS:
-            call, output = names.name(item, answers.get(at) or _interrupted(item))
-            outputs.append(output)
+            call, output = call_ids.assign(item, outputs.get(index) or _interrupted(item))
+            pending.append(output)
             yield call
             continue
-        yield from outputs
-        outputs = []
+        yield from pending
+        pending = []
         if kind not in OUTPUTS:
             yield item
-    yield from outputs
+    yield from pending
 
 
 def _interrupted(call: InputItem) -> InputItem:

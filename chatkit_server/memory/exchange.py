@@ -1,7 +1,7 @@
-"""A user's message and all that followed it, and which turns of the thread count in it.
+"""Group a thread into exchanges: a user's message with everything that followed it, and the turns that still count.
 
-Items name the turns that wrote them. A turn that showed nothing, such as one that failed when an approved tool had run,
-is known by its time alone: it began behind the message's answer and before the next message.
+Each item names the turn that wrote it. A turn that wrote no item, such as one that failed right after an approved tool
+had run, is placed by its time: it started after the answer to the message and before the next message.
 """
 
 from bisect import bisect_left, insort
@@ -19,50 +19,52 @@ END = datetime.max.replace(tzinfo=UTC)
 
 
 class PastTurns:
-    """The turns of a thread that were loaded so far."""
+    """The turns of a thread that are loaded so far."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, PastTurn] = {}
-        self._answers: dict[str, list[PastTurn]] = {}
-        self._others: list[PastTurn] = []
+        self._by_message: dict[str, list[PastTurn]] = {}
+        self._without_message: list[PastTurn] = []
 
     def add(self, turns: Iterable[PastTurn]) -> None:
-        """Known ones are left as they are."""
+        """Add turns, ignoring those that are already loaded."""
         for turn in turns:
             if turn.id not in self._by_id:
                 self._by_id[turn.id] = turn
-                is_other = turn.user_item_id is None
-                others = self._others if is_other else self._answers.setdefault(turn.user_item_id or "", [])
-                insort(others, turn, key=_order)
+                has_message = turn.user_item_id is not None
+                group = (
+                    self._by_message.setdefault(turn.user_item_id or "", []) if has_message else self._without_message
+                )
+                insort(group, turn, key=_start_and_id)
 
-    def writer(self, row: HistoryItem) -> PastTurn | None:
-        """The turn that first wrote the item."""
+    def writer_of(self, row: HistoryItem) -> PastTurn | None:
+        """Return the turn that first wrote the item, or None."""
         return self._by_id.get(row.turn_id or "")
 
-    def answer(self, message: HistoryItem, visible: set[str | None]) -> PastTurn | None:
-        """The last turn that answered the user's message: a retry, unless its answer was taken back.
+    def answering_turn(self, message: HistoryItem, visible: set[str | None]) -> PastTurn | None:
+        """Return the last turn that answered the user's message: a retry, unless it left nothing behind.
 
-        `visible` are the turns that wrote what follows the message.
+        `visible` are the ids of the turns that wrote the items after the message.
         """
-        for turn in reversed(self._answers.get(message.item.id, [])):
+        for turn in reversed(self._by_message.get(message.item.id, [])):
             if turn.status in ("running", "completed") or turn.transcript is not None or turn.id in visible:
                 return turn
-        return self.writer(message)
+        return self.writer_of(message)
 
-    def others(self, since: datetime, until: datetime) -> Sequence[PastTurn]:
-        """The turns that no message of the user's began: answers to questions, decisions, actions. Oldest first."""
-        first, last = (bisect_left(self._others, moment, key=_start) for moment in (since, until))
-        return self._others[first:last]
+    def without_message(self, since: datetime, until: datetime) -> Sequence[PastTurn]:
+        """Return the turns that no user message started: answers to questions, decisions, actions. Oldest first."""
+        first, last = (bisect_left(self._without_message, moment, key=_start) for moment in (since, until))
+        return self._without_message[first:last]
 
-    def beginning(self, row: HistoryItem) -> datetime:
-        """When the turn of the item began; of an item without one, when it was made."""
-        turn = self.writer(row)
+    def start_of(self, row: HistoryItem) -> datetime:
+        """Return when the item's turn started; for an item without a turn, when the item was created."""
+        turn = self.writer_of(row)
         return row.item.created_at if turn is None else turn.started_at
 
 
 @dataclass(frozen=True)
-class Part:
-    """What one turn did in an exchange, and what it showed there; without a turn only what the thread shows."""
+class TurnPart:
+    """What one turn did in an exchange, with its visible items. `turn` is None for items without a loaded turn."""
 
     turn: PastTurn | None
     items: list[ThreadItem]
@@ -75,34 +77,34 @@ class Part:
 
 @dataclass(frozen=True)
 class Exchange:
-    """Rows of the thread in their order; `end` is when the next exchange began."""
+    """Rows of the thread in order, the user's message first; `end` is when the next exchange started."""
 
     rows: list[HistoryItem]
     end: datetime
 
-    def parts(self, past: PastTurns) -> list[Part]:
-        """In their order. Turns whose effect a retry replaced are not among them."""
+    def parts(self, past: PastTurns) -> list[TurnPart]:
+        """Return the parts in order, without the turns that a retry replaced."""
         visible = {row.turn_id for row in self.rows if not isinstance(row.item, UserMessageItem)}
         turns = [self._turn_of(row, past, visible) for row in self.rows]
-        parts: list[Part] = []
+        parts: list[TurnPart] = []
         for _, group in groupby(zip(turns, self.rows, strict=True), key=lambda pair: pair[0] and pair[0].id):
             pairs = list(group)
-            parts.append(Part(pairs[0][0], [row.item for _, row in pairs]))
-        for turn in past.others(self._start(turns), self.end):
+            parts.append(TurnPart(pairs[0][0], [row.item for _, row in pairs]))
+        for turn in past.without_message(self._start(turns), self.end):
             if turn not in turns:
-                behind = [at for at, part in enumerate(parts) if part.start > turn.started_at]
-                parts.insert(min(behind, default=len(parts)), Part(turn, []))
+                later = [index for index, part in enumerate(parts) if part.start > turn.started_at]
+                parts.insert(min(later, default=len(parts)), TurnPart(turn, []))
         return parts
 
     def _turn_of(self, row: HistoryItem, past: PastTurns, visible: set[str | None]) -> PastTurn | None:
         if isinstance(row.item, UserMessageItem):
-            return past.answer(row, visible)
-        turn = past.writer(row)
-        # A note that came with the next message stands before it: its turn is told there, or was replaced.
+            return past.answering_turn(row, visible)
+        turn = past.writer_of(row)
+        # A note written by the turn of the next message precedes that message. Its turn belongs to the next exchange.
         return turn if turn is not None and turn.started_at < self.end else None
 
     def _start(self, turns: Sequence[PastTurn | None]) -> datetime:
-        """When the answer began that counts: what happened before it, a retry has replaced."""
+        """Return when the current answer started; a retry replaced everything before it."""
         first = self.rows[0].item
         if not isinstance(first, UserMessageItem):
             return BEGINNING
@@ -113,5 +115,5 @@ def _start(turn: PastTurn) -> datetime:
     return turn.started_at
 
 
-def _order(turn: PastTurn) -> tuple[datetime, str]:
+def _start_and_id(turn: PastTurn) -> tuple[datetime, str]:
     return turn.started_at, turn.id

@@ -72,7 +72,7 @@ async def test_what_tools_returned_is_out_of_the_database_as_well(start: Start, 
         answer = await press(client.tab, reply.thread_id, cards(client.tab, reply.thread_id)[-1], "Approve")
         assert (answer.error, answer.text, len(done)) == (None, "It is deleted.", 1)
         told = [item for item in client.chat.upstream.requests[2].body["input"] if "output" in item]
-        assert told[0] == shown[0] if is_kept else "which is not kept" in str(told[0])
+        assert told[0] == shown[0] if is_kept else "not stored" in str(told[0])
         await client.tab.post("threads.delete", {"thread_id": reply.thread_id})
         await client.chat.services.pruner.prune()
         assert client.kept() == []

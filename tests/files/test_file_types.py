@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatkit_server.errors.http import InvalidFile
-from chatkit_server.files.file_names import LENGTH, safe_file_name
+from chatkit_server.files.file_names import MAX_LENGTH, safe_file_name
 from chatkit_server.files.file_types import contradicts, is_allowed, kind_of, plain_type, sniff
 from chatkit_server.files.previews import make_preview
 from tests.files.uploading import PDF, picture
@@ -83,7 +83,7 @@ def test_a_star_allows_no_type_in_which_scripts_run() -> None:
 @given(st.text())
 def test_any_name_becomes_one_that_is_safe_everywhere(name: str) -> None:
     safe = safe_file_name(name)
-    assert 0 < len(safe) <= LENGTH
+    assert 0 < len(safe) <= MAX_LENGTH
     assert not set(safe) & set('/\\<>:"|?*\0\r\n\t')
     assert safe not in {".", ".."}
     assert not safe.startswith(".")

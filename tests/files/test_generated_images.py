@@ -55,7 +55,7 @@ async def test_an_image_comes_in_parts_and_stays_as_a_file(client: UploadClient)
     again = await client.send(text="Nice", thread_id=reply.thread_id)
     assert again.error is None
     told = str(client.chat.upstream.requests[-1].body)
-    assert "[The assistant generated an image here, which the user sees.]" in told
+    assert "[The assistant generated an image here, which the user can see.]" in told
     assert "data:" not in told
     assert base64.b64encode(WHOLE).decode()[:40] not in told
 

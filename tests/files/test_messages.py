@@ -135,7 +135,7 @@ async def test_the_oldest_files_are_told_by_name_where_all_are_too_much(start: S
             reply = await client.send(file.id, thread_id=thread_id)
             assert reply.error is None
             thread_id = reply.thread_id
-        again = "[The user attached a file here that is not shown any more; they can attach it again: "
+        again = "[The user attached a file here that no longer fits into the request; they can attach it again: "
         assert files_told(client.chat) == [
             f"{again}0.pdf (application/pdf)]",
             f"{again}1.pdf (application/pdf)]",
@@ -152,8 +152,8 @@ async def test_files_that_are_too_much_for_one_message_are_refused_before_the_mo
         files = [(await client.upload(pdf_of(100_000), f"{n}.pdf", "application/pdf")).id for n in range(2)]
         reply = await client.send(*files)
         assert reply.error["message"].startswith(
-            "The model reads at most 0.15 MB of pictures and PDF files in one message; these are 0.2 MB. "
-            "Please send fewer or smaller ones."
+            "The model accepts at most 0.15 MB of images and PDF files in one message; these are 0.2 MB. "
+            "Please send fewer or smaller files."
         )
         assert not reply.error["allow_retry"]
         assert client.chat.upstream.requests == []

@@ -70,7 +70,7 @@ REFUSED = [
         "application/x-msdownload",
     ),
     ("a program that says picture", b"MZ\x90\x00" + bytes(60), "a.png", "image/png", 415, "unsupported_file", "type"),
-    ("text that says picture", TEXT, "a.png", "image/png", 415, "unsupported_file", "says that it is image/png"),
+    ("text that says picture", TEXT, "a.png", "image/png", 415, "unsupported_file", "claims to be image/png"),
     ("PDF that says picture", PDF, "a.png", "image/png", 415, "unsupported_file", "but it is application/pdf"),
     ("picture that says text", picture(size=(8, 8)), "a.txt", "text/plain", 415, "unsupported_file", "image/png"),
     ("HTML", b"<!DOCTYPE html><script>alert(1)</script>", "a.html", "text/html", 415, "unsupported_file", "text/html"),
@@ -130,7 +130,7 @@ async def test_a_file_of_another_size_than_announced_did_not_arrive_whole(client
     announced = await client.announce(size=100)
     sent = await client.put(announced, TEXT)
     assert (sent.status, sent.body["code"], client.kept()) == (400, "invalid_file", [])
-    assert "did not arrive whole" in sent.body["message"]
+    assert "arrived incomplete" in sent.body["message"]
     assert (await client.put(announced, b"x" * 100)).status == 200
 
 
@@ -288,7 +288,7 @@ async def test_a_model_that_sees_no_pictures_says_so_at_the_upload(start: Start)
     async with UploadClient.of(chat) as client:
         sent = await client.upload(picture(), "a.png", "image/png")
         assert (sent.status, sent.body["code"]) == (415, "unsupported_file")
-        assert sent.body["message"] == "The model that answers here cannot read pictures."
+        assert sent.body["message"] == "The model used here cannot read images."
         assert (await client.upload(TEXT)).status == 200
 
 

@@ -231,4 +231,4 @@ async def test_a_picture_of_the_page_does_not_fill_the_models_memory(start: Star
     for request in chat.upstream.requests[-2 if has_transcript else -1 :]:
         assert ("user", "Look") in model_input(request)
         ((_, _, output),) = [entry for entry in called(request.body["input"]) if entry[2] is not None]
-        assert output == '{"title": "My page", "image": "[a file, which is not kept]"}'
+        assert output == '{"title": "My page", "image": "[a file, not stored]"}'

@@ -4,7 +4,7 @@ from typing import Any
 
 from chatkit_server.memory.call_pairs import INTERRUPTED, pair_calls
 from chatkit_server.memory.converter import SafeConverter
-from chatkit_server.memory.replay import replay
+from chatkit_server.memory.replay import replay_turn
 from chatkit_server.memory.token_estimate import FILE_TOKENS, count_tokens
 from chatkit_server.memory.transcript import MAX_OUTPUT, Transcript
 from tests.store.factories import assistant_message, user_message
@@ -36,7 +36,7 @@ CUT = {"shown": "msg_ours"}
 
 async def told(*entries: Json, same: bool = True, items: Any = (ANSWER,)) -> list[tuple[str, str | None]]:
     """(type, id) of each item."""
-    replayed = await replay(list(items), list(entries), SafeConverter(), is_same_model=same)
+    replayed = await replay_turn(list(items), list(entries), SafeConverter(), is_same_model=same)
     return [(item.get("type", "message"), item.get("id")) for item in replayed]
 
 
@@ -69,15 +69,15 @@ async def test_reasoning_finds_no_other_follower_where_its_own_has_vanished() ->
 
 
 async def test_the_phase_of_a_message_goes_back_with_it() -> None:
-    (message,) = await replay([ANSWER], [WHOLE], SafeConverter(), is_same_model=True)
+    (message,) = await replay_turn([ANSWER], [WHOLE], SafeConverter(), is_same_model=True)
     assert (message["phase"], "id" in message) == ("final_answer", False)
-    (message,) = await replay([ANSWER], [WHOLE], SafeConverter(), is_same_model=False)
+    (message,) = await replay_turn([ANSWER], [WHOLE], SafeConverter(), is_same_model=False)
     assert "phase" not in message
 
 
 async def test_items_that_no_entry_names_stand_where_the_thread_has_them() -> None:
     question = user_message("Why?", id="msg_user")
-    replayed = await replay([question, ANSWER], [call(), output(), CUT], SafeConverter(), is_same_model=False)
+    replayed = await replay_turn([question, ANSWER], [call(), output(), CUT], SafeConverter(), is_same_model=False)
     assert [item.get("type") for item in replayed] == ["message", "function_call", "function_call_output", "message"]
     assert [item.get("role") for item in replayed][::3] == ["user", "assistant"]
 
@@ -122,11 +122,11 @@ def test_files_are_left_out_of_a_transcript_and_long_outputs_are_cut() -> None:
     kept = transcript.to_json()
     assert kept is not None
     assert kept["entries"][0]["item"]["output"] == [
-        {"type": "input_text", "text": "[an image, which is not kept]"},
+        {"type": "input_text", "text": "[an image, not stored]"},
         parts[1],
-        {"type": "input_text", "text": "[a.pdf, which is not kept]"},
+        {"type": "input_text", "text": "[a.pdf, not stored]"},
     ]
-    assert kept["entries"][1]["item"]["output"].endswith("characters is not kept.]")
+    assert kept["entries"][1]["item"]["output"].endswith("the rest is not stored.]")
     assert kept["entries"][2] == {"left_out": "computer_call_output"}
 
 

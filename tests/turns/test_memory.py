@@ -384,7 +384,7 @@ async def test_no_image_goes_into_the_transcript(start: Start) -> None:
         assert (await tab.send(thread_id, "And?")).error is None
     assert PIXEL in json.dumps(chat.upstream.requests[1].body)
     assert PIXEL not in json.dumps(await transcripts(chat, thread_id))
-    assert "an image, which is not kept" in json.dumps(chat.upstream.requests[-1].body)
+    assert "an image, not stored" in json.dumps(chat.upstream.requests[-1].body)
 
 
 @sqlite_only
