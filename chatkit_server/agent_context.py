@@ -1,7 +1,7 @@
-"""What an agent's tools get as their context: chatkit's `AgentContext`, with its helpers on our clock and our queue.
+"""The context that tools receive: chatkit's `AgentContext`, with helpers that write to the run's own queue.
 
-Differences from chatkit 1.6.5, each a trap: aware UTC times (T17, T18), tasks found by position and not by equality
-(T33), and one queue for the helpers' events and the run's own, so that no task per event merges them (T3).
+Differences from chatkit 1.6.5: times are aware UTC (T17, T18); a workflow task is found by position, not by equality
+(T33); helpers and the run share one queue, so that no task per event is needed to merge them (T3).
 """
 
 import asyncio
@@ -38,14 +38,14 @@ from .context import RequestContext
 from .events.fold import settle
 
 BEHIND_A_WORKFLOW = frozenset({"client_tool_call", "hidden_context_item", "sdk_hidden_context"})
-"""Types of items that do not show, so that an open workflow goes on over them."""
+"""Types of items that are not visible. They do not close an open workflow."""
 
 Inbox = asyncio.Queue[Any]
-"""Takes the model's events, the run's item events, `HelperEvent`s and, last, a `RunEnd`; in the order they happen."""
+"""Queue of model events, run item events, `HelperEvent`s and a final `RunEnd`, in the order they happen."""
 
 
 class HelperEvent:
-    """An event that a tool sent through the context."""
+    """An event that a tool sent through a helper of the context."""
 
     __slots__ = ("event",)
 
@@ -54,13 +54,13 @@ class HelperEvent:
 
 
 class OutsideEvent(HelperEvent):
-    """An event from beside the run: it says nothing of whether the model is still alive."""
+    """An event that does not come from the run, such as a title. It is no sign that the model is alive."""
 
     __slots__ = ()
 
 
 class RunEnd:
-    """The run is over; `error` says how, None for well."""
+    """The end of the run. `error` is None for success."""
 
     __slots__ = ("error",)
 
@@ -69,7 +69,7 @@ class RunEnd:
 
 
 class AgentContext(SdkAgentContext[RequestContext]):
-    """One per turn. `thread`, `store`, `request_context` and all helpers are as the SDK documents them."""
+    """One per turn. `thread`, `store`, `request_context` and all helpers work as the SDK documents them."""
 
     _inbox: Inbox = PrivateAttr(default_factory=asyncio.Queue)
     _authored: set[str] = PrivateAttr(default_factory=set)
@@ -83,62 +83,66 @@ class AgentContext(SdkAgentContext[RequestContext]):
 
     @property
     def inbox(self) -> Inbox:
-        """Where the one reader of the turn finds all that happens in it."""
+        """Everything that happens in the turn, for its one reader."""
         return self._inbox
 
     @property
     def question_ids(self) -> list[str]:
-        """The ids of the questions that this run has asked."""
+        """Ids of the question items that this run showed."""
         return self._question_ids
 
     @property
     def failed_calls(self) -> set[str]:
-        """The ids of the tool calls of this run that failed."""
+        """Ids of the tool calls of this run that failed."""
         return self._failed_calls
 
     @property
     def client_calls(self) -> list[ClientToolCallItem]:
-        """What tools asked the page to do in this run."""
+        """Client tool calls that tools of this run made."""
         return self._client_calls
 
     def generate_id(self, type: StoreItemType, thread: ThreadMetadata | None = None) -> str:
-        """A new id of the store's."""
-        made = super().generate_id(type, thread)
-        self._generated_ids.add(made)
-        return made
+        """Return a new id from the store."""
+        item_id = super().generate_id(type, thread)
+        self._generated_ids.add(item_id)
+        return item_id
 
     def has_generated(self, item_id: str) -> bool:
-        """Whether the id is one of `generate_id`: its item cannot be older."""
+        """Return whether `generate_id` returned this id. If so, its item is not older than the turn."""
         return item_id in self._generated_ids
 
     @property
     def starting_agent(self) -> str:
-        """The name of the agent that the run began with, whose hand-offs lead to all others of the run."""
+        """The name of the agent that the run began with. Its handoffs lead to all other agents of the run."""
         return self._starting_agent or ""
 
     def set_starting_agent(self, agent: Agent[Any]) -> None:
-        """The next run begins with this agent."""
+        """Record the agent that the next run begins with."""
         self._starting_agent = agent.name
 
     def attach(self, run: RunResultStreaming) -> None:
-        """From here on this is the run whose tools have the context."""
+        """Record the run whose tools use this context, so that `pause` can end it."""
         self._run = run
         if self._starting_agent is None:
             self.set_starting_agent(run.current_agent)
 
     def detach(self) -> None:
-        """The run is over."""
-        self._run = None  # the two would keep each other alive
+        """Forget the run."""
+        self._run = None  # otherwise the two would keep each other alive
 
     def pause(self) -> None:
-        """Ends the run when the tools that were called with the current one have returned, without asking the model
-        again: what follows is the user's or the page's."""
+        """End the run once all tools of the current response have returned, without calling the model again.
+
+        The user or the page continues it.
+        """
         if self._run is not None:
             self._run.cancel(mode="after_turn")
 
     def call_client_tool(self, name: str, arguments: dict[str, Any], call_id: str) -> None:
-        """Has the page run its tool `name`, and ends the run; it goes on with the page's answer to `call_id`, which is
-        the call of the model's that asks for it."""
+        """Ask the page to run its tool `name`, and pause the run. The page's answer resumes it.
+
+        `call_id` is the id of the model's call, which the answer belongs to.
+        """
         item = ClientToolCallItem(
             id=self.generate_id("tool_call"),
             thread_id=self.thread.id,
@@ -151,7 +155,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
         self.pause()
 
     async def ask(self, questions: Sequence[StructuredInput]) -> None:
-        """Shows the user questions in the place of the composer, and ends the run; it goes on with the answers."""
+        """Show questions in place of the composer, and pause the run. The user's answers resume it."""
         item = StructuredInputItem(
             id=self.generate_id("message"),
             thread_id=self.thread.id,
@@ -163,9 +167,9 @@ class AgentContext(SdkAgentContext[RequestContext]):
         self.pause()
 
     async def stream(self, event: ThreadStreamEvent) -> None:
-        """Sends an event to the client, behind everything that the agent sent before.
+        """Send an event to the client, after everything that the agent sent before.
 
-        An item that shows below the open workflow closes it, as the SDK does.
+        A visible item closes the open workflow, as in the SDK.
         """
         if isinstance(event, ThreadItemAddedEvent | ThreadItemDoneEvent):
             self._follow_workflow(event)
@@ -174,12 +178,12 @@ class AgentContext(SdkAgentContext[RequestContext]):
     async def stream_widget(
         self, widget: WidgetRoot | AsyncGenerator[WidgetRoot, None], copy_text: str | None = None
     ) -> None:
-        """Shows a widget; a generator of widgets is shown live, each state replacing the one before."""
+        """Show a widget. A generator of widgets is shown live: each state replaces the one before."""
         async for event in stream_widget(self.thread, widget, copy_text, self.generate_id):
             await self.stream(event)
 
     async def start_workflow(self, workflow: Workflow) -> None:
-        """Opens a workflow. A custom one shows with its first task, a reasoning one at once."""
+        """Open a workflow. A reasoning workflow is shown at once, a custom one with its first task."""
         if self.workflow_item is not None and self.workflow_item.workflow.tasks:
             await self.stream(self.close_workflow())
         self.workflow_item = self.new_workflow_item(workflow)
@@ -188,7 +192,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
             await self.stream(ThreadItemAddedEvent(item=self.workflow_item))
 
     async def add_workflow_task(self, task: Task) -> None:
-        """Adds a task to the open workflow, opening one where there is none, or where it shows calls of tools."""
+        """Add a task to the open workflow. Opens a new one if none is open, or the open one shows tool calls."""
         if self.workflow_item is not None and self.workflow_item.id in self._tool_blocks:
             await self.stream(self.close_workflow())
         if self.workflow_item is None:
@@ -203,7 +207,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
         await self.stream(ThreadItemUpdatedEvent(item_id=self.workflow_item.id, update=update))
 
     async def update_workflow_task(self, task: Task, task_index: int) -> None:
-        """Replaces the task at `task_index`. Raises ValueError without a workflow, IndexError beyond its tasks."""
+        """Replace the task at `task_index`. Raises ValueError without a workflow, IndexError beyond its tasks."""
         if self.workflow_item is None:
             raise ValueError("Workflow is not set")
         self.workflow_item.workflow.tasks[task_index] = task
@@ -213,20 +217,20 @@ class AgentContext(SdkAgentContext[RequestContext]):
     async def end_workflow(
         self, summary: CustomSummary | DurationSummary | None = None, expanded: bool = False
     ) -> None:
-        """Closes the open workflow; without a summary it shows how long it took."""
+        """Close the open workflow, if any. The default summary is how long it took."""
         if self.workflow_item is not None:
             await self.stream(self.close_workflow(summary, expanded))
 
     def is_authored(self, item: WorkflowItem) -> bool:
-        """Whether a tool wrote into the workflow, so that its tasks are counted by the tool."""
+        """Return whether a tool wrote to the workflow. The tool then relies on its task indexes."""
         return item.id in self._authored
 
     def mark_tool_block(self, item: WorkflowItem) -> None:
-        """The workflow shows calls of tools; tools themselves write into another."""
+        """Record that we show tool calls in this workflow. Tools that add tasks get another one."""
         self._tool_blocks.add(item.id)
 
     def new_workflow_item(self, workflow: Workflow) -> WorkflowItem:
-        """A workflow item of this thread with an id of the store's."""
+        """Return a workflow item of this thread with a new id."""
         return WorkflowItem(
             id=self.generate_id("workflow"),
             thread_id=self.thread.id,
@@ -237,7 +241,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
     def close_workflow(
         self, summary: CustomSummary | DurationSummary | None = None, expanded: bool = False
     ) -> ThreadItemDoneEvent:
-        """Takes the open workflow off the context and returns its done event."""
+        """Close the open workflow, which must exist, and return its done event."""
         item = self.workflow_item
         assert item is not None
         workflow = item.workflow
@@ -259,7 +263,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
                 self.workflow_item = None
 
     def _put(self, event: ThreadStreamEvent) -> None:
-        # A copy: the tool may change its item before the event is read.
+        # A copy, because the tool may change its item before the event is read.
         self._inbox.put_nowait(HelperEvent(event.model_copy(deep=True)))
 
 

@@ -1,1 +1,1 @@
-"""The run of an agent: from a thread to the ChatKit events of its answer."""
+"""Run an agent: from a thread to the ChatKit events of its answer."""

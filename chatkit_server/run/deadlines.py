@@ -33,7 +33,7 @@ class Deadlines:
 class SilenceWatch:
     """Ends a run that has been silent for too long.
 
-    The reader increments `event_count` per event, which is all that the hot path pays; a timer looks at it.
+    A timer compares `event_count`, which the reader increments: all that an event costs on the hot path.
     """
 
     def __init__(self, inbox: Inbox, deadlines: Deadlines) -> None:

@@ -5,7 +5,6 @@ import logging
 import openai
 from chatkit.types import AudioInput, TranscriptionResult
 
-from ..context import RequestContext
 from ..errors.failures import to_turn_failure
 from ..errors.http import BodyTooLarge, InvalidAudio, ServerError
 from ..errors.log_format import redacted_traceback
@@ -24,9 +23,7 @@ class DictationFailed(ServerError):
     default_message = "The recording could not be transcribed. Please try again."
 
 
-async def dictate(
-    transcriber: Transcriber, audio: AudioInput, context: RequestContext, max_bytes: int
-) -> TranscriptionResult:
+async def dictate(transcriber: Transcriber, audio: AudioInput, max_bytes: int) -> TranscriptionResult:
     """Return the text of a recording.
 
     Raises `InvalidAudio` if it is empty, of an unsupported type, or rejected by the endpoint; `BodyTooLarge` if it is

@@ -1,6 +1,6 @@
 """End a run as soon as an input guardrail trips.
 
-A guardrail tells the user why in the `message` of its `output_info`:
+The user reads the `message` of the guardrail's `output_info`:
 
     GuardrailFunctionOutput(output_info={"message": "I only talk about orders."}, tripwire_triggered=True)
 

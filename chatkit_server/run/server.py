@@ -1,4 +1,4 @@
-"""The ChatKit server: how a thread is answered. What a request goes through before and after is not its business."""
+"""Answer a thread: run its agent, its actions and its dictation. Requests and turns are handled elsewhere."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -53,7 +53,7 @@ from .titles import GRACE_SECONDS, PendingTitle, TitleMaker
 
 @dataclass(frozen=True, kw_only=True)
 class ServerParts:
-    """What `create_app` builds a server from. A subclass with its own constructor passes it on."""
+    """The parts that `create_app` gives to a server. A subclass with its own `__init__` passes them on."""
 
     store: SqlStore[RequestContext]
     agent: AgentSource
@@ -68,7 +68,7 @@ class ServerParts:
 
 
 class ChatServer(Mentions, ChatKitServer[RequestContext]):
-    """Runs one agent for all threads. Subclass it to answer actions, to transcribe, or to respond in another way.
+    """Runs one agent for all threads. Subclass it to handle actions, to transcribe, or to respond differently.
 
     `respond` and `action` may yield any `ThreadStreamEvent`; the turn that reads them saves every item.
     """
@@ -107,43 +107,46 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
     async def respond(
         self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: RequestContext
     ) -> AsyncIterator[ThreadStreamEvent]:
-        """Runs the agent on the whole thread. Closing the iterator stops the run.
+        """Run the agent on the thread and yield its events. Closing the iterator stops the run.
 
-        Raises what the agent and its model raise; `failures.to_turn_failure` has the words for it.
+        Raises what the agent and its model raise; `failures.to_turn_failure` turns it into a text for the user.
         """
         memory = await Memory.load(self.sql_store, thread, context)
         agent_context = AgentContext(thread=thread, store=self.store, request_context=context)
         if input_user_message is None:
             agent_context.workflow_item = unfinished_workflow(memory.recent_items)
-        chosen = self.chosen_for(input_user_message, memory.recent_items)
-        agent = await self.load_agent(agent_context, chosen, memory)
+        selection = self.selection_for(input_user_message, memory.recent_items)
+        agent = await self.load_agent(agent_context, selection, memory)
         agent_context.set_starting_agent(agent)
         result = Runner.run_streamed(
             agent,
-            await self.load_input(agent, chosen, memory, context),
+            await self.load_input(agent, selection, memory, context),
             context=agent_context,
             max_turns=self.settings.max_turns,
-            run_config=self.run_config_for(chosen),
+            run_config=self.run_config_for(selection),
         )
-        title = self._begin_title(memory, agent_context, chosen)
+        title = self._start_title(memory, agent_context, selection)
         sink = text_sink.get() if type(self).respond is ChatServer.respond else None
         async with aclosing(self._stream(agent_context, result, sink, title)) as events:
             async for event in events:
                 yield event
 
     async def find_starting_agent(self, name: str, context: RequestContext) -> Agent[Any] | None:
-        """The agent that a run began with, as it is now; None where it is gone."""
+        """Return the agent that a run began with, as it is configured now, or None if it no longer exists."""
         return find_agent(await self.configured_agent(context), name)
 
     async def resume(
         self, agent: Agent[Any], state: RunState[Any, Agent[Any]], context: AgentContext
     ) -> AsyncIterator[ThreadStreamEvent]:
-        """Runs on from where a run that began with `agent` waited for an approval; `state` holds what was decided."""
+        """Resume a run that paused for approvals and yield its events.
+
+        `agent` is the agent that the run began with; `state` holds the decisions.
+        """
         recent = await self.sql_store.load_since_user(context.thread.id, context.request_context)
-        chosen = self.chosen_for(None, recent.items)
-        self._note_origin(chosen)
+        selection = self.selection_for(None, recent.items)
+        self._set_origin(selection)
         context.set_starting_agent(agent)
-        result = Runner.run_streamed(agent, state, run_config=self.run_config_for(chosen))
+        result = Runner.run_streamed(agent, state, run_config=self.run_config_for(selection))
         async with aclosing(self._stream(context, result, None, None)) as events:
             async for event in events:
                 yield event
@@ -151,7 +154,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
     async def _stream(
         self, context: AgentContext, result: RunResultStreaming, sink: TextSink | None, title: PendingTitle | None
     ) -> AsyncGenerator[ThreadStreamEvent, None]:
-        """A run's events, then what is left of naming the thread; what the run used is counted however it ends."""
+        """Yield the events of a run, then that of its title. Token usage is counted however the run ends."""
         run = stream_agent_response(
             context,
             result,
@@ -165,24 +168,24 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
                 async for event in events:
                     yield event
             if title is not None:
-                async for renamed in title.wait():
-                    yield renamed
+                async for event in title.wait():
+                    yield event
         finally:
             if (usage := turn_usage.get()) is not None:
                 usage.add(result)
             if title is not None:
                 await title.close()
 
-    def _begin_title(self, memory: Memory, agent_context: AgentContext, chosen: Selection) -> PendingTitle | None:
-        return self.titles.start(memory.recent_items, agent_context, chosen.model) if self.titles else None
+    def _start_title(self, memory: Memory, agent_context: AgentContext, selection: Selection) -> PendingTitle | None:
+        return self.titles.start(memory.recent_items, agent_context, selection.model) if self.titles else None
 
     @property
     def offers_dictation(self) -> bool:
-        """By a model of the settings, or by a `transcribe` of the subclass."""
+        """Return whether a transcription model is configured, or a subclass implements `transcribe`."""
         return self.models.transcriber is not None or type(self).transcribe is not ChatServer.transcribe
 
     def offers(self, context: RequestContext) -> Offers:
-        """What the page of this user may offer; a subclass may leave things out."""
+        """Return what the page may offer this user. A subclass may remove entries."""
         default_prompts = prompts_for(self.models.info.provider, is_default_agent=self.agent.is_default)
         prompts = self.settings.prompts
         return Offers(
@@ -204,28 +207,28 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         settings = self.settings
         return OfferedAttachments(max_size=settings.attachment_max_bytes, max_count=settings.attachments_per_message)
 
-    async def load_agent(self, agent_context: AgentContext, chosen: Selection, memory: Memory) -> Agent[Any]:
-        """The agent for one run: the one that spoke last, and one that has it where a tool was chosen."""
+    async def load_agent(self, agent_context: AgentContext, selection: Selection, memory: Memory) -> Agent[Any]:
+        """Return the agent for one run: the last to answer in the thread, or one that has the selected tool."""
         configured = await self.configured_agent(agent_context.request_context)
         name = memory.last_agent
         last = with_guardrails((find_agent(configured, name) if name else None) or configured, configured)
-        if chosen.tool is None:
+        if selection.tool is None:
             return last
-        agent = await require_tool(last, chosen.tool, agent_context)
-        return agent if agent is not last else await require_tool(configured, chosen.tool, agent_context)
+        agent = await require_tool(last, selection.tool, agent_context)
+        return agent if agent is not last else await require_tool(configured, selection.tool, agent_context)
 
     async def configured_agent(self, context: RequestContext) -> Agent[Any]:
-        """The agent of the settings for this request, with a limit for each call of its tools, and with those of the
-        MCP servers that are there, whose calls have limits of their own."""
+        """Return the configured agent for this request, with a time limit on its tools and with the tools of connected
+        MCP servers, which have their own limits."""
         agent = await self.agent.load(context)
         limit_tools(agent, self.settings.tool_call_seconds)
         return await self.mcp.equip(agent)
 
     async def load_input(
-        self, agent: Agent[Any], chosen: Selection, memory: Memory, context: RequestContext
+        self, agent: Agent[Any], selection: Selection, memory: Memory, context: RequestContext
     ) -> list[Any]:
-        """What the agent's model reads of the thread; also says where this turn's own transcript comes from."""
-        origin_of = self._note_origin(chosen)
+        """Return the thread as input for the agent's model. Sets the origin of the turn's transcript."""
+        origin_of = self._set_origin(selection)
         budget = self.settings.history_tokens
         converter = with_mentions(self.converter, lambda mention: self.mention_text(mention, context))
         files = self.files_of(context)
@@ -233,33 +236,35 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         converter = with_files(converter, files)
         return await memory.model_input(converter, budget=budget, origin=origin_of(agent))
 
-    def _note_origin(self, chosen: Selection) -> Callable[[Agent[Any]], str | None]:
-        """Where an agent's answers come from in this turn; its transcript gets to know it."""
+    def _set_origin(self, selection: Selection) -> Callable[[Agent[Any]], str | None]:
+        """Return a function from agent to the origin of its answers in this turn, and set it on the transcript."""
 
         def origin_of(agent: Agent[Any]) -> str | None:
-            return self.models.origin(agent, chosen.model)
+            return self.models.origin(agent, selection.model)
 
         if (transcript := turn_transcript.get()) is not None:
             transcript.origin_of = origin_of
-            transcript.model_of = lambda agent: self.models.name_for(agent, chosen.model)
+            transcript.model_of = lambda agent: self.models.name_for(agent, selection.model)
         return origin_of
 
-    def chosen_for(self, message: UserMessageItem | None, items: Sequence[ThreadItem] = ()) -> Selection:
-        """What the message chose, which was checked when it came; where a run goes on without a new one, the model
-        of the last one in `items`."""
+    def selection_for(self, message: UserMessageItem | None, items: Sequence[ThreadItem] = ()) -> Selection:
+        """Return the model and tool that the message selects; they were validated when it arrived.
+
+        Without a new message (a resumed run), return the model of the last message in `items`, and no tool.
+        """
         if message is not None:
             return self.choices.still_offered(message.inference_options)
         last = next((item for item in reversed(items) if isinstance(item, UserMessageItem)), None)
         return Selection(self.choices.still_offered(last.inference_options).model) if last is not None else NO_SELECTION
 
-    def run_config_for(self, chosen: Selection) -> RunConfig:
-        """`run_config`, with the chosen model for all agents of the run."""
-        if chosen.model is None:
+    def run_config_for(self, selection: Selection) -> RunConfig:
+        """Return `run_config`, with the selected model for all agents of the run."""
+        if selection.model is None:
             return self.run_config
-        if chosen.model not in self._run_configs:
-            # By its name: the Agents SDK then gives it the settings that fit it, where the agent says nothing.
-            self._run_configs[chosen.model] = replace(self.run_config, model=chosen.model)
-        return self._run_configs[chosen.model]
+        if selection.model not in self._run_configs:
+            # Passed by name, so that the Agents SDK applies its default settings for this model.
+            self._run_configs[selection.model] = replace(self.run_config, model=selection.model)
+        return self._run_configs[selection.model]
 
     def make_titles(self, *, grace: float = GRACE_SECONDS) -> TitleMaker | None:
         """Return what names new threads, or None if titles are off or the provider cannot write them.
@@ -279,7 +284,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         )
 
     def make_run_config(self) -> RunConfig:
-        """Which models the agent gets, and that nothing is uploaded as a trace unless asked for (T44)."""
+        """Return the configuration of all runs. Unlike the SDK's default, it uploads no traces unless enabled (T44)."""
         return RunConfig(
             model_provider=self.models.provider,
             model_settings=self.models.model_settings,
@@ -294,10 +299,10 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         sender: WidgetItem | None,
         context: RequestContext,
     ) -> AsyncIterator[ThreadStreamEvent]:
-        """Answers an action of a widget or of the page, by the handler that `actions` has for its type.
+        """Answer an action of a widget or of the page with the handler for its type.
 
-        Raises at once, before anything is streamed: `NotAvailable` for a type that nobody answers, `InvalidParams` for
-        a payload that does not fit.
+        Raises immediately, before the iterator is read: `NotAvailable` if the type has no handler, `InvalidParams` if
+        the payload is invalid.
         """
         return self._handler_of(action).stream(ActionCall(action, thread, sender, context, self))
 
@@ -308,7 +313,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         sender: WidgetItem | None,
         context: RequestContext,
     ) -> SyncCustomActionResponse:
-        """As `action`, for one that answers with a single item."""
+        """Answer an action with a single item. Raises as `action` does."""
         return await self._handler_of(action).answer(ActionCall(action, thread, sender, context, self))
 
     def _handler_of(self, action: Action[str, Any]) -> ActionHandler:
@@ -317,16 +322,17 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         return handler
 
     async def transcribe(self, audio_input: AudioInput, context: RequestContext) -> TranscriptionResult:
-        """Turns dictation into text, where CHATKIT_TRANSCRIPTION_MODEL is set; see `dictation.dictate`."""
+        """Return the text of a recording. Requires CHATKIT_TRANSCRIPTION_MODEL. Raises as `dictation.dictate` does."""
         if self.models.transcriber is None:
             return await super().transcribe(audio_input, context)
-        return await dictate(self.models.transcriber, audio_input, context, self.settings.transcription_max_bytes)
+        return await dictate(self.models.transcriber, audio_input, self.settings.transcription_max_bytes)
 
     async def add_feedback(
         self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext
     ) -> None:
-        """Stores one vote for each item. Raises `chatkit.store.NotFoundError` for an item of another thread (T39)."""
+        """Store one vote per item. Raises `chatkit.store.NotFoundError` for an item of another thread (T39)."""
         await self.sql_store.add_feedback(thread_id, item_ids, feedback, context)
 
 
 ServerFactory = Callable[[ServerParts], ChatServer]
+"""`ChatServer`, a subclass of it, or a function that returns one."""

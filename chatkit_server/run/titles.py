@@ -51,7 +51,7 @@ def clean_title(reply: str) -> str | None:
 
 
 class PendingTitle:
-    """A title that a model is writing. Its event is put among the events of the run while the run goes on."""
+    """A title that a model is writing. Its event joins those of the run."""
 
     def __init__(self, maker: "TitleMaker", message: UserMessageItem, run: AgentContext, model: str | None) -> None:
         self._grace = maker.grace
