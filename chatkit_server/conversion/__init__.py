@@ -1,9 +1,13 @@
-"""What the events of an Agents SDK run mean for a ChatKit thread.
+"""Convert the events of an Agents SDK run to ChatKit thread events.
 
-Different from chatkit 1.6.5, on purpose (the numbers are traps): every output item gets an id of the store's, because
-Chat Completions models call everything `__fake_id__` (T5, T6); thoughts are found by position (T33); `reasoning_text`
-counts as thinking and empty workflows vanish (T34); citations stay when the text is done (T35); refusals stream and
-are answers, no errors (T36); the client tool call takes the call id of the tool that asked for it (T31, T32).
+Deliberate differences from chatkit 1.6.5 (see docs/traps.md):
+
+- Every output item gets an id from the store: Chat Completions models call every item `__fake_id__` (T5, T6).
+- Thoughts are found by position, not by content (T33).
+- `reasoning_text` is shown as thinking, and empty workflows are removed (T34).
+- Citations are kept when the text is done (T35).
+- Refusals are streamed, and are answers rather than errors (T36).
+- A client tool call takes the call id of the tool that made it (T31, T32).
 """
 
 from .assistant_messages import text_delta_event

@@ -1,4 +1,4 @@
-"""Assistant messages: their text, refusals and citations."""
+"""Convert assistant messages: text, refusals and citations."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,14 +29,14 @@ _ANNOTATION: TypeAdapter[Any] = TypeAdapter(ResponsesAnnotation)
 
 @dataclass
 class _Message:
-    """An assistant message that is being streamed."""
+    """An assistant message while it streams."""
 
     item: AssistantMessageItem
     annotations: dict[int, list[Annotation]] = field(default_factory=dict)
 
 
 class AssistantMessages:
-    """The messages of the current response, known by their place in it."""
+    """The messages of the current response, by output index."""
 
     def __init__(
         self, context: AgentContext, converter: ResponseStreamConverter, shown: ShownItems, workflow: OpenWorkflow
@@ -47,9 +47,9 @@ class AssistantMessages:
         self._workflow = workflow
         self._messages: dict[int, _Message] = {}
         self.parts: dict[tuple[int, int], str] = {}
-        """(output index, content index) of each part of a message that the client knows → the message's id."""
+        """Message id by (output index, content index), for each part that the client has been sent."""
         self.refused = False
-        """Whether a message of the run was a refusal."""
+        """Whether the run contains a refusal."""
         self.handlers: Handlers = {
             "response.content_part.added": self._part_added,
             "response.output_text.delta": self._unannounced_delta,
@@ -60,12 +60,12 @@ class AssistantMessages:
         }
 
     def clear(self) -> None:
-        """Another response begins."""
+        """Start the next response."""
         self._messages.clear()
         self.parts.clear()
 
     def announce(self, output_index: int) -> Events:
-        """Opens the message at this place. Some providers stream text into one that they never added."""
+        """Show the message at this index, if it is not shown yet. Some providers stream text without adding an item."""
         if output_index in self._messages:
             return []
         item = AssistantMessageItem(
@@ -78,7 +78,7 @@ class AssistantMessages:
         return [*self._workflow.close(), self._shown.show(item.model_copy())]
 
     async def done(self, event: Any) -> Events:
-        """The message is complete."""
+        """Complete a message."""
         events = self.announce(event.output_index)
         message = self._messages[event.output_index]
         self.refused |= any(part.type == "refusal" for part in event.item.content or [])
@@ -92,12 +92,12 @@ class AssistantMessages:
         return self._open_part(event, await self._content(event.part))
 
     def _open_part(self, event: Any, content: AssistantMessageContent | None = None) -> Events:
-        """A client cannot put text into a part that it was never told of, as some providers do."""
-        known = (event.output_index, event.content_index)
-        if known in self.parts:
+        """Add the part, if the client does not have it. Some providers stream text into a part they never added."""
+        key = (event.output_index, event.content_index)
+        if key in self.parts:
             return []
         events = self.announce(event.output_index)
-        self.parts[known] = self._messages[event.output_index].item.id
+        self.parts[key] = self._messages[event.output_index].item.id
         added = AssistantMessageContentPartAdded(
             content_index=event.content_index, content=content or AssistantMessageContent(text="")
         )
@@ -123,12 +123,12 @@ class AssistantMessages:
         annotation = await self._annotation(event.annotation)
         if annotation is None:
             return []
-        # Our own index: one that cannot be converted leaves no gap.
+        # Our own index, because an annotation that cannot be converted must not leave a gap.
         events = self._open_part(event)
-        known = self._messages[event.output_index].annotations.setdefault(event.content_index, [])
-        known.append(annotation)
+        annotations = self._messages[event.output_index].annotations.setdefault(event.content_index, [])
+        annotations.append(annotation)
         update = AssistantMessageContentPartAnnotationAdded(
-            content_index=event.content_index, annotation_index=len(known) - 1, annotation=annotation
+            content_index=event.content_index, annotation_index=len(annotations) - 1, annotation=annotation
         )
         return [*events, self._update(event, update)]
 
@@ -145,10 +145,12 @@ class AssistantMessages:
         if part.type == "refusal":
             return AssistantMessageContent(text=part.refusal)
         annotations = [await self._annotation(raw) for raw in part.annotations or []]
-        return AssistantMessageContent(text=part.text, annotations=[known for known in annotations if known])
+        return AssistantMessageContent(
+            text=part.text, annotations=[annotation for annotation in annotations if annotation]
+        )
 
     async def _annotation(self, raw: Any) -> Annotation | None:
-        # The client may hand out a dict or the wrong class here, so it is validated anew.
+        # The openai client may return a dict or the wrong class here, so it is validated again.
         annotation = _ANNOTATION.validate_python(raw if isinstance(raw, dict) else raw.model_dump())
         match annotation.type:
             case "url_citation":
@@ -161,6 +163,6 @@ class AssistantMessages:
 
 
 def text_delta_event(item_id: str, event: Any) -> ThreadItemUpdatedEvent:
-    """The hot path: one piece of text, of an answer or of a refusal."""
+    """Return the event of one text delta of an answer or a refusal. Runs once per token."""
     update = AssistantMessageContentPartTextDelta(content_index=event.content_index, delta=event.delta)
     return ThreadItemUpdatedEvent(item_id=item_id, update=update)

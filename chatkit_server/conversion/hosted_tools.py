@@ -1,4 +1,4 @@
-"""Calls that the model's provider answers itself: searches in the web and in files with their sources, and the rest."""
+"""Show hosted tool calls, which the provider runs itself: web and file searches with their sources, and others."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from .open_workflow import OpenWorkflow, TaskPosition
 from .shown_items import Events
 from .tool_display import humanized
 
-OTHERS: dict[str, tuple[str, IconName]] = {
+OTHER_CALLS: dict[str, tuple[str, IconName]] = {
     "code_interpreter_call": ("Running code", "square-code"),
     "computer_call": ("Using a computer", "desktop"),
     "local_shell_call": ("Running a command", "square-code"),
@@ -21,7 +21,7 @@ OTHERS: dict[str, tuple[str, IconName]] = {
 
 
 class HostedTools:
-    """The provider's own tools in the current response, known by their place in it."""
+    """The hosted tool calls of the current response, by output index."""
 
     def __init__(self, workflow: OpenWorkflow, is_shown: bool) -> None:
         self._workflow = workflow
@@ -29,38 +29,38 @@ class HostedTools:
         self._running: dict[int, TaskPosition] = {}
 
     def clear(self) -> None:
-        """Another response begins."""
+        """Start the next response."""
         self._running.clear()
 
     def added(self, event: Any) -> Events:
-        """A call begins."""
+        """Show a call as running."""
         task = _task(event.item) if self._is_shown else None
         if task is None:
             return []
-        place, events = self._workflow.add(task.model_copy(update={"status_indicator": "loading"}))
-        if place is not None:
-            self._running[event.output_index] = place
+        position, events = self._workflow.add(task.model_copy(update={"status_indicator": "loading"}))
+        if position is not None:
+            self._running[event.output_index] = position
         return events
 
     def done(self, event: Any) -> Events:
-        """A call is complete, with what it found."""
-        place, task = self._running.pop(event.output_index, None), _task(event.item)
-        if place is None or task is None:
+        """Show a call as complete, with its results."""
+        position, task = self._running.pop(event.output_index, None), _task(event.item)
+        if position is None or task is None:
             return []
-        return self._workflow.change(place, task.model_copy(update={"status_indicator": "complete"}))
+        return self._workflow.change(position, task.model_copy(update={"status_indicator": "complete"}))
 
 
 def _task(item: Any) -> Task | None:
-    """The line of a call, as far as it is known; None for anything else."""
-    if item.type in OTHERS:
-        title, icon = OTHERS[item.type]
+    """Return the task that shows a call, or None for any other item."""
+    if item.type in OTHER_CALLS:
+        title, icon = OTHER_CALLS[item.type]
         return CustomTask(title=title, icon=icon)
     make = _TASKS.get(item.type)
     return make(item) if make is not None else None
 
 
 def _web_search(item: Any) -> SearchTask:
-    action = getattr(item, "action", None)  # not there before the call is complete
+    action = getattr(item, "action", None)  # missing until the call is complete
     kind, url = _field(action, "type"), str(_field(action, "url") or "")
     if kind == "open_page":
         return SearchTask(title=f"Reading {_host(url)}", sources=[_url_source(url)] if url else [])

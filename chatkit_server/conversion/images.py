@@ -1,4 +1,4 @@
-"""Images that the model generates."""
+"""Convert images that the model generates."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ from .shown_items import Events, Handlers, ShownItems
 
 
 class Images:
-    """The images of the current response."""
+    """The images of the current response, by output index."""
 
     def __init__(
         self, context: AgentContext, converter: ResponseStreamConverter, shown: ShownItems, workflow: OpenWorkflow
@@ -31,16 +31,16 @@ class Images:
         self.handlers: Handlers = {"response.image_generation_call.partial_image": self._partial}
 
     def clear(self) -> None:
-        """Another response begins."""
+        """Start the next response."""
         self._images.clear()
 
     def added(self, event: Any) -> Events:
-        """An image appears."""
+        """Show an image that is being generated."""
         image = self._open(event.output_index)
         return [*self._workflow.close(), self._shown.show(image.model_copy())]
 
     async def done(self, event: Any) -> Events:
-        """The image is there; without a result there is none."""
+        """Complete an image. Without a result there is nothing to show."""
         if not event.item.result:
             return []
         image = self._open(event.output_index)

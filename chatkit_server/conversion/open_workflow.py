@@ -1,4 +1,4 @@
-"""The open workflow of a run: the block in which its thoughts are shown, and what its tools do."""
+"""The open workflow of a run: the block that shows its thoughts and its tool calls."""
 
 from dataclasses import dataclass
 
@@ -18,14 +18,14 @@ from .shown_items import Events, ShownItems
 
 @dataclass(frozen=True, slots=True)
 class TaskPosition:
-    """Where a task stands: found by its position, never by what it says (T33)."""
+    """The position of a task in a workflow. Tasks may have equal contents (T33)."""
 
     workflow_id: str
     index: int
 
 
 class OpenWorkflow:
-    """The workflow that is open on the context, whoever opened it."""
+    """The workflow that is open on the context, opened by us or by a tool."""
 
     def __init__(self, context: AgentContext, shown: ShownItems) -> None:
         self._context = context
@@ -34,15 +34,15 @@ class OpenWorkflow:
 
     @property
     def item(self) -> WorkflowItem | None:
-        """The open workflow."""
+        """The open workflow's item, or None."""
         return self._context.workflow_item
 
     def open(self) -> Events:
-        """Opens a block for thoughts where none is open."""
+        """Open a workflow for thoughts, if none is open."""
         return [] if self._context.workflow_item is not None else self._open(Workflow(type="reasoning", tasks=[]))
 
     def add(self, task: Task) -> tuple[TaskPosition | None, Events]:
-        """Shows what a tool does. Not in a workflow that the agent's author fills: its tools speak for themselves."""
+        """Add the task of a tool call. Returns no position if a tool of the agent fills the open workflow itself."""
         item = self._context.workflow_item
         if item is None:
             events = self._open(Workflow(type="custom", tasks=[task]))
@@ -57,40 +57,39 @@ class OpenWorkflow:
         self._context.mark_tool_block(item)
         return TaskPosition(item.id, len(item.workflow.tasks) - 1), events
 
-    def change(self, place: TaskPosition, task: Task) -> Events:
-        """Replaces a task, unless its workflow is closed."""
+    def change(self, position: TaskPosition, task: Task) -> Events:
+        """Replace a task, unless its workflow is closed."""
         item = self._context.workflow_item
-        if item is None or item.id != place.workflow_id:
+        if item is None or item.id != position.workflow_id:
             return []
-        item.workflow.tasks[place.index] = task
-        update = WorkflowTaskUpdated(task=task, task_index=place.index)
+        item.workflow.tasks[position.index] = task
+        update = WorkflowTaskUpdated(task=task, task_index=position.index)
         return [ThreadItemUpdatedEvent(item_id=item.id, update=update)]
 
     def close(self) -> Events:
-        """Ends the open workflow; one that holds nothing is taken away again (T34)."""
-        workflow = self._context.workflow_item
-        if workflow is None:
+        """Close the open workflow, or remove it if it is empty (T34)."""
+        item = self._context.workflow_item
+        if item is None:
             return []
-        if workflow.workflow.tasks:
+        if item.workflow.tasks:
             return [self._context.close_workflow()]
         self._context.workflow_item = None
-        if workflow.id not in self._shown:
-            return []
-        return self._shown.remove(workflow.id)
+        return self._shown.remove(item.id) if item.id in self._shown else []
 
     def suspend(self) -> Events:
-        """A workflow goes on behind a client tool call: it is saved as it stands and opened again by the output.
+        """Save the open workflow before a client tool call. The next turn reopens it.
 
-        One that only shows tools ends here.
+        A workflow that only shows tool calls is closed instead.
         """
-        workflow = self._context.workflow_item
-        is_tools = workflow is not None and workflow.id in self._opened and workflow.workflow.type == "custom"
-        if workflow is None or not workflow.workflow.tasks or is_tools:
+        item = self._context.workflow_item
+        if item is None or not item.workflow.tasks:
             return self.close()
-        return [ThreadItemDoneEvent(item=workflow.model_copy(deep=True))]
+        if item.id in self._opened and item.workflow.type == "custom":
+            return self.close()
+        return [ThreadItemDoneEvent(item=item.model_copy(deep=True))]
 
     def forget(self) -> None:
-        """It is taken away with everything else."""
+        """Drop the open workflow without an event: everything the run showed is removed."""
         self._context.workflow_item = None
 
     def _open(self, workflow: Workflow) -> Events:

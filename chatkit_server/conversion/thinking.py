@@ -1,4 +1,4 @@
-"""Reasoning: thoughts in the open block, from a summary, or from the thinking itself where there is no summary."""
+"""Show thoughts in the open workflow: the reasoning summary, or the reasoning text if there is no summary."""
 
 from dataclasses import dataclass
 from time import monotonic
@@ -10,12 +10,12 @@ from .open_workflow import OpenWorkflow
 from .shown_items import Events, Handlers
 
 THOUGHT_INTERVAL = 0.1
-"""Seconds between two updates of one thought: each carries its whole text, so one per token would be quadratic."""
+"""Seconds between two updates of a thought. Each carries the whole text, so one per token would be quadratic."""
 
 
 @dataclass
 class _Thought:
-    """A thought that is being streamed into the open workflow."""
+    """A thought while it streams into the open workflow."""
 
     workflow_id: str
     index: int
@@ -38,7 +38,7 @@ class Thoughts:
         }
 
     def clear(self) -> None:
-        """Another response begins."""
+        """Start the next response."""
         self._thoughts.clear()
         self._summarized.clear()
 
@@ -51,7 +51,7 @@ class Thoughts:
         return self._think((event.output_index, "summary", event.summary_index), event.text, done=True)
 
     async def _text_delta(self, event: Any) -> Events:
-        if event.output_index in self._summarized:  # where there is a summary the raw text says it twice
+        if event.output_index in self._summarized:  # the summary is already shown
             return []
         return self._think((event.output_index, "text", event.content_index), event.delta)
 

@@ -1,4 +1,4 @@
-"""Tool calls of the agent's own tools, and handoffs: what is shown of them, and which of them asked the page."""
+"""Show calls of the agent's own tools and handoffs, and collect client tool calls."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ FAILED = "This failed."
 
 
 class ToolCalls:
-    """The tool calls of a run."""
+    """The tool calls of a run, by call id."""
 
     def __init__(self, context: AgentContext, workflow: OpenWorkflow, displays: ToolDisplays | None) -> None:
         self._context = context
@@ -28,7 +28,7 @@ class ToolCalls:
         self._running: dict[str, tuple[TaskPosition, CustomTask]] = {}
 
     def called(self, item: ToolCallItem) -> Events:
-        """The model calls a tool. What its provider or the SDK itself runs is shown by `HostedTools`."""
+        """Show a call as running. Hosted tools are shown by `HostedTools`."""
         call_id = _call_id(item.raw_item)
         if not call_id:
             return []
@@ -40,23 +40,23 @@ class ToolCalls:
         task = self._displays.task(item.agent, name, str(arguments), item.title)
         if task is None:
             return []
-        place, events = self._workflow.add(task)
-        if place is not None:
-            self._running[call_id] = (place, task)
+        position, events = self._workflow.add(task)
+        if position is not None:
+            self._running[call_id] = (position, task)
         return events
 
     def answered(self, raw: Any) -> Events:
-        """A tool has returned, or failed."""
+        """Show a call as complete or failed."""
         call_id = _call_id(raw) or ""
-        place, task = self._running.pop(call_id, (None, None))
-        if place is None or task is None:
+        position, task = self._running.pop(call_id, (None, None))
+        if position is None or task is None:
             return []
         has_failed = call_id in self._context.failed_calls
         end = {"status_indicator": "none", "content": FAILED} if has_failed else {"status_indicator": "complete"}
-        return self._workflow.change(place, task.model_copy(update=end))
+        return self._workflow.change(position, task.model_copy(update=end))
 
     def handed_over(self, agent: Agent[Any]) -> Events:
-        """Another agent goes on."""
+        """Show a handoff to another agent."""
         if self._displays is None:
             return []
         _, events = self._workflow.add(
@@ -65,14 +65,15 @@ class ToolCalls:
         return events
 
     def client_calls(self) -> list[ThreadItemDoneEvent]:
-        """What the page is to do, in the order of the model's calls; `output.py` tells it of the first one only."""
-        order = {call_id: place for place, (_, call_id) in enumerate(self._calls)}
-        asked = sorted(self._context.client_calls, key=lambda call: order.get(call.call_id, len(order)))
-        own = [] if self._context.client_tool_call is None else [self._client_call(self._context.client_tool_call)]
-        return [*own, *(ThreadItemDoneEvent(item=call) for call in asked)]
+        """Return the client tool calls in the order of the model's calls. `turns/output.py` sends only the first."""
+        order = {call_id: index for index, (_, call_id) in enumerate(self._calls)}
+        calls = sorted(self._context.client_calls, key=lambda call: order.get(call.call_id, len(order)))
+        sdk_call = self._context.client_tool_call
+        events = [] if sdk_call is None else [self._sdk_client_call(sdk_call)]
+        return [*events, *(ThreadItemDoneEvent(item=call) for call in calls)]
 
-    def _client_call(self, call: ClientToolCall) -> ThreadItemDoneEvent:
-        """Under the call id of the tool that asked for it (T31, T32)."""
+    def _sdk_client_call(self, call: ClientToolCall) -> ThreadItemDoneEvent:
+        """Return a call that a tool made the SDK's way, with the call id of that tool (T31, T32)."""
         ids = [call_id for name, call_id in self._calls if name == call.name]
         ids = ids or [call_id for _, call_id in self._calls] or [self._context.generate_id("tool_call")]
         item = ClientToolCallItem(
