@@ -1,4 +1,4 @@
-# `make` prints what there is to do. Everything sets itself up: Python packages in .venv, npm packages in web/node_modules.
+# `make` lists the targets. Each installs what it needs: Python packages in .venv, npm packages in web/node_modules.
 .DEFAULT_GOAL := help
 .PHONY: help setup dev test check fix migrate bench web weights wheel lock env-example clean
 
@@ -15,50 +15,50 @@ help: ## Show this help
 
 setup: $(VENV) $(PAGE) ## Install everything and build the page
 
-dev: $(VENV) $(NODE) weights ## Serve the page and the chat on http://127.0.0.1:8000, reloading on changes
+dev: $(VENV) $(NODE) weights ## Run the server and the page on http://127.0.0.1:8000 and reload on changes
 	@sh scripts/dev.sh
 
-test: setup weights ## Install what is needed, then run all tests: page, server, store on SQLite and PostgreSQL
+test: setup weights ## Run all tests: page, server, store on SQLite and PostgreSQL
 	cd web && npm run --silent check && npm run --silent e2e
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(PYTEST_ARGS),$(PYTEST_ARGS),--cov --cov-report=term)
 
-check: setup ## Lint and type-check, changing nothing
+check: setup ## Lint and type-check without changing anything
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cd web && npm run --silent check
 
-fix: $(VENV) ## Mend what lint and format can mend
+fix: $(VENV) ## Fix lint and format errors where possible
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-migrate: $(VENV) ## Bring the database that CHATKIT_DATABASE_URL names up to date
+migrate: $(VENV) ## Migrate the database at CHATKIT_DATABASE_URL
 	$(BIN)/chatkit-server migrate
 
-bench: setup ## Measure against the stock SDK path, in the same run
+bench: setup ## Benchmark against the stock SDK
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
 web: $(PAGE) ## Build the page
 
-weights: $(VENV) ## Fetch the embedded model, once per user (93 MB)
+weights: $(VENV) ## Fetch the embedded model once per user (94 MB)
 	@$(BIN)/python -m chatkit_server.models.weights
 
-wheel: setup ## Build dist/*.whl with the page and the migrations in it
+wheel: setup ## Build dist/*.whl including the page and the migrations
 	rm -rf chatkit_server/page && cp -r web/dist chatkit_server/page
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist ./store .
 	rm -rf chatkit_server/page
 
-lock: $(VENV) ## Renew the lock files from pyproject.toml and package.json
+lock: $(VENV) ## Update the lock files from pyproject.toml and package.json
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--extra embedded --group dev --no-emit-package chatkit-store --no-emit-package chatkit-server \
 		--output-file requirements.lock pyproject.toml store/pyproject.toml
 	cd web && npm install --package-lock-only
 
-env-example: $(VENV) ## Write .env.example anew from the settings
+env-example: $(VENV) ## Generate .env.example from the settings
 	$(BIN)/python scripts/env_example.py > .env.example
 
-clean: ## Remove what was installed and built; databases stay
+clean: ## Remove everything installed and built; keep databases
 	rm -rf .venv web/node_modules web/dist web/dist-dev .mypy_cache .ruff_cache .pytest_cache
 
 # --no-deps: the lock file names every package, with its hash.

@@ -192,9 +192,8 @@ class OpenAIServer:
         if answer.fail:
             return _failed(answer.fail)
         wire: Wire = (ResponsesWire if http.path.endswith("/responses") else ChatWire)(answer, request.body)
-        if any(
-            isinstance(output, Reasoning) for output in answer.outputs()
-        ):  # only if needed: in a benchmark they would use up memory
+        # Only where the rules need it: a long benchmark would use up memory.
+        if any(isinstance(output, Reasoning) for output in answer.outputs()):
             self._sent_items.add(wire.output)
         if request.body.get("stream"):
             return await _Stream(http, request, answer, wire).play()
