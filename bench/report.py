@@ -34,7 +34,7 @@ class Result:
 
 
 def progress(line: str) -> None:
-    """Write a line to stderr at once, also if it is redirected."""
+    """Write a line to stderr and flush it."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 

@@ -187,7 +187,7 @@ def _open_embedded(settings: Settings) -> Models:
     if path is not None:
         _check_gguf(path)
     if len(settings.models) > 1:
-        raise ModelSetupError("CHATKIT_MODELS offers a choice, but CHATKIT_MODEL=embedded runs one model only.")
+        raise ModelSetupError("CHATKIT_MODELS lists several models, but CHATKIT_MODEL=embedded runs only one.")
     name = path.stem if path else "SmolLM2-135M-Instruct"
     context = settings.embedded_context
     process = EmbeddedProcess(

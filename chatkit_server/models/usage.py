@@ -8,7 +8,7 @@ from agents import RunResultStreaming
 
 @dataclass
 class TurnUsage:
-    """The usage of one turn; None if the provider reported nothing."""
+    """The usage of one turn; token counts are None if the provider reported none."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None

