@@ -117,8 +117,8 @@ def make_newer() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (make_no_database, "chat.db is a file of another kind, not of SQLite. Move it away, or set CHATKIT_DATABASE"),
-        (make_foreign, "chat.db has tables that chatkit-server did not make (table threads already exists). Give it"),
+        (make_no_database, "chat.db is not a SQLite file. Move it away, or set CHATKIT_DATABASE"),
+        (make_foreign, "chat.db has tables that chatkit-server did not create (table threads already exists). Use"),
         (make_newer, "revision 9999, which this version does not have: a newer one migrated it. Install that version"),
     ],
 )
@@ -136,7 +136,7 @@ def test_a_sqlite_file_that_cannot_be_used_is_named(
     ("user", "database", "words"),
     [
         ("postgres", "nowhere", " has no database nowhere. Create it, or correct CHATKIT_DATABASE_URL."),
-        ("nobody", "postgres", " does not let the user nobody in: there is no such role"),
+        ("nobody", "postgres", " rejects the user nobody: the role does not exist"),
     ],
 )
 def test_a_postgresql_that_refuses_us_says_what_it_lacks(
@@ -154,7 +154,7 @@ def test_a_postgresql_with_tables_of_others_is_left_alone(monkeypatch: pytest.Mo
         run_sql(url, "CREATE TABLE threads (id text)")
         monkeypatch.setenv("CHATKIT_DATABASE_URL", url)
         result = run("migrate")
-    assert 'has tables that chatkit-server did not make (relation "threads" already exists)' in result.stderr
+    assert 'has tables that chatkit-server did not create (relation "threads" already exists)' in result.stderr
     assert (result.exit_code, is_one_sentence(result.stderr)) == (2, True)
 
 

@@ -1,1 +1,10 @@
-"""Every error that people see, and how it is put into words: for clients, for the log, for administrators."""
+"""Errors, and their texts for clients, for the log and for administrators.
+
+http.py              the errors that clients see, and the mapping from any other exception to them
+failures.py          failures of models, tools and agents: their codes and texts
+setup.py             errors that prevent the start; `chatkit-server` prints their text
+database_problem.py  advice on database errors, for administrators
+network.py           the reason of a failed connection
+log_format.py        tracebacks for the log, without user content
+outage.py            the log of a database outage
+"""

@@ -1,6 +1,6 @@
-"""What is wrong with the database, for the person who set it up: where it is, why it fails, and what to do next.
+"""Advice on database errors for administrators: where the database is, why it fails, and what to do next.
 
-A URL's password is never told: of PostgreSQL the host, the port, the database and the user are, of SQLite the file.
+The texts name the host, port, database and user of PostgreSQL, or the file of SQLite; never a password.
 """
 
 import re
@@ -14,15 +14,15 @@ from chatkit_store.errors import code_of
 from .network import network_reason
 
 ANOTHER = "set CHATKIT_DATABASE_URL to another one"
-THERE = re.compile(r"(?:table|relation|index) \S+ already exists")
-"""A driver's words for a name that is taken."""
+NAME_TAKEN = re.compile(r"(?:table|relation|index) \S+ already exists")
+"""How drivers report an existing table or index."""
 
 BRIEF = {
-    "3D000": "is not there: PostgreSQL has none of its name",
+    "3D000": "does not exist in PostgreSQL",
     "28P01": "refuses this server's user or password",
     "28000": "refuses this server's user or password",
     "53300": "has no connection left",
-    "55000": "takes no connections",
+    "55000": "accepts no connections",
     "57P01": "was shut down",
     "57P03": "is starting or stopping",
     "SQLITE_BUSY": "is locked by another process",
@@ -34,7 +34,7 @@ BRIEF = {
 
 
 def explain_database_error(error: StoreError, url: URL) -> str:
-    """A sentence or two about `error`, which came of the database at `url`."""
+    """Return one or two sentences on `error` from the database at `url`, with what to do next."""
     code = code_of(error)
     if url.get_backend_name() == "sqlite":
         return _sqlite_problem(error, code, str(Path(url.database).absolute()) if url.database else "in memory")
@@ -42,17 +42,17 @@ def explain_database_error(error: StoreError, url: URL) -> str:
 
 
 def summarize_database_error(error: StoreError) -> str:
-    """The same in a few words without any name, for an administrator who asks over the network as anybody can."""
+    """Return the reason without names or addresses, for `/readyz`, which anyone can call."""
     if isinstance(error.__cause__, OSError):
-        words = f"The database does not answer: {network_reason(error.__cause__)}."
+        reason = f"The database does not answer: {network_reason(error.__cause__)}."
     else:
         code = code_of(error)
-        words = f"The database {BRIEF.get(code) or f'cannot be used ({code or type(error.__cause__).__name__})'}."
-    return f"{words} The server's log says more, and so does `chatkit-server doctor`."
+        reason = f"The database {BRIEF.get(code) or f'cannot be used ({code or type(error.__cause__).__name__})'}."
+    return f"{reason} The server's log says more, and so does `chatkit-server doctor`."
 
 
 def missing_folder(file: str) -> str | None:
-    """The folder that a SQLite file needs and that is not there."""
+    """Return the folder that a SQLite file needs, if it does not exist."""
     folder = Path(file).absolute().parent
     return None if folder.is_dir() else str(folder)
 
@@ -60,15 +60,15 @@ def missing_folder(file: str) -> str | None:
 def _sqlite_problem(error: StoreError, code: str, file: str) -> str:
     match code:
         case "SQLITE_CANTOPEN" if (folder := missing_folder(file)) is not None:
-            return f"The database {file} cannot be opened: there is no folder {folder}. Make it, or {ANOTHER}."
+            return f"The database {file} cannot be opened: the folder {folder} does not exist. Create it, or {ANOTHER}."
         case "SQLITE_CANTOPEN":
             return (
-                f"The database {file} cannot be opened. See that it is a file that this user may write, or {ANOTHER}."
+                f"The database {file} cannot be opened. Make sure that it is a file this user may write, or {ANOTHER}."
             )
         case "SQLITE_READONLY" | "SQLITE_READONLY_DIRECTORY":
             return f"The database {file} cannot be written. Let this user write the file and its folder, or {ANOTHER}."
         case "SQLITE_NOTADB":
-            return f"The database {file} is a file of another kind, not of SQLite. Move it away, or {ANOTHER}."
+            return f"The database {file} is not a SQLite file. Move it away, or {ANOTHER}."
     return _any_problem(error, file)
 
 
@@ -79,11 +79,11 @@ def _postgresql_problem(error: StoreError, code: str, url: URL) -> str:
             return f"{place} has no database {url.database}. Create it, or correct CHATKIT_DATABASE_URL."
         case "28P01" | "28000":
             return (
-                f"{place} does not let the user {url.username} in: there is no such role, its password is another, or "
-                f"it may not use the database {url.database}. Create the role, or correct CHATKIT_DATABASE_URL."
+                f"{place} rejects the user {url.username}: the role does not exist, the password is wrong, or the role "
+                f"may not use the database {url.database}. Create the role, or correct CHATKIT_DATABASE_URL."
             )
         case "42501":
-            return f"The user {url.username} lacks a right in the database {url.database} of {place}: {error}."
+            return f"The user {url.username} lacks a privilege in the database {url.database} of {place}: {error}."
         case "53300":
             return f"{place} has no connection left. Raise its max_connections, or run fewer workers."
         case "57P03":
@@ -91,24 +91,24 @@ def _postgresql_problem(error: StoreError, code: str, url: URL) -> str:
     if isinstance(error.__cause__, OSError):
         return (
             f"The database does not answer: {place}: {network_reason(error.__cause__)}. "
-            "See that it runs there and can be reached from here, or correct CHATKIT_DATABASE_URL."
+            "Make sure that it runs there and can be reached from here, or correct CHATKIT_DATABASE_URL."
         )
     return _any_problem(error, f"{url.database} of {place}")
 
 
 def _any_problem(error: StoreError, place: str) -> str:
     text = str(error).rstrip(".")
-    if (there := THERE.search(text)) is not None:
+    if (match := NAME_TAKEN.search(text)) is not None:
         return (
-            f"The database {place} has tables that chatkit-server did not make ({there[0]}). Give it a database of "
-            f"its own: {ANOTHER}."
+            f"The database {place} has tables that chatkit-server did not create ({match[0]}). Use a separate "
+            f"database: {ANOTHER}."
         )
     if isinstance(error, SchemaOutdated):
         return f"{text} (database {place})."
-    return f"{text}. This is about the database {place}, which CHATKIT_DATABASE_URL names."
+    return f"{text} (database {place}, from CHATKIT_DATABASE_URL)."
 
 
 def _address(url: URL) -> str:
-    """Host and port, or the folder of a Unix socket; never what else is in the URL."""
+    """Return host and port, or the folder of a Unix socket."""
     host = url.host or url.query.get("host") or "localhost"
     return str(host) if str(host).startswith("/") else f"{host}:{url.port or 5432}"

@@ -1,8 +1,8 @@
-"""Failures of the agent and of its model, in words for the person who chats.
+"""What users see when a model, a tool or the agent fails: `TEXTS` has a text and a retry flag for each code.
 
-A retry is offered only where repeating the same request can help: not for a wrong key, an unknown model, a message
-that is too long or a guardrail. The log has the cause; a provider's own text never reaches the user, it can hold
-keys and addresses.
+`to_turn_failure` maps an exception to its code. A retry is offered only where repeating the same request can help: not
+for a wrong key, an unknown model, a message that is too long or a guardrail. The log has the cause. A provider's own
+text never reaches the user, because it may contain keys and addresses.
 """
 
 import logging
@@ -31,7 +31,7 @@ TEXTS: Texts = {
     "model_timeout": ("The model did not answer in time. Please retry.", True),
     "model_unreachable": ("The model could not be reached. Please retry in a moment.", True),
     "model_unavailable": ("The model's provider has a problem. Please retry in a moment.", True),
-    "model_bad_request": ("The model could not work with this request. Please tell the administrator.", False),
+    "model_bad_request": ("The model rejected this request. Please tell the administrator.", False),
     "model_files": (
         "The model cannot read a picture or file of this conversation. Please start a new one without it.",
         False,
@@ -40,7 +40,7 @@ TEXTS: Texts = {
         "This conversation is too long for the model. Please shorten the message or start a new conversation.",
         False,
     ),
-    "content_filter": ("The model's provider blocked this answer by its content rules.", False),
+    "content_filter": ("The model's provider blocked this answer under its content rules.", False),
     "model_refusal": ("The model declined to answer this.", False),
     "model_behavior": ("The model gave an answer that could not be used. Please retry.", True),
     "no_answer": ("The model gave no answer. Please retry.", True),
@@ -48,12 +48,12 @@ TEXTS: Texts = {
     "guardrail_output": ("The answer was stopped by the agent's rules.", False),
     "max_turns": ("The agent took too many steps without an answer. Please retry or ask for less at once.", True),
     "tool_timeout": ("One of the agent's tools took too long. Please retry.", True),
-    "turn_timeout": ("The answer took too long and was ended. Please retry or ask for less at once.", True),
+    "turn_timeout": ("The answer took too long and was stopped. Please retry or ask for less at once.", True),
     "agent_misconfigured": ("The agent is not set up correctly. Please tell the administrator.", False),
-    "agent_error": ("The agent failed while it answered. Please retry.", True),
+    "agent_error": ("The agent failed while answering. Please retry.", True),
 }
 
-# Codes that providers put in an error's body or in a `response.failed` event, where the HTTP status does not tell.
+# Codes in a provider's error body or `response.failed` event, for cases that the HTTP status does not distinguish.
 PROVIDER_CODES: dict[str, str] = {
     "invalid_api_key": "model_auth",
     "insufficient_quota": "model_quota",
@@ -71,15 +71,15 @@ PROVIDER_CODES: dict[str, str] = {
 
 
 class EmbeddedModelError(openai.APIConnectionError):
-    """The embedded model's process could not be started or went away; the text says why."""
+    """The embedded model's process could not be started, or died; the text says why."""
 
     def __init__(self, message: str) -> None:
-        # openai's class wants the request it failed on; there is none yet, so it gets the address it would have had.
+        # openai's class requires the failed request; none was sent, so it gets a placeholder.
         super().__init__(message=message, request=httpx2.Request("POST", "http://embedded.invalid/v1/chat/completions"))
 
 
 class ModelSilent(Exception):
-    """The model said nothing for longer than the settings allow."""
+    """The model sent nothing for longer than the settings allow."""
 
 
 class ToolSilent(Exception):
@@ -87,7 +87,7 @@ class ToolSilent(Exception):
 
 
 class NoAnswer(Exception):
-    """The run ended well, and neither said nor did anything."""
+    """The run completed without any text or tool call."""
 
 
 class TurnTooLong(Exception):
@@ -95,7 +95,7 @@ class TurnTooLong(Exception):
 
 
 class ProviderFailure(Exception):
-    """The model's stream ended with an error event; `code` is the provider's own."""
+    """The model's stream ended with an error event; `code` is the provider's."""
 
     def __init__(self, code: str | None) -> None:
         super().__init__(f"the model's stream ended with an error (code {code})")
@@ -103,46 +103,46 @@ class ProviderFailure(Exception):
 
 
 def to_turn_failure(error: Exception) -> ServerError:
-    """What the user is told of a failure inside a turn. Logs the cause once, under the request id."""
-    told = _raised_by_tool(error) or error
-    match told:
+    """Return the error that the user sees for a failure inside a turn. Logs the cause, once."""
+    source = _raised_by_tool(error) or error
+    match source:
         case ServerError():
-            return to_server_error(told)
+            return to_server_error(source)
         case CustomStreamError():
-            return TurnFailed("custom", told.message, allow_retry=told.allow_retry)
+            return TurnFailed("custom", source.message, allow_retry=source.allow_retry)
         case StreamError():
-            return _failed("agent_error", allow_retry=told.allow_retry)
-        case EmbeddedModelError():  # its text is ours, and says what to do
+            return _failure("agent_error", allow_retry=source.allow_retry)
+        case EmbeddedModelError():  # its text is written for users and says what to do
             logger.warning("turn failed with embedded_model\n%s", redacted_traceback(error))
-            return TurnFailed("embedded_model", told.message, allow_retry=True)
-    code = _code(told)
+            return TurnFailed("embedded_model", source.message, allow_retry=True)
+    code = _code(source)
     if code is None:
-        return to_server_error(told)
+        return to_server_error(source)
     logger.warning("turn failed with %s\n%s", code, redacted_traceback(error))
-    if (words := tripwire_message(told)) is not None:
-        return TurnFailed(code, words, allow_retry=TEXTS[code][1])
-    return _failed(code)
+    if (message := tripwire_message(source)) is not None:
+        return TurnFailed(code, message, allow_retry=TEXTS[code][1])
+    return _failure(code)
 
 
 def failure_from_code(code: str) -> ServerError:
-    """The failure that a turn's `error_code` stands for, for who asks later; a text of the agent's own is not kept."""
-    known = {kind.code: kind for kind in _all_kinds(ServerError) if kind is not TurnFailed}
-    if code in known:
-        return known[code]()
+    """Return the error for a turn's saved `error_code`. Texts that the agent itself raised are not saved."""
+    classes = {subclass.code: subclass for subclass in _subclasses(ServerError) if subclass is not TurnFailed}
+    if code in classes:
+        return classes[code]()
     text, allow_retry = TEXTS.get(code, TEXTS["agent_error"])
     return TurnFailed(code, text, allow_retry=allow_retry)
 
 
-def _all_kinds(kind: type[ServerError]) -> Iterator[type[ServerError]]:
-    yield kind
-    for special in kind.__subclasses__():
-        yield from _all_kinds(special)
+def _subclasses(base: type[ServerError]) -> Iterator[type[ServerError]]:
+    yield base
+    for subclass in base.__subclasses__():
+        yield from _subclasses(subclass)
 
 
 def failure_of_ended_turn(status: str, code: str | None) -> ServerError | None:
-    """What a reader is told of a turn that has ended elsewhere, from its row; None where it ended well or was stopped.
+    """Return the error of an ended turn from its row's `status` and `error_code`.
 
-    `interrupted`: its worker died or was shut down.
+    None if it completed or was stopped. A turn is `interrupted` when its worker died or shut down.
     """
     match status:
         case "interrupted":
@@ -153,8 +153,8 @@ def failure_of_ended_turn(status: str, code: str | None) -> ServerError | None:
 
 
 def tripwire_message(error: BaseException) -> str | None:
-    """The author's words for this error, None where there are none, or where it is no guardrail's."""
-    # A guardrail of an agent has its output in a result (agents 0.24), one of a tool has it on the error itself.
+    """Return the message that a guardrail's author set for this error, or None."""
+    # An agent's guardrail has its output in a result (agents 0.24), a tool's guardrail on the error itself.
     source: Any = getattr(error, "guardrail_result", error)
     info = getattr(getattr(source, "output", None), "output_info", None)
     message = info.get("message") if isinstance(info, Mapping) else getattr(info, "message", None)
@@ -162,25 +162,25 @@ def tripwire_message(error: BaseException) -> str | None:
 
 
 def _raised_by_tool(error: Exception) -> Exception | None:
-    """What a tool raised: the SDK wraps it into the class that it has for a wrong set-up (agents 0.24)."""
+    """Return the exception that a tool raised, or None: the SDK wraps it in `UserError` (agents 0.24)."""
     cause = error.__cause__ if isinstance(error, agents.UserError) else None
     return cause if isinstance(cause, Exception) else None
 
 
-def _failed(code: str, *, allow_retry: bool | None = None) -> TurnFailed:
+def _failure(code: str, *, allow_retry: bool | None = None) -> TurnFailed:
     text, retry = TEXTS[code]
     return TurnFailed(code, text, allow_retry=retry if allow_retry is None else allow_retry)
 
 
 def _code(error: Exception) -> str | None:
-    for kind, code in _KINDS:
-        if isinstance(error, kind):
-            return code(error)
-    return "agent_error" if not _is_ours(error) else None
+    for error_type, code_of in _CODES:
+        if isinstance(error, error_type):
+            return code_of(error)
+    return None if _has_own_text(error) else "agent_error"
 
 
-def _is_ours(error: Exception) -> bool:
-    """Store and protocol errors have a text of their own in `errors.http.to_server_error`."""
+def _has_own_text(error: Exception) -> bool:
+    """Return whether it is a store or protocol error, which `to_server_error` handles."""
     return type(error).__module__.split(".")[0] in {"chatkit_store", "chatkit", "pydantic", "pydantic_core"}
 
 
@@ -196,9 +196,9 @@ def _by_provider_code(default: str) -> Callable[[Exception], str]:
         if "context" in (text := str(getattr(error, "message", "")).lower()) and (
             "length" in text or "size" in text or "window" in text
         ):
-            return "context_too_long"  # llama.cpp, vLLM and gateways have no common code for it
+            return "context_too_long"  # llama.cpp, vLLM and gateways share no code for it
         if default == "model_bad_request" and _ABOUT_FILES.search(text):
-            return "model_files"  # local servers have no code for it, OpenAI has a dozen
+            return "model_files"  # local servers have no code for it; OpenAI has a dozen
         return default
 
     return code
@@ -206,8 +206,8 @@ def _by_provider_code(default: str) -> Callable[[Exception], str]:
 
 _ABOUT_FILES = re.compile(r"image(?!_generation)|multimodal|vision|input_file|\bpdf\b|\bfiles?\b")
 
-# The first match counts: subclasses stand before their bases.
-_KINDS: list[tuple[type[Exception], Callable[[Exception], str]]] = [
+# The first match wins, so subclasses come before their bases.
+_CODES: list[tuple[type[Exception], Callable[[Exception], str]]] = [
     (openai.AuthenticationError, _always("model_auth")),
     (openai.PermissionDeniedError, _always("model_forbidden")),
     (openai.RateLimitError, _by_provider_code("model_rate_limit")),

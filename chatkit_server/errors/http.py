@@ -1,4 +1,4 @@
-"""The tree of errors that a client may see.
+"""The errors that a client may see.
 
     ServerError
     ├── BadRequest              400  bad_request
@@ -36,12 +36,15 @@
     ├── DatabaseUnavailable     503  database_unavailable
     ├── FilesUnavailable        503  files_unavailable
     ├── InternalError           500  internal_error
-    ├── RepeatedFailure         (interactions/once.py: what another request failed with)
-    ├── DictationFailed         502  dictation_failed (dictation.py)
-    └── TurnFailed              502  (see failures.py: one code for each kind of provider failure)
+    ├── DictationFailed         502  dictation_failed
+    ├── TurnFailed              502  one code for each kind of model or agent failure, see `TEXTS` in failures.py
+    └── RepeatedFailure         the error of an earlier request, for its repetition (interactions/once.py)
 
-The class holds the status, the code and whether a retry can help; the text says what happened and what to do next.
-`to_server_error` turns any exception into one of these, so there is one place that decides what a client is told.
+To change the text of an error, change `default_message` of its class here, or its entry in `TEXTS` of failures.py. A
+few places raise a class with a more precise text. Each text says what happened and what to do next; the class holds the
+HTTP status, the code, and whether a retry can help.
+
+`to_server_error` maps every other exception to one of these, so this module alone decides what a client sees.
 """
 
 import logging
@@ -60,7 +63,7 @@ logger = logging.getLogger(__name__)
 
 
 class ServerError(Exception):
-    """Something a client is told about: HTTP status, machine code, a text for the user, advice on retry."""
+    """An error for clients: HTTP status, machine-readable code, text for the user, and whether to offer a retry."""
 
     status: int = 500
     code: str = "internal_error"
@@ -72,17 +75,17 @@ class ServerError(Exception):
         super().__init__(self.message)
 
     def body(self, request_id: str) -> dict[str, str]:
-        """The JSON body of an error answer; the widget reads the top-level `message` only."""
+        """Return the JSON body of an error response; the widget only reads the top-level `message`."""
         return {"code": self.code, "message": self.message, "request_id": request_id}
 
     def event(self, request_id: str) -> ErrorEvent:
-        """The same as an event in a stream. The code stays `custom`: any other shows the widget's own text."""
+        """Return the error as a stream event. Its code is always `custom`: otherwise the widget shows its own text."""
         message = f"{self.message} (request {request_id})"
         return ErrorEvent(code="custom", message=message, allow_retry=self.allow_retry)
 
 
 class InternalError(ServerError):
-    """A defect of ours; the log has the cause under the request id."""
+    """A bug in this server; the log has the cause under the request id."""
 
     allow_retry = True
 
@@ -99,28 +102,28 @@ class InvalidJson(BadRequest):
     """The body is not JSON."""
 
     code = "invalid_json"
-    default_message = "The request's body is not valid JSON."
+    default_message = "The request body is not valid JSON."
 
 
 class UnknownOperation(BadRequest):
-    """`type` names no operation of the ChatKit protocol."""
+    """`type` is not an operation of the ChatKit protocol."""
 
     code = "unknown_operation"
-    default_message = "The request names no known operation in `type`."
+    default_message = "The request's `type` is not a known operation."
 
 
 class InvalidParams(BadRequest):
-    """`params` do not fit the operation."""
+    """`params` are not valid for the operation."""
 
     code = "invalid_params"
-    default_message = "The request's `params` do not fit its operation."
+    default_message = "The request's `params` are not valid for its operation."
 
 
 class InvalidChoice(BadRequest):
     """A message asks for a model or a tool that the settings do not list."""
 
     code = "invalid_choice"
-    default_message = "This choice is not on offer here."
+    default_message = "This option isn't available."
 
 
 class InvalidAudio(BadRequest):
@@ -131,21 +134,21 @@ class InvalidAudio(BadRequest):
 
 
 class InvalidItem(BadRequest):
-    """The operation names an item of a type that it cannot work on."""
+    """The operation does not apply to items of this type."""
 
     code = "invalid_item"
-    default_message = "This operation cannot work on that item."
+    default_message = "This operation does not apply to that item."
 
 
 class InvalidFile(BadRequest):
-    """An upload that is no usable file."""
+    """An uploaded file that is empty or damaged."""
 
     code = "invalid_file"
     default_message = "The file is empty or damaged. Please send it again."
 
 
 class NotAuthenticated(ServerError):
-    """Nobody is logged in."""
+    """The request has no logged-in user."""
 
     status = 401
     code = "not_authenticated"
@@ -153,23 +156,23 @@ class NotAuthenticated(ServerError):
 
 
 class ForeignOrigin(ServerError):
-    """A page of another origin may not open this connection."""
+    """A page from this origin may not open the connection."""
 
     status = 403
     code = "foreign_origin"
-    default_message = "Pages of this origin may not call this server. Its administrator can add it to the allowed ones."
+    default_message = "Pages from this origin may not call this server. Its administrator can allow the origin."
 
 
 class LinkExpired(ServerError):
-    """The signature in the URL of a file is too old, or none of ours."""
+    """The signature in a file's URL has expired or is invalid."""
 
     status = 403
     code = "link_expired"
-    default_message = "This link to a file is not valid any more. Load the conversation again for a new one."
+    default_message = "This link to a file has expired. Please reload the conversation to get a new one."
 
 
 class NotFound(ServerError):
-    """The thing does not exist, or belongs to somebody else: the two look alike on purpose."""
+    """The object does not exist, or belongs to another user: the two look alike on purpose."""
 
     status = 404
     code = "not_found"
@@ -177,7 +180,7 @@ class NotFound(ServerError):
 
 
 class Conflict(ServerError):
-    """The state of the thing forbids it."""
+    """The current state does not allow the operation."""
 
     status = 409
     code = "conflict"
@@ -185,84 +188,84 @@ class Conflict(ServerError):
 
 
 class ThreadLocked(Conflict):
-    """The thread is locked (trap T14)."""
+    """The thread is locked."""
 
     code = "thread_locked"
-    default_message = "This conversation is locked and takes no new messages."
+    default_message = "This conversation is locked and accepts no new messages."
 
 
 class ThreadClosed(Conflict):
-    """The thread is closed (trap T14)."""
+    """The thread is closed."""
 
     code = "thread_closed"
     default_message = "This conversation is closed. Please start a new one."
 
 
 class ThreadAnswering(Conflict):
-    """A turn runs on the thread, and the settings say that another message waits for its end."""
+    """A turn is running on the thread, and the settings do not let a new message replace it."""
 
     code = "thread_answering"
-    default_message = "The assistant is still answering. Please wait for the end of the answer, or stop it."
+    default_message = "The assistant is still answering. Please wait for it to finish, or stop it."
 
 
 class AlreadyAnswered(Conflict):
-    """The question was answered before."""
+    """The question already has an answer."""
 
     code = "already_answered"
     default_message = "This question was already answered."
 
 
 class ItemReplaced(Conflict):
-    """The item belongs to an answer that a retry replaced: an old tab shows it still."""
+    """The item belongs to an answer that a retry replaced; an old tab still shows it."""
 
     code = "item_replaced"
     default_message = "This answer was replaced by a newer one. Please reload the conversation."
 
 
 class ActionGone(Conflict):
-    """The widget has changed since, and no longer offers this action: a second click, or an old tab."""
+    """The widget has changed and no longer offers this action: a second click, or an old tab."""
 
     code = "action_gone"
-    default_message = "This was done already: the card has changed and no longer offers it. Please reload the page."
+    default_message = "This was already done: the card has changed and no longer offers it. Please reload the page."
 
 
 class ActionRunning(Conflict):
-    """The same action was sent before, and is not done yet."""
+    """The same action is still running for an earlier request."""
 
     code = "action_running"
-    default_message = "This is still being done. Please wait a moment, and reload the page."
+    default_message = "This is still in progress. Please wait a moment, and reload the page."
 
 
 class KeyReused(Conflict):
-    """The idempotency key came with another message before."""
+    """The idempotency key was already used for a different message."""
 
     code = "key_reused"
-    default_message = "This idempotency key was used for another message. Please send each message with a new one."
+    default_message = "This idempotency key was used for another message. Please use a new key for each message."
 
 
 class AlreadyUploaded(Conflict):
-    """The bytes of this attachment came before, or come right now."""
+    """The bytes of this attachment were already uploaded, or are being uploaded."""
 
     code = "already_uploaded"
-    default_message = "This file was uploaded already. To send another one, attach it anew."
+    default_message = "This file was already uploaded. To send another one, attach it again."
 
 
 class TooManyFiles(Conflict):
-    """More files than one message, or one user without a message, may have."""
+    """More files than a message may have, or than a user may upload without sending them."""
 
     code = "too_many_files"
     default_message = "These are too many files."
 
 
 class ApprovalClosed(Conflict):
-    """Nothing waits for this approval any more (trap T19)."""
+    """The approval is no longer pending."""
 
     code = "approval_over"
     default_message = "This is no longer waiting for a decision."
 
 
 class BodyTooLarge(ServerError):
-    """The body is over the limit in Settings."""
+    """The request body exceeds the limit in the settings."""
 
     status = 413
     code = "body_too_large"
@@ -278,29 +281,29 @@ class UpgradeRequired(ServerError):
 
 
 class FileTooLarge(BodyTooLarge):
-    """The file is over the limit in Settings."""
+    """The file exceeds the limit in the settings."""
 
     code = "file_too_large"
     default_message = "The file is too large."
 
 
 class FilesTooLarge(BodyTooLarge):
-    """The files of a message are together more than a model is shown."""
+    """The files of a message together exceed the limit for the model."""
 
     code = "files_too_large"
     default_message = "These files are too large for the model."
 
 
 class UnsupportedFile(ServerError):
-    """A file of a type that is not accepted, or that is not what it says."""
+    """A file of a type that is not accepted, or whose content does not match its type."""
 
     status = 415
     code = "unsupported_file"
-    default_message = "Files of this type are not accepted here."
+    default_message = "Files of this type aren't accepted."
 
 
 class NotAvailable(ServerError):
-    """Part of the protocol, but not switched on or not built in this version."""
+    """A feature of the protocol that is switched off or not implemented in this version."""
 
     status = 501
     code = "not_available"
@@ -317,12 +320,12 @@ class ServerStopping(ServerError):
 
 
 class AnswerInterrupted(ServerError):
-    """The worker that ran the turn died, or was shut down before the answer was complete."""
+    """The worker running the turn died or shut down before the answer was complete."""
 
     status = 503
     code = "interrupted"
     allow_retry = True
-    default_message = "The server was restarted before the answer was complete. What was said is kept; please retry."
+    default_message = "The server restarted before the answer was complete. The part so far is saved; please retry."
 
 
 class DatabaseUnavailable(ServerError):
@@ -335,12 +338,20 @@ class DatabaseUnavailable(ServerError):
 
 
 class FilesUnavailable(ServerError):
-    """The place for files could not be reached or written."""
+    """The file storage could not be reached or written."""
 
     status = 503
     code = "files_unavailable"
     allow_retry = True
     default_message = "Files cannot be read or saved just now. Please try again in a moment."
+
+
+class DictationFailed(ServerError):
+    """The transcription endpoint failed; only the recording is lost."""
+
+    status = 502
+    code = "dictation_failed"
+    default_message = "The recording could not be turned into text just now. Please try again."
 
 
 class TurnFailed(ServerError):
@@ -355,7 +366,7 @@ class TurnFailed(ServerError):
 
 
 def to_server_error(error: BaseException) -> ServerError:
-    """What a client is told of `error`; logs it with its cause where it is not the client's own doing."""
+    """Return the error that a client sees for `error`. Logs the cause, unless the client itself made the mistake."""
     match error:
         case ServerError():
             if error.status >= 500 and not isinstance(error, NotAvailable):
@@ -365,13 +376,13 @@ def to_server_error(error: BaseException) -> ServerError:
         case NotFoundError() | BlobMissing():
             return NotFound()
         case BlobsUnavailable():
-            logger.error("the storage for files failed\n%s", redacted_traceback(error))
+            logger.error("the file storage failed\n%s", redacted_traceback(error))
             return FilesUnavailable()
         case StoreUnavailable():
             database_outage.failed_request(error)
             return DatabaseUnavailable()
         case IdClash():
-            logger.error("an id is already taken\n%s", redacted_traceback(error))
+            logger.error("an id is already in use\n%s", redacted_traceback(error))
             return Conflict()
         case AlreadyDecided():
             return ApprovalClosed()

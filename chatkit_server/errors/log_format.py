@@ -1,7 +1,7 @@
-"""What the log says of an exception: where it came from and what it was, without the texts that people wrote.
+"""Format exceptions for the log without leaking user content.
 
-Many exceptions quote the data they met: a driver prints the row, a provider the prompt, pydantic the input. Of those
-the log gets the class, the codes and the stack; all others keep their message.
+Many exceptions quote data: a driver prints the row, a provider the prompt, pydantic the input. Those are logged with
+their class, codes and stack only; all others keep their message.
 """
 
 import re
@@ -30,9 +30,9 @@ QUOTING: tuple[type[BaseException], ...] = (
     ValidationError,
     PydanticSerializationError,
 )
-"""Exceptions whose message may hold what somebody wrote."""
+"""Exceptions whose message may contain user content."""
 
-# What they say in codes: status and code of a provider, SQLSTATE, names of the schema.
+# Attributes that are safe to log: a provider's status and code, SQLSTATE, names in the schema.
 CODES = (
     "status_code",
     "code",
@@ -52,34 +52,34 @@ MEANWHILE = "\n\nDuring handling of the above exception, another exception occur
 
 
 def redacted_traceback(error: BaseException) -> str:
-    """A traceback of `error` and of all that led to it, fit for the log.
+    """Return the traceback of `error` and its causes, with user content redacted.
 
-    An exception that wraps a quoting one may repeat its text, so it loses its message too, unless its class is ours.
+    An exception that wraps a quoting one may repeat its text, so its message is withheld too, unless its class is ours.
     """
-    return _describe(error, set())
+    return _format(error, set())
 
 
-def _describe(error: BaseException, seen: set[int]) -> str:
+def _format(error: BaseException, seen: set[int]) -> str:
     seen.add(id(error))
     earlier = _earlier(error)
     before = ""
     if earlier is not None and id(earlier) not in seen:
-        before = _describe(earlier, seen) + (CAUSED if earlier is error.__cause__ else MEANWHILE)
+        before = _format(earlier, seen) + (CAUSED if earlier is error.__cause__ else MEANWHILE)
     stack = "".join(_frames(error))
-    parts = [f"{before}Traceback (most recent call last):\n{stack}{_name(error)}: {_say(error)}"]
+    parts = [f"{before}Traceback (most recent call last):\n{stack}{_name(error)}: {_message(error)}"]
     if isinstance(error, BaseExceptionGroup):
-        parts += [_describe(part, seen) for part in error.exceptions if id(part) not in seen]
+        parts += [_format(part, seen) for part in error.exceptions if id(part) not in seen]
     return "\n\n".join(parts)
 
 
 def redacted_message(error: BaseException) -> str:
-    """The class of `error` and its words in one line, where nobody's data may be among them."""
-    words = " ".join(_say(error).split()).rstrip(".")
-    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+    """Return the class and message of `error` in one line, with user content redacted."""
+    message = " ".join(_message(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def _frames(error: BaseException) -> Iterable[str]:
-    """As Python prints them; without the lines of source where data are in play."""
+    """Return the stack as Python prints it; without source lines if the error may quote user content."""
     if not _quotes(error):
         return traceback.format_tb(error.__traceback__)
     frames = traceback.extract_tb(error.__traceback__)
@@ -87,8 +87,8 @@ def _frames(error: BaseException) -> Iterable[str]:
 
 
 def _quotes(error: BaseException) -> bool:
-    """Whether its message may hold texts: its own, or those of an exception that it came from."""
-    return any(isinstance(one, QUOTING) for one in _all(error, set()))
+    """Return whether its message may contain user content: its own, or that of an exception in its chain."""
+    return any(isinstance(related, QUOTING) for related in _chain(error, set()))
 
 
 def _name(error: BaseException) -> str:
@@ -97,11 +97,11 @@ def _name(error: BaseException) -> str:
 
 
 def _earlier(error: BaseException) -> BaseException | None:
-    """The exception that Python would print before this one."""
+    """Return the exception that Python prints before this one."""
     return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def _say(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     if type(error).__module__.split(".")[0] not in OURS and _quotes(error):
         return f"(message withheld) {codes_of(error)}".rstrip()
     try:
@@ -110,25 +110,25 @@ def _say(error: BaseException) -> str:
         return "(no message)"
 
 
-def _all(error: BaseException, seen: set[int]) -> Iterator[BaseException]:
-    """The exception, what led to it, also where Python would not print it, and what it groups."""
+def _chain(error: BaseException, seen: set[int]) -> Iterator[BaseException]:
+    """Yield the exception, its causes (also those that Python does not print) and the members of a group."""
     if id(error) in seen:
         return
     seen.add(id(error))
     yield error
     parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    for one in (error.__cause__, error.__context__, *parts):
-        if one is not None:
-            yield from _all(one, seen)
+    for related in (error.__cause__, error.__context__, *parts):
+        if related is not None:
+            yield from _chain(related, seen)
 
 
 def codes_of(error: BaseException) -> str:
-    """The status and the codes of an error, where it has any: nothing that people wrote."""
-    found = {name: getattr(error, name, None) for name in CODES}
+    """Return the status and codes of an error as `name=value` pairs, which never contain user content."""
+    values = {name: getattr(error, name, None) for name in CODES}
     if isinstance(error, ValidationError):
         kinds = (detail["type"] for detail in error.errors(include_url=False, include_context=False))
-        found["type"] = "/".join(sorted(set(kinds)))[:100]
-    return " ".join(f"{name}={value}" for name, value in found.items() if _is_code(value))
+        values["type"] = "/".join(sorted(set(kinds)))[:100]
+    return " ".join(f"{name}={value}" for name, value in values.items() if _is_code(value))
 
 
 def _is_code(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""Why a connection failed, in a few words of the system's; without addresses, which an administrator is told apart."""
+"""Say why a connection failed, in the operating system's words and without addresses."""
 
 import errno
 import os
@@ -6,7 +6,10 @@ import ssl
 
 
 def network_reason(error: OSError) -> str:
-    """asyncio and aiohttp put the address into the system's words, and several errors into one without a number."""
+    """Return a short reason, such as "Connection refused".
+
+    `str(error)` would not do: asyncio and aiohttp add the address, and merge several errors into one without an errno.
+    """
     match error:
         case ssl.SSLCertVerificationError():
             return f"its TLS certificate is not trusted ({error.verify_message})"
@@ -20,11 +23,11 @@ def network_reason(error: OSError) -> str:
 
 
 def innermost_network_error(error: BaseException) -> OSError | None:
-    """What the system said, under all that libraries have wrapped around it."""
-    found, seen = None, set[int]()
-    one: BaseException | None = error
-    while one is not None and id(one) not in seen:
-        seen.add(id(one))
-        found = one if isinstance(one, OSError) else found
-        one = one.__cause__ or one.__context__
-    return found
+    """Return the last `OSError` in the chain of causes, or None: libraries wrap it several times."""
+    innermost, seen = None, set[int]()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        innermost = cause if isinstance(cause, OSError) else innermost
+        cause = cause.__cause__ or cause.__context__
+    return innermost

@@ -1,4 +1,4 @@
-"""Errors of the set-up, raised before the server starts. Their text says what to change.
+"""Setup errors, raised before the server starts. Their text says what to change.
 
 SetupError           settings that cannot work
 AgentSetupError      CHATKIT_AGENT does not lead to an agent

@@ -1,1 +1,13 @@
-"""HTTP in and out; what the requests mean is decided elsewhere."""
+"""HTTP and WebSocket: parse and authenticate requests, call the rooms behind them, and send responses.
+
+chatkit.py        `POST /chatkit`; protocol.py parses its body, queries.py answers the operations that do not stream
+attach.py         re-attach to a turn: the `turn.attach` action, and `GET /api/turns/{id}/events`
+stop.py           stop a turn, or what runs on a thread
+messages.py       plain messages: `POST /api/message`, `POST /api/stream/message`
+websocket.py      the same over a WebSocket
+poll.py           `GET /api/turns/{id}`
+attachments.py    uploads and downloads
+entities.py       mentions; options.py the widget's options; page.py the built page; health.py the probes
+event_stream.py   responses that stream ChatKit events; token_responses.py those with plain tokens
+linked.py         replaces file references by signed URLs in any response
+"""

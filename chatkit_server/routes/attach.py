@@ -1,4 +1,4 @@
-"""Coming back to a running answer: after a reload, after a lost connection, from another page."""
+"""Re-attach to a running turn: after a reload, after a lost connection, or from another page."""
 
 from typing import Annotated, Any, TypeGuard
 
@@ -29,17 +29,20 @@ router = APIRouter(prefix="/api", tags=["turns"])
 STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}, "description": "ChatKit events"}}
 ACTION = "turn.attach"
 RECENT_ITEMS = 100
-"""How much of the last turn is shown again where nothing runs."""
+"""How many items of the last turn are sent if no turn is running."""
 
 
 def is_attach(request: StreamingReq | NonStreamingReq) -> TypeGuard[ThreadsCustomActionReq]:
-    """Whether the request is the page's wish to see the running answer again."""
+    """Return whether the request is the page's action to re-attach to the running turn."""
     return isinstance(request, ThreadsCustomActionReq) and request.params.action.type == ACTION
 
 
 async def attach_thread(thread_id: str, services: Services, context: RequestContext, *, is_detached: bool) -> Response:
-    """A stream of what the thread's running turn has so far and of all that follows; of its last turn's items where
-    nothing runs, because the widget would ask again for anything but a stream. Raises `NotFoundError`."""
+    """Return a stream of the thread's running turn: a snapshot, then all further events.
+
+    If no turn is running, it is a stream of the last turn's items, because the widget retries anything but a stream.
+    Raises `NotFoundError`.
+    """
     thread = await services.store.load_thread(thread_id, context)
     turn = await services.turns.running_on(thread_id, context)
     if turn is not None:
@@ -53,28 +56,30 @@ async def attach_thread(thread_id: str, services: Services, context: RequestCont
 
 @router.get(
     "/turns/{turn_id}/events",
-    summary="The events of an answer, from anywhere",
+    summary="Stream the events of a turn, from any position",
     response_class=Response,
     responses=STREAM | ERRORS,
 )
 async def turn_events(
     turn_id: str,
     request: Request,
-    after: Annotated[int | None, Query(ge=0, description="the id of the last event that was seen")] = None,
+    after: Annotated[int | None, Query(ge=0, description="the id of the last event received")] = None,
     last_event_id: Annotated[int | None, Header(ge=0, description="the same, as EventSource sends it")] = None,
 ) -> Response:
-    """A running turn's events from the first one, or the one after `after`, to its end; of an ended turn its items.
+    """Stream a running turn's events, from the first or the one after `after`; for an ended turn, stream its items.
 
-    Where those events are not kept any more: its finished items, and the open ones with all of their text so far."""
+    If those events are no longer kept, the stream starts with its finished items, and the open ones with their text
+    so far.
+    """
     services = services_of(request)
     context = services.auth.authenticate(request)
     turn = await services.turns.find(turn_id, context)
     if turn is None:
         return LinkedResponse(await ended_turn(turn_id, services, context), services.links, context, request)
-    seen = after if after is not None else last_event_id or 0
-    # A journal may be behind what was read where the turn runs: telling it once more would double it on the screen.
-    first = turn.snapshot() if seen > turn.log.last else ()
-    response = TurnResponse(turn, services.settings, first=first, position=min(seen, turn.log.last))
+    last_seen = after if after is not None else last_event_id or 0
+    # The journal may lag behind what the client read from the turn's own worker: replaying would duplicate text.
+    first = turn.snapshot() if last_seen > turn.log.last else ()
+    response = TurnResponse(turn, services.settings, first=first, position=min(last_seen, turn.log.last))
     return LinkedResponse(response, services.links, context, request)
 
 
@@ -86,10 +91,11 @@ async def ended_turn(
     is_new_thread: bool = False,
     has_calls: bool = False,
 ) -> FinishedStream:
-    """A stream of what a turn that has ended showed. `is_new_thread`: the client does not know its thread yet.
-    `has_calls`: its page was sent the calls of its tools, and would run them once more.
+    """Return a stream of the items of an ended turn.
 
-    Raises `NotFoundError`."""
+    Set `is_new_thread` if the client does not know the thread yet, and `has_calls` if its page already received the
+    turn's client tool calls: without their removal it would run them again. Raises `NotFoundError`.
+    """
     record = await services.turn_store.load(turn_id, context)
     thread = await services.store.load_thread(record.thread_id, context)
     items = await services.store.load_turn_items(thread.id, turn_id, context)
@@ -97,10 +103,10 @@ async def ended_turn(
     created = [ThreadCreatedEvent(thread=thread_response(thread))] if is_new_thread else []
     error = failure_of_ended_turn(record.status, record.error_code)
     failed = [error.event(record.request_id)] if error is not None else []
-    of_others = await services.store.load_changed_items(thread.id, turn_id, context)
-    changed = [ThreadItemReplacedEvent(item=item) for item in without_calls(of_others)]
-    shown = snapshot(without_calls(items) if has_calls else items, [], options=options, is_running=False)
-    return FinishedStream([*created, *shown, *changed, *failed])
+    older_items = await services.store.load_changed_items(thread.id, turn_id, context)
+    changed = [ThreadItemReplacedEvent(item=item) for item in without_calls(older_items)]
+    events = snapshot(without_calls(items) if has_calls else items, [], options=options, is_running=False)
+    return FinishedStream([*created, *events, *changed, *failed])
 
 
 async def _last_answer(thread: ThreadMetadata, services: Services, context: RequestContext) -> list[ThreadItem]:

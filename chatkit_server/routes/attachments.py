@@ -1,4 +1,4 @@
-"""Uploads, direct and in two phases, and signed downloads."""
+"""Direct and two-phase uploads, and downloads by signed URL."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,32 +24,32 @@ from .linked import LinkedResponse
 router = APIRouter(prefix="/api/attachments", tags=["attachments"])
 
 MEMORY_BYTES = 1024 * 1024
-"""How much of an upload is held in memory; the rest goes to a file without a name, which ends with the request."""
+"""How much of an upload is held in memory; the rest goes to an unnamed file that is deleted after the request."""
 FORM_BYTES = 16 * 1024
-"""What a form may have around its file."""
+"""What a form may contain besides its file, in bytes."""
 
-Token = Annotated[str, Query(description="the signature, as it stands in the URL that the server gave")]
+Token = Annotated[str, Query(description="the signature, from the URL that the server returned")]
 
 
 @router.post("", summary="Upload a file: multipart, field `file`", response_class=Response)
 async def upload(request: Request) -> Response:
-    """Answers with the attachment; its `id` goes into the next message."""
+    """Return the attachment; its `id` goes into the next message."""
     services, attachments = _attachments_of(request)
     context = services.auth.authenticate(request)
     try:
         async with _form_file(request, services.settings.attachment_max_bytes) as file:
             attachment = await attachments.receive(file.filename or "", file.content_type, file.file, context)
     except ClientDisconnect:
-        return Response(status_code=499)  # nobody is there to read it
+        return Response(status_code=499)
     response = LinkedResponse(_json(serialize(attachment)), services.links, context, request)
     services.auth.remember(request, response, context)
     return response
 
 
 @router.put("/{attachment_id}/content", summary="Second phase of an upload: the file's bytes", response_class=Response)
-@router.post("/{attachment_id}/content", summary="The same, by a form with the field `file`", response_class=Response)
+@router.post("/{attachment_id}/content", summary="The same as a form with the field `file`", response_class=Response)
 async def complete(attachment_id: str, request: Request, token: Token = "") -> Response:
-    """Takes the bytes that `attachments.create` announced. The URL's signature is the login."""
+    """Store the bytes of an attachment made by `attachments.create`. The URL's signature authenticates the request."""
     services, attachments = _attachments_of(request)
     context = _signer(services, "upload", attachment_id, token, request)
     limit = services.settings.attachment_max_bytes
@@ -66,9 +66,9 @@ async def complete(attachment_id: str, request: Request, token: Token = "") -> R
     return LinkedResponse(_json(serialize(attachment)), services.links, context, request)
 
 
-@router.get("/{attachment_id}/content", summary="A file, by its signed URL", response_class=Response)
+@router.get("/{attachment_id}/content", summary="Download a file by its signed URL", response_class=Response)
 async def download(attachment_id: str, request: Request, token: Token = "") -> Response:
-    """The bytes. Only bitmaps are shown in place; everything else is a download, and runs nowhere."""
+    """Return the bytes. Bitmaps are shown inline; everything else is a download, so that no file runs as a page."""
     services, attachments = _attachments_of(request)
     context = _signer(services, "download", attachment_id, token, request)
     return _file_response(await attachments.open(attachment_id, context))
@@ -77,7 +77,7 @@ async def download(attachment_id: str, request: Request, token: Token = "") -> R
 def _attachments_of(request: Request) -> tuple[Services, FileAttachmentStore]:
     services = services_of(request)
     if services.attachments is None:
-        raise NotAvailable("This server does not take attachments.")
+        raise NotAvailable("This server does not accept attachments.")
     return services, services.attachments
 
 
@@ -96,7 +96,7 @@ def _is_form(request: Request) -> bool:
 
 @asynccontextmanager
 async def _form_file(request: Request, limit: int) -> AsyncIterator[UploadFile]:
-    """The field `file` of a form; gone afterwards."""
+    """Yield the field `file` of a form, and delete it afterwards."""
     if not _is_form(request):
         raise BadRequest("A file is uploaded as multipart/form-data, in the field `file`.")
     parser = MultiPartParser(request.headers, _limited(request, limit + FORM_BYTES, limit), max_files=1, max_fields=8)
@@ -115,35 +115,35 @@ async def _form_file(request: Request, limit: int) -> AsyncIterator[UploadFile]:
 
 @asynccontextmanager
 async def _raw_file(request: Request, limit: int) -> AsyncIterator[IO[bytes]]:
-    """The body itself; gone afterwards."""
+    """Yield the request body as a file, and delete it afterwards."""
     with SpooledTemporaryFile(max_size=MEMORY_BYTES) as spooled:
-        file = UploadFile(spooled)  # type: ignore[arg-type]  # Starlette itself gives it this kind of file
+        file = UploadFile(spooled)  # type: ignore[arg-type]  # Starlette passes such a file, too
         async for chunk in _limited(request, limit, limit):
             await file.write(chunk)
         yield spooled
 
 
-async def _limited(request: Request, limit: int, told: int) -> AsyncGenerator[bytes, None]:
-    """The body's chunks. Raises `FileTooLarge` before more than `limit` bytes are taken in."""
+async def _limited(request: Request, limit: int, file_limit: int) -> AsyncGenerator[bytes, None]:
+    """Yield the chunks of the body. Raises `FileTooLarge` (naming `file_limit`) once they exceed `limit` bytes."""
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > limit:
-        raise too_large(told)
+        raise too_large(file_limit)
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:
-            raise too_large(told)
+            raise too_large(file_limit)
         yield chunk
 
 
 def _file_response(file: StoredFile) -> Response:
-    how = "inline" if file.mime_type in IMAGES else "attachment"
+    disposition = "inline" if file.mime_type in IMAGES else "attachment"
     headers = {
         "content-type": UNKNOWN if file.mime_type in ACTIVE else file.mime_type,
-        "content-disposition": f"{how}; filename*=utf-8''{quote(file.name, safe='')}",
+        "content-disposition": f"{disposition}; filename*=utf-8''{quote(file.name, safe='')}",
         "content-security-policy": "default-src 'none'; sandbox",
         "x-content-type-options": "nosniff",
-        "cross-origin-resource-policy": "cross-origin",  # the widget's frame is another origin, and may ask for this
+        "cross-origin-resource-policy": "cross-origin",  # the widget's frame has another origin, and loads these
         "referrer-policy": "no-referrer",
         "cache-control": "private, max-age=3600",
         "content-length": str(file.content.size),

@@ -1,4 +1,4 @@
-"""Reading a request's body without taking in more than the limit."""
+"""Read a request body up to a limit."""
 
 from starlette.requests import Request
 
@@ -6,7 +6,7 @@ from ..errors.http import BodyTooLarge
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Raises `BodyTooLarge`; what is over the limit is never held in memory."""
+    """Return the body. Raises `BodyTooLarge` without reading more than `limit` bytes into memory."""
     length = request.headers.get("content-length", "")
     if length.isdigit():
         check_size(int(length), limit)
@@ -20,6 +20,6 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 
 def check_size(size: int, limit: int) -> None:
-    """Raises `BodyTooLarge`."""
+    """Raise `BodyTooLarge` if `size` exceeds `limit`, both in bytes."""
     if size > limit:
         raise BodyTooLarge(f"The message is too large; at most {limit} bytes are accepted. Please shorten it.")

@@ -1,7 +1,7 @@
 """`POST /chatkit`: the ChatKit protocol.
 
-To a ChatKit frame every failure of a streaming operation is a stream with an `error` event: on any 5xx the widget
-posts the same bytes six times, on a 4xx the message vanishes without a word. Other clients get the plain status.
+For a ChatKit frame, every error of a streaming operation is a stream with an `error` event: on any 5xx the widget
+posts the same bytes six times, and on a 4xx the message disappears silently. Other clients get the plain status.
 """
 
 import hashlib
@@ -35,17 +35,17 @@ from .queries import answer
 router = APIRouter()
 
 JOIN_SECONDS = 90.0
-"""For how long the same bytes of one frame are the same request."""
+"""How long equal bytes from one frame count as the same request. The widget (June 2026) retries for half a minute."""
 DETACH_HEADER = "x-chatkit-detach"
-"""`1` says that this client stops explicitly, so that its turns go on when it goes away."""
+"""`1`: the client stops turns explicitly, so they keep running when it disconnects."""
 
 ROOM_FOR_JSON = 4096
-"""Bytes around a recording."""
+"""Bytes of JSON around a recording."""
 
 
 @router.post("/chatkit", summary="The ChatKit protocol: all operations", response_class=Response)
 async def chatkit(request: Request) -> Response:
-    """Takes `{"type": operation, "params": {...}}` as the stock widget sends it; answers JSON or an event stream."""
+    """Accept `{"type": operation, "params": {...}}` as the stock widget sends it; answer JSON or an event stream."""
     services = services_of(request)
     request_id: str = request.state.request_id
     body = b""
@@ -54,7 +54,7 @@ async def chatkit(request: Request) -> Response:
         body = await read_body(request, body_limit(services))
         response = await _answer(body, services, context, is_detached=request.headers.get(DETACH_HEADER) == "1")
     except ClientDisconnect:
-        return Response(status_code=499)  # nobody is there to read it
+        return Response(status_code=499)
     except Exception as error:
         return _refusal(request, body, to_server_error(error), request_id)
     services.auth.remember(request, response, context)
@@ -66,8 +66,8 @@ async def _answer(body: bytes, services: Services, context: RequestContext, *, i
     if not isinstance(request, InputTranscribeReq):
         check_size(len(body), services.settings.max_body_bytes)
     if not is_streaming_req(request):
-        told = await answer(request, services.server, services.turns, services.sync_actions, context)
-        return Response(told, media_type="application/json")
+        body = await answer(request, services.server, services.turns, services.sync_actions, context)
+        return Response(body, media_type="application/json")
     if is_attach(request):
         return await attach_thread(request.params.thread_id, services, context, is_detached=is_detached)
     thread_id = None if isinstance(request, ThreadsCreateReq) else request.params.thread_id
@@ -76,20 +76,25 @@ async def _answer(body: bytes, services: Services, context: RequestContext, *, i
         turn = await services.turns.start(
             lambda: accept(request, services.server, context), thread_id, context, key=key
         )
-    except DuplicateRequest as twin:  # its turn has ended while this one was looked at
+    except DuplicateRequest as duplicate:  # an equal request's turn has ended in the meantime
         return await ended_turn(
-            twin.turn_id, services, context, is_new_thread=thread_id is None, has_calls=_is_same_in_any_frame(request)
+            duplicate.turn_id,
+            services,
+            context,
+            is_new_thread=thread_id is None,
+            has_calls=_is_same_in_any_frame(request),
         )
     if is_detached:
         turn.detach()
-    if turn.log.last and _is_same_in_any_frame(request):  # it has told something before: to the first click
+    if turn.log.last and _is_same_in_any_frame(request):
+        # Events were already sent to the first click's client; replay them.
         first = turn.snapshot(has_calls=True)
         return TurnResponse(turn, services.settings, context.frame_id, first=first, position=turn.log.last)
     return TurnResponse(turn, services.settings, context.frame_id)
 
 
 def body_limit(services: Services) -> int:
-    """Bytes that are read of a body: a recording in base64 may be longer than any message."""
+    """Return how many bytes of a body are read: a recording in base64 may be longer than any message."""
     settings = services.settings
     if services.models.transcriber is None:
         return settings.max_body_bytes
@@ -97,19 +102,24 @@ def body_limit(services: Services) -> int:
 
 
 def _request_key(request: StreamingReq, body: bytes, services: Services, context: RequestContext) -> RequestKey | None:
-    """A frame that gets no good answer posts the same bytes again (PROTOCOL: up to six times in half a minute). An
-    action is the same in any frame, while it is done and a moment longer."""
+    """Return the key by which repetitions of the request are recognized, or None.
+
+    A frame without a good response posts the same bytes again. An action is the same in any frame, while it runs and
+    for a moment after.
+    """
     if _is_same_in_any_frame(request):
         return services.once.turn_key(request.params, services.settings.turn_seconds, context)
     if context.frame_id is None:
         return None
-    told = hashlib.sha256(b"\0".join((context.user_id.encode(), context.frame_id.encode(), body)))
-    return RequestKey(told.hexdigest(), JOIN_SECONDS)
+    digest = hashlib.sha256(b"\0".join((context.user_id.encode(), context.frame_id.encode(), body)))
+    return RequestKey(digest.hexdigest(), JOIN_SECONDS)
 
 
 def _is_same_in_any_frame(request: StreamingReq) -> TypeGuard[ThreadsCustomActionReq]:
-    """A double click, or one in two tabs. Of the decisions about one approval the first counts anyway, and the others
-    hear what it was."""
+    """Return whether a repetition from another frame is the same request: a double click, perhaps in two tabs.
+
+    Not for approvals: the first decision counts anyway, and later ones learn which it was.
+    """
     return isinstance(request, ThreadsCustomActionReq) and not is_approval(request.params.action)
 
 
@@ -122,5 +132,5 @@ def _refusal(request: Request, body: bytes, error: ServerError, request_id: str)
 def _wants_stream(request: Request, body: bytes, error: ServerError) -> bool:
     if "text/event-stream" in request.headers.get("accept", ""):
         return True
-    # The frame always sends the header on a streaming operation; a proxy may have taken it away.
+    # The frame always sends the header on a streaming operation; a proxy may have removed it.
     return not isinstance(error, BodyTooLarge | NotAuthenticated) and is_streaming_body(body)

@@ -1,4 +1,4 @@
-"""What a user can mention: the widget's `entities` option asks here."""
+"""Search and preview what a user can mention, for the widget's `entities` option."""
 
 from typing import Annotated
 
@@ -11,20 +11,20 @@ from ..services import services_of
 router = APIRouter(prefix="/api/entities", tags=["page"])
 
 
-@router.get("", summary="What can be mentioned", response_model_exclude_none=True)
+@router.get("", summary="Search what can be mentioned", response_model_exclude_none=True)
 async def search(request: Request, q: Annotated[str, Query(max_length=MAX_QUERY)] = "") -> Entities:
-    """What fits what was typed behind the @, of what this user may see; nothing where the server has no search."""
+    """Return the entities this user may see that match the text after the @; none if the server has no search."""
     services = services_of(request)
     context = services.auth.authenticate(request)
-    found = await services.server.search_entities(q.strip(), context)
-    return Entities(entities=found[:MAX_ENTITIES])
+    entities = await services.server.search_entities(q.strip(), context)
+    return Entities(entities=entities[:MAX_ENTITIES])
 
 
-@router.post("/preview", summary="A widget about something that was mentioned", response_model=EntityPreview)
-async def preview(request: Request, entity: Entity) -> Response:
-    """`preview` is null where there is none. What the page says of the entity is checked by the server class."""
+@router.post("/preview", summary="A widget about a mentioned entity", response_model=EntityPreview)
+async def preview_entity(request: Request, entity: Entity) -> Response:
+    """`preview` is null if there is none. The server class must verify what the page sends about the entity."""
     services = services_of(request)
     context = services.auth.authenticate(request)
     widget = await services.server.preview_entity(entity, context)
-    shown = b"null" if widget is None else serialize(widget)  # as in a stream: without what a component does not set
-    return Response(b'{"preview":%b}' % shown, media_type="application/json")
+    preview = b"null" if widget is None else serialize(widget)  # without unset fields, as in a stream
+    return Response(b'{"preview":%b}' % preview, media_type="application/json")

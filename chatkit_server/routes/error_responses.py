@@ -1,4 +1,4 @@
-"""Errors as JSON: a top-level `message` and `code`, whatever went wrong."""
+"""Render every error as JSON with a top-level `code` and `message`."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..errors.http import InvalidParams, NotFound, ServerError, to_server_error
 
 
 class ErrorBody(BaseModel):
-    """What every refused request is answered."""
+    """The body of every error response."""
 
     code: str
     message: str
@@ -26,23 +26,23 @@ class ErrorBody(BaseModel):
 ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {
         "model": ErrorBody,
-        "description": "Refused, and nothing was done: 400 what was sent is wrong, 404 it is not there or not yours, "
-        "409 its state forbids it, 413 too large",
+        "description": "Rejected without effect: 400 the request is invalid, 404 it does not exist or is not yours, "
+        "409 its state does not allow this, 413 it is too large",
     },
 }
-"""For the description of a route."""
+"""The `responses` of a route, for OpenAPI."""
 
 
 def error_response(error: ServerError, request_id: str) -> JSONResponse:
-    """The plain answer for clients that are not a ChatKit frame."""
-    # The header as well: Starlette answers an unexpected error outside all middleware.
+    """Return the error as JSON, for clients other than a ChatKit frame."""
+    # Sets the header too: Starlette answers an unexpected error outside of all middleware.
     return JSONResponse(error.body(request_id), status_code=error.status, headers={"x-request-id": request_id})
 
 
 class UnexpectedErrors:
-    """ASGI middleware that answers what no handler expects, inside of CORS.
+    """ASGI middleware that answers unexpected exceptions inside of CORS.
 
-    Starlette's own answer to it passes no middleware: a page of another origin could not read it.
+    Starlette's own response bypasses all middleware, so a page from another origin could not read it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -54,23 +54,23 @@ class UnexpectedErrors:
             return
         has_started = False
 
-        async def noting_send(message: Message) -> None:
+        async def tracking_send(message: Message) -> None:
             nonlocal has_started
             has_started = True
             await send(message)
 
         try:
-            await self.app(scope, receive, noting_send)
+            await self.app(scope, receive, tracking_send)
         except Exception as error:
-            if has_started:  # the HTTP server cuts the answer off, which is all that can be said now
+            if has_started:  # too late for an error response; the HTTP server closes the connection
                 raise
             response = await _any(Request(scope), error)
             await response(scope, receive, send)
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """One shape of error body for all routes."""
-    app.add_exception_handler(Exception, _any)  # what middleware raises
+    """Make all routes answer errors with `ErrorBody`."""
+    app.add_exception_handler(Exception, _any)  # raised by middleware
     for expected in (ServerError, NotFoundError, StoreError):
         app.add_exception_handler(expected, _any)
     app.add_exception_handler(RequestValidationError, _invalid)

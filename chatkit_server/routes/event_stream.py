@@ -1,4 +1,4 @@
-"""Server-sent events on a raw ASGI connection: reading a turn, and an error in the place of one."""
+"""Server-sent events on a raw ASGI connection: a running turn, an ended one, or an error."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -15,15 +15,15 @@ from .reading import reading
 
 SSE_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache, no-transform",  # no-transform: a compressing proxy would hold tokens back
+    "cache-control": "no-cache, no-transform",  # no-transform: a compressing proxy would delay tokens
     "x-accel-buffering": "no",  # nginx
 }
 
 
 class TurnResponse(Response):
-    """Sends a turn's frames behind number `position`, after the `first` events, and pings through its silences.
+    """Sends the `first` events, then a turn's frames after number `position`, with pings during pauses.
 
-    It holds the turn only as a reader: when the client goes away it says so to the turn and ends.
+    It is only a reader of the turn: when the client disconnects, it notifies the turn and ends.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class TurnResponse(Response):
         self.init_headers({**SSE_HEADERS, "x-chatkit-turn-id": turn.id})
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
-        """No content length: the stream's end is not known."""
+        """Set the headers without a content length, which is not known in advance."""
         self.raw_headers = [
             (name.encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()
         ]
@@ -82,7 +82,7 @@ class TurnResponse(Response):
 
 
 class FinishedStream(Response):
-    """A stream of events that are all known."""
+    """A stream of a fixed list of events."""
 
     def __init__(self, events: Sequence[ThreadStreamEvent]) -> None:
         frames = (frame(number, serialize(event)) for number, event in enumerate(events, 1))
@@ -90,21 +90,21 @@ class FinishedStream(Response):
 
 
 class ErrorStream(Response):
-    """An error as the only frame of a stream: what a ChatKit frame can show without asking again."""
+    """An error as the only frame of a stream: a ChatKit frame shows it without retrying."""
 
     def __init__(self, error: ServerError, request_id: str) -> None:
         super().__init__(frame(1, serialize(error.event(request_id))), headers=SSE_HEADERS)
 
 
 class _Pings:
-    """One timer for the whole stream instead of one per frame: it looks how long ago the last frame was."""
+    """Decides when a ping is due, with one timer for the whole stream instead of one per frame."""
 
     def __init__(self, seconds: float, wake: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._seconds = seconds
         self._wake = wake
         self._last = self._loop.time()
-        self._timer = self._loop.call_later(seconds, self._look)
+        self._timer = self._loop.call_later(seconds, self._check)
 
     def due(self) -> bool:
         return self._loop.time() - self._last >= self._seconds
@@ -115,9 +115,9 @@ class _Pings:
     def stop(self) -> None:
         self._timer.cancel()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if self.due():
             self._wake()
-            self._timer = self._loop.call_later(self._seconds, self._look)
+            self._timer = self._loop.call_later(self._seconds, self._check)
         else:
-            self._timer = self._loop.call_later(self._last + self._seconds - self._loop.time(), self._look)
+            self._timer = self._loop.call_later(self._last + self._seconds - self._loop.time(), self._check)

@@ -1,4 +1,4 @@
-"""Whether the server lives, whether it can work, and which model answers."""
+"""Liveness, readiness, and which model answers."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -7,7 +7,6 @@ from sqlalchemy import text
 from chatkit_store import StoreError, StoreUnavailable
 from chatkit_store.errors import translate_errors
 
-from .. import __version__
 from ..errors.database_problem import summarize_database_error
 from ..errors.http import DatabaseUnavailable, ServerStopping, to_server_error
 from ..errors.outage import A_REQUEST, database_outage
@@ -19,17 +18,16 @@ router = APIRouter(tags=["health"])
 
 @router.get("/healthz", summary="The process is up")
 async def healthz() -> dict[str, str]:
-    """For a liveness probe: asks nothing of anything else."""
+    """Liveness probe: does not depend on the database or any other service."""
     return {"status": "ok"}
 
 
 @router.get("/readyz", summary="The server can take requests")
 async def readyz(request: Request) -> JSONResponse:
-    """For a readiness probe: 503 while the database cannot be reached, and once the server was asked to stop.
+    """Readiness probe: 503 while the database cannot be reached, and once the server is stopping.
 
-    An MCP server that is away is told, and is no reason to take no requests: only its tools are missing.
+    A disconnected MCP server is reported but does not make the server unready: only its tools are missing.
     """
-    # Not by the store: whether the database answers is no question about anybody's threads.
     services = services_of(request)
     if services.turns.is_closing:
         return error_response(ServerStopping(), request.state.request_id)
@@ -39,7 +37,7 @@ async def readyz(request: Request) -> JSONResponse:
                 await connection.execute(text("SELECT 1"))
     except StoreError as error:
         if isinstance(error, StoreUnavailable):
-            database_outage.failed(A_REQUEST, error)  # no line for each: a probe comes every few seconds
+            database_outage.failed(A_REQUEST, error)  # logged once per outage, not per probe
         else:
             to_server_error(error)
         return error_response(DatabaseUnavailable(summarize_database_error(error)), request.state.request_id)
@@ -49,7 +47,7 @@ async def readyz(request: Request) -> JSONResponse:
 
 @router.get("/api/stream/health", summary="Which model answers")
 async def stream_health(request: Request) -> dict[str, object]:
-    """What the page shows in its status line."""
+    """Return the model and version that the page shows in its status line."""
     info = services_of(request).models.info
     model = {"provider": info.provider, "name": info.name, "note": info.note}
-    return {"status": "ok", "model": model, "version": __version__}
+    return {"status": "ok", "model": model, "version": request.app.version}

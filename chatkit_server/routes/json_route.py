@@ -1,4 +1,4 @@
-"""Routes whose body is a pydantic model: read within the limit, refused with what is wrong."""
+"""Routes whose body is a pydantic model: enforce the size limit, and say what is wrong with a body."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -14,20 +14,20 @@ from .body import read_body
 
 
 class JsonRoute(APIRoute):
-    """A route with a pydantic body: within the limit, and with an error that says what is wrong with it."""
+    """A route that limits the size of its body and answers an invalid one with the first fault."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's hook around everything that it does for a request."""
-        answer = super().get_route_handler()
+        """Return the handler: FastAPI's hook around all of its work for a request."""
+        handle_request = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
             try:
                 if self.body_field is not None:
-                    # Where Starlette keeps a body that was read before.
+                    # Starlette keeps a body that was already read here.
                     request._body = await read_body(request, services_of(request).settings.max_body_bytes)
-                return await answer(request)
+                return await handle_request(request)
             except ClientDisconnect:
-                return Response(status_code=499)  # nobody is there to read it
+                return Response(status_code=499)
             except RequestValidationError as error:
                 raise invalid(error.errors(), is_json=_is_json(request)) from None
 
@@ -35,14 +35,14 @@ class JsonRoute(APIRoute):
 
 
 def invalid(faults: Any, *, is_json: bool = True) -> ServerError:
-    """What the first of pydantic's faults says, and nothing of what was sent."""
+    """Return an error with the first of pydantic's `faults`, without the values that were sent."""
     if not is_json:
-        return InvalidParams("The body must be JSON, and be sent with `content-type: application/json`.")
+        return InvalidParams("The body must be JSON, sent with `content-type: application/json`.")
     fault = faults[0]
     if fault["type"] == "json_invalid":
         return InvalidJson()
     place = ".".join(str(step) for step in fault["loc"] if step != "body")
-    return InvalidParams(f"`{place}`: {fault['msg']}." if place else f"The body is not right: {fault['msg']}.")
+    return InvalidParams(f"`{place}`: {fault['msg']}." if place else f"The body is invalid: {fault['msg']}.")
 
 
 def _is_json(request: Request) -> bool:

@@ -1,4 +1,4 @@
-"""The door: whatever leaves with references to files in it gets URLs for them (`files/signed_links.py` says why)."""
+"""Replace file references in responses by signed URLs (`files/signed_links.py` says why)."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,7 +9,7 @@ from ..files.signed_links import REFERENCE_MARK, SignedLinks
 
 
 class LinkedResponse(Response):
-    """Another response, with URLs in the place of references. Each of its writes must be whole JSON or whole frames."""
+    """Sends `inner` with URLs instead of references. Each write of `inner` must be complete JSON or complete frames."""
 
     def __init__(self, inner: Response, links: SignedLinks, context: RequestContext, request: Request) -> None:
         self.inner = inner
@@ -22,7 +22,7 @@ class LinkedResponse(Response):
         self.raw_headers = inner.raw_headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        held: Message | None = None  # the head of an answer whose length is not known before its body
+        held: Message | None = None  # a response start whose content length depends on the body
 
         async def linking_send(message: Message) -> None:
             nonlocal held

@@ -1,4 +1,4 @@
-"""Messages of clients that are not ChatKit: answered by plain tokens, or by the whole text at once."""
+"""Messages from plain (non-ChatKit) clients, answered token by token or with the whole text at once."""
 
 import json
 from typing import Annotated, Any
@@ -24,14 +24,17 @@ DONE = json.dumps(
 
 WHOLE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {"example": EXAMPLE_ANSWER}}},
-    502: {"model": Answer, "description": "The agent or its model failed; `text` is what was said before, `error` why"},
-    503: {"model": Answer, "description": "As 502, where the server stops or its database is not available"},
+    502: {
+        "model": Answer,
+        "description": "The agent or its model failed; `text` is the answer so far, `error` the reason",
+    },
+    503: {"model": Answer, "description": "Like 502, if the server is stopping or its database is not available"},
 }
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": 'Tokens, then one `done`. `{"reset": true}` takes back all text so far; '
-        '`{"error": {...}}` stands before the `done` of a turn that failed; '
-        '`{"ping": true}` bridges silences in lines of JSON',
+        "description": 'Tokens, then one `done`. `{"reset": true}` discards all text so far; '
+        '`{"error": {...}}` comes before the `done` of a failed turn; '
+        '`{"ping": true}` is sent during pauses (NDJSON only)',
         "content": {
             "text/event-stream": {"example": f'data: {{"token": "42"}}\n\ndata: {DONE}\n\n'},
             "application/x-ndjson": {"example": f'{{"token": "42"}}\n{DONE}\n'},
@@ -39,20 +42,20 @@ STREAM: dict[int | str, dict[str, Any]] = {
     },
 }
 
-Sent = Annotated[Message, Body(examples=[EXAMPLE])]
+SentMessage = Annotated[Message, Body(examples=[EXAMPLE])]
 Key = Annotated[
     str | None,
     Header(
         alias="idempotency-key",
-        description="Unique for each message of a user: the same message, sent again with it, is not sent twice; it "
-        "joins the answer that runs, or gets the one that ended.",
+        description="Unique for each message of a user. A repeated request with the same key is not sent twice: it "
+        "joins the running answer, or gets the finished one.",
     ),
 ]
 Detach = Annotated[
     str | None,
     Header(
         alias="x-chatkit-detach",
-        description="`1`: this client stops explicitly, the answer goes on when its connection is closed.",
+        description="`1`: the client stops explicitly; closing the connection does not stop the answer.",
     ),
 ]
 
@@ -65,13 +68,13 @@ Detach = Annotated[
 )
 async def stream_message(
     request: Request,
-    message: Sent,
+    message: SentMessage,
     idempotency_key: Key = None,
     x_chatkit_detach: Detach = None,
 ) -> Response:
-    """Server-sent events, or with `Accept: application/x-ndjson` one JSON object a line.
+    """Stream server-sent events, or one JSON object per line with `Accept: application/x-ndjson`.
 
-    The headers `x-chatkit-turn-id` and `x-chatkit-thread-id` say what it is that answers.
+    The headers `x-chatkit-turn-id` and `x-chatkit-thread-id` identify the turn and its thread.
     """
     services = services_of(request)
     context = services.auth.authenticate(request)
@@ -89,9 +92,9 @@ async def stream_message(
     responses=WHOLE | ERRORS,
 )
 async def answer_message(
-    request: Request, message: Sent, idempotency_key: Key = None, x_chatkit_detach: Detach = None
+    request: Request, message: SentMessage, idempotency_key: Key = None, x_chatkit_detach: Detach = None
 ) -> Response:
-    """One JSON answer when the turn has ended, however it did; closing the connection stops it."""
+    """Return one JSON answer once the turn has ended in any way. Closing the connection stops the turn."""
     services = services_of(request)
     context = services.auth.authenticate(request)
     turn = await _send(message, services, context, idempotency_key, x_chatkit_detach)

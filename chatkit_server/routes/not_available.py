@@ -1,4 +1,4 @@
-"""Routes of the contract that this version does not have yet: a clear answer instead of a puzzling 404."""
+"""Reserved routes that this version does not implement yet: a clear error instead of a 404."""
 
 from fastapi import APIRouter
 

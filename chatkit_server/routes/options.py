@@ -1,4 +1,4 @@
-"""What the page may offer, so that the widget is configured from the server and not twice."""
+"""Serve the widget's options, so that they are configured in one place."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -8,9 +8,9 @@ from ..services import services_of
 router = APIRouter(prefix="/api/chatkit", tags=["page"])
 
 
-@router.get("/options", summary="What the widget may offer", response_model_exclude_none=True)
+@router.get("/options", summary="The options of the widget", response_model_exclude_none=True)
 async def options(request: Request, response: Response) -> Offers:
-    """Entries have the shapes of the widget's options in `@openai/chatkit`."""
+    """Return the options in the shapes of `@openai/chatkit`."""
     services = services_of(request)
     context = services.auth.authenticate(request)
     response.headers["cache-control"] = "no-cache"

@@ -1,4 +1,4 @@
-"""Which pages may open a WebSocket: browsers send them across origins without asking first, with cookies and all."""
+"""Decide which pages may open a WebSocket: browsers open them across origins with cookies and without a preflight."""
 
 from urllib.parse import urlsplit
 
@@ -9,9 +9,9 @@ from ..settings import Settings
 
 
 def check_origin(connection: HTTPConnection, settings: Settings) -> bool:
-    """Whether the client's cookies may be believed: not where CHATKIT_CORS_ORIGINS lets in anybody's page by `*`.
+    """Return whether to trust the client's cookies: not if only the `*` of CHATKIT_CORS_ORIGINS admits its page.
 
-    A client without an `Origin` is no browser. Raises `ForeignOrigin` for a page that may not call this server.
+    A client without an `Origin` is not a browser. Raises `ForeignOrigin` for a page that may not call this server.
     """
     origin = connection.headers.get("origin")
     if origin is None or origin in settings.cors_origins or _is_own(origin, connection):
@@ -22,5 +22,5 @@ def check_origin(connection: HTTPConnection, settings: Settings) -> bool:
 
 
 def _is_own(origin: str, connection: HTTPConnection) -> bool:
-    """By host and port only: a proxy that ends TLS hides the scheme."""
+    """Compare host and port only: a proxy that terminates TLS hides the scheme."""
     return urlsplit(origin).netloc.lower() == connection.headers.get("host", "").lower()

@@ -1,4 +1,4 @@
-"""The built page at `/`."""
+"""Serve the built page at `/`."""
 
 import os
 from pathlib import Path
@@ -14,25 +14,25 @@ router = APIRouter(include_in_schema=False)
 
 _PACKAGE = Path(__file__).parent.parent
 PLACES = (_PACKAGE / "page", _PACKAGE.parent / "web" / "dist")
-"""Where the page lies in an installed package, and in a checkout."""
+"""Where the built page is in an installed package, and in a checkout."""
 
 NOT_BUILT = """<!doctype html><meta charset="utf-8"><title>chatkit-server</title>
-<p>The server is running, but its page was not built. Run <code>make web</code> and load this page again; with
-<code>make dev</code> it takes a moment.
+<p>The server is running, but its page has not been built. Run <code>make web</code> and reload; with
+<code>make dev</code> the build takes a moment.
 <p>The ChatKit protocol is served at <code>POST /chatkit</code>."""
 
 
 def page_directory(chosen: Path | None) -> Path | None:
-    """The directory that holds the built page, `chosen` or one of `PLACES`; None where it was never built."""
+    """Return the directory of the built page, `chosen` or one of `PLACES`; None if it was never built."""
     places = (chosen,) if chosen else PLACES
     return next((place for place in places if (place / "index.html").is_file()), None)
 
 
 @router.api_route("/", methods=["GET", "HEAD"])
 async def index(request: Request) -> Response:
-    """The page; it also gives the browser its user, before its first two requests could make two.
+    """Return the page, and set the user's cookie: otherwise its first two requests could create two users.
 
-    Each load keeps the user for another year: who comes back does not lose their threads.
+    Each load renews the cookie for another year, so that returning users keep their threads.
     """
     services = services_of(request)
     directory = page_directory(services.settings.page_dir)
@@ -43,26 +43,26 @@ async def index(request: Request) -> Response:
 
 
 class PageFiles(StaticFiles):
-    """The page's other files. Looked up at each request, so that a page built while the server runs is served."""
+    """The page's other files. Looked up at each request, so that the page can be built while the server runs."""
 
     def __init__(self, chosen: Path | None) -> None:
         super().__init__(check_dir=False)
         self._chosen = chosen
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
-        """Starlette's hook: file path and its stat."""
+        """Return file path and stat: Starlette's hook."""
         self.all_directories = [directory] if (directory := page_directory(self._chosen)) else []
         return super().lookup_path(path)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """What lies in assets/ has a hash in its name and never changes; the rest is asked for anew."""
+        """Return the file, cached forever if it is in assets/, where names contain a hash; the rest is revalidated."""
         response = await super().get_response(path, scope)
-        for_ever = path.startswith("assets/") and response.status_code == 200
-        response.headers["cache-control"] = "public, max-age=31536000, immutable" if for_ever else "no-cache"
+        is_immutable = path.startswith("assets/") and response.status_code == 200
+        response.headers["cache-control"] = "public, max-age=31536000, immutable" if is_immutable else "no-cache"
         return response
 
 
 def mount_page(app: FastAPI, chosen: Path | None) -> None:
-    """Serve the page, from `chosen` where that is given. Must come last: it takes every path that nothing else took."""
+    """Serve the page, from `chosen` if given. Must come last: it matches every remaining path."""
     app.include_router(router)
     app.mount("/", PageFiles(chosen), name="page")

@@ -1,4 +1,4 @@
-"""The state of a turn, for clients that ask again and again."""
+"""The state of a turn, for clients that poll."""
 
 import hashlib
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ router = APIRouter(prefix="/api", tags=["turns"])
 EXAMPLE = {"id": EXAMPLE_ANSWER["turn_id"]} | EXAMPLE_ANSWER | {"status": "running", "text": "4", "ended_at": None}
 RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {"example": EXAMPLE}}},
-    304: {"description": "Nothing changed since the answer with that `ETag`"},
+    304: {"description": "Nothing has changed since the response with that `ETag`"},
 }
 
 
@@ -31,7 +31,7 @@ class TurnState(Answer):
     responses=RESPONSES | ERRORS,
 )
 async def poll_turn(turn_id: str, request: Request, if_none_match: Annotated[str, Header()] = "") -> Response:
-    """Running or ended; with `If-None-Match` and the last `ETag`, 304 while nothing is new."""
+    """Return a running or ended turn; 304 if nothing has changed since the `ETag` in `If-None-Match`."""
     services = services_of(request)
     context = services.auth.authenticate(request)
     answer = await load_answer(turn_id, services, context)
@@ -44,6 +44,6 @@ async def poll_turn(turn_id: str, request: Request, if_none_match: Annotated[str
 
 
 def _matches(if_none_match: str, tag: str) -> bool:
-    """Weak comparison (RFC 9110, 13.1.2): a proxy that compresses marks the tag as weak."""
-    given = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
-    return tag in given or given == ["*"]
+    """Compare weakly (RFC 9110, 13.1.2): a proxy that compresses marks the tag as weak."""
+    tags = [candidate.strip().removeprefix("W/") for candidate in if_none_match.split(",")]
+    return tag in tags or tags == ["*"]

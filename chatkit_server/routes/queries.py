@@ -1,4 +1,4 @@
-"""The operations that answer with JSON at once."""
+"""The operations of the ChatKit protocol that do not stream."""
 
 import base64
 import binascii
@@ -39,7 +39,7 @@ DONE = b"{}"
 async def answer(
     request: NonStreamingReq, server: ChatServer, turns: Turns, actions: SyncActions, context: RequestContext
 ) -> bytes:
-    """The JSON answer. Raises an `errors.ServerError` or what the store raises."""
+    """Return the JSON response of an operation. Raises `ServerError`, or what the store raises."""
     match request:
         case ThreadsGetByIdReq():
             return await _get_thread(request, server, turns, context)
@@ -70,7 +70,7 @@ async def answer(
 
 
 async def _get_thread(request: ThreadsGetByIdReq, server: ChatServer, turns: Turns, context: RequestContext) -> bytes:
-    """With what the running turn has said so far, so that a page without our snippet shows it after a reload."""
+    """Include the running turn's text so far, so that a page that does not re-attach shows it after a reload."""
     thread = await server.store.load_thread(request.params.thread_id, context)
     items = await _load_items(server, turns, thread.id, None, DEFAULT_PAGE_SIZE, "asc", context)
     return serialize(thread_response(thread).model_copy(update={"items": items}))
@@ -99,18 +99,18 @@ async def _load_items(
     order: str,
     context: RequestContext,
 ) -> Page[ThreadItem]:
-    """A page from SQL; in ascending order with what the running turn shows that SQL does not have yet."""
+    """Return a page from the database; in ascending order with the running turn's items that are not saved yet."""
     turn = await turns.running_on(thread_id, context) if order == "asc" else None
     if turn is None:
         return await server.sql_store.load_visible_items(thread_id, after, limit, order, context)
     newer, saved = turn.open_texts(), set(await turn.saved_ids())
     page = await server.sql_store.load_visible_items(thread_id, after, limit, order, context)
-    for item_id in newer.keys() - turn.items.open_ids():  # finished, or taken away, while the page was read
+    for item_id in newer.keys() - turn.items.open_ids():  # finished or removed while the page was read
         newer.pop(item_id)
         if (finished := turn.items.finished.get(item_id)) is not None:
             newer[item_id] = finished
     page.data = [newer.pop(item.id, item) for item in page.data]
-    if not page.has_more:  # what was saved before and is not on this page is on an earlier one
+    if not page.has_more:  # an already saved item that is not on this page is on an earlier one
         page.data += [item for item_id, item in newer.items() if item_id not in saved]
     return page
 
@@ -123,7 +123,7 @@ async def _rename_thread(request: ThreadsUpdateReq, server: ChatServer, context:
 
 
 async def _delete_thread(request: ThreadsDeleteReq, server: ChatServer, turns: Turns, context: RequestContext) -> bytes:
-    thread = await server.store.load_thread(request.params.thread_id, context)  # the owner's, before anything stops
+    thread = await server.store.load_thread(request.params.thread_id, context)  # checks the owner first
     async with turns.alone(thread.id, "deleted", context):
         await server.store.delete_thread(thread.id, context)
     return DONE
@@ -131,14 +131,14 @@ async def _delete_thread(request: ThreadsDeleteReq, server: ChatServer, turns: T
 
 def _attachments(server: ChatServer) -> AttachmentStore[RequestContext]:
     if server.attachment_store is None:
-        raise NotAvailable("This server does not take attachments.")
+        raise NotAvailable("This server does not accept attachments.")
     return server.attachment_store
 
 
 async def _delete_attachment(attachment_id: str, server: ChatServer, context: RequestContext) -> bytes:
-    """The owner's, before the attachment store is asked, which may delete the row as well."""
+    """Delete file and row; the attachment store may already delete the row."""
     files = _attachments(server)
-    await server.store.load_attachment(attachment_id, context)
+    await server.store.load_attachment(attachment_id, context)  # checks the owner
     await files.delete_attachment(attachment_id, context)
     with contextlib.suppress(NotFoundError):
         await server.store.delete_attachment(attachment_id, context)

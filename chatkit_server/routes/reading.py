@@ -1,4 +1,4 @@
-"""A connection as a reader of a turn: it comes, may be told to read no more, and goes."""
+"""Register a connection as a reader of a turn, until the client disconnects."""
 
 import asyncio
 import contextlib
@@ -12,19 +12,19 @@ from ..turns.live_turn import LiveTurn, Reader
 
 
 class Connection:
-    """Watches for the client's going, and wakes the reader when it happens."""
+    """Watches for the client to disconnect, and then wakes the reader."""
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
-        self._is_closed = False  # a reader may be `gone` for a newer one of its frame, too
+        self._is_closed = False  # a reader is also `gone` when a newer one of its frame replaces it
 
     @property
     def awaits_end(self) -> bool:
-        """Whether the answer shall come to its proper end: the client is there, and does not have to go elsewhere."""
+        """Whether to end the response properly: the client is connected and need not continue at another worker."""
         return not self._is_closed and not self.reader.is_cut
 
     async def until_closed(self, receive: Receive, turn: LiveTurn) -> None:
-        """Notes it when the client goes."""
+        """Return once the client has disconnected, and mark the reader as gone."""
         message: Message = {"type": ""}
         while message["type"] != "http.disconnect":
             message = await receive()
@@ -36,7 +36,7 @@ class Connection:
 async def reading(
     turn: LiveTurn | EndedTurn, receive: Receive, frame_id: str | None = None
 ) -> AsyncIterator[Connection]:
-    """Inside, the turn has one reader more. `receive` is the ASGI connection's, with nothing left of its body."""
+    """Register a reader inside the `async with`. `receive` is the ASGI connection's; its body must have been read."""
     connection = Connection(Reader(frame_id))
     if isinstance(turn, EndedTurn):
         yield connection

@@ -1,4 +1,4 @@
-"""Gives every request an id: in the log, in every error, and in the answer's `x-request-id`."""
+"""Give every request an id: in the log, in error bodies, and in the `x-request-id` header of the response."""
 
 import re
 import secrets
@@ -8,11 +8,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..context import current_request_id
 
-_SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SAFE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestIds:
-    """ASGI middleware. An id that a proxy in front has set is kept where it is harmless in a log."""
+    """ASGI middleware. Keeps an `x-request-id` set by a proxy if it is safe to log."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -21,8 +21,8 @@ class RequestIds:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _SANE.fullmatch(given) else secrets.token_hex(8)
+        proxy_id = Headers(scope=scope).get("x-request-id", "")
+        request_id = proxy_id if _SAFE.fullmatch(proxy_id) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
         # Not reset at the end: each request has a task of its own, and uvicorn logs an unhandled exception there.
         current_request_id.set(request_id)

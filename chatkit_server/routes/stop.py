@@ -1,4 +1,4 @@
-"""Turns from outside the stream that started them."""
+"""Stop turns, independently of the stream that started them."""
 
 from typing import Any
 
@@ -21,22 +21,23 @@ STOPPED: dict[int | str, dict[str, Any]] = {
         }
     }
 }
-STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}, "description": "ChatKit events"}}
 
 
 @router.post(
-    "/turns/{turn_id}/stop", summary="Stop a running answer; what was said so far is kept", responses=STOPPED | ERRORS
+    "/turns/{turn_id}/stop", summary="Stop a running turn; its answer so far is kept", responses=STOPPED | ERRORS
 )
 async def stop_turn(turn_id: str, request: Request) -> dict[str, str | None]:
-    """Answers when the model call is closed and the partial answer is saved, whichever worker runs the turn; 404 for a
-    turn of somebody else's, 409 where its worker does not react."""
+    """Respond once the model call is closed and the partial answer is saved, whichever worker runs the turn.
+
+    404 for another user's turn, 409 if the turn's worker does not react.
+    """
     services = services_of(request)
     return _stopped(await services.turns.stop(turn_id, "user", services.auth.authenticate(request)))
 
 
-@router.post("/threads/{thread_id}/stop", summary="Stop what runs on a thread", responses=STOPPED | ERRORS)
+@router.post("/threads/{thread_id}/stop", summary="Stop the running turn of a thread", responses=STOPPED | ERRORS)
 async def stop_thread(thread_id: str, request: Request) -> dict[str, str | None]:
-    """As `/api/turns/{id}/stop`, for a page that knows only its thread; `id` is null where nothing ran."""
+    """Like `/api/turns/{id}/stop`, for a page that only knows the thread; `id` is null if no turn was running."""
     services = services_of(request)
     context = services.auth.authenticate(request)
     await services.store.load_thread(thread_id, context)

@@ -1,4 +1,4 @@
-"""Answers to plain clients on a raw ASGI connection: tokens as they come, or the whole at once."""
+"""Responses to plain clients on a raw ASGI connection: token by token, or the whole answer at once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ TURN_HEADER, THREAD_HEADER = "x-chatkit-turn-id", "x-chatkit-thread-id"
 
 @dataclass(frozen=True)
 class Lines:
-    """How JSON messages follow each other in a body."""
+    """How JSON messages are framed in a body."""
 
     content_type: str
     before: bytes
@@ -34,8 +34,8 @@ class Lines:
     ping: bytes
 
     def encode(self, messages: list[Json]) -> bytes:
-        """All of them in one piece; no message at all is a ping."""
-        return b"".join(b"%b%b%b" % (self.before, to_json(one), self.after) for one in messages) or self.ping
+        """Return the messages as bytes; a ping if there are none."""
+        return b"".join(b"%b%b%b" % (self.before, to_json(message), self.after) for message in messages) or self.ping
 
 
 SSE = Lines(SSE_HEADERS["content-type"], b"data: ", b"\n\n", PING)
@@ -43,12 +43,12 @@ NDJSON = Lines("application/x-ndjson", b"", b"\n", b'{"ping":true}\n')
 
 
 def lines_for(accept: str) -> Lines:
-    """What a client wants by its `Accept` header."""
+    """Return the framing that an `Accept` header asks for."""
     return NDJSON if "ndjson" in accept else SSE
 
 
 class TokenResponse(Response):
-    """Tokens, pings through silences, then how it ended."""
+    """Sends tokens, pings during pauses, then how the turn ended."""
 
     def __init__(self, turn: LiveTurn | EndedTurn, lines: Lines, services: Services, context: RequestContext) -> None:
         self.turn = turn
@@ -61,7 +61,7 @@ class TokenResponse(Response):
         self.init_headers(SSE_HEADERS | {"content-type": lines.content_type} | ids_of(turn))
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
-        """No content length: the stream's end is not known."""
+        """Set the headers without a content length, which is not known in advance."""
         self.raw_headers = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,7 +76,7 @@ class TokenResponse(Response):
 
 
 class WholeAnswer(Response):
-    """Waits for the end of the turn and says then what came of it, with a status that fits."""
+    """Waits for the end of the turn, then sends its answer with the status of its outcome."""
 
     def __init__(self, turn: LiveTurn | EndedTurn, services: Services, context: RequestContext) -> None:
         super().__init__()
@@ -92,31 +92,31 @@ class WholeAnswer(Response):
                 pass
             if connection.reader.gone:
                 return
-            response = self._elsewhere() if connection.reader.is_cut else answer_response(await stream.answer())
+            response = self._stopping() if connection.reader.is_cut else answer_response(await stream.answer())
             response.raw_headers += self.raw_headers
             response.headers.update(ids_of(self.turn))
             await response(scope, receive, send)
 
-    def _elsewhere(self) -> JSONResponse:
-        """This worker stops, but the turn runs on at another one."""
+    def _stopping(self) -> JSONResponse:
+        """This worker is stopping, but the turn continues at another one."""
         return error_response(ServerStopping(), self.context.request_id)
 
 
 def answer_response(answer: Answer) -> JSONResponse:
-    """As an error body, too, where there is an error: `code`, `message` and `request_id` at the top."""
+    """Return the answer; that of a failed turn is an error body too, with `code`, `message` and `request_id` on top."""
     body = answer.model_dump(mode="json")
     if answer.error is None:
         return JSONResponse(body)
-    told = answer.error.model_dump(include={"code", "message", "request_id"})
-    return JSONResponse(body | told, status_code=_status(answer.error))
+    error = answer.error.model_dump(include={"code", "message", "request_id"})
+    return JSONResponse(body | error, status_code=_status(answer.error))
 
 
 def ids_of(turn: LiveTurn | EndedTurn) -> dict[str, str]:
-    """The headers that name the turn and its thread."""
+    """Return the headers that identify the turn and its thread."""
     return {TURN_HEADER: turn.id, THREAD_HEADER: turn.thread_id}
 
 
 def _status(failure: Failure) -> int:
-    """503 where the server is at fault and another try may help, 502 where the agent or its model is."""
-    ours = {kind.code: kind.status for kind in (AnswerInterrupted, DatabaseUnavailable, ServerStopping)}
-    return ours.get(failure.code, TurnFailed.status)
+    """Return 503 if the server is at fault and a retry may help, 502 if the agent or its model failed."""
+    server_errors = {kind.code: kind.status for kind in (AnswerInterrupted, DatabaseUnavailable, ServerStopping)}
+    return server_errors.get(failure.code, TurnFailed.status)

@@ -1,4 +1,4 @@
-"""`/api/stream/ws`: messages in, tokens out, stop, over one connection."""
+"""`/api/stream/ws`: send messages, receive tokens and stop turns over one connection."""
 
 import asyncio
 from collections.abc import Iterator
@@ -29,48 +29,47 @@ router = APIRouter(prefix="/api/stream", tags=["plain tokens"])
 T = TypeVar("T", bound=BaseModel)
 
 SERVER_RESTARTS = 1012
-"""The close code that uvicorn (0.54) has for the connections that it ends itself."""
-
+"""The close code of uvicorn (0.54) for connections that it closes itself."""
 
 LEAVING_SECONDS = 1.0
 
 
 class Frame(BaseModel):
-    """What every frame of a client's has."""
+    """The common field of all client frames."""
 
     type: Literal["message", "stop"] = "message"
 
 
 class SocketMessage(Message):
-    """A message; where an answer is under way, it takes that one's place."""
+    """A message; it replaces a running answer."""
 
-    key: Annotated[str | None, Field(description="As the `Idempotency-Key` header elsewhere.")] = None
-    detach: Annotated[bool, Field(description="The answer goes on when the connection is closed.")] = False
+    key: Annotated[str | None, Field(description="Like the `Idempotency-Key` header of the HTTP routes.")] = None
+    detach: Annotated[bool, Field(description="Closing the connection does not stop the answer.")] = False
 
 
 @router.get("/ws", summary="Messages and tokens over a WebSocket", responses=ERRORS | {101: {"description": "Opened"}})
-async def explain_websocket() -> None:
-    """Open it as a WebSocket. Frames are JSON texts, from the client:
+async def describe_websocket() -> None:
+    """Open it as a WebSocket. Frames are JSON texts. From the client:
 
     - `{"type": "message", "message": "...", "thread_id": null, "key": null, "detach": false}`, with the other fields of
-      `POST /api/message`; while an answer is under way, it stops that one and takes its place
+      `POST /api/message`; it stops and replaces a running answer
     - `{"type": "stop"}`
 
-    and from the server:
+    From the server:
 
     - `{"type": "started", "turn_id": "turn_...", "thread_id": "thr_..."}`
-    - `{"type": "token", "token": "..."}`, and `{"type": "reset", "reset": true}` where text is taken back
-    - `{"type": "error", "error": {"code": "...", "message": "..."}}`, of a frame that was refused or a turn that failed
+    - `{"type": "token", "token": "..."}`, and `{"type": "reset", "reset": true}`, which discards the text so far
+    - `{"type": "error", "error": {"code": "...", "message": "..."}}`, for a rejected frame or a failed turn
     - `{"type": "done", "done": true, "status": "completed", ...}`, with the fields of `POST /api/stream/message`
 
-    Closing it stops the answer that is under way, unless its message had `detach`.
+    Closing the connection stops a running answer, unless its message had `detach`.
     """
     raise UpgradeRequired
 
 
 @router.websocket("/ws")
 async def converse(websocket: WebSocket) -> None:
-    """Answers messages until the client goes."""
+    """Answer messages until the client disconnects."""
     services = services_of(websocket)
     request_id: str = websocket.state.request_id
     try:
@@ -89,7 +88,7 @@ async def converse(websocket: WebSocket) -> None:
 
 
 class _Conversation:
-    """One connection: at most one answer is under way on it."""
+    """One connection, with at most one running answer."""
 
     def __init__(self, websocket: WebSocket, services: Services, context: RequestContext) -> None:
         self._websocket = websocket
@@ -101,14 +100,14 @@ class _Conversation:
         self._reading: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Takes one frame after the other; a wrong one costs an error frame and no more."""
+        """Handle one frame after the other; an invalid one is answered with an error frame."""
         try:
             while True:
                 await self._receive()
         except WebSocketDisconnect as closed:
             if closed.code == SERVER_RESTARTS and isinstance(self._turn, LiveTurn):
-                self._turn.detach()  # the client has not left: what runs has the time that others have
-        except asyncio.CancelledError:  # the HTTP server stops
+                self._turn.detach()  # the client did not leave: its turn gets the same time to finish as others
+        except asyncio.CancelledError:  # the HTTP server is stopping
             if isinstance(self._turn, LiveTurn):
                 self._turn.interrupt_reading()
             raise
@@ -122,14 +121,13 @@ class _Conversation:
         context = next(self._contexts)
         current_request_id.set(context.request_id)
         try:
-            await self._take(message.get("text"), context)
+            await self._handle(message.get("text"), context)
         except WebSocketDisconnect:
             raise
         except Exception as error:
-            told = to_server_error(error)
-            await self._tell({"error": Failure.of(told, context.request_id).model_dump()})
+            await self._send_error(error, context)
 
-    async def _take(self, text: str | None, context: RequestContext) -> None:
+    async def _handle(self, text: str | None, context: RequestContext) -> None:
         if text is None:
             raise InvalidJson("A frame must be a text that is JSON.")
         check_size(len(text.encode("utf-8", "surrogatepass")), self._services.settings.max_body_bytes)
@@ -139,11 +137,11 @@ class _Conversation:
             await self._services.turns.stop(self._turn.id, "user", context)
 
     async def _answer(self, message: SocketMessage, context: RequestContext) -> None:
-        """Has the message accepted before what is under way is stopped for it."""
+        """Stop a running answer only once the new message is accepted."""
         turn = await send(message, self._services, context, key=message.key, is_detached=message.detach)
         if self._reading is not None and not self._reading.done():
             if self._turn is not None and turn.id == self._turn.id:
-                return  # the same message again: its answer is under way
+                return  # the same message again: its answer is running
             await self._supersede()
         self._turn, self._reader = turn, Reader(None)
         if isinstance(turn, LiveTurn):
@@ -151,7 +149,7 @@ class _Conversation:
         self._reading = asyncio.create_task(self._read(turn, self._reader, context), name=f"socket reads {turn.id}")
 
     async def _supersede(self) -> None:
-        """On the same thread the new turn has stopped the old one already."""
+        """Stop the running answer. On the same thread, the new turn has already done so."""
         if isinstance(self._turn, LiveTurn):
             await self._services.turns.stop(self._turn.id, "superseded", self._context)
         if self._reading is not None:
@@ -160,21 +158,24 @@ class _Conversation:
     async def _read(self, turn: LiveTurn | EndedTurn, reader: Reader, context: RequestContext) -> None:
         stream = TokenStream(turn, reader, self._services, context)
         try:
-            await self._tell({"started": True, "turn_id": turn.id, "thread_id": turn.thread_id})
+            await self._send({"started": True, "turn_id": turn.id, "thread_id": turn.thread_id})
             async for pieces in stream.pieces():
-                await self._tell(*pieces)
+                await self._send(*pieces)
             if not reader.gone and not reader.is_cut:
-                await self._tell(*ending(await stream.answer()))
-        except WebSocketDisconnect:  # noticed by the write before the read
+                await self._send(*ending(await stream.answer()))
+        except WebSocketDisconnect:  # the write noticed it before the read
             pass
         except Exception as error:
-            told = to_server_error(error)
-            await self._tell({"error": Failure.of(told, context.request_id).model_dump()})
+            await self._send_error(error, context)
         finally:
             if isinstance(turn, LiveTurn):
                 turn.reader_left(reader)
 
-    async def _tell(self, *messages: Json) -> None:
+    async def _send_error(self, error: Exception, context: RequestContext) -> None:
+        failure = Failure.of(to_server_error(error), context.request_id)
+        await self._send({"error": failure.model_dump()})
+
+    async def _send(self, *messages: Json) -> None:
         for message in messages:
             await self._websocket.send_json({"type": next(iter(message))} | message)
 
@@ -185,7 +186,7 @@ class _Conversation:
         if isinstance(self._turn, LiveTurn):
             self._turn.log.wake()
         await asyncio.wait([self._reading], timeout=LEAVING_SECONDS)
-        self._reading.cancel()  # a client that reads no more holds up the last write to it
+        self._reading.cancel()  # a client that stopped reading would block its last write
 
 
 def _parse(kind: type[T], text: str) -> T:
@@ -196,7 +197,7 @@ def _parse(kind: type[T], text: str) -> T:
 
 
 def _numbered(context: RequestContext) -> Iterator[RequestContext]:
-    """A request id for each frame."""
+    """Yield a context with its own request id for each frame."""
     number = 0
     while True:
         number += 1

@@ -6,21 +6,13 @@ import openai
 from chatkit.types import AudioInput, TranscriptionResult
 
 from ..errors.failures import to_turn_failure
-from ..errors.http import BodyTooLarge, InvalidAudio, ServerError
+from ..errors.http import BodyTooLarge, DictationFailed, InvalidAudio
 from ..errors.log_format import redacted_traceback
 from ..models.transcription import FILE_NAMES, Transcriber
 
 logger = logging.getLogger(__name__)
 
 REJECTIONS = (openai.BadRequestError, openai.UnprocessableEntityError)
-
-
-class DictationFailed(ServerError):
-    """The transcription endpoint failed. Only the recording is lost."""
-
-    status = 502
-    code = "dictation_failed"
-    default_message = "The recording could not be transcribed. Please try again."
 
 
 async def dictate(transcriber: Transcriber, audio: AudioInput, max_bytes: int) -> TranscriptionResult:

@@ -34,8 +34,8 @@ ADVICE = {
     "model_not_found": "Choose a model that is there; the path of the URL may be wrong as well, mostly it ends in /v1.",
     "model_quota": "Its quota is used up: look at the account.",
     "model_rate_limit": "It gets too many requests: try again in a moment.",
-    "model_timeout": "See that it runs there, or correct CHATKIT_BASE_URL.",
-    "model_unreachable": "See that it runs there and can be reached from here, or correct CHATKIT_BASE_URL.",
+    "model_timeout": "Make sure that it runs there, or correct CHATKIT_BASE_URL.",
+    "model_unreachable": "Make sure that it runs there and can be reached from here, or correct CHATKIT_BASE_URL.",
     "model_unavailable": "It has a problem of its own: try again in a moment, and look into its log.",
     "model_bad_request": "It does not take such requests: try the other value of CHATKIT_API.",
 }
@@ -70,7 +70,7 @@ async def _database(services: Services) -> Finding:
     kind = services.engine.dialect.name
     if (file := _missing_file(services.engine.url)) is not None:
         if (folder := missing_folder(file)) is not None:
-            return Finding("database", f"{file} cannot be made: there is no folder {folder}", "WRONG")
+            return Finding("database", f"{file} cannot be created: the folder {folder} does not exist", "WRONG")
         return Finding("database", f"{file} does not exist yet; the server makes it at its first start")
     try:
         missing, taken = await pending(services.engine), await taken_names(services.engine)
@@ -79,7 +79,8 @@ async def _database(services: Services) -> Finding:
     except StoreError as error:
         return Finding("database", explain_database_error(error, services.engine.url), "WRONG")
     if taken:
-        return Finding("database", f"{kind}, has tables that chatkit-server did not make ({', '.join(taken)})", "WRONG")
+        foreign = ", ".join(taken)
+        return Finding("database", f"{kind}, has tables that chatkit-server did not create ({foreign})", "WRONG")
     if not missing:
         return Finding("database", f"{kind}, up to date")
     text = f"{kind}, lacks {len(missing)} migration(s)"

@@ -62,7 +62,7 @@ async def test_the_log_says_once_why_the_database_is_away_and_that_it_is_back(
             async with tab.open("threads.create", {"input": user_input("long")}) as reply:  # the journal fails as well
                 await reply.wait_for("thread.item.added")
                 async with away(postgres, url):
-                    await said(caplog, "the database is away")
+                    await said(caplog, "the database is unreachable")
                     for _ in range(10):  # nobody says when a heartbeat fails that is not told
                         status, message = await ready(served)
                         refused = await tab.post("threads.list", {"limit": 9})
@@ -70,11 +70,11 @@ async def test_the_log_says_once_why_the_database_is_away_and_that_it_is_back(
                 await said(caplog, "the database is back")
             assert (await ready(served))[0] == 200
     assert message == (
-        "The database takes no connections. The server's log says more, and so does `chatkit-server doctor`."
+        "The database accepts no connections. The server's log says more, and so does `chatkit-server doctor`."
     )
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("chatkit_server")]
     assert len([line for line in lines if "Traceback" in line]) == 1
-    assert len([line for line in lines if line.startswith(("the database is away", "the database is back"))]) == 2
+    assert len([line for line in lines if "database is unreachable" in line or "database is back" in line]) == 2
     assert messages_of(caplog, refused.headers["x-request-id"]) == [
         "the database is not available (The database cannot serve this now: ObjectNotInPrerequisiteStateError 55000)"
     ]
@@ -102,8 +102,8 @@ def test_a_long_outage_is_told_every_minute(caplog: pytest.LogCaptureFixture) ->
     outage.worked("the journal")
     outage.worked("the journal")
     assert [line.partition("\n")[0] for line in caplog.messages] == [
-        "the database is away: the heartbeat failed and is tried again",
-        "the database has been away for 60 s: the heartbeat failed (The database does not answer)",
-        "the database has been away for 120 s: the heartbeat failed (The database does not answer)",
+        "the database is unreachable: the heartbeat failed, retrying",
+        "the database has been unreachable for 60 s: the heartbeat failed (The database does not answer)",
+        "the database has been unreachable for 120 s: the heartbeat failed (The database does not answer)",
         "the database is back after 125 s",
     ]

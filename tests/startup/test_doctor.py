@@ -178,7 +178,7 @@ async def test_an_mcp_server_is_named_without_what_may_be_secret(tmp_path: Path)
 
 async def test_a_file_that_the_server_could_not_make_is_wrong_already(tmp_path: Path) -> None:
     code, said = await doctor(tmp_path, CHATKIT_DATABASE_URL=f"sqlite:///{tmp_path}/no/such/chat.db")
-    assert (code, f"chat.db cannot be made: there is no folder {tmp_path}/no/such" in said) == (1, True)
+    assert (code, f"chat.db cannot be created: the folder {tmp_path}/no/such does not exist" in said) == (1, True)
 
 
 async def test_a_database_of_somebody_elses_is_wrong(tmp_path: Path, database_url: str) -> None:
@@ -187,7 +187,7 @@ async def test_a_database_of_somebody_elses_is_wrong(tmp_path: Path, database_ur
         await connection.execute(text("CREATE TABLE threads (id TEXT)"))
     await engine.dispose()
     code, said = await doctor(tmp_path, CHATKIT_DATABASE_URL=database_url)
-    assert (code, "has tables that chatkit-server did not make (threads)" in said) == (1, True)
+    assert (code, "has tables that chatkit-server did not create (threads)" in said) == (1, True)
 
 
 async def test_settings_that_cannot_work_are_one_sentence(tmp_path: Path) -> None:
