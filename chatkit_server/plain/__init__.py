@@ -1,1 +1,1 @@
-"""Clients that are not ChatKit: a message in, tokens or one answer out, on the same turns and threads."""
+"""Plain (non-ChatKit) clients: a message in, tokens or one answer out, on the same threads and turns."""

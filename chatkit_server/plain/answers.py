@@ -1,4 +1,4 @@
-"""What plain clients are told of a turn: its state and its text, from the turn itself or from SQL."""
+"""The state and text of a turn for plain clients, from the running turn or from the database."""
 
 from datetime import datetime
 
@@ -34,21 +34,21 @@ EXAMPLE_ANSWER = {
 
 
 class Failure(BaseModel):
-    """Why there is no answer, or only a part of one."""
+    """Why an answer is missing or incomplete."""
 
     code: str
-    message: str = Field(description="For people; says what to do next.")
+    message: str = Field(description="For users; says what to do next.")
     allow_retry: bool = Field(description="Whether sending the message again can help.")
-    request_id: str = Field(description="Stands in the server's log beside the cause.")
+    request_id: str = Field(description="The server's log has the cause under this id.")
 
     @classmethod
     def of(cls, error: ServerError, request_id: str) -> "Failure":
-        """The same error, for a client."""
+        """Return `error` in the form for clients."""
         return cls(code=error.code, message=error.message, allow_retry=error.allow_retry, request_id=request_id)
 
 
 class Usage(BaseModel):
-    """As the model's provider counts; null where it does not say, and until the turn ends."""
+    """Tokens as counted by the provider; null until the turn ends, or if the provider does not report them."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -59,11 +59,11 @@ class Answer(BaseModel):
 
     turn_id: str
     thread_id: str
-    user_item_id: str | None = Field(default=None, description="The message that is answered.")
-    item_ids: list[str] = Field(default=[], description="What the turn has shown so far, widgets and the like too.")
+    user_item_id: str | None = Field(default=None, description="The message being answered.")
+    item_ids: list[str] = Field(default=[], description="All items of the turn so far, including widgets.")
     status: TurnStatus
     stop_reason: str | None = Field(default=None, description="Why a turn was stopped or interrupted.")
-    text: str = Field(default="", description="What the assistant has said so far.")
+    text: str = Field(default="", description="The assistant's text so far.")
     error: Failure | None = None
     model: str | None = None
     usage: Usage = Usage()
@@ -74,8 +74,8 @@ class Answer(BaseModel):
 
 
 async def load_answer(turn_id: str, services: Services, context: RequestContext) -> Answer:
-    """The turn as it is now. Raises `store.NotFound` for what is not the user's, or a `store.StoreError`."""
-    turn = await services.turns.find(turn_id, context)  # before its row: what is not found here has ended there
+    """Return the current state of a turn. Raises `NotFoundError` if it is not the user's, or a `StoreError`."""
+    turn = await services.turns.find(turn_id, context)  # before its row: a turn not found here has ended by then
     record = await services.turn_store.load(turn_id, context)
     if turn is not None and record.status == "running":
         answer = _answer(record, list(turn.items_so_far().values()))
@@ -84,18 +84,19 @@ async def load_answer(turn_id: str, services: Services, context: RequestContext)
 
 
 async def load_end(turn: LiveTurn, text: str, services: Services, context: RequestContext) -> Answer:
-    """The answer of a turn whose log is closed. `text` is what was told of it, for an end that could not be saved.
+    """Return the answer of a turn whose log is closed.
 
-    Never raises an ordinary exception: whoever reads a stream has to be told how it ends.
+    `text` is what was streamed, for a turn whose end could not be saved. Store errors become part of the answer: the
+    reader of a stream must learn how it ended.
     """
     request_id = context.request_id
-    lost = Answer(turn_id=turn.id, thread_id=turn.thread_id, status="failed", text=text)
+    failed = Answer(turn_id=turn.id, thread_id=turn.thread_id, status="failed", text=text)
     try:
         answer = await load_answer(turn.id, services, context)
-    except NotFoundError:  # with its thread
-        return lost.model_copy(update={"status": "stopped", "stop_reason": "deleted"})
+    except NotFoundError:  # deleted with its thread
+        return failed.model_copy(update={"status": "stopped", "stop_reason": "deleted"})
     except StoreError:
-        return lost.model_copy(update={"error": Failure.of(DatabaseUnavailable(), request_id)})
+        return failed.model_copy(update={"error": Failure.of(DatabaseUnavailable(), request_id)})
     if answer.status == "running":
         update = {"status": "failed", "text": text, "error": Failure.of(DatabaseUnavailable(), request_id)}
         return answer.model_copy(update=update)

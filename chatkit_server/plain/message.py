@@ -1,4 +1,4 @@
-"""A message as plain clients send it, and how it becomes a turn: by the same door as the widget's."""
+"""A message from a plain client, and its translation to a request of the ChatKit protocol."""
 
 from typing import Annotated
 
@@ -18,18 +18,18 @@ EXAMPLE = {"message": "What is 6 times 7?", "thread_id": None}
 
 
 class Message(BaseModel):
-    """What a user says, and where."""
+    """A message to a new or existing thread."""
 
     message: Annotated[str, Field(description="The text.", examples=["What is 6 times 7?"])]
     thread_id: Annotated[
-        str | None, Field(description="The thread that it goes on; null begins a new one.", examples=["thr_0123"])
+        str | None, Field(description="The thread to continue; null starts a new one.", examples=["thr_0123"])
     ] = None
     attachments: Annotated[list[str], Field(description="Ids of uploaded files.")] = []
     model: Annotated[str | None, Field(description="One of the models that the server offers.")] = None
-    tool_choice: Annotated[str | None, Field(description="Id of a tool that the answer shall use.")] = None
+    tool_choice: Annotated[str | None, Field(description="Id of a tool that the answer must use.")] = None
 
     def request(self) -> ThreadsCreateReq | ThreadsAddUserMessageReq:
-        """The same message in ChatKit's protocol."""
+        """Return the message as a request of the ChatKit protocol."""
         content = UserMessageInput(
             content=[UserMessageTextContent(text=self.message)],
             attachments=self.attachments,

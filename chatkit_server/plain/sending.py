@@ -1,4 +1,4 @@
-"""From a plain client's message to its turn; the same message, sent twice with one idempotency key, is one turn."""
+"""Start the turn of a plain message, once per idempotency key."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from .message import Message
 KEY_HEADER = "idempotency-key"
 KEY_LENGTH = 255
 KEY_SECONDS = 24 * 3600.0
-"""For how long a key stands for its message."""
+"""How long a key is remembered."""
 
 
 @dataclass(frozen=True)
 class EndedTurn:
-    """The turn of the same message, which is over: its answer lies in SQL."""
+    """The turn of an earlier, equal request; it has ended, and its answer is in the database."""
 
     id: str
     thread_id: str
@@ -30,47 +30,47 @@ class EndedTurn:
 async def send(
     message: Message, services: Services, context: RequestContext, *, key: str | None, is_detached: bool
 ) -> LiveTurn | EndedTurn:
-    """Starts the turn of the message, or finds it where this user's `key` has started one already.
+    """Start the turn of the message, or return the turn that this user's `key` has already started.
 
-    Raises what `accept` and `Turns.start` raise, `InvalidParams` for a key that cannot be one, `KeyReused` where
-    another message came with it.
+    With `is_detached`, the turn keeps running when its client disconnects. Raises `InvalidParams` for an invalid key,
+    `KeyReused` if the key came with a different message, and what `accept` and `Turns.start` raise.
     """
     if key is not None and not 0 < len(key) <= KEY_LENGTH:
         raise InvalidParams(f"An idempotency key has 1 to {KEY_LENGTH} characters.")
     request = message.request()
-    made: list[str | None] = []
+    accepted_ids: list[str | None] = []
 
     async def accept_message() -> Accepted:
         accepted = await accept(request, services.server, context)
-        made.append(accepted.user_item_id)
+        accepted_ids.append(accepted.user_item_id)
         return accepted
 
-    same = None if key is None else _request_key(key, context)
+    request_key = None if key is None else _request_key(key, context)
     turn: LiveTurn | EndedTurn
     try:
-        turn = await services.turns.start(accept_message, message.thread_id, context, key=same)
+        turn = await services.turns.start(accept_message, message.thread_id, context, key=request_key)
         if is_detached:
             turn.detach()
-        if same is None:
+        if request_key is None:
             return turn
         record = await services.turn_store.load(turn.id, context)
     except DuplicateRequest as duplicate:
         record = await services.turn_store.load(duplicate.turn_id, context)
         turn = EndedTurn(record.id, record.thread_id)
-    if record.user_item_id not in made:
+    if record.user_item_id not in accepted_ids:
         await _check_message(message, record, services, context)
     return turn
 
 
 def _request_key(key: str, context: RequestContext) -> RequestKey:
-    told = hashlib.sha256(b"idempotency\0%b\0%b" % (context.user_id.encode(), key.encode("utf-8", "surrogatepass")))
-    return RequestKey(told.hexdigest(), KEY_SECONDS, ended_seconds=KEY_SECONDS)
+    digest = hashlib.sha256(b"idempotency\0%b\0%b" % (context.user_id.encode(), key.encode("utf-8", "surrogatepass")))
+    return RequestKey(digest.hexdigest(), KEY_SECONDS, ended_seconds=KEY_SECONDS)
 
 
 async def _check_message(message: Message, record: TurnRecord, services: Services, context: RequestContext) -> None:
-    """A client whose keys are not unique would get the answers to other questions without noticing."""
+    """Raise `KeyReused` for a different message: the client would get the answer to another question unnoticed."""
     if record.user_item_id is None:
         raise KeyReused
-    said = await services.store.load_item(record.thread_id, record.user_item_id, context)
-    if plain_text(said) != message.message.replace("\0", ""):  # which no database can keep
+    item = await services.store.load_item(record.thread_id, record.user_item_id, context)
+    if plain_text(item) != message.message.replace("\0", ""):  # databases cannot store it
         raise KeyReused

@@ -1,4 +1,4 @@
-"""A turn as plain clients read it: tokens as they come, then how it ended."""
+"""Read a turn as plain tokens, then how it ended."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from .tokens import Json, Tokens
 
 
 class TokenStream:
-    """One reading of a turn. `pieces` first, to its end; `answer` then."""
+    """One reading of a turn. Consume `pieces` first, then call `answer`."""
 
     def __init__(self, turn: LiveTurn | EndedTurn, reader: Reader, services: Services, context: RequestContext) -> None:
         self._turn = turn
@@ -25,7 +25,7 @@ class TokenStream:
         self._error: str | None = None
 
     async def pieces(self) -> AsyncGenerator[list[Json]]:
-        """`{"token": text}` and `{"reset": true}`, in batches; an empty batch after each `ping_seconds` of silence.
+        """Yield batches of `{"token": text}` and `{"reset": true}`; an empty batch every `ping_seconds` of silence.
 
         Ends with the turn, or when the reader is gone or cut.
         """
@@ -39,11 +39,11 @@ class TokenStream:
                 yield pieces
 
     async def answer(self) -> Answer:
-        """How the turn ended."""
+        """Return how the turn ended."""
         if isinstance(self._turn, EndedTurn):
             return await load_answer(self._turn.id, self._services, self._context)
         answer = await load_end(self._turn, self._tokens.text, self._services, self._context)
-        if answer.error is not None and self._error is not None:  # an agent may have had words of its own
+        if answer.error is not None and self._error is not None:  # the agent may have raised its own text
             answer.error.message = self._error.removesuffix(f" (request {answer.error.request_id})")
         return answer
 
@@ -54,18 +54,18 @@ class TokenStream:
 
 
 def ending(answer: Answer) -> list[Json]:
-    """The last messages of a stream: the error, where there is one, and `{"done": true, ...}`."""
-    told = answer.model_dump(mode="json", exclude={"text", "error"})
+    """Return the last messages of a stream: the error, if any, and `{"done": true, ...}`."""
+    fields = answer.model_dump(mode="json", exclude={"text", "error"})
     error = [] if answer.error is None else [{"error": answer.error.model_dump()}]
-    return [*error, {"done": True, **told}]
+    return [*error, {"done": True, **fields}]
 
 
 async def read_events(turn: LiveTurn, reader: Reader, services: Services) -> AsyncGenerator[list[Json]]:
-    """The turn's events as JSON: a snapshot, then what follows; an empty list after each `ping_seconds` of silence."""
+    """Yield the turn's events as JSON: a snapshot, then new ones; an empty list every `ping_seconds` of silence."""
     log, settings = turn.log, services.settings
-    known = turn.snapshot()
+    events = turn.snapshot()
     position = log.last
-    yield [json.loads(serialize(event)) for event in known]
+    yield [json.loads(serialize(event)) for event in events]
     while not reader.gone and not reader.is_cut:
         if position < log.last:
             data = log.since(position)

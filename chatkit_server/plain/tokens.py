@@ -1,8 +1,8 @@
-"""ChatKit events → plain tokens, for clients that only want the text of an answer.
+"""Convert ChatKit events to plain tokens, for clients that only want the text of an answer.
 
-The text of a turn is that of its assistant's messages in their order, an empty line between two; a message of blanks
-alone is none, and is never saved. What was told is always the whole text so far, so an item that comes again, by a
-snapshot or because it is done, adds only what is new. Text that has to be taken back is told as `RESET`.
+The text of a turn is its assistant messages in order, with an empty line between them; blank messages do not count, and
+are never saved. Tokens are the difference to the text sent so far, so an item that is sent again, by a snapshot or when
+it is done, only adds what is new. If text must be taken back, a `RESET` comes first.
 """
 
 from collections.abc import Iterable
@@ -15,26 +15,26 @@ from chatkit_store.text import plain_text
 Json = dict[str, Any]
 
 RESET: Json = {"reset": True}
-"""The client forgets all text of this answer; what still stands follows as a token."""
+"""The client discards all text of this answer; the remaining text follows as a token."""
 BETWEEN_MESSAGES = "\n\n"
 
 
 class Tokens:
-    """Folds events, as JSON, into text, and says what each of them adds to it."""
+    """Folds events (as JSON) into the text of an answer, and returns what each adds to it."""
 
     def __init__(self) -> None:
         self._messages: dict[str, list[list[str]]] = {}
-        """Pieces of each part of each message."""
+        """By message id: the pieces of each of its parts."""
         self._end: tuple[str, int] | None = None
-        """Message and part that the text ends with."""
+        """Message id and part index at the end of the text."""
 
     @property
     def text(self) -> str:
-        """All of it, as far as it is known."""
+        """The text so far."""
         return join_messages("\n".join("".join(part) for part in parts) for parts in self._messages.values())
 
     def take(self, event: Json) -> list[Json]:
-        """What a client has to be told of the event: `{"token": text}`, after a `RESET` if need be; often nothing."""
+        """Return what to send for the event: `{"token": text}`, after a `RESET` if needed; often nothing."""
         if event["type"] == "thread.item.updated":
             update = event["update"]
             if update["type"] == "assistant_message.content_part.text_delta":
@@ -43,17 +43,17 @@ class Tokens:
                 return []
         before = self.text
         self._apply(event)
-        return self._told_since(before)
+        return self._changes_since(before)
 
     def _take_delta(self, item_id: str, index: int, delta: str) -> list[Json]:
-        if (item_id, index) == self._end:  # nearly always; all other ways look at the whole text
+        if (item_id, index) == self._end:  # fast path; all other branches compare the whole text
             self._messages[item_id][index].append(delta)
             return [{"token": delta}] if delta else []
         before = self.text
         self._part(item_id, index).append(delta)
-        return self._told_since(before)
+        return self._changes_since(before)
 
-    def _told_since(self, before: str) -> list[Json]:
+    def _changes_since(self, before: str) -> list[Json]:
         after = self.text
         visible = [item_id for item_id, parts in self._messages.items() if _is_visible(parts)]
         self._end = (visible[-1], len(self._messages[visible[-1]]) - 1) if visible else None
@@ -84,13 +84,13 @@ class Tokens:
 
 
 def text_of(items: Iterable[ThreadItem]) -> str:
-    """The same text, of items; half of a surrogate pair, which no JSON can say, becomes U+FFFD as on the wire."""
+    """Return the text of saved items; a lone surrogate, invalid in JSON, becomes U+FFFD as in the stream."""
     text = join_messages(plain_text(item) for item in items if isinstance(item, AssistantMessageItem))
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def join_messages(texts: Iterable[str]) -> str:
-    """The text of an answer, of its messages' texts."""
+    """Join the texts of messages to the text of an answer."""
     return BETWEEN_MESSAGES.join(text for text in texts if text.strip())
 
 

@@ -98,7 +98,7 @@ async def test_a_database_and_a_model_that_are_not_there(tmp_path: Path) -> None
         CHATKIT_MODEL_RETRIES="0",
     )
     assert code == 1
-    assert "The database does not answer: PostgreSQL at 127.0.0.1:1: Connection refused. See that" in said
+    assert "The database does not answer: PostgreSQL at 127.0.0.1:1: Connection refused. Make sure" in said
     assert "gpt-test (compatible) at http://127.0.0.1:9/v1: model_unreachable (Connection refused). See that" in said
     assert "very-secret" not in said
 
