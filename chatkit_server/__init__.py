@@ -1,10 +1,10 @@
-"""The server for a self-hosted ChatKit chat. The public names are those listed here; the rest is private."""
+"""A server for self-hosted ChatKit chats. Only the names listed here are public."""
 
 from importlib.metadata import PackageNotFoundError, version
 
 try:
     __version__ = version("chatkit-server")
-except PackageNotFoundError:  # run from a checkout that was never installed
+except PackageNotFoundError:  # a checkout that was never installed
     __version__ = "0.0.0"
 
 from .agent_context import AgentContext

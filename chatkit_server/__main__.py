@@ -1,4 +1,4 @@
-"""`python -m chatkit_server` is `chatkit-server`."""
+"""Run `chatkit-server` by `python -m chatkit_server`."""
 
 from .cli import app
 

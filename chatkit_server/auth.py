@@ -1,6 +1,6 @@
-"""HTTP request → who asks.
+"""Identify the user of a request.
 
-`none` is the only mode of this version: every browser is a user of its own, known by a signed cookie.
+`none` is the only mode of this version: each browser is its own user, identified by a signed cookie.
 """
 
 import os
@@ -33,9 +33,9 @@ class Auth:
         self._cookies = URLSafeSerializer(secret, salt="chatkit-user")
 
     def authenticate(self, request: HTTPConnection) -> RequestContext:
-        """The context of the request; a browser that comes without a valid cookie is a new user."""
+        """Return the context of the request. A browser without a valid cookie is a new user."""
         return RequestContext(
-            user_id=self._known_user(request) or new_id("user"),
+            user_id=self._user_from_cookie(request) or new_id("user"),
             request_id=request.state.request_id,
             locale=request.headers.get("accept-language", "en").split(",")[0].split(";")[0].strip()[:35] or "en",
             frame_id=_frame_id(request),
@@ -44,8 +44,8 @@ class Auth:
     def remember(
         self, request: HTTPConnection, response: Response, context: RequestContext, *, renew: bool = False
     ) -> None:
-        """Gives a new user's browser its cookie; with `renew`, a known one the same for another year."""
-        if renew or self._known_user(request) != context.user_id:
+        """Set the cookie of a new user; with `renew`, also extend that of a known user by another year."""
+        if renew or self._user_from_cookie(request) != context.user_id:
             response.set_cookie(
                 COOKIE,
                 str(self._cookies.dumps(context.user_id)),
@@ -55,7 +55,7 @@ class Auth:
                 secure=request.url.scheme in ("https", "wss"),
             )
 
-    def _known_user(self, request: HTTPConnection) -> str | None:
+    def _user_from_cookie(self, request: HTTPConnection) -> str | None:
         try:
             user_id = self._cookies.loads(request.cookies.get(COOKIE, ""))
         except BadSignature:
@@ -69,27 +69,27 @@ def _frame_id(request: HTTPConnection) -> str | None:
 
 
 def open_auth(settings: Settings) -> Auth:
-    """Raises `SetupError` for a mode that this version does not have, or where no secret can be kept."""
+    """Return the auth of the settings. Raises `SetupError` for an unavailable mode, or without a secret."""
     if settings.auth != "none":
         raise SetupError(f"CHATKIT_AUTH={settings.auth} is not available in this version; use CHATKIT_AUTH=none.")
     return Auth(load_secret(settings))
 
 
 def load_secret(settings: Settings) -> Secret:
-    """What signs cookies and URLs. Raises `SetupError` where none can be kept."""
+    """Return the secret that signs cookies and URLs. Raises `SetupError` if it can be neither read nor created."""
     if settings.secret is not None:
         return Secret(settings.secret.get_secret_value())
     try:
         return _development_secret(settings.data_dir / SECRET_FILE)
     except OSError as error:
         raise SetupError(
-            f"CHATKIT_DATA_DIR={settings.data_dir} cannot be used: {error.strerror}. Name a directory that can be "
-            "written, or set CHATKIT_SECRET."
+            f"CHATKIT_DATA_DIR={settings.data_dir} cannot be used: {error.strerror}. Choose a writable directory, "
+            "or set CHATKIT_SECRET."
         ) from error
 
 
 def _development_secret(path: Path) -> Secret:
-    """Made once and kept, so that a restart does not turn every browser into a stranger to its own threads."""
+    """Create the secret once and keep it: after a restart with a new one, no browser could see its threads."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with open(path, "x", encoding="utf-8", opener=_private) as file:
@@ -98,7 +98,7 @@ def _development_secret(path: Path) -> Secret:
         pass
     value = path.read_text(encoding="utf-8").strip()
     if len(value) < 32:
-        raise SetupError(f"{path} holds no usable secret; delete it, or set CHATKIT_SECRET.")
+        raise SetupError(f"{path} does not contain a usable secret; delete it, or set CHATKIT_SECRET.")
     return Secret(value)
 
 

@@ -1,4 +1,4 @@
-"""`chatkit-server`: serve, migrate and prune."""
+"""The `chatkit-server` command: serve, migrate, prune and doctor."""
 
 import asyncio
 import gc
@@ -38,7 +38,7 @@ from .startup.schema import prepare_schema
 logger = logging.getLogger(__name__)
 
 app = typer.Typer(
-    help="The server for a self-hosted ChatKit chat.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    help="A server for self-hosted ChatKit chats.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
 )
 
 SETUP_ERRORS = (SetupError, AgentSetupError, ModelSetupError, StoreError, SettingsError)
@@ -46,11 +46,11 @@ LATER = "This command is not available in this version yet."
 
 
 def build_app() -> FastAPI:
-    """The app for any ASGI server (`uvicorn --factory chatkit_server.cli:build_app`), with the checks of `serve`.
+    """Return the app for any ASGI server (`uvicorn --factory chatkit_server.cli:build_app`), checked as by `serve`.
 
-    Exits with a sentence and code 2 where the settings or the database are wrong.
+    Exits with a message and code 2 if the settings or the database are wrong.
     """
-    with _clear_errors(), ThreadPoolExecutor(1) as thread:  # this one may run an event loop already
+    with _clear_errors(), ThreadPoolExecutor(1) as thread:  # the current thread may already run an event loop
         settings = Settings()
         configure_logging(settings)
         _warn_of_unknown_settings()
@@ -59,23 +59,23 @@ def build_app() -> FastAPI:
 
 
 def build_worker() -> FastAPI:
-    """What the workers of `serve` call: settings from the environment, our logging, the app."""
+    """Return the app for a worker of `serve`, with settings from the environment and logging configured."""
     with _clear_errors():
         settings = Settings()
         configure_logging(settings)
-        built = create_app(settings)
+        fastapi = create_app(settings)
     _tame_garbage_collector()
-    return built
+    return fastapi
 
 
 def _warn_of_unknown_settings() -> None:
-    """A misspelled one would be ignored without a word."""
-    for sentence in unknown_settings():
-        logger.warning("%s", sentence)
+    """Log variables that look like a misspelled setting, which would be ignored silently."""
+    for warning in unknown_settings():
+        logger.warning("%s", warning)
 
 
 def _tame_garbage_collector() -> None:
-    """The SDKs are a million objects that never die; looking through them again and again costs a tenth of the CPU."""
+    """Exclude the SDKs' million permanent objects from garbage collection: scanning them takes a tenth of the CPU."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
@@ -83,7 +83,7 @@ def _tame_garbage_collector() -> None:
 
 @app.callback(invoke_without_command=True)
 def main(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
-    """The server for a self-hosted ChatKit chat."""
+    """A server for self-hosted ChatKit chats."""
     if version:
         typer.echo(__version__)
         raise typer.Exit
@@ -92,7 +92,7 @@ def main(version: Annotated[bool, typer.Option("--version", help="Print the vers
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on (CHATKIT_HOST).")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on (CHATKIT_PORT); 0 takes a free one.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on (CHATKIT_PORT); 0 chooses a free one.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes; more than one needs PostgreSQL.")] = 1,
     reload: Annotated[bool, typer.Option(help="Restart when the code changes (development).")] = False,
 ) -> None:
@@ -105,7 +105,7 @@ def serve(
             raise SetupError("Several workers need PostgreSQL. Set CHATKIT_DATABASE_URL, or serve with --workers 1.")
         asyncio.run(_migrate_or_refuse(settings))
         if workers > 1:
-            create_app(settings)  # a wrong agent or model is told once, and not by each worker
+            create_app(settings)  # report a wrong agent or model once, not from each worker
         host, port = host or settings.host, settings.port if port is None else port
         _check_address(host, port)
     uvicorn.run(
@@ -121,14 +121,14 @@ def serve(
         server_header=False,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http="httptools",
-        ws_max_size=2 * settings.max_body_bytes,  # what is a little over the limit gets a clear answer, more is cut off
+        ws_max_size=2 * settings.max_body_bytes,  # above our own limit, which answers with an error
         timeout_graceful_shutdown=int(settings.drain_seconds + settings.stop_seconds) + 5,
     )
 
 
 @app.command()
 def migrate() -> None:
-    """Bring the database's tables up to this version."""
+    """Migrate the database to this version."""
     with _clear_errors():
         settings = Settings()
         configure_logging(settings)
@@ -138,33 +138,33 @@ def migrate() -> None:
 
 @app.command()
 def prune(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be deleted.")] = False,
 ) -> None:
-    """Delete files that nobody holds any more: never sent, or of deleted conversations."""
+    """Delete files that were never sent, or belong to deleted conversations."""
     with _clear_errors():
         settings = Settings()
         configure_logging(settings)
-        done = asyncio.run(_prune(settings, dry_run))
+        pruned = asyncio.run(_prune(settings, dry_run))
     typer.echo(
-        f"{'Would delete' if dry_run else 'Deleted'} {done.unsent} file(s) that were not sent within "
-        f"{settings.unsent_hours:g} hours and {done.orphaned} of deleted conversations, {done.size} bytes in all."
+        f"{'Would delete' if dry_run else 'Deleted'} {pruned.unsent} file(s) that were not sent within "
+        f"{settings.unsent_hours:g} hours and {pruned.orphaned} of deleted conversations, {pruned.size} bytes in all."
     )
 
 
 @app.command()
 def doctor() -> None:
-    """Look at settings, database, MCP servers, agent and model; exits with 1 where something is wrong."""
+    """Check settings, database, MCP servers, agent and model; exit with 1 if something is wrong."""
     try:
         with _clear_errors():
             services: Services = create_app(Settings()).state.services
     except SystemExit:
         raise typer.Exit(1) from None
-    logging.disable()  # what it would say is in the findings
-    if not asyncio.run(_all_well(services)):
+    logging.disable()  # the findings already say it
+    if not asyncio.run(_print_findings(services)):
         raise typer.Exit(1)
 
 
-async def _all_well(services: Services) -> bool:
+async def _print_findings(services: Services) -> bool:
     is_well = True
     async for finding in examine(services):
         typer.echo(f"{finding.mark:<7}{finding.name:<12} {finding.text}")
@@ -173,7 +173,7 @@ async def _all_well(services: Services) -> bool:
 
 
 def _later() -> NoReturn:
-    """Not available in this version yet."""
+    """Print that the command is not available in this version yet."""
     typer.echo(LATER, err=True)
     raise typer.Exit(2)
 
@@ -183,21 +183,20 @@ for _name in ("token", "threads", "turns", "stats"):
 
 
 def _check_address(host: str, port: int) -> None:
-    """Takes the address for a moment. Raises `SetupError` where that fails."""
+    """Bind the address briefly. Raises `SetupError` if that fails."""
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
-        reason = str(error.strerror).partition(" (")[0]  # Python adds the address, which is said already
+        reason = str(error.strerror).partition(" (")[0]  # without the address, which Python appends
         raise SetupError(
-            f"Cannot listen on {host}, port {port}: {reason}. Choose another by CHATKIT_HOST and CHATKIT_PORT, "
-            "or by --host and --port."
+            f"Cannot listen on {host}, port {port}: {reason}. Choose another with CHATKIT_HOST and CHATKIT_PORT, "
+            "or with --host and --port."
         ) from error
 
 
 def _code_directories(settings: Settings) -> list[str]:
-    """Where the code lies that a reload is for: ours, and the user's own agent's."""
-    ours = Path(__file__).parent
-    directories = [ours, Path(str(chatkit_store.__file__)).parent]
+    """Return the directories that `--reload` watches: our code and the agent's."""
+    directories = [Path(__file__).parent, Path(str(chatkit_store.__file__)).parent]
     if settings.agent:
         package = Path(settings.agent.partition(":")[0].split(".")[0])
         directories.append(package if package.is_dir() else Path())
@@ -210,10 +209,10 @@ async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
     try:
         yield engine
     except StoreError as error:
-        # aiosqlite (0.22) does not wait for the thread of a connection that failed; behind the loop's end it would
-        # print a traceback.
+        # aiosqlite (0.22) does not wait for the thread of a failed connection, which prints a traceback if the loop
+        # has already closed.
         await asyncio.sleep(0.1)
-        if isinstance(error, BlobsUnavailable | SchemaUnknown):  # not about the place of the database
+        if isinstance(error, BlobsUnavailable | SchemaUnknown):  # not about the location of the database
             raise
         raise SetupError(explain_database_error(error, engine.url)) from error
     finally:
@@ -232,31 +231,31 @@ async def _migrate(settings: Settings) -> int:
 
 
 async def _migrate_or_refuse(settings: Settings) -> None:
-    """Before the workers start, so that the refusal is one sentence and not one traceback for each."""
+    """Prepare the schema before the workers start, so that an error is printed once and not by each of them."""
     async with _database(settings) as engine:
         await prepare_schema(engine, settings.environment)
 
 
 @contextmanager
 def _clear_errors() -> Iterator[None]:
-    """A wrong set-up ends with a sentence and exit code 2."""
+    """Turn setup errors into a message and exit code 2."""
     try:
         yield
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
-            name = _place(fault["loc"])
-            said = fault["msg"].removeprefix("Value error, ")
-            typer.echo(f"{name}: {said}" if name else said, err=True)
+            location = _location(fault["loc"])
+            message = fault["msg"].removeprefix("Value error, ")
+            typer.echo(f"{location}: {message}" if location else message, err=True)
         raise SystemExit(2) from None
     except SETUP_ERRORS as error:
         typer.echo(f"chatkit-server: {error}", err=True)
         raise SystemExit(2) from None
 
 
-def _place(place: tuple[int | str, ...]) -> str:
-    """What a fault is about: the environment variable, and where in its JSON; empty where it is about several."""
-    if not place:
+def _location(path: tuple[int | str, ...]) -> str:
+    """Return the environment variable of a fault and the path within its JSON; empty if it concerns several."""
+    if not path:
         return ""
-    name = str(place[0]).upper()
-    within = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place[1:])
+    name = str(path[0]).upper()
+    within = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path[1:])
     return (name if name.startswith(("CHATKIT_", "OPENAI_")) else f"CHATKIT_{name}") + within

@@ -1,4 +1,4 @@
-"""What is known about the request being served: its user, locale and id."""
+"""The request being served: its user, locale and id."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Set for each HTTP request and WebSocket frame. Tasks inherit it, so the turn tha
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What every store call, agent and tool knows about the request it serves."""
+    """The context of a request, passed to every store call, agent and tool."""
 
     user_id: str
     request_id: str = "-"

@@ -1,4 +1,4 @@
-"""The parts that one app is made of, as its routes reach them."""
+"""The parts of an app, for its routes."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ from .turns.turns import Turns
 
 @dataclass(frozen=True)
 class Services:
-    """Built by `create_app`, opened and closed by its lifespan."""
+    """The parts of one app. `create_app` builds them, its lifespan opens and closes them."""
 
     settings: Settings
     engine: AsyncEngine
@@ -35,12 +35,12 @@ class Services:
     sync_actions: SyncActions
     auth: Auth
     attachments: FileAttachmentStore | None
-    """None where they are switched off."""
+    """None if attachments are switched off."""
     links: SignedLinks
     pruner: Pruner
 
 
 def services_of(connection: HTTPConnection) -> Services:
-    """The services of the app that serves this request."""
+    """Return the services of the app that handles the connection."""
     services: Services = connection.app.state.services
     return services

@@ -1,6 +1,6 @@
-"""Every knob of the server: one field, one sentence, one environment variable.
+"""All settings of the server. Each has one field, one description and one environment variable.
 
-Read once in `create_app` and passed on; nothing else reads the environment.
+They are read once in `create_app` and passed on; nothing else reads the environment.
 """
 
 import json
@@ -37,37 +37,37 @@ class Settings(BaseSettings):
         extra="ignore",
         populate_by_name=True,
         env_ignore_empty=True,
-        hide_input_in_errors=True,  # it may be a password
+        hide_input_in_errors=True,  # may be a password
     )
 
     environment: Literal["development", "production"] = Field(
         default="development",
-        description="`production` refuses unsafe defaults and never migrates the database by itself.",
+        description="`production` refuses unsafe defaults and never migrates the database automatically.",
     )
     host: str = Field(default="127.0.0.1", description="Address that `chatkit-server serve` listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port that `chatkit-server serve` listens on.")
     data_dir: Path = Field(
         default=Path(".chatkit"),
-        description="Directory for what the server makes itself, such as the development secret. "
-        "The embedded model's file lies in the user's cache directory, unless it is put into `models` here.",
+        description="Directory for files of the server, such as the development secret. "
+        "The embedded model's file is in the user's cache directory, unless you put it into `models` here.",
     )
 
     database_url: str = Field(
         default=DEFAULT_DATABASE_URL,
-        repr=False,  # it may hold a password
+        repr=False,  # may contain a password
         description="SQLAlchemy URL of the database, SQLite or PostgreSQL.",
     )
 
     model: str | None = Field(
         default=None,
-        description="A model name, `embedded` or `demo`; by default OpenAI's when OPENAI_API_KEY is set, "
-        "else `embedded` when its extra is installed, else `demo`.",
+        description="A model name, `embedded` or `demo`; by default OpenAI's if OPENAI_API_KEY is set, "
+        "else `embedded` if its extra is installed, else `demo`.",
     )
     base_url: str | None = Field(
         default=None,
         validation_alias=AliasChoices("CHATKIT_BASE_URL", "OPENAI_BASE_URL", "base_url"),
         description="Base URL of any OpenAI-compatible endpoint (vLLM, Ollama, llama.cpp, a gateway); "
-        "OPENAI_BASE_URL counts as well.",
+        "OPENAI_BASE_URL is read as well.",
     )
     openai_api_key: SecretStr | None = Field(
         default=None,
@@ -76,56 +76,56 @@ class Settings(BaseSettings):
     )
     api: Literal["responses", "chat_completions"] | None = Field(
         default=None,
-        description="API that the model endpoint speaks; by default `responses` for OpenAI, "
-        "`chat_completions` where CHATKIT_BASE_URL is set.",
+        description="API of the model endpoint; by default `responses` for OpenAI, "
+        "`chat_completions` if CHATKIT_BASE_URL is set.",
     )
     models: Annotated[list[ModelChoice], NoDecode] = Field(
         default=[],
-        description="Models of the endpoint that a user may choose from, as names with commas between them or as a "
+        description="Models of the endpoint that users may choose from, as comma-separated names or as a "
         'JSON list, such as [{"id": "gpt-5.6-luna", "label": "Fast", "description": "...", "default": true}]; '
-        "none offers no choice.",
+        "empty for no choice.",
     )
     tools: Annotated[list[ToolChoice], NoDecode] = Field(
         default=[],
-        description="Tools of the agent that a user may ask for, as names or as a JSON list, such as "
-        '[{"id": "order_status", "label": "Orders", "icon": "suitcase"}]; `tool` names the agent\'s tool where '
-        "the id does not, and short_label, placeholder, pinned and persistent are the widget's.",
+        description="Tools of the agent that users may ask for, as comma-separated names or as a JSON list, such as "
+        '[{"id": "order_status", "label": "Orders", "icon": "suitcase"}]; `tool` names the agent\'s tool if '
+        "it differs from the id; short_label, placeholder, pinned and persistent are passed to the widget.",
     )
     prompts: Annotated[list[Prompt] | None, NoDecode] = Field(
         default=None,
-        description="Starter prompts of the page as a JSON list of {label, prompt, icon}; by default ones that suit "
-        "the model, [] for none.",
+        description="Starter prompts of the page as a JSON list of {label, prompt, icon}; by default some that suit "
+        "the model; [] for none.",
     )
     model_timeout: float = Field(default=120.0, gt=0, description="Seconds the model endpoint may stay silent.")
     model_retries: int = Field(
         default=2,
         ge=0,
         le=10,
-        description="How often a failed request to the model is repeated before its error shows.",
+        description="How often a failed request to the model is retried before its error is shown.",
     )
     embedded_model_path: Path | None = Field(
-        default=None, description="A GGUF file for the embedded model instead of the small one that is fetched."
+        default=None, description="GGUF file for the embedded model; by default a small one is downloaded."
     )
     embedded_context: int = Field(
         default=1024, ge=512, le=131072, description="Context window of the embedded model, in tokens."
     )
     demo_tokens_per_second: float = Field(
-        default=30.0, gt=0, description="Pace at which the demo model streams, in tokens a second."
+        default=30.0, gt=0, description="Speed of the demo model, in tokens per second."
     )
 
     titles: bool = Field(
         default=True,
-        description="Have a model of the endpoint name new threads while it answers; else, and with `embedded` and "
-        "`demo`, they keep the message's first words.",
+        description="Let a model of the endpoint write titles for new threads. Otherwise, and with `embedded` and "
+        "`demo`, the title is the beginning of the message.",
     )
     title_model: str | None = Field(
-        default=None, description="Model that names threads; by default the one that answers."
+        default=None, description="Model that writes titles; by default the one that answers."
     )
-    title_seconds: float = Field(default=10.0, gt=0, description="Seconds that naming a thread may take.")
+    title_seconds: float = Field(default=10.0, gt=0, description="Time limit for writing a title, in seconds.")
     transcription_model: str | None = Field(
         default=None,
-        description="Model that turns dictation into text, such as gpt-4o-mini-transcribe; without one the page offers "
-        "no dictation.",
+        description="Model that transcribes dictation, such as gpt-4o-mini-transcribe; without one, the page does not "
+        "offer dictation.",
     )
     transcription_base_url: str | None = Field(
         default=None,
@@ -133,13 +133,13 @@ class Settings(BaseSettings):
     )
     transcription_api_key: SecretStr | None = Field(
         default=None,
-        description="Key for that endpoint; OPENAI_API_KEY counts only where it is the model's own.",
+        description="Key for that endpoint; OPENAI_API_KEY is only used if it is the model's endpoint.",
     )
     transcription_max_bytes: int = Field(
-        default=5 * 1024 * 1024, ge=1024, description="Largest recording that is taken, in bytes."
+        default=5 * 1024 * 1024, ge=1024, description="Largest accepted recording, in bytes."
     )
     transcription_seconds: float = Field(
-        default=60.0, gt=0, description="Seconds that turning a recording into text may take."
+        default=60.0, gt=0, description="Time limit for transcribing a recording, in seconds."
     )
 
     agent: str | None = Field(
@@ -149,62 +149,61 @@ class Settings(BaseSettings):
     mcp_servers: Annotated[dict[Annotated[str, Field(pattern=r"^[\w-]+$")], McpSpec], NoDecode] = Field(
         default={},
         repr=False,
-        description="MCP servers whose tools the agent gets, as JSON by name: "
+        description="MCP servers whose tools the agent can use, as JSON by name: "
         '{"files": {"command": "uvx", "args": ["mcp-files"]}, "crm": {"url": "https://crm.example/mcp", "headers": '
         '{"Authorization": "Bearer ..."}}}; also env and cwd for a command, transport (streamable_http or sse) for a '
-        "url, tools (the only ones to take), approve (true, or the tools whose calls wait for the user) and seconds "
-        "(for a call).",
+        "url, tools (use only these), approve (true, or the tools whose calls need the user's approval) and seconds "
+        "(time limit of a call).",
     )
-    max_turns: int = Field(default=10, ge=1, description="How often an agent may call its model in one turn.")
+    max_turns: int = Field(default=10, ge=1, description="How many times an agent may call its model in one turn.")
     history_tokens: int = Field(
         default=100_000,
         ge=500,
-        description="About how many tokens of a conversation its model is told again; the oldest turns are left out "
+        description="About how many tokens of a conversation are replayed to the model; the oldest turns are dropped "
         "first, the newest never.",
     )
     show_tools: bool = Field(
-        default=True, description="Show above an answer which tools the agent calls, and which agent takes over."
+        default=True, description="Show above an answer which tools the agent calls, and handoffs to other agents."
     )
     tracing: bool = Field(
         default=False,
-        description="Let the Agents SDK upload traces to OpenAI, with all messages in them. "
-        "For OpenAI's own endpoint only.",
+        description="Let the Agents SDK upload traces, including all messages, to OpenAI. "
+        "Only for OpenAI's own endpoint.",
     )
 
     auth: Literal["none", "session", "jwt", "header"] = Field(
         default="none",
-        description="Who a request belongs to: `none` gives each browser a user of its own by a signed cookie.",
+        description="How users are identified: `none` gives each browser its own user, with a signed cookie.",
     )
     secret: SecretStr | None = Field(
         default=None,
-        description="Signs cookies and URLs; at least 32 characters. In development one is made in CHATKIT_DATA_DIR.",
+        description="Signs cookies and URLs; at least 32 characters. In development, CHATKIT_DATA_DIR gets one.",
     )
     cors_origins: Annotated[list[str], NoDecode] = Field(
         default=[],
-        description="Origins of pages that may call the server, with commas between them, such as "
-        "https://app.example,https://intra.example; a JSON list works too.",
+        description="Origins of pages that may call the server, comma-separated, such as "
+        "https://app.example,https://intra.example; or a JSON list.",
     )
     max_body_bytes: int = Field(
         default=2 * 1024 * 1024,
         ge=1024,
-        description="Largest request body that is read, in bytes; not of files.",
+        description="Largest accepted request body, in bytes; files have their own limit.",
     )
     public_url: str | None = Field(
         default=None,
-        description="Where browsers reach the server, such as https://chat.example.com, for the URLs of files; by "
-        "default the address of each request.",
+        description="URL at which browsers reach the server, such as https://chat.example.com, for the URLs of files; "
+        "by default that of each request.",
     )
     page_dir: Path | None = Field(
         default=None,
-        description="Directory of the built page that is served at `/`, such as one of your own; by default the page "
-        "that comes with the server.",
+        description="Directory of a built page to serve at `/`; by default the page that comes with the server.",
     )
 
     attachments: bool = Field(default=True, description="Let users attach files.")
     attachments_url: str | None = Field(
         default=None,
-        description="Where files lie: a directory, by default `files` in CHATKIT_DATA_DIR, or s3://bucket/prefix in "
-        "any S3-compatible service. Servers that share a database must share this place.",
+        description="Storage for files: a directory, by default `files` in CHATKIT_DATA_DIR, or s3://bucket/prefix in "
+        "any S3-compatible service. Servers that share a database must share it, too.",
     )
     s3_endpoint: str | None = Field(
         default=None, description="URL of an S3-compatible service; by default that of AWS, or AWS_ENDPOINT_URL."
@@ -214,35 +213,35 @@ class Settings(BaseSettings):
         default=None, description="Key id for the bucket; by default the usual AWS variables and roles."
     )
     s3_secret_access_key: SecretStr | None = Field(default=None, description="The secret of CHATKIT_S3_ACCESS_KEY_ID.")
-    attachment_max_bytes: int = Field(
-        default=20_000_000, ge=1, description="Largest file that may be attached, in bytes."
-    )
+    attachment_max_bytes: int = Field(default=20_000_000, ge=1, description="Largest accepted attachment, in bytes.")
     attachment_types: Annotated[list[str], NoDecode] = Field(
         default=["image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "application/json", "text/*"],
-        description="MIME types of files that may be attached, as their content shows, with commas between them; "
-        "text/html and image/svg+xml count only where they are named.",
+        description="Accepted MIME types of attachments (detected from the content), comma-separated; "
+        "text/html and image/svg+xml must be listed explicitly.",
     )
-    attachments_per_message: int = Field(default=10, ge=1, description="How many files one message may have.")
+    attachments_per_message: int = Field(default=10, ge=1, description="Most attachments of one message.")
     attachments_model_bytes: int = Field(
         default=32_000_000,
         ge=1,
-        description="How many bytes of pictures and PDFs a model is shown at once; the newest come first, older ones "
-        "are told by their names. On the way they are a third larger; OpenAI takes 50 MB.",
+        description="How many bytes of pictures and PDFs are sent to a model at once. The newest take precedence; of "
+        "older ones only the names are sent. Base64 makes them a third larger; OpenAI accepts 50 MB.",
     )
     attachments_unsent: int = Field(
-        default=50, ge=1, description="How many files a user may have uploaded without sending them."
+        default=50, ge=1, description="Most files that a user may upload without sending them."
     )
     image_max_pixels: int = Field(
-        default=50_000_000, ge=1, description="Most pixels of an attached picture; each takes 4 bytes while it is read."
+        default=50_000_000,
+        ge=1,
+        description="Most pixels of an attached picture; decoding takes 4 bytes each.",
     )
-    link_seconds: int = Field(default=3600, ge=1, description="Seconds that the signed URL of a file is good for.")
+    link_seconds: int = Field(default=3600, ge=1, description="How long the signed URL of a file is valid, in seconds.")
     unsent_hours: float = Field(
-        default=24.0, ge=0, description="Hours after which a file that was uploaded and not sent is deleted."
+        default=24.0, ge=0, description="Hours after which an uploaded file that was not sent is deleted."
     )
     prune_minutes: float = Field(
         default=60.0,
         ge=0,
-        description="Minutes between two searches for files that nobody holds any more; 0 leaves it to "
+        description="Minutes between two deletions of unsent and left-over files; 0 leaves them to "
         "`chatkit-server prune`.",
     )
 
@@ -250,16 +249,16 @@ class Settings(BaseSettings):
         default=40.0,
         ge=0,
         le=1000,
-        description="Milliseconds for which tokens are gathered to share one frame; the first of a burst leaves at "
-        "once, 0 sends each by itself.",
+        description="Milliseconds for which tokens are batched into one frame; the first of a burst is sent at once. "
+        "0 sends each token in its own frame.",
     )
-    flush_tokens: int = Field(default=64, ge=1, description="So many tokens fill a frame before its time is over.")
+    flush_tokens: int = Field(default=64, ge=1, description="Most tokens in one frame; a full frame is sent early.")
     journal_ms: float = Field(
         default=250.0,
         ge=0,
         le=10_000,
-        description="Milliseconds of an answer that a crash of the server may cost; 0 keeps no journal: a crash costs "
-        "all of an open answer, and readers at other workers see it when it is done. CHATKIT_FLUSH_MS is part of them.",
+        description="Milliseconds of an answer that a server crash may lose, including CHATKIT_FLUSH_MS. 0 disables "
+        "the journal: a crash loses all of a running answer, and readers at other workers only see it once it is done.",
     )
     journal_keep_seconds: float = Field(
         default=300.0, ge=0, description="Seconds for which a turn's journal is kept after its end."
@@ -268,44 +267,46 @@ class Settings(BaseSettings):
         default=5.0,
         gt=0,
         le=60,
-        description="Seconds between two signs of life of a worker; silent for 2.5 times that, it counts as dead, and "
-        "the others close its turns.",
+        description="Seconds between two heartbeats of a worker. After 2.5 times that without one, it counts as dead, "
+        "and another worker closes its turns.",
     )
     on_busy: Literal["interrupt", "reject"] = Field(
         default="interrupt",
-        description="What a message does that comes while its thread is answered: `interrupt` stops that answer and "
-        "keeps what there is of it, `reject` refuses the message.",
+        description="What happens to a message while its thread is still being answered: `interrupt` stops that answer "
+        "and keeps its text so far, `reject` refuses the message.",
     )
     ping_seconds: float = Field(
-        default=15.0, gt=0, description="Seconds of silence after which a stream gets a `: ping` comment."
+        default=15.0, gt=0, description="Seconds of silence after which a stream sends a `: ping` comment."
     )
     first_event_seconds: float = Field(
-        default=60.0, gt=0, description="Seconds until a model must have begun to answer; then the turn fails."
+        default=60.0, gt=0, description="Seconds within which a model must begin to answer, or the turn fails."
     )
     silence_seconds: float = Field(
         default=120.0,
         gt=0,
-        description="Seconds that a model may be silent amid its answer; a running tool is no silence.",
+        description="Seconds that a model may be silent within its answer; running tools do not count.",
     )
     tool_call_seconds: float = Field(
         default=240.0,
         gt=0,
-        description="Seconds that one call of an `async` tool may take that has no `timeout` of its own; then its "
-        "model is told so, and goes on.",
+        description="Time limit in seconds for one call of an `async` tool without its own `timeout`. The model then "
+        "gets an error as the tool's output, and continues.",
     )
-    tool_seconds: float = Field(default=300.0, gt=0, description="Seconds that the agent's tools may run at once.")
-    turn_seconds: float = Field(default=1800.0, gt=0, description="Seconds that a whole turn may take.")
+    tool_seconds: float = Field(
+        default=300.0, gt=0, description="Seconds that tools may run without a pause, or the turn fails."
+    )
+    turn_seconds: float = Field(default=1800.0, gt=0, description="Time limit for a whole turn, in seconds.")
     drain_seconds: float = Field(
-        default=20.0, ge=0, description="Seconds that running turns get when the server is asked to stop."
+        default=20.0, ge=0, description="Seconds that running turns get to finish when the server stops."
     )
     stop_seconds: float = Field(
         default=10.0,
         gt=0,
-        description="Seconds that a stopped turn waits for its tools and its model call to end; then its answer is "
-        "saved without them. A tool that is not `async` runs in a thread and cannot be stopped.",
+        description="Seconds that a stopped turn waits for its tools and its model call; then its answer is saved "
+        "without them. A tool that is not `async` runs in a thread and cannot be cancelled.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Lowest level that is logged. Message texts are never logged."
+        default="INFO", description="Lowest level that is logged. The text of messages is never logged."
     )
 
     @field_validator("database_url")
@@ -333,14 +334,14 @@ class Settings(BaseSettings):
             return json.loads(value)
         except ValueError:
             what = "origins" if info.field_name == "cors_origins" else "MIME types"
-            raise ValueError(f"must be {what} with commas between them, or a JSON list of them") from None
+            raise ValueError(f"must be comma-separated {what}, or a JSON list of them") from None
 
     @field_validator("attachment_types")
     @classmethod
     def _are_types(cls, value: list[str]) -> list[str]:
         for entry in value:
             if not MIME_TYPE.fullmatch(entry):
-                raise ValueError(f"{entry} is no MIME type; one looks like image/png or text/*")
+                raise ValueError(f"{entry} is not a MIME type such as image/png or text/*")
         return value
 
     @field_validator("public_url")
@@ -367,7 +368,7 @@ class Settings(BaseSettings):
         try:
             return json.loads(value)
         except ValueError:
-            raise ValueError("must be names with commas between them, or a JSON list") from None
+            raise ValueError("must be comma-separated names, or a JSON list") from None
 
     @field_validator("prompts", "mcp_servers", mode="before")
     @classmethod
@@ -382,7 +383,7 @@ class Settings(BaseSettings):
     def _each_once(cls, value: list[Choice]) -> list[Choice]:
         ids = [choice.id for choice in value]
         if len(ids) != len(set(ids)):
-            raise ValueError("names an id twice")
+            raise ValueError("contains an id twice")
         return value
 
     @field_validator("cors_origins")
@@ -390,25 +391,25 @@ class Settings(BaseSettings):
     def _are_origins(cls, value: list[str]) -> list[str]:
         for origin in value:
             if not ORIGIN.fullmatch(origin):
-                raise ValueError(f"{origin} is no origin; one looks like https://app.example, without a path")
+                raise ValueError(f"{origin} is not an origin such as https://app.example, without a path")
         return value
 
     @field_validator("secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:
-            raise ValueError("must have at least 32 characters; `openssl rand -hex 32` makes one")
+            raise ValueError("must have at least 32 characters; `openssl rand -hex 32` generates one")
         return value
 
     @model_validator(mode="after")
     def _one_default_model(self) -> Self:
-        """The default of the list answers; CHATKIT_MODEL may name it as well."""
+        """The list's default is the model that answers; CHATKIT_MODEL may name it as well."""
         if not self.models:
             return self
         marked = [model.id for model in self.models if model.default]
         default = self.model or (marked or [self.models[0].id])[0]
         if marked not in ([], [default]) or default not in [model.id for model in self.models]:
-            raise ValueError("CHATKIT_MODELS must list CHATKIT_MODEL, and mark no other one as the default")
+            raise ValueError("CHATKIT_MODELS must list CHATKIT_MODEL, and must not mark another model as the default")
         self.model = default
         self.models = [model.model_copy(update={"default": model.id == default}) for model in self.models]
         return self
@@ -416,12 +417,12 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _safe_in_production(self) -> Self:
         if self.environment == "production" and self.secret is None:
-            raise ValueError("CHATKIT_SECRET must be set in production; `openssl rand -hex 32` makes one")
+            raise ValueError("CHATKIT_SECRET must be set in production; `openssl rand -hex 32` generates one")
         return self
 
 
 def variables_of(name: str) -> list[str]:
-    """The environment variables of a field, the first of which is its own."""
+    """Return the environment variables of a field, its `CHATKIT_` variable first."""
     alias = Settings.model_fields[name].validation_alias
     if isinstance(alias, AliasChoices):
         return [str(choice) for choice in alias.choices if str(choice).isupper()]
@@ -429,15 +430,15 @@ def variables_of(name: str) -> list[str]:
 
 
 def unknown_settings() -> list[str]:
-    """What the environment and the `.env` file call like a setting, and is none: a sentence for each."""
-    known = [variable for name in Settings.model_fields for variable in variables_of(name)]
-    known_by_rest = {variable.removeprefix(PREFIX): variable for variable in known}
-    told: dict[str, str] = {}
+    """Return a warning for each unknown `CHATKIT_` variable in the environment and the `.env` file."""
+    variables = [variable for name in Settings.model_fields for variable in variables_of(name)]
+    by_short_name = {variable.removeprefix(PREFIX): variable for variable in variables}
+    warnings: dict[str, str] = {}
     sources = {"": EnvSettingsSource(Settings), f" in {ENV_FILE}": DotEnvSettingsSource(Settings)}
     for place, source in sources.items():
         for name in sorted(map(str.upper, source.env_vars)):
-            if name.startswith(PREFIX) and name not in known:
-                near = get_close_matches(name.removeprefix(PREFIX), known_by_rest, n=1)
-                advice = f"; did you mean {known_by_rest[near[0]]}?" if near else "."
-                told.setdefault(name, f"{name}{place} is no setting and is ignored{advice}")
-    return list(told.values())
+            if name.startswith(PREFIX) and name not in variables:
+                similar = get_close_matches(name.removeprefix(PREFIX), by_short_name, n=1)
+                advice = f"; did you mean {by_short_name[similar[0]]}?" if similar else "."
+                warnings.setdefault(name, f"{name}{place} is not a setting and is ignored{advice}")
+    return list(warnings.values())

@@ -1,8 +1,8 @@
 #!/bin/sh
-# The development server: rebuilds the page and restarts the server when their sources change. Ctrl-C ends both.
+# Start the development server: rebuild the page and restart the server when their sources change. Ctrl-C ends both.
 set -eu
 
-# vite itself and not npm: a signal to npm would leave vite behind.
+# vite directly: a signal to npm would leave vite running.
 (cd web && exec node node_modules/vite/bin/vite.js build --watch --mode watch --logLevel warn) &
 page=$!
 trap 'kill "$page" 2>/dev/null || true' EXIT

@@ -1,4 +1,4 @@
-"""Prints `.env.example`: every setting with its sentence and its default. `make env-example` writes the file."""
+"""Print `.env.example`: every setting with its description and default. `make env-example` writes the file."""
 
 import json
 import sys
@@ -10,12 +10,12 @@ from chatkit_server.settings import Settings, variables_of
 
 HEAD = """\
 # Settings of chatkit-server. Copy this file to `.env` and uncomment what you want to change.
-# Real environment variables win over this file. `make env-example` writes it anew from chatkit_server/settings.py.
+# Environment variables take precedence. `make env-example` regenerates this file from chatkit_server/settings.py.
 """
 
 
-def shown(default: Any) -> str:
-    """The default as it would be written in the file; nothing for one that has none."""
+def format_default(default: Any) -> str:
+    """Return the default as written in the file, or an empty string."""
     if default is None:
         return ""
     if isinstance(default, bool | list):
@@ -24,11 +24,11 @@ def shown(default: Any) -> str:
 
 
 def example() -> Iterator[str]:
-    """The parts of the file."""
+    """Yield the parts of the file."""
     yield HEAD
     for name, field in Settings.model_fields.items():
         sentence = textwrap.fill(field.description or "", 118, initial_indent="# ", subsequent_indent="# ")
-        yield f"\n{sentence}\n#{variables_of(name)[0]}={shown(field.default)}\n"
+        yield f"\n{sentence}\n#{variables_of(name)[0]}={format_default(field.default)}\n"
 
 
 if __name__ == "__main__":

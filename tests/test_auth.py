@@ -105,7 +105,7 @@ async def test_a_restart_knows_its_browsers_again_by_the_secret_it_keeps(tmp_pat
 @pytest.mark.parametrize("content", ["", "short", " \n"])
 def test_a_secret_file_that_holds_none_stops_the_start(tmp_path: Path, content: str) -> None:
     (tmp_path / "secret").write_text(content, encoding="utf-8")
-    with pytest.raises(SetupError, match="holds no usable secret"):
+    with pytest.raises(SetupError, match="does not contain a usable secret"):
         open_auth(make_settings(tmp_path, secret=None))
 
 

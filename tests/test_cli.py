@@ -48,9 +48,13 @@ def is_one_sentence(told: str) -> bool:
 
 
 WRONG = [
-    ("CHATKIT_CORS_ORIGINS", '["https://app.example"', "CHATKIT_CORS_ORIGINS: must be origins with commas"),
-    ("CHATKIT_CORS_ORIGINS", '{"a": 1}', 'CHATKIT_CORS_ORIGINS: {"a": 1} is no origin'),
-    ("CHATKIT_CORS_ORIGINS", "https://app.example/chat", "CHATKIT_CORS_ORIGINS: https://app.example/chat is no origin"),
+    ("CHATKIT_CORS_ORIGINS", '["https://app.example"', "CHATKIT_CORS_ORIGINS: must be comma-separated origins"),
+    ("CHATKIT_CORS_ORIGINS", '{"a": 1}', 'CHATKIT_CORS_ORIGINS: {"a": 1} is not an origin'),
+    (
+        "CHATKIT_CORS_ORIGINS",
+        "https://app.example/chat",
+        "https://app.example/chat is not an origin",
+    ),
     ("CHATKIT_DATABASE_URL", f"mysql://user:{PASSWORD}@host/db", "CHATKIT_DATABASE_URL: must be the URL of a SQLite"),
     ("CHATKIT_DATABASE_URL", f"MYSQL://user:{PASSWORD}@host/db", "CHATKIT_DATABASE_URL: must be the URL of a SQLite"),
     ("CHATKIT_DATABASE_URL", f"postgresql://user:{PASSWORD}@host:port/db", "CHATKIT_DATABASE_URL: must be the URL"),
@@ -64,7 +68,7 @@ WRONG = [
     ("CHATKIT_DATA_DIR", "/proc/nowhere", "CHATKIT_DATA_DIR=/proc/nowhere cannot be used"),
     ("CHATKIT_TRACING", "true", "CHATKIT_TRACING=true uploads traces to OpenAI, but"),
     ("CHATKIT_AGENT", "nonsense", "must look like package.module:name"),
-    ("CHATKIT_MODELS", "[oops", "CHATKIT_MODELS: must be names with commas"),
+    ("CHATKIT_MODELS", "[oops", "CHATKIT_MODELS: must be comma-separated names"),
     ("CHATKIT_MODELS", "another", "CHATKIT_MODELS must list CHATKIT_MODEL"),
     ("CHATKIT_PROMPTS", "Hello", "CHATKIT_PROMPTS: must be JSON"),
     ("CHATKIT_MCP_SERVERS", "{oops", "CHATKIT_MCP_SERVERS: must be JSON"),
@@ -173,7 +177,7 @@ def test_serve_warns_of_a_misspelled_setting(
 ) -> None:
     monkeypatch.setenv("CHATKIT_TITELS", "false")
     assert (run("serve").exit_code, len(served)) == (0, 1)
-    assert "CHATKIT_TITELS is no setting and is ignored; did you mean CHATKIT_TITLES?" in caplog.messages
+    assert "CHATKIT_TITELS is not a setting and is ignored; did you mean CHATKIT_TITLES?" in caplog.messages
 
 
 @pytest.mark.parametrize("command", ["token", "threads", "turns", "stats"])

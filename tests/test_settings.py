@@ -61,8 +61,8 @@ def test_what_looks_like_a_setting_and_is_none_is_told_with_the_nearest_one(monk
     monkeypatch.setenv("CHATKIT_PORT", "1")
     monkeypatch.setenv("chatkit_host", "x")
     assert unknown_settings() == [
-        "CHATKIT_HOTS is no setting and is ignored; did you mean CHATKIT_HOST?",
-        "CHATKIT_PRT in .env is no setting and is ignored; did you mean CHATKIT_PORT?",
+        "CHATKIT_HOTS is not a setting and is ignored; did you mean CHATKIT_HOST?",
+        "CHATKIT_PRT in .env is not a setting and is ignored; did you mean CHATKIT_PORT?",
     ]
 
 

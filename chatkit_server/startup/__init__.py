@@ -1,1 +1,1 @@
-"""What happens before the server serves, and what checks that it can."""
+"""What happens before the server serves: logging, schema, and checks of the agent and the setup."""

@@ -1,5 +1,7 @@
-"""The agent, loaded once for nobody, so that what is wrong shows before any message: by `doctor`, and at the start
-where that runs no code of the user's, who may count on being called for requests only."""
+"""Load the agent once for a test user, to report problems before the first message.
+
+`doctor` always does so. At startup, agents from functions are skipped: their code expects to run for requests only.
+"""
 
 import asyncio
 import traceback
@@ -18,12 +20,12 @@ from ..run.server import ChatServer
 
 SECONDS = 10.0
 NOBODY = RequestContext(user_id="nobody", request_id="trial")
-TRIED = f" when it was tried for the user “{NOBODY.user_id}”"
+TRIED = f" when it was called for the test user “{NOBODY.user_id}”"
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of it: the agent, or why there is none; and what else is wrong."""
+    """The loaded agent, or None, and all problems found."""
 
     agent: Agent[Any] | None
     problems: list[str] = field(default_factory=list)
@@ -31,19 +33,19 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class AnsweringModel:
-    """A model that answers, and for which agent."""
+    """A model, and the agent that it answers for."""
 
     name: str
     model: Model
     agent: str
     is_of_settings: bool
-    """Whether the settings say which, and not the agent itself."""
+    """Whether it comes from the settings and not from the agent."""
     is_at_endpoint: bool
-    """Whether it is asked at the endpoint of the settings."""
+    """Whether it is called at the endpoint of the settings."""
 
 
 async def try_agent(server: ChatServer) -> Trial:
-    """Loads the agent as for a message. Never raises."""
+    """Load the agent as for a message. Never raises."""
     try:
         async with asyncio.timeout(SECONDS):
             agent = await server.configured_agent(NOBODY)
@@ -51,32 +53,32 @@ async def try_agent(server: ChatServer) -> Trial:
         return Trial(None, [str(error)])
     except TimeoutError:
         return Trial(None, [f"{server.agent.name} returned no agent within {SECONDS:g} seconds{TRIED}."])
-    except Exception as error:  # the function is a user's, and may raise anything
-        return Trial(None, [f"{server.agent.name} raised {redacted_message(error)}{_place(error)}{TRIED}."])
+    except Exception as error:  # a user's function may raise anything
+        return Trial(None, [f"{server.agent.name} raised {redacted_message(error)}{_location(error)}{TRIED}."])
     return Trial(agent, list(_missing_tools(server, agent)))
 
 
 async def try_at_start(server: ChatServer) -> Trial:
-    """As `try_agent`. Of an agent that a function makes, or a server of the user's own, nothing is known."""
+    """Like `try_agent`, but return an empty trial for agents made by a function or by a server subclass."""
     if server.agent.is_function or type(server).configured_agent is not ChatServer.configured_agent:
         return Trial(None)
     return await try_agent(server)
 
 
 def answering_models(agent: Agent[Any] | None, models: Models) -> list[AnsweringModel]:
-    """The models of `agent` and of those that it can hand over to, each once; the settings' one for no agent."""
-    found: dict[str, AnsweringModel] = {}
-    for one in reachable_agents(agent or Agent(name="nobody")):
-        answering = _model_of(one, models)
-        found.setdefault(answering.name, answering)
-    return list(found.values())
+    """Return the models of `agent` and its handoffs, each once; without an agent, that of the settings."""
+    answering: dict[str, AnsweringModel] = {}
+    for reachable in reachable_agents(agent or Agent(name="nobody")):
+        model = _model_of(reachable, models)
+        answering.setdefault(model.name, model)
+    return list(answering.values())
 
 
 def _model_of(agent: Agent[Any], models: Models) -> AnsweringModel:
     own, name = agent.model, models.name_for(agent)
     if isinstance(own, Model):
         return AnsweringModel(name, own, agent.name, is_of_settings=False, is_at_endpoint=False)
-    has_endpoint = models.base_url is not None  # without one, each name is the demo's or the embedded model's
+    has_endpoint = models.base_url is not None  # without one, every name means the demo or the embedded model
     model = models.provider.get_model(own)
     return AnsweringModel(
         name, model, agent.name, is_of_settings=not (own and has_endpoint), is_at_endpoint=has_endpoint
@@ -84,20 +86,20 @@ def _model_of(agent: Agent[Any], models: Models) -> AnsweringModel:
 
 
 def _missing_tools(server: ChatServer, agent: Agent[Any]) -> list[str]:
-    """What CHATKIT_TOOLS offers and nobody has, as far as that can be known: a server that is away may have it."""
+    """Return a problem for each tool of CHATKIT_TOOLS that no agent has; none if an MCP server may have it."""
     agents = reachable_agents(agent)
-    if any(one.mcp_servers for one in agents) or any(server.mcp.problems().values()):
+    if any(reachable.mcp_servers for reachable in agents) or any(server.mcp.problems().values()):
         return []
-    known = {tool.name for one in agents for tool in one.tools}
+    names = {tool.name for reachable in agents for tool in reachable.tools}
     return [
         f"CHATKIT_TOOLS offers {choice.name}, but the agent {agent.name} has no such tool; "
-        f"it has {', '.join(sorted(known)) or 'none'}. A message that asks for it is answered without."
+        f"it has {', '.join(sorted(names)) or 'none'}. Messages that ask for it are answered without it."
         for choice in server.choices.tools
-        if choice.name not in known
+        if choice.name not in names
     ]
 
 
-def _place(error: BaseException) -> str:
-    """Where the user's code raised it."""
+def _location(error: BaseException) -> str:
+    """Return the file and line that raised the error."""
     frames = traceback.extract_tb(error.__traceback__)
     return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""

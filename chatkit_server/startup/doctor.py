@@ -1,4 +1,4 @@
-"""`chatkit-server doctor`: whether what the settings name is there and works. Changes nothing."""
+"""`chatkit-server doctor`: check that everything the settings name exists and works. Changes nothing."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -18,7 +18,6 @@ from chatkit_store.migrations import pending, taken_names
 from ..agents.prepare import reachable_agents
 from ..errors.database_problem import explain_database_error, missing_folder
 from ..errors.failures import to_turn_failure
-from ..errors.http import ServerError
 from ..errors.log_format import codes_of, redacted_message
 from ..errors.network import innermost_network_error, network_reason
 from ..models.one_shot import ask_once
@@ -31,20 +30,20 @@ QUESTION = ("You are being tested.", "Answer with the word OK.")
 ADVICE = {
     "model_auth": "Correct OPENAI_API_KEY.",
     "model_forbidden": "Let the key's account use this model, or choose another.",
-    "model_not_found": "Choose a model that is there; the path of the URL may be wrong as well, mostly it ends in /v1.",
-    "model_quota": "Its quota is used up: look at the account.",
+    "model_not_found": "Choose an existing model. The path of the URL may be wrong, too; it mostly ends in /v1.",
+    "model_quota": "Its quota is used up: check the account.",
     "model_rate_limit": "It gets too many requests: try again in a moment.",
     "model_timeout": "Make sure that it runs there, or correct CHATKIT_BASE_URL.",
     "model_unreachable": "Make sure that it runs there and can be reached from here, or correct CHATKIT_BASE_URL.",
-    "model_unavailable": "It has a problem of its own: try again in a moment, and look into its log.",
-    "model_bad_request": "It does not take such requests: try the other value of CHATKIT_API.",
+    "model_unavailable": "It has an internal problem: try again in a moment, and check its log.",
+    "model_bad_request": "It does not accept such requests: try the other value of CHATKIT_API.",
 }
 """What an administrator can do about a failure of the endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at and what was found; WARN where it may be meant so, WRONG where it cannot work."""
+    """The result of one check: WARN if it may be intended, WRONG if it cannot work."""
 
     name: str
     text: str
@@ -52,11 +51,11 @@ class Finding:
 
 
 async def examine(services: Services) -> AsyncIterator[Finding]:
-    """One finding after another, as they come; the parts are closed at the end."""
+    """Yield each finding as it is made, and close the services at the end."""
     try:
         yield Finding("settings", services.settings.environment)
-        for sentence in unknown_settings():
-            yield Finding("settings", sentence, "WARN")
+        for warning in unknown_settings():
+            yield Finding("settings", warning, "WARN")
         yield await _database(services)
         async with aclosing(_mcp_servers_and_agent(services)) as findings:
             async for finding in findings:
@@ -71,7 +70,7 @@ async def _database(services: Services) -> Finding:
     if (file := _missing_file(services.engine.url)) is not None:
         if (folder := missing_folder(file)) is not None:
             return Finding("database", f"{file} cannot be created: the folder {folder} does not exist", "WRONG")
-        return Finding("database", f"{file} does not exist yet; the server makes it at its first start")
+        return Finding("database", f"{file} does not exist yet; the server creates it when it first starts")
     try:
         missing, taken = await pending(services.engine), await taken_names(services.engine)
     except SchemaUnknown as error:
@@ -90,13 +89,13 @@ async def _database(services: Services) -> Finding:
 
 
 def _missing_file(url: URL) -> str | None:
-    """The SQLite file that is not there; a connection would make it."""
+    """Return the SQLite file if it does not exist; connecting would create it."""
     is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
     return url.database if is_file and not Path(str(url.database)).exists() else None
 
 
 async def _mcp_servers_and_agent(services: Services) -> AsyncGenerator[Finding]:
-    """The agent is tried while the servers are connected: their tools are the agent's."""
+    """Check the agent while the MCP servers are connected, because it uses their tools."""
     servers, specs = services.server.mcp, services.settings.mcp_servers
     try:
         await servers.start(patience=servers.timeouts.connect)
@@ -109,23 +108,23 @@ async def _mcp_servers_and_agent(services: Services) -> AsyncGenerator[Finding]:
     finally:
         await servers.close()
     if trial.agent is not None:
-        yield Finding("agent", _described(trial.agent, services))
+        yield Finding("agent", _describe_agent(trial.agent, services))
     for problem in trial.problems:
         yield Finding("agent", problem, "WRONG")
     for answering in answering_models(trial.agent, services.models):
         yield await _model(services, answering)
 
 
-def _described(agent: Agent[Any], services: Services) -> str:
+def _describe_agent(agent: Agent[Any], services: Services) -> str:
     source = services.server.agent
-    others = [one.name for one in reachable_agents(agent)[1:]]
+    targets = [target.name for target in reachable_agents(agent)[1:]]
     tools = ", ".join(tool.name for tool in agent.tools)
     return "".join(
         [
             agent.name,
             ", the default agent" if source.is_default else f" ({source.name})",
             f"; its tools: {tools}" if tools else "; without tools",
-            f"; hands over to {', '.join(others)}" if others else "",
+            f"; hands off to {', '.join(targets)}" if targets else "",
         ]
     )
 
@@ -134,8 +133,8 @@ async def _model(services: Services, answering: AnsweringModel) -> Finding:
     info = services.models.info
     name = f"{answering.name} ({info.provider})" if answering.is_at_endpoint else answering.name
     if not answering.is_of_settings:
-        name += f", the own model of the agent {answering.agent},"
-    elif not answering.is_at_endpoint:  # a script, or the embedded model, which has no time to be asked
+        name += f", set by the agent {answering.agent},"
+    elif not answering.is_at_endpoint:  # the demo, or the embedded model, which is too slow to ask
         return Finding("model", f"{name} ({info.provider}): {info.note}" if info.note else name)
     place = _without_secrets(services.models.base_url) if answering.is_at_endpoint else ""
     try:
@@ -143,9 +142,8 @@ async def _model(services: Services, answering: AnsweringModel) -> Finding:
             await ask_once(answering.model, answering.name, *QUESTION)
     except TimeoutError:
         return Finding("model", f"{name}{place} did not answer within {MODEL_SECONDS:g} seconds", "WRONG")
-    except Exception as error:  # whatever a provider does
-        told = to_turn_failure(error)
-        return Finding("model", f"{name}{place}: {_why(error, told, answering)}", "WRONG")
+    except Exception as error:  # a provider may raise anything
+        return Finding("model", f"{name}{place}: {_reason(error, answering)}", "WRONG")
     return Finding("model", f"{name} answers")
 
 
@@ -154,9 +152,13 @@ def _without_secrets(base_url: str | None) -> str:
     return f" at {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _why(error: Exception, told: ServerError, answering: AnsweringModel) -> str:
-    """The code, the cause and what to do; nothing of the provider's own text, which can hold keys."""
+def _reason(error: Exception, answering: AnsweringModel) -> str:
+    """Return code, cause and advice, without the provider's own text, which may contain keys."""
+    failure = to_turn_failure(error)
     network = innermost_network_error(error) if isinstance(error, openai.APIConnectionError) else None
     cause = network_reason(network) if network is not None else codes_of(error) or redacted_message(error)
-    advice = ADVICE.get(told.code, str(told)) if answering.is_at_endpoint else f"See how {answering.agent} makes it."
-    return f"{told.code} ({cause}). {advice}"
+    if answering.is_at_endpoint:
+        advice = ADVICE.get(failure.code, str(failure))
+    else:
+        advice = f"Check how the agent {answering.agent} creates it."
+    return f"{failure.code} ({cause}). {advice}"

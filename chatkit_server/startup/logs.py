@@ -1,4 +1,4 @@
-"""Our own logging set-up (trap T43: chatkit adds a handler by itself when `LOG_LEVEL` is set)."""
+"""Configure logging: one handler, request ids on every line, and secrets redacted."""
 
 import logging
 import re
@@ -17,18 +17,18 @@ from ..settings import Settings
 FORMAT = "%(asctime)s %(levelname)-7s [%(request_id)s] %(name)s: %(message)s"
 
 SHORTEST_SECRET = 6
-"""Characters: what is shorter (`none`, `true`) is no secret, and its stars would make lines unreadable."""
+"""Minimum length in characters: redacting shorter values (`none`, `true`) would make lines unreadable."""
 
 IN_URLS = (
-    re.compile(r"://[^:/@\s]*:([^@\s]*)@"),  # a password as SQLAlchemy reads it, which may hold a slash
-    re.compile(r"://[^:/@\s]*:([^/?#\s]*)@"),  # a password as web clients read it, which may hold an @
-    re.compile(r"https?://([^:/?#@\s]+):?@"),  # a key alone
+    re.compile(r"://[^:/@\s]*:([^@\s]*)@"),  # a password as SQLAlchemy parses it; may contain a slash
+    re.compile(r"://[^:/@\s]*:([^/?#\s]*)@"),  # a password as web clients parse it; may contain an @
+    re.compile(r"https?://([^:/?#@\s]+):?@"),  # a key without a user
 )
-"""Secrets that stand before the host of a URL."""
+"""Secrets before the host of a URL."""
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
-# At DEBUG these log what goes over the wire, to the model or the database.
+# At DEBUG, these log the traffic with the model or the database.
 WIRES = (
     "httpx2",
     "httpcore2",
@@ -59,33 +59,35 @@ class RequestIdFilter(logging.Filter):
 
 
 class RedactingFormatter(logging.Formatter):
-    """Keeps configured secrets out of every line, and people's texts out of every traceback, whoever logs it."""
+    """Redacts configured secrets in every line, and user content in every traceback, whichever logger it comes from."""
 
     def __init__(self, secrets: list[str]) -> None:
         super().__init__(FORMAT)
         self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, with each secret replaced by stars."""
-        record.exc_text = None  # another handler's format of the same exception
+        """Return the line with each secret replaced by `***`."""
+        record.exc_text = None  # drop the traceback that another handler may have cached
         line = super().format(record)
         for secret in self._secrets:
             line = line.replace(secret, "***")
         return line
 
     def formatException(self, ei: ExcInfo) -> str:
-        """The traceback without what exceptions quote."""
+        """Return the traceback without quoted user content."""
         return "" if ei[1] is None else redacted_traceback(ei[1])
 
 
 def secrets_in(value: object) -> Iterator[str]:
-    """All that is a secret in the settings or a part of them: keys, what MCP servers get as headers, as `env` or in
-    their URLs' queries, and passwords in any URL, as they stand there and as they are meant."""
+    """Yield all secrets in the settings or a part of them.
+
+    These are keys; headers, `env` and URL queries of MCP servers; and passwords in any URL, quoted and unquoted.
+    """
     match value:
         case SecretStr():
             secret = value.get_secret_value()
             yield secret
-            yield secret.partition(" ")[2]  # of `Bearer <token>` the token
+            yield secret.partition(" ")[2]  # the token of `Bearer <token>`
         case str():
             for pattern in IN_URLS:
                 for secret in pattern.findall(value):
@@ -114,15 +116,15 @@ def log_handler(secrets: Iterable[str], stream: TextIO | None = None) -> logging
     """Return a handler that writes lines with request ids and without `secrets` to `stream` (default: stderr)."""
     handler = logging.StreamHandler(stream)
     handler.addFilter(RequestIdFilter())
-    handler.setFormatter(RedactingFormatter(sorted(secrets, key=len, reverse=True)))  # one may be a part of another
+    handler.setFormatter(RedactingFormatter(sorted(secrets, key=len, reverse=True)))  # a secret may be part of another
     return handler
 
 
 def configure_logging(settings: Settings) -> None:
-    """One handler for the process, to standard error."""
-    # A password that is a part of our own name, as in many a try-out, would put stars into every line.
-    secrets = {one for one in secrets_in(settings) if len(one) >= SHORTEST_SECRET and one not in __name__}
+    """Log to standard error through one handler for the whole process."""
+    # A password that is part of our package name (common in demos) would redact every line.
+    secrets = {secret for secret in secrets_in(settings) if len(secret) >= SHORTEST_SECRET and secret not in __name__}
     logging.basicConfig(level=settings.log_level, handlers=[log_handler(secrets)], force=True)
-    logging.getLogger("chatkit").handlers.clear()
+    logging.getLogger("chatkit").handlers.clear()  # chatkit adds one on import if LOG_LEVEL is set
     for wire in WIRES:
         logging.getLogger(wire).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))

@@ -1,4 +1,4 @@
-"""The database's tables, before the server serves."""
+"""Prepare the database's tables before the server starts."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ from ..errors.setup import SetupError
 
 
 async def prepare_schema(engine: AsyncEngine, environment: Literal["development", "production"]) -> None:
-    """Migrates in development. In production a person decides when: raises `SetupError` with the command to run."""
+    """Migrate in development. In production, raise `SetupError` with the command to run: a person decides when."""
     missing = await pending(engine)
     if missing and environment == "production":
         raise SetupError(

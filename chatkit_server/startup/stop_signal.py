@@ -1,7 +1,7 @@
-"""Learning early that the process is asked to stop.
+"""Notice early that the process is asked to stop.
 
-uvicorn (0.54) first waits for all open answers and only then ends the lifespan: without this, a model that is still
-speaking holds up every restart until the waiting is over, and then loses its connection like any client that left.
+uvicorn (0.54) first waits for all open responses and only then ends the lifespan. Without this, running answers would
+delay every restart until uvicorn's timeout, and would then end as if their client had disconnected.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def on_stop_signal(callback: Callable[[], None]) -> Iterator[None]:
-    """Calls `callback` in the event loop when the process gets SIGINT or SIGTERM; then the server's own handler.
+    """Call `callback` in the event loop when the process receives SIGINT or SIGTERM, then the server's own handler.
 
-    A signal that nobody handles stays as it is. Does nothing outside the main thread, which gets no signals.
+    Signals without a handler stay as they are. Does nothing outside the main thread, where Python has no signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
-    context = contextvars.copy_context()  # a signal may arrive while the code of some request runs
+    context = contextvars.copy_context()  # not that of a request that runs when the signal arrives
     previous: dict[signal.Signals, Any] = {}
 
     def handle(number: int, frame: FrameType | None) -> None:

@@ -99,7 +99,7 @@ async def test_a_database_and_a_model_that_are_not_there(tmp_path: Path) -> None
     )
     assert code == 1
     assert "The database does not answer: PostgreSQL at 127.0.0.1:1: Connection refused. Make sure" in said
-    assert "gpt-test (compatible) at http://127.0.0.1:9/v1: model_unreachable (Connection refused). See that" in said
+    assert "gpt-test (compatible) at http://127.0.0.1:9/v1: model_unreachable (Connection refused). Make sure" in said
     assert "very-secret" not in said
 
 
@@ -126,8 +126,8 @@ async def test_it_says_which_agent_and_which_models_answer(tmp_path: Path, upstr
     (tmp_path / "shop.py").write_text(DESK, encoding="utf-8")
     code, said = await doctor(tmp_path, CHATKIT_AGENT="shop:manager", **endpoint(upstream))
     assert [line.split(maxsplit=2)[2] for line in said.splitlines()[2:]] == [
-        "Manager (CHATKIT_AGENT=shop:manager); without tools; hands over to Desk",
-        "gpt-large (compatible), the own model of the agent Manager, answers",
+        "Manager (CHATKIT_AGENT=shop:manager); without tools; hands off to Desk",
+        "gpt-large (compatible), set by the agent Manager, answers",
         "gpt-test (compatible) answers",
     ]
     assert code == 0
@@ -160,8 +160,8 @@ async def test_a_misspelled_setting_is_a_warning(tmp_path: Path) -> None:
     assert (code, [line for line in said.splitlines() if line.startswith("WARN")]) == (
         0,
         [
-            "WARN   settings     CHATKIT_ZZZZ is no setting and is ignored.",
-            "WARN   settings     CHATKIT_PRT in .env is no setting and is ignored; did you mean CHATKIT_PORT?",
+            "WARN   settings     CHATKIT_ZZZZ is not a setting and is ignored.",
+            "WARN   settings     CHATKIT_PRT in .env is not a setting and is ignored; did you mean CHATKIT_PORT?",
         ],
     )
 
