@@ -127,10 +127,10 @@ class InvalidChoice(BadRequest):
 
 
 class InvalidAudio(BadRequest):
-    """A recording that cannot be turned into text."""
+    """A recording that cannot be transcribed."""
 
     code = "invalid_audio"
-    default_message = "This recording cannot be turned into text."
+    default_message = "This recording cannot be transcribed."
 
 
 class InvalidItem(BadRequest):
@@ -351,7 +351,7 @@ class DictationFailed(ServerError):
 
     status = 502
     code = "dictation_failed"
-    default_message = "The recording could not be turned into text just now. Please try again."
+    default_message = "The recording could not be transcribed. Please try again."
 
 
 class TurnFailed(ServerError):
