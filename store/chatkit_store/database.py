@@ -88,10 +88,10 @@ class Database:
     """Runs a store's work on a connection and always returns the connection, even on errors and cancellation.
 
     A cancelled call first finishes its transaction, for at most 5 seconds, so it is written as a whole or not at all.
-    A call that takes longer than 75 seconds raises `StoreUnavailable`.
+    A call on PostgreSQL, or on SQLite in memory, that takes longer than `call_seconds` raises `StoreUnavailable`.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, call_seconds: float = CALL_SECONDS) -> None:
         self.engine = engine
         self.dialect = engine.dialect.name
         self._is_sqlite = self.dialect == "sqlite"
@@ -99,6 +99,7 @@ class Database:
         # The statements of a read are independent, so PostgreSQL needs no BEGIN and ROLLBACK around them.
         self._reader = engine if self._is_sqlite else engine.execution_options(isolation_level="AUTOCOMMIT")
         self._shared = _shared_by(engine)
+        self._call_seconds = call_seconds
 
     @property
     def baselines(self) -> Baselines:
@@ -136,7 +137,7 @@ class Database:
         error.
         """
         with translate_errors():
-            async with asyncio.timeout(CALL_SECONDS):  # even if the server does not respond at all
+            async with asyncio.timeout(self._call_seconds):  # even if the server does not respond at all
                 try:
                     return await _run_once(connect, work)
                 except _Lost:

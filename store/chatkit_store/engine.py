@@ -15,7 +15,7 @@ from chatkit_store.errors import is_lost
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 BUSY_SECONDS = 15
-STATEMENT_SECONDS = 60  # limit of a PostgreSQL statement, including its wait for locks
+STATEMENT_SECONDS = 60
 IDLE_SECONDS = 60.0
 PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA synchronous = NORMAL")
 WAL = "PRAGMA journal_mode = WAL"
@@ -24,18 +24,25 @@ WAL_PAUSE = 0.02  # SQLite does not wait while another process opens a new file
 SQLITE_CONNECTIONS = 5  # one writes, the others read; a pool of 50 stalls writers for seconds
 
 
-def open_engine(url: str | URL, *, pool_size: int | None = None) -> AsyncEngine:
+def open_engine(
+    url: str | URL,
+    *,
+    pool_size: int | None = None,
+    statement_seconds: int = STATEMENT_SECONDS,
+    idle_seconds: float = IDLE_SECONDS,
+) -> AsyncEngine:
     """Return an engine for a SQLite or PostgreSQL URL; the URL's driver is ignored. Close it with `engine.dispose()`.
 
     `pool_size` limits the connections. It defaults to 5 for SQLite and 10 for PostgreSQL, and is 1 for SQLite in
     memory. `timeout` in a SQLite URL is the number of seconds to wait for writes of other processes, 15 by default. On
-    PostgreSQL a statement may take 60 seconds. Errors do not contain a statement's values. Raises `ValueError` for
-    another database.
+    PostgreSQL, `statement_seconds` limits each statement, including its wait for locks, and connections that were idle
+    for `idle_seconds` are replaced. Errors do not contain a statement's values. Raises `ValueError` for another
+    database.
     """
     parsed = normalise_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(parsed, pool_size or SQLITE_CONNECTIONS)
-    return _open_postgresql(parsed, pool_size or 10)
+    return _open_postgresql(parsed, pool_size or 10, statement_seconds, idle_seconds)
 
 
 def normalise_url(url: str | URL) -> URL:
@@ -47,33 +54,32 @@ def normalise_url(url: str | URL) -> URL:
     return parsed.set(drivername=driver)
 
 
-def _open_postgresql(url: URL, pool_size: int) -> AsyncEngine:
-    """Replace connections that were idle for a minute: a firewall may have dropped them silently.
+def _open_postgresql(url: URL, pool_size: int, statement_seconds: int, idle_seconds: float) -> AsyncEngine:
+    """Open an engine that replaces idle connections, which a firewall may have dropped silently.
 
-    Younger ones are not pinged. If one is dead, its first statement fails and `Database` retries the call.
+    Younger connections are not pinged. If one is dead, its first statement fails and `Database` retries the call.
     """
+
+    def limit_statements(connection: AdaptedConnection, _: object) -> None:
+        """Set a statement timeout, so that a blocked or runaway statement ends and releases its locks."""
+        # Not as a start-up parameter: pgbouncer refuses those.
+        connection.run_async(lambda driver: driver.execute(f"SET statement_timeout = '{statement_seconds}s'"))
+
+    def refuse_idle(_: object, record: ConnectionPoolEntry, __: object) -> None:
+        now = time.monotonic()
+        if now - record.info.get("idle since", now) > idle_seconds:
+            raise DisconnectionError("idle for too long")  # the pool opens a new connection
+
     engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, hide_parameters=True)
-    event.listen(engine.sync_engine, "connect", _limit_statements)
+    event.listen(engine.sync_engine, "connect", limit_statements)
     event.listen(engine.sync_engine, "checkin", _note_idle)
-    event.listen(engine.sync_engine, "checkout", _refuse_idle)
+    event.listen(engine.sync_engine, "checkout", refuse_idle)
     event.listen(engine.sync_engine, "handle_error", _note_lost)
     return engine
 
 
-def _limit_statements(connection: AdaptedConnection, _: object) -> None:
-    """Set a statement timeout, so that a blocked or runaway statement ends and releases its locks."""
-    # Not as a start-up parameter: pgbouncer refuses those.
-    connection.run_async(lambda driver: driver.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'"))
-
-
 def _note_idle(_: object, record: ConnectionPoolEntry) -> None:
     record.info["idle since"] = time.monotonic()
-
-
-def _refuse_idle(_: object, record: ConnectionPoolEntry, __: object) -> None:
-    now = time.monotonic()
-    if now - record.info.get("idle since", now) > IDLE_SECONDS:
-        raise DisconnectionError("idle for too long")  # the pool opens a new connection
 
 
 def _note_lost(context: ExceptionContext) -> None:

@@ -1,4 +1,4 @@
-"""The schema as migrations make it, on both databases."""
+"""The schema that migrations create, on both databases."""
 
 import asyncio
 import logging
@@ -23,18 +23,18 @@ from tests.store.factories import ALICE, User, make_thread
 ROOT = Path(__file__).parent.parent.parent
 
 
-def alembic(*words: str, url: str | None = None, **environment: str) -> str:
-    """Run the `alembic` command in the checkout, as a person would."""
+def alembic(*arguments: str, url: str | None = None, **environment: str) -> str:
+    """Run the `alembic` command in the checkout."""
     options = ["-c", str(ROOT / "alembic.ini"), *(["-x", f"url={url}"] if url else [])]
-    done = subprocess.run(
-        [sys.executable, "-m", "alembic", *options, *words],
+    process = subprocess.run(
+        [sys.executable, "-m", "alembic", *options, *arguments],
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, **environment},
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def other_url(request: pytest.FixtureRequest, database_url: str, tmp_path: Path)
         yield url
 
 
-async def test_up_down_and_up_again_ends_at_the_newest_schema(database_url: str) -> None:
+async def test_upgrade_downgrade_and_upgrade_again_give_the_same_schema(database_url: str) -> None:
     engine = open_engine(database_url)
     assert await migrations.pending(engine) == REVISIONS
     assert await migrations.current(engine) is None
@@ -71,12 +71,12 @@ def test_there_is_one_head() -> None:
     assert [step.revision for step in scripts.walk_revisions()][::-1] == REVISIONS
 
 
-async def test_alembic_check_finds_nothing_to_migrate(database_url: str) -> None:
+async def test_alembic_check_finds_no_difference(database_url: str) -> None:
     await migrations.upgrade(database_url)
     assert "No new upgrade operations detected" in await asyncio.to_thread(alembic, "check", url=database_url)
 
 
-async def test_created_schema_equals_the_migrated_one_and_counts_as_migrated(database_url: str, other_url: str) -> None:
+async def test_created_schema_equals_the_migrated_one(database_url: str, other_url: str) -> None:
     created, migrated = open_engine(database_url), open_engine(other_url)
     await create_schema(created)
     await migrations.upgrade(migrated)
@@ -90,34 +90,37 @@ async def test_created_schema_equals_the_migrated_one_and_counts_as_migrated(dat
 
 
 async def schema_of(engine: AsyncEngine) -> dict[str, Any]:
-    """All there is to compare of a schema."""
+    """Return the comparable parts of a schema."""
     async with engine.connect() as connection:
         return await connection.run_sync(_inspect)
 
 
 def _inspect(connection: Connection) -> dict[str, Any]:
-    found = inspect(connection)
+    inspector = inspect(connection)
     tables = {
         name: {
-            "columns": [{**column, "type": str(column["type"])} for column in found.get_columns(name)],
-            "primary key": found.get_pk_constraint(name),
-            "foreign keys": sorted(found.get_foreign_keys(name), key=str),
-            "unique": sorted(found.get_unique_constraints(name), key=str),
-            "indexes": sorted(_spelled(index) for index in found.get_indexes(name)),
+            "columns": [{**column, "type": str(column["type"])} for column in inspector.get_columns(name)],
+            "primary key": inspector.get_pk_constraint(name),
+            "foreign keys": sorted(inspector.get_foreign_keys(name), key=str),
+            "unique": sorted(inspector.get_unique_constraints(name), key=str),
+            "indexes": sorted(_describe(index) for index in inspector.get_indexes(name)),
         }
-        for name in found.get_table_names()
+        for name in inspector.get_table_names()
     }
-    return {"tables": tables, "views": {name: found.get_view_definition(name) for name in found.get_view_names()}}
+    return {
+        "tables": tables,
+        "views": {name: inspector.get_view_definition(name) for name in inspector.get_view_names()},
+    }
 
 
-def _spelled(index: Any) -> str:
-    """An index, with the condition of a partial one as text."""
+def _describe(index: Any) -> str:
+    """Return an index with the condition of a partial one as text."""
     options = {name: str(value) for name, value in index.pop("dialect_options", {}).items()}
     return f"{index} {options}"
 
 
-async def test_many_workers_may_upgrade_at_once(database_url: str) -> None:
-    """In one process and in others: one does the work, the others wait and find nothing to do."""
+async def test_many_workers_upgrade_concurrently(database_url: str) -> None:
+    """In one process and in several: one migrates, the others wait and have nothing to do."""
     engine = open_engine(database_url)
     commands = [asyncio.to_thread(alembic, "upgrade", "head", url=database_url) for _ in range(2)]
     tasks = [asyncio.create_task(migrations.upgrade(database_url)) for _ in range(4)]
@@ -126,7 +129,7 @@ async def test_many_workers_may_upgrade_at_once(database_url: str) -> None:
     await engine.dispose()
 
 
-async def test_upgrade_keeps_data_and_says_nothing(
+async def test_upgrade_keeps_data_and_logs_nothing(
     engine: AsyncEngine, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store: SqlStore[User] = SqlStore(engine)
@@ -157,22 +160,22 @@ async def test_database_of_a_newer_version_is_refused(engine: AsyncEngine) -> No
             await call(engine)
 
 
-async def test_upgrade_that_fails_leaves_the_database_as_it_was(database_url: str) -> None:
+async def test_failed_upgrade_leaves_the_database_unchanged(database_url: str) -> None:
     engine = open_engine(database_url)
     async with engine.begin() as connection:
-        await connection.execute(text("CREATE TABLE feedback (id INTEGER)"))  # the last table that 0001 makes
+        await connection.execute(text("CREATE TABLE feedback (id INTEGER)"))  # the last table that 0001 creates
     with pytest.raises(Exception, match="feedback"):
         await migrations.upgrade(engine)
     assert (await schema_of(engine))["tables"].keys() == {"feedback"}
     await engine.dispose()
 
 
-@pytest.mark.parametrize("how", ["option", "variable", "default"])
-def test_alembic_command_finds_the_database(tmp_path: Path, how: str) -> None:
-    file = tmp_path / ("chatkit.db" if how == "default" else "other.db")
+@pytest.mark.parametrize("source", ["option", "variable", "default"])
+def test_alembic_command_finds_the_database(tmp_path: Path, source: str) -> None:
+    file = tmp_path / ("chatkit.db" if source == "default" else "other.db")
     url = f"sqlite:///{file}"
-    environment = {"CHATKIT_DATABASE_URL": url} if how == "variable" else {}
-    alembic("upgrade", "head", url=url if how == "option" else None, **environment)
+    environment = {"CHATKIT_DATABASE_URL": url} if source == "variable" else {}
+    alembic("upgrade", "head", url=url if source == "option" else None, **environment)
     assert file.exists()
 
 
@@ -185,7 +188,7 @@ async def test_in_memory_database_migrates_on_its_own_connection() -> None:
     await engine.dispose()
 
 
-def test_sql_of_the_migrations_can_be_printed_for_review() -> None:
-    printed = alembic("upgrade", "head", "--sql", url="postgresql://u@h/d")
-    assert "CREATE TABLE thread_items" in printed
-    assert "CREATE VIEW messages" in printed
+def test_sql_of_the_migrations_can_be_printed() -> None:
+    sql = alembic("upgrade", "head", "--sql", url="postgresql://u@h/d")
+    assert "CREATE TABLE thread_items" in sql
+    assert "CREATE VIEW messages" in sql

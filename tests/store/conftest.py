@@ -1,7 +1,7 @@
-"""A store on every database, and a thread of Alice's in it."""
+"""Stores on every database, and a thread of Alice in them."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from chatkit.types import ThreadMetadata
@@ -14,39 +14,29 @@ from tests.store.factories import ALICE, User, make_thread
 Query = Callable[..., Awaitable[list[Row[*tuple[Any, ...]]]]]
 
 
-@pytest.fixture
-def store(engine: AsyncEngine) -> SqlStore[User]:
-    """The store on a fresh database."""
-    return SqlStore(engine)
+T = TypeVar("T")
 
 
-@pytest.fixture
-def turns(engine: AsyncEngine) -> TurnStore:
-    """The turns in the same database."""
-    return TurnStore(engine)
+def fixture_of(store_type: Callable[[AsyncEngine], T]) -> Callable[[AsyncEngine], T]:
+    """Return a fixture that makes a store on the test's database."""
+
+    @pytest.fixture
+    def make(engine: AsyncEngine) -> T:
+        return store_type(engine)
+
+    return make
 
 
-@pytest.fixture
-def uploads(engine: AsyncEngine) -> UploadStore:
-    """The uploads in the same database."""
-    return UploadStore(engine)
-
-
-@pytest.fixture
-def journal(engine: AsyncEngine) -> JournalStore:
-    """The journal of those turns."""
-    return JournalStore(engine)
-
-
-@pytest.fixture
-def heartbeats(engine: AsyncEngine) -> HeartbeatStore:
-    """The workers that serve the same database."""
-    return HeartbeatStore(engine)
+store = fixture_of(SqlStore[User])
+turns = fixture_of(TurnStore)
+uploads = fixture_of(UploadStore)
+journal = fixture_of(JournalStore)
+heartbeats = fixture_of(HeartbeatStore)
 
 
 @pytest.fixture
 async def thread(store: SqlStore[User]) -> ThreadMetadata:
-    """A thread of Alice's, saved."""
+    """A saved thread of Alice."""
     thread = make_thread()
     await store.save_thread(thread, ALICE)
     return thread
@@ -54,7 +44,7 @@ async def thread(store: SqlStore[User]) -> ThreadMetadata:
 
 @pytest.fixture
 def sql(engine: AsyncEngine) -> Query:
-    """Plain SQL, as an administrator would type it; changes are committed."""
+    """Run SQL as an administrator would; changes are committed."""
 
     async def run(statement: str, **values: Any) -> list[Row[*tuple[Any, ...]]]:
         async with engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""Complete objects with defaults; a test gives only what it is about."""
+"""Make complete objects with defaults; a test passes only the fields it is about."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class User:
-    """A context that has nothing but a user."""
+    """A context that only has a user."""
 
     user_id: str
 
@@ -35,47 +35,47 @@ BOB = User("bob")
 
 
 def make_thread(**fields: Any) -> ThreadMetadata:
-    """A thread that nobody has saved."""
+    """Return an unsaved thread."""
     return ThreadMetadata(**({"id": new_id("thr"), "created_at": NOON} | fields))
 
 
 def user_message(text: str = "Hello", **fields: Any) -> UserMessageItem:
-    """A user's message."""
+    """Return a user's message."""
     content = [UserMessageTextContent(text=text)]
     return UserMessageItem(**_common("msg") | {"content": content, "inference_options": InferenceOptions()} | fields)
 
 
 def assistant_message(text: str = "Hi there", **fields: Any) -> AssistantMessageItem:
-    """An assistant's message."""
+    """Return an assistant's message."""
     return AssistantMessageItem(**_common("msg") | {"content": [AssistantMessageContent(text=text)]} | fields)
 
 
 def hidden_item(content: Any = "a secret", **fields: Any) -> HiddenContextItem:
-    """Something only the model reads."""
+    """Return a hidden item, which only the model reads."""
     return HiddenContextItem(**_common("msg") | {"content": content} | fields)
 
 
 def tool_call(**fields: Any) -> ClientToolCallItem:
-    """A pending call of a client tool."""
+    """Return a pending call of a client tool."""
     call = {"call_id": "call_1", "name": "find", "arguments": {"what": "tea", "limit": 2}}
     return ClientToolCallItem(**_common("tc") | call | fields)
 
 
 def widget_with(*actions: str, **fields: Any) -> WidgetItem:
-    """A card with a button for each type of action."""
+    """Return a card with a button for each action type."""
     buttons = [{"type": "Button", "label": type, "onClickAction": {"type": type}} for type in actions]
     widget = DynamicWidgetRoot.model_validate({"type": "Card", "children": buttons})
     return WidgetItem(**_common("msg") | {"widget": widget} | fields)
 
 
 def make_turn(thread_id: str, **fields: Any) -> NewTurn:
-    """A turn that has not begun."""
+    """Return a turn that has not started."""
     common = {"id": new_id("turn"), "thread_id": thread_id, "kind": "threads.add_user_message", "request_id": "req_1"}
     return NewTurn(**common | fields)
 
 
 def text_of(item: ThreadItem) -> str:
-    """The words of a message, or of a hidden item."""
+    """Return the text of a message or a hidden item."""
     if isinstance(item, HiddenContextItem):
         return str(item.content)
     assert isinstance(item, UserMessageItem | AssistantMessageItem)

@@ -1,4 +1,4 @@
-"""Paused runs: each call is decided once, a decided run is given away once, and a thread that goes on forgets them."""
+"""Paused runs: a call is decided once, a decided run is taken once, and a new message makes waiting runs expire."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ STATE: dict[str, Any] = {"a": ["run", "\u0000"], "n": 1}
 
 
 async def pause(store: SqlStore[User], thread: ThreadMetadata, count: int = 1) -> list[str]:
-    """A run that waits for so many calls; their ids."""
+    """Save a run that waits for `count` calls; return the ids of their approvals."""
     calls = [
         NewApproval(id=new_id("apr"), item_id=f"item_{n}", call_id=f"call_{n}", tool="buy", arguments="{}")
         for n in range(count)
@@ -24,15 +24,13 @@ async def pause(store: SqlStore[User], thread: ThreadMetadata, count: int = 1) -
 
 
 async def decide(turns: TurnStore, thread: ThreadMetadata, approval_id: str, decision: Decision = "approved") -> None:
-    """As the turn of a click does it."""
+    """Decide a call like the turn of a click does."""
     turn = make_turn(thread.id, kind="threads.custom_action")
     await turns.start(turn, ALICE, choice=Choice(approval_id, decision))
     await turns.finish(turn.id, TurnEnd("completed"), ALICE)
 
 
-async def test_a_run_is_given_away_when_all_is_decided_and_once(
-    store: SqlStore[User], turns: TurnStore, thread: ThreadMetadata
-) -> None:
+async def test_fully_decided_run_is_taken_once(store: SqlStore[User], turns: TurnStore, thread: ThreadMetadata) -> None:
     first, second = await pause(store, thread, 2)
     await decide(turns, thread, second, "rejected")
     (waiting,) = await store.approvals.waiting(thread.id, ALICE)
@@ -48,7 +46,7 @@ async def test_a_run_is_given_away_when_all_is_decided_and_once(
     assert (run.status, run.state) == ("resumed", None)
 
 
-async def test_a_call_is_decided_once_and_a_refused_decision_writes_nothing(
+async def test_call_is_decided_once_and_a_refused_decision_writes_nothing(
     store: SqlStore[User], turns: TurnStore, thread: ThreadMetadata, sql: Query
 ) -> None:
     first, _ = await pause(store, thread, 2)
@@ -59,21 +57,21 @@ async def test_a_call_is_decided_once_and_a_refused_decision_writes_nothing(
     assert (await sql("SELECT * FROM turns"), await sql("SELECT * FROM approvals ORDER BY id")) == before
 
 
-async def test_decisions_at_the_same_time_see_each_other(
+async def test_concurrent_decisions_complete_the_run(
     store: SqlStore[User], turns: TurnStore, thread: ThreadMetadata, sql: Query
 ) -> None:
-    """Else each would leave the run to the other. Their turns are of one thread, which runs one at a time."""
+    """Each sees the others. Their turns share a thread, which runs one at a time, so some are retried."""
     ids = await pause(store, thread, 5)
-    results = await asyncio.gather(*(decide(turns, thread, each) for each in [*ids, *ids]), return_exceptions=True)
+    results = await asyncio.gather(*(decide(turns, thread, id) for id in [*ids, *ids]), return_exceptions=True)
     while any(isinstance(result, Exception) for result in results):
-        left = [row[0] for row in await sql("SELECT id FROM approvals WHERE decision IS NULL")]
-        if not left:
+        undecided = [row[0] for row in await sql("SELECT id FROM approvals WHERE decision IS NULL")]
+        if not undecided:
             break
-        results = await asyncio.gather(*(decide(turns, thread, each) for each in left), return_exceptions=True)
+        results = await asyncio.gather(*(decide(turns, thread, id) for id in undecided), return_exceptions=True)
     assert [run.is_decided for run in await store.approvals.waiting(thread.id, ALICE)] == [True]
 
 
-async def test_what_the_user_says_lets_it_expire_and_an_action_does_not(
+async def test_user_message_makes_runs_expire_and_an_action_does_not(
     store: SqlStore[User], turns: TurnStore, thread: ThreadMetadata
 ) -> None:
     (approval,) = await pause(store, thread)

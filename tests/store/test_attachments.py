@@ -15,7 +15,7 @@ def make_file() -> FileAttachment:
     return FileAttachment(id="atc_1", name="a\ud800.txt", mime_type="text/plain", metadata={"size": 3, "key": "k"})
 
 
-async def test_attachment_comes_back_with_its_metadata(store: Store) -> None:
+async def test_attachment_loads_equal_with_its_metadata(store: Store) -> None:
     image = ImageAttachment.model_validate(
         {"id": "atc_2", "name": "ü.png", "mime_type": "image/png", "preview_url": "https://example.com/p?a=1"}
     )
@@ -34,18 +34,18 @@ async def test_attachment_is_bound_to_a_thread_by_saving_it_again(
     await store.save_attachment(file, ALICE)
     bound = file.model_copy(update={"thread_id": thread.id, "metadata": {"size": 4}})
     await store.save_attachment(bound, ALICE)
-    found = await store.load_attachment(file.id, ALICE)
-    assert (found.thread_id, found.metadata, found.name) == (thread.id, {"size": 4}, "a\ufffd.txt")
+    loaded = await store.load_attachment(file.id, ALICE)
+    assert (loaded.thread_id, loaded.metadata, loaded.name) == (thread.id, {"size": 4}, "a\ufffd.txt")
     rows = await sql("SELECT thread_id, user_id, name, mime_type FROM attachments")
     assert [tuple(row) for row in rows] == [(thread.id, "alice", "a\ufffd.txt", "text/plain")]
 
 
-async def test_attachment_of_a_thread_that_is_not_there_is_refused(store: Store) -> None:
+async def test_attachment_of_an_unknown_thread_is_refused(store: Store) -> None:
     with pytest.raises(NotFound, match="thr_gone"):
         await store.save_attachment(make_file().model_copy(update={"thread_id": "thr_gone"}), ALICE)
 
 
-async def test_deleted_attachment_is_gone_but_not_from_the_message(store: Store, thread: ThreadMetadata) -> None:
+async def test_deleted_attachment_stays_in_its_message(store: Store, thread: ThreadMetadata) -> None:
     file = make_file()
     await store.save_attachment(file, ALICE)
     item = user_message(attachments=[file])
@@ -54,22 +54,21 @@ async def test_deleted_attachment_is_gone_but_not_from_the_message(store: Store,
     for call in (store.load_attachment, store.delete_attachment):
         with pytest.raises(NotFound, match="Attachment atc_1"):
             await call(file.id, ALICE)
-    kept = await store.load_item(thread.id, item.id, ALICE)
-    assert isinstance(kept, UserMessageItem)
-    assert [attachment.metadata for attachment in kept.attachments] == [{"size": 3, "key": "k"}]
+    message = await store.load_item(thread.id, item.id, ALICE)
+    assert isinstance(message, UserMessageItem)
+    assert [attachment.metadata for attachment in message.attachments] == [{"size": 3, "key": "k"}]
 
 
-async def test_attachment_that_this_version_cannot_read_is_not_found(store: Store, sql: Query) -> None:
+async def test_unreadable_attachment_is_not_found(store: Store, sql: Query) -> None:
     await store.save_attachment(make_file(), ALICE)
     await sql("UPDATE attachments SET payload = '{}'")
     with pytest.raises(NotFound):
         await store.load_attachment("atc_1", ALICE)
 
 
-async def test_attachment_of_a_message_becomes_its_threads_for_good(
+async def test_attachment_of_a_message_is_bound_to_its_thread_for_good(
     store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
 ) -> None:
-    """T13."""
     file, other = make_file(), make_thread()
     await store.save_attachment(file, ALICE)
     first = make_turn(thread.id)
@@ -87,7 +86,9 @@ async def test_attachment_of_a_message_becomes_its_threads_for_good(
     assert await sql("SELECT id FROM attachments") == []
 
 
-async def test_message_to_a_new_thread_takes_its_attachments_along(store: Store, turns: TurnStore, sql: Query) -> None:
+async def test_attachment_of_a_first_message_is_bound_to_the_new_thread(
+    store: Store, turns: TurnStore, sql: Query
+) -> None:
     file, thread = make_file(), make_thread()
     await store.save_attachment(file, ALICE)
     await turns.start(make_turn(thread.id), ALICE, new_thread=thread, items=[user_message(attachments=[file])])
@@ -96,13 +97,13 @@ async def test_message_to_a_new_thread_takes_its_attachments_along(store: Store,
     assert await sql("SELECT id FROM attachments") == []
 
 
-@pytest.mark.parametrize("whose", ["nobody's", "a stranger's"])
-async def test_message_with_an_attachment_that_is_not_the_users_writes_nothing(
-    store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query, whose: str
+@pytest.mark.parametrize("owner", [None, BOB], ids=["unknown", "another user's"])
+async def test_message_with_a_foreign_attachment_writes_nothing(
+    store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query, owner: User | None
 ) -> None:
     file = make_file()
-    if whose == "a stranger's":
-        await store.save_attachment(file, BOB)
+    if owner is not None:
+        await store.save_attachment(file, owner)
     old = user_message("q")
     await store.add_thread_items(thread.id, [old, assistant_message("a")], ALICE)
     mine = make_file().model_copy(update={"id": "atc_0"})
@@ -117,13 +118,11 @@ async def test_message_with_an_attachment_that_is_not_the_users_writes_nothing(
     assert {row.thread_id for row in await sql("SELECT thread_id FROM attachments")} == {None}
 
 
-async def test_of_two_threads_that_want_an_attachment_at_once_one_gets_it(
-    store: Store, turns: TurnStore, sql: Query
-) -> None:
-    file, new = make_file(), [make_thread() for _ in range(6)]
+async def test_one_of_many_concurrent_threads_gets_an_attachment(store: Store, turns: TurnStore, sql: Query) -> None:
+    file, threads = make_file(), [make_thread() for _ in range(6)]
     await store.save_attachment(file, ALICE)
     ends = await asyncio.gather(
-        *(turns.start(make_turn(t.id), ALICE, new_thread=t, items=[user_message(attachments=[file])]) for t in new),
+        *(turns.start(make_turn(t.id), ALICE, new_thread=t, items=[user_message(attachments=[file])]) for t in threads),
         return_exceptions=True,
     )
     assert [end for end in ends if end is not None and not isinstance(end, NotFound)] == []

@@ -24,16 +24,16 @@ from tests.store.factories import ALICE, User, make_thread, text_of, user_messag
         ("postgres://u:p@h/d", "asyncpg"),
     ],
 )
-def test_url_of_either_database_gets_its_asynchronous_driver(url: str, driver: str) -> None:
+def test_url_gets_its_asynchronous_driver(url: str, driver: str) -> None:
     assert open_engine(url).dialect.driver == driver
 
 
-def test_another_database_is_refused_by_name() -> None:
+def test_unsupported_database_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="mysql"):
         open_engine("mysql://u@h/d")
 
 
-async def test_database_in_memory_serves_a_whole_conversation_and_many_callers() -> None:
+async def test_in_memory_database_serves_a_conversation() -> None:
     engine = open_engine("sqlite://")
     await create_schema(engine)
     store: SqlStore[User] = SqlStore(engine)
@@ -45,26 +45,26 @@ async def test_database_in_memory_serves_a_whole_conversation_and_many_callers()
     await engine.dispose()
 
 
-async def test_sqlite_file_is_set_up_for_one_writer_and_many_readers(tmp_path: Path) -> None:
+async def test_sqlite_file_is_configured_for_one_writer_and_many_readers(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'x.db'}")
     async with engine.connect() as connection:
-        found = [(await connection.execute(text(f"PRAGMA {name}"))).scalar_one() for name in PRAGMAS]
-    assert dict(zip(PRAGMAS, found, strict=True)) == PRAGMAS
+        values = [(await connection.execute(text(f"PRAGMA {name}"))).scalar_one() for name in PRAGMAS]
+    assert dict(zip(PRAGMAS, values, strict=True)) == PRAGMAS
     await engine.dispose()
 
 
-async def test_threads_find_the_file_set_up_alike(tmp_path: Path) -> None:
+async def test_threads_configure_the_file_alike(tmp_path: Path) -> None:
     engine = open_threaded(open_engine(f"sqlite:///{tmp_path / 'x.db'}").url, 2)
     with engine.connect() as connection:
-        found = [connection.execute(text(f"PRAGMA {name}")).scalar_one() for name in PRAGMAS]
-    assert dict(zip(PRAGMAS, found, strict=True)) == PRAGMAS
+        values = [connection.execute(text(f"PRAGMA {name}")).scalar_one() for name in PRAGMAS]
+    assert dict(zip(PRAGMAS, values, strict=True)) == PRAGMAS
     engine.dispose()
 
 
 PRAGMAS = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 1, "busy_timeout": 15000}
 
 
-async def test_database_without_schema_says_migrate(database_url: str) -> None:
+async def test_database_without_schema_raises_with_advice_to_migrate(database_url: str) -> None:
     engine = open_engine(database_url)
     with pytest.raises(SchemaOutdated, match="migrate") as raised:
         await SqlStore[User](engine).load_thread("thr_1", ALICE)
@@ -81,22 +81,22 @@ async def test_database_that_does_not_answer_is_unavailable(url: str) -> None:
         await SqlStore[User](engine).load_thread("thr_1", ALICE)
     assert raised.value.__cause__ is not None
     await engine.dispose()
-    # aiosqlite 0.22 does not wait for the thread of a connection that failed, and a thread sets no asyncio.Event.
+    # aiosqlite 0.22 does not wait for the thread of a failed connection, and a thread sets no asyncio.Event.
     while any("_connection_worker" in thread.name for thread in threading.enumerate()):  # noqa: ASYNC110 - see above
         await asyncio.sleep(0.01)
 
 
-async def test_database_that_another_process_holds_is_unavailable(tmp_path: Path) -> None:
+async def test_database_locked_by_another_process_is_unavailable(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'x.db'}?timeout=0.05"
-    ours, theirs = open_engine(url), open_engine(url)
-    await create_schema(ours)
-    async with theirs.connect() as connection:
+    engine, other = open_engine(url), open_engine(url)
+    await create_schema(engine)
+    async with other.connect() as connection:
         await connection.exec_driver_sql("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable, match="SQLITE_BUSY"):
-            await SqlStore[User](ours).save_thread(make_thread(), ALICE)
-    await SqlStore[User](ours).save_thread(make_thread(), ALICE)
-    await ours.dispose()
-    await theirs.dispose()
+            await SqlStore[User](engine).save_thread(make_thread(), ALICE)
+    await SqlStore[User](engine).save_thread(make_thread(), ALICE)
+    await engine.dispose()
+    await other.dispose()
 
 
 async def test_create_schema_twice_changes_nothing(engine: AsyncEngine, caplog: pytest.LogCaptureFixture) -> None:
@@ -109,7 +109,7 @@ async def test_create_schema_twice_changes_nothing(engine: AsyncEngine, caplog: 
     assert not caplog.records
 
 
-def test_engine_serves_one_event_loop_after_another() -> None:
+def test_engine_serves_successive_event_loops() -> None:
     engine = open_engine("sqlite://")
     asyncio.run(_save_some(engine))
     asyncio.run(_save_some(engine))

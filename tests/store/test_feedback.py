@@ -21,7 +21,7 @@ async def test_vote_is_one_row_per_item_with_its_turn(
     assert [tuple(row) for row in await sql(VOTES)] == expected
 
 
-async def test_changed_vote_takes_the_place_of_the_first(store: Store, thread: ThreadMetadata, sql: Query) -> None:
+async def test_changed_vote_replaces_the_first(store: Store, thread: ThreadMetadata, sql: Query) -> None:
     item = assistant_message()
     await store.add_thread_item(thread.id, item, ALICE)
     await store.add_feedback(thread.id, [item.id, item.id], "positive", ALICE)
@@ -31,21 +31,21 @@ async def test_changed_vote_takes_the_place_of_the_first(store: Store, thread: T
     assert (await sql("SELECT id, created_at FROM feedback"))[0] == before
 
 
-async def test_vote_on_an_item_of_another_thread_writes_no_vote_at_all(
+async def test_vote_on_an_item_of_another_thread_writes_no_vote(
     store: Store, thread: ThreadMetadata, sql: Query
 ) -> None:
-    """T39: the stock server does not check the ids."""
-    here, elsewhere, other = assistant_message(), assistant_message(), make_thread()
+    """The stock server does not check the ids (T39)."""
+    item, item_of_other, other = assistant_message(), assistant_message(), make_thread()
     await store.save_thread(other, ALICE)
-    await store.add_thread_item(thread.id, here, ALICE)
-    await store.add_thread_item(other.id, elsewhere, ALICE)
-    for ids in ([here.id, elsewhere.id], [here.id, "msg_gone"]):
+    await store.add_thread_item(thread.id, item, ALICE)
+    await store.add_thread_item(other.id, item_of_other, ALICE)
+    for ids in ([item.id, item_of_other.id], [item.id, "msg_gone"]):
         with pytest.raises(NotFound, match=ids[1]):
             await store.add_feedback(thread.id, ids, "positive", ALICE)
     assert await sql(VOTES) == []
 
 
-async def test_vote_goes_with_its_item(store: Store, thread: ThreadMetadata, sql: Query) -> None:
+async def test_vote_is_deleted_with_its_item(store: Store, thread: ThreadMetadata, sql: Query) -> None:
     item = user_message()
     await store.add_thread_item(thread.id, item, ALICE)
     await store.add_feedback(thread.id, [item.id], "negative", ALICE)

@@ -17,13 +17,13 @@ def test_later_ids_are_greater_even_within_a_millisecond() -> None:
 
 
 def test_threads_never_share_an_id() -> None:
-    found: list[str] = []
-    workers = [threading.Thread(target=lambda: found.extend(new_id("x") for _ in range(5_000))) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert len(set(found)) == 20_000
+    ids: list[str] = []
+    threads = [threading.Thread(target=lambda: ids.extend(new_id("x") for _ in range(5_000))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(ids)) == 20_000
 
 
 def test_store_generates_ids_with_chatkits_prefixes() -> None:

@@ -47,7 +47,7 @@ Store = SqlStore[User]
 
 
 def every_kind(thread_id: str) -> list[ThreadItem]:
-    """One item of each type that chatkit 1.6 knows."""
+    """Return one item of each type of chatkit 1.6."""
     common = {"thread_id": thread_id, "created_at": NOON}
     widget = DynamicWidgetRoot.model_validate(
         {"type": "Card", "children": [{"type": "Text", "value": "ü", "id": "t"}], "confirm": {"label": "ok"}}
@@ -74,7 +74,7 @@ async def load_all(store: Store, thread_id: str) -> list[ThreadItem]:
     return page.data
 
 
-async def test_item_of_every_type_comes_back_equal(store: Store, thread: ThreadMetadata) -> None:
+async def test_item_of_every_type_loads_equal(store: Store, thread: ThreadMetadata) -> None:
     items = every_kind(thread.id)
     await store.add_thread_items(thread.id, items, ALICE)
     loaded = await load_all(store, thread.id)
@@ -90,8 +90,8 @@ async def test_equal_times_keep_the_order_of_writing(store: Store, thread: Threa
     assert [text_of(item) for item in await load_all(store, thread.id)] == [str(n) for n in range(30)]
 
 
-async def test_writing_again_updates_the_item_and_keeps_its_place(store: Store, thread: ThreadMetadata) -> None:
-    """T11, T25: an item is added when it appears and again when it is done."""
+async def test_writing_an_item_again_updates_it_in_place(store: Store, thread: ThreadMetadata) -> None:
+    """chatkit adds an item when it appears and again when it is done (T11, T25)."""
     first, second = assistant_message("dra"), assistant_message("second")
     await store.add_thread_items(thread.id, [first, second], ALICE)
     await store.add_thread_item(thread.id, assistant_message("draft, done", id=first.id), ALICE)
@@ -100,7 +100,7 @@ async def test_writing_again_updates_the_item_and_keeps_its_place(store: Store, 
     assert [text_of(i) for i in await load_all(store, thread.id)] == ["draft, done", "second, done", "third"]
 
 
-async def test_items_of_one_call_follow_one_another_and_keep_their_first_turn(
+async def test_items_of_one_call_are_consecutive_and_keep_their_first_turn(
     store: Store, thread: ThreadMetadata, sql: Query
 ) -> None:
     items: list[ThreadItem] = [user_message("a"), assistant_message("b"), assistant_message("c")]
@@ -112,23 +112,21 @@ async def test_items_of_one_call_follow_one_another_and_keep_their_first_turn(
     assert (rows[3][0], rows[3][2]) == ("d", "turn_2")
 
 
-async def test_same_id_twice_in_one_call_is_one_item_with_the_last_content(
-    store: Store, thread: ThreadMetadata
-) -> None:
-    one = assistant_message("draft")
+async def test_last_of_two_items_with_the_same_id_wins(store: Store, thread: ThreadMetadata) -> None:
+    draft = assistant_message("draft")
     await store.add_thread_items(
-        thread.id, [one, assistant_message("other"), assistant_message("done", id=one.id)], ALICE
+        thread.id, [draft, assistant_message("other"), assistant_message("done", id=draft.id)], ALICE
     )
     assert [text_of(item) for item in await load_all(store, thread.id)] == ["done", "other"]
 
 
-async def test_no_items_is_fine_in_a_thread_of_mine(store: Store, thread: ThreadMetadata) -> None:
+async def test_adding_no_items_checks_the_owner(store: Store, thread: ThreadMetadata) -> None:
     await store.add_thread_items(thread.id, [], ALICE)
     with pytest.raises(NotFound):
         await store.add_thread_items(thread.id, [], BOB)
 
 
-async def test_item_takes_the_id_of_the_thread_it_is_written_to(store: Store, thread: ThreadMetadata) -> None:
+async def test_item_gets_the_id_of_its_thread(store: Store, thread: ThreadMetadata) -> None:
     item = user_message(thread_id="thr_else")
     await store.add_thread_item(thread.id, item, ALICE)
     assert (await store.load_item(thread.id, item.id, ALICE)).thread_id == thread.id
@@ -136,7 +134,7 @@ async def test_item_takes_the_id_of_the_thread_it_is_written_to(store: Store, th
 
 
 @pytest.mark.parametrize("owner", [ALICE, BOB])
-async def test_id_of_another_thread_clashes_and_nothing_is_written(
+async def test_item_id_of_another_thread_clashes_and_writes_nothing(
     store: Store, thread: ThreadMetadata, owner: User
 ) -> None:
     taken = user_message("hers")
@@ -163,7 +161,7 @@ async def test_item_is_only_found_in_its_own_thread(store: Store, thread: Thread
 
 
 async def test_hidden_items_are_filtered_before_paging(store: Store, thread: ThreadMetadata) -> None:
-    """T27, T28: the stock server filters afterwards and sends empty pages with `has_more`."""
+    """The stock server filters afterwards and sends empty pages with `has_more` (T27, T28)."""
     for n in range(4):
         await store.add_thread_items(thread.id, [hidden_item() for _ in range(5)] + [user_message(str(n))], ALICE)
     page = await store.load_visible_items(thread.id, None, 3, "asc", ALICE)
@@ -173,7 +171,7 @@ async def test_hidden_items_are_filtered_before_paging(store: Store, thread: Thr
     assert len(await load_all(store, thread.id)) == 24
 
 
-async def test_hidden_and_replaced_items_still_work_as_cursors(
+async def test_hidden_and_replaced_items_work_as_cursors(
     store: Store, turns: TurnStore, thread: ThreadMetadata
 ) -> None:
     question, hidden, old, turn = user_message("q"), hidden_item(), assistant_message("old"), make_turn(thread.id)
@@ -188,34 +186,29 @@ async def test_hidden_and_replaced_items_still_work_as_cursors(
 
 
 async def test_unknown_cursor_is_not_found(store: Store, thread: ThreadMetadata) -> None:
-    """Of a deleted item, of another thread, of another user: never a silent start from the top."""
-    deleted, elsewhere, theirs, other, bobs = (
-        user_message(),
-        user_message(),
-        user_message(),
-        make_thread(),
-        make_thread(),
-    )
+    """A cursor of a deleted item, another thread or another user never starts from the top silently."""
+    deleted, in_other, in_bobs = (user_message() for _ in range(3))
+    other, bobs = make_thread(), make_thread()
     await store.save_thread(other, ALICE)
     await store.save_thread(bobs, BOB)
     await store.add_thread_items(thread.id, [user_message(), deleted], ALICE)
-    await store.add_thread_item(other.id, elsewhere, ALICE)
-    await store.add_thread_item(bobs.id, theirs, BOB)
+    await store.add_thread_item(other.id, in_other, ALICE)
+    await store.add_thread_item(bobs.id, in_bobs, BOB)
     await store.delete_thread_item(thread.id, deleted.id, ALICE)
     for load in (store.load_thread_items, store.load_visible_items):
         for order in ("asc", "desc"):
-            for cursor in (deleted.id, elsewhere.id, theirs.id, "msg_never", ""):
+            for cursor in (deleted.id, in_other.id, in_bobs.id, "msg_never", ""):
                 with pytest.raises(NotFound, match=f"Item {cursor} not found"):
                     await load(thread.id, cursor, 10, order, ALICE)
 
 
-@pytest.mark.parametrize("spoil", ["type", "payload", "json"])
-async def test_row_that_cannot_be_read_is_skipped_with_a_warning(
-    store: Store, thread: ThreadMetadata, engine: AsyncEngine, caplog: pytest.LogCaptureFixture, spoil: str
+@pytest.mark.parametrize("damage", ["type", "payload", "json"])
+async def test_unreadable_row_is_skipped_with_a_warning(
+    store: Store, thread: ThreadMetadata, engine: AsyncEngine, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
     items = [user_message(str(n)) for n in range(4)]
     await store.add_thread_items(thread.id, items, ALICE)
-    await spoil_item(engine, items[1].id, spoil)
+    await damage_item(engine, items[1].id, damage)
     caplog.set_level(logging.WARNING)
     assert [text_of(item) for item in await load_all(store, thread.id)] == ["0", "2", "3"]
     assert items[1].id in caplog.text
@@ -224,15 +217,15 @@ async def test_row_that_cannot_be_read_is_skipped_with_a_warning(
         await store.load_item(thread.id, items[1].id, ALICE)
 
 
-async def test_pages_go_on_over_rows_that_cannot_be_read(
+async def test_pages_skip_unreadable_rows_without_loss(
     store: Store, thread: ThreadMetadata, engine: AsyncEngine
 ) -> None:
-    """The client's cursor is the last item it saw: nothing behind it may be lost, no page empty with more to come."""
+    """The cursor is the last item the client saw: no later item is lost, and no page is empty but the last."""
     items = [user_message(str(n)) for n in range(20)]
     await store.add_thread_items(thread.id, items, ALICE)
     bad = {1, 2, 3, 4, 5, 6, 11, 18, 19}
     for n in bad:
-        await spoil_item(engine, items[n].id, "type")
+        await damage_item(engine, items[n].id, "type")
     good = [str(n) for n in range(20) if n not in bad]
     for order, expected in (("asc", good), ("desc", good[::-1])):
         for limit in range(1, 13):
@@ -240,29 +233,29 @@ async def test_pages_go_on_over_rows_that_cannot_be_read(
 
 
 async def walk(store: Store, thread_id: str, limit: int, order: str) -> list[str]:
-    found: list[str] = []
+    texts: list[str] = []
     after = None
     while True:
         page = await store.load_thread_items(thread_id, after, limit, order, ALICE)
-        found += [text_of(item) for item in page.data]
+        texts += [text_of(item) for item in page.data]
         if not page.has_more:
             assert page.after is None
-            return found
+            return texts
         assert page.data
         assert page.after == page.data[-1].id
         after = page.after
 
 
-async def spoil_item(engine: AsyncEngine, item_id: str, how: str) -> None:
-    """What a newer version, or a person with SQL, may have written."""
+async def damage_item(engine: AsyncEngine, item_id: str, damage: str) -> None:
+    """Overwrite a row like a newer version, or somebody with SQL access, might."""
     payload = {
         "type": f'{{"type": "hologram", "id": "{item_id}", "text": "precious"}}',
         "payload": '{"type": "user_message", "content": "precious"}',
         "json": '"precious"',
-    }[how]
+    }[damage]
     async with engine.begin() as connection:
-        spoilt = update(thread_items).where(thread_items.c.id == item_id)
-        await connection.execute(spoilt.values(type="hologram", payload=payload))
+        statement = update(thread_items).where(thread_items.c.id == item_id)
+        await connection.execute(statement.values(type="hologram", payload=payload))
 
 
 async def test_pending_tool_call_is_completed_in_place(store: Store, thread: ThreadMetadata) -> None:
@@ -276,7 +269,6 @@ async def test_pending_tool_call_is_completed_in_place(store: Store, thread: Thr
 
 
 async def test_changing_a_loaded_page_does_not_change_the_store(store: Store, thread: ThreadMetadata) -> None:
-    """T29."""
     await store.add_thread_item(thread.id, assistant_message("kept"), ALICE)
     page = await store.load_thread_items(thread.id, None, 10, "asc", ALICE)
     item = page.data.pop()
@@ -285,7 +277,7 @@ async def test_changing_a_loaded_page_does_not_change_the_store(store: Store, th
     assert [text_of(item) for item in await load_all(store, thread.id)] == ["kept"]
 
 
-async def test_what_a_turn_changed_of_before_is_told_until_it_changes_again(
+async def test_changed_items_of_a_turn_are_listed_until_they_change_again(
     store: Store, turns: TurnStore, thread: ThreadMetadata
 ) -> None:
     before, card = user_message("before"), widget_with("buy")
@@ -301,25 +293,23 @@ async def test_what_a_turn_changed_of_before_is_told_until_it_changes_again(
     assert await store.load_changed_items(thread.id, turn.id, ALICE) == []
 
 
-async def test_changes_of_one_item_at_the_same_time_are_all_kept(
-    store: Store, thread: ThreadMetadata, sql: Query
-) -> None:
+async def test_concurrent_changes_of_one_item_are_all_kept(store: Store, thread: ThreadMetadata, sql: Query) -> None:
     item = user_message("")
     await store.add_thread_items(thread.id, [item, assistant_message()], ALICE, "turn_1", still_open=[item.id])
     (before,) = await sql("SELECT position, turn_id FROM thread_items WHERE id = :id", id=item.id)
 
-    def adding(letter: str) -> Callable[[ThreadItem], ThreadItem]:
+    def append(letter: str) -> Callable[[ThreadItem], ThreadItem]:
         return lambda now: user_message(text_of(now) + letter, id=item.id)
 
-    changed = await asyncio.gather(*(store.change_item(thread.id, item.id, adding(n), ALICE) for n in "abcdef"))
+    changed = await asyncio.gather(*(store.change_item(thread.id, item.id, append(n), ALICE) for n in "abcdef"))
     last = max(changed, key=lambda item: len(text_of(item)))
     assert sorted(text_of(last)) == list("abcdef")
     assert text_of(await store.load_item(thread.id, item.id, ALICE)) == text_of(last)
     assert await sql("SELECT position, turn_id FROM thread_items WHERE id = :id", id=item.id) == [before]
-    assert await store.saved_ids(thread.id, [item.id], ALICE) == {item.id: True}, "its turn still writes it"
+    assert await store.saved_ids(thread.id, [item.id], ALICE) == {item.id: True}, "it is still being written"
 
 
-async def test_a_change_that_fails_changes_nothing(store: Store, thread: ThreadMetadata) -> None:
+async def test_failed_change_writes_nothing(store: Store, thread: ThreadMetadata) -> None:
     item = user_message("before")
     await store.add_thread_item(thread.id, item, ALICE)
 

@@ -1,4 +1,4 @@
-"""The journal's rows: written for many turns at once, read in order, forgotten after the end."""
+"""The journal's rows: written for many turns at once, read in order, pruned after the end."""
 
 import pytest
 from chatkit.types import ThreadMetadata
@@ -9,7 +9,7 @@ from tests.store.conftest import Query
 from tests.store.factories import ALICE, User, make_thread, make_turn
 
 
-async def test_entries_come_back_in_order_from_any_number(
+async def test_entries_are_read_in_order_from_any_number(
     turns: TurnStore, journal: JournalStore, thread: ThreadMetadata
 ) -> None:
     turn = make_turn(thread.id)
@@ -26,53 +26,53 @@ async def test_entries_come_back_in_order_from_any_number(
     assert (await journal.read(turn.id, 9, ALICE)).status == "stopped"
 
 
-async def test_a_batch_written_again_changes_nothing(
+async def test_writing_a_batch_again_changes_nothing(
     turns: TurnStore, journal: JournalStore, thread: ThreadMetadata
 ) -> None:
-    """After a lost connection nobody knows whether it was committed."""
+    """A batch is repeated after a lost connection, and may have been committed before."""
     turn = make_turn(thread.id)
     await turns.start(turn, ALICE)
     entry = Entry(turn.id, 1, "{}")
     await journal.write([entry], "here")
     await journal.write([entry, Entry(turn.id, 2, "[]")], "here")
-    assert [known.seq for known in (await journal.read(turn.id, 0, ALICE)).entries] == [1, 2]
+    assert [entry.seq for entry in (await journal.read(turn.id, 0, ALICE)).entries] == [1, 2]
 
 
-async def test_a_deleted_thread_does_not_cost_the_others_their_entries(
+async def test_entries_of_a_deleted_thread_are_skipped(
     store: SqlStore[User], turns: TurnStore, journal: JournalStore, thread: ThreadMetadata
 ) -> None:
     other = make_thread()
     await store.save_thread(other, ALICE)
-    gone, stays = make_turn(other.id), make_turn(thread.id)
-    await turns.start(gone, ALICE)
-    await turns.start(stays, ALICE)
+    deleted, kept = make_turn(other.id), make_turn(thread.id)
+    await turns.start(deleted, ALICE)
+    await turns.start(kept, ALICE)
     await store.delete_thread(other.id, ALICE)
-    await journal.write([Entry(gone.id, 1, "{}"), Entry(stays.id, 1, "{}")], "here")
-    assert len((await journal.read(stays.id, 0, ALICE)).entries) == 1
+    await journal.write([Entry(deleted.id, 1, "{}"), Entry(kept.id, 1, "{}")], "here")
+    assert len((await journal.read(kept.id, 0, ALICE)).entries) == 1
     with pytest.raises(NotFound):
-        await journal.read(gone.id, 0, ALICE)
+        await journal.read(deleted.id, 0, ALICE)
 
 
-async def test_an_entry_erases_what_was_said_before_it_and_begins_so(
+async def test_entry_erases_earlier_entries_by_prefix(
     store: SqlStore[User], turns: TurnStore, journal: JournalStore, thread: ThreadMetadata
 ) -> None:
     other = make_thread()
     await store.save_thread(other, ALICE)
     turn, another = make_turn(thread.id), make_turn(other.id)
-    for one in (turn, another):
-        await turns.start(one, ALICE)
+    await turns.start(turn, ALICE)
+    await turns.start(another, ALICE)
     await journal.write([Entry(turn.id, 1, '["a_1",1]'), Entry(turn.id, 2, '["ax1",2]')], "here")
     same_batch = Entry(turn.id, 3, '["a_1",3]')
     removal = Entry(turn.id, 4, "removed", erases=('["a_1",', '["b",'))
     later = Entry(turn.id, 5, '["a_1",5]')
-    elsewhere = Entry(another.id, 1, '["a_1",1]')
-    for _ in range(2):  # after a lost connection the batch comes again
-        await journal.write([same_batch, removal, later, elsewhere], "here")
+    of_another = Entry(another.id, 1, '["a_1",1]')
+    for _ in range(2):  # a batch is repeated after a lost connection
+        await journal.write([same_batch, removal, later, of_another], "here")
         assert [entry.seq for entry in (await journal.read(turn.id, 0, ALICE)).entries] == [2, 4, 5]
         assert [entry.seq for entry in (await journal.read(another.id, 0, ALICE)).entries] == [1]
 
 
-async def test_writing_brings_what_others_want_of_ones_own_running_turns(
+async def test_write_returns_signals_to_own_running_turns(
     turns: TurnStore, journal: JournalStore, thread: ThreadMetadata
 ) -> None:
     turn = make_turn(thread.id, worker_id="here")
@@ -87,16 +87,16 @@ async def test_writing_brings_what_others_want_of_ones_own_running_turns(
     assert await journal.write([], "here") == []
 
 
-async def test_only_turns_that_ended_long_enough_ago_are_pruned(
+async def test_only_turns_that_ended_long_ago_are_pruned(
     store: SqlStore[User], turns: TurnStore, journal: JournalStore, thread: ThreadMetadata, sql: Query
 ) -> None:
     other = make_thread()
     await store.save_thread(other, ALICE)
-    ended, runs = make_turn(thread.id), make_turn(other.id)
-    for turn in (ended, runs):
+    ended, running = make_turn(thread.id), make_turn(other.id)
+    for turn in (ended, running):
         await turns.start(turn, ALICE)
         await journal.write([Entry(turn.id, 1, "{}"), Entry(turn.id, 2, "{}")], "here")
     await turns.finish(ended.id, TurnEnd("completed"), ALICE)
     assert await journal.prune(3600) == 0
     assert await journal.prune(0) == 2
-    assert {row.turn_id for row in await sql("SELECT turn_id FROM turn_events")} == {runs.id}
+    assert {row.turn_id for row in await sql("SELECT turn_id FROM turn_events")} == {running.id}

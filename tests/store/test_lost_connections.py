@@ -1,4 +1,4 @@
-"""PostgreSQL goes away, or does not answer: a connection that died in the pool costs nobody a message."""
+"""PostgreSQL restarts or hangs: no message is lost with a connection that died in the pool."""
 
 import asyncio
 import os
@@ -11,8 +11,6 @@ from chatkit.types import ThreadMetadata
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-import chatkit_store.database
-import chatkit_store.engine
 from chatkit_store import SqlStore, StoreUnavailable, TurnEnd, TurnStore, create_schema, new_id, open_engine
 from chatkit_store.database import Database
 from chatkit_store.migrations import ADVISORY_LOCK
@@ -26,7 +24,7 @@ CONNECTIONS = 4
 
 @pytest.fixture
 async def engine(postgres: Postgres) -> AsyncIterator[AsyncEngine]:
-    """PostgreSQL only."""
+    """An engine on PostgreSQL only."""
     with postgres.fresh_database() as url:
         async with opened(url) as engine:
             yield engine
@@ -34,18 +32,18 @@ async def engine(postgres: Postgres) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 async def other(engine: AsyncEngine) -> AsyncIterator[AsyncEngine]:
-    """Somebody else in the same database."""
+    """Another engine on the same database."""
     engine = open_engine(engine.url)
     yield engine
     await engine.dispose()
 
 
-async def end_all(other: AsyncEngine) -> None:
-    """What a restart does to the connections of everybody else."""
-    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+async def terminate_all(other: AsyncEngine) -> None:
+    """Terminate all other connections, like a restart."""
+    terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
     async with other.connect() as connection:
-        ended = await connection.execute(text(f"{end} AND pid <> pg_backend_pid()"))
-        assert len(ended.all()) >= CONNECTIONS
+        terminated = await connection.execute(text(f"{terminate} AND pid <> pg_backend_pid()"))
+        assert len(terminated.all()) >= CONNECTIONS
 
 
 async def warm_up(engine: AsyncEngine) -> None:
@@ -56,7 +54,7 @@ async def warm_up(engine: AsyncEngine) -> None:
 
 
 async def pid_of(engine: AsyncEngine) -> int:
-    """The process of the connection that the next call gets."""
+    """Return the server process of the connection that the next call gets."""
     async with engine.connect() as connection:
         return int((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())
 
@@ -89,53 +87,53 @@ async def test_call_survives_connections_that_died_in_the_pool(
     if call is CALLS["start"]:
         await turns.finish(turn, TurnEnd("completed"), ALICE)
     await warm_up(engine)
-    await end_all(other)
+    await terminate_all(other)
     await asyncio.sleep(pause)
     await call(store, turns, thread, turn)
 
 
-async def test_many_calls_at_once_survive_too_and_each_writes_once(engine: AsyncEngine, other: AsyncEngine) -> None:
+async def test_concurrent_calls_survive_dead_connections(engine: AsyncEngine, other: AsyncEngine) -> None:
     store, thread = Store(engine), make_thread()
     await store.save_thread(thread, ALICE)
     await warm_up(engine)
-    await end_all(other)
+    await terminate_all(other)
     items = [user_message(str(n)) for n in range(20)]
     await asyncio.gather(*(store.add_thread_item(thread.id, item, ALICE) for item in items))
     page = await store.load_thread_items(thread.id, None, 100, "asc", ALICE)
     assert sorted(item.id for item in page.data) == sorted(item.id for item in items)
 
 
-async def test_transaction_that_lost_its_connection_runs_once_more(engine: AsyncEngine) -> None:
+async def test_transaction_that_lost_its_connection_is_retried_once(engine: AsyncEngine) -> None:
     runs: list[int] = []
     await Database(engine).write(lambda c: c.execute(text("CREATE TABLE notes (n int)")))
 
-    def note(connection: Connection) -> int:
+    def insert(connection: Connection) -> int:
         runs.append(len(runs))
         connection.execute(text("INSERT INTO notes VALUES (1)"))
         if len(runs) == 1:
             connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
         return len(runs)
 
-    assert await Database(engine).write(note) == 2
+    assert await Database(engine).write(insert) == 2
     assert await Database(engine).read(lambda c: c.scalar(text("SELECT count(*) FROM notes"))) == 1
 
 
-async def test_connection_that_is_lost_at_every_try_is_told(engine: AsyncEngine) -> None:
+async def test_connection_lost_at_every_try_raises(engine: AsyncEngine) -> None:
     runs: list[None] = []
 
-    def end(connection: Connection) -> None:
+    def terminate(connection: Connection) -> None:
         runs.append(None)
         connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
 
     for call in (Database(engine).read, Database(engine).write):
         runs.clear()
         with pytest.raises(StoreUnavailable):
-            await call(end)
+            await call(terminate)
         assert len(runs) == 2
 
 
-async def test_transaction_that_was_lost_in_its_commit_is_not_run_again(engine: AsyncEngine) -> None:
-    """It may have been written: nobody knows."""
+async def test_transaction_lost_during_its_commit_is_not_retried(engine: AsyncEngine) -> None:
+    """It may have been committed."""
     statements = [
         "CREATE TABLE notes (n int)",
         "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS "
@@ -148,51 +146,49 @@ async def test_transaction_that_was_lost_in_its_commit_is_not_run_again(engine: 
             await connection.execute(text(statement))
     runs: list[None] = []
 
-    def note(connection: Connection) -> None:
+    def insert(connection: Connection) -> None:
         runs.append(None)
         connection.execute(text("INSERT INTO notes VALUES (1)"))
 
     with pytest.raises(StoreUnavailable):
-        await Database(engine).write(note)
+        await Database(engine).write(insert)
     assert len(runs) == 1
 
 
-async def test_connection_that_was_idle_for_long_is_replaced(
-    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = await pid_of(engine)
-    assert await pid_of(engine) == before
-    monkeypatch.setattr(chatkit_store.engine, "IDLE_SECONDS", 0.05)
-    assert await pid_of(engine) == before
-    await asyncio.sleep(0.1)
-    assert await pid_of(engine) != before
+async def test_idle_connection_is_replaced(engine: AsyncEngine) -> None:
+    impatient = open_engine(engine.url, idle_seconds=0.3)
+    before = await pid_of(impatient)
+    assert await pid_of(impatient) == before
+    await asyncio.sleep(0.4)
+    assert await pid_of(impatient) != before
+    await impatient.dispose()
 
 
-async def test_database_that_hangs_holds_no_call_for_ever(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    thread = make_thread()
-    await Store(engine).save_thread(thread, ALICE)
-    monkeypatch.setattr(chatkit_store.database, "CALL_SECONDS", 0.3)
-    for call in (lambda: Store(engine).load_thread(thread.id, ALICE), lambda: Store(engine).save_thread(thread, ALICE)):
-        hung = await pid_of(engine)
-        begun = monotonic()
-        os.kill(hung, signal.SIGSTOP)
+async def test_call_on_a_hanging_connection_times_out(engine: AsyncEngine) -> None:
+    await Store(engine).save_thread(make_thread(), ALICE)
+    database = Database(engine, call_seconds=0.3)
+    for call in (database.read, database.write):
+        pid = await pid_of(engine)
+        start = monotonic()
+        os.kill(pid, signal.SIGSTOP)
         try:
             with pytest.raises(StoreUnavailable, match="does not answer"):
-                await call()
-            assert monotonic() - begun < 10
+                await call(rename_threads)
+            assert monotonic() - start < 10
             assert checked_out(engine) == 0
-            await call()  # on another connection
+            await call(rename_threads)  # on another connection
         finally:
-            os.kill(hung, signal.SIGCONT)
+            os.kill(pid, signal.SIGCONT)
 
 
-async def test_statement_that_waits_for_a_lock_ends(
-    postgres: Postgres, other: AsyncEngine, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def rename_threads(connection: Connection) -> None:
+    connection.execute(text("UPDATE threads SET title = 'renamed'"))
+
+
+async def test_statement_that_waits_for_a_lock_times_out(other: AsyncEngine, engine: AsyncEngine) -> None:
     thread = make_thread()
     await Store(other).save_thread(thread, ALICE)
-    monkeypatch.setattr(chatkit_store.engine, "STATEMENT_SECONDS", 1)
-    impatient = open_engine(engine.url)
+    impatient = open_engine(engine.url, statement_seconds=1)
     async with other.begin() as connection:
         await connection.execute(text("SELECT * FROM threads FOR UPDATE"))
         with pytest.raises(StoreUnavailable, match="57014"):
@@ -201,11 +197,8 @@ async def test_statement_that_waits_for_a_lock_ends(
     await impatient.dispose()
 
 
-async def test_schema_waits_as_long_as_another_worker_migrates(
-    other: AsyncEngine, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(chatkit_store.engine, "STATEMENT_SECONDS", 1)
-    impatient = open_engine(engine.url)
+async def test_schema_waits_as_long_as_another_worker_migrates(other: AsyncEngine, engine: AsyncEngine) -> None:
+    impatient = open_engine(engine.url, statement_seconds=1)
     async with other.begin() as connection:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
         waiting = asyncio.create_task(create_schema(impatient))

@@ -1,4 +1,4 @@
-"""10,000 items, written once per database, paged in every way."""
+"""Page through 10,000 items, written once per database, in every way."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -23,7 +23,7 @@ Archive = tuple[SqlStore[User], str, str]
 
 @pytest_asyncio.fixture(scope="module", params=DATABASES, loop_scope="module")
 async def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Archive]:
-    """The store, a thread of 10,000 messages, and one of 60 with a hidden item between any two."""
+    """The store, a thread of 10,000 messages, and one of 60 messages with a hidden item after each."""
     with fresh_database(request.param, tmp_path_factory.mktemp("archive"), request) as url:
         async with opened(url) as engine:
             store: SqlStore[User] = SqlStore(engine)
@@ -34,12 +34,12 @@ async def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
             pairs = ([item, hidden_item()] for item in numbered(FEW))
             await store.add_thread_items(short.id, [item for pair in pairs for item in pair], ALICE)
             async with engine.begin() as connection:
-                await connection.execute(text("ANALYZE"))  # as autovacuum does a minute after a bulk load
+                await connection.execute(text("ANALYZE"))  # like autovacuum a minute after a bulk load
             yield store, long.id, short.id
 
 
 def numbered(count: int) -> list[ThreadItem]:
-    """Messages that say their number; their times come in ties and run backwards."""
+    """Return messages with their number as text; their times are tied in hundreds and run backwards."""
     return [user_message(str(n), created_at=NOON - timedelta(seconds=n // 100)) for n in range(count)]
 
 
@@ -54,9 +54,9 @@ async def test_ten_thousand_items_are_paged_without_loss_or_repeat(archive: Arch
 @given(limit=st.integers(1, 2 * FEW + 1), order=st.sampled_from(["asc", "desc"]), visible=st.booleans())
 async def test_any_page_size_loses_nothing(archive: Archive, limit: int, order: str, visible: bool) -> None:
     store, _, thread_id = archive
-    found = await walk(store, thread_id, limit, order, visible=visible)
-    assert [number for number in found if number != "a secret"] == in_order(FEW, order)
-    assert len(found) == FEW * (1 if visible else 2)
+    texts = await walk(store, thread_id, limit, order, visible=visible)
+    assert [number for number in texts if number != "a secret"] == in_order(FEW, order)
+    assert len(texts) == FEW * (1 if visible else 2)
 
 
 @settings(max_examples=20, deadline=None)
@@ -73,7 +73,7 @@ async def test_page_after_any_item_begins_with_the_next(archive: Archive, start:
 
 @pytest.mark.parametrize(("limit", "size"), [(9999, 500), (100_000_000, 500), (-5, 1), (0, 1), (500, 500), (501, 500)])
 async def test_limit_is_clamped(archive: Archive, limit: int, size: int) -> None:
-    """T38: the stock server hands the client's number to the store as it is."""
+    """The stock server passes the client's number to the store unchecked (T38)."""
     store, thread_id, _ = archive
     page: Page[ThreadItem] = await store.load_thread_items(thread_id, None, limit, "desc", ALICE)
     assert (len(page.data), page.has_more, page.after) == (size, True, page.data[-1].id)
@@ -94,16 +94,16 @@ def in_order(count: int, order: str) -> list[str]:
 
 
 async def walk(store: SqlStore[User], thread_id: str, limit: int, order: str, *, visible: bool = False) -> list[str]:
-    """The texts of all pages, checked page by page."""
+    """Return the texts of all pages, each page checked."""
     load = store.load_visible_items if visible else store.load_thread_items
-    found: list[str] = []
+    texts: list[str] = []
     after = None
     while True:
         page = await load(thread_id, after, limit, order, ALICE)
-        found += [text_of(item) for item in page.data]
+        texts += [text_of(item) for item in page.data]
         if not page.has_more:
             assert page.after is None
-            return found
+            return texts
         assert len(page.data) == min(limit, 500)
         assert page.after == page.data[-1].id
         after = page.after

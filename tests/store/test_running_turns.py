@@ -1,4 +1,4 @@
-"""Turns of several workers in one database: one for each thread, once for each request, and adopted when left alone."""
+"""Running turns of several workers: one per thread, one per request, and adopted when their worker is gone."""
 
 import asyncio
 
@@ -29,10 +29,9 @@ async def texts(store: Store, thread_id: str) -> list[str]:
     return [text_of(item) for item in (await store.load_thread_items(thread_id, None, 100, "asc", ALICE)).data]
 
 
-async def test_a_second_turn_on_a_thread_is_refused_whole(
+async def test_second_turn_on_a_thread_is_refused_and_writes_nothing(
     store: Store, turns: TurnStore, thread: ThreadMetadata
 ) -> None:
-    """T16."""
     first = make_turn(thread.id)
     await turns.start(first, ALICE, items=[user_message("one")])
     with pytest.raises(ThreadBusy) as refused:
@@ -44,14 +43,14 @@ async def test_a_second_turn_on_a_thread_is_refused_whole(
     assert await texts(store, thread.id) == ["one", "two"]
 
 
-async def test_of_many_turns_at_once_one_starts(store: Store, turns: TurnStore, thread: ThreadMetadata) -> None:
+async def test_one_of_many_concurrent_turns_starts(store: Store, turns: TurnStore, thread: ThreadMetadata) -> None:
     starts = [turns.start(make_turn(thread.id), ALICE, items=[user_message(str(n))]) for n in range(6)]
     ends = await asyncio.gather(*starts, return_exceptions=True)
     assert sorted(type(end).__name__ for end in ends) == ["NoneType", *["ThreadBusy"] * 5]
     assert len(await texts(store, thread.id)) == 1
 
 
-async def test_of_many_equal_requests_at_once_one_makes_a_thread(turns: TurnStore, sql: Query) -> None:
+async def test_one_of_many_concurrent_equal_requests_creates_a_thread(turns: TurnStore, sql: Query) -> None:
     new = [make_thread() for _ in range(6)]
     starts = [turns.start(make_turn(t.id), ALICE, new_thread=t, items=[user_message()], key=KEY) for t in new]
     ends = await asyncio.gather(*starts, return_exceptions=True)
@@ -61,7 +60,7 @@ async def test_of_many_equal_requests_at_once_one_makes_a_thread(turns: TurnStor
     assert len(await sql("SELECT id FROM threads")) == 1
 
 
-async def test_an_equal_request_counts_while_its_turn_runs_and_is_young(
+async def test_request_key_is_valid_while_its_turn_runs_and_is_recent(
     turns: TurnStore, thread: ThreadMetadata, sql: Query
 ) -> None:
     first, second = make_turn(thread.id), make_turn(thread.id)
@@ -77,7 +76,7 @@ async def test_an_equal_request_counts_while_its_turn_runs_and_is_young(
     assert [row.id for row in await sql("SELECT id FROM turns WHERE request_key IS NOT NULL")] == [second.id]
 
 
-async def test_a_key_may_outlive_its_turn(turns: TurnStore, thread: ThreadMetadata) -> None:
+async def test_request_key_may_outlive_its_turn(turns: TurnStore, thread: ThreadMetadata) -> None:
     key, first = RequestKey("idempotency", 60, ended_seconds=60), make_turn(thread.id)
     await turns.start(first, ALICE, key=key)
     await turns.finish(first.id, TurnEnd("completed"), ALICE)
@@ -86,13 +85,13 @@ async def test_a_key_may_outlive_its_turn(turns: TurnStore, thread: ThreadMetada
     assert refused.value.turn_id == first.id
 
 
-async def test_what_another_worker_runs_is_found_and_signalled(turns: TurnStore, thread: ThreadMetadata) -> None:
+async def test_turn_of_another_worker_is_found_and_signalled(turns: TurnStore, thread: ThreadMetadata) -> None:
     turn = make_turn(thread.id, worker_id="there")
     assert await turns.running_on(thread.id, ALICE) is None
     await turns.start(turn, ALICE)
-    found = await turns.running_on(thread.id, ALICE)
-    assert found is not None
-    assert (found.id, found.worker_id) == (turn.id, "there")
+    running = await turns.running_on(thread.id, ALICE)
+    assert running is not None
+    assert (running.id, running.worker_id) == (turn.id, "there")
     assert await turns.running_on(thread.id, BOB) is None
     await turns.join(turn.id, ALICE)
     await turns.join(turn.id, ALICE)
@@ -100,7 +99,7 @@ async def test_what_another_worker_runs_is_found_and_signalled(turns: TurnStore,
     await turns.ask_to_stop(turn.id, "user", ALICE)
     await turns.ask_to_stop(turn.id, "superseded", ALICE)
     await turns.join(turn.id, ALICE)
-    assert (await turns.load(turn.id, ALICE)).signal == "user", "the first reason counts"
+    assert (await turns.load(turn.id, ALICE)).signal == "user", "the first reason wins"
     assert await turns.finish(turn.id, TurnEnd("stopped", readers=2), ALICE, worker_id="there")
     ended = await turns.load(turn.id, ALICE)
     assert (ended.readers, ended.signal) == (5, None)
@@ -108,14 +107,14 @@ async def test_what_another_worker_runs_is_found_and_signalled(turns: TurnStore,
     assert (await turns.load(turn.id, ALICE)).signal is None
 
 
-async def test_a_worker_whose_turn_was_adopted_can_end_it_no_more(
+async def test_worker_cannot_finish_a_turn_that_another_adopted(
     store: Store, turns: TurnStore, heartbeats: HeartbeatStore, thread: ThreadMetadata
 ) -> None:
     turn = make_turn(thread.id, worker_id="there")
     await turns.start(turn, ALICE)
     await heartbeats.beat(THERE)
     await heartbeats.beat(HERE)
-    assert await turns.adopt("here") == [], "its worker lives"
+    assert await turns.adopt("here") == [], "its worker is alive"
     await heartbeats.forget(["there"])
     (adopted,) = await turns.adopt("here")
     assert (adopted.id, adopted.worker_id, adopted.user_id) == (turn.id, "here", "alice")
@@ -144,7 +143,7 @@ async def test_two_workers_never_adopt_the_same_turn(
     assert len([record.id for records in adopted for record in records]) == 4
 
 
-async def test_a_turn_of_its_own_that_a_worker_has_lost_is_given_back(
+async def test_worker_adopts_its_own_lost_turn(
     turns: TurnStore, heartbeats: HeartbeatStore, thread: ThreadMetadata
 ) -> None:
     turn = make_turn(thread.id, worker_id="here")
@@ -153,7 +152,7 @@ async def test_a_turn_of_its_own_that_a_worker_has_lost_is_given_back(
     assert [record.id for record in await turns.adopt("here", [turn.id])] == [turn.id]
 
 
-async def test_the_end_takes_rows_of_items_that_were_never_finished(
+async def test_finish_deletes_unfinished_items(
     store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
 ) -> None:
     turn, empty, open_, done = (

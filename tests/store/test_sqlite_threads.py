@@ -1,4 +1,4 @@
-"""A SQLite file is served by threads: they come with the first call and go with the engine."""
+"""The threads that serve a SQLite file start with the first call and end with the engine."""
 
 import asyncio
 import sqlite3
@@ -23,50 +23,50 @@ Store = SqlStore[User]
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    """A SQLite file."""
+    """The URL of a SQLite file."""
     return f"sqlite:///{tmp_path / 'file.db'}"
 
 
 @pytest.fixture
 async def file(url: str) -> AsyncIterator[AsyncEngine]:
-    """An engine on it, with the schema."""
+    """An engine on the file, with the schema."""
     async with opened(url) as engine:
         yield engine
 
 
-def threads_of_stores() -> list[str]:
+def thread_names() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("store-")]
 
 
-async def test_threads_begin_with_the_first_call_and_end_with_the_engine(file: AsyncEngine) -> None:
+async def test_threads_start_with_the_first_call_and_end_with_the_engine(file: AsyncEngine) -> None:
     store, thread = Store(file), make_thread()
-    assert threads_of_stores() == []
-    for _ in range(2):  # an engine may be used again
+    assert thread_names() == []
+    for _ in range(2):  # an engine may be used again after dispose
         await store.save_thread(thread, ALICE)
         await asyncio.gather(*(store.load_thread(thread.id, ALICE) for _ in range(50)))
-        names = threads_of_stores()
+        names = thread_names()
         assert len([name for name in names if "writer" in name]) == 1
         assert 1 <= len([name for name in names if "reader" in name]) <= 4
         await file.dispose()
-        assert threads_of_stores() == []
+        assert thread_names() == []
 
 
 async def test_many_stores_on_one_engine_share_its_threads(file: AsyncEngine) -> None:
     await asyncio.gather(*(Store(file).save_thread(make_thread(), ALICE) for _ in range(20)))
     await asyncio.gather(*(TurnStore(file).list(ALICE) for _ in range(20)))
-    assert len(threads_of_stores()) <= 5
+    assert len(thread_names()) <= 5
 
 
-async def test_call_that_waits_for_another_process_holds_one_connection(file: AsyncEngine, url: str) -> None:
+async def test_waiting_writers_hold_one_connection(file: AsyncEngine, url: str) -> None:
     store, other = Store(file), open_engine(url)
     async with other.connect() as connection:
         await connection.exec_driver_sql("BEGIN IMMEDIATE")
         calls = [asyncio.create_task(store.save_thread(make_thread(), ALICE)) for _ in range(5)]
         async with asyncio.timeout(5):
-            while not checked_out(file):  # noqa: ASYNC110 - a thread takes it
+            while not checked_out(file):  # noqa: ASYNC110 - taken by a thread
                 await asyncio.sleep(0.01)
         assert checked_out(file) == 1
-        assert await TurnStore(file).list(ALICE) == []  # a reader passes
+        assert await TurnStore(file).list(ALICE) == []  # readers do not wait
         assert not any(call.done() for call in calls)
     await asyncio.gather(*calls)
     assert checked_out(file) == 0
@@ -90,33 +90,33 @@ async def test_cancelled_caller_waits_for_its_write(file: AsyncEngine, url: str)
     await other.dispose()
 
 
-async def test_error_in_a_thread_keeps_the_drivers_as_its_cause(tmp_path: Path) -> None:
+async def test_error_in_a_thread_has_the_drivers_error_as_its_cause(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("no database at all " * 100, encoding="utf-8")
     engine = open_engine(f"sqlite:///{tmp_path / 'text.db'}")
     with pytest.raises(StoreUnavailable) as raised:
         await Store(open_engine("sqlite:////nowhere/at/all.db")).load_thread("thr_1", ALICE)
     assert isinstance(getattr(raised.value.__cause__, "orig", None), sqlite3.OperationalError)
-    with pytest.raises(Exception, match="SQLITE_NOTADB") as refused:
+    with pytest.raises(Exception, match="SQLITE_NOTADB") as error:
         await Store(engine).load_thread("thr_1", ALICE)
-    assert isinstance(getattr(refused.value.__cause__, "orig", None), sqlite3.DatabaseError)
+    assert isinstance(getattr(error.value.__cause__, "orig", None), sqlite3.DatabaseError)
     await engine.dispose()
 
 
-def test_stores_on_several_event_loops_at_once(url: str) -> None:
+def test_stores_on_concurrent_event_loops(url: str) -> None:
     engine = open_engine(url)
     asyncio.run(create_schema(engine))
     thread = make_thread()
     asyncio.run(Store(engine).save_thread(thread, ALICE))
 
-    def converse(n: int) -> None:
-        async def say_some() -> None:
+    def write(n: int) -> None:
+        async def write_ten() -> None:
             store = Store(engine)
             await asyncio.gather(*(store.add_thread_item(thread.id, user_message(f"{n}"), ALICE) for _ in range(10)))
 
-        asyncio.run(say_some())
+        asyncio.run(write_ten())
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(converse, range(4)))
+        list(pool.map(write, range(4)))
     page = asyncio.run(Store(engine).load_thread_items(thread.id, None, 100, "asc", ALICE))
     assert sorted(text_of(item) for item in page.data) == sorted(f"{n}" for n in range(4) for _ in range(10))
     asyncio.run(engine.dispose())
@@ -144,15 +144,15 @@ asyncio.run(engine.dispose())
 """
 
 
-def test_engine_that_was_used_before_a_fork_serves_both_processes(url: str) -> None:
+def test_engine_used_before_a_fork_serves_both_processes(url: str) -> None:
     root = Path(__file__).parents[2]
-    run = [sys.executable, "-W", "ignore", "-c", FORK, url]
-    done = subprocess.run(run, cwd=root, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    command = [sys.executable, "-W", "ignore", "-c", FORK, url]
+    process = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=False)
+    assert (process.returncode, process.stderr) == (0, "")
 
 
-async def test_saves_of_one_object_at_once_leave_no_wrong_idea_of_the_row(store: Store) -> None:
-    """On PostgreSQL either may be the last; the save after them writes what the object says, changed or not."""
+async def test_concurrent_saves_of_one_object_leave_no_wrong_baseline(store: Store) -> None:
+    """On PostgreSQL either may be committed last; the next save writes the object's values, changed or not."""
     thread = make_thread(title="a")
     await store.save_thread(thread, ALICE)
     for _ in range(20):
@@ -165,18 +165,18 @@ async def test_saves_of_one_object_at_once_leave_no_wrong_idea_of_the_row(store:
         assert (await store.load_thread(thread.id, ALICE)).title == "a"
 
 
-async def test_save_that_failed_is_made_up_for_by_the_next(store: Store, thread: ThreadMetadata, sql: Query) -> None:
-    await sql("ALTER TABLE threads RENAME TO elsewhere")
+async def test_next_save_writes_what_a_failed_one_did_not(store: Store, thread: ThreadMetadata, sql: Query) -> None:
+    await sql("ALTER TABLE threads RENAME TO renamed")
     thread.title = "new"
     with pytest.raises(SchemaOutdated):
         await store.save_thread(thread, ALICE)
-    await sql("ALTER TABLE elsewhere RENAME TO threads")
+    await sql("ALTER TABLE renamed RENAME TO threads")
     await store.save_thread(thread, ALICE)
     assert (await store.load_thread(thread.id, ALICE)).title == "new"
 
 
-async def test_objects_are_saved_as_they_were_when_the_call_began(store: Store, turns: TurnStore) -> None:
-    """A turn goes on writing in its items while a thread saves them."""
+async def test_objects_are_saved_as_they_were_at_the_start_of_the_call(store: Store, turns: TurnStore) -> None:
+    """A turn keeps changing its items while a thread saves them."""
     thread, turn, item = make_thread(metadata={"n": 1}), make_turn("thr_x"), assistant_message("before")
     thread.id = "thr_x"
     call = asyncio.ensure_future(turns.start(turn, ALICE, new_thread=thread, items=[item]))
@@ -184,7 +184,7 @@ async def test_objects_are_saved_as_they_were_when_the_call_began(store: Store, 
     item.content = [AssistantMessageContent(text="after")]
     thread.metadata["n"] = 2
     await call
-    assert [text_of(kept) for kept in (await store.load_thread_items("thr_x", None, 9, "asc", ALICE)).data] == [
+    assert [text_of(item) for item in (await store.load_thread_items("thr_x", None, 9, "asc", ALICE)).data] == [
         "before"
     ]
     assert (await store.load_thread("thr_x", ALICE)).metadata == {"n": 1}

@@ -1,4 +1,4 @@
-"""The store as a library, under chatkit's own server."""
+"""The store under chatkit's own server, without ours."""
 
 import json
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ Store = SqlStore[User]
 
 
 class Parrot(ChatKitServer[User]):
-    """Streams back what it is told, notes a secret and counts in the thread's metadata."""
+    """Streams back the user's message, saves a hidden item and counts answers in the thread's metadata."""
 
     async def respond(
         self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: User
@@ -39,19 +39,19 @@ class Parrot(ChatKitServer[User]):
         for word in words:
             delta = AssistantMessageContentPartTextDelta(content_index=0, delta=word + " ")
             yield ThreadItemUpdatedEvent(item_id=id, update=delta)
-        said = AssistantMessageContent(text=" ".join(words))
-        yield ThreadItemDoneEvent(item=item.model_copy(update={"content": [said]}))
+        content = AssistantMessageContent(text=" ".join(words))
+        yield ThreadItemDoneEvent(item=item.model_copy(update={"content": [content]}))
         yield ThreadItemDoneEvent(item=hidden_item(thread_id=thread.id))
         await self.rename(thread.id, context)
         thread.metadata["answers"] = thread.metadata.get("answers", 0) + 1
 
     async def rename(self, thread_id: str, context: User) -> None:
-        """As the user does in another tab while the answer streams."""
+        """Rename the thread like the user in another tab while the answer streams."""
         await ask(self, "threads.update", {"thread_id": thread_id, "title": "Renamed"}, context)
 
 
 async def ask(server: Parrot, operation: str, params: dict[str, Any], context: User = ALICE) -> list[Any]:
-    """The events of a request, or its one answer."""
+    """Return the events of a request, or its only response."""
     result = await server.process(json.dumps({"type": operation, "params": params}), context)
     if isinstance(result, NonStreamingResult):
         return [json.loads(result.json)]
@@ -59,22 +59,22 @@ async def ask(server: Parrot, operation: str, params: dict[str, Any], context: U
     return [json.loads(chunk.removeprefix(b"data: ")) async for chunk in result]
 
 
-def tell(text: str) -> dict[str, Any]:
+def user_input(text: str) -> dict[str, Any]:
     return {"content": [{"type": "input_text", "text": text}], "attachments": [], "inference_options": {}}
 
 
-def words_in(thread: dict[str, Any]) -> list[str]:
+def texts_in(thread: dict[str, Any]) -> list[str]:
     return [item["content"][0]["text"] for item in thread["items"]["data"]]
 
 
 async def test_stock_server_streams_saves_and_loads_a_conversation(store: Store, sql: Query) -> None:
     server = Parrot(store)
-    events = await ask(server, "threads.create", {"input": tell("polly wants tea")})
+    events = await ask(server, "threads.create", {"input": user_input("polly wants tea")})
     thread_id = events[0]["thread"]["id"]
     assert not [event for event in events if event["type"] == "error"]
-    await ask(server, "threads.add_user_message", {"thread_id": thread_id, "input": tell("and a biscuit")})
+    await ask(server, "threads.add_user_message", {"thread_id": thread_id, "input": user_input("and a biscuit")})
     loaded = (await ask(server, "threads.get_by_id", {"thread_id": thread_id}))[0]
-    assert words_in(loaded) == ["polly wants tea"] * 2 + ["and a biscuit"] * 2
+    assert texts_in(loaded) == ["polly wants tea"] * 2 + ["and a biscuit"] * 2
     assert loaded["title"] == "Renamed"
     assert (await store.load_thread(thread_id, ALICE)).metadata == {"answers": 2}
     assert len(await sql("SELECT * FROM thread_items WHERE hidden")) == 2
@@ -82,7 +82,7 @@ async def test_stock_server_streams_saves_and_loads_a_conversation(store: Store,
 
 async def test_stock_server_retries_deletes_and_lists(store: Store) -> None:
     server = Parrot(store)
-    events = await ask(server, "threads.create", {"input": tell("once")})
+    events = await ask(server, "threads.create", {"input": user_input("once")})
     thread_id, question = events[0]["thread"]["id"], events[1]["item"]["id"]
     retried = await ask(server, "threads.retry_after_item", {"thread_id": thread_id, "item_id": question})
     assert not [event for event in retried if event["type"] == "error"]

@@ -1,4 +1,4 @@
-"""One test over every method of both stores: another user's ids are as good as none, and nothing of hers changes."""
+"""Every store method treats another user's ids as nonexistent, and changes nothing of that user."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -28,8 +28,8 @@ from chatkit_store import (
 from tests.store.conftest import Query
 from tests.store.factories import ALICE, BOB, User, assistant_message, make_thread, make_turn, user_message, widget_with
 
-FOR_NOBODY = {"adopt", "running_by", "write", "prune", "delete_unsent", "list_unsent", "existing"}
-"""Methods that a worker calls for itself: they take no context, and what they give goes to no user."""
+WITHOUT_USER = {"adopt", "running_by", "write", "prune", "delete_unsent", "list_unsent", "existing"}
+"""Methods that a worker calls for itself: they take no context, and their result goes to no user."""
 
 QUIET = {
     "finish",
@@ -45,7 +45,7 @@ QUIET = {
     "end",
     "forget",
 }
-"""Quietly nothing, as for a turn whose thread was deleted and for a widget that offered nothing."""
+"""Methods that return nothing or False instead of raising, like for a turn whose thread was deleted."""
 
 KEY = RequestKey("hers", 60)
 RUN = SyncRun(new_id("act"), "her click", "", "worker")
@@ -54,7 +54,7 @@ TABLES = ("threads", "thread_items", "turns", "attachments", "feedback", "paused
 
 @dataclass
 class Hers:
-    """What Alice has, and a thread of Bob's."""
+    """Data of Alice, and a thread of Bob."""
 
     thread: ThreadMetadata
     item_id: str
@@ -68,7 +68,7 @@ class Hers:
 
 @pytest.fixture
 async def hers(store: SqlStore[User], turns: TurnStore) -> Hers:
-    """A thread with everything in it."""
+    """A thread of Alice with everything in it."""
     thread, bobs, item = make_thread(title="hers"), make_thread(), user_message()
     attachment = FileAttachment(id=new_id("atc"), name="a.txt", mime_type="text/plain", thread_id=thread.id)
     turn = make_turn(thread.id)
@@ -88,7 +88,7 @@ async def hers(store: SqlStore[User], turns: TurnStore) -> Hers:
 
 
 async def _decided_run(store: SqlStore[User], turns: TurnStore, thread: ThreadMetadata) -> str:
-    """A run of Alice's that can be taken."""
+    """Save a run of Alice that can be taken; return its id."""
     run_id, click = new_id("run"), make_turn(thread.id)
     call = NewApproval(id=new_id("apr"), item_id="card", call_id="call_0", tool="buy", arguments="{}")
     await store.save_thread(thread, ALICE)
@@ -98,12 +98,12 @@ async def _decided_run(store: SqlStore[User], turns: TurnStore, thread: ThreadMe
     return run_id
 
 
-def tries(
+def attempts_on(
     store: SqlStore[User], turns: TurnStore, journal: JournalStore, hers: Hers
 ) -> dict[str, list[Callable[[], Awaitable[Any]]]]:
-    """What Bob may try with her ids, by the method's name."""
+    """Return calls that Bob may try with her ids, by method name."""
     thread, item, bobs, approval = hers.thread.id, hers.item_id, hers.bobs.id, hers.approval_id
-    theirs = hers.attachment.model_copy(update={"id": new_id("atc")})
+    copied = hers.attachment.model_copy(update={"id": new_id("atc")})
     stolen = hers.attachment.model_copy(update={"thread_id": None})
     again = make_turn(bobs, id=hers.turn.id)
     return {
@@ -159,7 +159,7 @@ def tries(
         "save_attachment": [
             lambda: store.save_attachment(stolen, BOB),
             lambda: store.save_attachment(hers.attachment, BOB),
-            lambda: store.save_attachment(theirs, BOB),
+            lambda: store.save_attachment(copied, BOB),
         ],
         "load_attachment": [lambda: store.load_attachment(hers.attachment.id, BOB)],
         "delete_attachment": [lambda: store.delete_attachment(hers.attachment.id, BOB)],
@@ -210,11 +210,11 @@ def tries(
     }
 
 
-async def test_stranger_gets_nothing_and_changes_nothing_by_any_method(
+async def test_stranger_reads_and_changes_nothing_with_any_method(
     store: SqlStore[User], turns: TurnStore, journal: JournalStore, hers: Hers, sql: Query
 ) -> None:
     before = [await sql(f"SELECT * FROM {table} ORDER BY id") for table in TABLES]
-    attempts = tries(store, turns, journal, hers)
+    attempts = attempts_on(store, turns, journal, hers)
     for method, calls in attempts.items():
         for call in calls:
             if method in QUIET:
@@ -226,11 +226,11 @@ async def test_stranger_gets_nothing_and_changes_nothing_by_any_method(
     assert [thread.id for thread in (await store.load_threads(10, None, "asc", BOB)).data] == [hers.bobs.id]
     assert await turns.list(BOB) == []
     stores = (SqlStore, TurnStore, ApprovalStore, JournalStore, SyncActionStore)
-    known = set[str]().union(*map(methods_of, stores))
-    assert {method.split()[0] for method in attempts} == known - FOR_NOBODY
+    methods = set[str]().union(*map(methods_of, stores))
+    assert {method.split()[0] for method in attempts} == methods - WITHOUT_USER
 
 
-async def test_stranger_gets_nowhere_with_an_upload(uploads: UploadStore, sql: Query) -> None:
+async def test_stranger_reads_and_changes_no_upload(uploads: UploadStore, sql: Query) -> None:
     hers = FileAttachment(id=new_id("atc"), name="a.txt", mime_type="text/plain")
     assert await uploads.add(hers, ALICE, size=3, limit=9)
     for step in (uploads.claim, uploads.release, uploads.forget, uploads.drop):
@@ -249,16 +249,16 @@ async def test_stranger_gets_nowhere_with_an_upload(uploads: UploadStore, sql: Q
     assert await uploads.add(hers.model_copy(update={"id": new_id("atc")}), BOB, size=3, limit=1)
     with pytest.raises((NotFoundError, IdClash)):
         await uploads.keep(hers, 9, BOB)
-    tried = {"keep", "add", "claim", "release", "forget", "drop", "finish", "load", "stored", "sizes"}
-    assert tried == methods_of(UploadStore) - FOR_NOBODY
+    covered = {"keep", "add", "claim", "release", "forget", "drop", "finish", "load", "stored", "sizes"}
+    assert covered == methods_of(UploadStore) - WITHOUT_USER
 
 
 def methods_of(kind: type) -> set[str]:
-    """Every public method that reaches the database."""
+    """Return the names of all public coroutine methods."""
     return {name for name, _ in inspect.getmembers(kind, inspect.iscoroutinefunction) if not name.startswith("_")}
 
 
-async def test_missing_ids_raise_the_same_as_strangers(store: SqlStore[User], hers: Hers) -> None:
+async def test_missing_ids_raise_the_same_error_as_another_users(store: SqlStore[User], hers: Hers) -> None:
     for thread_id in (hers.thread.id, "thr_missing"):
         with pytest.raises(NotFoundError) as raised:
             await store.load_thread(thread_id, BOB)

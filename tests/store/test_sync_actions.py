@@ -1,4 +1,4 @@
-"""Of the same action at the same time one run begins, and its answer is kept for a while."""
+"""Of concurrent equal actions one run starts, and its answer is kept for a while."""
 
 import asyncio
 from datetime import timedelta
@@ -30,32 +30,32 @@ def make_run(thread: ThreadMetadata, **fields: Any) -> SyncRun:
 
 
 async def age(engine: AsyncEngine, seconds: float) -> None:
-    """Makes all runs older."""
+    """Make all runs older."""
     async with engine.begin() as connection:
         then = await connection.run_sync(now) - timedelta(seconds=seconds)
         await connection.execute(update(sync_actions).values(began_at=then))
 
 
-async def test_of_many_at_once_one_begins_and_the_others_find_it(store: Store, thread: ThreadMetadata) -> None:
+async def test_one_of_many_concurrent_runs_starts_and_the_others_get_it(store: Store, thread: ThreadMetadata) -> None:
     runs = [make_run(thread) for _ in range(6)]
-    found = await asyncio.gather(*(store.sync_actions.begin(run, 60, ALICE) for run in runs))
-    (first,) = (run for run, other in zip(runs, found, strict=True) if other is None)
-    assert [other for other in found if other is not None] == [SyncAnswer(first.id, "running", None, "here")] * 5
+    earlier = await asyncio.gather(*(store.sync_actions.begin(run, 60, ALICE) for run in runs))
+    (first,) = (run for run, other in zip(runs, earlier, strict=True) if other is None)
+    assert [other for other in earlier if other is not None] == [SyncAnswer(first.id, "running", None, "here")] * 5
     assert await store.sync_actions.begin(make_run(thread, key="another click"), 60, ALICE) is None
 
 
-async def test_an_answer_counts_for_a_while_from_the_beginning(
+async def test_answer_is_valid_for_some_time_from_the_start(
     store: Store, thread: ThreadMetadata, engine: AsyncEngine
 ) -> None:
     first, second = make_run(thread), make_run(thread)
     assert await store.sync_actions.begin(first, 1, ALICE) is None
     await age(engine, 10)
     running = SyncAnswer(first.id, "running", None, "here")
-    assert await store.sync_actions.begin(second, 1, ALICE) == running, "it is still being done"
+    assert await store.sync_actions.begin(second, 1, ALICE) == running, "it is still running"
     assert await store.sync_actions.load(first.key, first.id, ALICE) == running
     await store.sync_actions.end(first, "done", '{"a":"b\\u0000"}', ALICE)
     done = SyncAnswer(first.id, "done", '{"a":"b\\u0000"}', "here")
-    assert await store.sync_actions.load(first.key, first.id, ALICE) == done, "for those who waited"
+    assert await store.sync_actions.load(first.key, first.id, ALICE) == done, "for callers that waited"
     assert await store.sync_actions.begin(second, 60, ALICE) == done
     assert await store.sync_actions.begin(second, 1, ALICE) is None
     assert await store.sync_actions.load(first.key, first.id, ALICE) is None
@@ -63,9 +63,7 @@ async def test_an_answer_counts_for_a_while_from_the_beginning(
     assert await store.sync_actions.load(first.key, second.id, ALICE) == SyncAnswer(second.id, "running", None, "here")
 
 
-async def test_a_run_that_nobody_does_any_more_is_in_nobodys_way(
-    store: Store, thread: ThreadMetadata, engine: AsyncEngine
-) -> None:
+async def test_abandoned_run_does_not_block_the_next(store: Store, thread: ThreadMetadata, engine: AsyncEngine) -> None:
     dead = make_run(thread, worker_id="dead")
     assert await store.sync_actions.begin(dead, 60, ALICE) is None
     assert await store.sync_actions.load(dead.key, dead.id, ALICE) is None
@@ -76,7 +74,7 @@ async def test_a_run_that_nobody_does_any_more_is_in_nobodys_way(
     assert await store.sync_actions.begin(make_run(thread), 60, ALICE) is None
 
 
-async def test_only_a_run_that_is_said_to_run_is_forgotten(store: Store, thread: ThreadMetadata) -> None:
+async def test_only_a_running_run_is_forgotten(store: Store, thread: ThreadMetadata) -> None:
     first, second = make_run(thread), make_run(thread)
     assert await store.sync_actions.begin(first, 60, ALICE) is None
     assert not await store.sync_actions.forget(second.key, second.id, ALICE)
@@ -87,7 +85,7 @@ async def test_only_a_run_that_is_said_to_run_is_forgotten(store: Store, thread:
     assert await store.sync_actions.begin(first, 60, ALICE) == SyncAnswer(second.id, "done", "{}", "here")
 
 
-async def test_runs_that_count_no_more_are_pruned_and_go_with_their_thread(
+async def test_expired_runs_are_pruned_and_deleted_with_their_thread(
     store: Store, thread: ThreadMetadata, engine: AsyncEngine, sql: Query
 ) -> None:
     await store.sync_actions.begin(make_run(thread), 60, ALICE)
@@ -101,7 +99,7 @@ async def test_runs_that_count_no_more_are_pruned_and_go_with_their_thread(
         await store.sync_actions.begin(make_run(thread), 60, ALICE)
 
 
-async def test_a_strangers_thread_is_not_found(store: Store, thread: ThreadMetadata) -> None:
+async def test_run_on_another_users_thread_is_not_found(store: Store, thread: ThreadMetadata) -> None:
     with pytest.raises(NotFound):
         await store.sync_actions.begin(make_run(thread), 60, BOB)
     with pytest.raises(NotFound):

@@ -1,4 +1,4 @@
-"""Texts that break databases, and the plain words beside each payload."""
+"""Texts that break databases, and the plain text beside each payload."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ EMOJI = "👩‍👩‍👧 مرحبا بالعالم שלום 漢字 e\u0301 \U
 
 
 @pytest.mark.parametrize(
-    ("given", "column", "payload"),
+    ("value", "column", "payload"),
     [
         (EMOJI, EMOJI, EMOJI),
         ("a\0b", "a\ufffdb", "a\0b"),
@@ -58,19 +58,19 @@ EMOJI = "👩‍👩‍👧 مرحبا بالعالم שלום 漢字 e\u0301 \U
         ("x" * 1_000_000, "x" * 1_000_000, None),
         ("", "", ""),
     ],
-    ids=["emoji", "nul", "surrogate", "pair the wrong way round", "code", "long", "empty"],
+    ids=["emoji", "nul", "surrogate", "reversed pair", "code", "long", "empty"],
 )
 async def test_any_text_is_stored_and_read(
-    store: Store, thread: ThreadMetadata, sql: Query, given: str, column: str, payload: str | None
+    store: Store, thread: ThreadMetadata, sql: Query, value: str, column: str, payload: str | None
 ) -> None:
     items: list[ThreadItem] = [
-        user_message(given),
-        assistant_message(given),
-        hidden_item({"deep": [given, {given: given}]}),
+        user_message(value),
+        assistant_message(value),
+        hidden_item({"deep": [value, {value: value}]}),
     ]
     await store.add_thread_items(thread.id, items, ALICE)
     loaded = (await store.load_thread_items(thread.id, None, 10, "asc", ALICE)).data
-    expected = given if payload is None else payload
+    expected = value if payload is None else payload
     assert [text_of(item) for item in loaded[:2]] == [expected, expected]
     assert loaded[2] == items[2].model_copy(
         update={"thread_id": thread.id, "content": {"deep": [expected, {expected: expected}]}}
@@ -83,15 +83,15 @@ async def test_any_title_metadata_and_reason_are_stored(store: Store, bad: str) 
     thread = make_thread(title=f"a{bad}", metadata={bad: bad}, allowed_image_domains=[bad])
     thread.status = LockedStatus(reason=bad)
     await store.save_thread(thread, ALICE)
-    found = await store.load_thread(thread.id, ALICE)
-    assert found.title == "a" + (EMOJI if bad == EMOJI else "\ufffd")
-    assert found.metadata == ({"\ufffd": "\ufffd"} if bad == "\ud800" else {bad: bad})
-    found.metadata["more"] = 1
-    await store.save_thread(found, ALICE)
+    loaded = await store.load_thread(thread.id, ALICE)
+    assert loaded.title == "a" + (EMOJI if bad == EMOJI else "\ufffd")
+    assert loaded.metadata == ({"\ufffd": "\ufffd"} if bad == "\ud800" else {bad: bad})
+    loaded.metadata["more"] = 1
+    await store.save_thread(loaded, ALICE)
 
 
 @pytest.mark.parametrize("bad", ["thr_\0", "thr_\ud800", "", "'", "x" * 100_000])
-async def test_any_id_that_a_client_makes_up_is_not_found(store: Store, thread: ThreadMetadata, bad: str) -> None:
+async def test_any_made_up_id_is_not_found(store: Store, thread: ThreadMetadata, bad: str) -> None:
     calls = [
         store.load_thread(bad, ALICE),
         store.load_thread_items(thread.id, bad, 5, "asc", ALICE),
@@ -106,9 +106,7 @@ async def test_any_id_that_a_client_makes_up_is_not_found(store: Store, thread: 
             await call
 
 
-async def test_values_that_json_does_not_have_are_stored_as_near_as_can_be(
-    store: Store, thread: ThreadMetadata
-) -> None:
+async def test_values_that_json_lacks_are_approximated(store: Store, thread: ThreadMetadata) -> None:
     item = hidden_item({"nan": float("nan"), "bytes": b"\xff", "set": {1}, "object": object, "big": 2**80})
     await store.add_thread_item(thread.id, item, ALICE)
     content = (await store.load_item(thread.id, item.id, ALICE)).content  # type: ignore[union-attr]
@@ -137,15 +135,15 @@ def workflow() -> ThreadItem:
 
 
 def questions() -> ThreadItem:
-    asked = [
+    inputs = [
         StructuredInputFreeform(id="a", question="Where?", answer=StructuredInputAnswer(values=["here", "there"])),
         StructuredInputFreeform(id="b", question="When?"),
     ]
-    return StructuredInputItem(**COMMON, inputs=asked)
+    return StructuredInputItem(**COMMON, inputs=inputs)
 
 
 @pytest.mark.parametrize(
-    ("item", "words"),
+    ("item", "expected"),
     [
         (tagged(), "Ask @Ann please"),
         (assistant_message("Hello"), "Hello"),
@@ -160,5 +158,5 @@ def questions() -> ThreadItem:
         (SDKHiddenContextItem(**COMMON, content="stopped"), "stopped"),
     ],
 )
-def test_text_is_what_a_person_would_read(item: ThreadItem, words: str) -> None:
-    assert plain_text(item) == words
+def test_plain_text_of_an_item(item: ThreadItem, expected: str) -> None:
+    assert plain_text(item) == expected

@@ -25,8 +25,8 @@ async def test_saved_thread_loads_equal(store: Store) -> None:
     assert await store.load_thread(thread.id, ALICE) == thread
 
 
-async def test_each_load_gives_fresh_objects_and_pages(store: Store, thread: ThreadMetadata) -> None:
-    """T29: chatkit changes the pages and threads it gets."""
+async def test_each_load_returns_new_objects_and_pages(store: Store, thread: ThreadMetadata) -> None:
+    """chatkit modifies the pages and threads it gets (T29)."""
     first = await store.load_threads(10, None, "asc", ALICE)
     first.data[0].title = "changed here only"
     first.data.clear()
@@ -35,7 +35,7 @@ async def test_each_load_gives_fresh_objects_and_pages(store: Store, thread: Thr
 
 
 async def test_rename_during_a_stream_survives_what_the_agent_saves(store: Store, thread: ThreadMetadata) -> None:
-    """T15: the agent works on an object it loaded before the rename."""
+    """The agent works on an object that was loaded before the rename (T15)."""
     streaming = await store.load_thread(thread.id, ALICE)
     renamed = await store.load_thread(thread.id, ALICE)
     renamed.title = "My name for it"
@@ -44,8 +44,8 @@ async def test_rename_during_a_stream_survives_what_the_agent_saves(store: Store
     await store.save_thread(streaming, ALICE)
     streaming.status = ClosedStatus(reason="done")
     await store.save_thread(streaming, ALICE)
-    found = await store.load_thread(thread.id, ALICE)
-    assert (found.title, found.metadata, found.status) == (
+    loaded = await store.load_thread(thread.id, ALICE)
+    assert (loaded.title, loaded.metadata, loaded.status) == (
         "My name for it",
         {"tokens": 12},
         ClosedStatus(reason="done"),
@@ -53,52 +53,52 @@ async def test_rename_during_a_stream_survives_what_the_agent_saves(store: Store
 
 
 async def test_later_of_two_changes_to_the_same_column_wins(store: Store, thread: ThreadMetadata) -> None:
-    one, other = await store.load_thread(thread.id, ALICE), await store.load_thread(thread.id, ALICE)
-    one.title, other.title = "one", "other"
-    await store.save_thread(one, ALICE)
-    await store.save_thread(other, ALICE)
-    assert (await store.load_thread(thread.id, ALICE)).title == "other"
-    other.title = None
-    await store.save_thread(other, ALICE)
+    first, second = await store.load_thread(thread.id, ALICE), await store.load_thread(thread.id, ALICE)
+    first.title, second.title = "first", "second"
+    await store.save_thread(first, ALICE)
+    await store.save_thread(second, ALICE)
+    assert (await store.load_thread(thread.id, ALICE)).title == "second"
+    second.title = None
+    await store.save_thread(second, ALICE)
     assert (await store.load_thread(thread.id, ALICE)).title is None
 
 
-async def test_threads_of_a_page_are_known_objects_too(store: Store, thread: ThreadMetadata) -> None:
+async def test_threads_of_a_page_have_a_baseline(store: Store, thread: ThreadMetadata) -> None:
     listed = (await store.load_threads(10, None, "desc", ALICE)).data[0]
-    thread.title = "renamed meanwhile"
+    thread.title = "renamed"
     await store.save_thread(thread, ALICE)
     listed.metadata["x"] = 1
     await store.save_thread(listed, ALICE)
-    assert (await store.load_thread(thread.id, ALICE)).title == "renamed meanwhile"
+    assert (await store.load_thread(thread.id, ALICE)).title == "renamed"
 
 
-async def test_object_that_the_store_never_saw_writes_every_column(store: Store, thread: ThreadMetadata) -> None:
+async def test_object_without_a_baseline_writes_every_column(store: Store, thread: ThreadMetadata) -> None:
     thread.title, thread.metadata = "old", {"a": 1}
     await store.save_thread(thread, ALICE)
     await store.save_thread(thread.model_copy(update={"title": None, "metadata": {}}), ALICE)
-    found = await store.load_thread(thread.id, ALICE)
-    assert (found.title, found.metadata) == (None, {})
+    loaded = await store.load_thread(thread.id, ALICE)
+    assert (loaded.title, loaded.metadata) == (None, {})
 
 
-async def test_thread_with_items_stores_metadata_only_and_no_old_title(
+async def test_saving_a_thread_with_items_writes_no_items_and_no_old_title(
     store: Store, thread: ThreadMetadata, sql: Query
 ) -> None:
-    """T12 and T15: on `threads.create` chatkit saves a copy first and the `Thread` itself after the stream."""
-    whole = Thread(**thread.model_dump(), items=Page(data=[user_message()]))
+    """On `threads.create` chatkit saves a copy first, and the `Thread` itself after the stream (T12, T15)."""
+    thread_with_items = Thread(**thread.model_dump(), items=Page(data=[user_message()]))
     thread.title = "renamed during the stream"
     await store.save_thread(thread, ALICE)
-    whole.metadata["tokens"] = 7
-    await store.save_thread(whole, ALICE)
-    found = await store.load_thread(thread.id, ALICE)
-    assert (type(found), found.title, found.metadata) == (ThreadMetadata, "renamed during the stream", {"tokens": 7})
+    thread_with_items.metadata["tokens"] = 7
+    await store.save_thread(thread_with_items, ALICE)
+    loaded = await store.load_thread(thread.id, ALICE)
+    assert (type(loaded), loaded.title, loaded.metadata) == (ThreadMetadata, "renamed during the stream", {"tokens": 7})
     assert await sql("SELECT id FROM thread_items") == []
-    whole.title = None
-    whole.status = ClosedStatus()
-    await store.save_thread(whole, ALICE)
+    thread_with_items.title = None
+    thread_with_items.status = ClosedStatus()
+    await store.save_thread(thread_with_items, ALICE)
     assert (await store.load_thread(thread.id, ALICE)).title == "renamed during the stream"
 
 
-async def test_thread_that_a_turn_began_is_a_known_object(store: Store, turns: TurnStore) -> None:
+async def test_thread_that_a_turn_created_has_a_baseline(store: Store, turns: TurnStore) -> None:
     thread = make_thread()
     await turns.start(make_turn(thread.id), ALICE, new_thread=thread, items=[user_message()])
     renamed = await store.load_thread(thread.id, ALICE)
@@ -109,20 +109,20 @@ async def test_thread_that_a_turn_began_is_a_known_object(store: Store, turns: T
     assert (await store.load_thread(thread.id, ALICE)).title == "renamed"
 
 
-async def test_known_objects_stay_plain_and_are_forgotten_with_the_object(store: Store, engine: AsyncEngine) -> None:
+async def test_baseline_leaves_the_object_unchanged_and_is_dropped_with_it(store: Store, engine: AsyncEngine) -> None:
     thread = make_thread(title="a")
-    plain = thread.model_copy(deep=True)
+    copy = thread.model_copy(deep=True)
     await store.save_thread(thread, ALICE)
-    assert thread == plain
-    assert thread.model_dump() == plain.model_dump()
-    assert vars(thread) == vars(plain)
+    assert thread == copy
+    assert thread.model_dump() == copy.model_dump()
+    assert vars(thread) == vars(copy)
     assert len(Database(engine).baselines) == 1
     del thread
     gc.collect()
     assert len(Database(engine).baselines) == 0
 
 
-async def test_known_thread_that_was_deleted_is_not_made_again(store: Store, thread: ThreadMetadata) -> None:
+async def test_saving_a_deleted_thread_does_not_create_it_again(store: Store, thread: ThreadMetadata) -> None:
     await store.delete_thread(thread.id, ALICE)
     thread.title = "ghost"
     with pytest.raises(NotFound, match=thread.id):
@@ -130,7 +130,7 @@ async def test_known_thread_that_was_deleted_is_not_made_again(store: Store, thr
     assert (await store.load_threads(10, None, "asc", ALICE)).data == []
 
 
-async def test_thread_id_of_another_user_clashes_and_stays_hers(store: Store, thread: ThreadMetadata) -> None:
+async def test_thread_id_of_another_user_clashes_and_changes_nothing(store: Store, thread: ThreadMetadata) -> None:
     with pytest.raises(IdClash, match=thread.id):
         await store.save_thread(make_thread(id=thread.id, title="Bob's"), BOB)
     with pytest.raises(NotFound):
@@ -138,22 +138,22 @@ async def test_thread_id_of_another_user_clashes_and_stays_hers(store: Store, th
     assert (await store.load_thread(thread.id, ALICE)).title is None
 
 
-async def test_times_come_back_aware_and_in_utc(store: Store) -> None:
-    """T17, T18: chatkit's own times are naive and local."""
-    local = datetime.now()  # noqa: DTZ005 - as chatkit makes them
+async def test_times_are_loaded_as_aware_utc(store: Store) -> None:
+    """chatkit's own times are naive and local (T17, T18)."""
+    local = datetime.now()  # noqa: DTZ005 - like chatkit's
     east = datetime(2026, 3, 1, 1, 30, tzinfo=timezone(timedelta(hours=5)))
-    for given, expected in ((local, local.astimezone(UTC)), (east, datetime(2026, 2, 28, 20, 30, tzinfo=UTC))):
-        thread = make_thread(created_at=given)
+    for time, expected in ((local, local.astimezone(UTC)), (east, datetime(2026, 2, 28, 20, 30, tzinfo=UTC))):
+        thread = make_thread(created_at=time)
         await store.save_thread(thread, ALICE)
-        found = (await store.load_thread(thread.id, ALICE)).created_at
-        assert (found, found.tzinfo) == (expected, UTC)
-        item = user_message(created_at=given)
+        thread_time = (await store.load_thread(thread.id, ALICE)).created_at
+        assert (thread_time, thread_time.tzinfo) == (expected, UTC)
+        item = user_message(created_at=time)
         await store.add_thread_item(thread.id, item, ALICE)
-        kept = (await store.load_item(thread.id, item.id, ALICE)).created_at
-        assert (kept, kept.utcoffset()) == (expected, timedelta(0))
+        item_time = (await store.load_item(thread.id, item.id, ALICE)).created_at
+        assert (item_time, item_time.utcoffset()) == (expected, timedelta(0))
 
 
-async def test_times_in_sql_are_what_date_functions_and_people_read(
+async def test_times_in_sql_are_readable_by_date_functions_and_people(
     store: Store, sql: Query, engine: AsyncEngine
 ) -> None:
     await store.save_thread(make_thread(created_at=NOON), ALICE)
@@ -168,7 +168,7 @@ async def test_times_in_sql_are_what_date_functions_and_people_read(
         assert [tuple(row) for row in rows] == [(NOON, "timestamp with time zone")]
 
 
-async def test_threads_are_listed_by_creation_whatever_their_times_say(store: Store) -> None:
+async def test_threads_are_listed_in_order_of_insertion_despite_equal_times(store: Store) -> None:
     threads = [make_thread(title=str(n)) for n in range(5)]
     for thread in threads:
         await store.save_thread(thread, ALICE)
@@ -178,18 +178,18 @@ async def test_threads_are_listed_by_creation_whatever_their_times_say(store: St
 
 
 async def _titles(store: Store, order: str) -> list[str | None]:
-    """All of Alice's threads, two at a time."""
-    found, after = [], None
+    """Return the titles of all of Alice's threads, loaded two at a time."""
+    titles, after = [], None
     while True:
         page = await store.load_threads(2, after, order, ALICE)
-        found += [thread.title for thread in page.data]
+        titles += [thread.title for thread in page.data]
         if not page.has_more:
-            return found
+            return titles
         assert page.after == page.data[-1].id
         after = page.after
 
 
-async def test_position_of_a_deleted_thread_is_not_used_again(store: Store, sql: Query) -> None:
+async def test_position_of_a_deleted_thread_is_not_reused(store: Store, sql: Query) -> None:
     threads = [make_thread(), make_thread()]
     await store.save_thread(threads[0], ALICE)
     before = (await sql("SELECT max(position) FROM threads"))[0][0]
@@ -204,7 +204,7 @@ async def test_unknown_thread_cursor_is_not_found(store: Store, thread: ThreadMe
     assert (await store.load_threads(10, thread.id, "asc", ALICE)).data == []
 
 
-async def test_deleting_a_thread_takes_everything_in_it(
+async def test_deleting_a_thread_deletes_everything_in_it(
     store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
 ) -> None:
     other = make_thread()
@@ -222,28 +222,28 @@ async def test_deleting_a_thread_takes_everything_in_it(
     assert {table: len(await sql(f"SELECT * FROM {table}")) for table in tables} == dict.fromkeys(tables, 1)
 
 
-async def test_thread_with_a_status_of_a_newer_version_reads_as_locked(
+async def test_thread_with_an_unknown_status_is_read_as_locked(
     store: Store, thread: ThreadMetadata, sql: Query, caplog: pytest.LogCaptureFixture
 ) -> None:
     await sql("UPDATE threads SET status = 'frozen', metadata = '[]', status_reason = 'new'")
     caplog.set_level(logging.WARNING)
-    found = await store.load_thread(thread.id, ALICE)
-    assert (found.status, found.metadata) == (LockedStatus(reason="new"), {})
+    loaded = await store.load_thread(thread.id, ALICE)
+    assert (loaded.status, loaded.metadata) == (LockedStatus(reason="new"), {})
     assert thread.id in caplog.text
-    found.title = "still"
-    await store.save_thread(found, ALICE)
+    loaded.title = "still"
+    await store.save_thread(loaded, ALICE)
     assert (await sql("SELECT status FROM threads"))[0][0] == "frozen"
 
 
-@pytest.mark.parametrize("first", ["first words", None], ids=["words", "no title"])
-async def test_a_thread_is_named_only_while_it_has_the_title_that_is_to_go(store: Store, first: str | None) -> None:
+@pytest.mark.parametrize("first", ["first words", None], ids=["title", "no title"])
+async def test_thread_is_named_only_while_it_has_the_expected_title(store: Store, first: str | None) -> None:
     thread = make_thread(title=first)
     await store.save_thread(thread, ALICE)
-    held = await store.load_thread(thread.id, ALICE)
+    older = await store.load_thread(thread.id, ALICE)
     assert await store.name_thread(thread.id, "A name", ALICE, instead_of=first)
     assert not await store.name_thread(thread.id, "Another", ALICE, instead_of=first)
-    held.metadata["note"] = "of an object that did not hear of it"
-    await store.save_thread(held, ALICE)
+    older.metadata["note"] = "saved by an object that has the old title"
+    await store.save_thread(older, ALICE)
     assert (await store.load_thread(thread.id, ALICE)).title == "A name"
     with pytest.raises(NotFound):
         await store.name_thread("thr_unknown", "A name", ALICE, instead_of=first)

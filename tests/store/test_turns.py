@@ -23,15 +23,13 @@ async def texts(store: Store, thread_id: str) -> list[str]:
     return [text_of(item) for item in (await store.load_thread_items(thread_id, None, 100, "asc", ALICE)).data]
 
 
-async def test_turn_is_one_row_from_its_start_to_its_end(
-    store: Store, turns: TurnStore, thread: ThreadMetadata
-) -> None:
+async def test_turn_is_one_row_from_start_to_end(store: Store, turns: TurnStore, thread: ThreadMetadata) -> None:
     before = datetime.now(UTC)
     turn = make_turn(thread.id, frame_id="frame_1", user_item_id="msg_1", model="small")
     await turns.start(turn, ALICE)
     running = await turns.load(turn.id, ALICE)
     assert (running.status, running.ended_at, running.model) == ("running", None, "small")
-    ended = await turns.finish(
+    is_ended = await turns.finish(
         turn.id,
         TurnEnd(
             "completed",
@@ -44,12 +42,12 @@ async def test_turn_is_one_row_from_its_start_to_its_end(
         ),
         ALICE,
     )
-    assert ended is True
-    found = await turns.load(turn.id, ALICE)
-    assert found.ended_at is not None
-    assert before <= found.started_at <= found.ended_at <= datetime.now(UTC)
-    assert found.started_at.utcoffset() == timedelta(0)
-    assert found == TurnRecord(
+    assert is_ended is True
+    record = await turns.load(turn.id, ALICE)
+    assert record.ended_at is not None
+    assert before <= record.started_at <= record.ended_at <= datetime.now(UTC)
+    assert record.started_at.utcoffset() == timedelta(0)
+    assert record == TurnRecord(
         id=turn.id,
         thread_id=thread.id,
         user_id="alice",
@@ -61,8 +59,8 @@ async def test_turn_is_one_row_from_its_start_to_its_end(
         status="completed",
         stop_reason="end",
         error_code=None,
-        started_at=found.started_at,
-        ended_at=found.ended_at,
+        started_at=record.started_at,
+        ended_at=record.ended_at,
         first_token_ms=120,
         duration_ms=900,
         input_tokens=10,
@@ -77,7 +75,9 @@ async def test_turn_is_one_row_from_its_start_to_its_end(
     )
 
 
-async def test_new_thread_and_its_first_message_come_together(store: Store, turns: TurnStore, sql: Query) -> None:
+async def test_new_thread_and_its_first_message_are_written_together(
+    store: Store, turns: TurnStore, sql: Query
+) -> None:
     thread, turn = make_thread(title="new"), make_turn("thr_new")
     thread.id = "thr_new"
     await turns.start(turn, ALICE, new_thread=thread, items=[user_message("first")])
@@ -86,17 +86,16 @@ async def test_new_thread_and_its_first_message_come_together(store: Store, turn
     assert (await sql("SELECT turn_id FROM thread_items"))[0][0] == turn.id
 
 
-async def test_start_that_fails_leaves_no_ghost_thread(
+async def test_failed_start_leaves_no_ghost_thread(
     store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
 ) -> None:
-    """T8."""
     taken, new = user_message(), make_thread()
     await store.add_thread_item(thread.id, taken, ALICE)
     with pytest.raises(IdClash):
         await turns.start(make_turn(new.id), ALICE, new_thread=new, items=[user_message(), user_message(id=taken.id)])
     assert len(await sql("SELECT id FROM threads")) == 1
     assert await turns.list(ALICE) == []
-    with pytest.raises(ValueError, match="differ"):
+    with pytest.raises(ValueError, match="different thread ids"):
         await turns.start(make_turn(thread.id), ALICE, new_thread=new)
 
 
@@ -116,7 +115,7 @@ async def test_taken_turn_or_thread_id_clashes_and_nothing_is_written(
 async def test_retry_replaces_everything_after_the_message(
     store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
 ) -> None:
-    """T9: in one transaction, and the old answer is kept in the table."""
+    """The old answer stays in the table (T9)."""
     question = user_message("q")
     await store.add_thread_items(
         thread.id,
@@ -140,9 +139,7 @@ async def test_retry_replaces_everything_after_the_message(
     assert [row.text for row in await sql("SELECT text FROM messages")] == ["before", "q", "new"]
 
 
-async def test_retry_that_fails_brings_the_old_answer_back(
-    store: Store, turns: TurnStore, thread: ThreadMetadata
-) -> None:
+async def test_failed_retry_restores_the_old_answer(store: Store, turns: TurnStore, thread: ThreadMetadata) -> None:
     question, first, second = user_message("q"), make_turn(thread.id), make_turn(thread.id)
     await store.add_thread_items(thread.id, [question, assistant_message("one")], ALICE)
     await turns.start(first, ALICE, replace_after=question.id)
@@ -164,7 +161,7 @@ async def test_retry_after_an_unknown_item_changes_nothing(
     assert await turns.list(ALICE) == []
 
 
-async def test_items_of_a_turn_carry_it_and_updates_do_not_take_it_away(
+async def test_items_keep_the_turn_that_wrote_them_first(
     store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
 ) -> None:
     turn, reply = make_turn(thread.id), assistant_message("dra")
@@ -175,7 +172,7 @@ async def test_items_of_a_turn_carry_it_and_updates_do_not_take_it_away(
     assert {row.turn_id for row in await sql("SELECT turn_id FROM thread_items")} == {turn.id}
 
 
-async def test_end_of_a_turn_whose_thread_was_deleted_is_quiet(
+async def test_finishing_a_turn_of_a_deleted_thread_returns_false(
     store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
 ) -> None:
     turn = make_turn(thread.id)
@@ -187,16 +184,16 @@ async def test_end_of_a_turn_whose_thread_was_deleted_is_quiet(
         await turns.load(turn.id, ALICE)
 
 
-async def test_turns_are_listed_newest_first_of_a_thread_or_of_all(
+async def test_turns_of_one_or_all_threads_are_listed_newest_first(
     store: Store, turns: TurnStore, thread: ThreadMetadata
 ) -> None:
     other = make_thread()
     await store.save_thread(other, ALICE)
-    begun = [make_turn(owner.id) for owner in (thread, other, thread)]
-    for turn in begun:
+    started = [make_turn(owner.id) for owner in (thread, other, thread)]
+    for turn in started:
         await turns.start(turn, ALICE)
         await turns.finish(turn.id, TurnEnd("completed"), ALICE)
-    ids = [turn.id for turn in begun]
+    ids = [turn.id for turn in started]
     assert [turn.id for turn in await turns.list(ALICE)] == ids[::-1]
     assert [turn.id for turn in await turns.list(ALICE, thread.id)] == [ids[2], ids[0]]
     assert [turn.id for turn in await turns.list(ALICE, limit=1)] == [ids[2]]
@@ -205,17 +202,17 @@ async def test_turns_are_listed_newest_first_of_a_thread_or_of_all(
         await turns.list(ALICE, "thr_gone")
 
 
-async def test_a_turn_does_not_start_on_a_thread_that_has_changed_since_it_was_read(
+async def test_turn_does_not_start_on_a_thread_that_changed_since_it_was_read(
     store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
 ) -> None:
-    seen = (await store.load_since_user(thread.id, ALICE)).position
+    position = (await store.load_since_user(thread.id, ALICE)).position
     first, second = (make_turn(thread.id) for _ in range(2))
-    await turns.start(first, ALICE, items=[user_message("one")], seen_position=seen)
+    await turns.start(first, ALICE, items=[user_message("one")], seen_position=position)
     with pytest.raises(ThreadBusy):
-        await turns.start(second, ALICE, items=[user_message("two")], seen_position=seen)
+        await turns.start(second, ALICE, items=[user_message("two")], seen_position=position)
     await turns.finish(first.id, TurnEnd("completed"), ALICE)
     with pytest.raises(ThreadChanged):
-        await turns.start(second, ALICE, items=[user_message("two")], seen_position=seen)
+        await turns.start(second, ALICE, items=[user_message("two")], seen_position=position)
     assert [row[0] for row in await sql("SELECT text FROM thread_items")] == ["one"]
-    seen = (await store.load_since_user(thread.id, ALICE)).position
-    await turns.start(second, ALICE, items=[user_message("two")], seen_position=seen)
+    position = (await store.load_since_user(thread.id, ALICE)).position
+    await turns.start(second, ALICE, items=[user_message("two")], seen_position=position)

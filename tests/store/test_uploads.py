@@ -1,4 +1,4 @@
-"""The states of an upload: each step is taken once, and from one state only."""
+"""The states of an upload: each step happens once, and from one state only."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ def as_stored(upload: FileAttachment) -> FileAttachment:
     return upload.model_copy(update={"upload_descriptor": None, "mime_type": "text/csv"})
 
 
-async def test_an_upload_goes_through_its_states_once(uploads: UploadStore) -> None:
+async def test_upload_passes_through_its_states_once(uploads: UploadStore) -> None:
     file = make_upload()
     assert await uploads.add(file, ALICE, size=3, limit=1)
     assert not await uploads.finish(as_stored(file), 3, ALICE)
@@ -31,14 +31,11 @@ async def test_an_upload_goes_through_its_states_once(uploads: UploadStore) -> N
     assert await uploads.finish(as_stored(file), 4, ALICE)
     assert not await uploads.claim(file.id, ALICE)
     assert not await uploads.release(file.id, ALICE)
-    found = await uploads.load(file.id, ALICE)
-    assert (found.attachment, found.status, found.size) == (as_stored(file), "stored", 4)
+    upload = await uploads.load(file.id, ALICE)
+    assert (upload.attachment, upload.status, upload.size) == (as_stored(file), "stored", 4)
 
 
-async def test_what_is_not_stored_cannot_be_bound_even_where_nobody_looked(
-    uploads: UploadStore, turns: TurnStore, thread: ThreadMetadata
-) -> None:
-    """T13."""
+async def test_pending_upload_cannot_be_bound(uploads: UploadStore, turns: TurnStore, thread: ThreadMetadata) -> None:
     file = make_upload()
     await uploads.add(file, ALICE, size=3, limit=1)
     with pytest.raises(NotFound):
@@ -46,7 +43,7 @@ async def test_what_is_not_stored_cannot_be_bound_even_where_nobody_looked(
     assert await turns.list(ALICE) == []
 
 
-async def test_files_that_were_not_sent_are_counted_and_forgotten(
+async def test_unsent_files_are_limited_and_deleted(
     store: SqlStore[User], uploads: UploadStore, turns: TurnStore, thread: ThreadMetadata
 ) -> None:
     files = [make_upload() for _ in range(3)]

@@ -1,4 +1,4 @@
-"""What an administrator reads with plain SQL."""
+"""The views that administrators query."""
 
 from chatkit_store import SqlStore, TurnEnd, TurnStore
 from tests.store.conftest import Query
@@ -39,7 +39,7 @@ async def test_messages_read_like_a_conversation(store: Store, turns: TurnStore,
     assert [row.text for row in await sql("SELECT text FROM messages")] == ["Tea?", "Yes.", "Now.", "Elsewhere"]
 
 
-async def test_thread_overview_has_a_line_for_every_thread(store: Store, turns: TurnStore, sql: Query) -> None:
+async def test_thread_overview_has_a_row_for_every_thread(store: Store, turns: TurnStore, sql: Query) -> None:
     busy, empty = make_thread(title="Busy"), make_thread()
     turn = make_turn(busy.id)
     await turns.start(turn, ALICE, new_thread=busy, items=[user_message("Hi")])
@@ -47,11 +47,11 @@ async def test_thread_overview_has_a_line_for_every_thread(store: Store, turns: 
     await turns.start(make_turn(busy.id), ALICE)
     await store.save_thread(empty, BOB)
     rows = {row.thread_id: row for row in await sql("SELECT * FROM thread_overview")}
-    line = rows[busy.id]
-    assert (line.user_id, line.title, line.status, line.messages, line.turns) == ("alice", "Busy", "active", 2, 2)
-    assert (line.last_message, line.last_turn_status) == ("Ho", "running")
-    line = rows[empty.id]
-    assert (line.user_id, line.messages, line.turns, line.last_message, line.last_message_at) == (
+    row = rows[busy.id]
+    assert (row.user_id, row.title, row.status, row.messages, row.turns) == ("alice", "Busy", "active", 2, 2)
+    assert (row.last_message, row.last_turn_status) == ("Ho", "running")
+    row = rows[empty.id]
+    assert (row.user_id, row.messages, row.turns, row.last_message, row.last_message_at) == (
         "bob",
         0,
         0,
@@ -60,7 +60,7 @@ async def test_thread_overview_has_a_line_for_every_thread(store: Store, turns: 
     )
 
 
-async def test_turn_stats_tell_the_speed(store: Store, turns: TurnStore, sql: Query) -> None:
+async def test_turn_stats_contain_the_speed(store: Store, turns: TurnStore, sql: Query) -> None:
     thread, fast, cut = make_thread(), make_turn("thr_1", model="m"), make_turn("thr_1")
     thread.id = "thr_1"
     await turns.start(fast, ALICE, new_thread=thread)
@@ -70,8 +70,8 @@ async def test_turn_stats_tell_the_speed(store: Store, turns: TurnStore, sql: Qu
     await turns.start(cut, ALICE)
     await turns.finish(cut.id, TurnEnd("failed", error_code="timeout", first_token_ms=500, duration_ms=500), ALICE)
     rows = {row.turn_id: row for row in await sql("SELECT * FROM turn_stats")}
-    line = rows[fast.id]
-    assert (line.user_id, line.kind, line.model, line.status) == ("alice", "threads.add_user_message", "m", "completed")
-    assert (line.duration_ms, line.first_token_ms, line.input_tokens, line.output_tokens) == (2500, 500, 7, 61)
-    assert float(line.tokens_per_second) == 30.5
+    row = rows[fast.id]
+    assert (row.user_id, row.kind, row.model, row.status) == ("alice", "threads.add_user_message", "m", "completed")
+    assert (row.duration_ms, row.first_token_ms, row.input_tokens, row.output_tokens) == (2500, 500, 7, 61)
+    assert float(row.tokens_per_second) == 30.5
     assert (rows[cut.id].error_code, rows[cut.id].tokens_per_second) == ("timeout", None)

@@ -1,4 +1,4 @@
-"""Many at once, and calls that are cut off."""
+"""Concurrent writers, and cancelled calls."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,9 @@ from tests.store.factories import ALICE, User, assistant_message, make_thread, m
 Store = SqlStore[User]
 
 
-async def test_twenty_writers_on_one_thread_all_get_a_place(store: Store, thread: ThreadMetadata, sql: Query) -> None:
+async def test_twenty_writers_on_one_thread_get_consecutive_positions(
+    store: Store, thread: ThreadMetadata, sql: Query
+) -> None:
     async def write(writer: int) -> None:
         for n in range(25):
             await store.add_thread_item(thread.id, user_message(f"{writer}-{n}"), ALICE)
@@ -26,11 +28,11 @@ async def test_twenty_writers_on_one_thread_all_get_a_place(store: Store, thread
     rows = await sql("SELECT position, text FROM thread_items ORDER BY position")
     assert [row.position for row in rows] == list(range(1, 501))
     for writer in range(20):
-        mine = [row.text for row in rows if row.text.startswith(f"{writer}-")]
-        assert mine == [f"{writer}-{n}" for n in range(25)]
+        texts = [row.text for row in rows if row.text.startswith(f"{writer}-")]
+        assert texts == [f"{writer}-{n}" for n in range(25)]
 
 
-async def test_writers_on_different_threads_do_not_disturb_one_another(store: Store) -> None:
+async def test_writers_on_different_threads_do_not_interfere(store: Store) -> None:
     async def converse(n: int) -> list[str]:
         thread = make_thread()
         await store.save_thread(thread, ALICE)
@@ -38,34 +40,34 @@ async def test_writers_on_different_threads_do_not_disturb_one_another(store: St
             await store.add_thread_items(thread.id, [user_message(f"{n}-{k}"), assistant_message(f"{n}-{k}")], ALICE)
         return [text_of(item) for item in (await store.load_thread_items(thread.id, None, 50, "asc", ALICE)).data]
 
-    found = await asyncio.gather(*(converse(n) for n in range(20)))
-    assert found == [[f"{n}-{k}" for k in range(10) for _ in "qa"] for n in range(20)]
+    texts = await asyncio.gather(*(converse(n) for n in range(20)))
+    assert texts == [[f"{n}-{k}" for k in range(10) for _ in "qa"] for n in range(20)]
 
 
 async def test_two_engines_on_one_database_share_it(database_url: str, engine: AsyncEngine, store: Store) -> None:
-    """As two workers do: between processes only the database keeps order."""
+    """Like two workers: only the database orders the writes of processes."""
     other_engine = open_engine(database_url)
     other: Store = SqlStore(other_engine)
     thread = make_thread()
     await store.save_thread(thread, ALICE)
 
-    async def write(through: Store) -> None:
+    async def write(store: Store) -> None:
         for _ in range(25):
-            await through.add_thread_item(thread.id, user_message(), ALICE)
+            await store.add_thread_item(thread.id, user_message(), ALICE)
 
-    await asyncio.gather(*(write(through) for through in (store, other) for _ in range(4)))
+    await asyncio.gather(*(write(each) for each in (store, other) for _ in range(4)))
     assert len((await store.load_thread_items(thread.id, None, 500, "asc", ALICE)).data) == 200
     assert checked_out(other_engine) == 0
     await other_engine.dispose()
 
 
-async def test_same_item_written_by_many_at_once_is_there_once(store: Store, thread: ThreadMetadata) -> None:
+async def test_item_written_concurrently_is_saved_once(store: Store, thread: ThreadMetadata) -> None:
     item = assistant_message()
     await asyncio.gather(*(store.add_thread_item(thread.id, item, ALICE) for _ in range(20)))
     assert len((await store.load_thread_items(thread.id, None, 50, "asc", ALICE)).data) == 1
 
 
-async def test_thread_deleted_among_writers_is_gone_and_they_are_told(store: Store, thread: ThreadMetadata) -> None:
+async def test_writers_on_a_deleted_thread_get_not_found(store: Store, thread: ThreadMetadata) -> None:
     async def write() -> None:
         for _ in range(10):
             await store.add_thread_item(thread.id, user_message(), ALICE)
@@ -82,7 +84,7 @@ async def test_thread_deleted_among_writers_is_gone_and_they_are_told(store: Sto
 async def test_cancelled_calls_leave_no_connection_and_no_half_transaction(
     store: Store, turns: TurnStore, thread: ThreadMetadata, engine: AsyncEngine, sql: Query
 ) -> None:
-    """Cut at many moments: each call is written whole or not at all, and its connection is back when it has raised."""
+    """Each call is written as a whole or not at all, and has returned its connection when it raises."""
     for steps in range(40):
         calls = (
             store.add_thread_items(thread.id, [user_message(f"{steps}-{n}") for n in range(3)], ALICE),
@@ -97,14 +99,14 @@ async def test_cancelled_calls_leave_no_connection_and_no_half_transaction(
             await asyncio.wait([task])
             assert checked_out(engine) == 0
     assert (await sql("SELECT count(*) FROM thread_items"))[0][0] % 3 == 0
-    turned = (await sql("SELECT count(*) FROM thread_items WHERE turn_id IS NOT NULL"))[0][0]
-    assert turned == 3 * (await sql("SELECT count(*) FROM turns"))[0][0]
+    count = (await sql("SELECT count(*) FROM thread_items WHERE turn_id IS NOT NULL"))[0][0]
+    assert count == 3 * (await sql("SELECT count(*) FROM turns"))[0][0]
 
 
-async def test_call_under_a_cancelled_anyio_scope_ends_whole(
+async def test_call_in_a_cancelled_anyio_scope_is_not_cut(
     store: Store, thread: ThreadMetadata, engine: AsyncEngine
 ) -> None:
-    """T1: Starlette cancels a response again and again until it gives up; one `shield` is not enough."""
+    """Starlette cancels a response repeatedly until it ends, so a single `shield` is not enough (T1)."""
     with anyio.move_on_after(0.0005):
         while True:
             await store.add_thread_items(thread.id, [user_message(), assistant_message()], ALICE)
@@ -113,16 +115,16 @@ async def test_call_under_a_cancelled_anyio_scope_ends_whole(
     assert len(page.data) % 2 == 0
 
 
-async def test_more_readers_than_connections_wait_their_turn(store: Store, thread: ThreadMetadata) -> None:
+async def test_readers_wait_for_a_connection(store: Store, thread: ThreadMetadata) -> None:
     await store.add_thread_item(thread.id, user_message(), ALICE)
     pages = await asyncio.gather(*(store.load_thread_items(thread.id, None, 5, "asc", ALICE) for _ in range(200)))
     assert {len(page.data) for page in pages} == {1}
 
 
-async def test_a_turn_that_ends_and_one_that_starts_do_not_wait_for_each_other(
+async def test_ending_and_starting_turn_do_not_deadlock(
     database_url: str, turns: TurnStore, thread: ThreadMetadata
 ) -> None:
-    """On PostgreSQL one of them would be ended as the victim of a deadlock."""
+    """PostgreSQL would abort one of them as a deadlock victim."""
     other_engine = open_engine(database_url)
     other, dice = TurnStore(other_engine), random.Random(7)
 
