@@ -170,11 +170,11 @@ async def test_finish_deletes_unfinished_items(
     assert await sql("SELECT id FROM thread_items WHERE open") == []
 
 
-async def test_workers_say_how_long_ago_the_others_were_heard(heartbeats: HeartbeatStore) -> None:
+async def test_heartbeat_returns_the_other_workers_and_their_silence(heartbeats: HeartbeatStore) -> None:
     assert await heartbeats.beat(HERE) == []
     (other,) = await heartbeats.beat(THERE)
     assert (other.id, other.host, other.process) == ("here", "a machine", "1:1")
     assert 0 <= other.silence < 60
-    assert [known.id for known in await heartbeats.beat(HERE)] == ["there"]
+    assert [worker.id for worker in await heartbeats.beat(HERE)] == ["there"]
     await heartbeats.forget(["there", "nobody"])
     assert await heartbeats.beat(HERE) == []
