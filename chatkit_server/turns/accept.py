@@ -1,7 +1,7 @@
-"""What a streaming request must pass before its first byte, and what it starts.
+"""Check a streaming request before its first byte, and say what it starts.
 
-Everything that can be refused is refused here, before a turn exists: an unknown or locked thread, a bad attachment,
-a question that was answered already (traps T7, T8, T13, T14, T30).
+All refusals happen here, before a turn exists: an unknown or locked thread, an invalid attachment, a question that has
+been answered already.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -59,33 +59,33 @@ from ..run.titles import first_words
 
 @dataclass
 class Accepted:
-    """A request that will be a turn: what is saved when it starts, what the client is told first, what runs then."""
+    """A request that may start a turn: what to save at the start, which events to send first, and what to run."""
 
     kind: str
     thread: ThreadMetadata
     run: Callable[[], AsyncIterator[ThreadStreamEvent]]
     is_new_thread: bool = False
-    is_plain: bool = True
-    """Whether `run` is `respond` itself and nothing around it."""
+    allows_fast_path: bool = True
+    """Whether `run` is just `respond`, so that text deltas may go directly to the turn's log."""
     items: list[ThreadItem] = field(default_factory=list)
     opening: list[ThreadStreamEvent] = field(default_factory=list)
     options: StreamOptions = field(default_factory=lambda: StreamOptions(allow_cancel=True))
     user_item_id: str | None = None
     model: str | None = None
-    """The model that the user chose; None for the settings' one."""
+    """The model that the user chose; None for the one in the settings."""
     replace_after: str | None = None
     choice: Choice | None = None
-    """A decision about a tool call that waited for it; made when the turn starts."""
+    """A decision about a tool call, saved when the turn starts."""
     seen_position: int | None = None
-    """The thread's last position when it was looked at, where what is saved depends on what it waited for then."""
+    """The thread's last position when it was checked; None where `items` do not depend on what was pending."""
     images: GeneratedImages | None = None
-    """Keeps what the turn's model draws."""
+    """Stores the images that the turn's model generates."""
 
 
 async def accept(request: StreamingReq, server: ChatServer, context: RequestContext) -> Accepted:
-    """Checks the request against the thread it is for; writes nothing.
+    """Check the request against its thread; write nothing.
 
-    Raises an `errors.ServerError` that says why it is refused, or `chatkit.store.NotFoundError`.
+    Raises a `ServerError` with the reason of a refusal, or `chatkit.store.NotFoundError`.
     """
     match request:
         case ThreadsCreateReq():
@@ -109,7 +109,7 @@ async def accept(request: StreamingReq, server: ChatServer, context: RequestCont
 
 
 def thread_response(thread: ThreadMetadata) -> Thread:
-    """The thread as the widget gets it in events and lists: no items, no metadata of the integration's."""
+    """Return the thread as the widget gets it in events and lists: without items and without the metadata."""
     return Thread(
         id=thread.id,
         title=thread.title,
@@ -147,7 +147,7 @@ async def _add_user_message(request: ThreadsAddUserMessageReq, server: ChatServe
         items=[*changed, *notes, message],
         user_item_id=message.id,
         model=server.selection_for(message).model,
-        opening=[ThreadItemDoneEvent(item=message), *_replacing(changed)],
+        opening=[ThreadItemDoneEvent(item=message), *_replaced_events(changed)],
         seen_position=pending.position,
         run=lambda: server.respond(thread, message, context),
     )
@@ -156,10 +156,10 @@ async def _add_user_message(request: ThreadsAddUserMessageReq, server: ChatServe
 async def _add_client_tool_output(
     request: ThreadsAddClientToolOutputReq, server: ChatServer, context: RequestContext
 ) -> Accepted:
-    """The output comes without a call id, so it belongs to the first call that waits, which the page runs (T30).
+    """The output has no call id, so it belongs to the first pending call, which is the one that the page runs (T30).
 
-    What cannot be told apart: the same bytes once more when their turn has ended, or a late output of a call that has
-    expired, while the next call waits.
+    While another call is pending, this cannot recognise a repeated post whose turn has ended, nor a late output of a
+    call that has expired.
     """
     thread = await writable_thread(server, request.params.thread_id, context)
     pending = await load_pending(server.sql_store, thread, context)
@@ -175,7 +175,7 @@ async def _add_structured_input(
     thread = await writable_thread(server, request.params.thread_id, context)
     item = await current_item(server, thread, request.params.item_id, context)
     if not isinstance(item, StructuredInputItem):
-        raise InvalidItem("Only a question of the assistant's can be answered.")
+        raise InvalidItem("Only a question from the assistant can be answered.")
     if item.status != "pending":
         raise AlreadyAnswered
     answered = _with_answers(item, request.params.input)
@@ -191,27 +191,26 @@ def _continue(
     server: ChatServer,
     context: RequestContext,
 ) -> Accepted:
-    """The model goes on when it has all the answers that it asked for; until then the next one is asked for."""
-    rest = pending.without(answered.id)
+    """Save an answer. When nothing else is pending, the run or the model continues; until then the page's next tool runs."""
+    remaining = pending.without(answered.id)
     accepted = Accepted(
         kind=request.type,
         thread=thread,
         items=[answered],
         model=server.selection_for(None, pending.since).model,
-        opening=_replacing([answered]),
+        opening=_replaced_events([answered]),
         seen_position=pending.position,
         run=lambda: server.respond(thread, None, context),
     )
-    if not rest.is_complete:
-        accepted.run, accepted.is_plain = rest.send_next_call, False
-    elif rest.run_to_resume is not None:
-        run = rest.run_to_resume
-        accepted.run, accepted.is_plain = lambda: resume_run(server, thread, run, context), False
+    if not remaining.is_complete:
+        accepted.run, accepted.allows_fast_path = remaining.send_next_call, False
+    elif (run := remaining.run_to_resume) is not None:
+        accepted.run, accepted.allows_fast_path = lambda: resume_run(server, thread, run, context), False
     return accepted
 
 
-def _replacing(items: Sequence[ThreadItem]) -> list[ThreadStreamEvent]:
-    """The events that show changed items. A call of the page's shows nothing, and would be run again."""
+def _replaced_events(items: Sequence[ThreadItem]) -> list[ThreadStreamEvent]:
+    """Return the events that show changed items. Client tool calls are left out: the page would run them again."""
     return [ThreadItemReplacedEvent(item=item) for item in without_calls(items)]
 
 
@@ -219,7 +218,7 @@ async def _retry_after_item(request: ThreadsRetryAfterItemReq, server: ChatServe
     thread = await writable_thread(server, request.params.thread_id, context)
     message = await current_item(server, thread, request.params.item_id, context)
     if not isinstance(message, UserMessageItem):
-        raise InvalidItem("Only an answer to a message of yours can be retried.")
+        raise InvalidItem("Only an answer to one of your messages can be retried.")
     return Accepted(
         kind=request.type,
         thread=thread,
@@ -235,28 +234,33 @@ async def _custom_action(request: ThreadsCustomActionReq, server: ChatServer, co
     thread = await writable_thread(server, params.thread_id, context)
     if is_approval(params.action):
         return await _approval(request, thread, server, context)
-    seen = await server.sql_store.last_position(thread.id, context)  # before the widget, which is written
+    position = await server.sql_store.last_position(thread.id, context)  # read it before the widget, which is saved
     sender, items = await submitted_sender(server, thread, params.item_id, params.action, context)
     events = server.action(thread, params.action, sender, context)
     return Accepted(
-        kind=request.type, thread=thread, items=items, seen_position=seen, run=lambda: events, is_plain=False
+        kind=request.type,
+        thread=thread,
+        items=items,
+        seen_position=position,
+        run=lambda: events,
+        allows_fast_path=False,
     )
 
 
 async def _approval(
     request: ThreadsCustomActionReq, thread: ThreadMetadata, server: ChatServer, context: RequestContext
 ) -> Accepted:
-    """A button of an approval card. What is no longer waiting says so before a running turn is stopped for it."""
+    """Accept a button of an approval card. A closed approval is refused before a running turn is stopped for it."""
     decision = await accept_decision(server, thread, request.params.action, request.params.item_id, context)
     return Accepted(
         kind=request.type,
         thread=thread,
         items=[decision.card],
-        opening=_replacing([decision.card]),
+        opening=_replaced_events([decision.card]),
         choice=decision.choice,
         seen_position=decision.pending.position,
         run=decision.run,
-        is_plain=False,
+        allows_fast_path=False,
     )
 
 
@@ -274,7 +278,7 @@ async def _user_message(
         thread_id=thread.id,
         created_at=datetime.now(UTC),
         content=message.content,
-        attachments=[await _attachment(known, server, thread, context) for known in message.attachments],
+        attachments=[await _attachment(id, server, thread, context) for id in message.attachments],
         quoted_text=message.quoted_text,
         inference_options=message.inference_options,
     )
@@ -290,14 +294,14 @@ async def _attachment(
 
 
 def _with_answers(item: StructuredInputItem, submission: StructuredInputSubmission) -> StructuredInputItem:
-    """A copy of the question with its answers; an answer to a question that was not asked is left out."""
+    """Return a copy of the item with its answers; answers to unknown questions are dropped."""
     answered = item.model_copy(deep=True)
     for question in answered.inputs:
         answer = submission.answers.get(question.id)
         if submission.status == "skipped" or answer is None or answer.skipped or not answer.values:
             question.answer = StructuredInputAnswer(skipped=True)
             continue
-        only_one = isinstance(question, StructuredInputMultipleChoice) and not question.multiple
-        question.answer = StructuredInputAnswer(values=answer.values[:1] if only_one else answer.values)
+        is_single = isinstance(question, StructuredInputMultipleChoice) and not question.multiple
+        question.answer = StructuredInputAnswer(values=answer.values[:1] if is_single else answer.values)
     answered.status = submission.status
     return answered

@@ -177,7 +177,7 @@ class Turn(LiveTurn):
     async def _consume(self) -> None:
         turn_usage.set(self._usage)
         turn_transcript.set(self._output.transcript)
-        if self._accepted.is_plain:
+        if self._accepted.allows_fast_path:
             text_sink.set(self._output.take_text)
         events = self._accepted.run()
         try:
