@@ -1,6 +1,6 @@
-"""Agents as OpenAI's ChatKit samples write them: on chatkit's own `AgentContext`. Run one with, for example,
+"""Agents written like OpenAI's ChatKit samples, on chatkit's own `AgentContext`. Run one with, for example,
 
-CHATKIT_AGENT=examples.weather:agent CHATKIT_MODEL=demo make dev
+    CHATKIT_AGENT=examples.weather:agent CHATKIT_MODEL=demo make dev
 
-and write `call show_weather {"city": "Oslo"}` into the chat; docs/agents.md has such a message for each.
+and write `call show_weather {"city": "Oslo"}` into the chat. docs/agents.md has a message for each.
 """

@@ -1,4 +1,4 @@
-"""Arithmetic on a syntax tree: no names, no attributes, no calls but the listed ones, and no number without bounds."""
+"""Evaluate arithmetic on a syntax tree: only listed names and functions, no attributes, and bounded numbers."""
 
 import ast
 import math
@@ -7,23 +7,23 @@ from collections.abc import Callable
 
 Number = int | float
 
-LONGEST = 300
-"""Characters of an expression."""
-LARGEST_BITS = 3300
-"""Bits of a whole number, about 1000 digits."""
+MAX_LENGTH = 300
+"""Longest expression in characters."""
+MAX_BITS = 3300
+"""Largest whole number in bits: about 1000 digits."""
 
 
 class ArithmeticProblem(Exception):
-    """The expression has no value here; the text says why."""
+    """The expression cannot be evaluated; the text says why."""
 
 
 def evaluate(expression: str) -> str:
-    """The value of `expression`. Raises `ArithmeticProblem` for anything that is not arithmetic within bounds."""
-    if len(expression) > LONGEST:
-        raise ArithmeticProblem(f"the expression is longer than {LONGEST} characters.")
+    """Return the value of `expression`. Raises `ArithmeticProblem` unless it is arithmetic within the bounds."""
+    if len(expression) > MAX_LENGTH:
+        raise ArithmeticProblem(f"the expression is longer than {MAX_LENGTH} characters.")
     try:
         tree = ast.parse(expression.strip().translate(TYPOGRAPHY), mode="eval")
-        return _written(_value(tree.body))
+        return _format(_value(tree.body))
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise ArithmeticProblem(f"{expression!r} is not an arithmetic expression, or has no real value.") from None
     except ZeroDivisionError:
@@ -57,7 +57,7 @@ def _value(node: ast.expr) -> Number:
 
 def _power(base: Number, exponent: Number) -> Number:
     if isinstance(base, int) and isinstance(exponent, int) and exponent > 0:
-        if base.bit_length() * exponent > LARGEST_BITS * 2:  # generous: bit_length rounds up; _bounded is exact
+        if base.bit_length() * exponent > MAX_BITS * 2:  # generous: bit_length rounds up; _bounded is exact
             raise OverflowError
         return _bounded(base**exponent)
     result = float(base) ** float(exponent) if exponent else 1
@@ -90,15 +90,15 @@ def _no_value() -> int:
 
 
 def _bounded(number: Number) -> Number:
-    if isinstance(number, int) and number.bit_length() > LARGEST_BITS:
+    if isinstance(number, int) and number.bit_length() > MAX_BITS:
         raise OverflowError
     if isinstance(number, float) and not math.isfinite(number):
         raise OverflowError
     return number
 
 
-def _written(number: Number) -> str:
-    """Whole numbers in full, others to the 15 digits that a float holds (0.1 + 0.2 is 0.3)."""
+def _format(number: Number) -> str:
+    """Format whole numbers in full, others to the 15 digits that a float holds (0.1 + 0.2 is 0.3)."""
     return str(number) if isinstance(number, int) else f"{number:.15g}"
 
 

@@ -1,14 +1,14 @@
-"""Units of measurement: what each is in its kind's base unit."""
+"""Units of measurement, each with its factor to the base unit of its kind."""
 
 from difflib import get_close_matches
 
 
 class UnknownUnit(Exception):
-    """A unit that is not known, or two of different kinds; the text says which."""
+    """A unit is unknown, or two units are of different kinds; the text says which."""
 
 
 def convert(value: float, from_unit: str, to_unit: str) -> str:
-    """`value` in `to_unit`, as "5 km = 3.10685596118667 mi". Raises `UnknownUnit`."""
+    """Return `value` in `to_unit`, as "5 km = 3.10685596118667 mi". Raises `UnknownUnit`."""
     source, target = _find(from_unit), _find(to_unit)
     if KINDS[source] != KINDS[target]:
         raise UnknownUnit(f"{source} is a unit of {KINDS[source]}, {target} one of {KINDS[target]}.")
@@ -20,16 +20,17 @@ def convert(value: float, from_unit: str, to_unit: str) -> str:
 
 
 def _find(unit: str) -> str:
-    """The unit's own sign for any way to write it."""
+    """Return the unit's sign for any spelling of it."""
     plain = unit.strip().removeprefix("°").replace("²", "2").replace("³", "3")
-    if plain in KINDS:  # signs are told apart by case: MB and Mb, K and k
+    if plain in KINDS:  # signs are case-sensitive: MB and Mb, K and k
         return plain
     lower = plain.lower().replace("metre", "meter").replace("litre", "liter")
     for name in (lower, lower.removesuffix("s"), lower.removesuffix("es")):
         if name in NAMES:
             return NAMES[name]
-    near = get_close_matches(lower, NAMES, n=3)
-    raise UnknownUnit(f"there is no unit {unit!r}." + (f" Similar names: {', '.join(near)}." if near else ""))
+    similar = get_close_matches(lower, NAMES, n=3)
+    suggestion = f" Similar names: {', '.join(similar)}." if similar else ""
+    raise UnknownUnit(f"there is no unit {unit!r}.{suggestion}")
 
 
 def _to_kelvin(value: float, unit: str) -> float:

@@ -1,4 +1,4 @@
-"""Tools that check their input: the error that they return tells the model what to correct."""
+"""Tools that check their input and return errors that the model can act on."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Hidden context: what the model shall know in later turns and the user need not see."""
+"""Hidden context: a note that the model reads in later turns and the user does not see."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +12,7 @@ Context = RunContextWrapper[AgentContext[Any]]
 
 @function_tool
 async def open_order(context: Context, number: int) -> str:
-    """Open an order, so that it can be talked about."""
+    """Open an order before you answer questions about it."""
     chat = context.context
     note = HiddenContextItem(
         id=chat.generate_id("message"),
@@ -25,5 +25,7 @@ async def open_order(context: Context, number: int) -> str:
 
 
 agent = Agent[AgentContext[Any]](
-    name="Support", instructions="Help with orders. Open one before you talk about it.", tools=[open_order]
+    name="Support",
+    instructions="Help with orders. Open an order before you talk about it.",
+    tools=[open_order],
 )

@@ -1,4 +1,4 @@
-"""A tool that runs in the page, as the samples write it: the run stops at it, and goes on with the page's answer."""
+"""A tool that runs in the page, as the samples write it: the run stops at the call and the page's answer resumes it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Progress while a tool works: a line that comes and goes, and a list of steps that stays."""
+"""Progress while a tool works: a temporary line, and a list of steps that stays."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ Context = RunContextWrapper[AgentContext[Any]]
 
 @function_tool
 async def read_library(context: Context, subject: str) -> str:
-    """Look a subject up in the library."""
+    """Look up a subject in the library."""
     chat = context.context
     await chat.stream(ProgressUpdateEvent(icon="search", text=f"Looking for {subject}"))
     await chat.start_workflow(Workflow(type="custom", tasks=[]))

@@ -1,4 +1,4 @@
-"""Actions that replace a widget: a list to choose from becomes a ticket."""
+"""Actions that replace a widget: a list of seats becomes a ticket."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -23,7 +23,7 @@ SEATS = ("1A", "1B", "2A")
 
 
 class Seat(BaseModel):
-    """What a click brings."""
+    """The payload of a click."""
 
     seat: str
 
@@ -36,7 +36,7 @@ async def offer_seats(context: Context) -> str:
 
 
 def seat_list() -> WidgetRoot:
-    """Every seat is a row that can be clicked."""
+    """Return the list, with a clickable row for each seat."""
     rows = [
         {
             "type": "ListViewItem",
@@ -49,7 +49,7 @@ def seat_list() -> WidgetRoot:
 
 
 def ticket(seat: str) -> WidgetRoot:
-    """What stays of the list."""
+    """Return the card that replaces the list."""
     title = {"type": "Title", "value": f"Your seat is {seat}"}
     give_back = {"type": "Button", "label": "Give it back", "onClickAction": {"type": "seat.return"}}
     return DynamicWidgetRoot.model_validate({"type": "Card", "children": [title, give_back]})
@@ -62,7 +62,7 @@ actions = Actions()
 async def choose(
     payload: Seat, sender: WidgetItem, thread: ThreadMetadata, context: RequestContext, server: ChatServer
 ) -> AsyncIterator[ThreadStreamEvent]:
-    """The list becomes a ticket, and the agent says something about it."""
+    """Replace the list with a ticket and let the agent comment on it."""
     chosen = sender.model_copy(update={"widget": ticket(payload.seat), "copy_text": f"Seat {payload.seat}"})
     yield ThreadItemReplacedEvent(item=chosen)
     note = HiddenContextItem(
@@ -78,7 +78,7 @@ async def choose(
 
 @actions.on("seat.return")
 async def give_back() -> WidgetRoot:
-    """The ticket becomes the list again."""
+    """Replace the ticket with the list."""
     return seat_list()
 
 

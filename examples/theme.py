@@ -1,4 +1,4 @@
-"""Client effects: the agent changes the page. The page listens with `onEffect`."""
+"""Client effects: the agent changes the page, which listens with `onEffect`."""
 
 from typing import Any, Literal
 

@@ -1,4 +1,4 @@
-"""A tool that streams a widget: at once from a `.widget` file, or live, while its text still grows."""
+"""Tools that show a widget: at once from a `.widget` file, or live, while its text grows."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -15,10 +15,10 @@ CARD = WidgetTemplate.from_file("weather.widget")
 
 @function_tool
 async def show_weather(context: Context, city: str) -> str:
-    """Show the weather of a city as a card."""
-    if (known := FORECASTS.get(city.lower())) is None:
-        return f"Nothing is known about {city}."
-    name, degrees, sky = known
+    """Show the weather in a city as a card."""
+    if (forecast := FORECASTS.get(city.lower())) is None:
+        return f"There is no forecast for {city}."
+    name, degrees, sky = forecast
     card = CARD.build({"city": name, "degrees": degrees, "sky": sky})
     await context.context.stream_widget(card, copy_text=f"{name}: {degrees} °C, {sky}")
     return f"The card shows {degrees} °C and: {sky}."
@@ -40,7 +40,7 @@ async def write_report(context: Context, city: str) -> str:
 
 
 def report(city: str, text: str, *, is_done: bool) -> WidgetRoot:
-    """The card as it is now. The ids stay, so the widget only gets the new words."""
+    """Return the current state of the card. Its ids do not change, so that only the new text is sent."""
     title = {"type": "Title", "id": "title", "value": f"Weather in {city}"}
     body = {"type": "Markdown", "id": "body", "value": text, "streaming": not is_done}
     return DynamicWidgetRoot.model_validate({"type": "Card", "children": [title, body]})

@@ -90,16 +90,16 @@ class ActionHandler:
         return _response(await self._function(**self._arguments(call)), call)
 
     async def _as_events(self, call: ActionCall, arguments: dict[str, Any]) -> AsyncIterator[ThreadStreamEvent]:
-        seen = None if call.sender is None else call.sender.model_copy(deep=True)  # the handler may change the original
+        before = None if call.sender is None else call.sender.model_copy(deep=True)  # the handler may change the sender
         item = _response(await self._function(**arguments), call).updated_item
         if item is None:
             return
-        if seen is None or seen.id != item.id:
+        if before is None or before.id != item.id:
             yield ThreadItemDoneEvent(item=item)
             return
-        current = await call.server.store.load_item(call.thread.id, seen.id, call.context)
+        current = await call.server.store.load_item(call.thread.id, before.id, call.context)
         if isinstance(item, WidgetItem) and isinstance(current, WidgetItem):
-            item = with_values_since(item, seen, current)
+            item = with_values_since(item, before, current)
         yield ThreadItemReplacedEvent(item=item)
 
     def _arguments(self, call: ActionCall) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""What a thread waits for: outputs of the page's tools, answers to questions, and approvals. Also closes all of it when
-the user sends a message instead.
+"""What a thread waits for: client tool outputs, answers to questions, and approvals. All of it is closed when the user
+sends a message instead.
 """
 
 from collections.abc import AsyncIterator, Sequence

@@ -28,7 +28,7 @@ class Question(BaseModel):
 
 @function_tool
 async def ask_user(context: RunContextWrapper[AgentContext], questions: list[Question]) -> str:
-    """Ask the user something that you need to know before you can go on, as a short form. The answers come back at
+    """Ask the user something that you need to know before you can continue, as a short form. The answers come back at
     once; a question may be skipped.
 
     Args:

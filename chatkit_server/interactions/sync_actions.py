@@ -39,8 +39,8 @@ async def _answer(request: ThreadsSyncCustomActionReq, server: InteractionHost, 
     response = await server.sync_action(thread, params.action, sender, context)
     item = response.updated_item
     if isinstance(item, WidgetItem) and before is not None and item.id == before.id:
-        answer, seen = item, before
-        item = await _change_widget(server, seen, lambda current: with_values_since(answer, seen, current), context)
+        answer, old = item, before
+        item = await _change_widget(server, old, lambda current: with_values_since(answer, old, current), context)
     elif item is not None:
         await server.sql_store.add_thread_items(thread.id, [item], context)
     return serialize(response.model_copy(update={"updated_item": item}))

@@ -191,7 +191,7 @@ def _continue(
     server: ChatServer,
     context: RequestContext,
 ) -> Accepted:
-    """Save an answer. When nothing else is pending, the run or the model continues; until then the page's next tool runs."""
+    """Save an answer, then continue the agent if nothing else is pending; else have the page run its next tool."""
     remaining = pending.without(answered.id)
     accepted = Accepted(
         kind=request.type,
