@@ -77,7 +77,7 @@ class AssistantMessages:
         self._messages[output_index] = _Message(item)
         return [*self._workflow.close(), self._shown.show(item.model_copy())]
 
-    async def done(self, event: Any) -> Events:
+    async def finish(self, event: Any) -> Events:
         """Complete a message."""
         events = self.announce(event.output_index)
         message = self._messages[event.output_index]
@@ -144,10 +144,8 @@ class AssistantMessages:
     async def _content(self, part: Any) -> AssistantMessageContent:
         if part.type == "refusal":
             return AssistantMessageContent(text=part.refusal)
-        annotations = [await self._annotation(raw) for raw in part.annotations or []]
-        return AssistantMessageContent(
-            text=part.text, annotations=[annotation for annotation in annotations if annotation]
-        )
+        converted = [await self._annotation(raw) for raw in part.annotations or []]
+        return AssistantMessageContent(text=part.text, annotations=list(filter(None, converted)))
 
     async def _annotation(self, raw: Any) -> Annotation | None:
         # The openai client may return a dict or the wrong class here, so it is validated again.

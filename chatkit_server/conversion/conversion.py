@@ -1,4 +1,4 @@
-"""One run: each event goes to the part that knows its subject."""
+"""Convert one run: dispatch each event to the class for its subject."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ _GUARDRAILS = (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered
 
 
 class Conversion:
-    """State of one run. Output items are known by their place in the current response, never by their id."""
+    """The state of one run. Output items are identified by their index in the current response, never by their id."""
 
     def __init__(
         self,
@@ -59,10 +59,10 @@ class Conversion:
         self._hosted = HostedTools(self._workflow, displays is not None)
         self.parts = self._messages.parts
         self._failure: ProviderFailure | None = None
-        self._is_cut = False
-        self._was_helped = False
-        self._is_taken_back = False
-        own: Handlers = {
+        self._is_truncated = False
+        self._has_helper_items = False
+        self._is_reverted = False
+        handlers: Handlers = {
             "response.created": self._response_created,
             "response.output_item.added": self._output_item_added,
             "response.output_item.done": self._output_item_done,
@@ -70,27 +70,27 @@ class Conversion:
             "response.incomplete": self._response_incomplete,
             "error": self._stream_error,
         }
-        self._handlers = own | self._messages.handlers | self._thoughts.handlers | self._images.handlers
+        self._handlers = handlers | self._messages.handlers | self._thoughts.handlers | self._images.handlers
 
     async def begin(self) -> Events:
-        """What there is to say before the run: its workflow goes on where the last turn left it."""
+        """Return the events before the run: they reopen the workflow that the previous turn left open."""
         workflow = self._context.workflow_item
         return [] if workflow is None else await self._shown.reopen(workflow.model_copy(deep=True))
 
     async def convert(self, event: HelperEvent | StreamEvent | TResponseStreamEvent) -> Events:
-        """What one event of the model, of the run or of a helper means for the thread; often nothing."""
+        """Convert one event of the model, the run or a helper. Often returns nothing."""
         match event:
             case HelperEvent():
-                self._was_helped |= isinstance(event.event, _ITEM_EVENTS)
+                self._has_helper_items |= isinstance(event.event, _ITEM_EVENTS)
                 return await self._shown.forward(event.event)
             case RunItemStreamEvent(name="tool_called"):
-                return self._tools.called(event.item) if isinstance(event.item, ToolCallItem) else []
+                return self._tools.start(event.item) if isinstance(event.item, ToolCallItem) else []
             case RunItemStreamEvent(name="tool_output"):
                 self.remember(event)
-                return self._tools.answered(event.item.raw_item)
+                return self._tools.finish(event.item.raw_item)
             case RunItemStreamEvent(name="handoff_occured", item=HandoffOutputItem() as handoff):
                 self.remember(event)
-                return self._tools.handed_over(handoff.target_agent)
+                return self._tools.hand_over(handoff.target_agent)
             case RunItemStreamEvent() | AgentUpdatedStreamEvent():
                 self.remember(event)
                 return []
@@ -99,8 +99,8 @@ class Conversion:
                 return await handler(event) if handler else []
 
     def remember(self, event: HelperEvent | StreamEvent | TResponseStreamEvent) -> None:
-        """Keeps what the event says of the model's own work, and shows nothing."""
-        if self._is_taken_back:
+        """Record the event in the transcript without showing it."""
+        if self._is_reverted:
             return
         match event:
             case RunItemStreamEvent(name="tool_output" | "handoff_occured"):
@@ -111,42 +111,44 @@ class Conversion:
                 self._transcript.add_item(event.item)
 
     def end(self, error: BaseException | None) -> Events:
-        """What is left to say when the run is over."""
+        """Return the last events of a run that ended with `error`, or with None."""
         if isinstance(error, _GUARDRAILS):
             self._workflow.forget()
             self._transcript.clear()
-            self._is_taken_back = True
+            self._is_reverted = True
             return self._shown.revert()
         calls = [] if error is not None else self._tools.client_calls()
         return [*self._workflow.suspend(), *calls] if calls else self._workflow.close()
 
     def is_silent(self, result: RunResultStreaming) -> bool:
-        """Whether a run that ended well was of no use: no words, no tool, and no item but the model's.
+        """Return whether a successful run produced nothing: no text, no tool call, and no item from a helper.
 
-        Thoughts alone are no answer. What a run does without words is: the tools that it calls may be all it is for.
+        Thoughts alone are not an answer. A tool call without text is: it may be all that the run is for.
         """
-        kinds = {item.type for item in result.new_items}
+        types = {item.type for item in result.new_items}
         output = result.final_output
-        # An output of the agent's own type is an answer, whatever it is; some providers stream text that is in no item.
-        has_words = bool(output.strip()) if isinstance(output, str) else output is not None
-        has_words |= bool(self.parts) and "message_output_item" not in kinds
-        return kinds <= {"message_output_item", "reasoning_item"} and not has_words and not self._was_helped
+        # An output of the agent's `output_type` always counts. Some providers stream text that is not part of any item.
+        has_text = bool(output.strip()) if isinstance(output, str) else output is not None
+        has_text |= bool(self.parts) and "message_output_item" not in types
+        return types <= {"message_output_item", "reasoning_item"} and not has_text and not self._has_helper_items
 
     def is_answered(self, error: BaseException) -> bool:
-        """A refusal that the user has read is the answer, and so is text that ended at its length limit; the SDK raises
-        for both (agents 0.24)."""
-        is_cut = isinstance(error, ModelBehaviorError) and self._is_cut and bool(self.parts)
-        return is_cut or (isinstance(error, ModelRefusalError) and self._messages.refused)
+        """Return whether the user has an answer despite the error: a refusal, or text cut at the length limit.
+
+        The SDK raises for both (agents 0.24).
+        """
+        is_truncated = isinstance(error, ModelBehaviorError) and self._is_truncated and bool(self.parts)
+        return is_truncated or (isinstance(error, ModelRefusalError) and self._messages.refused)
 
     def cause(self, error: BaseException) -> BaseException:
-        """The provider's own error event says more than the exception that the SDK makes of it."""
+        """Return the provider's error event if there was one, as it says more than the SDK's exception."""
         if self._failure is not None and isinstance(error, ModelBehaviorError):
             self._failure.__cause__ = error
             return self._failure
         return error
 
     async def _response_created(self, event: Any) -> Events:
-        """Output indexes start over with each response of the model."""
+        """Start the next response of the model: output indexes start at 0 again."""
         for part in (self._messages, self._thoughts, self._images, self._hosted):
             part.clear()
         return []
@@ -158,17 +160,17 @@ class Conversion:
             case "reasoning":
                 return self._workflow.open()
             case "image_generation_call":
-                return self._images.added(event)
-        return self._hosted.added(event)
+                return self._images.start(event)
+        return self._hosted.start(event)
 
     async def _output_item_done(self, event: Any) -> Events:
         match event.item.type:
             case "message":
-                return await self._messages.done(event)
+                return await self._messages.finish(event)
             case "image_generation_call":
-                return await self._images.done(event)
+                return await self._images.finish(event)
         self.remember(event)
-        return self._hosted.done(event)
+        return self._hosted.finish(event)
 
     async def _response_failed(self, event: Any) -> Events:
         error = getattr(event.response, "error", None)
@@ -176,12 +178,12 @@ class Conversion:
         return []
 
     async def _response_incomplete(self, event: Any) -> Events:
-        """The answer was cut: by its length, then what there is counts, or by the provider's content rules."""
+        """Note why the answer was cut: by the length limit, then it counts, or by the provider's content filter."""
         details = getattr(event.response, "incomplete_details", None)
         if getattr(details, "reason", None) == "content_filter":
             self._failure = ProviderFailure("content_filter")
         else:
-            self._is_cut = True
+            self._is_truncated = True
         return []
 
     async def _stream_error(self, event: Any) -> Events:

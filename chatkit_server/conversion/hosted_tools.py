@@ -32,7 +32,7 @@ class HostedTools:
         """Start the next response."""
         self._running.clear()
 
-    def added(self, event: Any) -> Events:
+    def start(self, event: Any) -> Events:
         """Show a call as running."""
         task = _task(event.item) if self._is_shown else None
         if task is None:
@@ -42,7 +42,7 @@ class HostedTools:
             self._running[event.output_index] = position
         return events
 
-    def done(self, event: Any) -> Events:
+    def finish(self, event: Any) -> Events:
         """Show a call as complete, with its results."""
         position, task = self._running.pop(event.output_index, None), _task(event.item)
         if position is None or task is None:

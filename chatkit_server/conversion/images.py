@@ -34,12 +34,12 @@ class Images:
         """Start the next response."""
         self._images.clear()
 
-    def added(self, event: Any) -> Events:
+    def start(self, event: Any) -> Events:
         """Show an image that is being generated."""
         image = self._open(event.output_index)
         return [*self._workflow.close(), self._shown.show(image.model_copy())]
 
-    async def done(self, event: Any) -> Events:
+    async def finish(self, event: Any) -> Events:
         """Complete an image. Without a result there is nothing to show."""
         if not event.item.result:
             return []

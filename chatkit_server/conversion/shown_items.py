@@ -1,4 +1,4 @@
-"""Which items a run has shown and changed: a guardrail's tripwire takes it back."""
+"""Record which items a run has shown and changed, so that a guardrail's tripwire can revert them."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,32 +19,32 @@ from ..memory import Transcript
 
 Events = list[ThreadStreamEvent]
 Handlers = dict[str, Callable[[Any], Awaitable[Events]]]
-"""By the type of the model's event."""
+"""Handlers by type of model event."""
 
 
 class ShownItems:
-    """The ids of the items that appeared in this run, in their order, and the items from before it that it changes, as
-    they were.
+    """The ids of the items that the run added, in order, and the previous state of older items that it changed.
 
-    Which of the two an item is, only the database knows: it is asked once for each item that comes with an id that the
-    context has not made, and gives the older content as well. That is kept in memory, so it is gone with the process;
-    an older item that the run removed stays removed.
+    Only the database knows which items are older: it is queried once per item whose id the context has not generated,
+    and returns the previous state too. That state is kept in memory, so it is lost with the process. An older item
+    that the run removed is not restored.
     """
 
     def __init__(self, context: AgentContext, transcript: Transcript) -> None:
         self.transcript = transcript
         self._context = context
-        self._ids: list[str] = []
-        self._before: dict[str, ThreadItem] = {}
-        self._unknown: set[str] = set()
-        self._told: set[str] = set()
+        self._added_ids: list[str] = []
+        self._older_items: dict[str, ThreadItem] = {}
+        self._missing_ids: set[str] = set()
+        """Ids that were not in the database."""
+        self._transcript_ids: set[str] = set()
 
     def __contains__(self, item_id: str) -> bool:
-        return item_id in self._ids
+        return item_id in self._added_ids
 
     def show(self, item: ThreadItem, *, in_transcript: bool = True) -> ThreadItemAddedEvent:
         """Return the event that shows the item. `in_transcript`: later turns replay it to the model."""
-        self._ids.append(item.id)
+        self._added_ids.append(item.id)
         if in_transcript:
             self._add_to_transcript(item.id)
         else:
@@ -52,16 +52,16 @@ class ShownItems:
         return ThreadItemAddedEvent(item=item)
 
     async def forward(self, event: ThreadStreamEvent) -> Events:
-        """An event that somebody else made. Raises what the store raises."""
+        """Record and return an event of a tool or of a subclass. Raises what the store raises."""
         match event:
             case ThreadItemAddedEvent() | ThreadItemDoneEvent():
-                if not await self._changes_older(event.item.id) and event.item.id not in self._ids:
-                    self._ids.append(event.item.id)
+                if not await self._is_older(event.item.id) and event.item.id not in self._added_ids:
+                    self._added_ids.append(event.item.id)
                 self._add_to_transcript(event.item.id)
             case ThreadItemReplacedEvent():
-                await self._changes_older(event.item.id)
+                await self._is_older(event.item.id)
             case ThreadItemUpdatedEvent():
-                await self._changes_older(event.item_id)
+                await self._is_older(event.item_id)
             case ThreadItemRemovedEvent():
                 return self.remove(event.item_id)
             case _:
@@ -69,36 +69,36 @@ class ShownItems:
         return [event]
 
     async def reopen(self, item: ThreadItem) -> Events:
-        """An item that the turn before left open is open again. Raises what the store raises."""
-        if not await self._changes_older(item.id) and item.id not in self._ids:
-            self._ids.append(item.id)
+        """Return the event that reopens an item of the previous turn. Raises what the store raises."""
+        if not await self._is_older(item.id) and item.id not in self._added_ids:
+            self._added_ids.append(item.id)
         return [ThreadItemAddedEvent(item=item)]
 
     def remove(self, item_id: str) -> Events:
-        """The event that takes an item away."""
-        if item_id in self._ids:
-            self._ids.remove(item_id)
-        self._before.pop(item_id, None)
+        """Return the event that removes an item."""
+        if item_id in self._added_ids:
+            self._added_ids.remove(item_id)
+        self._older_items.pop(item_id, None)
         return [ThreadItemRemovedEvent(item_id=item_id)]
 
     def revert(self) -> Events:
-        """The events that take away what appeared in this run, and make what it changed as it was before."""
-        removed = [ThreadItemRemovedEvent(item_id=item_id) for item_id in self._ids]
-        return [*removed, *(ThreadItemReplacedEvent(item=item) for item in self._before.values())]
+        """Return the events that remove what the run added and restore what it changed."""
+        removed = [ThreadItemRemovedEvent(item_id=item_id) for item_id in self._added_ids]
+        return [*removed, *(ThreadItemReplacedEvent(item=item) for item in self._older_items.values())]
 
     def _add_to_transcript(self, item_id: str) -> None:
-        if item_id not in self._told:
-            self._told.add(item_id)
+        if item_id not in self._transcript_ids:
+            self._transcript_ids.add(item_id)
             self.transcript.add_shown(item_id)
 
-    async def _changes_older(self, item_id: str) -> bool:
-        """Whether the item is from before this run; keeps it as it was."""
+    async def _is_older(self, item_id: str) -> bool:
+        """Return whether the item is older than the run. If so, its previous state is kept."""
         context = self._context
-        is_known = item_id in self._ids or item_id in self._before or item_id in self._unknown
-        if not is_known and not context.has_generated(item_id):
+        is_decided = item_id in self._added_ids or item_id in self._older_items or item_id in self._missing_ids
+        if not is_decided and not context.has_generated(item_id):
             try:
                 item = await context.store.load_item(context.thread.id, item_id, context.request_context)
-                self._before[item_id] = item
+                self._older_items[item_id] = item
             except NotFoundError:
-                self._unknown.add(item_id)
-        return item_id in self._before
+                self._missing_ids.add(item_id)
+        return item_id in self._older_items

@@ -26,8 +26,10 @@ class _Thought:
 class Thoughts:
     """The thoughts of the current response."""
 
-    def __init__(self, workflow: OpenWorkflow) -> None:
+    def __init__(self, workflow: OpenWorkflow, *, interval: float = THOUGHT_INTERVAL) -> None:
+        """`interval` is the number of seconds between two updates of a thought."""
         self._workflow = workflow
+        self._interval = interval
         self._thoughts: dict[tuple[int, str, int], _Thought] = {}
         self._summarized: set[int] = set()
         self.handlers: Handlers = {
@@ -70,7 +72,7 @@ class Thoughts:
                 return events
             return [*events, self._new_thought(key, workflow, text)]
         thought.task.content = text if done else thought.task.content + text
-        if not done and monotonic() - thought.shown_at < THOUGHT_INTERVAL:
+        if not done and monotonic() - thought.shown_at < self._interval:
             return events
         thought.shown_at = monotonic()
         update = WorkflowTaskUpdated(task=thought.task.model_copy(), task_index=thought.index)

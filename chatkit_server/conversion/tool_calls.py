@@ -27,7 +27,7 @@ class ToolCalls:
         self._calls: list[tuple[str, str]] = []
         self._running: dict[str, tuple[TaskPosition, CustomTask]] = {}
 
-    def called(self, item: ToolCallItem) -> Events:
+    def start(self, item: ToolCallItem) -> Events:
         """Show a call as running. Hosted tools are shown by `HostedTools`."""
         call_id = _call_id(item.raw_item)
         if not call_id:
@@ -45,7 +45,7 @@ class ToolCalls:
             self._running[call_id] = (position, task)
         return events
 
-    def answered(self, raw: Any) -> Events:
+    def finish(self, raw: Any) -> Events:
         """Show a call as complete or failed."""
         call_id = _call_id(raw) or ""
         position, task = self._running.pop(call_id, (None, None))
@@ -55,7 +55,7 @@ class ToolCalls:
         end = {"status_indicator": "none", "content": FAILED} if has_failed else {"status_indicator": "complete"}
         return self._workflow.change(position, task.model_copy(update=end))
 
-    def handed_over(self, agent: Agent[Any]) -> Events:
+    def hand_over(self, agent: Agent[Any]) -> Events:
         """Show a handoff to another agent."""
         if self._displays is None:
             return []

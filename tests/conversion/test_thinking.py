@@ -6,8 +6,11 @@ import pytest
 from agents.testing import ModelStep, function_call
 from chatkit.types import CustomTask, Workflow
 
-from chatkit_server.conversion import thinking as thinking_module
-from tests.conversion.conftest import Conversation
+from chatkit_server.conversion.open_workflow import OpenWorkflow
+from chatkit_server.conversion.shown_items import ShownItems
+from chatkit_server.conversion.thinking import Thoughts
+from chatkit_server.memory import Transcript
+from tests.conversion.conftest import Conversation, as_json
 from tests.conversion.raw import message, raw_thought, reasoning, response, thought
 from tests.stage import tool
 
@@ -74,20 +77,28 @@ async def test_reasoning_that_says_nothing_leaves_nothing(conversation: Conversa
     assert done == ["assistant_message"]  # what is not done was never saved
 
 
-async def test_thoughts_are_shown_seldom_but_end_exactly(
-    conversation: Conversation, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_updates_of_a_thought_are_throttled_but_the_last_one_is_exact(conversation: Conversation) -> None:
     pieces = [f"word{n} " for n in range(200)]
     events = await conversation.run(response(*reasoning(0, thought(0, *pieces)), *message(1, "So.")))
     updates = [event for event in events if event.get("update", {}).get("type") == "workflow.task.updated"]
     assert len(updates) < 20
     assert conversation.items[0] == workflow("".join(pieces))
-    monkeypatch.setattr(thinking_module, "THOUGHT_INTERVAL", 0.0)
-    again = Conversation()
-    events = await again.run(response(*reasoning(0, thought(0, *pieces)), *message(1, "So.")))
-    updates = [event for event in events if event.get("update", {}).get("type") == "workflow.task.updated"]
-    assert len(updates) == 200  # each delta but the first, which adds the task, and the end
-    assert again.items[0] == workflow("".join(pieces))
+
+
+async def test_without_an_interval_each_delta_of_a_thought_is_an_update() -> None:
+    pieces = [f"word{n} " for n in range(200)]
+    context = Conversation().context
+    block = OpenWorkflow(context, ShownItems(context, Transcript()))
+    thoughts = Thoughts(block, interval=0.0)
+    deltas = thought(0, *pieces)
+    updates = [
+        as_json(event)["update"] for delta in deltas for event in (await thoughts.handlers[delta.type](delta))[-1:]
+    ]
+    assert [update["type"] for update in updates] == [
+        "workflow.task.added",
+        *["workflow.task.updated"] * 200,  # each other delta, and the end
+    ]
+    assert updates[-1]["task"]["content"] == "".join(pieces)
 
 
 async def test_thoughts_that_are_cut_off_are_whole_when_the_answer_begins(conversation: Conversation) -> None:
