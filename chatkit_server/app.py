@@ -170,13 +170,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await prepare_schema(services.engine, services.settings.environment)
         async with services.models, services.server.mcp:
             await _say_what_runs(services)
-            try:
-                await services.turns.open()
-                async with services.pruner.now_and_then(timedelta(minutes=services.settings.prune_minutes)):
-                    with on_stop_signal(services.turns.drain):
-                        yield
-            finally:
-                await services.turns.close()
+            prune_every = timedelta(minutes=services.settings.prune_minutes)
+            async with services.turns.running(), services.pruner.running(prune_every):
+                with on_stop_signal(services.turns.drain):
+                    yield
     finally:
         database_outage.forget()
         await services.engine.dispose()

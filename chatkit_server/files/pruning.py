@@ -2,19 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from chatkit_store import Blob, Blobs, StoreError, StoreUnavailable, UploadStore
+from chatkit_store import Blob, Blobs, UploadStore
 
-from ..errors.log_format import redacted_traceback
-from ..errors.outage import database_outage
+from ..loops import Periodic
 
 logger = logging.getLogger(__name__)
 
-PRUNING = "the pruning of files"
 MAX_WRITE_TIME = timedelta(hours=1)
 """Older half-written files are leftovers: no upload takes that long."""
 
@@ -30,7 +27,7 @@ class PruneResult:
 
 
 class Pruner:
-    """Deletes uploads that were not sent within `keep`, and bytes without a row.
+    """Delete uploads that were not sent within `keep`, and bytes without a row.
 
     Several processes may prune at the same time.
     """
@@ -49,18 +46,11 @@ class Pruner:
         orphaned, size = await self._delete_orphaned(set(unsent), dry_run)
         return PruneResult(len(unsent), len(orphaned - set(unsent)), size)
 
-    @asynccontextmanager
-    async def now_and_then(self, every: timedelta) -> AsyncIterator[None]:
-        """Does it again and again while the server runs; never where `every` is zero."""
+    def running(self, every: timedelta) -> AbstractAsyncContextManager[None]:
+        """Prune regularly inside the block; never if `every` is zero."""
         if not every:
-            yield
-            return
-        task = asyncio.create_task(self._for_ever(every), name="pruning of files")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
+            return nullcontext()
+        return Periodic("pruning of files", every.total_seconds(), self._prune_and_log).running()
 
     async def _delete_orphaned(self, unsent: set[str], dry_run: bool) -> tuple[set[str], int]:
         orphaned: set[str] = set()
@@ -76,20 +66,10 @@ class Pruner:
                         await self._blobs.delete(blob.key)
         return orphaned, size
 
-    async def _for_ever(self, every: timedelta) -> None:
-        while True:
-            await asyncio.sleep(every.total_seconds())
-            try:
-                done = await self.prune()
-                database_outage.worked(PRUNING)
-            except StoreUnavailable as error:
-                database_outage.failed(PRUNING, error)
-                continue
-            except StoreError as error:
-                logger.error("files could not be pruned\n%s", redacted_traceback(error))
-                continue
-            if done.unsent or done.orphaned:
-                logger.info("deleted %d unsent and %d orphaned files", done.unsent, done.orphaned)
+    async def _prune_and_log(self) -> None:
+        result = await self.prune()
+        if result.unsent or result.orphaned:
+            logger.info("deleted %d unsent and %d orphaned files", result.unsent, result.orphaned)
 
 
 def _attachment_id(blob: Blob) -> str:

@@ -1,12 +1,13 @@
 """Register a connection as a reader of a turn, until the client disconnects."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from starlette.types import Message, Receive
 
+from ..loops import background
 from ..plain.sending import EndedTurn
 from ..turns.live_turn import LiveTurn, Reader
 
@@ -42,14 +43,11 @@ async def reading(
         yield connection
         return
     turn.reader_came(connection.reader)
-    watch = asyncio.create_task(connection.until_closed(receive, turn), name="disconnect watch")
     try:
-        yield connection
+        async with background("disconnect watch", partial(connection.until_closed, receive, turn)):
+            yield connection
     except asyncio.CancelledError:
         turn.interrupt_reading()
         raise
     finally:
-        watch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watch
         turn.reader_left(connection.reader)

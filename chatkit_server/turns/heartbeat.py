@@ -1,46 +1,48 @@
-"""The workers that serve one database: each says every few seconds that it lives, and closes what the dead left."""
+"""The workers of one database: each updates its row every few seconds, and recovers the turns of dead workers."""
 
 import asyncio
 import contextlib
 import logging
 import os
 import platform
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
 
 from chatkit_store import HeartbeatStore, StoreError, TurnRecord, TurnStore, WorkerRecord, new_id
 
 from ..errors.log_format import redacted_traceback
-from .periodic import Periodic
+from ..loops import Periodic
 
 logger = logging.getLogger(__name__)
 
 BEATS_UNTIL_DEAD = 2.5
-REGULAR = 1.7
-"""So many intervals may lie between two beats of a worker that judges the others."""
+"""A worker is considered dead after a silence of this many intervals."""
+REGULAR_BEATS = 1.7
+"""A worker may judge the others only if its own last two beats were at most this many intervals apart."""
 
 
 def this_worker() -> WorkerRecord:
-    """This process as a worker, with an id of its own: a process that serves two apps is two workers."""
+    """Return a new worker in this process; a process that serves two apps is two workers."""
     return WorkerRecord(new_id("wrk"), _host(), _process(os.getpid()))
 
 
 def has_died(worker: WorkerRecord) -> bool:
-    """Whether the worker is known not to run any more; for one on another machine that cannot be known."""
+    """Return whether the worker's process has surely ended; False for a worker on another machine."""
     if worker.host != _host():
         return False
     try:
         os.kill(int(worker.process.partition(":")[0]), 0)
     except ProcessLookupError:
         return True
-    except (OSError, ValueError):  # it is there, and another user's
+    except (OSError, ValueError):  # it exists, but belongs to another user
         pass
     return worker.process != _process(int(worker.process.partition(":")[0]))
 
 
 def _host() -> str:
-    """The machine since its start, and the container: a process number means something there only."""
+    """Identify the machine, its boot and the container: a process number is meaningful only there."""
     with contextlib.suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{platform.node()} {boot} {os.readlink('/proc/self/ns/pid')}"
@@ -48,21 +50,21 @@ def _host() -> str:
 
 
 def _process(number: int) -> str:
-    """The process's number and when it began, where the system tells: numbers are used again.
+    """Return the process's number and, if the system tells, its start time, since numbers are reused.
 
-    One that has ended and whose parent did not ask yet (a zombie) has no beginning any more.
+    A zombie (ended, but not yet reaped by its parent) gets no start time.
     """
     with contextlib.suppress(OSError, IndexError):
-        told = Path(f"/proc/{number}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-        return f"{number}:{'' if told[0] in 'ZX' else told[19]}"
+        fields = Path(f"/proc/{number}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return f"{number}:{'' if fields[0] in 'ZX' else fields[19]}"
     return f"{number}:"
 
 
 class Heartbeat:
-    """Keeps this worker's row fresh. `start` and `close` bracket its use.
+    """Keep this worker's row fresh, and recover the turns of dead workers.
 
-    `recover` ends a turn that was another worker's; `running` are the ids of the turns that run here; `lose` is told
-    of one among them that another worker has closed.
+    `recover` closes a turn that was adopted; `running` returns the ids of the turns that run on this worker; `lose` is
+    called with the id of one of them that another worker has closed.
     """
 
     def __init__(
@@ -83,56 +85,65 @@ class Heartbeat:
         self._recover = recover
         self._running = running
         self._lose = lose
-        self._doubted: frozenset[str] = frozenset()
+        self._idle: frozenset[str] = frozenset()
         self._last_beat: float | None = None
         self._beating = asyncio.Lock()
-        self._again = Periodic("heartbeat", seconds, self.beat)
+        self._loop = Periodic("heartbeat", seconds, self.beat)
 
-    async def start(self) -> None:
-        """Makes this worker known and closes what a crash has left; then goes on by itself. Raises `StoreError`."""
-        await self.beat()
-        self._again.start()
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Beat once, which recovers the turns of a crashed worker, then regularly inside the block.
 
-    async def close(self) -> None:
-        """This worker is gone: whatever it could not save is the others' at once."""
-        await self._again.close()
-        with contextlib.suppress(StoreError):
-            await self._store.forget([self.worker.id])
+        At its end, delete this worker's row: other workers may then recover at once what it could not save.
+        Raises `StoreError` if the first beat fails.
+        """
+        try:
+            await self.beat()
+            async with self._loop.running():
+                yield
+        finally:
+            with contextlib.suppress(StoreError):
+                await self._store.forget([self.worker.id])
 
     async def beat(self) -> None:
-        """Says that this worker lives, and closes the turns of those that do not. Raises `StoreError`."""
+        """Update this worker's row, and recover the turns of dead workers. Raises `StoreError`."""
         async with self._beating:
             others = await self._store.beat(self.worker)
-            is_silence_known = self._is_regular()
-            dead = [known.id for known in others if has_died(known) or (is_silence_known and self._was_silent(known))]
+            is_regular = self._is_regular()
+            dead = [other.id for other in others if has_died(other) or (is_regular and self._is_silent(other))]
             if dead:
                 await self._store.forget(dead)
-            for record in await self._turns.adopt(self.worker.id, await self._lost()):
-                await self._recover_one(record)
+            for record in await self._turns.adopt(self.worker.id, await self._lost_turns()):
+                await self._try_to_recover(record)
 
     def _is_regular(self) -> bool:
-        """Whether this worker has beaten in time itself. After a pause of the database, or of the machine, all others
-        look silent: they get the time until the next beat."""
+        """Return whether this worker itself beats in time.
+
+        After a pause of the database or the machine all others look silent; they get the time until the next beat.
+        """
         now, last = monotonic(), self._last_beat
         self._last_beat = now
-        return last is not None and now - last < REGULAR * self._seconds
+        return last is not None and now - last < REGULAR_BEATS * self._seconds
 
-    def _was_silent(self, other: WorkerRecord) -> bool:
+    def _is_silent(self, other: WorkerRecord) -> bool:
         return other.silence > BEATS_UNTIL_DEAD * self._seconds
 
-    async def _lost(self) -> list[str]:
-        """Turns that are ours in the database and that nobody runs, at two looks one after another: one that begins or
-        ends at this moment is not among them. Those that run here and are not ours any more are given up."""
+    async def _lost_turns(self) -> list[str]:
+        """Return the turns that this worker has in the database but does not run, and `lose` those that it runs but no
+        longer has.
+
+        Only those that two beats in a row have seen are returned: others may just be starting or ending.
+        """
         before = self._running()
         ours = await self._turns.running_by(self.worker.id)
         for turn_id in before & self._running() - ours:
             self._lose(turn_id)
         idle = ours - before - self._running()
-        lost, self._doubted = idle & self._doubted, idle
+        lost, self._idle = idle & self._idle, idle
         return sorted(lost)
 
-    async def _recover_one(self, record: TurnRecord) -> None:
+    async def _try_to_recover(self, record: TurnRecord) -> None:
         try:
             await self._recover(record)
-        except Exception as error:  # it is ours now: the next beats try again
-            logger.error("turn %s of a dead worker could not be closed\n%s", record.id, redacted_traceback(error))
+        except Exception as error:  # it belongs to this worker now: the next beats try again
+            logger.error("turn %s of a dead worker could not be recovered\n%s", record.id, redacted_traceback(error))

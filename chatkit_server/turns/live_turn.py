@@ -1,4 +1,4 @@
-"""A running turn as its readers know it, whether this worker runs it (`turn.py`) or another one does (`tail.py`)."""
+"""A running turn as its readers see it, whether this worker runs it (`turn.py`) or another one does (`remote.py`)."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection
@@ -12,13 +12,15 @@ from ..events.snapshot import snapshot, without_calls
 from .turn_log import TurnLog
 
 StopReason = Literal["user", "disconnected", "superseded", "deleted", "shutdown", "lost"]
-"""Why a turn ends before its agent does; `lost`: another worker has closed it, having taken this one for dead."""
+"""Why a turn ends before its agent does; `lost`: another worker considered this one dead and closed the turn."""
 
 
 @dataclass(eq=False)
 class Reader:
-    """A connection that reads a turn; `gone` when it should read no more, `is_cut` when it should break off, so that
-    its client comes back at another worker."""
+    """A connection that reads a turn.
+
+    `gone` tells it to stop reading, `is_cut` to break off, so that its client re-attaches at another worker.
+    """
 
     frame_id: str | None
     gone: bool = False
@@ -26,7 +28,7 @@ class Reader:
 
 
 class LiveTurn(ABC):
-    """A turn that runs, or ran until a moment ago."""
+    """A turn that runs, or has just ended."""
 
     log: TurnLog
 
@@ -36,42 +38,41 @@ class LiveTurn(ABC):
         self.user_id = user_id
         self.items = TurnItems()
         self.readers = 0
-        """How many connections have read it here."""
+        """How many connections have read it on this worker, in total."""
         self._options = options
         self._reading: set[Reader] = set()
 
     @property
     def first_token_ms(self) -> int | None:
-        """How long the first words took, where this worker runs the turn and they have come."""
+        """Milliseconds until the first text; None before it, and for another worker's turn."""
         return None
 
     @abstractmethod
     def detach(self) -> None:
-        """Lets the turn go on without readers: its client said that it stops explicitly (`x-chatkit-detach: 1`)."""
+        """Let the turn run without readers: its client has promised to stop it explicitly (`x-chatkit-detach: 1`)."""
 
     @abstractmethod
     def left(self) -> None:
-        """The last reader is gone."""
+        """React to the departure of the last reader."""
 
     @abstractmethod
     def is_hidden(self, item_id: str) -> bool:
-        """Whether the item is for the model only."""
+        """Return whether only the model may see the item."""
 
     @abstractmethod
     async def saved_ids(self) -> Collection[str]:
-        """Those of the open items that have a row already."""
+        """Return the ids of the open items that have a row already."""
 
-    def interrupt_reading(self) -> None:  # noqa: B027 - not abstract: most turns do not care
-        """This worker's HTTP server cuts its connections."""
+    def interrupt_reading(self) -> None:  # noqa: B027 - not abstract: a remote turn ignores it
+        """React to the HTTP server's cutting its connections at shutdown."""
 
     async def ended(self) -> None:
-        """Waits for the end of the log."""
+        """Wait until the log is closed."""
         while not self.log.closed:
             await self.log.changed()
 
     def reader_came(self, reader: Reader) -> None:
-        """A connection reads the log. It takes the place of an older one of the same frame: two at once would double
-        every word on its screen."""
+        """Add a reader. It replaces an older one of the same frame: two would double every word on the screen."""
         for older in self._reading:
             if reader.frame_id is not None and older.frame_id == reader.frame_id:
                 older.gone = True
@@ -80,35 +81,38 @@ class LiveTurn(ABC):
         self.readers += 1
 
     def reader_left(self, reader: Reader) -> None:
-        """A connection is gone."""
+        """Remove a reader."""
         self._reading.discard(reader)
         if not self._reading:
             self.left()
 
     def snapshot(self, *, has_calls: bool = False) -> list[ThreadStreamEvent]:
-        """What a reader who comes now has to be told before what is still to come. `has_calls`: its page was sent the
-        calls of its tools."""
-        self.log.flush()  # what is open holds the text that waits there
+        """Return the events that bring a new reader up to date with the log.
+
+        With `has_calls` its page already has the client tool calls, which are left out.
+        """
+        self.log.flush()  # the open items contain the log's pending text
         finished = self.items.finished.values()
-        shown = without_calls(finished) if has_calls else finished
-        return snapshot(shown, self.open_items(), options=self._options, is_running=True)
+        visible = without_calls(finished) if has_calls else finished
+        return snapshot(visible, self.open_items(), options=self._options, is_running=True)
 
     def open_items(self) -> list[ThreadItem]:
-        """Copies of the items that are being written, as far as they are, without hidden ones.
+        """Return copies of the open items as they are now, without hidden ones.
 
-        A call of the page's tools is sent once, when it is saved: each time it runs the tool.
+        Client tool calls are left out too: the page runs the tool each time it gets the call, so it is sent once, when
+        it is saved.
         """
-        shown = (item for item in self.items.open if not self.is_hidden(item.id))
-        return [item.model_copy(deep=True) for item in shown if not isinstance(item, ClientToolCallItem)]
+        visible = (item for item in self.items.open if not self.is_hidden(item.id))
+        return [item.model_copy(deep=True) for item in visible if not isinstance(item, ClientToolCallItem)]
 
     def open_texts(self) -> dict[str, ThreadItem]:
-        """Those of them that hold something, by id."""
+        """Return those of `open_items` that are not empty, by id."""
         return {item.id: item for item in self.open_items() if not is_empty(item)}
 
     def items_so_far(self) -> dict[str, ThreadItem]:
-        """All that the turn shows now, by id, without what is still empty."""
+        """Return the finished items and those of `open_texts`, by id."""
         return self.items.finished | self.open_texts()
 
     def added_events(self) -> list[ThreadItemAddedEvent]:
-        """What tells of the open items to a reader that lags too far behind."""
+        """Return the open items as events, for a catch-up."""
         return [ThreadItemAddedEvent(item=item) for item in self.open_items()]

@@ -1,4 +1,4 @@
-"""Closing what a dead worker left running: its partial answers are saved, and its turns are interrupted."""
+"""Recover the turns of a dead worker: save their partial answers, and close them as interrupted."""
 
 import contextlib
 import logging
@@ -20,17 +20,18 @@ logger = logging.getLogger(__name__)
 
 
 async def recover(record: TurnRecord, store: SqlStore[RequestContext], turns: TurnStore, journal: JournalStore) -> None:
-    """Ends a turn that this worker has adopted: what its journal says of open items is saved, as far as they got.
+    """Close a turn that this worker has adopted, and save its open items as far as its journal has them.
 
-    The model's side stays as the journal wrote it last. What a retry had replaced comes back where the retry had shown
-    nothing but thoughts. A turn that has ended meanwhile stays as it is. Not for two calls at once on one turn. Raises
-    `StoreUnavailable`.
+    The transcript stays as the journal wrote it last. A retry that has shown nothing but thoughts is undone: the old
+    answer comes back. A turn that has ended meanwhile is left alone. Do not call this twice at once for one turn.
+    Raises `StoreUnavailable`.
     """
     context = RequestContext(user_id=record.user_id, request_id=record.request_id)
     if (await turns.load(record.id, context)).status != "running":
         return
     items = await _fold_journal(record.id, journal, context)
-    # A row that is not open any more is of an item that was finished in the last moment before the crash.
+    # The journal lags behind the rows by up to a batch, so it may show an item as open whose row is already finished.
+    # That row is complete and newer than the journal: save only items without a row, or with one that is still open.
     saved = await store.saved_ids(record.thread_id, [item.id for item in items.open], context)
     partial = [settle(item) for item in items.open if not is_empty(item) and saved.get(item.id, True)]
     restore = record.kind == RETRY and not _is_answered([*items.finished.values(), *partial])
@@ -48,7 +49,7 @@ async def recover(record: TurnRecord, store: SqlStore[RequestContext], turns: Tu
         for item_id in items.finished:
             with contextlib.suppress(NotFoundError):
                 await store.delete_thread_item(record.thread_id, item_id, context)
-    logger.warning("turn %s was cut off when its worker died; what it had said is kept", record.id)
+    logger.warning("turn %s was interrupted when its worker died; its partial answer is kept", record.id)
 
 
 async def _fold_journal(turn_id: str, journal: JournalStore, context: RequestContext) -> TurnItems:
@@ -56,11 +57,11 @@ async def _fold_journal(turn_id: str, journal: JournalStore, context: RequestCon
     for entry in (await journal.read(turn_id, 0, context)).entries:
         try:
             items.apply(decode_event(entry.payload))
-        except Exception as error:  # a newer version wrote it, perhaps; the others are worth having
+        except Exception as error:  # perhaps a newer version wrote it; keep the others
             cause = redacted_traceback(error)
-            logger.warning("turn %s: event %s of its journal cannot be read\n%s", turn_id, entry.seq, cause)
+            logger.warning("turn %s: event %s of its journal cannot be decoded\n%s", turn_id, entry.seq, cause)
     return items
 
 
-def _is_answered(shown: list[ThreadItem]) -> bool:
-    return any(not isinstance(item, UserMessageItem) and not is_thought(item) for item in shown)
+def _is_answered(items: list[ThreadItem]) -> bool:
+    return any(not isinstance(item, UserMessageItem) and not is_thought(item) for item in items)

@@ -1,6 +1,7 @@
-"""Turns that other workers run: read through the journal, stopped by a signal in their row.
+"""Turns that another worker runs: read them through the journal, stop them by a signal in their row.
 
-A reader here sees what a reader there sees, a little later."""
+A reader here sees the same as a reader at the worker that runs the turn, a little later.
+"""
 
 import asyncio
 import contextlib
@@ -34,17 +35,75 @@ from .turn_log import TurnLog, lasts
 
 logger = logging.getLogger(__name__)
 
-
 POLL_SECONDS = 0.1
-PATIENCE = 30.0
-"""Seconds for which the database may fail before the readers are told."""
+"""Pause between two reads of a turn's journal."""
+STOP_POLL_SECONDS = 0.05
+"""Pause between two checks whether a worker has stopped its turn."""
+OUTAGE_SECONDS = 30.0
+"""How long the database may fail before the readers get an error."""
 PAGE_SIZE = 500
 
 T = TypeVar("T")
 
 
-class Tail(LiveTurn):
-    """Reads the journal only while somebody reads the turn here."""
+class RemoteTurns:
+    """Open and stop turns that other workers run."""
+
+    def __init__(
+        self,
+        store: SqlStore[RequestContext],
+        turns: TurnStore,
+        journal: JournalStore,
+        server: ChatServer,
+        stop_timeout: float,
+    ) -> None:
+        """`stop_timeout`: seconds for a worker to stop a turn, or for the others to notice that it is dead."""
+        self._store = store
+        self._turns = turns
+        self._journal = journal
+        self._server = server
+        self._stop_timeout = stop_timeout
+        self._opened: WeakValueDictionary[str, RemoteTurn] = WeakValueDictionary()
+        """The turns that have readers here, by id."""
+        self._are_cut = False
+
+    async def open(self, record: TurnRecord, context: RequestContext) -> "RemoteTurn":
+        """Return the turn as its journal has it now; all readers here share one. Raises what the store raises."""
+        turn = self._opened.get(record.id)
+        if turn is None or turn.log.closed:
+            thread = await self._store.load_thread(record.thread_id, context)
+            options = self._server.get_stream_options(thread, context)
+            new = RemoteTurn(record, context, options, self._store, self._turns, self._journal)
+            turn = self._opened.setdefault(record.id, new)  # another request may have opened it meanwhile
+            if turn.log.closed:
+                turn = self._opened[record.id] = new
+        await turn.load()
+        if self._are_cut:
+            turn.cut()
+        return turn
+
+    def cut(self) -> None:
+        """Cut all readers here, now and from now on: this worker stops, the turns do not."""
+        self._are_cut = True
+        for turn in list(self._opened.values()):
+            turn.cut()
+
+    async def stop(self, turn_id: str, reason: StopReason, context: RequestContext) -> TurnRecord:
+        """Ask the turn's worker to stop it, and wait until it has, or until another worker has recovered the turn.
+
+        Raises `Conflict` if that does not happen within `stop_timeout`.
+        """
+        await self._turns.ask_to_stop(turn_id, reason, context)
+        deadline = monotonic() + self._stop_timeout
+        while (record := await self._turns.load(turn_id, context)).status == "running":
+            if monotonic() > deadline:
+                raise Conflict("The answer could not be stopped. Please try again in a moment.")
+            await asyncio.sleep(STOP_POLL_SECONDS)
+        return record
+
+
+class RemoteTurn(LiveTurn):
+    """A turn of another worker. The journal is polled only while the turn has readers here."""
 
     def __init__(
         self,
@@ -67,59 +126,59 @@ class Tail(LiveTurn):
         self._is_cut = False
 
     async def load(self) -> None:
-        """Reads what there is, unless it is read anyway. Raises what the store raises."""
+        """Read the journal up to now, unless it is being polled. Raises what the store raises."""
         if self._task is None:
             await self._read()
 
     def detach(self) -> None:
-        """Nothing to do: a turn with a reader at another worker goes on anyway."""
+        """Do nothing: a turn with a reader at another worker goes on without readers at its own."""
 
     def reader_came(self, reader: Reader) -> None:
-        """With the first one it begins to follow the turn."""
+        """Add a reader; the first one starts the polling."""
         super().reader_came(reader)
         reader.is_cut = self._is_cut
         if self._task is None:
-            self._task = asyncio.create_task(self._follow(), name=f"tail of {self.id}")
+            self._task = asyncio.create_task(self._follow(), name=f"readers of remote turn {self.id}")
 
     def left(self) -> None:
-        """Nobody is here to read for. One who found the turn a moment ago, and reads now, makes it go on."""
+        """Stop polling. A reader that still holds this object may come and start it again."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
 
     def cut(self) -> None:
-        """This worker ends and the turn does not: its readers shall go on elsewhere."""
+        """Have the readers break off and re-attach at another worker: this one stops, the turn does not."""
         self._is_cut = True
         for reader in self._reading:
             reader.is_cut = True
         self.log.wake()
 
     def is_hidden(self, item_id: str) -> bool:
-        """The journal holds what clients were told."""
+        """Return False: the journal holds only what clients may see."""
         return False
 
     async def saved_ids(self) -> Collection[str]:
-        """Asked of the database: this worker has not written them."""
+        """As `LiveTurn.saved_ids`, read from the database: another worker writes the rows."""
         return await self._store.saved_ids(self.thread_id, [item.id for item in self.items.open], self._context)
 
     async def _follow(self) -> None:
         try:
             if not self._has_joined:
-                await self._patiently(lambda: self._turns.join(self.id, self._context))
+                await self._retry_in_outage(lambda: self._turns.join(self.id, self._context))
                 self._has_joined = True
-            while await self._patiently(self._read) == "running":  # noqa: ASYNC110 - another process does the work
+            while await self._retry_in_outage(self._read) == "running":  # noqa: ASYNC110 - another process does the work
                 await asyncio.sleep(POLL_SECONDS)
-            await self._patiently(self._tell_end)
+            await self._retry_in_outage(self._append_end)
         except NotFoundError:  # the thread was deleted
             pass
         except Exception as error:
             self.log.append(to_server_error(error).event(self._context.request_id))
         self.log.close()
 
-    async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Does it again for a while where the database fails: a passing fault is nothing for the readers."""
+    async def _retry_in_outage(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Repeat `step` for up to `OUTAGE_SECONDS` while the database fails: readers should survive a short outage."""
         now = asyncio.get_running_loop().time
-        deadline = now() + PATIENCE
+        deadline = now() + OUTAGE_SECONDS
         while True:
             try:
                 return await step()
@@ -131,101 +190,48 @@ class Tail(LiveTurn):
             await asyncio.sleep(POLL_SECONDS)
 
     async def _read(self) -> str:
+        """Append what is new in the journal; return the turn's status."""
         excerpt = await self._journal.read(self.id, self.log.last, self._context)
         for entry in excerpt.entries:
-            if entry.seq > self.log.last:  # two may read at once
-                self._take(entry)
+            if entry.seq > self.log.last:  # `load` and `_follow` may read at the same time
+                self._append(entry)
         return excerpt.status
 
-    def _take(self, entry: Entry) -> None:
+    def _append(self, entry: Entry) -> None:
         with contextlib.suppress(ValueError, LookupError, AttributeError):  # an event that a newer version wrote
             event = decode_event(entry.payload)
             self.items.apply(event)
             self.log.append_encoded(entry.payload.encode(), is_lasting=lasts(event), number=entry.seq)
 
-    async def _tell_end(self) -> None:
-        """The end is not in the journal but in the database: items as they were saved, and how the turn ended."""
+    async def _append_end(self) -> None:
+        """Append the turn's last events. They are not in the journal but follow from the rows: the items as saved, and
+        how the turn ended."""
         record = await self._turns.load(self.id, self._context)
-        told = [*self.items.finished, *(item.id for item in self.items.open)]
-        kept = await self._store.saved_ids(self.thread_id, told, self._context)
-        for item_id in told:
-            if item_id not in kept:
-                self.log.append(ThreadItemRemovedEvent(item_id=item_id))
+        await self._append_removed()
         for item in shown(await self._saved_items()):
             if self.items.finished.get(item.id) != item:
                 self.log.append(ThreadItemDoneEvent(item=item))
         changed = await self._store.load_changed_items(self.thread_id, self.id, self._context)
-        for item in without_calls(changed):  # such a call was answered, by whatever clock
+        for item in without_calls(changed):  # an answered call must not run again, whichever clock dated its answer
             if self.items.finished.get(item.id) != item:
                 self.log.append(ThreadItemReplacedEvent(item=item))
         error = failure_of_ended_turn(record.status, record.error_code)
         if error is not None:
             self.log.append(error.event(record.request_id))
 
+    async def _append_removed(self) -> None:
+        """Remove the items that readers have seen and that were not kept."""
+        seen = [*self.items.finished, *(item.id for item in self.items.open)]
+        kept = await self._store.saved_ids(self.thread_id, seen, self._context)
+        for item_id in seen:
+            if item_id not in kept:
+                self.log.append(ThreadItemRemovedEvent(item_id=item_id))
+
     async def _saved_items(self) -> list[ThreadItem]:
-        """What the turn's client sees at its end: its items, or the old answer that a failed retry brings back."""
+        """Return what the turn's client sees at its end: its items, or the old answer that a failed retry restores."""
         items = await self._store.load_turn_items(self.thread_id, self.id, self._context)
         message_id = self._record.user_item_id
         if message_id is None or any(not isinstance(item, UserMessageItem) for item in items):
             return items
         page = await self._store.load_visible_items(self.thread_id, message_id, PAGE_SIZE, "asc", self._context)
         return list(takewhile(lambda item: not isinstance(item, UserMessageItem), page.data))
-
-
-LOOK_SECONDS = 0.05
-"""Between two looks whether a worker has stopped its turn."""
-
-
-class Elsewhere:
-    """Every method is for turns that this worker does not run."""
-
-    def __init__(
-        self,
-        store: SqlStore[RequestContext],
-        turns: TurnStore,
-        journal: JournalStore,
-        server: ChatServer,
-        patience: float,
-    ) -> None:
-        """`patience`: the seconds that a worker gets to stop a turn, or the others to notice that it is dead."""
-        self._store = store
-        self._turns = turns
-        self._journal = journal
-        self._server = server
-        self._patience = patience
-        self._tails: WeakValueDictionary[str, Tail] = WeakValueDictionary()  # those that somebody reads
-        self._are_cut = False
-
-    async def open(self, record: TurnRecord, context: RequestContext) -> Tail:
-        """The turn as its journal has it now; one `Tail` for all who read it here. Raises what the store raises."""
-        tail = self._tails.get(record.id)
-        if tail is None or tail.log.closed:
-            thread = await self._store.load_thread(record.thread_id, context)
-            options = self._server.get_stream_options(thread, context)
-            made = Tail(record, context, options, self._store, self._turns, self._journal)
-            tail = self._tails.setdefault(record.id, made)  # somebody may have been faster
-            if tail.log.closed:
-                tail = self._tails[record.id] = made
-        await tail.load()
-        if self._are_cut:
-            tail.cut()
-        return tail
-
-    def cut(self) -> None:
-        """Breaks off all that is read here, from now on as well: the turns go on, this worker does not."""
-        self._are_cut = True
-        for tail in list(self._tails.values()):
-            tail.cut()
-
-    async def stop(self, turn_id: str, reason: StopReason, context: RequestContext) -> TurnRecord:
-        """Waits until the worker that runs the turn has ended it, or another one for it where it is dead.
-
-        Raises `Conflict` where nobody does.
-        """
-        await self._turns.ask_to_stop(turn_id, reason, context)
-        deadline = monotonic() + self._patience
-        while (record := await self._turns.load(turn_id, context)).status == "running":
-            if monotonic() > deadline:
-                raise Conflict("The answer could not be stopped. Please try again in a moment.")
-            await asyncio.sleep(LOOK_SECONDS)
-        return record

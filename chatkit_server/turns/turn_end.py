@@ -1,4 +1,4 @@
-"""Ending a turn's row, whatever its items are: a row that stays `running` would block its thread."""
+"""Close a turn's row even if some items cannot be saved: a row that stays `running` would block its thread."""
 
 import logging
 from collections.abc import Awaitable, Sequence
@@ -14,16 +14,16 @@ logger = logging.getLogger(__name__)
 
 
 class Finish(Protocol):
-    """`TurnStore.finish`, with all but the items given."""
+    """`TurnStore.finish`, with all arguments but the items bound."""
 
     def __call__(self, *, items: Sequence[ThreadItem]) -> Awaitable[bool]:
-        """Ends the turn with these items."""
+        """End the turn with these items."""
 
 
 async def finish_anyway(finish: Finish, items: Sequence[ThreadItem]) -> bool:
-    """Ends the turn; without those items that the database refuses, such as one whose id another thread has.
+    """End the turn with `items`, except those that the database refuses, such as one whose id another thread has.
 
-    Returns what `finish` does. Raises `StoreUnavailable`: another try may save all of them then.
+    Returns what `finish` returns. Raises `StoreUnavailable`; a retry may then save all of them.
     """
     try:
         return await finish(items=items)
@@ -38,5 +38,5 @@ async def finish_anyway(finish: Finish, items: Sequence[ThreadItem]) -> bool:
         except StoreUnavailable:
             raise
         except StoreError:
-            logger.error("item %s was lost at the end of its turn: the database refuses it", item.id)
+            logger.error("item %s was lost at the end of its turn: the database refused it", item.id)
     return ended

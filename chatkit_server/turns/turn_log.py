@@ -1,10 +1,10 @@
-"""The frames of one turn, for any number of readers that come, lag and leave without the turn noticing.
+"""The frames of one turn, for any number of readers that come, lag and leave without affecting the turn.
 
-Text is gathered: the first piece of a burst is a frame at once, those that follow within the flush window share one
-(the widget smooths text by itself, up to 0.2 s are not visible). So a frame is encoded once, however many read it.
+Text deltas are batched: the first of a burst becomes a frame at once, those that follow within the flush window share
+one (the widget smooths text itself; a delay of up to 0.2 s is not visible). Each frame is encoded once for all readers.
 
-Memory is bounded: of a long answer only the last frames are kept, and those that tell more than text. A reader that
-lags gets the text that it has missed in one frame; one that lags beyond what is kept gets a catch-up instead.
+Memory is bounded: only the last frames are kept, and the lasting ones (see `lasts`). A reader that lags gets the text
+that it has missed in one frame; a reader that lags beyond the kept frames gets a catch-up instead.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ from ..events.frames import encode_event, encode_text_delta, frame, serialize
 from .journal_page import Page
 
 WINDOW = 128
-"""How many frames a reader may lag behind before it gets a catch-up; up to twice as many are kept."""
+"""How many frames a reader may lag behind before it may get a catch-up; up to twice as many are kept."""
 LAG = 8
-"""A reader that lags more frames than this gets its text merged."""
+"""A reader that lags more frames than this gets its text deltas merged."""
 
 
 class Frame:
-    """One event with its number. Of a text delta the parts are kept, so that several can be merged."""
+    """One numbered event. A text delta is kept in parts, so that several can be merged."""
 
     __slots__ = ("_data", "content_index", "is_lasting", "item_id", "number", "text")
 
@@ -45,29 +45,28 @@ class Frame:
 
     @classmethod
     def of_text(cls, number: int, item_id: str, content_index: int, text: str) -> "Frame":
-        """A text delta; it is encoded when somebody reads it."""
-        made = cls(number, None)
-        made.item_id, made.content_index, made.text = item_id, content_index, text
-        return made
+        """Make the frame of a text delta; it is encoded when first read."""
+        text_frame = cls(number, None)
+        text_frame.item_id, text_frame.content_index, text_frame.text = item_id, content_index, text
+        return text_frame
 
     @property
     def data(self) -> bytes:
-        """As it is sent."""
+        """The frame's bytes on the wire."""
         if self._data is None:
             self._data = frame(self.number, encode_text_delta(self.item_id, self.content_index, self.text or ""))
         return self._data
 
     def continues(self, other: "Frame") -> bool:
-        """Whether both are text of the same part of an item."""
+        """Return whether both are text of the same content part."""
         is_text = self.text is not None and other.text is not None
         return is_text and self.item_id == other.item_id and self.content_index == other.content_index
 
 
 class TurnLog:
-    """Append-only; `close` tells the readers that nothing more comes.
+    """An append-only log of frames. `close` tells the readers that no more will come.
 
-    `still_open` gives the items that are being written, for the catch-up of a reader that lags too far behind; `page`
-    takes all of it for the journal.
+    `still_open` returns the items that are still open, for a catch-up; `page` receives everything for the journal.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class TurnLog:
         self._frames: list[Frame] = []
         self._lasting: list[Frame] = []
         self._last = 0
-        self._whole_from = 0  # readers that have seen this frame, or a later one, need no catch-up
+        self._kept_after = 0  # all frames after this number are kept
         self._item_id = ""
         self._content_index = 0
         self._pending: list[str] = []
@@ -102,26 +101,28 @@ class TurnLog:
     # -- writing
 
     def append(self, event: ThreadStreamEvent, number: int | None = None) -> None:
-        """Adds an event as the next frame, behind the text that waits, and wakes the readers."""
+        """Add an event as the next frame, after the pending text, and wake the readers."""
         removed = event.item_id if isinstance(event, ThreadItemRemovedEvent) else None
         self.append_encoded(encode_event(event), is_lasting=lasts(event), number=number, removed=removed)
 
     def append_encoded(
         self, data: bytes, *, is_lasting: bool, number: int | None = None, removed: str | None = None
     ) -> None:
-        """As `append`, for an event's JSON. `is_lasting`: a reader that comes much later has to be told it as well;
-        `removed` is the id of the item that it takes away."""
+        """As `append`, for an event's JSON.
+
+        `is_lasting` says that a catch-up must contain it; `removed` is the id of the item that it removes.
+        """
         self.flush()
-        added = Frame(number or self._last + 1, data, is_lasting=is_lasting)
+        new = Frame(number or self._last + 1, data, is_lasting=is_lasting)
         if is_lasting:
-            self._lasting.append(added)
+            self._lasting.append(new)
         if self._page is not None:
-            self._page.record(added.number, data, removed)
-        self._add(added)
+            self._page.record(new.number, data, removed)
+        self._add(new)
 
     def append_text(self, item_id: str, content_index: int, delta: str) -> None:
-        """The hot path: a piece of an item's text."""
-        if self._timer is None:  # the first of a burst leaves at once
+        """Add a text delta. This is the hot path."""
+        if self._timer is None:  # the first of a burst is sent at once
             self._add_text(item_id, content_index, [delta])
             if self._flush_seconds:
                 self._timer = asyncio.get_running_loop().call_later(self._flush_seconds, self._flush_window_ends)
@@ -134,13 +135,13 @@ class TurnLog:
             self.flush()
 
     def flush(self) -> None:
-        """Makes a frame of the text that waits."""
+        """Make a frame of the pending text."""
         if self._pending:
             pending, self._pending = self._pending, []
             self._add_text(self._item_id, self._content_index, pending)
 
     def close(self) -> None:
-        """Ends the log."""
+        """End the log."""
         self.flush()
         if self._timer is not None:
             self._timer.cancel()
@@ -148,18 +149,17 @@ class TurnLog:
         self.wake()
 
     def _add_text(self, item_id: str, content_index: int, pieces: list[str]) -> None:
-        added = Frame.of_text(
-            self._last + 1, item_id, content_index, pieces[0] if len(pieces) == 1 else "".join(pieces)
-        )
+        text = pieces[0] if len(pieces) == 1 else "".join(pieces)
+        new = Frame.of_text(self._last + 1, item_id, content_index, text)
         if self._page is not None:
-            self._page.record_text(added.number, item_id, content_index, pieces)
-        self._add(added)
+            self._page.record_text(new.number, item_id, content_index, pieces)
+        self._add(new)
 
-    def _add(self, added: Frame) -> None:
-        self._frames.append(added)
-        self._last = added.number
+    def _add(self, new: Frame) -> None:
+        self._frames.append(new)
+        self._last = new.number
         if len(self._frames) > 2 * WINDOW:
-            self._whole_from = self._frames[-WINDOW - 1].number
+            self._kept_after = self._frames[-WINDOW - 1].number
             del self._frames[:-WINDOW]
         if self._waiting:
             self.wake()
@@ -174,34 +174,37 @@ class TurnLog:
     # -- reading
 
     def since(self, seen: int) -> bytes:
-        """All frames after number `seen`, in one piece; of many of them the text is merged.
+        """Return the bytes of all frames after number `seen`; the text of many frames is merged.
 
-        Where they are not kept any more, or `seen` is no frame of this log: what a reader has to be told instead.
+        If they are no longer kept, or `seen` is not a frame of this log, return a catch-up instead.
         """
-        if self._cached[:2] == (seen, self._last):  # readers mostly go hand in hand
+        if self._cached[:2] == (seen, self._last):  # most readers are equally far
             return self._cached[2]
         start = bisect_left(self._frames, seen + 1, key=_number)
-        if self._knows(seen, start):
-            new = self._frames[start:]
-            data = b"".join(_merged(new) if len(new) > LAG else [known.data for known in new])
+        if self._has_all_after(seen, start):
+            unread = self._frames[start:]
+            data = b"".join(_merged(unread) if len(unread) > LAG else [each.data for each in unread])
         else:
             data = self._catch_up(seen)
         self._cached = (seen, self._last, data)
         return data
 
-    def _knows(self, seen: int, start: int) -> bool:
+    def _has_all_after(self, seen: int, start: int) -> bool:
         is_kept = start > 0 and self._frames[start - 1].number == seen
-        return is_kept or seen == self._whole_from
+        return is_kept or seen == self._kept_after
 
     def _catch_up(self, seen: int) -> bytes:
-        self.flush()  # the open items hold the text that waits, too
-        told = [known.data for known in self._lasting if known.number > seen]
+        # The reader missed frames that are gone. Their net effect is in the lasting frames and in the open items, sent as
+        # `added` with all their text so far. That includes the pending text, which must not follow as a delta: flush.
+        self.flush()
+        parts = [missed.data for missed in self._lasting if missed.number > seen]
         opened = [serialize(event) for event in self._still_open()]
-        told += [b"data: %b\n\n" % data for data in opened[:-1]] + [frame(self._last, data) for data in opened[-1:]]
-        return b"".join(told)
+        # Only the last one has an id: a reader that breaks off before it must not resume after it.
+        parts += [b"data: %b\n\n" % data for data in opened[:-1]] + [frame(self._last, data) for data in opened[-1:]]
+        return b"".join(parts)
 
     async def changed(self) -> None:
-        """Waits for the next frame, the end, or a `wake`."""
+        """Wait for the next frame, the end, or a `wake`."""
         future = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         try:
@@ -211,7 +214,7 @@ class TurnLog:
                 self._waiting.remove(future)
 
     def wake(self) -> None:
-        """Lets every reader look again."""
+        """Wake every reader that waits in `changed`."""
         waiting, self._waiting = self._waiting, []
         for future in waiting:
             if not future.done():
@@ -219,27 +222,27 @@ class TurnLog:
 
 
 def lasts(event: ThreadStreamEvent) -> bool:
-    """Whether a reader that comes much later has to be told it: all but how items got where they are now."""
+    """Return whether a catch-up must contain the event; the open items replace those that this excludes."""
     return not isinstance(event, ThreadItemUpdatedEvent | ThreadItemAddedEvent | ProgressUpdateEvent)
 
 
-def _number(known: Frame) -> int:
-    return known.number
+def _number(item: Frame) -> int:
+    return item.number
 
 
 def _merged(frames: list[Frame]) -> Iterable[bytes]:
-    """The frames' bytes, with one frame for each run of text in the same place."""
+    """Yield the frames' bytes, with one frame for each run of text of the same content part."""
     run: list[Frame] = []
-    for known in frames:
-        if run and not known.continues(run[0]):
-            yield _as_one(run)
+    for each in frames:
+        if run and not each.continues(run[0]):
+            yield _merge_run(run)
             run = []
-        run.append(known)
+        run.append(each)
     if run:
-        yield _as_one(run)
+        yield _merge_run(run)
 
 
-def _as_one(run: list[Frame]) -> bytes:
+def _merge_run(run: list[Frame]) -> bytes:
     if len(run) == 1:
         return run[0].data
     first, last = run[0], run[-1]

@@ -1,4 +1,4 @@
-"""The running turns of a thread, here and at other workers: starting one, finding one, stopping one, ending all."""
+"""Start, find and stop turns, on this worker or another."""
 
 import asyncio
 import logging
@@ -28,35 +28,40 @@ from chatkit_store import (
 
 from ..context import RequestContext
 from ..errors.http import ServerError, ServerStopping, ThreadAnswering
+from ..loops import Periodic
 from ..run.server import ChatServer
 from ..settings import Settings
 from .accept import Accepted
 from .heartbeat import Heartbeat, this_worker
 from .journal import Journal
 from .live_turn import LiveTurn, StopReason
-from .periodic import Periodic
+from .output import TurnServices
 from .recovery import recover
-from .remote import Elsewhere
+from .remote import RemoteTurns
 from .turn import Turn
 
 logger = logging.getLogger(__name__)
 
 
 CLOSE_STEPS = 3
-"""How many `stop_seconds` the end of the server may take: the work's end, its saving, and as much again."""
+"""How many times `stop_seconds` a shutdown may take: to end the agents, to save, and one more to spare."""
 PRUNE_SECONDS = 60.0
+"""Pause between two prunings of the journal and of the sync actions' rows."""
 MAX_CHANGES = 20
+"""How often a request is accepted again because its thread has changed meanwhile."""
 CHANGE_SECONDS = 0.01
-"""How often a request is looked at again where its thread has changed meanwhile, after longer and longer pauses."""
-BEATS_OF_PATIENCE = 4
-"""How many heartbeats it takes at most until a dead worker's turn is closed, and one more."""
+"""The pause before that grows by this much each time."""
+BEATS_UNTIL_RECOVERED = 4
+"""A dead worker's turn is closed within this many heartbeats; one of them is to spare."""
 
 Accept = Callable[[], Awaitable[Accepted]]
 
 
 class Turns:
-    """One turn runs per thread, over all workers (T16). A second request stops the first, whose partial answer is
-    kept, or is refused, as the settings say."""
+    """Run one turn per thread, across all workers.
+
+    A second request stops the running turn, whose partial answer is kept, or is refused, as `settings.on_busy` says.
+    """
 
     def __init__(
         self,
@@ -73,8 +78,9 @@ class Turns:
         self._settings = settings
         self._model = server.models.info.name
         self._journal = Journal(journal, worker.id, settings.journal_ms / 1000, settings.flush_ms / 1000, self.signal)
-        patience = CLOSE_STEPS * settings.stop_seconds + BEATS_OF_PATIENCE * settings.heartbeat_seconds
-        self._elsewhere = Elsewhere(store, turns, journal, server, patience)
+        self._services = TurnServices(store, turns, self._journal, settings)
+        stop_timeout = CLOSE_STEPS * settings.stop_seconds + BEATS_UNTIL_RECOVERED * settings.heartbeat_seconds
+        self._remote = RemoteTurns(store, turns, journal, server, stop_timeout)
         self._close_row = partial(recover, store=store, turns=turns, journal=journal)
         self._closing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._heartbeat = Heartbeat(
@@ -94,17 +100,29 @@ class Turns:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._draining: asyncio.Task[None] | None = None
         self.is_closing = False
-        """Takes no new turns: the process was asked to stop."""
+        """The process was asked to stop; no new turn starts."""
 
-    async def open(self) -> None:
-        """Closes what a crash has left, and begins to work. Raises what the store raises."""
-        await self._heartbeat.start()
-        self._journal.start()
-        self._pruning.start()
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Recover the turns of a crashed worker, then run this worker's loops inside the block; at its end, `close`.
+
+        Raises what the store raises.
+        """
+        # The journal and the heartbeat end after the turns: a turn whose end cannot be saved is written to the journal,
+        # and until then no other worker may recover it.
+        async with (
+            self._heartbeat.running(),
+            self._journal.running(self._settings.stop_seconds),
+            self._pruning.running(),
+        ):
+            try:
+                yield
+            finally:
+                await self.close()
 
     @property
     def worker_id(self) -> str:
-        """Who works here, as the database knows it."""
+        """This worker's id in the database."""
         return self._journal.worker_id
 
     async def _prune(self) -> None:
@@ -116,17 +134,17 @@ class Turns:
     async def start(
         self, accept: Accept, thread_id: str | None, context: RequestContext, *, key: RequestKey | None = None
     ) -> LiveTurn:
-        """Has the request accepted, saves what it brought and starts the turn in a task of its own.
+        """Accept the request, save its items and start its turn in a task of its own.
 
-        `accept` runs under the thread's lock, so that what it checked still holds when the turn starts; once more where
-        a running turn had to be stopped first. `thread_id` is None for a thread that does not exist yet. When this
-        returns, the user's message is committed. A request whose `key` was used before starts nothing: its turn is
-        returned, wherever it runs.
+        `accept` runs under the thread's lock, so that what it checks still holds when the turn starts; it runs again
+        if a running turn had to be stopped first. `thread_id` is None for a thread that does not exist yet. Once this
+        returns, the user's message is committed. A request is idempotent by its `key`: if the key was used before, the
+        turn of the first request is returned, wherever it runs.
 
-        Raises what `accept` raises, `ServerStopping`, `ThreadAnswering`, a store's error, or `DuplicateRequest` where
+        Raises what `accept` raises, `ServerStopping`, `ThreadAnswering`, a store's error, or `DuplicateRequest` if
         the turn of the same request has ended.
         """
-        if self.is_closing:  # before a running turn is stopped for one that is refused
+        if self.is_closing:  # checked first: no running turn must be stopped for a request that is refused
             raise ServerStopping
         if key is not None and (twin := self._twin(key)) is not None:
             return twin
@@ -135,7 +153,7 @@ class Turns:
         except DuplicateRequest as error:
             return await self._join(error.turn_id, context)
         except (ServerError, NotFoundError, AlreadyDecided):
-            # What the first one changed may be why this one is refused: its attachments are bound by now.
+            # The first request itself may be the reason: it has used the attachments, for example.
             if key is None or (twin_id := await self._turns.find_duplicate(key, context)) is None:
                 raise
             return await self._join(twin_id, context)
@@ -146,29 +164,39 @@ class Turns:
         if thread_id is None:
             return await self._begin(await accept(), context, key)
         async with self._lock(thread_id):
-            if key is not None and (twin := self._twin(key)) is not None:  # it came while this one waited
+            if key is not None and (twin := self._twin(key)) is not None:  # it started while this one waited
                 raise DuplicateRequest(twin.id)
             accepted = await accept()
             if not self.is_closing and await self._make_room(thread_id, key, context):
                 accepted = await accept()
-            changes = 0
-            while True:
-                try:
-                    return await self._begin(accepted, context, key)
-                except ThreadBusy as busy:  # another worker's
-                    if self._settings.on_busy == "reject" and not await self._has_ended(busy.turn_id, context):
-                        raise ThreadAnswering from busy
-                    await self._stop_elsewhere(busy.turn_id, "superseded", context)
-                except ThreadChanged as error:  # by another worker: what was accepted may be wrong by now
-                    if changes == MAX_CHANGES:
-                        raise StoreUnavailable("The thread changes faster than a turn can start on it.") from error
-                    await asyncio.sleep(changes * CHANGE_SECONDS)
-                    changes += 1
-                accepted = await accept()
+            return await self._begin_among_workers(accepted, accept, context, key)
+
+    async def _begin_among_workers(
+        self, accepted: Accepted, accept: Accept, context: RequestContext, key: RequestKey | None
+    ) -> Turn:
+        # The thread's lock holds only in this process. Against other workers the database decides, when the turn's row
+        # is inserted: then stop their turn, or check the request again against what they changed, and try again.
+        changes = 0
+        while True:
+            try:
+                return await self._begin(accepted, context, key)
+            except ThreadBusy as busy:
+                if self._settings.on_busy == "reject" and not await self._has_ended(busy.turn_id, context):
+                    raise ThreadAnswering from busy
+                await self._stop_remote(busy.turn_id, "superseded", context)
+            except ThreadChanged as error:
+                if changes == MAX_CHANGES:
+                    raise StoreUnavailable("The thread changes faster than a turn can start on it.") from error
+                await asyncio.sleep(changes * CHANGE_SECONDS)
+                changes += 1
+            accepted = await accept()
 
     async def _make_room(self, thread_id: str, key: RequestKey | None, context: RequestContext) -> bool:
-        """Ends what runs here on the thread; says whether anything did. Raises `ThreadAnswering`, or `DuplicateRequest`
-        where the turn of the same request has ended: nothing is stopped for that."""
+        """Stop the thread's turn on this worker; return whether there was one.
+
+        Raises `ThreadAnswering`, or, before anything is stopped, `DuplicateRequest` if the turn of the same request
+        has ended.
+        """
         turns = self._turns_of(thread_id)
         if turns and key is not None and (twin_id := await self._turns.find_duplicate(key, context)) is not None:
             raise DuplicateRequest(twin_id)
@@ -200,7 +228,7 @@ class Turns:
             key=key,
             seen_position=accepted.seen_position,
         )
-        turn = Turn(new.id, accepted, context, self._store, self._turns, self._settings, self._journal)
+        turn = Turn(new.id, accepted, context, self._services)
         if key is not None:
             self._by_key[key.value] = turn
         self._run(turn)
@@ -218,10 +246,10 @@ class Turns:
         self._running.pop(turn.id, None)
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("request %s: turn %s broke", turn.context.request_id, turn.id, exc_info=error)
+            logger.error("turn %s failed unexpectedly", turn.id, exc_info=error)
 
     def _twin(self, key: RequestKey) -> Turn | None:
-        """The turn of the same request, if it runs here and is not too old to be the same."""
+        """Return the running turn of the same request on this worker, or None; also None if the key has expired."""
         turn = self._by_key.get(key.value)
         if turn is None or turn.log.closed or monotonic() - turn.started > key.seconds:
             return None
@@ -235,35 +263,35 @@ class Turns:
     # -- finding
 
     async def find(self, turn_id: str, context: RequestContext) -> LiveTurn | None:
-        """The running turn of this user with that id, None where there is none."""
+        """Return the user's running turn with that id, or None."""
         if (turn := self._running.get(turn_id)) is not None:
             return turn if turn.user_id == context.user_id else None
         try:
             record = await self._turns.load(turn_id, context)
         except NotFoundError:
             return None
-        return await self._elsewhere.open(record, context) if record.status == "running" else None
+        return await self._remote.open(record, context) if record.status == "running" else None
 
     async def running_on(self, thread_id: str, context: RequestContext) -> LiveTurn | None:
-        """The running turn of this user's thread, None where there is none."""
+        """Return the running turn of the user's thread, or None."""
         for turn in self._turns_of(thread_id):
             if not turn.log.closed:
                 return turn if turn.user_id == context.user_id else None
         record = await self._turns.running_on(thread_id, context)
-        if record is None or record.id in self._running:  # one of ours that ends at this moment
+        if record is None or record.id in self._running:  # a turn of this worker that is just ending
             return None
-        return await self._elsewhere.open(record, context)
+        return await self._remote.open(record, context)
 
     def running_ids(self) -> frozenset[str]:
-        """The turns that run here."""
+        """Return the ids of the turns that run on this worker."""
         return frozenset(self._running)
 
     # -- stopping
 
     async def stop(self, turn_id: str, reason: StopReason, context: RequestContext) -> TurnRecord:
-        """Ends a turn, wherever it runs, and returns its row when the partial answer is saved.
+        """Stop a turn, wherever it runs, and return its row once the partial answer is saved.
 
-        Raises `NotFoundError` for a turn of somebody else's, `Conflict` where its worker does not react.
+        Raises `NotFoundError` for another user's turn, `Conflict` if its worker does not react.
         """
         turn = self._running.get(turn_id)
         if turn is not None and turn.user_id == context.user_id:
@@ -272,10 +300,10 @@ class Turns:
         record = await self._turns.load(turn_id, context)
         if record.status != "running" or turn is not None:
             return record
-        return await self._stop_elsewhere(turn_id, reason, context)
+        return await self._stop_remote(turn_id, reason, context)
 
     async def stop_thread(self, thread_id: str, reason: StopReason, context: RequestContext) -> TurnRecord | None:
-        """As `stop`, for what runs on the thread; None where nothing does."""
+        """Stop the thread's running turn as `stop` does; return None if there is none."""
         for turn in self._turns_of(thread_id):
             if turn.user_id == context.user_id and not turn.log.closed:
                 return await self.stop(turn.id, reason, context)
@@ -284,52 +312,52 @@ class Turns:
 
     @asynccontextmanager
     async def alone(self, thread_id: str, reason: StopReason, context: RequestContext) -> AsyncIterator[None]:
-        """Stops what runs on the thread, waits until it is saved, and lets no other turn start here inside."""
+        """Stop the thread's turn, wait until it is saved, and start no other turn on this worker inside the block."""
         async with self._lock(thread_id):
             await self._stop_all(thread_id, reason)
             if (record := await self._turns.running_on(thread_id, context)) is not None:
-                await self._stop_elsewhere(record.id, reason, context)
+                await self._stop_remote(record.id, reason, context)
             yield
 
     def signal(self, turn_id: str, reason: str | None) -> None:
-        """Another worker wants this of a turn: that it stops, or, with None, that it goes on without readers here."""
+        """Handle another worker's signal: stop the turn for `reason`, or, if None, let it run without readers here."""
         turn = self._running.get(turn_id)
         if turn is None:
             return
         if reason is None:
-            turn.is_read_elsewhere = True
+            turn.is_read_remotely = True
             turn.detach()
         else:
-            turn.stop(reason if reason in ("superseded", "deleted") else "user")  # type: ignore[arg-type]  # it is one
+            turn.stop(reason if reason in ("superseded", "deleted") else "user")  # type: ignore[arg-type]  # checked
 
     def lose(self, turn_id: str) -> None:
-        """Another worker has closed the turn."""
+        """Stop a turn whose row another worker has closed."""
         turn = self._running.get(turn_id)
-        if turn is not None and turn.status == "running":  # else it has ended a moment ago
-            logger.error("turn %s was closed by another worker, which took this one for dead", turn_id)
+        if turn is not None and turn.status == "running":  # else it has just ended
+            logger.error("turn %s was closed by another worker, which considered this one dead", turn_id)
             turn.stop("lost")
 
-    async def _stop_elsewhere(self, turn_id: str, reason: StopReason, context: RequestContext) -> TurnRecord:
-        """Ends a turn that does not run here."""
+    async def _stop_remote(self, turn_id: str, reason: StopReason, context: RequestContext) -> TurnRecord:
+        """Stop a turn that does not run on this worker."""
         if await self._has_ended(turn_id, context):
             return await self._turns.load(turn_id, context)
-        return await self._elsewhere.stop(turn_id, reason, context)
+        return await self._remote.stop(turn_id, reason, context)
 
     async def _has_ended(self, turn_id: str, context: RequestContext) -> bool:
-        """Whether a turn that does not run here has ended after all: closed now, where nobody runs it any more."""
+        """Return whether a turn that does not run on this worker has ended, after closing it if no worker runs it."""
         record = await self._turns.load(turn_id, context)
         if record.status == "running" and record.worker_id == self.worker_id:
-            await self._recover(record)  # it was ours, and its end could not be saved
+            await self._recover(record)  # it ran here, but its end could not be saved
         elif record.status == "running":
             await self._heartbeat.beat()
         return (await self._turns.load(turn_id, context)).status != "running"
 
     async def _recover(self, record: TurnRecord) -> None:
-        """Closes a turn of this worker's that nobody runs. Raises `StoreUnavailable`."""
+        """Close a turn that belongs to this worker but does not run. Raises `StoreUnavailable`."""
         if record.id in self._running:
             return
         async with self._closing.setdefault(record.id, asyncio.Lock()):
-            if self._journal.has_page(record.id):  # its last words wait there
+            if self._journal.has_page(record.id):  # its last events are not written yet
                 await self._journal.write()
             await self._close_row(record)
 
@@ -344,10 +372,10 @@ class Turns:
             turn.stop(reason)
             await turn.ended()
 
-    # -- the server's end
+    # -- shutdown
 
     def drain(self) -> None:
-        """Takes no new turns, and interrupts those that still run in CHATKIT_DRAIN_SECONDS; a second call does so now.
+        """Start no new turns, and interrupt those that still run after `drain_seconds`; a second call does so now.
 
         Returns at once.
         """
@@ -363,17 +391,17 @@ class Turns:
         self.interrupt()
 
     def interrupt(self) -> None:
-        """Takes no new turns and stops the running ones as interrupted; readers of other workers' turns are cut off.
+        """Start no new turns, stop the running ones as interrupted, and cut the readers of other workers' turns.
 
         Returns at once; `close` waits for the turns.
         """
         self.is_closing = True
-        self._elsewhere.cut()
+        self._remote.cut()
         for turn in list(self._running.values()):
             turn.stop("shutdown")
 
     async def close(self) -> None:
-        """Waits for a drain that has begun, else interrupts at once; then waits until all turns are saved."""
+        """Wait for a drain that has begun, else interrupt at once; then wait until all turns are saved."""
         if self._draining is not None:
             await self._draining
         self.interrupt()
@@ -383,8 +411,5 @@ class Turns:
         for task in set(self._tasks):
             logger.error("turn %s could not be saved before the server stopped", task.get_name())
             task.cancel()
-        if self._tasks:  # a driver may wait for its database even then
+        if self._tasks:  # a driver may wait for its database even when cancelled
             await asyncio.wait(set(self._tasks), timeout=self._settings.stop_seconds)
-        await self._pruning.close()
-        await self._journal.close(self._settings.stop_seconds)
-        await self._heartbeat.close()

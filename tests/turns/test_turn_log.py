@@ -289,12 +289,12 @@ async def test_of_a_turn_whose_end_could_not_be_saved_the_whole_transcript_is_wr
     store.write.side_effect = write
     journal = Journal(store, "here", interval=NEVER, flush=0, on_signal=lambda turn_id, reason: None)
     transcript = Transcript()
-    journal.open("turn", transcript)
+    journal.open_page("turn", transcript)
     for call_id in ("first", "last"):
         output = "x" * 200_000
         transcript.add_item({"type": "function_call_output", "call_id": call_id, "output": output})
         await journal.write()
-    journal.shut("turn", is_saved=False)
+    journal.close_page("turn", is_saved=False)
     await journal.write()
     assert ['"last"' in transcripts for transcripts in written] == [False, False, True]
 

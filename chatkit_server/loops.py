@@ -1,0 +1,63 @@
+"""Background loops that run as long as the server, and exponential backoff."""
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from chatkit_store import StoreUnavailable
+
+from .errors.log_format import redacted_traceback
+from .errors.outage import database_outage
+
+logger = logging.getLogger(__name__)
+
+
+def backoff(first: float, longest: float = math.inf) -> Iterator[float]:
+    """Yield the pauses between attempts without end: `first`, then twice the last one, at most `longest`."""
+    pause = first
+    while True:
+        yield pause
+        pause = min(2 * pause, longest)
+
+
+@asynccontextmanager
+async def background(name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Run `loop` in a task inside the block; cancel the task at the end of the block and wait for it."""
+    # Not an asyncio.TaskGroup: there, a loop that crashes would cancel the server, and all loops would end at once.
+    # Nested blocks end the loops in reverse order: the journal and the heartbeat must outlive the turns.
+    task = asyncio.create_task(loop(), name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+class Periodic:
+    """Repeat `work` every `seconds` seconds. An error is logged and does not end the loop."""
+
+    def __init__(self, name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+        """`name` is the subject of log messages."""
+        self._name = name
+        self._seconds = seconds
+        self._work = work
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the loop inside the block, for the first time after `seconds`; its end cancels work in progress."""
+        async with background(self._name, self._run):
+            yield
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._seconds)
+            try:
+                await self._work()
+                database_outage.worked(self._name)
+            except StoreUnavailable as error:
+                database_outage.failed(self._name, error)
+            except Exception as error:
+                logger.warning("%s failed; retry in %s s\n%s", self._name, self._seconds, redacted_traceback(error))
