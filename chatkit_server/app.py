@@ -1,4 +1,4 @@
-"""The one place where the parts meet: `create_app` builds them, the lifespan opens and closes them."""
+"""Assemble the server: `create_app` builds its parts, the lifespan opens and closes them."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -72,10 +72,10 @@ def create_app(
     server: ServerFactory = ChatServer,
     actions: Actions | None = None,
 ) -> FastAPI:
-    """The ASGI application.
+    """Return the ASGI application.
 
-    `settings` come from the environment where they are not given. `agent` is an `agents.Agent`, or a function that
-    returns one for a request; without it `settings.agent` says which. `server` is `ChatServer` or a subclass of it.
+    `settings` default to those of the environment. `agent` is an `agents.Agent`, or a function that returns one for a
+    request; the default is what `settings.agent` names. `server` is `ChatServer` or a subclass of it.
     `actions` answer what widgets and the page send, besides those that come with the agent and the server.
 
     Nothing is opened before the lifespan starts. Raises `SetupError`, `ModelSetupError` or `AgentSetupError` with a
@@ -93,7 +93,7 @@ def create_app(
     )
     app.state.services = services
     app.add_middleware(UnexpectedErrors)
-    app.add_middleware(RequestIds)  # outside of what was added before it
+    app.add_middleware(RequestIds)  # wraps what was added before it
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -169,7 +169,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         await prepare_schema(services.engine, services.settings.environment)
         async with services.models, services.server.mcp:
-            await _say_what_runs(services)
+            await _log_models(services)
             prune_every = timedelta(minutes=services.settings.prune_minutes)
             async with services.turns.running(), services.pruner.running(prune_every):
                 with on_stop_signal(services.turns.drain):
@@ -179,11 +179,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await services.engine.dispose()
 
 
-async def _say_what_runs(services: Services) -> None:
-    """Also what is wrong with the agent, as far as that can be known before it is asked."""
-    info, trial = services.models.info, await try_at_start(services.server)
-    for problem in trial.problems:
+async def _log_models(services: Services) -> None:
+    """Log which models answer, and what is wrong with the agent, as far as that shows before the first request."""
+    info, check = services.models.info, await try_at_start(services.server)
+    for problem in check.problems:
         logger.warning("%s", problem)
-    names = [one.name for one in answering_models(trial.agent, services.models)]
+    names = [model.name for model in answering_models(check.agent, services.models)]
     note = f": {info.note}" if info.note else ""
     logger.info("answers come from %s (%s)%s", " or ".join(names), info.provider, note)

@@ -1,1 +1,1 @@
-"""ChatKit's events: their bytes on the wire, the way back from them, and the items that they fold into."""
+"""ChatKit events: encode and decode them, and fold them into items."""

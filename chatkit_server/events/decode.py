@@ -1,6 +1,6 @@
-"""ChatKit events from their JSON: the journal's way back.
+"""Decode ChatKit events from the JSON in the journal.
 
-Widgets are read as what they are built of: the named classes of chatkit 1.6 lose every property that they do not know.
+Widgets are decoded as dynamic components: the named classes of chatkit 1.6 drop every property that they do not know.
 """
 
 from typing import Any
@@ -14,16 +14,16 @@ _EVENT: TypeAdapter[ThreadStreamEvent] = TypeAdapter(ThreadStreamEvent)
 
 
 def decode_event(data: str | bytes) -> ThreadStreamEvent:
-    """The event that `frames.encode_event` wrote. Raises `ValueError` for one that this version does not know."""
+    """Decode what `frames.encode_event` wrote. Raises `ValueError` for an event that this version does not know."""
     fields = from_json(data)
     if isinstance(item := fields.get("item"), dict) and item.get("type") == "widget":
         fields["item"] = WidgetItem.model_validate(item | {"widget": _root(item["widget"])})
     if isinstance(update := fields.get("update"), dict):
-        _read_widget(update)
+        _decode_widget_of(update)
     return _EVENT.validate_python(fields)
 
 
-def _read_widget(update: dict[str, Any]) -> None:
+def _decode_widget_of(update: dict[str, Any]) -> None:
     match update.get("type"):
         case "widget.root.updated":
             update["widget"] = _root(update["widget"])

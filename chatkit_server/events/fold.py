@@ -1,7 +1,7 @@
-"""Folds the events of a turn into the items that they describe.
+"""Fold the events of a turn into the items that they describe.
 
-`TurnItems` is what a turn's client sees. It is the one place that knows what an event does to an item: a stopped turn
-saves what it says, and so does recovery after a crash; late readers and readers at other workers begin with it.
+`TurnItems` holds what a turn's client sees, and is the one place that knows what an event does to an item. A stopped
+turn and recovery after a crash save its items; readers that join later start from them.
 """
 
 from collections.abc import Iterator
@@ -35,18 +35,18 @@ from chatkit.widgets import WidgetComponentBase
 
 
 class TurnItems:
-    """The items that a turn has shown: those that are done, and those that are still being written."""
+    """The items of a turn: the finished ones and the open ones."""
 
     def __init__(self) -> None:
         self.finished: dict[str, ThreadItem] = {}
         self.open = OpenItems()
 
     def open_ids(self) -> set[str]:
-        """The items that are still being written."""
+        """Return the ids of the open items."""
         return {item.id for item in self.open}
 
     def apply(self, event: ThreadStreamEvent) -> None:
-        """Takes one event in; those that are about no item change nothing."""
+        """Apply one event; events that are not about an item change nothing."""
         match event:
             case ThreadItemAddedEvent():
                 self.finished.pop(event.item.id, None)
@@ -68,11 +68,11 @@ class OpenItems:
 
     def __init__(self) -> None:
         self._items: dict[str, ThreadItem] = {}
-        # Text deltas wait in a list: adding them to the item one by one is quadratic in the length of the answer.
+        # Text deltas are collected in lists: appending each to the item is quadratic in the length of the answer.
         self._deltas: dict[tuple[str, int], list[str]] = {}
 
     def __iter__(self) -> Iterator[ThreadItem]:
-        """The items as they stand now, oldest first."""
+        """Yield the items as they are now, oldest first."""
         for item_id in self._items:
             yield self[item_id]
 
@@ -82,33 +82,33 @@ class OpenItems:
     def __getitem__(self, item_id: str) -> ThreadItem:
         item = self._items[item_id]
         if isinstance(item, AssistantMessageItem):
-            self._join(item)
+            self._join_deltas(item)
         return item
 
     def add(self, item: ThreadItem) -> None:
-        """Takes a copy: the agent goes on changing its own."""
+        """Add a copy of the item: the agent keeps changing its own."""
         self._drop_deltas(item.id)
         self._items[item.id] = item.model_copy(deep=True)
 
     def add_text(self, item_id: str, content_index: int, delta: str) -> None:
-        """The hot path: one more piece of an assistant message's text. Ignored for an item that is not open."""
+        """Append text to an assistant message; ignored if it is not open. This is the hot path."""
         if item_id in self._items:
             self._deltas.setdefault((item_id, content_index), []).append(delta)
 
     def update(self, item_id: str, update: ThreadItemUpdate) -> None:
-        """Applies one update; ignored for an item that is not open, as the widget does."""
+        """Apply one update; ignored if the item is not open, as in the widget."""
         if type(update) is AssistantMessageContentPartTextDelta:
             self.add_text(item_id, update.content_index, update.delta)
         elif item_id in self._items:
             apply_update(self[item_id], update)
 
     def close(self, item_id: str) -> None:
-        """The item is done or removed."""
+        """Forget an item that is done or removed."""
         self._items.pop(item_id, None)
         self._drop_deltas(item_id)
 
     def before(self, item_id: str) -> list[ThreadItem]:
-        """The open items that appeared before this one; all of them when this one never appeared."""
+        """Return the open items that appeared before this one; all of them if this one never appeared."""
         earlier: list[ThreadItem] = []
         for item in self:
             if item.id == item_id:
@@ -116,7 +116,7 @@ class OpenItems:
             earlier.append(item)
         return earlier
 
-    def _join(self, item: AssistantMessageItem) -> None:
+    def _join_deltas(self, item: AssistantMessageItem) -> None:
         for key in [key for key in self._deltas if key[0] == item.id]:
             _part(item, key[1]).text += "".join(self._deltas.pop(key))
 
@@ -126,7 +126,7 @@ class OpenItems:
 
 
 def apply_update(item: ThreadItem, update: ThreadItemUpdate) -> None:
-    """Changes `item` in place by one update of a `thread.item.updated` event; what does not fit is ignored."""
+    """Apply an update of a `thread.item.updated` event to `item` in place; ignore an update of another item type."""
     match item:
         case AssistantMessageItem():
             _update_message(item, update)
@@ -142,7 +142,7 @@ def apply_update(item: ThreadItem, update: ThreadItemUpdate) -> None:
 
 
 def is_empty(item: ThreadItem) -> bool:
-    """Whether there is nothing in the item that a reader would miss: such items are never saved."""
+    """Return whether the item has no content yet. Empty items are never saved."""
     match item:
         case AssistantMessageItem():
             return not any(part.text.strip() for part in item.content)
@@ -155,12 +155,12 @@ def is_empty(item: ThreadItem) -> bool:
 
 
 def is_thought(item: ThreadItem) -> bool:
-    """Whether it is the model's thinking, which alone is no answer."""
+    """Return whether the item is the model's thinking, which alone is not an answer."""
     return isinstance(item, WorkflowItem) and item.workflow.type == "reasoning"
 
 
 def settle(item: ThreadItem) -> ThreadItem:
-    """The item as it is saved when its turn ends before it: nothing in it still loads."""
+    """Return the item as saved when its turn ends before it does: none of its tasks is still loading."""
     if isinstance(item, WorkflowItem):
         for task in item.workflow.tasks:
             if task.status_indicator == "loading":
@@ -169,7 +169,7 @@ def settle(item: ThreadItem) -> ThreadItem:
 
 
 def _part(item: AssistantMessageItem, index: int) -> AssistantMessageContent:
-    while len(item.content) <= index:  # updates may come for a part that was never added
+    while len(item.content) <= index:  # a part may get updates without having been added
         item.content.append(AssistantMessageContent(text=""))
     return item.content[index]
 
@@ -201,13 +201,13 @@ def _update_workflow(item: WorkflowItem, update: ThreadItemUpdate) -> None:
 def _update_widget(item: WidgetItem, update: ThreadItemUpdate) -> None:
     match update:
         case WidgetRootUpdated():
-            item.widget = update.widget.model_copy(deep=True)  # texts will grow in it, and it is the agent's
+            item.widget = update.widget.model_copy(deep=True)  # text is appended to it; the original is the agent's
         case WidgetComponentUpdated():
             _replace_component(item.widget, update.component_id, update.component.model_copy(deep=True))
         case WidgetStreamingTextValueDelta():
             for component in _components(item.widget):
                 if component.id == update.component_id:
-                    # setattr: in a dynamic widget `value` and `streaming` are extra fields that no type declares
+                    # setattr: in a dynamic widget `value` and `streaming` are extra fields, not declared by any type
                     setattr(component, "value", (getattr(component, "value", None) or "") + update.delta)  # noqa: B010
                     if update.done and getattr(component, "streaming", None):
                         setattr(component, "streaming", False)  # noqa: B010
@@ -222,7 +222,7 @@ def _components(root: WidgetComponentBase) -> Iterator[WidgetComponentBase]:
 
 
 def _children(component: WidgetComponentBase) -> list[WidgetComponentBase]:
-    """A dynamic component may hold one child without a list around it."""
+    """Return the children; a dynamic component may hold a single child without a list."""
     children = getattr(component, "children", None)
     children = children if isinstance(children, list) else [children]
     return [child for child in children if isinstance(child, WidgetComponentBase)]

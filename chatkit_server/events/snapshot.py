@@ -1,8 +1,8 @@
-"""What a reader who comes into the middle of a turn is told first, so that its picture is whole (PROTOCOL: re-attach).
+"""The first events of a reader that joins a running turn, which bring it up to date.
 
-The widget puts `added` and `done` in the place of an item that it shows already; deltas for an item that it has not
-loaded do nothing. So: every finished item as `done`, every open one as `added` with all of its text so far, and where
-none is open an empty progress update, which alone makes the widget show Stop and hold the composer.
+Measured with the widget of June 2026: `added` and `done` replace an item that it shows already, and it ignores deltas
+for an item that it has not loaded. So send every finished item as `done` and every open one as `added` with all its
+text so far. If none is open, send an empty progress update: only that makes the widget show Stop and lock the composer.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,18 +22,20 @@ from chatkit.types import (
 def snapshot(
     finished: Iterable[ThreadItem], still_open: Iterable[ThreadItem], *, options: StreamOptions, is_running: bool
 ) -> list[ThreadStreamEvent]:
-    """The events, in order. `finished` and `still_open` hold no hidden items."""
+    """Return the events, in order. `finished` and `still_open` must not contain hidden items."""
     events: list[ThreadStreamEvent] = [StreamOptionsEvent(stream_options=options)]
-    events += [ThreadItemDoneEvent(item=item) for item in shown(finished)]
+    events += [ThreadItemDoneEvent(item=item) for item in visible_items(finished)]
     added = [ThreadItemAddedEvent(item=item) for item in still_open]
     if is_running:
         events += added or [ProgressUpdateEvent(text="")]
     return events
 
 
-def shown(finished: Iterable[ThreadItem]) -> Iterator[ThreadItem]:
-    """A client tool call runs its tool in the page each time it is sent: an answered one has nothing to show, and of
-    those that wait only the first one's turn has come."""
+def visible_items(finished: Iterable[ThreadItem]) -> Iterator[ThreadItem]:
+    """Yield the items without answered client tool calls, and of the pending ones only the first.
+
+    The page runs the tool each time it gets the call, and runs one call at a time.
+    """
     has_call = False
     for item in finished:
         if isinstance(item, ClientToolCallItem):
@@ -44,5 +46,5 @@ def shown(finished: Iterable[ThreadItem]) -> Iterator[ThreadItem]:
 
 
 def without_calls(items: Iterable[ThreadItem]) -> list[ThreadItem]:
-    """For a reader whose page has the calls of its tools from elsewhere, or has answered them."""
+    """Return the items without client tool calls, for a page that already has or has answered them."""
     return [item for item in items if not isinstance(item, ClientToolCallItem)]

@@ -135,10 +135,10 @@ class Heartbeat:
         Only those that two beats in a row have seen are returned: others may just be starting or ending.
         """
         before = self._running()
-        ours = await self._turns.running_by(self.worker.id)
-        for turn_id in before & self._running() - ours:
+        owned = await self._turns.running_by(self.worker.id)
+        for turn_id in before & self._running() - owned:
             self._lose(turn_id)
-        idle = ours - before - self._running()
+        idle = owned - before - self._running()
         lost, self._idle = idle & self._idle, idle
         return sorted(lost)
 

@@ -28,7 +28,7 @@ from ..context import RequestContext
 from ..errors.failures import failure_of_ended_turn
 from ..errors.http import Conflict, to_server_error
 from ..events.decode import decode_event
-from ..events.snapshot import shown, without_calls
+from ..events.snapshot import visible_items, without_calls
 from ..run.server import ChatServer
 from .live_turn import LiveTurn, Reader, StopReason
 from .turn_log import TurnLog, lasts
@@ -208,7 +208,7 @@ class RemoteTurn(LiveTurn):
         how the turn ended."""
         record = await self._turns.load(self.id, self._context)
         await self._append_removed()
-        for item in shown(await self._saved_items()):
+        for item in visible_items(await self._saved_items()):
             if self.items.finished.get(item.id) != item:
                 self.log.append(ThreadItemDoneEvent(item=item))
         changed = await self._store.load_changed_items(self.thread_id, self.id, self._context)

@@ -194,7 +194,7 @@ class TurnLog:
         return is_kept or seen == self._kept_after
 
     def _catch_up(self, seen: int) -> bytes:
-        # The reader missed frames that are gone. Their net effect is in the lasting frames and in the open items, sent as
+        # The reader missed frames that are gone. The lasting frames and the open items replace them; those are sent as
         # `added` with all their text so far. That includes the pending text, which must not follow as a delta: flush.
         self.flush()
         parts = [missed.data for missed in self._lasting if missed.number > seen]

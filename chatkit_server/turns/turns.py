@@ -146,17 +146,17 @@ class Turns:
         """
         if self.is_closing:  # checked first: no running turn must be stopped for a request that is refused
             raise ServerStopping
-        if key is not None and (twin := self._twin(key)) is not None:
-            return twin
+        if key is not None and (same_turn := self._turn_of_key(key)) is not None:
+            return same_turn
         try:
             return await self._start(accept, thread_id, context, key)
         except DuplicateRequest as error:
             return await self._join(error.turn_id, context)
         except (ServerError, NotFoundError, AlreadyDecided):
             # The first request itself may be the reason: it has used the attachments, for example.
-            if key is None or (twin_id := await self._turns.find_duplicate(key, context)) is None:
+            if key is None or (same_turn_id := await self._turns.find_duplicate(key, context)) is None:
                 raise
-            return await self._join(twin_id, context)
+            return await self._join(same_turn_id, context)
 
     async def _start(
         self, accept: Accept, thread_id: str | None, context: RequestContext, key: RequestKey | None
@@ -164,8 +164,8 @@ class Turns:
         if thread_id is None:
             return await self._begin(await accept(), context, key)
         async with self._lock(thread_id):
-            if key is not None and (twin := self._twin(key)) is not None:  # it started while this one waited
-                raise DuplicateRequest(twin.id)
+            if key is not None and (same_turn := self._turn_of_key(key)) is not None:  # started meanwhile
+                raise DuplicateRequest(same_turn.id)
             accepted = await accept()
             if not self.is_closing and await self._make_room(thread_id, key, context):
                 accepted = await accept()
@@ -198,8 +198,8 @@ class Turns:
         has ended.
         """
         turns = self._turns_of(thread_id)
-        if turns and key is not None and (twin_id := await self._turns.find_duplicate(key, context)) is not None:
-            raise DuplicateRequest(twin_id)
+        if turns and key is not None and (same_turn_id := await self._turns.find_duplicate(key, context)) is not None:
+            raise DuplicateRequest(same_turn_id)
         if self._settings.on_busy == "reject" and any(turn.status == "running" for turn in turns):
             raise ThreadAnswering
         await self._stop_all(thread_id, "superseded")
@@ -248,7 +248,7 @@ class Turns:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("turn %s failed unexpectedly", turn.id, exc_info=error)
 
-    def _twin(self, key: RequestKey) -> Turn | None:
+    def _turn_of_key(self, key: RequestKey) -> Turn | None:
         """Return the running turn of the same request on this worker, or None; also None if the key has expired."""
         turn = self._by_key.get(key.value)
         if turn is None or turn.log.closed or monotonic() - turn.started > key.seconds:
@@ -406,8 +406,8 @@ class Turns:
             await self._draining
         self.interrupt()
         deadline = asyncio.get_running_loop().time() + CLOSE_STEPS * self._settings.stop_seconds
-        while self._tasks and (left := deadline - asyncio.get_running_loop().time()) > 0:
-            await asyncio.wait(set(self._tasks), timeout=left)
+        while self._tasks and (remaining := deadline - asyncio.get_running_loop().time()) > 0:
+            await asyncio.wait(set(self._tasks), timeout=remaining)
         for task in set(self._tasks):
             logger.error("turn %s could not be saved before the server stopped", task.get_name())
             task.cancel()
