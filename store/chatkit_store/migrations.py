@@ -25,7 +25,7 @@ from chatkit_store.tables import metadata
 
 T = TypeVar("T")
 
-ADVISORY_LOCK = 0x636861746B6974  # "chatkit"; no other application uses this key
+ADVISORY_LOCK = 0x636861746B6974  # "chatkit": our workers wait for each other only
 
 _alembic_in_use = threading.Lock()  # `alembic.op` and `alembic.context` are global to the process
 

@@ -100,7 +100,7 @@ class SqlStore(Store[TContext], Generic[TContext]):
     async def load_visible_items(
         self, thread_id: str, after: str | None, limit: int, order: str, context: TContext
     ) -> Page[ThreadItem]:
-        """Like `load_thread_items`, but without hidden items, which are filtered before paging (T28)."""
+        """Return a page like `load_thread_items`, but filter hidden items out before paging (T28)."""
         return await items.load_page(self._database, thread_id, after, limit, order, context, hidden=False)
 
     async def load_turn_items(self, thread_id: str, turn_id: str, context: TContext) -> list[ThreadItem]:
