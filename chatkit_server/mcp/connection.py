@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from agents import RunContextWrapper, UserError
 from agents.mcp import MCPServer, MCPUtil
 from agents.tool import FunctionTool, default_tool_error_function
 
+from ..loops import backoff
 from .client import open_server
 from .spec import McpSpec
 
@@ -109,12 +110,14 @@ class McpConnection:
         return default_tool_error_function(context, error)
 
     async def _own(self) -> None:
-        wait = self._timeouts.first_retry
+        pauses = self._backoff()
         while True:
             if await self._connect_once():
-                wait = self._timeouts.first_retry
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, self._timeouts.longest_retry)
+                pauses = self._backoff()
+            await asyncio.sleep(next(pauses))
+
+    def _backoff(self) -> Iterator[float]:
+        return backoff(self._timeouts.first_retry, self._timeouts.longest_retry)
 
     async def _connect_once(self) -> bool:
         """Connect and stay connected until the connection is lost; return whether it was ever established."""
