@@ -1,4 +1,4 @@
-"""Files are tested through the real app, with the fixtures of the turns: uvloop, httptools, a real model client."""
+"""Test files through the real app, with the fixtures of the turns: uvloop, httptools, a real model client."""
 
 import asyncio
 import contextlib
@@ -22,17 +22,17 @@ from tests.turns.conftest import (  # noqa: F401  fixtures and a hook, found by 
 
 @pytest.fixture
 async def client(start: Start) -> AsyncIterator[UploadClient]:  # noqa: F811  the fixture
-    """A user's browser on the app with its defaults."""
+    """A user of the app with default settings."""
     async with UploadClient.of(await start()) as client:
         yield client
 
 
 @pytest.fixture
 def endpoint() -> Iterator[str]:
-    """A service like S3, moto's server, as a process of its own."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    """The URL of an S3-compatible service: moto's server in a separate process."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -57,6 +57,6 @@ async def bucket(endpoint: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 def service(bucket: str) -> dict[str, str]:
-    """The settings with which files lie in the bucket."""
+    """Settings that store files in the bucket."""
     endpoint = bucket.removesuffix("/files")
     return {"attachments_url": "s3://files/chat", "s3_endpoint": endpoint, "s3_region": "us-east-1", **S3_KEYS}

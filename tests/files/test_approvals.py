@@ -1,4 +1,4 @@
-"""Files in a run that waits for an approval: not in the row that keeps it, and there again when it goes on."""
+"""Files in a run that waits for an approval: not saved in its row, and restored when it resumes."""
 
 import base64
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from agents import ToolOutputFileContent, ToolOutputImage, ToolOutputText, function_tool
 
-from tests.files.test_generated_images import PARTS, WHOLE
+from tests.files.test_generated_images import FULL_IMAGE, PARTIAL_IMAGES
 from tests.files.test_messages import parts_of, whole_database
 from tests.files.uploading import PDF, TEXT, UploadClient, picture, sqlite_only
 from tests.interactions.test_approvals import agent, call, cards, press
@@ -17,20 +17,22 @@ from tests.turns.conftest import Start
 pytestmark = sqlite_only
 
 
-async def test_a_waiting_run_keeps_its_files_out_of_the_database(start: Start) -> None:
+async def test_a_paused_run_keeps_its_files_out_of_the_database(start: Start) -> None:
     done: list[str] = []
     async with UploadClient.of(await start(agent(done))) as client:
-        sent = [
+        uploads = [
             await client.upload(picture(), "a.png", "image/png"),
             await client.upload(PDF, "a.pdf", "application/pdf"),
             await client.upload(TEXT, "a.txt"),
         ]
         client.chat.upstream.script(
-            Answer(output=[Image(WHOLE, PARTS), call(1)]), Answer(tool_calls=[call(2)]), Answer("Both are deleted.")
+            Answer(output=[Image(FULL_IMAGE, PARTIAL_IMAGES), call(1)]),
+            Answer(tool_calls=[call(2)]),
+            Answer("Both are deleted."),
         )
-        reply = await client.send(*(one.id for one in sent))
-        shown = parts_of(client.chat)
-        assert [part["type"] for part in shown] == ["input_text", "input_image", "input_file", "input_text"]
+        reply = await client.send(*(upload.id for upload in uploads))
+        parts = parts_of(client.chat)
+        assert [part["type"] for part in parts] == ["input_text", "input_image", "input_file", "input_text"]
         for number in (1, 2):
             stored = await whole_database(client.chat)
             assert "paused" in stored or "waiting" in stored
@@ -38,13 +40,13 @@ async def test_a_waiting_run_keeps_its_files_out_of_the_database(start: Start) -
             card = cards(client.tab, reply.thread_id)[-1]
             assert (await press(client.tab, reply.thread_id, card, "Approve")).error is None
             assert len(done) == number
-            assert parts_of(client.chat) == shown
+            assert parts_of(client.chat) == parts
         assert (await client.tab.reload(reply.thread_id)).texts()[-1] == ("assistant", "Both are deleted.")
 
 
-@pytest.mark.parametrize("is_kept", [True, False])
-async def test_what_tools_returned_is_out_of_the_database_as_well(start: Start, is_kept: bool) -> None:
-    """Pictures, files, and text that holds some; they are there again when the run goes on."""
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_tool_outputs_with_files_are_kept_out_of_the_database(start: Start, is_stored: bool) -> None:
+    """Images, files, and text that contains some; all are restored when the run resumes."""
     encoded = base64.b64encode(picture()).decode()
     url = f"data:image/png;base64,{encoded}"
 
@@ -62,23 +64,23 @@ async def test_what_tools_returned_is_out_of_the_database_as_well(start: Start, 
         look_first = Answer(tool_calls=[ToolCall("look", {}, "call_of_look")])
         client.chat.upstream.script(look_first, Answer(tool_calls=[call(1)]), Answer("It is deleted."))
         reply = await client.send(text="Look, then delete")
-        shown = [item for item in client.chat.upstream.requests[1].body["input"] if "output" in item]
-        assert str(shown).count(encoded) == 3
+        before = [item for item in client.chat.upstream.requests[1].body["input"] if "output" in item]
+        assert str(before).count(encoded) == 3
         stored = await whole_database(client.chat)
         assert (";base64," in stored, encoded in stored) == (False, False)
-        if not is_kept:
-            for path in client.kept():
+        if not is_stored:
+            for path in client.stored_files():
                 (Path(client.chat.services.settings.data_dir) / "files" / path).unlink()
         answer = await press(client.tab, reply.thread_id, cards(client.tab, reply.thread_id)[-1], "Approve")
         assert (answer.error, answer.text, len(done)) == (None, "It is deleted.", 1)
-        told = [item for item in client.chat.upstream.requests[2].body["input"] if "output" in item]
-        assert told[0] == shown[0] if is_kept else "not stored" in str(told[0])
+        after = [item for item in client.chat.upstream.requests[2].body["input"] if "output" in item]
+        assert after[0] == before[0] if is_stored else "not stored" in str(after[0])
         await client.tab.post("threads.delete", {"thread_id": reply.thread_id})
         await client.chat.services.pruner.prune()
-        assert client.kept() == []
+        assert client.stored_files() == []
 
 
-async def test_a_waiting_run_goes_on_without_a_file_that_vanished(start: Start) -> None:
+async def test_a_paused_run_resumes_without_a_file_that_is_gone(start: Start) -> None:
     done: list[str] = []
     async with UploadClient.of(await start(agent(done))) as client:
         image = (await client.upload(picture(), "a.png", "image/png")).id

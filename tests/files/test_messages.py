@@ -1,4 +1,4 @@
-"""Files in messages: on the stream, in SQL, after a reload, and as the model's endpoint received them."""
+"""Files in messages: in the stream, in SQL, after a reload, and in the request to the model."""
 
 import base64
 import threading
@@ -19,7 +19,7 @@ from tests.turns.conftest import Start
 
 
 def parts_of(chat: Chat, request: int = -1) -> list[Json]:
-    """All parts of the users' messages that the endpoint got."""
+    """Return all parts of user messages in a request to the model."""
     body = chat.upstream.requests[request].body
     messages = body.get("input") or body["messages"]
     content = [message["content"] for message in messages if message.get("role") == "user"]
@@ -31,12 +31,12 @@ def data_url(mime_type: str, data: bytes) -> str:
 
 
 async def whole_database(chat: Chat) -> str:
-    """Every value of every table, as one text."""
+    """Return every value of every table as one text."""
     return "\n".join([str(await chat.select(f"SELECT * FROM {table}")) for table in metadata.tables])
 
 
 @sqlite_only
-async def test_the_demo_model_counts_the_files_and_quotes_the_words_only(start: Start) -> None:
+async def test_the_demo_model_counts_files_and_quotes_only_the_text(start: Start) -> None:
     async with UploadClient.of(await start(model="demo", base_url=None, demo_tokens_per_second=1e6)) as client:
         notes = [(await client.upload(b"call current_time", "notes.txt", "text/plain")).id for _ in range(2)]
         image = (await client.upload(picture("JPEG"), "sea.jpg", "image/jpeg")).id
@@ -49,23 +49,23 @@ async def test_the_demo_model_counts_the_files_and_quotes_the_words_only(start: 
 
 
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])
-async def test_a_file_is_in_the_stream_the_database_the_reload_and_both_turns(client: UploadClient, api: str) -> None:
+async def test_a_file_reaches_the_stream_the_database_the_reload_and_both_turns(client: UploadClient, api: str) -> None:
     image, chat = picture("JPEG"), client.chat
-    sent = [
+    uploads = [
         await client.upload(image, "sea.jpg", "image/jpeg"),
         await client.upload(PDF, "form.pdf", "application/pdf"),
         await client.upload(TEXT, "notes.txt", "text/plain"),
     ]
-    reply = await client.send(*(one.id for one in sent), text="What are these?")
+    reply = await client.send(*(upload.id for upload in uploads), text="What are these?")
     assert reply.error is None
-    shown = [{**one.body, "thread_id": reply.thread_id} for one in sent]
-    assert reply.user_item["attachments"] == shown
-    assert shown[0]["preview_url"].startswith("data:image/webp;base64,")
+    attachments = [{**upload.body, "thread_id": reply.thread_id} for upload in uploads]
+    assert reply.user_item["attachments"] == attachments
+    assert attachments[0]["preview_url"].startswith("data:image/webp;base64,")
     assert (await client.tab.reload(reply.thread_id)).items == reply.picture.items
     bound = await chat.select("SELECT DISTINCT thread_id FROM attachments")
     assert bound == [(reply.thread_id,)]
     assert "data:" not in await whole_database(chat)
-    assert f"attachment:{sent[0].id}" in await whole_database(chat)
+    assert f"attachment:{uploads[0].id}" in await whole_database(chat)
 
     if api == "responses":
         files: list[Json] = [
@@ -85,7 +85,7 @@ async def test_a_file_is_in_the_stream_the_database_the_reload_and_both_turns(cl
 
 
 @sqlite_only
-async def test_a_retry_shows_the_model_the_same_file(client: UploadClient) -> None:
+async def test_a_retry_sends_the_same_file_to_the_model(client: UploadClient) -> None:
     image = await client.upload(picture(), "a.png", "image/png")
     reply = await client.send(image.id)
     await client.tab.retry(reply.thread_id, reply.user_item["id"])
@@ -95,7 +95,7 @@ async def test_a_retry_shows_the_model_the_same_file(client: UploadClient) -> No
 
 
 @sqlite_only
-async def test_a_file_is_bound_to_one_conversation_for_good(client: UploadClient) -> None:
+async def test_a_file_stays_bound_to_its_first_thread(client: UploadClient) -> None:
     file = (await client.upload(TEXT)).id
     first, other = await client.send(file), await client.tab.create("Another conversation")
     again = await client.send(file, thread_id=first.thread_id)
@@ -107,7 +107,7 @@ async def test_a_file_is_bound_to_one_conversation_for_good(client: UploadClient
 
 
 @sqlite_only
-async def test_a_message_takes_only_so_many_files(start: Start) -> None:
+async def test_the_number_of_files_per_message_is_limited(start: Start) -> None:
     async with UploadClient.of(await start(attachments_per_message=2)) as client:
         files = [(await client.upload(TEXT)).id for _ in range(3)]
         refused = await client.send(*files)
@@ -120,14 +120,14 @@ def pdf_of(size: int) -> bytes:
     return PDF.ljust(size, b"\n")
 
 
-def files_told(chat: Chat) -> list[str]:
-    """Of each file in the last request its name: alone where the model was shown it, else in a sentence."""
-    told = [part.get("filename") or part["text"] for part in parts_of(chat) if part["type"] != "input_image"]
-    return [name for name in told if ".pdf" in name or ".txt" in name]
+def files_in_input(chat: Chat) -> list[str]:
+    """Return for each file of the last request its name if its content was sent, else the note about it."""
+    files = [part.get("filename") or part["text"] for part in parts_of(chat) if part["type"] != "input_image"]
+    return [name for name in files if ".pdf" in name or ".txt" in name]
 
 
 @sqlite_only
-async def test_the_oldest_files_are_told_by_name_where_all_are_too_much(start: Start) -> None:
+async def test_the_oldest_files_are_replaced_by_notes_if_the_total_is_too_large(start: Start) -> None:
     async with UploadClient.of(await start(attachments_model_bytes=2_500)) as client:
         thread_id = None
         for number in range(4):
@@ -135,19 +135,19 @@ async def test_the_oldest_files_are_told_by_name_where_all_are_too_much(start: S
             reply = await client.send(file.id, thread_id=thread_id)
             assert reply.error is None
             thread_id = reply.thread_id
-        again = "[The user attached a file here that no longer fits into the request; they can attach it again: "
-        assert files_told(client.chat) == [
-            f"{again}0.pdf (application/pdf)]",
-            f"{again}1.pdf (application/pdf)]",
+        note = "[The user attached a file here that no longer fits into the request; they can attach it again: "
+        assert files_in_input(client.chat) == [
+            f"{note}0.pdf (application/pdf)]",
+            f"{note}1.pdf (application/pdf)]",
             "2.pdf",
             "3.pdf",
         ]
         await client.send((await client.upload(TEXT, "a.txt")).id, thread_id=thread_id)
-        assert files_told(client.chat)[2:4] == ["2.pdf", "3.pdf"]
+        assert files_in_input(client.chat)[2:4] == ["2.pdf", "3.pdf"]
 
 
 @sqlite_only
-async def test_files_that_are_too_much_for_one_message_are_refused_before_the_model_is_asked(start: Start) -> None:
+async def test_too_large_files_of_one_message_are_refused_before_the_model_request(start: Start) -> None:
     async with UploadClient.of(await start(attachments_model_bytes=150_000)) as client:
         files = [(await client.upload(pdf_of(100_000), f"{n}.pdf", "application/pdf")).id for n in range(2)]
         reply = await client.send(*files)
@@ -159,31 +159,33 @@ async def test_files_that_are_too_much_for_one_message_are_refused_before_the_mo
         assert client.chat.upstream.requests == []
         assert (await client.tab.reload(reply.thread_id)).items == [reply.user_item]
         assert (await client.send(text="Only the first, then", thread_id=reply.thread_id)).error is None
-        shown, left_out = files_told(client.chat)
-        assert (shown, "1.pdf" in left_out) == ("0.pdf", True)
+        included, left_out = files_in_input(client.chat)
+        assert (included, "1.pdf" in left_out) == ("0.pdf", True)
 
 
 @sqlite_only
-async def test_a_messages_files_are_looked_up_at_once(client: UploadClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    look_up = UploadStore.sizes
+async def test_the_files_of_a_message_are_looked_up_in_one_query(
+    client: UploadClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries: list[int] = []
+    load_sizes = UploadStore.sizes
 
     async def sizes(uploads: UploadStore, ids: Collection[str], context: HasUser) -> dict[str, int | None]:
-        asked.append(len(ids))
-        return await look_up(uploads, ids, context)
+        queries.append(len(ids))
+        return await load_sizes(uploads, ids, context)
 
     monkeypatch.setattr(UploadStore, "sizes", sizes)
     files = [(await client.upload(pdf_of(100 + n), f"{n}.pdf", "application/pdf")).id for n in range(3)]
     thread_id = (await client.send(*files)).thread_id
-    async with client.chat.services.engine.begin() as connection:  # as rows of earlier versions are
+    async with client.chat.services.engine.begin() as connection:  # like rows of earlier versions
         await connection.execute(text("UPDATE attachments SET size = NULL"))
     await client.send((await client.upload(PDF, "a.pdf", "application/pdf")).id, thread_id=thread_id)
-    assert asked == [3, 1, 3]
-    assert files_told(client.chat) == ["0.pdf", "1.pdf", "2.pdf", "a.pdf"]
+    assert queries == [3, 1, 3]
+    assert files_in_input(client.chat) == ["0.pdf", "1.pdf", "2.pdf", "a.pdf"]
 
 
 @sqlite_only
-async def test_files_are_encoded_beside_the_event_loop(client: UploadClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_files_are_encoded_outside_the_event_loop(client: UploadClient, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[threading.Thread] = []
 
     def encode(mime_type: str, data: bytes) -> str:
@@ -198,8 +200,7 @@ async def test_files_are_encoded_beside_the_event_loop(client: UploadClient, mon
 
 
 @sqlite_only
-async def test_a_file_that_vanished_does_not_end_its_conversation(client: UploadClient) -> None:
-    """T22."""
+async def test_a_thread_continues_after_one_of_its_files_is_gone(client: UploadClient) -> None:
     image = (await client.upload(picture(), "a.png", "image/png")).id
     reply = await client.send(image)
     await client.chat.services.pruner._blobs.delete(image, f"{image}.preview")
@@ -211,7 +212,7 @@ async def test_a_file_that_vanished_does_not_end_its_conversation(client: Upload
 
 
 @sqlite_only
-async def test_a_reader_in_the_middle_of_a_turn_gets_fresh_urls(client: UploadClient) -> None:
+async def test_a_reader_that_attaches_to_a_turn_gets_fresh_links(client: UploadClient) -> None:
     image = await client.upload(picture(), "a.png", "image/png")
     client.chat.upstream.script(Answer("one two three", hang_after=1))
     params = {"input": {"content": [], "attachments": [image.id], "inference_options": {}}}
@@ -233,10 +234,10 @@ async def test_a_reader_in_the_middle_of_a_turn_gets_fresh_urls(client: UploadCl
 
 
 @sqlite_only
-async def test_a_model_that_cannot_see_says_so_in_clear_words(client: UploadClient) -> None:
+async def test_a_model_without_image_input_is_reported_clearly(client: UploadClient) -> None:
     image = await client.upload(picture(), "a.png", "image/png")
-    blind = Failure(400, None, "image input is not supported - hint: if this is unexpected, provide the mmproj")
-    client.chat.upstream.script(Answer(fail=blind))
+    failure = Failure(400, None, "image input is not supported - hint: if this is unexpected, provide the mmproj")
+    client.chat.upstream.script(Answer(fail=failure))
     reply = await client.send(image.id)
     assert "The model cannot read a picture or file of this conversation." in reply.error["message"]
     assert not reply.error["allow_retry"]
@@ -245,17 +246,17 @@ async def test_a_model_that_cannot_see_says_so_in_clear_words(client: UploadClie
 
 @sqlite_only
 @pytest.mark.parametrize("model", ["demo"])
-async def test_the_demo_model_takes_files_as_well(start: Start, model: str) -> None:
+async def test_the_demo_model_accepts_files(start: Start, model: str) -> None:
     async with UploadClient.of(await start(model=model, base_url=None)) as client:
         image = await client.upload(picture(), "a.png", "image/png")
         assert (await client.send(image.id, text="markdown")).error is None
 
 
 @sqlite_only
-async def test_what_people_write_is_never_taken_for_a_reference(client: UploadClient) -> None:
+async def test_text_that_looks_like_a_reference_is_left_alone(client: UploadClient) -> None:
     image = (await client.upload(picture(), "a.png", "image/png")).id
-    said = f'"url":"attachment:{image}" and {{"preview_url":"attachment:{image}"}}'
-    client.chat.upstream.script(Answer(said))
-    reply: Any = await client.send(text=said)
-    assert reply.picture.texts() == [("user", said), ("assistant", said)]
+    text = f'"url":"attachment:{image}" and {{"preview_url":"attachment:{image}"}}'
+    client.chat.upstream.script(Answer(text))
+    reply: Any = await client.send(text=text)
+    assert reply.picture.texts() == [("user", text), ("assistant", text)]
     assert (await client.tab.reload(reply.thread_id)).texts() == reply.picture.texts()

@@ -1,4 +1,4 @@
-"""The same on an S3-compatible service: moto's server, over HTTP."""
+"""Files in an S3-compatible service: moto's server, over HTTP."""
 
 import socket
 
@@ -13,13 +13,13 @@ pytestmark = sqlite_only
 
 
 async def keys(bucket: str) -> list[str]:
-    """What the service itself says that the bucket holds."""
+    """Return the keys in the bucket, as the service lists them."""
     async with aiohttp.ClientSession() as session, session.get(bucket) as response:
         text = await response.text()
     return [part.partition("</Key>")[0] for part in text.split("<Key>")[1:]]
 
 
-async def test_files_lie_in_the_bucket_from_the_upload_to_their_end(
+async def test_files_are_stored_in_the_bucket_until_they_are_deleted(
     start: Start, bucket: str, service: dict[str, str]
 ) -> None:
     chat = await start(**service)
@@ -36,20 +36,20 @@ async def test_files_lie_in_the_bucket_from_the_upload_to_their_end(
 
         reply = await client.send(sent.id)
         assert parts_of(chat)[1]["image_url"].startswith("data:image/png;base64,")
-        shown = (await client.tab.reload(reply.thread_id)).items[0]["attachments"][0]["preview_url"]
-        assert shown == sent.body["preview_url"]
+        preview_url = (await client.tab.reload(reply.thread_id)).items[0]["attachments"][0]["preview_url"]
+        assert preview_url == sent.body["preview_url"]
         assert (await client.tab.post("attachments.delete", {"attachment_id": announced["id"]})).status == 200
         assert len(await keys(bucket)) == 2
         await client.tab.post("threads.delete", {"thread_id": reply.thread_id})
-        done = await chat.services.pruner.prune()
-        assert (done.unsent, done.orphaned, await keys(bucket)) == (0, 1, [])
+        result = await chat.services.pruner.prune()
+        assert (result.unsent, result.orphaned, await keys(bucket)) == (0, 1, [])
 
 
-async def test_a_service_that_does_not_answer_is_told_and_keeps_no_row(start: Start) -> None:
+async def test_an_unreachable_service_is_reported_and_leaves_no_row(start: Start) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        nowhere = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    chat = await start(attachments_url="s3://files", s3_endpoint=nowhere, s3_region="us-east-1", **S3_KEYS)
+        unreachable = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    chat = await start(attachments_url="s3://files", s3_endpoint=unreachable, s3_region="us-east-1", **S3_KEYS)
     blobs = make_blobs(chat.services.settings)
     assert blobs.location == "s3://files"
     async with UploadClient.of(chat) as client:
@@ -58,5 +58,5 @@ async def test_a_service_that_does_not_answer_is_told_and_keeps_no_row(start: St
         assert "Please try again" in sent.body["message"]
         assert await client.rows() == []
         announced = await client.announce()
-        for _ in range(2):  # it can be tried again
+        for _ in range(2):  # the upload can be retried
             assert (await client.put(announced, TEXT)).body["code"] == "files_unavailable"

@@ -1,4 +1,4 @@
-"""Uploads: what is taken is kept whole, what is refused says why and leaves nothing behind."""
+"""Uploads: accepted files are stored completely, rejected ones say why and leave nothing behind."""
 
 import asyncio
 import base64
@@ -8,11 +8,20 @@ from collections.abc import AsyncIterator
 import pytest
 from PIL import Image
 
-from tests.files.uploading import PDF, TEXT, Sent, UploadClient, bomb, form, picture, sqlite_only
+from tests.files.uploading import (
+    PDF,
+    TEXT,
+    UploadClient,
+    UploadResponse,
+    decompression_bomb,
+    form,
+    picture,
+    sqlite_only,
+)
 from tests.turns.conftest import Start
 
 
-async def test_a_direct_upload_answers_with_the_attachment_and_keeps_the_bytes(client: UploadClient) -> None:
+async def test_a_direct_upload_returns_the_attachment_and_stores_the_bytes(client: UploadClient) -> None:
     data = picture()
     sent = await client.upload(data, "sun set.png", "image/png")
     preview = sent.body.pop("preview_url")
@@ -24,15 +33,15 @@ async def test_a_direct_upload_answers_with_the_attachment_and_keeps_the_bytes(c
         assert (kind, small.format, small.size) == ("data:image/webp;base64", "WEBP", (256, 171))
 
 
-@pytest.mark.parametrize("how", ["put", "post"])
-async def test_an_upload_in_two_phases_is_pending_until_its_bytes_came(client: UploadClient, how: str) -> None:
+@pytest.mark.parametrize("method", ["put", "post"])
+async def test_a_two_phase_upload_is_pending_until_its_bytes_arrive(client: UploadClient, method: str) -> None:
     announced = await client.announce("notes.md", "text/markdown", len(TEXT))
     assert announced["upload_descriptor"]["method"] == "PUT"
     assert announced["upload_descriptor"]["headers"] == {"content-type": "text/markdown"}
     assert await client.rows() == [("notes.md", "text/markdown", len(TEXT), "pending")]
     reply = await client.send(announced["id"])
     assert (reply.error["code"], "attach it again" in reply.error["message"]) == ("custom", True)
-    sent = await (client.put(announced, TEXT) if how == "put" else client.post(announced, TEXT))
+    sent = await (client.put(announced, TEXT) if method == "put" else client.post(announced, TEXT))
     assert sent.body == {"id": announced["id"], "type": "file", "name": "notes.md", "mime_type": "text/markdown"}
     assert await client.rows() == [("notes.md", "text/markdown", len(TEXT), "stored")]
     assert client.bytes_of(sent.id) == TEXT
@@ -40,23 +49,23 @@ async def test_an_upload_in_two_phases_is_pending_until_its_bytes_came(client: U
 
 
 @sqlite_only
-async def test_who_begins_with_a_file_is_known_from_then_on(client: UploadClient) -> None:
+async def test_a_first_request_that_uploads_a_file_creates_the_user(client: UploadClient) -> None:
     async with client.chat.tab() as tab:
-        new = UploadClient(client.chat, tab)
-        reply = await new.send((await new.upload(TEXT)).id)
+        new_client = UploadClient(client.chat, tab)
+        reply = await new_client.send((await new_client.upload(TEXT)).id)
         assert reply.error is None
-        assert await client.chat.select("SELECT user_id FROM attachments") == [(new.user_id,)]
+        assert await client.chat.select("SELECT user_id FROM attachments") == [(new_client.user_id,)]
 
 
 @sqlite_only
-async def test_a_large_file_goes_through_the_disk_in_chunks_and_arrives_whole(client: UploadClient) -> None:
+async def test_a_large_file_arrives_complete(client: UploadClient) -> None:
     data = b"A line of a log file.\n" * 200_000
     assert client.bytes_of((await client.upload(data, "big.log")).id) == data
     announced = await client.announce("big.log", size=len(data))
     assert client.bytes_of((await client.put(announced, data)).id) == data
 
 
-REFUSED = [
+REJECTED = [
     ("empty", b"", "a.txt", "text/plain", 400, "invalid_file", "empty"),
     ("over the limit", b"x" * 2000, "a.txt", "text/plain", 413, "file_too_large", "at most 1000 bytes"),
     ("far over the limit", b"x" * 5_000_000, "a.txt", "text/plain", 413, "file_too_large", "at most 1000 bytes"),
@@ -69,41 +78,65 @@ REFUSED = [
         "unsupported_file",
         "application/x-msdownload",
     ),
-    ("a program that says picture", b"MZ\x90\x00" + bytes(60), "a.png", "image/png", 415, "unsupported_file", "type"),
-    ("text that says picture", TEXT, "a.png", "image/png", 415, "unsupported_file", "claims to be image/png"),
-    ("PDF that says picture", PDF, "a.png", "image/png", 415, "unsupported_file", "but it is application/pdf"),
-    ("picture that says text", picture(size=(8, 8)), "a.txt", "text/plain", 415, "unsupported_file", "image/png"),
+    (
+        "a program that claims to be an image",
+        b"MZ\x90\x00" + bytes(60),
+        "a.png",
+        "image/png",
+        415,
+        "unsupported_file",
+        "type",
+    ),
+    ("text that claims to be an image", TEXT, "a.png", "image/png", 415, "unsupported_file", "claims to be image/png"),
+    ("PDF that claims to be an image", PDF, "a.png", "image/png", 415, "unsupported_file", "but it is application/pdf"),
+    (
+        "an image that claims to be text",
+        picture(size=(8, 8)),
+        "a.txt",
+        "text/plain",
+        415,
+        "unsupported_file",
+        "image/png",
+    ),
     ("HTML", b"<!DOCTYPE html><script>alert(1)</script>", "a.html", "text/html", 415, "unsupported_file", "text/html"),
-    ("HTML that says text", b" <!-- x --><html>", "a.txt", "text/plain", 415, "unsupported_file", "text/html"),
+    ("HTML that claims to be text", b" <!-- x --><html>", "a.txt", "text/plain", 415, "unsupported_file", "text/html"),
     ("SVG", b"<svg onload='alert(1)'/>", "a.svg", "image/svg+xml", 415, "unsupported_file", "image/svg+xml"),
-    ("SVG that says PNG", b"<?xml version='1.0'?>\n<svg/>", "a.png", "image/png", 415, "unsupported_file", "image/svg"),
-    ("a bomb", bomb(), "a.png", "image/png", 400, "invalid_file", "too many pixels"),
-    ("half a picture", picture(size=(90, 90))[:150], "a.png", "image/png", 400, "invalid_file", "damaged"),
+    (
+        "SVG that claims to be PNG",
+        b"<?xml version='1.0'?>\n<svg/>",
+        "a.png",
+        "image/png",
+        415,
+        "unsupported_file",
+        "image/svg",
+    ),
+    ("a decompression bomb", decompression_bomb(), "a.png", "image/png", 400, "invalid_file", "too many pixels"),
+    ("half an image", picture(size=(90, 90))[:150], "a.png", "image/png", 400, "invalid_file", "damaged"),
     ("a zip", b"PK\x03\x04" + bytes(60), "a.zip", "application/zip", 415, "unsupported_file", "application/zip"),
 ]
 
 
 @sqlite_only
-async def test_a_hostile_file_is_refused_with_a_reason_and_leaves_nothing(start: Start) -> None:
+async def test_an_unacceptable_file_is_rejected_with_a_reason_and_leaves_nothing(start: Start) -> None:
     async with UploadClient.of(await start(attachment_max_bytes=1000)) as client:
-        for case, data, name, mime_type, status, code, said in REFUSED:
+        for case, data, name, mime_type, status, code, message in REJECTED:
             sent = await client.upload(data, name, mime_type)
             assert (sent.status, sent.body["code"]) == (status, code), (case, sent.body)
-            assert said in sent.body["message"], (case, sent.body)
-        assert (client.kept(), await client.rows()) == ([], [])
+            assert message in sent.body["message"], (case, sent.body)
+        assert (client.stored_files(), await client.rows()) == ([], [])
 
 
 @sqlite_only
-async def test_in_two_phases_it_is_refused_in_the_first_or_in_the_second(start: Start) -> None:
+async def test_a_two_phase_upload_is_rejected_in_its_first_or_second_phase(start: Start) -> None:
     async with UploadClient.of(await start(attachment_max_bytes=1000)) as client:
-        for case, data, name, mime_type, status, code, _ in REFUSED:
+        for case, data, name, mime_type, status, code, _ in REJECTED:
             params = {"name": name, "mime_type": mime_type, "size": max(1, min(len(data), 1000))}
             announced = await client.tab.post("attachments.create", params)
-            sent = Sent(announced.status, announced.body)
+            sent = UploadResponse(announced.status, announced.body)
             if sent.status == 200:
                 sent = await client.put(announced.body, data)
             assert (sent.status, sent.body["code"]) == (status, code), (case, sent.body)
-        assert client.kept() == []
+        assert client.stored_files() == []
         assert {row[3] for row in await client.rows()} == {"pending"}
 
 
@@ -118,7 +151,7 @@ async def test_in_two_phases_it_is_refused_in_the_first_or_in_the_second(start: 
         ({"name": "a.html", "mime_type": "text/html; charset=utf-8", "size": 5}, "unsupported_file"),
     ],
 )
-async def test_what_cannot_be_taken_is_refused_before_its_bytes_are_sent(
+async def test_an_unacceptable_announcement_is_rejected_before_the_bytes_are_sent(
     client: UploadClient, params: dict[str, object], code: str
 ) -> None:
     reply = await client.tab.post("attachments.create", params)
@@ -126,16 +159,16 @@ async def test_what_cannot_be_taken_is_refused_before_its_bytes_are_sent(
 
 
 @sqlite_only
-async def test_a_file_of_another_size_than_announced_did_not_arrive_whole(client: UploadClient) -> None:
+async def test_a_file_of_another_size_than_announced_is_rejected(client: UploadClient) -> None:
     announced = await client.announce(size=100)
     sent = await client.put(announced, TEXT)
-    assert (sent.status, sent.body["code"], client.kept()) == (400, "invalid_file", [])
+    assert (sent.status, sent.body["code"], client.stored_files()) == (400, "invalid_file", [])
     assert "arrived incomplete" in sent.body["message"]
     assert (await client.put(announced, b"x" * 100)).status == 200
 
 
 @sqlite_only
-async def test_a_body_without_a_length_is_cut_at_the_limit(start: Start) -> None:
+async def test_a_body_without_a_length_is_rejected_at_the_limit(start: Start) -> None:
     async def endless() -> AsyncIterator[bytes]:
         while True:
             yield b"x" * 10_000
@@ -143,7 +176,7 @@ async def test_a_body_without_a_length_is_cut_at_the_limit(start: Start) -> None
 
     async with UploadClient.of(await start(attachment_max_bytes=1000)) as client:
         sent = await client.put(await client.announce(size=5), endless())
-        assert (sent.status, sent.body["code"], client.kept()) == (413, "file_too_large", [])
+        assert (sent.status, sent.body["code"], client.stored_files()) == (413, "file_too_large", [])
 
 
 NAMES = {
@@ -160,56 +193,56 @@ NAMES = {
 
 
 @sqlite_only
-async def test_names_are_made_harmless_and_name_no_file_on_disk(client: UploadClient) -> None:
-    for name, harmless in NAMES.items():
+async def test_names_are_made_safe_and_are_not_used_on_disk(client: UploadClient) -> None:
+    for name, safe in NAMES.items():
         announced = await client.announce(name)
-        assert announced["name"] == harmless
+        assert announced["name"] == safe
         sent = await client.put(announced, TEXT)
-        assert client.kept() == [sent.id]
+        assert client.stored_files() == [sent.id]
         await client.tab.post("attachments.delete", {"attachment_id": sent.id})
     sent = await client.upload(TEXT, "../../../x.txt")
-    assert (sent.body["name"], client.kept()) == ("x.txt", [sent.id])
+    assert (sent.body["name"], client.stored_files()) == ("x.txt", [sent.id])
 
 
-async def test_of_two_completions_one_counts(client: UploadClient) -> None:
+async def test_only_one_of_two_concurrent_completions_succeeds(client: UploadClient) -> None:
     announced = await client.announce(size=10)
     first, second = b"first word", b"other word"
     sent = await asyncio.gather(client.put(announced, first), client.put(announced, second))
     assert sorted(answer.status for answer in sent) == [200, 409]
     assert [answer.body["code"] for answer in sent if answer.status == 409] == ["already_uploaded"]
-    won = first if sent[0].status == 200 else second
-    assert client.bytes_of(announced["id"]) == won
+    stored = first if sent[0].status == 200 else second
+    assert client.bytes_of(announced["id"]) == stored
     again = await client.put(announced, first)
     assert (again.status, again.body["code"]) == (409, "already_uploaded")
-    assert (client.bytes_of(announced["id"]), client.kept()) == (won, [announced["id"]])
+    assert (client.bytes_of(announced["id"]), client.stored_files()) == (stored, [announced["id"]])
 
 
 @sqlite_only
 @pytest.mark.parametrize("phases", [1, 2])
-async def test_an_upload_that_is_cut_in_the_middle_leaves_nothing(client: UploadClient, phases: int) -> None:
+async def test_an_interrupted_upload_leaves_no_file(client: UploadClient, phases: int) -> None:
     (cookie,) = client.tab.cookies.filter_cookies(client.tab_url).values()
     if phases == 1:
         head = '--b\r\ncontent-disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
-        what = "POST /api/attachments HTTP/1.1\r\ncontent-type: multipart/form-data; boundary=b"
-        lines = f"{what}\r\ncontent-length: 9000000\r\ncookie: {cookie.key}={cookie.value}"
+        request_line = "POST /api/attachments HTTP/1.1\r\ncontent-type: multipart/form-data; boundary=b"
+        lines = f"{request_line}\r\ncontent-length: 9000000\r\ncookie: {cookie.key}={cookie.value}"
         await client.cut(client.chat.url, head.encode() + b"x" * 2_000_000, lines)
     else:
         announced = await client.announce(size=9_000_000)
         target = announced["upload_descriptor"]["url"].removeprefix(client.chat.url)
         await client.cut(client.chat.url, b"x" * 2_000_000, f"PUT {target} HTTP/1.1\r\ncontent-length: 9000000")
     await client.chat.quiet()
-    assert client.kept() == []
+    assert client.stored_files() == []
     assert [row[3] for row in await client.rows()] == ["pending"] * (phases - 1)
     if phases == 2:
         assert (await client.put(announced, b"x" * 9_000_000)).status == 200
 
 
 @sqlite_only
-async def test_a_strangers_file_cannot_be_sent_deleted_or_completed(client: UploadClient) -> None:
-    mine, pending = (await client.upload(TEXT)).id, await client.announce()
+async def test_another_users_file_cannot_be_sent_deleted_or_completed(client: UploadClient) -> None:
+    file, pending = (await client.upload(TEXT)).id, await client.announce()
     async with UploadClient.of(client.chat) as other:
-        assert (await other.send(mine)).error is not None
-        for attachment_id in (mine, "atc_" + "0" * 32):
+        assert (await other.send(file)).error is not None
+        for attachment_id in (file, "atc_" + "0" * 32):
             reply = await other.tab.post("attachments.delete", {"attachment_id": attachment_id})
             assert (reply.status, reply.body["code"]) == (404, "not_found")
         token = (await other.announce())["upload_descriptor"]["url"].partition("?")[2]
@@ -218,27 +251,27 @@ async def test_a_strangers_file_cannot_be_sent_deleted_or_completed(client: Uplo
             pending["upload_descriptor"]["url"] = url
             sent = await other.put(pending, TEXT)
             assert (sent.status, sent.body["code"]) == (403, "link_expired")
-    assert client.kept() == [mine]
+    assert client.stored_files() == [file]
     assert sorted(row[3] for row in await client.rows()) == ["pending", "pending", "stored"]
 
 
 @sqlite_only
-async def test_a_file_is_taken_back_before_it_is_sent_and_not_after(client: UploadClient) -> None:
-    back, sent = (await client.upload(picture(), "a.png", "image/png")).id, (await client.upload(TEXT)).id
-    assert (await client.tab.post("attachments.delete", {"attachment_id": back})).body == {}
-    assert client.kept() == [sent]
+async def test_a_file_can_be_deleted_until_it_is_sent(client: UploadClient) -> None:
+    unsent, sent = (await client.upload(picture(), "a.png", "image/png")).id, (await client.upload(TEXT)).id
+    assert (await client.tab.post("attachments.delete", {"attachment_id": unsent})).body == {}
+    assert client.stored_files() == [sent]
     assert (await client.send(sent)).error is None
     reply = await client.tab.post("attachments.delete", {"attachment_id": sent})
-    assert (reply.status, reply.body["code"], client.kept()) == (409, "conflict", [sent])
+    assert (reply.status, reply.body["code"], client.stored_files()) == (409, "conflict", [sent])
 
 
 @sqlite_only
-async def test_a_user_cannot_pile_up_files_that_are_never_sent(start: Start) -> None:
+async def test_the_number_of_unsent_files_is_limited(start: Start) -> None:
     async with UploadClient.of(await start(attachments_unsent=2)) as client:
-        kept = [(await client.upload(TEXT)).id for _ in range(2)]
+        unsent = [(await client.upload(TEXT)).id for _ in range(2)]
         sent = await client.upload(TEXT)
-        assert (sent.status, sent.body["code"], client.kept()) == (409, "too_many_files", kept)
-        assert (await client.send(*kept)).error is None
+        assert (sent.status, sent.body["code"], client.stored_files()) == (409, "too_many_files", unsent)
+        assert (await client.send(*unsent)).error is None
         assert (await client.upload(TEXT)).status == 200
 
 
@@ -248,12 +281,12 @@ async def test_a_page_of_another_origin_may_upload(start: Start) -> None:
     async with UploadClient.of(await start(cors_origins=[page])) as client:
         url = (await client.announce())["upload_descriptor"]["url"]
         for target, method in ((f"{client.chat.url}/api/attachments", "POST"), (url, "PUT")):
-            asked = {
+            preflight = {
                 "origin": page,
                 "access-control-request-method": method,
                 "access-control-request-headers": "accept-language,chatkit-frame-instance-id,content-type",
             }
-            async with client.tab.session.options(target, headers=asked) as response:
+            async with client.tab.session.options(target, headers=preflight) as response:
                 assert response.status == 200, await response.text()
                 assert response.headers["access-control-allow-origin"] == page
         headers = {"origin": page, "content-type": "text/plain"}
@@ -262,7 +295,7 @@ async def test_a_page_of_another_origin_may_upload(start: Start) -> None:
 
 
 @sqlite_only
-async def test_a_form_without_a_file_is_refused(client: UploadClient) -> None:
+async def test_a_form_without_a_file_is_rejected(client: UploadClient) -> None:
     url = f"{client.chat.url}/api/attachments"
     for data, code in (
         (b"not a form", "bad_request"),
@@ -280,7 +313,7 @@ async def test_a_form_without_a_file_is_refused(client: UploadClient) -> None:
 
 
 @sqlite_only
-async def test_a_model_that_sees_no_pictures_says_so_at_the_upload(start: Start) -> None:
+async def test_an_image_is_rejected_at_upload_if_the_model_cannot_read_it(start: Start) -> None:
     chat = await start()
     services = chat.services
     assert services.attachments is not None
@@ -293,7 +326,7 @@ async def test_a_model_that_sees_no_pictures_says_so_at_the_upload(start: Start)
 
 
 @sqlite_only
-async def test_without_attachments_every_way_says_not_available(start: Start) -> None:
+async def test_without_attachments_both_upload_methods_are_not_available(start: Start) -> None:
     async with UploadClient.of(await start(attachments=False)) as client:
         sent = await client.upload(TEXT)
         reply = await client.tab.post("attachments.create", {"name": "a", "size": 1, "mime_type": "text/plain"})

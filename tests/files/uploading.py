@@ -1,4 +1,4 @@
-"""Sending files as the widget does, and looking at what the server keeps of them."""
+"""Upload files like the widget, and inspect what the server stores."""
 
 import asyncio
 import io
@@ -27,14 +27,14 @@ sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 def picture(format: str = "PNG", size: tuple[int, int] = (600, 400)) -> bytes:
-    """A small real picture; PNG, JPEG, GIF or WEBP."""
-    written = io.BytesIO()
-    Image.linear_gradient("L").resize(size).convert("RGB").save(written, format)
-    return written.getvalue()
+    """Return a small valid image; PNG, JPEG, GIF or WEBP."""
+    output = io.BytesIO()
+    Image.linear_gradient("L").resize(size).convert("RGB").save(output, format)
+    return output.getvalue()
 
 
-def bomb() -> bytes:
-    """A PNG of 3.6 billion pixels in a few hundred bytes."""
+def decompression_bomb() -> bytes:
+    """Return a PNG of 3.6 billion pixels in a few kilobytes."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return pack(">I", len(data)) + kind + data + pack(">I", zlib.crc32(kind + data))
@@ -45,7 +45,7 @@ def bomb() -> bytes:
 
 
 @dataclass
-class Sent:
+class UploadResponse:
     """The server's answer to an upload."""
 
     status: int
@@ -53,14 +53,14 @@ class Sent:
 
     @property
     def id(self) -> str:
-        """The attachment's id, of an upload that went well."""
+        """The id of the attachment; fails if the upload failed."""
         assert self.status == 200, self.body
         return str(self.body["id"])
 
 
 @dataclass
 class UploadClient:
-    """A user with a browser tab, at an app whose place for files can be seen."""
+    """A user with a browser tab who uploads files to an app."""
 
     chat: Chat
     tab: Tab
@@ -68,75 +68,75 @@ class UploadClient:
     @classmethod
     @asynccontextmanager
     async def of(cls, chat: Chat) -> AsyncIterator["UploadClient"]:
-        """A new user of the app."""
+        """Open a tab as a new user of the app."""
         async with await chat.visitor() as tab:
             yield cls(chat, tab)
 
-    async def upload(self, data: bytes, name: str = "a.txt", mime_type: str | None = "text/plain") -> Sent:
-        """Direct: `POST /api/attachments`."""
+    async def upload(self, data: bytes, name: str = "a.txt", mime_type: str | None = "text/plain") -> UploadResponse:
+        """Upload directly: `POST /api/attachments`."""
         return await self._send("POST", f"{self.chat.url}/api/attachments", form(data, name, mime_type))
 
     async def announce(self, name: str = "a.txt", mime_type: str = "text/plain", size: int = len(TEXT)) -> Json:
-        """The first of two phases. The attachment, with its upload descriptor."""
+        """Start a two-phase upload; return the attachment with its upload descriptor."""
         reply = await self.tab.post("attachments.create", {"name": name, "mime_type": mime_type, "size": size})
         assert reply.status == 200, reply.body
         body: Json = reply.body
         return body
 
-    async def put(self, attachment: Json, data: Any) -> Sent:
-        """The second phase, as the descriptor says it."""
+    async def put(self, attachment: Json, data: Any) -> UploadResponse:
+        """Send the bytes as the upload descriptor says."""
         descriptor = attachment["upload_descriptor"]
         return await self._send(descriptor["method"], descriptor["url"], data, descriptor["headers"])
 
-    async def post(self, attachment: Json, data: bytes, name: str = "a.txt") -> Sent:
-        """The second phase as a form."""
+    async def post(self, attachment: Json, data: bytes, name: str = "a.txt") -> UploadResponse:
+        """Send the bytes of a two-phase upload as a form."""
         return await self._send("POST", attachment["upload_descriptor"]["url"], form(data, name, "text/plain"))
 
     async def send(self, *attachment_ids: str, text: str = "Look", thread_id: str | None = None) -> Any:
-        """A message with files; the whole answer."""
+        """Send a message with files; return the complete answer."""
         if thread_id is None:
             return await self.tab.create(text, attachments=list(attachment_ids))
         return await self.tab.send(thread_id, text, attachments=list(attachment_ids))
 
     async def rows(self) -> list[tuple[Any, ...]]:
-        """Name, type, size and status of all rows of attachments."""
+        """Return name, type, size and status of every row of `attachments`."""
         return await self.chat.select("SELECT name, mime_type, size, status FROM attachments ORDER BY id")
 
-    def kept(self) -> list[str]:
-        """Every file in the place for files, with the server's own half-written ones."""
+    def stored_files(self) -> list[str]:
+        """Return the names of all files on disk, including half-written ones."""
         folder = Path(self.chat.services.settings.data_dir) / "files"
         return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
     def bytes_of(self, attachment_id: str) -> bytes:
-        """What lies on disk."""
+        """Return the bytes on disk."""
         return (Path(self.chat.services.settings.data_dir) / "files" / attachment_id).read_bytes()
 
     async def get(self, url: str) -> tuple[int, bytes, dict[str, str]]:
-        """A GET without any cookie: status, body, headers by their lower-case names."""
+        """GET without cookies; return status, body, and headers by lower-case name."""
         async with aiohttp.ClientSession() as stranger, stranger.get(url) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
             return response.status, await response.read(), headers
 
     def link(self, attachment_id: str) -> str:
-        """A fresh URL of the file for its owner; the user is found by the cookie's own content."""
+        """Return a fresh download URL of the file for this user."""
         return self.chat.services.links.make("download", attachment_id, self.user_id, self.chat.url)
 
     @property
     def user_id(self) -> str:
-        """Who the tab is, as the server reads the cookie."""
+        """The user id that the server reads from the tab's cookie."""
         (cookie,) = self.tab.cookies.filter_cookies(self.tab_url).values()
         user_id: str = self.chat.services.auth._cookies.loads(cookie.value)
         return user_id
 
     @property
     def tab_url(self) -> Any:
-        """For the cookie jar."""
+        """The app's URL for the cookie jar."""
         from yarl import URL
 
         return URL(self.chat.url)
 
     async def cut(self, url: str, data: bytes, headers: str) -> None:
-        """A PUT or POST that announces more than it sends, and then is gone."""
+        """Send fewer bytes than the headers announce, then disconnect."""
         parts = urlsplit(url)
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         writer.write(f"{headers}\r\nhost: x\r\n\r\n".encode() + data)
@@ -144,15 +144,15 @@ class UploadClient:
         writer.close()
         await writer.wait_closed()
 
-    async def _send(self, method: str, url: str, data: Any, headers: Json | None = None) -> Sent:
+    async def _send(self, method: str, url: str, data: Any, headers: Json | None = None) -> UploadResponse:
         data = io.BytesIO(data) if isinstance(data, bytes) else data
         headers = {"chatkit-frame-instance-id": self.tab.frame_id, "accept-language": "en-US", **(headers or {})}
         async with self.tab.session.request(method, url, data=data, headers=headers) as response:
-            return Sent(response.status, await response.json())
+            return UploadResponse(response.status, await response.json())
 
 
 def form(data: bytes, name: str, mime_type: str | None) -> aiohttp.FormData:
-    """As a browser sends a form with one file."""
-    made = aiohttp.FormData(quote_fields=False)
-    made.add_field("file", io.BytesIO(data), filename=name, content_type=mime_type)
-    return made
+    """Return a form with one file, encoded like a browser does."""
+    form_data = aiohttp.FormData(quote_fields=False)
+    form_data.add_field("file", io.BytesIO(data), filename=name, content_type=mime_type)
+    return form_data

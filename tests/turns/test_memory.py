@@ -1,4 +1,4 @@
-"""What the model remembers of earlier turns (T21): its input as the endpoint received it."""
+"""The history that the model gets of earlier turns (T21), as its endpoint received it."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ def look_up(what: str) -> str:
 
 
 def calls_of(request: ModelRequest) -> list[tuple[str, str]]:
-    """(arguments of a call, its output) in the order in which the model reads them, from either API."""
+    """Return (arguments, output) of each call in the order of the input, for either API."""
     outputs: dict[str, str] = {}
     calls: list[tuple[str, str]] = []
     for item in [*request.body.get("input", ()), *request.body.get("messages", ())]:
@@ -51,11 +51,11 @@ def calls_of(request: ModelRequest) -> list[tuple[str, str]]:
     return [(arguments, outputs[call_id]) for call_id, arguments in calls]
 
 
-def asked(what: str, call_id: str | None = None) -> ToolCall:
+def look_up_call(what: str, call_id: str | None = None) -> ToolCall:
     return ToolCall("look_up", {"what": what}, call_id)
 
 
-def found(*what: str) -> list[tuple[str, str]]:
+def looked_up(*what: str) -> list[tuple[str, str]]:
     return [(json.dumps({"what": thing}), f"{thing} is 42") for thing in what]
 
 
@@ -65,19 +65,19 @@ async def transcripts(chat: Chat, thread_id: str) -> list[Any]:
 
 
 def team() -> Agent[Any]:
-    """Triage hands over to billing, which has a tool of its own."""
+    """Return a triage agent that hands off to billing; both have tools."""
     billing = Agent[Any](name="Billing", instructions="You are billing.", tools=[look_up])
     return Agent(name="Triage", instructions="You are triage.", tools=[look_up], handoffs=[billing])
 
 
 @both_apis
-async def test_after_a_restart_the_model_still_knows_what_its_tools_said(start: Start) -> None:
+async def test_the_model_gets_its_tool_outputs_after_a_restart(start: Start) -> None:
     """Three tool calls, a handoff and a citation; then a new app on the same database."""
     chat = await start(team())
     chat.upstream.script(
-        Answer(reasoning=Reasoning(["Two at once."]), tool_calls=[asked("alpha"), asked("beta")]),
+        Answer(reasoning=Reasoning(["Two at once."]), tool_calls=[look_up_call("alpha"), look_up_call("beta")]),
         Answer(tool_calls=[ToolCall("transfer_to_billing")]),
-        Answer("One moment. ", tool_calls=[asked("gamma")]),
+        Answer("One moment. ", tool_calls=[look_up_call("gamma")]),
         Answer(Text("All are 42, says the web.", [Citation("https://web.example", "Web", 0, 3)])),
     )
     async with await chat.visitor() as tab:
@@ -88,20 +88,20 @@ async def test_after_a_restart_the_model_still_knows_what_its_tools_said(start: 
             assert reply.error is None
     request = chat.upstream.requests[-1]
     calls = calls_of(request)
-    assert calls[:2] + calls[3:] == found("alpha", "beta", "gamma")
+    assert calls[:2] + calls[3:] == looked_up("alpha", "beta", "gamma")
     assert json.loads(calls[2][1]) == {"assistant": "Billing"}
     assert model_input(request)[0] == ("user", "Look up alpha, beta and gamma")
-    words = [said for _, said in model_input(request) if said.strip()]
-    assert words[-3:] == ["One moment. ", "All are 42, says the web.", "What did the tool say?"]
+    texts = [text for _, text in model_input(request) if text.strip()]
+    assert texts[-3:] == ["One moment. ", "All are 42, says the web.", "What did the tool say?"]
     system = request.body.get("instructions") or request.body["messages"][0]["content"]
     assert system == "You are billing."
 
 
 @sqlite_only
-async def test_reasoning_goes_back_with_what_followed_it_to_the_same_model_only(start: Start) -> None:
+async def test_reasoning_is_sent_with_the_item_after_it_to_the_same_model_only(start: Start) -> None:
     chat = await start(Agent(name="test", tools=[look_up]))
     chat.upstream.script(
-        Answer(reasoning=Reasoning(["First."]), tool_calls=[asked("alpha"), asked("beta")]),
+        Answer(reasoning=Reasoning(["First."]), tool_calls=[look_up_call("alpha"), look_up_call("beta")]),
         Answer("Both are 42.", reasoning=Reasoning(["Then."])),
     )
     async with await chat.visitor() as tab:
@@ -122,15 +122,15 @@ async def test_reasoning_goes_back_with_what_followed_it_to_the_same_model_only(
             assert (await later.send(thread_id, "And now?")).error is None
     items = chat.upstream.requests[-1].body["input"]
     assert [item for item in items if "id" in item or item.get("type") == "reasoning"] == []
-    assert calls_of(chat.upstream.requests[-1]) == found("alpha", "beta")
+    assert calls_of(chat.upstream.requests[-1]) == looked_up("alpha", "beta")
 
 
 @sqlite_only
-async def test_reasoning_goes_with_the_message_behind_it_that_was_deleted(start: Start) -> None:
-    """The endpoint refuses it before the call that followed the message."""
+async def test_reasoning_is_dropped_if_the_message_after_it_was_deleted(start: Start) -> None:
+    """The endpoint rejects it before the call that followed the message."""
     chat = await start(Agent(name="test", tools=[look_up]), show_tools=False)
     chat.upstream.script(
-        Answer(output=[Reasoning(["Hm."]), Text("One moment."), asked("alpha")]),
+        Answer(output=[Reasoning(["Hm."]), Text("One moment."), look_up_call("alpha")]),
         Answer("It is 42."),
     )
     async with await chat.visitor() as tab:
@@ -140,11 +140,11 @@ async def test_reasoning_goes_with_the_message_behind_it_that_was_deleted(start:
         assert (await tab.send(thread_id, "And?")).error is None
     items = chat.upstream.requests[-1].body["input"]
     assert [item for item in items if item.get("type") == "reasoning"] == []
-    assert calls_of(chat.upstream.requests[-1]) == found("alpha")
+    assert calls_of(chat.upstream.requests[-1]) == looked_up("alpha")
 
 
 @both_apis
-async def test_a_stop_in_a_tool_leaves_a_call_that_says_so(start: Start) -> None:
+async def test_a_stop_during_a_tool_gives_its_call_an_output_that_says_so(start: Start) -> None:
     running = asyncio.Event()
 
     @function_tool
@@ -156,7 +156,7 @@ async def test_a_stop_in_a_tool_leaves_a_call_that_says_so(start: Start) -> None
 
     chat = await start(Agent(name="test", tools=[look_up, wait]))
     chat.upstream.script(
-        Answer(tool_calls=[asked("alpha")]),
+        Answer(tool_calls=[look_up_call("alpha")]),
         Answer("Now I wait.", reasoning=Reasoning(["Hm."]), tool_calls=[ToolCall("wait")]),
     )
     async with await chat.visitor() as tab:
@@ -169,15 +169,15 @@ async def test_a_stop_in_a_tool_leaves_a_call_that_says_so(start: Start) -> None
             await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
         assert (await tab.send(thread_id, "What happened?")).error is None
     request = chat.upstream.requests[-1]
-    assert calls_of(request) == [*found("alpha"), ("{}", INTERRUPTED)]
-    said = [text for _, text in model_input(request) if text]
-    assert said[:2] == ["Look and wait", "Now I wait."]
-    assert "stopped the answer" in said[2]
+    assert calls_of(request) == [*looked_up("alpha"), ("{}", INTERRUPTED)]
+    texts = [text for _, text in model_input(request) if text]
+    assert texts[:2] == ["Look and wait", "Now I wait."]
+    assert "stopped the answer" in texts[2]
 
 
 @both_apis
 @pytest.mark.parametrize("is_in_a_tool", [True, False])
-async def test_after_a_crash_the_model_still_knows_which_tools_ran(start: Start, is_in_a_tool: bool) -> None:
+async def test_the_model_gets_the_calls_of_a_crashed_turn(start: Start, is_in_a_tool: bool) -> None:
     running = asyncio.Event()
 
     @function_tool
@@ -187,10 +187,12 @@ async def test_after_a_crash_the_model_still_knows_which_tools_ran(start: Start,
         await asyncio.sleep(30)
         return "done"
 
-    here, there = [await start(Agent(name="test", tools=[look_up, wait]), heartbeat_seconds=60) for _ in range(2)]
+    first_worker, second_worker = [
+        await start(Agent(name="test", tools=[look_up, wait]), heartbeat_seconds=60) for _ in range(2)
+    ]
     next_step = Answer(tool_calls=[ToolCall("wait")]) if is_in_a_tool else Answer("one two three", hang_after=2)
-    here.upstream.script(Answer(tool_calls=[asked("alpha")]), next_step)
-    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
+    first_worker.upstream.script(Answer(tool_calls=[look_up_call("alpha")]), next_step)
+    async with await first_worker.visitor() as tab, second_worker.tab(cookies=tab.cookies) as other:
         async with asking(tab, "Look") as first:
             await first.wait_for("thread.created")
             if is_in_a_tool:
@@ -198,53 +200,53 @@ async def test_after_a_crash_the_model_still_knows_which_tools_ran(start: Start,
                     await running.wait()
             else:
                 await read_up_to(first, "one two")
-            await here.services.turns._journal.write()
-            await recover_all(there)
-            assert await here.turns(first.thread_id) == [("interrupted", "crash")]
-        here.upstream.script(Answer("fine"))
+            await first_worker.services.turns._journal.write()
+            await recover_all(second_worker)
+            assert await first_worker.turns(first.thread_id) == [("interrupted", "crash")]
+        first_worker.upstream.script(Answer("fine"))
         assert (await other.send(first.thread_id, "What happened?")).text == "fine"
-    request = here.upstream.requests[-1]
-    assert calls_of(request) == found("alpha") + ([("{}", INTERRUPTED)] if is_in_a_tool else [])
-    said = [text for role, text in model_input(request) if role in ("user", "assistant") and text]
-    assert said == ["Look", *([] if is_in_a_tool else ["one two"]), "What happened?"]
+    request = first_worker.upstream.requests[-1]
+    assert calls_of(request) == looked_up("alpha") + ([("{}", INTERRUPTED)] if is_in_a_tool else [])
+    texts = [text for role, text in model_input(request) if role in ("user", "assistant") and text]
+    assert texts == ["Look", *([] if is_in_a_tool else ["one two"]), "What happened?"]
 
 
 @both_apis
-async def test_a_stopped_answers_partial_text_is_remembered(chat: Chat) -> None:
+async def test_the_partial_text_of_a_stopped_answer_is_replayed(chat: Chat) -> None:
     chat.upstream.script(Answer("one two three", reasoning=Reasoning(["Count."]), hang_after=4))
     async with await chat.visitor() as tab:
         async with await chat.ask(tab, "Count") as stream:
             await stream.read_until(lambda frame: '"two' in frame.data or " two" in frame.data)
             await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
             thread_id = thread_of(stream)
-        (shown,) = [text for role, text in (await tab.reload(thread_id)).texts() if role == "assistant"]
+        (partial,) = [text for role, text in (await tab.reload(thread_id)).texts() if role == "assistant"]
         assert (await tab.send(thread_id, "Go on")).error is None
-    assert ("assistant", shown) in model_input(chat.upstream.requests[-1])
+    assert ("assistant", partial) in model_input(chat.upstream.requests[-1])
     assert "Count." not in json.dumps(
         chat.upstream.requests[-1].body["input" if "input" in chat.upstream.requests[-1].body else "messages"][1:-1]
     )
 
 
 @sqlite_only
-async def test_a_failed_turn_is_remembered_up_to_its_failure(start: Start) -> None:
+async def test_a_failed_turn_is_replayed_up_to_its_failure(start: Start) -> None:
     chat = await start(Agent(name="test", tools=[look_up]))
-    chat.upstream.script(Answer(tool_calls=[asked("alpha")]), Answer("It is", error_after=2))
+    chat.upstream.script(Answer(tool_calls=[look_up_call("alpha")]), Answer("It is", error_after=2))
     async with await chat.visitor() as tab:
         reply = await tab.create("Look up alpha")
         assert reply.error is not None
         await tab.send(reply.thread_id, "Go on")
-    assert calls_of(chat.upstream.requests[-1]) == found("alpha")
+    assert calls_of(chat.upstream.requests[-1]) == looked_up("alpha")
     assert model_input(chat.upstream.requests[-1])[1:] == [("assistant", "It is"), ("user", "Go on")]
 
 
 @both_apis
-async def test_a_retry_forgets_what_the_replaced_answer_did(start: Start) -> None:
+async def test_a_retry_drops_the_calls_of_the_replaced_answer(start: Start) -> None:
     chat = await start(team())
     chat.upstream.script(
         Answer(tool_calls=[ToolCall("transfer_to_billing")]),
-        Answer(tool_calls=[asked("alpha")]),
+        Answer(tool_calls=[look_up_call("alpha")]),
         Answer("Old."),
-        Answer(tool_calls=[asked("beta")]),
+        Answer(tool_calls=[look_up_call("beta")]),
         Answer("New."),
     )
     async with await chat.visitor() as tab:
@@ -255,8 +257,8 @@ async def test_a_retry_forgets_what_the_replaced_answer_did(start: Start) -> Non
         assert model_input(retried) == [("user", "Look up")]
         await tab.send(reply.thread_id, "And?")
     last = chat.upstream.requests[-1]
-    assert calls_of(last) == found("beta")
-    assert [said for said in model_input(last) if said[1]] == [
+    assert calls_of(last) == looked_up("beta")
+    assert [(role, text) for role, text in model_input(last) if text] == [
         ("user", "Look up"),
         ("assistant", "New."),
         ("user", "And?"),
@@ -265,36 +267,36 @@ async def test_a_retry_forgets_what_the_replaced_answer_did(start: Start) -> Non
 
 
 @sqlite_only
-async def test_a_retry_that_brought_nothing_leaves_the_old_memory(start: Start) -> None:
+async def test_a_retry_that_failed_at_once_keeps_the_old_answer(start: Start) -> None:
     chat = await start(Agent(name="test", tools=[look_up]))
-    chat.upstream.script(Answer(tool_calls=[asked("alpha")]), Answer("Old."), Answer("x", error_after=0))
+    chat.upstream.script(Answer(tool_calls=[look_up_call("alpha")]), Answer("Old."), Answer("x", error_after=0))
     async with await chat.visitor() as tab:
         reply = await tab.create("Look up")
         assert (await tab.retry(reply.thread_id, reply.user_item["id"])).error is not None
         await tab.send(reply.thread_id, "And?")
-    assert calls_of(chat.upstream.requests[-1]) == found("alpha")
+    assert calls_of(chat.upstream.requests[-1]) == looked_up("alpha")
     assert model_input(chat.upstream.requests[-1])[1:] == [("assistant", "Old."), ("user", "And?")]
 
 
 @sqlite_only
-async def test_the_oldest_turns_are_left_out_whole(start: Start) -> None:
+async def test_the_oldest_turns_are_left_out_completely(start: Start) -> None:
     chat = await start(Agent(name="test", tools=[look_up]), history_tokens=1100)
     async with await chat.visitor() as tab:
         thread_id = ""
         for number in range(4):
-            chat.upstream.script(Answer(tool_calls=[asked(f"{number}" * 400)]), Answer(f"{number}" * 1000))
+            chat.upstream.script(Answer(tool_calls=[look_up_call(f"{number}" * 400)]), Answer(f"{number}" * 1000))
             reply = await (tab.send(thread_id, f"Question {number}") if thread_id else tab.create("Question 0"))
             thread_id = reply.thread_id
         await tab.send(thread_id, "And?")
     last = chat.upstream.requests[-1]
-    assert calls_of(last) == found("2" * 400, "3" * 400)
+    assert calls_of(last) == looked_up("2" * 400, "3" * 400)
     assert model_input(last)[0] == ("user", "Question 2")
 
 
 @sqlite_only
-async def test_a_turn_whose_tools_said_too_much_is_told_as_the_user_sees_it(start: Start) -> None:
+async def test_a_turn_with_too_long_outputs_is_reduced_to_its_visible_items(start: Start) -> None:
     chat = await start(Agent(name="test", tools=[look_up]), history_tokens=600)
-    chat.upstream.script(Answer(tool_calls=[asked("long" * 1000)]), Answer("It is 42."))
+    chat.upstream.script(Answer(tool_calls=[look_up_call("long" * 1000)]), Answer("It is 42."))
     async with await chat.visitor() as tab:
         reply = await tab.create("Look up")
         await tab.send(reply.thread_id, "And?")
@@ -304,7 +306,7 @@ async def test_a_turn_whose_tools_said_too_much_is_told_as_the_user_sees_it(star
 
 
 @sqlite_only
-async def test_a_text_that_begins_as_a_file_counts_as_the_text_that_it_is(start: Start) -> None:
+async def test_a_text_that_begins_like_a_file_counts_as_text(start: Start) -> None:
     chat = await start(history_tokens=4000)
     text = "data:" + "word " * 10_000
     async with await chat.visitor() as tab:
@@ -315,7 +317,7 @@ async def test_a_text_that_begins_as_a_file_counts_as_the_text_that_it_is(start:
 
 
 @both_apis
-async def test_what_the_page_answered_is_the_output_of_the_tool_that_asked(start: Start) -> None:
+async def test_the_answer_of_the_page_is_the_output_of_the_client_tool(start: Start) -> None:
     @function_tool
     async def look(context: RunContextWrapper[Any]) -> str:
         """Asks the page."""
@@ -335,7 +337,7 @@ async def test_what_the_page_answered_is_the_output_of_the_tool_that_asked(start
 
 
 @sqlite_only
-async def test_a_page_that_has_not_answered_leaves_no_call_open(start: Start) -> None:
+async def test_a_client_tool_without_an_answer_still_gets_an_output(start: Start) -> None:
     @function_tool
     async def look(context: RunContextWrapper[Any]) -> str:
         """Asks the page."""
@@ -352,13 +354,13 @@ async def test_a_page_that_has_not_answered_leaves_no_call_open(start: Start) ->
 
 
 @both_apis
-async def test_the_same_call_id_in_two_turns_is_two_calls(start: Start) -> None:
-    """Some servers count the ids of calls anew for each request."""
+async def test_the_same_call_id_in_two_turns_means_two_calls(start: Start) -> None:
+    """Some servers number the calls of each request from 0."""
     chat = await start(Agent(name="test", tools=[look_up]))
     async with await chat.visitor() as tab:
-        chat.upstream.script(Answer(tool_calls=[asked("alpha", "call_0")]), Answer("One."))
+        chat.upstream.script(Answer(tool_calls=[look_up_call("alpha", "call_0")]), Answer("One."))
         thread_id = (await tab.create("Look up")).thread_id
-        chat.upstream.script(Answer(tool_calls=[asked("beta", "call_0")]), Answer("Two."))
+        chat.upstream.script(Answer(tool_calls=[look_up_call("beta", "call_0")]), Answer("Two."))
         await tab.send(thread_id, "Another")
         assert (await tab.send(thread_id, "And?")).error is None
     body = chat.upstream.requests[-1].body
@@ -366,7 +368,7 @@ async def test_the_same_call_id_in_two_turns_is_two_calls(start: Start) -> None:
 
 
 @sqlite_only
-async def test_no_image_goes_into_the_transcript(start: Start) -> None:
+async def test_the_transcript_contains_no_images(start: Start) -> None:
     @function_tool
     def draw() -> ToolOutputImage:
         """Draws."""
@@ -388,10 +390,10 @@ async def test_no_image_goes_into_the_transcript(start: Start) -> None:
 
 
 @sqlite_only
-async def test_a_turn_without_a_transcript_is_told_as_the_user_sees_it(start: Start) -> None:
-    """As after a crash, and as turns of earlier versions have none."""
+async def test_a_turn_without_a_transcript_is_replayed_as_its_visible_items(start: Start) -> None:
+    """For example a turn of an earlier version."""
     chat = await start(Agent(name="test", tools=[look_up]))
-    chat.upstream.script(Answer(tool_calls=[asked("alpha")]), Answer("It is 42."))
+    chat.upstream.script(Answer(tool_calls=[look_up_call("alpha")]), Answer("It is 42."))
     async with await chat.visitor() as tab:
         thread_id = (await tab.create("Look up")).thread_id
         async with chat.sql.begin() as connection:
@@ -404,12 +406,12 @@ async def test_a_turn_without_a_transcript_is_told_as_the_user_sees_it(start: St
 
 
 ORDER_17 = {"call_of_order_17": "order 17 is deleted"}
-"""What the approved tool answered."""
-SILENT_FAILURE = Answer("x", error_after=0)
+"""The output of the approved tool."""
+FAILURE_BEFORE_TEXT = Answer("x", error_after=0)
 
 
 def shape(request: ModelRequest) -> list[str]:
-    """What follows what in the model's input."""
+    """Return the kind of each item in the model's input."""
     kinds = {"function_call": "call", "function_call_output": "output"}
     return [
         "card" if "graphical UI widget" in str(item) else kinds.get(item.get("type"), item.get("role"))
@@ -418,13 +420,11 @@ def shape(request: ModelRequest) -> list[str]:
 
 
 @pytest.mark.parametrize("show_tools", [True, False])
-async def test_an_approved_tool_is_remembered_though_its_turn_failed_before_a_word(
-    start: Start, show_tools: bool
-) -> None:
+async def test_an_approved_call_is_replayed_if_its_turn_failed_before_any_text(start: Start, show_tools: bool) -> None:
     chat = await start(clerk([]), show_tools=show_tools)
     async with await chat.visitor() as tab:
         thread_id = await asked_for_approval(chat, tab, 17)
-        chat.upstream.script(SILENT_FAILURE, Answer("It is gone."))
+        chat.upstream.script(FAILURE_BEFORE_TEXT, Answer("It is gone."))
         assert (await press(tab, thread_id, cards(tab, thread_id)[0], "Approve")).error is not None
         await tab.send(thread_id, "What happened?")
         await tab.send(thread_id, "Really?")
@@ -433,7 +433,7 @@ async def test_an_approved_tool_is_remembered_though_its_turn_failed_before_a_wo
     assert shape(chat.upstream.requests[-2]) == ["user", "assistant", "card", "call", "output", "user"]
 
 
-async def test_an_approved_tool_is_remembered_though_the_user_wrote_on_meanwhile(start: Start) -> None:
+async def test_an_approved_call_is_replayed_if_a_new_message_stopped_its_turn(start: Start) -> None:
     done: list[str] = []
     chat = await start(clerk(done))
     async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as other:
@@ -448,23 +448,23 @@ async def test_an_approved_tool_is_remembered_though_the_user_wrote_on_meanwhile
     assert outputs(chat.upstream.requests[-1].body["input"]) == ORDER_17
 
 
-async def test_an_approved_tool_is_remembered_though_its_worker_died_before_a_word(start: Start) -> None:
-    here, there = [await start(clerk([]), heartbeat_seconds=60) for _ in range(2)]
-    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
-        thread_id = await asked_for_approval(here, tab, 17)
-        here.upstream.script(Answer("one two", hang_after=0), Answer("Gone."))
+async def test_an_approved_call_is_replayed_if_its_worker_crashed_before_any_text(start: Start) -> None:
+    first_worker, second_worker = [await start(clerk([]), heartbeat_seconds=60) for _ in range(2)]
+    async with await first_worker.visitor() as tab, second_worker.tab(cookies=tab.cookies) as other:
+        thread_id = await asked_for_approval(first_worker, tab, 17)
+        first_worker.upstream.script(Answer("one two", hang_after=0), Answer("Gone."))
         pressing = asyncio.create_task(press(tab, thread_id, cards(tab, thread_id)[0], "Approve"))
-        await (await here.upstream.wait_for_request(2)).wait_hanging()
-        await here.services.turns._journal.write()
-        await recover_all(there)
+        await (await first_worker.upstream.wait_for_request(2)).wait_hanging()
+        await first_worker.services.turns._journal.write()
+        await recover_all(second_worker)
         await other.send(thread_id, "What happened?")
-        here.upstream.release()
+        first_worker.upstream.release()
         await pressing
-    assert outputs(here.upstream.requests[-1].body["input"]) == ORDER_17
+    assert outputs(first_worker.upstream.requests[-1].body["input"]) == ORDER_17
 
 
-async def test_what_followed_the_pages_answer_is_remembered_without_a_word_of_it(start: Start) -> None:
-    """The page answers, a tool runs, the agent hands over; and then the model fails."""
+async def test_calls_after_a_client_tool_are_replayed_without_any_text(start: Start) -> None:
+    """The page answers, a tool runs, the agent hands off, then the model fails."""
 
     @client_tool
     async def look(at: str) -> None:
@@ -476,38 +476,40 @@ async def test_what_followed_the_pages_answer_is_remembered_without_a_word_of_it
     async with await chat.visitor() as tab:
         chat.upstream.script(
             Answer(tool_calls=[ToolCall("look", {"at": "it"}, "call_page")]),
-            Answer(tool_calls=[asked("alpha")]),
+            Answer(tool_calls=[look_up_call("alpha")]),
             Answer(tool_calls=[ToolCall("transfer_to_billing")]),
-            SILENT_FAILURE,
+            FAILURE_BEFORE_TEXT,
         )
         thread_id = (await tab.create("Go")).thread_id
         assert (await tab.tool_output(thread_id, "seen")).error is not None
         await tab.send(thread_id, "And?")
     last = chat.upstream.requests[-1]
     calls = calls_of(last)
-    assert calls[:2] == [('{"at": "it"}', '"seen"'), *found("alpha")]
+    assert calls[:2] == [('{"at": "it"}', '"seen"'), *looked_up("alpha")]
     assert json.loads(calls[2][1]) == {"assistant": "Billing"}
     assert last.body["instructions"] == "You are billing."
 
 
 @sqlite_only
-async def test_what_followed_the_answer_to_a_question_is_remembered_without_a_word_of_it(start: Start) -> None:
+async def test_calls_after_the_answer_to_a_question_are_replayed_without_any_text(start: Start) -> None:
     chat = await start(Agent(name="test", tools=[look_up, ask_user]), show_tools=False)
     async with await chat.visitor() as tab:
-        chat.upstream.script(ASK, Answer(tool_calls=[asked("alpha")]), SILENT_FAILURE)
+        chat.upstream.script(ASK, Answer(tool_calls=[look_up_call("alpha")]), FAILURE_BEFORE_TEXT)
         thread_id = (await tab.create("I want a shirt")).thread_id
         (question,) = tab.pictures[thread_id].of_type("structured_input")
         assert (await answer_to(tab, thread_id, question, {"answers": {"q1": {"values": ["L"]}}})).error is not None
         await tab.send(thread_id, "And?")
-    assert found("alpha")[0] in calls_of(chat.upstream.requests[-1])
+    assert looked_up("alpha")[0] in calls_of(chat.upstream.requests[-1])
 
 
-async def test_a_retry_forgets_a_turn_that_showed_nothing_until_the_retry_is_taken_back(start: Start) -> None:
+async def test_a_retry_drops_a_turn_without_items_unless_the_retry_fails(start: Start) -> None:
     chat = await start(clerk([]))
     async with await chat.visitor() as tab:
         thread_id = await asked_for_approval(chat, tab, 17)
         user_item = tab.pictures[thread_id].items[0]
-        chat.upstream.script(SILENT_FAILURE, SILENT_FAILURE, Answer("It is gone."), Answer("New."), Answer("Yes."))
+        chat.upstream.script(
+            FAILURE_BEFORE_TEXT, FAILURE_BEFORE_TEXT, Answer("It is gone."), Answer("New."), Answer("Yes.")
+        )
         await press(tab, thread_id, cards(tab, thread_id)[0], "Approve")
         assert (await tab.retry(thread_id, user_item["id"])).error is not None
         assert outputs(chat.upstream.requests[-1].body["input"]) == {}
@@ -519,29 +521,27 @@ async def test_a_retry_forgets_a_turn_that_showed_nothing_until_the_retry_is_tak
         assert outputs(request.body["input"]) == {}
 
 
-async def test_a_turn_that_showed_nothing_is_found_on_the_page_of_its_time(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_turn_without_items_is_placed_by_its_time(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "PAGE_SIZE", 1)
     chat = await start(clerk([]))
     async with await chat.visitor() as tab:
         thread_id = await asked_for_approval(chat, tab, 17)
-        chat.upstream.script(SILENT_FAILURE)
+        chat.upstream.script(FAILURE_BEFORE_TEXT)
         await press(tab, thread_id, cards(tab, thread_id)[0], "Approve")
-        for words in ("One", "Two", "Three"):
-            await tab.send(thread_id, words)
+        for text in ("One", "Two", "Three"):
+            await tab.send(thread_id, text)
     last = chat.upstream.requests[-1]
     assert outputs(last.body["input"]) == ORDER_17
     assert shape(last)[:6] == ["user", "assistant", "card", "call", "output", "user"]
 
 
 @sqlite_only
-async def test_a_retry_forgets_the_old_calls_of_a_message_on_an_older_page(
+async def test_a_retry_drops_the_old_calls_of_a_message_on_an_older_page(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "PAGE_SIZE", 1)
     chat = await start(Agent(name="test", tools=[look_up]), show_tools=False)
-    chat.upstream.script(Answer(tool_calls=[asked("OLD", "call_old")]), Answer("Old."), Answer("New."))
+    chat.upstream.script(Answer(tool_calls=[look_up_call("OLD", "call_old")]), Answer("Old."), Answer("New."))
     async with await chat.visitor() as tab:
         reply = await tab.create("Look up")
         await tab.retry(reply.thread_id, reply.user_item["id"])
@@ -550,17 +550,17 @@ async def test_a_retry_forgets_the_old_calls_of_a_message_on_an_older_page(
     assert outputs(chat.upstream.requests[-1].body["input"]) == {}
 
 
-async def test_a_retry_forgets_the_old_calls_though_a_note_of_the_old_turn_stays(start: Start) -> None:
-    """What nobody decided about is told in a note before the message whose turn wrote it."""
+async def test_a_retry_drops_the_old_calls_but_keeps_the_note_of_the_old_turn(start: Start) -> None:
+    """The turn of a message writes a note about undecided approvals before that message."""
     chat = await start(Agent(name="Clerk", tools=[*clerk([]).tools, look_up]))
     async with await chat.visitor() as tab:
         thread_id = await asked_for_approval(chat, tab, 17)
-        chat.upstream.script(Answer(tool_calls=[asked("OLD", "call_old")]), Answer("Old."), Answer("New."))
+        chat.upstream.script(Answer(tool_calls=[look_up_call("OLD", "call_old")]), Answer("Old."), Answer("New."))
         reply = await tab.send(thread_id, "Leave it, look something up")
         await tab.retry(thread_id, reply.user_item["id"])
         await tab.send(thread_id, "And?")
     for request in chat.upstream.requests[-2:]:
         assert "call_old" not in outputs(request.body["input"])
-        said = [words for _, words in model_input(request) if words]
-        note, message = (next(said.index(words) for words in said if part in words) for part in ("did not", "Leave it"))
+        texts = [text for _, text in model_input(request) if text]
+        note, message = (next(texts.index(text) for text in texts if part in text) for part in ("did not", "Leave it"))
         assert note + 1 == message
