@@ -1,6 +1,5 @@
-// How the page is built into dist/, which the server serves at `/` and which goes into the wheel. `npm run watch` builds
-// into dist-dev/: its page reloads itself, so it must never be taken for the real one. `npm run dev` proxies the API to a
-// running server.
+// `npm run build` writes dist/, which the server serves at `/` and which goes into the wheel. `npm run watch` writes
+// dist-dev/: its page reloads itself, so it must never be shipped. `npm run dev` proxies the API to a running server.
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 

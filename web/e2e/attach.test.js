@@ -1,4 +1,4 @@
-/** A turn is not a connection: reloads, lost connections and Stop in the middle of an answer, against the real server. */
+/** Reloads, lost connections and Stop in the middle of an answer, against the real server. */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,9 +10,9 @@ import { startProxy } from "./proxy.js";
 import { setStage } from "./stage.js";
 import { screenshot, visitor } from "./visit.js";
 
-const stage = setStage({ CHATKIT_DEMO_TOKENS_PER_SECOND: "80" }); // an answer of the demo model takes about three seconds
-const SNIPPET = join(import.meta.dirname, "../src/attach.ts");
-const WITH_SNIPPET = `
+const stage = setStage({ CHATKIT_DEMO_TOKENS_PER_SECOND: "80" }); // a demo answer takes about three seconds
+const ATTACH_SOURCE = join(import.meta.dirname, "../src/attach.ts");
+const USE_ATTACH = `
   const attach = createAttach();
   window.undo = attach.connect(element);
   element.setOptions({ api: { url: "/chatkit", domainKey: "x", fetch: attach.fetch }, initialThread });`;
@@ -31,11 +31,11 @@ async function openThroughProxy(t) {
   return { proxy, ...(await open(t, { origin: proxy.origin })) };
 }
 
-/** A page with the bare element, `?thread=` and, where `setUp` says so, the snippet as somebody would paste it. */
+/** Opens a page with the bare element, `?thread=` and the code of attach.ts; `setUp` uses it or not. */
 async function openBare(t, setUp) {
   const visit = await visitor(stage.browser, "stand-in");
   t.after(() => visit.context.close());
-  const { code } = await transformWithOxc(await readFile(SNIPPET, "utf8"), "attach.ts");
+  const { code } = await transformWithOxc(await readFile(ATTACH_SOURCE, "utf8"), "attach.ts");
   const body = `<!doctype html><openai-chatkit></openai-chatkit>
     <script src="https://cdn.platform.openai.com/deployments/chatkit/chatkit.js"></script>
     <script type="module">
@@ -63,10 +63,10 @@ const stopButton = (page) => page.getByRole("button", { name: "Stop", exact: tru
 const sendButton = (page) => page.getByRole("button", { name: "Send", exact: true });
 const lastAnswer = (page) => page.locator("li[data-type=assistant_message]").last();
 
-/** The answer's text, without the buttons under it. */
+/** Returns the answer's text, without the buttons below it. */
 const shownText = (page) => lastAnswer(page).evaluate((line) => line.firstChild.textContent);
 
-/** Waits for an answer that is longer than `length`, and returns it as far as it is. */
+/** Waits until the last answer is longer than `length`; returns its text so far. */
 async function grown(page, length) {
   const grows = (length) => {
     const items = document.querySelector("openai-chatkit")?.shadowRoot?.querySelectorAll("li[data-type=assistant_message]");
@@ -76,7 +76,7 @@ async function grown(page, length) {
   return (await page.waitForFunction(grows, length)).jsonValue();
 }
 
-/** Sends a message and waits until its answer is under way; returns the turn's id. */
+/** Sends a message and waits until its answer has begun; returns the turn's id. */
 async function ask(page, text) {
   const answer = page.waitForResponse((response) => response.headers()["x-chatkit-turn-id"] !== undefined);
   await page.getByRole("textbox").fill(text);
@@ -86,15 +86,15 @@ async function ask(page, text) {
   return turn;
 }
 
-/** What the server's database has of the thread's last answer. */
+/** Returns the text of the thread's last answer in the server's database. */
 async function savedText(page, thread = threadInAddress(page)) {
   const body = { type: "threads.get_by_id", params: { thread_id: thread } };
   const { items } = await (await page.request.post(`${stage.server.origin}/chatkit`, { data: body })).json();
   return items.data.at(-1).content.map((part) => part.text).join("");
 }
 
-/** The answer has ended, is complete, and every word of it is on screen once. */
-async function isWhole(page) {
+/** Checks that the answer has ended, is complete, and is shown once. */
+async function expectComplete(page) {
   await sendButton(page).and(page.locator(":enabled")).waitFor();
   await lastAnswer(page).filter({ hasText: "runs on this machine" }).waitFor(); // the end of every demo answer
   const shown = await shownText(page);
@@ -102,21 +102,21 @@ async function isWhole(page) {
   assert.equal(shown.split("To get a real model").length, 2);
 }
 
-/** The answer was ended by the server, which the widget cannot do to one that is shown again, and is saved as shown. */
-async function isKept(page) {
+/** Checks that the server ended the answer (the widget cannot stop a re-attached one) and saved it as shown. */
+async function expectSavedAsShown(page) {
   await sendButton(page).and(page.locator(":enabled")).waitFor();
   assert.equal(await shownText(page), await savedText(page));
 }
 
 const stopAnswer = (page) => page.waitForResponse((response) => response.url().endsWith("/stop") && response.ok());
 
-// Side by side: most of their time is the pace of the answers.
+// Concurrent: the tests mostly wait for the answers.
 describe("a page with attach.ts", { concurrency: 5 }, () => {
-  test("a reload in the middle of an answer shows it so far, and the rest as it comes", async (t) => {
+  test("a reload in the middle of an answer shows it so far and continues it live", async (t) => {
     const { page } = await open(t);
     await ask(page, "Hello");
-    const [sent] = await standIn(page, "requests").then((all) => all.filter(({ type }) => type === "threads.create"));
-    assert.equal(sent.headers["x-chatkit-detach"], undefined); // the widget knows nothing of it; the page's fetch says it
+    const [request] = await standIn(page, "requests").then((all) => all.filter(({ type }) => type === "threads.create"));
+    assert.equal(request.headers["x-chatkit-detach"], undefined); // not set by the widget, but by the page's fetch
     const before = await shownText(page);
 
     await page.reload();
@@ -125,26 +125,26 @@ describe("a page with attach.ts", { concurrency: 5 }, () => {
     await stopButton(page).waitFor();
     assert.ok(await sendButton(page).isDisabled());
     await screenshot(page, "attach-reload");
-    await isWhole(page);
-    assert.ok((await standIn(page, "deltas")) > 3, "the rest came in more than one piece");
+    await expectComplete(page);
+    assert.ok((await standIn(page, "deltas")) > 3, "the rest arrived in more than one piece");
     assert.equal(await attaches(page), 1);
     assert.equal(await page.locator("li[data-id]").count(), 2);
     assert.deepEqual(await page.evaluate(() => window.activities), ["Loading…", "Ready", "Answering…", "Ready"]);
   });
 
-  test("a lost connection is taken up again, without a word lost or doubled", async (t) => {
+  test("after a lost connection the answer continues, without lost or repeated text", async (t) => {
     const { page, proxy } = await openThroughProxy(t);
     await ask(page, "Hello");
     proxy.cut();
     await happened(page, "error");
-    await isWhole(page);
+    await expectComplete(page);
     assert.equal(await attaches(page), 1);
     assert.equal(await page.locator("li[data-type=error]").count(), 0);
     assert.equal(await page.getByRole("alert").count(), 0);
     await page.locator(".activity", { hasText: "Ready" }).waitFor();
   });
 
-  test("while nothing can be reached the page tries again, and then has the whole answer", async (t) => {
+  test("during an outage the page retries, and then shows the complete answer", async (t) => {
     const { page, proxy } = await openThroughProxy(t);
     await ask(page, "Hello");
     proxy.isDown = true;
@@ -155,7 +155,7 @@ describe("a page with attach.ts", { concurrency: 5 }, () => {
     assert.equal(await notice.count(), 1);
     await screenshot(page, "attach-lost");
     proxy.isDown = false;
-    await isWhole(page);
+    await expectComplete(page);
     assert.equal(await standIn(page, "mostStreams"), 1);
     await notice.waitFor({ state: "detached" });
   });
@@ -170,11 +170,11 @@ describe("a page with attach.ts", { concurrency: 5 }, () => {
     await page.clock.fastForward(60_000); // longer than any wait
     assert.equal(await attaches(page), 0);
     await context.setOffline(false);
-    await isWhole(page);
+    await expectComplete(page);
     assert.equal(await attaches(page), 1);
   });
 
-  test("a second loss while the answer is shown again is taken up too", async (t) => {
+  test("an answer that is shown again continues after a second lost connection", async (t) => {
     const { page, proxy } = await openThroughProxy(t);
     await ask(page, "Show me something long");
     await page.evaluate(() => {
@@ -189,7 +189,7 @@ describe("a page with attach.ts", { concurrency: 5 }, () => {
     }
     assert.equal(await attaches(page), 2);
     await stopButton(page).click();
-    await isKept(page);
+    await expectSavedAsShown(page);
   });
 
   test("Stop ends the turn on the server, also in the first answer of a thread", async (t) => {
@@ -198,7 +198,7 @@ describe("a page with attach.ts", { concurrency: 5 }, () => {
     const turn = await ask(page, "Show me something long");
     const [response] = await Promise.all([stopAnswer(page), stopButton(page).click()]);
     await page.clock.fastForward(60_000); // longer than any wait
-    assert.equal(await attaches(page), 0); // what the user ended was not lost
+    assert.equal(await attaches(page), 0); // an answer that the user stopped is not lost
     assert.equal(new URL(response.url()).pathname, `/api/threads/${threadInAddress(page)}/stop`);
     assert.deepEqual(await response.json(), { id: turn, thread_id: threadInAddress(page), status: "stopped", stop_reason: "user" });
     assert.ok(await sendButton(page).isEnabled());
@@ -206,21 +206,21 @@ describe("a page with attach.ts", { concurrency: 5 }, () => {
     const saved = await savedText(page);
     assert.ok(saved.startsWith(await shownText(page)));
     const events = await (await page.request.get(`${stage.server.origin}/api/turns/${turn}/events`)).text();
-    assert.ok(events.includes(JSON.stringify(saved)), "the turn is over and has that text");
+    assert.ok(events.includes(JSON.stringify(saved)), "the turn has ended with that text");
     await page.reload();
     await grown(page, 0);
     assert.equal(await shownText(page), saved);
     await screenshot(page, "attach-stopped");
   });
 
-  test("Stop knows the thread of a first answer before the widget names it", async (t) => {
-    const { page } = await openBare(t, `window.addEventListener("chatkit.thread.change", (event) => event.stopImmediatePropagation(), { capture: true });${WITH_SNIPPET}`);
+  test("Stop works before the widget reports the thread of a first answer", async (t) => {
+    const { page } = await openBare(t, `window.addEventListener("chatkit.thread.change", (event) => event.stopImmediatePropagation(), { capture: true });${USE_ATTACH}`);
     const turn = await ask(page, "Hello");
     const [response] = await Promise.all([stopAnswer(page), stopButton(page).click()]);
     assert.equal((await response.json()).id, turn);
   });
 
-  test("Stop on an answer that is shown again ends it, and is repeated when it fails", async (t) => {
+  test("Stop ends an answer that is shown again, and is retried if the request fails", async (t) => {
     const { page } = await open(t);
     const turn = await ask(page, "Show me something long");
     await page.reload();
@@ -230,10 +230,10 @@ describe("a page with attach.ts", { concurrency: 5 }, () => {
     const [response] = await Promise.all([stopAnswer(page), stopButton(page).click()]);
     assert.deepEqual(failures, []);
     assert.deepEqual(await response.json(), { id: turn, thread_id: threadInAddress(page), status: "stopped", stop_reason: "user" });
-    await isKept(page);
+    await expectSavedAsShown(page);
   });
 
-  test("a new message ends the repetition of a Stop, which would stop the new answer", async (t) => {
+  test("a new message cancels the retries of a Stop, which would stop the new answer", async (t) => {
     const { page } = await open(t);
     await page.clock.install();
     await ask(page, "Hello");
@@ -248,7 +248,7 @@ describe("a page with attach.ts", { concurrency: 5 }, () => {
     await ask(page, "And now?");
     const before = stops;
     await page.clock.fastForward(60_000); // longer than any wait
-    await isWhole(page);
+    await expectComplete(page);
     assert.equal(stops, before);
   });
 
@@ -269,12 +269,12 @@ describe("a page with attach.ts", { concurrency: 5 }, () => {
         const detail = { threadId: new URL(location.href).searchParams.get("thread") };
         document.querySelector("openai-chatkit").dispatchEvent(new CustomEvent("chatkit.thread.load.end", { detail }));
       });
-      await isWhole(page);
+      await expectComplete(page);
       assert.deepEqual([await attaches(page), await standIn(page, "mostStreams"), await standIn(page, "ignored")], [1, 1, 0]);
     });
   }
 
-  test("an action that the widget ignores is sent again", async (t) => {
+  test("an action that the widget ignores is retried", async (t) => {
     const { page } = await open(t);
     await ask(page, "Hello");
     await page.addInitScript(() => {
@@ -289,12 +289,12 @@ describe("a page with attach.ts", { concurrency: 5 }, () => {
     });
     await page.reload();
     await stopButton(page).waitFor();
-    await isWhole(page);
+    await expectComplete(page);
     assert.equal(await standIn(page, "ignored"), 1);
     assert.equal(await attaches(page), 1);
   });
 
-  test("the server's own error stays on screen with its Retry", async (t) => {
+  test("an error of the server stays visible with its Retry button", async (t) => {
     const { page } = await open(t);
     await page.clock.install();
     await page.getByRole("textbox").fill("Please show an error");
@@ -307,7 +307,7 @@ describe("a page with attach.ts", { concurrency: 5 }, () => {
     assert.equal(await retry.count(), 1);
   });
 
-  test("an answer goes on while another thread is shown, and is live on the way back", async (t) => {
+  test("an answer continues while another thread is shown, and is live when the user returns", async (t) => {
     const { page } = await open(t);
     await ask(page, "Show me something long");
     const thread = threadInAddress(page);
@@ -325,7 +325,7 @@ describe("a page with attach.ts", { concurrency: 5 }, () => {
     assert.equal((await response.json()).thread_id, thread);
   });
 
-  test("a loss in a thread that is not shown waits until the user comes back to it", async (t) => {
+  test("a connection lost in a hidden thread is resumed when the user returns to it", async (t) => {
     const { page, proxy } = await openThroughProxy(t);
     await ask(page, "Hello");
     const thread = threadInAddress(page);
@@ -334,11 +334,11 @@ describe("a page with attach.ts", { concurrency: 5 }, () => {
     await happened(page, "error");
     assert.equal(await attaches(page), 0);
     await page.locator(`button[name=${thread}]`).click();
-    await isWhole(page);
+    await expectComplete(page);
     assert.equal(await attaches(page), 1);
   });
 
-  test("an attach that waits gives up when the user goes to another thread", async (t) => {
+  test("a pending attach is cancelled when the user opens another thread", async (t) => {
     const { page, proxy } = await openThroughProxy(t);
     await page.clock.install();
     await ask(page, "Hello");
@@ -351,7 +351,7 @@ describe("a page with attach.ts", { concurrency: 5 }, () => {
     assert.deepEqual([await attaches(page), await standIn(page, "ignored")], [0, 0]);
   });
 
-  test("a load that fails twice is repeated before the user hears of it", async (t) => {
+  test("a load that fails twice is retried without an error", async (t) => {
     const { page } = await open(t);
     await ask(page, "Hello");
     const address = page.url();
@@ -361,14 +361,14 @@ describe("a page with attach.ts", { concurrency: 5 }, () => {
       return fail ? fail(route) : route.continue();
     });
     await page.reload();
-    await isWhole(page);
+    await expectComplete(page);
     assert.deepEqual(failures, []);
     assert.equal(page.url(), address);
     assert.equal(await count(page, "error"), 0);
     assert.equal(await attaches(page), 1);
   });
 
-  test("a page without the snippet shows after a reload what was said so far", async (t) => {
+  test("a page without attach.ts shows the answer so far after a reload", async (t) => {
     const { page } = await openBare(t, 'element.setOptions({ api: { url: "/chatkit", domainKey: "x" }, initialThread });');
     await ask(page, "Hello");
     const before = await shownText(page);
@@ -379,12 +379,12 @@ describe("a page with attach.ts", { concurrency: 5 }, () => {
     assert.ok(await sendButton(page).isEnabled());
   });
 
-  test("the snippet works as pasted into a page with the bare element, and leaves nothing behind", async (t) => {
-    const { page } = await openBare(t, WITH_SNIPPET);
+  test("attach.ts works when pasted into a page with the bare element, and disconnects completely", async (t) => {
+    const { page } = await openBare(t, USE_ATTACH);
     await ask(page, "Hello");
     await page.reload();
     await stopButton(page).waitFor();
-    await isWhole(page);
+    await expectComplete(page);
     assert.equal(await attaches(page), 1);
 
     const requests = [];
@@ -394,7 +394,7 @@ describe("a page with attach.ts", { concurrency: 5 }, () => {
       const threadId = new URL(location.href).searchParams.get("thread");
       element.remove();
       element.dispatchEvent(new CustomEvent("chatkit.thread.load.end", { detail: { threadId } }));
-      await new Promise((resolve) => setTimeout(resolve)); // so that what it might do has begun
+      await new Promise((resolve) => setTimeout(resolve)); // let a possible reaction begin
       window.undo();
       for (const name of ["thread.load.end", "response.stop", "error"]) {
         element.dispatchEvent(new CustomEvent(`chatkit.${name}`, { detail: { threadId } }));

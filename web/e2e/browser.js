@@ -1,6 +1,6 @@
 /**
- * A Chromium that lies in an npm package, so that the tests need no browser, no root and no system package: the build
- * of @sparticuz/chromium brings its own libraries. CHATKIT_E2E_CHROMIUM names another one (needed off Linux x86-64).
+ * Launches the Chromium of the npm package @sparticuz/chromium, which brings its own libraries: the tests need neither
+ * an installed browser nor root. CHATKIT_E2E_CHROMIUM names another executable (required except on Linux x86-64).
  */
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
@@ -21,19 +21,19 @@ const FLAGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
-  "--host-resolver-rules=MAP insecure.example 127.0.0.1", // a name that is not localhost, for the secure context's test
+  "--host-resolver-rules=MAP insecure.example 127.0.0.1", // a host other than localhost, for the test of the secure context
 ];
 
-/** A running browser; close it. */
+/** Returns a running browser; the caller closes it. */
 export async function launchBrowser() {
-  const own = process.env.CHATKIT_E2E_CHROMIUM;
-  if (own) return chromium.launch({ executablePath: own, args: FLAGS });
+  const executablePath = process.env.CHATKIT_E2E_CHROMIUM;
+  if (executablePath) return chromium.launch({ executablePath, args: FLAGS });
   await unpack();
   const env = { ...process.env, LD_LIBRARY_PATH: join(UNPACKED, "al2023/lib"), FONTCONFIG_FILE: join(UNPACKED, "fonts.conf") };
   return chromium.launch({ executablePath: join(UNPACKED, "chromium"), args: FLAGS, env, timeout: 30_000 });
 }
 
-/** Unpacks once per version, in a directory of its own that is renamed when it is complete. */
+/** Unpacks once per version, into a temporary directory that is renamed when it is complete. */
 async function unpack() {
   if (existsSync(UNPACKED)) return;
   await mkdir(CACHE, { recursive: true });
@@ -42,21 +42,21 @@ async function unpack() {
   // The package's own fonts.conf looks in fixed directories.
   await writeFile(join(staging, "fonts.conf"), `<fontconfig><dir>${UNPACKED}/fonts</dir><cachedir>${UNPACKED}/fonts-cache</cachedir></fontconfig>`);
   await rename(staging, UNPACKED).catch((error) => {
-    if (!existsSync(UNPACKED)) throw error; // another test file was faster
+    if (!existsSync(UNPACKED)) throw error; // another test file has unpacked it meanwhile
     return rm(staging, { recursive: true });
   });
 }
 
-/** The package unpacks below TMPDIR, and its libraries only where it believes to be on Amazon Linux. */
+/** The package unpacks below TMPDIR, and unpacks its libraries only if it detects Amazon Linux. */
 async function unpackInto(directory) {
   const before = { TMPDIR: process.env.TMPDIR, AWS_EXECUTION_ENV: process.env.AWS_EXECUTION_ENV };
-  const touched = ["LD_LIBRARY_PATH", "FONTCONFIG_PATH"].map((name) => [name, process.env[name]]);
+  const changed = ["LD_LIBRARY_PATH", "FONTCONFIG_PATH"].map((name) => [name, process.env[name]]);
   Object.assign(process.env, { TMPDIR: directory, AWS_EXECUTION_ENV: "AWS_Lambda_nodejs20.x" });
   try {
     const { default: packed } = await import("@sparticuz/chromium");
     await packed.executablePath();
   } finally {
-    for (const [name, value] of [...Object.entries(before), ...touched]) {
+    for (const [name, value] of [...Object.entries(before), ...changed]) {
       if (value === undefined) delete process.env[name];
       else process.env[name] = value;
     }

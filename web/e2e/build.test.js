@@ -1,4 +1,4 @@
-/** Two builds in two folders: the one that reloads itself is never the one that the wheel takes. */
+/** The development build, which reloads itself, and the shipped build are in different folders. */
 import assert from "node:assert/strict";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { build, resolveConfig } from "vite";
 const WEB = join(import.meta.dirname, "..");
 const RELOADS = "location.reload("; // src/reload.ts
 
-/** The names of the built files that hold `text`. */
+/** Returns the built files that contain `text`. */
 async function filesWith(text, folder) {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
@@ -18,15 +18,15 @@ async function filesWith(text, folder) {
   return files.filter((_, index) => texts[index].includes(text));
 }
 
-test("the build of `make dev` reloads itself, and the one that is shipped does not", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "chatkit-e2e-build-")); // `make dev` may run beside this
+test("the build of `make dev` reloads itself, and the shipped one does not", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "chatkit-e2e-build-")); // `make dev` may be running
   t.after(() => rm(folder, { recursive: true }));
   await build({ root: WEB, mode: "watch", logLevel: "silent", build: { outDir: folder } });
   assert.equal((await filesWith(RELOADS, folder)).length, 1);
   assert.deepEqual(await filesWith(RELOADS, join(WEB, "dist")), []);
 });
 
-test("`make dev` serves the folder that it builds into, `make wheel` takes the other, and git has neither", async () => {
+test("`make dev` serves its own build folder, `make wheel` packs the other, and git ignores both", async () => {
   const read = (path) => readFile(join(WEB, "..", path), "utf8");
   const [watched, shipped] = await Promise.all(["watch", "production"].map((mode) => resolveConfig({ root: WEB }, "build", mode)));
   assert.notEqual(watched.build.outDir, shipped.build.outDir);

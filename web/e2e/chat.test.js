@@ -1,4 +1,4 @@
-/** The page with a stand-in for the widget: a conversation as a person has it, against the real server. */
+/** The page with a stand-in for the widget: a user's conversation with the real server. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
@@ -32,7 +32,7 @@ const count = (page, name) => page.evaluate((name) => window.standIn.events.filt
 const happened = (page, name, times = 0) =>
   page.waitForFunction(([name, times]) => window.standIn?.events.filter((event) => event.name === name).length > times, [name, times]);
 
-test("the widget is given the options of this server", async (t) => {
+test("the widget gets the options of this server", async (t) => {
   const { page, strays } = await open(t, { colorScheme: "dark" });
   const options = await page.evaluate(() => JSON.parse(JSON.stringify(window.standIn.options.at(-1))));
   assert.equal(await page.evaluate(() => typeof window.standIn.options.at(-1).api.fetch), "function");
@@ -49,15 +49,15 @@ test("the widget is given the options of this server", async (t) => {
   assert.deepEqual(strays, []);
 });
 
-test("a conversation streams, lands in the address and in the history, and survives a reload", async (t) => {
+test("a conversation streams, appears in the URL and the history, and survives a reload", async (t) => {
   const { page } = await open(t);
   await say(page, "Hello from the browser");
   await message(page, "assistant_message").filter({ hasText: "demo model" }).waitFor();
 
-  const [sent] = await requests(page, "threads.create");
-  assert.deepEqual(sent.params.input.content, [{ type: "input_text", text: "Hello from the browser" }]);
-  assert.equal(sent.headers.accept, "text/event-stream");
-  assert.ok((await page.evaluate(() => window.standIn.deltas)) > 3, "the answer came in more than one piece");
+  const [request] = await requests(page, "threads.create");
+  assert.deepEqual(request.params.input.content, [{ type: "input_text", text: "Hello from the browser" }]);
+  assert.equal(request.headers.accept, "text/event-stream");
+  assert.ok((await page.evaluate(() => window.standIn.deltas)) > 3, "the answer arrived in more than one piece");
   const { activities, events } = await page.evaluate(() => ({ activities: window.activities, events: window.standIn.events.map(({ name }) => name) }));
   assert.deepEqual(activities, ["Loading…", "Ready", "Answering…", "Ready"]);
   assert.ok(!events.includes("error"));
@@ -101,7 +101,7 @@ test("every start prompt gets an answer without an error", async (t) => {
   assert.equal(threadInAddress(page), null); // a new chat has no address yet
 });
 
-test("feedback and a second try of an answer are accepted", async (t) => {
+test("feedback and a retry of an answer are accepted", async (t) => {
   const { page } = await open(t);
   await say(page, "Hello");
   const first = await message(page, "assistant_message").getAttribute("data-id");
@@ -117,7 +117,7 @@ test("feedback and a second try of an answer are accepted", async (t) => {
   assert.notEqual(await message(page, "assistant_message").getAttribute("data-id"), first);
 });
 
-test("an error that the widget shows in the thread is not told twice, and the message stays", async (t) => {
+test("an error that the widget shows in the thread is not shown twice, and the message stays", async (t) => {
   const { page } = await open(t);
   await say(page, "Please show an error 500");
   await message(page, "error").waitFor();
@@ -127,7 +127,7 @@ test("an error that the widget shows in the thread is not told twice, and the me
   await screenshot(page, "error");
 });
 
-test("an error before there is a thread, which the widget shows for seconds only, stays in a notice until it is dismissed", async (t) => {
+test("an error without a thread, which the widget shows only for seconds, stays in a notice until it is dismissed", async (t) => {
   const { page } = await open(t);
   const body = `data: ${JSON.stringify({ type: "error", code: "custom", message: "Please sign in.", allow_retry: false })}\n\n`;
   await page.route("**/chatkit", (route) => {
@@ -148,14 +148,14 @@ test("another browser sees neither the thread nor the history", async (t) => {
   const stranger = await visitor(stage.browser, "stand-in");
   t.after(() => stranger.context.close());
   await stranger.page.goto(page.url());
-  await stranger.page.getByRole("heading", { name: "This conversation is not here" }).waitFor();
+  await stranger.page.getByRole("heading", { name: "Conversation not found" }).waitFor();
   await happened(stranger.page, "thread.change");
-  assert.equal(threadInAddress(stranger.page), null); // the server said that it does not exist
+  assert.equal(threadInAddress(stranger.page), null); // the server answered that it does not exist
   assert.equal(await stranger.page.getByText("A secret").count(), 0);
   assert.deepEqual(await stranger.page.locator("#history button").allInnerTexts(), []);
 });
 
-test("one failed load neither forgets the thread nor hides the cause", async (t) => {
+test("a failed load keeps the thread in the URL and shows the cause", async (t) => {
   const { page } = await open(t);
   await say(page, "Remember me");
   const address = page.url();
@@ -177,10 +177,10 @@ test("one failed load neither forgets the thread nor hides the cause", async (t)
   assert.equal(await notice.count(), 0);
 
   await page.getByRole("button", { name: "New chat" }).click();
-  assert.equal(threadInAddress(page), null); // this time the user meant it
+  assert.equal(threadInAddress(page), null); // this time the user started a new chat
 });
 
-test("a message that the server refuses is not lost", async (t) => {
+test("a message that the server rejects is shown in the notice", async (t) => {
   const { page } = await open(t);
   await page.route("**/chatkit", (route) => route.fulfill({ status: 502, body: "Bad gateway" }));
   await say(page, "Precious words");

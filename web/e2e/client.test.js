@@ -1,4 +1,4 @@
-/** What an agent does in the page: the examples, as they are, with what web/src/client.ts has for them. */
+/** Client tools and effects: the unchanged examples, with the functions in web/src/client.ts. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,19 +8,19 @@ import { after, describe, test } from "node:test";
 import { setStage } from "./stage.js";
 import { visitor } from "./visit.js";
 
-const folder = mkdtempSync(join(tmpdir(), "chatkit-e2e-examples-")); // only the examples, so that the installed server is the one that runs
+const folder = mkdtempSync(join(tmpdir(), "chatkit-e2e-examples-")); // contains only the examples, so that the installed server runs
 symlinkSync(resolve(import.meta.dirname, "../../examples"), join(folder, "examples"));
 after(() => rmSync(folder, { recursive: true }));
 const PYTHONPATH = [folder, process.env.PYTHONPATH].filter(Boolean).join(delimiter);
 const setStageFor = (example) => setStage({ CHATKIT_AGENT: `examples.${example}:agent`, PYTHONPATH });
 
-/** Lets the demo model call a tool in a new page, and waits for the answer. */
-async function call(t, stage, words) {
+/** Makes the demo model call a tool in a new page, and waits for the answer. */
+async function call(t, stage, toolCall) {
   const { context, page } = await visitor(stage.browser, "stand-in", { colorScheme: "light" });
   t.after(() => context.close());
   await page.goto(stage.server.origin);
   await page.locator(".activity", { hasText: "Ready" }).waitFor();
-  await page.getByPlaceholder("Write a message").fill(`call ${words}`);
+  await page.getByPlaceholder("Write a message").fill(`call ${toolCall}`);
   await page.getByRole("button", { name: "Send" }).click();
   await page.locator("li[data-type=assistant_message]").waitFor();
   return page;
@@ -33,7 +33,7 @@ const run = (page, name) => page.evaluate((name) => window.standIn.options.at(-1
 describe("examples/page.py", () => {
   const stage = setStageFor("page");
 
-  test("the agent reads the page, and goes on with what it says", async (t) => {
+  test("the agent reads the page and answers with its text", async (t) => {
     const page = await call(t, stage, 'read_page {"section": "intro"}');
     const { text } = await toolResult(page);
     assert.match(text, /Model: demo/);
@@ -42,7 +42,7 @@ describe("examples/page.py", () => {
     await page.evaluate(() => getSelection().selectAllChildren(document.querySelector(".model strong")));
     assert.deepEqual(await run(page, "read_selection"), { text: "demo" });
     for (const name of ["nothing_like_it", "toString", "constructor"]) {
-      assert.match((await run(page, name)).error, new RegExp(`no tool ${name}`)); // an answer, so that nobody waits for one
+      assert.match((await run(page, name)).error, new RegExp(`no tool ${name}`)); // an answer, so that the agent does not wait
     }
   });
 });

@@ -1,4 +1,4 @@
-/** The page without the widget: it says why, what to check, and recovers. */
+/** The page without the widget or the server: it says why and what to check, and recovers. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
@@ -21,7 +21,7 @@ test("a blocked CDN shows what to check, and the status line still names the mod
   await notice.getByRole("heading", { name: "The chat could not be loaded" }).waitFor();
   const text = await notice.innerText();
   for (const word of ["cdn.platform.openai.com", "proxy", "Ad blocker", "Content-Security-Policy", "allow-list", "Secure context", "Try again"]) {
-    assert.ok(text.includes(word), `the notice names ${word}`);
+    assert.ok(text.includes(word), `the notice mentions ${word}`);
   }
   const { model } = await (await page.request.get(`${stage.server.origin}/api/stream/health`)).json();
   await page.locator(".model", { hasText: `Model: ${model.name} ${model.note}` }).waitFor();
@@ -30,7 +30,7 @@ test("a blocked CDN shows what to check, and the status line still names the mod
   await screenshot(page, "notice");
 });
 
-test("the notice fits a phone, in the dark", async (t) => {
+test("the notice fits a phone in dark mode", async (t) => {
   const { page } = await visit(t, "blocked", { viewport: { width: 360, height: 640 }, colorScheme: "dark" });
   await page.goto(stage.server.origin);
   await page.getByRole("button", { name: "Try again" }).waitFor();
@@ -39,18 +39,18 @@ test("the notice fits a phone, in the dark", async (t) => {
   await screenshot(page, "notice-narrow-dark");
 });
 
-test("`Try again` brings the chat when the CDN is back", async (t) => {
+test("`Try again` loads the chat when the CDN is back", async (t) => {
   const { page, pretend } = await visit(t, "blocked");
   await page.goto(stage.server.origin);
-  const again = page.getByRole("button", { name: "Try again" });
-  await again.waitFor();
+  const retry = page.getByRole("button", { name: "Try again" });
+  await retry.waitFor();
   pretend.cdn = "stand-in";
-  await again.click();
+  await retry.click();
   await page.getByPlaceholder("Write a message").waitFor();
   assert.equal(await page.getByRole("alert").count(), 0);
 });
 
-test("a CDN that never answers is reported within the bound", async (t) => {
+test("a CDN that never answers is reported within the time limit", async (t) => {
   const { page } = await visit(t, "hangs");
   await page.clock.install();
   await page.goto(stage.server.origin);
@@ -60,14 +60,14 @@ test("a CDN that never answers is reported within the bound", async (t) => {
   await page.getByRole("alert").getByText("within 10 seconds").waitFor();
 });
 
-test("something else in the place of the script is reported as such", async (t) => {
+test("a response that is not the script is reported", async (t) => {
   const { page } = await visit(t, "foreign");
   await page.clock.install();
   const answered = page.waitForEvent("requestfinished", (request) => request.url().endsWith("/chatkit.js"));
   await page.goto(stage.server.origin);
   await answered;
   await page.clock.fastForward(10_000);
-  await page.getByRole("alert").getByText("Something else than the chat").waitFor();
+  await page.getByRole("alert").getByText("is not the chat widget").waitFor();
 });
 
 test("a widget that loads but never starts is reported with the likely cause", async (t) => {
@@ -80,7 +80,7 @@ test("a widget that loads but never starts is reported with the likely cause", a
   assert.ok((await notice.innerText()).includes("domain check"));
 });
 
-test("a Content-Security-Policy that forbids the script is named as the cause", async (t) => {
+test("a Content-Security-Policy that forbids the script is reported as the cause", async (t) => {
   const { page } = await visit(t, "stand-in");
   await page.route(`${stage.server.origin}/`, async (route) => {
     const response = await route.fetch();
@@ -90,7 +90,7 @@ test("a Content-Security-Policy that forbids the script is named as the cause", 
   await page.getByRole("alert").getByText("This page's Content-Security-Policy does not allow").waitFor();
 });
 
-test("plain HTTP on another name than localhost is explained", async (t) => {
+test("plain HTTP on a host other than localhost is explained", async (t) => {
   const { page } = await visit(t, "stand-in");
   await page.goto(`http://insecure.example:${stage.server.port}/`);
   const notice = page.getByRole("alert");
@@ -98,7 +98,7 @@ test("plain HTTP on another name than localhost is explained", async (t) => {
   assert.ok((await notice.innerText()).includes(`http://localhost:${stage.server.port}/`));
 });
 
-test("a server that is away is reported, and the notice goes when it is back", async (t) => {
+test("an unreachable server is reported until it is back", async (t) => {
   const { page } = await visit(t, "blocked");
   await page.clock.install();
   let away = true;
@@ -112,7 +112,7 @@ test("a server that is away is reported, and the notice goes when it is back", a
   await page.locator(".model", { hasText: "demo" }).waitFor();
 });
 
-/** A chat with one answer in it, over a network that can be cut. */
+/** Opens a chat with one answer, over a network that can be cut. */
 async function openThroughProxy(t) {
   const proxy = await startProxy(stage.server.port);
   t.after(() => proxy.stop());
@@ -131,9 +131,9 @@ async function say(page, text) {
 
 const rating = (page) => page.getByRole("button", { name: "Good answer" });
 const away = (page) => page.getByRole("alert").filter({ hasText: "The server cannot be reached" });
-const SECONDS = { timeout: 10_000 }; // far below the minute after which the page asks by itself
+const SECONDS = { timeout: 10_000 }; // far below the minute between two health checks
 
-test("a request that fails shows within seconds that the server is away, and nothing else", async (t) => {
+test("a failed request shows within seconds that the server is unreachable, and nothing else", async (t) => {
   const { page, proxy } = await openThroughProxy(t);
   proxy.isDown = true;
   proxy.cut();
@@ -146,17 +146,17 @@ test("a request that fails shows within seconds that the server is away, and not
   await page.locator(".activity", { hasText: "Ready" }).waitFor();
 });
 
-test("a server that still answers after a first failure is watched until it is away", async (t) => {
+test("a server that still answers after a failure is checked often until it is unreachable", async (t) => {
   const { page } = await openThroughProxy(t);
   await page.route("**/chatkit", (route) => route.fulfill({ status: 503, json: { message: "The server stops.", code: "stopping" } }));
-  const asked = page.waitForResponse("**/api/stream/health");
+  const checked = page.waitForResponse("**/api/stream/health");
   await rating(page).click();
-  await asked;
+  await checked;
   await page.route("**/api/stream/health", (route) => route.abort());
   await away(page).waitFor(SECONDS);
 });
 
-test("what the server said is not hidden by a later request without an answer, and goes when it is back", async (t) => {
+test("an error text of the server stays visible during an outage, and disappears after it", async (t) => {
   const { page, proxy } = await openThroughProxy(t);
   const sentence = page.getByRole("alert").getByText("The server stops.");
   await page.route("**/chatkit", (route) => route.fulfill({ status: 503, json: { message: "The server stops.", code: "stopping" } }), { times: 1 });
@@ -172,7 +172,7 @@ test("what the server said is not hidden by a later request without an answer, a
   assert.equal(await sentence.count(), 0);
 });
 
-test("a message that found no server is kept when the server is back", async (t) => {
+test("a message that was not delivered stays visible when the server is back", async (t) => {
   const { page, proxy } = await openThroughProxy(t);
   proxy.isDown = true;
   proxy.cut();
@@ -183,7 +183,7 @@ test("a message that found no server is kept when the server is back", async (t)
   await page.getByRole("alert").getByText("Precious words").waitFor();
 });
 
-test("an answer whose connection breaks off shows that the server is away", async (t) => {
+test("an answer whose connection breaks shows that the server is unreachable", async (t) => {
   const { page, proxy } = await openThroughProxy(t);
   await say(page, "Show me something long");
   await page.getByRole("button", { name: "Stop", exact: true }).waitFor();

@@ -1,4 +1,4 @@
-/** What the server's settings offer reaches the widget. */
+/** The options in the server's settings reach the widget. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
@@ -8,12 +8,12 @@ import { visitor } from "./visit.js";
 const stage = setStage({
   CHATKIT_MODELS: '["demo", {"id": "demo-2", "label": "Another", "description": "The same script"}]',
   CHATKIT_TOOLS: '[{"id": "current_time", "label": "Clock", "icon": "clock"}]',
-  CHATKIT_TRANSCRIPTION_MODEL: "nobody-is-asked",
+  CHATKIT_TRANSCRIPTION_MODEL: "never-called",
   CHATKIT_TRANSCRIPTION_BASE_URL: "http://127.0.0.1:9/v1",
   CHATKIT_PROMPTS: '[{"label": "Hi", "prompt": "Hello there"}]',
 });
 
-test("the widget offers what the settings list", async (t) => {
+test("the widget offers the options of the settings", async (t) => {
   const { context, page, strays } = await visitor(stage.browser, "stand-in");
   t.after(() => context.close());
   await page.goto(stage.server.origin);

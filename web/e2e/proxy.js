@@ -1,8 +1,8 @@
-/** A network between the browser and the server that a test can cut: plain TCP, so that the browser sees a real loss. */
+/** A TCP proxy between the browser and the server that a test can cut: the browser sees a real lost connection. */
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 
-/** Listens on a free port for `port`. `cut` breaks what is open; while `isDown` nothing new comes through either. */
+/** Forwards a free port to `port`. `cut` resets open connections; while `isDown`, new ones are reset, too. */
 export async function startProxy(port) {
   const sockets = new Set();
   const proxy = { origin: "", isDown: false, refused: 0, cut, stop };

@@ -11,15 +11,15 @@ const STOP_MS = 10_000;
 const DEFAULT_COMMAND = [resolve(import.meta.dirname, "../../.venv/bin/chatkit-server"), "serve"];
 
 /**
- * Starts a server and waits until it is healthy; stop it. CHATKIT_E2E_SERVER is another command, its words parted by
- * blanks, a relative path of it seen from web/; `--host` and `--port` are added to it.
+ * Starts a server and waits until it is healthy; the caller stops it. CHATKIT_E2E_SERVER is another command, separated
+ * by spaces, relative to web/; `--host` and `--port` are added to it.
  */
 export async function startServer({ tokensPerSecond, env = {} }) {
-  const [program, ...words] = process.env.CHATKIT_E2E_SERVER?.split(/\s+/).filter(Boolean) ?? DEFAULT_COMMAND;
+  const [program, ...args] = process.env.CHATKIT_E2E_SERVER?.split(/\s+/).filter(Boolean) ?? DEFAULT_COMMAND;
   const directory = await mkdtemp(join(tmpdir(), "chatkit-e2e-"));
   const port = await freePort();
-  const child = spawn(program.includes("/") ? resolve(program) : program, [...words, "--host", "127.0.0.1", "--port", String(port)], {
-    cwd: directory, // so that no .env and no database of the developer is used
+  const child = spawn(program.includes("/") ? resolve(program) : program, [...args, "--host", "127.0.0.1", "--port", String(port)], {
+    cwd: directory, // not the developer's .env and database
     env: { ...environment(directory, tokensPerSecond), ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -56,7 +56,7 @@ async function healthy(origin) {
   while (Date.now() < deadline) {
     const response = await fetch(`${origin}/healthz`).catch(() => null);
     if (response?.ok) return true;
-    await new Promise((resolve) => setTimeout(resolve, 100)); // nothing to wait on before the port is open
+    await new Promise((resolve) => setTimeout(resolve, 100)); // there is no event for an open port
   }
 }
 
@@ -69,9 +69,9 @@ async function freePort() {
   return port;
 }
 
-/** The promise's value, or undefined when the time is over. */
+/** Returns the promise's value, or undefined after a timeout. */
 function within(milliseconds, promise) {
   let timer;
-  const over = new Promise((resolve) => (timer = setTimeout(resolve, milliseconds)));
-  return Promise.race([promise, over]).finally(() => clearTimeout(timer));
+  const timeout = new Promise((resolve) => (timer = setTimeout(resolve, milliseconds)));
+  return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
 }

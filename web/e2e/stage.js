@@ -1,10 +1,10 @@
-/** What every test file needs: one browser and one server, both gone afterwards, also when one of them did not start. */
+/** One browser and one server per test file; both are closed afterwards, even if one of them did not start. */
 import { after, before } from "node:test";
 
 import { launchBrowser } from "./browser.js";
 import { startServer } from "./server.js";
 
-/** Sets the stage around the tests of the calling file, the server with more of an environment; its fields are there as soon as a test runs. */
+/** Starts both before the tests of the calling file, the server with `env`; the fields are set when a test runs. */
 export function setStage(env) {
   const stage = { browser: undefined, server: undefined };
   before(async () => {

@@ -1,7 +1,7 @@
 /**
- * A stand-in for OpenAI's widget, which tests must neither fetch nor copy: an `<openai-chatkit>` written from
- * PROTOCOL.md and the types of `@openai/chatkit`. It keeps what it is given in `window.standIn`, posts what the real
- * one posts, dispatches its events, and shows plain messages. Loaded by the page in the place of the CDN's script.
+ * A stand-in for OpenAI's widget, which tests must neither fetch nor copy: an `<openai-chatkit>` written from the types
+ * of `@openai/chatkit` and the observed behaviour of the widget of June 2026. It sends the same requests, dispatches the
+ * same events, shows plain messages, and records everything in `window.standIn`. Served instead of the CDN's script.
  */
 const record = { options: [], requests: [], events: [], deltas: 0, ignored: 0, mostStreams: 0, settleEarly: false };
 window.standIn = record;
@@ -20,7 +20,7 @@ const STYLE = `
   input { flex: 1; min-width: 0; font: inherit; padding: .5rem .75rem; border: 1px solid #8888; border-radius: 1rem; background: none; color: inherit; }
 `;
 
-/** What is known of one thread; a running stream goes on writing here while another thread is shown. */
+/** The state of one thread; a running stream keeps updating it while another thread is shown. */
 class View {
   constructor(id, items) {
     this.id = id;
@@ -29,8 +29,8 @@ class View {
     this.streams = 0;
     this.isResponding = false;
     this.mayCancel = false;
-    this.call = null; // of a tool of the page, which runs when the stream has ended
-    this.abort = null; // of the stream that the user's own post opened; an action's cannot be stopped this way
+    this.call = null; // a client tool call, which runs when the stream has ended
+    this.abort = null; // for the stream of the user's message; the stream of an action cannot be stopped
   }
 }
 
@@ -41,7 +41,7 @@ class StandIn extends HTMLElement {
   #live = new Map();
   #loading = 0;
 
-  // What the types of @openai/chatkit promise
+  // The interface in the types of @openai/chatkit
 
   setOptions(options) {
     const first = this.#options === null;
@@ -73,9 +73,9 @@ class StandIn extends HTMLElement {
     this.shadowRoot.querySelector("input").value = text;
   }
 
-  /** The types do not say whether it settles with the answer's end or when the action is taken; `settleEarly` chooses. */
+  /** The types do not say whether it settles when the action is accepted (`settleEarly`) or when the answer ends. */
   async sendCustomAction(action, itemId) {
-    await hop();
+    await crossFrame();
     const view = this.#view;
     if (this.#loading || view.isResponding || !view.id) {
       record.ignored += 1;
@@ -91,7 +91,7 @@ class StandIn extends HTMLElement {
   // Conversations
 
   async #start() {
-    await frames(2); // the real one loads a frame first, so its events never come before the page listens
+    await frames(2); // the real widget loads a frame first, so its events never fire before the page listens
     this.#emit("ready");
     const { history, initialThread } = this.#options;
     await Promise.all([history?.enabled && this.#list(), initialThread && this.#load(initialThread)]);
@@ -112,7 +112,7 @@ class StandIn extends HTMLElement {
   }
 
   async #load(id) {
-    if (this.#live.has(id)) return this.#show(this.#live.get(id)); // its stream was not aborted: it is shown live
+    if (this.#live.has(id)) return this.#show(this.#live.get(id)); // its stream is still open: show it live
     this.#loading += 1;
     this.#emit("thread.load.start", { threadId: id });
     try {
@@ -134,7 +134,7 @@ class StandIn extends HTMLElement {
   }
 
   #show(view) {
-    if (this.#view !== view && this.#view.isResponding) this.#emit("response.end"); // also where it goes on unseen
+    if (this.#view !== view && this.#view.isResponding) this.#emit("response.end"); // even if the stream continues in the background
     this.#view = view;
     this.#emit("thread.change", { threadId: view.id });
     this.#render();
@@ -149,19 +149,19 @@ class StandIn extends HTMLElement {
   #retry() {
     const view = this.#view;
     const users = [...view.items.values()].filter((item) => item.type === "user_message");
-    const kept = [...view.items.keys()].slice(0, [...view.items.keys()].indexOf(users.at(-1).id) + 1);
-    view.items = new Map(kept.map((id) => [id, view.items.get(id)]));
+    const keptIds = [...view.items.keys()].slice(0, [...view.items.keys()].indexOf(users.at(-1).id) + 1);
+    view.items = new Map(keptIds.map((id) => [id, view.items.get(id)]));
     return this.#stream(view, "threads.retry_after_item", { thread_id: view.id, item_id: users.at(-1).id });
   }
 
-  /** Sends no request: the socket is closed, and only where the stream is the one that the message opened. */
+  /** Sends no request: it only closes the connection, and only for the stream of a message. */
   #stop() {
     const { abort } = this.#view;
     this.#emit("response.stop");
     abort?.abort();
   }
 
-  // The wire
+  // Requests and streams
 
   #post(type, params, headers, signal) {
     const { url, fetch = window.fetch } = this.#options.api;
@@ -191,7 +191,7 @@ class StandIn extends HTMLElement {
     } catch (cause) {
       if (!abort.signal.aborted) this.#fail(view, "The connection was lost", true, cause);
     }
-    abort.abort(); // not only at a stop: at every end
+    abort.abort(); // after every end, not only after Stop
     this.#end(view);
     if (view.call) await this.#runTool(view);
     if (this.#options.history?.enabled) await this.#list();
@@ -232,10 +232,10 @@ class StandIn extends HTMLElement {
   }
 
   async #read(view, body) {
-    let rest = "";
+    let incomplete = "";
     for await (const text of body.pipeThrough(new TextDecoderStream())) {
-      const lines = (rest + text).split("\n");
-      rest = lines.pop();
+      const lines = (incomplete + text).split("\n");
+      incomplete = lines.pop();
       for (const line of lines) if (line.startsWith("data:")) this.#apply(view, JSON.parse(line.slice(5)));
       this.#render();
     }
@@ -255,7 +255,7 @@ class StandIn extends HTMLElement {
         return this.#respond(view);
       case "thread.item.added":
         this.#respond(view);
-        return void view.items.set(event.item.id, event.item); // a Map keeps the place of what is there already
+        return void view.items.set(event.item.id, event.item); // a Map keeps the position of an existing key
       case "thread.item.done":
         if (event.item.type === "client_tool_call" && event.item.status === "pending") view.call = event.item;
         return void view.items.set(event.item.id, event.item);
@@ -294,7 +294,7 @@ class StandIn extends HTMLElement {
     this.dispatchEvent(new CustomEvent(`chatkit.${name}`, { detail, bubbles: true, composed: true }));
   }
 
-  // The looks
+  // Rendering
 
   #render() {
     if (!this.shadowRoot) this.#build();
@@ -349,8 +349,8 @@ class StandIn extends HTMLElement {
   }
 }
 
-/** A call crosses the border of the real one's frame, so that two of them may be on the way at once. */
-function hop() {
+/** A call of the real widget is a message to its frame, so two calls may be pending at once. */
+function crossFrame() {
   const { port1, port2 } = new MessageChannel();
   return new Promise((resolve) => {
     port1.onmessage = resolve;

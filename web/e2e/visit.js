@@ -1,4 +1,4 @@
-/** One person's browser: opens the page with the CDN in the wanted state, and keeps every other network away. */
+/** A user's browser: simulates the CDN, and blocks all other hosts. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -6,7 +6,7 @@ const CDN_SCRIPT = "https://cdn.platform.openai.com/deployments/chatkit/chatkit.
 const STAND_IN = join(import.meta.dirname, "stand-in.js");
 const RESULTS = join(import.meta.dirname, "results");
 
-/** How the CDN behaves: `stand-in` answers with e2e/stand-in.js, the rest are the ways in which it fails. */
+/** How the CDN behaves: `stand-in` answers with e2e/stand-in.js, the others are failures. */
 const CDN = {
   "stand-in": (route) => route.fulfill({ path: STAND_IN, contentType: "text/javascript" }),
   blocked: (route) => route.abort("failed"),
@@ -15,7 +15,7 @@ const CDN = {
   foreign: (route) => route.fulfill({ body: "/* a proxy's page */", contentType: "text/javascript" }),
 };
 
-/** A browser context with cookies of its own. `pretend.cdn` may change later; `strays` are requests to other hosts. */
+/** Opens a browser context with its own cookies. `pretend.cdn` may be changed; `strays` are requests to other hosts. */
 export async function visitor(browser, cdn, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1100, height: 760 }, locale: "en-US", ...options });
   context.setDefaultTimeout(20_000);
@@ -33,14 +33,14 @@ export async function visitor(browser, cdn, options = {}) {
   return { context, pretend, strays, page: await context.newPage() };
 }
 
-/** Runs in the page: keeps every word that the status line said, however short it stood there. */
+/** Runs in the page: records every text of the status line, however briefly it is shown. */
 function recordActivity() {
   window.activities = [];
-  const look = () => {
-    const word = document.querySelector(".activity")?.textContent;
-    if (word && word !== window.activities.at(-1)) window.activities.push(word);
+  const record = () => {
+    const text = document.querySelector(".activity")?.textContent;
+    if (text && text !== window.activities.at(-1)) window.activities.push(text);
   };
-  new MutationObserver(look).observe(document, { subtree: true, childList: true, characterData: true });
+  new MutationObserver(record).observe(document, { subtree: true, childList: true, characterData: true });
 }
 
 export async function screenshot(page, name) {

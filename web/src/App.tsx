@@ -11,7 +11,7 @@ import { type Activity, StatusLine } from "./StatusLine";
 
 export function App() {
   const script = useScript();
-  const [health, hear] = useHealth();
+  const [health, reportRequest] = useHealth();
   const offers = useOffers(health.reachable);
   const [activity, setActivity] = useState<Activity>("loading");
   const [lastLog, setLastLog] = useState<string | null>(null);
@@ -22,7 +22,13 @@ export function App() {
         {health.reachable === false && <UnreachableNotice />}
         {script.state === "failed" && <ScriptNotice reason={script.reason} onRetry={script.retry} />}
         {script.state === "ready" && offers && (
-          <Chat offers={offers} isAway={health.reachable === false} hear={hear} setActivity={setActivity} onLog={setLastLog} />
+          <Chat
+            offers={offers}
+            isUnreachable={health.reachable === false}
+            reportRequest={reportRequest}
+            setActivity={setActivity}
+            onLog={setLastLog}
+          />
         )}
       </main>
       <StatusLine activity={script.state === "failed" ? "error" : activity} health={health} lastLog={lastLog} />
@@ -34,8 +40,8 @@ function UnreachableNotice() {
   return (
     <Notice title="The server cannot be reached">
       <p>
-        Nothing answers at <code>{location.origin}/api/stream/health</code>. Is the server running, and are you online? This page tries again by
-        itself every few seconds.
+        There is no answer from <code>{location.origin}/api/stream/health</code>. Is the server running, and are you online? This page retries
+        every few seconds.
       </p>
     </Notice>
   );

@@ -1,4 +1,4 @@
-/** The widget, wired: its events become the page's activity and problems, its thread goes into the address. */
+/** The widget, connected to the page: its events set the activity and the problem, its thread is kept in the URL. */
 import { ChatKit, useChatKit } from "@openai/chatkit-react";
 import { type Dispatch, type SetStateAction, useEffect, useState } from "react";
 
@@ -6,7 +6,7 @@ import { type Answer, watchedFetch } from "./api";
 import { createAttach } from "./attach";
 import { onEffect } from "./client";
 import { useColorScheme } from "./colorScheme";
-import type { Hear } from "./health";
+import type { ReportRequest } from "./health";
 import type { Offers } from "./offers";
 import { chatOptions } from "./options";
 import { ProblemNotice } from "./ProblemNotice";
@@ -18,15 +18,15 @@ const START_TIMEOUT_MS = 20_000;
 
 interface Props {
   offers: Offers;
-  /** The server is known to be away. */
-  isAway: boolean;
-  hear: Hear;
+  /** The server is known to be unreachable. */
+  isUnreachable: boolean;
+  reportRequest: ReportRequest;
   setActivity: Dispatch<SetStateAction<Activity>>;
   /** Called with the name of each diagnostic event. */
   onLog: (name: string) => void;
 }
 
-export function Chat({ offers, isAway, hear, setActivity, onLog }: Props) {
+export function Chat({ offers, isUnreachable, reportRequest, setActivity, onLog }: Props) {
   const scheme = useColorScheme();
   const [thread] = useState(() => new SavedThread());
   const [initialThread] = useState(() => thread.id);
@@ -35,20 +35,20 @@ export function Chat({ offers, isAway, hear, setActivity, onLog }: Props) {
   const [started, setStarted] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
 
-  /** An error stays in sight until something new begins. */
-  const settle = () => setActivity((activity) => (activity === "error" ? activity : "ready"));
-  const calm = () => setActivity((activity) => (activity === "error" ? "ready" : activity));
+  /** An error stays visible until something new begins. */
+  const finish = () => setActivity((activity) => (activity === "error" ? activity : "ready"));
+  const clearError = () => setActivity((activity) => (activity === "error" ? "ready" : activity));
 
   function onAnswer(answer: Answer) {
     keepThread(thread, answer);
-    hear(isAnswered(answer));
-    const found = problemOf(answer);
-    if (found) {
-      setProblem((last) => moreUseful(last, found));
+    reportRequest(isAnswered(answer));
+    const newProblem = problemOf(answer);
+    if (newProblem) {
+      setProblem((last) => moreUseful(last, newProblem));
       setActivity("error");
     } else if (!answer.failure) {
       setProblem((last) => (last && isOutdated(last, answer) ? null : last));
-      if (answer.operation === "threads.custom_action") calm();
+      if (answer.operation === "threads.custom_action") clearError();
     }
   }
 
@@ -57,25 +57,25 @@ export function Chat({ offers, isAway, hear, setActivity, onLog }: Props) {
     onReady() {
       setStarted(true);
       setProblem((last) => (last === NEVER_STARTED ? null : last));
-      settle();
+      finish();
     },
     onThreadChange: ({ threadId }) => thread.changed(threadId),
     onThreadLoadStart() {
       setProblem(null);
       setActivity("loading");
     },
-    onThreadLoadEnd: settle,
+    onThreadLoadEnd: finish,
     onResponseStart() {
       setProblem(null);
       setActivity("answering");
     },
-    onResponseEnd: settle,
+    onResponseEnd: finish,
     onError({ error }) {
       console.error("ChatKit:", error);
-      hear(false); // a stream that breaks off is no failed request to `watchedFetch`
+      reportRequest(false); // `watchedFetch` does not report a stream that breaks off
       setActivity("error");
       if (isShownInThread(error, thread.id)) return;
-      // What the server said in its answer is clearer than what the widget makes of it.
+      // The text of the server's response is clearer than the error that the widget makes of it.
       setProblem((last) => (last && last.source !== "widget" ? last : problemOfError(error)));
     },
     onEffect,
@@ -94,14 +94,14 @@ export function Chat({ offers, isAway, hear, setActivity, onLog }: Props) {
   }, [started]);
 
   useEffect(() => {
-    if (isAway) return;
+    if (isUnreachable) return;
     setProblem((last) => (last && endsWithOutage(last) ? null : last));
-    calm();
-  }, [isAway]);
+    clearError();
+  }, [isUnreachable]);
 
   function dismiss() {
     setProblem(null);
-    calm();
+    clearError();
   }
 
   function load(threadId: string) {
@@ -111,18 +111,18 @@ export function Chat({ offers, isAway, hear, setActivity, onLog }: Props) {
 
   return (
     <>
-      {problem && !(isAway && problem.isVague) && <ProblemNotice problem={problem} onDismiss={dismiss} onLoad={load} />}
+      {problem && !(isUnreachable && problem.isVague) && <ProblemNotice problem={problem} onDismiss={dismiss} onLoad={load} />}
       <ChatKit control={chat.control} className="chat" />
     </>
   );
 }
 
-/** The answer that is shown again after its connection was lost begins no new response where it has ended meanwhile. */
+/** Re-attaching to an answer that has ended meanwhile starts no response, so its action also clears a problem. */
 function isOutdated(problem: Problem, { operation }: Answer): boolean {
   return problem.source === operation || (problem.source === "widget" && operation === "threads.custom_action");
 }
 
-/** What a server answers that is there, if only to refuse. */
+/** Whether the server answered, if only with a client error. */
 function isAnswered({ failure }: Answer): boolean {
   return !failure || (failure.status !== null && failure.status < 500);
 }

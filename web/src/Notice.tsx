@@ -1,4 +1,4 @@
-/** A box that says what happened and what to do, read out at once by a screen reader. */
+/** A box that says what happened and what to do; screen readers announce it immediately. */
 import type { ReactNode } from "react";
 
 interface Props {

@@ -9,13 +9,13 @@ interface Props {
 }
 
 export function ProblemNotice({ problem: { title, text, lostText, threadId }, onDismiss, onLoad }: Props) {
-  const again = threadId && (
+  const retryButton = threadId && (
     <button type="button" onClick={() => onLoad(threadId)}>
       Try again
     </button>
   );
   return (
-    <Notice title={title} actions={again} onDismiss={onDismiss}>
+    <Notice title={title} actions={retryButton} onDismiss={onDismiss}>
       <p>{text}</p>
       {lostText && (
         <>

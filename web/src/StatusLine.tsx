@@ -1,9 +1,9 @@
-/** One line: what the chat is doing, and which model answers. */
+/** One line: what the chat is doing, and which model it uses. */
 import type { Health } from "./health";
 
 export type Activity = "loading" | "ready" | "answering" | "error";
 
-const WORDS: Record<Activity, string> = {
+const LABELS: Record<Activity, string> = {
   loading: "Loading…",
   ready: "Ready",
   answering: "Answering…",
@@ -21,7 +21,7 @@ export function StatusLine({ activity, health, lastLog }: Props) {
   return (
     <footer className="status">
       <span className="activity" data-activity={activity} role="status" aria-live="polite">
-        {WORDS[activity]}
+        {LABELS[activity]}
       </span>
       <ModelName {...health} />
       {lastLog && (
@@ -34,7 +34,7 @@ export function StatusLine({ activity, health, lastLog }: Props) {
 }
 
 function ModelName({ model, reachable }: Health) {
-  if (!model) return <span className="model">{reachable === null ? "Asking the server…" : "Server not reachable"}</span>;
+  if (!model) return <span className="model">{reachable === null ? "Connecting to the server…" : "Server not reachable"}</span>;
   return (
     <span className="model" title={model.note ?? undefined}>
       Model: <strong>{model.name}</strong> {model.name !== model.provider && `(${model.provider})`}

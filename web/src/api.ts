@@ -1,23 +1,23 @@
 /**
- * The widget's fetch, watched: each request to `/chatkit` is passed on unchanged, and its outcome is reported.
+ * Wraps the widget's fetch: requests to `/chatkit` pass through unchanged, and their outcomes are reported.
  *
- * Why: the widget is silent about most failed requests (the message just vanishes), and its events do not tell a thread
- * that is gone from one that could not be loaded.
+ * Why: the widget ignores most failed requests (the message just disappears), and its events do not distinguish a
+ * deleted thread from one that could not be loaded.
  */
 
-/** What became of one request of the widget. */
+/** The outcome of one request of the widget. */
 export interface Answer {
-  /** The ChatKit operation, such as `threads.get_by_id`; empty when the body could not be read. */
+  /** The ChatKit operation, such as `threads.get_by_id`; empty if the body could not be read. */
   operation: string;
   threadId: string | null;
-  /** The message in the request, which the widget does not give back when it fails. */
+  /** The user's message in the request; the widget discards it when the request fails. */
   text: string | null;
-  /** Null when it worked. */
+  /** Null on success. */
   failure: Failure | null;
 }
 
 export interface Failure {
-  /** Null when no answer came at all. */
+  /** Null without a response. */
   status: number | null;
   code: string | null;
   message: string | null;
@@ -28,7 +28,7 @@ interface Body {
   params?: { thread_id?: string; input?: { content?: { text?: string }[] } };
 }
 
-/** `fetch`, reporting each answer. An aborted request is no failure: the widget aborts at every normal end. */
+/** Returns a `fetch` that reports each outcome. Aborts are not failures: the widget aborts at every normal end. */
 export function watchedFetch(fetch: typeof window.fetch, report: (answer: Answer) => void): typeof window.fetch {
   return async (input, init) => {
     const request = describe(init?.body);
@@ -52,8 +52,8 @@ function describe(body: BodyInit | null | undefined): Omit<Answer, "failure"> {
 
 async function failureOf(response: Response): Promise<Failure> {
   const body = (parse(await response.text().catch(() => "")) ?? {}) as Partial<Record<"code" | "message", unknown>>;
-  const word = (value: unknown) => (typeof value === "string" ? value : null);
-  return { status: response.status, code: word(body.code), message: word(body.message) };
+  const stringOrNull = (value: unknown) => (typeof value === "string" ? value : null);
+  return { status: response.status, code: stringOrNull(body.code), message: stringOrNull(body.message) };
 }
 
 function parse(body: unknown): unknown {

@@ -1,11 +1,11 @@
-/** The colour scheme: what the browser or system asks for, until another is chosen. The widget has to be told. */
+/** The colour scheme: the browser's or system's preference until another is chosen. The widget gets it as an option. */
 import type { ColorScheme } from "@openai/chatkit";
 import { useSyncExternalStore } from "react";
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 let chosen: ColorScheme | null = null;
 
-/** For as long as the page is open. */
+/** Chooses a scheme until the page is closed. */
 export function chooseColorScheme(scheme: ColorScheme): void {
   chosen = scheme;
   document.documentElement.dataset.scheme = scheme; // for style.css

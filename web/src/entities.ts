@@ -1,12 +1,12 @@
-/** What can be mentioned with an @: the server knows. */
+/** Searches for entities that can be @-mentioned, on the server. */
 import type { EntitiesOption, Entity } from "@openai/chatkit";
 
 const ENTITIES_URL = "/api/entities";
 
-/** What fits the words behind the @; nothing when the server cannot be asked, which is no reason to disturb anybody. */
+/** Returns the entities that match the text after the @; none if the request fails, which is not worth an error. */
 export async function searchEntities(query: string): Promise<Entity[]> {
-  const found = await json<{ entities: Entity[] }>(fetch(`${ENTITIES_URL}?${new URLSearchParams({ q: query })}`));
-  return found?.entities ?? [];
+  const result = await json<{ entities: Entity[] }>(fetch(`${ENTITIES_URL}?${new URLSearchParams({ q: query })}`));
+  return result?.entities ?? [];
 }
 
 export const previewEntity: NonNullable<EntitiesOption["onRequestPreview"]> = async (entity) => {
@@ -14,7 +14,7 @@ export const previewEntity: NonNullable<EntitiesOption["onRequestPreview"]> = as
   return (await json(fetch(`${ENTITIES_URL}/preview`, { method: "POST", headers, body: JSON.stringify(entity) }))) ?? { preview: null };
 };
 
-async function json<T>(asking: Promise<Response>): Promise<T | null> {
-  const response = await asking.catch(() => null);
+async function json<T>(request: Promise<Response>): Promise<T | null> {
+  const response = await request.catch(() => null);
   return response?.ok ? ((await response.json()) as T) : null;
 }

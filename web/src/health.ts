@@ -1,70 +1,70 @@
-/** The server's own word on itself: whether it is there, and which model answers. */
+/** The server's health: whether it is reachable, and which model it uses. */
 import { useCallback, useEffect, useRef, useState } from "react";
 
 const HEALTH_URL = "/api/stream/health";
 const TIMEOUT_MS = 5_000;
 const PERIOD_MS = 60_000;
-const PERIOD_IN_DOUBT_MS = 3_000;
-/** A server that is about to stop still answers for a moment after its first failure. */
-const DOUBT_MS = 30_000;
+const RETRY_MS = 3_000;
+/** How long to check often after a failed request: a server that shuts down still answers for a moment. */
+const WATCH_MS = 30_000;
 
 export interface Model {
   provider: "embedded" | "demo" | "openai" | "compatible";
   name: string;
-  /** What a user should know of it: "small and often wrong". */
+  /** What users should know about it: "small and often wrong". */
   note: string | null;
 }
 
 export interface Health {
   /** Null before the first answer. */
   reachable: boolean | null;
-  /** The last one heard of; null before the first good answer. */
+  /** The last known model; null before the first successful answer. */
   model: Model | null;
 }
 
-/** Hears from the rest of the page whether a request of its own was answered. */
-export type Hear = (answered: boolean) => void;
+/** Tells this module whether another request of the page was answered. */
+export type ReportRequest = (answered: boolean) => void;
 
 /**
- * Asks the server at start, then every minute; at once when what is heard speaks against its last word, and every few
- * seconds while it is away and for a while after a failure.
+ * Checks the server's health at the start and then every minute. Checks immediately when a reported request contradicts
+ * the last result, and every few seconds while the server is unreachable and for a while after a failed request.
  */
-export function useHealth(): [Health, Hear] {
+export function useHealth(): [Health, ReportRequest] {
   const [health, setHealth] = useState<Health>({ reachable: null, model: null });
-  const hearing = useRef<Hear>(() => {});
-  const hear = useCallback<Hear>((answered) => hearing.current(answered), []);
+  const onReport = useRef<ReportRequest>(() => {});
+  const reportRequest = useCallback<ReportRequest>((answered) => onReport.current(answered), []);
 
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let current = true;
-    let asking = false;
+    let isChecking = false;
     let reachable: boolean | null = null;
-    let doubtedUntil = 0;
-    const ask = async () => {
-      if (asking) return;
-      asking = true;
+    let watchedUntil = 0;
+    const check = async () => {
+      if (isChecking) return;
+      isChecking = true;
       clearTimeout(timer);
       const model = await fetchModel();
-      asking = false;
+      isChecking = false;
       if (!current) return;
       reachable = model !== null;
       setHealth((last) => ({ reachable, model: model ?? last.model }));
-      timer = setTimeout(ask, reachable && Date.now() >= doubtedUntil ? PERIOD_MS : PERIOD_IN_DOUBT_MS);
+      timer = setTimeout(check, reachable && Date.now() >= watchedUntil ? PERIOD_MS : RETRY_MS);
     };
-    hearing.current = (answered) => {
-      if (!answered) doubtedUntil = Date.now() + DOUBT_MS;
-      if (answered !== reachable) void ask();
+    onReport.current = (answered) => {
+      if (!answered) watchedUntil = Date.now() + WATCH_MS;
+      if (answered !== reachable) void check();
     };
-    void ask();
-    window.addEventListener("online", ask);
+    void check();
+    window.addEventListener("online", check);
     return () => {
       current = false;
       clearTimeout(timer);
-      window.removeEventListener("online", ask);
+      window.removeEventListener("online", check);
     };
   }, []);
 
-  return [health, hear];
+  return [health, reportRequest];
 }
 
 async function fetchModel(): Promise<Model | null> {

@@ -14,5 +14,5 @@ createRoot(root).render(
   </StrictMode>,
 );
 
-// `npm run watch` builds in this mode: the page then shows a new build by itself.
+// `npm run watch` builds in this mode: the page then reloads after each build.
 if (import.meta.env.MODE === "watch") void import("./reload").then(({ reloadOnNewBuild }) => reloadOnNewBuild());

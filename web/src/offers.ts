@@ -15,27 +15,27 @@ export interface Offers {
   features: Record<Feature, boolean>;
 }
 
-/** What every server does, for one that does not say. */
-const PLAIN: Offers = {
+/** What every server supports; used if the request fails. */
+const DEFAULTS: Offers = {
   models: [],
   tools: [],
   prompts: [],
   features: { attachments: false, dictation: false, feedback: true, history: true, mentions: false, mentionPreviews: false, retry: true },
 };
 
-/** Asks the server once, and again when `reachable` says that it has come back; null before its first word. */
+/** Loads the offers once, and again when a failed server is `reachable`; null until the first attempt ends. */
 export function useOffers(reachable: boolean | null): Offers | null {
   const [offers, setOffers] = useState<Offers | null>(null);
-  const known = offers !== null && offers !== PLAIN;
+  const isLoaded = offers !== null && offers !== DEFAULTS;
 
   useEffect(() => {
-    if (known || reachable === null) return;
+    if (isLoaded || reachable === null) return;
     let current = true;
-    void fetchOffers().then((found) => current && setOffers(found ?? PLAIN));
+    void fetchOffers().then((loaded) => current && setOffers(loaded ?? DEFAULTS));
     return () => {
       current = false;
     };
-  }, [known, reachable]);
+  }, [isLoaded, reachable]);
 
   return offers;
 }

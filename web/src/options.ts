@@ -1,4 +1,4 @@
-/** What the widget is told: where the server is, how it looks, what it offers. */
+/** The options of the widget: the server's URL, the looks, the features. */
 import type { ChatKitOptions, ColorScheme, ComposerOption, EntitiesOption } from "@openai/chatkit";
 
 import { onClientTool } from "./client";
@@ -6,19 +6,19 @@ import { previewEntity, searchEntities } from "./entities";
 import type { Offers } from "./offers";
 
 /**
- * OpenAI gives one to each domain on its allow-list; build with VITE_CHATKIT_DOMAIN_KEY to set it.
- * On localhost the widget does not check it, but the type wants a word.
+ * OpenAI issues a key for each domain on its allow-list; set it with VITE_CHATKIT_DOMAIN_KEY at build time.
+ * On localhost the widget does not check it, but the option is required.
  */
 const DOMAIN_KEY: string = import.meta.env.VITE_CHATKIT_DOMAIN_KEY || "domain_pk_localhost_dev";
 
-interface Given {
+interface Params {
   fetch: typeof fetch;
   scheme: ColorScheme;
   initialThread: string | null;
   offers: Offers;
 }
 
-export function chatOptions({ fetch, scheme, initialThread, offers }: Given): ChatKitOptions {
+export function chatOptions({ fetch, scheme, initialThread, offers }: Params): ChatKitOptions {
   const { features } = offers;
   return {
     api: { url: "/chatkit", domainKey: DOMAIN_KEY, fetch, uploadStrategy: { type: "two_phase" } },
@@ -35,7 +35,7 @@ export function chatOptions({ fetch, scheme, initialThread, offers }: Given): Ch
   };
 }
 
-/** An empty menu is worse than none. */
+/** Leaves out empty menus. */
 function composerOptions({ models, tools, attachments, features }: Offers): ComposerOption {
   return {
     placeholder: "Write a message",

@@ -1,16 +1,16 @@
-/** While somebody works on the page (`npm run watch`): shows a new build by itself. In no ordinary build. */
+/** Reloads the page after a new build during development (`npm run watch`). Not part of an ordinary build. */
 
 const PERIOD_MS = 2000;
 
-/** Asks for the page every two seconds while it is in sight and reloads when it names other assets than at first. */
+/** Fetches the page every two seconds while it is visible, and reloads when its assets have changed. */
 export function reloadOnNewBuild(): void {
   let first: string | undefined;
   setInterval(async () => {
     if (document.hidden) return;
-    const served = await servedAssets();
-    if (!served) return; // the server restarts, or the build is half done
-    first ??= served;
-    if (served !== first) location.reload();
+    const assets = await servedAssets();
+    if (!assets) return; // the server restarts, or the build is unfinished
+    first ??= assets;
+    if (assets !== first) location.reload();
   }, PERIOD_MS);
 }
 

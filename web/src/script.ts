@@ -1,6 +1,6 @@
 /**
- * The widget's script. OpenAI serves it and its terms ask to load it from there, so a network can keep it away: this
- * module loads it without blocking the page and says within a bound why it is not there.
+ * Loads the widget's script without blocking the page, and reports within a time limit why it is missing. OpenAI's
+ * terms require loading it from OpenAI's network, which a firewall or blocker may prevent.
  */
 import { useCallback, useEffect, useState } from "react";
 
@@ -13,8 +13,8 @@ const ELEMENT = "openai-chatkit";
  * - `insecure`: the page has no secure context, without which the widget never starts
  * - `policy`: this page's Content-Security-Policy forbids the script
  * - `blocked`: the browser could not fetch it
- * - `silent`: neither an answer nor an error within the bound
- * - `foreign`: an answer that is not the widget, such as a proxy's page
+ * - `silent`: neither a response nor an error within the time limit
+ * - `foreign`: a response that is not the widget, such as a proxy's page
  */
 export type ScriptFailure = "insecure" | "policy" | "blocked" | "silent" | "foreign";
 
@@ -32,7 +32,7 @@ export function useScript(): Script & { retry: () => void } {
     }
     let current = true;
     const stop = inject((reason) => setScript({ state: "failed", reason }));
-    // Not tied to the bound: a script that arrives late is still welcome.
+    // Independent of the time limit: a script that arrives late is used.
     void customElements.whenDefined(ELEMENT).then(() => {
       stop();
       if (current) setScript({ state: "ready" });
@@ -50,35 +50,35 @@ export function useScript(): Script & { retry: () => void } {
   return { ...script, retry };
 }
 
-/** Adds the script to the page and reports one failure at most; returns how to forget it. */
+/** Adds the script to the page and reports at most one failure; returns a function that undoes it. */
 function inject(onFailure: (reason: ScriptFailure) => void): () => void {
   if (customElements.get(ELEMENT)) return () => {};
   const script = document.createElement("script");
-  let answered = false;
-  let forbidden = false;
+  let isLoaded = false;
+  let isForbidden = false;
 
   const fail = (reason: ScriptFailure) => {
-    forget();
+    cleanUp();
     if (!customElements.get(ELEMENT)) onFailure(reason);
   };
   const onViolation = (event: SecurityPolicyViolationEvent) => {
-    forbidden ||= event.blockedURI.startsWith(new URL(SCRIPT_URL).origin);
+    isForbidden ||= event.blockedURI.startsWith(new URL(SCRIPT_URL).origin);
   };
-  const timer = setTimeout(() => fail(answered ? "foreign" : "silent"), SCRIPT_TIMEOUT_MS);
-  const forget = () => {
+  const timer = setTimeout(() => fail(isLoaded ? "foreign" : "silent"), SCRIPT_TIMEOUT_MS);
+  const cleanUp = () => {
     clearTimeout(timer);
     document.removeEventListener("securitypolicyviolation", onViolation);
     script.remove();
   };
 
   script.addEventListener("load", () => {
-    answered = true;
+    isLoaded = true;
   });
-  // The policy's own event is dispatched in a task of its own, so its word is waited for.
-  script.addEventListener("error", () => setTimeout(() => fail(forbidden ? "policy" : "blocked")));
+  // The event of the policy is dispatched in a later task, so wait for it.
+  script.addEventListener("error", () => setTimeout(() => fail(isForbidden ? "policy" : "blocked")));
   document.addEventListener("securitypolicyviolation", onViolation);
   script.src = SCRIPT_URL;
   script.async = true;
   document.head.append(script);
-  return forget;
+  return cleanUp;
 }

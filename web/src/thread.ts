@@ -1,34 +1,34 @@
 /**
- * The open thread, kept in the page's address (`?thread=thr_...`) so that a reload shows it again.
+ * Keeps the open thread in the page's URL (`?thread=thr_...`), so that a reload shows it again.
  *
- * The widget fires `thread.change {null}` both when the user starts a new thread and when loading one failed. Only the
- * first may forget the thread, so this class has to be told what became of each load (see api.ts).
+ * The widget fires `thread.change {null}` both when the user starts a new thread and when loading a thread failed. Only
+ * the former removes the thread from the URL, so this class needs the outcome of each load (see api.ts).
  */
 
 const PARAMETER = "thread";
 
 export class SavedThread {
-  /** Whether the thread in the address is one that the widget should show but does not: not loaded yet, or in vain. */
+  /** The thread in the URL is not loaded yet, or loading it failed. */
   private pending = this.id !== null;
 
-  /** The thread in the address. */
+  /** The thread in the URL. */
   get id(): string | null {
     return new URL(location.href).searchParams.get(PARAMETER) || null;
   }
 
-  /** The widget shows another thread, or none. */
+  /** Call when the widget shows another thread, or none. */
   changed(threadId: string | null): void {
     if (threadId === null && this.pending) return;
     this.pending = false;
     this.write(threadId);
   }
 
-  /** A thread arrived, so the next change to none is the user's. */
+  /** Call when a thread was loaded: the next change to none comes from the user. */
   loaded(): void {
     this.pending = false;
   }
 
-  /** A thread did not arrive; `gone` when the server says that it does not exist. */
+  /** Call when loading a thread failed; `gone` if the server says that it does not exist. */
   loadFailed(threadId: string, gone: boolean): void {
     if (threadId !== this.id) return;
     this.pending = !gone;
