@@ -1,7 +1,7 @@
-"""A context as a turn makes one, and a run of an agent whose events are collected."""
+"""Run an agent with a context like that of a turn, and collect its events."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
@@ -19,14 +19,14 @@ from tests.support.chatkit import Json, Picture
 
 
 class EmptyStore(SqlStore[RequestContext]):
-    """Hands out ids, and knows no item: its engine connects to nothing."""
+    """Generates ids and has no items. Its engine never connects."""
 
     async def load_item(self, thread_id: str, item_id: str, context: RequestContext) -> ThreadItem:
         raise NotFound("Item", item_id)
 
 
 class Conversation:
-    """One run at a time on one context; `events` are those of the last run, `picture` is what the widget shows."""
+    """Runs on one context, one at a time. `events` are those of the last run, `picture` is what the widget shows."""
 
     def __init__(self) -> None:
         thread = ThreadMetadata(id="thr_1", created_at=datetime.now(UTC))
@@ -41,16 +41,16 @@ class Conversation:
         tools: Sequence[FunctionTool] = (),
         converter: ResponseStreamConverter | None = None,
         **options: Any,
-    ) -> AsyncIterator[ThreadStreamEvent]:
-        """The events of a run, to be read by the test."""
+    ) -> AsyncGenerator[ThreadStreamEvent, None]:
+        """Start a run and return its events, for the test to read."""
         agent = Agent(name="Actor", model=ScriptedModel(steps), tools=list(tools), **options)
         result = Runner.run_streamed(agent, "Go", context=self.context, run_config=RunConfig(tracing_disabled=True))
         return stream_agent_response(self.context, result, converter=converter)
 
     async def run(self, *steps: ModelStep, **options: Any) -> list[Json]:
-        """A run to its end; its events as they go to the client."""
+        """Run to the end and return the events as JSON."""
         self.events = []
-        async with aclosing(self.start(*steps, **options)) as events:  # type: ignore[type-var]  # it is a generator
+        async with aclosing(self.start(*steps, **options)) as events:
             async for event in events:
                 self.events.append(event)
                 self.picture.apply(as_json(event))
@@ -58,7 +58,7 @@ class Conversation:
 
     @property
     def items(self) -> list[Json]:
-        """The items that the client shows, without ids and times."""
+        """The items that the client shows, without ids and times, which vary."""
         return [
             {name: value for name, value in item.items() if name not in ("id", "thread_id", "created_at")}
             for item in self.picture.items
@@ -66,12 +66,12 @@ class Conversation:
 
 
 def as_json(event: ThreadStreamEvent) -> Json:
-    """An event as the client reads it."""
+    """Return an event as the client reads it."""
     value: Json = json.loads(serialize(event))
     return value
 
 
 @pytest.fixture
 def conversation() -> Conversation:
-    """A new one."""
+    """A new conversation."""
     return Conversation()

@@ -1,4 +1,4 @@
-"""Raw events of a model's stream, as the Agents SDK hands them on, put together by hand.
+"""Build raw events of a model's stream by hand, as the Agents SDK passes them on.
 
 play(response(*message(0, "Hi."), *reasoning(1, "Hm.")))
 """
@@ -20,13 +20,13 @@ _EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
 
 def event(kind: str, **fields: Any) -> Event:
-    """One event; the fields that nobody here reads are filled in."""
+    """Return one event, with defaults for fields that no test reads."""
     return _EVENT.validate_python({"type": kind, "sequence_number": 0, **fields})
 
 
 def envelope(kind: str, output: Sequence[Json] = (), **fields: Any) -> Event:
-    """`response.created`, `.completed` or `.failed`."""
-    whole = {
+    """Return a `response.created`, `.completed` or `.failed` event."""
+    response = {
         "id": "resp_1",
         "created_at": 0,
         "model": "test",
@@ -36,11 +36,11 @@ def envelope(kind: str, output: Sequence[Json] = (), **fields: Any) -> Event:
         "tool_choice": "auto",
         "tools": [],
     }
-    return event(kind, response=whole | fields)
+    return event(kind, response=response | fields)
 
 
 def message_item(text: str = "", *, refusal: str = "", annotations: Sequence[Json] = (), done: bool = True) -> Json:
-    """An assistant message of the model's."""
+    """Return an assistant message."""
     part: Json = {"type": "output_text", "text": text, "annotations": list(annotations), "logprobs": []}
     content = [{"type": "refusal", "refusal": refusal}] if refusal else [part]
     status = "completed" if done else "in_progress"
@@ -48,42 +48,42 @@ def message_item(text: str = "", *, refusal: str = "", annotations: Sequence[Jso
 
 
 def call_item(name: str, call_id: str, item_id: str | None = FAKE_ID) -> Json:
-    """A function call of the model's."""
+    """Return a function call."""
     return {"id": item_id, "type": "function_call", "call_id": call_id, "name": name, "arguments": "{}"}
 
 
 def added(index: int, item: Json) -> Event:
-    """An output item appears."""
+    """Return the event that adds an output item."""
     return event("response.output_item.added", output_index=index, item=item)
 
 
 def done(index: int, item: Json) -> Event:
-    """An output item is complete."""
+    """Return the event that completes an output item."""
     return event("response.output_item.done", output_index=index, item=item)
 
 
 def delta(index: int, text: str, part: int = 0) -> Event:
-    """A piece of text."""
+    """Return a text delta."""
     return event(
         "response.output_text.delta", item_id=FAKE_ID, output_index=index, content_index=part, delta=text, logprobs=[]
     )
 
 
 def text_done(index: int, text: str, part: int = 0) -> Event:
-    """The text is complete."""
+    """Return the event that completes a text."""
     return event(
         "response.output_text.done", item_id=FAKE_ID, output_index=index, content_index=part, text=text, logprobs=[]
     )
 
 
 def part_added(index: int, part: int = 0) -> Event:
-    """A part of a message appears."""
+    """Return the event that adds a part of a message."""
     content = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
     return event("response.content_part.added", item_id=FAKE_ID, output_index=index, content_index=part, part=content)
 
 
 def message(index: int, *pieces: str, annotations: Sequence[Json] = ()) -> list[Event]:
-    """All events of a message; its citations come behind the text."""
+    """Return all events of a message. Its citations follow the text."""
     text = "".join(pieces)
     return [
         added(index, message_item(done=False)),
@@ -106,7 +106,7 @@ def message(index: int, *pieces: str, annotations: Sequence[Json] = ()) -> list[
 
 
 def thought(index: int, *pieces: str, summary_index: int = 0, closed: bool = True) -> list[Event]:
-    """A part of a reasoning summary."""
+    """Return the events of one part of a reasoning summary."""
     where = {"item_id": FAKE_ID, "output_index": index, "summary_index": summary_index}
     deltas = [event("response.reasoning_summary_text.delta", **where, delta=piece) for piece in pieces]
     end = [event("response.reasoning_summary_text.done", **where, text="".join(pieces))]
@@ -114,20 +114,20 @@ def thought(index: int, *pieces: str, summary_index: int = 0, closed: bool = Tru
 
 
 def raw_thought(index: int, *pieces: str) -> list[Event]:
-    """The thinking itself, as open models send it."""
+    """Return the events of reasoning text, as open models send it."""
     where = {"item_id": FAKE_ID, "output_index": index, "content_index": 0}
     deltas = [event("response.reasoning_text.delta", **where, delta=piece) for piece in pieces]
     return [*deltas, event("response.reasoning_text.done", **where, text="".join(pieces))]
 
 
 def reasoning(index: int, *thoughts: Sequence[Event]) -> list[Event]:
-    """A reasoning item around its thoughts."""
+    """Return the events of a reasoning item with its thoughts."""
     item = {"id": FAKE_ID, "type": "reasoning", "summary": []}
     return [added(index, item), *(event for thought in thoughts for event in thought), done(index, item)]
 
 
 def response(*events: Event | Gate, output: Sequence[Json] | None = None) -> ModelStep:
-    """One answer of the model. A coroutine function among the events is awaited at its place."""
+    """Return one model response. A coroutine function among the events is awaited in its place."""
     finished: list[Any] = [getattr(e, "item", None) for e in events if getattr(e, "type", "").endswith("item.done")]
     items = [item.model_dump() for item in finished] if output is None else output
 

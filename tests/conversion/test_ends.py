@@ -1,4 +1,4 @@
-"""How a run ends: guardrails take back what was shown, closing the iterator stops everything, images come whole."""
+"""The end of a run: guardrails remove what was shown, closing the iterator cancels everything, images complete."""
 
 import asyncio
 from contextlib import aclosing
@@ -39,13 +39,13 @@ TRIPPED = GuardrailFunctionOutput(output_info=None, tripwire_triggered=True)
 
 
 async def show_things(context: AgentContext) -> str:
-    """A tool that leaves items behind."""
+    """A tool that adds items."""
     await context.stream(ThreadItemDoneEvent(item=make_item("task", context.thread, context.generate_id("task"))))
     await context.add_workflow_task(CustomTask(title="One"))
     return "done"
 
 
-async def test_an_output_guardrail_takes_back_everything_that_the_run_showed(conversation: Conversation) -> None:
+async def test_an_output_guardrail_removes_everything_that_the_run_showed(conversation: Conversation) -> None:
     async def trip(context: RunContextWrapper[Any], agent: Agent[Any], output: Any) -> GuardrailFunctionOutput:
         return TRIPPED
 
@@ -61,11 +61,11 @@ async def test_an_output_guardrail_takes_back_everything_that_the_run_showed(con
         )
     assert conversation.picture.items == earlier
     removed = [event.item_id for event in conversation.events if event.type == "thread.item.removed"]
-    assert len(removed) == len(set(removed)), "an item is taken back once"
+    assert len(removed) == len(set(removed)), "each item is removed once"
 
 
-async def test_what_vanished_before_the_guardrail_is_not_taken_back_again(conversation: Conversation) -> None:
-    """A second removal of an item would end the turn with "not found" instead of the guardrail's text."""
+async def test_an_item_that_was_removed_before_the_guardrail_is_not_removed_again(conversation: Conversation) -> None:
+    """Removing an item twice would end the turn with "not found" instead of the guardrail's text."""
 
     async def trip(context: RunContextWrapper[Any], agent: Agent[Any], output: Any) -> GuardrailFunctionOutput:
         return TRIPPED
@@ -85,15 +85,15 @@ async def test_what_vanished_before_the_guardrail_is_not_taken_back_again(conver
     assert len(removed) == len(set(removed)) == 3  # the task, the empty reasoning, the message
 
 
-async def test_an_input_guardrail_that_trips_late_takes_back_what_was_shown(conversation: Conversation) -> None:
-    shown = asyncio.Event()
+async def test_an_input_guardrail_that_trips_late_removes_what_was_shown(conversation: Conversation) -> None:
+    text_sent = asyncio.Event()
 
     async def trip(context: RunContextWrapper[Any], agent: Agent[Any], value: Any) -> GuardrailFunctionOutput:
-        await shown.wait()
+        await text_sent.wait()
         return TRIPPED
 
     async def wait() -> None:
-        shown.set()
+        text_sent.set()
         await asyncio.sleep(0.05)
 
     step = response(added(0, message_item(done=False)), part_added(0), delta(0, "Forb"), wait)
@@ -106,46 +106,46 @@ async def test_an_input_guardrail_that_trips_late_takes_back_what_was_shown(conv
 
 
 def other_tasks() -> set[asyncio.Task[Any]]:
-    """Everything that runs but the test."""
+    """Return all tasks except the test's."""
     return {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
 
 
 async def test_closing_the_iterator_cancels_a_running_tool_and_leaves_no_task(conversation: Conversation) -> None:
-    """T3: with stock chatkit the tool goes on, and four tasks leak for each stop."""
-    before, fate = other_tasks(), asyncio.get_running_loop().create_future()
+    """With stock chatkit the tool keeps running, and each stop leaks four tasks (T3)."""
+    before, outcome = other_tasks(), asyncio.get_running_loop().create_future()
 
     async def act(context: AgentContext) -> str:
         await context.stream(ThreadItemDoneEvent(item=make_item("task", context.thread, context.generate_id("task"))))
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            fate.set_result("cancelled")
+            outcome.set_result("cancelled")
             raise
         return "never"
 
     events = conversation.start(ModelStep(output=[_call()]), tools=[tool("act", act)])
     assert (await anext(events)).type == "thread.item.done"
-    await events.aclose()  # type: ignore[attr-defined]  # it is a generator
-    assert fate.done()
-    assert fate.result() == "cancelled"
+    await events.aclose()
+    assert outcome.done()
+    assert outcome.result() == "cancelled"
     assert other_tasks() == before
 
 
 async def test_closing_the_iterator_closes_the_models_stream(conversation: Conversation) -> None:
-    before, fate = other_tasks(), asyncio.get_running_loop().create_future()
+    before, outcome = other_tasks(), asyncio.get_running_loop().create_future()
 
     async def hang() -> None:
         try:
             await asyncio.Event().wait()
         finally:
-            fate.set_result("closed")
+            outcome.set_result("closed")
 
     step = response(added(0, message_item(done=False)), part_added(0), delta(0, "one"), hang)
-    async with aclosing(conversation.start(step)) as events:  # type: ignore[type-var]  # it is a generator
+    async with aclosing(conversation.start(step)) as events:
         async for event in events:
             if event.type == "thread.item.updated":
                 break
-    assert fate.done()
+    assert outcome.done()
     assert other_tasks() == before
 
 
@@ -164,7 +164,7 @@ async def test_a_cancelled_reader_leaves_no_task(conversation: Conversation) -> 
     assert other_tasks() == before
 
 
-async def test_a_run_that_ends_by_itself_leaves_no_task(conversation: Conversation) -> None:
+async def test_a_run_that_ends_or_fails_leaves_no_task(conversation: Conversation) -> None:
     before = other_tasks()
     await conversation.run(response(*message(0, "Done.")))
     with pytest.raises(RuntimeError):
@@ -182,17 +182,17 @@ def _call() -> Any:
 
 
 def image_item(result: str | None) -> dict[str, Any]:
-    """A generated image of the model's."""
+    """Return an image generation call."""
     return {"id": "ig_1", "type": "image_generation_call", "status": "completed", "result": result}
 
 
 def partial(index: int, data: str) -> Any:
-    """An early state of an image."""
+    """Return a partial image event."""
     kind = "response.image_generation_call.partial_image"
     return event(kind, item_id="ig_1", output_index=0, partial_image_index=index, partial_image_b64=data)
 
 
-async def test_an_image_shows_at_once_gets_clearer_and_is_done(conversation: Conversation) -> None:
+async def test_an_image_is_shown_at_once_then_updated_then_completed(conversation: Conversation) -> None:
     steps = [added(0, image_item(None)), partial(0, "AA"), partial(1, "BB"), done(0, image_item("CC"))]
     converter = ResponseStreamConverter(partial_images=2)
     events = await conversation.run(response(*steps), response(*message(0, "There.")), converter=converter)
@@ -205,7 +205,7 @@ async def test_an_image_shows_at_once_gets_clearer_and_is_done(conversation: Con
     }
 
 
-async def test_two_images_of_one_answer_stay_apart(conversation: Conversation) -> None:
+async def test_two_images_of_one_answer_are_separate_items(conversation: Conversation) -> None:
     steps = [
         added(0, image_item(None)),
         added(1, image_item(None)),

@@ -1,4 +1,4 @@
-"""The helpers that tools call: `stream`, `stream_widget`, workflows, client tool calls."""
+"""Helpers for tools: `stream`, `stream_widget`, workflows, client tool calls."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -29,7 +29,7 @@ from tests.stage import make_item, tool
 
 
 def calls(*names: str, item_id: str | None = "__fake_id__") -> ModelStep:
-    """A step that calls tools at the same time; their call ids are `call_` and the place."""
+    """Return a step that calls tools in parallel, with the call ids `call_0`, `call_1`, ..."""
     return response(output=[call_item(name, f"call_{n}", item_id) for n, name in enumerate(names)])
 
 
@@ -38,23 +38,23 @@ async def do_nothing(context: AgentContext) -> str:
     return "done"
 
 
-async def test_every_kind_of_event_goes_to_the_client_in_order(conversation: Conversation) -> None:
-    sent: list[ThreadStreamEvent] = [
+async def test_every_type_of_event_is_sent_to_the_client_in_order(conversation: Conversation) -> None:
+    expected: list[ThreadStreamEvent] = [
         ProgressUpdateEvent(text="Half way", icon="sparkle"),
         ClientEffectEvent(name="confetti", data={"n": 1}),
         NoticeEvent(level="info", message="Nearly"),
     ]
 
     async def act(context: AgentContext) -> str:
-        for event in sent:
+        for event in expected:
             await context.stream(event)
         return "done"
 
     await conversation.run(calls("act"), response(*message(0, "Done.")), tools=[tool("act", act)])
-    assert conversation.events[:3] == sent
+    assert conversation.events[:3] == expected
 
 
-async def test_an_item_that_a_tool_changes_afterwards_is_sent_as_it_was(conversation: Conversation) -> None:
+async def test_an_item_is_sent_as_it_was_when_the_tool_streamed_it(conversation: Conversation) -> None:
     async def act(context: AgentContext) -> str:
         item = make_item("task", context.thread, context.generate_id("task"))
         await context.stream(ThreadItemAddedEvent(item=item))
@@ -66,14 +66,14 @@ async def test_an_item_that_a_tool_changes_afterwards_is_sent_as_it_was(conversa
     assert [event["item"]["task"]["title"] for event in events[:2]] == ["Search", "Changed"]
 
 
-async def test_ids_are_the_stores(conversation: Conversation) -> None:
+async def test_ids_come_from_the_store(conversation: Conversation) -> None:
     context = conversation.context
     prefixes = [context.generate_id(kind).partition("_")[0] for kind in ("thread", "message", "workflow", "tool_call")]
     assert prefixes == ["thr", "msg", "wf", "tc"]
     assert len({context.generate_id("message") for _ in range(1000)}) == 1000
 
 
-async def test_a_widget_is_one_item_with_an_aware_time_of_now(conversation: Conversation) -> None:
+async def test_a_widget_is_one_item(conversation: Conversation) -> None:
     card = DynamicWidgetRoot.model_validate({"type": "Card", "children": [{"type": "Text", "value": "hi"}]})
     await conversation.context.stream_widget(card, copy_text="hi")
     await conversation.run(response(*message(0, "Done.")))
@@ -81,8 +81,8 @@ async def test_a_widget_is_one_item_with_an_aware_time_of_now(conversation: Conv
     assert widget == {"type": "widget", "widget": card.model_dump(exclude_none=True), "copy_text": "hi"}
 
 
-async def test_a_widgets_states_are_told_as_they_come(conversation: Conversation) -> None:
-    goes_on = asyncio.Event()
+async def test_the_states_of_a_widget_are_streamed_live(conversation: Conversation) -> None:
+    more_states = asyncio.Event()
 
     def text(value: str) -> DynamicWidgetRoot:
         child = {"type": "Text", "id": "t", "value": value}
@@ -90,7 +90,7 @@ async def test_a_widgets_states_are_told_as_they_come(conversation: Conversation
 
     async def states() -> AsyncGenerator[DynamicWidgetRoot]:
         yield text("a")
-        await goes_on.wait()
+        await more_states.wait()
         yield text("ab")
         yield text("abc")
 
@@ -101,12 +101,12 @@ async def test_a_widgets_states_are_told_as_they_come(conversation: Conversation
     events = conversation.start(calls("act"), response(*message(0, "Done.")), tools=[tool("act", act)])
     first = await anext(events)
     assert isinstance(first, ThreadItemAddedEvent)
-    goes_on.set()
-    rest = [event.type async for event in events]
-    assert rest[:3] == ["thread.item.updated", "thread.item.updated", "thread.item.done"]
+    more_states.set()
+    types = [event.type async for event in events]
+    assert types[:3] == ["thread.item.updated", "thread.item.updated", "thread.item.done"]
 
 
-async def test_a_workflow_has_aware_times_and_says_how_long_it_took(conversation: Conversation) -> None:
+async def test_a_workflow_has_aware_times_and_shows_its_duration(conversation: Conversation) -> None:
     context = conversation.context
     await context.start_workflow(Workflow(type="custom", tasks=[CustomTask(title="One")]))
     item = context.workflow_item
@@ -119,22 +119,22 @@ async def test_a_workflow_has_aware_times_and_says_how_long_it_took(conversation
     assert conversation.items[0]["workflow"]["summary"] == {"duration": 90}
 
 
-async def test_a_workflow_of_a_store_with_naive_times_can_be_ended(conversation: Conversation) -> None:
-    """T18: aware minus naive raises."""
+async def test_a_workflow_with_a_naive_time_can_be_ended(conversation: Conversation) -> None:
+    """Subtracting a naive from an aware time raises (T18)."""
     context = conversation.context
     await context.start_workflow(Workflow(type="custom", tasks=[CustomTask(title="One")]))
     assert context.workflow_item is not None
-    context.workflow_item.created_at = datetime.now() - timedelta(seconds=30)  # noqa: DTZ005 - the case
+    context.workflow_item.created_at = datetime.now() - timedelta(seconds=30)  # noqa: DTZ005 - naive on purpose
     await context.end_workflow()
     await conversation.run(response(*message(0, "Done.")))
     assert conversation.items[0]["workflow"]["summary"]["duration"] in (30, 31)
 
 
-async def test_a_workflow_keeps_the_summary_it_is_given(conversation: Conversation) -> None:
+async def test_a_workflow_keeps_a_given_summary(conversation: Conversation) -> None:
     context = conversation.context
     await context.add_workflow_task(CustomTask(title="One"))
     await context.end_workflow(CustomSummary(title="All good"), expanded=True)
-    await context.end_workflow()  # there is none any more
+    await context.end_workflow()  # a second time has no effect
     await conversation.run(response(*message(0, "Done.")))
     assert conversation.items[0]["workflow"] == {
         "type": "custom",
@@ -153,7 +153,7 @@ async def test_updating_a_task_without_a_workflow_or_beyond_its_tasks_raises(con
         await context.update_workflow_task(CustomTask(), 0)
 
 
-async def test_an_item_below_an_open_workflow_closes_it_and_a_hidden_one_does_not(conversation: Conversation) -> None:
+async def test_a_visible_item_closes_an_open_workflow_and_a_hidden_item_does_not(conversation: Conversation) -> None:
     context = conversation.context
     await context.start_workflow(Workflow(type="custom", tasks=[CustomTask(title="One")]))
     hidden = make_item("sdk_hidden_context", context.thread, "shcx_1")
@@ -163,13 +163,13 @@ async def test_an_item_below_an_open_workflow_closes_it_and_a_hidden_one_does_no
     await context.stream(ThreadItemDoneEvent(item=make_item("task", context.thread, "tsk_1")))
     assert context.workflow_item is None
     await conversation.run(response(*message(0, "Done.")))
-    shown = [item for item in conversation.items if item["type"] != "sdk_hidden_context"]
-    assert [item["type"] for item in shown] == ["workflow", "task", "assistant_message"]
-    assert [task["title"] for task in shown[0]["workflow"]["tasks"]] == ["One", "Two"]
-    assert shown[0]["workflow"]["summary"] == {"duration": 0}
+    visible = [item for item in conversation.items if item["type"] != "sdk_hidden_context"]
+    assert [item["type"] for item in visible] == ["workflow", "task", "assistant_message"]
+    assert [task["title"] for task in visible[0]["workflow"]["tasks"]] == ["One", "Two"]
+    assert visible[0]["workflow"]["summary"] == {"duration": 0}
 
 
-async def test_a_workflow_that_is_still_open_at_the_end_of_a_run_is_closed(conversation: Conversation) -> None:
+async def test_a_workflow_still_open_at_the_end_of_a_run_is_closed(conversation: Conversation) -> None:
     async def act(context: AgentContext) -> str:
         await context.start_workflow(Workflow(type="custom", tasks=[CustomTask(title="One")]))
         return "done"
@@ -184,7 +184,7 @@ async def test_a_workflow_that_is_still_open_at_the_end_of_a_run_is_closed(conve
 
 
 async def ask_the_page(context: AgentContext) -> str:
-    """A tool of the page's."""
+    """A tool that calls a tool of the page."""
     await asyncio.sleep(0)
     context.client_tool_call = ClientToolCall(name="look", arguments={"at": "page"})
     return ""
@@ -198,7 +198,7 @@ STOP = {"tools": PAGE_TOOLS, "tool_use_behavior": StopAtTools(stop_at_tool_names
     ("names", "call_id"),
     [
         (("look",), "call_0"),
-        (("look", "other"), "call_0"),  # T31: stock chatkit takes the last call that it saw
+        (("look", "other"), "call_0"),  # stock chatkit takes the last call (T31)
         (("other", "look"), "call_1"),
         (("look", "other", "look"), "call_2"),
     ],
@@ -218,19 +218,19 @@ async def test_a_client_tool_call_has_the_call_id_of_its_own_tool(
     )
 
 
-async def test_a_call_whose_item_has_no_id_is_sent_all_the_same(conversation: Conversation) -> None:
-    """T32: stock chatkit asserts that there is one."""
+async def test_a_client_tool_call_without_an_item_id_is_sent(conversation: Conversation) -> None:
+    """Stock chatkit asserts that there is an id (T32)."""
     await conversation.run(calls("look", item_id=None), **STOP)
     assert [call["call_id"] for call in conversation.picture.tool_calls] == ["call_0"]
 
 
-async def test_a_call_that_no_tool_of_the_model_asked_for_gets_an_id_of_the_stores(conversation: Conversation) -> None:
+async def test_a_client_tool_call_without_a_call_of_the_model_gets_a_new_call_id(conversation: Conversation) -> None:
     conversation.context.client_tool_call = ClientToolCall(name="look", arguments={})
     await conversation.run(response(*message(0, "Look.")))
     assert [call["call_id"][:3] for call in conversation.picture.tool_calls] == ["tc_"]
 
 
-async def test_a_workflow_goes_on_behind_a_client_tool_call(conversation: Conversation) -> None:
+async def test_a_workflow_continues_after_a_client_tool_call(conversation: Conversation) -> None:
     async def act(context: AgentContext) -> str:
         await context.start_workflow(Workflow(type="custom", tasks=[CustomTask(title="Ask the page")]))
         return await ask_the_page(context)
@@ -239,32 +239,31 @@ async def test_a_workflow_goes_on_behind_a_client_tool_call(conversation: Conver
         calls("act"), tools=[tool("act", act)], tool_use_behavior=StopAtTools(stop_at_tool_names=["act"])
     )
     assert conversation.events[-1].type == "thread.item.done"
-    (saved,) = conversation.items
-    assert "summary" not in saved["workflow"]  # still open
-    kept = conversation.context.workflow_item
+    (workflow,) = conversation.items
+    assert "summary" not in workflow["workflow"]  # still open
 
     later = Conversation()
     later.picture = conversation.picture
-    later.context.workflow_item = kept
+    later.context.workflow_item = conversation.context.workflow_item
 
-    async def go_on(context: AgentContext) -> str:
+    async def read_answer(context: AgentContext) -> str:
         await context.add_workflow_task(CustomTask(title="Read the answer"))
         return "done"
 
-    await later.run(calls("go_on"), response(*message(0, "Done.")), tools=[tool("go_on", go_on)])
+    await later.run(calls("read_answer"), response(*message(0, "Done.")), tools=[tool("read_answer", read_answer)])
     assert [item["type"] for item in later.items] == ["workflow", "assistant_message"]
     assert [task["title"] for task in later.items[0]["workflow"]["tasks"]] == ["Ask the page", "Read the answer"]
     assert later.items[0]["workflow"]["summary"] == {"duration": 0}
 
 
-async def test_thoughts_behind_which_a_tool_waits_are_kept(conversation: Conversation) -> None:
+async def test_thoughts_before_a_client_tool_call_are_kept(conversation: Conversation) -> None:
     step = response(*reasoning(0, thought(0, "I must look.")), output=[call_item("look", "call_0")])
     events = await conversation.run(step, **STOP)
     assert [event["type"] for event in events[-2:]] == ["thread.item.done", "thread.item.done"]
     assert [task["content"] for task in conversation.items[0]["workflow"]["tasks"]] == ["I must look."]
 
 
-async def test_function_calls_leave_nothing_in_the_thread(conversation: Conversation) -> None:
+async def test_function_calls_add_no_items(conversation: Conversation) -> None:
     step = ModelStep(output=[function_call("other", {}, call_id="c")])
     await conversation.run(step, response(*message(0, "Done.")), tools=[tool("other", do_nothing)])
     assert [item["type"] for item in conversation.items] == ["assistant_message"]

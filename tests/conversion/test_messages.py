@@ -1,4 +1,4 @@
-"""Text: ids, citations, refusals, and what providers leave out."""
+"""Messages: ids, citations, refusals, and events that providers omit."""
 
 import asyncio
 from collections import Counter
@@ -42,8 +42,8 @@ SOURCES = [
 ]
 
 
-def said(text: str, annotations: Any = ()) -> dict[str, Any]:
-    """An assistant's item."""
+def assistant_item(text: str, annotations: Any = ()) -> dict[str, Any]:
+    """Return an assistant message as the client shows it."""
     return {
         "type": "assistant_message",
         "content": [{"type": "output_text", "text": text, "annotations": list(annotations)}],
@@ -51,11 +51,11 @@ def said(text: str, annotations: Any = ()) -> dict[str, Any]:
 
 
 def shown_text(conversation: Conversation) -> str:
-    """All text that the client shows."""
+    """Return all text that the client shows."""
     return "".join(part["text"] for item in conversation.items for part in item["content"])
 
 
-async def test_a_message_has_one_id_of_the_stores_in_all_its_events(conversation: Conversation) -> None:
+async def test_all_events_of_a_message_have_one_id_from_the_store(conversation: Conversation) -> None:
     events = await conversation.run(response(*message(0, "Good ", "morning.")))
     ids = {event.get("item", event)["id" if "item" in event else "item_id"] for event in events}
     assert len(ids) == 1
@@ -65,12 +65,12 @@ async def test_a_message_has_one_id_of_the_stores_in_all_its_events(conversation
         *["thread.item.updated"] * 4,
         "thread.item.done",
     ]
-    assert conversation.items == [said("Good morning.")]
+    assert conversation.items == [assistant_item("Good morning.")]
 
 
 @pytest.mark.parametrize("item_id", [FAKE_ID, "scripted-message"])
-async def test_messages_with_the_same_upstream_id_stay_apart(conversation: Conversation, item_id: str) -> None:
-    """T5, T6: two in one response, two responses in one run, and a second run."""
+async def test_messages_with_the_same_upstream_id_are_separate_items(conversation: Conversation, item_id: str) -> None:
+    """Two in one response, two responses in one run, and a second run (T5, T6)."""
 
     async def act(context: Any) -> str:
         return "done"
@@ -80,11 +80,16 @@ async def test_messages_with_the_same_upstream_id_stay_apart(conversation: Conve
     steps.append(ModelStep(output=[assistant_message("Three", item_id=item_id)]))
     await conversation.run(*steps, tools=[tool("act", act)])
     await conversation.run(ModelStep(output=[assistant_message("Four", item_id=item_id)]))
-    assert conversation.items == [said("One"), said("Two"), said("Three"), said("Four")]
+    assert conversation.items == [
+        assistant_item("One"),
+        assistant_item("Two"),
+        assistant_item("Three"),
+        assistant_item("Four"),
+    ]
     assert max(Counter(item["id"] for item in conversation.picture.items).values()) == 1
 
 
-async def test_two_messages_that_are_written_at_the_same_time_do_not_mix(conversation: Conversation) -> None:
+async def test_interleaved_messages_do_not_mix(conversation: Conversation) -> None:
     await conversation.run(
         response(
             added(0, message_item(done=False)),
@@ -99,22 +104,22 @@ async def test_two_messages_that_are_written_at_the_same_time_do_not_mix(convers
             done(0, message_item("Aa")),
         )
     )
-    assert conversation.items == [said("Aa"), said("Bb")]
+    assert conversation.items == [assistant_item("Aa"), assistant_item("Bb")]
 
 
-async def test_text_that_was_never_announced_still_shows(conversation: Conversation) -> None:
+async def test_text_of_a_message_that_was_never_added_is_shown(conversation: Conversation) -> None:
     events = await conversation.run(response(delta(0, "out of "), delta(0, "the blue"), output=[]))
     kinds = [event.get("update", event)["type"].rpartition(".")[2] for event in events]
     assert kinds == ["added", "added", "text_delta", "text_delta"]  # the item, its part, the text
     assert shown_text(conversation) == "out of the blue"
 
 
-async def test_a_message_that_comes_whole_is_shown(conversation: Conversation) -> None:
+async def test_a_message_without_deltas_is_shown(conversation: Conversation) -> None:
     await conversation.run(response(done(0, message_item("All at once."))))
-    assert conversation.items == [said("All at once.")]
+    assert conversation.items == [assistant_item("All at once.")]
 
 
-async def test_several_parts_of_a_message_keep_their_places(conversation: Conversation) -> None:
+async def test_parts_of_a_message_keep_their_order(conversation: Conversation) -> None:
     item = message_item("one")
     item["content"].append(message_item("two")["content"][0])
     events = [added(0, message_item(done=False)), part_added(0), delta(0, "one"), part_added(0, 1), delta(0, "two", 1)]
@@ -122,24 +127,24 @@ async def test_several_parts_of_a_message_keep_their_places(conversation: Conver
     assert [part["text"] for part in conversation.items[0]["content"]] == ["one", "two"]
 
 
-async def test_citations_stay_from_their_arrival_to_the_end(conversation: Conversation) -> None:
-    """T35: stock chatkit wipes them with the text's end. One that cannot be shown leaves no gap."""
+async def test_citations_are_kept_to_the_end(conversation: Conversation) -> None:
+    """Stock chatkit drops them when the text is done (T35). One that cannot be shown leaves no gap."""
     events = message(0, "See this.", annotations=[URL, NAMELESS, FILE, CONTAINER])
     updates = [event["update"] for event in await conversation.run(response(*events)) if "update" in event]
-    placed = [update for update in updates if update["type"].endswith("annotation_added")]
-    assert [(update["annotation_index"], update["annotation"]) for update in placed] == list(enumerate(SOURCES))
+    added_updates = [update for update in updates if update["type"].endswith("annotation_added")]
+    assert [(update["annotation_index"], update["annotation"]) for update in added_updates] == list(enumerate(SOURCES))
     assert updates[-1]["content"]["annotations"] == SOURCES
-    assert conversation.items == [said("See this.", SOURCES)]  # the item's end brought none of its own
+    assert conversation.items == [assistant_item("See this.", SOURCES)]  # although the done item has none
 
 
-async def test_citations_that_come_with_the_items_end_are_shown(conversation: Conversation) -> None:
+async def test_citations_that_only_the_done_item_has_are_shown(conversation: Conversation) -> None:
     item = message_item("See this.", annotations=[URL])
     await conversation.run(response(added(0, message_item(done=False)), delta(0, "See this."), done(0, item)))
-    assert conversation.items == [said("See this.", SOURCES[:1])]
+    assert conversation.items == [assistant_item("See this.", SOURCES[:1])]
 
 
 async def test_a_refusal_streams_and_is_the_answer(conversation: Conversation) -> None:
-    """T36: stock chatkit shows nothing of it before its end, and the SDK raises it as an error."""
+    """Stock chatkit shows nothing of it before its end, and the SDK raises an error (T36)."""
     where = {"item_id": FAKE_ID, "output_index": 0, "content_index": 0}
     part = {"type": "refusal", "refusal": ""}
     events = await conversation.run(
@@ -154,10 +159,10 @@ async def test_a_refusal_streams_and_is_the_answer(conversation: Conversation) -
     )
     deltas = [event["update"]["delta"] for event in events if event.get("update", {}).get("type", "")[-5:] == "delta"]
     assert deltas == ["I will ", "not."]
-    assert conversation.items == [said("I will not.")]
+    assert conversation.items == [assistant_item("I will not.")]
 
 
-async def test_events_of_a_tool_stand_between_the_texts_before_and_after_it(conversation: Conversation) -> None:
+async def test_items_of_a_tool_are_between_the_messages_before_and_after_it(conversation: Conversation) -> None:
     async def act(context: Any) -> str:
         for _ in range(3):
             item = make_item("task", context.thread, context.generate_id("task"))
@@ -172,7 +177,7 @@ async def test_events_of_a_tool_stand_between_the_texts_before_and_after_it(conv
     assert kinds == ["assistant_message", "task", "task", "task", "assistant_message"]
 
 
-async def test_a_failed_response_is_told_by_the_providers_code(conversation: Conversation) -> None:
+async def test_a_failed_response_raises_the_providers_error_code(conversation: Conversation) -> None:
     from chatkit_server.errors.failures import ProviderFailure
 
     error = {"code": "rate_limit_exceeded", "message": "slow down"}
@@ -181,4 +186,4 @@ async def test_a_failed_response_is_told_by_the_providers_code(conversation: Con
     with pytest.raises(ProviderFailure) as caught:
         await conversation.run(ModelStep.stream(events))
     assert caught.value.code == "rate_limit_exceeded"
-    assert conversation.items == [said("Hal")]
+    assert conversation.items == [assistant_item("Hal")]

@@ -1,4 +1,4 @@
-"""Reasoning: one workflow of thoughts, closed by the answer."""
+"""Reasoning: thoughts in one workflow, which the answer closes."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.stage import tool
 
 
 def workflow(*thoughts: str) -> dict[str, Any]:
-    """A finished block of thoughts."""
+    """Return a closed workflow of thoughts."""
     tasks = [{"type": "thought", "content": text, "status_indicator": "none"} for text in thoughts]
     return {
         "type": "workflow",
@@ -31,17 +31,17 @@ async def test_a_summary_becomes_thoughts_in_one_workflow_that_the_answer_closes
     assert [item["type"] for item in conversation.items] == ["workflow", "assistant_message"]
 
 
-async def test_equal_thoughts_keep_their_own_places(conversation: Conversation) -> None:
-    """T33: stock chatkit looks a task up by equality and changes the first of equal ones."""
+async def test_equal_thoughts_are_separate_tasks(conversation: Conversation) -> None:
+    """Stock chatkit finds a task by equality, and so changes the first of equal ones (T33)."""
     parts = [thought(0, "Same", " again", summary_index=n) for n in range(3)]
     events = await conversation.run(response(*reasoning(0, *parts), *message(1, "Done.")))
-    places = [event["update"]["task_index"] for event in events if "task_index" in event.get("update", {})]
-    assert set(places) == {0, 1, 2}
+    indexes = [event["update"]["task_index"] for event in events if "task_index" in event.get("update", {})]
+    assert set(indexes) == {0, 1, 2}
     assert conversation.items[0] == workflow("Same again", "Same again", "Same again")
 
 
-async def test_equal_tasks_of_a_workflow_keep_their_own_places(conversation: Conversation) -> None:
-    """T33 for the helpers."""
+async def test_equal_tasks_of_a_workflow_are_separate(conversation: Conversation) -> None:
+    """As for thoughts (T33)."""
 
     async def act(context: Any) -> str:
         await context.start_workflow(Workflow(type="custom", tasks=[]))
@@ -56,25 +56,25 @@ async def test_equal_tasks_of_a_workflow_keep_their_own_places(conversation: Con
     assert [task["title"] for task in conversation.items[0]["workflow"]["tasks"]] == ["Same", "Same", "Last"]
 
 
-async def test_reasoning_text_counts_as_thinking(conversation: Conversation) -> None:
-    """T34: stock chatkit shows nothing of it."""
+async def test_reasoning_text_is_shown_as_thinking(conversation: Conversation) -> None:
+    """Stock chatkit does not show it (T34)."""
     await conversation.run(response(*reasoning(0, raw_thought(0, "I ", "think.")), *message(1, "So.")))
     assert conversation.items[0] == workflow("I think.")
 
 
-async def test_raw_text_beside_a_summary_is_not_said_twice(conversation: Conversation) -> None:
+async def test_reasoning_text_is_not_shown_if_there_is_a_summary(conversation: Conversation) -> None:
     both = [thought(0, "In short."), raw_thought(0, "At ", "length.")]
     await conversation.run(response(*reasoning(0, *both), *message(1, "So.")))
     assert conversation.items[0] == workflow("In short.")
 
 
 @pytest.mark.parametrize("thoughts", [[], [thought(0)], [thought(0, "")]], ids=["none", "no deltas", "an empty one"])
-async def test_reasoning_that_says_nothing_leaves_nothing(conversation: Conversation, thoughts: list[Any]) -> None:
-    """T34: stock chatkit saves an empty block."""
+async def test_empty_reasoning_adds_no_item(conversation: Conversation, thoughts: list[Any]) -> None:
+    """Stock chatkit saves an empty workflow (T34)."""
     events = await conversation.run(response(*reasoning(0, *thoughts), *message(1, "So.")))
     assert [item["type"] for item in conversation.items] == ["assistant_message"]
     done = [event["item"]["type"] for event in events if event["type"] == "thread.item.done"]
-    assert done == ["assistant_message"]  # what is not done was never saved
+    assert done == ["assistant_message"]  # an item without a done event is not saved
 
 
 async def test_updates_of_a_thought_are_throttled_but_the_last_one_is_exact(conversation: Conversation) -> None:
@@ -101,13 +101,13 @@ async def test_without_an_interval_each_delta_of_a_thought_is_an_update() -> Non
     assert updates[-1]["task"]["content"] == "".join(pieces)
 
 
-async def test_thoughts_that_are_cut_off_are_whole_when_the_answer_begins(conversation: Conversation) -> None:
+async def test_an_interrupted_thought_is_complete_when_the_answer_begins(conversation: Conversation) -> None:
     cut = thought(0, "one ", "two ", "three", closed=False)
     await conversation.run(response(*reasoning(0, cut), *message(1, "So.")))
     assert conversation.items[0] == workflow("one two three")
 
 
-async def test_each_step_of_a_run_has_a_block_of_its_own_once_something_was_said(conversation: Conversation) -> None:
+async def test_thoughts_after_a_message_get_a_new_workflow(conversation: Conversation) -> None:
     async def act(context: Any) -> str:
         return "done"
 
@@ -120,7 +120,7 @@ async def test_each_step_of_a_run_has_a_block_of_its_own_once_something_was_said
     assert [conversation.items[0], conversation.items[2]] == [workflow("First."), workflow("Second.")]
 
 
-async def test_thoughts_before_and_after_a_silent_tool_call_share_a_block(conversation: Conversation) -> None:
+async def test_thoughts_before_and_after_a_tool_call_share_a_workflow(conversation: Conversation) -> None:
     async def act(context: Any) -> str:
         return "done"
 
@@ -132,7 +132,7 @@ async def test_thoughts_before_and_after_a_silent_tool_call_share_a_block(conver
     assert conversation.items[0] == workflow("First.", "Second.")
 
 
-async def test_a_thought_can_go_into_a_workflow_that_a_tool_opened(conversation: Conversation) -> None:
+async def test_a_thought_is_added_to_a_workflow_that_a_tool_opened(conversation: Conversation) -> None:
     async def act(context: Any) -> str:
         await context.start_workflow(Workflow(type="custom", tasks=[CustomTask(title="Step")]))
         return "done"

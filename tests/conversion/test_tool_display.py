@@ -1,4 +1,4 @@
-"""The line of a tool call, from what its author said and what the model asked for."""
+"""The line of a tool call: its title, icon and arguments."""
 
 import pytest
 from agents import Agent, function_tool
@@ -27,16 +27,16 @@ AGENT = Agent[None](name="test", tools=[order_status])
         ('{"number": ', "Order status"),
     ],
 )
-def test_a_title_is_filled_with_the_arguments_or_gives_way_to_the_name(arguments: str, title: str) -> None:
+def test_a_title_is_filled_with_the_arguments_or_falls_back_to_the_name(arguments: str, title: str) -> None:
     task = ToolDisplays({}).task(AGENT, "order_status", arguments)
     assert task is not None
     assert (task.title, task.icon, task.status_indicator) == (title, "search", "loading")
 
 
-def test_a_tool_that_nobody_decorated_is_shown_by_its_title_or_name() -> None:
+def test_an_undecorated_tool_is_shown_by_its_title_or_name() -> None:
     titles = [ToolDisplays({}).task(AGENT, "find-a_thing", "{}", title) for title in (None, "Find {it}")]
     assert [task and task.title for task in titles] == ["Find a thing", "Find {it}"]
 
 
-def test_what_the_server_says_by_name_counts_before_the_decorator() -> None:
+def test_a_display_by_name_takes_precedence_over_the_decorator() -> None:
     assert ToolDisplays({"order_status": ToolDisplay(None)}).task(AGENT, "order_status", "{}") is None

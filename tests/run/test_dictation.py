@@ -28,7 +28,7 @@ async def upstream() -> AsyncIterator[OpenAIServer]:
 
 
 def settings(upstream: OpenAIServer, **more: Any) -> dict[str, Any]:
-    """One endpoint that answers and transcribes."""
+    """Return settings with one endpoint that answers and transcribes."""
     return {
         "model": "gpt-test",
         "base_url": upstream.base_url,
@@ -40,7 +40,7 @@ def settings(upstream: OpenAIServer, **more: Any) -> dict[str, Any]:
 
 
 async def dictate(tab: Tab, data: bytes = SPEECH, mime_type: str = "audio/webm;codecs=opus") -> Reply:
-    """What the widget sends."""
+    """Send a recording as the widget does."""
     return await tab.post("input.transcribe", {"audio_base64": base64.b64encode(data).decode(), "mime_type": mime_type})
 
 
@@ -58,7 +58,7 @@ async def offered(tab: Tab) -> bool:
         ("Audio/WebM", "speech.webm"),
     ],
 )
-async def test_what_the_widget_records_becomes_text(
+async def test_a_recording_is_transcribed(
     tmp_path: Path, upstream: OpenAIServer, mime_type: str, file_name: str
 ) -> None:
     upstream.transcripts.append(" Hello from the microphone. ")
@@ -78,50 +78,51 @@ async def test_what_the_widget_records_becomes_text(
     ]
 
 
-async def test_every_type_has_a_file_name_that_the_endpoint_takes(tmp_path: Path, upstream: OpenAIServer) -> None:
+async def test_every_supported_type_is_accepted(tmp_path: Path, upstream: OpenAIServer) -> None:
     async with serve(tmp_path, **settings(upstream)) as served, served.tab() as tab:
         statuses = {mime_type: (await dictate(tab, mime_type=mime_type)).status for mime_type in FILE_NAMES}
     assert statuses == dict.fromkeys(FILE_NAMES, 200)
 
 
-async def test_silence_is_an_empty_text(tmp_path: Path, upstream: OpenAIServer) -> None:
+async def test_silence_returns_an_empty_text(tmp_path: Path, upstream: OpenAIServer) -> None:
     async with serve(tmp_path, **settings(upstream)) as served, served.tab() as tab:
         assert (await dictate(tab)).body == {"text": ""}
 
 
-async def test_an_endpoint_of_its_own_never_sees_the_models_key(tmp_path: Path, upstream: OpenAIServer) -> None:
-    async with OpenAIServer() as ears:
-        own = settings(upstream, transcription_base_url=ears.base_url)
-        async with serve(tmp_path, **own) as served, served.tab() as tab:
+async def test_a_separate_endpoint_never_receives_the_key_of_the_model(tmp_path: Path, upstream: OpenAIServer) -> None:
+    async with OpenAIServer() as transcription:
+        values = settings(upstream, transcription_base_url=transcription.base_url)
+        async with serve(tmp_path, **values) as served, served.tab() as tab:
             assert (await dictate(tab)).status == 200
-        async with serve(tmp_path, **own, transcription_api_key="sk-ears") as served, served.tab() as tab:
+        async with serve(tmp_path, **values, transcription_api_key="sk-ears") as served, served.tab() as tab:
             assert (await dictate(tab)).status == 200
-        assert [recording.authorization for recording in ears.recordings] == ["Bearer no-key", "Bearer sk-ears"]
+        assert [recording.authorization for recording in transcription.recordings] == [
+            "Bearer no-key",
+            "Bearer sk-ears",
+        ]
     assert upstream.recordings == []
 
 
-async def test_the_demo_may_listen_too(tmp_path: Path, upstream: OpenAIServer) -> None:
+async def test_the_demo_can_transcribe_with_a_separate_endpoint(tmp_path: Path, upstream: OpenAIServer) -> None:
     more: dict[str, Any] = {"transcription_model": "w", "transcription_base_url": upstream.base_url}
     async with serve(tmp_path, **more) as served, served.tab() as tab:
         assert (await dictate(tab)).status == 200
 
 
-async def test_without_a_model_for_it_nothing_is_offered(tmp_path: Path, upstream: OpenAIServer) -> None:
+async def test_without_a_transcription_model_dictation_is_not_offered(tmp_path: Path, upstream: OpenAIServer) -> None:
     async with serve(tmp_path, **settings(upstream, transcription_model=None)) as served, served.tab() as tab:
         assert not await offered(tab)
         reply = await dictate(tab)
         assert (reply.status, reply.body["code"]) == (501, "not_available")
 
 
-async def test_a_recording_may_be_longer_than_a_message_but_not_than_its_own_limit(
-    tmp_path: Path, upstream: OpenAIServer
-) -> None:
+async def test_recordings_have_their_own_size_limit(tmp_path: Path, upstream: OpenAIServer) -> None:
     limits = {"max_body_bytes": 10_000, "transcription_max_bytes": 30_000}
     async with serve(tmp_path, **settings(upstream, **limits)) as served, served.tab() as tab:
         assert (await dictate(tab, b"x" * 30_000)).status == 200
-        over = await dictate(tab, b"x" * 30_001)
-        assert (over.status, over.body["code"]) == (413, "body_too_large")
-        assert "too long" in over.body["message"]
+        reply = await dictate(tab, b"x" * 30_001)
+        assert (reply.status, reply.body["code"]) == (413, "body_too_large")
+        assert "too long" in reply.body["message"]
         assert (await dictate(tab, b"x" * 90_000)).status == 413
         message = await tab.create("x" * 20_000)
         assert message.types == ["error"]
@@ -130,28 +131,28 @@ async def test_a_recording_may_be_longer_than_a_message_but_not_than_its_own_lim
 
 
 @pytest.mark.parametrize(
-    ("data", "mime_type", "said"),
+    ("data", "mime_type", "message"),
     [
         (b"", "audio/webm", "is empty"),
         (SPEECH, "audio/midi", "audio/midi cannot"),
         (SPEECH, "text/html", "text/html cannot"),
     ],
 )
-async def test_what_is_no_recording_is_refused_before_anybody_is_asked(
-    tmp_path: Path, upstream: OpenAIServer, data: bytes, mime_type: str, said: str
+async def test_an_invalid_recording_is_rejected_without_calling_the_endpoint(
+    tmp_path: Path, upstream: OpenAIServer, data: bytes, mime_type: str, message: str
 ) -> None:
     async with serve(tmp_path, **settings(upstream)) as served, served.tab() as tab:
         reply = await dictate(tab, data, mime_type)
     assert (reply.status, reply.body["code"]) == (400, "invalid_audio")
-    assert said in reply.body["message"]
+    assert message in reply.body["message"]
     assert upstream.recordings == []
 
 
-UNREADABLE = Failure(400, None, "The audio file could not be decoded: a secret word of the user's.", param="file")
+UNREADABLE = Failure(400, None, "The audio file could not be decoded: a secret of the user.", param="file")
 
 
 @pytest.mark.parametrize(
-    ("failure", "status", "code", "said"),
+    ("failure", "status", "code", "message"),
     [
         (UNREADABLE, 400, "invalid_audio", "could not be understood"),
         (INVALID_API_KEY, 502, "model_auth", "refused this server's key"),
@@ -160,43 +161,43 @@ UNREADABLE = Failure(400, None, "The audio file could not be decoded: a secret w
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_a_failure_of_the_endpoint_is_told_clearly(
+async def test_a_failure_of_the_endpoint_has_a_clear_message(
     tmp_path: Path,
     upstream: OpenAIServer,
     caplog: pytest.LogCaptureFixture,
     failure: Failure,
     status: int,
     code: str,
-    said: str,
+    message: str,
 ) -> None:
     upstream.transcripts.append(failure)
     with caplog.at_level(logging.DEBUG, "chatkit_server"):
         async with serve(tmp_path, **settings(upstream)) as served, served.tab() as tab:
             reply = await dictate(tab)
     assert (reply.status, reply.body["code"]) == (status, code)
-    assert said in reply.body["message"]
+    assert message in reply.body["message"]
     assert failure.message not in caplog.text
 
 
-async def test_an_endpoint_that_is_not_there_is_told_clearly(tmp_path: Path, upstream: OpenAIServer) -> None:
-    nobody = settings(upstream, transcription_base_url="http://127.0.0.1:9/v1")
-    async with serve(tmp_path, **nobody) as served, served.tab() as tab:
+async def test_an_unreachable_endpoint_has_a_clear_message(tmp_path: Path, upstream: OpenAIServer) -> None:
+    unreachable = settings(upstream, transcription_base_url="http://127.0.0.1:9/v1")
+    async with serve(tmp_path, **unreachable) as served, served.tab() as tab:
         reply = await dictate(tab)
     assert (reply.status, reply.body["code"]) == (502, "dictation_failed")
     assert "Please try again" in reply.body["message"]
 
 
-async def test_an_endpoint_that_never_answers_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+async def test_an_endpoint_that_never_answers_times_out(tmp_path: Path) -> None:
     async with OpenAIServer() as silent:
         silent.pause_recordings()
-        hasty = settings(silent, transcription_seconds=0.05)
-        async with serve(tmp_path, **hasty) as served, served.tab() as tab:
+        values = settings(silent, transcription_seconds=0.05)
+        async with serve(tmp_path, **values) as served, served.tab() as tab:
             reply = await dictate(tab)
     assert (reply.status, reply.body["code"]) == (502, "dictation_failed")
     assert "took too long" in reply.body["message"]
 
 
-def test_settings_that_cannot_work_are_refused(tmp_path: Path) -> None:
-    for more, said in (({}, "needs an endpoint"), ({"transcription_base_url": "nowhere"}, "must be a full URL")):
-        with pytest.raises(ModelSetupError, match=said):
-            create_app(make_settings(tmp_path, transcription_model="w", **more))
+def test_incomplete_settings_are_rejected(tmp_path: Path) -> None:
+    for values, message in (({}, "needs an endpoint"), ({"transcription_base_url": "nowhere"}, "must be a full URL")):
+        with pytest.raises(ModelSetupError, match=message):
+            create_app(make_settings(tmp_path, transcription_model="w", **values))

@@ -1,4 +1,4 @@
-"""A model, a tool or a turn that takes too long ends with a clear error and Retry; what was said is kept."""
+"""A model, tool or turn that takes too long ends with a clear error and Retry. Text received so far is kept."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ both_apis = pytest.mark.parametrize("api", ["responses", "chat_completions"])
 
 
 async def check_failed(chat: Chat, reply: Reply, code: str, words: str) -> None:
-    """The stream ends with the error and Retry, and SQL has its code."""
+    """Check that the stream ends with the error and Retry, and that the turn has its code."""
     assert reply.types[-1] == "error"
     assert reply.error is not None
     assert reply.error["allow_retry"]
@@ -42,7 +42,7 @@ async def check_failed(chat: Chat, reply: Reply, code: str, words: str) -> None:
 
 @both_apis
 @pytest.mark.parametrize("silent", [Answer("never", delay=60), Answer("never", hang_after=0)], ids=["no head", "hangs"])
-async def test_a_model_that_does_not_begin(start: Start, silent: Answer) -> None:
+async def test_a_model_that_sends_no_event_times_out(start: Start, silent: Answer) -> None:
     chat = await start(first_event_seconds=SHORT, silence_seconds=LONG if silent.delay else SHORT, tool_seconds=LONG)
     chat.upstream.script(silent, Answer("Here I am."))
     async with await chat.visitor() as tab:
@@ -52,14 +52,14 @@ async def test_a_model_that_does_not_begin(start: Start, silent: Answer) -> None
         await chat.upstream.requests[0].wait_closed(within=1)
         assert await chat.messages(reply.thread_id) == [("user", "Count")]
         server = chat.services.server
-        server.deadlines = replace(server.deadlines, first_event=LONG)  # the machine may be busy
-        again = await tab.retry(reply.thread_id, reply.user_item["id"])
-        assert again.error is None
-        assert again.text == "Here I am."
+        server.deadlines = replace(server.deadlines, first_event=LONG)  # the machine may be slow
+        retried = await tab.retry(reply.thread_id, reply.user_item["id"])
+        assert retried.error is None
+        assert retried.text == "Here I am."
 
 
 @both_apis
-async def test_a_model_that_falls_silent(start: Start) -> None:
+async def test_a_model_that_falls_silent_times_out(start: Start) -> None:
     chat = await start(first_event_seconds=LONG, silence_seconds=SHORT, tool_seconds=LONG)
     chat.upstream.script(Answer("one two three", hang_after=2))
     async with await chat.visitor() as tab:
@@ -73,7 +73,7 @@ async def test_a_model_that_falls_silent(start: Start) -> None:
         await chat.quiet()
 
 
-async def test_a_model_that_speaks_slowly_is_not_silent(start: Start) -> None:
+async def test_a_slow_model_does_not_time_out(start: Start) -> None:
     chat = await start(first_event_seconds=SHORT * 2, silence_seconds=SHORT * 2, tool_seconds=SHORT * 2)
     chat.upstream.script(Answer("a b c d e f g h", rate=10))
     async with await chat.visitor() as tab:
@@ -82,7 +82,7 @@ async def test_a_model_that_speaks_slowly_is_not_silent(start: Start) -> None:
 
 
 @both_apis
-async def test_a_running_tool_is_no_silence(start: Start) -> None:
+async def test_a_running_tool_does_not_count_as_silence(start: Start) -> None:
     @function_tool
     async def look_up() -> str:
         """Takes longer than a model may be silent."""
@@ -99,7 +99,7 @@ async def test_a_running_tool_is_no_silence(start: Start) -> None:
 
 
 @both_apis
-async def test_a_model_that_falls_silent_after_a_tool(start: Start) -> None:
+async def test_a_model_that_falls_silent_after_a_tool_times_out(start: Start) -> None:
     tool = SlowTool()
     tool.release.set()
     chat = await start(tool.agent, first_event_seconds=LONG, silence_seconds=SHORT, tool_seconds=LONG)
@@ -111,7 +111,7 @@ async def test_a_model_that_falls_silent_after_a_tool(start: Start) -> None:
 
 
 @both_apis
-async def test_a_tool_has_a_limit_of_its_own(start: Start) -> None:
+async def test_a_tool_has_its_own_time_limit(start: Start) -> None:
     tool = SlowTool()
     chat = await start(tool.agent, first_event_seconds=LONG, silence_seconds=LONG, tool_seconds=SHORT)
     chat.upstream.script(Answer("Let me see.", tool_calls=[ToolCall("look_up")]), Answer("Found."))
@@ -124,7 +124,7 @@ async def test_a_tool_has_a_limit_of_its_own(start: Start) -> None:
         assert len(chat.upstream.requests) == 1
 
 
-async def test_a_tool_that_will_not_be_cancelled_does_not_hold_the_error_up(start: Start) -> None:
+async def test_a_tool_that_ignores_cancellation_does_not_delay_the_error(start: Start) -> None:
     release = asyncio.Event()
 
     @function_tool
@@ -150,7 +150,7 @@ async def test_a_tool_that_will_not_be_cancelled_does_not_hold_the_error_up(star
     assert len(chat.upstream.requests) == 1
 
 
-async def test_a_turn_that_takes_too_long(start: Start) -> None:
+async def test_a_turn_that_takes_too_long_times_out(start: Start) -> None:
     chat = await start(turn_seconds=0.5)
     chat.upstream.script(Answer("one two three", hang_after=2))
     async with await chat.visitor() as tab:
@@ -165,7 +165,7 @@ async def test_a_turn_that_takes_too_long(start: Start) -> None:
 
 
 class Forever(ChatServer):
-    """Answers by itself, fails when it is cancelled, and has no model to watch."""
+    """Responds without a model, and raises when it is cancelled."""
 
     async def respond(
         self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: RequestContext
@@ -180,10 +180,10 @@ class Forever(ChatServer):
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            raise RuntimeError("could not put it down") from None
+            raise RuntimeError("could not clean up") from None
 
 
-async def test_a_turn_of_a_subclass_has_the_limit_too(start: Start) -> None:
+async def test_a_turn_of_a_subclass_has_the_time_limit_too(start: Start) -> None:
     chat = await start(server=Forever, turn_seconds=SHORT)
     async with await chat.visitor() as tab:
         async with asyncio.timeout(5):

@@ -1,4 +1,4 @@
-"""Guardrails and limits of a run: what they take away is gone everywhere, what they say is the author's."""
+"""Guardrails and limits of a run: rejected answers are removed everywhere, and the author's message is shown."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ NOT_SHOWN = "the classifier's own words"
 
 
 class Verdict(BaseModel):
-    """What a guardrail agent may answer."""
+    """The output of a guardrail agent."""
 
     reasoning: str = NOT_SHOWN
     message: str = WORDS
@@ -52,7 +52,7 @@ def look_up() -> str:
 
 
 def output_guardrail(info: Any) -> OutputGuardrail[Any]:
-    """Stops every answer that has the secret in it."""
+    """Return a guardrail that rejects answers which contain the secret."""
 
     async def check(context: RunContextWrapper[Any], agent: Agent[Any], output: Any) -> GuardrailFunctionOutput:
         return GuardrailFunctionOutput(output_info=info, tripwire_triggered="swordfish" in str(output))
@@ -61,22 +61,22 @@ def output_guardrail(info: Any) -> OutputGuardrail[Any]:
 
 
 async def check_gone(chat: Chat, reply: Reply, user_says: str) -> None:
-    """Nothing is left of the answer, on the screen, in SQL and its journal, after a reload; the user's message is."""
+    """Check that only the user's message is left on the screen, in the database and in the journal."""
     assert reply.picture.texts() == [("user", user_says)]
     assert await chat.items(reply.thread_id) == ["user_message"]
     ((transcript,),) = await chat.select("SELECT transcript FROM turns WHERE thread_id = :id", id=reply.thread_id)
     assert transcript is None
     journal = [json.loads(payload) for (payload,) in await chat.select("SELECT payload FROM turn_events")]
-    shown = {event["item_id"] for event in reply.events if event["type"] == "thread.item.removed"}
-    about = [event for event in journal if {event.get("item_id"), event.get("item", {}).get("id")} & shown]
-    assert {event["type"] for event in about} == {"thread.item.removed"}
-    assert {event["item_id"] for event in about} == shown
+    removed_ids = {event["item_id"] for event in reply.events if event["type"] == "thread.item.removed"}
+    events = [event for event in journal if {event.get("item_id"), event.get("item", {}).get("id")} & removed_ids]
+    assert {event["type"] for event in events} == {"thread.item.removed"}
+    assert {event["item_id"] for event in events} == removed_ids
     assert "swordfish" not in str(journal)
 
 
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])
 @pytest.mark.parametrize("info", INFOS)
-async def test_an_answer_that_is_stopped_is_gone_and_the_author_says_why(start: Start, info: str) -> None:
+async def test_a_rejected_answer_is_removed_and_the_authors_message_is_shown(start: Start, info: str) -> None:
     agent = Agent[Any](name="test", tools=[look_up], output_guardrails=[output_guardrail(INFOS[info])])
     chat = await start(agent, show_tools=True)
     chat.upstream.script(
@@ -98,26 +98,28 @@ async def test_an_answer_that_is_stopped_is_gone_and_the_author_says_why(start: 
 
 
 @pytest.mark.parametrize("way", ["sent again", "updated", "both"])
-async def test_a_card_of_an_earlier_turn_that_the_stopped_run_changed_is_as_it_was(start: Start, way: str) -> None:
+async def test_a_rejected_run_restores_a_card_of_an_earlier_turn(start: Start, way: str) -> None:
     @function_tool
     async def change(context: Context) -> str:
-        """Changes the card of the turn before."""
-        agent = context.context
-        page = await agent.store.load_thread_items(agent.thread.id, None, 100, "asc", agent.request_context)
-        (shown,) = [item for item in page.data if isinstance(item, WidgetItem)]
+        """Changes the card of the previous turn."""
+        agent_context = context.context
+        page = await agent_context.store.load_thread_items(
+            agent_context.thread.id, None, 100, "asc", agent_context.request_context
+        )
+        (widget,) = [item for item in page.data if isinstance(item, WidgetItem)]
         if way != "sent again":
             update = WidgetRootUpdated(widget=card(label("swordfish")))
-            await agent.stream(ThreadItemUpdatedEvent(item_id=shown.id, update=update))
+            await agent_context.stream(ThreadItemUpdatedEvent(item_id=widget.id, update=update))
         if way != "updated":
-            changed = shown.model_copy(update={"widget": card(label("swordfish again"))})
-            await agent.stream(ThreadItemDoneEvent(item=changed))
-        await agent.stream_widget(card(label("another")))
+            changed = widget.model_copy(update={"widget": card(label("swordfish again"))})
+            await agent_context.stream(ThreadItemDoneEvent(item=changed))
+        await agent_context.stream_widget(card(label("another")))
         return "changed"
 
-    shower = showing(card(label("old")))
-    shower.tools.append(change)
-    shower.output_guardrails.append(output_guardrail(None))
-    chat = await start(shower)
+    agent = showing(card(label("old")))
+    agent.tools.append(change)
+    agent.output_guardrails.append(output_guardrail(None))
+    chat = await start(agent)
     chat.upstream.script(Answer(tool_calls=[ToolCall("show")]), Answer("There."))
     chat.upstream.script(Answer(tool_calls=[ToolCall("change")]), Answer("It is swordfish."))
     async with await chat.visitor() as tab:
@@ -130,19 +132,17 @@ async def test_a_card_of_an_earlier_turn_that_the_stopped_run_changed_is_as_it_w
     assert await chat.items(thread_id) == ["user_message", "widget", "assistant_message", "user_message"]
 
 
-async def test_whether_an_item_is_older_than_the_run_is_asked_once_also_of_one_that_nobody_knows(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
+async def test_an_unknown_item_is_looked_up_once(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
     load = SqlStore.load_item
 
     async def load_item(store: Any, thread_id: str, item_id: str, context: RequestContext) -> ThreadItem:
-        asked.append(item_id)
+        loaded.append(item_id)
         return await load(store, thread_id, item_id, context)
 
     @function_tool
     async def change(context: Context) -> str:
-        """Changes a card that is not there."""
+        """Changes a card that does not exist."""
         for number in range(5):
             update = WidgetRootUpdated(widget=card(label(str(number))))
             await context.context.stream(ThreadItemUpdatedEvent(item_id="nowhere", update=update))
@@ -153,16 +153,16 @@ async def test_whether_an_item_is_older_than_the_run_is_asked_once_also_of_one_t
     chat.upstream.script(Answer(tool_calls=[ToolCall("change")]), Answer("Done."))
     async with await chat.visitor() as tab:
         assert (await tab.create("Change it")).text == "Done."
-    assert asked.count("nowhere") <= 1 + 5, "once for that, and to save each update"
+    assert loaded.count("nowhere") <= 1 + 5, "once by the conversion, and once to save each update"
 
 
 @pytest.mark.parametrize("place", ["agent", "run config"])
-async def test_a_message_that_is_stopped_stays_and_its_answer_goes_at_once(start: Start, place: str) -> None:
-    """The guardrail runs beside the model; its tripwire does not wait for the end of the text."""
-    said = asyncio.Event()
+async def test_a_rejected_message_is_kept_and_its_answer_ends_at_once(start: Start, place: str) -> None:
+    """The guardrail runs in parallel with the model. Its tripwire does not wait for the end of the text."""
+    text_sent = asyncio.Event()
 
     async def check(context: RunContextWrapper[Any], agent: Agent[Any], value: Any) -> GuardrailFunctionOutput:
-        await said.wait()
+        await text_sent.wait()
         return GuardrailFunctionOutput(output_info={"message": WORDS}, tripwire_triggered=True)
 
     guardrails = [InputGuardrail(guardrail_function=check)]
@@ -177,7 +177,7 @@ async def test_a_message_that_is_stopped_stays_and_its_answer_goes_at_once(start
     async with await chat.visitor() as tab:
         async with tab.open("threads.create", {"input": user_input("forbidden")}) as reply:
             await reply.wait_for("assistant_message.content_part.text_delta")
-            said.set()
+            text_sent.set()
             await reply.read()
         assert chat.upstream.requests[0].tokens_sent < 400
         assert reply.error is not None
@@ -185,10 +185,10 @@ async def test_a_message_that_is_stopped_stays_and_its_answer_goes_at_once(start
         await check_gone(chat, reply, "forbidden")
 
 
-async def test_the_guardrails_at_the_front_door_hold_after_a_handoff(start: Start) -> None:
+async def test_the_starting_agents_guardrails_apply_after_a_handoff(start: Start) -> None:
     async def check(context: RunContextWrapper[Any], agent: Agent[Any], value: Any) -> GuardrailFunctionOutput:
-        words = json.dumps(value[-1])
-        return GuardrailFunctionOutput(output_info={"message": WORDS}, tripwire_triggered="forbidden" in words)
+        message = json.dumps(value[-1])
+        return GuardrailFunctionOutput(output_info={"message": WORDS}, tripwire_triggered="forbidden" in message)
 
     billing = Agent[Any](name="Billing", instructions="You are billing.")
     guardrails = [InputGuardrail(guardrail_function=check)]
@@ -203,7 +203,7 @@ async def test_the_guardrails_at_the_front_door_hold_after_a_handoff(start: Star
     assert chat.upstream.requests[-1].body["instructions"] == "You are billing."
 
 
-async def test_a_retry_that_is_stopped_brings_the_old_answer_back(start: Start) -> None:
+async def test_a_rejected_retry_restores_the_previous_answer(start: Start) -> None:
     chat = await start(Agent[Any](name="test", output_guardrails=[output_guardrail(None)]))
     chat.upstream.script(Answer("Old."), Answer("It is swordfish."))
     async with await chat.visitor() as tab:
@@ -212,15 +212,13 @@ async def test_a_retry_that_is_stopped_brings_the_old_answer_back(start: Start) 
         assert (await tab.reload(reply.thread_id)).texts() == [("user", "Tell me"), ("assistant", "Old.")]
 
 
-async def test_what_a_tools_guardrail_stopped_is_not_remembered(start: Start) -> None:
+async def test_a_rejected_tool_output_is_not_replayed(start: Start) -> None:
     async def check(data: ToolOutputGuardrailData) -> ToolGuardrailFunctionOutput:
         return ToolGuardrailFunctionOutput.raise_exception(output_info={"message": WORDS})
 
-    look_up_guarded = function_tool(
-        lambda: "the secret is swordfish", name_override="look", description_override="Looks."
-    )
-    look_up_guarded.tool_output_guardrails = [ToolOutputGuardrail(guardrail_function=check)]
-    chat = await start(Agent[Any](name="test", tools=[look_up_guarded]))
+    guarded_tool = function_tool(lambda: "the secret is swordfish", name_override="look", description_override="Looks.")
+    guarded_tool.tool_output_guardrails = [ToolOutputGuardrail(guardrail_function=check)]
+    chat = await start(Agent[Any](name="test", tools=[guarded_tool]))
     chat.upstream.script(Answer("Let me see.", tool_calls=[ToolCall("look")]))
     async with await chat.visitor() as tab:
         reply = await tab.create("Tell me")
@@ -231,10 +229,10 @@ async def test_what_a_tools_guardrail_stopped_is_not_remembered(start: Start) ->
     assert ("assistant", "Let me see.") in model_input(chat.upstream.requests[-1])
 
 
-async def test_a_tool_without_a_limit_of_its_own_gets_the_settings_one(start: Start) -> None:
+async def test_a_tool_without_a_timeout_gets_the_configured_one(start: Start) -> None:
     @function_tool
     async def slow() -> str:
-        """Never comes back."""
+        """Never returns."""
         await asyncio.sleep(60)
         return "done"
 
@@ -249,10 +247,10 @@ async def test_a_tool_without_a_limit_of_its_own_gets_the_settings_one(start: St
     assert "timed out after 0.05 seconds" in json.dumps(chat.upstream.requests[-1].body)
 
 
-async def test_a_tool_that_raises_at_its_limit_ends_the_turn_with_a_clear_text(start: Start) -> None:
+async def test_a_tool_that_raises_at_its_timeout_ends_the_turn_with_a_clear_message(start: Start) -> None:
     @function_tool(timeout=0.05, timeout_behavior="raise_exception")
     async def slow() -> str:
-        """Never comes back."""
+        """Never returns."""
         await asyncio.sleep(60)
         return "done"
 
@@ -266,7 +264,7 @@ async def test_a_tool_that_raises_at_its_limit_ends_the_turn_with_a_clear_text(s
         assert (await tab.send(reply.thread_id, "And now?")).error is None
 
 
-async def test_too_many_steps_end_the_turn_and_are_remembered(start: Start) -> None:
+async def test_too_many_steps_end_the_turn_and_are_replayed(start: Start) -> None:
     chat = await start(Agent[Any](name="test", tools=[look_up]), max_turns=2)
     chat.upstream.script(*[Answer(f"Step {n}.", tool_calls=[ToolCall("look_up")]) for n in range(2)])
     async with await chat.visitor() as tab:

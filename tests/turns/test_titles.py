@@ -1,4 +1,4 @@
-"""A model names a new thread while its answer runs; nothing that happens to the name happens to the answer."""
+"""A model names a new thread during the answer. A failing title never affects the answer."""
 
 import asyncio
 import logging
@@ -42,14 +42,14 @@ def start(start: Start) -> Start:
 
 
 def is_title(request: ModelRequest) -> bool:
-    """Whether it asks for a title and not for an answer: nobody waits for its single words."""
+    """Return whether this is the request for a title: it is the one that does not stream."""
     return not request.body.get("stream")
 
 
 def playing(title: Answer, *answers: Answer) -> Callable[[ModelRequest], Answer]:
-    """The endpoint's answers by what is asked for."""
-    rest = list(answers)
-    return lambda request: title if is_title(request) else rest.pop(0) if len(rest) > 1 else rest[0]
+    """Return `title` for requests for a title, and the answers in turn for others. The last one repeats."""
+    remaining = list(answers)
+    return lambda request: title if is_title(request) else remaining.pop(0) if len(remaining) > 1 else remaining[0]
 
 
 async def title_of(chat: Chat, thread_id: str) -> str | None:
@@ -57,12 +57,12 @@ async def title_of(chat: Chat, thread_id: str) -> str | None:
     return None if title is None else str(title)
 
 
-def titles_told(reply: LiveReply | Any) -> list[str]:
+def titles_in(reply: LiveReply | Any) -> list[str]:
     return [event["thread"]["title"] for event in reply.events if event["type"] in {"thread.created", "thread.updated"}]
 
 
-async def asked_for_title(chat: Chat, number: int = 1) -> ModelRequest:
-    """The request for the `number`th title."""
+async def title_request(chat: Chat, number: int = 1) -> ModelRequest:
+    """Wait for the `number`th request for a title."""
     async with asyncio.timeout(5):
         while True:
             requests = [request for request in chat.upstream.requests if is_title(request)]
@@ -72,65 +72,65 @@ async def asked_for_title(chat: Chat, number: int = 1) -> ModelRequest:
 
 
 @both_apis
-async def test_the_header_gets_the_title_while_the_answer_runs(start: Start, api: str) -> None:
+async def test_the_title_is_sent_while_the_answer_runs(start: Start, api: str) -> None:
     chat = await start(titles=True)
     chat.upstream.default = playing(Answer('"Apple cake."'), Answer("one two three four", hang_after=2))
     async with await chat.visitor() as tab, asking(tab, MESSAGE) as reply:
         await reply.wait_for("thread.updated")
-        assert titles_told(reply) == [FIRST_WORDS, "Apple cake"]
+        assert titles_in(reply) == [FIRST_WORDS, "Apple cake"]
         assert await title_of(chat, reply.thread_id) == "Apple cake"
         await read_up_to(reply, "one two")
         chat.upstream.release()
         await reply.read()
         assert reply.text == "one two three four"
-        assert titles_told(reply) == [FIRST_WORDS, "Apple cake"]
+        assert titles_in(reply) == [FIRST_WORDS, "Apple cake"]
         assert (await tab.reload(reply.thread_id)).thread["title"] == "Apple cake"
         assert [thread["title"] for thread in await tab.history()] == ["Apple cake"]
-        asked = (await asked_for_title(chat)).body
-        assert MESSAGE in str(asked)
-        assert asked["model"] == "gpt-test"
+        body = (await title_request(chat)).body
+        assert MESSAGE in str(body)
+        assert body["model"] == "gpt-test"
     await chat.quiet()
 
 
-async def test_a_title_costs_the_answer_no_tokens_and_is_made_once(start: Start) -> None:
+async def test_a_title_is_made_once_and_its_tokens_are_not_counted(start: Start) -> None:
     chat = await start(titles=True)
     chat.upstream.default = playing(Answer("Apple cake"), Answer("one two three four"))
     async with await chat.visitor() as tab:
         thread_id = (await tab.create(MESSAGE)).thread_id
         await tab.send(thread_id, "Thanks")
-        assert titles_told(await tab.send(thread_id, "Bye")) == []
+        assert titles_in(await tab.send(thread_id, "Bye")) == []
     assert [is_title(request) for request in chat.upstream.requests].count(True) == 1
     tokens = await chat.select("SELECT output_tokens, input_tokens FROM turns ORDER BY started_at")
     assert [out for out, _ in tokens] == [4, 4, 4]
 
-    plain = await start()
-    plain.upstream.default = Answer("one two three four")
-    async with await plain.visitor() as tab:
+    untitled = await start()
+    untitled.upstream.default = Answer("one two three four")
+    async with await untitled.visitor() as tab:
         same = (await tab.create(MESSAGE)).thread_id
-    assert await plain.select("SELECT output_tokens, input_tokens FROM turns WHERE thread_id = :id", id=same) == [
+    assert await untitled.select("SELECT output_tokens, input_tokens FROM turns WHERE thread_id = :id", id=same) == [
         tokens[0]
     ]
 
 
 @sqlite_only
-async def test_an_answer_that_is_quicker_waits_a_little(start: Start) -> None:
+async def test_an_answer_that_ends_first_waits_for_the_title(start: Start) -> None:
     chat = await start(titles=True)
     chat.upstream.default = playing(Answer("Apple cake", hang_after=0), Answer("Done."))
     async with await chat.visitor() as tab, asking(tab, MESSAGE) as reply:
         await read_up_to(reply, "Done.")
-        await (await asked_for_title(chat)).wait_hanging()
+        await (await title_request(chat)).wait_hanging()
         chat.upstream.release()
         await reply.read()
-    assert titles_told(reply) == [FIRST_WORDS, "Apple cake"]
+    assert titles_in(reply) == [FIRST_WORDS, "Apple cake"]
 
 
 @pytest.mark.parametrize("when", ["before the title", "after the title"])
-async def test_a_rename_by_the_user_stays(start: Start, when: str) -> None:
+async def test_a_rename_by_the_user_is_kept(start: Start, when: str) -> None:
     chat = await start(titles=True)
     chat.upstream.default = playing(Answer("Apple cake", hang_after=0), Answer("one two", hang_after=1))
     async with await chat.visitor() as tab, asking(tab, MESSAGE) as reply:
         await read_up_to(reply, "one")
-        title = await asked_for_title(chat)
+        title = await title_request(chat)
         await title.wait_hanging()
         if when == "after the title":
             title.release()
@@ -138,7 +138,7 @@ async def test_a_rename_by_the_user_stays(start: Start, when: str) -> None:
         await rename(tab, reply.thread_id, "Mine")
         chat.upstream.release()
         await reply.read()
-        assert titles_told(reply) == [FIRST_WORDS, *(["Apple cake"] if when == "after the title" else [])]
+        assert titles_in(reply) == [FIRST_WORDS, *(["Apple cake"] if when == "after the title" else [])]
         assert reply.text == "one two"
         chat.upstream.default = playing(Answer("Apple cake"), Answer("More."))
         await tab.send(reply.thread_id, "More")
@@ -153,7 +153,7 @@ async def rename(tab: Tab, thread_id: str, title: str) -> None:
 
 
 @sqlite_only
-async def test_an_agent_that_writes_metadata_does_not_bring_the_first_words_back(start: Start) -> None:
+async def test_an_agent_that_writes_metadata_does_not_overwrite_the_title(start: Start) -> None:
     named = asyncio.Event()
 
     @function_tool
@@ -170,12 +170,12 @@ async def test_an_agent_that_writes_metadata_does_not_bring_the_first_words_back
         await reply.wait_for("thread.updated")
         named.set()
         await reply.read()
-    assert titles_told(reply)[1:] == ["Apple cake", "Apple cake"]
+    assert titles_in(reply)[1:] == ["Apple cake", "Apple cake"]
     assert await title_of(chat, reply.thread_id) == "Apple cake"
 
 
 @sqlite_only
-async def test_a_title_of_the_agents_own_stays(start: Start) -> None:
+async def test_a_title_set_by_the_agent_is_kept(start: Start) -> None:
     @function_tool
     async def name_it(context: RunContextWrapper[AgentContext]) -> str:
         """Names the thread."""
@@ -204,7 +204,7 @@ async def test_a_title_of_the_agents_own_stays(start: Start) -> None:
     ],
     ids=["fails", "breaks", "is empty", "is an answer", "never comes"],
 )
-async def test_a_title_that_fails_leaves_the_answer_alone(
+async def test_a_failing_title_does_not_affect_the_answer(
     start: Start, title: Answer, caplog: pytest.LogCaptureFixture
 ) -> None:
     chat = await start(titles=True)
@@ -216,39 +216,39 @@ async def test_a_title_that_fails_leaves_the_answer_alone(
     async with await chat.visitor() as tab:
         with caplog.at_level(logging.DEBUG, "chatkit_server"):
             reply = await tab.create(MESSAGE)
-        assert (reply.text, reply.error, titles_told(reply)) == ("one two three", None, [FIRST_WORDS])
+        assert (reply.text, reply.error, titles_in(reply)) == ("one two three", None, [FIRST_WORDS])
         assert await chat.turns(reply.thread_id) == [("completed", None)]
         assert await title_of(chat, reply.thread_id) == FIRST_WORDS
         assert "cake" not in caplog.text
         for request in filter(is_title, chat.upstream.requests):
             await request.wait_closed()
         titles.grace = 10.0
-        # The next message tries once more; the one after that does not.
+        # The next message retries.
         chat.upstream.default = playing(Answer("Cake, at last"), Answer("Bye."))
-        assert titles_told(await tab.send(reply.thread_id, "Thanks")) == ["Cake, at last"]
+        assert titles_in(await tab.send(reply.thread_id, "Thanks")) == ["Cake, at last"]
     await chat.quiet()
 
 
 @sqlite_only
-async def test_a_slow_title_ends_within_its_bound(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_slow_title_is_cancelled_at_its_time_limit(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     chat = await start(titles=True, title_seconds=0.5)
     chat.upstream.default = playing(Answer("Apple cake", hang_after=0), Answer("one two", hang_after=1))
     async with await chat.visitor() as tab, asking(tab, MESSAGE) as reply:
         await read_up_to(reply, "one")
-        await (await asked_for_title(chat)).wait_closed()
+        await (await title_request(chat)).wait_closed()
         chat.upstream.release()
         await reply.read()
-    assert (reply.text, titles_told(reply)) == ("one two", [FIRST_WORDS])
+    assert (reply.text, titles_in(reply)) == ("one two", [FIRST_WORDS])
     assert "the title took too long" in caplog.text
 
 
 @sqlite_only
-async def test_a_stop_ends_the_title_as_well(start: Start) -> None:
+async def test_stopping_the_answer_cancels_the_title(start: Start) -> None:
     chat = await start(titles=True)
     chat.upstream.default = playing(Answer("Apple cake", hang_after=0), Answer("one two", hang_after=1))
     async with await chat.visitor() as tab, await chat.ask(tab, MESSAGE) as stream:
         await stream.read_until(lambda frame: "one" in frame.data)
-        title = await asked_for_title(chat)
+        title = await title_request(chat)
         await title.wait_hanging()
         await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
         await title.wait_closed()
@@ -259,45 +259,45 @@ async def test_a_stop_ends_the_title_as_well(start: Start) -> None:
 
 
 @sqlite_only
-async def test_a_title_is_no_sign_of_life_of_a_model_that_says_nothing(
+async def test_a_title_does_not_reset_the_deadline_of_a_silent_model(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat = await start(titles=True, first_event_seconds=16, silence_seconds=60)
     chat.upstream.default = playing(Answer("Apple cake"), Answer("never", delay=30))
     async with await chat.visitor() as tab, asking(tab, MESSAGE) as reply:
         await reply.wait_for("thread.updated", within=15)
-        monkeypatch.setattr(Deadlines, "first_event", 0.1)  # the title has come: the time is over
+        monkeypatch.setattr(Deadlines, "first_event", 0.1)  # the title has arrived: let the deadline pass
         await reply.read()
-    assert titles_told(reply) == [FIRST_WORDS, "Apple cake"]
+    assert titles_in(reply) == [FIRST_WORDS, "Apple cake"]
     assert reply.error is not None
     assert "did not answer in time" in reply.error["message"]
 
 
 @sqlite_only
-async def test_the_settings_say_which_model_makes_titles(start: Start) -> None:
-    own = await start(titles=True, title_model="gpt-small", models="gpt-test,gpt-large")
+async def test_a_setting_selects_the_model_that_makes_titles(start: Start) -> None:
+    separate = await start(titles=True, title_model="gpt-small", models="gpt-test,gpt-large")
     same = await start(titles=True, models="gpt-test,gpt-large")
-    chat = own
+    chat = separate
     chat.upstream.default = playing(Answer("Cake"), Answer("Done."))
-    chosen = {"inference_options": {"model": "gpt-large"}}
-    async with await own.visitor() as tab, await same.visitor() as other:
-        await tab.create(MESSAGE, **chosen)
-        await other.create(MESSAGE, **chosen)
+    options = {"inference_options": {"model": "gpt-large"}}
+    async with await separate.visitor() as tab, await same.visitor() as other:
+        await tab.create(MESSAGE, **options)
+        await other.create(MESSAGE, **options)
     models = [(is_title(request), request.body["model"]) for request in chat.upstream.requests]
     assert sorted(models) == [(False, "gpt-large"), (False, "gpt-large"), (True, "gpt-large"), (True, "gpt-small")]
 
 
 @sqlite_only
-async def test_switched_off_or_with_the_demo_the_first_words_stay(start: Start) -> None:
+async def test_without_titles_or_with_the_demo_the_thread_keeps_its_first_words(start: Start) -> None:
     off, demo = await start(titles=False), await start(titles=True, model="demo", base_url=None)
     for chat in (off, demo):
         async with await chat.visitor() as tab:
-            assert titles_told(await tab.create(MESSAGE)) == [FIRST_WORDS]
+            assert titles_in(await tab.create(MESSAGE)) == [FIRST_WORDS]
     assert [is_title(request) for request in off.upstream.requests] == [False]
 
 
 @pytest.mark.parametrize(
-    ("said", "title"),
+    ("reply", "title"),
     [
         ("Apple cake", "Apple cake"),
         ("“Apple cake.”", "Apple cake"),
@@ -310,5 +310,5 @@ async def test_switched_off_or_with_the_demo_the_first_words_stay(start: Start) 
         ("  \n. \n", None),
     ],
 )
-def test_only_the_title_is_taken_from_what_a_model_says(said: str, title: str | None) -> None:
-    assert clean_title(said) == title
+def test_a_title_is_extracted_from_the_reply(reply: str, title: str | None) -> None:
+    assert clean_title(reply) == title

@@ -1,4 +1,4 @@
-"""What the agent does is shown: tool calls, searches, handoffs; live, in SQL, after a reload; never in two places."""
+"""Tool calls, searches and handoffs are shown: live, in the database, and after a reload."""
 
 import asyncio
 import json
@@ -48,27 +48,27 @@ def next_holiday() -> str:
 @shown_as(None)
 @function_tool
 def secret() -> str:
-    """Nobody sees it."""
+    """A hidden tool."""
     return "sh"
 
 
 def tasks_of(picture: Picture) -> list[list[tuple[Any, ...]]]:
-    """(type, title, indicator) of each task, for each workflow that is shown."""
+    """Return (type, title, indicator) of each task, per visible workflow."""
     return [
         [(task["type"], task.get("title") or task.get("content"), task["status_indicator"]) for task in tasks]
         for tasks in [item["workflow"]["tasks"] for item in picture.of_type("workflow")]
     ]
 
 
-async def saved(chat: Chat, thread_id: str) -> list[Json]:
-    """The workflows as they lie in SQL."""
+async def saved_workflows(chat: Chat, thread_id: str) -> list[Json]:
+    """Return the saved workflows of a thread."""
     query = "SELECT payload FROM thread_items WHERE thread_id = :id AND type = 'workflow' ORDER BY position"
     rows = await chat.select(query, id=thread_id)
     return [json.loads(text) if isinstance(text, str) else text for (text,) in rows]
 
 
 @both_apis
-async def test_calls_are_lines_with_the_titles_of_the_author(start: Start) -> None:
+async def test_calls_are_shown_with_the_authors_titles(start: Start) -> None:
     chat = await start(Agent(name="test", tools=[order_status, next_holiday, secret]), show_tools=True)
     calls = [ToolCall("order_status", {"number": "17"}), ToolCall("next_holiday"), ToolCall("secret")]
     chat.upstream.script(Answer(tool_calls=calls), Answer("It is shipped."))
@@ -78,24 +78,24 @@ async def test_calls_are_lines_with_the_titles_of_the_author(start: Start) -> No
         assert tasks_of(reply.picture) == [lines]
         assert [item["type"] for item in reply.picture.items] == ["user_message", "workflow", "assistant_message"]
         assert (await tab.reload(reply.thread_id)).items == reply.picture.items
-        (workflow,) = await saved(chat, reply.thread_id)
+        (workflow,) = await saved_workflows(chat, reply.thread_id)
         assert workflow["workflow"]["tasks"][0]["icon"] == "search"
         assert workflow["workflow"]["summary"] == {"duration": 0}
-        shown = [event["item"] for event in reply.of_type("thread.item.added") if event["item"]["type"] == "workflow"]
-        assert [task["status_indicator"] for task in shown[0]["workflow"]["tasks"]] == ["loading"]
+        added = [event["item"] for event in reply.of_type("thread.item.added") if event["item"]["type"] == "workflow"]
+        assert [task["status_indicator"] for task in added[0]["workflow"]["tasks"]] == ["loading"]
         await tab.send(reply.thread_id, "And?")
-    told = [words for _, words in model_input(chat.upstream.requests[-1]) if words]
-    assert told == ["Where is it?", "It is shipped.", "And?"]  # the calls themselves are there, not their lines
+    messages = [text for _, text in model_input(chat.upstream.requests[-1]) if text]
+    assert messages == ["Where is it?", "It is shipped.", "And?"]  # the calls are replayed, but not their lines
 
 
-async def test_nothing_is_shown_where_the_setting_says_so(start: Start) -> None:
+async def test_a_setting_hides_tool_calls(start: Start) -> None:
     chat = await start(Agent(name="test", tools=[order_status]), show_tools=False)
     chat.upstream.script(Answer(tool_calls=[ToolCall("order_status", {"number": "17"})]), Answer("Shipped."))
     async with await chat.visitor() as tab:
         assert (await tab.create("Where is it?")).picture.of_type("workflow") == []
 
 
-async def test_a_server_says_how_tools_are_shown_that_nobody_can_decorate(start: Start) -> None:
+async def test_tool_displays_of_the_server_apply_to_undecorated_tools(start: Start) -> None:
     class Shop(ChatServer):
         tool_displays = {"next_holiday": ToolDisplay("Looking at the calendar", "calendar")}
 
@@ -106,7 +106,7 @@ async def test_a_server_says_how_tools_are_shown_that_nobody_can_decorate(start:
         assert tasks_of(picture) == [[("custom", "Looking at the calendar", "complete")]]
 
 
-async def test_thoughts_and_calls_share_one_block(start: Start) -> None:
+async def test_thoughts_and_calls_share_a_workflow(start: Start) -> None:
     chat = await start(Agent(name="test", tools=[next_holiday]), show_tools=True)
     chat.upstream.script(
         Answer(reasoning=Reasoning(["First."]), tool_calls=[ToolCall("next_holiday")]),
@@ -123,7 +123,7 @@ async def test_thoughts_and_calls_share_one_block(start: Start) -> None:
         assert (await tab.reload(reply.thread_id)).items == reply.picture.items
 
 
-async def test_a_tool_that_shows_its_own_steps_keeps_their_numbers(start: Start) -> None:
+async def test_a_tool_that_adds_tasks_gets_a_workflow_of_its_own(start: Start) -> None:
     @function_tool
     async def book(context: Context) -> str:
         """Books."""
@@ -136,12 +136,12 @@ async def test_a_tool_that_shows_its_own_steps_keeps_their_numbers(start: Start)
     chat.upstream.script(Answer(reasoning=Reasoning(["Hm."]), tool_calls=[ToolCall("book")]), Answer("Booked."))
     async with await chat.visitor() as tab:
         reply = await tab.create("Book it")
-        own = [("custom", "Looked", "complete"), ("custom", "Pay", "none")]
-        assert tasks_of(reply.picture) == [[("thought", "Hm.", "none"), ("custom", "Book", "none")], own]
+        tool_tasks = [("custom", "Looked", "complete"), ("custom", "Pay", "none")]
+        assert tasks_of(reply.picture) == [[("thought", "Hm.", "none"), ("custom", "Book", "none")], tool_tasks]
         assert (await tab.reload(reply.thread_id)).items == reply.picture.items
 
 
-async def test_a_tool_that_starts_a_workflow_ends_the_block_above_it(start: Start) -> None:
+async def test_a_tool_that_starts_a_workflow_closes_the_one_before(start: Start) -> None:
     @function_tool
     async def book(context: Context) -> str:
         """Books."""
@@ -154,7 +154,7 @@ async def test_a_tool_that_starts_a_workflow_ends_the_block_above_it(start: Star
     async with await chat.visitor() as tab:
         reply = await tab.create("Book it")
         assert tasks_of(reply.picture) == [[("custom", "Book", "none")], [("custom", "Look", "none")]]
-        assert all(workflow["workflow"]["summary"] for workflow in await saved(chat, reply.thread_id))
+        assert all(workflow["workflow"]["summary"] for workflow in await saved_workflows(chat, reply.thread_id))
 
 
 @both_apis
@@ -173,7 +173,7 @@ async def test_a_handoff_is_shown(start: Start) -> None:
         assert (await tab.reload(reply.thread_id)).items == reply.picture.items
 
 
-async def test_searches_are_shown_with_what_they_found(start: Start) -> None:
+async def test_searches_are_shown_with_their_sources(start: Start) -> None:
     chat = await start(Agent(name="test"), show_tools=True)
     chat.upstream.script(
         Answer(
@@ -220,11 +220,11 @@ async def test_searches_are_shown_with_what_they_found(start: Start) -> None:
         ]
         assert (await tab.reload(reply.thread_id)).items == reply.picture.items
         assert (await tab.send(reply.thread_id, "And?")).error is None
-    kinds = [item.get("type") for item in chat.upstream.requests[-1].body["input"]]
-    assert kinds[1:5] == ["reasoning", "web_search_call", "file_search_call", "file_search_call"]
+    types = [item.get("type") for item in chat.upstream.requests[-1].body["input"]]
+    assert types[1:5] == ["reasoning", "web_search_call", "file_search_call", "file_search_call"]
 
 
-async def test_citations_of_all_kinds_stay_to_the_end_and_after_a_reload(start: Start) -> None:
+async def test_all_types_of_citations_are_kept_to_the_end_and_after_a_reload(start: Start) -> None:
     chat = await start(Agent(name="test"))
     citations: list[AnyCitation] = [
         Citation("https://a.example", "A", 0, 3),
@@ -242,12 +242,12 @@ async def test_citations_of_all_kinds_stay_to_the_end_and_after_a_reload(start: 
             ("file", "b.csv"),
         ]
         updates = [event["update"] for event in reply.of_type("thread.item.updated")]
-        (end,) = [update for update in updates if update["type"].endswith("content_part.done")]
-        assert end["content"]["annotations"] == message["content"][0]["annotations"]
+        (last,) = [update for update in updates if update["type"].endswith("content_part.done")]
+        assert last["content"]["annotations"] == message["content"][0]["annotations"]
         assert (await tab.reload(reply.thread_id)).items == reply.picture.items
 
 
-async def test_progress_of_a_tool_is_told(start: Start) -> None:
+async def test_progress_of_a_tool_is_sent(start: Start) -> None:
     @function_tool
     async def dig(context: Context) -> str:
         """Digs."""
@@ -262,7 +262,7 @@ async def test_progress_of_a_tool_is_told(start: Start) -> None:
         assert len(await chat.items(reply.thread_id)) == 3
 
 
-async def test_a_stop_in_a_tool_leaves_no_line_that_loads(start: Start) -> None:
+async def test_stopping_during_a_tool_leaves_no_task_loading(start: Start) -> None:
     running = asyncio.Event()
 
     @function_tool
@@ -284,8 +284,8 @@ async def test_a_stop_in_a_tool_leaves_no_line_that_loads(start: Start) -> None:
         assert tasks_of(await tab.reload(thread)) == [[("custom", "Wait", "none")]]
 
 
-async def test_lines_alone_are_no_new_answer(start: Start) -> None:
-    """As thoughts alone: a retry that fails behind them brings the old answer back, and takes them away."""
+async def test_tool_calls_alone_are_not_a_new_answer(start: Start) -> None:
+    """Like thoughts alone: a retry that fails after them restores the previous answer and removes them."""
     chat = await start(Agent(name="test", tools=[next_holiday]), show_tools=True)
     chat.upstream.script(Answer("Old."), Answer(tool_calls=[ToolCall("next_holiday")]), Answer(fail=SERVER_ERROR))
     async with await chat.visitor() as tab:
@@ -296,7 +296,7 @@ async def test_lines_alone_are_no_new_answer(start: Start) -> None:
 
 
 @both_apis
-async def test_a_tool_that_fails_is_shown_so_and_its_author_finds_the_cause(
+async def test_a_failed_tool_is_shown_as_failed_and_its_traceback_logged(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     @function_tool(timeout=60)
@@ -319,8 +319,8 @@ async def test_a_tool_that_fails_is_shown_so_and_its_author_finds_the_cause(
         reply = await tab.create("Divide")
         assert (reply.error, reply.text) == (None, "I could not.")
         (workflow,) = reply.picture.of_type("workflow")
-        shown = [(task["status_indicator"], task.get("content")) for task in workflow["workflow"]["tasks"]]
-        assert shown == [("none", "This failed."), ("none", "This failed."), ("complete", None)]
+        tasks = [(task["status_indicator"], task.get("content")) for task in workflow["workflow"]["tasks"]]
+        assert tasks == [("none", "This failed."), ("none", "This failed."), ("complete", None)]
         assert (await tab.reload(reply.thread_id)).items == reply.picture.items
     assert "the tool divide failed" in caplog.text
     assert "ZeroDivisionError" in caplog.text
