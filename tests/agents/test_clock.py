@@ -1,4 +1,4 @@
-"""The time in a zone."""
+"""The time in a zone, in words."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""CHATKIT_AGENT: what it may name, and what is said where it does not work."""
+"""CHATKIT_AGENT: what it may name, and the messages for mistakes."""
 
 import sys
 import textwrap
@@ -62,7 +62,7 @@ MODULE = """
 
 @pytest.fixture(autouse=True)
 def shop(tmp_path: Path) -> Iterator[Path]:
-    """A package `shop` in the working directory, forgotten afterwards."""
+    """A package `shop` in the working directory, unloaded afterwards."""
     package = tmp_path / "shop"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -85,7 +85,7 @@ def shop(tmp_path: Path) -> Iterator[Path]:
         ("partial", "Partial"),
     ],
 )
-async def test_an_agent_or_a_function_that_returns_one_is_found_in_the_working_directory(name: str, agent: str) -> None:
+async def test_an_agent_or_a_function_is_loaded_from_the_working_directory(name: str, agent: str) -> None:
     source = load_agent(f"shop.team:{name}")
     assert (await source.load(CONTEXT)).name == agent
 
@@ -96,14 +96,14 @@ async def test_an_async_function_is_awaited(name: str, agent: str) -> None:
     assert (await source.load(CONTEXT)).name == agent
 
 
-async def test_without_a_name_it_is_the_default_agent() -> None:
+async def test_without_a_name_the_default_agent_is_loaded() -> None:
     agent, without_tools = await load_agent(None).load(CONTEXT), await load_agent(None, tools=False).load(CONTEXT)
     assert [tool.name for tool in agent.tools] == ["current_time", "ask_preferences"]
     assert without_tools.tools == []
 
 
 @pytest.mark.parametrize("spec", ["shop.team", "shop.team:", ":support", "shop/team.py:support", "shop.team:a.b", ""])
-def test_a_value_of_another_form_is_refused(spec: str) -> None:
+def test_a_malformed_value_is_refused(spec: str) -> None:
     with pytest.raises(AgentSetupError, match="must look like package.module:name"):
         load_agent(spec)
 
@@ -125,7 +125,7 @@ def test_a_value_of_another_form_is_refused(spec: str) -> None:
         ("shop.team:keyword", "needs the arguments cache, but an agent function gets only one"),
     ],
 )
-def test_a_value_that_leads_nowhere_says_what_is_wrong(spec: str, sentence: str) -> None:
+def test_the_error_names_what_is_wrong(spec: str, sentence: str) -> None:
     with pytest.raises(AgentSetupError) as caught:
         load_agent(spec)
     assert sentence in str(caught.value)
@@ -141,20 +141,20 @@ def test_a_value_that_leads_nowhere_says_what_is_wrong(spec: str, sentence: str)
         ("raise SystemExit('no key')", "failed with SystemExit: no key."),
     ],
 )
-def test_a_module_that_fails_to_import_says_its_error(tmp_path: Path, code: str, sentence: str) -> None:
+def test_the_error_names_why_an_import_failed(tmp_path: Path, code: str, sentence: str) -> None:
     (tmp_path / "broken.py").write_text(code, encoding="utf-8")
     with pytest.raises(AgentSetupError) as caught:
         load_agent("broken:agent")
     assert sentence in str(caught.value)
 
 
-async def test_a_function_that_returns_something_else_is_named() -> None:
+async def test_a_function_that_returns_something_else_is_an_error() -> None:
     source = load_agent("shop.team:wrong")
     with pytest.raises(AgentSetupError, match="CHATKIT_AGENT=shop.team:wrong returned a str, not an agents.Agent"):
         await source.load(CONTEXT)
 
 
-async def test_an_agent_or_a_function_can_be_given_itself() -> None:
+async def test_an_agent_or_a_function_can_be_passed_directly() -> None:
     agent = Agent(name="Given")
 
     async def later(context: RequestContext) -> Agent:
@@ -165,7 +165,7 @@ async def test_an_agent_or_a_function_can_be_given_itself() -> None:
     assert (await load_agent(later).load(CONTEXT)).name == "Later for ada"
 
 
-def test_a_thing_that_is_no_agent_or_no_fitting_function_is_named() -> None:
+def test_other_objects_and_unsuitable_functions_are_errors() -> None:
     with pytest.raises(AgentSetupError, match=r"^The agent int is an int, not an agents.Agent or a function"):
         load_agent(5)  # type: ignore[arg-type]  # what a user without mypy may write
     with pytest.raises(AgentSetupError, match=r"^The agent both needs the arguments context, database, but"):
@@ -176,17 +176,17 @@ def both(context: RequestContext, database: str) -> Agent:
     raise AssertionError("never called")
 
 
-async def test_a_function_is_called_for_requests_only(tmp_path: Path) -> None:
-    """`doctor` calls it too, when somebody asks it to."""
+async def test_an_agent_function_is_not_called_at_startup(tmp_path: Path) -> None:
+    """Only requests and `doctor` call it."""
 
     def never() -> Agent:
-        raise AssertionError("called at the start")
+        raise AssertionError("called at startup")
 
     async with serve(tmp_path, agent=never) as served, served.tab() as tab:
         assert await tab.history() == []
 
 
-async def test_a_tool_that_is_offered_and_that_the_agent_lacks_is_told_at_the_start(
+async def test_an_offered_tool_that_the_agent_lacks_is_logged_at_startup(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serve(tmp_path, tools="current_time,nope"):
@@ -195,7 +195,7 @@ async def test_a_tool_that_is_offered_and_that_the_agent_lacks_is_told_at_the_st
     assert "offers current_time" not in caplog.text
 
 
-def test_actions_that_are_none_are_told_and_answer_nothing(shop: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_actions_of_another_type_are_logged_and_ignored(shop: Path, caplog: pytest.LogCaptureFixture) -> None:
     (shop / "cards.py").write_text(
         "from agents import Agent\n\nsupport = Agent(name='Support')\nactions = [1]\n", encoding="utf-8"
     )
@@ -203,7 +203,7 @@ def test_actions_that_are_none_are_told_and_answer_nothing(shop: Path, caplog: p
     assert "`actions` in module 'shop.cards' is a list, not a chatkit_server.Actions" in caplog.text
 
 
-async def test_actions_of_the_agents_module_come_with_the_agent(shop: Path) -> None:
+async def test_actions_of_the_agents_module_are_loaded_with_it(shop: Path) -> None:
     (shop / "cards.py").write_text(
         "from agents import Agent\nfrom chatkit_server import Actions\n\nsupport = Agent(name='Support')\n"
         "actions = Actions()\n\n@actions.on('vote')\nasync def vote(): ...\n",

@@ -1,4 +1,4 @@
-"""The default agent's form: asked for, answered, changed, corrected; on the real app with the demo model."""
+"""The default agent's form: shown, saved, changed, corrected. Runs on the real app with the demo model."""
 
 from pathlib import Path
 
@@ -14,15 +14,15 @@ def texts(widget: Json) -> str:
     return str(widget["widget"])
 
 
-async def asked(tab: Tab) -> tuple[str, Json]:
+async def open_form(tab: Tab) -> tuple[str, Json]:
     thread_id = (await tab.create("call ask_preferences {}")).thread_id
     (form,) = tab.pictures[thread_id].of_type("widget")
     return thread_id, form
 
 
-async def test_the_answer_changes_the_card_and_the_card_can_be_opened_again(tmp_path: Path) -> None:
+async def test_saving_changes_the_card_and_the_form_can_be_opened_again(tmp_path: Path) -> None:
     async with serve(tmp_path) as served, served.tab() as tab:
-        thread_id, form = await asked(tab)
+        thread_id, form = await open_form(tab)
         assert "Time zone" in texts(form)
         payload = {"time_zone": "Europe/Berlin", "units": "imperial"}
         reply = await tab.action(thread_id, "preferences.save", payload, form["id"])
@@ -46,9 +46,9 @@ async def test_the_answer_changes_the_card_and_the_card_can_be_opened_again(tmp_
 
 
 @pytest.mark.parametrize("zone", ["Paris", "../etc"])
-async def test_an_unknown_zone_is_said_in_the_form_which_keeps_what_was_typed(tmp_path: Path, zone: str) -> None:
+async def test_the_form_reports_an_unknown_zone_and_keeps_the_input(tmp_path: Path, zone: str) -> None:
     async with serve(tmp_path) as served, served.tab() as tab:
-        thread_id, form = await asked(tab)
+        thread_id, form = await open_form(tab)
         await tab.action(thread_id, "preferences.save", {"time_zone": zone, "units": "metric"}, form["id"])
         (again,) = (await tab.reload(thread_id)).of_type("widget")
         assert f"There is no time zone '{zone}'" in texts(again)
@@ -58,7 +58,7 @@ async def test_an_unknown_zone_is_said_in_the_form_which_keeps_what_was_typed(tm
         assert "units: Input should be 'metric' or 'imperial'" in bad.events[-1]["message"]
 
 
-async def test_the_model_gets_to_know_the_answer(tmp_path: Path) -> None:
+async def test_the_model_learns_the_saved_values(tmp_path: Path) -> None:
     async with OpenAIServer() as upstream:
         upstream.script(Answer(tool_calls=[ToolCall("ask_preferences")]), Answer("Please fill it in."))
         settings: Json = {"model": "gpt-test", "base_url": upstream.base_url, "api": "responses"}

@@ -1,4 +1,4 @@
-"""Agents behind handoffs, and the limit that their tools get."""
+"""Agents behind handoffs, and the time limits of their tools."""
 
 from typing import Any
 
@@ -21,12 +21,12 @@ def read() -> str:
 
 @function_tool(timeout=5)
 async def write() -> str:
-    """Writes, with a limit of its author's."""
+    """Writes, with a limit that its author set."""
     return ""
 
 
 def team() -> Agent[Any]:
-    """A triage that reaches billing, and refunds behind it, which can hand back."""
+    """Return a triage agent that hands over to billing, which hands over to refunds, which can hand back."""
     refunds = Agent[Any](name="Refunds", tools=[search, read, write])
     billing = Agent[Any](name="Billing", handoffs=[handoff(refunds)])
     triage = Agent[Any](name="Triage", handoffs=[billing])
@@ -37,13 +37,13 @@ def team() -> Agent[Any]:
 def test_an_agent_is_found_behind_any_handoff() -> None:
     triage = team()
     for name in ("Triage", "Billing", "Refunds"):
-        found = find_agent(triage, name)
-        assert found is not None
-        assert found.name == name
+        agent = find_agent(triage, name)
+        assert agent is not None
+        assert agent.name == name
     assert find_agent(triage, "Sales") is None
 
 
-def test_tools_of_all_agents_get_a_limit_where_they_have_none_and_can_have_one() -> None:
+def test_all_tools_without_a_limit_that_support_one_get_it() -> None:
     triage = team()
     limits: list[list[float | None]] = []
     for seconds in (240, 30, 30):

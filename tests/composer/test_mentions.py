@@ -1,4 +1,4 @@
-"""@-mentions: found for whom they are for, told to the model as the server class says."""
+"""@-mentions: searched per user, and described to the model by the server class."""
 
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -17,9 +17,7 @@ CARD = {"type": "Card", "children": [{"type": "Text", "value": "Ada Lovelace"}]}
 
 
 class People(ChatServer):
-    """Every user has an address book of their own."""
-
-    asked: list[tuple[str, str]]
+    """Each user has an address book."""
 
     async def search_entities(self, query: str, context: RequestContext) -> Sequence[Entity]:
         ada = Entity(id="ada", title=f"Ada of {context.user_id}", group="People", interactive=True, data={"n": "1"})
@@ -61,7 +59,7 @@ async def features(tab: Tab) -> Any:
 
 
 async def mention(tab: Tab, *ids: str) -> Reply:
-    """A message with tags, as the widget sends them."""
+    """Send a message with tags, as the widget does."""
     tags = [{"type": "input_tag", "id": name, "text": name.title(), "data": {"forged": "yes"}} for name in ids]
     content = [{"type": "input_text", "text": "Who is "}, *tags, {"type": "input_text", "text": "?"}]
     return await tab.post("threads.create", {"input": user_input("") | {"content": content}})
@@ -71,7 +69,7 @@ async def user_of(served: Served, tab: Tab) -> str:
     return (await served.owner((await tab.history())[0]["id"])).user_id
 
 
-async def test_a_search_finds_what_its_user_may_see(tmp_path: Path, upstream: OpenAIServer) -> None:
+async def test_a_search_returns_what_the_user_may_see(tmp_path: Path, upstream: OpenAIServer) -> None:
     async with serving(tmp_path, upstream) as served, served.tab() as tab, served.tab() as other:
         await tab.create("Hello")
         await other.create("Hello")
@@ -80,13 +78,13 @@ async def test_a_search_finds_what_its_user_may_see(tmp_path: Path, upstream: Op
         for browser, user in zip((tab, other), users, strict=True):
             ada = {"id": "ada", "title": f"Ada of {user}", "group": "People", "interactive": True, "data": {"n": "1"}}
             assert await search(browser, " ada ") == (200, {"entities": [ada]})
-        status, found = await search(tab, "")
-        assert (status, len(found["entities"]), found["entities"][0]) == (200, 50, {"id": "p0", "title": "Person 0"})
+        status, body = await search(tab, "")
+        assert (status, len(body["entities"]), body["entities"][0]) == (200, 50, {"id": "p0", "title": "Person 0"})
         assert (await search(tab, "x" * 201))[0] == 400
         assert await features(tab) == await features(tab) | {"mentions": True, "mentionPreviews": True}
 
 
-async def test_what_is_interactive_can_be_previewed(tmp_path: Path, upstream: OpenAIServer) -> None:
+async def test_an_interactive_entity_can_be_previewed(tmp_path: Path, upstream: OpenAIServer) -> None:
     async with serving(tmp_path, upstream) as served, served.tab() as tab:
         assert await preview(tab, {"id": "ada", "title": "Ada", "data": {"n": "1"}}) == (200, {"preview": CARD})
         assert await preview(tab, {"id": "bob", "title": "Bob"}) == (200, {"preview": None})
@@ -94,7 +92,7 @@ async def test_what_is_interactive_can_be_previewed(tmp_path: Path, upstream: Op
         assert (status, set(body)) == (400, {"code", "message", "request_id"})
 
 
-async def test_the_model_reads_what_the_server_class_says_of_a_mention(tmp_path: Path, upstream: OpenAIServer) -> None:
+async def test_the_model_reads_the_description_from_the_server_class(tmp_path: Path, upstream: OpenAIServer) -> None:
     async with serving(tmp_path, upstream) as served, served.tab() as tab:
         reply = await mention(tab, "ada")
         assert reply.text == "Hello from the fake model."
@@ -102,13 +100,13 @@ async def test_the_model_reads_what_the_server_class_says_of_a_mention(tmp_path:
         await tab.send(reply.thread_id, "And her father?")
         assert (await tab.reload(reply.thread_id)).items[0]["content"] == reply.user_item["content"]
     for request in upstream.requests:
-        read = str(request.body["input"])
-        assert f"Ada Lovelace, 1815 to 1852, in the book of {user}" in read
-        assert "Who is @Ada?" in read
-        assert "forged" not in read
+        model_input = str(request.body["input"])
+        assert f"Ada Lovelace, 1815 to 1852, in the book of {user}" in model_input
+        assert "Who is @Ada?" in model_input
+        assert "forged" not in model_input
 
 
-async def test_a_mention_that_cannot_be_told_is_plain_text_and_the_thread_goes_on(
+async def test_a_mention_that_cannot_be_described_is_sent_as_plain_text(
     tmp_path: Path, upstream: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(tmp_path, upstream) as served, served.tab() as tab:
@@ -118,7 +116,7 @@ async def test_a_mention_that_cannot_be_told_is_plain_text_and_the_thread_goes_o
     assert "cannot describe a mention" in caplog.text
 
 
-async def test_without_a_search_nothing_is_found_and_nothing_offered(tmp_path: Path, upstream: OpenAIServer) -> None:
+async def test_without_a_search_mentions_are_not_offered(tmp_path: Path, upstream: OpenAIServer) -> None:
     async with serving(tmp_path, upstream, ChatServer) as served, served.tab() as tab:
         assert await search(tab, "ada") == (200, {"entities": []})
         assert await preview(tab, {"id": "ada", "title": "Ada"}) == (200, {"preview": None})

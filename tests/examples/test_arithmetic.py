@@ -1,4 +1,4 @@
-"""Arithmetic for a model: right, bounded, and nothing but arithmetic."""
+"""Arithmetic for a model: correct, bounded, and nothing but arithmetic."""
 
 import math
 
@@ -34,7 +34,7 @@ from examples._arithmetic import ArithmeticProblem, evaluate
         ("1e-300 * 1e-300", "0"),
     ],
 )
-def test_it_computes(expression: str, value: str) -> None:
+def test_values(expression: str, value: str) -> None:
     assert evaluate(expression) == value
 
 
@@ -75,13 +75,13 @@ def test_it_computes(expression: str, value: str) -> None:
         ("1 + " * 100 + "1", "longer than 300 characters"),
     ],
 )
-def test_it_refuses_with_a_reason(expression: str, problem: str) -> None:
+def test_refusals_have_a_reason(expression: str, problem: str) -> None:
     with pytest.raises(ArithmeticProblem, match=problem):
         evaluate(expression)
 
 
 @given(st.text("0123456789.+-*/%() sqrtlogefacil,", max_size=40))
-def test_whatever_it_is_given_it_answers_or_refuses(expression: str) -> None:
+def test_any_input_is_evaluated_or_refused(expression: str) -> None:
     try:
         assert math.isfinite(float(evaluate(expression)))
     except (ArithmeticProblem, OverflowError):  # OverflowError: float() of a whole number with 1000 digits

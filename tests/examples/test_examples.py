@@ -1,4 +1,4 @@
-"""The agents in `examples/`, each as it is, on the real app with a model that calls its tools."""
+"""The agents in `examples/`, unchanged, on the real app with a model that calls their tools."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -23,7 +23,7 @@ async def upstream() -> AsyncIterator[OpenAIServer]:
 
 @pytest.fixture
 async def served(request: pytest.FixtureRequest, tmp_path: Path, upstream: OpenAIServer) -> AsyncIterator[Served]:
-    """The app with the example that the test names."""
+    """The app with the example of the test."""
     settings = make_settings(
         tmp_path, model="gpt-test", base_url=upstream.base_url, api="responses", agent=request.param
     )
@@ -33,7 +33,7 @@ async def served(request: pytest.FixtureRequest, tmp_path: Path, upstream: OpenA
 
 
 async def ask(upstream: OpenAIServer, tab: Tab, tool: str, arguments: Json) -> Reply:
-    """A first message to which the model answers by calling a tool."""
+    """Send a first message that the model answers with a tool call."""
     upstream.script(Answer(tool_calls=[ToolCall(tool, arguments)]), Answer("Here you are."))
     reply = await tab.create("Please")
     assert reply.error is None
@@ -45,7 +45,7 @@ def example(name: str) -> pytest.MarkDecorator:
 
 
 async def same_after_reload(tab: Tab, reply: Reply) -> None:
-    """What is shown live is what is shown after a reload."""
+    """Assert that a reload shows what was shown live."""
     thread_id = reply.thread_id
     assert (await tab.reload(thread_id)).items == tab.pictures[thread_id].items
 
@@ -74,7 +74,7 @@ async def test_a_tool_writes_into_a_widget_live(served: Served, upstream: OpenAI
 
 
 @example("research")
-async def test_a_tool_says_how_far_it_is(served: Served, upstream: OpenAIServer) -> None:
+async def test_a_tool_reports_its_progress(served: Served, upstream: OpenAIServer) -> None:
     async with served.tab() as tab:
         reply = await ask(upstream, tab, "read_library", {"subject": "tea"})
         assert {"icon": "search", "text": "Looking for tea", "type": "progress_update"} in reply.events
@@ -98,7 +98,7 @@ async def test_a_tool_changes_the_page(served: Served, upstream: OpenAIServer) -
 
 
 @example("orders")
-async def test_the_model_keeps_what_the_user_does_not_see(served: Served, upstream: OpenAIServer) -> None:
+async def test_the_model_reads_a_note_that_the_user_does_not_see(served: Served, upstream: OpenAIServer) -> None:
     async with served.tab() as tab:
         reply = await ask(upstream, tab, "open_order", {"number": 17})
         assert "Friday" not in str(reply.events)
@@ -108,7 +108,7 @@ async def test_the_model_keeps_what_the_user_does_not_see(served: Served, upstre
 
 
 @example("seats")
-async def test_a_click_replaces_the_widget_and_the_agent_answers(served: Served, upstream: OpenAIServer) -> None:
+async def test_a_click_replaces_the_widget_and_the_agent_comments(served: Served, upstream: OpenAIServer) -> None:
     async with served.tab() as tab:
         first = await ask(upstream, tab, "offer_seats", {})
         (widget,) = tab.pictures[first.thread_id].of_type("widget")

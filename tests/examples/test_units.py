@@ -24,7 +24,7 @@ from examples._units import FACTORS, KINDS, NAMES, UnknownUnit, convert
         (2, "Weeks", "days", "2 week = 14 d"),
     ],
 )
-def test_it_converts(value: float, source: str, target: str, text: str) -> None:
+def test_conversions(value: float, source: str, target: str, text: str) -> None:
     assert convert(value, source, target) == text
 
 
@@ -36,17 +36,17 @@ def test_it_converts(value: float, source: str, target: str, text: str) -> None:
         ("km", "", "there is no unit ''"),
     ],
 )
-def test_what_it_cannot_convert_it_names(source: str, target: str, problem: str) -> None:
+def test_errors_name_the_unit(source: str, target: str, problem: str) -> None:
     with pytest.raises(UnknownUnit) as caught:
         convert(1, source, target)
     assert problem in str(caught.value)
 
 
-def test_every_name_leads_to_one_unit() -> None:
+def test_every_name_belongs_to_one_unit() -> None:
     assert set(NAMES.values()) == set(KINDS) == set(FACTORS)
 
 
 @given(st.floats(-1e6, 1e6), st.sampled_from(sorted(KINDS)))
-def test_a_unit_is_itself(value: float, unit: str) -> None:
+def test_conversion_to_the_same_unit_changes_nothing(value: float, unit: str) -> None:
     converted = float(convert(value, unit, unit).split(" = ")[1].split()[0])
     assert converted == pytest.approx(value, rel=1e-9, abs=1e-6)

@@ -1,4 +1,4 @@
-"""Handlers are found by the type of the action, get what they ask for, and say clearly what does not fit."""
+"""Handlers: found by action type, called with the parameters they name, and refused with clear errors."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,36 +31,36 @@ from tests.turns.conftest import Start
 
 
 class Seats(BaseModel):
-    """What the tests' actions bring."""
+    """The payload of the tests' actions."""
 
     count: int
     window: bool = False
 
 
-async def shown(chat: Chat, tab: Tab) -> tuple[str, str]:
-    """The ids of a thread with a card, and of the card."""
+async def show_card(chat: Chat, tab: Tab) -> tuple[str, str]:
+    """Create a thread with a card; return the ids of both."""
     chat.upstream.script(Answer(tool_calls=[ToolCall("show")]), Answer("Here it is."))
     thread_id = (await tab.create("Show it")).thread_id
     return thread_id, the_widget(tab, thread_id)["id"]
 
 
 async def sync(tab: Tab, thread_id: str, type: str, payload: Any = None, item_id: str | None = None) -> Reply:
-    """An action with `streaming: false`."""
+    """Send an action with `streaming: false`."""
     params: Json = {"thread_id": thread_id, "action": {"type": type, "payload": payload}, "item_id": item_id}
     return await tab.post("threads.sync_custom_action", params)
 
 
 async def test_a_handler_gets_a_typed_payload_and_answers_with_the_new_widget(start: Start) -> None:
-    actions, seen = Actions(), list[Any]()
+    actions, calls = Actions(), list[Any]()
 
     @actions.on("book")
     async def book(payload: Seats, thread: ThreadMetadata, context: RequestContext, server: ChatServer) -> WidgetRoot:
-        seen.append((payload, thread.id, context.user_id, type(server)))
+        calls.append((payload, thread.id, context.user_id, type(server)))
         return card(label(f"{payload.count} seats"), button("book"))
 
     chat = await start(showing(card(label("How many?"), button("book"))), actions=actions)
     async with await chat.visitor() as tab:
-        thread_id, item_id = await shown(chat, tab)
+        thread_id, item_id = await show_card(chat, tab)
         streamed = await tab.action(thread_id, "book", {"count": "2"}, item_id)
         assert (streamed.types, words_of(the_widget(tab, thread_id))) == (
             ["stream_options", "thread.item.replaced"],
@@ -71,20 +71,18 @@ async def test_a_handler_gets_a_typed_payload_and_answers_with_the_new_widget(st
         assert [words_of(item) for item in (await tab.reload(thread_id)).of_type("widget")] == [["3 seats"]]
         user = (await chat.owner(thread_id)).user_id
         expected = [Seats(count=2), Seats(count=3, window=True)]
-        assert seen == [(seats, thread_id, user, ChatServer) for seats in expected]
+        assert calls == [(seats, thread_id, user, ChatServer) for seats in expected]
 
 
 @pytest.mark.parametrize(
-    ("payload", "words"),
+    ("payload", "reason"),
     [
         ({"count": "many"}, "count: Input should be a valid integer"),
         ({}, "count: Field required"),
         (None, "payload: Input should be"),
     ],
 )
-async def test_a_payload_that_does_not_fit_is_refused_before_anything_runs(
-    start: Start, payload: Any, words: str
-) -> None:
+async def test_an_invalid_payload_is_refused_before_anything_runs(start: Start, payload: Any, reason: str) -> None:
     actions = Actions()
 
     @actions.on("book")
@@ -93,7 +91,7 @@ async def test_a_payload_that_does_not_fit_is_refused_before_anything_runs(
 
     chat = await start(showing(card(button("book"))), actions=actions)
     async with await chat.visitor() as tab, chat.tab(frame=False, cookies=tab.cookies) as script:
-        thread_id, item_id = await shown(chat, tab)
+        thread_id, item_id = await show_card(chat, tab)
         turns = await chat.turns(thread_id)
         for reply in (
             await tab.action(thread_id, "book", payload, item_id),
@@ -102,7 +100,7 @@ async def test_a_payload_that_does_not_fit_is_refused_before_anything_runs(
         ):
             assert reply.error is not None
             assert "The action “book” got an invalid payload." in reply.error["message"]
-            assert words in reply.error["message"]
+            assert reason in reply.error["message"]
             assert "many" not in reply.error["message"]
         assert (await script.action(thread_id, "book", payload)).status == 400
         assert await chat.turns(thread_id) == turns
@@ -121,7 +119,7 @@ async def test_an_unknown_type_and_a_missing_widget_are_clear_errors(start: Star
 
     chat = await start(showing(card(button("close"))), actions=actions)
     async with await chat.visitor() as tab, chat.tab(frame=False, cookies=tab.cookies) as script:
-        thread_id, _ = await shown(chat, tab)
+        thread_id, _ = await show_card(chat, tab)
         unknown = await script.action(thread_id, "clsoe")
         assert (unknown.status, unknown.body["code"]) == (501, "not_available")
         assert "“clsoe”" in unknown.body["message"]
@@ -134,7 +132,7 @@ async def test_an_unknown_type_and_a_missing_widget_are_clear_errors(start: Star
         assert "watching" in str((await tab.action(thread_id, "watch")).events)
 
 
-async def test_methods_of_a_server_are_handlers_and_overriding_action_still_works(start: Start) -> None:
+async def test_marked_methods_of_a_server_are_handlers_and_overriding_action_works(start: Start) -> None:
     class MyServer(ChatServer):
         @on_action("marked")
         async def by_mark(self, payload: Seats, sender: WidgetItem) -> AsyncIterator[ThreadStreamEvent]:
@@ -156,13 +154,13 @@ async def test_methods_of_a_server_are_handlers_and_overriding_action_still_work
     chat = await start(showing(card(button("marked"), button("own"))), server=MyServer)
     async with await chat.visitor() as tab:
         for type, words in (("marked", "marked 1"), ("own", "own way")):
-            thread_id, item_id = await shown(chat, tab)
+            thread_id, item_id = await show_card(chat, tab)
             assert (await tab.action(thread_id, type, {"count": 1}, item_id)).error is None
             assert words_of(the_widget(tab, thread_id)) == [words]
             assert (await tab.reload(thread_id)).items == tab.pictures[thread_id].items
 
 
-async def test_a_handler_may_answer_with_another_item_or_with_nothing(start: Start) -> None:
+async def test_a_handler_may_return_another_item_or_nothing(start: Start) -> None:
     actions = Actions()
 
     @actions.on("copy")
@@ -175,7 +173,7 @@ async def test_a_handler_may_answer_with_another_item_or_with_nothing(start: Sta
 
     chat = await start(showing(card(label("one"))), actions=actions)
     async with await chat.visitor() as tab:
-        thread_id, item_id = await shown(chat, tab)
+        thread_id, item_id = await show_card(chat, tab)
         assert (await tab.action(thread_id, "copy", item_id=item_id)).types == ["stream_options", "thread.item.done"]
         assert (await tab.action(thread_id, "nothing")).types == ["stream_options"]
         assert (await sync(tab, thread_id, "nothing")).body == {}
@@ -184,7 +182,7 @@ async def test_a_handler_may_answer_with_another_item_or_with_nothing(start: Sta
 
 
 @both_databases
-async def test_a_second_click_on_a_card_that_the_first_has_changed_says_so(start: Start) -> None:
+async def test_an_action_that_the_widget_no_longer_offers_is_refused(start: Start) -> None:
     actions, clicks = Actions(), list[Any]()
 
     @actions.on("book")
@@ -194,9 +192,9 @@ async def test_a_second_click_on_a_card_that_the_first_has_changed_says_so(start
 
     chat = await start(showing(card(button("book"))), actions=actions)
     async with await chat.visitor() as tab, chat.tab(frame=False, cookies=tab.cookies) as script:
-        thread_id, item_id = await shown(chat, tab)
+        thread_id, item_id = await show_card(chat, tab)
         await tab.action(thread_id, "book", {"n": 1}, item_id)
-        again = await tab.action(thread_id, "book", {"n": 2}, item_id)  # the same would be a double click
+        again = await tab.action(thread_id, "book", {"n": 2}, item_id)  # an equal action would be a double click
         assert again.types == ["error"]
         assert "no longer offers" in again.events[0]["message"]
         plain = await script.action(thread_id, "book", {"n": 2}, item_id)
@@ -204,7 +202,7 @@ async def test_a_second_click_on_a_card_that_the_first_has_changed_says_so(start
         assert (await sync(tab, thread_id, "book", {"n": 1}, item_id)).status == 409
         assert clicks == [item_id]
         made_up = await script.action(thread_id, "never.offered", item_id=item_id)
-        assert made_up.body["code"] == "not_available"  # the page may send what no widget has offered
+        assert made_up.body["code"] == "not_available"  # the page itself may send actions that no widget has offered
         await tab.action(thread_id, "book", {"n": 1})
         assert len(clicks) == 1
         rows = await chat.select("SELECT type FROM widget_actions WHERE item_id = :id ORDER BY type", id=item_id)
@@ -224,14 +222,14 @@ async def test_a_double_click_runs_a_sync_action_once(start: Start) -> None:
 
     chat = await start(showing(card(button("book"))), actions=actions)
     async with await chat.visitor() as tab:
-        thread_id, item_id = await shown(chat, tab)
+        thread_id, item_id = await show_card(chat, tab)
         first = asyncio.create_task(sync(tab, thread_id, "book", {"count": 1}, item_id))
         await running.wait()
         second = asyncio.create_task(sync(tab, thread_id, "book", {"count": 1}, item_id))
         other = asyncio.create_task(sync(tab, thread_id, "book", {"count": 2}, item_id))
         async with asyncio.timeout(5):
             await both.wait()
-        await tab.list()  # the second click was posted long before
+        await tab.list()  # by now the second click has been received
         release.set()
         replies = [await first, await second, await other]
         assert [words_of(reply.body["updated_item"]) for reply in replies] == [["booked"]] * 3
@@ -241,8 +239,7 @@ async def test_a_double_click_runs_a_sync_action_once(start: Start) -> None:
 @pytest.mark.parametrize(
     ("status", "code"), [(LockedStatus(), "thread_locked"), (ClosedStatus(), "thread_closed")], ids=["locked", "closed"]
 )
-async def test_a_thread_that_takes_no_messages_takes_no_actions(start: Start, status: ThreadStatus, code: str) -> None:
-    """T14."""
+async def test_a_locked_or_closed_thread_refuses_actions(start: Start, status: ThreadStatus, code: str) -> None:
     actions = Actions()
 
     @actions.on("book")
@@ -251,7 +248,7 @@ async def test_a_thread_that_takes_no_messages_takes_no_actions(start: Start, st
 
     chat = await start(showing(card(button("book"))), actions=actions)
     async with await chat.visitor() as tab, chat.tab(frame=False, cookies=tab.cookies) as script:
-        thread_id, item_id = await shown(chat, tab)
+        thread_id, item_id = await show_card(chat, tab)
         thread, owner = await chat.load_thread(thread_id), await chat.owner(thread_id)
         thread.status = status
         await chat.services.store.save_thread(thread, owner)
@@ -263,21 +260,21 @@ async def test_a_thread_that_takes_no_messages_takes_no_actions(start: Start, st
             assert (reply.status, reply.body["code"]) == (409, code)
 
 
-def test_a_type_has_one_handler_and_a_handler_asks_for_what_there_is() -> None:
+def test_a_second_handler_and_an_invalid_handler_are_refused() -> None:
     actions = Actions()
 
     @actions.on("x")
-    async def one() -> None: ...
+    async def handler() -> None: ...
 
     with pytest.raises(ValueError, match="two handlers answer the action 'x'"):
-        actions.on("x")(one)
+        actions.on("x")(handler)
     with pytest.raises(ValueError, match="two handlers"):
         actions.include(actions)
 
-    async def wants_more(payload: int, colour: str) -> None: ...
+    async def has_unknown_parameter(payload: int, colour: str) -> None: ...
 
     with pytest.raises(TypeError, match="unknown parameters: colour; it can have action, context, payload"):
-        actions.on("y")(wants_more)
+        actions.on("y")(has_unknown_parameter)
 
     def is_not_async() -> None: ...
 

@@ -1,4 +1,4 @@
-"""Tools that need an approval: a card asks, and the decision resumes the run, also after a restart (T19)."""
+"""Tools that need an approval: a card asks, and the decision resumes the run, also after a restart."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ Done = list[str]
 
 
 def delete_order(done: Done) -> FunctionTool:
-    """A tool that needs an approval, and notes that it ran."""
+    """Return a tool that needs an approval and records that it ran."""
 
     @function_tool(needs_approval=True)
     async def delete_order(context: Context, number: int) -> str:
@@ -34,7 +34,7 @@ def delete_order(done: Done) -> FunctionTool:
 
 
 def agent(done: Done, *more: Any) -> Agent[Any]:
-    """An agent that may delete orders when somebody says so."""
+    """Return an agent that may delete orders with an approval."""
     return Agent(name="Clerk", tools=[delete_order(done), *more])
 
 
@@ -47,48 +47,50 @@ def cards(tab: Tab, thread_id: str) -> Sequence[Json]:
 
 
 def buttons(card: Json) -> dict[str, Json]:
-    """The payloads of its buttons by their labels."""
+    """Return the actions of the card's buttons by their labels."""
     rows = [child for child in card["widget"]["children"] if child["type"] == "Row"]
     return {button["label"]: button["onClickAction"] for row in rows for button in row["children"]}
 
 
 def badge(card: Json) -> str:
-    (found,) = [child["label"] for child in card["widget"]["children"] if child["type"] == "Badge"]
-    return str(found)
+    (text,) = [child["label"] for child in card["widget"]["children"] if child["type"] == "Badge"]
+    return str(text)
 
 
 async def press(tab: Tab, thread_id: str, card: Json, label: str) -> Reply:
-    """A click on one of the buttons that the card had."""
+    """Click on a button of this card, as it was."""
     action = buttons(card)[label]
     return await tab.action(thread_id, action["type"], action["payload"], card["id"])
 
 
 async def approvals(chat: Chat, thread_id: str) -> list[tuple[Any, ...]]:
-    """What an administrator reads: the tool, its arguments, the decision, the run's status, whether it is kept."""
+    """Return rows: tool, arguments, decision, the run's status, whether the run's state is stored."""
     query = """SELECT a.tool, a.arguments, a.decision, r.status, r.state IS NOT NULL FROM approvals a
         JOIN paused_runs r ON r.id = a.run_id WHERE a.thread_id = :id ORDER BY r.created_at, a.place"""
     rows = await chat.select(query, id=thread_id)
-    return [(tool, arguments, decision, status, bool(kept)) for tool, arguments, decision, status, kept in rows]
+    return [
+        (tool, arguments, decision, status, bool(is_stored)) for tool, arguments, decision, status, is_stored in rows
+    ]
 
 
 def outputs(model_input: Any) -> dict[str, str]:
-    """What the tools answered, by call id."""
+    """Return the tools' outputs by call id."""
     return {item["call_id"]: item["output"] for item in model_input if item.get("type") == "function_call_output"}
 
 
-async def asked(chat: Chat, tab: Tab, *numbers: int) -> str:
-    """A thread in which the agent wants to delete these orders."""
+async def request_deletion(chat: Chat, tab: Tab, *numbers: int) -> str:
+    """Create a thread in which the agent asks to delete these orders; return its id."""
     chat.upstream.script(Answer("Let me see.", tool_calls=[call(number) for number in numbers]))
     return (await tab.create("Delete them")).thread_id
 
 
 @both_databases
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])
-async def test_an_approved_tool_runs_and_the_run_goes_on(start: Start, api: str) -> None:
+async def test_an_approved_tool_runs_and_the_run_continues(start: Start, api: str) -> None:
     done: Done = []
     chat = await start(agent(done))
     async with await chat.visitor() as tab:
-        thread_id = await asked(chat, tab, 17)
+        thread_id = await request_deletion(chat, tab, 17)
         (card,) = cards(tab, thread_id)
         assert list(buttons(card)) == ["Approve", "Reject"]
         assert "number: 17" in str(card)
@@ -130,7 +132,7 @@ async def test_a_run_is_resumed_in_a_thread_with_earlier_answers(start: Start, a
 
 
 async def card_of(chat: Chat, tab: Tab, arguments: Json | str) -> tuple[str, Json]:
-    """The card for a call of `delete_order` with these arguments, in its thread."""
+    """Return the thread id and the card for a call of `delete_order` with these arguments."""
     chat.upstream.script(Answer(tool_calls=[ToolCall("delete_order", arguments)]))
     thread_id = (await tab.create("Delete it")).thread_id
     (card,) = cards(tab, thread_id)
@@ -142,7 +144,7 @@ def lines_of(card: Json) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "shown"),
+    ("arguments", "lines"),
     [
         (
             {"query": "SELECT 1" + " " * 500 + "; DROP TABLE users"},
@@ -157,20 +159,18 @@ def lines_of(card: Json) -> list[str]:
         ('{"number": 1, "number": 2}', ['{"number": 1, "number": 2}']),
         ("[1, 2", ["[1, 2"]),
     ],
-    ids=["blanks", "line breaks", "long", "many", "unseen", "code", "nested", "twice", "no JSON"],
+    ids=["blanks", "line breaks", "long", "many", "invisible", "code", "nested", "duplicate name", "not JSON"],
 )
-async def test_nothing_of_a_call_is_hidden_from_who_approves_it(
-    start: Start, arguments: Json | str, shown: list[str]
-) -> None:
+async def test_the_card_hides_nothing_of_a_call(start: Start, arguments: Json | str, lines: list[str]) -> None:
     chat = await start(agent([]))
     async with await chat.visitor() as tab:
         _, card = await card_of(chat, tab, arguments)
-        assert lines_of(card) == shown
+        assert lines_of(card) == lines
         assert list(buttons(card)) == ["Approve", "Reject"]
 
 
 @pytest.mark.parametrize("arguments", [{"query": "x" * 10_000}, {f"a{n}": n for n in range(101)}], ids=["long", "many"])
-async def test_a_call_that_is_too_long_to_be_shown_can_only_be_rejected(start: Start, arguments: Json) -> None:
+async def test_a_call_that_is_too_long_to_show_can_only_be_rejected(start: Start, arguments: Json) -> None:
     done: Done = []
     chat = await start(agent(done))
     async with await chat.visitor() as tab:
@@ -186,26 +186,26 @@ async def test_a_call_that_is_too_long_to_be_shown_can_only_be_rejected(start: S
     assert done == []
 
 
-async def test_with_tools_shown_the_call_stands_above_its_card(start: Start) -> None:
+async def test_with_show_tools_the_call_is_shown_above_its_card(start: Start) -> None:
     done: Done = []
     chat = await start(agent(done), show_tools=True)
     async with await chat.visitor() as tab:
         chat.upstream.script(Answer(tool_calls=[call(1)]), Answer("It is gone."))
         thread_id = (await tab.create("Delete it")).thread_id
-        shown = tab.pictures[thread_id].items
-        assert [item["type"] for item in shown] == ["user_message", "workflow", "widget"]
-        assert "'loading'" not in str(shown)
-        assert (await tab.reload(thread_id)).items == shown
+        items = tab.pictures[thread_id].items
+        assert [item["type"] for item in items] == ["user_message", "workflow", "widget"]
+        assert "'loading'" not in str(items)
+        assert (await tab.reload(thread_id)).items == items
         assert (await press(tab, thread_id, cards(tab, thread_id)[0], "Approve")).text == "It is gone."
         assert (await tab.reload(thread_id)).items == tab.pictures[thread_id].items
         assert "'loading'" not in str(tab.pictures[thread_id].items)
 
 
-async def test_a_rejected_tool_does_not_run_and_the_model_is_told(start: Start) -> None:
+async def test_a_rejected_tool_does_not_run_and_the_model_learns_why(start: Start) -> None:
     done: Done = []
     chat = await start(agent(done))
     async with await chat.visitor() as tab:
-        thread_id = await asked(chat, tab, 17)
+        thread_id = await request_deletion(chat, tab, 17)
         chat.upstream.script(Answer("Then I leave it."))
         reply = await press(tab, thread_id, cards(tab, thread_id)[0], "Reject")
         assert (reply.text, done) == ("Then I leave it.", [])
@@ -221,7 +221,7 @@ async def test_a_decision_after_a_restart_resumes_the_run_on_another_worker(star
     done: Done = []
     chat = await start(agent(done))
     async with await chat.visitor() as tab:
-        thread_id = await asked(chat, tab, 17)
+        thread_id = await request_deletion(chat, tab, 17)
     other: Done = []
     again = await start(agent(other))
     async with again.tab(cookies=tab.cookies) as page:
@@ -239,7 +239,7 @@ async def test_several_calls_are_decided_one_by_one_and_run_together(start: Star
     done: Done = []
     chat = await start(agent(done))
     async with await chat.visitor() as tab:
-        thread_id = await asked(chat, tab, 1, 2, 3)
+        thread_id = await request_deletion(chat, tab, 1, 2, 3)
         first, second, third = cards(tab, thread_id)
         assert ["number: 1" in str(first), "number: 2" in str(second), "number: 3" in str(third)] == [True] * 3
         for card, label in ((second, "Reject"), (third, "Approve")):
@@ -248,10 +248,10 @@ async def test_several_calls_are_decided_one_by_one_and_run_together(start: Star
         chat.upstream.script(Answer("Two of three."))
         assert (await press(tab, thread_id, first, "Approve")).text == "Two of three."
         assert sorted(entry[:1] for entry in done) == ["1", "3"]
-        told = outputs(chat.upstream.requests[1].body["input"])
-        assert told["call_of_order_1"] == "order 1 is deleted"
-        assert "rejected" in told["call_of_order_2"]
-        assert told["call_of_order_3"] == "order 3 is deleted"
+        results = outputs(chat.upstream.requests[1].body["input"])
+        assert results["call_of_order_1"] == "order 1 is deleted"
+        assert "rejected" in results["call_of_order_2"]
+        assert results["call_of_order_3"] == "order 3 is deleted"
         assert [badge(card) for card in cards(tab, thread_id)] == ["Approved", "Rejected", "Approved"]
         assert (await tab.reload(thread_id)).items == tab.pictures[thread_id].items
 
@@ -260,7 +260,7 @@ async def test_a_resumed_run_may_ask_again(start: Start) -> None:
     done: Done = []
     chat = await start(agent(done))
     async with await chat.visitor() as tab:
-        thread_id = await asked(chat, tab, 1)
+        thread_id = await request_deletion(chat, tab, 1)
         chat.upstream.script(Answer(tool_calls=[call(2)]), Answer("Both are gone."))
         assert (await press(tab, thread_id, cards(tab, thread_id)[0], "Approve")).error is None
         assert [entry[:1] for entry in done] == ["1"]
@@ -268,7 +268,7 @@ async def test_a_resumed_run_may_ask_again(start: Start) -> None:
         assert [entry[:1] for entry in done] == ["1", "2"]
 
 
-async def test_a_tool_beside_it_that_needs_no_approval_runs_once(start: Start) -> None:
+async def test_another_tool_of_the_response_without_approval_runs_once(start: Start) -> None:
     done: Done = []
     looks: Done = []
 
@@ -290,7 +290,7 @@ async def test_a_tool_beside_it_that_needs_no_approval_runs_once(start: Start) -
         }
 
 
-async def test_an_approval_behind_a_handoff_goes_on_with_that_agent(start: Start) -> None:
+async def test_an_approval_after_a_handoff_resumes_with_that_agent(start: Start) -> None:
     done: Done = []
     clerk = agent(done)
     clerk.instructions = "You are the clerk."
@@ -308,7 +308,7 @@ async def test_an_approval_behind_a_handoff_goes_on_with_that_agent(start: Start
             assert len(done) == 1
             calls = [item["name"] for item in chat.upstream.requests[2].body["input"] if "name" in item]
             assert calls == ["transfer_to_clerk", "delete_order"]
-            # The next turn begins with the clerk, who knows of no desk, and so does its paused run.
+            # The next turn begins with the clerk, who cannot hand over to the desk; so does its paused run.
             chat.upstream.script(Answer(tool_calls=[call(2)]), Answer("It is gone, too."))
             assert (await page.send(thread_id, "And the next")).error is None
             assert (await press(page, thread_id, cards(page, thread_id)[-1], "Approve")).text == "It is gone, too."
@@ -316,7 +316,7 @@ async def test_an_approval_behind_a_handoff_goes_on_with_that_agent(start: Start
             assert rows == [("Desk", "resumed"), ("Clerk", "resumed")]
 
 
-async def test_what_the_page_answered_meanwhile_is_in_the_resumed_run(start: Start) -> None:
+async def test_a_client_tool_output_from_before_the_decision_is_in_the_resumed_run(start: Start) -> None:
     done: Done = []
 
     @client_tool
@@ -327,8 +327,8 @@ async def test_what_the_page_answered_meanwhile_is_in_the_resumed_run(start: Sta
     async with await chat.visitor() as tab:
         chat.upstream.script(Answer(tool_calls=[ToolCall("look", {"at": "it"}, "call_of_the_page"), call(1)]))
         thread_id = (await tab.create("Look and delete")).thread_id
-        seen = await tab.tool_output(thread_id, "a red one")
-        assert (seen.error, len(chat.upstream.requests)) == (None, 1)
+        reply = await tab.tool_output(thread_id, "a red one")
+        assert (reply.error, len(chat.upstream.requests)) == (None, 1)
         chat.upstream.script(Answer("The red one is gone."))
         assert (await press(tab, thread_id, cards(tab, thread_id)[0], "Approve")).text == "The red one is gone."
         assert outputs(chat.upstream.requests[1].body["input"]) == {
@@ -341,7 +341,7 @@ async def test_a_resumed_run_has_the_tools_of_mcp_servers_again(start: Start) ->
     done: Done = []
     chat = await start(agent(done), mcp_servers={"shop": STDIO})
     async with await chat.visitor() as tab:
-        thread_id = await asked(chat, tab, 1)
+        thread_id = await request_deletion(chat, tab, 1)
         chat.upstream.script(Answer("Done."))
         assert (await press(tab, thread_id, cards(tab, thread_id)[0], "Approve")).text == "Done."
         first, second = ({tool["name"] for tool in request.body["tools"]} for request in chat.upstream.requests)
@@ -349,10 +349,10 @@ async def test_a_resumed_run_has_the_tools_of_mcp_servers_again(start: Start) ->
         assert first == second
 
 
-async def test_who_was_handed_over_to_has_the_same_tools_when_it_is_resumed(
+async def test_an_agent_after_a_handoff_has_the_same_tools_when_resumed(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The tools of MCP servers are the configured agent's."""
+    """Only the configured agent has the tools of MCP servers."""
     clerk = agent([])
     chat = await start(Agent[Any](name="Desk", handoffs=[clerk]), mcp_servers={"shop": STDIO})
     async with await chat.visitor() as tab:
@@ -397,15 +397,15 @@ async def test_a_hosted_mcp_servers_request_is_answered_with_the_decision(
         assert (answer["approval_request_id"], answer["approve"]) == ("mcpr_42", approve)
 
 
-# What is stale
+# Outdated approvals
 
 
 @both_databases
-async def test_going_on_with_the_conversation_lets_an_approval_expire(start: Start) -> None:
+async def test_the_next_message_expires_an_approval(start: Start) -> None:
     done: Done = []
     chat = await start(agent(done))
     async with await chat.visitor() as tab, chat.tab(frame=False, cookies=tab.cookies) as script:
-        thread_id = await asked(chat, tab, 17)
+        thread_id = await request_deletion(chat, tab, 17)
         (card,) = cards(tab, thread_id)
         chat.upstream.script(Answer("As you like."))
         reply = await tab.send(thread_id, "Leave it")
@@ -414,8 +414,8 @@ async def test_going_on_with_the_conversation_lets_an_approval_expire(start: Sta
         assert badge(cards(tab, thread_id)[0]).startswith("Not run")
         assert (await tab.reload(thread_id)).items == tab.pictures[thread_id].items
         assert (await approvals(chat, thread_id))[0][2:] == (None, "expired", False)
-        told = json.dumps(chat.upstream.requests[1].body["input"])
-        assert "did not decide about `delete_order`" in told
+        sent = json.dumps(chat.upstream.requests[1].body["input"])
+        assert "did not decide about `delete_order`" in sent
         stale = await press(tab, thread_id, card, "Approve")
         assert stale.types == ["error"]
         assert "the conversation continued without" in stale.events[0]["message"]
@@ -425,11 +425,11 @@ async def test_going_on_with_the_conversation_lets_an_approval_expire(start: Sta
         assert done == []
 
 
-async def test_a_decision_is_made_once_and_a_second_click_says_what_it_was(start: Start) -> None:
+async def test_a_second_click_is_refused_and_names_the_first_decision(start: Start) -> None:
     done: Done = []
     chat = await start(agent(done))
     async with await chat.visitor() as tab:
-        thread_id = await asked(chat, tab, 17)
+        thread_id = await request_deletion(chat, tab, 17)
         (card,) = cards(tab, thread_id)
         chat.upstream.script(Answer("It is gone."))
         await press(tab, thread_id, card, "Approve")
@@ -441,11 +441,11 @@ async def test_a_decision_is_made_once_and_a_second_click_says_what_it_was(start
 
 
 @both_databases
-async def test_two_tabs_that_decide_at_the_same_time_run_the_tool_once(start: Start) -> None:
+async def test_simultaneous_decisions_in_two_tabs_run_the_tool_once(start: Start) -> None:
     done: Done = []
     chat = await start(agent(done))
     async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as second:
-        thread_id = await asked(chat, tab, 17)
+        thread_id = await request_deletion(chat, tab, 17)
         (card,) = cards(tab, thread_id)
         chat.upstream.default = Answer("It is gone.")
         replies = await asyncio.gather(
@@ -457,11 +457,11 @@ async def test_two_tabs_that_decide_at_the_same_time_run_the_tool_once(start: St
 
 
 @pytest.mark.parametrize("changed", ["other agent", "no tool"])
-async def test_an_agent_that_has_changed_says_so_and_runs_nothing(start: Start, changed: str) -> None:
+async def test_a_changed_agent_refuses_the_decision_and_runs_nothing(start: Start, changed: str) -> None:
     done: Done = []
     chat = await start(agent(done))
     async with await chat.visitor() as tab:
-        thread_id = await asked(chat, tab, 17)
+        thread_id = await request_deletion(chat, tab, 17)
         (card,) = cards(tab, thread_id)
         other: Agent[Any] = Agent(name="Somebody" if changed == "other agent" else "Clerk")
         again = await start(other)
@@ -477,16 +477,16 @@ async def test_an_agent_that_has_changed_says_so_and_runs_nothing(start: Start, 
         assert done == []
 
 
-async def test_a_stranger_and_a_made_up_id_find_nothing(start: Start) -> None:
+async def test_another_user_and_an_invented_id_get_not_found(start: Start) -> None:
     done: Done = []
     chat = await start(agent(done))
     async with await chat.visitor() as tab, await chat.visitor() as stranger:
-        thread_id = await asked(chat, tab, 17)
+        thread_id = await request_deletion(chat, tab, 17)
         (card,) = cards(tab, thread_id)
         assert "not found" in (await press(stranger, thread_id, card, "Approve")).events[0]["message"]
-        elsewhere = (await stranger.create("Mine")).thread_id
+        other_thread_id = (await stranger.create("Mine")).thread_id
         action = buttons(card)["Approve"]
-        mine = await stranger.action(elsewhere, action["type"], action["payload"], card["id"])
+        mine = await stranger.action(other_thread_id, action["type"], action["payload"], card["id"])
         assert "not found" in mine.events[0]["message"]
         for payload in ({"approval_id": "apr_0", "decision": "approved"}, {"approval_id": "x"}, None):
             assert (await tab.action(thread_id, action["type"], payload, card["id"])).types == ["error"]
@@ -496,7 +496,7 @@ async def test_a_stranger_and_a_made_up_id_find_nothing(start: Start) -> None:
 
 
 @both_databases
-async def test_a_retry_that_is_taken_back_lets_the_call_wait_again(start: Start) -> None:
+async def test_a_stopped_retry_restores_the_pending_approval(start: Start) -> None:
     done: Done = []
     chat = await start(agent(done))
     async with await chat.visitor() as tab:
@@ -520,7 +520,7 @@ async def test_a_retry_that_is_taken_back_lets_the_call_wait_again(start: Start)
         assert badge((await tab.reload(first.thread_id)).of_type("widget")[0]) == "Approved"
 
 
-async def test_a_retry_takes_the_question_back(start: Start) -> None:
+async def test_a_retry_expires_the_approval(start: Start) -> None:
     done: Done = []
     chat = await start(agent(done))
     async with await chat.visitor() as tab:

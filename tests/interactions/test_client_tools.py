@@ -1,4 +1,4 @@
-"""A tool that runs in the page: the run ends with the call, and goes on with the page's answer (T30, T31, T32)."""
+"""Tools that run in the page: the run ends with the call, and the page's answer resumes it (T30)."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from tests.turns.conftest import Start
 
 
 class Place(BaseModel):
-    """Where on the page."""
+    """A place on the page."""
 
     section: str
 
@@ -45,8 +45,8 @@ AGENT: Agent[Any] = Agent(name="Reader", tools=[get_selection, scroll, count])
 SELECT = ToolCall("get_selection", {"place": {"section": "top"}, "as_markdown": True}, "call_of_the_model")
 
 
-def called(model_input: Any) -> list[Any]:
-    """The calls and outputs that the model read."""
+def calls_and_outputs(model_input: Any) -> list[Any]:
+    """Return the calls and outputs in the model's input."""
     return [
         (item["type"], item["call_id"], item.get("output"))
         for item in model_input
@@ -55,13 +55,13 @@ def called(model_input: Any) -> list[Any]:
 
 
 async def calls(chat: Chat, thread_id: str) -> list[tuple[str, str, Any]]:
-    """The page's calls in SQL: name, status, output."""
+    """Return the stored client tool calls: name, status, output."""
     query = "SELECT payload FROM thread_items WHERE thread_id = :id AND type = 'client_tool_call' ORDER BY position"
     payloads = [json.loads(payload) for (payload,) in await chat.select(query, id=thread_id)]
     return [(call["name"], call["status"], call["output"]) for call in payloads]
 
 
-def test_it_is_described_by_its_function_or_by_its_options() -> None:
+def test_the_function_or_the_options_describe_the_tool() -> None:
     assert isinstance(get_selection, FunctionTool)
     assert (get_selection.name, get_selection.description) == (
         "get_selection",
@@ -72,7 +72,7 @@ def test_it_is_described_by_its_function_or_by_its_options() -> None:
 
 
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])
-async def test_the_run_ends_with_the_call_and_goes_on_with_the_answer(start: Start, api: str) -> None:
+async def test_the_run_ends_with_the_call_and_the_answer_resumes_it(start: Start, api: str) -> None:
     chat = await start(AGENT)
     chat.upstream.script(Answer(tool_calls=[SELECT]), Answer("You selected a cat."), Answer("Still a cat."))
     async with await chat.visitor() as tab:
@@ -94,7 +94,7 @@ async def test_the_run_ends_with_the_call_and_goes_on_with_the_answer(start: Sta
             [("get_selection", "completed", {"text": "cat"})],
         )
         if api == "responses":
-            assert called(chat.upstream.requests[1].body["input"]) == [
+            assert calls_and_outputs(chat.upstream.requests[1].body["input"]) == [
                 ("function_call", "call_of_the_model", None),
                 ("function_call_output", "call_of_the_model", '{"text": "cat"}'),
             ]
@@ -104,9 +104,7 @@ async def test_the_run_ends_with_the_call_and_goes_on_with_the_answer(start: Sta
 
 
 @pytest.mark.parametrize("show_tools", [False, True])
-async def test_calls_at_the_same_time_run_one_after_the_other_in_the_models_order(
-    start: Start, show_tools: bool
-) -> None:
+async def test_parallel_calls_run_one_by_one_in_the_models_order(start: Start, show_tools: bool) -> None:
     chat = await start(AGENT, show_tools=show_tools)
     second = ToolCall("scroll_to", {"section": "end"}, "call_two_of_the_model")
     chat.upstream.script(Answer(tool_calls=[SELECT, second, ToolCall("count", {"words": "abc"})]), Answer("All done."))
@@ -126,7 +124,9 @@ async def test_calls_at_the_same_time_run_one_after_the_other_in_the_models_orde
             assert (await page.tool_output(thread_id, "two")).text == "All done."
             assert (await page.tool_output(thread_id, "three")).types == ["error"]
             assert (await page.reload(thread_id)).texts() == [("user", "Do both"), ("assistant", "All done.")]
-        outputs = [entry for entry in called(chat.upstream.requests[1].body["input"]) if entry[2] is not None]
+        outputs = [
+            entry for entry in calls_and_outputs(chat.upstream.requests[1].body["input"]) if entry[2] is not None
+        ]
         assert {(call_id, output) for _, call_id, output in outputs} >= {
             ("call_of_the_model", '"one"'),
             ("call_two_of_the_model", '"two"'),
@@ -135,32 +135,32 @@ async def test_calls_at_the_same_time_run_one_after_the_other_in_the_models_orde
         assert [turn for turn in await chat.turns(thread_id) if turn[0] != "completed"] == []
 
 
-async def test_an_answered_call_is_not_sent_again_where_the_clocks_of_two_workers_differ(start: Start) -> None:
-    """By the times in SQL it may look as if the turn that goes on had changed the call."""
-    here, there = await start(AGENT), await start(AGENT)
-    here.upstream.script(Answer(tool_calls=[SELECT]), Answer("You selected a cat.", hang_after=2))
-    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
+async def test_an_answered_call_is_not_sent_again_when_the_clocks_of_two_workers_differ(start: Start) -> None:
+    """By its timestamps the resumed turn may seem to have changed the call."""
+    chat, other_worker = await start(AGENT), await start(AGENT)
+    chat.upstream.script(Answer(tool_calls=[SELECT]), Answer("You selected a cat.", hang_after=2))
+    async with await chat.visitor() as tab, other_worker.tab(cookies=tab.cookies) as other:
         thread_id = (await tab.create("What is this?")).thread_id
         output = {"thread_id": thread_id, "result": {"text": "cat"}}
         async with tab.open("threads.add_client_tool_output", output) as answer:
             await read_up_to(answer, "You selected")
-            async with here.sql.begin() as connection:
+            async with chat.sql.begin() as connection:
                 is_call = thread_items.c.type == "client_tool_call"
                 await connection.execute(update(thread_items).where(is_call).values(updated_at=datetime.now(UTC)))
             async with attaching(other, thread_id) as again:
                 await read_up_to(again, "You selected")
-                here.upstream.release()
+                chat.upstream.release()
                 await asyncio.gather(answer.read(), again.read())
         turn_id = answer.headers["x-chatkit-turn-id"]
-        async with events(there, other, turn_id) as stream:
-            of_ended = [event async for _, event in stream]
-        for told in (again.events, of_ended):
-            types = [event["item"]["type"] for event in told if "item" in event]
+        async with events(other_worker, other, turn_id) as stream:
+            ended_events = [event async for _, event in stream]
+        for replayed in (again.events, ended_events):
+            types = [event["item"]["type"] for event in replayed if "item" in event]
             assert "assistant_message" in types
             assert "client_tool_call" not in types
 
 
-async def test_equal_calls_get_the_answers_in_their_order(start: Start) -> None:
+async def test_equal_calls_get_their_answers_in_order(start: Start) -> None:
     chat = await start(AGENT)
     same = [ToolCall("scroll_to", {"section": "a"}, f"call_number_{n}") for n in range(2)]
     chat.upstream.script(Answer(tool_calls=same), Answer("Done."))
@@ -168,11 +168,15 @@ async def test_equal_calls_get_the_answers_in_their_order(start: Start) -> None:
         thread_id = (await tab.create("Twice")).thread_id
         await tab.tool_output(thread_id, "first")
         await tab.tool_output(thread_id, "second")
-        outputs = {call_id: output for _, call_id, output in called(chat.upstream.requests[1].body["input"]) if output}
+        outputs = {
+            call_id: output
+            for _, call_id, output in calls_and_outputs(chat.upstream.requests[1].body["input"])
+            if output
+        }
         assert outputs == {"call_number_0": '"first"', "call_number_1": '"second"'}
 
 
-async def test_a_call_that_never_returns_expires_at_the_users_next_message(start: Start) -> None:
+async def test_the_next_message_closes_an_unanswered_call(start: Start) -> None:
     chat = await start(AGENT)
     chat.upstream.script(Answer(tool_calls=[SELECT]), Answer("Never mind then."))
     async with await chat.visitor() as tab:
@@ -183,7 +187,7 @@ async def test_a_call_that_never_returns_expires_at_the_users_next_message(start
         ((name, status, output),) = await calls(chat, thread_id)
         assert (name, status) == ("get_selection", "completed")
         assert "continued without it" in output["error"]
-        answers = [output for _, _, output in called(chat.upstream.requests[1].body["input"]) if output]
+        answers = [output for _, _, output in calls_and_outputs(chat.upstream.requests[1].body["input"]) if output]
         assert len(answers) == 1
         assert "continued without it" in answers[0]
         late = await tab.tool_output(thread_id, "too late")
@@ -191,7 +195,7 @@ async def test_a_call_that_never_returns_expires_at_the_users_next_message(start
         assert "waiting for an output" in late.events[0]["message"]
 
 
-async def test_arguments_that_do_not_fit_go_back_to_the_model(start: Start) -> None:
+async def test_invalid_arguments_are_returned_to_the_model(start: Start) -> None:
     chat = await start(AGENT)
     chat.upstream.script(Answer(tool_calls=[ToolCall("scroll_to", {"place": 1})]), Answer("I see."))
     async with await chat.visitor() as tab:
@@ -200,8 +204,8 @@ async def test_arguments_that_do_not_fit_go_back_to_the_model(start: Start) -> N
         assert "Error: the arguments are invalid" in str(chat.upstream.requests[1].body["input"])
 
 
-async def test_a_stopped_run_leaves_no_call_behind(start: Start) -> None:
-    """A guard: the page's tool is asked for only by a run that came to its end."""
+async def test_a_failed_run_sends_no_call(start: Start) -> None:
+    """The page gets a call only from a run that ended without an error."""
 
     @function_tool(failure_error_function=None)
     def breaks() -> str:
@@ -217,7 +221,7 @@ async def test_a_stopped_run_leaves_no_call_behind(start: Start) -> None:
 
 
 @pytest.mark.parametrize("has_transcript", [True, False])
-async def test_a_picture_of_the_page_does_not_fill_the_models_memory(start: Start, has_transcript: bool) -> None:
+async def test_an_image_from_the_page_is_not_kept_in_the_models_history(start: Start, has_transcript: bool) -> None:
     chat = await start(AGENT)
     chat.upstream.script(Answer(tool_calls=[SELECT]), Answer("I see."), Answer("Yes."))
     async with await chat.visitor() as tab:
@@ -230,5 +234,5 @@ async def test_a_picture_of_the_page_does_not_fill_the_models_memory(start: Star
         await tab.send(thread_id, "And?")
     for request in chat.upstream.requests[-2 if has_transcript else -1 :]:
         assert ("user", "Look") in model_input(request)
-        ((_, _, output),) = [entry for entry in called(request.body["input"]) if entry[2] is not None]
+        ((_, _, output),) = [entry for entry in calls_and_outputs(request.body["input"]) if entry[2] is not None]
         assert output == '{"title": "My page", "image": "[a file, not stored]"}'

@@ -1,4 +1,4 @@
-"""What a user submitted in a form is in the stored widget, so that a reload shows it."""
+"""Submitted values are kept in the stored widget, so that a reload shows them."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -42,17 +42,17 @@ PAYLOAD: Json = {
 
 
 def form(type: str = "send") -> Json:
-    """All kinds of inputs in a form."""
+    """Return a form with all kinds of inputs."""
     return {"type": "Form", "onSubmitAction": {"type": type, "payload": {"id": 7}}, "children": FIELDS}
 
 
 @pytest.mark.parametrize("streaming", [True, False])
 async def test_submitted_values_are_in_the_widget_after_a_reload(start: Start, streaming: bool) -> None:
-    actions, seen = Actions(), list[Any]()
+    actions, widgets = Actions(), list[Any]()
 
     @actions.on("send")
     async def send(payload: dict[str, Any], sender: WidgetItem) -> None:
-        seen.append(sender.widget.model_dump(exclude_none=True))
+        widgets.append(sender.widget.model_dump(exclude_none=True))
 
     chat = await start(showing(card(form())), actions=actions)
     chat.upstream.script(Answer(tool_calls=[ToolCall("show")]), Answer("Fill it in."))
@@ -64,7 +64,7 @@ async def test_submitted_values_are_in_the_widget_after_a_reload(start: Start, s
         assert (await tab.post(operation, params)).error is None
         (stored,) = (await tab.reload(thread_id)).of_type("widget")
         assert stored["widget"]["children"] == [form() | {"children": FILLED}]
-        assert seen == [stored["widget"]]
+        assert widgets == [stored["widget"]]
         restarted = await start(showing(card()), actions=Actions())
         async with restarted.tab(cookies=tab.cookies) as again:
             assert (await again.reload(thread_id)).of_type("widget") == [stored]
@@ -73,20 +73,20 @@ async def test_submitted_values_are_in_the_widget_after_a_reload(start: Start, s
 
 
 def select(name: str) -> Json:
-    """A component that submits itself."""
+    """Return a component that submits itself."""
     options = [{"value": value, "label": value} for value in ("1", "2")]
     return {"type": "Select", "name": name, "options": options, "onChangeAction": {"type": f"{name}.changed"}}
 
 
 async def change(tab: Tab, thread_id: str, item_id: str, name: str, *, streaming: bool = False) -> Reply:
-    """The user selects the second option."""
+    """Select the second option."""
     action = {"type": f"{name}.changed", "payload": {name: "2"}}
     operation = "threads.custom_action" if streaming else "threads.sync_custom_action"
     return await tab.post(operation, {"thread_id": thread_id, "item_id": item_id, "action": action})
 
 
 def values(item: Json) -> list[tuple[str, str | None]]:
-    """What the components of a card with selects show."""
+    """Return the names and values of a card's selects."""
     children = item["widget"]["children"]
     return [(child["name"], child.get("defaultValue")) for child in children if child["type"] == "Select"]
 
@@ -94,7 +94,7 @@ def values(item: Json) -> list[tuple[str, str | None]]:
 @both_databases
 @pytest.mark.parametrize("streaming", [True, False], ids=["stream", "sync"])
 @pytest.mark.parametrize("answers", [True, False], ids=["with a new widget", "with nothing"])
-async def test_what_is_submitted_at_another_worker_while_a_handler_runs_is_not_lost(
+async def test_values_submitted_at_another_worker_while_a_handler_runs_are_kept(
     start: Start, answers: bool, streaming: bool
 ) -> None:
     actions, running, go = Actions(), asyncio.Event(), asyncio.Event()
@@ -111,9 +111,9 @@ async def test_what_is_submitted_at_another_worker_while_a_handler_runs_is_not_l
         return sender.widget if answers else None
 
     agent = showing(card(select("a"), select("b")))
-    here, there = await start(agent, actions=actions), await start(agent, actions=actions)
-    here.upstream.script(Answer(tool_calls=[ToolCall("show")]), Answer("Choose."))
-    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
+    chat, other_worker = await start(agent, actions=actions), await start(agent, actions=actions)
+    chat.upstream.script(Answer(tool_calls=[ToolCall("show")]), Answer("Choose."))
+    async with await chat.visitor() as tab, other_worker.tab(cookies=tab.cookies) as other:
         thread_id = (await tab.create("Selects")).thread_id
         item_id = the_widget(tab, thread_id)["id"]
         slow = asyncio.create_task(change(tab, thread_id, item_id, "a", streaming=streaming))
@@ -122,17 +122,17 @@ async def test_what_is_submitted_at_another_worker_while_a_handler_runs_is_not_l
         quick = await change(other, thread_id, item_id, "b")
         assert quick.error is None
         go.set()
-        told = await slow
+        reply = await slow
         (stored,) = (await tab.reload(thread_id)).of_type("widget")
         assert values(stored) == [("a", "2"), ("b", "2")]
         if answers:
             assert words_of(stored) == ["a is changed"]
             assert values(quick.body["updated_item"]) == values(stored)
-            item = told.of_type("thread.item.replaced")[-1]["item"] if streaming else told.body["updated_item"]
+            item = reply.of_type("thread.item.replaced")[-1]["item"] if streaming else reply.body["updated_item"]
             assert item == stored
 
 
-async def test_what_is_submitted_stays_where_the_handler_fails(start: Start) -> None:
+async def test_submitted_values_are_kept_when_the_handler_fails(start: Start) -> None:
     actions = Actions()
 
     @actions.on("send")
@@ -182,8 +182,8 @@ def test_an_action_without_values_leaves_the_widget_alone(payload: Any) -> None:
     assert with_submitted(item, action) is item
 
 
-def test_an_action_that_is_not_the_forms_fills_nothing() -> None:
-    """A button may send a `name` of its own."""
+def test_an_action_of_something_else_than_the_form_fills_nothing() -> None:
+    """A button's payload may contain a `name` that is not a component's."""
     item = widget(form(), {"type": "Button", "label": "x", "onClickAction": {"type": "other"}})
     assert submit(item, "other", PAYLOAD) == item.widget.model_dump(exclude_none=True)
 
@@ -205,7 +205,7 @@ def field(name: str, value: str | None = None, **fields: Any) -> Json:
 
 
 @pytest.mark.parametrize(
-    ("seen", "now", "answer", "expected"),
+    ("before", "current", "answer", "expected"),
     [
         ([field("x")], [field("x", "new")], [label("done"), field("x")], [label("done"), field("x", "new")]),
         ([field("x", "old")], [field("x")], [field("x", "old")], [field("x")]),
@@ -221,16 +221,16 @@ def field(name: str, value: str | None = None, **fields: Any) -> Json:
         ),
         ([field("x")], [field("x"), label("more")], [field("x")], [field("x")]),
     ],
-    ids=["filled", "emptied", "both", "gone from the answer", "gone since", "other number", "same name", "unnamed"],
+    ids=["filled", "emptied", "both", "removed by the answer", "removed since", "other count", "same name", "unnamed"],
 )
-def test_an_answer_takes_over_the_values_that_came_meanwhile(
-    seen: list[Json], now: list[Json], answer: list[Json], expected: list[Json]
+def test_values_submitted_since_are_merged_into_the_answer(
+    before: list[Json], current: list[Json], answer: list[Json], expected: list[Json]
 ) -> None:
-    merged = with_values_since(widget(*answer), widget(*seen), widget(*now))
+    merged = with_values_since(widget(*answer), widget(*before), widget(*current))
     assert merged.widget.model_dump(exclude_none=True)["children"] == expected
 
 
-def test_values_are_found_in_rows_and_in_texts_that_can_be_edited() -> None:
+def test_values_in_rows_and_editable_texts_are_merged() -> None:
     def nested(title: str, *, gift: bool) -> WidgetItem:
         text = {"type": "Text", "value": title, "editable": {"name": "title"}}
         return widget({"type": "Row", "children": [text, {"type": "Checkbox", "name": "gift", "defaultChecked": gift}]})
@@ -240,21 +240,21 @@ def test_values_are_found_in_rows_and_in_texts_that_can_be_edited() -> None:
     assert with_values_since(before, before, before) is before
 
 
-async def test_what_is_submitted_while_the_widgets_own_turn_runs_stays(start: Start) -> None:
-    """The turn updates its widget then: it begins with the row."""
+async def test_values_submitted_while_the_widgets_turn_runs_are_kept(start: Start) -> None:
+    """The turn's update of the widget must start from the stored row."""
     actions = Actions()
 
     @actions.on("a.changed")
     async def keep() -> None:
         pass
 
-    go_on = asyncio.Event()
+    finish = asyncio.Event()
 
     @function_tool
     async def show(context: Context) -> str:
-        """Shows a form, and a moment later that it is ready."""
+        """Shows a form, and later that it is ready."""
         item = await stream_item(context.context, "widget", widget=card(select("a"), label("busy")))
-        await go_on.wait()
+        await finish.wait()
         ready = DynamicWidgetComponent.model_validate(label("ready"))
         update = WidgetComponentUpdated(component_id="label", component=ready)
         await context.context.stream(ThreadItemUpdatedEvent(item_id=item.id, update=update))
@@ -267,7 +267,7 @@ async def test_what_is_submitted_while_the_widgets_own_turn_runs_stays(start: St
             pass
         (item,) = reply.picture.of_type("widget")
         assert (await change(tab, reply.thread_id, item["id"], "a")).status == 200
-        go_on.set()
+        finish.set()
         await reply.read()
-        (kept,) = (await tab.reload(reply.thread_id)).of_type("widget")
-        assert values(kept) == [("a", "2")]
+        (stored,) = (await tab.reload(reply.thread_id)).of_type("widget")
+        assert values(stored) == [("a", "2")]

@@ -1,5 +1,5 @@
-"""An action that comes twice is done once, however quick it was, in whatever tab and at whatever worker the second one
-is clicked; a second click that is meant is done."""
+"""An action that arrives twice runs once, however quick its handler, and whatever the tab and worker of the second
+click. An intended second click runs again."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from chatkit_server.interactions.sync_actions import SyncActions
 from chatkit_store import StoreUnavailable, new_id
 from chatkit_store.tables import sync_actions, turns
 from tests.interactions.cards import both_databases, button, card, label, showing, the_widget, words_of
-from tests.interactions.test_actions import shown, sync
+from tests.interactions.test_actions import show_card, sync
 from tests.serving import Tab
 from tests.support.chatkit import LiveReply, Reply
 from tests.support.openai_answers import Answer
@@ -32,13 +32,13 @@ CARD = showing(card(button("book"), label("free")))
 
 
 class Seats(BaseModel):
-    """What the action brings."""
+    """The payload of the action."""
 
     count: int
 
 
 class Booking:
-    """A handler that counts; it is quick, unless it is held."""
+    """A handler that counts its calls. It is quick unless `go` is cleared."""
 
     def __init__(self) -> None:
         self.actions = Actions()
@@ -48,7 +48,7 @@ class Booking:
         self.actions.on("book")(self.book)
 
     async def book(self, payload: Seats, sender: WidgetItem) -> WidgetRoot:
-        """The card says which booking it was; it goes on offering the action."""
+        """The new card has the number of the booking and still offers the action."""
         self.counts.append(payload.count)
         number = len(self.counts)
         self.running.set()
@@ -100,7 +100,7 @@ async def click(tab: Tab, thread_id: str, item_id: str, *, streaming: bool, payl
 
 
 def booked(reply: Reply) -> list[str]:
-    """The words of the card that the reply brings."""
+    """Return the texts of the card in the reply."""
     assert reply.error is None
     if reply.body is not None:
         return words_of(reply.body["updated_item"])
@@ -109,7 +109,7 @@ def booked(reply: Reply) -> list[str]:
 
 
 def pay(thread: ThreadMetadata) -> ClientToolCallItem:
-    """A call of a tool that runs in the page."""
+    """Return a client tool call."""
     return ClientToolCallItem(
         id=new_id("tc"),
         thread_id=thread.id,
@@ -121,42 +121,42 @@ def pay(thread: ThreadMetadata) -> ClientToolCallItem:
 
 
 async def read_call(reply: LiveReply) -> None:
-    """Reads until the page got a call of its tools."""
+    """Read until a client tool call arrives."""
     async with asyncio.timeout(10):
         while not reply.picture.tool_calls:
             assert await reply.read_frame() is not None
 
 
 async def let_time_pass(chat: Chat, seconds: float = 120) -> None:
-    """All that was begun until now was begun so long ago."""
+    """Move the start of all turns and sync actions into the past."""
     then = datetime.now(UTC) - timedelta(seconds=seconds)
     async with chat.sql.begin() as connection:
         await connection.execute(update(turns).values(started_at=then))
         await connection.execute(update(sync_actions).values(began_at=then))
 
 
-def joining(chat: Chat, *, streaming: bool) -> asyncio.Event:
-    """Set when the next click has found out whether it is the first."""
-    found: asyncio.Event = asyncio.Event()
+def checked_for_repeat(chat: Chat, *, streaming: bool) -> asyncio.Event:
+    """Return an event that is set when the next click has been checked for being a repeat."""
+    checked: asyncio.Event = asyncio.Event()
     owner: Any = chat.services.turns if streaming else chat.services.store.sync_actions
     name = "start" if streaming else "begin"
-    look = getattr(owner, name)
+    check = getattr(owner, name)
 
-    async def look_and_tell(*values: Any, **options: Any) -> Any:
-        first = await look(*values, **options)
-        found.set()
+    async def check_and_signal(*values: Any, **options: Any) -> Any:
+        first = await check(*values, **options)
+        checked.set()
         return first
 
-    setattr(owner, name, look_and_tell)
-    return found
+    setattr(owner, name, check_and_signal)
+    return checked
 
 
 @both_ways
 async def test_a_double_click_on_a_quick_handler_runs_it_once(start: Start, booking: Booking, streaming: bool) -> None:
     chat = await start(CARD, actions=booking.actions)
     async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as other:
-        thread_id, item_id = await shown(chat, tab)
-        replies = [await click(one, thread_id, item_id, streaming=streaming) for one in (tab, tab, other)]
+        thread_id, item_id = await show_card(chat, tab)
+        replies = [await click(each, thread_id, item_id, streaming=streaming) for each in (tab, tab, other)]
         assert [booked(reply) for reply in replies] == [["booking 1"]] * 3
         assert booking.counts == [1]
         assert words_of((await tab.reload(thread_id)).of_type("widget")[0]) == ["booking 1"]
@@ -166,24 +166,24 @@ async def test_a_double_click_on_a_quick_handler_runs_it_once(start: Start, book
 async def test_a_double_click_at_two_workers_runs_the_handler_once(
     start: Start, booking: Booking, streaming: bool
 ) -> None:
-    here, there = await start(CARD, actions=booking.actions), await start(CARD, actions=booking.actions)
+    chat, other_worker = await start(CARD, actions=booking.actions), await start(CARD, actions=booking.actions)
     async with (
-        await here.visitor() as tab,
-        here.tab(cookies=tab.cookies) as near,
-        there.tab(cookies=tab.cookies) as other,
+        await chat.visitor() as tab,
+        chat.tab(cookies=tab.cookies) as near,
+        other_worker.tab(cookies=tab.cookies) as other,
     ):
-        thread_id, item_id = await shown(here, tab)
-        one_after_another = [await click(one, thread_id, item_id, streaming=streaming) for one in (tab, other)]
-        assert [booked(reply) for reply in one_after_another] == [["booking 1"]] * 2
-        await let_time_pass(here)
-        at_once = await asyncio.gather(
-            *(click(one, thread_id, item_id, streaming=streaming) for one in (tab, near, other))
+        thread_id, item_id = await show_card(chat, tab)
+        sequential = [await click(each, thread_id, item_id, streaming=streaming) for each in (tab, other)]
+        assert [booked(reply) for reply in sequential] == [["booking 1"]] * 2
+        await let_time_pass(chat)
+        simultaneous = await asyncio.gather(
+            *(click(each, thread_id, item_id, streaming=streaming) for each in (tab, near, other))
         )
-        assert [booked(reply) for reply in at_once] == [["booking 2"]] * 3
+        assert [booked(reply) for reply in simultaneous] == [["booking 2"]] * 3
         assert booking.counts == [1, 1]
 
 
-async def test_a_double_click_runs_the_pages_tool_once(start: Start) -> None:
+async def test_a_double_click_runs_the_client_tool_once(start: Start) -> None:
     actions = Actions()
 
     @actions.on("book")
@@ -191,18 +191,18 @@ async def test_a_double_click_runs_the_pages_tool_once(start: Start) -> None:
         for item in (sender, pay(thread)):
             yield ThreadItemDoneEvent(item=item)
 
-    here, there = await start(CARD, actions=actions), await start(CARD, actions=actions)
-    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
-        thread_id, item_id = await shown(here, tab)
-        replies = [await click(one, thread_id, item_id, streaming=True) for one in (tab, tab, other)]
-        told = [[event["item"]["type"] for event in reply.of_type("thread.item.done")] for reply in replies]
-        assert told == [["widget", "client_tool_call"], [], []]
+    chat, other_worker = await start(CARD, actions=actions), await start(CARD, actions=actions)
+    async with await chat.visitor() as tab, other_worker.tab(cookies=tab.cookies) as other:
+        thread_id, item_id = await show_card(chat, tab)
+        replies = [await click(each, thread_id, item_id, streaming=True) for each in (tab, tab, other)]
+        types = [[event["item"]["type"] for event in reply.of_type("thread.item.done")] for reply in replies]
+        assert types == [["widget", "client_tool_call"], [], []]
         assert [reply.error for reply in replies] == [None] * 3
-        here.upstream.default = Answer("Paid.")
+        chat.upstream.default = Answer("Paid.")
         assert (await tab.tool_output(thread_id, {"paid": True})).text == "Paid."
 
 
-async def test_a_second_click_on_what_still_runs_does_not_run_the_pages_tool_again(start: Start) -> None:
+async def test_a_second_click_during_the_action_does_not_run_the_client_tool_again(start: Start) -> None:
     actions, go = Actions(), asyncio.Event()
 
     @actions.on("book")
@@ -213,7 +213,7 @@ async def test_a_second_click_on_what_still_runs_does_not_run_the_pages_tool_aga
 
     chat = await start(CARD, actions=actions)
     async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as other:
-        thread_id, item_id = await shown(chat, tab)
+        thread_id, item_id = await show_card(chat, tab)
         params = {"thread_id": thread_id, "item_id": item_id, "action": {"type": "book", "payload": {"count": 1}}}
         async with tab.open("threads.custom_action", params) as first:
             await read_call(first)
@@ -228,39 +228,39 @@ async def test_a_second_click_on_what_still_runs_does_not_run_the_pages_tool_aga
 
 
 @both_ways
-async def test_who_clicks_while_it_is_done_gets_its_answer_however_late(
+async def test_a_click_during_the_action_gets_its_answer_however_late(
     start: Start, booking: Booking, streaming: bool
 ) -> None:
     booking.go.clear()
-    here, there = await start(CARD, actions=booking.actions), await start(CARD, actions=booking.actions)
+    chat, other_worker = await start(CARD, actions=booking.actions), await start(CARD, actions=booking.actions)
     async with (
-        await here.visitor() as tab,
-        here.tab(cookies=tab.cookies) as second,
-        there.tab(cookies=tab.cookies) as third,
+        await chat.visitor() as tab,
+        chat.tab(cookies=tab.cookies) as second,
+        other_worker.tab(cookies=tab.cookies) as third,
     ):
-        thread_id, item_id = await shown(here, tab)
+        thread_id, item_id = await show_card(chat, tab)
         first = asyncio.create_task(click(tab, thread_id, item_id, streaming=streaming))
         async with asyncio.timeout(5):
             await booking.running.wait()
-        await let_time_pass(here)
-        have_joined = [joining(chat, streaming=streaming) for chat in (here, there)]
-        late = [asyncio.create_task(click(one, thread_id, item_id, streaming=streaming)) for one in (second, third)]
+        await let_time_pass(chat)
+        checks = [checked_for_repeat(worker, streaming=streaming) for worker in (chat, other_worker)]
+        late = [asyncio.create_task(click(each, thread_id, item_id, streaming=streaming)) for each in (second, third)]
         async with asyncio.timeout(5):
-            await asyncio.gather(*(joined.wait() for joined in have_joined))
+            await asyncio.gather(*(check.wait() for check in checks))
         booking.go.set()
         replies = await asyncio.gather(first, *late)
         assert [booked(reply) for reply in replies] == [["booking 1"]] * 3
         assert booking.counts == [1]
-        assert ("stopped", "superseded") not in await here.turns(thread_id)
+        assert ("stopped", "superseded") not in await chat.turns(thread_id)
 
 
 @both_ways
-async def test_a_click_after_a_moment_or_with_other_values_is_meant(
+async def test_a_click_after_the_window_or_with_other_values_runs_again(
     start: Start, booking: Booking, streaming: bool
 ) -> None:
     chat = await start(CARD, actions=booking.actions)
     async with await chat.visitor() as tab, await chat.visitor() as stranger:
-        thread_id, item_id = await shown(chat, tab)
+        thread_id, item_id = await show_card(chat, tab)
         assert booked(await click(tab, thread_id, item_id, streaming=streaming)) == ["booking 1"]
         await let_time_pass(chat)
         assert booked(await click(tab, thread_id, item_id, streaming=streaming)) == ["booking 2"]
@@ -272,7 +272,7 @@ async def test_a_click_after_a_moment_or_with_other_values_is_meant(
         assert "not found" in refused.error["message"]
 
 
-async def test_a_sync_action_that_fails_fails_both_clicks_with_the_same_words(start: Start) -> None:
+async def test_a_failing_sync_action_fails_both_clicks_with_the_same_error(start: Start) -> None:
     actions, clicks = Actions(), list[str]()
 
     @actions.on("book")
@@ -280,25 +280,25 @@ async def test_a_sync_action_that_fails_fails_both_clicks_with_the_same_words(st
         clicks.append("book")
         raise RuntimeError("the till is shut")
 
-    here, there = await start(CARD, actions=actions), await start(CARD, actions=actions)
-    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
-        thread_id, item_id = await shown(here, tab)
-        replies = [await click(one, thread_id, item_id, streaming=False) for one in (tab, other)]
+    chat, other_worker = await start(CARD, actions=actions), await start(CARD, actions=actions)
+    async with await chat.visitor() as tab, other_worker.tab(cookies=tab.cookies) as other:
+        thread_id, item_id = await show_card(chat, tab)
+        replies = [await click(each, thread_id, item_id, streaming=False) for each in (tab, other)]
         assert [(reply.status, reply.body["code"]) for reply in replies] == [(500, "internal_error")] * 2
         assert replies[0].body["message"] == replies[1].body["message"]
         assert clicks == ["book"]
-        unfit = [await click(one, thread_id, item_id, streaming=False, payload={}) for one in (tab, other)]
+        unfit = [await click(each, thread_id, item_id, streaming=False, payload={}) for each in (tab, other)]
         assert [(reply.status, reply.body["code"]) for reply in unfit] == [(400, "invalid_params")] * 2
         assert "count: Field required" in unfit[1].body["message"]
-        await let_time_pass(here)
+        await let_time_pass(chat)
         await click(tab, thread_id, item_id, streaming=False)
         assert clicks == ["book", "book"]
 
 
-async def test_a_sync_action_whose_worker_died_is_done_by_the_next_click(start: Start, booking: Booking) -> None:
+async def test_after_a_workers_death_the_next_click_runs_the_sync_action(start: Start, booking: Booking) -> None:
     chat = await start(CARD, actions=booking.actions)
     async with await chat.visitor() as tab:
-        thread_id, item_id = await shown(chat, tab)
+        thread_id, item_id = await show_card(chat, tab)
         await click(tab, thread_id, item_id, streaming=False)
         async with chat.sql.begin() as connection:
             await connection.execute(update(sync_actions).values(status="running", answer=None, worker_id="dead"))
@@ -308,11 +308,11 @@ async def test_a_sync_action_whose_worker_died_is_done_by_the_next_click(start: 
 
 
 @limited(replace(LONG_WINDOW, wait=0.1))
-async def test_who_waits_too_long_for_the_first_click_is_told_so(start: Start, booking: Booking) -> None:
+async def test_a_repeat_that_waits_too_long_is_refused(start: Start, booking: Booking) -> None:
     booking.go.clear()
     chat = await start(CARD, actions=booking.actions)
     async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as other:
-        thread_id, item_id = await shown(chat, tab)
+        thread_id, item_id = await show_card(chat, tab)
         first = asyncio.create_task(click(tab, thread_id, item_id, streaming=False))
         async with asyncio.timeout(5):
             await booking.running.wait()
@@ -323,14 +323,14 @@ async def test_who_waits_too_long_for_the_first_click_is_told_so(start: Start, b
         assert words_of(the_widget(tab, thread_id)) == ["free"]
 
 
-async def test_a_late_double_click_does_not_stop_what_runs_by_then(start: Start, booking: Booking) -> None:
-    here, there = await start(CARD, actions=booking.actions), await start(CARD, actions=booking.actions)
+async def test_a_late_double_click_does_not_stop_the_running_action(start: Start, booking: Booking) -> None:
+    chat, other_worker = await start(CARD, actions=booking.actions), await start(CARD, actions=booking.actions)
     async with (
-        await here.visitor() as tab,
-        here.tab(cookies=tab.cookies) as near,
-        there.tab(cookies=tab.cookies) as far,
+        await chat.visitor() as tab,
+        chat.tab(cookies=tab.cookies) as near,
+        other_worker.tab(cookies=tab.cookies) as far,
     ):
-        thread_id, item_id = await shown(here, tab)
+        thread_id, item_id = await show_card(chat, tab)
         assert booked(await click(tab, thread_id, item_id, streaming=True)) == ["booking 1"]
         booking.go.clear()
         booking.running.clear()
@@ -344,10 +344,10 @@ async def test_a_late_double_click_does_not_stop_what_runs_by_then(start: Start,
         assert booking.counts == [1, 2]
 
 
-async def test_what_sync_actions_answered_is_forgotten_soon(start: Start, booking: Booking) -> None:
+async def test_answers_of_sync_actions_are_pruned(start: Start, booking: Booking) -> None:
     chat = await start(CARD, actions=booking.actions)
     async with await chat.visitor() as tab:
-        thread_id, item_id = await shown(chat, tab)
+        thread_id, item_id = await show_card(chat, tab)
         await click(tab, thread_id, item_id, streaming=False)
         await chat.services.turns._prune()
         assert len(await chat.select("SELECT id FROM sync_actions")) == 1
@@ -356,12 +356,12 @@ async def test_what_sync_actions_answered_is_forgotten_soon(start: Start, bookin
         assert await chat.select("SELECT id FROM sync_actions") == []
 
 
-class Failing:
-    """The database fails when a sync action begins, or when it ends, as often as is asked for."""
+class FailingStore:
+    """Makes one method of the sync action store fail the next `left` times."""
 
     def __init__(self, chat: Chat, step: str) -> None:
         self.left, self.is_written = 0, False
-        """How often it fails; and whether all but the word of it is lost."""
+        """How often it still fails, and whether the write succeeds and only the reply is lost."""
         self._write = getattr(chat.services.store.sync_actions, step)
         setattr(chat.services.store.sync_actions, step, self._fail)
 
@@ -375,13 +375,13 @@ class Failing:
 
 
 @limited(IMPATIENT)
-async def test_an_answer_whose_end_cannot_be_noted_is_given_and_the_next_click_is_done(
+async def test_an_answer_that_cannot_be_saved_is_sent_and_the_next_click_runs_again(
     start: Start, booking: Booking, caplog: pytest.LogCaptureFixture
 ) -> None:
     chat = await start(CARD, actions=booking.actions)
-    end = Failing(chat, "end")
+    end = FailingStore(chat, "end")
     async with await chat.visitor() as tab:
-        thread_id, item_id = await shown(chat, tab)
+        thread_id, item_id = await show_card(chat, tab)
         end.left = 1_000_000
         assert booked(await click(tab, thread_id, item_id, streaming=False)) == ["booking 1"]
         assert "cannot save how an action ended" in caplog.text
@@ -391,37 +391,37 @@ async def test_an_answer_whose_end_cannot_be_noted_is_given_and_the_next_click_i
         assert await chat.select("SELECT status FROM sync_actions") == [("done",)]
 
 
-async def test_an_end_that_cannot_be_noted_at_once_is_noted_a_little_later(start: Start, booking: Booking) -> None:
-    here, there = await start(CARD, actions=booking.actions), await start(CARD, actions=booking.actions)
-    end = Failing(here, "end")
-    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
-        thread_id, item_id = await shown(here, tab)
+async def test_saving_an_answer_is_retried(start: Start, booking: Booking) -> None:
+    chat, other_worker = await start(CARD, actions=booking.actions), await start(CARD, actions=booking.actions)
+    end = FailingStore(chat, "end")
+    async with await chat.visitor() as tab, other_worker.tab(cookies=tab.cookies) as other:
+        thread_id, item_id = await show_card(chat, tab)
         end.left = 2
-        replies = [await click(one, thread_id, item_id, streaming=False) for one in (tab, other)]
+        replies = [await click(each, thread_id, item_id, streaming=False) for each in (tab, other)]
         assert [booked(reply) for reply in replies] == [["booking 1"]] * 2
         assert booking.counts == [1]
 
 
 @limited(IMPATIENT)
-@pytest.mark.parametrize("is_noted", [True, False])
-async def test_a_beginning_that_was_written_though_the_database_failed_is_in_nobodys_way(
-    start: Start, booking: Booking, is_noted: bool
+@pytest.mark.parametrize("is_removed", [True, False])
+async def test_a_start_that_was_written_with_its_reply_lost_blocks_no_later_click(
+    start: Start, booking: Booking, is_removed: bool
 ) -> None:
-    here, there = await start(CARD, actions=booking.actions), await start(CARD, actions=booking.actions)
-    begin, forget = Failing(here, "begin"), Failing(here, "forget")
-    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
-        thread_id, item_id = await shown(here, tab)
+    chat, other_worker = await start(CARD, actions=booking.actions), await start(CARD, actions=booking.actions)
+    begin, forget = FailingStore(chat, "begin"), FailingStore(chat, "forget")
+    async with await chat.visitor() as tab, other_worker.tab(cookies=tab.cookies) as other:
+        thread_id, item_id = await show_card(chat, tab)
         begin.left, begin.is_written = 1, True
-        forget.left = 0 if is_noted else 1_000_000
+        forget.left = 0 if is_removed else 1_000_000
         failed = await click(tab, thread_id, item_id, streaming=False)
         assert (failed.status, failed.body["code"], booking.counts) == (503, "database_unavailable", [])
         forget.left = 0
-        next_click = await click(other if is_noted else tab, thread_id, item_id, streaming=False)
+        next_click = await click(other if is_removed else tab, thread_id, item_id, streaming=False)
         assert booked(next_click) == ["booking 1"]
 
 
 @limited(IMPATIENT)
-async def test_a_handler_whose_task_was_cancelled_fails_and_the_next_click_is_done(start: Start) -> None:
+async def test_a_handler_that_awaits_a_cancelled_task_fails_and_the_next_click_runs(start: Start) -> None:
     actions, clicks = Actions(), list[str]()
 
     @actions.on("book")
@@ -432,11 +432,11 @@ async def test_a_handler_whose_task_was_cancelled_fails_and_the_next_click_is_do
             lookup.cancel()
             await lookup
 
-    here, there = await start(CARD, actions=actions), await start(CARD, actions=actions)
-    async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as other:
-        thread_id, item_id = await shown(here, tab)
-        replies = [await click(one, thread_id, item_id, streaming=False) for one in (tab, other)]
+    chat, other_worker = await start(CARD, actions=actions), await start(CARD, actions=actions)
+    async with await chat.visitor() as tab, other_worker.tab(cookies=tab.cookies) as other:
+        thread_id, item_id = await show_card(chat, tab)
+        replies = [await click(each, thread_id, item_id, streaming=False) for each in (tab, other)]
         assert [(reply.status, reply.body["code"]) for reply in replies] == [(500, "internal_error")] * 2
-        await let_time_pass(here)
+        await let_time_pass(chat)
         assert (await click(other, thread_id, item_id, streaming=False)).status == 200
         assert clicks == ["book", "book"]

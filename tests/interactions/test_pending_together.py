@@ -1,4 +1,4 @@
-"""Approvals, questions and tools of the page that wait at the same time: the model goes on once, when it has all."""
+"""Approvals, questions and client tools that are pending together: the model continues once, when all are answered."""
 
 import json
 
@@ -23,8 +23,8 @@ def look(at: str) -> None:
     """Looks at the page."""
 
 
-async def asked(chat: Chat, tab: Tab, *more: ToolCall) -> str:
-    """A thread in which the agent wants to delete an order, and something more."""
+async def request_deletion(chat: Chat, tab: Tab, *more: ToolCall) -> str:
+    """Create a thread in which the agent asks to delete an order and makes more calls; return its id."""
     chat.upstream.script(Answer(tool_calls=[*more, call(1)]))
     return (await tab.create("Delete it")).thread_id
 
@@ -40,20 +40,20 @@ async def approve(tab: Tab, thread_id: str) -> Reply:
 
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])
 @pytest.mark.parametrize("is_approved_first", [True, False])
-async def test_a_run_goes_on_with_the_answer_to_its_question(start: Start, is_approved_first: bool, api: str) -> None:
+async def test_a_run_continues_with_the_answer_to_its_question(start: Start, is_approved_first: bool, api: str) -> None:
     done: Done = []
     chat = await start(agent(done, ask_user))
     async with await chat.visitor() as tab:
-        thread_id = await asked(chat, tab, QUESTION)
+        thread_id = await request_deletion(chat, tab, QUESTION)
         chat.upstream.script(Answer("The large one is gone."))
         first, second = (approve, choose_large) if is_approved_first else (choose_large, approve)
         reply = await first(tab, thread_id)
         assert (reply.error, len(chat.upstream.requests), done) == (None, 1, [])
         assert (await second(tab, thread_id)).text == "The large one is gone."
         assert (len(chat.upstream.requests), len(done)) == (2, 1)
-        told = json.dumps(chat.upstream.requests[1].body)
-        assert told.count("order 1 is deleted") == 1
-        assert "Which size?" in told.partition("order 1 is deleted")[2]
+        body = json.dumps(chat.upstream.requests[1].body)
+        assert body.count("order 1 is deleted") == 1
+        assert "Which size?" in body.partition("order 1 is deleted")[2]
         chat.upstream.script(Answer("Fine."))
         assert (await tab.send(thread_id, "And now?")).text == "Fine."
     assert "interrupted" not in json.dumps(chat.upstream.requests[2].body)
@@ -63,7 +63,7 @@ async def test_a_run_that_is_approved_first_waits_for_the_page(start: Start) -> 
     done: Done = []
     chat = await start(agent(done, look))
     async with await chat.visitor() as tab:
-        thread_id = await asked(chat, tab, LOOK)
+        thread_id = await request_deletion(chat, tab, LOOK)
         chat.upstream.script(Answer("The red one is gone."))
         reply = await approve(tab, thread_id)
         assert (reply.error, len(chat.upstream.requests), done) == (None, 1, [])
@@ -75,10 +75,10 @@ async def test_a_run_that_is_approved_first_waits_for_the_page(start: Start) -> 
         }
 
 
-async def test_a_decision_that_could_not_be_carried_out_is_told_so(
+async def test_the_model_learns_that_a_decision_could_not_be_carried_out(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The database fails when the run is to go on."""
+    """The database fails when the run should resume."""
     done: Done = []
     chat = await start(agent(done))
 
@@ -86,7 +86,7 @@ async def test_a_decision_that_could_not_be_carried_out_is_told_so(
         raise StoreUnavailable("away")
 
     async with await chat.visitor() as tab:
-        thread_id = await asked(chat, tab)
+        thread_id = await request_deletion(chat, tab)
         with monkeypatch.context() as broken:
             broken.setattr(ApprovalStore, "take", fail)
             assert (await approve(tab, thread_id)).error is not None
@@ -98,12 +98,12 @@ async def test_a_decision_that_could_not_be_carried_out_is_told_so(
     assert "None of these calls was run." in json.dumps(chat.upstream.requests[1].body)
 
 
-async def test_what_was_approved_and_never_ran_is_told_so(start: Start) -> None:
-    """The user writes on before the page has answered."""
+async def test_the_model_learns_that_an_approved_call_never_ran(start: Start) -> None:
+    """The user sends a message before the page has answered."""
     done: Done = []
     chat = await start(agent(done, look))
     async with await chat.visitor() as tab:
-        thread_id = await asked(chat, tab, LOOK)
+        thread_id = await request_deletion(chat, tab, LOOK)
         await approve(tab, thread_id)
         chat.upstream.script(Answer("Fine."))
         assert (await tab.send(thread_id, "Never mind")).text == "Fine."

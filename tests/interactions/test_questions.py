@@ -1,4 +1,4 @@
-"""The agent asks the user with `ask_user`; answers and skips reach the model; each question is answered once."""
+"""`ask_user`: answers and skipped questions reach the model, and each question is answered once."""
 
 from typing import Any
 
@@ -29,71 +29,71 @@ AGENT: Agent[Any] = Agent(name="Asker", tools=[ask_user, look])
 ASK = Answer(tool_calls=[ToolCall("ask_user", {"questions": QUESTIONS})])
 
 
-async def answer(tab: Tab, thread_id: str, item: Json, given: Json) -> Reply:
-    """What the widget sends."""
-    params = {"thread_id": thread_id, "item_id": item["id"], "input": given}
+async def answer(tab: Tab, thread_id: str, item: Json, input: Json) -> Reply:
+    """Send answers as the widget does."""
+    params = {"thread_id": thread_id, "item_id": item["id"], "input": input}
     return await tab.post("threads.add_structured_input", params)
 
 
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])
-async def test_the_run_ends_with_the_questions_and_goes_on_with_the_answers(start: Start, api: str) -> None:
+async def test_the_run_ends_with_the_questions_and_the_answers_resume_it(start: Start, api: str) -> None:
     chat = await start(AGENT)
     chat.upstream.script(ASK, Answer("A large one."), Answer("L."))
     async with await chat.visitor() as tab:
         first = await tab.create("I want a shirt")
         thread_id = first.thread_id
-        (asked,) = tab.pictures[thread_id].of_type("structured_input")
-        assert (asked["status"], len(chat.upstream.requests), first.text) == ("pending", 1, "")
-        assert [(entry["type"], entry["question"]) for entry in asked["inputs"]] == [
+        (question,) = tab.pictures[thread_id].of_type("structured_input")
+        assert (question["status"], len(chat.upstream.requests), first.text) == ("pending", 1, "")
+        assert [(entry["type"], entry["question"]) for entry in question["inputs"]] == [
             ("multiple_choice", "Which size?"),
             ("multiple_choice", "Which extras?"),
             ("freeform", "Why?"),
         ]
-        assert [entry.get("multiple") for entry in asked["inputs"]] == [False, True, None]
+        assert [entry.get("multiple") for entry in question["inputs"]] == [False, True, None]
         restarted = await start(AGENT)
         async with restarted.tab(cookies=tab.cookies) as page:
-            assert (await page.reload(thread_id)).of_type("structured_input") == [asked]
+            assert (await page.reload(thread_id)).of_type("structured_input") == [question]
             answers = {"q1": {"values": ["L"]}, "q2": {"values": ["bag", "card"]}, "q3": {"skipped": True}}
-            reply = await answer(page, thread_id, asked, {"answers": answers})
+            reply = await answer(page, thread_id, question, {"answers": answers})
             assert reply.text == "A large one."
-            told = str(model_input(chat.upstream.requests[1]))
+            read = str(model_input(chat.upstream.requests[1]))
             for line in ("Which size?: L", "Which extras?: bag, card", "Why?: skipped"):
-                assert line in told
-            twice = await answer(page, thread_id, asked, {"answers": answers})
+                assert line in read
+            twice = await answer(page, thread_id, question, {"answers": answers})
             assert twice.types == ["error"]
             assert "already answered" in twice.events[0]["message"]
             assert (await page.send(thread_id, "Which again?")).text == "L."
             assert "Which size?: L" in str(model_input(chat.upstream.requests[2]))
             (stored,) = (await page.reload(thread_id)).of_type("structured_input")
             assert stored["status"] == "answered"
-        rows = await chat.select("SELECT text FROM thread_items WHERE id = :id", id=asked["id"])
+        rows = await chat.select("SELECT text FROM thread_items WHERE id = :id", id=question["id"])
         assert rows == [("Which size? L\nWhich extras? bag, card\nWhy?",)]
 
 
-async def test_skipping_all_of_them_is_told_to_the_model(start: Start) -> None:
+async def test_the_model_learns_that_all_questions_were_skipped(start: Start) -> None:
     chat = await start(AGENT)
     chat.upstream.script(ASK, Answer("Then a plain one."))
     async with await chat.visitor() as tab:
         thread_id = (await tab.create("I want a shirt")).thread_id
-        (asked,) = tab.pictures[thread_id].of_type("structured_input")
-        assert (await answer(tab, thread_id, asked, {"status": "skipped"})).text == "Then a plain one."
+        (question,) = tab.pictures[thread_id].of_type("structured_input")
+        assert (await answer(tab, thread_id, question, {"status": "skipped"})).text == "Then a plain one."
         assert "status: skipped" in str(model_input(chat.upstream.requests[1]))
 
 
 async def test_a_message_instead_of_an_answer_skips_the_question(start: Start) -> None:
-    """The widget has no composer meanwhile; another client may still send one."""
+    """The widget hides its composer then; another client may still send a message."""
     chat = await start(AGENT)
     chat.upstream.script(ASK, Answer("As you like."))
     async with await chat.visitor() as tab:
         thread_id = (await tab.create("I want a shirt")).thread_id
-        (asked,) = tab.pictures[thread_id].of_type("structured_input")
+        (question,) = tab.pictures[thread_id].of_type("structured_input")
         reply = await tab.send(thread_id, "Surprise me")
         assert reply.types[:2] == ["thread.item.done", "thread.item.replaced"]
         (stored,) = (await tab.reload(thread_id)).of_type("structured_input")
         assert tab.pictures[thread_id].of_type("structured_input") == [stored]
         assert stored["status"] == "skipped"
         assert "status: skipped" in str(model_input(chat.upstream.requests[1]))
-        assert (await answer(tab, thread_id, asked, {"status": "skipped"})).types == ["error"]
+        assert (await answer(tab, thread_id, question, {"status": "skipped"})).types == ["error"]
 
 
 async def test_the_model_waits_until_everything_is_answered(start: Start) -> None:
@@ -102,15 +102,15 @@ async def test_the_model_waits_until_everything_is_answered(start: Start) -> Non
     chat.upstream.script(Answer(tool_calls=both), Answer("Now I know."))
     async with await chat.visitor() as tab:
         thread_id = (await tab.create("I want a shirt")).thread_id
-        (asked,) = tab.pictures[thread_id].of_type("structured_input")
+        (question,) = tab.pictures[thread_id].of_type("structured_input")
         assert len(tab.pictures[thread_id].tool_calls) == 1
-        seen = await tab.tool_output(thread_id, "red")
-        assert (seen.error, len(chat.upstream.requests)) == (None, 1)
-        reply = await answer(tab, thread_id, asked, {"answers": {"q1": {"values": ["S"]}}})
+        reply = await tab.tool_output(thread_id, "red")
+        assert (reply.error, len(chat.upstream.requests)) == (None, 1)
+        reply = await answer(tab, thread_id, question, {"answers": {"q1": {"values": ["S"]}}})
         assert reply.text == "Now I know."
 
 
-async def test_no_question_is_no_question(start: Start) -> None:
+async def test_an_empty_list_of_questions_is_an_error_for_the_model(start: Start) -> None:
     chat = await start(AGENT)
     chat.upstream.script(Answer(tool_calls=[ToolCall("ask_user", {"questions": []})]), Answer("Fine."))
     async with await chat.visitor() as tab:

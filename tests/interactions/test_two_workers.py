@@ -1,6 +1,6 @@
-"""Two workers get what answers the same thing: one of them takes it, and nothing that was answered is lost.
+"""Two workers get answers to the same question or call: one of them wins, and no answer is lost.
 
-The second worker has looked at the thread, and is slow to start its turn.
+The second worker has checked the thread and is slow to start its turn.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ pytestmark = both_databases
 
 @asynccontextmanager
 async def slow(worker: Chat, work: Coroutine[Any, Any, Reply]) -> AsyncIterator["asyncio.Task[Reply]"]:
-    """The work of a worker that has accepted a request and starts its turn at the end of this block."""
+    """Run `work` on a worker that accepts the request now and starts its turn at the end of this block."""
     reached, go = asyncio.Event(), asyncio.Event()
     store: Any = worker.services.turns._turns
     start = TurnStore.start
@@ -49,12 +49,12 @@ async def slow(worker: Chat, work: Coroutine[Any, Any, Reply]) -> AsyncIterator[
     await asyncio.wait([task])
 
 
-def large(size: str = "L") -> Json:
+def size_answer(size: str = "L") -> Json:
     return {"answers": {"q1": {"values": [size]}}}
 
 
-async def asked(chat: Chat, tab: Tab) -> tuple[str, Json]:
-    """A thread whose agent asks, and the question."""
+async def ask_question(chat: Chat, tab: Tab) -> tuple[str, Json]:
+    """Create a thread in which the agent asks a question; return the thread's id and the question."""
     chat.upstream.script(ASK)
     thread_id = (await tab.create("I want a shirt")).thread_id
     (question,) = tab.pictures[thread_id].of_type("structured_input")
@@ -64,41 +64,41 @@ async def asked(chat: Chat, tab: Tab) -> tuple[str, Json]:
 
 @pytest.mark.parametrize("is_same_request", [False, True])
 async def test_a_question_is_answered_once(start: Start, is_same_request: bool) -> None:
-    """The same request: a proxy's 502, after which the frame posts its bytes again."""
-    one, two = await start(ASKING_AGENT), await start(ASKING_AGENT)
-    async with await one.visitor() as tab, two.tab(cookies=tab.cookies) as other:
-        thread_id, question = await asked(one, tab)
+    """With the same request: a proxy answered 502, and the frame posts its bytes again."""
+    chat, slow_worker = await start(ASKING_AGENT), await start(ASKING_AGENT)
+    async with await chat.visitor() as tab, slow_worker.tab(cookies=tab.cookies) as other:
+        thread_id, question = await ask_question(chat, tab)
         if is_same_request:
             other.frame_id = tab.frame_id
-        late_answer = large() if is_same_request else large("S")
-        async with slow(two, answer(other, thread_id, question, late_answer)) as late:
-            assert (await answer(tab, thread_id, question, large())).text == "A shirt."
+        late_answer = size_answer() if is_same_request else size_answer("S")
+        async with slow(slow_worker, answer(other, thread_id, question, late_answer)) as late:
+            assert (await answer(tab, thread_id, question, size_answer())).text == "A shirt."
         assert late.result().types == ["error"]
         assert "already answered" in str(late.result().error)
-        (kept,) = (await tab.reload(thread_id)).of_type("structured_input")
-        assert kept["inputs"][0]["answer"]["values"] == ["L"]
-    assert len(one.upstream.requests) == 2
+        (stored,) = (await tab.reload(thread_id)).of_type("structured_input")
+        assert stored["inputs"][0]["answer"]["values"] == ["L"]
+    assert len(chat.upstream.requests) == 2
 
 
-async def test_a_tool_of_the_page_is_answered_once(start: Start) -> None:
-    one, two = await start(PAGE_AGENT), await start(PAGE_AGENT)
-    async with await one.visitor() as tab, two.tab(cookies=tab.cookies) as other:
-        one.upstream.script(Answer(tool_calls=[SELECT]), Answer("Done."))
+async def test_a_client_tool_call_is_answered_once(start: Start) -> None:
+    chat, slow_worker = await start(PAGE_AGENT), await start(PAGE_AGENT)
+    async with await chat.visitor() as tab, slow_worker.tab(cookies=tab.cookies) as other:
+        chat.upstream.script(Answer(tool_calls=[SELECT]), Answer("Done."))
         thread_id = (await tab.create("Go")).thread_id
-        async with slow(two, other.tool_output(thread_id, "second")) as late:
+        async with slow(slow_worker, other.tool_output(thread_id, "second")) as late:
             assert (await tab.tool_output(thread_id, "first")).text == "Done."
         assert late.result().types == ["error"]
-        assert len(one.upstream.requests) == 2
+        assert len(chat.upstream.requests) == 2
         assert (await tab.reload(thread_id)).texts() == [("user", "Go"), ("assistant", "Done.")]
 
 
-async def test_the_next_message_keeps_an_output_that_came_meanwhile(start: Start) -> None:
-    one, two = await start(PAGE_AGENT), await start(PAGE_AGENT)
-    async with await one.visitor() as tab, two.tab(cookies=tab.cookies) as other:
-        one.upstream.script(Answer(tool_calls=[SELECT]), Answer("Done."), Answer("Next."))
+async def test_the_next_message_keeps_an_output_that_arrived_before_its_turn(start: Start) -> None:
+    chat, slow_worker = await start(PAGE_AGENT), await start(PAGE_AGENT)
+    async with await chat.visitor() as tab, slow_worker.tab(cookies=tab.cookies) as other:
+        chat.upstream.script(Answer(tool_calls=[SELECT]), Answer("Done."), Answer("Next."))
         thread_id = (await tab.create("Go")).thread_id
-        async with slow(two, other.send(thread_id, "Next")) as late:
+        async with slow(slow_worker, other.send(thread_id, "Next")) as late:
             assert (await tab.tool_output(thread_id, "first")).text == "Done."
         assert late.result().text == "Next."
-        told = one.upstream.requests[-1].body["input"]
-        assert list(outputs(told).values()) == [json.dumps("first")]
+        model_input = chat.upstream.requests[-1].body["input"]
+        assert list(outputs(model_input).values()) == [json.dumps("first")]

@@ -1,4 +1,4 @@
-"""A widget is saved as it is shown: live, after a reload, after a restart, and when a later turn changes it (T20)."""
+"""Widgets are saved as they are shown: live, after a reload, after a restart, and when a later turn changes them."""
 
 import json
 import warnings
@@ -30,25 +30,25 @@ from tests.turns.conftest import Start
 SHOW = (Answer(tool_calls=[ToolCall("show")]), Answer("Here it is."))
 
 
-async def shown(chat: Chat, tab: Tab) -> tuple[str, Json]:
-    """A thread in which the agent's tool has shown its card."""
+async def show_card(chat: Chat, tab: Tab) -> tuple[str, Json]:
+    """Create a thread with a card; return the thread's id and the widget item."""
     chat.upstream.script(*SHOW)
     thread_id = (await tab.create("Show it")).thread_id
     return thread_id, the_widget(tab, thread_id)
 
 
 async def payload(chat: Chat, item: Json) -> Json:
-    """The widget's row, as SQL has it."""
+    """Return the stored payload of the item."""
     ((text,),) = await chat.select("SELECT payload FROM thread_items WHERE id = :id", id=item["id"])
     value: Json = json.loads(text)
     return value
 
 
 async def test_a_property_that_chatkit_does_not_know_survives_the_database(start: Start) -> None:
-    """Its named classes drop what they do not know, so a newer `.widget` file would lose it."""
+    """chatkit's named classes drop unknown properties, so a newer `.widget` file would lose some."""
     chat = await start(showing(card(label("new", sparkle=3), glow={"a": [1]})))
     async with await chat.visitor() as tab:
-        thread_id, widget = await shown(chat, tab)
+        thread_id, widget = await show_card(chat, tab)
         assert widget["widget"]["glow"] == {"a": [1]}
         assert (await tab.reload(thread_id)).of_type("widget") == [widget]
 
@@ -57,7 +57,7 @@ async def test_a_live_widget_is_saved_as_it_ended(start: Start) -> None:
     states = [card(label(text, streaming=text != "one two")) for text in ("", "one", "one two")]
     chat = await start(showing_live(*states, card(label("one two"), button("go"))))
     async with await chat.visitor() as tab:
-        thread_id, widget = await shown(chat, tab)
+        thread_id, widget = await show_card(chat, tab)
         assert words_of(widget) == ["one two"]
         assert [child["type"] for child in widget["widget"]["children"]] == ["Text", "Button"]
         assert (await tab.reload(thread_id)).items == tab.pictures[thread_id].items
@@ -66,7 +66,7 @@ async def test_a_live_widget_is_saved_as_it_ended(start: Start) -> None:
 async def test_the_model_reads_the_widget_in_the_next_turn(start: Start) -> None:
     chat = await start(showing(card(label("forty-two"))))
     async with await chat.visitor() as tab:
-        thread_id, _ = await shown(chat, tab)
+        thread_id, _ = await show_card(chat, tab)
         await tab.send(thread_id, "What does it say?")
         assert "forty-two" in str(model_input(chat.upstream.requests[-1]))
 
@@ -92,7 +92,7 @@ async def test_an_update_of_an_earlier_turns_widget_is_saved(start: Start, kind:
 
     chat = await start(showing(card(label("old"), button("change"))), actions=actions)
     async with await chat.visitor() as tab:
-        thread_id, widget = await shown(chat, tab)
+        thread_id, widget = await show_card(chat, tab)
         reply = await tab.action(thread_id, "change", item_id=widget["id"])
         assert reply.error is None
         assert words_of(the_widget(tab, thread_id)) == words
@@ -107,8 +107,8 @@ async def test_an_update_of_an_earlier_turns_widget_is_saved(start: Start, kind:
 
 def the_widget_of(picture: Any) -> Json:
     (widget,) = picture.of_type("widget")
-    found: Json = widget
-    return found
+    item: Json = widget
+    return item
 
 
 async def test_a_stored_widget_can_be_opened_again_and_grow(start: Start) -> None:
@@ -125,13 +125,13 @@ async def test_a_stored_widget_can_be_opened_again_and_grow(start: Start) -> Non
 
     chat = await start(showing(card(label("old"), button("grow"))), actions=actions)
     async with await chat.visitor() as tab:
-        thread_id, widget = await shown(chat, tab)
+        thread_id, widget = await show_card(chat, tab)
         await tab.action(thread_id, "grow", item_id=widget["id"])
         assert words_of(the_widget(tab, thread_id)) == ["old and more"]
         assert (await tab.reload(thread_id)).items == tab.pictures[thread_id].items
 
 
-async def test_an_update_of_what_is_not_there_changes_nothing(start: Start) -> None:
+async def test_an_update_of_an_unknown_item_changes_nothing(start: Start) -> None:
     actions = Actions()
 
     @actions.on("change")
@@ -140,13 +140,13 @@ async def test_an_update_of_what_is_not_there_changes_nothing(start: Start) -> N
 
     chat = await start(showing(card(label("old"))), actions=actions)
     async with await chat.visitor() as tab:
-        thread_id, widget = await shown(chat, tab)
+        thread_id, widget = await show_card(chat, tab)
         assert (await tab.action(thread_id, "change")).error is None
         assert (await tab.reload(thread_id)).of_type("widget") == [widget]
 
 
-async def test_a_widget_that_is_shown_after_another_stays_behind_it(start: Start) -> None:
-    """The update opens the older one again; its place does not change."""
+async def test_a_widget_added_after_an_update_of_another_stays_below_it(start: Start) -> None:
+    """The update reopens the older widget; its position does not change."""
     actions = Actions()
 
     @actions.on("both")
@@ -157,7 +157,7 @@ async def test_a_widget_that_is_shown_after_another_stays_behind_it(start: Start
 
     chat = await start(showing(card(label("old"), button("both"))), actions=actions)
     async with await chat.visitor() as tab:
-        thread_id, widget = await shown(chat, tab)
+        thread_id, widget = await show_card(chat, tab)
         await tab.action(thread_id, "both", item_id=widget["id"])
         reloaded = (await tab.reload(thread_id)).items
         assert reloaded == tab.pictures[thread_id].items

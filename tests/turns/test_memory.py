@@ -12,8 +12,7 @@ from chatkit_server import ask_user, client_tool
 from chatkit_server.memory import memory
 from chatkit_server.memory.call_pairs import INTERRUPTED
 from tests.interactions.test_approvals import agent as clerk
-from tests.interactions.test_approvals import asked as asked_for_approval
-from tests.interactions.test_approvals import cards, outputs, press
+from tests.interactions.test_approvals import cards, outputs, press, request_deletion
 from tests.interactions.test_questions import ASK
 from tests.interactions.test_questions import answer as answer_to
 from tests.support.openai_answers import Answer, Citation, Reasoning, Text, ToolCall
@@ -423,7 +422,7 @@ def shape(request: ModelRequest) -> list[str]:
 async def test_an_approved_call_is_replayed_if_its_turn_failed_before_any_text(start: Start, show_tools: bool) -> None:
     chat = await start(clerk([]), show_tools=show_tools)
     async with await chat.visitor() as tab:
-        thread_id = await asked_for_approval(chat, tab, 17)
+        thread_id = await request_deletion(chat, tab, 17)
         chat.upstream.script(FAILURE_BEFORE_TEXT, Answer("It is gone."))
         assert (await press(tab, thread_id, cards(tab, thread_id)[0], "Approve")).error is not None
         await tab.send(thread_id, "What happened?")
@@ -437,7 +436,7 @@ async def test_an_approved_call_is_replayed_if_a_new_message_stopped_its_turn(st
     done: list[str] = []
     chat = await start(clerk(done))
     async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as other:
-        thread_id = await asked_for_approval(chat, tab, 17)
+        thread_id = await request_deletion(chat, tab, 17)
         chat.upstream.script(Answer("one two", hang_after=0), Answer("Gone."))
         pressing = asyncio.create_task(press(tab, thread_id, cards(tab, thread_id)[0], "Approve"))
         await (await chat.upstream.wait_for_request(2)).wait_hanging()
@@ -451,7 +450,7 @@ async def test_an_approved_call_is_replayed_if_a_new_message_stopped_its_turn(st
 async def test_an_approved_call_is_replayed_if_its_worker_crashed_before_any_text(start: Start) -> None:
     first_worker, second_worker = [await start(clerk([]), heartbeat_seconds=60) for _ in range(2)]
     async with await first_worker.visitor() as tab, second_worker.tab(cookies=tab.cookies) as other:
-        thread_id = await asked_for_approval(first_worker, tab, 17)
+        thread_id = await request_deletion(first_worker, tab, 17)
         first_worker.upstream.script(Answer("one two", hang_after=0), Answer("Gone."))
         pressing = asyncio.create_task(press(tab, thread_id, cards(tab, thread_id)[0], "Approve"))
         await (await first_worker.upstream.wait_for_request(2)).wait_hanging()
@@ -505,7 +504,7 @@ async def test_calls_after_the_answer_to_a_question_are_replayed_without_any_tex
 async def test_a_retry_drops_a_turn_without_items_unless_the_retry_fails(start: Start) -> None:
     chat = await start(clerk([]))
     async with await chat.visitor() as tab:
-        thread_id = await asked_for_approval(chat, tab, 17)
+        thread_id = await request_deletion(chat, tab, 17)
         user_item = tab.pictures[thread_id].items[0]
         chat.upstream.script(
             FAILURE_BEFORE_TEXT, FAILURE_BEFORE_TEXT, Answer("It is gone."), Answer("New."), Answer("Yes.")
@@ -525,7 +524,7 @@ async def test_a_turn_without_items_is_placed_by_its_time(start: Start, monkeypa
     monkeypatch.setattr(memory, "PAGE_SIZE", 1)
     chat = await start(clerk([]))
     async with await chat.visitor() as tab:
-        thread_id = await asked_for_approval(chat, tab, 17)
+        thread_id = await request_deletion(chat, tab, 17)
         chat.upstream.script(FAILURE_BEFORE_TEXT)
         await press(tab, thread_id, cards(tab, thread_id)[0], "Approve")
         for text in ("One", "Two", "Three"):
@@ -554,7 +553,7 @@ async def test_a_retry_drops_the_old_calls_but_keeps_the_note_of_the_old_turn(st
     """The turn of a message writes a note about undecided approvals before that message."""
     chat = await start(Agent(name="Clerk", tools=[*clerk([]).tools, look_up]))
     async with await chat.visitor() as tab:
-        thread_id = await asked_for_approval(chat, tab, 17)
+        thread_id = await request_deletion(chat, tab, 17)
         chat.upstream.script(Answer(tool_calls=[look_up_call("OLD", "call_old")]), Answer("Old."), Answer("New."))
         reply = await tab.send(thread_id, "Leave it, look something up")
         await tab.retry(thread_id, reply.user_item["id"])
