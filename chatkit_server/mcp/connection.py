@@ -40,7 +40,7 @@ class McpTimeouts:
     """How often an idle connection is checked."""
     first_retry: float = 1.0
     longest_retry: float = 60.0
-    """The wait between attempts to connect doubles from the first to the longest."""
+    """The pause between attempts to connect doubles from the first to the longest."""
 
 
 class McpConnection:

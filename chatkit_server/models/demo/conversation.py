@@ -7,7 +7,7 @@ from typing import Any
 from agents.items import TResponseInputItem
 
 FILE_PREFIXES = ("The user attached the file “", "[The user attached a file that ")
-"""The start of a text part that stands for a file, as written by `files/model_input.py`."""
+"""The start of a text part that stands for a file, as written by `files/user_files.py`."""
 
 
 @dataclass(frozen=True, slots=True)
