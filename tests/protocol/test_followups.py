@@ -1,4 +1,4 @@
-"""What comes back to a thread: tool outputs, answers to questions, retries."""
+"""Follow-ups in a thread: outputs of client tools, answers to questions, retries."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def ask_the_page(context: AgentContext) -> str:
-    """A tool that asks the page to look."""
+    """Call the page's tool `look`."""
     context.client_tool_call = ClientToolCall(name="look", arguments={"at": "page"})
     return ""
 
@@ -40,21 +40,21 @@ async def test_an_output_finds_its_call_behind_hidden_items_and_only_once(
 
 
 @covers("tool.abandoned")
-async def test_a_thread_whose_tool_never_answered_takes_the_next_message(stage: Stage, tab: Tab) -> None:
+async def test_a_thread_whose_client_tool_never_answered_accepts_the_next_message(stage: Stage, tab: Tab) -> None:
     model = stage.play_client_tool(ask_the_page, "Never mind.")
     thread_id = (await tab.create("Look")).thread_id
     assert (await tab.send(thread_id, "Forget it")).text == "Never mind."
     call = model.last_call
     assert call is not None
     pair = [entry["type"] for entry in call.input if "call_id" in entry]
-    assert pair == ["function_call", "function_call_output"]  # OpenAI refuses a call with no output
+    assert pair == ["function_call", "function_call_output"]  # OpenAI rejects a call without an output
     assert "continued without it" in str(call.input)
     assert (await tab.tool_output(thread_id, {"seen": "cat"})).types == ["error"]  # too late
 
 
 @covers("question.skipped")
 @pytest.mark.parametrize(
-    ("given", "status", "answers"),
+    ("response", "status", "answers"),
     [
         ({"status": "skipped"}, "skipped", [{"values": [], "skipped": True}] * 2),
         (
@@ -70,8 +70,8 @@ async def test_a_thread_whose_tool_never_answered_takes_the_next_message(stage: 
         ({"answers": {"q2": {"values": []}}}, "answered", [{"values": [], "skipped": True}] * 2),
     ],
 )
-async def test_skipped_and_missing_answers_are_told_apart_from_given_ones(
-    stage: Stage, tab: Tab, given: dict[str, Any], status: str, answers: list[Any]
+async def test_skipped_and_missing_answers_are_distinguished(
+    stage: Stage, tab: Tab, response: dict[str, Any], status: str, answers: list[Any]
 ) -> None:
     async def ask(context: AgentContext) -> str:
         await stream_item(context, "structured_input")
@@ -81,14 +81,14 @@ async def test_skipped_and_missing_answers_are_told_apart_from_given_ones(
     thread_id = (await tab.create("Ask me")).thread_id
     (question,) = tab.pictures[thread_id].of_type("structured_input")
     stage.play("Thanks.")
-    params = {"thread_id": thread_id, "item_id": question["id"], "input": given}
+    params = {"thread_id": thread_id, "item_id": question["id"], "input": response}
     assert (await tab.post("threads.add_structured_input", params)).text == "Thanks."
     (answered,) = (await tab.reload(thread_id)).of_type("structured_input")
     assert (answered["status"], [entry["answer"] for entry in answered["inputs"]]) == (status, answers)
 
 
 @covers("retry.middle")
-async def test_a_retry_of_an_earlier_message_takes_everything_after_it_away(
+async def test_a_retry_of_an_earlier_message_removes_everything_after_it(
     stage: Stage, tab: Tab, served: Served
 ) -> None:
     stage.play("One.", "Two.", "New one.", "New two.")
@@ -106,12 +106,16 @@ async def test_a_retry_of_an_earlier_message_takes_everything_after_it_away(
 
 
 @covers("retry.failed")
-async def test_the_old_answer_returns_when_the_new_one_fails_before_any_output(stage: Stage, tab: Tab) -> None:
+async def test_the_old_answer_is_restored_if_the_new_one_fails_before_any_output(stage: Stage, tab: Tab) -> None:
     stage.play("Good answer.", RuntimeError("no answer"), "Better answer.")
     first = await tab.create("Ask")
     before = (await tab.reload(first.thread_id)).items
     failed = await tab.retry(first.thread_id, first.user_item["id"])
-    assert failed.types == ["stream_options", "thread.item.done", "error"]  # the widget took the old answer away itself
+    assert failed.types == [
+        "stream_options",
+        "thread.item.done",
+        "error",
+    ]  # the widget already removed the old answer
     assert (await tab.reload(first.thread_id)).items == before
     assert tab.pictures[first.thread_id].items == before
     assert (await tab.retry(first.thread_id, first.user_item["id"])).text == "Better answer."
@@ -119,7 +123,7 @@ async def test_the_old_answer_returns_when_the_new_one_fails_before_any_output(s
 
 
 @covers("retry.failed")
-async def test_a_new_answer_that_fails_after_some_output_stays_in_the_place_of_the_old(stage: Stage, tab: Tab) -> None:
+async def test_a_new_answer_that_fails_after_some_output_replaces_the_old_one(stage: Stage, tab: Tab) -> None:
     async def act(context: AgentContext) -> str:
         await context.stream(ThreadItemDoneEvent(item=make_item("task", context.thread, context.generate_id("task"))))
         return "shown"

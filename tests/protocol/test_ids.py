@@ -1,4 +1,4 @@
-"""Items stay apart although every id of the provider's is the same (T5, T6), with the real client over HTTP."""
+"""Items keep distinct ids even if every provider id is the same (T5, T6), with the real client over HTTP."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -21,20 +21,20 @@ TURNS = 4
 
 @function_tool
 async def lookup(word: str) -> str:
-    """Looks a word up."""
+    """Look a word up."""
     return f"{word} means something"
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def upstream() -> AsyncIterator[OpenAIServer]:
-    """A model endpoint; its Chat Completions carry no item ids, so the Agents SDK calls them all `__fake_id__`."""
+    """A model endpoint; its Chat Completions carry no item ids, so the Agents SDK sets all of them to `__fake_id__`."""
     async with OpenAIServer() as upstream:
         yield upstream
 
 
 @covers("ids.distinct", "order.first_appearance")
 @pytest.mark.parametrize("api", ["chat_completions", "responses"])
-async def test_four_turns_with_a_tool_call_each_keep_all_items_apart_and_in_order(
+async def test_four_turns_with_a_tool_call_each_keep_items_distinct_and_in_order(
     upstream: OpenAIServer, tmp_path_factory: pytest.TempPathFactory, api: str
 ) -> None:
     for n in range(TURNS):
@@ -53,7 +53,7 @@ async def test_four_turns_with_a_tool_call_each_keep_all_items_apart_and_in_orde
 
 
 @covers("ids.distinct")
-async def test_constant_ids_of_a_scripted_model_keep_all_items_apart(served: Served, stage: Stage, tab: Tab) -> None:
+async def test_items_of_a_model_with_constant_ids_stay_distinct(served: Served, stage: Stage, tab: Tab) -> None:
     async def act(context: Any) -> str:
         return "looked up"
 
@@ -65,15 +65,15 @@ async def test_constant_ids_of_a_scripted_model_keep_all_items_apart(served: Ser
     await check_conversation(served, tab, [f"Let me see {n}." for n in range(TURNS)])
 
 
-async def check_conversation(served: Served, tab: Tab, said: Sequence[str]) -> None:
-    """Four messages; the thread is the same live, after a reload, and in SQL."""
+async def check_conversation(served: Served, tab: Tab, answers: Sequence[str]) -> None:
+    """Send four messages; the thread must be the same live, after a reload, and in the database."""
     reply = await tab.create("Question 0")
     for n in range(1, TURNS):
         assert (await tab.send(reply.thread_id, f"Question {n}")).error is None
     expected = [
         line
         for n in range(TURNS)
-        for line in (("user", f"Question {n}"), ("assistant", said[n]), ("assistant", f"Found {n}."))
+        for line in (("user", f"Question {n}"), ("assistant", answers[n]), ("assistant", f"Found {n}."))
     ]
     picture = tab.pictures[reply.thread_id]
     assert picture.texts() == expected

@@ -1,4 +1,4 @@
-"""Each of the eleven item types, made in a run of an agent, seen live and after a reload."""
+"""Each of the eleven item types, created during a run, live and after a reload."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ async def test_an_item_that_a_tool_streams_shows_live_and_after_a_reload(stage: 
 
 @covers(*(f"item.{kind}" for kind in SHOWN))
 @pytest.mark.parametrize("kind", SHOWN)
-async def test_an_item_that_was_put_into_the_store_shows_after_a_reload(
+async def test_an_item_added_to_the_store_shows_after_a_reload(
     stage: Stage, tab: Tab, served: Served, kind: str
 ) -> None:
     stage.play("Hi.")
@@ -59,7 +59,7 @@ async def test_an_item_that_was_put_into_the_store_shows_after_a_reload(
 
 @covers("item.hidden_context_item", "item.sdk_hidden_context", "hidden.events", "hidden.model")
 @pytest.mark.parametrize("kind", ["hidden_context_item", "sdk_hidden_context"])
-async def test_hidden_context_is_in_no_event_and_no_page_but_reaches_the_model(
+async def test_hidden_context_reaches_the_model_but_no_event_or_page(
     stage: Stage, tab: Tab, served: Served, kind: str
 ) -> None:
     async def act(context: AgentContext) -> str:
@@ -90,7 +90,7 @@ async def test_hidden_context_is_in_no_event_and_no_page_but_reaches_the_model(
 
 
 @covers("item.client_tool_call")
-async def test_a_client_tool_call_comes_once_and_is_pending_in_the_store(
+async def test_a_client_tool_call_is_sent_once_and_is_pending_in_the_store(
     stage: Stage, tab: Tab, served: Served
 ) -> None:
     async def act(context: AgentContext) -> str:
@@ -134,7 +134,7 @@ async def test_a_workflow_that_a_tool_builds_step_by_step_shows_live_and_after_a
 
 
 @covers("item.widget")
-async def test_a_widget_that_is_streamed_shows_live_and_after_a_reload(stage: Stage, tab: Tab) -> None:
+async def test_a_streamed_widget_shows_live_and_after_a_reload(stage: Stage, tab: Tab) -> None:
     def widget(text: str, *, done: bool = False) -> DynamicWidgetRoot:
         value = {"type": "Markdown", "id": "md", "value": text, "streaming": not done}
         return DynamicWidgetRoot.model_validate({"type": "Card", "children": [value]})
@@ -160,12 +160,12 @@ async def test_a_widget_that_is_streamed_shows_live_and_after_a_reload(stage: St
 
 
 @covers("order.first_appearance")
-async def test_items_that_overlap_keep_the_order_in_which_they_appeared(stage: Stage, tab: Tab) -> None:
+async def test_overlapping_items_keep_the_order_in_which_they_appeared(stage: Stage, tab: Tab) -> None:
     async def act(context: AgentContext) -> str:
         first, second, third = (make_item("task", context.thread, context.generate_id("message")) for _ in range(3))
         await context.stream(ThreadItemAddedEvent(item=first))
         await context.stream(ThreadItemAddedEvent(item=second))
-        await context.stream(ThreadItemDoneEvent(item=third))  # never added: it appears when it is done
+        await context.stream(ThreadItemDoneEvent(item=third))  # never added: it only appears when it is done
         await context.stream(ThreadItemDoneEvent(item=second))
         await context.stream(ThreadItemDoneEvent(item=first))
         stage.seen.extend([first.id, second.id, third.id])
@@ -179,8 +179,8 @@ async def test_items_that_overlap_keep_the_order_in_which_they_appeared(stage: S
 
 
 @covers("order.first_appearance")
-async def test_messages_that_the_model_writes_at_the_same_time_keep_their_order(stage: Stage, tab: Tab) -> None:
-    """T25: stock chatkit stores them in the order in which they end."""
+async def test_messages_written_concurrently_keep_their_order(stage: Stage, tab: Tab) -> None:
+    """T25: stock chatkit saves them in the order in which they end."""
     stage.play(
         response(
             added(0, message_item(done=False)),
@@ -201,7 +201,7 @@ async def test_messages_that_the_model_writes_at_the_same_time_keep_their_order(
 
 
 @covers("wire.utc")
-async def test_items_stamped_with_a_naive_local_time_leave_in_utc(
+async def test_items_with_a_naive_local_time_are_sent_in_utc(
     stage: Stage, tab: Tab, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from datetime import UTC, datetime, timedelta

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def message(text: str, thread_id: str) -> dict[str, Any]:
-    """A user's item as it is sent."""
+    """Return a user message as the server sends it."""
     return {
         "id": ANY,
         "thread_id": thread_id,
@@ -45,7 +45,7 @@ def message(text: str, thread_id: str) -> dict[str, Any]:
 
 
 def answer(text: str, thread_id: str) -> dict[str, Any]:
-    """An assistant's item as it is sent."""
+    """Return an assistant message as the server sends it."""
     return {
         "id": ANY,
         "thread_id": thread_id,
@@ -56,7 +56,7 @@ def answer(text: str, thread_id: str) -> dict[str, Any]:
 
 
 @covers("threads.create", "sse.options")
-async def test_a_first_message_makes_a_thread_and_is_answered(stage: Stage, tab: Tab) -> None:
+async def test_a_first_message_creates_a_thread_and_is_answered(stage: Stage, tab: Tab) -> None:
     stage.play("Good morning.")
     reply = await tab.create("Hello")
     created, echo, options, added, *updates, done = reply.events
@@ -82,7 +82,7 @@ async def test_a_first_message_makes_a_thread_and_is_answered(stage: Stage, tab:
 
 
 @covers("threads.add_user_message")
-async def test_a_further_message_is_echoed_and_answered_with_the_thread_before_it(stage: Stage, tab: Tab) -> None:
+async def test_a_further_message_is_echoed_and_answered_with_the_thread_as_context(stage: Stage, tab: Tab) -> None:
     model = stage.play("One.", "Two.")
     first = await tab.create("Count to one")
     reply = await tab.send(first.thread_id, "And on", quoted_text="One.")
@@ -97,7 +97,7 @@ async def test_a_further_message_is_echoed_and_answered_with_the_thread_before_i
 
 
 @covers("threads.add_client_tool_output", "item.client_tool_call")
-async def test_the_output_of_a_pages_tool_completes_the_call_and_the_run_goes_on(
+async def test_the_output_of_a_client_tool_completes_the_call_and_resumes_the_run(
     stage: Stage, tab: Tab, served: Served
 ) -> None:
     async def ask_the_page(context: AgentContext) -> str:
@@ -141,7 +141,7 @@ async def test_the_output_of_a_pages_tool_completes_the_call_and_the_run_goes_on
 
 
 @covers("threads.add_structured_input")
-async def test_answers_are_put_into_the_question_and_the_run_goes_on(stage: Stage, tab: Tab) -> None:
+async def test_answers_are_saved_in_the_question_and_the_run_resumes(stage: Stage, tab: Tab) -> None:
     async def ask(context: AgentContext) -> str:
         await stream_item(context, "structured_input")
         return "asked"
@@ -170,7 +170,7 @@ async def test_answers_are_put_into_the_question_and_the_run_goes_on(stage: Stag
 
 
 @covers("threads.retry_after_item")
-async def test_a_retry_puts_a_new_answer_in_the_place_of_the_old(stage: Stage, tab: Tab, served: Served) -> None:
+async def test_a_retry_replaces_the_old_answer(stage: Stage, tab: Tab, served: Served) -> None:
     model = stage.play("First try.", "Second try.")
     first = await tab.create("Try")
     reply = await tab.retry(first.thread_id, first.user_item["id"])
@@ -186,7 +186,7 @@ async def test_a_retry_puts_a_new_answer_in_the_place_of_the_old(stage: Stage, t
 
 
 @covers("threads.custom_action")
-async def test_an_action_of_a_widget_and_one_of_the_page_are_answered_by_a_stream(stage: Stage, tab: Tab) -> None:
+async def test_actions_of_a_widget_and_of_the_page_are_answered_by_a_stream(stage: Stage, tab: Tab) -> None:
     async def press(
         thread: ThreadMetadata, action: Action[str, Any], sender: WidgetItem | None, context: RequestContext
     ) -> AsyncIterator[ThreadStreamEvent]:
@@ -231,22 +231,22 @@ async def test_a_thread_is_loaded_with_its_items_oldest_first(stage: Stage, tab:
 
 
 @covers("threads.list")
-async def test_threads_come_newest_first_or_oldest_first_when_asked(stage: Stage, tab: Tab) -> None:
+async def test_threads_are_listed_newest_first_or_oldest_first_on_request(stage: Stage, tab: Tab) -> None:
     stage.play("1", "2", "3")
-    made = [(await tab.create(f"Thread {n}")).thread_id for n in range(3)]
-    assert [thread["id"] for thread in (await tab.list())["data"]] == made[::-1]
-    assert [thread["id"] for thread in (await tab.list(order="asc"))["data"]] == made
+    thread_ids = [(await tab.create(f"Thread {n}")).thread_id for n in range(3)]
+    assert [thread["id"] for thread in (await tab.list())["data"]] == thread_ids[::-1]
+    assert [thread["id"] for thread in (await tab.list(order="asc"))["data"]] == thread_ids
     page = await tab.list(limit=2)
-    assert [thread["id"] for thread in page["data"]] == [made[2], made[1]]
-    assert (page["has_more"], page["after"]) == (True, made[1])
-    rest = await tab.list(limit=2, after=made[1])
-    assert [thread["id"] for thread in rest["data"]] == [made[0]]
-    assert rest["has_more"] is False
+    assert [thread["id"] for thread in page["data"]] == [thread_ids[2], thread_ids[1]]
+    assert (page["has_more"], page["after"]) == (True, thread_ids[1])
+    second_page = await tab.list(limit=2, after=thread_ids[1])
+    assert [thread["id"] for thread in second_page["data"]] == [thread_ids[0]]
+    assert second_page["has_more"] is False
     assert all(thread["items"] == {"data": [], "has_more": False} for thread in page["data"])
 
 
 @covers("threads.update")
-async def test_a_thread_gets_a_new_name(stage: Stage, tab: Tab) -> None:
+async def test_a_thread_is_renamed(stage: Stage, tab: Tab) -> None:
     stage.play("Hi.")
     thread_id = (await tab.create("Hello")).thread_id
     reply = await tab.post("threads.update", {"thread_id": thread_id, "title": "Greetings"})
@@ -256,7 +256,7 @@ async def test_a_thread_gets_a_new_name(stage: Stage, tab: Tab) -> None:
 
 
 @covers("threads.delete")
-async def test_a_deleted_thread_is_gone_with_everything_that_hung_on_it(stage: Stage, tab: Tab, served: Served) -> None:
+async def test_a_thread_is_deleted_with_everything_that_belongs_to_it(stage: Stage, tab: Tab, served: Served) -> None:
     stage.play("Hi.")
     reply = await tab.create("Hello")
     await tab.feedback(reply.thread_id, [reply.user_item["id"]])
@@ -270,7 +270,7 @@ async def test_a_deleted_thread_is_gone_with_everything_that_hung_on_it(stage: S
 
 
 @covers("items.list")
-async def test_items_come_in_the_order_asked_for(stage: Stage, tab: Tab) -> None:
+async def test_items_are_listed_in_the_requested_order(stage: Stage, tab: Tab) -> None:
     stage.play("1", "2")
     thread_id = (await tab.create("a")).thread_id
     await tab.send(thread_id, "b")
@@ -282,7 +282,7 @@ async def test_items_come_in_the_order_asked_for(stage: Stage, tab: Tab) -> None
 
 
 @covers("items.feedback")
-async def test_a_vote_is_kept_and_a_later_one_takes_its_place(stage: Stage, tab: Tab, served: Served) -> None:
+async def test_a_vote_is_saved_and_a_later_one_replaces_it(stage: Stage, tab: Tab, served: Served) -> None:
     stage.play("Hi.")
     reply = await tab.create("Hello")
     ids = [item["id"] for item in tab.pictures[reply.thread_id].items]
@@ -293,7 +293,7 @@ async def test_a_vote_is_kept_and_a_later_one_takes_its_place(stage: Stage, tab:
 
 
 class Folder(AttachmentStore[RequestContext]):
-    """An attachment store as users write one."""
+    """An attachment store as an integration writes it."""
 
     def __init__(self) -> None:
         self.deleted: list[str] = []
@@ -308,23 +308,23 @@ class Folder(AttachmentStore[RequestContext]):
 
 
 @covers("attachments.create", "attachments.delete", "page.no_metadata")
-async def test_with_an_attachment_store_files_are_made_attached_and_deleted(
+async def test_with_an_attachment_store_files_are_created_attached_and_deleted(
     stage: Stage, tab: Tab, served: Served
 ) -> None:
     model = stage.play("A file.")
     files = served.services.server.attachment_store = Folder()
     try:
-        made = await tab.post("attachments.create", {"name": "a.txt", "size": 3, "mime_type": "text/plain"})
-        assert made.body == {"id": ANY, "name": "a.txt", "mime_type": "text/plain", "type": "file"}
-        reply = await tab.create("See this", attachments=[made.body["id"]])
-        whole = made.body | {"thread_id": reply.thread_id}
-        assert reply.user_item["attachments"] == [whole]
-        assert (await tab.reload(reply.thread_id)).items[0]["attachments"] == [whole]
+        created = await tab.post("attachments.create", {"name": "a.txt", "size": 3, "mime_type": "text/plain"})
+        assert created.body == {"id": ANY, "name": "a.txt", "mime_type": "text/plain", "type": "file"}
+        reply = await tab.create("See this", attachments=[created.body["id"]])
+        attachment = created.body | {"thread_id": reply.thread_id}
+        assert reply.user_item["attachments"] == [attachment]
+        assert (await tab.reload(reply.thread_id)).items[0]["attachments"] == [attachment]
         call = model.last_call
         assert call is not None
         assert "a.txt" in str(call.input)
-        gone = await tab.post("attachments.delete", {"attachment_id": made.body["id"]})
-        assert (gone.status, gone.body, files.deleted) == (200, {}, [made.body["id"]])
+        gone = await tab.post("attachments.delete", {"attachment_id": created.body["id"]})
+        assert (gone.status, gone.body, files.deleted) == (200, {}, [created.body["id"]])
     finally:
         served.services.server.attachment_store = None
 
@@ -339,7 +339,7 @@ async def test_with_an_attachment_store_files_are_made_attached_and_deleted(
         ("threads.sync_custom_action", {"thread_id": "", "action": {"type": "x", "payload": {}}}),
     ],
 )
-async def test_a_feature_that_is_not_there_is_a_clear_answer(
+async def test_an_unavailable_feature_is_a_clear_error(
     stage: Stage, tab: Tab, operation: str, params: dict[str, Any]
 ) -> None:
     stage.play("Hi.")
@@ -361,7 +361,7 @@ async def test_with_dictation_speech_becomes_text(stage: Stage, tab: Tab) -> Non
 
 
 @covers("threads.sync_custom_action")
-async def test_the_item_that_a_sync_action_updates_is_answered_and_saved(stage: Stage, tab: Tab) -> None:
+async def test_the_item_that_a_sync_action_updates_is_returned_and_saved(stage: Stage, tab: Tab) -> None:
     async def show(context: AgentContext) -> str:
         await stream_item(context, "widget")
         return "shown"
@@ -382,7 +382,7 @@ async def test_the_item_that_a_sync_action_updates_is_answered_and_saved(stage: 
 
 
 @covers("threads.create")
-async def test_tags_and_tool_choice_of_a_message_are_kept(stage: Stage, tab: Tab) -> None:
+async def test_tags_and_tool_choice_of_a_message_are_saved(stage: Stage, tab: Tab) -> None:
     model = stage.play("Yes.")
     tag = {"type": "input_tag", "id": "c1", "text": "Ada", "data": {"n": 1}, "interactive": True}
     content = [{"type": "input_text", "text": "Ask "}, tag]

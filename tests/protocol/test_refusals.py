@@ -1,4 +1,4 @@
-"""The Rule of PROTOCOL.md: what a ChatKit frame and any other client get when a request cannot be accepted."""
+"""What a ChatKit frame, and any other client, gets when a request is refused."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,7 +24,7 @@ SECRET_WORDS = "what the user typed"
 
 @dataclass
 class Scene:
-    """A thread with every kind of item, before the request that is refused."""
+    """A thread with every kind of item, before the refused request."""
 
     stage: Stage
     served: Served
@@ -34,13 +34,13 @@ class Scene:
     ids: dict[str, str]
 
     async def set_status(self, status: LockedStatus | ClosedStatus) -> None:
-        """Lock or close the thread, as an integration does."""
+        """Lock or close the thread like an integration."""
         thread, context = await self.served.load_thread(self.thread_id), await self.served.owner(self.thread_id)
         thread.status = status
         await self.served.services.store.save_thread(thread, context)
 
     async def attach(self, tab: Tab, *, bind: bool = False, **fields: Any) -> str:
-        """A file of the tab's user, maybe bound to a thread."""
+        """Save a file of the tab's user, with `bind` in a thread, and return its id."""
         thread_id = (await tab.create("A thread for a file")).thread_id
         attachment = FileAttachment(id=new_id("atc"), name="a.txt", mime_type="text/plain", **fields)
         attachment.thread_id = thread_id if bind else None
@@ -48,7 +48,7 @@ class Scene:
         return attachment.id
 
     async def counts(self) -> list[dict[str, Any]]:
-        """How many rows each table has."""
+        """Return the number of rows of each table."""
         tables = ("threads", "thread_items", "turns", "feedback", "attachments")
         return await self.served.rows(
             " UNION ALL ".join(f"SELECT '{t}' AS name, count(*) AS n FROM {t}" for t in tables)
@@ -57,7 +57,7 @@ class Scene:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def scene(stage: Stage, served: Served, tab: Tab, stranger: Tab) -> Scene:
-    """A thread of the tab's user."""
+    """Return a thread of the tab's user."""
 
     async def act(context: AgentContext) -> str:
         for kind in ("structured_input", "widget", "task"):
@@ -76,21 +76,21 @@ Body = bytes | tuple[str, dict[str, Any]]
 
 @dataclass
 class Case:
-    """A request that is refused, and how."""
+    """A request, and how it is refused."""
 
     requirement: str
     status: int
     code: str
     prepare: Callable[[Scene], Awaitable[Body]]
     words: str = ""
-    """What the message must say."""
+    """What the error message must contain."""
 
 
 CASES: list[Case] = []
 
 
 def case(requirement: str, status: int, code: str, words: str = "") -> Callable[[Any], Any]:
-    """Adds a case."""
+    """Register a case."""
 
     def add(prepare: Callable[[Scene], Awaitable[Body]]) -> Callable[[Scene], Awaitable[Body]]:
         CASES.append(Case(f"refusal.{requirement}", status, code, prepare, words))
@@ -100,7 +100,7 @@ def case(requirement: str, status: int, code: str, words: str = "") -> Callable[
 
 
 def message(thread_id: str, text: str = SECRET_WORDS, **more: Any) -> Body:
-    """A message for a thread."""
+    """Return a message to a thread."""
     return "threads.add_user_message", {"thread_id": thread_id, "input": user_input(text, **more)}
 
 
@@ -262,13 +262,13 @@ IDS = sorted({case.requirement for case in CASES})
 
 
 def encoded(body: Body) -> bytes:
-    """The body's bytes."""
+    """Return the body as bytes."""
     return body if isinstance(body, bytes) else json.dumps({"type": body[0], "params": body[1]}).encode()
 
 
 @covers(*IDS, "refusal.one_answer", "refusal.writes_nothing")
 @REFUSALS
-async def test_a_frame_gets_one_error_in_a_stream_of_status_200(scene: Scene, case: Case) -> None:
+async def test_a_frame_gets_one_error_in_a_stream_with_status_200(scene: Scene, case: Case) -> None:
     body = encoded(await case.prepare(scene))
     before = await scene.counts()
     reply = await scene.tab.post_body(body)
@@ -311,7 +311,7 @@ QUERIES: list[tuple[str, dict[str, Any], int, str]] = [
 
 @covers("refusal.query", "refusal.unknown_thread")
 @pytest.mark.parametrize(("operation", "params", "status", "code"), QUERIES)
-async def test_an_operation_that_does_not_stream_is_refused_by_its_status_to_a_frame_too(
+async def test_an_operation_that_does_not_stream_is_refused_with_a_status_also_for_a_frame(
     tab: Tab, operation: str, params: dict[str, Any], status: int, code: str
 ) -> None:
     reply = await tab.post(operation, params)
@@ -322,32 +322,32 @@ async def test_an_operation_that_does_not_stream_is_refused_by_its_status_to_a_f
 @pytest.mark.parametrize(
     "operation", ["threads.get_by_id", "threads.update", "threads.delete", "items.list", "items.feedback"]
 )
-async def test_a_strangers_thread_looks_like_one_that_does_not_exist(scene: Scene, operation: str) -> None:
+async def test_another_users_thread_looks_like_an_unknown_one(scene: Scene, operation: str) -> None:
     more = {"title": "Taken", "item_ids": [scene.ids["task"]], "kind": "positive"}
     before = await scene.tab.reload(scene.thread_id)
-    theirs = await scene.stranger.post(operation, {"thread_id": scene.thread_id} | more)
+    foreign = await scene.stranger.post(operation, {"thread_id": scene.thread_id} | more)
     unknown = await scene.stranger.post(operation, {"thread_id": NOWHERE} | more)
-    assert (theirs.status, theirs.body["code"]) == (404, "not_found")
-    assert theirs.body["message"] == unknown.body["message"]
+    assert (foreign.status, foreign.body["code"]) == (404, "not_found")
+    assert foreign.body["message"] == unknown.body["message"]
     assert await scene.tab.reload(scene.thread_id) == before
     assert await scene.stranger.history() == []
 
 
 @covers("accept.lost")
 @pytest.mark.parametrize("operation", sorted(STREAMING))
-async def test_a_frame_whose_accept_header_was_taken_away_still_gets_a_stream(tab: Tab, operation: str) -> None:
+async def test_a_frame_whose_accept_header_was_removed_still_gets_a_stream(tab: Tab, operation: str) -> None:
     reply = await tab.post_body(json.dumps({"type": operation, "params": {}}).encode(), stream=False)
     assert (reply.status, reply.types) == (200, ["error"])
 
 
 @covers("refusal.query")
-async def test_a_broken_body_of_an_operation_that_does_not_stream_is_a_400_to_a_frame_too(tab: Tab) -> None:
+async def test_an_invalid_body_of_an_operation_that_does_not_stream_is_a_400_also_for_a_frame(tab: Tab) -> None:
     reply = await tab.post_body(b'{"type": "threads.list", "params": ', stream=False)
     assert (reply.status, reply.body["code"]) == (400, "invalid_json")
 
 
 @covers("refusal.body_too_large", "refusal.one_answer")
-async def test_a_body_that_hides_its_length_is_cut_off_at_the_limit(tab: Tab) -> None:
+async def test_a_body_without_a_content_length_is_cut_off_at_the_limit(tab: Tab) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(4):
             yield b"x" * 8000

@@ -1,4 +1,4 @@
-"""Every requirement has a test, and every test names requirements that exist. Works on any subset of the tests."""
+"""Each requirement has a test, and tests only name existing requirements. Works on any subset of the tests."""
 
 import importlib
 from collections import Counter
@@ -10,7 +10,7 @@ TESTS = Path(__file__).parent
 
 
 def covered() -> set[str]:
-    """The ids that the tests of this folder name, found by importing them and not by what pytest collected."""
+    """Return the ids that this folder's tests name; imports them, because pytest may have collected a subset."""
     modules = [importlib.import_module(f"tests.protocol.{path.stem}") for path in sorted(TESTS.glob("test_*.py"))]
     tests = [value for module in modules for name, value in vars(module).items() if name.startswith("test_")]
     return {requirement for test in tests for requirement in getattr(test, "covered", ())}

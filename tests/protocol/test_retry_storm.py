@@ -1,6 +1,6 @@
-"""Whatever fails in a streaming operation, a ChatKit frame gets one answer that it does not ask for again.
+"""Whatever fails in a streaming operation, a ChatKit frame gets one response that it does not retry.
 
-On any 5xx, and on a 200 that is no event stream, the widget posts the same bytes six times (PROTOCOL.md).
+On any 5xx, and on a 200 that is not an event stream, the widget posts the same bytes six times (measured in June 2026).
 """
 
 import json
@@ -35,18 +35,18 @@ POSTS_AT_MOST = 6
 
 @dataclass
 class Fault:
-    """What is broken now; nothing at first."""
+    """The active fault; none at first."""
 
     active: str = ""
 
     def strike(self, name: str, error: Exception) -> None:
-        """Raises where this fault is the active one."""
+        """Raise `error` if `name` is the active fault."""
         if self.active == name:
             raise error
 
 
 class FailingStore(SqlStore[RequestContext]):
-    """A store whose database goes away."""
+    """A store whose database is lost."""
 
     def __init__(self, fault: Fault, services: Services) -> None:
         super().__init__(services.engine)
@@ -62,7 +62,7 @@ class FailingStore(SqlStore[RequestContext]):
 
 
 class FailingTurnStore(TurnStore):
-    """A turn store whose database goes away at a turn's start or end."""
+    """A turn store whose database is lost at a turn's start or end."""
 
     def __init__(self, fault: Fault, services: Services) -> None:
         super().__init__(services.engine)
@@ -79,20 +79,20 @@ class FailingTurnStore(TurnStore):
 
 
 class FailingAuth(Auth):
-    """A login that fails."""
+    """A failing login."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(Secret(SECRET))
         self._fault = fault
 
     def authenticate(self, request: HTTPConnection) -> RequestContext:
-        self._fault.strike("nobody is logged in", NotAuthenticated())
+        self._fault.strike("no user is logged in", NotAuthenticated())
         self._fault.strike("a bug in the login", RuntimeError("oops"))
         return super().authenticate(request)
 
 
 class FailingServer(StageServer):
-    """A server of a user's that has a bug."""
+    """A server subclass with a bug."""
 
     def __init__(self, fault: Fault, *parts: Any) -> None:
         super().__init__(*parts)
@@ -106,13 +106,13 @@ class FailingServer(StageServer):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def fault() -> Fault:
-    """The module's fault."""
+    """Return the fault of the module's app."""
     return Fault()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served(stages: Stage, fault: Fault, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
-    """The app with parts that fail on command."""
+    """Yield the app, with parts that fail on command."""
     folder: Path = tmp_path_factory.mktemp("storm")
 
     def agent() -> Agent[Any]:
@@ -134,7 +134,7 @@ async def served(stages: Stage, fault: Fault, tmp_path_factory: pytest.TempPathF
 
 
 async def post_as_the_widget(tab: Tab, body: bytes) -> list[LiveReply]:
-    """All answers to one request: it is posted again as the widget posts it."""
+    """Return all responses to one request, retried like the widget does."""
     replies: list[LiveReply] = []
     while len(replies) < POSTS_AT_MOST:
         replies.append(await tab.post_body(body))
@@ -144,7 +144,7 @@ async def post_as_the_widget(tab: Tab, body: bytes) -> list[LiveReply]:
 
 
 async def requests_for(stage: Stage, tab: Tab) -> dict[str, dict[str, Any]]:
-    """A valid request of each streaming operation, on threads that wait for them and for nothing else."""
+    """Return a valid request of each streaming operation, for threads that expect it."""
 
     async def act(context: AgentContext) -> str:
         await stream_item(context, "widget")
@@ -158,29 +158,29 @@ async def requests_for(stage: Stage, tab: Tab) -> dict[str, dict[str, Any]]:
     stage.play_client_tool(act)
     first = await tab.create("Show everything")
     stage.play_tool(ask)
-    asked = (await tab.create("Ask me")).thread_id
-    ids = {i["type"]: i["id"] for thread in (first.thread_id, asked) for i in tab.pictures[thread].items}
-    here, there = {"thread_id": first.thread_id}, {"thread_id": asked}
+    question_thread = (await tab.create("Ask me")).thread_id
+    ids = {i["type"]: i["id"] for thread in (first.thread_id, question_thread) for i in tab.pictures[thread].items}
+    first_thread, second_thread = {"thread_id": first.thread_id}, {"thread_id": question_thread}
     stage.play()
     return {
         "threads.create": {"input": user_input("Hello")},
-        "threads.add_client_tool_output": here | {"result": {}},
-        "threads.add_structured_input": there | {"item_id": ids["structured_input"], "input": {"answers": {}}},
-        "threads.custom_action": here | {"item_id": ids["widget"], "action": {"type": "press", "payload": {}}},
-        "threads.add_user_message": here | {"input": user_input("Hello")},
-        "threads.retry_after_item": here | {"item_id": first.user_item["id"]},
+        "threads.add_client_tool_output": first_thread | {"result": {}},
+        "threads.add_structured_input": second_thread | {"item_id": ids["structured_input"], "input": {"answers": {}}},
+        "threads.custom_action": first_thread | {"item_id": ids["widget"], "action": {"type": "press", "payload": {}}},
+        "threads.add_user_message": first_thread | {"input": user_input("Hello")},
+        "threads.retry_after_item": first_thread | {"item_id": first.user_item["id"]},
     }
 
 
 FAULTS = [
-    "",  # nothing but the model itself, which has no answer prepared
+    "",  # only the model, which has no answer prepared
     "the store in accept",
     "the store in start",
     "the store in finish",
     "a bug in accept",
     "a bug in start",
     "a feature that is not there",
-    "nobody is logged in",
+    "no user is logged in",
     "a bug in the login",
     "the agent's function",
     "a wrong agent",
@@ -189,7 +189,7 @@ FAULTS = [
 
 @covers("refusal.one_answer")
 @pytest.mark.parametrize("name", FAULTS)
-async def test_any_failure_is_one_answer_with_one_error(stage: Stage, fault: Fault, tab: Tab, name: str) -> None:
+async def test_any_failure_is_one_response_with_one_error(stage: Stage, fault: Fault, tab: Tab, name: str) -> None:
     requests = await requests_for(stage, tab)
     fault.active = name
     try:
@@ -207,7 +207,7 @@ async def test_any_failure_is_one_answer_with_one_error(stage: Stage, fault: Fau
 
 @covers("refusal.one_answer")
 @pytest.mark.parametrize("broken", ["too large", "cut off", "no params"])
-async def test_a_body_that_cannot_be_taken_is_one_answer_with_one_error(stage: Stage, tab: Tab, broken: str) -> None:
+async def test_an_invalid_body_is_one_response_with_one_error(stage: Stage, tab: Tab, broken: str) -> None:
     for operation, params in (await requests_for(stage, tab)).items():
         body = json.dumps({"type": operation, "params": params | {"more": "x" * 100}}).encode()
         match broken:
@@ -230,11 +230,11 @@ async def test_a_body_that_cannot_be_taken_is_one_answer_with_one_error(stage: S
         ("a bug in accept", 500, "internal_error"),
         ("a bug in start", 500, "internal_error"),
         ("a feature that is not there", 501, "not_available"),
-        ("nobody is logged in", 401, "not_authenticated"),
+        ("no user is logged in", 401, "not_authenticated"),
         ("a bug in the login", 500, "internal_error"),
     ],
 )
-async def test_another_client_gets_the_status_of_what_failed(
+async def test_another_client_gets_the_status_of_the_failure(
     stage: Stage, fault: Fault, script: Tab, name: str, status: int, code: str
 ) -> None:
     stage.play("Hi.")
@@ -251,11 +251,11 @@ async def test_another_client_gets_the_status_of_what_failed(
     ("name", "status", "code"),
     [
         ("the store in accept", 503, "database_unavailable"),
-        ("nobody is logged in", 401, "not_authenticated"),
+        ("no user is logged in", 401, "not_authenticated"),
         ("a bug in the login", 500, "internal_error"),
     ],
 )
-async def test_a_query_that_fails_is_a_status_to_a_frame_too(
+async def test_a_failing_query_is_a_status_also_for_a_frame(
     stage: Stage, fault: Fault, tab: Tab, name: str, status: int, code: str
 ) -> None:
     stage.play("Hi.")

@@ -1,4 +1,4 @@
-"""What a stream looks like on the wire."""
+"""The bytes of a stream."""
 
 import asyncio
 
@@ -34,14 +34,14 @@ async def test_a_stream_is_uncached_untransformed_and_unbuffered(stage: Stage, t
 
 
 @covers("sse.headers")
-async def test_an_error_in_the_place_of_a_stream_has_the_same_headers(tab: Tab) -> None:
+async def test_an_error_stream_has_the_same_headers(tab: Tab) -> None:
     reply = await tab.post("threads.add_user_message", {"thread_id": "thr_1", "input": user_input("Hello")})
     expected = ("text/event-stream; charset=utf-8", "no-cache, no-transform", "no")
     assert tuple(reply.headers[name] for name in ("content-type", "cache-control", "x-accel-buffering")) == expected
 
 
 @covers("sse.ids")
-async def test_frames_count_from_one_and_carry_nothing_but_an_id_and_data(stage: Stage, tab: Tab) -> None:
+async def test_frames_are_numbered_from_one_and_contain_only_an_id_and_data(stage: Stage, tab: Tab) -> None:
     stage.play("one two three")
     reply = await tab.create("Count")
     assert [frame.id for frame in reply.frames] == [str(number) for number in range(1, len(reply.frames) + 1)]
@@ -50,7 +50,7 @@ async def test_frames_count_from_one_and_carry_nothing_but_an_id_and_data(stage:
 
 
 @covers("sse.pings")
-async def test_a_silence_is_pinged_before_and_amid_the_text(stage: Stage, tab: Tab) -> None:
+async def test_pings_are_sent_during_silence_before_and_within_the_text(stage: Stage, tab: Tab) -> None:
     before, amid = asyncio.Event(), asyncio.Event()
 
     async def act(context: AgentContext) -> str:
@@ -80,7 +80,7 @@ async def test_a_silence_is_pinged_before_and_amid_the_text(stage: Stage, tab: T
 
 @covers("wire.utc")
 async def test_every_time_of_every_operation_is_utc_with_an_offset(stage: Stage, tab: Tab) -> None:
-    """`Tab` checks all it is sent; here is what it must have seen."""
+    """`Tab` checks all responses; this makes sure that they contain times."""
     stage.play("Hi.")
     reply = await tab.create("Hello")
     thread = await tab.get(reply.thread_id)
@@ -115,10 +115,10 @@ LONE = {"lone high": "a \ud83e b", "lone low": "a \udd8a b", "the wrong way roun
 
 @covers("wire.unicode")
 @pytest.mark.parametrize("text", LONE.values(), ids=LONE)
-async def test_half_a_character_of_the_models_is_replaced_and_ends_no_turn(
+async def test_a_lone_surrogate_of_the_model_is_replaced_and_does_not_end_the_turn(
     stage: Stage, tab: Tab, served: Served, text: str
 ) -> None:
-    """A lone surrogate has no UTF-8: it would break the frame, the row and every later load."""
+    """A lone surrogate is not valid UTF-8: it would break the frame, the row and every later load."""
 
     async def act(context: AgentContext) -> str:
         item = make_item("task", context.thread, context.generate_id("message"), task={"type": "custom", "title": text})
@@ -139,7 +139,7 @@ async def test_half_a_character_of_the_models_is_replaced_and_ends_no_turn(
 
 
 @covers("wire.unicode")
-async def test_half_a_character_in_a_users_message_is_replaced(stage: Stage, tab: Tab) -> None:
+async def test_a_lone_surrogate_in_a_users_message_is_replaced(stage: Stage, tab: Tab) -> None:
     stage.play("Hi.")
     body = b'{"type":"threads.create","params":{"input":{"content":[{"type":"input_text","text":"a \\ud83e b"}],'
     body += b'"attachments":[],"inference_options":{}}}}'

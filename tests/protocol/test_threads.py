@@ -1,4 +1,4 @@
-"""Threads: their names, states and votes."""
+"""Titles and states of threads, and votes."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ TITLES = {
 
 @covers("thread.title")
 @pytest.mark.parametrize(("text", "title"), TITLES.items())
-async def test_a_new_thread_is_called_by_the_first_words_of_its_message(
+async def test_the_title_of_a_new_thread_is_the_beginning_of_its_message(
     stage: Stage, tab: Tab, text: str, title: str | None
 ) -> None:
     stage.play("Hi.")
@@ -37,7 +37,7 @@ async def test_a_new_thread_is_called_by_the_first_words_of_its_message(
 
 
 @covers("thread.agent_changes")
-async def test_what_an_agent_changes_in_its_thread_is_told_and_saved(stage: Stage, tab: Tab, served: Served) -> None:
+async def test_an_agents_changes_to_its_thread_are_sent_and_saved(stage: Stage, tab: Tab, served: Served) -> None:
     async def act(context: AgentContext) -> str:
         context.thread.title = "Named by the agent"
         context.thread.metadata["step"] = 1
@@ -57,12 +57,12 @@ async def test_what_an_agent_changes_in_its_thread_is_told_and_saved(stage: Stag
 
 
 @covers("thread.rename_during_turn")
-async def test_a_name_given_while_an_answer_runs_is_kept(stage: Stage, tab: Tab, served: Served) -> None:
+async def test_a_title_set_during_a_turn_is_kept(stage: Stage, tab: Tab, served: Served) -> None:
     renamed = asyncio.Event()
 
     async def act(context: AgentContext) -> str:
         await renamed.wait()
-        context.thread.metadata["step"] = 1  # a save at the end of the turn, with the old name in its object
+        context.thread.metadata["step"] = 1  # saved at the end of the turn, from an object with the old title
         return "done"
 
     stage.play_tool(act)
@@ -77,7 +77,7 @@ async def test_a_name_given_while_an_answer_runs_is_kept(stage: Stage, tab: Tab,
 
 @covers("thread.status_shown")
 @pytest.mark.parametrize("status", [LockedStatus(reason="No"), ClosedStatus(reason="Done"), LockedStatus()])
-async def test_a_threads_state_shows_with_its_reason_and_it_opens_again(
+async def test_a_threads_status_shows_with_its_reason_and_it_can_be_reopened(
     stage: Stage, tab: Tab, served: Served, status: LockedStatus | ClosedStatus
 ) -> None:
     stage.play("Hi.", "Again.")
@@ -96,12 +96,12 @@ async def test_a_threads_state_shows_with_its_reason_and_it_opens_again(
 
 
 @covers("feedback.foreign")
-async def test_a_vote_on_items_of_another_thread_or_user_is_refused_whole(
+async def test_votes_that_include_a_foreign_item_are_refused_entirely(
     stage: Stage, tab: Tab, stranger: Tab, served: Served
 ) -> None:
     stage.play("1", "2", "3")
-    mine, other, theirs = await tab.create("a"), await tab.create("b"), await stranger.create("c")
-    for foreign in (other.user_item["id"], theirs.user_item["id"], "msg_unknown"):
+    mine, other, foreign_thread = await tab.create("a"), await tab.create("b"), await stranger.create("c")
+    for foreign in (other.user_item["id"], foreign_thread.user_item["id"], "msg_unknown"):
         reply = await tab.feedback(mine.thread_id, [mine.user_item["id"], foreign])
         assert (reply.status, reply.body["code"]) == (404, "not_found")
     assert await served.rows("SELECT * FROM feedback WHERE thread_id = :id", id=mine.thread_id) == []
