@@ -1,4 +1,4 @@
-"""What a user is told of each kind of exception (`failures.to_turn_failure`)."""
+"""The code, text and retry flag of each kind of exception (`failures.to_turn_failure`)."""
 
 import agents
 import openai
@@ -52,9 +52,9 @@ def caused(error: Exception, cause: Exception) -> Exception:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_an_exception_has_its_code_its_words_and_its_advice(error: Exception, expected: tuple[str, str, bool]) -> None:
-    told = to_turn_failure(error)
-    assert (told.code, told.message, told.allow_retry) == expected
+def test_an_exception_maps_to_its_code_text_and_retry_flag(error: Exception, expected: tuple[str, str, bool]) -> None:
+    failure = to_turn_failure(error)
+    assert (failure.code, failure.message, failure.allow_retry) == expected
 
 
 def test_every_text_is_a_whole_sentence_that_names_no_provider() -> None:
@@ -62,9 +62,9 @@ def test_every_text_is_a_whole_sentence_that_names_no_provider() -> None:
 
 
 def test_every_public_exception_of_both_sdks_has_a_text() -> None:
-    """A new class of theirs falls under its base; none may end as an unexplained internal error."""
+    """A new class is handled as its base; none may become an unexplained internal error."""
     kinds = [getattr(module, name) for module in (agents, openai) for name in module.__all__]
     errors = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Exception)]
     assert len(errors) > 25
-    told = [to_turn_failure(kind.__new__(kind)) for kind in errors]
-    assert {error.code for error in told} <= set(TEXTS)
+    failures = [to_turn_failure(kind.__new__(kind)) for kind in errors]
+    assert {error.code for error in failures} <= set(TEXTS)

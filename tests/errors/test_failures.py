@@ -42,7 +42,7 @@ from tests.support.openai_server import OpenAIServer
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KEY = "sk-this-is-the-servers-secret-key"
-QUESTION = "A question that nobody but me may read"
+QUESTION = "A question for my eyes only"
 ANSWER = "one two three four five six"
 
 FORBIDDEN = Failure(403, "forbidden", "Country, region, or territory not supported")
@@ -54,7 +54,7 @@ CONFLICT = Failure(409, None, "Conflict", headers={"retry-after-ms": "1"})
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """What the server's own log would hold: everything from INFO on, with secrets redacted."""
+    """Yield the server's log from INFO up, with secrets redacted."""
     stream = io.StringIO()
     handler = log_handler([KEY], stream)
     root = logging.getLogger()
@@ -68,7 +68,7 @@ def log() -> Iterator[io.StringIO]:
 
 @dataclass
 class Endpoint:
-    """A model endpoint and an app that asks it over one of the two APIs; the agent is the test's."""
+    """A model endpoint, and an app that calls it over one of the two APIs."""
 
     upstream: OpenAIServer
     served: Served
@@ -77,13 +77,13 @@ class Endpoint:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["responses", "chat_completions"])
 async def api(request: pytest.FixtureRequest) -> str:
-    """The API that the endpoint is asked over."""
+    """The API of the endpoint."""
     return str(request.param)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def endpoint(api: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Endpoint]:
-    """One app for all failures that need no settings of their own."""
+    """Yield one app for all failures without special settings."""
     stage = Stage()
     async with OpenAIServer() as upstream:
         settings = settings_for(upstream, api)
@@ -92,7 +92,7 @@ async def endpoint(api: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
 
 
 def settings_for(upstream: OpenAIServer, api: str) -> dict[str, Any]:
-    """The model is the endpoint's, asked once."""
+    """Return settings for the endpoint, without retries."""
     return {
         "model": "gpt-test",
         "base_url": upstream.base_url,
@@ -105,22 +105,22 @@ def settings_for(upstream: OpenAIServer, api: str) -> dict[str, Any]:
 
 @dataclass
 class Case:
-    """A failure and what the user is told."""
+    """A failure, and what the user sees."""
 
     name: str
     code: str
     answers: tuple[Answer, ...] = ()
-    kept: str = ""
-    """The partial text that stays."""
+    partial: str = ""
+    """The partial text that is saved."""
     agent: Callable[[], Agent[Any]] = lambda: Agent(name="Helper")
     settings: dict[str, Any] = field(default_factory=dict)
     apis: tuple[str, ...] = ("responses", "chat_completions")
     cause: str = ""
-    """What the log must say."""
+    """What the log must contain."""
 
 
 async def trip(context: RunContextWrapper[Any], agent: Agent[Any], value: Any) -> GuardrailFunctionOutput:
-    """A guardrail that lets nothing through while the user asks the question."""
+    """A guardrail that trips for the question."""
     return GuardrailFunctionOutput(output_info=None, tripwire_triggered=bool(TRIPPING))
 
 
@@ -129,7 +129,7 @@ TRIPPING: list[bool] = []
 
 @function_tool
 async def broken_tool() -> str:
-    """A tool that raises; the Agents SDK tells the model."""
+    """A tool that raises; the Agents SDK passes the error to the model."""
     raise ValueError("the tool broke")
 
 
@@ -140,13 +140,15 @@ async def fatal_tool() -> str:
 
 
 def http(name: str, code: str, failure: Failure, **more: Any) -> Case:
-    """A refusal by the provider with a status."""
+    """A rejection by the provider, with a status."""
     return Case(name, code, (Answer(fail=failure),), **more)
 
 
 def breaks(name: str, code: str, failure: Failure, how: Any, **more: Any) -> Case:
     """A stream that breaks after three tokens."""
-    return Case(name, code, (Answer(ANSWER, error_after=3, error=failure, error_as=how),), kept="one two three", **more)
+    return Case(
+        name, code, (Answer(ANSWER, error_after=3, error=failure, error_as=how),), partial="one two three", **more
+    )
 
 
 def loops() -> Agent[Any]:
@@ -177,7 +179,7 @@ CASES = [
         "silence amid the answer",
         "model_timeout",
         (Answer(ANSWER, hang_after=3),),
-        kept="one two three",
+        partial="one two three",
         settings={"model_timeout": 0.3},
         cause="Timeout",
     ),
@@ -229,7 +231,7 @@ CASES = [
 
 @asynccontextmanager
 async def playing(folder: Path, endpoint: Endpoint, case: Case, api: str) -> AsyncIterator[Served]:
-    """The app as the case wants it."""
+    """Yield the app for the case."""
     endpoint.stage.playing = case.agent()
     if not case.settings:
         yield endpoint.served
@@ -244,7 +246,7 @@ async def playing(folder: Path, endpoint: Endpoint, case: Case, api: str) -> Asy
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-async def test_a_failure_is_told_clearly_and_retry_works(
+async def test_a_failure_has_a_clear_text_and_retry_works(
     tmp_path: Path, endpoint: Endpoint, log: io.StringIO, case: Case, api: str
 ) -> None:
     if api not in case.apis:
@@ -264,8 +266,8 @@ async def test_a_failure_is_told_clearly_and_retry_works(
             "message": f"{text} (request {request_id})",
             "allow_retry": allow_retry,
         }
-        kept = [("assistant", case.kept)] if case.kept else []
-        assert tab.pictures[thread_id].texts() == [("user", QUESTION), *kept]
+        partial = [("assistant", case.partial)] if case.partial else []
+        assert tab.pictures[thread_id].texts() == [("user", QUESTION), *partial]
         assert (await tab.reload(thread_id)).items == tab.pictures[thread_id].items
         (turn,) = await served.rows(
             "SELECT status, error_code, user_item_id FROM turns WHERE thread_id = :id", id=thread_id
@@ -275,7 +277,7 @@ async def test_a_failure_is_told_clearly_and_retry_works(
 
         TRIPPING.clear()
         if not case.settings.get("base_url", "elsewhere"):
-            return  # nothing will ever listen there
+            return  # nothing will ever listen on that port
         upstream.release()
         upstream.script(Answer("It works now."))
         again = await tab.retry(thread_id, reply.user_item["id"])
@@ -294,9 +296,7 @@ def check_log(lines: str, request_id: str, case: Case) -> None:
     assert ANSWER not in lines
 
 
-async def test_a_tool_that_raises_is_told_to_the_model_which_answers(
-    tmp_path: Path, endpoint: Endpoint, api: str
-) -> None:
+async def test_the_model_gets_the_error_of_a_tool_and_answers(tmp_path: Path, endpoint: Endpoint, api: str) -> None:
     endpoint.upstream.script(Answer(tool_calls=[ToolCall("broken_tool")]), Answer("The tool does not work."))
     async with playing(tmp_path, endpoint, Case("", "", agent=loops), api) as served, served.tab() as tab:
         reply = await tab.create(QUESTION)
@@ -318,7 +318,7 @@ async def test_a_refusal_is_an_answer(tmp_path: Path, endpoint: Endpoint, api: s
         assert (await tab.reload(reply.thread_id)).items == tab.pictures[reply.thread_id].items
 
 
-async def test_an_answer_that_hits_its_length_is_kept_as_it_is(tmp_path: Path, endpoint: Endpoint, api: str) -> None:
+async def test_an_answer_that_reaches_its_length_limit_is_kept(tmp_path: Path, endpoint: Endpoint, api: str) -> None:
     endpoint.upstream.script(Answer(ANSWER, incomplete="max_output_tokens"))
     async with playing(tmp_path, endpoint, Case("", ""), api) as served, served.tab() as tab:
         reply = await tab.create(QUESTION)
@@ -326,7 +326,7 @@ async def test_an_answer_that_hits_its_length_is_kept_as_it_is(tmp_path: Path, e
         assert (await tab.reload(reply.thread_id)).items == tab.pictures[reply.thread_id].items
 
 
-async def test_a_failed_request_is_repeated_as_often_as_the_settings_say(
+async def test_a_failed_request_is_retried_as_often_as_the_settings_say(
     tmp_path: Path, endpoint: Endpoint, api: str
 ) -> None:
     before = len(endpoint.upstream.requests)

@@ -1,4 +1,4 @@
-"""What the log says of an exception (`causes.redacted_traceback`), and of those that others log."""
+"""User content is redacted in the tracebacks of the log (`redacted_traceback`), also in lines of other loggers."""
 
 import io
 import logging
@@ -34,7 +34,7 @@ def raised(error: Exception, cause: BaseException | None = None) -> Exception:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "expected"),
     [
         (openai.BadRequestError("SECRET", response=RESPONSE, body={"code": "bad"}), "status_code=400 code=bad"),
         (openai.BadRequestError("SECRET", response=RESPONSE, body=None), "request_id=req_1"),
@@ -47,41 +47,41 @@ def raised(error: Exception, cause: BaseException | None = None) -> Exception:
         (invalid(), "pydantic_core._pydantic_core.ValidationError: (message withheld) type=int_parsing"),
     ],
 )
-def test_an_exception_that_quotes_is_named_but_not_quoted(error: Exception, said: str) -> None:
+def test_a_quoting_exception_is_logged_without_its_message(error: Exception, expected: str) -> None:
     wrapped = raised(agents.UserError(f"Error running tool: {error}"), error)
     grouped = raised(ExceptionGroup("some: SECRET", [error, ValueError("other")]))
-    for one in (raised(error), wrapped, grouped, raised(RuntimeError(f"again: {error}"), wrapped)):
-        log = redacted_traceback(one)
-        assert said in log
+    for related in (raised(error), wrapped, grouped, raised(RuntimeError(f"again: {error}"), wrapped)):
+        log = redacted_traceback(related)
+        assert expected in log
         assert "SECRET" not in log
         assert f'File "{__file__}", line ' in log
 
 
-def test_an_exception_of_ours_keeps_its_words_around_one_that_quotes() -> None:
+def test_our_exceptions_keep_their_message_around_a_quoting_one() -> None:
     log = redacted_traceback(raised(StoreError("refused: 23514"), sqlite3.Error("SECRET")))
     assert "chatkit_store.errors.StoreError: refused: 23514" in log
     assert "SECRET" not in log
 
 
-def test_an_unexpected_exception_is_told_in_full() -> None:
+def test_an_unexpected_exception_is_logged_in_full() -> None:
     try:
         try:
             raise LookupError("no agent today")
         except LookupError:
-            raise ZeroDivisionError("meanwhile")  # noqa: B904 - on purpose
+            raise ZeroDivisionError("second error")  # noqa: B904 - on purpose
     except ZeroDivisionError as error:
         log = redacted_traceback(error)
     assert "builtins.LookupError: no agent today" in log
-    assert "builtins.ZeroDivisionError: meanwhile" in log
-    assert log.index("no agent today") < log.index("During handling") < log.index("meanwhile")
+    assert "builtins.ZeroDivisionError: second error" in log
+    assert log.index("no agent today") < log.index("During handling") < log.index("second error")
     assert 'raise LookupError("no agent today")' in log
 
 
-def test_the_embedded_models_own_words_are_told() -> None:
+def test_the_embedded_models_message_is_logged() -> None:
     assert "The process went away." in redacted_traceback(EmbeddedModelError("The process went away."))
 
 
-def test_a_circle_of_causes_and_an_exception_without_words_end() -> None:
+def test_circular_causes_and_a_failing_str_are_handled() -> None:
     class Mute(Exception):
         def __str__(self) -> str:
             raise ValueError
@@ -93,7 +93,7 @@ def test_a_circle_of_causes_and_an_exception_without_words_end() -> None:
     assert log.count("second") == 1
 
 
-def test_the_log_withholds_texts_whoever_logs_the_exception() -> None:
+def test_the_log_redacts_exceptions_of_any_logger() -> None:
     stream = io.StringIO()
     logger = logging.Logger("uvicorn.error")
     plain = logging.StreamHandler(io.StringIO())

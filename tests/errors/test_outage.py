@@ -1,4 +1,4 @@
-"""What is told while PostgreSQL is away: by the log why at first, then a line a minute, and that it is back."""
+"""During a database outage, the log has its cause once, a reminder per minute, and its end."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from tests.support.logs import messages_of
 
 @contextlib.asynccontextmanager
 async def away(postgres: Postgres, url: str) -> AsyncIterator[None]:
-    """The database takes no connection, and has ended those that it had."""
+    """Make the database reject connections, and close the open ones."""
     name, engine = make_url(url).database, open_engine(postgres.url("postgres"))
 
     async def execute(statement: str) -> None:
@@ -36,8 +36,8 @@ async def away(postgres: Postgres, url: str) -> AsyncIterator[None]:
         await engine.dispose()
 
 
-async def said(caplog: pytest.LogCaptureFixture, words: str) -> None:
-    """Waits until the log has it."""
+async def wait_for_log(caplog: pytest.LogCaptureFixture, words: str) -> None:
+    """Wait until the log contains `words`."""
     for _ in range(1000):
         if words in caplog.text:
             return
@@ -46,12 +46,12 @@ async def said(caplog: pytest.LogCaptureFixture, words: str) -> None:
 
 
 async def ready(served: Served) -> tuple[int, str]:
-    """Status and message of `/readyz`."""
+    """Return status and message of `/readyz`."""
     async with aiohttp.ClientSession(served.url) as http, http.get("/readyz") as response:
         return response.status, (await response.json()).get("message", "")
 
 
-async def test_the_log_says_once_why_the_database_is_away_and_that_it_is_back(
+async def test_the_log_has_the_cause_of_an_outage_once_and_its_end(
     tmp_path: Path, postgres: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     with postgres.fresh_database() as url:
@@ -59,15 +59,15 @@ async def test_the_log_says_once_why_the_database_is_away_and_that_it_is_back(
             serve(tmp_path, database_url=url, heartbeat_seconds=0.05, demo_tokens_per_second=50) as served,
             served.tab() as tab,
         ):
-            async with tab.open("threads.create", {"input": user_input("long")}) as reply:  # the journal fails as well
+            async with tab.open("threads.create", {"input": user_input("long")}) as reply:  # the journal fails, too
                 await reply.wait_for("thread.item.added")
                 async with away(postgres, url):
-                    await said(caplog, "the database is unreachable")
-                    for _ in range(10):  # nobody says when a heartbeat fails that is not told
+                    await wait_for_log(caplog, "the database is unreachable")
+                    for _ in range(10):  # while heartbeats fail without being logged
                         status, message = await ready(served)
                         refused = await tab.post("threads.list", {"limit": 9})
                         assert (status, refused.status) == (503, 503)
-                await said(caplog, "the database is back")
+                await wait_for_log(caplog, "the database is back")
             assert (await ready(served))[0] == 200
     assert message == (
         "The database accepts no connections. The server's log says more, and so does `chatkit-server doctor`."
@@ -80,18 +80,18 @@ async def test_the_log_says_once_why_the_database_is_away_and_that_it_is_back(
     ]
 
 
-def test_an_outage_ends_although_the_journal_has_nothing_more_to_write(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_ends_if_the_journal_has_nothing_left_to_write(caplog: pytest.LogCaptureFixture) -> None:
     now, gone = [1000.0], StoreUnavailable("The database does not answer")
     outage = Outage(lambda: now[0])
     outage.failed("the journal", gone)
     now[0] += 5
-    outage.worked("the heartbeat")  # the journal, which will try again, has the last word
+    outage.worked("the heartbeat")  # the outage lasts until the journal, which retries, has succeeded, too
     now[0] += 30
     outage.worked("the heartbeat")
     assert caplog.messages[1:] == ["the database is back after 35 s"]
 
 
-def test_a_long_outage_is_told_every_minute(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_long_outage_is_logged_every_minute(caplog: pytest.LogCaptureFixture) -> None:
     now, gone = [1000.0], StoreUnavailable("The database does not answer")
     outage = Outage(lambda: now[0])
     for _ in range(25):

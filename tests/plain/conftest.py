@@ -1,4 +1,4 @@
-"""The plain token API on what the turns are tested on: the real app, the fake model endpoint, both databases."""
+"""The plain token API with the fixtures of tests/turns: the real app, a fake model endpoint, both databases."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -14,12 +14,12 @@ __all__ = ["api", "chat", "start", "upstream"]
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Any]:
-    """The event loop of `chatkit-server serve`."""
+    """Use the event loop of `chatkit-server serve`."""
     return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture
 async def plain(chat: Chat) -> AsyncIterator[Plain]:
-    """A plain client, known by its cookie."""
+    """Yield a plain client with a cookie."""
     async with await chat.visitor() as tab:
         yield Plain(chat, tab)

@@ -1,4 +1,4 @@
-"""A client that is not ChatKit: the plain token API as scripts and apps call it."""
+"""A plain (non-ChatKit) client: calls the token API like scripts and apps."""
 
 import asyncio
 import json
@@ -27,8 +27,8 @@ def key(value: str) -> dict[str, str]:
 
 
 @dataclass
-class Told:
-    """The messages of one stream, folded as a plain client does it."""
+class Messages:
+    """The messages of one stream, and their text as a plain client joins it."""
 
     messages: list[Json] = field(default_factory=list)
     text: str = ""
@@ -51,7 +51,7 @@ class Told:
 
     @property
     def error(self) -> Json:
-        """The error, which stands before the end."""
+        """The error, just before the end."""
         error: Json = self.messages[-2]["error"]
         return error
 
@@ -60,8 +60,8 @@ class Told:
         return [message["token"] for message in self.messages if "token" in message]
 
 
-class Stream(Told):
-    """A stream that is read as it comes."""
+class Stream(Messages):
+    """A stream that is read incrementally."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         super().__init__()
@@ -81,13 +81,13 @@ class Stream(Told):
                 yield frame.json if frame.comment is None else {"ping": frame.comment == "ping"}
 
     async def read_up_to(self, words: str, within: float = 10.0) -> None:
-        """Reads until the text ends with `words`."""
+        """Read until the text ends with `words`."""
         async with asyncio.timeout(within):
             while not self.text.endswith(words):
                 assert await self._next(), f"the stream ended at {self.text!r}"
 
     async def read(self, within: float = 10.0) -> "Stream":
-        """Everything up to the end."""
+        """Read to the end."""
         async with asyncio.timeout(within):
             while await self._next():
                 pass
@@ -127,12 +127,12 @@ class Plain:
                 response.close()
 
     async def stream(self, message: str, thread_id: str | None = None, **options: Any) -> Stream:
-        """The same, read to its end."""
+        """`POST /api/stream/message`, read to its end."""
         async with self.streaming(message, thread_id, **options) as stream:
             return await stream.read()
 
     async def raw(self, message: str, headers: Mapping[str, str] | None = None) -> RawStream:
-        """The same over a plain socket."""
+        """`POST /api/stream/message` over a plain socket."""
         cookies = self.tab.cookies.filter_cookies(URL(self.chat.url)).values()
         cookie = "; ".join(f"{cookie.key}={cookie.value}" for cookie in cookies)
         return await RawStream.post(
@@ -146,22 +146,22 @@ class Plain:
         return await self.post("/api/message", {"message": message, "thread_id": thread_id, **more}, headers)
 
     async def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> tuple[int, Json]:
-        """Any JSON, or bytes as they are."""
+        """Post JSON, or raw bytes; return status and body."""
         sent: Any = {"data": body} if isinstance(body, bytes) else {"json": body}
         async with self.session.post(self.chat.url + path, headers=headers, **sent) as response:
             return response.status, await response.json()
 
     async def poll(self, turn_id: str, tag: str | None = None) -> tuple[int, str, Json]:
-        """`GET /api/turns/{id}`: status, ETag, body."""
+        """`GET /api/turns/{id}`; return status, ETag and body."""
         headers = {} if tag is None else {"if-none-match": tag}
         async with self.session.get(f"{self.chat.url}/api/turns/{turn_id}", headers=headers) as response:
             body = await response.json() if response.status != 304 else {}
             return response.status, response.headers.get("etag", ""), body
 
-    async def has_said(self, words: str, within: float = 5.0) -> str:
-        """Waits until the text of the only turn ends with `words`; returns the turn's id."""
+    async def wait_for_text(self, words: str, within: float = 5.0) -> str:
+        """Wait until the text of the only turn ends with `words`; return the turn's id."""
         async with asyncio.timeout(within):
-            await self.chat.upstream.wait_for_request()  # the turn has its row by now
+            await self.chat.upstream.wait_for_request()  # the turn has a row by now
             ((turn_id,),) = await self.chat.select("SELECT id FROM turns")
             while not (await self.poll(turn_id))[2]["text"].endswith(words):
                 pass
@@ -177,7 +177,7 @@ class Plain:
             yield Socket(connection)
 
     async def user_messages(self) -> list[tuple[str, ...]]:
-        """The texts of all messages of users, whoever's."""
+        """Return the text of every message of any user."""
         return await self.chat.select("SELECT text FROM messages WHERE role = 'user' ORDER BY created_at")
 
 
@@ -187,14 +187,14 @@ class Socket:
     def __init__(self, connection: aiohttp.ClientWebSocketResponse) -> None:
         self.connection = connection
 
-    async def say(self, message: str, thread_id: str | None = None, **more: Any) -> None:
+    async def send(self, message: str, thread_id: str | None = None, **more: Any) -> None:
         await self.connection.send_json({"type": "message", "message": message, "thread_id": thread_id, **more})
 
     async def stop(self) -> None:
         await self.connection.send_json({"type": "stop"})
 
     async def receive(self, within: float = 10.0) -> Json:
-        """The next frame; its type is the name of what it brings."""
+        """Return the next frame; its type is also the key of its content."""
         frame: Json = await self.connection.receive_json(timeout=within)
         assert frame["type"] in frame
         return frame
@@ -204,12 +204,12 @@ class Socket:
         assert frame["type"] == "started", frame
         return frame
 
-    async def told(self, up_to: str | None = None) -> Told:
-        """The messages up to the end, or until the text ends with `up_to`."""
-        told = Told()
-        while not (told.is_done if up_to is None else told.text.endswith(up_to)):
-            told.take(await self.receive())
-        return told
+    async def messages(self, up_to: str | None = None) -> Messages:
+        """Receive the messages up to the end, or until the text ends with `up_to`."""
+        messages = Messages()
+        while not (messages.is_done if up_to is None else messages.text.endswith(up_to)):
+            messages.take(await self.receive())
+        return messages
 
 
 def words_of(conversation: Sequence[tuple[str, str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""One key, one message: a client may send again what it is not sure of, by another way too."""
+"""Idempotency keys: a client can safely repeat a message, also over another transport."""
 
 import asyncio
 
@@ -27,8 +27,8 @@ async def test_six_posts_at_once_are_one_turn(plain: Plain) -> None:
     await one_message(plain)
 
 
-async def test_a_cut_stream_is_fetched_whole_by_its_key(plain: Plain) -> None:
-    """The way to fall back: detached, so that the answer goes on meanwhile."""
+async def test_a_lost_stream_is_fetched_completely_by_its_key(plain: Plain) -> None:
+    """With `detach`, the answer continues while the client reconnects."""
     plain.chat.upstream.script(COUNT)
     async with plain.streaming("Count", headers=DETACH | key("k1")) as stream:
         await stream.read_up_to("one two")
@@ -40,7 +40,7 @@ async def test_a_cut_stream_is_fetched_whole_by_its_key(plain: Plain) -> None:
     await one_message(plain)
 
 
-async def test_a_cut_stream_that_was_not_detached_has_its_partial_answer(plain: Plain) -> None:
+async def test_a_lost_stream_without_detach_has_its_partial_answer(plain: Plain) -> None:
     plain.chat.upstream.script(COUNT)
     async with plain.streaming("Count", headers=key("k1")) as stream:
         await stream.read_up_to("one two")
@@ -52,18 +52,18 @@ async def test_a_cut_stream_that_was_not_detached_has_its_partial_answer(plain: 
     await one_message(plain)
 
 
-async def test_who_joins_a_running_answer_gets_all_of_its_text_once(plain: Plain) -> None:
+async def test_joining_a_running_answer_yields_all_of_its_text_once(plain: Plain) -> None:
     plain.chat.upstream.script(COUNT)
     async with plain.streaming("Count", headers=key("k1")) as first:
         await first.read_up_to("one two")
         async with plain.streaming("Count", headers=NDJSON | key("k1")) as second:
             await second.read_up_to("one two")
             async with plain.socket() as socket:
-                await socket.say("Count", key="k1")
+                await socket.send("Count", key="k1")
                 assert (await socket.started())["turn_id"] == first.headers["x-chatkit-turn-id"]
-                await socket.told(up_to="one two")
+                await socket.messages(up_to="one two")
                 plain.chat.upstream.release()
-                assert (await socket.told()).text == " three four"
+                assert (await socket.messages()).text == " three four"
             await second.read()
         await first.read()
     assert first.text == second.text == WHOLE
@@ -72,7 +72,7 @@ async def test_who_joins_a_running_answer_gets_all_of_its_text_once(plain: Plain
 
 
 @sqlite_only
-async def test_an_ended_answer_comes_again_by_every_way(plain: Plain) -> None:
+async def test_an_ended_answer_is_replayed_over_every_transport(plain: Plain) -> None:
     plain.chat.upstream.script(Answer(WHOLE))
     _, first = await plain.answer("Count", headers=key("k1"))
     assert await plain.answer("Count", headers=key("k1")) == (200, first)
@@ -80,9 +80,9 @@ async def test_an_ended_answer_comes_again_by_every_way(plain: Plain) -> None:
     assert (stream.text, stream.done["turn_id"]) == (WHOLE, first["turn_id"])
     assert stream.headers["x-chatkit-thread-id"] == first["thread_id"]
     async with plain.socket() as socket:
-        await socket.say("Count", key="k1")
+        await socket.send("Count", key="k1")
         assert (await socket.started())["thread_id"] == first["thread_id"]
-        assert (await socket.told()).text == WHOLE
+        assert (await socket.messages()).text == WHOLE
     await one_message(plain)
 
 
@@ -96,13 +96,13 @@ async def test_a_failed_answer_stays_failed_for_its_key(plain: Plain) -> None:
 
 
 @sqlite_only
-async def test_a_refused_message_does_not_use_its_key_up(plain: Plain) -> None:
+async def test_a_refused_message_does_not_use_up_its_key(plain: Plain) -> None:
     assert (await plain.answer("Count", "thr_unknown", headers=key("k1")))[0] == 404
     assert (await plain.answer("Count", headers=key("k1")))[0] == 200
 
 
 @sqlite_only
-async def test_another_message_cannot_come_with_a_used_key(plain: Plain) -> None:
+async def test_another_message_with_a_used_key_is_refused(plain: Plain) -> None:
     await plain.answer("Count", headers=key("k1"))
     status, body = await plain.answer("Something else", headers=key("k1"))
     assert (status, body["code"]) == (409, "key_reused")
@@ -110,22 +110,22 @@ async def test_another_message_cannot_come_with_a_used_key(plain: Plain) -> None
 
 
 @sqlite_only
-async def test_the_same_key_of_another_user_is_another_key(plain: Plain, chat: Chat) -> None:
+async def test_keys_are_separate_for_each_user(plain: Plain, chat: Chat) -> None:
     _, mine = await plain.answer("Count", headers=key("k1"))
     async with await chat.visitor() as tab:
-        _, theirs = await Plain(chat, tab).answer("Count", headers=key("k1"))
-    assert mine["turn_id"] != theirs["turn_id"]
+        _, other = await Plain(chat, tab).answer("Count", headers=key("k1"))
+    assert mine["turn_id"] != other["turn_id"]
 
 
 @sqlite_only
-async def test_a_key_has_a_length(plain: Plain) -> None:
+async def test_a_key_that_is_empty_or_too_long_is_refused(plain: Plain) -> None:
     for bad in ("", "x" * 256):
         status, body = await plain.answer("Count", headers=key(bad))
         assert (status, body["code"]) == (400, "invalid_params")
     assert (await plain.answer("Count", headers=key("x" * 255)))[0] == 200
 
 
-async def test_a_message_that_was_answered_long_ago_does_not_stop_what_runs_by_now(plain: Plain) -> None:
+async def test_repeating_an_answered_message_does_not_stop_the_running_turn(plain: Plain) -> None:
     plain.chat.upstream.script(Answer("Hello."), Answer("Hello."), COUNT)
     thread_id = (await plain.answer("Hi"))[1]["thread_id"]
     _, first = await plain.answer("Hi", thread_id, headers=key("k1"))

@@ -1,4 +1,4 @@
-"""`POST /api/message`: waits, and answers once."""
+"""`POST /api/message`: wait for the whole answer."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ COUNT = Answer("one two three four", hang_after=2)
 
 
 @both_apis
-async def test_the_answer_is_what_is_saved(plain: Plain) -> None:
+async def test_the_answer_equals_the_saved_one(plain: Plain) -> None:
     plain.chat.upstream.script(Answer("one two three"))
     status, answer = await plain.answer("Count")
     assert (status, answer["status"], answer["text"], answer["error"]) == (200, "completed", "one two three", None)
@@ -36,7 +36,7 @@ async def test_a_failure_has_the_partial_answer_and_the_error(plain: Plain) -> N
 
 
 @sqlite_only
-async def test_a_failure_without_a_word_keeps_the_message(plain: Plain) -> None:
+async def test_a_failure_before_any_text_keeps_the_message(plain: Plain) -> None:
     plain.chat.upstream.script(Answer(fail=INVALID_API_KEY))
     status, answer = await plain.answer("Count")
     assert (status, answer["code"], answer["text"]) == (502, "model_auth", "")
@@ -47,16 +47,16 @@ async def test_a_failure_without_a_word_keeps_the_message(plain: Plain) -> None:
 async def test_a_stopped_answer_is_the_partial_one(plain: Plain) -> None:
     plain.chat.upstream.script(COUNT)
     asking = asyncio.create_task(plain.answer("Count"))
-    await plain.stop(await plain.has_said("one two"))
+    await plain.stop(await plain.wait_for_text("one two"))
     status, answer = await asking
     assert (status, answer["status"], answer["stop_reason"], answer["text"]) == (200, "stopped", "user", "one two")
 
 
 @sqlite_only
-async def test_a_server_that_stops_amid_the_answer_is_503_with_what_was_said(plain: Plain) -> None:
+async def test_a_server_that_stops_during_an_answer_returns_503_with_the_text_so_far(plain: Plain) -> None:
     plain.chat.upstream.script(COUNT)
     asking = asyncio.create_task(plain.answer("Count"))
-    await plain.has_said("one two")
+    await plain.wait_for_text("one two")
     plain.chat.services.turns.interrupt()
     status, answer = await asking
     assert (status, answer["code"], answer["status"]) == (503, "interrupted", "interrupted")
@@ -67,7 +67,7 @@ async def test_a_server_that_stops_amid_the_answer_is_503_with_what_was_said(pla
 @pytest.mark.parametrize(
     ("headers", "end"), [({}, ("stopped", "disconnected")), (DETACH, ("completed", None))], ids=["stays", "detached"]
 )
-async def test_who_leaves_stops_the_answer_unless_detached(
+async def test_disconnecting_stops_the_answer_unless_detached(
     plain: Plain, headers: dict[str, str], end: tuple[str, str | None]
 ) -> None:
     chat = plain.chat
@@ -89,7 +89,7 @@ async def test_who_leaves_stops_the_answer_unless_detached(
     await chat.quiet()
 
 
-# What cannot be accepted
+# Refusals
 
 
 BAD: list[tuple[object, int, str | None, str]] = [
@@ -108,7 +108,7 @@ BAD: list[tuple[object, int, str | None, str]] = [
 
 
 @sqlite_only
-async def test_a_bad_body_is_told_clearly_and_writes_nothing(plain: Plain) -> None:
+async def test_an_invalid_body_gets_a_clear_error_and_writes_nothing(plain: Plain) -> None:
     for path in ("/api/message", "/api/stream/message"):
         for body, status, code, words in BAD:
             refused, answer = await plain.post(path, body, {"content-type": "application/json"})
@@ -129,14 +129,14 @@ async def test_a_body_over_the_limit_is_refused(start: Start) -> None:
 
 
 @sqlite_only
-async def test_a_body_without_its_content_type_is_told_so(plain: Plain) -> None:
+async def test_a_body_without_a_content_type_gets_a_clear_error(plain: Plain) -> None:
     status, answer = await plain.post("/api/message", b'{"message": "Hi"}', {"content-type": "text/plain"})
     assert (status, answer["code"]) == (400, "invalid_params")
     assert "application/json" in answer["message"]
 
 
 @sqlite_only
-async def test_a_locked_thread_takes_no_message(plain: Plain) -> None:
+async def test_a_locked_thread_refuses_messages(plain: Plain) -> None:
     thread_id = (await plain.answer("One"))[1]["thread_id"]
     async with plain.chat.sql.begin() as connection:
         await connection.exec_driver_sql("UPDATE threads SET status = 'locked'")
@@ -145,7 +145,7 @@ async def test_a_locked_thread_takes_no_message(plain: Plain) -> None:
 
 
 @sqlite_only
-async def test_strangers_get_404(plain: Plain, chat: Chat) -> None:
+async def test_other_users_get_404(plain: Plain, chat: Chat) -> None:
     _, answer = await plain.answer("One")
     async with await chat.visitor() as tab:
         stranger = Plain(chat, tab)
@@ -155,13 +155,13 @@ async def test_strangers_get_404(plain: Plain, chat: Chat) -> None:
         status, _, body = await stranger.poll(answer["turn_id"])
         assert (status, body["code"]) == (404, "not_found")
         async with stranger.socket() as socket:
-            await socket.say("Two", answer["thread_id"])
+            await socket.send("Two", answer["thread_id"])
             assert (await socket.receive())["error"]["code"] == "not_found"
     assert await chat.messages(answer["thread_id"]) == [("user", "One"), ("assistant", answer["text"])]
 
 
 @sqlite_only
-async def test_the_description_has_all_of_it(plain: Plain) -> None:
+async def test_openapi_describes_all_of_it(plain: Plain) -> None:
     async with plain.session.get(f"{plain.chat.url}/api/openapi.json") as response:
         described = await response.json()
     paths = described["paths"]

@@ -1,4 +1,4 @@
-"""`GET /api/turns/{id}`: asking again and again, and hearing only what is new."""
+"""`GET /api/turns/{id}`: poll, with 304 while nothing has changed."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.support.openai_answers import RATE_LIMIT, Answer
 COUNT = Answer("one two three four", hang_after=2)
 
 
-async def test_a_poll_has_the_text_so_far_and_304_while_nothing_is_new(plain: Plain) -> None:
+async def test_a_poll_returns_the_text_so_far_and_304_while_nothing_has_changed(plain: Plain) -> None:
     plain.chat.upstream.script(COUNT)
     async with plain.streaming("Count") as stream:
         await stream.read_up_to("one two")
@@ -20,8 +20,8 @@ async def test_a_poll_has_the_text_so_far_and_304_while_nothing_is_new(plain: Pl
         first_token_ms = body["first_token_ms"]
         assert first_token_ms >= 0
         assert await plain.poll(turn_id, tag) == (304, tag, {})
-        for given in (f"W/{tag}", f'"other", {tag}', "*"):
-            assert (await plain.poll(turn_id, given))[0] == 304
+        for tags in (f"W/{tag}", f'"other", {tag}', "*"):
+            assert (await plain.poll(turn_id, tags))[0] == 304
         assert (await plain.poll(turn_id, '"other"'))[0] == 200
         plain.chat.upstream.release()
         await stream.read()
@@ -36,7 +36,7 @@ async def test_a_poll_has_the_text_so_far_and_304_while_nothing_is_new(plain: Pl
 
 
 @sqlite_only
-async def test_a_failed_turn_says_why_later_too(plain: Plain) -> None:
+async def test_a_failed_turn_still_has_its_error_later(plain: Plain) -> None:
     plain.chat.upstream.script(Answer("one two three", error_after=2, error=RATE_LIMIT))
     stream = await plain.stream("Count")
     _, _, body = await plain.poll(stream.done["turn_id"])

@@ -1,4 +1,4 @@
-"""`POST /api/stream/message`: the text token by token, in two encodings, on the same turns as `POST /chatkit`."""
+"""`POST /api/stream/message`: the answer token by token, as SSE or NDJSON."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ COUNT = Answer("one two three four", hang_after=2)
 
 
 @both_apis
-async def test_the_tokens_are_the_text_that_is_saved(plain: Plain) -> None:
+async def test_the_tokens_join_to_the_saved_text(plain: Plain) -> None:
     words = "One, “two” — drei:\n\n- `四` 🙂\u2028end."
     plain.chat.upstream.script(Answer(words))
     stream = await plain.stream("Count")
@@ -33,13 +33,13 @@ async def test_the_tokens_are_the_text_that_is_saved(plain: Plain) -> None:
 
 @sqlite_only
 @both_apis
-async def test_lines_of_json_arrive_piece_by_piece(plain: Plain) -> None:
+async def test_ndjson_arrives_line_by_line(plain: Plain) -> None:
     plain.chat.upstream.script(COUNT)
     async with plain.streaming("Count", headers=NDJSON) as stream:
         assert stream.response.content_type == "application/x-ndjson"
         assert stream.headers["transfer-encoding"] == "chunked"
         await stream.read_up_to("one two")
-        assert stream.text == "one two"  # the model has said no more
+        assert stream.text == "one two"  # the model has not sent more
         plain.chat.upstream.release()
         await stream.read()
     assert stream.text == "one two three four"
@@ -47,7 +47,7 @@ async def test_lines_of_json_arrive_piece_by_piece(plain: Plain) -> None:
 
 
 @sqlite_only
-async def test_a_thread_goes_on_between_the_widget_and_plain_clients(plain: Plain) -> None:
+async def test_the_widget_and_plain_clients_can_share_a_thread(plain: Plain) -> None:
     chat, tab = plain.chat, plain.tab
     chat.upstream.script(Answer("One."), Answer("Two."), Answer("Three."))
     thread_id = (await plain.stream("First")).done["thread_id"]
@@ -70,10 +70,10 @@ async def test_a_thread_goes_on_between_the_widget_and_plain_clients(plain: Plai
 
 @sqlite_only
 @both_apis
-async def test_messages_before_and_after_a_tool_stand_apart(start: Start, api: str) -> None:
+async def test_messages_before_and_after_a_tool_are_separated(start: Start, api: str) -> None:
     @function_tool
     async def look_up() -> str:
-        """Looks it up."""
+        """Look it up."""
         return "found"
 
     chat = await start(Agent(name="test", tools=[look_up]))
@@ -94,15 +94,15 @@ async def test_a_refusal_is_text(plain: Plain) -> None:
 
 
 @sqlite_only
-async def test_several_messages_of_one_answer_are_whole(plain: Plain) -> None:
+async def test_several_messages_of_one_answer_are_complete(plain: Plain) -> None:
     plain.chat.upstream.script(Answer(output=[Text("one two"), Text("three four")]))
     stream = await plain.stream("Count")
-    said = [words for role, words in await plain.chat.messages(stream.done["thread_id"]) if role == "assistant"]
-    assert stream.text == "\n\n".join(said)
+    texts = [words for role, words in await plain.chat.messages(stream.done["thread_id"]) if role == "assistant"]
+    assert stream.text == "\n\n".join(texts)
 
 
 @sqlite_only
-async def test_what_a_guardrail_removes_is_taken_back(start: Start) -> None:
+async def test_text_removed_by_a_guardrail_is_reset(start: Start) -> None:
     async def trip(context: RunContextWrapper[Any], agent: Agent[Any], output: Any) -> GuardrailFunctionOutput:
         return GuardrailFunctionOutput(output_info=None, tripwire_triggered=True)
 
@@ -119,7 +119,7 @@ async def test_what_a_guardrail_removes_is_taken_back(start: Start) -> None:
 
 @sqlite_only
 @both_apis
-async def test_an_error_comes_before_the_end_and_keeps_what_was_said(plain: Plain) -> None:
+async def test_an_error_comes_before_the_end_and_keeps_the_text_so_far(plain: Plain) -> None:
     plain.chat.upstream.script(Answer("one two three", error_after=2, error=RATE_LIMIT))
     stream = await plain.stream("Count")
     assert stream.text == "one two"
@@ -154,7 +154,7 @@ async def test_stop_by_the_turns_id_ends_the_stream(plain: Plain) -> None:
     assert (await plain.chat.items(stream.done["thread_id"]))[-1] == "sdk_hidden_context"
 
 
-async def test_a_new_message_takes_the_running_ones_place(plain: Plain) -> None:
+async def test_a_new_message_supersedes_the_running_one(plain: Plain) -> None:
     chat = plain.chat
     chat.upstream.script(COUNT, Answer("five"))
     async with plain.streaming("Count") as first:
@@ -175,7 +175,7 @@ async def test_a_new_message_takes_the_running_ones_place(plain: Plain) -> None:
 @sqlite_only
 @pytest.mark.parametrize("leave", LEAVING)
 @pytest.mark.parametrize("headers", [{}, NDJSON], ids=["sse", "ndjson"])
-async def test_who_leaves_stops_the_answer(plain: Plain, leave: str, headers: dict[str, str]) -> None:
+async def test_disconnecting_stops_the_answer(plain: Plain, leave: str, headers: dict[str, str]) -> None:
     chat = plain.chat
     chat.upstream.script(COUNT)
     stream = await plain.raw("Count", headers)
@@ -193,7 +193,7 @@ async def test_who_leaves_stops_the_answer(plain: Plain, leave: str, headers: di
 
 
 @sqlite_only
-async def test_who_detaches_may_leave(plain: Plain) -> None:
+async def test_a_detached_client_may_disconnect(plain: Plain) -> None:
     chat = plain.chat
     chat.upstream.script(COUNT)
     async with plain.streaming("Count", headers=DETACH) as stream:
@@ -207,7 +207,7 @@ async def test_who_detaches_may_leave(plain: Plain) -> None:
 
 @sqlite_only
 @pytest.mark.parametrize("headers", [{}, NDJSON], ids=["sse", "ndjson"])
-async def test_a_silent_model_is_bridged_by_pings(start: Start, headers: dict[str, str]) -> None:
+async def test_pings_are_sent_while_the_model_is_silent(start: Start, headers: dict[str, str]) -> None:
     chat = await start(ping_seconds=0.02)
     chat.upstream.script(COUNT)
     async with await chat.visitor() as tab, Plain(chat, tab).streaming("Count", headers=headers) as stream:
@@ -222,7 +222,7 @@ async def test_a_silent_model_is_bridged_by_pings(start: Start, headers: dict[st
 
 
 @sqlite_only
-async def test_a_thread_that_is_deleted_meanwhile_ends_the_stream(plain: Plain) -> None:
+async def test_deleting_the_thread_ends_the_stream(plain: Plain) -> None:
     plain.chat.upstream.script(COUNT)
     async with plain.streaming("Count") as stream:
         await stream.read_up_to("one two")
@@ -232,7 +232,7 @@ async def test_a_thread_that_is_deleted_meanwhile_ends_the_stream(plain: Plain) 
 
 
 @sqlite_only
-async def test_a_new_user_gets_a_cookie_and_keeps_the_thread_by_it(chat: Chat) -> None:
+async def test_a_new_user_gets_a_cookie_that_gives_access_to_the_thread(chat: Chat) -> None:
     async with chat.tab() as tab:
         plain = Plain(chat, tab)
         first = await plain.stream("One")

@@ -1,4 +1,4 @@
-"""Events into tokens: what a client was told is always the whole text, whatever comes twice, late or not at all."""
+"""Events to tokens: the tokens always join to the whole text, whatever is repeated, late or missing."""
 
 from typing import Any
 
@@ -59,14 +59,14 @@ WIDGET = {"type": "thread.item.done", "item": {"id": "w", "type": "widget", "wid
         ([delta("a", "")], ""),
     ],
 )
-def test_tokens_alone_make_the_text(events: list[Json], text: str) -> None:
+def test_tokens_join_to_the_text(events: list[Json], text: str) -> None:
     tokens = Tokens()
-    told = [piece for event in events for piece in tokens.take(event)]
-    assert "".join(piece["token"] for piece in told) == text == tokens.text
-    assert all(piece["token"] for piece in told)
+    pieces = [piece for event in events for piece in tokens.take(event)]
+    assert "".join(piece["token"] for piece in pieces) == text == tokens.text
+    assert all(piece["token"] for piece in pieces)
 
 
-def test_text_that_is_removed_is_taken_back() -> None:
+def test_removed_text_is_reset() -> None:
     tokens = Tokens()
     tokens.take(done("a", "stays"))
     tokens.take(message("b", "goes"))
@@ -75,14 +75,14 @@ def test_text_that_is_removed_is_taken_back() -> None:
     assert tokens.take(removed("a")) == []
 
 
-def test_text_that_is_done_with_other_words_is_said_again() -> None:
+def test_text_that_changes_when_done_is_sent_again() -> None:
     tokens = Tokens()
     tokens.take(message("a"))
     tokens.take(delta("a", "one two"))
     assert tokens.take(done("a", "one three")) == [RESET, {"token": "one three"}]
 
 
-def test_two_messages_that_are_written_at_once_stay_whole() -> None:
+def test_two_messages_written_concurrently_stay_complete() -> None:
     tokens, text = Tokens(), ""
     for event in [message("a"), message("b"), *(delta(name, f"{n}") for n in range(4) for name in "ab")]:
         for piece in tokens.take(event):
@@ -90,6 +90,6 @@ def test_two_messages_that_are_written_at_once_stay_whole() -> None:
     assert text == tokens.text == "0123\n\n0123"
 
 
-def test_an_item_of_another_turn_that_is_replaced_is_no_text_of_this_one() -> None:
+def test_a_replaced_item_of_another_turn_is_ignored() -> None:
     tokens = Tokens()
     assert tokens.take(message("old", "other words", kind="thread.item.replaced")) == []

@@ -1,4 +1,4 @@
-"""Plain clients behind two workers: whichever they reach, it is the same turn."""
+"""Plain clients with two workers: the turn is the same at both."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,31 +17,31 @@ WHOLE = "one two three four"
 
 
 @pytest.fixture
-async def there(start: Start, plain: Plain) -> AsyncIterator[Plain]:
-    """The same client at another worker on the same database."""
+async def other(start: Start, plain: Plain) -> AsyncIterator[Plain]:
+    """Yield the same client at another worker on the same database."""
     chat: Chat = await start()
     async with Tab(chat.url, cookies=plain.tab.cookies) as tab:
         yield Plain(chat, tab)
 
 
-async def test_a_stream_that_is_cut_goes_on_at_the_other_worker(plain: Plain, there: Plain) -> None:
+async def test_a_lost_stream_continues_at_the_other_worker(plain: Plain, other: Plain) -> None:
     plain.chat.upstream.script(COUNT)
     async with plain.streaming("Count", headers=DETACH | key("k1")) as first:
         await first.read_up_to("one two")
-    async with there.streaming("Count", headers=NDJSON | key("k1")) as second:
+    async with other.streaming("Count", headers=NDJSON | key("k1")) as second:
         await second.read_up_to("one two")
         plain.chat.upstream.release()
         await second.read()
     assert second.text == WHOLE
     assert {"reset": True} not in second.messages
     assert second.done["turn_id"] == first.headers["x-chatkit-turn-id"]
-    assert (await there.answer("Count", headers=key("k1")))[1]["text"] == WHOLE
+    assert (await other.answer("Count", headers=key("k1")))[1]["text"] == WHOLE
     assert await plain.user_messages() == [("Count",)]
 
 
-async def test_posts_at_both_workers_at_once_are_one_turn(plain: Plain, there: Plain) -> None:
+async def test_concurrent_posts_at_both_workers_are_one_turn(plain: Plain, other: Plain) -> None:
     plain.chat.upstream.script(COUNT)
-    clients = [plain, there] * 3
+    clients = [plain, other] * 3
     posts = [asyncio.create_task(client.answer("Count", headers=key("k1"))) for client in clients]
     await (await plain.chat.upstream.wait_for_request()).wait_hanging()
     plain.chat.upstream.release()
@@ -51,49 +51,49 @@ async def test_posts_at_both_workers_at_once_are_one_turn(plain: Plain, there: P
     assert await plain.user_messages() == [("Count",)]
 
 
-async def test_poll_and_stop_reach_a_turn_of_the_other_worker(plain: Plain, there: Plain) -> None:
+async def test_poll_and_stop_reach_a_turn_of_the_other_worker(plain: Plain, other: Plain) -> None:
     plain.chat.upstream.script(COUNT)
     async with plain.streaming("Count") as stream:
         await stream.read_up_to("one two")
         turn_id = stream.headers["x-chatkit-turn-id"]
-        assert await there.has_said("one two") == turn_id  # the journal is a little late
-        async with there.socket() as socket:
-            await socket.say("Go on", stream.headers["x-chatkit-thread-id"])
+        assert await other.wait_for_text("one two") == turn_id  # the journal lags a little
+        async with other.socket() as socket:
+            await socket.send("Go on", stream.headers["x-chatkit-thread-id"])
             await stream.read()
             assert stream.done["stop_reason"] == "superseded"
             assert (await socket.started())["thread_id"] == stream.done["thread_id"]
-            assert (await socket.told()).done["status"] == "completed"
+            assert (await socket.messages()).done["status"] == "completed"
 
 
-async def test_a_socket_stops_what_another_worker_runs_for_it(plain: Plain, there: Plain) -> None:
+async def test_a_socket_stops_its_turn_at_another_worker(plain: Plain, other: Plain) -> None:
     plain.chat.upstream.script(COUNT)
-    async with plain.streaming("Count", headers=key("k1")) as stream, there.socket() as socket:
+    async with plain.streaming("Count", headers=key("k1")) as stream, other.socket() as socket:
         await stream.read_up_to("one two")
-        await socket.say("Count", key="k1")
+        await socket.send("Count", key="k1")
         await socket.started()
-        await socket.told(up_to="one two")
+        await socket.messages(up_to="one two")
         await socket.stop()
-        assert (await socket.told()).done["stop_reason"] == "user"
+        assert (await socket.messages()).done["stop_reason"] == "user"
         await stream.read()
     assert stream.done["stop_reason"] == "user"
     assert await plain.chat.messages(stream.done["thread_id"]) == [("user", "Count"), ("assistant", "one two")]
 
 
-async def test_a_worker_that_ends_sends_its_readers_to_the_other_one(plain: Plain, there: Plain) -> None:
-    """The turn goes on; what they have not heard yet is there for the same key."""
+async def test_a_stopping_worker_makes_its_readers_reconnect_elsewhere(plain: Plain, other: Plain) -> None:
+    """The turn continues; its readers get the rest from another worker, with the same key."""
     plain.chat.upstream.script(COUNT)
     async with plain.streaming("Count", headers=key("k1")) as first:
         await first.read_up_to("one two")
-        async with there.streaming("Count", headers=key("k1")) as second:
+        async with other.streaming("Count", headers=key("k1")) as second:
             await second.read_up_to("one two")
-            waiting = asyncio.create_task(there.answer("Count", headers=key("k1")))
+            waiting = asyncio.create_task(other.answer("Count", headers=key("k1")))
             owner = await plain.chat.owner(first.headers["x-chatkit-thread-id"])
-            tail = await there.chat.services.turns.find(first.headers["x-chatkit-turn-id"], owner)
+            tail = await other.chat.services.turns.find(first.headers["x-chatkit-turn-id"], owner)
             assert tail is not None
             async with asyncio.timeout(5):
-                while tail.readers < 2:  # noqa: ASYNC110 - nothing else tells that the other has come
+                while tail.readers < 2:  # noqa: ASYNC110 - there is no other sign that the reader has arrived
                     await asyncio.sleep(0.01)
-            there.chat.services.turns.interrupt()
+            other.chat.services.turns.interrupt()
             status, body = await waiting
             assert (status, body["code"]) == (503, "server_stopping")
             with pytest.raises(aiohttp.ClientPayloadError):

@@ -1,4 +1,4 @@
-"""A turn whose end could not be saved: no client takes its text for an answer that is kept."""
+"""If the end of a turn could not be saved, every client learns that it failed."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def _unreliable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Unreliable, "failures", ALWAYS)
 
 
-async def test_every_way_of_reading_says_that_it_failed(start: Start) -> None:
+async def test_every_transport_reports_the_failure(start: Start) -> None:
     chat = await start(stop_seconds=0.2)
     chat.upstream.script(*[Answer("one two three")] * 3)
     async with await chat.visitor() as tab:
@@ -31,7 +31,7 @@ async def test_every_way_of_reading_says_that_it_failed(start: Start) -> None:
         assert (status, answer["code"], answer["status"]) == (503, "database_unavailable", "failed")
         assert answer["text"] == "one two three"
         async with plain.socket() as socket:
-            await socket.say("Count")
+            await socket.send("Count")
             await socket.started()
-            told = await socket.told()
-            assert (told.text, told.error["code"]) == ("one two three", "database_unavailable")
+            messages = await socket.messages()
+            assert (messages.text, messages.error["code"]) == ("one two three", "database_unavailable")

@@ -27,13 +27,13 @@ PAGE = "https://page.example"
 async def test_several_messages_over_one_connection(plain: Plain) -> None:
     plain.chat.upstream.script(Answer("One."), Answer("Two and three."))
     async with plain.socket() as socket:
-        await socket.say("First")
+        await socket.send("First")
         started = await socket.started()
-        first = await socket.told()
+        first = await socket.messages()
         assert (first.text, first.done["turn_id"]) == ("One.", started["turn_id"])
-        await socket.say("Second", started["thread_id"])
+        await socket.send("Second", started["thread_id"])
         await socket.started()
-        second = await socket.told()
+        second = await socket.messages()
     assert second.text == "Two and three."
     conversation = [("user", "First"), ("assistant", "One."), ("user", "Second"), ("assistant", "Two and three.")]
     assert await plain.chat.messages(started["thread_id"]) == conversation
@@ -47,17 +47,17 @@ async def test_stop_in_the_middle(plain: Plain) -> None:
     chat = plain.chat
     chat.upstream.script(COUNT, Answer("five"))
     async with plain.socket() as socket:
-        await socket.say("Count")
+        await socket.send("Count")
         thread_id = (await socket.started())["thread_id"]
-        await socket.told(up_to="one two")
+        await socket.messages(up_to="one two")
         await socket.stop()
-        end = (await socket.told()).done
+        end = (await socket.messages()).done
         assert (end["status"], end["stop_reason"]) == ("stopped", "user")
         await chat.upstream.requests[0].wait_closed(within=1)
-        await socket.stop()  # of nothing
-        await socket.say("Go on", thread_id)
+        await socket.stop()  # nothing is running
+        await socket.send("Go on", thread_id)
         await socket.started()
-        assert (await socket.told()).text == "five"
+        assert (await socket.messages()).text == "five"
     assert (await chat.items(thread_id))[:3] == ["user_message", "assistant_message", "sdk_hidden_context"]
 
 
@@ -65,25 +65,25 @@ async def test_stop_in_the_middle(plain: Plain) -> None:
 async def test_stop_by_http_ends_the_answer_of_a_socket(plain: Plain) -> None:
     plain.chat.upstream.script(COUNT)
     async with plain.socket() as socket:
-        await socket.say("Count")
+        await socket.send("Count")
         turn_id = (await socket.started())["turn_id"]
-        await socket.told(up_to="one two")
+        await socket.messages(up_to="one two")
         assert (await plain.stop(turn_id))[1]["status"] == "stopped"
-        assert (await socket.told()).done["stop_reason"] == "user"
+        assert (await socket.messages()).done["stop_reason"] == "user"
 
 
 @pytest.mark.parametrize("same_thread", [True, False], ids=["same thread", "new thread"])
-async def test_a_new_message_takes_the_place_of_the_running_answer(plain: Plain, same_thread: bool) -> None:
+async def test_a_new_message_replaces_the_running_answer(plain: Plain, same_thread: bool) -> None:
     chat = plain.chat
     chat.upstream.script(COUNT, Answer("five"))
     async with plain.socket() as socket:
-        await socket.say("Count")
+        await socket.send("Count")
         thread_id = (await socket.started())["thread_id"]
-        await socket.told(up_to="one two")
-        await socket.say("Go on", thread_id if same_thread else None)
-        assert (await socket.told()).done["stop_reason"] == "superseded"
+        await socket.messages(up_to="one two")
+        await socket.send("Go on", thread_id if same_thread else None)
+        assert (await socket.messages()).done["stop_reason"] == "superseded"
         await socket.started()
-        second = await socket.told()
+        second = await socket.messages()
     assert second.text == "five"
     assert (second.done["thread_id"] == thread_id) is same_thread
     assert (await chat.messages(thread_id))[:2] == [("user", "Count"), ("assistant", "one two")]
@@ -91,28 +91,28 @@ async def test_a_new_message_takes_the_place_of_the_running_answer(plain: Plain,
 
 
 @sqlite_only
-async def test_a_message_that_is_refused_leaves_the_running_answer_alone(plain: Plain) -> None:
+async def test_a_refused_message_does_not_affect_the_running_answer(plain: Plain) -> None:
     plain.chat.upstream.script(COUNT)
     async with plain.socket() as socket:
-        await socket.say("Count")
+        await socket.send("Count")
         await socket.started()
-        await socket.told(up_to="one two")
-        await socket.say("Go on", "thr_unknown")
+        await socket.messages(up_to="one two")
+        await socket.send("Go on", "thr_unknown")
         assert (await socket.receive())["error"]["code"] == "not_found"
         plain.chat.upstream.release()
-        assert (await socket.told()).done["status"] == "completed"
+        assert (await socket.messages()).done["status"] == "completed"
 
 
 @sqlite_only
-async def test_the_same_message_again_is_no_second_one(plain: Plain) -> None:
+async def test_a_repeated_message_is_sent_once(plain: Plain) -> None:
     plain.chat.upstream.script(COUNT)
     async with plain.socket() as socket:
         for _ in range(2):
-            await socket.say("Count", key="k1")
+            await socket.send("Count", key="k1")
         await socket.started()
-        await socket.told(up_to="one two")
+        await socket.messages(up_to="one two")
         plain.chat.upstream.release()
-        assert (await socket.told()).text == " three four"
+        assert (await socket.messages()).text == " three four"
     assert await plain.user_messages() == [("Count",)]
 
 
@@ -132,9 +132,9 @@ async def test_a_closed_socket_ends_the_answer(plain: Plain, how: str) -> None:
     chat = plain.chat
     chat.upstream.script(COUNT)
     async with plain.socket() as socket:
-        await socket.say("Count")
+        await socket.send("Count")
         thread_id = (await socket.started())["thread_id"]
-        await socket.told(up_to="one two")
+        await socket.messages(up_to="one two")
         await leave(socket, how)
         await chat.upstream.requests[0].wait_closed(within=1)
         await chat.ended(thread_id)
@@ -144,13 +144,13 @@ async def test_a_closed_socket_ends_the_answer(plain: Plain, how: str) -> None:
     await chat.quiet()
 
 
-async def test_a_detached_answer_goes_on_without_its_socket(plain: Plain) -> None:
+async def test_a_detached_answer_continues_without_its_socket(plain: Plain) -> None:
     chat = plain.chat
     chat.upstream.script(COUNT)
     async with plain.socket() as socket:
-        await socket.say("Count", detach=True, key="k1")
+        await socket.send("Count", detach=True, key="k1")
         started = await socket.started()
-        await socket.told(up_to="one two")
+        await socket.messages(up_to="one two")
     assert (await plain.poll(started["turn_id"]))[2]["status"] == "running"
     chat.upstream.release()
     _, answer = await plain.answer("Count", headers=key("k1"))
@@ -161,13 +161,17 @@ async def test_a_detached_answer_goes_on_without_its_socket(plain: Plain) -> Non
 async def test_a_failed_answer_is_an_error_and_an_end(plain: Plain) -> None:
     plain.chat.upstream.script(Answer("one two three", error_after=2, error=RATE_LIMIT), Answer("five"))
     async with plain.socket() as socket:
-        await socket.say("Count")
+        await socket.send("Count")
         await socket.started()
-        told = await socket.told()
-        assert (told.text, told.error["code"], told.done["status"]) == ("one two", "model_rate_limit", "failed")
-        await socket.say("Again", told.done["thread_id"])
+        messages = await socket.messages()
+        assert (messages.text, messages.error["code"], messages.done["status"]) == (
+            "one two",
+            "model_rate_limit",
+            "failed",
+        )
+        await socket.send("Again", messages.done["thread_id"])
         await socket.started()
-        assert (await socket.told()).text == "five"
+        assert (await socket.messages()).text == "five"
 
 
 BAD: list[tuple[str | bytes, str]] = [
@@ -185,7 +189,7 @@ BAD: list[tuple[str | bytes, str]] = [
 
 
 @sqlite_only
-async def test_a_bad_frame_costs_an_error_and_no_more(start: Start) -> None:
+async def test_an_invalid_frame_only_gets_an_error(start: Start) -> None:
     chat = await start(max_body_bytes=150_000)
     async with await chat.visitor() as tab, Plain(chat, tab).socket() as socket:
         for frame, code in BAD:
@@ -195,12 +199,12 @@ async def test_a_bad_frame_costs_an_error_and_no_more(start: Start) -> None:
             assert refused["error"]["code"] == code, (frame[:40], refused)
             assert refused["error"]["message"]
             assert refused["error"]["request_id"]
-        await socket.connection.send_json({"message": "Hello"})  # the type may be left out
+        await socket.connection.send_json({"message": "Hello"})  # the type is optional
         await socket.started()
-        assert (await socket.told()).done["status"] == "completed"
+        assert (await socket.messages()).done["status"] == "completed"
 
 
-# Who may open it
+# Access
 
 
 async def opened(chat: Chat, origin: str | None, **options: Any) -> tuple[int, Any]:
@@ -227,18 +231,18 @@ async def test_pages_of_other_origins_must_be_listed(start: Start) -> None:
 
 
 @sqlite_only
-async def test_where_any_page_may_call_its_cookies_are_not_believed(start: Start) -> None:
+async def test_cookies_are_not_trusted_if_any_page_may_call(start: Start) -> None:
     chat = await start(cors_origins=["*"])
     async with await chat.visitor() as tab:
         plain = Plain(chat, tab)
         _, answer = await plain.answer("Mine")
         async with plain.socket({"origin": "https://evil.example"}) as socket:
-            await socket.say("Yours", answer["thread_id"])
+            await socket.send("Yours", answer["thread_id"])
             assert (await socket.receive())["error"]["code"] == "not_found"
         async with plain.socket({"origin": chat.url}) as socket:
-            await socket.say("Mine too", answer["thread_id"])
+            await socket.send("Mine too", answer["thread_id"])
             await socket.started()
-            await socket.told()
+            await socket.messages()
     assert (await opened(chat, "https://evil.example"))[1] == {}
 
 
@@ -250,41 +254,41 @@ async def test_a_new_user_gets_a_cookie_with_the_handshake(chat: Chat) -> None:
 
 
 @sqlite_only
-async def test_the_address_explains_itself_to_other_requests(plain: Plain) -> None:
+async def test_a_plain_request_is_asked_to_upgrade(plain: Plain) -> None:
     async with plain.session.get(f"{plain.chat.url}/api/stream/ws") as response:
         assert (response.status, (await response.json())["code"]) == (426, "upgrade_required")
 
 
 @sqlite_only
-async def test_a_restart_lets_the_answer_of_a_socket_end(start: Start) -> None:
+async def test_a_restart_lets_the_answer_of_a_socket_finish(start: Start) -> None:
     chat = await start(drain_seconds=5)
     chat.upstream.script(COUNT)
     async with await chat.visitor() as tab, Plain(chat, tab).socket() as socket:
-        await socket.say("Count")
+        await socket.send("Count")
         thread_id = (await socket.started())["thread_id"]
-        await socket.told(up_to="one two")
+        await socket.messages(up_to="one two")
         chat.services.turns.drain()
-        await socket.say("More", thread_id)
+        await socket.send("More", thread_id)
         assert (await socket.receive())["error"]["code"] == "server_stopping"
         chat.upstream.release()
-        assert (await socket.told()).text == " three four"
+        assert (await socket.messages()).text == " three four"
     async with asyncio.timeout(5):
         await chat.services.turns.close()
     assert await chat.turns(thread_id) == [("completed", None)]
 
 
 @sqlite_only
-async def test_a_server_that_ends_interrupts_what_a_socket_reads(
+async def test_a_stopping_server_interrupts_the_turn_of_a_socket(
     upstream: OpenAIServer, engine: AsyncEngine, database_url: str, tmp_path: Path
 ) -> None:
-    """The server closes the socket itself: that is no client that left."""
+    """The server closes the socket itself: this does not count as a disconnect of the client."""
     upstream.script(COUNT)
     app = create_app(make_settings(tmp_path, model="gpt-test", base_url=upstream.base_url, database_url=database_url))
     async with aiohttp.ClientSession() as session:
         async with live(app) as url:
             connection = await session.ws_connect(f"{url}/api/stream/ws")
-            await Socket(connection).say("Count")
-            await Socket(connection).told(up_to="one two")
+            await Socket(connection).send("Count")
+            await Socket(connection).messages(up_to="one two")
         await connection.close()
     async with engine.connect() as rows:
         turns = [tuple(row) for row in await rows.execute(text("SELECT status, stop_reason FROM turns"))]

@@ -1,4 +1,4 @@
-"""`chatkit-server doctor`, run as an administrator runs it: a line for each thing, and an exit code."""
+"""`chatkit-server doctor` in a process of its own: one line per check, and the exit code."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from tests.support.openai_answers import INVALID_API_KEY, Answer
 from tests.support.openai_server import OpenAIServer
 
 ROOT = Path(__file__).parents[2]
-KEY = "sk-that-nobody-may-see"
+KEY = "sk-very-secret"
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ async def upstream() -> AsyncIterator[OpenAIServer]:
 
 
 async def doctor(folder: Path, command: str = "doctor", **settings: str) -> tuple[int | None, str]:
-    """Exit code and all that it says."""
+    """Return exit code and output."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CHATKIT_MODEL": "demo", "OPENAI_API_KEY": KEY}
     process = await asyncio.create_subprocess_exec(
         *[sys.executable, "-m", "chatkit_server", command],
@@ -35,8 +35,8 @@ async def doctor(folder: Path, command: str = "doctor", **settings: str) -> tupl
         stderr=asyncio.subprocess.STDOUT,
     )
     async with asyncio.timeout(60):
-        said, _ = await process.communicate()
-    text = said.decode()
+        output, _ = await process.communicate()
+    text = output.decode()
     assert KEY not in text
     assert "Traceback" not in text
     return process.returncode, text
@@ -47,15 +47,15 @@ def endpoint(upstream: OpenAIServer) -> dict[str, str]:
 
 
 def servers(command: str) -> str:
-    """CHATKIT_MCP_SERVERS with one that is started so."""
+    """Return CHATKIT_MCP_SERVERS with one server that `command` starts."""
     arguments = ", ".join(f'"{argument}"' for argument in STDIO["args"])
     return f'{{"weather": {{"command": "{command}", "args": [{arguments}], "cwd": "{ROOT}"}}}}'
 
 
-async def test_where_all_is_well_it_says_so_and_changes_nothing(tmp_path: Path, upstream: OpenAIServer) -> None:
+async def test_a_correct_setup_is_confirmed_and_nothing_changes(tmp_path: Path, upstream: OpenAIServer) -> None:
     more = {"CHATKIT_MCP_SERVERS": servers(sys.executable)}
-    code, said = await doctor(tmp_path, **endpoint(upstream), **more)
-    lines = said.splitlines()
+    code, output = await doctor(tmp_path, **endpoint(upstream), **more)
+    lines = output.splitlines()
     assert (code, [line.split()[:2] for line in lines]) == (
         0,
         [["ok", "settings"], ["ok", "database"], ["ok", "mcp"], ["ok", "agent"], ["ok", "model"]],
@@ -70,10 +70,10 @@ async def test_where_all_is_well_it_says_so_and_changes_nothing(tmp_path: Path, 
     assert "sqlite, up to date" in (await doctor(tmp_path))[1]
 
 
-async def test_all_that_is_wrong_is_told_at_once(tmp_path: Path, upstream: OpenAIServer) -> None:
+async def test_all_problems_are_reported_at_once(tmp_path: Path, upstream: OpenAIServer) -> None:
     upstream.default = Answer(fail=INVALID_API_KEY)
     (tmp_path / "empty.db").touch()
-    code, said = await doctor(
+    code, output = await doctor(
         tmp_path,
         CHATKIT_ENVIRONMENT="production",
         CHATKIT_SECRET="x" * 32,
@@ -81,7 +81,7 @@ async def test_all_that_is_wrong_is_told_at_once(tmp_path: Path, upstream: OpenA
         CHATKIT_MCP_SERVERS=servers("/no/such/program"),
         **endpoint(upstream),
     )
-    lines = said.splitlines()
+    lines = output.splitlines()
     assert (code, [line.split()[0] for line in lines]) == (1, ["ok", "WRONG", "WRONG", "ok", "WRONG"])
     assert "run `chatkit-server migrate`" in lines[1]
     assert "/no/such/program: No such file or directory" in lines[2]
@@ -89,8 +89,8 @@ async def test_all_that_is_wrong_is_told_at_once(tmp_path: Path, upstream: OpenA
     assert lines[4].endswith("Correct OPENAI_API_KEY.")
 
 
-async def test_a_database_and_a_model_that_are_not_there(tmp_path: Path) -> None:
-    code, said = await doctor(
+async def test_an_unreachable_database_and_model(tmp_path: Path) -> None:
+    code, output = await doctor(
         tmp_path,
         CHATKIT_DATABASE_URL="postgresql://user:very-secret@127.0.0.1:1/db",
         CHATKIT_MODEL="gpt-test",
@@ -98,9 +98,9 @@ async def test_a_database_and_a_model_that_are_not_there(tmp_path: Path) -> None
         CHATKIT_MODEL_RETRIES="0",
     )
     assert code == 1
-    assert "The database does not answer: PostgreSQL at 127.0.0.1:1: Connection refused. Make sure" in said
-    assert "gpt-test (compatible) at http://127.0.0.1:9/v1: model_unreachable (Connection refused). Make sure" in said
-    assert "very-secret" not in said
+    assert "The database does not answer: PostgreSQL at 127.0.0.1:1: Connection refused. Make sure" in output
+    assert "gpt-test (compatible) at http://127.0.0.1:9/v1: model_unreachable (Connection refused). Make sure" in output
+    assert "very-secret" not in output
 
 
 DESK = """
@@ -122,10 +122,10 @@ def silly(context):
 """
 
 
-async def test_it_says_which_agent_and_which_models_answer(tmp_path: Path, upstream: OpenAIServer) -> None:
+async def test_the_agent_and_all_of_its_models_are_listed(tmp_path: Path, upstream: OpenAIServer) -> None:
     (tmp_path / "shop.py").write_text(DESK, encoding="utf-8")
-    code, said = await doctor(tmp_path, CHATKIT_AGENT="shop:manager", **endpoint(upstream))
-    assert [line.split(maxsplit=2)[2] for line in said.splitlines()[2:]] == [
+    code, output = await doctor(tmp_path, CHATKIT_AGENT="shop:manager", **endpoint(upstream))
+    assert [line.split(maxsplit=2)[2] for line in output.splitlines()[2:]] == [
         "Manager (CHATKIT_AGENT=shop:manager); without tools; hands off to Desk",
         "gpt-large (compatible), set by the agent Manager, answers",
         "gpt-test (compatible) answers",
@@ -148,16 +148,16 @@ async def test_it_says_which_agent_and_which_models_answer(tmp_path: Path, upstr
 )
 async def test_an_agent_that_cannot_answer_is_wrong(tmp_path: Path, settings: dict[str, str], words: str) -> None:
     (tmp_path / "shop.py").write_text(DESK, encoding="utf-8")
-    code, said = await doctor(tmp_path, **settings)
-    (wrong,) = [line for line in said.splitlines() if line.startswith("WRONG")]
+    code, output = await doctor(tmp_path, **settings)
+    (wrong,) = [line for line in output.splitlines() if line.startswith("WRONG")]
     assert code == 1
     assert words in wrong
 
 
 async def test_a_misspelled_setting_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("CHATKIT_PRT=9\nOTHER=1\n", encoding="utf-8")
-    code, said = await doctor(tmp_path, CHATKIT_ZZZZ="1")
-    assert (code, [line for line in said.splitlines() if line.startswith("WARN")]) == (
+    code, output = await doctor(tmp_path, CHATKIT_ZZZZ="1")
+    assert (code, [line for line in output.splitlines() if line.startswith("WARN")]) == (
         0,
         [
             "WARN   settings     CHATKIT_ZZZZ is not a setting and is ignored.",
@@ -166,34 +166,34 @@ async def test_a_misspelled_setting_is_a_warning(tmp_path: Path) -> None:
     )
 
 
-async def test_an_mcp_server_is_named_without_what_may_be_secret(tmp_path: Path) -> None:
+async def test_an_mcp_server_is_named_without_its_secrets(tmp_path: Path) -> None:
     servers = (
         '{"a": {"command": "/no/program", "args": ["very-secret"]}, "b": {"url": "http://u:very-secret@[::1]:9/x"}}'
     )
-    code, said = await doctor(tmp_path, CHATKIT_MCP_SERVERS=servers)
-    assert (code, "very-secret" in said) == (1, False)
-    assert "/no/program: No such file or directory" in said
-    assert "http://[::1]:9: " in said
+    code, output = await doctor(tmp_path, CHATKIT_MCP_SERVERS=servers)
+    assert (code, "very-secret" in output) == (1, False)
+    assert "/no/program: No such file or directory" in output
+    assert "http://[::1]:9: " in output
 
 
-async def test_a_file_that_the_server_could_not_make_is_wrong_already(tmp_path: Path) -> None:
-    code, said = await doctor(tmp_path, CHATKIT_DATABASE_URL=f"sqlite:///{tmp_path}/no/such/chat.db")
-    assert (code, f"chat.db cannot be created: the folder {tmp_path}/no/such does not exist" in said) == (1, True)
+async def test_a_database_file_that_cannot_be_created_is_wrong(tmp_path: Path) -> None:
+    code, output = await doctor(tmp_path, CHATKIT_DATABASE_URL=f"sqlite:///{tmp_path}/no/such/chat.db")
+    assert (code, f"chat.db cannot be created: the folder {tmp_path}/no/such does not exist" in output) == (1, True)
 
 
-async def test_a_database_of_somebody_elses_is_wrong(tmp_path: Path, database_url: str) -> None:
+async def test_a_database_with_foreign_tables_is_wrong(tmp_path: Path, database_url: str) -> None:
     engine = open_engine(database_url)
     async with engine.begin() as connection:
         await connection.execute(text("CREATE TABLE threads (id TEXT)"))
     await engine.dispose()
-    code, said = await doctor(tmp_path, CHATKIT_DATABASE_URL=database_url)
-    assert (code, "has tables that chatkit-server did not create (threads)" in said) == (1, True)
+    code, output = await doctor(tmp_path, CHATKIT_DATABASE_URL=database_url)
+    assert (code, "has tables that chatkit-server did not create (threads)" in output) == (1, True)
 
 
-async def test_settings_that_cannot_work_are_one_sentence(tmp_path: Path) -> None:
+async def test_invalid_settings_are_one_sentence(tmp_path: Path) -> None:
     assert await doctor(tmp_path, CHATKIT_AGENT="nonsense") == (
         1,
         "chatkit-server: CHATKIT_AGENT=nonsense must look like package.module:name, for example my_agents:support.\n",
     )
-    code, said = await doctor(tmp_path, CHATKIT_PORT="many")
-    assert (code, said.count("\n"), said.partition(":")[0]) == (1, 1, "CHATKIT_PORT")
+    code, output = await doctor(tmp_path, CHATKIT_PORT="many")
+    assert (code, output.count("\n"), output.partition(":")[0]) == (1, 1, "CHATKIT_PORT")

@@ -1,4 +1,4 @@
-"""What people and the model write never reaches the log, whatever fails; its class, codes and request id do."""
+"""Texts of users and the model never reach the log, whatever fails; class, codes and request id do."""
 
 import io
 import logging
@@ -24,31 +24,31 @@ ANSWER = "SECRET words of the model"
 
 
 class Log:
-    """What our own loggers say in plain lines, at DEBUG, and what the server would print of all loggers."""
+    """The lines of our own loggers at DEBUG, unredacted, and the lines of all loggers as the server prints them."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture, printed: io.StringIO) -> None:
         self._caplog = caplog
         self._printed = printed
 
-    def check(self, request_id: str, *said: str) -> None:
-        """Nothing of the texts is there; the failure's line names the request, and what was `said` follows."""
+    def check(self, request_id: str, *expected: str) -> None:
+        """Check that no text leaked, and that the line of the failed request is followed by `expected`."""
         plain = logging.Formatter(FORMAT)
-        ours = "\n".join(
+        own_lines = "\n".join(
             plain.format(record)
             for record in self._caplog.records
             if record.name.startswith(("chatkit_server", "chatkit_store"))
         )
-        for lines in (ours, self._printed.getvalue()):
+        for lines in (own_lines, self._printed.getvalue()):
             assert "SECRET" not in lines
             after = lines[lines.index(f"[{request_id}]") :]
-            assert [word for word in said if word not in after] == []
+            assert [word for word in expected if word not in after] == []
             assert 'File "' in after
             assert ", line " in after
 
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Iterator[Log]:
-    """The log from DEBUG on, as `configure_logging` sets it up."""
+    """Yield the log from DEBUG up, as `configure_logging` sets it up."""
     printed = io.StringIO()
     handler = log_handler([], printed)
     caplog.set_level(logging.DEBUG)
@@ -120,7 +120,7 @@ async def test_provider_that_quotes_the_prompt_amid_the_answer(tmp_path: Path, l
 
 
 class Person(BaseModel):
-    """Something that an agent reads."""
+    """Data that a tool validates."""
 
     age: int
 
@@ -133,14 +133,14 @@ async def takes_an_age(age: int) -> str:
 
 @function_tool(failure_error_function=None)
 async def reads_a_person() -> str:
-    """A tool that meets data that do not fit."""
+    """A tool that reads invalid data."""
     return str(Person.model_validate({"age": SECRET}))
 
 
 BAD = {
-    "arguments that do not fit": (takes_an_age, {"age": SECRET}, "ModelBehaviorError"),
-    "arguments that are no JSON": (takes_an_age, f'{{"{SECRET}', "ModelBehaviorError"),
-    "data that do not fit": (reads_a_person, {}, "pydantic_core._pydantic_core.ValidationError"),
+    "invalid arguments": (takes_an_age, {"age": SECRET}, "ModelBehaviorError"),
+    "arguments that are not JSON": (takes_an_age, f'{{"{SECRET}', "ModelBehaviorError"),
+    "invalid data": (reads_a_person, {}, "pydantic_core._pydantic_core.ValidationError"),
 }
 
 
