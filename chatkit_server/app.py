@@ -75,11 +75,11 @@ def create_app(
     """Return the ASGI application.
 
     `settings` default to those of the environment. `agent` is an `agents.Agent`, or a function that returns one for a
-    request; the default is what `settings.agent` names. `server` is `ChatServer` or a subclass of it.
-    `actions` answer what widgets and the page send, besides those that come with the agent and the server.
+    request; it defaults to `settings.agent`. `server` is `ChatServer` or a subclass. `actions` handle actions of
+    widgets and the page, in addition to those of the agent's module and the server.
 
     Nothing is opened before the lifespan starts. Raises `SetupError`, `ModelSetupError` or `AgentSetupError` with a
-    sentence that says what to change.
+    message that says what to change.
     """
     settings = settings or Settings()
     services = _build(settings, agent, server)
@@ -93,7 +93,7 @@ def create_app(
     )
     app.state.services = services
     app.add_middleware(UnexpectedErrors)
-    app.add_middleware(RequestIds)  # wraps what was added before it
+    app.add_middleware(RequestIds)  # wraps the middleware added before it
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

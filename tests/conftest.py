@@ -1,7 +1,7 @@
-"""Fixtures for all tests: a clean environment, and the databases.
+"""Fixtures for all tests: a clean environment, request ids in `caplog`, and the databases.
 
-`database_url` is a fresh database without a schema, `engine` is one with it; a test that takes either runs once per
-database. `postgres` is the server itself, started when the first test asks for it.
+`database_url` is a fresh database without a schema, `engine` one with it; a test that uses either runs once per
+database. `postgres` is the server itself, started for the first test that uses it.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 with warnings.catch_warnings():  # chatkit deprecates its widget classes while it defines them (1.6.5)
     warnings.simplefilter("ignore", DeprecationWarning)
-    import chatkit.types  # noqa: F401 - imported here once, with the warnings off
+    import chatkit.types  # noqa: F401 - imported once here, with warnings off
 
 from chatkit_server.startup.logs import RequestIdFilter
 from chatkit_store import create_schema, open_engine
@@ -27,7 +27,7 @@ DATABASES = ("sqlite", "postgresql")
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test sees the settings, the keys or the `.env` file of whoever runs it."""
+    """Hide the settings, keys and `.env` file of the person who runs the tests."""
     for name in list(os.environ):
         if name.startswith(("CHATKIT_", "OPENAI_")):
             monkeypatch.delenv(name)
@@ -36,21 +36,21 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _request_ids(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Every record in `caplog` has its `request_id`, as in the server's log."""
+    """Add the `request_id` to every record in `caplog`, as in the server's log."""
     with caplog.filtering(RequestIdFilter()):
         yield
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server for the whole session."""
+    """Yield a PostgreSQL server for the whole session."""
     with run_postgres() as server:
         yield server
 
 
 @contextlib.contextmanager
 def fresh_database(kind: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a new database of a kind; for fixtures of other scopes, too."""
+    """Yield the URL of a new database of a kind; for fixtures of any scope."""
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'test.db'}"
         return
@@ -61,21 +61,21 @@ def fresh_database(kind: str, folder: Path, request: pytest.FixtureRequest) -> I
 
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A fresh database without a schema."""
+    """Yield the URL of a fresh database without a schema."""
     with fresh_database(request.param, tmp_path, request) as url:
         yield url
 
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    """A fresh database with the schema. The test fails when it leaves a connection checked out."""
+    """Yield a fresh database with the schema. The test fails if it leaves a connection checked out."""
     async with opened(database_url) as engine:
         yield engine
 
 
 @contextlib.asynccontextmanager
 async def opened(url: str) -> AsyncIterator[AsyncEngine]:
-    """An engine with the schema, closed afterwards, with every connection back in its pool."""
+    """Yield an engine with the schema; afterwards, check that all connections are back in the pool, and close it."""
     engine = open_engine(url)
     try:
         await create_schema(engine)
@@ -86,5 +86,5 @@ async def opened(url: str) -> AsyncIterator[AsyncEngine]:
 
 
 def checked_out(engine: AsyncEngine) -> int:
-    """How many connections are in use, those of the store's threads included."""
+    """Return how many connections are in use, including those of the store's threads."""
     return in_use(engine)

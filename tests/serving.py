@@ -1,5 +1,5 @@
-"""The real app for a test: `create_app` behind a real socket on a database of its own, and a browser tab that is
-strict about everything it is sent.
+"""The real app for a test: `create_app` on a real socket with its own database, and a browser tab that checks every
+response.
 """
 
 import re
@@ -27,17 +27,17 @@ USER_TEXTS = frozenset({"text", "delta", "value", "message"})
 
 
 class Tab(ChatKitClient):
-    """A ChatKit frame that checks each answer, once it is read, against what holds for all of them (`check_answer`)."""
+    """A ChatKit frame that checks every response it has read (`check_answer`)."""
 
     @asynccontextmanager
     async def open(self, op: str, params: Json, headers: Mapping[str, str] | None = None) -> AsyncIterator[LiveReply]:
-        """As `ChatKitClient.open`."""
+        """Like `ChatKitClient.open`."""
         async with super().open(op, params, headers) as reply:
             yield reply
         check_answer(reply)
 
     async def post_body(self, body: bytes | AsyncIterator[bytes], *, stream: bool = True) -> LiveReply:
-        """Any bytes as a body, with the headers of a streaming operation or of another."""
+        """Post raw bytes with the headers of a streaming, or another, operation."""
         headers = self._headers | ({"accept": "text/event-stream"} if stream else {})
         async with self.session.post(self._url, data=body, headers=headers) as response:
             reply = await LiveReply(response, Picture()).read()
@@ -46,8 +46,11 @@ class Tab(ChatKitClient):
 
 
 def check_answer(reply: LiveReply) -> None:
-    """Times are UTC with an offset; hidden items stay hidden; a stream numbers its frames and has one error at most;
-    an error is JSON with `message`, `code` and `request_id`; the request's id is in the headers."""
+    """Check what must hold for every response.
+
+    Times are UTC with an offset; hidden items stay hidden; a stream numbers its frames and has at most one error, at
+    its end; an error is JSON with `message`, `code` and `request_id`; the request id is in the headers.
+    """
     bodies = reply.events if reply.is_stream else [reply.body]
     for key, value in values_of(bodies):
         if isinstance(value, str) and key not in USER_TEXTS and MOMENT.fullmatch(value):
@@ -57,12 +60,12 @@ def check_answer(reply: LiveReply) -> None:
     if reply.is_stream:
         assert reply.status == 200
         frames = [frame for frame in reply.frames if frame.comment is None]
-        told = [frame.id for frame in frames]
-        while told and told[0] is None:  # what a reader is told first who comes in the middle
-            del told[0]
-        assert None not in told
-        ids = [int(number or 0) for number in told]
-        assert ids == sorted(set(ids)), "frames are not in order"  # a reader that lags gets several as one
+        numbers = [frame.id for frame in frames]
+        while numbers and numbers[0] is None:  # the snapshot for a reader that joins a running turn
+            del numbers[0]
+        assert None not in numbers
+        ids = [int(number or 0) for number in numbers]
+        assert ids == sorted(set(ids)), "frames are not in order"  # a slow reader gets several as one
         assert not ids or ids[0] == 1 or frames[0].id is None
         assert reply.types.count("error") <= 1
         assert "error" not in reply.types[:-1], "something came after the error"
@@ -73,7 +76,7 @@ def check_answer(reply: LiveReply) -> None:
 
 
 def values_of(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Every plain value in `value`, with the key it stands under."""
+    """Yield every plain value in `value` with its key."""
     match value:
         case dict():
             for name, entry in value.items():
@@ -94,40 +97,39 @@ class Served:
 
     @property
     def services(self) -> Services:
-        """Its parts."""
+        """The parts of the app."""
         services: Services = self.app.state.services
         return services
 
     def tab(self, **options: Any) -> Tab:
-        """A new browser: a new user, unless it is given another's cookies."""
+        """Return a new browser, which is a new user unless it gets cookies."""
         return Tab(self.url, **options)
 
     async def rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
-        """What an administrator reads with SQL."""
+        """Return the rows of an SQL statement."""
         async with self.services.engine.connect() as connection:
             return [dict(row._mapping) for row in await connection.execute(text(statement), values)]
 
     async def owner(self, thread_id: str) -> RequestContext:
-        """The context of the user whose thread it is."""
+        """Return the context of a thread's owner."""
         (row,) = await self.rows("SELECT user_id FROM threads WHERE id = :id", id=thread_id)
         return RequestContext(user_id=row["user_id"])
 
     async def load_thread(self, thread_id: str) -> ThreadMetadata:
-        """The thread as the store has it."""
+        """Return the saved thread."""
         return await self.services.store.load_thread(thread_id, await self.owner(thread_id))
 
 
 def make_settings(folder: Path, **values: Any) -> Settings:
-    """Settings that see no environment: a SQLite file and a secret in `folder`, the demo model at full speed, and no
-    call for titles."""
+    """Return settings that ignore the environment: SQLite in `folder`, the demo model at full speed, and no titles."""
     defaults: dict[str, Any] = {
         "data_dir": folder,
         "database_url": f"sqlite:///{folder / 'chatkit.db'}",
         "secret": SECRET,
         "model": "demo",
         "demo_tokens_per_second": 1e6,
-        "titles": False,  # a model call more, which only tests of titles are about
-        "show_tools": False,  # a test that is about them says so
+        "titles": False,  # an extra model call, for tests of titles only
+        "show_tools": False,  # only for tests of tool display
     }
     return Settings(_env_file=None, **defaults | values)
 
@@ -136,7 +138,7 @@ def make_settings(folder: Path, **values: Any) -> Settings:
 async def serve(
     folder: Path, agent: AgentLike | None = None, *, server: ServerFactory = ChatServer, **settings: Any
 ) -> AsyncIterator[Served]:
-    """The app with these settings, on a real socket."""
+    """Yield the app with these settings, on a real socket."""
     app = create_app(make_settings(folder, **settings), agent, server=server)
     async with live(app) as url:
         yield Served(app, url)

@@ -1,4 +1,4 @@
-"""A stage for the agent: each test says what the model plays, which tools it has and how actions are answered."""
+"""A stage for the agent: tests script the model's answers, its tools, and the responses to actions."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -35,33 +35,33 @@ ITEM: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem)
 
 @dataclass
 class Stage:
-    """What is played for the next requests; `agent()` is what `create_app` takes."""
+    """The script for the next requests; pass `agent` to `create_app`."""
 
     playing: Agent[Any] = field(default_factory=lambda: Agent(name="Nobody"))
     actions: dict[str, Handler] = field(default_factory=dict)
     sync_answer: Callable[[ThreadMetadata, WidgetItem | None], ThreadItem | None] | None = None
     transcript: str | None = None
     seen: list[Any] = field(default_factory=list)
-    """What handlers want a test to know."""
+    """What handlers record for a test."""
 
     def agent(self) -> Agent[Any]:
-        """The agent of this moment."""
+        """Return the current agent."""
         return self.playing
 
     def play(self, *steps: Any, tools: Sequence[FunctionTool] = (), **options: Any) -> ScriptedModel:
-        """The next model calls get these answers; a text is a message."""
+        """Answer the next model calls with `steps`; a string is a message."""
         model = ScriptedModel([[assistant_message(step)] if isinstance(step, str) else step for step in steps])
         self.playing = Agent(name="Actor", model=model, tools=list(tools), **options)
         return model
 
     def play_tool(self, body: ToolBody, *, before: str = "", after: str = "done") -> ScriptedModel:
-        """A run that says `before`, calls a tool with this body, and says `after`."""
+        """Play a run that says `before`, calls a tool with this body, and says `after`."""
         call = function_call("act", {}, call_id="call-1")
         first = [assistant_message(before, item_id="before"), call] if before else [call]
         return self.play(first, after, tools=[tool("act", body)])
 
     def play_client_tool(self, body: ToolBody, *later: Any) -> ScriptedModel:
-        """A run that ends when its tool asks the page for something; `later` are the steps of the next runs."""
+        """Play a run that ends with a client tool call; `later` are the steps of the next runs."""
         return self.play(
             [function_call("act", {}, call_id="call-of-the-model")],
             *later,
@@ -70,12 +70,12 @@ class Stage:
         )
 
     def factory(self, folder: Path | None = None) -> ServerFactory:
-        """The server class for `create_app`."""
+        """Return the server factory for `create_app`."""
         return partial(StageServer, self)
 
 
 class StageServer(ChatServer):
-    """A `ChatServer` as users write one, with actions and dictation."""
+    """A `ChatServer` subclass as an integration writes it, with actions and dictation."""
 
     def __init__(self, stage: Stage, *parts: Any) -> None:
         super().__init__(*parts)
@@ -104,7 +104,7 @@ class StageServer(ChatServer):
 
 
 def tool(name: str, body: ToolBody) -> FunctionTool:
-    """A function tool without arguments, given the context that ChatKit's tools know."""
+    """Return a function tool without arguments, whose body gets the `AgentContext`."""
 
     async def invoke(context: ToolContext[Any], arguments: str) -> Any:
         return await body(context.context)
@@ -114,19 +114,19 @@ def tool(name: str, body: ToolBody) -> FunctionTool:
 
 
 def make_item(kind: str, thread: ThreadMetadata, item_id: str, **fields: Any) -> ThreadItem:
-    """A complete item of any type; `fields` are what the test is about."""
-    whole = {"id": item_id, "thread_id": thread.id, "created_at": datetime.now(UTC), "type": kind}
-    return ITEM.validate_python(whole | EXAMPLES[kind] | fields)
+    """Return a complete item of any type; `fields` override its defaults."""
+    common = {"id": item_id, "thread_id": thread.id, "created_at": datetime.now(UTC), "type": kind}
+    return ITEM.validate_python(common | EXAMPLES[kind] | fields)
 
 
 async def stream_item(context: AgentContext, kind: str, **fields: Any) -> ThreadItem:
-    """Sends a finished item of a type out of a tool."""
+    """Send a finished item of a type from a tool, and return it."""
     item = make_item(kind, context.thread, context.generate_id("message"), **fields)
     await context.stream(ThreadItemDoneEvent(item=item))
     return item
 
 
-# As `WidgetTemplate.build` makes it; the strict classes are deprecated in chatkit 1.6.5.
+# Like `WidgetTemplate.build`; the strict classes are deprecated in chatkit 1.6.5.
 CARD = DynamicWidgetRoot.model_validate(
     {"type": "Card", "size": "sm", "children": [{"type": "Text", "id": "t", "value": "a widget", "size": "xl"}]}
 )

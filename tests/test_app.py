@@ -1,4 +1,4 @@
-"""The app around the protocol: health, the page, what is not built yet, CORS, request ids, its start and end."""
+"""The app around the protocol: health, the page, reserved routes, CORS, request ids, startup and shutdown."""
 
 import re
 from collections.abc import AsyncIterator
@@ -32,13 +32,13 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
 
 @pytest.fixture
 async def http(served: Served) -> AsyncIterator[aiohttp.ClientSession]:
-    """Any HTTP client."""
+    """Yield an HTTP client."""
     async with aiohttp.ClientSession(served.url) as http:
         yield http
 
 
 async def get(http: aiohttp.ClientSession, path: str, method: str = "GET", **more: Any) -> tuple[int, Any]:
-    """Status and JSON of an answer."""
+    """Return status and JSON of a response."""
     async with http.request(method, path, **more) as response:
         return response.status, await response.json()
 
@@ -46,7 +46,7 @@ async def get(http: aiohttp.ClientSession, path: str, method: str = "GET", **mor
 # Health
 
 
-async def test_health_says_that_the_process_lives_that_it_can_work_and_which_model_answers(
+async def test_health_reports_liveness_readiness_and_the_model(
     http: aiohttp.ClientSession,
 ) -> None:
     assert await get(http, "/healthz") == (200, {"status": "ok"})
@@ -57,11 +57,11 @@ async def test_health_says_that_the_process_lives_that_it_can_work_and_which_mod
     assert body["model"]["note"].startswith("CHATKIT_MODEL=demo: a script answers")
 
 
-async def test_without_its_database_the_server_lives_but_is_not_ready(tmp_path: Path) -> None:
+async def test_without_its_database_the_server_is_live_but_not_ready(tmp_path: Path) -> None:
     folder = tmp_path / "db"
     folder.mkdir()
     async with serve(tmp_path, database_url=f"sqlite:///{folder / 'chatkit.db'}") as served:
-        await served.services.engine.dispose()  # its next connection opens the file anew
+        await served.services.engine.dispose()  # its next connection reopens the file
         for file in folder.iterdir():
             file.unlink()
         folder.rmdir()
@@ -76,11 +76,11 @@ async def test_without_its_database_the_server_lives_but_is_not_ready(tmp_path: 
         folder.mkdir()
 
 
-# What is not there
+# Errors
 
 
 @pytest.mark.parametrize(("path", "methods"), ROUTES.items())
-async def test_what_is_not_built_yet_says_so(http: aiohttp.ClientSession, path: str, methods: list[str]) -> None:
+async def test_reserved_routes_are_not_available(http: aiohttp.ClientSession, path: str, methods: list[str]) -> None:
     for method in methods:
         status, body = await get(http, re.sub(r"\{.*?\}", "x_1", path), method)
         assert (status, body["code"], set(body)) == (501, "not_available", {"code", "message", "request_id"})
@@ -98,7 +98,7 @@ async def test_what_is_not_built_yet_says_so(http: aiohttp.ClientSession, path: 
         ("POST", "/api/turns/turn_unknown/stop", 404, "not_found"),
     ],
 )
-async def test_an_address_that_leads_nowhere_is_json_with_a_message(
+async def test_an_unknown_address_gets_json_with_a_message(
     http: aiohttp.ClientSession, method: str, path: str, status: int, code: str
 ) -> None:
     async with http.request(method, path) as response:
@@ -108,7 +108,7 @@ async def test_an_address_that_leads_nowhere_is_json_with_a_message(
         assert body["message"]
 
 
-async def test_a_bug_in_any_route_is_json_with_the_requests_id(tmp_path: Path) -> None:
+async def test_a_bug_in_any_route_gets_json_with_the_request_id(tmp_path: Path) -> None:
     class Broken(Auth):
         def authenticate(self, request: HTTPConnection) -> RequestContext:
             raise RuntimeError("oops")
@@ -144,25 +144,25 @@ async def test_the_page_is_served_with_its_files(
         assert (response.status, await response.text()) == (200, "let x")
 
 
-async def test_a_page_of_ones_own_takes_the_place_of_the_one_that_comes_with_the_server(tmp_path: Path) -> None:
-    own = tmp_path / "own"
-    (own / "assets").mkdir(parents=True)
-    (own / "index.html").write_text("<title>My page</title>", encoding="utf-8")
-    (own / "assets" / "mine.js").write_text("let x", encoding="utf-8")
-    async with serve(tmp_path, page_dir=own) as served, aiohttp.ClientSession(served.url) as http:
+async def test_a_custom_page_replaces_the_packaged_one(tmp_path: Path) -> None:
+    directory = tmp_path / "own"
+    (directory / "assets").mkdir(parents=True)
+    (directory / "index.html").write_text("<title>My page</title>", encoding="utf-8")
+    (directory / "assets" / "mine.js").write_text("let x", encoding="utf-8")
+    async with serve(tmp_path, page_dir=directory) as served, aiohttp.ClientSession(served.url) as http:
         async with http.get("/") as response:
             assert (response.status, await response.text()) == (200, "<title>My page</title>")
         async with http.get("/assets/mine.js") as response:
             assert (response.status, await response.text()) == (200, "let x")
 
 
-async def test_the_pages_head_can_be_asked_for(http: aiohttp.ClientSession) -> None:
+async def test_the_page_answers_head_requests(http: aiohttp.ClientSession) -> None:
     async with http.head("/") as response:
         assert (response.status, await response.read()) == (200, b"")
         assert response.headers["content-type"].startswith("text/html")
 
 
-async def test_a_page_that_was_not_built_says_what_to_do_and_is_there_once_it_is(
+async def test_a_missing_page_says_how_to_build_it_and_is_served_once_built(
     http: aiohttp.ClientSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page, "PLACES", (tmp_path / "built",))
@@ -190,7 +190,7 @@ PREFLIGHT = {
 }
 
 
-async def test_a_page_of_a_listed_origin_may_call_with_its_cookie(http: aiohttp.ClientSession, served: Served) -> None:
+async def test_a_page_from_a_listed_origin_may_send_its_cookie(http: aiohttp.ClientSession, served: Served) -> None:
     async with http.options("/chatkit", headers={"origin": PAGE} | PREFLIGHT) as response:
         assert response.status == 200
         assert response.headers["access-control-allow-origin"] == PAGE
@@ -206,7 +206,7 @@ async def test_a_page_of_a_listed_origin_may_call_with_its_cookie(http: aiohttp.
         assert exposed == {"x-request-id", "x-chatkit-turn-id", "x-chatkit-thread-id", "etag"}
 
 
-async def test_a_page_of_another_origin_may_not(http: aiohttp.ClientSession) -> None:
+async def test_a_page_from_another_origin_may_not(http: aiohttp.ClientSession) -> None:
     other = "https://evil.example"
     async with http.options("/chatkit", headers={"origin": other} | PREFLIGHT) as response:
         assert response.status == 400
@@ -221,7 +221,7 @@ async def test_any_origin_means_no_cookies(tmp_path: Path) -> None:
     assert "access-control-allow-credentials" not in reply.headers
 
 
-async def test_without_the_setting_no_page_elsewhere_may_call(tmp_path: Path) -> None:
+async def test_without_the_setting_no_other_origin_may_call(tmp_path: Path) -> None:
     async with serve(tmp_path) as served, served.tab(headers={"origin": PAGE}) as tab:
         reply = await tab.create("Hello")
     assert [name for name in reply.headers if name.lower().startswith("access-control")] == []
@@ -230,7 +230,7 @@ async def test_without_the_setting_no_page_elsewhere_may_call(tmp_path: Path) ->
 # Request ids
 
 
-async def test_every_answer_has_an_id_of_its_own(http: aiohttp.ClientSession) -> None:
+async def test_every_response_has_its_own_id(http: aiohttp.ClientSession) -> None:
     ids = []
     for path in ("/", "/healthz", "/nothing", "/chatkit"):
         async with http.get(path) as response:
@@ -239,25 +239,25 @@ async def test_every_answer_has_an_id_of_its_own(http: aiohttp.ClientSession) ->
     assert all(re.fullmatch(r"[0-9a-f]{16}", value) for value in ids)
 
 
-@pytest.mark.parametrize("given", ["proxy-1.2_3", "x" * 64])
-async def test_an_id_that_a_proxy_gave_is_kept_in_header_error_and_turn(served: Served, given: str) -> None:
-    async with served.tab(headers={"x-request-id": given}) as tab:
+@pytest.mark.parametrize("request_id", ["proxy-1.2_3", "x" * 64])
+async def test_a_proxys_id_is_kept_in_header_error_and_turn(served: Served, request_id: str) -> None:
+    async with served.tab(headers={"x-request-id": request_id}) as tab:
         reply = await tab.create("Hello")
         error = await tab.post("threads.get_by_id", {"thread_id": "thr_unknown"})
-    assert (reply.headers["x-request-id"], error.body["request_id"]) == (given, given)
-    assert await served.rows("SELECT request_id FROM turns") == [{"request_id": given}]
+    assert (reply.headers["x-request-id"], error.body["request_id"]) == (request_id, request_id)
+    assert await served.rows("SELECT request_id FROM turns") == [{"request_id": request_id}]
 
 
-@pytest.mark.parametrize("given", ["a b", "x" * 65, "<script>", "é"])
-async def test_an_id_that_could_do_harm_in_a_log_is_replaced(http: aiohttp.ClientSession, given: str) -> None:
-    async with http.get("/healthz", headers={"x-request-id": given}) as response:
+@pytest.mark.parametrize("request_id", ["a b", "x" * 65, "<script>", "é"])
+async def test_an_id_that_is_unsafe_to_log_is_replaced(http: aiohttp.ClientSession, request_id: str) -> None:
+    async with http.get("/healthz", headers={"x-request-id": request_id}) as response:
         assert re.fullmatch(r"[0-9a-f]{16}", response.headers["x-request-id"])
 
 
-# The body's limit
+# Body limit
 
 
-async def test_a_body_of_just_the_limit_is_taken_and_one_byte_more_is_not(tmp_path: Path) -> None:
+async def test_a_body_at_the_limit_is_accepted_and_one_byte_more_is_not(tmp_path: Path) -> None:
     async with serve(tmp_path, max_body_bytes=4096) as served, served.tab() as tab:
         body = b'{"type": "threads.list", "params": {}}'
         fits = await tab.post_body(body.ljust(4096), stream=False)
@@ -267,7 +267,7 @@ async def test_a_body_of_just_the_limit_is_taken_and_one_byte_more_is_not(tmp_pa
     assert "4096 bytes" in over.body["message"]
 
 
-# Start and end
+# Startup and shutdown
 
 
 def test_creating_an_app_opens_nothing(tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_creating_an_app_opens_nothing(tmp_path: Path) -> None:
         ({"tracing": True}, ModelSetupError, "CHATKIT_TRACING=true"),
     ],
 )
-def test_a_wrong_set_up_fails_at_once_with_a_sentence(
+def test_a_wrong_setup_fails_at_once_with_a_sentence(
     tmp_path: Path, settings: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=re.escape(words)):
@@ -303,7 +303,7 @@ async def test_in_development_the_database_is_migrated_and_threads_outlive_a_res
         assert (await tab.reload(before.thread["id"])).items == before.items
 
 
-async def test_in_production_a_database_that_lacks_migrations_stops_the_start(tmp_path: Path) -> None:
+async def test_in_production_missing_migrations_prevent_the_start(tmp_path: Path) -> None:
     settings = make_settings(tmp_path, environment="production")
     app = create_app(settings)
     with pytest.raises(SetupError, match="chatkit-server migrate"):
@@ -316,18 +316,18 @@ async def test_in_production_a_database_that_lacks_migrations_stops_the_start(tm
         await engine.dispose()
 
 
-async def test_two_apps_of_one_process_do_not_know_of_each_other(tmp_path: Path) -> None:
+async def test_two_apps_in_one_process_are_independent(tmp_path: Path) -> None:
     async with (
-        serve(tmp_path / "a", Agent(name="A"), database_url=f"sqlite:///{tmp_path / 'a.db'}") as one,
+        serve(tmp_path / "a", Agent(name="A"), database_url=f"sqlite:///{tmp_path / 'a.db'}") as first,
         serve(tmp_path / "b", Agent(name="B"), database_url=f"sqlite:///{tmp_path / 'b.db'}") as other,
-        one.tab() as tab,
-        one.tab(cookies=tab.cookies) as second_tab,
-        one.tab() as other_browser,
+        first.tab() as tab,
+        first.tab(cookies=tab.cookies) as second_tab,
+        first.tab() as other_browser,
         other.tab(cookies=tab.cookies) as same_browser,
     ):
         thread_id = (await tab.create("Hello")).thread_id
         assert [thread["id"] for thread in await second_tab.history()] == [thread_id]
         assert await other_browser.history() == []
-        # Known there by the same signature, and still without threads: the databases are two.
+        # The other app accepts the cookie, but has a database of its own.
         assert await same_browser.history() == []
         assert "set-cookie" not in (await same_browser.create("Hello")).headers

@@ -1,4 +1,4 @@
-"""Who a request belongs to: one user per browser, by a signed cookie."""
+"""Authentication: one user per browser, by a signed cookie."""
 
 import stat
 from http.cookies import SimpleCookie
@@ -16,12 +16,12 @@ from tests.support.chatkit import Reply
 
 
 def cookie_of(reply: Reply) -> str:
-    """The cookie's value that an answer sets."""
+    """Return the value of the cookie that a response sets."""
     return SimpleCookie(reply.headers["set-cookie"])[COOKIE].value
 
 
 async def threads_with(served: Served, cookie: str) -> int:
-    """How many threads the bearer of a cookie sees."""
+    """Return how many threads the owner of a cookie sees."""
     async with served.tab(headers={"cookie": f"{COOKIE}={cookie}"}, cookies=aiohttp.DummyCookieJar()) as tab:
         return len(await tab.history())
 
@@ -37,7 +37,7 @@ async def test_a_browser_gets_one_cookie_that_scripts_cannot_read(tmp_path: Path
         assert "user_" not in morsel.value  # signed and encoded, not the plain id
 
 
-async def test_the_cookie_stays_on_https_where_it_was_set(tmp_path: Path) -> None:
+async def test_a_cookie_set_over_https_is_secure(tmp_path: Path) -> None:
     async with serve(tmp_path) as served, served.tab(headers={"x-forwarded-proto": "https"}) as tab:
         reply = await tab.create("Hello")
         assert SimpleCookie(reply.headers["set-cookie"])[COOKIE]["secure"]
@@ -51,7 +51,7 @@ async def test_two_tabs_of_a_browser_are_one_user_and_two_browsers_are_two(tmp_p
         assert await other.history() == []
 
 
-async def test_the_page_gives_the_cookie_before_the_first_two_requests_could_make_two_users(tmp_path: Path) -> None:
+async def test_the_page_sets_the_cookie_so_that_its_requests_have_one_user(tmp_path: Path) -> None:
     async with serve(tmp_path) as served, served.tab() as tab:
         async with tab.session.get(served.url) as page:
             assert COOKIE in page.cookies
@@ -59,7 +59,7 @@ async def test_the_page_gives_the_cookie_before_the_first_two_requests_could_mak
         assert "set-cookie" not in reply.headers
 
 
-async def test_each_load_of_the_page_keeps_the_user_for_another_year(tmp_path: Path) -> None:
+async def test_each_load_of_the_page_renews_the_cookie_for_a_year(tmp_path: Path) -> None:
     async with serve(tmp_path) as served, served.tab() as tab:
         cookie = cookie_of(await tab.create("Hello"))
         for method in ("GET", "HEAD"):
@@ -69,59 +69,59 @@ async def test_each_load_of_the_page_keeps_the_user_for_another_year(tmp_path: P
         assert len(await tab.history()) == 1
 
 
-async def test_a_frames_id_is_cut(tmp_path: Path) -> None:
+async def test_a_long_frame_id_is_truncated(tmp_path: Path) -> None:
     async with serve(tmp_path) as served, served.tab(headers={"chatkit-frame-instance-id": "x" * 9000}) as tab:
         await tab.create("Hello")
         assert await served.rows("SELECT frame_id FROM turns") == [{"frame_id": "x" * 100}]
 
 
-@pytest.mark.parametrize("change", ["cut", "forged", "another secret", "no string", "garbage", "empty"])
-async def test_a_cookie_that_is_not_ours_is_a_new_user(tmp_path: Path, change: str) -> None:
+@pytest.mark.parametrize("change", ["cut", "forged", "another secret", "not a string", "garbage", "empty"])
+async def test_an_invalid_cookie_means_a_new_user(tmp_path: Path, change: str) -> None:
     async with serve(tmp_path) as served, served.tab() as tab:
         cookie = cookie_of(await tab.create("Hello"))
         user = URLSafeSerializer(SECRET, salt="chatkit-user").loads(cookie)
         payload, _, signature = cookie.rpartition(".")
-        others = {
+        cookies = {
             "cut": cookie[:-1],
             "forged": f"{payload[:-2]}AA.{signature}",
             "another secret": str(URLSafeSerializer("x" * 32, salt="chatkit-user").dumps(user)),
-            "no string": str(URLSafeSerializer(SECRET, salt="chatkit-user").dumps({"user": user})),
+            "not a string": str(URLSafeSerializer(SECRET, salt="chatkit-user").dumps({"user": user})),
             "garbage": "%00.%ff",
             "empty": "",
         }
-        assert (await threads_with(served, cookie), await threads_with(served, others[change])) == (1, 0)
+        assert (await threads_with(served, cookie), await threads_with(served, cookies[change])) == (1, 0)
 
 
-async def test_a_restart_knows_its_browsers_again_by_the_secret_it_keeps(tmp_path: Path) -> None:
+async def test_cookies_stay_valid_after_a_restart_because_the_secret_is_kept(tmp_path: Path) -> None:
     async with serve(tmp_path, secret=None) as served, served.tab() as tab:
         cookie = cookie_of(await tab.create("Hello"))
-    kept = tmp_path / "secret"
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert len(kept.read_text(encoding="utf-8")) == 64
+    secret_file = tmp_path / "secret"
+    assert stat.S_IMODE(secret_file.stat().st_mode) == 0o600
+    assert len(secret_file.read_text(encoding="utf-8")) == 64
     async with serve(tmp_path, secret=None) as served:
         assert await threads_with(served, cookie) == 1
 
 
 @pytest.mark.parametrize("content", ["", "short", " \n"])
-def test_a_secret_file_that_holds_none_stops_the_start(tmp_path: Path, content: str) -> None:
+def test_a_file_without_a_usable_secret_prevents_the_start(tmp_path: Path, content: str) -> None:
     (tmp_path / "secret").write_text(content, encoding="utf-8")
     with pytest.raises(SetupError, match="does not contain a usable secret"):
         open_auth(make_settings(tmp_path, secret=None))
 
 
-def test_a_directory_that_cannot_be_written_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_written_prevents_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SetupError, match="CHATKIT_DATA_DIR=.*file/data cannot be used: Not a directory"):
         open_auth(make_settings(tmp_path / "file" / "data", secret=None))
 
 
-def test_a_secret_from_the_settings_leaves_no_file(tmp_path: Path) -> None:
+def test_with_a_secret_in_the_settings_no_file_is_created(tmp_path: Path) -> None:
     open_auth(make_settings(tmp_path / "data"))
     assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize("mode", ["session", "jwt", "header"])
-def test_a_mode_that_is_not_built_yet_stops_the_start_with_a_sentence(tmp_path: Path, mode: str) -> None:
+def test_an_unavailable_mode_prevents_the_start(tmp_path: Path, mode: str) -> None:
     with pytest.raises(SetupError, match=f"CHATKIT_AUTH={mode} is not available"):
         create_app(make_settings(tmp_path, auth=mode))
 
@@ -129,23 +129,23 @@ def test_a_mode_that_is_not_built_yet_stops_the_start_with_a_sentence(tmp_path: 
 @pytest.mark.parametrize(
     ("header", "locale"), [("de-CH", "de-CH"), ("fr;q=0.8, en", "fr"), ("", "en"), (", ", "en"), ("x" * 99, "x" * 35)]
 )
-async def test_an_agent_knows_who_asks_in_which_language_from_where(tmp_path: Path, header: str, locale: str) -> None:
+async def test_an_agent_gets_the_context_of_the_request(tmp_path: Path, header: str, locale: str) -> None:
     from agents import Agent
     from agents.testing import ScriptedModel, assistant_message
 
     from chatkit_server import RequestContext
 
-    seen: list[RequestContext] = []
+    contexts: list[RequestContext] = []
 
     def agent(context: RequestContext) -> Agent[object]:
-        seen.append(context)
+        contexts.append(context)
         return Agent(name="Actor", model=ScriptedModel([[assistant_message("Hi.")]]))
 
     async with serve(tmp_path, agent) as served, Tab(served.url, locale=header) as tab:
         reply = await tab.create("Hello")
         owner = await served.owner(reply.thread_id)
     expected = RequestContext(owner.user_id, reply.headers["x-request-id"], locale, tab.frame_id)
-    assert seen == [expected]
+    assert contexts == [expected]
 
 
 def test_settings_without_a_secret_are_fine_in_development() -> None:

@@ -1,4 +1,4 @@
-"""`chatkit-server`: whatever is wrong with the set-up ends with one sentence and exit code 2."""
+"""`chatkit-server`: every setup error ends with one sentence and exit code 2."""
 
 import asyncio
 import contextlib
@@ -24,27 +24,27 @@ PASSWORD = "very-secret-password"
 
 @pytest.fixture(autouse=True)
 def served(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What `serve` asks of uvicorn, which makes the app here and then ends."""
-    asked: list[dict[str, Any]] = []
+    """Return the options with which `serve` runs uvicorn, which only creates the app here."""
+    calls: list[dict[str, Any]] = []
 
     def run_uvicorn(app: str, **options: Any) -> None:
         getattr(cli, app.partition(":")[2])()
-        asked.append(options)
+        calls.append(options)
 
     monkeypatch.setattr(cli, "configure_logging", lambda settings: None)
     monkeypatch.setattr(cli, "_tame_garbage_collector", lambda: None)
     monkeypatch.setattr("uvicorn.run", run_uvicorn)
     monkeypatch.setenv("CHATKIT_MODEL", "demo")
     monkeypatch.setenv("CHATKIT_PORT", "0")
-    return asked
+    return calls
 
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli.app, list(arguments))
 
 
-def is_one_sentence(told: str) -> bool:
-    return len(told.strip().splitlines()) == 1 and "Traceback" not in told and PASSWORD not in told
+def is_one_sentence(output: str) -> bool:
+    return len(output.strip().splitlines()) == 1 and "Traceback" not in output and PASSWORD not in output
 
 
 WRONG = [
@@ -91,16 +91,16 @@ def test_a_wrong_setting_ends_serve_with_a_sentence(
 
 
 @pytest.mark.parametrize(("variable", "value", "words"), WRONG)
-def test_a_wrong_setting_ends_the_factory_with_the_same(
+def test_a_wrong_setting_ends_the_factory_with_the_same_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, value: str, words: str
 ) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(SystemExit) as ended:
         cli.build_app()
-    told = capsys.readouterr().err
+    output = capsys.readouterr().err
     assert ended.value.code == 2
-    assert words in told
-    assert is_one_sentence(told), told
+    assert words in output
+    assert is_one_sentence(output), output
 
 
 def make_no_database() -> None:
@@ -127,7 +127,7 @@ def make_newer() -> None:
     ],
 )
 @pytest.mark.parametrize("command", ["serve", "migrate"])
-def test_a_sqlite_file_that_cannot_be_used_is_named(
+def test_an_unusable_sqlite_file_is_named(
     monkeypatch: pytest.MonkeyPatch, command: str, make: Callable[[], None], words: str
 ) -> None:
     make()
@@ -143,7 +143,7 @@ def test_a_sqlite_file_that_cannot_be_used_is_named(
         ("nobody", "postgres", " rejects the user nobody: the role does not exist"),
     ],
 )
-def test_a_postgresql_that_refuses_us_says_what_it_lacks(
+def test_a_postgresql_that_rejects_us_is_explained(
     monkeypatch: pytest.MonkeyPatch, postgres: Postgres, user: str, database: str, words: str
 ) -> None:
     monkeypatch.setenv("CHATKIT_DATABASE_URL", f"postgresql://{user}:{PASSWORD}@/{database}?host={postgres.folder}")
@@ -153,7 +153,7 @@ def test_a_postgresql_that_refuses_us_says_what_it_lacks(
     assert is_one_sentence(result.stderr), result.stderr
 
 
-def test_a_postgresql_with_tables_of_others_is_left_alone(monkeypatch: pytest.MonkeyPatch, postgres: Postgres) -> None:
+def test_a_postgresql_with_foreign_tables_is_not_touched(monkeypatch: pytest.MonkeyPatch, postgres: Postgres) -> None:
     with postgres.fresh_database() as url:
         run_sql(url, "CREATE TABLE threads (id text)")
         monkeypatch.setenv("CHATKIT_DATABASE_URL", url)
@@ -172,7 +172,7 @@ def run_sql(url: str, statement: str) -> None:
     asyncio.run(execute())
 
 
-def test_serve_warns_of_a_misspelled_setting(
+def test_serve_warns_about_a_misspelled_setting(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, served: list[dict[str, Any]]
 ) -> None:
     monkeypatch.setenv("CHATKIT_TITELS", "false")
@@ -181,7 +181,7 @@ def test_serve_warns_of_a_misspelled_setting(
 
 
 @pytest.mark.parametrize("command", ["token", "threads", "turns", "stats"])
-def test_a_command_that_is_still_to_come_says_so(command: str) -> None:
+def test_a_reserved_command_is_not_available(command: str) -> None:
     result = run(command, "list")
     assert (result.exit_code, result.stderr.strip()) == (2, "This command is not available in this version yet.")
     assert command not in run("--help").stdout
@@ -197,7 +197,7 @@ def test_a_port_in_use_ends_serve_with_a_sentence(served: list[dict[str, Any]]) 
     assert run("serve", "--port", str(port)).exit_code == 0
 
 
-def test_an_address_that_is_not_ours_ends_serve_with_a_sentence() -> None:
+def test_a_foreign_address_ends_serve_with_a_sentence() -> None:
     result = run("serve", "--host", "192.0.2.1")
     assert result.exit_code == 2
     assert is_one_sentence(result.stderr), result.stderr
@@ -217,7 +217,7 @@ def test_serve_migrates_and_starts(served: list[dict[str, Any]]) -> None:
     assert run("migrate").output == "The database is up to date.\n"
 
 
-def test_uvicorn_itself_says_the_sentence_and_shows_no_traceback(tmp_path: Path) -> None:
+def test_uvicorn_prints_the_sentence_without_a_traceback(tmp_path: Path) -> None:
     environment = {**os.environ, "CHATKIT_DATABASE_URL": f"mysql://user:{PASSWORD}@host/db"}
     command = [sys.executable, "-m", "uvicorn", "--factory", "chatkit_server.cli:build_app", "--port", "0"]
     done = subprocess.run(

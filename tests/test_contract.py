@@ -1,4 +1,4 @@
-"""What we rely on in parts of the SDKs that are private, capped, or meant to grow."""
+"""Parts of the SDKs that we rely on and that are private, capped, or expected to grow."""
 
 import ast
 import inspect
@@ -34,7 +34,7 @@ PYPROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_te
 
 
 def members(union: Any) -> set[str]:
-    """The `type` of each member of one of chatkit's unions."""
+    """Return the `type` of each member of a chatkit union."""
     inner = get_args(union)[0] if hasattr(union, "__metadata__") else union
     return {member.model_fields["type"].default for member in get_args(inner)}
 
@@ -43,7 +43,7 @@ def members(union: Any) -> set[str]:
 
 
 def test_the_private_names_that_chatkit_imports_from_the_agents_sdk_exist() -> None:
-    """T42: chatkit.server fails to import without them, and caps nothing itself."""
+    """T42: chatkit.server cannot be imported without them, and does not cap its dependency."""
     for variable in (openai_responses._HEADERS_OVERRIDE, chatcmpl_helpers.HEADERS_OVERRIDE):
         variable.reset(variable.set({"User-Agent": "test"}))
         assert variable.get() is None
@@ -57,19 +57,19 @@ def test_both_sdks_and_the_client_are_capped(name: str) -> None:
     assert "<" in line
 
 
-def test_a_streamed_run_has_the_task_that_we_wait_for() -> None:
+def test_a_streamed_run_has_the_task_that_we_await() -> None:
     """Without it a cancelled run's model call could outlive its turn (T3)."""
     assert "run_loop_task" in dir(RunResultStreaming) or "run_loop_task" in RunResultStreaming.__dataclass_fields__
     assert callable(RunResultStreaming.cancel)
 
 
-def test_the_errors_that_failures_explains_are_the_sdks() -> None:
+def test_the_errors_that_failures_maps_are_the_sdks() -> None:
     kinds = {name for name in agents.__all__ if is_error(getattr(agents, name))}
     assert kinds >= {"MaxTurnsExceeded", "ModelBehaviorError", "ModelRefusalError", "UserError", "AgentsException"}
 
 
 def is_error(value: object) -> bool:
-    """Whether it is a class of exceptions."""
+    """Return whether it is an exception class."""
     return inspect.isclass(value) and issubclass(value, Exception)
 
 
@@ -121,7 +121,7 @@ def test_the_events_and_updates_are_those_that_a_turn_and_fold_handle() -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(EXAMPLES))
-def test_our_frames_hold_the_bytes_that_chatkits_own_server_writes(kind: str, stock: ChatKitServer[Any]) -> None:
+def test_our_frames_equal_those_of_chatkits_server(kind: str, stock: ChatKitServer[Any]) -> None:
     thread = ThreadMetadata(id="thr_1", created_at="2026-11-23T00:00:00Z")
     event = ThreadItemDoneEvent(item=make_item(kind, thread, "x_1"))
     assert serialize(event) == stock._serialize(event)
@@ -129,11 +129,11 @@ def test_our_frames_hold_the_bytes_that_chatkits_own_server_writes(kind: str, st
 
 @pytest.fixture
 def stock() -> ChatKitServer[Any]:
-    """chatkit's server, whose serialization needs no store."""
+    """chatkit's server; its serialization does not need a store."""
     return ChatServer.__new__(ChatServer)
 
 
-def test_a_request_as_the_widget_sends_it_is_chatkits() -> None:
+def test_a_request_of_the_widget_is_valid_for_chatkit() -> None:
     adapter: TypeAdapter[Any] = TypeAdapter(chatkit_types.ChatKitReq)
     content = [{"type": "input_text", "text": "hi"}]
     message = {"content": content, "quoted_text": "", "attachments": [], "inference_options": {}}
@@ -149,16 +149,16 @@ def test_the_store_has_every_method_of_chatkits() -> None:
 
 
 def test_our_context_has_every_helper_that_chatkits_has_with_the_same_arguments() -> None:
-    """Agents written for the SDK's samples run as they are."""
+    """Agents written for the SDK's samples run unchanged."""
     for name, method in inspect.getmembers(SdkAgentContext, inspect.isfunction):
         if name.startswith("_") or name in vars(SdkAgentContext.__mro__[1]):
             continue
-        ours, theirs = inspect.signature(getattr(AgentContext, name)), inspect.signature(method)
-        assert list(ours.parameters) == list(theirs.parameters), name
+        own, chatkit = inspect.signature(getattr(AgentContext, name)), inspect.signature(method)
+        assert list(own.parameters) == list(chatkit.parameters), name
     assert SdkAgentContext.model_fields.keys() == AgentContext.model_fields.keys()
 
 
-def test_our_server_answers_all_that_chatkits_does() -> None:
+def test_our_server_has_every_method_of_chatkits() -> None:
     public = {name for name, _ in inspect.getmembers(ChatKitServer, inspect.isfunction) if not name.startswith("_")}
     assert public <= set(dir(ChatServer))
     assert public == {
@@ -173,7 +173,7 @@ def test_our_server_answers_all_that_chatkits_does() -> None:
     }
 
 
-# Ours
+# Our packages
 
 
 @pytest.mark.parametrize("package", [chatkit_server, chatkit_store], ids=lambda package: package.__name__)
@@ -183,13 +183,13 @@ def test_the_public_names_of_a_package_are_those_it_lists(package: ModuleType) -
 
 
 def public_names(package: ModuleType) -> Iterator[str]:
-    """What the package takes in from its own modules."""
+    """Yield the names that the package imports from its own modules."""
     for node in ast.parse(inspect.getsource(package)).body:
         if isinstance(node, ast.ImportFrom) and (node.level or str(node.module).startswith(package.__name__)):
             yield from (alias.asname or alias.name for alias in node.names)
 
 
-def test_the_contracts_names_can_be_imported() -> None:
+def test_the_main_names_can_be_imported() -> None:
     assert set(chatkit_server.__all__) >= {"create_app", "Settings", "ChatServer", "RequestContext"}
     assert set(chatkit_store.__all__) >= {"SqlStore", "open_engine", "create_schema"}
 
@@ -200,11 +200,11 @@ def test_the_store_never_imports_the_server() -> None:
 
 
 def imports_of(path: Path) -> set[str]:
-    """The top-level packages that a file imports."""
-    found: set[str] = set()
+    """Return the top-level packages that a file imports."""
+    packages: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
+            packages |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.partition(".")[0])
-    return found
+            packages.add(node.module.partition(".")[0])
+    return packages

@@ -1,4 +1,4 @@
-"""Settings: where they come from, what is refused, and that the example file lists them all."""
+"""Settings: their sources, invalid values, and the example file; and that the log redacts their secrets."""
 
 import ast
 import io
@@ -26,18 +26,18 @@ SECRET = "0123456789abcdef0123456789abcdef"
 
 
 def test_the_example_file_lists_every_setting_with_its_default() -> None:
-    made = runpy.run_path(str(ROOT / "scripts" / "env_example.py"))["example"]()
-    assert (ROOT / ".env.example").read_text(encoding="utf-8") == "".join(made), "run `make env-example`"
+    example = runpy.run_path(str(ROOT / "scripts" / "env_example.py"))["example"]()
+    assert (ROOT / ".env.example").read_text(encoding="utf-8") == "".join(example), "run `make env-example`"
 
 
-def test_every_setting_has_a_sentence() -> None:
+def test_every_setting_has_a_description() -> None:
     wrong = [
         name for name, field in Settings.model_fields.items() if not (field.description or "").rstrip().endswith(".")
     ]
     assert wrong == []
 
 
-def test_without_an_environment_the_defaults_hold() -> None:
+def test_without_an_environment_the_defaults_apply() -> None:
     settings = Settings()
     assert (settings.environment, settings.auth, settings.database_url) == (
         "development",
@@ -47,7 +47,7 @@ def test_without_an_environment_the_defaults_hold() -> None:
     assert (settings.tracing, settings.openai_api_key, settings.model) == (False, None, None)
 
 
-def test_arguments_win_over_the_environment_and_that_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_take_precedence_over_the_environment_and_that_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("CHATKIT_PORT=1\nCHATKIT_HOST=file\nCHATKIT_MODEL=file\nUNKNOWN=x\n", encoding="utf-8")
     monkeypatch.setenv("CHATKIT_PORT", "2")
     monkeypatch.setenv("CHATKIT_HOST", "environment")
@@ -55,7 +55,7 @@ def test_arguments_win_over_the_environment_and_that_over_the_file(monkeypatch: 
     assert (settings.port, settings.host, settings.model) == (3, "environment", "file")
 
 
-def test_what_looks_like_a_setting_and_is_none_is_told_with_the_nearest_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_settings_are_reported_with_the_most_similar_one(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("CHATKIT_PRT=1\nCHATKIT_BASE_URL=http://x\nPRT=1\n", encoding="utf-8")
     monkeypatch.setenv("CHATKIT_HOTS", "x")
     monkeypatch.setenv("CHATKIT_PORT", "1")
@@ -72,7 +72,7 @@ def test_every_setting_of_the_example_is_known() -> None:
     assert unknown_settings() == []
 
 
-def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CHATKIT_MODEL", "OPENAI_API_KEY", "CHATKIT_SECRET", "CHATKIT_PORT", "CHATKIT_CORS_ORIGINS"):
         monkeypatch.setenv(name, "")
     assert Settings() == Settings(_env_file=None)
@@ -104,7 +104,7 @@ def test_the_key_and_lists_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_value_that_cannot_work_is_refused_and_named(values: dict[str, Any], words: str) -> None:
+def test_an_invalid_value_is_refused_and_named(values: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=re.escape(words)):
         Settings(**values)
 
@@ -119,21 +119,19 @@ def test_a_value_that_cannot_work_is_refused_and_named(values: dict[str, Any], w
         ("[]", []),
     ],
 )
-def test_origins_are_written_with_commas_or_as_json(
-    monkeypatch: pytest.MonkeyPatch, written: str, read: list[str]
-) -> None:
+def test_origins_are_comma_separated_or_json(monkeypatch: pytest.MonkeyPatch, written: str, read: list[str]) -> None:
     monkeypatch.setenv("CHATKIT_CORS_ORIGINS", written)
     assert Settings().cors_origins == read
 
 
 @pytest.mark.parametrize("url", ["mysql://u/x", "MySQL://u/x", "nonsense", "postgresql://host:port/x", ""])
-def test_a_database_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
+def test_an_invalid_database_url_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(ValidationError, match="must be the URL of a SQLite or PostgreSQL database") as refused:
         Settings(database_url=url.replace("u/", "user:the-password@u/"))
     assert "the-password" not in str(refused.value)
 
 
-def test_a_database_may_be_written_in_upper_case() -> None:
+def test_the_scheme_of_a_database_url_may_be_upper_case() -> None:
     assert Settings(database_url="SQLITE:///Chat.db").database_url == "sqlite:///Chat.db"
 
 
@@ -143,19 +141,19 @@ def test_a_refused_secret_is_not_repeated() -> None:
     assert "short-secret" not in str(refused.value)
 
 
-def test_secrets_show_in_no_representation() -> None:
+def test_secrets_do_not_show_in_any_representation() -> None:
     settings = Settings(secret=SECRET, openai_api_key="sk-very-secret", environment="production")
-    for shown in (repr(settings), str(settings), settings.model_dump_json(), repr(settings.model_dump())):
-        assert SECRET not in shown
-        assert "sk-very-secret" not in shown
+    for text in (repr(settings), str(settings), settings.model_dump_json(), repr(settings.model_dump())):
+        assert SECRET not in text
+        assert "sk-very-secret" not in text
 
 
-def test_the_databases_password_shows_in_no_representation() -> None:
+def test_the_databases_password_does_not_show_in_any_representation() -> None:
     settings = Settings(database_url="postgresql://user:the-password@host/chat")
     assert "the-password" not in repr(settings) + str(settings)
 
 
-def test_nothing_but_the_settings_reads_the_environment() -> None:
+def test_only_the_settings_read_the_environment() -> None:
     readers = [
         f"{path.parent.name}/{path.name}"
         for package in (chatkit_server, chatkit_store)
@@ -171,7 +169,7 @@ def test_nothing_but_the_settings_reads_the_environment() -> None:
 
 @pytest.fixture
 def logging_restored() -> Iterator[None]:
-    """The process's logging as it was before the test."""
+    """Restore the process's logging after the test."""
     root = logging.getLogger()
     loggers = [
         root,
@@ -179,15 +177,15 @@ def logging_restored() -> Iterator[None]:
     ]
     before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
     handlers = root.handlers[:]
-    root.handlers.clear()  # `configure_logging` closes those it finds, and pytest needs its own again
+    root.handlers.clear()  # `configure_logging` closes those it finds, and pytest still needs its own
     yield
-    for logger, level, its_own in before:
+    for logger, level, own_handlers in before:
         logger.setLevel(level)
-        logger.handlers[:] = its_own
+        logger.handlers[:] = own_handlers
     root.handlers[:] = handlers
 
 
-def test_a_log_line_holds_no_secret_in_text_arguments_or_traceback() -> None:
+def test_secrets_are_redacted_in_text_arguments_and_traceback() -> None:
     stream = io.StringIO()
     try:
         raise ValueError(f"refused: {SECRET}")
@@ -200,7 +198,7 @@ def test_a_log_line_holds_no_secret_in_text_arguments_or_traceback() -> None:
 
 
 @pytest.mark.usefixtures("logging_restored")
-def test_no_log_line_holds_a_secret_of_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
+def test_secrets_of_the_settings_are_redacted_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
     servers = {
         "crm": {"url": "https://crm.example/mcp", "headers": {"Authorization": "Bearer crm-token", "X-Empty": ""}},
         "files": {"command": "mcp-files", "env": {"FILES_KEY": "files-key", "DEBUG": "1"}},
@@ -220,7 +218,7 @@ def test_no_log_line_holds_a_secret_of_the_settings(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.usefixtures("logging_restored")
-def test_no_log_line_holds_a_secret_of_a_url_of_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
+def test_secrets_in_urls_of_the_settings_are_redacted_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
     urls: dict[str, Any] = {
         "database_url": "postgresql://postgres:database%40pass@db.example/chat",
         "base_url": "https://gateway-token@models.example/v1",
@@ -236,13 +234,13 @@ def test_no_log_line_holds_a_secret_of_a_url_of_the_settings(capsys: pytest.Capt
     for secret in (*as_written, "database@pass", "crm+key/a"):
         logging.getLogger("anyone").warning("refused %s at 11:11", secret)
     logging.getLogger("anyone").warning("postgres at models.example")
-    said = [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()]
-    assert said == [*["refused *** at 11:11"] * 8, "postgres at models.example"]
+    messages = [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert messages == [*["refused *** at 11:11"] * 8, "postgres at models.example"]
 
 
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])
 @pytest.mark.usefixtures("logging_restored")
-async def test_no_level_logs_what_people_write_or_the_key(
+async def test_no_level_logs_messages_or_the_key(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], level: str
 ) -> None:
     question, answer, key = "a question of mine", "an answer for me", "sk-very-secret-key"
@@ -261,8 +259,8 @@ async def test_no_level_logs_what_people_write_or_the_key(
 
 
 @pytest.mark.usefixtures("logging_restored")
-def test_chatkits_own_handler_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """T43: chatkit adds one at import where LOG_LEVEL is set, and every line would be there twice."""
+def test_chatkits_own_log_handler_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T43: chatkit adds one on import if LOG_LEVEL is set, and every line would be logged twice."""
     logging.getLogger("chatkit").addHandler(logging.StreamHandler())
     configure_logging(Settings())
     assert logging.getLogger("chatkit").handlers == []

@@ -146,9 +146,8 @@ def http(name: str, code: str, failure: Failure, **more: Any) -> Case:
 
 def breaks(name: str, code: str, failure: Failure, how: Any, **more: Any) -> Case:
     """A stream that breaks after three tokens."""
-    return Case(
-        name, code, (Answer(ANSWER, error_after=3, error=failure, error_as=how),), partial="one two three", **more
-    )
+    answer = Answer(ANSWER, error_after=3, error=failure, error_as=how)
+    return Case(name, code, (answer,), partial="one two three", **more)
 
 
 def loops() -> Agent[Any]:
