@@ -1,4 +1,4 @@
-"""The parts of a replay; tests/turns/test_memory.py tests it through the app."""
+"""The parts of a replay; test_memory.py tests it through the app."""
 
 from typing import Any
 

@@ -101,12 +101,12 @@ test("plain HTTP on a host other than localhost is explained", async (t) => {
 test("an unreachable server is reported until it is back", async (t) => {
   const { page } = await visit(t, "blocked");
   await page.clock.install();
-  let away = true;
-  await page.route("**/api/stream/health", (route) => (away ? route.abort() : route.continue()));
+  let isDown = true;
+  await page.route("**/api/stream/health", (route) => (isDown ? route.abort() : route.continue()));
   await page.goto(stage.server.origin);
   const notice = page.getByRole("alert").filter({ hasText: "The server cannot be reached" });
   await notice.waitFor();
-  away = false;
+  isDown = false;
   await page.clock.fastForward(3_000);
   await notice.waitFor({ state: "detached" });
   await page.locator(".model", { hasText: "demo" }).waitFor();
@@ -130,7 +130,7 @@ async function say(page, text) {
 }
 
 const rating = (page) => page.getByRole("button", { name: "Good answer" });
-const away = (page) => page.getByRole("alert").filter({ hasText: "The server cannot be reached" });
+const unreachableNotice = (page) => page.getByRole("alert").filter({ hasText: "The server cannot be reached" });
 const SECONDS = { timeout: 10_000 }; // far below the minute between two health checks
 
 test("a failed request shows within seconds that the server is unreachable, and nothing else", async (t) => {
@@ -138,10 +138,10 @@ test("a failed request shows within seconds that the server is unreachable, and 
   proxy.isDown = true;
   proxy.cut();
   await rating(page).click();
-  await away(page).waitFor(SECONDS);
+  await unreachableNotice(page).waitFor(SECONDS);
   assert.equal(await page.getByRole("alert").count(), 1);
   proxy.isDown = false;
-  await away(page).waitFor({ state: "detached", ...SECONDS });
+  await unreachableNotice(page).waitFor({ state: "detached", ...SECONDS });
   assert.equal(await page.getByRole("alert").count(), 0);
   await page.locator(".activity", { hasText: "Ready" }).waitFor();
 });
@@ -153,7 +153,7 @@ test("a server that still answers after a failure is checked often until it is u
   await rating(page).click();
   await checked;
   await page.route("**/api/stream/health", (route) => route.abort());
-  await away(page).waitFor(SECONDS);
+  await unreachableNotice(page).waitFor(SECONDS);
 });
 
 test("an error text of the server stays visible during an outage, and disappears after it", async (t) => {
@@ -165,10 +165,10 @@ test("an error text of the server stays visible during an outage, and disappears
   proxy.isDown = true;
   proxy.cut();
   await rating(page).click();
-  await away(page).waitFor(SECONDS);
+  await unreachableNotice(page).waitFor(SECONDS);
   assert.ok(await sentence.isVisible());
   proxy.isDown = false;
-  await away(page).waitFor({ state: "detached", ...SECONDS });
+  await unreachableNotice(page).waitFor({ state: "detached", ...SECONDS });
   assert.equal(await sentence.count(), 0);
 });
 
@@ -177,9 +177,9 @@ test("a message that was not delivered stays visible when the server is back", a
   proxy.isDown = true;
   proxy.cut();
   await say(page, "Precious words");
-  await away(page).waitFor(SECONDS);
+  await unreachableNotice(page).waitFor(SECONDS);
   proxy.isDown = false;
-  await away(page).waitFor({ state: "detached", ...SECONDS });
+  await unreachableNotice(page).waitFor({ state: "detached", ...SECONDS });
   await page.getByRole("alert").getByText("Precious words").waitFor();
 });
 
@@ -189,6 +189,6 @@ test("an answer whose connection breaks shows that the server is unreachable", a
   await page.getByRole("button", { name: "Stop", exact: true }).waitFor();
   proxy.isDown = true;
   proxy.cut();
-  await away(page).waitFor(SECONDS);
+  await unreachableNotice(page).waitFor(SECONDS);
   assert.equal(await page.getByRole("alert").count(), 1);
 });
