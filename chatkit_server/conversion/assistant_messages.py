@@ -39,11 +39,11 @@ class AssistantMessages:
     """The messages of the current response, by output index."""
 
     def __init__(
-        self, context: AgentContext, converter: ResponseStreamConverter, shown: ShownItems, workflow: OpenWorkflow
+        self, context: AgentContext, converter: ResponseStreamConverter, shown_items: ShownItems, workflow: OpenWorkflow
     ) -> None:
         self._context = context
         self._converter = converter
-        self._shown = shown
+        self._shown_items = shown_items
         self._workflow = workflow
         self._messages: dict[int, _Message] = {}
         self.parts: dict[tuple[int, int], str] = {}
@@ -75,7 +75,7 @@ class AssistantMessages:
             content=[],
         )
         self._messages[output_index] = _Message(item)
-        return [*self._workflow.close(), self._shown.show(item.model_copy())]
+        return [*self._workflow.close(), self._shown_items.show(item.model_copy())]
 
     async def finish(self, event: Any) -> Events:
         """Complete a message."""
@@ -83,7 +83,7 @@ class AssistantMessages:
         message = self._messages[event.output_index]
         self.refused |= any(part.type == "refusal" for part in event.item.content or [])
         item = message.item.model_copy(update={"content": await self._final_content(message, event.item)})
-        self._shown.transcript.complete_message(item.id, event.item)
+        self._shown_items.transcript.complete_message(item.id, event.item)
         return [*events, ThreadItemDoneEvent(item=item)]
 
     async def _part_added(self, event: Any) -> Events:

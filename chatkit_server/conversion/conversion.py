@@ -50,11 +50,11 @@ class Conversion:
     ) -> None:
         self._context = context
         self._transcript = transcript
-        self._shown = ShownItems(context, transcript)
-        self._workflow = OpenWorkflow(context, self._shown)
-        self._messages = AssistantMessages(context, converter, self._shown, self._workflow)
+        self._shown_items = ShownItems(context, transcript)
+        self._workflow = OpenWorkflow(context, self._shown_items)
+        self._messages = AssistantMessages(context, converter, self._shown_items, self._workflow)
         self._thoughts = Thoughts(self._workflow)
-        self._images = Images(context, converter, self._shown, self._workflow)
+        self._images = Images(context, converter, self._shown_items, self._workflow)
         self._tools = ToolCalls(context, self._workflow, displays)
         self._hosted = HostedTools(self._workflow, displays is not None)
         self.parts = self._messages.parts
@@ -75,14 +75,14 @@ class Conversion:
     async def begin(self) -> Events:
         """Return the events before the run: they reopen the workflow that the previous turn left open."""
         workflow = self._context.workflow_item
-        return [] if workflow is None else await self._shown.reopen(workflow.model_copy(deep=True))
+        return [] if workflow is None else await self._shown_items.reopen(workflow.model_copy(deep=True))
 
     async def convert(self, event: HelperEvent | StreamEvent | TResponseStreamEvent) -> Events:
         """Convert one event of the model, the run or a helper. Often returns nothing."""
         match event:
             case HelperEvent():
                 self._has_helper_items |= isinstance(event.event, _ITEM_EVENTS)
-                return await self._shown.forward(event.event)
+                return await self._shown_items.forward(event.event)
             case RunItemStreamEvent(name="tool_called"):
                 return self._tools.start(event.item) if isinstance(event.item, ToolCallItem) else []
             case RunItemStreamEvent(name="tool_output"):
@@ -116,7 +116,7 @@ class Conversion:
             self._workflow.forget()
             self._transcript.clear()
             self._is_reverted = True
-            return self._shown.revert()
+            return self._shown_items.revert()
         calls = [] if error is not None else self._tools.client_calls()
         return [*self._workflow.suspend(), *calls] if calls else self._workflow.close()
 

@@ -21,11 +21,11 @@ class Images:
     """The images of the current response, by output index."""
 
     def __init__(
-        self, context: AgentContext, converter: ResponseStreamConverter, shown: ShownItems, workflow: OpenWorkflow
+        self, context: AgentContext, converter: ResponseStreamConverter, shown_items: ShownItems, workflow: OpenWorkflow
     ) -> None:
         self._context = context
         self._converter = converter
-        self._shown = shown
+        self._shown_items = shown_items
         self._workflow = workflow
         self._images: dict[int, GeneratedImageItem] = {}
         self.handlers: Handlers = {"response.image_generation_call.partial_image": self._partial}
@@ -37,7 +37,7 @@ class Images:
     def start(self, event: Any) -> Events:
         """Show an image that is being generated."""
         image = self._open(event.output_index)
-        return [*self._workflow.close(), self._shown.show(image.model_copy())]
+        return [*self._workflow.close(), self._shown_items.show(image.model_copy())]
 
     async def finish(self, event: Any) -> Events:
         """Complete an image. Without a result there is nothing to show."""

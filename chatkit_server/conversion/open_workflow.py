@@ -27,9 +27,9 @@ class TaskPosition:
 class OpenWorkflow:
     """The workflow that is open on the context, opened by us or by a tool."""
 
-    def __init__(self, context: AgentContext, shown: ShownItems) -> None:
+    def __init__(self, context: AgentContext, shown_items: ShownItems) -> None:
         self._context = context
-        self._shown = shown
+        self._shown_items = shown_items
         self._opened: set[str] = set()
 
     @property
@@ -74,7 +74,7 @@ class OpenWorkflow:
         if item.workflow.tasks:
             return [self._context.close_workflow()]
         self._context.workflow_item = None
-        return self._shown.remove(item.id) if item.id in self._shown else []
+        return self._shown_items.remove(item.id) if item.id in self._shown_items else []
 
     def suspend(self) -> Events:
         """Save the open workflow before a client tool call. The next turn reopens it.
@@ -96,4 +96,4 @@ class OpenWorkflow:
         item = self._context.new_workflow_item(workflow)
         self._context.workflow_item = item
         self._opened.add(item.id)
-        return [self._shown.show(item.model_copy(deep=True), in_transcript=False)]
+        return [self._shown_items.show(item.model_copy(deep=True), in_transcript=False)]

@@ -187,11 +187,11 @@ class RunReader:
         if is_running:
             self._result.cancel()
             pump.cancel()
-        own = {task for task in (pump, self._result.run_loop_task) if task is not None}
+        run_tasks = {task for task in (pump, self._result.run_loop_task) if task is not None}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._stop_seconds):
                 # Tools start their cleanup once the run's own tasks have ended, so they are looked up again each time.
-                while tasks := {task for task in own if not task.done()} or (
+                while tasks := {task for task in run_tasks if not task.done()} or (
                     _tool_tasks(self._context) if is_running else set()
                 ):
                     await asyncio.wait(tasks)
@@ -211,8 +211,7 @@ class RunReader:
 
 def _tool_tasks(context: AgentContext) -> set[asyncio.Task[Any]]:
     """Return the Agents SDK's tasks in which tools of this run, or of runs nested in its tools, still clean up."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    return {task for task in others if _belongs_to(task, context)}
+    return {task for task in asyncio.all_tasks() - {asyncio.current_task()} if _belongs_to(task, context)}
 
 
 def _belongs_to(task: asyncio.Task[Any], context: AgentContext) -> bool:
@@ -223,7 +222,7 @@ def _belongs_to(task: asyncio.Task[Any], context: AgentContext) -> bool:
     none of them. Tool hooks do not help, they run in other tasks. What identifies such a task is the
     `RunContextWrapper` it was started with. Tasks that a tool itself starts are not matched: their code is not in
     `agents.*`. If the SDK changes how it starts tools, nothing matches, and a cancelled tool may outlive its turn:
-    tests/turns/test_tools_when_the_client_is_gone.py fails then.
+    tests/turns/test_tools_of_a_stopped_turn.py fails then.
 
     To ask upstream: let `RunResultStreaming.cancel()` be awaited until its tool tasks have ended, or expose the tasks.
     """
