@@ -13,7 +13,7 @@ ECHO = (
 {attached}
 Use one of these words to see what the chat can show:
 
-- **time**, or what time it is in Europe/Paris, or **preferences**: I call a tool of the default agent
+- **time** (or *what time is it in Europe/Paris?*), **preferences**: I call a tool of the default agent
 - **call** `name` {{"json": "arguments"}}: I call that tool of your agent (tools: {tools})
 - **markdown**: headings, a table, a list and code
 - **reason**: reasoning before the answer
