@@ -44,7 +44,7 @@ class Content:
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A stored file, open for download. Take the size from `content`: a generated image grows with each part."""
+    """A stored file, open for download. Its size is that of `content`: the row may already have a newer one."""
 
     name: str
     mime_type: str
@@ -70,11 +70,11 @@ class FileAttachmentStore(AttachmentStore[RequestContext]):
 
     async def create_attachment(self, input: AttachmentCreateParams, context: RequestContext) -> Attachment:
         """Start a two-phase upload: the client then PUTs the bytes to the attachment's `upload_descriptor`."""
-        return await self._announce(input.name, plain_type(input.mime_type), input.size, context)
+        return await self._add_pending(input.name, plain_type(input.mime_type), input.size, context)
 
     async def receive(self, name: str, claimed: str | None, file: IO[bytes], context: RequestContext) -> Attachment:
         """Store a file that was uploaded directly, and return its attachment."""
-        attachment = await self._announce(name, plain_type(claimed), _size_of(file), context)
+        attachment = await self._add_pending(name, plain_type(claimed), _size_of(file), context)
         try:
             return await self.complete(attachment.id, file, context)
         except BaseException:
@@ -100,7 +100,7 @@ class FileAttachmentStore(AttachmentStore[RequestContext]):
             if not await self.uploads.finish(stored, content.size, context):
                 raise NotFound("Attachment", attachment_id)
         except BaseException:
-            with contextlib.suppress(BlobsUnavailable):  # the pruner deletes bytes without a row
+            with contextlib.suppress(BlobsUnavailable):  # they are pruned once the row is gone
                 await self.blobs.delete(attachment_id, preview_key(attachment_id))
             await self.uploads.release(attachment_id, context)
             raise
@@ -121,7 +121,7 @@ class FileAttachmentStore(AttachmentStore[RequestContext]):
             raise Conflict("This file was sent with a message; it is deleted together with its conversation.")
         await self.blobs.delete(attachment_id, preview_key(attachment_id))
 
-    async def _announce(self, name: str, claimed: str, size: int, context: RequestContext) -> Attachment:
+    async def _add_pending(self, name: str, claimed: str, size: int, context: RequestContext) -> Attachment:
         name = safe_file_name(name)
         self._check_size(size)
         # Browsers mislabel source files (`video/mp2t` for a .ts file), but they recognise images.

@@ -2,7 +2,7 @@
 
 Images and PDFs are sent as `data:` URLs, which every provider with file input accepts (agents 0.24 converts them to
 `image_url` and `file` parts for Chat Completions). Text files are sent as text, which every model reads. Generated
-images are sent as links if the provider can reach this server, and left out otherwise.
+images are sent as links if the provider can reach this server, and replaced by a note otherwise.
 
 The total size per request is limited, and the newest messages' files take precedence: providers limit the request
 size, and each turn holds the whole request in memory.
