@@ -1,4 +1,4 @@
-"""Folding the events of a turn gives the item that they describe, however they were cut."""
+"""Folding events gives the item that they describe, however its text was split."""
 
 import json
 from collections.abc import Sequence
@@ -48,13 +48,13 @@ UPDATE: TypeAdapter[Any] = TypeAdapter(ThreadItemUpdate)
 
 
 def message(*texts: str) -> AssistantMessageItem:
-    """An assistant's message."""
+    """Return an assistant message."""
     content = [AssistantMessageContent(text=text) for text in texts]
     return AssistantMessageItem(id="msg_1", thread_id="thr_1", created_at=NOW, content=content)
 
 
 def fold(item: ThreadItem, updates: Sequence[ThreadItemUpdate]) -> ThreadItem:
-    """The item after the updates."""
+    """Return the item after the updates."""
     items = OpenItems()
     items.add(item)
     for update in updates:
@@ -63,7 +63,7 @@ def fold(item: ThreadItem, updates: Sequence[ThreadItemUpdate]) -> ThreadItem:
 
 
 def shown(item: ThreadItem, updates: Sequence[ThreadItemUpdate]) -> Json:
-    """The item as the widget draws it from the same events."""
+    """Return the item as the widget draws it from the same events."""
     picture = Picture()
     picture.apply({"type": "thread.item.added", "item": json.loads(serialize(item))})
     for update in updates:
@@ -77,7 +77,7 @@ def delta(text: str, part: int = 0) -> AssistantMessageContentPartTextDelta:
 
 @st.composite
 def split_texts(draw: st.DrawFn) -> tuple[list[str], list[tuple[int, str]]]:
-    """Texts of the parts of a message, and their pieces in an order that mixes the parts."""
+    """Draw the texts of a message's parts, and their deltas interleaved."""
     texts = draw(st.lists(st.text(), min_size=1, max_size=3))
     pieces: list[list[tuple[int, str]]] = []
     for index, text in enumerate(texts):
@@ -89,7 +89,7 @@ def split_texts(draw: st.DrawFn) -> tuple[list[str], list[tuple[int, str]]]:
 
 
 @given(split_texts())
-def test_deltas_give_the_text_however_it_was_cut_and_mixed(cut: tuple[list[str], list[tuple[int, str]]]) -> None:
+def test_interleaved_deltas_give_the_text_of_each_part(cut: tuple[list[str], list[tuple[int, str]]]) -> None:
     texts, pieces = cut
     parts = [
         AssistantMessageContentPartAdded(content_index=index, content=AssistantMessageContent(text=""))
@@ -99,7 +99,7 @@ def test_deltas_give_the_text_however_it_was_cut_and_mixed(cut: tuple[list[str],
 
 
 @given(split_texts(), st.integers(0, 20))
-def test_looking_at_an_item_on_the_way_changes_nothing(cut: tuple[list[str], list[tuple[int, str]]], at: int) -> None:
+def test_reading_an_open_item_does_not_change_it(cut: tuple[list[str], list[tuple[int, str]]], at: int) -> None:
     texts, pieces = cut
     items = OpenItems()
     items.add(message())
@@ -132,12 +132,12 @@ def test_parts_citations_and_ends_fold_as_the_widget_draws_them() -> None:
     assert [part.text for part in folded.content] == ["See.", "Both"]  # type: ignore[union-attr]  # it is a message
 
 
-def test_the_end_of_a_part_replaces_the_deltas_before_it_and_not_those_behind() -> None:
+def test_the_end_of_a_part_replaces_the_deltas_before_it_only() -> None:
     end = AssistantMessageContentPartDone(content_index=0, content=AssistantMessageContent(text="Right"))
     assert fold(message(), [delta("Wro"), delta("ng"), end, delta(" on")]) == message("Right on")
 
 
-def test_tasks_fold_by_their_places() -> None:
+def test_workflow_tasks_fold_by_their_index() -> None:
     item = WorkflowItem(id="wf_1", thread_id="thr_1", created_at=NOW, workflow=Workflow(type="custom", tasks=[]))
     updates: list[ThreadItemUpdate] = [
         *(WorkflowTaskAdded(task_index=n, task=CustomTask(title="Same")) for n in range(3)),
@@ -162,7 +162,7 @@ Texts = list[tuple[str, str]]
 
 
 def widget(texts: Texts, title: str = "T") -> DynamicWidgetRoot:
-    """A widget with a text for each (id, value), all but the first nested."""
+    """Return a widget with a text for each (id, value), all but the first nested."""
     children = [{"type": "Markdown", "id": name, "value": value, "streaming": True} for name, value in texts]
     nested: dict[str, Any] = {"type": "Row", "children": [{"type": "Box", "id": "box", "children": children[1:]}]}
     title_child = {"type": "Title", "id": "title", "value": title}
@@ -176,7 +176,7 @@ def widget_item(root: Any) -> WidgetItem:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # chatkit deprecates the strict classes that it still reads
 @pytest.mark.parametrize("strict", [True, False])
 @given(growth=st.lists(st.text(min_size=1), min_size=1, max_size=5))
-def test_text_that_grows_in_a_widget_folds_to_the_last_state(strict: bool, growth: list[str]) -> None:
+def test_streamed_widget_text_folds_to_its_last_state(strict: bool, growth: list[str]) -> None:
     def state(value: str) -> Any:
         text = {"type": "Text", "id": "t", "value": value, "streaming": True}
         whole = {"type": "Card", "children": [{"type": "Row", "children": [text]}]}
@@ -217,8 +217,8 @@ def test_a_component_and_a_root_are_replaced_in_place() -> None:
     assert json.loads(serialize(fold(item, [inside, root]))) == json.loads(serialize(widget_item(root.widget)))
 
 
-def test_a_component_without_a_list_around_it_is_found_and_replaced() -> None:
-    """A dynamic component may hold one child as it is."""
+def test_a_single_child_component_is_found_and_replaced() -> None:
+    """A dynamic component may hold a single child without a list."""
     text = {"type": "Text", "id": "t", "value": "a"}
     item = widget_item(
         DynamicWidgetRoot.model_validate({"type": "Basic", "children": {"type": "Box", "children": text}})
@@ -235,7 +235,7 @@ def test_a_component_without_a_list_around_it_is_found_and_replaced() -> None:
 
 
 def test_a_delta_after_a_new_root_does_not_change_the_event_that_brought_it() -> None:
-    """The agent's widget, and the frame that is still to be encoded, are not ours to change."""
+    """The agent's widget and a frame that is not encoded yet must not change."""
     root = WidgetRootUpdated(widget=widget([("a", "1")]))
     before = serialize(root)
     grow = WidgetStreamingTextValueDelta(component_id="a", delta="x", done=True)
@@ -253,7 +253,7 @@ def test_an_open_item_is_a_copy_of_the_agents() -> None:
     assert (items["msg_1"], mine) == (message("ab"), message("a"))
 
 
-def test_items_stand_in_the_order_in_which_they_appeared_and_know_who_was_before_them() -> None:
+def test_open_items_keep_the_order_in_which_they_appeared() -> None:
     items = OpenItems()
     for name in ("c", "a", "b"):
         items.add(make_item("task", THREAD, name))
@@ -290,7 +290,7 @@ def test_updates_of_items_that_are_not_open_do_nothing() -> None:
     ],
     ids=lambda update: update["type"],
 )
-def test_an_update_that_is_for_another_type_of_item_changes_nothing(kind: str, update: Json) -> None:
+def test_an_update_for_another_item_type_is_ignored(kind: str, update: Json) -> None:
     item = make_item(kind, THREAD, "x_1")
     fits = {"assistant_message": "assistant_message", "workflow": "workflow", "widget": "widget"}
     fits["generated_image"] = "generated_image"
@@ -299,7 +299,7 @@ def test_an_update_that_is_for_another_type_of_item_changes_nothing(kind: str, u
 
 
 def test_the_cost_of_a_delta_does_not_grow_with_the_text_before_it() -> None:
-    """Deltas wait in a list and are joined when somebody looks: adding each to the text is quadratic."""
+    """Deltas are collected in a list and joined on demand: appending each to the text is quadratic."""
     items = OpenItems()
     items.add(message(""))
     for _ in range(50_000):
@@ -310,7 +310,7 @@ def test_the_cost_of_a_delta_does_not_grow_with_the_text_before_it() -> None:
     assert items["msg_1"] == message("word " * 50_000), "looking twice does not add twice"
 
 
-def test_emptiness_is_what_a_reader_would_not_miss() -> None:
+def test_items_without_content_are_empty() -> None:
     workflow = WorkflowItem(id="wf", thread_id="t", created_at=NOW, workflow=Workflow(type="reasoning", tasks=[]))
     empty: list[ThreadItem] = [
         message(),
@@ -322,7 +322,7 @@ def test_emptiness_is_what_a_reader_would_not_miss() -> None:
     assert [kind for kind in EXAMPLES if is_empty(make_item(kind, THREAD, "x"))] == []
 
 
-def test_a_settled_workflow_loads_no_more() -> None:
+def test_a_settled_workflow_has_no_loading_task() -> None:
     tasks = [CustomTask(title=str(n), status_indicator=kind) for n, kind in enumerate(("loading", "complete", "none"))]
     item = WorkflowItem(id="wf", thread_id="t", created_at=NOW, workflow=Workflow(type="custom", tasks=[*tasks]))
     settled = settle(item)

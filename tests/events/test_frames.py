@@ -1,4 +1,4 @@
-"""Frames: the text delta that is put together by hand is what pydantic would write, whatever is in it."""
+"""Frames: the hand-written JSON of a text delta equals pydantic's, whatever the text."""
 
 import json
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ any_text = st.text()  # lone surrogates, too
 
 
 def by_pydantic(item_id: str, index: int, delta: str) -> bytes:
-    """What chatkit's own server writes."""
+    """Return the bytes that chatkit's own server writes."""
     update = AssistantMessageContentPartTextDelta(content_index=index, delta=delta)
     return ThreadItemUpdatedEvent(item_id=item_id, update=update).model_dump_json(
         by_alias=True, exclude_none=True, context={"exclude_metadata": True}
@@ -43,13 +43,13 @@ def by_pydantic(item_id: str, index: int, delta: str) -> bytes:
 @example("\x00\x07\x1f\x7f\x85\u2028\u2029\ufeff", 0, "msg_1")
 @example("🦊𝒳", 7, 'an "id"}}')
 @example("", 0, "")
-def test_a_text_delta_by_hand_is_byte_for_byte_what_pydantic_writes(delta: str, index: int, item_id: str) -> None:
+def test_the_hand_written_text_delta_equals_pydantics_bytes(delta: str, index: int, item_id: str) -> None:
     assert encode_text_delta(item_id, index, delta) == by_pydantic(item_id, index, delta)
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
 @pytest.mark.parametrize("item_id", ["msg_1", 'an "id" ü\ud83e'])
-def test_every_event_that_says_what_is_in_an_item_begins_as_told(kind: str, item_id: str) -> None:
+def test_every_event_with_an_items_content_begins_as_predicted(kind: str, item_id: str) -> None:
     item = make_item(kind, THREAD, "msg_1").model_copy(update={"id": item_id})
     delta = AssistantMessageContentPartTextDelta(content_index=0, delta="text")
     telling = [event(item=item) for event in (ThreadItemAddedEvent, ThreadItemDoneEvent, ThreadItemReplacedEvent)]
@@ -64,7 +64,7 @@ def test_every_event_that_says_what_is_in_an_item_begins_as_told(kind: str, item
 @example("a\udd8a\ud83eb")
 @example("\ud83e\udd8a")  # two halves that are a whole
 def test_no_text_breaks_a_frame(delta: str) -> None:
-    """Half of a surrogate pair becomes U+FFFD; two halves that fit become the character."""
+    """A lone surrogate becomes U+FFFD; a pair becomes its character."""
     (read,) = parse(frame(1, encode_text_delta("msg_1", 0, delta)))
     assert read.json["update"]["delta"] == delta.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
@@ -78,7 +78,7 @@ def test_no_text_breaks_any_other_event(title: str, key: str) -> None:
     assert json.loads(encode_event(ThreadItemDoneEvent(item=tool_call)))["item"]["name"] == "look"
 
 
-def test_a_repaired_event_differs_from_a_whole_one_in_the_text_alone() -> None:
+def test_replacing_surrogates_changes_only_the_text() -> None:
     whole, broken = (
         json.loads(encode_event(ThreadItemDoneEvent(item=make_item("user_message", THREAD, "msg_1", content=[part]))))
         for part in ({"type": "input_text", "text": text} for text in ("?", "\ud83e"))
@@ -90,7 +90,7 @@ def test_a_repaired_event_differs_from_a_whole_one_in_the_text_alone() -> None:
 
 
 @given(any_text, st.integers(1, 10**9))
-def test_a_frame_is_three_lines_whatever_it_carries(text: str, number: int) -> None:
+def test_a_frame_always_has_three_lines(text: str, number: int) -> None:
     written = frame(number, encode_event(ProgressUpdateEvent(text=text)))
     assert written.startswith(b"id: %d\ndata: {" % number)
     assert written.endswith(b"}\n\n")

@@ -1,6 +1,4 @@
-"""A running chat for these tests: the real app, the fake model endpoint, a way to leave rudely, and a way to see what
-is left behind.
-"""
+"""The real app with the fake model endpoint, ways to disconnect abruptly, and a look at what is left behind."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -21,20 +19,20 @@ from tests.support.sse import Json, RawStream
 Conversation = list[tuple[str, str]]
 
 LEAVING: dict[str, Callable[[RawStream], None]] = {"closed": RawStream.close, "reset": RawStream.reset}
-"""How a client goes away: FIN as a closed tab, RST as a vanished peer."""
+"""How a client disconnects: with FIN like a closed tab, or with RST like a vanished peer."""
 
 
 @dataclass
 class Chat(Served):
-    """The app, with its model and its database seen from outside."""
+    """The app with its model endpoint and its database."""
 
     upstream: OpenAIServer
     sql: AsyncEngine
-    """A connection of the tests' own."""
+    """The tests' own engine."""
     tasks_before: set["asyncio.Task[Any]"] = field(default_factory=lambda: all_tasks())
 
     async def visitor(self) -> Tab:
-        """A browser that has its cookie already."""
+        """Return a browser that already has its cookie."""
         tab = self.tab()
         await tab.list()
         return tab
@@ -42,7 +40,7 @@ class Chat(Served):
     async def post(
         self, tab: Tab, op: str, params: Json, *, headers: Mapping[str, str] | None = None, **options: Any
     ) -> RawStream:
-        """A streaming operation of the tab's over a plain socket."""
+        """Send one of the tab's streaming operations over a plain socket."""
         cookies = tab.cookies.filter_cookies(URL(self.url)).values()
         fields = {
             "cookie": "; ".join(f"{cookie.key}={cookie.value}" for cookie in cookies),
@@ -52,7 +50,7 @@ class Chat(Served):
         return await RawStream.post(self.url, "/chatkit", {"type": op, "params": params}, fields, **options)
 
     async def ask(self, tab: Tab, words: str, thread_id: str | None = None, **options: Any) -> RawStream:
-        """A message over a plain socket; without a thread it makes a new one."""
+        """Send a message over a plain socket; without `thread_id` it creates a thread."""
         if thread_id is None:
             return await self.post(tab, "threads.create", {"input": user_input(words)}, **options)
         params = {"thread_id": thread_id, "input": user_input(words)}
@@ -64,27 +62,27 @@ class Chat(Served):
             return response.status, await response.json()
 
     async def select(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
-        """Rows, as plain SQL sees them."""
+        """Return the rows of a plain SQL statement."""
         async with self.sql.connect() as connection:
             return [tuple(row) for row in await connection.execute(text(statement), values)]
 
     async def messages(self, thread_id: str) -> Conversation:
-        """The thread as an administrator reads it."""
+        """Return role and text of the messages, from the view for administrators."""
         query = "SELECT role, text FROM messages WHERE thread_id = :id ORDER BY position"
         return [(role, words) for role, words in await self.select(query, id=thread_id)]
 
     async def items(self, thread_id: str) -> list[str]:
-        """The types of all rows of the thread, hidden and replaced ones too."""
+        """Return the types of all rows of the thread, hidden and replaced ones included."""
         query = "SELECT type FROM thread_items WHERE thread_id = :id ORDER BY position"
         return [kind for (kind,) in await self.select(query, id=thread_id)]
 
     async def turns(self, thread_id: str) -> list[tuple[str, str | None]]:
-        """Status and reason of each turn of the thread."""
+        """Return status and stop reason of each turn of the thread."""
         query = "SELECT status, stop_reason FROM turns WHERE thread_id = :id ORDER BY started_at, id"
         return [(status, reason) for status, reason in await self.select(query, id=thread_id)]
 
     async def ended(self, thread_id: str, within: float = 5.0) -> None:
-        """Waits for the end of the thread's running turn, whatever of it may still run then."""
+        """Wait until the log of the thread's running turn is closed."""
         user = await self.owner(thread_id)
         async with asyncio.timeout(within):
             for record in await self.services.turn_store.list(user, thread_id):
@@ -92,15 +90,14 @@ class Chat(Served):
                     await turn.ended()
 
     async def quiet(self, within: float = 5.0) -> None:
-        """Waits until every task since the start has ended and every connection is back in its pool, where the journal
-        and the heartbeat take one now and then.
+        """Wait until every task since the start has ended and every connection is back in its pool.
 
         Raises `AssertionError` with the names of what is left.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
-        while left := all_tasks() - self.tasks_before:
-            _, pending = await asyncio.wait(left, timeout=max(deadline - loop.time(), 0))
+        while remaining := all_tasks() - self.tasks_before:
+            _, pending = await asyncio.wait(remaining, timeout=max(deadline - loop.time(), 0))
             assert not pending, f"these tasks are left: {sorted(map(str, pending))}"
         while checked_out(self.services.engine):
             assert loop.time() < deadline, "a connection is still checked out"
@@ -109,9 +106,9 @@ class Chat(Served):
 
 @asynccontextmanager
 async def busy_database(chat: Chat) -> AsyncIterator[asyncio.Event]:
-    """Somebody else holds the lock that every write needs; a reader may go on.
+    """Hold the lock that every write needs; reads are not blocked.
 
-    Gives the event that the app took a connection, which is to write.
+    Yields an event that is set once the app has taken a connection, which is then waiting to write.
     """
     taken = asyncio.Event()
 
@@ -133,20 +130,20 @@ async def busy_database(chat: Chat) -> AsyncIterator[asyncio.Event]:
 
 
 def all_tasks() -> set["asyncio.Task[Any]"]:
-    """All tasks but the test's own, and but those of the fake endpoint, which has one per connection."""
+    """Return all tasks except the test's own and those of the fake endpoint, which has one per connection."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     return {task for task in tasks if task is not None and "RequestHandler.start" not in str(task.get_coro())}
 
 
 def thread_of(stream: RawStream) -> str:
-    """The id of the thread that the stream made."""
+    """Return the id of the thread that the stream created."""
     (created,) = [event for event in stream.events if event["type"] == "thread.created"]
     thread_id: str = created["thread"]["id"]
     return thread_id
 
 
 def model_input(request: ModelRequest) -> Conversation:
-    """What the model got to read, from either API."""
+    """Return role and text of the messages in a model request, from either API."""
     messages: Sequence[Json] = request.body.get("input") or request.body.get("messages") or []
     return [
         (message["role"], _words(message["content"]))

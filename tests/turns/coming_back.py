@@ -1,4 +1,4 @@
-"""How these tests come back to a running answer, and what they look at then."""
+"""Helpers to re-attach to a running answer."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -15,7 +15,7 @@ DETACH = {"x-chatkit-detach": "1"}
 
 
 def asking(tab: Tab, words: str, headers: Mapping[str, str] | None = None) -> AbstractAsyncContextManager[LiveReply]:
-    """The first message of a new thread, read live."""
+    """Send the first message of a new thread and read its answer live."""
     return tab.open("threads.create", {"input": user_input(words)}, headers)
 
 
@@ -28,7 +28,7 @@ def attaching(
 
 
 async def read_up_to(reply: LiveReply, words: str, within: float = 10.0) -> None:
-    """Reads until the text of the last assistant's message ends with `words`."""
+    """Read until the text of the last assistant message ends with `words`."""
     async with asyncio.timeout(within):
         while not last_text(reply).endswith(words):
             assert await reply.read_frame() is not None, f"the stream ended at {last_text(reply)!r}"
@@ -43,7 +43,7 @@ def last_text(reply: LiveReply) -> str:
 async def events(
     chat: Chat, tab: Tab, turn_id: str, query: str = "", headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[AsyncIterator[tuple[str | None, Json]]]:
-    """`GET /api/turns/{id}/events`: each event with its id, as they come."""
+    """`GET /api/turns/{id}/events`: yield each event with its id as it arrives."""
     async with tab.session.get(f"{chat.url}/api/turns/{turn_id}/events{query}", headers=headers) as response:
         assert response.status == 200
 
@@ -81,6 +81,6 @@ class SlowTool:
 
 
 async def within(event: asyncio.Event, seconds: float = 5) -> None:
-    """Waits for the event. Raises `TimeoutError`."""
+    """Wait for the event. Raises `TimeoutError`."""
     async with asyncio.timeout(seconds):
         await event.wait()

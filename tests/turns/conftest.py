@@ -1,4 +1,4 @@
-"""Turns are tested on what the server runs on: uvloop and httptools, a real model client, both databases."""
+"""Test turns on the real stack: uvloop and httptools, a real model client, both databases."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -34,7 +34,7 @@ async def upstream() -> AsyncIterator[OpenAIServer]:
 
 @pytest.fixture
 def api() -> str:
-    """Which of OpenAI's APIs the model speaks; a test that cares parametrises it."""
+    """Which of OpenAI's APIs the model uses; parametrise it where it matters."""
     return "responses"
 
 
@@ -42,7 +42,7 @@ def api() -> str:
 async def start(
     engine: AsyncEngine, database_url: str, upstream: OpenAIServer, api: str, tmp_path: Path
 ) -> AsyncIterator[Start]:
-    """Starts the app with an agent, a server class and settings of the test's own."""
+    """Start the app with the test's agent, server class and settings."""
     async with AsyncExitStack() as stack:
 
         async def start(

@@ -1,4 +1,4 @@
-"""A worker that others take for dead while it still lives: a crash without a process of its own."""
+"""Have a live worker declared dead: a crash without a separate process."""
 
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -9,7 +9,7 @@ from tests.turns.chat import Chat
 
 
 async def silence(worker: Chat) -> None:
-    """All workers of the database were last heard of an hour ago, on another machine."""
+    """Mark all workers of the database as silent for an hour, on another machine."""
     async with worker.sql.begin() as connection:
         await connection.execute(
             text("UPDATE workers SET seen_at = :then, host = 'elsewhere'"),
@@ -18,19 +18,19 @@ async def silence(worker: Chat) -> None:
 
 
 async def wake_up(worker: Chat) -> None:
-    """The worker beats again after a pause of its own, in which it judges nobody."""
+    """Let the worker beat after a long pause; it judges no other worker then."""
     heartbeat = worker.services.turns._heartbeat
     heartbeat._last_beat = monotonic() - 1000
     await heartbeat.beat()
 
 
 async def recover_all(worker: Chat) -> None:
-    """The worker ends the turns of all the others."""
+    """Let the worker recover the turns of all others."""
     await silence(worker)
     await wake_up(worker)
     await worker.services.turns._heartbeat.beat()
 
 
 def moment(chat: Chat, value: datetime) -> datetime | str:
-    """As plain SQL takes it."""
+    """Return the value as plain SQL takes it."""
     return value if chat.sql.dialect.name == "postgresql" else f"{value:%Y-%m-%d %H:%M:%S.%f}Z"

@@ -1,4 +1,4 @@
-"""What the server's own log says, as something to wait for."""
+"""Wait for messages in the server's log."""
 
 import asyncio
 import logging
@@ -7,33 +7,33 @@ from contextlib import contextmanager
 
 
 class Log(logging.Handler):
-    """Keeps the records of all loggers; a test may wait for one."""
+    """Collect the records of all loggers."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: list[tuple[int, str]] = []
+        self._records: list[tuple[int, str]] = []
         self._more = asyncio.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called by `logging`."""
-        self._said.append((record.levelno, record.getMessage()))
+        self._records.append((record.levelno, record.getMessage()))
         self._more.set()
 
     def of(self, level: int) -> list[str]:
-        """The messages of a level."""
-        return [message for known, message in self._said if known == level]
+        """Return the messages of a level."""
+        return [message for record_level, message in self._records if record_level == level]
 
     async def wait_for(self, words: str, within: float = 5.0) -> None:
-        """Returns when a message has these words. Raises `TimeoutError` where none comes."""
+        """Wait until a message contains these words. Raises `TimeoutError`."""
         async with asyncio.timeout(within):
-            while not any(words in message for _, message in self._said):
+            while not any(words in message for _, message in self._records):
                 self._more.clear()
                 await self._more.wait()
 
 
 @contextmanager
 def listening() -> Iterator[Log]:
-    """The log from now on."""
+    """Collect the log inside the block."""
     log = Log()
     root = logging.getLogger()
     root.addHandler(log)

@@ -1,4 +1,4 @@
-"""Coming back to a running answer: nothing is lost, nothing doubled, and nobody else gets it."""
+"""Re-attach to a running answer: nothing is lost or repeated, and no other user gets it."""
 
 import asyncio
 
@@ -36,7 +36,7 @@ async def test_a_second_frame_gets_the_text_so_far_and_what_follows(chat: Chat) 
 
 
 @sqlite_only
-async def test_the_older_reader_of_the_same_frame_ends_and_no_word_is_doubled(chat: Chat) -> None:
+async def test_a_new_reader_of_a_frame_replaces_the_older_one(chat: Chat) -> None:
     chat.upstream.script(COUNT)
     async with await chat.visitor() as tab, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
@@ -73,7 +73,7 @@ async def test_finished_items_come_before_the_open_one(start: Start) -> None:
 
 
 @sqlite_only
-async def test_while_nothing_is_open_the_widget_is_told_that_the_answer_goes_on(start: Start) -> None:
+async def test_an_attach_without_open_items_gets_a_progress_update(start: Start) -> None:
     tool = SlowTool()
     chat = await start(tool.agent)
     chat.upstream.script(Answer(tool_calls=[ToolCall("look_up")]), Answer("Found."))
@@ -91,7 +91,7 @@ async def test_while_nothing_is_open_the_widget_is_told_that_the_answer_goes_on(
 
 
 @sqlite_only
-async def test_where_nothing_runs_the_last_turn_is_shown_and_the_stream_ends(chat: Chat) -> None:
+async def test_an_attach_without_a_running_turn_replays_the_last_turn(chat: Chat) -> None:
     chat.upstream.script(Answer("First."), Answer("Second."))
     async with await chat.visitor() as tab:
         thread_id = (await tab.create("One")).thread_id
@@ -107,7 +107,7 @@ async def test_where_nothing_runs_the_last_turn_is_shown_and_the_stream_ends(cha
 
 
 @sqlite_only
-async def test_a_stranger_finds_no_thread_and_no_turn(chat: Chat) -> None:
+async def test_another_user_gets_not_found(chat: Chat) -> None:
     chat.upstream.script(COUNT)
     async with await chat.visitor() as tab, await chat.visitor() as stranger, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
@@ -127,7 +127,7 @@ async def test_a_stranger_finds_no_thread_and_no_turn(chat: Chat) -> None:
 
 
 @pytest.mark.parametrize("how", ["after", "header"])
-async def test_events_go_on_after_the_last_that_was_seen(chat: Chat, how: str) -> None:
+async def test_events_resume_after_the_last_event_id(chat: Chat, how: str) -> None:
     chat.upstream.script(COUNT)
     async with await chat.visitor() as tab, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
@@ -144,7 +144,7 @@ async def test_events_go_on_after_the_last_that_was_seen(chat: Chat, how: str) -
             chat.upstream.release()
             seen += [pair async for pair in stream]
         await first.read()
-        # Text that a reader lags behind comes in fewer frames, under the number of the last of them.
+        # A lagging reader gets its text in fewer frames, with the number of the last of them.
         told = [(frame.id, frame.json) for frame in first.frames]
         assert text_in(seen) == text_in(told) == "one two three four"
         assert [pair for pair in seen if is_whole(pair[1])] == [pair for pair in told if is_whole(pair[1])]
@@ -161,7 +161,7 @@ def is_whole(event: Json) -> bool:
 
 
 @sqlite_only
-async def test_events_of_an_ended_turn_are_its_items_and_no_others(chat: Chat) -> None:
+async def test_events_of_an_ended_turn_are_its_items(chat: Chat) -> None:
     chat.upstream.script(Answer("First."), Answer("Second."))
     async with await chat.visitor() as tab:
         first = await tab.create("One")
@@ -172,7 +172,7 @@ async def test_events_of_an_ended_turn_are_its_items_and_no_others(chat: Chat) -
         assert [event["item"] for event in seen[1:]] == first.picture.items[:2]
 
 
-async def test_a_reload_in_the_middle_shows_the_text_so_far_once(chat: Chat) -> None:
+async def test_a_reload_during_an_answer_shows_the_text_so_far_once(chat: Chat) -> None:
     chat.upstream.script(COUNT)
     async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as second, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
@@ -191,7 +191,7 @@ async def test_a_reload_in_the_middle_shows_the_text_so_far_once(chat: Chat) -> 
 
 
 @sqlite_only
-async def test_a_long_threads_last_page_has_the_text_so_far_too(chat: Chat) -> None:
+async def test_the_last_page_of_a_long_thread_has_the_text_so_far(chat: Chat) -> None:
     async with await chat.visitor() as tab:
         thread_id = (await tab.create("Hello")).thread_id
         for _ in range(10):
@@ -209,7 +209,7 @@ async def test_a_long_threads_last_page_has_the_text_so_far_too(chat: Chat) -> N
             await first.read()
 
 
-async def test_a_message_of_two_parts_is_whole_after_an_attach(chat: Chat) -> None:
+async def test_a_message_of_two_parts_is_complete_after_an_attach(chat: Chat) -> None:
     chat.upstream.script(Answer(output=[Text("one two"), Text("three four")], hang_after=3))
     async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as second, asking(tab, "Count") as first:
         await read_up_to(first, "three")

@@ -1,4 +1,4 @@
-"""A message of blanks is no answer: what was shown of it goes, and nothing of it is saved or told to the model."""
+"""A message of whitespace is not an answer: it is removed, not saved, and not replayed to the model."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -33,7 +33,7 @@ def look_up() -> str:
 
 
 @both_databases
-async def test_a_blank_answer_is_taken_back_and_told_to_nobody(start: Start) -> None:
+async def test_a_blank_answer_is_removed_and_not_replayed_to_the_model(start: Start) -> None:
     chat = await start(Agent(name="test", tools=[look_up]))
     chat.upstream.script(
         Answer(Text("\n"), reasoning=Reasoning(["Hm."]), tool_calls=[ToolCall("look_up")]),
@@ -53,12 +53,12 @@ async def test_a_blank_answer_is_taken_back_and_told_to_nobody(start: Start) -> 
     request = chat.upstream.requests[-1]
     assert model_input(request) == [("user", "Look it up"), ("user", "And?")]
     kinds = [item.get("type") for item in request.body["input"]]
-    assert kinds == ["message", "function_call", "function_call_output", "message"], "reasoning goes with what followed"
+    assert kinds == ["message", "function_call", "function_call_output", "message"], "reasoning needs its successor"
 
 
 @both_databases
-async def test_a_row_that_was_kept_for_a_blank_message_goes_with_it(start: Start) -> None:
-    """An item that is done before it has the earlier ones saved with it, as they stand."""
+async def test_a_row_that_reserved_the_position_of_a_blank_message_is_deleted(start: Start) -> None:
+    """An item that is done saves the open items before it as they are, which reserves their positions."""
 
     class Blank(ChatServer):
         async def respond(
@@ -83,7 +83,7 @@ async def test_a_row_that_was_kept_for_a_blank_message_goes_with_it(start: Start
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_the_blanks_before_an_answers_words_stay(start: Start) -> None:
+async def test_leading_whitespace_of_an_answer_is_kept(start: Start) -> None:
     chat = await start(Agent[Any](name="test"))
     chat.upstream.script(Answer(Text("\n  Yes. ")))
     async with await chat.visitor() as tab:
@@ -95,7 +95,7 @@ async def test_the_blanks_before_an_answers_words_stay(start: Start) -> None:
 @both_databases
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])
 @pytest.mark.parametrize("words", ["", " \n"])
-async def test_no_answer_at_all_is_a_failure_that_may_be_retried(start: Start, words: str, api: str) -> None:
+async def test_an_empty_answer_is_a_failure_that_may_be_retried(start: Start, words: str, api: str) -> None:
     chat = await start(Agent(name="test", tools=[look_up]))
     chat.upstream.script(Answer("old answer"), Answer(Text(words)), Answer(Text(words)), Answer("new answer"))
     async with await chat.visitor() as tab:
@@ -118,7 +118,7 @@ async def test_no_answer_at_all_is_a_failure_that_may_be_retried(start: Start, w
 @pytest.mark.parametrize(
     ("kind", "text"), [(bool, '{"response":false}'), (int, '{"response":0}'), (list[str], '{"response":[]}')]
 )
-async def test_an_output_of_the_agents_own_type_is_an_answer_whatever_it_is(start: Start, kind: Any, text: str) -> None:
+async def test_any_structured_output_counts_as_an_answer(start: Start, kind: Any, text: str) -> None:
     chat = await start(Agent(name="test", output_type=kind))
     chat.upstream.script(Answer(text))
     async with await chat.visitor() as tab:
@@ -127,7 +127,7 @@ async def test_an_output_of_the_agents_own_type_is_an_answer_whatever_it_is(star
         assert await chat.turns(reply.thread_id) == [("completed", None)]
 
 
-async def test_a_title_is_no_answer(start: Start) -> None:
+async def test_a_title_does_not_count_as_an_answer(start: Start) -> None:
     chat = await start(titles=True)
     blank = Answer(Text("  "), hang_after=0)
     chat.upstream.default = lambda request: Answer("Apple cake") if is_title(request) else blank

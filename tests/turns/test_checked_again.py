@@ -1,4 +1,4 @@
-"""What a request was checked against may change before its turn begins: then it is refused after all (T16)."""
+"""A thread may change between the check of a request and the start of its turn: then it is checked again (T16)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -21,7 +21,7 @@ frame_or_script = pytest.mark.parametrize("frame", [True, False], ids=["frame", 
 
 @asynccontextmanager
 async def client_of(chat: Chat, tab: Tab, frame: bool) -> AsyncIterator[Tab]:
-    """The tab itself, or the same user's client that is no frame."""
+    """The tab itself, or another client of the same user that is not a frame."""
     if frame:
         yield tab
         return
@@ -40,14 +40,14 @@ def assert_refused(reply: Reply, frame: bool, code: str, words: str) -> None:
 
 
 async def waits_for_the_thread(chat: Chat, thread_id: str, within: float = 5.0) -> None:
-    """Returns when a request waits for another's turn to begin."""
+    """Wait until a request waits for another one's turn to start."""
     async with asyncio.timeout(within):
-        while not chat.services.turns._locks[thread_id]._waiters:  # noqa: ASYNC110 - asyncio tells nobody
+        while not chat.services.turns._locks[thread_id]._waiters:  # noqa: ASYNC110 - asyncio has no event for it
             await asyncio.sleep(0.002)
 
 
 async def both(chat: Chat, thread_id: str, first: Awaitable[Reply], second: Awaitable[Reply]) -> tuple[Reply, Reply]:
-    """The second comes while the first, which was checked already, is being saved."""
+    """Send the second request while the first, already checked one is being saved."""
     async with busy_database(chat) as write:
         one = asyncio.ensure_future(first)
         async with asyncio.timeout(5):
@@ -92,7 +92,7 @@ async def test_a_message_for_a_thread_that_was_locked_while_it_waited_is_refused
 
 
 @frame_or_script
-async def test_one_of_two_tool_outputs_at_once_is_taken(start: Start, frame: bool) -> None:
+async def test_one_of_two_concurrent_tool_outputs_is_accepted(start: Start, frame: bool) -> None:
     async def ask_the_page(context: AgentContext) -> str:
         context.client_tool_call = ClientToolCall(name="look", arguments={})
         return ""
@@ -114,7 +114,7 @@ async def test_one_of_two_tool_outputs_at_once_is_taken(start: Start, frame: boo
 
 
 @frame_or_script
-async def test_one_of_two_answers_to_a_question_at_once_is_taken(start: Start, frame: bool) -> None:
+async def test_one_of_two_concurrent_answers_to_a_question_is_accepted(start: Start, frame: bool) -> None:
     async def ask(context: AgentContext) -> str:
         await stream_item(context, "structured_input")
         return "asked"

@@ -1,4 +1,4 @@
-"""What a message chooses beside its words: a model and a tool, from what the settings list and from nothing else."""
+"""A message may choose a model and a tool, but only those that the settings list."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -40,7 +40,7 @@ AGENT = Agent[Any](name="Orders", tools=[order_status, other])
 
 
 def choosing(model: str | None = None, tool: str | None = None) -> Mapping[str, Any]:
-    """A message's `inference_options`, as the widget sends them."""
+    """Return a message's `inference_options` as the widget sends them."""
     options = {"model": model, "tool_choice": {"id": tool} if tool is not None else None}
     return {"inference_options": {name: value for name, value in options.items() if value is not None}}
 
@@ -50,7 +50,7 @@ async def models_of(chat: Chat) -> list[str]:
 
 
 @both_apis
-async def test_the_turn_runs_with_the_chosen_model_and_says_so(start: Start, api: str) -> None:
+async def test_the_turn_runs_with_the_chosen_model_and_records_it(start: Start, api: str) -> None:
     chat = await start(models=MODELS)
     async with await chat.visitor() as tab:
         first = await tab.create("Hello", **choosing("gpt-5.2-pro"))
@@ -67,7 +67,7 @@ async def test_the_turn_runs_with_the_chosen_model_and_says_so(start: Start, api
 
 @sqlite_only
 async def test_the_chosen_model_gets_the_settings_that_fit_it(start: Start) -> None:
-    """An agent without a model has those of the Agents SDK's own default."""
+    """An agent without a model has the settings of the Agents SDK's default model."""
     chat = await start(models=MODELS)
     async with await chat.visitor() as tab:
         thread_id = (await tab.create("Hello", **choosing("gpt-5.2-pro"))).thread_id
@@ -76,7 +76,7 @@ async def test_the_chosen_model_gets_the_settings_that_fit_it(start: Start) -> N
 
 
 @sqlite_only
-async def test_the_users_choice_stands_above_the_agents_own_model(start: Start) -> None:
+async def test_the_users_choice_takes_precedence_over_the_agents_model(start: Start) -> None:
     own = Agent[Any](name="own", model="gpt-own", model_settings=ModelSettings(reasoning=Reasoning(effort="high")))
     chat = await start(own, models=MODELS)
     async with await chat.visitor() as tab:
@@ -86,7 +86,7 @@ async def test_the_users_choice_stands_above_the_agents_own_model(start: Start) 
 
 
 @both_apis
-async def test_the_chosen_tool_is_asked_for_once_and_then_the_model_is_free(start: Start, api: str) -> None:
+async def test_the_chosen_tool_is_required_for_the_first_call_only(start: Start, api: str) -> None:
     chat = await start(AGENT, tools=TOOLS)
     chat.upstream.script(Answer(tool_calls=[ToolCall("order_status")]), Answer("Shipped."))
     async with await chat.visitor() as tab:
@@ -101,9 +101,7 @@ async def test_the_chosen_tool_is_asked_for_once_and_then_the_model_is_free(star
 
 
 @sqlite_only
-async def test_a_chosen_tool_that_the_agent_lacks_does_not_harm_the_answer(
-    start: Start, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_chosen_tool_that_the_agent_lacks_is_ignored(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     chat = await start(Agent[Any](name="Bare"), tools=TOOLS)
     async with await chat.visitor() as tab:
         assert (await tab.create("Where is it?", **choosing(tool="orders"))).text == "Hello from the fake model."
@@ -121,7 +119,7 @@ async def test_a_chosen_tool_that_the_agent_lacks_does_not_harm_the_answer(
     ],
     ids=["a model", "a tool", "a tool by the agent's own name for it"],
 )
-async def test_what_is_not_listed_is_refused_and_nothing_is_written(
+async def test_an_unlisted_choice_is_refused_and_nothing_is_written(
     start: Start, choice: Mapping[str, Any], word: str
 ) -> None:
     chat = await start(AGENT, models=MODELS, tools=TOOLS)
@@ -139,7 +137,7 @@ async def test_what_is_not_listed_is_refused_and_nothing_is_written(
 
 
 @sqlite_only
-async def test_a_retry_keeps_the_choices_of_its_message_as_far_as_they_are_still_offered(start: Start) -> None:
+async def test_a_retry_keeps_the_choices_that_are_still_offered(start: Start) -> None:
     chat = await start(AGENT, models=MODELS, tools=TOOLS)
     chat.upstream.script(Answer(tool_calls=[ToolCall("order_status")]), Answer("Shipped."))
     async with await chat.visitor() as tab:
@@ -164,7 +162,7 @@ async def options(tab: Tab) -> Any:
 
 
 @sqlite_only
-async def test_the_page_is_told_what_the_widget_may_offer(start: Start) -> None:
+async def test_the_options_list_what_the_widget_may_offer(start: Start) -> None:
     chat = await start(AGENT, models=MODELS, tools=TOOLS, prompts=[{"label": "Hi", "prompt": "Hello there"}])
     async with await chat.visitor() as tab:
         offers = await options(tab)
@@ -184,7 +182,7 @@ async def test_the_page_is_told_what_the_widget_may_offer(start: Start) -> None:
 
 
 @sqlite_only
-async def test_without_settings_the_prompts_suit_the_model_and_the_agent(start: Start) -> None:
+async def test_default_prompts_match_the_model_and_the_agent(start: Start) -> None:
     ours, own = await start(), await start(AGENT)
     async with ours.tab() as tab, own.tab() as other_tab:
         offers, others = await options(tab), await options(other_tab)
@@ -193,7 +191,7 @@ async def test_without_settings_the_prompts_suit_the_model_and_the_agent(start: 
     assert "What time is it?" not in [prompt["label"] for prompt in others["prompts"]]
 
 
-async def test_dictation_is_offered_where_the_server_class_has_it(tmp_path: Any) -> None:
+async def test_dictation_is_offered_if_the_server_class_implements_it(tmp_path: Any) -> None:
     async with serve(tmp_path, server=Stage().factory()) as served, served.tab() as tab:
         assert (await options(tab))["features"]["dictation"] is True
 
@@ -201,7 +199,7 @@ async def test_dictation_is_offered_where_the_server_class_has_it(tmp_path: Any)
 # Settings
 
 
-def test_names_are_enough_and_the_first_is_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_models_may_be_names_and_the_first_is_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setenv("CHATKIT_MODELS", "gpt-a, gpt-b")
     settings = make_settings(tmp_path, model=None)
     assert settings.model == "gpt-a"
@@ -227,6 +225,6 @@ def test_the_marked_model_is_the_default(tmp_path: Any) -> None:
         ({"tools": [{"id": "a", "colour": "red"}]}, "not permitted"),
     ],
 )
-def test_lists_that_cannot_work_are_refused(tmp_path: Any, values: dict[str, Any], said: str) -> None:
+def test_invalid_lists_are_refused(tmp_path: Any, values: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         make_settings(tmp_path, **{"model": None, **values})

@@ -1,4 +1,4 @@
-"""The client goes away in the middle: what was said is kept, and nothing runs on (T1, T2, T3, T4)."""
+"""The client disconnects during an answer: the partial answer is kept, and everything stops (T1, T2, T3, T4)."""
 
 import time
 
@@ -24,7 +24,7 @@ async def leave_and_see_the_model_call_closed(stream: RawStream, leave: str, cal
 
 @both_apis
 @each_way_of_leaving
-async def test_what_was_said_before_the_client_left_is_kept_and_the_model_stops(chat: Chat, leave: str) -> None:
+async def test_when_the_client_leaves_the_model_stops_and_the_partial_answer_is_kept(chat: Chat, leave: str) -> None:
     chat.upstream.script(Answer("one two three four", hang_after=2), Answer("five"))
     async with await chat.visitor() as tab:
         stream = await chat.ask(tab, "Count")
@@ -65,7 +65,7 @@ async def test_a_client_that_left_before_the_first_token_leaves_only_its_message
         assert (await tab.reload(thread_id)).texts() == [("user", "Count")]
 
 
-async def test_a_client_that_never_read_a_byte_is_kept_track_of_as_well(chat: Chat) -> None:
+async def test_the_departure_of_a_client_that_never_read_a_byte_is_noticed(chat: Chat) -> None:
     chat.upstream.script(Answer("one two three", hang_after=2))
     async with await chat.visitor() as tab:
         stream = await chat.ask(tab, "Count")

@@ -1,4 +1,4 @@
-"""Many visitors who come, stop, change their mind and leave: nothing piles up."""
+"""Many visitors connect, stop, send again and disconnect: nothing leaks."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ CYCLES = 60
 AT_ONCE = 6
 
 
-async def test_sixty_visits_that_end_in_every_way_leave_nothing_behind(chat: Chat) -> None:
+async def test_sixty_visits_that_end_in_different_ways_leak_nothing(chat: Chat) -> None:
     dice = random.Random(7)
     asked: list[tuple[str, int]] = []
 

@@ -1,4 +1,4 @@
-"""An answer that the provider ended early: by its length it is an answer, by content rules it is a failure."""
+"""An answer that the provider cut: at the token limit it is complete, by the content filter it has failed."""
 
 import pytest
 
@@ -10,7 +10,7 @@ both_apis = pytest.mark.parametrize("api", ["responses", "chat_completions"])
 
 
 @both_apis
-async def test_an_answer_that_reached_its_length_is_kept_and_completed(chat: Chat) -> None:
+async def test_an_answer_cut_at_the_token_limit_is_kept_and_completed(chat: Chat) -> None:
     chat.upstream.script(Answer("one two three", incomplete="max_output_tokens"))
     async with await chat.visitor() as tab:
         reply = await tab.create("Count")
@@ -22,7 +22,7 @@ async def test_an_answer_that_reached_its_length_is_kept_and_completed(chat: Cha
         assert (await tab.send(thread_id, "Go on")).error is None
 
 
-async def test_an_answer_that_the_content_rules_cut_says_so_and_offers_no_retry(chat: Chat) -> None:
+async def test_an_answer_cut_by_the_content_filter_says_so_and_offers_no_retry(chat: Chat) -> None:
     chat.upstream.script(Answer("one two three", incomplete="content_filter"))
     async with await chat.visitor() as tab:
         reply = await tab.create("Count")
@@ -33,7 +33,7 @@ async def test_an_answer_that_the_content_rules_cut_says_so_and_offers_no_retry(
         assert rows == [("failed", "content_filter")]
 
 
-async def test_thinking_that_took_all_the_length_is_no_answer(chat: Chat) -> None:
+async def test_thinking_that_used_all_tokens_is_not_an_answer(chat: Chat) -> None:
     chat.upstream.script(Answer(reasoning=Reasoning(summary=("I think",)), incomplete="max_output_tokens"))
     async with await chat.visitor() as tab:
         reply = await tab.create("Count")

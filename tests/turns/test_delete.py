@@ -1,4 +1,4 @@
-"""Deleting a thread while it is answered."""
+"""Delete a thread while a turn runs on it."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from tests.turns.chat import Chat, model_input, thread_of
 
 
 async def rows_left(chat: Chat, thread_id: str) -> dict[str, int]:
-    """The tables that still know the thread."""
+    """Return the tables that still refer to the thread."""
     left = {}
     for table in metadata.sorted_tables:
         columns = [c.name for c in inspect(table).columns]
@@ -53,7 +53,7 @@ async def test_deleting_a_thread_stops_its_answer_and_leaves_nothing(
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-async def test_a_message_that_comes_with_the_deletion_cannot_bring_the_thread_back(
+async def test_a_message_sent_during_the_deletion_does_not_restore_the_thread(
     chat: Chat, caplog: pytest.LogCaptureFixture
 ) -> None:
     def answer(request: ModelRequest) -> Answer:
@@ -74,7 +74,7 @@ async def test_a_message_that_comes_with_the_deletion_cannot_bring_the_thread_ba
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-async def test_a_stranger_cannot_stop_an_answer_by_deleting_its_thread(chat: Chat) -> None:
+async def test_another_user_cannot_stop_an_answer_by_deleting_its_thread(chat: Chat) -> None:
     chat.upstream.script(Answer("one two three", hang_after=2))
     async with await chat.visitor() as tab, await chat.visitor() as stranger, await chat.ask(tab, "Count") as stream:
         await stream.read_until(lambda frame: '"delta":" two"' in frame.data)

@@ -1,4 +1,4 @@
-"""Gone or stopped: a client that says it stops explicitly may leave, and any page may stop what its thread runs."""
+"""Detached turns: a client that promises to stop explicitly may leave, and any page may stop its thread's turn."""
 
 import asyncio
 
@@ -23,7 +23,7 @@ async def stop_thread(chat: Chat, tab: Tab, thread_id: str) -> tuple[int, Json]:
 
 
 async def no_request_runs(chat: Chat) -> None:
-    """Waits until the server has noticed that its client is gone."""
+    """Wait until the server has noticed that its client has left."""
     requests = [task for task in all_tasks() - chat.tasks_before if "run_asgi" in str(task.get_coro())]
     if requests:
         _, pending = await asyncio.wait(requests, timeout=5)
@@ -45,7 +45,7 @@ async def test_a_detached_turn_runs_to_its_end_without_a_reader(chat: Chat) -> N
         await chat.quiet()
 
 
-async def test_without_the_header_leaving_stops_it(chat: Chat) -> None:
+async def test_without_the_header_a_turn_stops_when_its_client_leaves(chat: Chat) -> None:
     chat.upstream.script(COUNT)
     async with await chat.visitor() as tab:
         async with asking(tab, "Count", {"x-chatkit-detach": "0"}) as first:
@@ -57,7 +57,7 @@ async def test_without_the_header_leaving_stops_it(chat: Chat) -> None:
 
 
 @sqlite_only
-async def test_the_answer_is_there_for_a_client_that_comes_back_later(chat: Chat) -> None:
+async def test_a_client_that_comes_back_later_gets_the_answer(chat: Chat) -> None:
     chat.upstream.script(COUNT)
     async with await chat.visitor() as tab:
         async with asking(tab, "Count", DETACH) as first:
@@ -71,7 +71,7 @@ async def test_the_answer_is_there_for_a_client_that_comes_back_later(chat: Chat
 
 
 @sqlite_only
-async def test_a_reader_that_attached_with_the_header_may_leave_too(chat: Chat) -> None:
+async def test_a_turn_survives_a_reader_that_attached_with_the_header(chat: Chat) -> None:
     chat.upstream.script(COUNT)
     async with await chat.visitor() as tab, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
@@ -84,7 +84,7 @@ async def test_a_reader_that_attached_with_the_header_may_leave_too(chat: Chat) 
 
 
 @sqlite_only
-async def test_a_turn_lives_while_one_of_two_readers_does(chat: Chat) -> None:
+async def test_a_turn_runs_while_one_of_two_readers_stays(chat: Chat) -> None:
     chat.upstream.script(COUNT)
     async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as second:
         async with asking(tab, "Count") as first:
@@ -121,7 +121,7 @@ async def test_stop_by_thread_ends_a_detached_turn_and_all_its_readers(chat: Cha
 
 
 @sqlite_only
-async def test_a_stranger_cannot_stop_a_thread(chat: Chat) -> None:
+async def test_another_user_cannot_stop_a_thread(chat: Chat) -> None:
     chat.upstream.script(COUNT)
     async with await chat.visitor() as tab, await chat.visitor() as stranger, asking(tab, "Count") as first:
         await read_up_to(first, "one two")

@@ -1,4 +1,4 @@
-"""Asked to stop, the server takes nothing new and lets what runs come to its end, for a while."""
+"""A server that is asked to stop starts no new turns, and lets running ones finish for a while."""
 
 import asyncio
 import signal
@@ -24,7 +24,7 @@ PARTIAL = [("user", "Count"), ("assistant", "one two")]
 
 
 @pytest.mark.parametrize("is_short", [True, False], ids=["short", "long"])
-async def test_a_signal_lets_an_answer_finish_but_not_for_ever(
+async def test_a_signal_lets_an_answer_finish_within_the_drain_time(
     engine: AsyncEngine, database_url: str, upstream: OpenAIServer, tmp_path: Path, is_short: bool
 ) -> None:
     upstream.script(COUNT)
@@ -50,7 +50,7 @@ async def test_a_signal_lets_an_answer_finish_but_not_for_ever(
 
 
 async def refuses_connections(url: str, within: float = 5) -> None:
-    """Waits for it: that is how one sees from outside that the signal was heard."""
+    """Wait until the signal has been handled, as seen from outside."""
     host, _, port = url.removeprefix("http://").rpartition(":")
     async with asyncio.timeout(within):
         for pause in repeat(0.02):
@@ -62,7 +62,7 @@ async def refuses_connections(url: str, within: float = 5) -> None:
             await asyncio.sleep(pause)
 
 
-async def test_meanwhile_nothing_new_begins_and_what_runs_goes_on(chat: Chat) -> None:
+async def test_a_draining_server_starts_no_turns_and_continues_running_ones(chat: Chat) -> None:
     chat.upstream.script(COUNT)
     async with (
         await chat.visitor() as tab,
@@ -90,7 +90,7 @@ async def test_meanwhile_nothing_new_begins_and_what_runs_goes_on(chat: Chat) ->
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_what_takes_longer_is_interrupted(start: Start) -> None:
+async def test_a_turn_that_takes_longer_than_the_drain_is_interrupted(start: Start) -> None:
     chat = await start(drain_seconds=0.2)
     chat.upstream.script(COUNT)
     async with await chat.visitor() as tab, asking(tab, "Count") as first:

@@ -1,4 +1,4 @@
-"""Votes as the widget sends them: all items of a turn at once, checked against the thread, kept where SQL sees them."""
+"""Votes as the widget sends them: all items of a turn at once, checked against the thread, stored in SQL."""
 
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ Votes = dict[str, tuple[str, str | None]]
 
 @function_tool
 async def show(context: RunContextWrapper[AgentContext]) -> str:
-    """Shows a widget, and notes something that only the model shall know."""
+    """Show a widget, and add a hidden item for the model."""
     agent_context = context.context
     await stream_item(agent_context, "widget")
     hidden = HiddenContextItem(
@@ -35,7 +35,7 @@ async def votes(chat: Chat, thread_id: str) -> Votes:
 
 
 def answer_of(tab: Tab, thread_id: str) -> list[str]:
-    """The ids that the widget sends below the last answer."""
+    """Return the ids that the widget sends with a vote on the last answer."""
     items = tab.pictures[thread_id].items
     last = max(index for index, item in enumerate(items) if item["type"] == "user_message")
     return [item["id"] for item in items[last + 1 :]]
@@ -63,7 +63,7 @@ async def test_a_vote_covers_all_items_of_the_turn_and_can_be_changed(start: Sta
         assert all(after[3] > before[3] for before, after in zip(first, changed, strict=True))
 
 
-async def test_ids_of_another_thread_are_refused_whole(chat: Chat) -> None:
+async def test_a_vote_with_ids_of_another_thread_is_refused_as_a_whole(chat: Chat) -> None:
     async with await chat.visitor() as tab, await chat.visitor() as stranger:
         here, there = (await tab.create("Here")).thread_id, (await tab.create("There")).thread_id
         mine, other = answer_of(tab, here), answer_of(tab, there)
@@ -87,7 +87,7 @@ async def test_a_hidden_item_cannot_be_voted_on(start: Start) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_a_replaced_answer_keeps_its_vote_and_takes_one_from_a_tab_that_still_shows_it(chat: Chat) -> None:
+async def test_a_replaced_answer_keeps_its_vote_and_accepts_one_from_a_stale_tab(chat: Chat) -> None:
     async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as behind:
         first = await tab.create("Hello")
         (old,) = answer_of(tab, first.thread_id)

@@ -1,4 +1,4 @@
-"""What the database knows of a turn in numbers."""
+"""The numbers that the database keeps of a turn."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.turns.conftest import Start
 
 
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])
-async def test_a_turn_counts_its_tokens_as_the_provider_does(chat: Chat) -> None:
+async def test_a_turn_records_the_providers_token_counts(chat: Chat) -> None:
     chat.upstream.script(Answer("one two three four", rate=50))
     async with await chat.visitor() as tab:
         await tab.create("Count")
@@ -24,7 +24,7 @@ async def test_a_turn_counts_its_tokens_as_the_provider_does(chat: Chat) -> None
     assert 0 <= first_token_ms <= duration_ms
 
 
-async def test_a_turn_counts_the_requests_that_were_repeated_and_its_readers(start: Start) -> None:
+async def test_a_turn_records_its_retries_and_readers(start: Start) -> None:
     chat = await start(model_retries=2)
     chat.upstream.script(Answer(fail=SERVER_ERROR), Answer(fail=SERVER_ERROR), Answer("one two three", hang_after=2))
     async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as second, asking(tab, "Count") as first:
@@ -37,8 +37,8 @@ async def test_a_turn_counts_the_requests_that_were_repeated_and_its_readers(sta
     assert numbers == ("gpt-test", "completed", 2, 2)
 
 
-async def test_the_model_of_a_turn_is_the_one_that_answered(start: Start) -> None:
-    """An agent's own, and after a handoff that of the agent which took over."""
+async def test_a_turn_records_the_model_that_answered(start: Start) -> None:
+    """The agent's own model, and after a handoff that of the next agent."""
     clerk = Agent[Any](name="Clerk", model="gpt-clerk")
     chat = await start(Agent[Any](name="Desk", model="gpt-desk", handoffs=[clerk]))
     async with await chat.visitor() as tab:

@@ -1,4 +1,4 @@
-"""Turns that nobody runs any more are closed once, whole, and by nobody who was away himself."""
+"""Turns of dead workers are recovered once and completely, and not by a worker that was away itself."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ RETRY = "threads.retry_after_item"
 
 @dataclass
 class Crashed:
-    """What a dead worker left: a turn, with what its journal says."""
+    """The running turn of a dead worker, with its journal."""
 
     engine: AsyncEngine
 
@@ -45,7 +45,7 @@ class Crashed:
         self.question = user_message("Q")
 
     async def begin(self, *events: ThreadStreamEvent, kind: str = "threads.add_user_message") -> TurnRecord:
-        """A retry of a question that has an old answer, or the question's first answer."""
+        """Start the turn: a retry of a question that has an old answer, or its first answer."""
         await self.store.save_thread(self.thread, USER)
         turn = NewTurn(new_id("turn"), self.thread.id, kind, "r", user_item_id=self.question.id, worker_id="here")
         if kind == RETRY:
@@ -67,38 +67,38 @@ class Crashed:
 
 @pytest.fixture
 def crashed(engine: AsyncEngine) -> Crashed:
-    """A dead worker's legacy."""
+    """Return the turn of a dead worker."""
     return Crashed(engine)
 
 
 def opening(item: AssistantMessageItem, *deltas: str) -> list[ThreadStreamEvent]:
-    """The item appears, and text goes into it."""
+    """Return the events of an item that appears and gets text."""
     update = [AssistantMessageContentPartTextDelta(content_index=0, delta=delta) for delta in deltas]
     added = item.model_copy(update={"content": []})
     return [ThreadItemAddedEvent(item=added), *(ThreadItemUpdatedEvent(item_id=item.id, update=u) for u in update)]
 
 
-async def test_text_of_the_journal_is_saved(crashed: Crashed) -> None:
+async def test_recovery_saves_the_text_in_the_journal(crashed: Crashed) -> None:
     record = await crashed.begin(*opening(assistant_message(), "one", " two"))
     await crashed.recover(record)
     assert await crashed.texts() == ["Q", "one two"]
     assert (await crashed.turns.load(record.id, USER)).stop_reason == "crash"
 
 
-async def test_a_retry_without_a_word_gives_the_old_answer_back(crashed: Crashed) -> None:
+async def test_recovery_of_a_retry_without_text_restores_the_old_answer(crashed: Crashed) -> None:
     record = await crashed.begin(*opening(assistant_message()), kind=RETRY)
     await crashed.recover(record)
     assert await crashed.texts() == ["Q", "old answer"]
 
 
-async def test_recovering_twice_is_recovering_once(crashed: Crashed) -> None:
+async def test_recovery_is_idempotent(crashed: Crashed) -> None:
     record = await crashed.begin(*opening(assistant_message(), "one two"), kind=RETRY)
     await crashed.recover(record)
     await crashed.recover(record)
     assert await crashed.texts() == ["Q", "one two"]
 
 
-async def test_an_item_that_was_finished_in_the_last_moment_stays_as_it_is(crashed: Crashed) -> None:
+async def test_an_item_finished_just_before_the_crash_is_not_overwritten(crashed: Crashed) -> None:
     item = assistant_message("one two three")
     record = await crashed.begin(*opening(item, "one"))
     await crashed.store.add_thread_items(crashed.thread.id, [item], USER, turn_id=record.id)
@@ -106,7 +106,7 @@ async def test_an_item_that_was_finished_in_the_last_moment_stays_as_it_is(crash
     assert await crashed.texts() == ["Q", "one two three"]
 
 
-async def test_an_event_that_cannot_be_read_costs_no_other(crashed: Crashed) -> None:
+async def test_an_undecodable_event_is_skipped(crashed: Crashed) -> None:
     record = await crashed.begin(*opening(assistant_message(), "one"))
     await crashed.journal.write([Entry(record.id, 9, '{"type":"thread.item.done","item":{"type":"widget"}}')], "here")
     await crashed.journal.write([Entry(record.id, 10, '{"type":"from.the.future"}')], "here")
@@ -114,8 +114,8 @@ async def test_an_event_that_cannot_be_read_costs_no_other(crashed: Crashed) -> 
     assert await crashed.texts() == ["Q", "one"]
 
 
-async def test_an_item_that_the_database_refuses_costs_no_other(crashed: Crashed) -> None:
-    """Its id is another thread's, as `__fake_id__` would be."""
+async def test_an_item_that_the_database_refuses_does_not_affect_the_others(crashed: Crashed) -> None:
+    """The id belongs to another thread, as `__fake_id__` might."""
     other = make_thread()
     await crashed.store.save_thread(other, USER)
     taken, free = assistant_message("theirs"), assistant_message()
@@ -126,7 +126,7 @@ async def test_an_item_that_the_database_refuses_costs_no_other(crashed: Crashed
     assert (await crashed.turns.load(record.id, USER)).status == "interrupted"
 
 
-async def test_a_turn_ends_whatever_its_items_are(start: Start) -> None:
+async def test_a_turn_ends_even_if_all_its_items_are_refused(start: Start) -> None:
     stage = Stage()
 
     async def fake(context: AgentContext) -> str:
@@ -151,10 +151,10 @@ async def test_a_turn_ends_whatever_its_items_are(start: Start) -> None:
 
 
 @pytest.mark.parametrize("journal_ms", [250, 0])
-async def test_a_row_is_open_again_only_when_the_journal_knows_why(
+async def test_a_row_is_reopened_only_after_the_journal_is_written(
     start: Start, monkeypatch: pytest.MonkeyPatch, journal_ms: int
 ) -> None:
-    """Recovery takes the rows of items away that are open and of which the journal says nothing."""
+    """Recovery deletes open rows that the journal does not know."""
     stage, opened = Stage(), list[bool]()
     save: Any = SqlStore.add_thread_items
 
@@ -180,7 +180,7 @@ async def test_a_row_is_open_again_only_when_the_journal_knows_why(
     assert await chat.select("SELECT id FROM thread_items WHERE open") == []
 
 
-async def test_nobody_is_taken_for_dead_right_after_a_pause_of_ones_own(start: Start) -> None:
+async def test_a_worker_declares_nobody_dead_right_after_its_own_pause(start: Start) -> None:
     here, there = await start(heartbeat_seconds=60), await start(heartbeat_seconds=60)
     here.upstream.script(Answer("one two three", hang_after=2))
     async with await here.visitor() as tab, asking(tab, "Count") as first:
@@ -196,7 +196,7 @@ async def test_nobody_is_taken_for_dead_right_after_a_pause_of_ones_own(start: S
         assert first.error["allow_retry"]
 
 
-async def test_two_who_come_at_once_to_another_workers_turn_read_one_tail(start: Start) -> None:
+async def test_concurrent_readers_of_a_remote_turn_share_one_object(start: Start) -> None:
     here, there = await start(), await start()
     here.upstream.script(Answer("one two three", hang_after=2))
     async with await here.visitor() as tab, asking(tab, "Count", DETACH) as first:
@@ -209,7 +209,7 @@ async def test_two_who_come_at_once_to_another_workers_turn_read_one_tail(start:
         await first.read()
 
 
-async def test_a_reader_elsewhere_is_told_nothing_of_the_next_turn(start: Start) -> None:
+async def test_a_remote_reader_gets_no_events_of_the_next_turn(start: Start) -> None:
     here, there = await start(), await start()
     here.upstream.script(Answer("one two three", hang_after=2), Answer("five"))
     async with await here.visitor() as tab, there.tab(cookies=tab.cookies) as second, asking(tab, "Count") as first:
@@ -222,7 +222,7 @@ async def test_a_reader_elsewhere_is_told_nothing_of_the_next_turn(start: Start)
 
 
 async def test_hidden_items_stay_hidden_while_they_are_saved(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """T27."""
+    """See T27."""
     stage, shown = Stage(), list[str]()
     save: Any = SqlStore.add_thread_items
 

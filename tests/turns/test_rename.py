@@ -1,4 +1,4 @@
-"""A rename during an answer is kept, whatever the agent does to the thread meanwhile (T15)."""
+"""A rename during an answer is kept, whatever the agent changes in the thread (T15)."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from tests.turns.conftest import Start
 
 
 class Notes:
-    """An agent whose tool waits, and may then change the thread's metadata."""
+    """Return an agent whose tool waits and may then change the thread's metadata."""
 
     def __init__(self, writes: bool) -> None:
         self.running, self.release = asyncio.Event(), asyncio.Event()
@@ -58,7 +58,7 @@ async def test_a_rename_during_an_answer_is_kept(start: Start, first_turn: bool,
         assert (await tab.get(thread_id))["title"] == "My notes"
 
 
-async def test_a_title_of_the_agents_is_told_and_kept(start: Start) -> None:
+async def test_a_title_that_the_agent_sets_is_sent_and_saved(start: Start) -> None:
     @function_tool
     async def name_it(context: RunContextWrapper[AgentContext]) -> str:
         """Names the thread."""

@@ -1,4 +1,4 @@
-"""Retry: the new answer takes the old one's place only when there is one (T9)."""
+"""Retry: the old answer is replaced only if there is a new one (T9)."""
 
 import pytest
 from agents import Agent
@@ -13,13 +13,13 @@ OLD = [("user", "Count"), ("assistant", "old answer")]
 
 
 async def old_answer(chat: Chat, tab_reply: Reply) -> tuple[str, str]:
-    """The thread's id and the user item's id of a thread with one answer."""
+    """Create a thread with one answer; return the ids of the thread and the user message."""
     assert await chat.messages(tab_reply.thread_id) == OLD
     return tab_reply.thread_id, tab_reply.user_item["id"]
 
 
 async def replaced(chat: Chat, thread_id: str) -> list[tuple[str, bool]]:
-    """The text of each row, and whether another turn took its place."""
+    """Return the text of each row and whether it was replaced."""
     query = "SELECT text, replaced_by FROM thread_items WHERE thread_id = :id ORDER BY position"
     return [(words, turn is not None) for words, turn in await chat.select(query, id=thread_id)]
 
@@ -57,7 +57,7 @@ async def test_everything_after_the_message_is_replaced(chat: Chat) -> None:
 @pytest.mark.parametrize(
     "failure", [Answer(fail=SERVER_ERROR), Answer("never", error_after=0)], ids=["status", "event"]
 )
-async def test_a_retry_that_fails_before_any_output_brings_the_old_answer_back(chat: Chat, failure: Answer) -> None:
+async def test_a_retry_that_fails_before_any_output_restores_the_old_answer(chat: Chat, failure: Answer) -> None:
     chat.upstream.script(Answer("old answer"), Answer("second answer"), failure)
     async with await chat.visitor() as tab:
         thread_id, item_id = await old_answer(chat, await tab.create("Count"))
@@ -68,13 +68,13 @@ async def test_a_retry_that_fails_before_any_output_brings_the_old_answer_back(c
         assert reply.error["allow_retry"]
         assert await chat.messages(thread_id) == before
         assert not any(gone for _, gone in await replaced(chat, thread_id))
-        # The widget took the old answer away by itself; it comes back without a reload.
+        # The widget itself removed the old answer; it comes back without a reload.
         assert tab.pictures[thread_id].texts() == before
         assert (await tab.reload(thread_id)).items == tab.pictures[thread_id].items
         assert (await chat.turns(thread_id))[-1] == ("failed", None)
 
 
-async def test_a_retry_that_fails_after_output_keeps_what_it_said(chat: Chat) -> None:
+async def test_a_retry_that_fails_after_output_keeps_its_partial_answer(chat: Chat) -> None:
     chat.upstream.script(Answer("old answer"), Answer("one two three", error_after=2))
     async with await chat.visitor() as tab:
         thread_id, item_id = await old_answer(chat, await tab.create("Count"))
@@ -85,7 +85,7 @@ async def test_a_retry_that_fails_after_output_keeps_what_it_said(chat: Chat) ->
         assert tab.pictures[thread_id].texts() == [("user", "Count"), ("assistant", "one two")]
 
 
-async def test_a_retry_while_the_answer_is_running_takes_its_place(chat: Chat) -> None:
+async def test_a_retry_replaces_a_running_answer(chat: Chat) -> None:
     chat.upstream.script(Answer("one two three", hang_after=2), Answer("new answer"))
     async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
         await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
@@ -101,7 +101,7 @@ async def test_a_retry_while_the_answer_is_running_takes_its_place(chat: Chat) -
 
 
 @pytest.mark.parametrize("stop", [True, False], ids=["stopped", "left"])
-async def test_a_retry_that_is_ended_before_any_output_brings_the_old_answer_back(chat: Chat, stop: bool) -> None:
+async def test_a_retry_that_is_ended_before_any_output_restores_the_old_answer(chat: Chat, stop: bool) -> None:
     chat.upstream.script(Answer("old answer"), Answer("never", hang_after=0))
     async with await chat.visitor() as tab:
         thread_id, item_id = await old_answer(chat, await tab.create("Count"))
@@ -118,7 +118,7 @@ async def test_a_retry_that_is_ended_before_any_output_brings_the_old_answer_bac
     assert await replaced(chat, thread_id) == [("Count", False), ("old answer", False)]
 
 
-async def test_a_second_retry_that_fails_brings_back_the_answer_before_it_and_no_older_one(chat: Chat) -> None:
+async def test_a_second_retry_that_fails_restores_the_latest_answer_only(chat: Chat) -> None:
     chat.upstream.script(Answer("old answer"), Answer("new answer"), Answer(fail=SERVER_ERROR))
     async with await chat.visitor() as tab:
         thread_id, item_id = await old_answer(chat, await tab.create("Count"))
@@ -129,7 +129,7 @@ async def test_a_second_retry_that_fails_brings_back_the_answer_before_it_and_no
 
 
 @pytest.mark.parametrize("error_after", [1, 2], ids=["while it thinks", "when it begins to speak"])
-async def test_a_retry_that_only_thought_brings_the_old_answer_back(chat: Chat, error_after: int) -> None:
+async def test_a_failed_retry_with_only_thoughts_restores_the_old_answer(chat: Chat, error_after: int) -> None:
     thinking = Answer("never said", reasoning=Reasoning(summary=("Thinking hard",)), error_after=error_after)
     chat.upstream.script(Answer("old answer"), thinking)
     async with await chat.visitor() as tab:
@@ -148,7 +148,7 @@ async def test_a_retry_that_only_thought_brings_the_old_answer_back(chat: Chat, 
 
 
 @pytest.mark.parametrize("stop", [True, False], ids=["stopped", "left"])
-async def test_a_retry_that_is_ended_while_it_thinks_brings_the_old_answer_back(chat: Chat, stop: bool) -> None:
+async def test_a_retry_that_is_ended_while_it_thinks_restores_the_old_answer(chat: Chat, stop: bool) -> None:
     thinking = Answer("never said", reasoning=Reasoning(summary=("Thinking very hard",)), hang_after=2)
     chat.upstream.script(Answer("old answer"), thinking)
     async with await chat.visitor() as tab:
@@ -164,7 +164,7 @@ async def test_a_retry_that_is_ended_while_it_thinks_brings_the_old_answer_back(
     assert await chat.items(thread_id) == ["user_message", "assistant_message"]
 
 
-async def test_what_a_retry_has_replaced_can_neither_be_retried_nor_answered(start: Start) -> None:
+async def test_replaced_items_can_be_neither_retried_nor_answered(start: Start) -> None:
     """An old tab still shows it."""
     chat = await start(Agent(name="Asker", tools=[ask_user]))
     question = {"question": "Which size?", "options": ["S", "L"], "multiple": False}

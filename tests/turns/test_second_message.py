@@ -1,4 +1,4 @@
-"""One turn runs per thread; a message that comes meanwhile takes its place (T16)."""
+"""One turn runs per thread; a second message replaces it (T16)."""
 
 import asyncio
 from itertools import pairwise
@@ -11,7 +11,7 @@ from tests.turns.chat import Chat, model_input, thread_of
 from tests.turns.conftest import Start
 
 
-async def test_a_second_message_stops_the_first_answer_and_keeps_it_before_itself(chat: Chat) -> None:
+async def test_a_second_message_stops_the_first_answer_and_keeps_it(chat: Chat) -> None:
     chat.upstream.script(Answer("one two three", hang_after=2), Answer("red green"))
     async with await chat.visitor() as tab, await chat.ask(tab, "Count") as first:
         await first.read_until(lambda frame: '"delta":" two"' in frame.data)
@@ -34,14 +34,14 @@ async def test_a_second_message_stops_the_first_answer_and_keeps_it_before_itsel
         assert (await tab.reload(thread_id)).texts() == await chat.messages(thread_id)
 
 
-async def test_ten_messages_at_once_are_all_kept_and_one_is_answered(start: Start) -> None:
+async def test_of_ten_concurrent_messages_all_are_kept_and_one_is_answered(start: Start) -> None:
     running: set[int] = set()
     at_once: list[int] = []
     numbers = iter(range(100))
 
     @function_tool
     async def work() -> str:
-        """Shows how many run at the same time."""
+        """Count the concurrent calls."""
         me = next(numbers)
         running.add(me)
         at_once.append(len(running))
@@ -92,7 +92,7 @@ async def test_ten_messages_at_once_are_all_kept_and_one_is_answered(start: Star
     assert len(switches) == len(set(switches)) == 10, "items of two turns are mixed"
 
 
-async def test_different_threads_run_side_by_side(chat: Chat) -> None:
+async def test_different_threads_run_concurrently(chat: Chat) -> None:
     chat.upstream.default = Answer("one two three", hang_after=2)
     async with (
         await chat.visitor() as tab,

@@ -1,4 +1,4 @@
-"""The server stops in the middle of an answer: what was said is kept, as interrupted."""
+"""The server stops during an answer: the partial answer is kept, and the turn is interrupted."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ ANSWER = Answer("one two three", hang_after=2)
 async def process(
     folder: Path, database_url: str, upstream: OpenAIServer, drain_seconds: float = 0
 ) -> AsyncIterator[tuple[str, Process]]:
-    """`python -m chatkit_server serve` and its base URL."""
+    """Run `python -m chatkit_server serve`; yield it and its base URL."""
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
@@ -95,7 +95,7 @@ async def test_a_signal_ends_the_open_answer_and_then_the_process(
         assert await chat.turns(thread_id) == [("interrupted", "shutdown")]
 
 
-async def test_a_server_that_only_ends_its_lifespan_keeps_what_was_said_too(
+async def test_the_end_of_the_lifespan_keeps_the_partial_answer(
     engine: AsyncEngine, database_url: str, upstream: OpenAIServer, tmp_path: Path
 ) -> None:
     upstream.script(ANSWER)
@@ -114,7 +114,7 @@ async def test_a_server_that_only_ends_its_lifespan_keeps_what_was_said_too(
     assert checked_out(chat.services.engine) == 0
 
 
-async def test_an_answer_that_the_http_server_cuts_off_counts_as_interrupted(chat: Chat) -> None:
+async def test_an_answer_cut_off_by_the_http_server_counts_as_interrupted(chat: Chat) -> None:
     chat.upstream.script(ANSWER)
     async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
         await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
@@ -127,7 +127,7 @@ async def test_an_answer_that_the_http_server_cuts_off_counts_as_interrupted(cha
         assert await chat.turns(thread_id) == [("interrupted", "shutdown")]
 
 
-async def test_no_new_answer_begins_while_the_server_stops(chat: Chat) -> None:
+async def test_no_turn_starts_during_shutdown(chat: Chat) -> None:
     chat.upstream.script(ANSWER)
     async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
         await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
@@ -144,14 +144,14 @@ async def test_no_new_answer_begins_while_the_server_stops(chat: Chat) -> None:
 
 @pytest.fixture
 def heard() -> Iterator[list[int]]:
-    """A server's own handler of SIGINT, and the signals that it heard."""
+    """Install a server's own SIGINT handler; yield the signals that it received."""
     signals: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: signals.append(number))
     yield signals
     signal.signal(signal.SIGINT, before)
 
 
-async def test_a_stop_signal_reaches_us_and_then_the_servers_own_handler(heard: list[int]) -> None:
+async def test_a_stop_signal_reaches_our_handler_and_then_the_servers(heard: list[int]) -> None:
     handler, ours = signal.getsignal(signal.SIGINT), asyncio.Event()
     with on_stop_signal(ours.set):
         signal.raise_signal(signal.SIGINT)
@@ -161,7 +161,7 @@ async def test_a_stop_signal_reaches_us_and_then_the_servers_own_handler(heard: 
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-async def test_a_signal_that_nobody_handles_stays_as_it_is() -> None:
+async def test_a_signal_without_a_handler_is_left_alone() -> None:
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     with on_stop_signal(lambda: None):
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -1,4 +1,4 @@
-"""A database that is busy when the client leaves: what was said is saved as soon as it can be."""
+"""The database is busy when the client leaves: the partial answer is saved as soon as possible."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -19,14 +19,14 @@ async def within(event: asyncio.Event, seconds: float = 5) -> None:
 
 
 async def response_ended() -> None:
-    """Every connection's answer is over: whoever left was noticed."""
+    """Wait until every response has ended, so that each departure was noticed."""
     responses = [task for task in all_tasks() if "run_asgi" in str(task.get_coro())]
     assert responses
     _, pending = await asyncio.wait(responses, timeout=5)
     assert not pending
 
 
-async def test_the_answer_of_a_client_that_left_is_saved_when_the_database_is_free_again(chat: Chat) -> None:
+async def test_a_disconnected_clients_answer_is_saved_once_the_database_is_free(chat: Chat) -> None:
     chat.upstream.script(Answer("one two three", hang_after=2))
     async with await chat.visitor() as tab:
         stream = await chat.ask(tab, "Count")
@@ -64,7 +64,7 @@ async def test_a_client_that_leaves_during_the_save_loses_nothing(start: Start, 
     assert await chat.turns(thread_id) == [("stopped", "disconnected")]
 
 
-async def test_stop_answers_when_the_busy_database_has_taken_the_answer(chat: Chat) -> None:
+async def test_stop_responds_once_the_busy_database_has_saved_the_answer(chat: Chat) -> None:
     chat.upstream.script(Answer("one two three", hang_after=2))
     async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
         await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
@@ -78,12 +78,12 @@ async def test_stop_answers_when_the_busy_database_has_taken_the_answer(chat: Ch
         assert await chat.messages(thread_of(stream)) == [("user", "Count"), ("assistant", "one two")]
 
 
-async def test_what_was_saved_during_a_stop_is_shown_too(start: Start) -> None:
+async def test_items_saved_during_a_stop_are_sent(start: Start) -> None:
     go, never = asyncio.Event(), asyncio.Event()
 
     @function_tool
     async def say(context: RunContextWrapper[AgentContext]) -> None:
-        """Says something at once, without streaming it."""
+        """Respond at once, without streaming."""
         await go.wait()
         item = AssistantMessageItem(
             id=context.context.generate_id("message"),
@@ -113,7 +113,7 @@ async def test_what_was_saved_during_a_stop_is_shown_too(start: Start) -> None:
         assert "said at once" in str(stream.events[-1])
 
 
-async def test_a_message_that_is_still_being_saved_when_the_server_stops_gets_no_model_call(chat: Chat) -> None:
+async def test_a_message_being_saved_at_shutdown_starts_no_model_call(chat: Chat) -> None:
     async with await chat.visitor() as tab:
         async with busy_database(chat) as write:
             stream = await chat.ask(tab, "Count")

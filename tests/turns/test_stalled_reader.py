@@ -1,4 +1,4 @@
-"""A reader that stops reading and does not go away holds up nobody (T2)."""
+"""A reader that stops reading without disconnecting does not block anything (T2)."""
 
 import time
 
@@ -13,11 +13,11 @@ LONG_TEXT = "".join(LONG.tokens)
 
 
 def long_or_short(request: ModelRequest) -> Answer:
-    """The long answer to the stalled reader, a short one to everybody else."""
+    """Return a long answer for the stalled reader and a short one for everyone else."""
     return Answer(LONG) if model_input(request)[-1] == ("user", "Long") else Answer("short")
 
 
-async def test_a_stalled_reader_slows_neither_its_turn_nor_anybody_else(chat: Chat) -> None:
+async def test_a_stalled_reader_slows_neither_its_turn_nor_other_requests(chat: Chat) -> None:
     chat.upstream.default = long_or_short
     async with await chat.visitor() as tab, await chat.visitor() as other:
         stream = await chat.ask(tab, "Long", receive_buffer=4096)
@@ -39,7 +39,7 @@ async def test_a_stalled_reader_slows_neither_its_turn_nor_anybody_else(chat: Ch
         assert await chat.turns(thread_id) == [("completed", None)]
 
 
-async def test_a_stalled_reader_that_goes_on_reading_gets_all_of_it(chat: Chat) -> None:
+async def test_a_stalled_reader_that_resumes_gets_the_whole_answer(chat: Chat) -> None:
     chat.upstream.script(Answer(LONG))
     async with await chat.visitor() as tab:
         stream = await chat.ask(tab, "Long", receive_buffer=4096)
@@ -58,7 +58,7 @@ async def test_a_stalled_reader_that_goes_on_reading_gets_all_of_it(chat: Chat) 
     await chat.quiet()
 
 
-async def test_a_stalled_reader_that_leaves_in_the_middle_stops_the_model(chat: Chat) -> None:
+async def test_a_stalled_reader_that_leaves_stops_the_model(chat: Chat) -> None:
     chat.upstream.script(Answer(LONG, hang_after=TOKENS - 10))
     async with await chat.visitor() as tab:
         stream = await chat.ask(tab, "Long", receive_buffer=4096)

@@ -1,4 +1,4 @@
-"""Stop: `POST /api/turns/{id}/stop` ends the answer, keeps what was said and tells the model (T4)."""
+"""`POST /api/turns/{id}/stop` ends the answer, keeps the partial text and informs the model (T4)."""
 
 import asyncio
 
@@ -13,13 +13,13 @@ both_apis = pytest.mark.parametrize("api", ["responses", "chat_completions"])
 
 
 async def stream_two_words(chat: Chat, stream: RawStream) -> str:
-    """Reads up to the second word; returns the turn's id."""
+    """Read up to the second word; return the turn's id."""
     await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
     return stream.headers["x-chatkit-turn-id"]
 
 
 @both_apis
-async def test_stop_ends_the_answer_and_keeps_what_was_said(chat: Chat) -> None:
+async def test_stop_keeps_the_partial_answer(chat: Chat) -> None:
     chat.upstream.script(Answer("one two three four", hang_after=2), Answer("five"))
     async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
         turn_id = await stream_two_words(chat, stream)
@@ -65,7 +65,7 @@ async def test_stop_before_the_first_token_leaves_no_empty_answer(chat: Chat) ->
         assert (await tab.reload(thread_id)).texts() == [("user", "Count")]
 
 
-async def test_stopping_twice_at_once_and_again_is_one_stop(chat: Chat) -> None:
+async def test_stop_is_idempotent(chat: Chat) -> None:
     chat.upstream.script(Answer("one two three", hang_after=2))
     async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
         turn_id = await stream_two_words(chat, stream)
@@ -75,7 +75,7 @@ async def test_stopping_twice_at_once_and_again_is_one_stop(chat: Chat) -> None:
         assert (await chat.items(thread_of(stream))).count("sdk_hidden_context") == 1
 
 
-async def test_stop_after_the_end_says_that_it_was_completed(chat: Chat) -> None:
+async def test_stop_of_a_completed_turn_returns_completed(chat: Chat) -> None:
     async with await chat.visitor() as tab:
         reply = await tab.create("Hello")
         status, body = await chat.stop(tab, reply.headers["x-chatkit-turn-id"])
@@ -83,7 +83,7 @@ async def test_stop_after_the_end_says_that_it_was_completed(chat: Chat) -> None
         assert await chat.items(reply.thread_id) == ["user_message", "assistant_message"]
 
 
-async def test_a_stranger_can_neither_stop_a_turn_nor_learn_that_it_exists(chat: Chat) -> None:
+async def test_another_user_can_neither_stop_a_turn_nor_detect_it(chat: Chat) -> None:
     chat.upstream.script(Answer("one two three", hang_after=2))
     async with await chat.visitor() as tab, await chat.visitor() as stranger, await chat.ask(tab, "Count") as stream:
         turn_id = await stream_two_words(chat, stream)
@@ -97,7 +97,7 @@ async def test_a_stranger_can_neither_stop_a_turn_nor_learn_that_it_exists(chat:
         assert await chat.turns(thread_of(stream)) == [("completed", None)]
 
 
-async def test_a_client_that_leaves_while_it_stops_still_counts_as_a_stop(chat: Chat) -> None:
+async def test_a_stop_whose_client_leaves_still_counts_as_a_stop(chat: Chat) -> None:
     chat.upstream.script(Answer("one two three", hang_after=2))
     async with await chat.visitor() as tab:
         stream = await chat.ask(tab, "Count")

@@ -1,4 +1,4 @@
-"""A thread that an agent puts into an event leaves the server as any other: UTC, nothing of the integration's."""
+"""A thread in an agent's event is sent like any other: times in UTC, without the integration's metadata."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +11,7 @@ from tests.turns.conftest import Start
 
 
 @pytest.mark.parametrize("kind", [ThreadUpdatedEvent, ThreadCreatedEvent])
-async def test_a_naive_time_becomes_utc_and_metadata_stays_here(
+async def test_naive_times_become_utc_and_metadata_is_not_sent(
     start: Start, kind: type[ThreadUpdatedEvent | ThreadCreatedEvent]
 ) -> None:
     moment = datetime.now(UTC) - timedelta(days=1)

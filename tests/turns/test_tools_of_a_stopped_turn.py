@@ -1,4 +1,4 @@
-"""A stop answers when the turn's tools have cleaned up: nothing of a stopped turn goes on behind its end (T3)."""
+"""Stop responds after the turn's tools have cleaned up: nothing of a stopped turn runs after its end (T3)."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Log = list[str]
 
 
 def slow_to_stop(log: Log, running: asyncio.Event, timeout: float | None = None) -> FunctionTool:
-    """A tool that takes its time to put its work down."""
+    """A tool that needs time to clean up."""
 
     @function_tool(timeout=timeout)
     async def book() -> str:
@@ -54,7 +54,7 @@ async def stop(chat: Chat, running: asyncio.Event) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("make", [plain, with_timeout, nested])
-async def test_a_tool_has_cleaned_up_when_the_stop_answers(
+async def test_stop_responds_after_the_tool_has_cleaned_up(
     start: Start, make: Callable[[Log, asyncio.Event], Agent[Any]]
 ) -> None:
     log: Log = []
@@ -68,7 +68,7 @@ async def test_a_tool_has_cleaned_up_when_the_stop_answers(
     await chat.quiet()
 
 
-async def test_two_tools_at_the_same_time_are_both_waited_for(start: Start) -> None:
+async def test_stop_waits_for_two_concurrent_tools(start: Start) -> None:
     log: Log = []
     running = asyncio.Event()
     chat = await start(plain(log, running))
@@ -78,7 +78,7 @@ async def test_two_tools_at_the_same_time_are_both_waited_for(start: Start) -> N
     await chat.quiet()
 
 
-async def test_a_clean_up_that_takes_too_long_holds_nothing_up(start: Start) -> None:
+async def test_stop_does_not_wait_for_a_slow_clean_up(start: Start) -> None:
     log: Log = []
     running = asyncio.Event()
     chat = await start(plain(log, running), stop_seconds=CLEAN_UP / 4)
@@ -89,12 +89,12 @@ async def test_a_clean_up_that_takes_too_long_holds_nothing_up(start: Start) -> 
     assert log == ["rolled back"]
 
 
-async def test_work_that_a_tool_left_behind_on_purpose_is_neither_stopped_nor_waited_for(start: Start) -> None:
+async def test_a_background_task_of_a_tool_is_neither_cancelled_nor_awaited(start: Start) -> None:
     running, release, kept = asyncio.Event(), asyncio.Event(), set[asyncio.Task[Any]]()
 
     @function_tool
     async def book() -> str:
-        """Books, and goes on after the answer."""
+        """Books, and continues in the background."""
         kept.add(asyncio.create_task(release.wait()))
         running.set()
         await asyncio.sleep(30)

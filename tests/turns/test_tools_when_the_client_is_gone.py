@@ -1,4 +1,4 @@
-"""The client goes away while a tool runs: the tool is stopped, or the answer does not wait for it (T3)."""
+"""The client leaves while a tool runs: the tool is cancelled, or the turn does not wait for it (T3)."""
 
 import asyncio
 import threading
@@ -33,7 +33,7 @@ async def within(event: asyncio.Event, seconds: float = 5) -> None:
 
 
 async def leave_while_the_tool_runs(chat: Chat, running: asyncio.Event) -> str:
-    """Asks, waits for the tool to run, closes the socket. Returns the thread's id."""
+    """Send a message, wait for the tool to run, close the socket; return the thread's id."""
     async with await chat.visitor() as tab:
         stream = await chat.ask(tab, "Look it up")
         await stream.read_until(lambda frame: "stream_options" in frame.data)
@@ -42,7 +42,7 @@ async def leave_while_the_tool_runs(chat: Chat, running: asyncio.Event) -> str:
     return thread_of(stream)
 
 
-async def test_a_tool_is_cancelled_and_has_no_effect_after(start: Start) -> None:
+async def test_a_cancelled_tool_has_no_effect(start: Start) -> None:
     running, release, cancelled = asyncio.Event(), asyncio.Event(), asyncio.Event()
     effects: list[str] = []
 
@@ -94,7 +94,7 @@ async def test_the_answer_does_not_wait_for_a_tool_in_a_thread(start: Start) -> 
     assert await chat.items(thread_id) == ["user_message", "assistant_message"]
 
 
-async def test_what_a_tool_says_after_the_end_changes_nothing(start: Start) -> None:
+async def test_output_of_a_tool_after_the_turns_end_is_ignored(start: Start) -> None:
     running, refused, release = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     @function_tool
@@ -131,7 +131,7 @@ async def test_what_a_tool_says_after_the_end_changes_nothing(start: Start) -> N
 
 
 class Stubborn(ChatServer):
-    """Its `respond` goes on after it was cancelled."""
+    """A server whose `respond` ignores its cancellation."""
 
     running: asyncio.Event
     release: asyncio.Event
@@ -157,7 +157,7 @@ class Stubborn(ChatServer):
             thread.title = "Too late"
 
 
-async def test_what_an_agent_says_after_the_end_changes_nothing(start: Start) -> None:
+async def test_events_of_an_agent_after_the_turns_end_are_ignored(start: Start) -> None:
     chat = await start(server=Stubborn, stop_seconds=STOP_SECONDS)
     server = chat.services.server
     assert isinstance(server, Stubborn)

@@ -1,4 +1,4 @@
-"""The log of one turn's frames, and the timer of the pings."""
+"""The log of one turn's frames, its journal page, and the ping timer."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ NOW = 1000.0
 
 
 def notice(number: int) -> NoticeEvent:
-    """An event that lasts."""
+    """Return a lasting event."""
     return NoticeEvent(level="info", message=str(number))
 
 
@@ -46,12 +46,12 @@ def read(log: TurnLog, seen: int = 0) -> list[Frame]:
 
 
 def texts(frames: list[Frame]) -> list[tuple[str | None, str]]:
-    """Number and text of each text delta."""
+    """Return number and text of each text delta."""
     return [(f.id, f.json["update"]["delta"]) for f in frames if f.json["type"] == "thread.item.updated"]
 
 
 async def read_all(log: TurnLog, gate: asyncio.Semaphore) -> list[bytes]:
-    """A reader that takes a piece each time the gate lets it."""
+    """A reader that reads once each time the gate opens."""
     pieces: list[bytes] = []
     position = 0
     while True:
@@ -85,7 +85,7 @@ async def test_two_readers_get_every_frame_at_their_own_pace() -> None:
     assert [(frame.id, frame.json["message"]) for frame in frames] == [(str(n + 1), str(n)) for n in range(5)]
 
 
-async def test_a_reader_that_comes_late_gets_everything() -> None:
+async def test_a_late_reader_gets_everything() -> None:
     log = TurnLog()
     log.append(ProgressUpdateEvent(text="x"))
     log.close()
@@ -111,7 +111,7 @@ async def test_a_waiting_reader_is_woken(signal: str) -> None:
         await asyncio.gather(*waiting)
 
 
-async def test_the_first_token_of_a_burst_leaves_at_once_and_the_next_share_a_frame() -> None:
+async def test_the_first_token_of_a_burst_is_sent_at_once_and_the_next_share_a_frame() -> None:
     log = TurnLog(NEVER)
     log.append_text("msg", 0, "a")
     assert texts(read(log)) == [("1", "a")]
@@ -124,7 +124,7 @@ async def test_the_first_token_of_a_burst_leaves_at_once_and_the_next_share_a_fr
     log.close()
 
 
-async def test_so_many_tokens_fill_a_frame_before_its_time_is_over() -> None:
+async def test_a_frame_is_flushed_early_when_it_has_enough_tokens() -> None:
     log = TurnLog(NEVER, 3)
     for token in "abcdefgh":
         log.append_text("msg", 0, token)
@@ -133,14 +133,14 @@ async def test_so_many_tokens_fill_a_frame_before_its_time_is_over() -> None:
     assert texts(read(log, 3)) == [("4", "h")]
 
 
-async def test_a_flush_window_ends_by_itself_and_the_next_burst_begins_at_once() -> None:
+async def test_after_a_silent_flush_window_a_new_burst_begins() -> None:
     log = TurnLog(0.02)
     log.append_text("msg", 0, "a")
     log.append_text("msg", 0, "b")
     async with asyncio.timeout(5):
         while log.last < 2:
             await log.changed()
-        while log._timer is not None:  # noqa: ASYNC110 - the end of a burst is told to nobody
+        while log._timer is not None:  # noqa: ASYNC110 - there is no event for the end of a burst
             await asyncio.sleep(0.005)
     log.append_text("msg", 0, "c")
     assert log.last == 3
@@ -154,7 +154,7 @@ async def test_without_a_window_each_token_is_a_frame() -> None:
         assert log.last == number
 
 
-async def test_text_of_different_parts_is_never_mixed() -> None:
+async def test_text_of_different_parts_is_never_merged() -> None:
     log = TurnLog(NEVER)
     for item_id, index, token in [("m", 0, "a"), ("m", 0, "b"), ("m", 1, "c"), ("n", 1, "d"), ("n", 1, "e")]:
         log.append_text(item_id, index, token)
@@ -164,7 +164,7 @@ async def test_text_of_different_parts_is_never_mixed() -> None:
     log.close()
 
 
-async def test_a_reader_that_lags_gets_merged_text_under_the_last_number() -> None:
+async def test_a_lagging_reader_gets_merged_text_with_the_last_number() -> None:
     log = TurnLog()
     for token in "abcdefghij":
         log.append_text("msg", 0, token)
@@ -176,7 +176,7 @@ async def test_a_reader_that_lags_gets_merged_text_under_the_last_number() -> No
     assert [frame.id for frame in read(log, 12 - LAG)] == [str(12 - LAG + number) for number in range(1, LAG + 1)]
 
 
-async def test_beyond_what_is_kept_a_reader_is_told_what_lasts_and_what_is_open() -> None:
+async def test_a_reader_beyond_the_kept_frames_gets_a_catch_up() -> None:
     items = TurnItems()
     log = TurnLog(still_open=lambda: [ThreadItemAddedEvent(item=item) for item in items.open])
 
@@ -200,7 +200,7 @@ async def test_beyond_what_is_kept_a_reader_is_told_what_lasts_and_what_is_open(
     assert texts(read(log, log.last - 2 * LAG)) == [(str(log.last), "x" * 2 * LAG)]
 
 
-async def test_a_catch_up_does_not_tell_the_text_twice_that_waits_for_its_frame() -> None:
+async def test_a_catch_up_does_not_repeat_pending_text() -> None:
     items = TurnItems()
     log = TurnLog(NEVER, 10**9, still_open=lambda: [ThreadItemAddedEvent(item=item) for item in items.open])
     items.open.add(message("open"))
@@ -215,7 +215,7 @@ async def test_a_catch_up_does_not_tell_the_text_twice_that_waits_for_its_frame(
 
 
 async def test_a_number_of_another_log_gets_a_catch_up() -> None:
-    """The log of another worker's turn has gaps."""
+    """The log of a remote turn has gaps."""
     log = TurnLog()
     log.append_encoded(b'{"type":"progress_update","text":""}', is_lasting=True, number=4)
     log.append_encoded(b'{"type":"progress_update","text":"b"}', is_lasting=True, number=9)
@@ -224,7 +224,7 @@ async def test_a_number_of_another_log_gets_a_catch_up() -> None:
     assert [frame.id for frame in read(log, 0)] == ["4", "9"]
 
 
-async def test_all_that_is_said_is_on_the_page_with_its_text_merged() -> None:
+async def test_the_page_records_all_events_with_merged_text() -> None:
     page = Page("turn", Transcript())
     log = TurnLog(page=page)
     for token in "abc":
@@ -241,7 +241,7 @@ async def test_all_that_is_said_is_on_the_page_with_its_text_merged() -> None:
     assert [entry.seq for entry in page.take(NOW).entries] == [3, 4, 5, 6]
 
 
-async def test_a_transcript_is_taken_when_it_has_changed_and_tells_more_than_the_thread() -> None:
+async def test_a_transcript_is_taken_if_it_changed_and_adds_to_the_items() -> None:
     transcript = Transcript()
     page = Page("turn", transcript)
     transcript.add_shown("msg_1")
@@ -278,7 +278,7 @@ async def test_a_long_transcript_is_taken_less_often_the_longer_it_is() -> None:
     assert page.take(NOW + 201).has_transcript, "what was taken back does not wait"
 
 
-async def test_of_a_turn_whose_end_could_not_be_saved_the_whole_transcript_is_written() -> None:
+async def test_a_turn_with_an_unsaved_end_gets_its_whole_transcript_written() -> None:
     written: list[str] = []
 
     def write(entries: list[Entry], worker_id: str, transcripts: dict[str, Any]) -> list[Signal]:
@@ -299,7 +299,7 @@ async def test_of_a_turn_whose_end_could_not_be_saved_the_whole_transcript_is_wr
     assert ['"last"' in transcripts for transcripts in written] == [False, False, True]
 
 
-async def test_a_reader_that_is_cancelled_leaves_nothing_behind() -> None:
+async def test_a_cancelled_reader_leaves_no_waiter() -> None:
     log = TurnLog()
     gone, stays = asyncio.create_task(log.changed()), asyncio.create_task(log.changed())
     await asyncio.sleep(0)
@@ -312,7 +312,7 @@ async def test_a_reader_that_is_cancelled_leaves_nothing_behind() -> None:
     assert log._waiting == []
 
 
-async def test_the_ping_timer_wakes_in_silence_only_and_stops() -> None:
+async def test_the_ping_timer_fires_only_in_silence_and_can_be_stopped() -> None:
     loop = asyncio.get_running_loop()
     woken = asyncio.Event()
     pings = _Pings(0.05, woken.set)
@@ -332,7 +332,7 @@ async def test_the_ping_timer_wakes_in_silence_only_and_stops() -> None:
     assert pings._timer.cancelled()
 
 
-async def test_a_silent_answer_is_pinged_and_a_lively_one_is_not(start: Start) -> None:
+async def test_pings_are_sent_only_in_silence(start: Start) -> None:
     chat = await start(ping_seconds=0.5)
     chat.upstream.script(Answer("one two three four five six", rate=10), Answer("one two", hang_after=1))
     async with await chat.visitor() as tab:

@@ -1,4 +1,4 @@
-"""Two workers on one database: what one runs, the other shows, stops and takes over."""
+"""Two workers on one database: each can show, stop and replace the turns of the other."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -40,11 +40,11 @@ async def stop_thread(chat: Chat, tab: Tab, thread_id: str) -> tuple[int, str | 
 
 
 def elsewhere(there: Chat, tab: Tab) -> Tab:
-    """The same user's browser at the other worker."""
+    """Return the same user's browser at the other worker."""
     return Tab(there.url, cookies=tab.cookies)
 
 
-async def test_a_reader_at_the_other_worker_gets_the_text_so_far_and_what_follows(here: Chat, there: Chat) -> None:
+async def test_a_remote_reader_gets_the_text_so_far_and_what_follows(here: Chat, there: Chat) -> None:
     here.upstream.script(COUNT)
     async with await here.visitor() as tab, elsewhere(there, tab) as second, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
@@ -78,8 +78,8 @@ async def test_a_reload_at_the_other_worker_shows_the_text_so_far_once(here: Cha
         assert loaded.items == first.picture.items == (await second.reload(first.thread_id)).items
 
 
-async def test_what_a_guardrail_takes_away_goes_at_the_other_worker_too(start: Start) -> None:
-    """Nothing of it is left in the journal, by which the other worker knows the turn."""
+async def test_items_that_a_guardrail_removes_are_removed_for_remote_readers(start: Start) -> None:
+    """Nothing of it is left in the journal, from which the other worker reads the turn."""
 
     async def check(context: Any, agent: Any, output: Any) -> GuardrailFunctionOutput:
         return GuardrailFunctionOutput(None, tripwire_triggered=True)
@@ -102,7 +102,7 @@ async def test_what_a_guardrail_takes_away_goes_at_the_other_worker_too(start: S
         assert "two" not in journal
 
 
-async def test_what_was_finished_before_comes_first(start: Start) -> None:
+async def test_finished_items_come_first_for_a_remote_reader(start: Start) -> None:
     tool = SlowTool()
     here, there = await start(tool.agent), await start(tool.agent)
     here.upstream.script(Answer("Let me see.", tool_calls=[ToolCall("look_up")]), Answer("Found."))
@@ -150,7 +150,7 @@ async def test_a_message_to_the_other_worker_stops_the_answer_and_runs_next(here
         assert await here.turns(first.thread_id) == [("stopped", "superseded"), ("completed", None)]
 
 
-async def test_where_a_second_message_is_refused_it_is_at_the_other_worker_too(start: Start) -> None:
+async def test_on_busy_reject_applies_at_the_other_worker_too(start: Start) -> None:
     here, there = await start(on_busy="reject"), await start(on_busy="reject")
     here.upstream.script(COUNT, Answer("five"))
     async with await here.visitor() as tab, elsewhere(there, tab) as second, asking(tab, "Count") as first:
@@ -178,8 +178,8 @@ async def test_deleting_the_thread_at_the_other_worker_ends_its_answer(here: Cha
         assert await here.select("SELECT id FROM turns") == []
 
 
-async def test_the_answer_goes_on_while_it_is_read_at_the_other_worker_only(here: Chat, there: Chat) -> None:
-    """Its own reader said nothing of stopping explicitly; but somebody still reads."""
+async def test_a_turn_runs_on_while_only_a_remote_reader_is_left(here: Chat, there: Chat) -> None:
+    """Its own reader has not promised to stop explicitly, but a remote reader stays."""
     here.upstream.script(COUNT)
     async with await here.visitor() as tab, elsewhere(there, tab) as second:
         async with asking(tab, "Count") as first:
@@ -199,14 +199,14 @@ async def test_the_answer_goes_on_while_it_is_read_at_the_other_worker_only(here
 
 
 async def keeps(chat: Chat, reply: LiveReply) -> None:
-    """Waits until the worker knows that its turn is read elsewhere."""
+    """Wait until the worker knows that its turn has a remote reader."""
     turn = chat.services.turns._running[reply.headers["x-chatkit-turn-id"]]
     async with asyncio.timeout(5):
-        while not turn.is_detached:  # noqa: ASYNC110 - it tells nobody
+        while not turn.is_detached:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.02)
 
 
-async def test_events_at_the_other_worker_go_on_after_any_number(here: Chat, there: Chat) -> None:
+async def test_events_at_the_other_worker_resume_after_any_number(here: Chat, there: Chat) -> None:
     here.upstream.script(COUNT)
     async with await here.visitor() as tab, elsewhere(there, tab) as second, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
@@ -248,8 +248,8 @@ async def test_the_same_bytes_at_the_other_worker_join_the_turn(here: Chat, ther
         assert len(await here.select("SELECT id FROM threads")) == 1
 
 
-async def test_a_reader_comes_in_the_moment_in_which_the_last_one_leaves(here: Chat, there: Chat) -> None:
-    """It has found the turn already; an early end would look like a whole answer."""
+async def test_a_reader_that_arrives_while_the_last_one_leaves_gets_the_whole_answer(here: Chat, there: Chat) -> None:
+    """The reader already holds the turn; an early end would look like a complete answer."""
     here.upstream.script(COUNT)
     async with await here.visitor() as tab, elsewhere(there, tab) as second, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
@@ -259,7 +259,7 @@ async def test_a_reader_comes_in_the_moment_in_which_the_last_one_leaves(here: C
             tail = await there.services.turns.running_on(first.thread_id, user)
         assert tail is not None
         async with asyncio.timeout(5):
-            while tail._reading:  # noqa: ASYNC110 - it tells nobody
+            while tail._reading:  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.01)
         late = Reader(None)
         tail.reader_came(late)

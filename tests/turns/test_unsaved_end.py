@@ -1,4 +1,4 @@
-"""The end of a turn meets a database that fails for a moment, for long, or for ever."""
+"""The end of a turn while the database fails briefly, for long, or for good."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ ALWAYS = 1_000_000
 
 
 class Unreliable(TurnStore):
-    """A store whose `finish` fails as often as it is told, or never returns."""
+    """A store whose `finish` fails `failures` times, or never returns."""
 
     failures = 0
     hangs = False
@@ -50,13 +50,13 @@ class Unreliable(TurnStore):
 
 @pytest.fixture(autouse=True)
 def unreliable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every app of these tests has such a store."""
+    """Give every app of these tests such a store."""
     monkeypatch.setattr("chatkit_server.app.TurnStore", Unreliable)
 
 
 @pytest.fixture
 def log() -> Iterator[Log]:
-    """What the server logs."""
+    """Return the server's log."""
     with listening() as log:
         yield log
 
@@ -68,7 +68,7 @@ def store_of(chat: Chat) -> Unreliable:
 
 
 @pytest.mark.parametrize("failures", [1, 2])
-async def test_the_answer_of_a_client_that_left_is_saved_at_a_later_try(chat: Chat, failures: int, log: Log) -> None:
+async def test_a_disconnected_clients_answer_is_saved_by_a_retry(chat: Chat, failures: int, log: Log) -> None:
     store_of(chat).failures = failures
     chat.upstream.script(Answer("one two three", hang_after=2))
     async with await chat.visitor() as tab:
@@ -85,7 +85,7 @@ async def test_the_answer_of_a_client_that_left_is_saved_at_a_later_try(chat: Ch
 
 
 @pytest.mark.parametrize("failures", [1, 2])
-async def test_a_whole_answer_is_completed_at_a_later_try(chat: Chat, failures: int, log: Log) -> None:
+async def test_a_finished_answer_is_saved_by_a_retry(chat: Chat, failures: int, log: Log) -> None:
     store_of(chat).failures = failures
     chat.upstream.script(Answer("one two three"))
     async with await chat.visitor() as tab:
@@ -97,7 +97,7 @@ async def test_a_whole_answer_is_completed_at_a_later_try(chat: Chat, failures: 
     assert log.of(logging.ERROR) == []
 
 
-async def test_a_stop_is_saved_once_though_the_first_try_failed(chat: Chat) -> None:
+async def test_a_stop_is_saved_once_even_if_the_first_attempt_failed(chat: Chat) -> None:
     store_of(chat).failures = 1
     chat.upstream.script(Answer("one two three", hang_after=2))
     async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
@@ -108,7 +108,7 @@ async def test_a_stop_is_saved_once_though_the_first_try_failed(chat: Chat) -> N
         assert await chat.messages(thread_of(stream)) == [("user", "Count"), ("assistant", "one two")]
 
 
-async def test_a_database_that_gives_up_on_a_lock_gets_the_answer_when_it_is_free(
+async def test_an_answer_is_saved_after_a_lock_timeout(
     start: Start, engine: AsyncEngine, database_url: str, log: Log
 ) -> None:
     if engine.dialect.name == "postgresql":
@@ -131,9 +131,7 @@ async def test_a_database_that_gives_up_on_a_lock_gets_the_answer_when_it_is_fre
     assert log.of(logging.ERROR) == []
 
 
-async def test_an_end_that_cannot_be_saved_in_time_is_an_error_to_the_user_and_in_the_log(
-    start: Start, log: Log
-) -> None:
+async def test_an_end_that_cannot_be_saved_in_time_is_shown_and_logged(start: Start, log: Log) -> None:
     chat = await start(stop_seconds=0.4)
     store_of(chat).failures = ALWAYS
     chat.upstream.script(Answer("one two three", hang_after=2))
@@ -151,7 +149,7 @@ async def test_an_end_that_cannot_be_saved_in_time_is_an_error_to_the_user_and_i
     await chat.quiet()
 
 
-async def test_the_end_of_all_turns_does_not_wait_for_ever(start: Start, log: Log) -> None:
+async def test_closing_the_turns_has_a_time_limit(start: Start, log: Log) -> None:
     chat = await start(stop_seconds=0.2)
     store_of(chat).hangs = True
     async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
@@ -166,7 +164,7 @@ async def test_the_end_of_all_turns_does_not_wait_for_ever(start: Start, log: Lo
     await chat.quiet()
 
 
-async def test_the_process_ends_though_its_database_hangs(
+async def test_the_process_ends_even_if_its_database_hangs(
     engine: AsyncEngine, database_url: str, upstream: OpenAIServer, tmp_path: Path, log: Log
 ) -> None:
     upstream.script(Answer("one two three", hang_after=2))

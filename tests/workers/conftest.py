@@ -1,4 +1,4 @@
-"""Workers are processes here, and the database and the model's endpoint are what they share."""
+"""Workers are processes here; they share the database and the model's endpoint."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
@@ -33,7 +33,7 @@ def warm() -> Iterator[Nursery]:
 async def forked(
     warm: Nursery, engine: AsyncEngine, database_url: str, upstream: OpenAIServer, api: str, tmp_path: Path
 ) -> AsyncIterator[Fork]:
-    """Starts a server on the test's database, with settings of the test's own."""
+    """Start a server on the test's database with the test's settings."""
     workers: list[Worker] = []
 
     async def start(**settings: Any) -> Worker:

@@ -1,4 +1,4 @@
-"""What must be true of a conversation, whatever is done to it: the model that the random tests compare with."""
+"""A model of what a conversation may look like, which the random tests compare with."""
 
 import re
 from collections.abc import Callable
@@ -11,42 +11,42 @@ from tests.turns.chat import model_input
 
 Words = tuple[str, ...]
 Effect = Callable[[Words], set[Words]]
-"""What a request makes of the messages that a reload shows: all that may come of it."""
+"""Map the messages that a reload shows to all possible ones after a request."""
 
 TOKENS = 6
 
 
 def message(number: int, hang_after: int | None) -> str:
-    """A user's message, which says how far its answer goes by itself."""
+    """A user's message, which determines how far its answer streams before it hangs."""
     return f"Message {number}" + ("" if hang_after is None else f", wait at {hang_after}")
 
 
 def answer_to(words: str) -> str:
-    """The whole answer to it."""
+    """Return its complete answer."""
     (number,) = re.findall(r"Message (\d+)", words)
     return " ".join(f"{number}.{n}" for n in range(TOKENS))
 
 
 def answer(request: ModelRequest) -> Answer:
-    """What the endpoint plays."""
+    """Return the answer that the endpoint plays."""
     words = next(words for role, words in reversed(model_input(request)) if role == "user")
     found = re.findall(r"wait at (\d+)", words)
     return Answer(answer_to(words), hang_after=int(found[0]) if found else None)
 
 
 def said(words: str) -> Effect:
-    """A message was accepted."""
+    """Accept a message."""
     return lambda shown: {(*shown, words)}
 
 
 def retried(words: str) -> Effect:
-    """What follows the message goes; it comes back where the retry was stopped before it said anything."""
+    """Remove what follows the message; it comes back if the retry is stopped before any output."""
     return lambda shown: {shown, shown[: shown.index(words) + 1]} if words in shown else {shown}
 
 
 @dataclass
 class Conversation:
-    """A thread as it must be. `shown` are the messages that a reload may show, in one way or another."""
+    """The expected state of a thread: all lists of messages that a reload may show."""
 
     id: str
     user: int
@@ -56,7 +56,7 @@ class Conversation:
     is_deleted: bool = False
 
     def happened(self, *effects: Effect) -> None:
-        """Requests were carried out, at about the same time where they are several: in any order."""
+        """Apply requests; several concurrent ones in any order."""
         before, self.shown = self.shown, set()
         for order in permutations(effects):
             possible = before

@@ -1,4 +1,4 @@
-"""A warm process that forks servers. Each is a process of its own that runs `chatkit-server serve`, with lifespan and
+"""A warm process that forks servers. Each child is a process that runs `chatkit-server serve`, with lifespan and
 signals; only the seconds of its imports are saved.
 
 It reads one order a line: `{"serve": {...environment}, "folder": ..., "log": ...}` is answered by the process's number,
@@ -30,11 +30,11 @@ LATE = (
     "uvicorn.protocols.websockets.websockets_sansio_impl",
     "uvloop",
 )
-"""What the server imports when it needs it."""
+"""Modules that the server imports lazily."""
 
 
 def warm_up() -> None:
-    """Imports all that a server will."""
+    """Import everything that a server will."""
     for name in LATE:
         importlib.import_module(name)
     for base_url in (None, "http://127.0.0.1:9/v1"):
@@ -45,7 +45,7 @@ def warm_up() -> None:
 
 
 def serve(environment: dict[str, str], folder: str, log: str) -> None:
-    """Becomes a server. Does not return."""
+    """Become a server. Does not return."""
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

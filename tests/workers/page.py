@@ -1,4 +1,4 @@
-"""The page (`web/src/attach.ts`) and its load balancer, as far as a restart of the servers concerns them."""
+"""Simulate the page (`web/src/attach.ts`) and a load balancer during a restart of the servers."""
 
 import asyncio
 import json
@@ -14,31 +14,31 @@ from tests.support.sse import SseParser
 from tests.workers.processes import Worker
 
 WAIT = 0.05
-"""Seconds until it tries again."""
+"""Seconds until the page retries."""
 
 
 @dataclass
 class Balancer:
-    """Sends each request to one of the workers, and to another one where none listens."""
+    """Send each request to one of the workers that listen."""
 
     dice: random.Random
     workers: list[Worker] = field(default_factory=list)
 
     def choose(self) -> str:
-        """The address for the next request."""
+        """Return the base URL for the next request."""
         return self.dice.choice(self.workers).url
 
 
 class Page:
-    """One conversation. Everything that it sends is answered by 200, or its connection was lost."""
+    """One conversation. Each request gets a 200, or its connection is lost."""
 
     def __init__(self, balancer: Balancer, tab: Tab) -> None:
         self.picture = Picture()
         self.sent: list[str] = []
         self.lost = 0
-        """Connections that broke."""
+        """How many connections broke."""
         self.refused = 0
-        """Messages that came while a server was about to stop, and were sent once more."""
+        """How many messages reached a stopping server and were sent again."""
         self._balancer = balancer
         self._tab = tab
 
@@ -48,8 +48,7 @@ class Page:
         return thread_id
 
     async def say(self, words: str) -> None:
-        """Sends a message and reads its answer to the end, over as many connections as that takes; now and then its
-        user reloads it in the middle."""
+        """Send a message and read its answer to the end, over any number of connections and with some reloads."""
         is_new = not self.picture.thread
         params: Json = {"input": user_input(words)} | ({} if is_new else {"thread_id": self.thread_id})
         op = "threads.create" if is_new else "threads.add_user_message"
@@ -65,7 +64,7 @@ class Page:
             ended = False
         if not any(words in str(item) for item in self.picture.items[before:]):
             self.refused += ended
-            return False  # what the user sees is an error or nothing: the same bytes once more
+            return False  # the user sees an error or nothing: post the same bytes again
         while not ended:
             await asyncio.sleep(WAIT)
             action = {"thread_id": self.thread_id, "action": {"type": "turn.attach", "payload": None}}
@@ -74,11 +73,11 @@ class Page:
         return True
 
     def _frames(self) -> int:
-        """How many events are read until the user reloads the page."""
+        """Return how many events to read before the user reloads the page."""
         return self._balancer.dice.choice([10, 20, 10_000])
 
     async def _post(self, body: Json, frames: int) -> bool:
-        """Draws what comes; says whether the answer came to its end."""
+        """Draw what arrives; return whether the answer ended."""
         headers = {
             "content-type": "application/json",
             "accept": "text/event-stream",

@@ -1,4 +1,4 @@
-"""Servers as processes of their own, for tests that kill them."""
+"""Servers as separate processes, for tests that kill them."""
 
 import asyncio
 import json
@@ -21,14 +21,14 @@ START_SECONDS = 30.0
 
 
 class Nursery:
-    """The other end of `nursery.py`."""
+    """The client of `nursery.py`."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
         self._turn = threading.Lock()
 
     def order(self, **order: Any) -> Any:
-        """Has an order carried out; blocks for some milliseconds."""
+        """Have an order executed; blocks for some milliseconds."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._turn:
@@ -39,7 +39,7 @@ class Nursery:
 
 @contextmanager
 def nursery() -> Iterator[Nursery]:
-    """A warm process, which with all that it forked is gone afterwards."""
+    """Start a warm process; end it and all its children afterwards."""
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": os.environ.get("HOME", "/")}
     command = [sys.executable, "-W", "ignore", "-m", "tests.workers.nursery"]
     with subprocess.Popen(
@@ -53,7 +53,7 @@ def nursery() -> Iterator[Nursery]:
 
 @dataclass
 class Worker:
-    """A server, from outside."""
+    """A server process."""
 
     nursery: Nursery
     number: int
@@ -61,30 +61,30 @@ class Worker:
     url: str = ""
 
     def kill(self) -> None:
-        """SIGKILL: it has no moment for a last word."""
+        """Send SIGKILL, which allows no cleanup."""
         os.kill(self.number, signal.SIGKILL)
 
     def terminate(self) -> None:
-        """SIGTERM: it shall end in order."""
+        """Send SIGTERM, for an orderly shutdown."""
         os.kill(self.number, signal.SIGTERM)
 
     def pause(self) -> None:
-        """It stands still, as on a machine that swaps or was suspended."""
+        """Stop the process, as on a machine that swaps or was suspended."""
         os.kill(self.number, signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """The end of a pause."""
+        """End the pause."""
         os.kill(self.number, signal.SIGCONT)
 
     async def gone(self, within: float = 10.0) -> int:
-        """Waits for its end and returns its exit code; until somebody does, a dead one is a zombie."""
+        """Wait for its end and return its exit code; until then a dead process is a zombie."""
         async with asyncio.timeout(within):
             while (code := await self._poll()) is None:  # noqa: ASYNC110 - it is another process's child
                 await asyncio.sleep(0.02)
         return code
 
     async def ready(self) -> "Worker":
-        """Waits until it serves. Raises `RuntimeError` with its log where it does not."""
+        """Wait until it serves. Raises `RuntimeError` with its log if it does not."""
         try:
             async with asyncio.timeout(START_SECONDS):
                 while (found := re.search(r"running on (http://\S+)", self.words())) is None:
@@ -101,11 +101,11 @@ class Worker:
         return code
 
     def words(self) -> str:
-        """What it has logged."""
+        """Return its log."""
         return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
 
     def tab(self, other: Tab | None = None, *, same_frame: bool = False) -> Tab:
-        """A browser here: a new one, or another one's, in a frame of its own unless it is to be the same."""
+        """Return a browser at this worker: a new one, or that of `tab`, in a new frame unless it should be the same."""
         tab = Tab(self.url, cookies=None if other is None else other.cookies)
         if other is not None and same_frame:
             tab.frame_id = other.frame_id
@@ -114,7 +114,7 @@ class Worker:
 
 
 async def fork(nursery: Nursery, folder: Path, name: str, settings: dict[str, Any]) -> Worker:
-    """Starts a server with these settings; its log is `name`.log in `folder`."""
+    """Start a server with these settings; it logs to `name`.log in `folder`."""
     told = {"secret": SECRET, "data_dir": folder, "model": "gpt-test", "titles": False, "model_retries": 0} | settings
     environment = {f"CHATKIT_{key.upper()}": str(value) for key, value in told.items()}
     log = folder / f"{name}.log"

@@ -1,4 +1,4 @@
-"""A reader that loses its connection again and again, and comes back to any worker in any way."""
+"""A reader that loses its connection again and again, and re-attaches to any worker in any way."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ from tests.workers.processes import Worker
 
 
 class Wanderer:
-    """Reads one turn to its end. `picture` is what it shows: at any moment a beginning of `whole`, and nothing else."""
+    """Read one turn to its end. The text of `picture` must always be a prefix of `whole`."""
 
     def __init__(self, dice: random.Random, tab: Tab, thread_id: str, turn_id: str, whole: str) -> None:
         self.picture = Picture()
@@ -28,11 +28,11 @@ class Wanderer:
 
     @property
     def text(self) -> str:
-        """What the assistant has said, as it is shown."""
+        """Return the assistant's text on the screen."""
         return "".join(text_of(item) for item in self.picture.of_type("assistant_message"))
 
     async def read(self, workers: Sequence[Worker]) -> None:
-        """Until a stream comes to its end. (A worker that is gone counts as a lost connection.)"""
+        """Read until a stream ends. A dead worker counts as a lost connection."""
         while True:
             worker = self._dice.choice([known for known in workers if known.url])
             frames = self._dice.choice([1, 2, 3, 5, 8, 13, 10_000])
@@ -43,11 +43,11 @@ class Wanderer:
             await asyncio.sleep(0)
 
     async def close(self) -> None:
-        """Its browser is closed."""
+        """Close the browser."""
         await self._tab.session.close()
 
     async def _visit(self, worker: Worker, frames: int) -> bool:
-        """Reads so many frames at most; says whether the stream ended."""
+        """Read at most that many frames; return whether the stream ended."""
         if self._seen is None or self._dice.random() < 0.5:
             body = {
                 "type": "threads.custom_action",

@@ -1,4 +1,4 @@
-"""The database as an administrator sees it."""
+"""Query the database as an administrator."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 
 async def select(engine: AsyncEngine, statement: str, **values: Any) -> list[tuple[Any, ...]]:
-    """Rows."""
+    """Return rows."""
     async with engine.connect() as connection:
         return [tuple(row) for row in await connection.execute(text(statement), values)]
 
 
 async def execute(engine: AsyncEngine, statement: str, **values: Any) -> None:
-    """A change by hand."""
+    """Run a statement that changes rows."""
     async with engine.begin() as connection:
         await connection.execute(text(statement), values)

@@ -1,5 +1,5 @@
-"""Two users do anything with their conversations, in any order, some of it at once: hypothesis looks for an order in
-which something is lost."""
+"""Two users do anything with their conversations, in any order and partly at the same time: hypothesis looks for an
+order in which something is lost."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -34,14 +34,14 @@ flags = st.booleans()
 
 
 class World:
-    """The app and its model's endpoint, in an event loop that runs while something is asked of it."""
+    """The app and its model's endpoint, in an event loop that runs only inside `run`."""
 
     def __init__(self, runner: asyncio.Runner, chat: Chat) -> None:
         self.chat = chat
         self._runner = runner
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Lets the loop run until the work is done."""
+        """Run the loop until the work is done."""
 
         async def bounded() -> Any:
             async with asyncio.timeout(20):
@@ -52,7 +52,7 @@ class World:
 
 @contextmanager
 def world(database_url: str, folder: Path) -> Iterator[World]:
-    """One for all examples, which have users of their own."""
+    """Start one world for all examples; each has its own users."""
 
     async def enter(stack: AsyncExitStack) -> Chat:
         engine = await stack.enter_async_context(opened(database_url))
@@ -77,7 +77,7 @@ Place = tuple[str | None, str]
 
 @dataclass
 class Reading:
-    """A stream that somebody reads."""
+    """A stream with its reader."""
 
     conversation_id: str
     frame_id: str
@@ -87,11 +87,11 @@ class Reading:
 
     @property
     def place(self) -> Place:
-        """A frame has one reader of a turn: the place of an earlier one is taken, and its stream ends early."""
+        """Return turn and frame: a later reader in the same place replaces this one, whose stream ends early."""
         return self.stream.headers.get("x-chatkit-turn-id"), self.frame_id
 
     def draw(self) -> None:
-        """Applies what was read."""
+        """Apply what was read."""
         events = self.stream.events
         for event in events[self.drawn :]:
             self.picture.apply(event)
@@ -102,7 +102,7 @@ class Reading:
 
 
 class Anything(RuleBasedStateMachine):
-    """Each rule is one thing that a page does, or two at once."""
+    """Each rule is one thing that a page does, or two at the same time."""
 
     world: World
 
@@ -190,7 +190,7 @@ class Anything(RuleBasedStateMachine):
             return
         reading = self.readings.pop(n % len(self.readings))
         if self.readers.get(reading.place) is reading:
-            del self.readers[reading.place]  # whose place it had taken has ended all the same
+            del self.readers[reading.place]  # the replaced reader has ended as well
         reading.stream.close() if politely else reading.stream.reset()
         self._run(asyncio.sleep(0))
 
@@ -277,7 +277,7 @@ class Anything(RuleBasedStateMachine):
         await self._begin(known, "threads.custom_action", {"thread_id": known.id, "action": action}, frame)
 
     async def _begin(self, known: Conversation, op: str, params: Json, frame: bool, detach: bool = True) -> Reading:
-        """Reads up to where the request was taken or refused."""
+        """Read up to where the request is accepted or refused."""
         tab = self.tabs[known.user][frame]
         reading = Reading(known.id, tab.frame_id, await self._post(tab, op, params, detach))
         while not reading.stream.frames and await reading.stream.read():
@@ -310,7 +310,7 @@ class Anything(RuleBasedStateMachine):
         return not await self._select("SELECT id FROM threads WHERE id = :id", known)
 
     async def _read_a_little(self, reading: Reading) -> None:
-        """What has arrived, if anything has."""
+        """Read what has arrived, if anything."""
         try:
             async with asyncio.timeout(0.01):
                 await reading.stream.read()
@@ -343,7 +343,7 @@ class Anything(RuleBasedStateMachine):
         return await self.world.chat.select(statement, id=known.id)
 
     async def _check(self, known: Conversation) -> Picture:
-        """What a reload shows, and what SQL says, at any moment."""
+        """Check what a reload shows and what SQL contains, at any moment."""
         running = await self._select("SELECT id FROM turns WHERE thread_id = :id AND status = 'running'", known)
         assert len(running) <= 1
         loaded = await self.tabs[known.user][0].reload(known.id)
@@ -358,7 +358,7 @@ class Anything(RuleBasedStateMachine):
         return loaded
 
     async def _check_answers(self, known: Conversation) -> None:
-        """Replaced ones included: each is a beginning of what the endpoint said, a completed one is all of it."""
+        """Check all answers, replaced ones included: each is a prefix of what was sent, a completed one all of it."""
         query = """
             SELECT asked.text, turns.status, answer.text FROM turns
             JOIN thread_items AS asked ON asked.id = turns.user_item_id
@@ -373,7 +373,7 @@ class Anything(RuleBasedStateMachine):
             assert status in ("running", "completed", "stopped")
 
     async def _end(self) -> None:
-        """All goes on to its end; then nothing is left but what was said."""
+        """Let everything finish; then check that nothing else is left."""
         chat = self.world.chat
         try:
             while await chat.select("SELECT id FROM turns WHERE status = 'running'"):
@@ -425,9 +425,7 @@ class Anything(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
-def test_nothing_is_lost_whatever_is_done_in_any_order(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_order_of_actions_loses_anything(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with world(database_url, tmp_path) as place:
         monkeypatch.setattr(Anything, "world", place, raising=False)
         run_state_machine_as_test(

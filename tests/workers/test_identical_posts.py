@@ -1,5 +1,5 @@
-"""The widget posts the same bytes up to six times where it gets no good answer: one post starts a turn, the others read
-it."""
+"""The widget posts the same bytes up to six times if it gets no good response: one post starts a turn, the others
+read it."""
 
 import asyncio
 import itertools
@@ -21,12 +21,12 @@ WHOLE = "one two three four"
 
 @pytest.fixture
 async def workers(start: Start, count: int) -> list[Chat]:
-    """One worker, or two."""
+    """Start one worker or two."""
     return [await start() for _ in range(count)]
 
 
 async def post_all(workers: list[Chat], tab: Tab, op: str, params: Json, *, at_once: bool) -> list[RawStream]:
-    """The posts, to the workers in turn; each of them is read until its turn is known."""
+    """Send the posts to alternating workers; read each until its turn is known."""
     places = list(itertools.islice(itertools.cycle(workers), POSTS))
     streams = []
     for place in places:
@@ -38,7 +38,7 @@ async def post_all(workers: list[Chat], tab: Tab, op: str, params: Json, *, at_o
 
 
 async def begun(stream: RawStream) -> None:
-    """Reads up to the first event, or to the end: the place of a frame's reader is taken by its next one."""
+    """Read up to the first event or the end: a frame's next reader replaces this one."""
     while not stream.frames and await stream.read():
         pass
 

@@ -1,4 +1,4 @@
-"""Two hundred answers that are stopped, left, or reloaded in the middle: nothing of them stays in memory."""
+"""Two hundred answers that are stopped, abandoned or reloaded leave nothing in memory."""
 
 import gc
 import random
@@ -14,14 +14,14 @@ from tests.turns.coming_back import DETACH, asking, attaching, read_up_to
 
 HALF = 100
 WARM_UP = 20
-"""Caches fill."""
+"""Cycles before measuring, which fill the caches."""
 TOKENS = bench_tokens(400)
 GROWTH = 300_000
 """Bytes that the second half may keep more than the first did; one turn's text and frames are more than 10,000."""
 
 
 async def stop(chat: Chat, tab: Tab, dice: random.Random) -> ModelRequest:
-    """Stopped by its button."""
+    """Stop the turn by id."""
     async with asking(tab, "Stop", DETACH) as reply:
         await reply.wait_for("thread.item.added")
         call = chat.upstream.requests[-1]
@@ -32,7 +32,7 @@ async def stop(chat: Chat, tab: Tab, dice: random.Random) -> ModelRequest:
 
 
 async def disconnect(chat: Chat, tab: Tab, dice: random.Random) -> ModelRequest:
-    """Left, without a word or with a reset."""
+    """Disconnect, with FIN or RST."""
     stream = await chat.ask(tab, "Leave")
     await stream.read_until(lambda frame: "thread.item.added" in frame.data)
     call = chat.upstream.requests[-1]
@@ -43,7 +43,7 @@ async def disconnect(chat: Chat, tab: Tab, dice: random.Random) -> ModelRequest:
 
 
 async def reload(chat: Chat, tab: Tab, dice: random.Random) -> ModelRequest:
-    """Reloaded in the middle, read again, and stopped by its thread."""
+    """Reload, re-attach, and stop the turn by its thread."""
     async with asking(tab, "Reload", DETACH) as reply:
         await reply.wait_for("thread.item.added")
     call = chat.upstream.requests[-1]
@@ -58,12 +58,12 @@ async def reload(chat: Chat, tab: Tab, dice: random.Random) -> ModelRequest:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_two_hundred_cycles_leave_no_task_no_connection_and_no_memory(chat: Chat) -> None:
+async def test_two_hundred_cycles_leak_no_task_connection_or_memory(chat: Chat) -> None:
     dice = random.Random(11)
     chat.upstream.default = Answer(Text("", tokens=TOKENS), hang_after=len(TOKENS))
 
     async def cycles(tab: Tab, number: int) -> int:
-        """Runs so many, and returns how many bytes are kept after them."""
+        """Run that many cycles and return how many bytes are in use afterwards."""
         for _ in range(number):
             call = await dice.choice([stop, disconnect, reload])(chat, tab, dice)
             assert call.client_gone

@@ -1,4 +1,4 @@
-"""Both workers are replaced, one after the other, while they answer: nobody loses anything."""
+"""Both workers are replaced, one after the other, under load: nothing is lost."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 
 PAGES = 12
 DRAIN_SECONDS = 0.6
-"""Shorter than an answer: some come to their end, some do not."""
+"""Shorter than an answer: some finish, some do not."""
 TOKENS = bench_tokens(30)
 WHOLE = "".join(TOKENS)
 ENDS = {("completed", None), ("interrupted", "shutdown")}
@@ -78,7 +78,7 @@ async def test_a_rolling_restart_under_load_loses_nothing(
 
 
 async def check_answers(page: Page, engine: AsyncEngine) -> None:
-    """Each message has one turn, and what its answer says is what its end promises."""
+    """Assert that each message has one turn, and that its answer is complete if the turn is."""
     query = """
         SELECT turns.status, coalesce(answer.text, '') FROM turns
         LEFT JOIN thread_items AS answer ON answer.turn_id = turns.id AND answer.type = 'assistant_message'
@@ -90,10 +90,8 @@ async def check_answers(page: Page, engine: AsyncEngine) -> None:
         assert words == WHOLE if status == "completed" else WHOLE.startswith(words)
 
 
-async def test_a_worker_that_ends_sends_readers_of_other_workers_turns_away(
-    forked: Fork, upstream: OpenAIServer
-) -> None:
-    """At once where it runs no turn itself; the page takes the broken connection as a reason to come back."""
+async def test_a_stopping_worker_cuts_the_readers_of_remote_turns(forked: Fork, upstream: OpenAIServer) -> None:
+    """It does so at once if it runs no turn itself; the page re-attaches after a broken connection."""
     here, there = await forked(), await forked(drain_seconds=60)
     upstream.script(Answer("one two three four", hang_after=2))
     async with here.tab() as tab, asking(tab, "Count", DETACH) as first:

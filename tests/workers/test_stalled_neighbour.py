@@ -1,4 +1,4 @@
-"""Two read one answer, and one of them stops reading: the other does not notice, and nothing piles up."""
+"""One of two readers of an answer stops reading: the other is not affected, and nothing piles up."""
 
 import asyncio
 
@@ -20,12 +20,12 @@ LONG = Answer(Text("", tokens=TOKENS), hang_after=100)
 
 @pytest.fixture
 async def workers(start: Start) -> list[Chat]:
-    """The worker that runs the answer, and another one."""
+    """Start the worker that runs the turn, and another one."""
     return [await start(), await start()]
 
 
 @pytest.mark.parametrize("place", [0, 1], ids=["where it runs", "at another worker"])
-async def test_a_stalled_reader_costs_the_other_one_nothing(workers: list[Chat], place: int) -> None:
+async def test_a_stalled_reader_does_not_affect_another_reader(workers: list[Chat], place: int) -> None:
     here, there = workers[0], workers[place]
     here.upstream.script(LONG)
     async with await here.visitor() as tab:
@@ -67,5 +67,5 @@ async def test_a_stalled_reader_costs_the_other_one_nothing(workers: list[Chat],
 
 
 def kept(log: TurnLog) -> int:
-    """How many frames the log holds."""
+    """Return how many frames the log holds."""
     return len(log._frames)

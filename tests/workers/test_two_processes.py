@@ -1,4 +1,4 @@
-"""Two workers, two processes, one PostgreSQL: what one runs, the other shows, stops, and ends when it is killed."""
+"""Two worker processes on one PostgreSQL: each can show, stop, and after a kill recover the turns of the other."""
 
 import asyncio
 import random
@@ -35,7 +35,7 @@ async def here(forked: Fork) -> Worker:
 
 @pytest.fixture
 async def there(forked: Fork, here: Worker) -> Worker:
-    """The other one."""
+    """The other worker."""
     return await forked(heartbeat_seconds=HEARTBEAT, api="responses")
 
 
@@ -56,10 +56,10 @@ async def test_a_stop_at_the_other_process_ends_the_model_call_and_all_readers(
 
 
 @pytest.mark.parametrize("is_seen", [True, False], ids=["same machine", "another machine"])
-async def test_the_other_worker_ends_the_answers_of_a_killed_one(
+async def test_the_other_worker_recovers_the_answers_of_a_killed_one(
     is_seen: bool, here: Worker, there: Worker, upstream: OpenAIServer, engine: AsyncEngine
 ) -> None:
-    """On the same machine its process can be looked for; on another one only its silence tells."""
+    """On the same machine the dead process is detected; on another one only its silence is."""
     upstream.script(COUNT, Answer("five"))
     async with here.tab() as tab, asking(tab, "Count") as first, there.tab(tab) as second:
         await read_up_to(first, "one two")
@@ -81,10 +81,10 @@ async def test_the_other_worker_ends_the_answers_of_a_killed_one(
         assert (reply.text, reply.error) == ("five", None)
 
 
-async def test_a_worker_that_was_taken_for_dead_gives_up_its_answer(
+async def test_a_worker_that_was_declared_dead_gives_up_its_answer(
     here: Worker, there: Worker, upstream: OpenAIServer, engine: AsyncEngine
 ) -> None:
-    """It was only stopped for a while (SIGSTOP): what it says then is nobody's."""
+    """The worker was only paused (SIGSTOP): what it outputs afterwards is discarded."""
     upstream.script(COUNT, Answer("five"))
     async with here.tab() as tab, asking(tab, "Count") as first, there.tab(tab) as second:
         await read_up_to(first, "one two")
@@ -107,7 +107,7 @@ async def test_a_worker_that_was_taken_for_dead_gives_up_its_answer(
         await here.gone()
 
 
-async def test_readers_that_come_back_anywhere_at_any_moment_see_the_saved_text(
+async def test_readers_that_reconnect_to_any_worker_see_the_saved_text(
     here: Worker, there: Worker, upstream: OpenAIServer, engine: AsyncEngine
 ) -> None:
     seed = random.randrange(1_000_000)
