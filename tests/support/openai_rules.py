@@ -98,11 +98,11 @@ def _broken_input(body: Mapping[str, Any], sent: SentItems) -> Failure | None:
 
 
 def _unknown_field(items: Sequence[Mapping[str, Any]]) -> Failure | None:
-    for at, item in enumerate(items):
+    for index, item in enumerate(items):
         content = item.get("content") or item.get("output")
         parts = enumerate(content) if isinstance(content, list) else ()
         name = "content" if item.get("content") else "output"
-        entries = [(f"input[{at}]", item), *((f"input[{at}].{name}[{n}]", part) for n, part in parts)]
+        entries = [(f"input[{index}]", item), *((f"input[{index}].{name}[{n}]", part) for n, part in parts)]
         for where, entry in entries:
             kind = entry.get("type") or ("message" if "role" in entry else "")
             if kind not in FIELDS:
@@ -117,18 +117,18 @@ def _broken_ids(items: Sequence[Mapping[str, Any]]) -> Failure | None:
     for item_id in ids:
         if ids.count(item_id) > 1:
             return _invalid(f"Duplicate item found with id {item_id}. Remove duplicate items and try again.", "input")
-    for at, item in enumerate(items):
+    for index, item in enumerate(items):
         prefix = PREFIXES.get(item.get("type", "message"))
         if prefix and item.get("id") and not item["id"].startswith(prefix):
-            text = f"Invalid 'input[{at}].id': '{item['id']}'. Expected an ID that begins with '{prefix}'."
-            return _invalid(text, f"input[{at}].id")
+            text = f"Invalid 'input[{index}].id': '{item['id']}'. Expected an ID that begins with '{prefix}'."
+            return _invalid(text, f"input[{index}].id")
     return None
 
 
 def _broken_reasoning(items: Sequence[Mapping[str, Any]], sent: SentItems) -> Failure | None:
     """Reasoning and the item that it led to must be sent together, or both without their ids."""
     ids = {item.get("id") for item in items}
-    for at, item in enumerate(items):
+    for index, item in enumerate(items):
         item_id, kind = item.get("id"), item.get("type", "message")
         if (reasoning := sent.reasoning_before(item)) is not None and reasoning not in ids:
             text = (
@@ -139,7 +139,7 @@ def _broken_reasoning(items: Sequence[Mapping[str, Any]], sent: SentItems) -> Fa
             continue
         if not sent.contains(item):
             return Failure(404, None, f"Item with id '{item_id}' not found.", param="input")
-        if not any(sent.reasoning_before(following) == item_id for following in items[at + 1 : at + 2]):
+        if not any(sent.reasoning_before(following) == item_id for following in items[index + 1 : index + 2]):
             text = f"Item '{item_id}' of type 'reasoning' was provided without its required following item."
             return _invalid(text, "input")
     return None
