@@ -1,4 +1,4 @@
-"""The tool `current_time`, and the time in a zone in words for a model."""
+"""The tool `current_time`, which tells a model the time in a zone."""
 
 from datetime import UTC, datetime
 from difflib import get_close_matches

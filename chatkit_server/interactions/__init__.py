@@ -1,1 +1,1 @@
-"""What the user does besides writing: actions of widgets, answers, approvals, tools of the page."""
+"""What a user does besides writing messages: widget actions, forms, client tools, answers to questions, approvals."""

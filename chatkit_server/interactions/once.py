@@ -44,7 +44,7 @@ class OnceLimits:
     wait: float = 30.0
     """How long a repeat waits for the first one's answer. Proxies cut off requests after a minute."""
     poll: float = 0.05
-    """Pause between two looks for that answer."""
+    """Pause between two checks for that answer."""
     save: float = 5.0
     """How long saving an answer is retried while the database fails. The first click waits for this."""
     save_retry: float = 0.5
@@ -60,7 +60,7 @@ class RepeatedFailure(ServerError):
 
 
 def action_key(params: ThreadCustomActionParams, context: RequestContext) -> str:
-    """Return the fingerprint of an action: user, thread, widget, type and payload, whatever the frame and key order."""
+    """Return the fingerprint of user, thread, widget, type and payload; it ignores the frame and the order of keys."""
     action = params.action
     identity = [context.user_id, params.thread_id, params.item_id, action.type, action.payload]
     return hashlib.sha256(b"action\0" + json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -26,7 +26,7 @@ class SyncActions:
 
 
 async def _answer(request: ThreadsSyncCustomActionReq, server: InteractionHost, context: RequestContext) -> bytes:
-    """Save what was submitted, run the handler, and save its item (T20).
+    """Save what was submitted, run the handler, and save its item.
 
     Both writes change the widget as it is at that moment, because other actions of it may be answered in between.
     """

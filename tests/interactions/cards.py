@@ -1,4 +1,4 @@
-"""Widgets and tools for these tests."""
+"""Widgets and agents for these tests."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -17,22 +17,22 @@ Context = RunContextWrapper[AgentContext]
 
 
 def card(*children: Json, **fields: Any) -> WidgetRoot:
-    """A card, as a `.widget` file makes it."""
+    """Return a card as a `.widget` file makes it."""
     return DynamicWidgetRoot.model_validate({"type": "Card", "children": list(children)} | fields)
 
 
 def label(value: str, **fields: Any) -> Json:
-    """A text."""
+    """Return a text."""
     return {"type": "Text", "id": "label", "value": value} | fields
 
 
 def button(type: str, payload: Any = None) -> Json:
-    """A button that sends an action."""
+    """Return a button that sends an action."""
     return {"type": "Button", "label": type, "onClickAction": {"type": type, "payload": payload}}
 
 
 def showing(widget: WidgetRoot, *, copy_text: str | None = None) -> Agent[Any]:
-    """An agent with a tool `show` that shows this widget."""
+    """Return an agent with a tool `show` that shows this widget."""
 
     @function_tool
     async def show(context: Context) -> str:
@@ -44,7 +44,7 @@ def showing(widget: WidgetRoot, *, copy_text: str | None = None) -> Agent[Any]:
 
 
 def showing_live(*states: WidgetRoot) -> Agent[Any]:
-    """An agent with a tool `show` whose widget grows from state to state."""
+    """Return an agent with a tool `show` whose widget passes through these states."""
 
     @function_tool
     async def show(context: Context) -> str:
@@ -61,11 +61,11 @@ def showing_live(*states: WidgetRoot) -> Agent[Any]:
 
 
 def the_widget(tab: Tab, thread_id: str) -> Json:
-    """The one widget that the tab shows."""
+    """Return the only widget that the tab shows."""
     (widget,) = tab.pictures[thread_id].of_type("widget")
     return widget
 
 
 def words_of(widget: Json) -> list[str]:
-    """The texts in a widget."""
+    """Return the texts in a widget item."""
     return [child["value"] for child in widget["widget"]["children"] if child["type"] == "Text"]

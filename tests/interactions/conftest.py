@@ -1,6 +1,6 @@
-"""What people do in a chat besides talking, on what the server runs on.
+"""Actions, forms, client tools, questions and approvals, on the event loop of the server.
 
-Most of it does not differ by database, so SQLite is enough; where it matters a test takes `both_databases`.
+Most of these tests need only SQLite; those where the database matters use `both_databases`.
 """
 
 from collections.abc import Iterator
