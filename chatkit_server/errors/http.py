@@ -40,11 +40,11 @@
     ├── TurnFailed              502  one code for each kind of model or agent failure, see `TEXTS` in failures.py
     └── RepeatedFailure         the error of an earlier request, for its repetition (interactions/once.py)
 
-To change the text of an error, change `default_message` of its class here, or its entry in `TEXTS` of failures.py. A
-few places raise a class with a more precise text. Each text says what happened and what to do next; the class holds the
-HTTP status, the code, and whether a retry can help.
+To change the text of an error, edit `default_message` of its class here, or its entry in `TEXTS` in failures.py. A few
+callers pass a more precise text. Each text says what happened and what to do next; the class holds the HTTP status, the
+code, and whether a retry can help.
 
-`to_server_error` maps every other exception to one of these, so this module alone decides what a client sees.
+`to_server_error` maps any other exception to one of these.
 """
 
 import logging

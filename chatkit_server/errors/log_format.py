@@ -48,7 +48,7 @@ CODES = (
 CODE = re.compile(r"[\w.:/-]{1,100}")
 OURS = frozenset({"chatkit_server", "chatkit_store"})
 CAUSED = "\n\nThe above exception was the direct cause of the following exception:\n\n"
-MEANWHILE = "\n\nDuring handling of the above exception, another exception occurred:\n\n"
+WHILE_HANDLING = "\n\nDuring handling of the above exception, another exception occurred:\n\n"
 
 
 def redacted_traceback(error: BaseException) -> str:
@@ -64,7 +64,7 @@ def _format(error: BaseException, seen: set[int]) -> str:
     earlier = _earlier(error)
     before = ""
     if earlier is not None and id(earlier) not in seen:
-        before = _format(earlier, seen) + (CAUSED if earlier is error.__cause__ else MEANWHILE)
+        before = _format(earlier, seen) + (CAUSED if earlier is error.__cause__ else WHILE_HANDLING)
     stack = "".join(_frames(error))
     parts = [f"{before}Traceback (most recent call last):\n{stack}{_name(error)}: {_message(error)}"]
     if isinstance(error, BaseExceptionGroup):

@@ -7,7 +7,12 @@ messages.py       plain messages: `POST /api/message`, `POST /api/stream/message
 websocket.py      the same over a WebSocket
 poll.py           `GET /api/turns/{id}`
 attachments.py    uploads and downloads
-entities.py       mentions; options.py the widget's options; page.py the built page; health.py the probes
-event_stream.py   responses that stream ChatKit events; token_responses.py those with plain tokens
+entities.py       mentions
+options.py        the options of the widget
+page.py           the built page
+health.py         liveness, readiness, and the model that answers
+event_stream.py   responses that stream ChatKit events
+token_responses.py  responses with plain tokens, or the whole answer
+error_responses.py  errors as JSON
 linked.py         replaces file references by signed URLs in any response
 """

@@ -32,6 +32,7 @@ SERVER_RESTARTS = 1012
 """The close code of uvicorn (0.54) for connections that it closes itself."""
 
 LEAVING_SECONDS = 1.0
+"""How long the reader of a closed connection may take to end."""
 
 
 class Frame(BaseModel):
@@ -129,7 +130,7 @@ class _Conversation:
 
     async def _handle(self, text: str | None, context: RequestContext) -> None:
         if text is None:
-            raise InvalidJson("A frame must be a text that is JSON.")
+            raise InvalidJson("A frame must be JSON text.")
         check_size(len(text.encode("utf-8", "surrogatepass")), self._services.settings.max_body_bytes)
         if _parse(Frame, text).type == "message":
             await self._answer(_parse(SocketMessage, text), context)

@@ -18,9 +18,9 @@ from ..errors.setup import AgentSetupError
 from ..models import Models
 from ..run.server import ChatServer
 
-SECONDS = 10.0
-NOBODY = RequestContext(user_id="nobody", request_id="trial")
-TRIED = f" when it was called for the test user “{NOBODY.user_id}”"
+AGENT_SECONDS = 10.0
+TEST_USER = RequestContext(user_id="nobody", request_id="trial")
+TRIED = f" when it was called for the test user “{TEST_USER.user_id}”"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class AnsweringModel:
     name: str
     model: Model
     agent: str
-    is_of_settings: bool
+    is_from_settings: bool
     """Whether it comes from the settings and not from the agent."""
     is_at_endpoint: bool
     """Whether it is called at the endpoint of the settings."""
@@ -47,12 +47,12 @@ class AnsweringModel:
 async def try_agent(server: ChatServer) -> Trial:
     """Load the agent as for a message. Never raises."""
     try:
-        async with asyncio.timeout(SECONDS):
-            agent = await server.configured_agent(NOBODY)
+        async with asyncio.timeout(AGENT_SECONDS):
+            agent = await server.configured_agent(TEST_USER)
     except AgentSetupError as error:
         return Trial(None, [str(error)])
     except TimeoutError:
-        return Trial(None, [f"{server.agent.name} returned no agent within {SECONDS:g} seconds{TRIED}."])
+        return Trial(None, [f"{server.agent.name} returned no agent within {AGENT_SECONDS:g} seconds{TRIED}."])
     except Exception as error:  # a user's function may raise anything
         return Trial(None, [f"{server.agent.name} raised {redacted_message(error)}{_location(error)}{TRIED}."])
     return Trial(agent, list(_missing_tools(server, agent)))
@@ -75,13 +75,13 @@ def answering_models(agent: Agent[Any] | None, models: Models) -> list[Answering
 
 
 def _model_of(agent: Agent[Any], models: Models) -> AnsweringModel:
-    own, name = agent.model, models.name_for(agent)
-    if isinstance(own, Model):
-        return AnsweringModel(name, own, agent.name, is_of_settings=False, is_at_endpoint=False)
+    configured, name = agent.model, models.name_for(agent)
+    if isinstance(configured, Model):
+        return AnsweringModel(name, configured, agent.name, is_from_settings=False, is_at_endpoint=False)
     has_endpoint = models.base_url is not None  # without one, every name means the demo or the embedded model
-    model = models.provider.get_model(own)
+    model = models.provider.get_model(configured)
     return AnsweringModel(
-        name, model, agent.name, is_of_settings=not (own and has_endpoint), is_at_endpoint=has_endpoint
+        name, model, agent.name, is_from_settings=not (configured and has_endpoint), is_at_endpoint=has_endpoint
     )
 
 

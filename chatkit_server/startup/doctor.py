@@ -132,7 +132,7 @@ def _describe_agent(agent: Agent[Any], services: Services) -> str:
 async def _model(services: Services, answering: AnsweringModel) -> Finding:
     info = services.models.info
     name = f"{answering.name} ({info.provider})" if answering.is_at_endpoint else answering.name
-    if not answering.is_of_settings:
+    if not answering.is_from_settings:
         name += f", set by the agent {answering.agent},"
     elif not answering.is_at_endpoint:  # the demo, or the embedded model, which is too slow to ask
         return Finding("model", f"{name} ({info.provider}): {info.note}" if info.note else name)
