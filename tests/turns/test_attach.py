@@ -40,7 +40,7 @@ async def test_a_new_reader_of_a_frame_replaces_the_older_one(chat: Chat) -> Non
     chat.upstream.script(COUNT)
     async with await chat.visitor() as tab, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
-        tab.pictures[first.thread_id] = first.picture  # one screen
+        tab.pictures[first.thread_id] = first.picture  # both streams draw on one screen
         async with attaching(tab, first.thread_id) as again:
             await again.wait_for("thread.item.added")
             async with asyncio.timeout(5):
@@ -132,23 +132,23 @@ async def test_events_resume_after_the_last_event_id(chat: Chat, how: str) -> No
     async with await chat.visitor() as tab, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
         turn_id = first.headers["x-chatkit-turn-id"]
-        seen: list[tuple[str | None, Json]] = []
+        received: list[tuple[str | None, Json]] = []
         async with events(chat, tab, turn_id) as stream:
             async for number, event in stream:
-                seen.append((number, event))
-                if text_in(seen) == "one two":
+                received.append((number, event))
+                if text_in(received) == "one two":
                     break
-        last = str(seen[-1][0])
+        last = str(received[-1][0])
         query, headers = (f"?after={last}", None) if how == "after" else ("", {"Last-Event-ID": last})
         async with events(chat, tab, turn_id, query, headers) as stream:
             chat.upstream.release()
-            seen += [pair async for pair in stream]
+            received += [pair async for pair in stream]
         await first.read()
         # A lagging reader gets its text in fewer frames, with the number of the last of them.
-        told = [(frame.id, frame.json) for frame in first.frames]
-        assert text_in(seen) == text_in(told) == "one two three four"
-        assert [pair for pair in seen if is_whole(pair[1])] == [pair for pair in told if is_whole(pair[1])]
-        numbers = [int(number or 0) for number, _ in seen]
+        sent = [(frame.id, frame.json) for frame in first.frames]
+        assert text_in(received) == text_in(sent) == "one two three four"
+        assert [pair for pair in received if is_whole(pair[1])] == [pair for pair in sent if is_whole(pair[1])]
+        numbers = [int(number or 0) for number, _ in received]
         assert numbers == sorted(set(numbers))
 
 
@@ -167,9 +167,9 @@ async def test_events_of_an_ended_turn_are_its_items(chat: Chat) -> None:
         first = await tab.create("One")
         await tab.send(first.thread_id, "Two")
         async with events(chat, tab, first.headers["x-chatkit-turn-id"]) as stream:
-            seen = [event async for _, event in stream]
-        assert [event["type"] for event in seen] == ["stream_options", "thread.item.done", "thread.item.done"]
-        assert [event["item"] for event in seen[1:]] == first.picture.items[:2]
+            received = [event async for _, event in stream]
+        assert [event["type"] for event in received] == ["stream_options", "thread.item.done", "thread.item.done"]
+        assert [event["item"] for event in received[1:]] == first.picture.items[:2]
 
 
 async def test_a_reload_during_an_answer_shows_the_text_so_far_once(chat: Chat) -> None:

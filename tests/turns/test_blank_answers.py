@@ -107,8 +107,8 @@ async def test_an_empty_answer_is_a_failure_that_may_be_retried(start: Start, wo
             assert empty.error is not None
             assert empty.error["message"].startswith("The model gave no answer.")
             assert empty.error["allow_retry"] is True
-        shown = [("user", "Hello"), ("assistant", "old answer"), ("user", "Hello?")]
-        assert (await tab.reload(thread_id)).texts() == shown
+        expected = [("user", "Hello"), ("assistant", "old answer"), ("user", "Hello?")]
+        assert (await tab.reload(thread_id)).texts() == expected
         assert (await tab.retry(thread_id, second.user_item["id"])).text == "new answer"
     codes = await chat.select("SELECT status, error_code FROM turns ORDER BY started_at")
     assert codes == [("completed", None), ("failed", "no_answer"), ("failed", "no_answer"), ("completed", None)]

@@ -77,8 +77,8 @@ async def test_the_chosen_model_gets_the_settings_that_fit_it(start: Start) -> N
 
 @sqlite_only
 async def test_the_users_choice_takes_precedence_over_the_agents_model(start: Start) -> None:
-    own = Agent[Any](name="own", model="gpt-own", model_settings=ModelSettings(reasoning=Reasoning(effort="high")))
-    chat = await start(own, models=MODELS)
+    custom = Agent[Any](name="own", model="gpt-own", model_settings=ModelSettings(reasoning=Reasoning(effort="high")))
+    chat = await start(custom, models=MODELS)
     async with await chat.visitor() as tab:
         thread_id = (await tab.create("Hello", **choosing("gpt-5.2-pro"))).thread_id
         await tab.send(thread_id, "Hello")
@@ -93,11 +93,11 @@ async def test_the_chosen_tool_is_required_for_the_first_call_only(start: Start,
         reply = await tab.create("Where is it?", **choosing(tool="orders"))
         assert reply.text == "Shipped."
         await tab.send(reply.thread_id, "Thanks")
-        asked = [request.body.get("tool_choice", "auto") for request in chat.upstream.requests]
+        tool_choices = [request.body.get("tool_choice", "auto") for request in chat.upstream.requests]
         named = {"name": "order_status", "type": "function"}
         if api == "chat_completions":
             named = {"type": "function", "function": {"name": "order_status"}}  # type: ignore[dict-item]  # another shape
-        assert asked == [named, "auto", "auto"]
+        assert tool_choices == [named, "auto", "auto"]
 
 
 @sqlite_only
@@ -129,9 +129,9 @@ async def test_an_unlisted_choice_is_refused_and_nothing_is_written(
         assert f"“{word}” is not on offer here" in refused.events[0]["message"]
         plain = await script.create("Hello", **choice)
         assert (plain.status, plain.body["code"]) == (400, "invalid_choice")
-        known = (await tab.create("Hello")).thread_id
-        assert (await tab.send(known, "Again", **choice)).types == ["error"]
-        assert len((await tab.reload(known)).items) == 2
+        existing_id = (await tab.create("Hello")).thread_id
+        assert (await tab.send(existing_id, "Again", **choice)).types == ["error"]
+        assert len((await tab.reload(existing_id)).items) == 2
     assert await chat.select("SELECT count(*) FROM threads") == [(1,)]
     assert len(chat.upstream.requests) == 1
 
@@ -183,8 +183,8 @@ async def test_the_options_list_what_the_widget_may_offer(start: Start) -> None:
 
 @sqlite_only
 async def test_default_prompts_match_the_model_and_the_agent(start: Start) -> None:
-    ours, own = await start(), await start(AGENT)
-    async with ours.tab() as tab, own.tab() as other_tab:
+    default_chat, custom = await start(), await start(AGENT)
+    async with default_chat.tab() as tab, custom.tab() as other_tab:
         offers, others = await options(tab), await options(other_tab)
     assert (offers["models"], offers["tools"], len(offers["prompts"])) == ([], [], 4)
     assert "What time is it?" in [prompt["label"] for prompt in offers["prompts"]]
@@ -215,9 +215,9 @@ def test_the_marked_model_is_the_default(tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
-        ({"models": "[not json"}, "names with commas"),
+        ({"models": "[not json"}, "comma-separated names"),
         ({"models": "a,a"}, "twice"),
         ({"model": "b", "models": "a"}, "must list CHATKIT_MODEL"),
         ({"model": "b", "models": [{"id": "a", "default": True}, "b"]}, "no other one as the default"),
@@ -225,6 +225,6 @@ def test_the_marked_model_is_the_default(tmp_path: Any) -> None:
         ({"tools": [{"id": "a", "colour": "red"}]}, "not permitted"),
     ],
 )
-def test_invalid_lists_are_refused(tmp_path: Any, values: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_invalid_lists_are_refused(tmp_path: Any, values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         make_settings(tmp_path, **{"model": None, **values})

@@ -14,7 +14,7 @@ AT_ONCE = 6
 
 async def test_sixty_visits_that_end_in_different_ways_leak_nothing(chat: Chat) -> None:
     dice = random.Random(7)
-    asked: list[tuple[str, int]] = []
+    visited: list[tuple[str, int]] = []
 
     def answer(request: ModelRequest) -> Answer:
         return Answer("one two three four", hang_after=dice.choice([None, None, 0, 1, 3]))
@@ -26,7 +26,7 @@ async def test_sixty_visits_that_end_in_different_ways_leak_nothing(chat: Chat) 
             await stream.read_until(lambda frame: "stream_options" in frame.data)
             thread_id, messages = thread_of(stream), 1
             if dice.random() < 0.5:
-                with contextlib.suppress(TimeoutError):  # a moment of the answer, whichever it is
+                with contextlib.suppress(TimeoutError):  # leave at a random moment
                     await stream.read_until(lambda frame: "text_delta" in frame.data, dice.uniform(0, 0.05))
             match ending:
                 case "stopped":
@@ -43,7 +43,7 @@ async def test_sixty_visits_that_end_in_different_ways_leak_nothing(chat: Chat) 
                 case "closed" | "reset":
                     LEAVING[ending](stream)
             stream.close()
-            asked.append((thread_id, messages))
+            visited.append((thread_id, messages))
 
     chat.upstream.default = answer
     gate = asyncio.Semaphore(AT_ONCE)
@@ -60,6 +60,6 @@ async def test_sixty_visits_that_end_in_different_ways_leak_nothing(chat: Chat) 
     assert chat.upstream.closed == chat.upstream.opened == len(chat.upstream.requests)
     assert await chat.select("SELECT id FROM turns WHERE status = 'running' OR ended_at IS NULL") == []
     assert await chat.select("SELECT id FROM thread_items WHERE type = 'assistant_message' AND text = ''") == []
-    for thread_id, messages in asked:
+    for thread_id, messages in visited:
         roles = [role for role, _ in await chat.messages(thread_id)]
         assert roles.count("user") == messages

@@ -14,11 +14,11 @@ from tests.turns.chat import Chat, model_input, thread_of
 
 async def rows_left(chat: Chat, thread_id: str) -> dict[str, int]:
     """Return the tables that still refer to the thread."""
-    left = {}
+    counts = {}
     for table in metadata.sorted_tables:
         columns = [c.name for c in inspect(table).columns]
         if table.name == "workers":
-            continue  # of no thread
+            continue  # not about threads
         if table.name == "threads":
             where = "id = :id"
         elif "thread_id" in columns:
@@ -28,8 +28,8 @@ async def rows_left(chat: Chat, thread_id: str) -> dict[str, int]:
         else:
             where = "turn_id NOT IN (SELECT id FROM turns)"
         ((count,),) = await chat.select(f"SELECT count(*) FROM {table.name} WHERE {where}", id=thread_id)
-        left[table.name] = count
-    return {name: count for name, count in left.items() if count}
+        counts[table.name] = count
+    return {name: count for name, count in counts.items() if count}
 
 
 async def test_deleting_a_thread_stops_its_answer_and_leaves_nothing(

@@ -160,8 +160,8 @@ async def test_a_row_is_reopened_only_after_the_journal_is_written(
 
     async def note(self: Any, thread_id: str, *args: Any, **more: Any) -> None:
         if more.get("still_open"):
-            told = await chat.select("SELECT payload FROM turn_events")
-            is_known = any("thread.item.added" in payload for (payload,) in told)
+            payloads = await chat.select("SELECT payload FROM turn_events")
+            is_known = any("thread.item.added" in payload for (payload,) in payloads)
             opened.append(is_known or "turn_id" in more)
         await save(self, thread_id, *args, **more)
 

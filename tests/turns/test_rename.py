@@ -41,11 +41,11 @@ async def test_a_rename_during_an_answer_is_kept(start: Start, first_turn: bool,
     notes = Notes(writes)
     chat = await start(notes.agent)
     async with await chat.visitor() as tab:
-        known = None if first_turn else (await tab.create("Hello")).thread_id
+        existing_id = None if first_turn else (await tab.create("Hello")).thread_id
         chat.upstream.script(Answer(tool_calls=[ToolCall("take_note")]), Answer("Done."))
-        async with await chat.ask(tab, "Take a note", known) as stream:
+        async with await chat.ask(tab, "Take a note", existing_id) as stream:
             await stream.read_until(lambda frame: "stream_options" in frame.data)
-            thread_id = known or thread_of(stream)
+            thread_id = existing_id or thread_of(stream)
             async with asyncio.timeout(5):
                 await notes.running.wait()
             renamed = await tab.post("threads.update", {"thread_id": thread_id, "title": "My notes"})

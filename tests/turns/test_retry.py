@@ -114,7 +114,7 @@ async def test_a_retry_that_is_ended_before_any_output_restores_the_old_answer(c
                 await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
         await tab.session.close()
         await chat.quiet()
-    # No marker either: it would say that the old answer was stopped.
+    # Without a stop marker: it would say that the old answer was stopped.
     assert await replaced(chat, thread_id) == [("Count", False), ("old answer", False)]
 
 
@@ -139,7 +139,7 @@ async def test_a_failed_retry_with_only_thoughts_restores_the_old_answer(chat: C
         assert "workflow" in [event["item"]["type"] for event in reply.of_type("thread.item.added")]
         assert await replaced(chat, thread_id) == [("Count", False), ("old answer", False)]
         assert await chat.items(thread_id) == ["user_message", "assistant_message"]
-        # Without a reload, too: the thoughts are gone, each taken away once, and the old answer shows.
+        # Even without a reload the thoughts are gone, each removed once, and the old answer is shown.
         assert tab.pictures[thread_id].texts() == OLD
         assert (await tab.reload(thread_id)).items == tab.pictures[thread_id].items
         removed = [event["item_id"] for event in reply.of_type("thread.item.removed")]
@@ -175,9 +175,9 @@ async def test_replaced_items_can_be_neither_retried_nor_answered(start: Start) 
         first = await tab.create("Count")
         thread_id = first.thread_id
         second = await tab.send(thread_id, "And more")
-        (asked,) = tab.pictures[thread_id].of_type("structured_input")
+        (old_question,) = tab.pictures[thread_id].of_type("structured_input")
         assert (await tab.retry(thread_id, first.user_item["id"])).text == "one again"
-        answers = {"thread_id": thread_id, "item_id": asked["id"], "input": {"status": "skipped"}}
+        answers = {"thread_id": thread_id, "item_id": old_question["id"], "input": {"status": "skipped"}}
         for reply in (
             await tab.retry(thread_id, second.user_item["id"]),
             await tab.post("threads.add_structured_input", answers),

@@ -66,12 +66,12 @@ async def test_of_ten_concurrent_messages_all_are_kept_and_one_is_answered(start
     await chat.quiet()
     assert all(reply.status == 200 and reply.error is None for reply in replies)
     messages = (await chat.messages(thread_id))[2:]
-    asked = [words for role, words in messages if role == "user"]
-    assert sorted(asked) == [f"message {n}" for n in range(10)]
+    questions = [words for role, words in messages if role == "user"]
+    assert sorted(questions) == [f"message {n}" for n in range(10)]
     for (role, words), (next_role, answer_words) in pairwise(messages):
         if next_role == "assistant":
             assert (role, answer_words) == ("user", f"to {words}")
-    assert messages[-1] == ("assistant", f"to {asked[-1]}")
+    assert messages[-1] == ("assistant", f"to {questions[-1]}")
     assert at_once
     assert max(at_once) == 1
 

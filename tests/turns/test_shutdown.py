@@ -62,8 +62,8 @@ async def announced_url(serving: Process) -> str:
     async with asyncio.timeout(30):
         async for line in serving.stderr:
             log += line.decode()
-            if found := re.search(r"running on (http://\S+)", log):
-                return found[1]
+            if match := re.search(r"running on (http://\S+)", log):
+                return match[1]
     raise RuntimeError(log)
 
 
@@ -105,7 +105,7 @@ async def test_the_end_of_the_lifespan_keeps_the_partial_answer(
         stream = await RawStream.post(url, "/chatkit", CREATE)
         await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
     assert upstream.requests[0].client_gone
-    await stream.read_to_end(within=1)  # ends, one way or the other
+    await stream.read_to_end(within=1)  # ends, with or without an error
     stream.close()
     chat = Chat(app, url, upstream, engine)
     thread_id = thread_of(stream)
@@ -152,11 +152,11 @@ def heard() -> Iterator[list[int]]:
 
 
 async def test_a_stop_signal_reaches_our_handler_and_then_the_servers(heard: list[int]) -> None:
-    handler, ours = signal.getsignal(signal.SIGINT), asyncio.Event()
-    with on_stop_signal(ours.set):
+    handler, stopped = signal.getsignal(signal.SIGINT), asyncio.Event()
+    with on_stop_signal(stopped.set):
         signal.raise_signal(signal.SIGINT)
         async with asyncio.timeout(1):
-            await ours.wait()
+            await stopped.wait()
     assert heard == [signal.SIGINT]
     assert signal.getsignal(signal.SIGINT) is handler
 

@@ -60,8 +60,8 @@ async def test_stop_before_the_first_token_leaves_no_empty_answer(chat: Chat) ->
         await stream.read_to_end()
         thread_id = thread_of(stream)
         assert await chat.items(thread_id) == ["user_message", "sdk_hidden_context"]
-        (shown,) = [event["item"]["id"] for event in stream.events if event["type"] == "thread.item.added"]
-        assert stream.events[-1] == {"type": "thread.item.removed", "item_id": shown}
+        (item_id,) = [event["item"]["id"] for event in stream.events if event["type"] == "thread.item.added"]
+        assert stream.events[-1] == {"type": "thread.item.removed", "item_id": item_id}
         assert (await tab.reload(thread_id)).texts() == [("user", "Count")]
 
 

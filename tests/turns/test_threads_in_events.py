@@ -35,8 +35,8 @@ async def test_naive_times_become_utc_and_metadata_is_not_sent(
         reply = await tab.create("Show it")  # the tab itself refuses a time without an offset
         assert reply.error is None
         threads = [event["thread"] for event in reply.events if "thread" in event]
-        (shown,) = [thread for thread in threads if thread["title"] == "From the tool"]
-        assert shown["created_at"].endswith("Z")
-        assert datetime.fromisoformat(shown["created_at"]) == moment
-        assert not shown.get("metadata")
+        (listed,) = [thread for thread in threads if thread["title"] == "From the tool"]
+        assert listed["created_at"].endswith("Z")
+        assert datetime.fromisoformat(listed["created_at"]) == moment
+        assert not listed.get("metadata")
         assert "number 7" not in str(reply.events)

@@ -90,12 +90,12 @@ async def test_stop_does_not_wait_for_a_slow_clean_up(start: Start) -> None:
 
 
 async def test_a_background_task_of_a_tool_is_neither_cancelled_nor_awaited(start: Start) -> None:
-    running, release, kept = asyncio.Event(), asyncio.Event(), set[asyncio.Task[Any]]()
+    running, release, tasks = asyncio.Event(), asyncio.Event(), set[asyncio.Task[Any]]()
 
     @function_tool
     async def book() -> str:
         """Books, and continues in the background."""
-        kept.add(asyncio.create_task(release.wait()))
+        tasks.add(asyncio.create_task(release.wait()))
         running.set()
         await asyncio.sleep(30)
         return "booked"
@@ -104,6 +104,6 @@ async def test_a_background_task_of_a_tool_is_neither_cancelled_nor_awaited(star
     chat.upstream.script(Answer(tool_calls=[ToolCall("book")]))
     async with asyncio.timeout(5):
         status, _ = await stop(chat, running)
-    assert (status, [task.done() for task in kept]) == (200, [False])
+    assert (status, [task.done() for task in tasks]) == (200, [False])
     release.set()
     await chat.quiet()

@@ -159,8 +159,8 @@ async def test_text_of_different_parts_is_never_merged() -> None:
     for item_id, index, token in [("m", 0, "a"), ("m", 0, "b"), ("m", 1, "c"), ("n", 1, "d"), ("n", 1, "e")]:
         log.append_text(item_id, index, token)
     log.flush()
-    found = [(f.json["item_id"], f.json["update"]["content_index"], f.json["update"]["delta"]) for f in read(log)]
-    assert found == [("m", 0, "a"), ("m", 0, "b"), ("m", 1, "c"), ("n", 1, "de")]
+    deltas = [(f.json["item_id"], f.json["update"]["content_index"], f.json["update"]["delta"]) for f in read(log)]
+    assert deltas == [("m", 0, "a"), ("m", 0, "b"), ("m", 1, "c"), ("n", 1, "de")]
     log.close()
 
 
@@ -192,10 +192,14 @@ async def test_a_reader_beyond_the_kept_frames_gets_a_catch_up() -> None:
         items.open.add_text("open", 0, "x")
         log.append_text("open", 0, "x")
     assert len(log._frames) <= 2 * WINDOW
-    told = read(log)
-    assert [frame.json["type"] for frame in told] == ["thread.item.done", "thread.item.removed", "thread.item.added"]
-    assert told[-1].json["item"]["content"][0]["text"] == "x" * 10 * WINDOW
-    assert told[-1].id == str(log.last)
+    caught_up = read(log)
+    assert [frame.json["type"] for frame in caught_up] == [
+        "thread.item.done",
+        "thread.item.removed",
+        "thread.item.added",
+    ]
+    assert caught_up[-1].json["item"]["content"][0]["text"] == "x" * 10 * WINDOW
+    assert caught_up[-1].id == str(log.last)
     assert [frame.json["type"] for frame in read(log, 1)] == ["thread.item.removed", "thread.item.added"]
     assert texts(read(log, log.last - 2 * LAG)) == [(str(log.last), "x" * 2 * LAG)]
 
@@ -262,7 +266,7 @@ async def test_a_long_transcript_is_taken_less_often_the_longer_it_is() -> None:
     transcript = Transcript()
     page = Page("turn", transcript)
     written = 0
-    for batch in range(400):  # four in a second, and a tool returns 200 kB in each of the first hundred
+    for batch in range(400):  # four per second; a tool returns 200 kB in each of the first hundred
         if batch < 100:
             transcript.add_item({"type": "function_call_output", "call_id": str(batch), "output": "x" * 200_000})
         written += transcript.size * page.take(NOW + batch / 4).has_transcript
@@ -326,7 +330,7 @@ async def test_the_ping_timer_fires_only_in_silence_and_can_be_stopped() -> None
     assert not pings.due()
     woken.clear()
     async with asyncio.timeout(2):
-        await woken.wait()  # one ping is not the last one
+        await woken.wait()  # the timer repeats
     assert pings.due()
     pings.stop()
     assert pings._timer.cancelled()

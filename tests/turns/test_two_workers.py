@@ -39,14 +39,14 @@ async def stop_thread(chat: Chat, tab: Tab, thread_id: str) -> tuple[int, str | 
         return response.status, (await response.json())["stop_reason"]
 
 
-def elsewhere(there: Chat, tab: Tab) -> Tab:
+def tab_at(there: Chat, tab: Tab) -> Tab:
     """Return the same user's browser at the other worker."""
     return Tab(there.url, cookies=tab.cookies)
 
 
 async def test_a_remote_reader_gets_the_text_so_far_and_what_follows(here: Chat, there: Chat) -> None:
     here.upstream.script(COUNT)
-    async with await here.visitor() as tab, elsewhere(there, tab) as second, asking(tab, "Count") as first:
+    async with await here.visitor() as tab, tab_at(there, tab) as second, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
         async with attaching(second, first.thread_id) as again:
             await read_up_to(again, "one two")
@@ -63,11 +63,11 @@ async def test_a_remote_reader_gets_the_text_so_far_and_what_follows(here: Chat,
 
 async def test_a_reload_at_the_other_worker_shows_the_text_so_far_once(here: Chat, there: Chat) -> None:
     here.upstream.script(COUNT)
-    async with await here.visitor() as tab, elsewhere(there, tab) as second, asking(tab, "Count") as first:
+    async with await here.visitor() as tab, tab_at(there, tab) as second, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
         async with asyncio.timeout(5):
             loaded = await second.reload(first.thread_id)
-            while loaded.texts() != PARTIAL:  # the journal is a little late
+            while loaded.texts() != PARTIAL:  # the journal lags a little
                 loaded = await second.reload(first.thread_id)
         second.pictures[first.thread_id] = loaded
         async with attaching(second, first.thread_id) as again:
@@ -87,7 +87,7 @@ async def test_items_that_a_guardrail_removes_are_removed_for_remote_readers(sta
     agent = Agent[Any](name="test", output_guardrails=[OutputGuardrail(guardrail_function=check)])
     here, there = await start(agent), await start(agent)
     here.upstream.script(COUNT)
-    async with await here.visitor() as tab, elsewhere(there, tab) as second, asking(tab, "Count") as first:
+    async with await here.visitor() as tab, tab_at(there, tab) as second, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
         async with attaching(second, first.thread_id) as again:
             await read_up_to(again, "one two")
@@ -106,7 +106,7 @@ async def test_finished_items_come_first_for_a_remote_reader(start: Start) -> No
     tool = SlowTool()
     here, there = await start(tool.agent), await start(tool.agent)
     here.upstream.script(Answer("Let me see.", tool_calls=[ToolCall("look_up")]), Answer("Found."))
-    async with await here.visitor() as tab, elsewhere(there, tab) as second, asking(tab, "Look") as first:
+    async with await here.visitor() as tab, tab_at(there, tab) as second, asking(tab, "Look") as first:
         await within(tool.running)
         await first.wait_for("thread.item.done")
         async with attaching(second, first.thread_id) as again:
@@ -119,7 +119,7 @@ async def test_finished_items_come_first_for_a_remote_reader(start: Start) -> No
 @pytest.mark.parametrize("by", ["turn", "thread"])
 async def test_a_stop_at_the_other_worker_ends_the_model_call_and_all_readers(here: Chat, there: Chat, by: str) -> None:
     here.upstream.script(COUNT)
-    async with await here.visitor() as tab, elsewhere(there, tab) as second, asking(tab, "Count", DETACH) as first:
+    async with await here.visitor() as tab, tab_at(there, tab) as second, asking(tab, "Count", DETACH) as first:
         await read_up_to(first, "one two")
         async with attaching(second, first.thread_id, DETACH) as again:
             await read_up_to(again, "one two")
@@ -141,7 +141,7 @@ async def test_a_stop_at_the_other_worker_ends_the_model_call_and_all_readers(he
 
 async def test_a_message_to_the_other_worker_stops_the_answer_and_runs_next(here: Chat, there: Chat) -> None:
     here.upstream.script(COUNT, Answer("five"))
-    async with await here.visitor() as tab, elsewhere(there, tab) as second, asking(tab, "Count") as first:
+    async with await here.visitor() as tab, tab_at(there, tab) as second, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
         reply = await second.send(first.thread_id, "Go on")
         assert (reply.text, reply.error) == ("five", None)
@@ -153,10 +153,10 @@ async def test_a_message_to_the_other_worker_stops_the_answer_and_runs_next(here
 async def test_on_busy_reject_applies_at_the_other_worker_too(start: Start) -> None:
     here, there = await start(on_busy="reject"), await start(on_busy="reject")
     here.upstream.script(COUNT, Answer("five"))
-    async with await here.visitor() as tab, elsewhere(there, tab) as second, asking(tab, "Count") as first:
+    async with await here.visitor() as tab, tab_at(there, tab) as second, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
         for chat in (here, there):
-            async with elsewhere(chat, tab) as other, Tab(chat.url, cookies=tab.cookies, frame=False) as plain:
+            async with tab_at(chat, tab) as other, Tab(chat.url, cookies=tab.cookies, frame=False) as plain:
                 reply = await other.send(first.thread_id, "Go on")
                 assert reply.error is not None
                 assert "still answering" in reply.error["message"]
@@ -170,7 +170,7 @@ async def test_on_busy_reject_applies_at_the_other_worker_too(start: Start) -> N
 
 async def test_deleting_the_thread_at_the_other_worker_ends_its_answer(here: Chat, there: Chat) -> None:
     here.upstream.script(COUNT)
-    async with await here.visitor() as tab, elsewhere(there, tab) as second, asking(tab, "Count") as first:
+    async with await here.visitor() as tab, tab_at(there, tab) as second, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
         assert (await second.post("threads.delete", {"thread_id": first.thread_id})).status == 200
         await here.upstream.requests[0].wait_closed(within=1)
@@ -181,7 +181,7 @@ async def test_deleting_the_thread_at_the_other_worker_ends_its_answer(here: Cha
 async def test_a_turn_runs_on_while_only_a_remote_reader_is_left(here: Chat, there: Chat) -> None:
     """Its own reader has not promised to stop explicitly, but a remote reader stays."""
     here.upstream.script(COUNT)
-    async with await here.visitor() as tab, elsewhere(there, tab) as second:
+    async with await here.visitor() as tab, tab_at(there, tab) as second:
         async with asking(tab, "Count") as first:
             await read_up_to(first, "one two")
             again = await second.session.post(
@@ -208,7 +208,7 @@ async def keeps(chat: Chat, reply: LiveReply) -> None:
 
 async def test_events_at_the_other_worker_resume_after_any_number(here: Chat, there: Chat) -> None:
     here.upstream.script(COUNT)
-    async with await here.visitor() as tab, elsewhere(there, tab) as second, asking(tab, "Count") as first:
+    async with await here.visitor() as tab, tab_at(there, tab) as second, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
         turn_id = first.headers["x-chatkit-turn-id"]
         seen = [frame for frame in first.frames if frame.comment is None]
@@ -218,9 +218,9 @@ async def test_events_at_the_other_worker_resume_after_any_number(here: Chat, th
             numbers = [*range(len(seen) + 1), 99]
             streams = [await stack.enter_async_context(events(there, second, turn_id, f"?after={n}")) for n in numbers]
             here.upstream.release()
-            told = await asyncio.gather(*(_all(stream) for stream in streams))
+            streamed = await asyncio.gather(*(_all(stream) for stream in streams))
         await first.read()
-        for number, later in zip(numbers, told, strict=True):
+        for number, later in zip(numbers, streamed, strict=True):
             picture = Picture()
             for event in [*(frame.json for frame in seen[:number]), *later]:
                 picture.apply(event)
@@ -235,7 +235,7 @@ async def _all(stream: AsyncIterator[tuple[str | None, Json]]) -> list[Json]:
 async def test_the_same_bytes_at_the_other_worker_join_the_turn(here: Chat, there: Chat) -> None:
     here.upstream.script(COUNT)
     body = {"input": user_input("Count")}
-    async with await here.visitor() as tab, elsewhere(there, tab) as second:
+    async with await here.visitor() as tab, tab_at(there, tab) as second:
         async with tab.open("threads.create", body) as first:
             await read_up_to(first, "one two")
             same_frame = {"chatkit-frame-instance-id": tab.frame_id}
@@ -251,20 +251,20 @@ async def test_the_same_bytes_at_the_other_worker_join_the_turn(here: Chat, ther
 async def test_a_reader_that_arrives_while_the_last_one_leaves_gets_the_whole_answer(here: Chat, there: Chat) -> None:
     """The reader already holds the turn; an early end would look like a complete answer."""
     here.upstream.script(COUNT)
-    async with await here.visitor() as tab, elsewhere(there, tab) as second, asking(tab, "Count") as first:
+    async with await here.visitor() as tab, tab_at(there, tab) as second, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
         user = await there.owner(first.thread_id)
         async with attaching(second, first.thread_id) as again:
             await read_up_to(again, "one two")
-            tail = await there.services.turns.running_on(first.thread_id, user)
-        assert tail is not None
+            remote_turn = await there.services.turns.running_on(first.thread_id, user)
+        assert remote_turn is not None
         async with asyncio.timeout(5):
-            while tail._reading:  # noqa: ASYNC110 - there is no event for it
+            while remote_turn._reading:  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.01)
         late = Reader(None)
-        tail.reader_came(late)
+        remote_turn.reader_came(late)
         here.upstream.release()
-        await asyncio.wait_for(asyncio.gather(first.read(), tail.ended()), 5)
-        tail.reader_left(late)
-        assert b'"text":"one two three four"' in tail.log.since(0)
+        await asyncio.wait_for(asyncio.gather(first.read(), remote_turn.ended()), 5)
+        remote_turn.reader_left(late)
+        assert b'"text":"one two three four"' in remote_turn.log.since(0)
         await there.quiet()

@@ -30,8 +30,8 @@ def answer_to(words: str) -> str:
 def answer(request: ModelRequest) -> Answer:
     """Return the answer that the endpoint plays."""
     words = next(words for role, words in reversed(model_input(request)) if role == "user")
-    found = re.findall(r"wait at (\d+)", words)
-    return Answer(answer_to(words), hang_after=int(found[0]) if found else None)
+    numbers = re.findall(r"wait at (\d+)", words)
+    return Answer(answer_to(words), hang_after=int(numbers[0]) if numbers else None)
 
 
 def said(words: str) -> Effect:

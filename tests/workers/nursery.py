@@ -67,10 +67,10 @@ def carry_out(order: dict[str, Any], running: set[int]) -> int | None:
         running.add(process)
         return process
     with contextlib.suppress(ChildProcessError):
-        found, status = os.waitpid(order["poll"], os.WNOHANG)
-        if found == 0:
+        ended_pid, status = os.waitpid(order["poll"], os.WNOHANG)
+        if ended_pid == 0:
             return None
-        running.discard(found)
+        running.discard(ended_pid)
         return os.waitstatus_to_exitcode(status)
     return 0
 

@@ -87,13 +87,13 @@ class Worker:
         """Wait until it serves. Raises `RuntimeError` with its log if it does not."""
         try:
             async with asyncio.timeout(START_SECONDS):
-                while (found := re.search(r"running on (http://\S+)", self.words())) is None:
+                while (match := re.search(r"running on (http://\S+)", self.words())) is None:
                     if await self._poll() is not None:
                         raise RuntimeError(self.words())
                     await asyncio.sleep(0.01)
         except TimeoutError as error:
             raise RuntimeError(self.words()) from error
-        self.url = found[1]
+        self.url = match[1]
         return self
 
     async def _poll(self) -> int | None:
@@ -115,8 +115,8 @@ class Worker:
 
 async def fork(nursery: Nursery, folder: Path, name: str, settings: dict[str, Any]) -> Worker:
     """Start a server with these settings; it logs to `name`.log in `folder`."""
-    told = {"secret": SECRET, "data_dir": folder, "model": "gpt-test", "titles": False, "model_retries": 0} | settings
-    environment = {f"CHATKIT_{key.upper()}": str(value) for key, value in told.items()}
+    values = {"secret": SECRET, "data_dir": folder, "model": "gpt-test", "titles": False, "model_retries": 0} | settings
+    environment = {f"CHATKIT_{key.upper()}": str(value) for key, value in values.items()}
     log = folder / f"{name}.log"
     number = await asyncio.to_thread(
         nursery.order, serve={"PATH": os.environ["PATH"], **environment}, folder=str(folder), log=str(log)

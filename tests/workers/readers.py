@@ -34,7 +34,7 @@ class Wanderer:
     async def read(self, workers: Sequence[Worker]) -> None:
         """Read until a stream ends. A dead worker counts as a lost connection."""
         while True:
-            worker = self._dice.choice([known for known in workers if known.url])
+            worker = self._dice.choice([candidate for candidate in workers if candidate.url])
             frames = self._dice.choice([1, 2, 3, 5, 8, 13, 10_000])
             self.visits += 1
             with suppress(aiohttp.ClientError):

@@ -116,7 +116,7 @@ class Anything(RuleBasedStateMachine):
 
     @property
     def living(self) -> list[Conversation]:
-        return [known for known in self.conversations if not known.is_deleted]
+        return [conversation for conversation in self.conversations if not conversation.is_deleted]
 
     # -- rules
 
@@ -127,62 +127,62 @@ class Anything(RuleBasedStateMachine):
     @precondition(lambda self: self.living)
     @rule(n=which, frame=flags, hang=hangs, detach=flags)
     def send(self, n: int, frame: bool, hang: int | None, detach: bool) -> None:
-        known = self._pick(n)
-        self._do(known, self._send(known, frame, self._words(hang), detach))
+        conversation = self._pick(n)
+        self._do(conversation, self._send(conversation, frame, self._words(hang), detach))
 
     @precondition(lambda self: self.living)
     @rule(n=which, m=which, frame=flags)
     def retry(self, n: int, m: int, frame: bool) -> None:
-        known = self._pick(n)
-        self._do(known, self._retry(known, m, frame))
+        conversation = self._pick(n)
+        self._do(conversation, self._retry(conversation, m, frame))
 
     @precondition(lambda self: self.living)
     @rule(n=which)
     def stop(self, n: int) -> None:
-        known = self._pick(n)
-        self._do(known, self._stop(known))
+        conversation = self._pick(n)
+        self._do(conversation, self._stop(conversation))
 
     @precondition(lambda self: self.living)
     @rule(n=which, m=which, frame=flags, one=st.integers(0, 4), other=st.integers(0, 4), hang=hangs)
     def do_two_things_at_once(self, n: int, m: int, frame: bool, one: int, other: int, hang: int | None) -> None:
-        known = self._pick(n)
+        conversation = self._pick(n)
 
         def thing(number: int, frame: bool) -> Coroutine[Any, Any, Effect | None]:
             match number:
                 case 0:
-                    return self._send(known, frame, self._words(hang), True)
+                    return self._send(conversation, frame, self._words(hang), True)
                 case 1:
-                    return self._retry(known, m, frame)
+                    return self._retry(conversation, m, frame)
                 case 2:
-                    return self._stop(known)
+                    return self._stop(conversation)
                 case 3:
-                    return self._attach(known, frame)
+                    return self._attach(conversation, frame)
                 case _:
-                    return self._delete(known)
+                    return self._delete(conversation)
 
-        self._do(known, thing(one, frame), thing(other, not frame))
+        self._do(conversation, thing(one, frame), thing(other, not frame))
 
     @precondition(lambda self: self.living)
     @rule(n=which, frame=flags)
     def attach(self, n: int, frame: bool) -> None:
-        known = self._pick(n)
-        self._do(known, self._attach(known, frame))
+        conversation = self._pick(n)
+        self._do(conversation, self._attach(conversation, frame))
 
     @precondition(lambda self: self.living)
     @rule(n=which)
     def rename(self, n: int) -> None:
-        known = self._pick(n)
+        conversation = self._pick(n)
         self.number += 1
-        self._run(self._rename(known, f"Title {self.number}"))
+        self._run(self._rename(conversation, f"Title {self.number}"))
 
     @precondition(lambda self: self.living)
     @rule(n=which)
     def delete(self, n: int) -> None:
-        known = self._pick(n)
-        self._do(known, self._delete(known))
+        conversation = self._pick(n)
+        self._do(conversation, self._delete(conversation))
 
-    # No precondition on readings: which there are may be a matter of time, where two things are done at once, and
-    # hypothesis takes a rule that is there or not for a fault of the test.
+    # No precondition on readings: which exist depends on timing when two things are done at the same time, and
+    # hypothesis rejects rules whose availability is not deterministic.
 
     @rule(n=which, politely=flags)
     def disconnect(self, n: int, politely: bool) -> None:
@@ -217,7 +217,7 @@ class Anything(RuleBasedStateMachine):
     def teardown(self) -> None:
         self._run(self._end())
 
-    # -- how
+    # -- helpers
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.world.run(work)
@@ -229,11 +229,11 @@ class Anything(RuleBasedStateMachine):
         self.number += 1
         return message(self.number, hang)
 
-    def _do(self, known: Conversation, *things: Coroutine[Any, Any, Effect | None]) -> None:
+    def _do(self, conversation: Conversation, *things: Coroutine[Any, Any, Effect | None]) -> None:
         async def at_once() -> list[Effect | None]:
             return await asyncio.gather(*things)
 
-        known.happened(*(effect for effect in self._run(at_once()) if effect is not None))
+        conversation.happened(*(effect for effect in self._run(at_once()) if effect is not None))
 
     async def _visit(self) -> list[list[Tab]]:
         chat = self.world.chat
@@ -250,36 +250,42 @@ class Anything(RuleBasedStateMachine):
         reading.draw()
         reading.conversation_id = reading.picture.thread["id"]
         self._follow(reading)
-        known = Conversation(reading.conversation_id, user, {words}, [words])
-        known.happened(said(words))
-        self.conversations.append(known)
+        conversation = Conversation(reading.conversation_id, user, {words}, [words])
+        conversation.happened(said(words))
+        self.conversations.append(conversation)
 
-    async def _send(self, known: Conversation, frame: bool, words: str, detach: bool) -> Effect | None:
-        params = {"thread_id": known.id, "input": user_input(words)}
-        reading = await self._begin(known, "threads.add_user_message", params, frame, detach)
+    async def _send(self, conversation: Conversation, frame: bool, words: str, detach: bool) -> Effect | None:
+        params = {"thread_id": conversation.id, "input": user_input(words)}
+        reading = await self._begin(conversation, "threads.add_user_message", params, frame, detach)
         if not reading.has_user_item(words):
-            return None  # the thread was deleted at that moment
-        known.accepted.append(words)
+            return None  # the thread was just deleted
+        conversation.accepted.append(words)
         return said(words)
 
-    async def _retry(self, known: Conversation, m: int, frame: bool) -> Effect | None:
-        tab = self.tabs[known.user][frame]
-        reply = await tab.post("threads.get_by_id", {"thread_id": known.id})
+    async def _retry(self, conversation: Conversation, m: int, frame: bool) -> Effect | None:
+        tab = self.tabs[conversation.user][frame]
+        reply = await tab.post("threads.get_by_id", {"thread_id": conversation.id})
         if reply.status != 200:
-            return None  # deleted at that moment
+            return None  # just deleted
         messages = [item for item in reply.body["items"]["data"] if item["type"] == "user_message"]
         item = messages[m % len(messages)]
-        await self._begin(known, "threads.retry_after_item", {"thread_id": known.id, "item_id": item["id"]}, frame)
+        await self._begin(
+            conversation, "threads.retry_after_item", {"thread_id": conversation.id, "item_id": item["id"]}, frame
+        )
         return retried(text_of(item))
 
-    async def _attach(self, known: Conversation, frame: bool) -> None:
+    async def _attach(self, conversation: Conversation, frame: bool) -> None:
         action = {"type": "turn.attach", "payload": None}
-        await self._begin(known, "threads.custom_action", {"thread_id": known.id, "action": action}, frame)
+        await self._begin(
+            conversation, "threads.custom_action", {"thread_id": conversation.id, "action": action}, frame
+        )
 
-    async def _begin(self, known: Conversation, op: str, params: Json, frame: bool, detach: bool = True) -> Reading:
+    async def _begin(
+        self, conversation: Conversation, op: str, params: Json, frame: bool, detach: bool = True
+    ) -> Reading:
         """Read up to where the request is accepted or refused."""
-        tab = self.tabs[known.user][frame]
-        reading = Reading(known.id, tab.frame_id, await self._post(tab, op, params, detach))
+        tab = self.tabs[conversation.user][frame]
+        reading = Reading(conversation.id, tab.frame_id, await self._post(tab, op, params, detach))
         while not reading.stream.frames and await reading.stream.read():
             pass
         assert reading.stream.status == 200
@@ -290,24 +296,26 @@ class Anything(RuleBasedStateMachine):
         self.readings.append(reading)
         self.readers[reading.place] = reading
 
-    async def _stop(self, known: Conversation) -> None:
-        tab = self.tabs[known.user][0]
-        async with tab.session.post(f"{self.world.chat.url}/api/threads/{known.id}/stop") as response:
+    async def _stop(self, conversation: Conversation) -> None:
+        tab = self.tabs[conversation.user][0]
+        async with tab.session.post(f"{self.world.chat.url}/api/threads/{conversation.id}/stop") as response:
             assert response.status in (200, 404)
-            assert response.status == 200 or known.is_deleted or await self._is_gone(known)
+            assert response.status == 200 or conversation.is_deleted or await self._is_gone(conversation)
 
-    async def _rename(self, known: Conversation, title: str) -> None:
-        reply = await self.tabs[known.user][0].post("threads.update", {"thread_id": known.id, "title": title})
+    async def _rename(self, conversation: Conversation, title: str) -> None:
+        reply = await self.tabs[conversation.user][0].post(
+            "threads.update", {"thread_id": conversation.id, "title": title}
+        )
         assert reply.status == 200
-        known.titles = {title}
+        conversation.titles = {title}
 
-    async def _delete(self, known: Conversation) -> None:
-        reply = await self.tabs[known.user][0].post("threads.delete", {"thread_id": known.id})
-        assert reply.status == 200 or known.is_deleted or await self._is_gone(known)
-        known.is_deleted = True
+    async def _delete(self, conversation: Conversation) -> None:
+        reply = await self.tabs[conversation.user][0].post("threads.delete", {"thread_id": conversation.id})
+        assert reply.status == 200 or conversation.is_deleted or await self._is_gone(conversation)
+        conversation.is_deleted = True
 
-    async def _is_gone(self, known: Conversation) -> bool:
-        return not await self._select("SELECT id FROM threads WHERE id = :id", known)
+    async def _is_gone(self, conversation: Conversation) -> bool:
+        return not await self._select("SELECT id FROM threads WHERE id = :id", conversation)
 
     async def _read_a_little(self, reading: Reading) -> None:
         """Read what has arrived, if anything."""
@@ -317,9 +325,9 @@ class Anything(RuleBasedStateMachine):
         except TimeoutError:
             pass
 
-    async def _meddle(self, known: Conversation) -> None:
-        stranger = self.tabs[(known.user + 1) % USERS][0]
-        thread = {"thread_id": known.id}
+    async def _meddle(self, conversation: Conversation) -> None:
+        stranger = self.tabs[(conversation.user + 1) % USERS][0]
+        thread = {"thread_id": conversation.id}
         for op in ("threads.get_by_id", "items.list", "threads.update", "threads.delete"):
             assert (await stranger.post(op, thread | {"title": "Mine"})).status == 404
         streaming: dict[str, Json] = {
@@ -330,34 +338,34 @@ class Anything(RuleBasedStateMachine):
         for op, params in streaming.items():
             reply = await stranger.post(op, thread | params)
             assert reply.types == ["error"]
-        assert known.id not in str(await stranger.list())
-        turns = await self._select("SELECT id FROM turns WHERE thread_id = :id", known)
+        assert conversation.id not in str(await stranger.list())
+        turns = await self._select("SELECT id FROM turns WHERE thread_id = :id", conversation)
         url = self.world.chat.url
-        for path in (f"threads/{known.id}/stop", *(f"turns/{turn_id}/stop" for (turn_id,) in turns)):
+        for path in (f"threads/{conversation.id}/stop", *(f"turns/{turn_id}/stop" for (turn_id,) in turns)):
             async with stranger.session.post(f"{url}/api/{path}") as response:
                 assert response.status == 404
 
-    # -- what must be true
+    # -- checks
 
-    async def _select(self, statement: str, known: Conversation) -> list[tuple[Any, ...]]:
-        return await self.world.chat.select(statement, id=known.id)
+    async def _select(self, statement: str, conversation: Conversation) -> list[tuple[Any, ...]]:
+        return await self.world.chat.select(statement, id=conversation.id)
 
-    async def _check(self, known: Conversation) -> Picture:
+    async def _check(self, conversation: Conversation) -> Picture:
         """Check what a reload shows and what SQL contains, at any moment."""
-        running = await self._select("SELECT id FROM turns WHERE thread_id = :id AND status = 'running'", known)
+        running = await self._select("SELECT id FROM turns WHERE thread_id = :id AND status = 'running'", conversation)
         assert len(running) <= 1
-        loaded = await self.tabs[known.user][0].reload(known.id)
-        assert loaded.thread["title"] in known.titles
+        loaded = await self.tabs[conversation.user][0].reload(conversation.id)
+        assert loaded.thread["title"] in conversation.titles
         shown = tuple(words for role, words in loaded.texts() if role == "user")
-        assert shown in known.shown
+        assert shown in conversation.shown
         if not running:
-            known.shown = {shown}  # what a retry made of it is settled
-        rows = await self._select("SELECT text FROM thread_items WHERE thread_id = :id AND role = 'user'", known)
-        assert sorted(words for (words,) in rows) == sorted(known.accepted)
-        await self._check_answers(known)
+            conversation.shown = {shown}  # the outcome of a retry is final now
+        rows = await self._select("SELECT text FROM thread_items WHERE thread_id = :id AND role = 'user'", conversation)
+        assert sorted(words for (words,) in rows) == sorted(conversation.accepted)
+        await self._check_answers(conversation)
         return loaded
 
-    async def _check_answers(self, known: Conversation) -> None:
+    async def _check_answers(self, conversation: Conversation) -> None:
         """Check all answers, replaced ones included: each is a prefix of what was sent, a completed one all of it."""
         query = """
             SELECT asked.text, turns.status, answer.text FROM turns
@@ -365,7 +373,7 @@ class Anything(RuleBasedStateMachine):
             LEFT JOIN thread_items AS answer ON answer.turn_id = turns.id AND answer.type = 'assistant_message'
             WHERE turns.thread_id = :id
         """
-        for words, status, text in await self._select(query, known):
+        for words, status, text in await self._select(query, conversation):
             if status == "completed":
                 assert text == answer_to(words)
             elif text is not None:
@@ -394,34 +402,36 @@ class Anything(RuleBasedStateMachine):
         assert chat.upstream.closed == chat.upstream.opened
 
     async def _check_all(self) -> None:
-        for known in self.conversations:
-            await (self._check_deleted(known) if known.is_deleted else self._check_end(known))
+        for conversation in self.conversations:
+            await (self._check_deleted(conversation) if conversation.is_deleted else self._check_end(conversation))
         for user, tabs in enumerate(self.tabs):
             listed = {thread["id"] for thread in await tabs[0].history()}
-            assert listed == {known.id for known in self.living if known.user == user}
+            assert listed == {conversation.id for conversation in self.living if conversation.user == user}
 
-    async def _check_end(self, known: Conversation) -> None:
-        loaded = await self._check(known)
+    async def _check_end(self, conversation: Conversation) -> None:
+        loaded = await self._check(conversation)
         in_vain = """
             SELECT item.id FROM thread_items AS item JOIN turns ON turns.id = item.replaced_by
             WHERE turns.thread_id = :id AND turns.status <> 'completed'
             AND NOT EXISTS (SELECT 1 FROM thread_items AS own WHERE own.turn_id = turns.id)
         """
-        assert await self._select(in_vain, known) == [], "a retry that said nothing has taken the old answer away"
+        assert await self._select(in_vain, conversation) == [], (
+            "a retry that said nothing has taken the old answer away"
+        )
         query = "SELECT id FROM thread_items WHERE thread_id = :id AND replaced_by IS NULL AND NOT hidden"
-        ids = [item_id for (item_id,) in await self._select(f"{query} ORDER BY position", known)]
+        ids = [item_id for (item_id,) in await self._select(f"{query} ORDER BY position", conversation)]
         assert [item["id"] for item in loaded.items] == ids
         by_id = {item["id"]: item for item in loaded.items}
-        kept = await self._select("SELECT id FROM thread_items WHERE thread_id = :id", known)
-        for reading in (reading for reading in self.readers.values() if reading.conversation_id == known.id):
+        kept = await self._select("SELECT id FROM thread_items WHERE thread_id = :id", conversation)
+        for reading in (reading for reading in self.readers.values() if reading.conversation_id == conversation.id):
             for item in reading.picture.items:
                 assert (item["id"],) in kept
-                assert by_id.get(item["id"], item) == item  # what was replaced later is not in the reload
+                assert by_id.get(item["id"], item) == item  # a reload does not show replaced items
 
-    async def _check_deleted(self, known: Conversation) -> None:
+    async def _check_deleted(self, conversation: Conversation) -> None:
         for table in ("thread_items", "turns"):
-            assert await self._select(f"SELECT id FROM {table} WHERE thread_id = :id", known) == []
-        assert await self._is_gone(known)
+            assert await self._select(f"SELECT id FROM {table} WHERE thread_id = :id", conversation) == []
+        assert await self._is_gone(conversation)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)

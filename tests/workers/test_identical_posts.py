@@ -47,7 +47,7 @@ async def begun(stream: RawStream) -> None:
 @pytest.mark.parametrize("at_once", [True, False], ids=["at once", "in a row"])
 @pytest.mark.parametrize("op", ["threads.create", "threads.add_user_message"])
 async def test_six_identical_posts_start_one_turn(workers: list[Chat], op: str, at_once: bool) -> None:
-    chat = workers[-1]  # it knows the tasks of the others as well
+    chat = workers[-1]  # its task list includes those of the others
     async with UploadClient.of(chat) as client, asyncio.timeout(20):
         hello = (await client.tab.create("Hello")).thread_id
         for files in ([], [(await client.upload(b"some text")).id]):

@@ -105,11 +105,11 @@ async def test_a_kill_loses_at_most_a_quarter_of_a_second(
             ]
             for _ in tasks:
                 await asyncio.wait_for(begun.acquire(), 10)
-            await asyncio.sleep(dice.uniform(0, (len(TOKENS) + 8) / RATE + 0.1))  # the moment is what is tested
+            await asyncio.sleep(dice.uniform(0, (len(TOKENS) + 8) / RATE + 0.1))  # at a random moment
             killed_at = time.monotonic()
             worker.kill()
             conversations = await asyncio.gather(*tasks)
-            if dice.random() < 0.5:  # else it is a zombie while the next one starts
+            if dice.random() < 0.5:  # otherwise it is a zombie while the next one starts
                 await worker.gone()
             upstream.default = Answer(Text("", tokens=TOKENS))
             worker = await forked(api="responses")
@@ -126,10 +126,10 @@ async def check(conversation: Conversation, must: str, worker: Worker, engine: A
     """Check the rows after the kill, what a reload shows, and that Retry gives a complete answer."""
     thread_id = conversation.reply.thread_id
     query = "SELECT role, text FROM messages WHERE thread_id = :id ORDER BY position"
-    (user, *rest) = await select(engine, query, id=thread_id)
+    (user, *answers) = await select(engine, query, id=thread_id)
     assert user == ("user", conversation.words)
-    said = rest[-1][1] if rest else ""
-    assert len(rest) <= 1
+    said = answers[-1][1] if answers else ""
+    assert len(answers) <= 1
     assert WHOLE.startswith(said)
     assert said.startswith(must), (said, must)
     turns = "SELECT status, stop_reason, ended_at IS NULL FROM turns WHERE thread_id = :id"
@@ -143,5 +143,7 @@ async def check(conversation: Conversation, must: str, worker: Worker, engine: A
         reloaded = await tab.reload(thread_id)
     assert reloaded.texts() == [("user", conversation.words), ("assistant", WHOLE)]
     replaced = "SELECT text FROM thread_items WHERE thread_id = :id AND replaced_by IS NOT NULL AND role = 'assistant'"
-    kept = [words for (words,) in await select(engine, replaced + " AND type = 'assistant_message'", id=thread_id)]
-    assert kept == ([said] if said else [])
+    replaced_texts = [
+        words for (words,) in await select(engine, replaced + " AND type = 'assistant_message'", id=thread_id)
+    ]
+    assert replaced_texts == ([said] if said else [])

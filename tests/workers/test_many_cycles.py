@@ -67,7 +67,7 @@ async def test_two_hundred_cycles_leak_no_task_connection_or_memory(chat: Chat) 
         for _ in range(number):
             call = await dice.choice([stop, disconnect, reload])(chat, tab, dice)
             assert call.client_gone
-            # What the tests themselves keep.
+            # Drop what the tests themselves keep.
             chat.upstream.requests.clear()
             tab.pictures.clear()
         await chat.quiet(within=10)
@@ -78,12 +78,12 @@ async def test_two_hundred_cycles_leak_no_task_connection_or_memory(chat: Chat) 
         before = all_tasks()
         tracemalloc.start()
         try:
-            kept = [await cycles(tab, number) for number in (WARM_UP, HALF, HALF)]
+            used = [await cycles(tab, number) for number in (WARM_UP, HALF, HALF)]
         finally:
             tracemalloc.stop()
         assert all_tasks() <= before
     assert chat.upstream.opened == chat.upstream.closed == WARM_UP + 2 * HALF
-    assert kept[2] - kept[1] < GROWTH, kept
+    assert used[2] - used[1] < GROWTH, used
     assert await chat.select("SELECT id FROM turns WHERE status = 'running' OR ended_at IS NULL") == []
     ((count,),) = await chat.select("SELECT count(*) FROM messages WHERE role = 'user'")
     assert count == WARM_UP + 2 * HALF

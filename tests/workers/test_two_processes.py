@@ -99,8 +99,8 @@ async def test_a_worker_that_was_declared_dead_gives_up_its_answer(
         here.go_on()
         await first.read()
         assert first.error is not None
-        told = await select(engine, "SELECT role, text FROM messages ORDER BY position")
-        assert told == [*PARTIAL, ("user", "Go on"), ("assistant", "five")]
+        messages = await select(engine, "SELECT role, text FROM messages ORDER BY position")
+        assert messages == [*PARTIAL, ("user", "Go on"), ("assistant", "five")]
         turns = "SELECT status, stop_reason FROM turns ORDER BY started_at"
         assert await select(engine, turns) == [("interrupted", "crash"), ("completed", None)]
         here.terminate()
