@@ -220,7 +220,7 @@ def test_the_marked_model_is_the_default(tmp_path: Any) -> None:
         ({"models": "[not json"}, "comma-separated names"),
         ({"models": "a,a"}, "twice"),
         ({"model": "b", "models": "a"}, "must list CHATKIT_MODEL"),
-        ({"model": "b", "models": [{"id": "a", "default": True}, "b"]}, "no other one as the default"),
+        ({"model": "b", "models": [{"id": "a", "default": True}, "b"]}, "must not mark another model as the default"),
         ({"tools": [{"id": ""}]}, "at least 1"),
         ({"tools": [{"id": "a", "colour": "red"}]}, "not permitted"),
     ],
