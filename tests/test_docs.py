@@ -1,4 +1,4 @@
-"""README.md and docs/: Python blocks run, links and paths lead somewhere, names and settings exist.
+"""README.md and docs/: Python blocks run, links resolve, and files, names and settings exist.
 
 Every block of docs/agents.md is saved under the name in its first line and tested with a model."""
 
@@ -128,7 +128,7 @@ def anchors(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
-def test_every_link_leads_somewhere(path: str) -> None:
+def test_every_link_resolves(path: str) -> None:
     for link in LINK.findall(read(path)):
         if "://" in link:
             continue
@@ -140,8 +140,8 @@ def test_every_link_leads_somewhere(path: str) -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS)
 def test_every_file_that_is_named_exists(path: str) -> None:
-    shown = {f"{name}.py" for name in MODULES | modules_in(path)}
-    names = set(FILE.findall(LINK.sub("]", read(path)))) - shown
+    example_files = {f"{name}.py" for name in MODULES | modules_in(path)}
+    names = set(FILE.findall(LINK.sub("]", read(path)))) - example_files
     places = [*(ROOT / place for place in PLACES), (ROOT / path).parent]
     assert {name for name in names if not any((place / name).exists() for place in places)} == set()
 
