@@ -92,6 +92,14 @@ def create_app(
         openapi_url="/api/openapi.json",
     )
     app.state.services = services
+    _add_middleware(app, settings)
+    install_error_handlers(app)
+    _add_routes(app)
+    mount_page(app, settings.page_dir)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(RequestIds)  # wraps the middleware added before it
     if settings.cors_origins:
@@ -103,7 +111,9 @@ def create_app(
             expose_headers=["x-request-id", "x-chatkit-turn-id", "x-chatkit-thread-id", "etag"],
             allow_credentials="*" not in settings.cors_origins,
         )
-    install_error_handlers(app)
+
+
+def _add_routes(app: FastAPI) -> None:
     for routes in (
         chatkit,
         attachments,
@@ -118,8 +128,6 @@ def create_app(
         not_available,
     ):
         app.include_router(routes.router)
-    mount_page(app, settings.page_dir)
-    return app
 
 
 def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -> Services:
