@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import os
+from typing import Any, Literal
 
 from alembic import context
 from sqlalchemy import Connection
 
+from chatkit_store.columns import CleanText, JsonText, UtcDateTime
 from chatkit_store.engine import normalise_url, open_engine
 from chatkit_store.migrations import lock_schema
 from chatkit_store.tables import metadata
@@ -20,10 +22,26 @@ def find_url() -> str:
     return url or os.environ.get("CHATKIT_DATABASE_URL") or DEFAULT_URL
 
 
+def render_item(kind: str, item: Any, autogen_context: object) -> str | Literal[False]:
+    """Return the code of one of our column types for a generated revision, or False for anything else.
+
+    A revision names SQLAlchemy's types, so that a later change of ours does not change what it creates.
+    """
+    match item:
+        case CleanText():
+            return "sa.Text()"
+        case JsonText():
+            return "sa.JSON()"
+        case UtcDateTime():
+            return "sa.DateTime(timezone=True)"
+        case _:
+            return False
+
+
 def run(connection: Connection) -> None:
     """Run the command in one transaction, while no other migration runs."""
     with lock_schema(connection):
-        context.configure(connection=connection, target_metadata=metadata)
+        context.configure(connection=connection, target_metadata=metadata, render_item=render_item)
         context.run_migrations()
 
 

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,38 @@ from tests.store.factories import ALICE, User, make_thread
 ROOT = Path(__file__).parent.parent.parent
 
 
+NEW_COLUMNS = """
+import sys
+
+from alembic.config import main
+from sqlalchemy import Column
+
+from chatkit_store.columns import CleanText, JsonText, UtcDateTime
+from chatkit_store.tables import turns
+
+for name, kind in {"note": CleanText, "extra": JsonText, "noted_at": UtcDateTime}.items():
+    turns.append_column(Column(name, kind, comment=f"The {name}"))
+main(sys.argv[1:])
+"""
+"""The `alembic` command for a schema with another column of each of our types."""
+
+
 def alembic(*arguments: str, url: str | None = None, **environment: str) -> str:
     """Run the `alembic` command in the checkout."""
-    options = ["-c", str(ROOT / "alembic.ini"), *(["-x", f"url={url}"] if url else [])]
+    options = [*(["-x", f"url={url}"] if url else []), *arguments]
+    return run_alembic(["-m", "alembic"], ROOT, options, environment)
+
+
+def run_alembic(
+    command: Sequence[str], folder: Path, options: Sequence[str], environment: Mapping[str, str] | None = None
+) -> str:
+    """Run a variant of the `alembic` command with the migrations in `folder`."""
     process = subprocess.run(
-        [sys.executable, "-m", "alembic", *options, *arguments],
+        [sys.executable, *command, "-c", str(folder / "alembic.ini"), *options],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, **environment},
+        env={**os.environ, **(environment or {})},
     )
     assert process.returncode == 0, process.stdout + process.stderr
     return process.stdout
@@ -74,6 +98,25 @@ def test_there_is_one_head() -> None:
 async def test_alembic_check_finds_no_difference(database_url: str) -> None:
     await migrations.upgrade(database_url)
     assert "No new upgrade operations detected" in await asyncio.to_thread(alembic, "check", url=database_url)
+
+
+async def test_generated_revision_adds_columns_with_the_types_of_sqlalchemy(database_url: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "alembic", tmp_path / "alembic")
+    shutil.copy(ROOT / "alembic.ini", tmp_path)
+
+    async def run(*arguments: str) -> str:
+        options = ["-x", f"url={database_url}", *arguments]
+        return await asyncio.to_thread(run_alembic, ["-c", NEW_COLUMNS], tmp_path, options)
+
+    await run("upgrade", "head")
+    await run("revision", "--autogenerate", "--rev-id", "9999", "-m", "Add columns")
+    code = (tmp_path / "alembic/versions/9999_add_columns.py").read_text()
+    assert "sa.Column('note', sa.Text(), nullable=True, comment='The note')" in code
+    assert "sa.Column('extra', sa.JSON(), nullable=True, comment='The extra')" in code
+    assert "sa.Column('noted_at', sa.DateTime(timezone=True), nullable=True, comment='The noted_at')" in code
+    assert "chatkit_store" not in code
+    await run("upgrade", "head")
+    assert "No new upgrade operations detected" in await run("check")
 
 
 async def test_created_schema_equals_the_migrated_one(database_url: str, other_url: str) -> None:
