@@ -71,7 +71,7 @@ $(VENV): requirements.lock pyproject.toml store/pyproject.toml
 	@touch $@
 
 $(NODE): web/package.json web/package-lock.json
-	@command -v npm > /dev/null || { echo "Node 20 or newer with npm is needed to build the page."; exit 1; }
+	@command -v npm > /dev/null || { echo "Node 20.19 or newer with npm is needed to build the page."; exit 1; }
 	@echo "Installing npm packages..."
 	@cd web && npm ci --silent --no-audit --no-fund
 	@touch $@

@@ -303,7 +303,7 @@ class Settings(BaseSettings):
         default=10.0,
         gt=0,
         description="Seconds that a stopped turn waits for its tools and its model call; then its answer is saved "
-        "without them. A tool that is not `async` runs in a thread and cannot be cancelled.",
+        "without them. A tool that is not `async` runs in an OS thread and cannot be cancelled.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Lowest level that is logged. The text of messages is never logged."

@@ -84,7 +84,7 @@ class ActionHandler:
         return self._as_events(call, arguments)
 
     async def answer(self, call: ActionCall) -> SyncCustomActionResponse:
-        """Return the answer as one item, None where nothing changed. Raises as `stream`, and `NotAvailable`."""
+        """Return the answer as one item, or None if nothing changed. Raises as `stream`, and `NotAvailable`."""
         if self._streams:
             raise NotAvailable(f"The action “{self.type}” answers with a stream; send it without `streaming: false`.")
         return _response(await self._function(**self._arguments(call)), call)

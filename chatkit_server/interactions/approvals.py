@@ -85,7 +85,7 @@ async def resume_run(
     context: RequestContext,
     restored: RestoredRun | None = None,
 ) -> AsyncIterator[ThreadStreamEvent]:
-    """Resume a decided run. `restored` is the run's state where it has been restored already.
+    """Resume a decided run. `restored` is the run's state if it has been restored already.
 
     The paused run leaves the store at the last moment: after an earlier failure it is still waiting, and the user's
     next message expires it. Raises `ApprovalClosed` if the agent has changed since it asked.

@@ -16,7 +16,7 @@ _MISSING = object()
 
 
 def with_submitted(sender: WidgetItem, action: Action[str, Any]) -> WidgetItem:
-    """Return a copy of the widget with the submitted values, or the widget itself where the action brought none."""
+    """Return a copy of the widget with the submitted values, or the widget itself if the action brought none."""
     if not isinstance(action.payload, dict):
         return sender
     widget = sender.widget.model_dump(mode="json", exclude_none=True)

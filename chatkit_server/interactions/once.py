@@ -82,8 +82,8 @@ class OnceRunner:
     async def do_once(self, params: ThreadCustomActionParams, work: Work, context: RequestContext) -> bytes:
         """Return the JSON from `work`, or the answer of an equal action that is running or has just run.
 
-        Raises what `work` raises, as a `ServerError`; the same error where the equal action failed; `ActionRunning`
-        where that one takes too long.
+        Raises what `work` raises, as a `ServerError`; the same error if the equal action failed; `ActionRunning` if
+        that one takes too long.
         """
         run = SyncRun(new_id("act"), action_key(params, context), params.thread_id, self._worker_id)
         self._running.add(run.id)
@@ -110,7 +110,7 @@ class OnceRunner:
     async def _wait_for_end(
         self, first: SyncAnswer, key: str, deadline: float, context: RequestContext
     ) -> SyncAnswer | None:
-        """Return how the first run ended, or None where no worker runs it any longer. Raises `ActionRunning`."""
+        """Return how the first run ended, or None if no worker runs it any longer. Raises `ActionRunning`."""
         current: SyncAnswer | None = first
         while current is not None and current.status == "running":
             if asyncio.get_running_loop().time() > deadline:
@@ -162,7 +162,7 @@ def _answer_of(ended: SyncAnswer) -> bytes:
 
 
 def _is_handler_failure(error: BaseException) -> bool:
-    """Return whether the handler failed; False where this task itself is being cancelled."""
+    """Return whether the handler failed; False if this task itself is being cancelled."""
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         return task is not None and not task.cancelling()

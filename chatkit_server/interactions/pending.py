@@ -58,7 +58,7 @@ class PendingInput:
 
     @property
     def run_to_resume(self) -> PausedRun | None:
-        """The decided run, without its saved state; None where the model is called afresh instead."""
+        """The decided run, without its saved state; None if the model is called afresh instead."""
         return next((run for run in self.runs if run.is_decided), None)
 
     async def send_next_call(self) -> AsyncIterator[ThreadStreamEvent]:

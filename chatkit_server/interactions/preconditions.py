@@ -42,7 +42,7 @@ async def submitted_sender(
     """Return the widget that an action came from, with the submitted values in it, and the items to save for them.
 
     The widget is None for an action of the page. Raises `InvalidItem` for an item that is not a widget, `ItemReplaced`
-    for one that a retry has replaced, `ActionGone` where the widget has changed and no longer offers the action.
+    for one that a retry has replaced, `ActionGone` if the widget has changed and no longer offers the action.
     """
     if item_id is None:
         return None, []

@@ -69,7 +69,7 @@ async def restore_state(server: InteractionHost, run: PausedRun, context: AgentC
         logger.warning("cannot restore the paused run %s\n%s", run.id, redacted_traceback(error))
         return None
     if answers:
-        with contextlib.suppress(UserError):  # raised where no model call follows that could read them
+        with contextlib.suppress(UserError):  # raised if no model call follows that could read them
             state.add_input(answers)
     return RestoredRun(agent, state, context) if can_continue else None
 

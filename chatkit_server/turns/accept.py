@@ -77,7 +77,7 @@ class Accepted:
     choice: Choice | None = None
     """A decision about a tool call, saved when the turn starts."""
     seen_position: int | None = None
-    """The thread's last position when it was checked; None where `items` do not depend on what was pending."""
+    """The thread's last position when it was checked; None if `items` do not depend on what was pending."""
     images: GeneratedImages | None = None
     """Stores the images that the turn's model generates."""
 

@@ -21,7 +21,7 @@ T = TypeVar("T")
 Work = Callable[[Connection], T]
 """The database work of one store call.
 
-It may run in a thread, and again on another connection, so its only side effects are on rows.
+It may run in an OS thread, and again on another connection, so its only side effects are on rows.
 """
 
 AnyRow = Row[*tuple[Any, ...]]
@@ -176,7 +176,7 @@ async def _uninterrupted(call: Awaitable[T]) -> T:
 async def _end(task: asyncio.Future[Any]) -> None:
     """Wait until `task` is done, however often the caller is cancelled; cancel it after `CANCEL_SECONDS`.
 
-    A thread cannot be cancelled: it ends its transaction later.
+    An OS thread cannot be cancelled: it ends its transaction later.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + CANCEL_SECONDS

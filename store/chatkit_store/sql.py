@@ -174,7 +174,7 @@ class SqlStore(Store[TContext], Generic[TContext]):
     ) -> ThreadItem:
         """Replace an item by `change(item)` and return the result. The thread is locked for all workers until then.
 
-        `change` keeps the id and has no side effects: it may run in another thread, and twice.
+        `change` keeps the id and has no side effects: it may run in an OS thread, and twice.
         """
         dialect = self._database.dialect
         return await self._database.write(lambda c: items.change_item(c, dialect, thread_id, item_id, change, context))

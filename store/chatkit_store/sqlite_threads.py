@@ -1,4 +1,4 @@
-"""Run store calls on a SQLite file in threads, one round trip to a thread per call.
+"""Run store calls on a SQLite file in OS threads, one round trip to a thread per call.
 
 The asynchronous driver makes a round trip for every statement, fetch, BEGIN and COMMIT.
 """
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class SqliteThreads:
-    """One writer thread and several reader threads with a connection each, which start with the first call.
+    """One OS thread that writes and several that read, with a connection each, which start with the first call.
 
     SQLite allows one writer at a time. Queueing for one thread is fair and holds no connection; SQLite's own wait polls
     and may starve a writer.

@@ -80,7 +80,7 @@ class Child:
 class EmbeddedProcess:
     """Provides the running child process.
 
-    `find_weights` runs in a thread: it may block and may raise `ModelSetupError`.
+    `find_weights` runs in an OS thread: it may block and may raise `ModelSetupError`.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ def count_threads() -> int:
 
 
 async def _in_daemon_thread(find: Callable[[], Path]) -> Path:
-    """Run `find()` in a daemon thread: unlike with `to_thread`, a download cannot keep the process alive."""
+    """Run `find()` in a daemon OS thread: unlike with `to_thread`, a download cannot keep the process alive."""
     loop = asyncio.get_running_loop()
     result: asyncio.Future[Path] = loop.create_future()
 
