@@ -70,6 +70,8 @@ async def _database(services: Services) -> Finding:
     if (file := _missing_file(services.engine.url)) is not None:
         if (folder := missing_folder(file)) is not None:
             return Finding("database", f"{file} cannot be created: the folder {folder} does not exist", "WRONG")
+        if services.settings.environment == "production":
+            return Finding("database", f"{file} does not exist; run `chatkit-server migrate`", "WRONG")
         return Finding("database", f"{file} does not exist yet; the server creates it when it first starts")
     try:
         missing, taken = await pending(services.engine), await taken_names(services.engine)

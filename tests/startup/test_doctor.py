@@ -70,6 +70,12 @@ async def test_a_correct_setup_is_confirmed_and_nothing_changes(tmp_path: Path, 
     assert "sqlite, up to date" in (await doctor(tmp_path))[1]
 
 
+async def test_in_production_a_missing_database_file_is_wrong_because_serve_refuses_it(tmp_path: Path) -> None:
+    code, output = await doctor(tmp_path, CHATKIT_ENVIRONMENT="production", CHATKIT_SECRET="s" * 64)
+    assert code == 1
+    assert "chatkit.db does not exist; run `chatkit-server migrate`" in output
+
+
 async def test_all_problems_are_reported_at_once(tmp_path: Path, upstream: OpenAIServer) -> None:
     upstream.default = Answer(fail=INVALID_API_KEY)
     (tmp_path / "empty.db").touch()
