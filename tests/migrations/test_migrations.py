@@ -33,7 +33,7 @@ from sqlalchemy import Column
 from chatkit_store.columns import CleanText, JsonText, UtcDateTime
 from chatkit_store.tables import turns
 
-for name, kind in {"note": CleanText, "extra": JsonText, "noted_at": UtcDateTime}.items():
+for name, kind in {"new_text": CleanText, "new_json": JsonText, "new_time": UtcDateTime}.items():
     turns.append_column(Column(name, kind, comment=f"The {name}"))
 main(sys.argv[1:])
 """
@@ -111,9 +111,9 @@ async def test_generated_revision_adds_columns_with_the_types_of_sqlalchemy(data
     await run("upgrade", "head")
     await run("revision", "--autogenerate", "--rev-id", "9999", "-m", "Add columns")
     code = (tmp_path / "alembic/versions/9999_add_columns.py").read_text()
-    assert "sa.Column('note', sa.Text(), nullable=True, comment='The note')" in code
-    assert "sa.Column('extra', sa.JSON(), nullable=True, comment='The extra')" in code
-    assert "sa.Column('noted_at', sa.DateTime(timezone=True), nullable=True, comment='The noted_at')" in code
+    assert "sa.Column('new_text', sa.Text(), nullable=True, comment='The new_text')" in code
+    assert "sa.Column('new_json', sa.JSON(), nullable=True, comment='The new_json')" in code
+    assert "sa.Column('new_time', sa.DateTime(timezone=True), nullable=True, comment='The new_time')" in code
     assert "chatkit_store" not in code
     await run("upgrade", "head")
     assert "No new upgrade operations detected" in await run("check")
