@@ -17,6 +17,7 @@ from chatkit.errors import CustomStreamError, StreamError
 
 from .http import AnswerInterrupted, InternalError, ServerError, TurnFailed, to_server_error
 from .log_format import redacted_traceback
+from .setup import AgentSetupError
 
 logger = logging.getLogger(__name__)
 
@@ -102,8 +103,11 @@ class ProviderFailure(Exception):
         self.code = code
 
 
-def to_turn_failure(error: Exception) -> ServerError:
-    """Return the error that the user sees for a failure inside a turn. Logs the cause, once."""
+def to_turn_failure(error: Exception, *, subject: str = "turn") -> ServerError:
+    """Return the error that the user sees for a failure inside a turn. Logs the cause, once.
+
+    `subject` is what has failed, for the log.
+    """
     source = _raised_by_tool(error) or error
     match source:
         case ServerError():
@@ -113,12 +117,12 @@ def to_turn_failure(error: Exception) -> ServerError:
         case StreamError():
             return _failure("agent_error", allow_retry=source.allow_retry)
         case EmbeddedModelError():  # its text is written for users and says what to do
-            logger.warning("turn failed with embedded_model\n%s", redacted_traceback(error))
+            logger.warning("%s failed with embedded_model\n%s", subject, redacted_traceback(error))
             return TurnFailed("embedded_model", source.message, allow_retry=True)
     code = _code(source)
     if code is None:
         return to_server_error(source)
-    logger.warning("turn failed with %s\n%s", code, redacted_traceback(error))
+    logger.warning("%s failed with %s\n%s", subject, code, redacted_traceback(error))
     if (message := tripwire_message(source)) is not None:
         return TurnFailed(code, message, allow_retry=TEXTS[code][1])
     return _failure(code)
@@ -234,5 +238,6 @@ _CODES: list[tuple[type[Exception], Callable[[Exception], str]]] = [
     (agents.ToolInputGuardrailTripwireTriggered, _always("guardrail_input")),
     (agents.ToolOutputGuardrailTripwireTriggered, _always("guardrail_output")),
     (agents.UserError, _always("agent_misconfigured")),
+    (AgentSetupError, _always("agent_misconfigured")),
     (agents.AgentsException, _always("agent_error")),
 ]

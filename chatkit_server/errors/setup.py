@@ -1,5 +1,7 @@
 """Setup errors, raised before the server starts. Their text says what to change.
 
+Only `AgentSetupError` is also raised later: when an agent function returns no agent for a request.
+
 SetupError           settings that cannot work
 AgentSetupError      CHATKIT_AGENT does not lead to an agent
 ModelSetupError      the settings name a model that cannot answer

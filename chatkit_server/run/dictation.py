@@ -36,6 +36,6 @@ async def dictate(transcriber: Transcriber, audio: AudioInput, max_bytes: int) -
     except (TimeoutError, openai.APITimeoutError) as error:
         raise DictationFailed("The recording took too long to transcribe. Please dictate a shorter text.") from error
     except openai.APIStatusError as error:
-        raise to_turn_failure(error) from None
+        raise to_turn_failure(error, subject="dictation") from None
     except openai.OpenAIError as error:
         raise DictationFailed from error

@@ -336,6 +336,22 @@ async def test_a_failed_request_is_retried_as_often_as_the_settings_say(
     assert len(endpoint.upstream.requests) - before == 3
 
 
+async def test_an_agents_function_that_returns_no_agent_is_the_administrators_problem(
+    tmp_path: Path, log: io.StringIO
+) -> None:
+    is_broken = False
+
+    def agent() -> Any:
+        return None if is_broken else Agent(name="Assistant")
+
+    async with serve(tmp_path, agent) as served, served.tab() as tab:
+        is_broken = True
+        reply = await tab.create(QUESTION)
+    assert reply.events[-1]["message"].startswith(TEXTS["agent_misconfigured"][0])
+    assert reply.events[-1]["allow_retry"] is False
+    assert "not an agents.Agent" in log.getvalue()
+
+
 async def test_an_agents_function_that_raises_keeps_the_users_message(tmp_path: Path, log: io.StringIO) -> None:
     def agent() -> Agent[Any]:
         raise LookupError("no agent today")

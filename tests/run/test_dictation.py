@@ -177,6 +177,8 @@ async def test_a_failure_of_the_endpoint_has_a_clear_message(
     assert (reply.status, reply.body["code"]) == (status, code)
     assert message in reply.body["message"]
     assert failure.message not in caplog.text
+    assert (f"dictation failed with {code}" in caplog.text) == code.startswith("model_")
+    assert "turn failed" not in caplog.text
 
 
 async def test_an_unreachable_endpoint_has_a_clear_message(tmp_path: Path, upstream: OpenAIServer) -> None:
