@@ -33,12 +33,15 @@ def has_died(worker: WorkerRecord) -> bool:
     if worker.host != _host():
         return False
     try:
-        os.kill(int(worker.process.partition(":")[0]), 0)
+        number = int(worker.process.partition(":")[0])
+        os.kill(number, 0)
+    except (ValueError, OverflowError):  # not written by this version: its silence decides
+        return False
     except ProcessLookupError:
         return True
-    except (OSError, ValueError):  # it exists, but belongs to another user
+    except OSError:  # it exists, but belongs to another user
         pass
-    return worker.process != _process(int(worker.process.partition(":")[0]))
+    return worker.process != _process(number)
 
 
 def _host() -> str:
@@ -113,7 +116,7 @@ class Heartbeat:
             dead = [other.id for other in others if has_died(other) or (is_regular and self._is_silent(other))]
             if dead:
                 await self._store.forget(dead)
-            for record in await self._turns.adopt(self.worker.id, await self._lost_turns()):
+            for record in await self._turns.adopt(self.worker.id, await self._orphaned_turns()):
                 await self._try_to_recover(record)
 
     def _is_regular(self) -> bool:
@@ -128,7 +131,7 @@ class Heartbeat:
     def _is_silent(self, other: WorkerRecord) -> bool:
         return other.silence > BEATS_UNTIL_DEAD * self._seconds
 
-    async def _lost_turns(self) -> list[str]:
+    async def _orphaned_turns(self) -> list[str]:
         """Return the turns that this worker has in the database but does not run, and `lose` those that it runs but no
         longer has.
 
@@ -139,11 +142,15 @@ class Heartbeat:
         for turn_id in before & self._running() - owned:
             self._lose(turn_id)
         idle = owned - before - self._running()
-        lost, self._idle = idle & self._idle, idle
-        return sorted(lost)
+        orphaned, self._idle = idle & self._idle, idle
+        return sorted(orphaned)
 
     async def _try_to_recover(self, record: TurnRecord) -> None:
         try:
             await self._recover(record)
         except Exception as error:  # it belongs to this worker now: the next beats try again
-            logger.error("turn %s of a dead worker could not be recovered\n%s", record.id, redacted_traceback(error))
+            logger.error(
+                "turn %s could not be recovered; the next heartbeat tries again\n%s",
+                record.id,
+                redacted_traceback(error),
+            )

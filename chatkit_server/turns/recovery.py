@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from functools import partial as partial_function
+from functools import partial
 
 from chatkit.store import NotFoundError
 from chatkit.types import ThreadItem, UserMessageItem
@@ -33,9 +33,9 @@ async def recover(record: TurnRecord, store: SqlStore[RequestContext], turns: Tu
     # The journal lags behind the rows by up to a batch, so it may show an item as open whose row is already finished.
     # That row is complete and newer than the journal: save only items without a row, or with one that is still open.
     saved = await store.saved_ids(record.thread_id, [item.id for item in items.open], context)
-    partial = [settle(item) for item in items.open if not is_empty(item) and saved.get(item.id, True)]
-    restore = record.kind == RETRY and not _is_answered([*items.finished.values(), *partial])
-    finish = partial_function(
+    kept_items = [settle(item) for item in items.open if not is_empty(item) and saved.get(item.id, True)]
+    restore = record.kind == RETRY and not _is_answered([*items.finished.values(), *kept_items])
+    finish = partial(
         turns.finish,
         record.id,
         TurnEnd(status="interrupted", stop_reason="crash"),
@@ -44,12 +44,13 @@ async def recover(record: TurnRecord, store: SqlStore[RequestContext], turns: Tu
         keep_transcript=not restore,
         worker_id=record.worker_id,
     )
-    ended = await finish_anyway(finish, [] if restore else partial)
+    ended = await finish_anyway(finish, [] if restore else kept_items)
     if ended and restore:
         for item_id in items.finished:
             with contextlib.suppress(NotFoundError):
                 await store.delete_thread_item(record.thread_id, item_id, context)
-    logger.warning("turn %s was interrupted when its worker died; its partial answer is kept", record.id)
+    if ended:
+        logger.warning("turn %s was closed as interrupted: its worker died or could not save its end", record.id)
 
 
 async def _fold_journal(turn_id: str, journal: JournalStore, context: RequestContext) -> TurnItems:

@@ -185,14 +185,14 @@ class TurnStore:
         """Return the ids of the worker's running turns, of all users."""
         return frozenset(await self._database.read(lambda c: c.scalars(_OF_WORKER, {"worker": worker_id}).all()))
 
-    async def adopt(self, worker_id: str, lost: Sequence[str] = ()) -> "list[TurnRecord]":
+    async def adopt(self, worker_id: str, orphaned: Sequence[str] = ()) -> "list[TurnRecord]":
         """Assign the running turns of dead workers to this worker, for all users, and return them.
 
-        `lost` are ids of its own turns that it no longer runs. No turn is ever returned to two workers.
+        `orphaned` are ids of its own turns that it no longer runs. No turn is ever returned to two workers.
         """
 
         def work(connection: Connection) -> Sequence[AnyRow]:
-            turn_ids = connection.scalars(_ADOPT, {"worker": worker_id, "lost": list(lost)}).all()
+            turn_ids = connection.scalars(_ADOPT, {"worker": worker_id, "orphaned": list(orphaned)}).all()
             return connection.execute(_ADOPTED, {"turns": turn_ids}).all() if turn_ids else []
 
         return [TurnRecord.from_row(row) for row in await self._database.write(work)]
@@ -262,7 +262,7 @@ _STOP = update(turns).where(*_IS_RUNNING, func.coalesce(t.signal, KEEP) == KEEP)
 _JOIN = update(turns).where(*_IS_RUNNING).values(readers=t.readers + 1, signal=func.coalesce(t.signal, KEEP))
 _OF_WORKER = select(t.id).where(t.worker_id == bindparam("worker"), t.status == "running")
 _HAS_DEAD_WORKER = ~select(workers.c.id).where(workers.c.id == t.worker_id).exists()
-_ADOPTABLE = or_(t.worker_id.is_(None), _HAS_DEAD_WORKER, t.id.in_(bindparam("lost", expanding=True)))
+_ADOPTABLE = or_(t.worker_id.is_(None), _HAS_DEAD_WORKER, t.id.in_(bindparam("orphaned", expanding=True)))
 _ADOPT = update(turns).where(t.status == "running", _ADOPTABLE).values(worker_id=bindparam("worker")).returning(t.id)
 _ADOPTED = select(turns).where(t.id.in_(bindparam("turns", expanding=True)))
 

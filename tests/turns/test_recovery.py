@@ -1,6 +1,7 @@
 """Turns of dead workers are recovered once and completely, and not by a worker that was away itself."""
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_server import AgentContext, RequestContext
 from chatkit_server.events.frames import encode_event
+from chatkit_server.turns.heartbeat import has_died, this_worker
 from chatkit_server.turns.recovery import recover
 from chatkit_store import Entry, JournalStore, NewTurn, SqlStore, TurnRecord, TurnStore, new_id
 from tests.stage import CARD, Stage, stream_item
@@ -26,6 +28,7 @@ from tests.support.openai_answers import Answer
 from tests.turns.coming_back import DETACH, asking, attaching, read_up_to
 from tests.turns.conftest import Start
 from tests.turns.crashing import silence, wake_up
+from tests.turns.log import listening
 
 USER = RequestContext(user_id="alice")
 RETRY = "threads.retry_after_item"
@@ -96,6 +99,27 @@ async def test_recovery_is_idempotent(crashed: Crashed) -> None:
     await crashed.recover(record)
     await crashed.recover(record)
     assert await crashed.texts() == ["Q", "one two"]
+
+
+async def test_a_turn_is_logged_as_closed_only_by_the_worker_that_closed_it(crashed: Crashed) -> None:
+    record = await crashed.begin(*opening(assistant_message(), "one two"))
+    with listening() as log:
+        await crashed.recover(replace(record, worker_id="there"))  # it belongs to `here` meanwhile
+        assert log.of(logging.WARNING) == []
+        await crashed.recover(record)
+    message = f"turn {record.id} was closed as interrupted: its worker died or could not save its end"
+    assert log.of(logging.WARNING) == [message]
+
+
+@pytest.mark.parametrize("process", ["", ":", "not a number:1", f"{10**30}:1"])
+def test_a_worker_with_an_unreadable_process_is_not_declared_dead_at_once(process: str) -> None:
+    assert not has_died(replace(this_worker(), process=process))
+
+
+def test_only_a_process_that_has_ended_is_dead() -> None:
+    worker = this_worker()
+    assert not has_died(worker)
+    assert has_died(replace(worker, process=f"{worker.process}0")), "its number was reused"
 
 
 async def test_an_item_finished_just_before_the_crash_is_not_overwritten(crashed: Crashed) -> None:
@@ -223,14 +247,14 @@ async def test_a_remote_reader_gets_no_events_of_the_next_turn(start: Start) -> 
 
 async def test_hidden_items_stay_hidden_while_they_are_saved(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """See T27."""
-    stage, shown = Stage(), list[str]()
+    stage, open_types = Stage(), list[str]()
     save: Any = SqlStore.add_thread_items
 
     async def slow(
         self: SqlStore[RequestContext], thread_id: str, new: list[object], *args: object, **more: object
     ) -> None:
         for turn in chat.services.turns._running.values():
-            shown.extend(item.type for item in turn.open_items())
+            open_types.extend(item.type for item in turn.open_items())
         await save(self, *args, **more)
 
     async def hide(context: AgentContext) -> str:
@@ -243,5 +267,5 @@ async def test_hidden_items_stay_hidden_while_they_are_saved(start: Start, monke
     stage.play_tool(hide)
     async with await chat.visitor() as tab:
         await tab.create("Hide")
-    assert "hidden_context_item" not in shown
-    assert "client_tool_call" not in shown
+    assert "hidden_context_item" not in open_types
+    assert "client_tool_call" not in open_types
