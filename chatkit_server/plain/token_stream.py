@@ -66,7 +66,7 @@ async def read_events(turn: LiveTurn, reader: Reader, services: Services) -> Asy
     events = turn.snapshot()
     position = log.last
     yield [json.loads(serialize(event)) for event in events]
-    while not reader.gone and not reader.is_cut:
+    while not reader.is_gone and not reader.is_cut:
         if position < log.last:
             data = log.since(position)
             position = log.last

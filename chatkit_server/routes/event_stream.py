@@ -64,7 +64,7 @@ class TurnResponse(Response):
             await send({"type": "http.response.body", "body": self.first, "more_body": True})
         pings = _Pings(self.ping_seconds, log.wake)
         try:
-            while not reader.gone and not reader.is_cut:
+            while not reader.is_gone and not reader.is_cut:
                 if position < log.last:
                     data = log.since(position)
                     position = log.last

@@ -103,7 +103,7 @@ async def _load_items(
     turn = await turns.running_on(thread_id, context) if order == "asc" else None
     if turn is None:
         return await server.sql_store.load_visible_items(thread_id, after, limit, order, context)
-    newer, saved = turn.open_texts(), set(await turn.saved_ids())
+    newer, saved = turn.open_items_by_id(), set(await turn.saved_ids())
     page = await server.sql_store.load_visible_items(thread_id, after, limit, order, context)
     for item_id in newer.keys() - turn.items.open_ids():  # finished or removed while the page was read
         newer.pop(item_id)

@@ -17,7 +17,7 @@ class Connection:
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
-        self._is_closed = False  # a reader is also `gone` when a newer one of its frame replaces it
+        self._is_closed = False  # a reader is also gone when a newer one of its frame replaces it
 
     @property
     def awaits_end(self) -> bool:
@@ -29,7 +29,7 @@ class Connection:
         message: Message = {"type": ""}
         while message["type"] != "http.disconnect":
             message = await receive()
-        self._is_closed = self.reader.gone = True
+        self._is_closed = self.reader.is_gone = True
         turn.log.wake()
 
 
@@ -47,7 +47,7 @@ async def reading(
         async with background("disconnect watch", partial(connection.until_closed, receive, turn)):
             yield connection
     except asyncio.CancelledError:
-        turn.interrupt_reading()
+        turn.connection_was_cut()
         raise
     finally:
         turn.reader_left(connection.reader)

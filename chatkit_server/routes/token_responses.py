@@ -90,7 +90,7 @@ class WholeAnswer(Response):
             stream = TokenStream(self.turn, connection.reader, self.services, self.context)
             async for _ in stream.pieces():
                 pass
-            if connection.reader.gone:
+            if connection.reader.is_gone:
                 return
             response = self._stopping() if connection.reader.is_cut else answer_response(await stream.answer())
             response.raw_headers += self.raw_headers

@@ -110,7 +110,7 @@ class _Conversation:
                 self._turn.detach()  # the client did not leave: its turn gets the same time to finish as others
         except asyncio.CancelledError:  # the HTTP server is stopping
             if isinstance(self._turn, LiveTurn):
-                self._turn.interrupt_reading()
+                self._turn.connection_was_cut()
             raise
         finally:
             await self._leave()
@@ -162,7 +162,7 @@ class _Conversation:
             await self._send({"started": True, "turn_id": turn.id, "thread_id": turn.thread_id})
             async for pieces in stream.pieces():
                 await self._send(*pieces)
-            if not reader.gone and not reader.is_cut:
+            if not reader.is_gone and not reader.is_cut:
                 await self._send(*ending(await stream.answer()))
         except WebSocketDisconnect:  # the write noticed it before the read
             pass
@@ -183,7 +183,7 @@ class _Conversation:
     async def _leave(self) -> None:
         if self._reading is None:
             return
-        self._reader.gone = True
+        self._reader.is_gone = True
         if isinstance(self._turn, LiveTurn):
             self._turn.log.wake()
         await asyncio.wait([self._reading], timeout=LEAVING_SECONDS)

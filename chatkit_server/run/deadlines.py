@@ -33,7 +33,7 @@ class Deadlines:
 class SilenceWatch:
     """Ends a run that has been silent for too long.
 
-    A timer compares `event_count`, which the reader increments: all that an event costs on the hot path.
+    Per event the run only increments `event_count`; a timer checks whether it has changed.
     """
 
     def __init__(self, inbox: Inbox, deadlines: Deadlines) -> None:

@@ -1,4 +1,4 @@
-"""Answer a thread: run its agent, its actions and its dictation. Requests and turns are handled elsewhere."""
+"""Run a thread's agent, answer its actions, transcribe recordings."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -88,7 +88,8 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         self.files_of = parts.files_of
         self.generated_images = parts.generated_images
         self.actions = Actions.of_methods(self)
-        """Handlers by action type: methods marked with `on_action`, then those of the agent."""
+        """Handlers by action type: methods marked with `on_action`, then those of the agent and of
+        `create_app(actions=...)`."""
         self.actions.include(parts.agent.actions)
         self.deadlines = Deadlines(
             first_event=settings.first_event_seconds,
@@ -109,7 +110,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
     ) -> AsyncIterator[ThreadStreamEvent]:
         """Run the agent on the thread and yield its events. Closing the iterator stops the run.
 
-        Raises what the agent and its model raise; `failures.to_turn_failure` turns it into a text for the user.
+        Raises what the agent and its model raise; `errors.failures.to_turn_failure` turns it into a text for the user.
         """
         memory = await Memory.load(self.sql_store, thread, context)
         agent_context = AgentContext(thread=thread, store=self.store, request_context=context)
@@ -126,6 +127,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             run_config=self.run_config_for(selection),
         )
         title = self._start_title(memory, agent_context, selection)
+        # A subclass may change the events, so its text must not bypass it.
         sink = text_sink.get() if type(self).respond is ChatServer.respond else None
         async with aclosing(self._stream(agent_context, result, sink, title)) as events:
             async for event in events:

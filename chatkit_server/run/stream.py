@@ -57,10 +57,10 @@ def stream_agent_response(
     with an error event; `ModelSilent` or `ToolSilent` if a deadline passed. After a guardrail's tripwire, the items
     that the run showed are removed before the error is raised.
     """
-    return RunReader(context, result, converter, sink, deadlines or NO_DEADLINES, displays, guardrails).events()
+    return RunStream(context, result, converter, sink, deadlines or NO_DEADLINES, displays, guardrails).events()
 
 
-class RunReader:
+class RunStream:
     """Reads one run to its end. Nothing starts before the first event is requested."""
 
     def __init__(
@@ -82,7 +82,7 @@ class RunReader:
         self._transcript = transcript
         self._inbox = context.inbox
         self._conversion = Conversion(context, converter or ResponseStreamConverter(), transcript, displays)
-        self._parts = self._conversion.parts
+        self._item_ids = self._conversion.parts
         self._is_idle = False
         """Everything so far has been yielded, and `events` waits for the inbox."""
         self._stop_seconds: float | None = None
@@ -108,7 +108,7 @@ class RunReader:
             and self._sink is not None
             and type(event) is ResponseTextDeltaEvent
             and self._inbox.empty()
-            and (item_id := self._parts.get((event.output_index, event.content_index))) is not None
+            and (item_id := self._item_ids.get((event.output_index, event.content_index))) is not None
         ):
             self._watch.event_count += 1
             self._sink(item_id, event.content_index, event.delta)
@@ -119,7 +119,7 @@ class RunReader:
         """Yield the run's events, then raise its error. Ends with `close`, also when it is closed early."""
         self._start()
         # Locals: the loop below runs once per event.
-        inbox, conversion, parts, watch = self._inbox, self._conversion, self._parts, self._watch
+        inbox, conversion, item_ids, watch = self._inbox, self._conversion, self._item_ids, self._watch
         try:
             for converted in await conversion.begin():
                 yield converted
@@ -131,7 +131,7 @@ class RunReader:
                     break
                 watch.event_count += 1
                 if type(event) is ResponseTextDeltaEvent and (
-                    item_id := parts.get((event.output_index, event.content_index))
+                    item_id := item_ids.get((event.output_index, event.content_index))
                 ):
                     yield text_delta_event(item_id, event)
                     continue
@@ -152,14 +152,14 @@ class RunReader:
         await self._cancel()
         close_tap(self._result.run_loop_task)
         self._context.detach()
-        self._drain()
+        self._remember_unread()
 
     async def _end(self, error: BaseException | None) -> AsyncGenerator[ThreadStreamEvent, None]:
         conversion, result = self._conversion, self._result
         for event in conversion.end(error):
             yield event
         if error is not None:
-            if not conversion.is_answered(error):
+            if not conversion.is_answered(error):  # else a refusal or cut text was shown: the error adds nothing
                 raise conversion.cause(error)
         elif result.interruptions:
             async for request in ask_approvals(self._context, result):
@@ -199,7 +199,7 @@ class RunReader:
             with contextlib.suppress(Exception):
                 pump.result()  # retrieved, so that asyncio does not log it
 
-    def _drain(self) -> None:
+    def _remember_unread(self) -> None:
         """Record unread events of the run in the transcript: they happened. Outside events stay for their reader."""
         events = [self._inbox.get_nowait() for _ in range(self._inbox.qsize())]
         for event in events:

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 MAX_LENGTH = 60
 """Characters of a title."""
+MIN_CUT = 20
+"""A title is cut at a word if that leaves at least this many characters."""
 MAX_REPLY = 120
 """A longer reply, in characters, is an answer to the message and not a title."""
 MAX_MESSAGE = 2000
@@ -35,7 +37,7 @@ INSTRUCTIONS = (
 )
 THINKING = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 LABEL = re.compile(r"\A(title|name)\s*:\s*", re.IGNORECASE)
-AROUND = " \t.,;:*_#`\"'“”„‘’«»"
+TRIMMED = " \t.,;:*_#`\"'“”„‘’«»"
 
 
 def first_words(message: UserMessageItem) -> str | None:
@@ -45,18 +47,18 @@ def first_words(message: UserMessageItem) -> str | None:
 
 def clean_title(reply: str) -> str | None:
     """Return the title in a model's reply, or None if it has none or answers the message instead."""
-    lines = (line.strip(AROUND) for line in THINKING.sub("", reply).splitlines())
-    line = LABEL.sub("", next((line for line in lines if line), "")).strip(AROUND)
+    lines = (line.strip(TRIMMED) for line in THINKING.sub("", reply).splitlines())
+    line = LABEL.sub("", next((line for line in lines if line), "")).strip(TRIMMED)
     return _cut(line) or None if len(line) <= MAX_REPLY else None
 
 
 class PendingTitle:
     """A title that a model is writing. Its event joins those of the run."""
 
-    def __init__(self, maker: "TitleMaker", message: UserMessageItem, run: AgentContext, model: str | None) -> None:
+    def __init__(self, maker: "TitleMaker", message: UserMessageItem, context: AgentContext, model: str | None) -> None:
         self._grace = maker.grace
-        self._inbox: Inbox = run.inbox
-        self._task = asyncio.create_task(self._make(maker, message, run, model), name="title")
+        self._inbox: Inbox = context.inbox
+        self._task = asyncio.create_task(self._make(maker, message, context, model), name="title")
 
     async def wait(self) -> AsyncIterator[ThreadUpdatedEvent]:
         """After the run: wait for the title, and yield its event unless the run has already yielded it."""
@@ -71,10 +73,12 @@ class PendingTitle:
         self._task.cancel()
         await asyncio.wait({self._task})
 
-    async def _make(self, maker: "TitleMaker", message: UserMessageItem, run: AgentContext, model: str | None) -> None:
+    async def _make(
+        self, maker: "TitleMaker", message: UserMessageItem, context: AgentContext, model: str | None
+    ) -> None:
         try:
             title = await maker.ask(message, model)
-            event = await maker.name(run.thread.id, title, first_words(message), run.request_context)
+            event = await maker.name(context.thread.id, title, first_words(message), context.request_context)
         except TimeoutError:
             logger.warning("the title took too long; the thread keeps its first words")
         except NotFoundError:
@@ -110,17 +114,18 @@ class TitleMaker:
         self._default_model = default_model
         self._seconds = seconds
 
-    def start(self, items: Sequence[ThreadItem], run: AgentContext, answering: str | None) -> PendingTitle | None:
+    def start(self, items: Sequence[ThreadItem], context: AgentContext, answering: str | None) -> PendingTitle | None:
         """Start a title, or return None if the thread has a name other than its first words.
 
+        None also if the thread has more than `ATTEMPTS` user messages or the first has no text.
         `items` are the thread's newest items, `answering` is the model of the answer, or None for the default.
         """
         messages = [item for item in items if isinstance(item, UserMessageItem)]
-        if not 0 < len(messages) <= ATTEMPTS or run.thread.title != first_words(messages[0]):
+        if not 0 < len(messages) <= ATTEMPTS or context.thread.title != first_words(messages[0]):
             return None
         if not _text_of(messages[0]).strip():
             return None
-        return PendingTitle(self, messages[0], run, self._model or answering)
+        return PendingTitle(self, messages[0], context, self._model or answering)
 
     async def ask(self, message: UserMessageItem, model: str | None) -> str | None:
         """Return a title for the message, or None if the reply is unusable.
@@ -153,4 +158,4 @@ def _cut(text: str) -> str:
     if len(text) <= MAX_LENGTH:
         return text
     cut = text[:MAX_LENGTH]
-    return (cut.rsplit(" ", 1)[0] if " " in cut[20:] else cut).rstrip(" ,;:.") + "…"
+    return (cut.rsplit(" ", 1)[0] if " " in cut[MIN_CUT:] else cut).rstrip(" ,;:.") + "…"

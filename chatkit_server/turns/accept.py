@@ -1,7 +1,8 @@
 """Check a streaming request before its first byte, and say what it starts.
 
-All refusals happen here, before a turn exists: an unknown or locked thread, an invalid attachment, a question that has
-been answered already.
+Most refusals happen here, before a turn exists: an unknown or locked thread, an invalid attachment, a question that has
+been answered already. `Turns.start` also refuses: a thread that is still answering, a stopping server, a decided
+approval.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -191,7 +192,7 @@ def _continue(
     server: ChatServer,
     context: RequestContext,
 ) -> Accepted:
-    """Save an answer, then continue the agent if nothing else is pending; else have the page run its next tool."""
+    """Accept an answer: run the agent if nothing else is pending, else have the page run its next tool."""
     remaining = pending.without(answered.id)
     accepted = Accepted(
         kind=request.type,
@@ -234,7 +235,8 @@ async def _custom_action(request: ThreadsCustomActionReq, server: ChatServer, co
     thread = await writable_thread(server, params.thread_id, context)
     if is_approval(params.action):
         return await _approval(request, thread, server, context)
-    position = await server.sql_store.last_position(thread.id, context)  # read it before the widget, which is saved
+    # Read before the widget: a copy of the widget is saved, so a later change must be noticed.
+    position = await server.sql_store.last_position(thread.id, context)
     sender, items = await submitted_sender(server, thread, params.item_id, params.action, context)
     events = server.action(thread, params.action, sender, context)
     return Accepted(

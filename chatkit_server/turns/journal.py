@@ -23,7 +23,7 @@ from .journal_page import Page
 logger = logging.getLogger(__name__)
 
 SHARE_OF_INTERVAL = 0.8
-"""A batch starts early by the rest, so that text is committed within the interval."""
+"""The pause between batches, as a share of the interval; the rest is left for the commit."""
 SMALLEST_SHARE = 0.2
 """The least pause between batches, however much of the interval the flush window takes."""
 SIGNALS_INTERVAL = 0.25
@@ -42,7 +42,7 @@ class Journal:
 
     def __init__(self, store: JournalStore, worker_id: str, interval: float, flush: float, on_signal: OnSignal) -> None:
         """`interval` is how many seconds text may wait for its commit, of which up to `flush` have passed when it
-        reaches its page; with 0 nothing is written, and signals are fetched only."""
+        reaches its page; with 0 nothing is written, and only signals are fetched."""
         self.worker_id = worker_id
         self._store = store
         self.is_on = interval > 0
@@ -61,7 +61,8 @@ class Journal:
         return page if self.is_on else None
 
     def close_page(self, turn_id: str, *, is_saved: bool) -> None:
-        """End a turn. If its end is not saved, the rest of its page is still written, since it is recovered from it."""
+        """End a turn. If its end is not saved, the rest of its page is still written, since recovery reads the turn
+        from there."""
         if not is_saved and self.is_on:
             self._unsaved.add(turn_id)
         else:

@@ -22,7 +22,7 @@ class PagePart:
 
     entries: list[Entry]
     has_transcript: bool
-    """Whether the transcript has changed and may be written again already."""
+    """Whether this batch writes the transcript: it has changed and its pause is over."""
 
 
 class Page:
@@ -32,7 +32,7 @@ class Page:
         self.turn_id = turn_id
         self.transcript = transcript
         self._entries: list[Entry | _Text] = []
-        self._written = 0
+        self._written_version = 0
         self._written_at = -math.inf
         self._written_size = 0
 
@@ -63,16 +63,16 @@ class Page:
         transcript = self.transcript
         pause = min(self._written_size, transcript.size) / TRANSCRIPT_PACE  # a transcript that got shorter waits less
         is_due = is_last or now >= self._written_at + pause
-        has_transcript = is_due and self._written != transcript.version
+        has_transcript = is_due and self._written_version != transcript.version
         if has_transcript:
-            self._written, self._written_at, self._written_size = transcript.version, now, transcript.size
+            self._written_version, self._written_at, self._written_size = transcript.version, now, transcript.size
         return PagePart(entries, has_transcript)
 
     def give_back(self, part: PagePart) -> None:
         """Put back what could not be written; it is taken first next time."""
         self._entries[:0] = part.entries
         if part.has_transcript:
-            self._written = -1
+            self._written_version = -1
             self._written_at = -math.inf
 
 

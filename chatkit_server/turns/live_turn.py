@@ -19,11 +19,11 @@ StopReason = Literal["user", "disconnected", "superseded", "deleted", "shutdown"
 class Reader:
     """A connection that reads a turn.
 
-    `gone` tells it to stop reading, `is_cut` to break off, so that its client re-attaches at another worker.
+    `is_gone`: stop reading. `is_cut`: close the connection without ending the response, so that the client re-attaches.
     """
 
     frame_id: str | None
-    gone: bool = False
+    is_gone: bool = False
     is_cut: bool = False
 
 
@@ -52,7 +52,7 @@ class LiveTurn(ABC):
         """Let the turn run without readers: its client has promised to stop it explicitly (`x-chatkit-detach: 1`)."""
 
     @abstractmethod
-    def left(self) -> None:
+    def last_reader_left(self) -> None:
         """React to the departure of the last reader."""
 
     @abstractmethod
@@ -61,9 +61,9 @@ class LiveTurn(ABC):
 
     @abstractmethod
     async def saved_ids(self) -> Collection[str]:
-        """Return the ids of the open items that have a row already."""
+        """Return the ids of items that have a row, at least the open ones."""
 
-    def interrupt_reading(self) -> None:  # noqa: B027 - not abstract: a remote turn ignores it
+    def connection_was_cut(self) -> None:  # noqa: B027 - not abstract: a remote turn ignores it
         """React to the HTTP server's cutting its connections at shutdown."""
 
     async def ended(self) -> None:
@@ -75,7 +75,7 @@ class LiveTurn(ABC):
         """Add a reader. It replaces an older one of the same frame: two would double every word on the screen."""
         for older in self._reading:
             if reader.frame_id is not None and older.frame_id == reader.frame_id:
-                older.gone = True
+                older.is_gone = True
                 self.log.wake()
         self._reading.add(reader)
         self.readers += 1
@@ -84,12 +84,12 @@ class LiveTurn(ABC):
         """Remove a reader."""
         self._reading.discard(reader)
         if not self._reading:
-            self.left()
+            self.last_reader_left()
 
     def snapshot(self, *, has_calls: bool = False) -> list[ThreadStreamEvent]:
         """Return the events that bring a new reader up to date with the log.
 
-        With `has_calls` its page already has the client tool calls, which are left out.
+        `has_calls`: the reader's page already has the client tool calls; leave them out.
         """
         self.log.flush()  # the open items contain the log's pending text
         finished = self.items.finished.values()
@@ -105,13 +105,13 @@ class LiveTurn(ABC):
         visible = (item for item in self.items.open if not self.is_hidden(item.id))
         return [item.model_copy(deep=True) for item in visible if not isinstance(item, ClientToolCallItem)]
 
-    def open_texts(self) -> dict[str, ThreadItem]:
+    def open_items_by_id(self) -> dict[str, ThreadItem]:
         """Return those of `open_items` that are not empty, by id."""
         return {item.id: item for item in self.open_items() if not is_empty(item)}
 
     def items_so_far(self) -> dict[str, ThreadItem]:
-        """Return the finished items and those of `open_texts`, by id."""
-        return self.items.finished | self.open_texts()
+        """Return the finished items and those of `open_items_by_id`, by id."""
+        return self.items.finished | self.open_items_by_id()
 
     def added_events(self) -> list[ThreadItemAddedEvent]:
         """Return the open items as events, for a catch-up."""

@@ -67,7 +67,7 @@ class TurnServices:
 
 
 class Output:
-    """Take the events of one turn's run."""
+    """Turns the events of one run into saved items and log entries."""
 
     def __init__(
         self,
@@ -214,7 +214,7 @@ class Output:
                 worker_id=self._journal.worker_id,
             )
         except NotFound as error:
-            if error.kind == "Turn":  # another worker has taken us for dead and closed the turn
+            if error.kind == "Turn":  # another worker considered this one dead and closed the turn
                 self._on_lost()
                 await asyncio.sleep(0)  # the cancellation arrives here
             raise
@@ -242,7 +242,8 @@ class Output:
             self.send(ThreadUpdatedEvent(thread=thread_response(current)))
 
     def _send_for(self, item: ThreadItem, event: ThreadStreamEvent) -> None:
-        """Send an event about an item, unless the item is hidden (T27) or a tool call whose turn has not come."""
+        """Send an event about an item, unless the item is hidden (T27) or a client tool call that waits for an earlier
+        one."""
         if isinstance(item, HiddenContextItem | SDKHiddenContextItem):
             self._hidden.add(item.id)
             if isinstance(event, ThreadItemAddedEvent):

@@ -31,7 +31,7 @@ from ..events.decode import decode_event
 from ..events.snapshot import visible_items, without_calls
 from ..run.server import ChatServer
 from .live_turn import LiveTurn, Reader, StopReason
-from .turn_log import TurnLog, lasts
+from .turn_log import TurnLog, belongs_in_catch_up
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class RemoteTurns:
         self._server = server
         self._stop_timeout = stop_timeout
         self._opened: WeakValueDictionary[str, RemoteTurn] = WeakValueDictionary()
-        """The turns that have readers here, by id."""
+        """The turns that are in use here, by id."""
         self._are_cut = False
 
     async def open(self, record: TurnRecord, context: RequestContext) -> "RemoteTurn":
@@ -140,7 +140,7 @@ class RemoteTurn(LiveTurn):
         if self._task is None:
             self._task = asyncio.create_task(self._follow(), name=f"readers of remote turn {self.id}")
 
-    def left(self) -> None:
+    def last_reader_left(self) -> None:
         """Stop polling. A reader that still holds this object may come and start it again."""
         if self._task is not None:
             self._task.cancel()
@@ -201,7 +201,7 @@ class RemoteTurn(LiveTurn):
         with contextlib.suppress(ValueError, LookupError, AttributeError):  # an event that a newer version wrote
             event = decode_event(entry.payload)
             self.items.apply(event)
-            self.log.append_encoded(entry.payload.encode(), is_lasting=lasts(event), number=entry.seq)
+            self.log.append_encoded(entry.payload.encode(), is_lasting=belongs_in_catch_up(event), number=entry.seq)
 
     async def _append_end(self) -> None:
         """Append the turn's last events. They are not in the journal but follow from the rows: the items as saved, and
@@ -212,7 +212,7 @@ class RemoteTurn(LiveTurn):
             if self.items.finished.get(item.id) != item:
                 self.log.append(ThreadItemDoneEvent(item=item))
         changed = await self._store.load_changed_items(self.thread_id, self.id, self._context)
-        for item in without_calls(changed):  # an answered call must not run again, whichever clock dated its answer
+        for item in without_calls(changed):  # an answered call must not run again
             if self.items.finished.get(item.id) != item:
                 self.log.append(ThreadItemReplacedEvent(item=item))
         error = failure_of_ended_turn(record.status, record.error_code)
@@ -221,9 +221,9 @@ class RemoteTurn(LiveTurn):
 
     async def _append_removed(self) -> None:
         """Remove the items that readers have seen and that were not kept."""
-        seen = [*self.items.finished, *(item.id for item in self.items.open)]
-        kept = await self._store.saved_ids(self.thread_id, seen, self._context)
-        for item_id in seen:
+        sent_ids = [*self.items.finished, *(item.id for item in self.items.open)]
+        kept = await self._store.saved_ids(self.thread_id, sent_ids, self._context)
+        for item_id in sent_ids:
             if item_id not in kept:
                 self.log.append(ThreadItemRemovedEvent(item_id=item_id))
 

@@ -1,14 +1,14 @@
 """One turn: one request that runs the agent, in a task of its own, independent of every connection.
 
-The turn runs `ChatServer.respond` and passes its events to its `Output`. Readers come and go. However the turn ends,
-the partial answer is saved.
+The turn runs what was accepted (for a message `ChatServer.respond`) and passes the events to its `Output`. Readers come
+and go. However the turn ends, the partial answer is saved.
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from datetime import UTC, datetime
-from functools import partial as partial_function
+from functools import partial
 from time import monotonic
 
 from chatkit.types import SDKHiddenContextItem, ThreadItem
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_SAVE_PAUSE = 0.1
 """Seconds until the first retry of saving a turn's end."""
-STOP_MARKER = "The user stopped the answer to the message before this. Do not go on with it unless asked to."
+STOP_NOTE = "The user stopped the answer to the message before this. Do not go on with it unless asked to."
 
 
 class Turn(LiveTurn):
@@ -74,7 +74,7 @@ class Turn(LiveTurn):
 
     async def run(self) -> None:
         """Run the agent until it ends, or until `stop`; save the result. Raises only if the task is cancelled."""
-        deadline = asyncio.get_running_loop().call_later(self._settings.turn_seconds, self._end_too_late)
+        deadline = asyncio.get_running_loop().call_later(self._settings.turn_seconds, self._time_is_up)
         is_saved = False
         try:
             await self._run()
@@ -97,7 +97,7 @@ class Turn(LiveTurn):
         for event in self._accepted.opening:
             self._output.send(event)
         self._work = asyncio.create_task(self._run_agent(), name=f"work of {self.id}")
-        self._work.add_done_callback(lambda _: self._end_work())
+        self._work.add_done_callback(lambda _: self._mark_work_over())
         if self.stop_reason is not None:
             self._cancel_work()
         await self._work_over
@@ -119,12 +119,12 @@ class Turn(LiveTurn):
         """As `LiveTurn.detach`."""
         self.is_detached = True
 
-    def left(self) -> None:
+    def last_reader_left(self) -> None:
         """Stop a turn without readers, as the SDK does, unless it is detached."""
         if not self.is_detached and not self.log.closed:
             self.stop("disconnected")
 
-    def interrupt_reading(self) -> None:
+    def connection_was_cut(self) -> None:
         """Stop as interrupted: the HTTP server shuts down and cuts its connections, the client has not left."""
         self.stop("shutdown")
 
@@ -136,7 +136,7 @@ class Turn(LiveTurn):
         """As `LiveTurn.saved_ids`."""
         return self._output.saved
 
-    def _end_too_late(self) -> None:
+    def _time_is_up(self) -> None:
         if self.stop_reason is None and self.status == "running":
             self._is_too_late = True
             self._cancel_work()
@@ -145,10 +145,10 @@ class Turn(LiveTurn):
         assert self._work is not None
         self._work.cancel()
         # A tool that ignores its cancellation must not keep the partial answer from being saved.
-        time_limit = asyncio.get_running_loop().call_later(self._settings.stop_seconds, self._end_work)
+        time_limit = asyncio.get_running_loop().call_later(self._settings.stop_seconds, self._mark_work_over)
         self._work_over.add_done_callback(lambda _: time_limit.cancel())  # the timer would keep the turn in memory
 
-    def _end_work(self) -> None:
+    def _mark_work_over(self) -> None:
         if not self._work_over.done():
             self._output.is_shut = True
             self._work_over.set_result(None)
@@ -170,16 +170,16 @@ class Turn(LiveTurn):
     async def _finish(self, work: asyncio.Task[None]) -> None:
         output = self._output
         error = self._error_of(work)
-        partial, empty_ids = output.partial()
-        is_unanswered = self.status != "completed" and not output.is_answered(partial, empty_ids)
+        kept_items, empty_ids = output.partial()
+        is_unanswered = self.status != "completed" and not output.is_answered(kept_items, empty_ids)
         restore = self._accepted.replace_after is not None and is_unanswered
         if restore:  # a retry that only shows thoughts has no answer to keep: the old one comes back
-            partial, empty_ids = [], list({*empty_ids, *output.thoughts})
-        is_ours = await self._save_end(partial, error, restore)
+            kept_items, empty_ids = [], list({*empty_ids, *output.thoughts})
+        is_ours = await self._save_end(kept_items, error, restore)
         if is_ours:  # else the thread was deleted, or another worker has closed the turn
             for item_id in empty_ids:
                 await output.remove_empty(item_id)
-            for item in partial:
+            for item in kept_items:
                 output.send_kept(item)
             if restore:
                 await output.send_restored(self._accepted.replace_after)
@@ -207,10 +207,10 @@ class Turn(LiveTurn):
             logger.error("turn %s did not stop in time", self.id)
         return AnswerInterrupted() if is_interrupted else None
 
-    async def _save_end(self, partial: list[ThreadItem], error: ServerError | None, restore: bool) -> bool:
+    async def _save_end(self, kept_items: list[ThreadItem], error: ServerError | None, restore: bool) -> bool:
         """Save the end of the turn with its partial items; return whether the row was still ours to close."""
-        # No marker after a restored answer: that one was complete.
-        marker = [self._stop_marker()] if self._was_stopped_by_user() and not restore else []
+        # No stop note after a restored answer: that one was complete.
+        stop_note = [self._stop_note()] if self._was_stopped_by_user() and not restore else []
         end = TurnEnd(
             status=self.status,
             model=self._output.transcript.model,
@@ -224,7 +224,7 @@ class Turn(LiveTurn):
             retries=self._usage.retries,
             readers=self.readers,
         )
-        finish = partial_function(
+        finish = partial(
             self._services.turns.finish,
             self.id,
             end,
@@ -232,12 +232,12 @@ class Turn(LiveTurn):
             restore_replaced=restore,
             worker_id=self._services.journal.worker_id,
         )
-        return await self._until_saved(lambda: finish_anyway(finish, [*partial, *marker]))
+        return await self._until_saved(lambda: finish_anyway(finish, [*kept_items, *stop_note]))
 
     async def _until_saved(self, save: Callable[[], Awaitable[bool]]) -> bool:
         """Retry `save` with backoff for up to `stop_seconds`, so that a short outage does not cost the answer.
 
-        `save` is idempotent: it only updates and upserts.
+        `save` is idempotent: repeating it writes the same rows.
         """
         now = asyncio.get_running_loop().time
         deadline, pauses = now() + self._settings.stop_seconds, backoff(FIRST_SAVE_PAUSE)
@@ -254,13 +254,13 @@ class Turn(LiveTurn):
     def _was_stopped_by_user(self) -> bool:
         return self.status == "stopped" and self.stop_reason == "user"
 
-    def _stop_marker(self) -> SDKHiddenContextItem:
-        """Return what tells the model that the user did not want the rest; only after an explicit stop."""
+    def _stop_note(self) -> SDKHiddenContextItem:
+        """Return the stop note, a hidden item: it tells the model that the user stopped the answer."""
         return SDKHiddenContextItem(
             id=self._services.store.generate_item_id("sdk_hidden_context", self._accepted.thread, self.context),
             thread_id=self.thread_id,
             created_at=datetime.now(UTC),
-            content=STOP_MARKER,
+            content=STOP_NOTE,
         )
 
 

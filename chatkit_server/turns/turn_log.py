@@ -3,8 +3,8 @@
 Text deltas are batched: the first of a burst becomes a frame at once, those that follow within the flush window share
 one (the widget smooths text itself; a delay of up to 0.2 s is not visible). Each frame is encoded once for all readers.
 
-Memory is bounded: only the last frames are kept, and the lasting ones (see `lasts`). A reader that lags gets the text
-that it has missed in one frame; a reader that lags beyond the kept frames gets a catch-up instead.
+Memory is bounded: only the last frames are kept, and the lasting ones (see `belongs_in_catch_up`). A reader that lags
+gets the text that it has missed in one frame; a reader that lags beyond the kept frames gets a catch-up instead.
 """
 
 import asyncio
@@ -103,7 +103,7 @@ class TurnLog:
     def append(self, event: ThreadStreamEvent, number: int | None = None) -> None:
         """Add an event as the next frame, after the pending text, and wake the readers."""
         removed = event.item_id if isinstance(event, ThreadItemRemovedEvent) else None
-        self.append_encoded(encode_event(event), is_lasting=lasts(event), number=number, removed=removed)
+        self.append_encoded(encode_event(event), is_lasting=belongs_in_catch_up(event), number=number, removed=removed)
 
     def append_encoded(
         self, data: bytes, *, is_lasting: bool, number: int | None = None, removed: str | None = None
@@ -173,31 +173,31 @@ class TurnLog:
 
     # -- reading
 
-    def since(self, seen: int) -> bytes:
-        """Return the bytes of all frames after number `seen`; the text of many frames is merged.
+    def since(self, last_read: int) -> bytes:
+        """Return the bytes of all frames after number `last_read`; the text of many frames is merged.
 
-        If they are no longer kept, or `seen` is not a frame of this log, return a catch-up instead.
+        If they are no longer kept, or `last_read` is not a frame of this log, return a catch-up instead.
         """
-        if self._cached[:2] == (seen, self._last):  # most readers are equally far
+        if self._cached[:2] == (last_read, self._last):  # most readers are equally far
             return self._cached[2]
-        start = bisect_left(self._frames, seen + 1, key=_number)
-        if self._has_all_after(seen, start):
+        start = bisect_left(self._frames, last_read + 1, key=_number)
+        if self._has_all_after(last_read, start):
             unread = self._frames[start:]
             data = b"".join(_merged(unread) if len(unread) > LAG else [each.data for each in unread])
         else:
-            data = self._catch_up(seen)
-        self._cached = (seen, self._last, data)
+            data = self._catch_up(last_read)
+        self._cached = (last_read, self._last, data)
         return data
 
-    def _has_all_after(self, seen: int, start: int) -> bool:
-        is_kept = start > 0 and self._frames[start - 1].number == seen
-        return is_kept or seen == self._kept_after
+    def _has_all_after(self, last_read: int, start: int) -> bool:
+        is_kept = start > 0 and self._frames[start - 1].number == last_read
+        return is_kept or last_read == self._kept_after
 
-    def _catch_up(self, seen: int) -> bytes:
+    def _catch_up(self, last_read: int) -> bytes:
         # The reader missed frames that are gone. The lasting frames and the open items replace them; those are sent as
         # `added` with all their text so far. That includes the pending text, which must not follow as a delta: flush.
         self.flush()
-        parts = [missed.data for missed in self._lasting if missed.number > seen]
+        parts = [missed.data for missed in self._lasting if missed.number > last_read]
         opened = [serialize(event) for event in self._still_open()]
         # Only the last one has an id: a reader that breaks off before it must not resume after it.
         parts += [b"data: %b\n\n" % data for data in opened[:-1]] + [frame(self._last, data) for data in opened[-1:]]
@@ -221,7 +221,7 @@ class TurnLog:
                 future.set_result(None)
 
 
-def lasts(event: ThreadStreamEvent) -> bool:
+def belongs_in_catch_up(event: ThreadStreamEvent) -> bool:
     """Return whether a catch-up must contain the event; the open items replace those that this excludes."""
     return not isinstance(event, ThreadItemUpdatedEvent | ThreadItemAddedEvent | ProgressUpdateEvent)
 

@@ -50,7 +50,7 @@ PRUNE_SECONDS = 60.0
 MAX_CHANGES = 20
 """How often a request is accepted again because its thread has changed meanwhile."""
 CHANGE_SECONDS = 0.01
-"""The pause before that grows by this much each time."""
+"""Seconds by which the pause before each repetition grows; the first has none."""
 BEATS_UNTIL_RECOVERED = 4
 """A dead worker's turn is closed within this many heartbeats; one of them is to spare."""
 
@@ -81,14 +81,14 @@ class Turns:
         self._services = TurnServices(store, turns, self._journal, settings)
         stop_timeout = CLOSE_STEPS * settings.stop_seconds + BEATS_UNTIL_RECOVERED * settings.heartbeat_seconds
         self._remote = RemoteTurns(store, turns, journal, server, stop_timeout)
-        self._close_row = partial(recover, store=store, turns=turns, journal=journal)
-        self._closing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._recover_turn = partial(recover, store=store, turns=turns, journal=journal)
+        self._recovering: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._heartbeat = Heartbeat(
             worker,
             heartbeats,
             turns,
             settings.heartbeat_seconds,
-            recover=self._recover,
+            recover=self._recover_orphan,
             running=self.running_ids,
             lose=self.lose,
         )
@@ -181,7 +181,7 @@ class Turns:
             try:
                 return await self._begin(accepted, context, key)
             except ThreadBusy as busy:
-                if self._settings.on_busy == "reject" and not await self._has_ended(busy.turn_id, context):
+                if self._settings.on_busy == "reject" and not await self._close_if_orphaned(busy.turn_id, context):
                     raise ThreadAnswering from busy
                 await self._stop_remote(busy.turn_id, "superseded", context)
             except ThreadChanged as error:
@@ -339,27 +339,27 @@ class Turns:
 
     async def _stop_remote(self, turn_id: str, reason: StopReason, context: RequestContext) -> TurnRecord:
         """Stop a turn that does not run on this worker."""
-        if await self._has_ended(turn_id, context):
+        if await self._close_if_orphaned(turn_id, context):
             return await self._turns.load(turn_id, context)
         return await self._remote.stop(turn_id, reason, context)
 
-    async def _has_ended(self, turn_id: str, context: RequestContext) -> bool:
-        """Return whether a turn that does not run on this worker has ended, after closing it if no worker runs it."""
+    async def _close_if_orphaned(self, turn_id: str, context: RequestContext) -> bool:
+        """Close a turn that no worker runs; return whether the turn, which does not run on this worker, has ended."""
         record = await self._turns.load(turn_id, context)
         if record.status == "running" and record.worker_id == self.worker_id:
-            await self._recover(record)  # it ran here, but its end could not be saved
+            await self._recover_orphan(record)  # it ran here, but its end could not be saved
         elif record.status == "running":
             await self._heartbeat.beat()
         return (await self._turns.load(turn_id, context)).status != "running"
 
-    async def _recover(self, record: TurnRecord) -> None:
+    async def _recover_orphan(self, record: TurnRecord) -> None:
         """Close a turn that belongs to this worker but does not run. Raises `StoreUnavailable`."""
         if record.id in self._running:
             return
-        async with self._closing.setdefault(record.id, asyncio.Lock()):
+        async with self._recovering.setdefault(record.id, asyncio.Lock()):
             if self._journal.has_page(record.id):  # its last events are not written yet
                 await self._journal.write()
-            await self._close_row(record)
+            await self._recover_turn(record)
 
     def _lock(self, thread_id: str) -> asyncio.Lock:
         return self._locks.setdefault(thread_id, asyncio.Lock())
@@ -375,7 +375,8 @@ class Turns:
     # -- shutdown
 
     def drain(self) -> None:
-        """Start no new turns, and interrupt those that still run after `drain_seconds`; a second call does so now.
+        """Start no new turns, and interrupt those that still run after `drain_seconds`; a second call interrupts
+        them at once.
 
         Returns at once.
         """

@@ -227,12 +227,12 @@ async def test_items_with_a_naive_local_time_are_sent_in_utc(
 
 
 @covers("hidden.events")
-async def test_the_stop_marker_is_not_shown(stage: Stage, tab: Tab, served: Served) -> None:
+async def test_the_stop_note_is_not_shown(stage: Stage, tab: Tab, served: Served) -> None:
     stage.play("Hi.")
     thread_id = (await tab.create("Hello")).thread_id
     context = await served.owner(thread_id)
     thread = await served.load_thread(thread_id)
-    marker = make_item("sdk_hidden_context", thread, new_id("shcx"))
-    assert isinstance(marker, SDKHiddenContextItem)
-    await served.services.store.add_thread_item(thread_id, marker, context)
+    stop_note = make_item("sdk_hidden_context", thread, new_id("shcx"))
+    assert isinstance(stop_note, SDKHiddenContextItem)
+    await served.services.store.add_thread_item(thread_id, stop_note, context)
     assert [item["type"] for item in (await tab.reload(thread_id)).items] == ["user_message", "assistant_message"]

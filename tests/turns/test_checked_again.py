@@ -49,12 +49,12 @@ async def waits_for_the_thread(chat: Chat, thread_id: str, within: float = 5.0) 
 async def both(chat: Chat, thread_id: str, first: Awaitable[Reply], second: Awaitable[Reply]) -> tuple[Reply, Reply]:
     """Send the second request while the first, already checked one is being saved."""
     async with busy_database(chat) as write:
-        one = asyncio.ensure_future(first)
+        first_task = asyncio.ensure_future(first)
         async with asyncio.timeout(5):
             await write.wait()
-        two = asyncio.ensure_future(second)
+        second_task = asyncio.ensure_future(second)
         await waits_for_the_thread(chat, thread_id)
-    return await one, await two
+    return await first_task, await second_task
 
 
 @frame_or_script
@@ -103,8 +103,8 @@ async def test_one_of_two_concurrent_tool_outputs_is_accepted(start: Start, fram
     async with await chat.visitor() as tab:
         thread_id = (await tab.create("Look")).thread_id
         async with client_of(chat, tab, frame) as client:
-            one, two = (client.tool_output(thread_id, {"seen": what}) for what in ("cat", "dog"))
-            taken, refused = await both(chat, thread_id, one, two)
+            first, second = (client.tool_output(thread_id, {"seen": what}) for what in ("cat", "dog"))
+            taken, refused = await both(chat, thread_id, first, second)
         assert (taken.text, taken.error) == ("I see.", None)
         assert_refused(refused, frame, "conflict", "waiting for an output")
         calls = [item for item in (await tab.items(thread_id))["data"] if item["type"] == "client_tool_call"]
@@ -132,8 +132,8 @@ async def test_one_of_two_concurrent_answers_to_a_question_is_accepted(start: St
             return {"thread_id": thread_id, "item_id": question["id"], "input": {"answers": answers}}
 
         async with client_of(chat, tab, frame) as client:
-            one, two = (client.post("threads.add_structured_input", give(value)) for value in ("a", "b"))
-            taken, refused = await both(chat, thread_id, one, two)
+            first, second = (client.post("threads.add_structured_input", give(value)) for value in ("a", "b"))
+            taken, refused = await both(chat, thread_id, first, second)
         assert (taken.text, taken.error) == ("Thanks.", None)
         assert_refused(refused, frame, "already_answered", "already answered")
         (answered,) = (await tab.reload(thread_id)).of_type("structured_input")

@@ -114,7 +114,7 @@ async def test_a_retry_that_is_ended_before_any_output_restores_the_old_answer(c
                 await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
         await tab.session.close()
         await chat.quiet()
-    # Without a stop marker: it would say that the old answer was stopped.
+    # Without a stop note: it would say that the old answer was stopped.
     assert await replaced(chat, thread_id) == [("Count", False), ("old answer", False)]
 
 

@@ -88,7 +88,7 @@ async def test_of_ten_concurrent_messages_all_are_kept_and_one_is_answered(start
     turn_of_items = await chat.select(
         "SELECT turn_id FROM thread_items WHERE thread_id = :id ORDER BY position", id=thread_id
     )
-    switches = [one for one, other in pairwise(turn_of_items) if one != other]
+    switches = [turn for turn, following in pairwise(turn_of_items) if turn != following]
     assert len(switches) == len(set(switches)) == 10, "items of two turns are mixed"
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from chatkit_server.turns.turn import STOP_MARKER
+from chatkit_server.turns.turn import STOP_NOTE
 from tests.support.openai_answers import Answer
 from tests.support.sse import RawStream
 from tests.turns.chat import Chat, model_input, thread_of
@@ -39,14 +39,14 @@ async def test_stop_keeps_the_partial_answer(chat: Chat) -> None:
         last = stream.events[-1]
         assert last["type"] == "thread.item.done"
         assert [part["text"] for part in last["item"]["content"]] == ["one two"]
-        assert STOP_MARKER.encode() not in stream.body
+        assert STOP_NOTE.encode() not in stream.body
         assert "sdk_hidden_context" not in str(await tab.get(thread_id))
 
         await tab.send(thread_id, "Go on")
         conversation = model_input(chat.upstream.requests[1])
         assert [role for role, _ in conversation] == ["user", "assistant", "user", "user"]
         assert conversation[1] == ("assistant", "one two")
-        assert STOP_MARKER in conversation[2][1]
+        assert STOP_NOTE in conversation[2][1]
         assert conversation[3] == ("user", "Go on")
         await tab.session.close()
         await chat.quiet()

@@ -41,8 +41,8 @@ def message(item_id: str = "msg") -> AssistantMessageItem:
     return AssistantMessageItem(id=item_id, thread_id="thr", created_at=NOON, content=[])
 
 
-def read(log: TurnLog, seen: int = 0) -> list[Frame]:
-    return parse(log.since(seen))
+def read(log: TurnLog, last_read: int = 0) -> list[Frame]:
+    return parse(log.since(last_read))
 
 
 def texts(frames: list[Frame]) -> list[tuple[str | None, str]]:

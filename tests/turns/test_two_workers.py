@@ -211,18 +211,18 @@ async def test_events_at_the_other_worker_resume_after_any_number(here: Chat, th
     async with await here.visitor() as tab, tab_at(there, tab) as second, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
         turn_id = first.headers["x-chatkit-turn-id"]
-        seen = [frame for frame in first.frames if frame.comment is None]
+        first_frames = [frame for frame in first.frames if frame.comment is None]
         async with AsyncExitStack() as stack:
             again = await stack.enter_async_context(attaching(second, first.thread_id))
             await read_up_to(again, "one two")  # so the journal has it
-            numbers = [*range(len(seen) + 1), 99]
+            numbers = [*range(len(first_frames) + 1), 99]
             streams = [await stack.enter_async_context(events(there, second, turn_id, f"?after={n}")) for n in numbers]
             here.upstream.release()
             streamed = await asyncio.gather(*(_all(stream) for stream in streams))
         await first.read()
         for number, later in zip(numbers, streamed, strict=True):
             picture = Picture()
-            for event in [*(frame.json for frame in seen[:number]), *later]:
+            for event in [*(frame.json for frame in first_frames[:number]), *later]:
                 picture.apply(event)
             assert picture.texts() == WHOLE, f"after {number}"
             assert picture.items == first.picture.items, f"after {number}"

@@ -35,12 +35,12 @@ class Unreliable(TurnStore):
 
     def __init__(self, engine: AsyncEngine) -> None:
         super().__init__(engine)
-        self.asked = asyncio.Event()
+        self.is_called = asyncio.Event()
 
     async def finish(self, turn_id: str, end: TurnEnd, context: HasUser, **more: Any) -> bool:
         """As `TurnStore.finish`."""
         self.tries += 1
-        self.asked.set()
+        self.is_called.set()
         if self.hangs:
             await asyncio.Event().wait()
         if self.tries <= self.failures:
@@ -154,7 +154,7 @@ async def test_closing_the_turns_has_a_time_limit(start: Start, log: Log) -> Non
     store_of(chat).hangs = True
     async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
         async with asyncio.timeout(5):
-            await store_of(chat).asked.wait()
+            await store_of(chat).is_called.wait()
         async with asyncio.timeout(3):
             await chat.services.turns.close()
         await stream.read_to_end(within=2)

@@ -34,14 +34,14 @@ def answer(request: ModelRequest) -> Answer:
     return Answer(answer_to(words), hang_after=int(numbers[0]) if numbers else None)
 
 
-def said(words: str) -> Effect:
+def sent(words: str) -> Effect:
     """Accept a message."""
-    return lambda shown: {(*shown, words)}
+    return lambda texts: {(*texts, words)}
 
 
 def retried(words: str) -> Effect:
     """Remove what follows the message; it comes back if the retry is stopped before any output."""
-    return lambda shown: {shown, shown[: shown.index(words) + 1]} if words in shown else {shown}
+    return lambda texts: {texts, texts[: texts.index(words) + 1]} if words in texts else {texts}
 
 
 @dataclass
@@ -52,14 +52,14 @@ class Conversation:
     user: int
     titles: set[str]
     accepted: list[str] = field(default_factory=list)
-    shown: set[Words] = field(default_factory=lambda: {()})
+    possible: set[Words] = field(default_factory=lambda: {()})
     is_deleted: bool = False
 
     def happened(self, *effects: Effect) -> None:
         """Apply requests; several concurrent ones in any order."""
-        before, self.shown = self.shown, set()
+        before, self.possible = self.possible, set()
         for order in permutations(effects):
-            possible = before
+            results = before
             for effect in order:
-                possible = {after for words in possible for after in effect(words)}
-            self.shown |= possible
+                results = {after for words in results for after in effect(words)}
+            self.possible |= results

@@ -22,7 +22,7 @@ from tests.support.live_server import live
 from tests.support.openai_server import OpenAIServer
 from tests.support.sse import RawStream
 from tests.turns.chat import Chat
-from tests.workers.conversations import Conversation, Effect, answer, answer_to, message, retried, said
+from tests.workers.conversations import Conversation, Effect, answer, answer_to, message, retried, sent
 
 EXAMPLES = {"sqlite": 120, "postgresql": 40}
 STEPS = 30
@@ -251,7 +251,7 @@ class Anything(RuleBasedStateMachine):
         reading.conversation_id = reading.picture.thread["id"]
         self._follow(reading)
         conversation = Conversation(reading.conversation_id, user, {words}, [words])
-        conversation.happened(said(words))
+        conversation.happened(sent(words))
         self.conversations.append(conversation)
 
     async def _send(self, conversation: Conversation, frame: bool, words: str, detach: bool) -> Effect | None:
@@ -260,7 +260,7 @@ class Anything(RuleBasedStateMachine):
         if not reading.has_user_item(words):
             return None  # the thread was just deleted
         conversation.accepted.append(words)
-        return said(words)
+        return sent(words)
 
     async def _retry(self, conversation: Conversation, m: int, frame: bool) -> Effect | None:
         tab = self.tabs[conversation.user][frame]
@@ -356,10 +356,10 @@ class Anything(RuleBasedStateMachine):
         assert len(running) <= 1
         loaded = await self.tabs[conversation.user][0].reload(conversation.id)
         assert loaded.thread["title"] in conversation.titles
-        shown = tuple(words for role, words in loaded.texts() if role == "user")
-        assert shown in conversation.shown
+        texts = tuple(words for role, words in loaded.texts() if role == "user")
+        assert texts in conversation.possible
         if not running:
-            conversation.shown = {shown}  # the outcome of a retry is final now
+            conversation.possible = {texts}  # the outcome of a retry is final now
         rows = await self._select("SELECT text FROM thread_items WHERE thread_id = :id AND role = 'user'", conversation)
         assert sorted(words for (words,) in rows) == sorted(conversation.accepted)
         await self._check_answers(conversation)
@@ -368,8 +368,8 @@ class Anything(RuleBasedStateMachine):
     async def _check_answers(self, conversation: Conversation) -> None:
         """Check all answers, replaced ones included: each is a prefix of what was sent, a completed one all of it."""
         query = """
-            SELECT asked.text, turns.status, answer.text FROM turns
-            JOIN thread_items AS asked ON asked.id = turns.user_item_id
+            SELECT question.text, turns.status, answer.text FROM turns
+            JOIN thread_items AS question ON question.id = turns.user_item_id
             LEFT JOIN thread_items AS answer ON answer.turn_id = turns.id AND answer.type = 'assistant_message'
             WHERE turns.thread_id = :id
         """
@@ -416,7 +416,7 @@ class Anything(RuleBasedStateMachine):
             AND NOT EXISTS (SELECT 1 FROM thread_items AS own WHERE own.turn_id = turns.id)
         """
         assert await self._select(in_vain, conversation) == [], (
-            "a retry that said nothing has taken the old answer away"
+            "a retry without an answer has taken the old answer away"
         )
         query = "SELECT id FROM thread_items WHERE thread_id = :id AND replaced_by IS NULL AND NOT hidden"
         ids = [item_id for (item_id,) in await self._select(f"{query} ORDER BY position", conversation)]

@@ -128,16 +128,16 @@ async def check(conversation: Conversation, must: str, worker: Worker, engine: A
     query = "SELECT role, text FROM messages WHERE thread_id = :id ORDER BY position"
     (user, *answers) = await select(engine, query, id=thread_id)
     assert user == ("user", conversation.words)
-    said = answers[-1][1] if answers else ""
+    text = answers[-1][1] if answers else ""
     assert len(answers) <= 1
-    assert WHOLE.startswith(said)
-    assert said.startswith(must), (said, must)
+    assert WHOLE.startswith(text)
+    assert text.startswith(must), (text, must)
     turns = "SELECT status, stop_reason, ended_at IS NULL FROM turns WHERE thread_id = :id"
     assert await select(engine, turns, id=thread_id) == [("interrupted", "crash", 0)]
 
     async with worker.tab(conversation.tab) as tab:
         loaded = await tab.reload(thread_id)
-        assert loaded.texts() == [("user", conversation.words), *([("assistant", said)] if said else [])]
+        assert loaded.texts() == [("user", conversation.words), *([("assistant", text)] if text else [])]
         again = await tab.retry(thread_id, loaded.items[0]["id"])
         assert (again.text, again.error) == (WHOLE, None)
         reloaded = await tab.reload(thread_id)
@@ -146,4 +146,4 @@ async def check(conversation: Conversation, must: str, worker: Worker, engine: A
     replaced_texts = [
         words for (words,) in await select(engine, replaced + " AND type = 'assistant_message'", id=thread_id)
     ]
-    assert replaced_texts == ([said] if said else [])
+    assert replaced_texts == ([text] if text else [])

@@ -29,14 +29,14 @@ async def test_a_stalled_reader_does_not_affect_another_reader(workers: list[Cha
     here, there = workers[0], workers[place]
     here.upstream.script(LONG)
     async with await here.visitor() as tab:
-        asked = await here.ask(tab, "Long")
-        await asked.read_until(lambda frame: "text_delta" in frame.data)
-        thread_id = thread_of(asked)
+        own_stream = await here.ask(tab, "Long")
+        await own_stream.read_until(lambda frame: "text_delta" in frame.data)
+        thread_id = thread_of(own_stream)
         action = {"thread_id": thread_id, "action": {"type": "turn.attach", "payload": None}}
         stalled_tab, healthy_tab = Tab(there.url, cookies=tab.cookies), Tab(there.url, cookies=tab.cookies)
         stalled = await there.post(stalled_tab, "threads.custom_action", action, receive_buffer=4096)
         await stalled.read_until(lambda frame: "thread.item.added" in frame.data)
-        seen = len(stalled.frames)
+        frame_count = len(stalled.frames)
 
         async with attaching(healthy_tab, thread_id) as healthy:
             await healthy.wait_for("thread.item.added")
@@ -47,11 +47,11 @@ async def test_a_stalled_reader_does_not_affect_another_reader(workers: list[Cha
             async with asyncio.timeout(30):
                 async for _ in healthy:
                     longest = max(longest, kept(turn.log))
-                await asked.read_to_end()
+                await own_stream.read_to_end()
         assert healthy.picture.texts() == [("user", "Long"), ("assistant", WHOLE)]
-        assert len(stalled.frames) == seen
+        assert len(stalled.frames) == frame_count
         assert longest <= 2 * WINDOW
-        assert sum(known.text is not None for known in turn.log._lasting) == 0
+        assert sum(frame.text is not None for frame in turn.log._lasting) == 0
 
         await stalled.read_to_end()
         assert stalled.ended
@@ -59,7 +59,7 @@ async def test_a_stalled_reader_does_not_affect_another_reader(workers: list[Cha
         for event in stalled.events:
             picture.apply(event)
         assert picture.items == healthy.picture.items == (await healthy_tab.reload(thread_id)).items
-        for stream in (asked, stalled):
+        for stream in (own_stream, stalled):
             stream.close()
         for other in (stalled_tab, healthy_tab):
             await other.session.close()
