@@ -52,7 +52,7 @@ from .turns.turns import Turns
 logger = logging.getLogger(__name__)
 
 
-CHATKIT_HEADERS = [
+ALLOWED_HEADERS = [
     "content-type",
     "authorization",
     "accept",
@@ -107,7 +107,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT"],
-            allow_headers=CHATKIT_HEADERS,
+            allow_headers=ALLOWED_HEADERS,
             expose_headers=["x-request-id", "x-chatkit-turn-id", "x-chatkit-thread-id", "etag"],
             allow_credentials="*" not in settings.cors_origins,
         )
@@ -183,7 +183,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 with on_stop_signal(services.turns.drain):
                     yield
     finally:
-        database_outage.forget()
+        database_outage.clear()
         await services.engine.dispose()
 
 

@@ -172,14 +172,15 @@ async def _print_findings(services: Services) -> bool:
     return is_well
 
 
-def _later() -> NoReturn:
+def _refuse_unavailable() -> NoReturn:
     """Print that the command is not available in this version yet."""
     typer.echo(LATER, err=True)
     raise typer.Exit(2)
 
 
+_ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
 for _name in ("token", "threads", "turns", "stats"):
-    app.command(_name, hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(_later)
+    app.command(_name, hidden=True, context_settings=_ANY_ARGUMENTS)(_refuse_unavailable)
 
 
 def _check_address(host: str, port: int) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ..context import RequestContext
 from ..errors.log_format import redacted_traceback
-from .offers import Offer
+from .offers import WidgetShape
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ MAX_ENTITIES = 50
 """Most results of a search that are sent; the widget's menu shows only a few."""
 
 
-class Entity(Offer):
+class Entity(WidgetShape):
     """A person, a document or anything else that can be mentioned, in the widget's shape."""
 
     id: str = Field(min_length=1)
@@ -33,13 +33,13 @@ class Entity(Offer):
     """Comes back from the page with the message that mentions the entity: do not trust it."""
 
 
-class Entities(Offer):
+class Entities(WidgetShape):
     """`GET /api/entities`."""
 
     entities: Sequence[Entity]
 
 
-class EntityPreview(Offer):
+class EntityPreview(WidgetShape):
     """`POST /api/entities/preview`."""
 
     preview: WidgetRoot | None

@@ -6,13 +6,13 @@ from pydantic.alias_generators import to_camel
 from .choices import ModelChoice, Prompt, ToolChoice
 
 
-class Offer(BaseModel):
+class WidgetShape(BaseModel):
     """Base of these shapes; fields are camelCase on the wire."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
-class OfferedModel(Offer):
+class OfferedModel(WidgetShape):
     """An entry of `composer.models`."""
 
     id: str
@@ -21,7 +21,7 @@ class OfferedModel(Offer):
     default: bool = False
 
 
-class OfferedTool(Offer):
+class OfferedTool(WidgetShape):
     """An entry of `composer.tools`."""
 
     id: str
@@ -33,7 +33,7 @@ class OfferedTool(Offer):
     persistent: bool = False
 
 
-class OfferedAttachments(Offer):
+class OfferedAttachments(WidgetShape):
     """`composer.attachments`, for two-phase uploads; `max_size` in bytes."""
 
     enabled: bool = True
@@ -41,7 +41,7 @@ class OfferedAttachments(Offer):
     max_count: int
 
 
-class Features(Offer):
+class Features(WidgetShape):
     """Which parts of the widget the page can switch on."""
 
     attachments: bool
@@ -53,7 +53,7 @@ class Features(Offer):
     retry: bool = True
 
 
-class Offers(Offer):
+class Offers(WidgetShape):
     """`GET /api/chatkit/options`."""
 
     models: list[OfferedModel]

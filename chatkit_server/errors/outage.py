@@ -28,37 +28,38 @@ class Outage:
         """When each failing loop last failed."""
         self._began = self._last_logged = 0.0
 
-    def failed(self, what: str, error: StoreUnavailable) -> None:
-        """Record that `what` could not reach the database. Logs the first failure, and a reminder every minute."""
-        if self._begins(what):
-            logger.error("the database is unreachable: %s failed, retrying\n%s", what, redacted_traceback(error))
+    def failed(self, source: str, error: StoreUnavailable) -> None:
+        """Record that `source` could not reach the database. Logs the first failure, and a reminder every minute."""
+        if self._record_failure(source):
+            logger.error("the database is unreachable: %s failed, retrying\n%s", source, redacted_traceback(error))
         elif self._clock() - self._last_logged >= REMIND_SECONDS:
             self._last_logged = self._clock()
             seconds = self._last_logged - self._began
-            logger.warning("the database has been unreachable for %.0f s: %s failed (%s)", seconds, what, error)
+            logger.warning("the database has been unreachable for %.0f s: %s failed (%s)", seconds, source, error)
 
     def failed_request(self, error: StoreUnavailable) -> None:
         """Record that a request could not reach the database. Logs each one, because its client has its id."""
-        cause = f"\n{redacted_traceback(error)}" if self._begins(A_REQUEST) else f" ({error})"
+        cause = f"\n{redacted_traceback(error)}" if self._record_failure(A_REQUEST) else f" ({error})"
         logger.error("the database is not available%s", cause)
 
-    def worked(self, what: str) -> None:
-        """Record that `what` has reached the database."""
+    def worked(self, source: str) -> None:
+        """Record that `source` has reached the database."""
         if not self._failing:
             return
         oldest = self._clock() - FORGET_SECONDS
-        others = {name: at for name, at in self._failing.items() if name not in (what, A_REQUEST)}
+        others = {name: at for name, at in self._failing.items() if name not in (source, A_REQUEST)}
         self._failing = {name: at for name, at in others.items() if at > oldest}
         if not self._failing:
             logger.warning("the database is back after %.0f s", self._clock() - self._began)
 
-    def forget(self) -> None:
-        """End the outage without a log line: this server is stopping."""
+    def clear(self) -> None:
+        """Clear the outage without logging its end; for a stopping server."""
         self._failing.clear()
 
-    def _begins(self, what: str) -> bool:
+    def _record_failure(self, source: str) -> bool:
+        """Note the failure; return whether the outage begins with it."""
         begins = not self._failing
-        self._failing[what] = self._clock()
+        self._failing[source] = self._clock()
         if begins:
             self._began = self._last_logged = self._clock()
         return begins

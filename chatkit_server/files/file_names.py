@@ -7,15 +7,15 @@ MAX_LENGTH = 120
 DEFAULT_NAME = "file"
 
 _UNSAFE = re.compile(r'[<>:"|?*\\/]')
-_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""Unicode categories of invisible characters: controls, direction marks, surrogates, line separators."""
+INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode categories of characters that are invisible or reorder text: controls, direction marks, line separators."""
 
 
 def safe_file_name(name: str) -> str:
     """Return the last part of a path without unsafe characters, shortened to 120 characters but with its extension."""
     name = unicodedata.normalize("NFC", name.replace("\\", "/").rsplit("/", 1)[-1])
     name = "".join(" " if character.isspace() else character for character in name)
-    name = "".join(character for character in name if unicodedata.category(character) not in _INVISIBLE)
+    name = "".join(character for character in name if unicodedata.category(character) not in INVISIBLE_CATEGORIES)
     name = _UNSAFE.sub("_", name).strip(". ")
     return _shorten(name) or DEFAULT_NAME
 

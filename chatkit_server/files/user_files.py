@@ -83,7 +83,7 @@ class UserFiles:
                 url = await self._data_url(attachment, data)
                 return ResponseInputFileParam(type="input_file", filename=attachment.name, file_data=url)
             case _:
-                return _text(_quote(attachment.name, decode_text(data)))
+                return text_part(_quote(attachment.name, decode_text(data)))
 
     async def load_content(self, attachment_id: str) -> ResponseInputContentParam:
         """Load an attachment and return its content for the model. Raises `chatkit_store.NotFound`."""
@@ -117,6 +117,11 @@ turn_files: ContextVar[UserFiles | None] = ContextVar("turn_files", default=None
 """The files of the turn that the current task runs."""
 
 
+def text_part(text: str) -> ResponseInputTextParam:
+    """Return a text as a part of a message for the model."""
+    return ResponseInputTextParam(type="input_text", text=text)
+
+
 def unreadable_note(attachment: Attachment) -> ResponseInputContentParam:
     """Return a note instead of a file that the model cannot read."""
     return named_unreadable_note(f"{attachment.name} ({attachment.mime_type})")
@@ -124,12 +129,12 @@ def unreadable_note(attachment: Attachment) -> ResponseInputContentParam:
 
 def named_unreadable_note(name: str) -> ResponseInputTextParam:
     """Return the same note for a file of which only the name is known."""
-    return _text(f"[The user attached a file that cannot be read: {name}]")
+    return text_part(f"[The user attached a file that cannot be read: {name}]")
 
 
 def _left_out_note(attachment: Attachment) -> ResponseInputTextParam:
     name = f"{attachment.name} ({attachment.mime_type})"
-    return _text(
+    return text_part(
         f"[The user attached a file here that no longer fits into the request; they can attach it again: {name}]"
     )
 
@@ -155,7 +160,3 @@ def _quote(name: str, text: str | None) -> str:
         return f"[The user attached a file that is not text: {name}]"
     cut = "" if len(text) <= TEXT_LIMIT else "\n[The rest of the file is left out.]"
     return f"The user attached the file “{name}”:\n\n{text[:TEXT_LIMIT]}{cut}"
-
-
-def _text(text: str) -> ResponseInputTextParam:
-    return ResponseInputTextParam(type="input_text", text=text)

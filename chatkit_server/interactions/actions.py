@@ -36,7 +36,7 @@ from ..context import RequestContext
 from ..errors.http import InvalidItem, InvalidParams, NotAvailable
 from .forms import with_values_since
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 _MARK = "__chatkit_action__"
 
 
@@ -129,10 +129,10 @@ class Actions:
     def __iter__(self) -> Iterator[ActionHandler]:
         return iter(self._handlers.values())
 
-    def on(self, type: str) -> Callable[[Function], Function]:
+    def on(self, type: str) -> Callable[[Handler], Handler]:
         """Register the decorated function for actions of this type. Raises ValueError for a type that has a handler."""
 
-        def register(function: Function) -> Function:
+        def register(function: Handler) -> Handler:
             self._add(ActionHandler(type, function))
             return function
 
@@ -162,10 +162,10 @@ class Actions:
         self._handlers[handler.type] = handler
 
 
-def on_action(type: str) -> Callable[[Function], Function]:
+def on_action(type: str) -> Callable[[Handler], Handler]:
     """Mark a method of a `ChatServer` subclass as the handler for actions of this type."""
 
-    def mark(method: Function) -> Function:
+    def mark(method: Handler) -> Handler:
         setattr(method, _MARK, type)
         return method
 

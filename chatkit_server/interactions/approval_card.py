@@ -15,6 +15,8 @@ from chatkit.widgets import DynamicWidgetRoot
 
 from chatkit_store import Decision, NewApproval
 
+from ..files.file_names import INVISIBLE_CATEGORIES
+
 ACTION = "chatkit.approval"
 """The action of the buttons; its payload is `{"approval_id": ..., "decision": "approved" | "rejected"}`."""
 State = Decision | Literal["waiting", "expired", "changed"]
@@ -23,8 +25,6 @@ MAX_LENGTH = 10_000
 MAX_ARGUMENTS = 100
 BLANKS = re.compile(r"[\s\u115f\u1160\u2800\u3164\uffa0]{17,}")
 """Runs of blanks that push what follows out of sight. The letters in this set look like blanks."""
-INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""Unicode categories of characters that are invisible or change the order of the text."""
 
 STATES: dict[State, tuple[str, str]] = {
     "waiting": ("Waiting for your decision", "warning"),
@@ -108,4 +108,4 @@ def _visible(text: str) -> str:
 
 
 def _is_invisible(char: str) -> bool:
-    return char not in "\n\t\r" and unicodedata.category(char) in INVISIBLE
+    return char not in "\n\t\r" and unicodedata.category(char) in INVISIBLE_CATEGORIES

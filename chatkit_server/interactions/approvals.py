@@ -14,7 +14,7 @@ from agents import RunResultStreaming, ToolApprovalItem
 from chatkit.actions import Action
 from chatkit.types import ThreadItemDoneEvent, ThreadMetadata, ThreadStreamEvent, WidgetItem
 
-from chatkit_store import Approval, Choice, NewApproval, PausedRun, SqlStore, new_id
+from chatkit_store import Approval, ApprovalDecision, NewApproval, PausedRun, SqlStore, new_id
 
 from ..agent_context import AgentContext
 from ..context import RequestContext
@@ -22,7 +22,7 @@ from ..errors.http import ApprovalClosed, InvalidItem, InvalidParams
 from .approval_card import ACTION, approval_card, approval_widget, can_be_shown
 from .host import InteractionHost
 from .pending import PendingInput, load_pending
-from .run_state import RestoredRun, call_id, field, restore_state, save_state
+from .run_state import RestoredRun, call_id, raw_field, restore_state, save_state
 
 logger = logging.getLogger(__name__)
 
@@ -56,21 +56,21 @@ async def ask_approvals(context: AgentContext, result: RunResultStreaming) -> As
 
 @dataclass(frozen=True)
 class AcceptedDecision:
-    """A click on a card's button. If the agent has changed, `choice` is None: nothing is decided and nothing runs."""
+    """A click on a card's button. If the agent has changed, `decision` is None: nothing is decided and nothing runs."""
 
     server: InteractionHost
     thread: ThreadMetadata
     context: RequestContext
     card: WidgetItem
     """The card after the click."""
-    choice: Choice | None
+    decision: ApprovalDecision | None
     pending: PendingInput
     """What the thread still waits for after the click."""
     restored: RestoredRun | None
 
     async def run(self) -> AsyncIterator[ThreadStreamEvent]:
         """Resume the run if nothing else is pending. Raises `ApprovalClosed` if the agent has changed."""
-        if self.choice is None:
+        if self.decision is None:
             await self.server.sql_store.approvals.expire(self.thread.id, self.context)
             raise ApprovalClosed(CHANGED)
         if self.pending.is_complete and (run := self.pending.run_to_resume) is not None:
@@ -116,11 +116,11 @@ async def accept_decision(
 
     Raises `InvalidParams`, `InvalidItem`, `NotFoundError`, and `ApprovalClosed` if nothing waits for this decision.
     """
-    choice = _choice(action)
-    run = await server.sql_store.approvals.load(thread.id, choice.approval_id, context)
-    approval = next(approval for approval in run.approvals if approval.id == choice.approval_id)
+    decision = _decision(action)
+    run = await server.sql_store.approvals.load(thread.id, decision.approval_id, context)
+    approval = next(approval for approval in run.approvals if approval.id == decision.approval_id)
     _refuse_if_closed(run, approval)
-    if choice.decision == "approved" and not can_be_shown(approval):
+    if decision.decision == "approved" and not can_be_shown(approval):
         raise InvalidParams("This call is too long to show, so it can only be rejected.")
     card = await server.store.load_item(thread.id, approval.item_id, context)
     if not isinstance(card, WidgetItem) or card.id != item_id:
@@ -130,15 +130,15 @@ async def accept_decision(
     restored = await restore_state(server, run, agent_context)
     if restored is None:
         changed = approval_card(card, approval, "changed")
-        return AcceptedDecision(server, thread, context, changed, choice=None, pending=pending, restored=None)
-    decided = approval_card(card, approval, choice.decision)
-    return AcceptedDecision(server, thread, context, decided, choice, pending.with_decision(choice), restored)
+        return AcceptedDecision(server, thread, context, changed, decision=None, pending=pending, restored=None)
+    decided = approval_card(card, approval, decision.decision)
+    return AcceptedDecision(server, thread, context, decided, decision, pending.with_decision(decision), restored)
 
 
-def _choice(action: Action[str, Any]) -> Choice:
+def _decision(action: Action[str, Any]) -> ApprovalDecision:
     match action.payload:
         case {"approval_id": str() as approval_id, "decision": "approved" | "rejected" as decision}:
-            return Choice(approval_id, decision)
+            return ApprovalDecision(approval_id, decision)
     raise InvalidParams(f"The action “{ACTION}” needs `approval_id` and `decision`.")
 
 
@@ -150,7 +150,7 @@ def _refuse_if_closed(run: PausedRun, approval: Approval) -> None:
 
 
 def _call(context: AgentContext, item: ToolApprovalItem) -> NewApproval:
-    server = field(item.raw_item, "server_label")
+    server = raw_field(item.raw_item, "server_label")
     name = item.qualified_name or item.name or "a tool"
     return NewApproval(
         id=new_id("apr"),

@@ -42,10 +42,10 @@ def with_values_since(answer: WidgetItem, before: WidgetItem, current: WidgetIte
     for name, components in _by_name(merged).items():
         old_components, new_components = old_by_name.get(name, []), new_by_name.get(name, [])
         if len(components) == len(old_components) == len(new_components):
-            for component, old_one, new_one in zip(components, old_components, new_components, strict=True):
+            for component, old_component, new_component in zip(components, old_components, new_components, strict=True):
                 key = _value_key(component)
-                if old_one.get(key) != new_one.get(key) and component.get(key) == old_one.get(key):
-                    component[key] = new_one.get(key)
+                if old_component.get(key) != new_component.get(key) and component.get(key) == old_component.get(key):
+                    component[key] = new_component.get(key)
     return answer.model_copy(update={"widget": DynamicWidgetRoot.model_validate(merged)})
 
 

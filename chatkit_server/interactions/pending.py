@@ -18,7 +18,7 @@ from chatkit.types import (
     WidgetItem,
 )
 
-from chatkit_store import Approval, Choice, PausedRun, SqlStore, new_id
+from chatkit_store import Approval, ApprovalDecision, PausedRun, SqlStore, new_id
 
 from ..context import RequestContext
 from .approval_card import approval_card
@@ -47,9 +47,9 @@ class PendingInput:
         questions = [question for question in self.questions if question.id != item_id]
         return replace(self, calls=calls, questions=questions)
 
-    def with_decision(self, choice: Choice) -> "PendingInput":
+    def with_decision(self, decision: ApprovalDecision) -> "PendingInput":
         """Return what is pending once this decision is made."""
-        return replace(self, runs=[_with_decision(run, choice) for run in self.runs])
+        return replace(self, runs=[_with_decision(run, decision) for run in self.runs])
 
     @property
     def is_complete(self) -> bool:
@@ -109,9 +109,9 @@ def _skipped(question: StructuredInputItem) -> StructuredInputItem:
     return skipped
 
 
-def _with_decision(run: PausedRun, choice: Choice) -> PausedRun:
+def _with_decision(run: PausedRun, decision: ApprovalDecision) -> PausedRun:
     approvals = [
-        replace(approval, decision=choice.decision) if approval.id == choice.approval_id else approval
+        replace(approval, decision=decision.decision) if approval.id == decision.approval_id else approval
         for approval in run.approvals
     ]
     return replace(run, approvals=approvals)

@@ -76,10 +76,10 @@ async def restore_state(server: InteractionHost, run: PausedRun, context: AgentC
 
 def call_id(item: ToolApprovalItem) -> str:
     """Return the id of a call: `id` for a hosted MCP request, `call_id` for any other."""
-    return str(field(item.raw_item, "call_id") or field(item.raw_item, "id") or "")
+    return str(raw_field(item.raw_item, "call_id") or raw_field(item.raw_item, "id") or "")
 
 
-def field(raw: Any, name: str) -> Any:
+def raw_field(raw: Any, name: str) -> Any:
     """Return a field of a raw item, which is a dict or an object."""
     return raw.get(name) if isinstance(raw, dict) else getattr(raw, name, None)
 
@@ -113,6 +113,6 @@ def _simple_message(message: Any) -> Any:
 
 async def _has_tool(item: ToolApprovalItem, wrapper: RunContextWrapper[Any]) -> bool:
     """Return whether the agent still has the tool. The SDK itself would notice only in the middle of the run."""
-    if field(item.raw_item, "type") != "function_call":
+    if raw_field(item.raw_item, "type") != "function_call":
         return True
     return item.name in {tool.name for tool in await item.agent.get_all_tools(wrapper)}

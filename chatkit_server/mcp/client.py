@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from .spec import McpSpec
 
 
-class Common(TypedDict):
+class CommonArguments(TypedDict):
     """The arguments that all of the Agents SDK's clients take."""
 
     name: str
@@ -16,9 +16,9 @@ class Common(TypedDict):
     require_approval: Any
 
 
-def open_server(name: str, spec: McpSpec) -> MCPServer:
+def make_client(name: str, spec: McpSpec) -> MCPServer:
     """Return the Agents SDK's client for a server, not connected yet."""
-    common = Common(
+    common = CommonArguments(
         name=name, client_session_timeout_seconds=spec.seconds, require_approval=_approval_policy(spec.approve)
     )
     if spec.command is not None:

@@ -16,7 +16,7 @@ from agents.mcp import MCPServer, MCPUtil
 from agents.tool import FunctionTool, default_tool_error_function
 
 from ..loops import backoff
-from .client import open_server
+from .client import make_client
 from .spec import McpSpec
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class McpConnection:
 
     def start(self) -> None:
         """Begin to connect, in the background."""
-        self._owner = asyncio.create_task(self._own(), name=f"mcp {self.name}")
+        self._owner = asyncio.create_task(self._keep_connected(), name=f"mcp {self.name}")
 
     async def close(self) -> None:
         """Close the connection, and end the server's process if we started it."""
@@ -109,7 +109,7 @@ class McpConnection:
         self._suspect.set()
         return default_tool_error_function(context, error)
 
-    async def _own(self) -> None:
+    async def _keep_connected(self) -> None:
         pauses = self._backoff()
         while True:
             if await self._connect_once():
@@ -121,7 +121,7 @@ class McpConnection:
 
     async def _connect_once(self) -> bool:
         """Connect and stay connected until the connection is lost; return whether it was ever established."""
-        server = open_server(self.name, self._spec)
+        server = make_client(self.name, self._spec)
         try:
             await self._connect(server)
             await self._watch(server)

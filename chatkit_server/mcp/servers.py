@@ -51,7 +51,7 @@ class McpServers:
         """Return for each server why it cannot be used now, or None if it can."""
         return {connection.name: connection.problem for connection in self._connections}
 
-    async def equip(self, agent: Agent[Any]) -> Agent[Any]:
+    async def with_tools(self, agent: Agent[Any]) -> Agent[Any]:
         """Return a copy of the agent with the tools of all connected servers, or the agent itself if there are none.
 
         Leaves out tools whose name is already taken. Never raises.

@@ -19,16 +19,16 @@ from chatkit.types import (
     UserMessageItem,
     UserMessageTagContent,
 )
-from openai.types.responses import EasyInputMessageParam, ResponseInputContentParam, ResponseInputTextParam
+from openai.types.responses import EasyInputMessageParam, ResponseInputContentParam
 from openai.types.responses.response_input_item_param import FunctionCallOutput
 
 from ..composer.mentions import plain_mention
-from ..files.user_files import UserFiles, unreadable_note
+from ..files.user_files import UserFiles, text_part, unreadable_note
 from .call_pairs import client_tool_output
 
 IMAGE_NOTE = "[The assistant generated an image here, which the user can see.]"
 
-TellMention = Callable[[UserMessageTagContent], Awaitable[str]]
+DescribeMention = Callable[[UserMessageTagContent], Awaitable[str]]
 
 
 async def _plain_mention(mention: UserMessageTagContent) -> str:
@@ -38,7 +38,7 @@ async def _plain_mention(mention: UserMessageTagContent) -> str:
 class SafeConverter(ThreadItemConverter):
     """Converts every item that a thread may contain. Raises only if the files of the newest message are too large."""
 
-    tell_mention: TellMention = staticmethod(_plain_mention)
+    describe_mention: DescribeMention = staticmethod(_plain_mention)
     """Returns the text that the model gets for an @-mention."""
 
     files: UserFiles | None = None
@@ -66,11 +66,11 @@ class SafeConverter(ThreadItemConverter):
             return await super().generated_image_to_input(
                 item.model_copy(update={"image": item.image.model_copy(update={"url": url})})
             )
-        return EasyInputMessageParam(type="message", role="user", content=[_text(IMAGE_NOTE)])
+        return EasyInputMessageParam(type="message", role="user", content=[text_part(IMAGE_NOTE)])
 
     async def tag_to_message_content(self, tag: UserMessageTagContent) -> ResponseInputContentParam:
-        """Convert a mention to the text of `tell_mention`; the SDK adds it after the message."""
-        return _text(await self.tell_mention(tag))
+        """Convert a mention to the text of `describe_mention`; the SDK adds it after the message."""
+        return text_part(await self.describe_mention(tag))
 
     async def assistant_message_to_input(
         self, item: AssistantMessageItem
@@ -99,11 +99,11 @@ class SafeConverter(ThreadItemConverter):
         return await super().hidden_context_to_input(item)
 
 
-def with_mentions(converter: ThreadItemConverter, tell: TellMention) -> ThreadItemConverter:
-    """Return a copy of a `SafeConverter` that describes mentions with `tell`; any other converter unchanged."""
+def with_mentions(converter: ThreadItemConverter, describe: DescribeMention) -> ThreadItemConverter:
+    """Return a copy of a `SafeConverter` that describes mentions with `describe`; any other converter unchanged."""
     if isinstance(converter, SafeConverter):
         converter = copy.copy(converter)
-        converter.tell_mention = tell
+        converter.describe_mention = describe
     return converter
 
 
@@ -113,7 +113,3 @@ def with_files(converter: ThreadItemConverter, files: UserFiles) -> ThreadItemCo
         converter = copy.copy(converter)
         converter.files = files
     return converter
-
-
-def _text(text: str) -> ResponseInputTextParam:
-    return ResponseInputTextParam(type="input_text", text=text)

@@ -13,7 +13,6 @@ from ..turns.accept import Accepted, accept
 from ..turns.live_turn import LiveTurn
 from .message import Message
 
-KEY_HEADER = "idempotency-key"
 KEY_LENGTH = 255
 KEY_SECONDS = 24 * 3600.0
 """How long a key is remembered."""

@@ -22,18 +22,18 @@ class LinkedResponse(Response):
         self.raw_headers = inner.raw_headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        held: Message | None = None  # a response start whose content length depends on the body
+        response_start: Message | None = None  # waits for the body, whose length it states
 
         async def linking_send(message: Message) -> None:
-            nonlocal held
+            nonlocal response_start
             if message["type"] == "http.response.start" and _has_length(message):
-                held = message
+                response_start = message
                 return
             if REFERENCE_MARK in message.get("body", b""):
                 message = {**message, "body": await self.links.resolve(message["body"], self.context, self.base_url)}
-            if held is not None:
-                await send(_with_length(held, len(message.get("body", b""))))
-                held = None
+            if response_start is not None:
+                await send(_with_length(response_start, len(message.get("body", b""))))
+                response_start = None
             await send(message)
 
         await self.inner(scope, receive, linking_send)

@@ -224,7 +224,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         MCP servers, which have their own limits."""
         agent = await self.agent.load(context)
         limit_tools(agent, self.settings.tool_call_seconds)
-        return await self.mcp.equip(agent)
+        return await self.mcp.with_tools(agent)
 
     async def load_input(
         self, agent: Agent[Any], selection: Selection, memory: Memory, context: RequestContext

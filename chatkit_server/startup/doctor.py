@@ -74,13 +74,13 @@ async def _database(services: Services) -> Finding:
             return Finding("database", f"{file} does not exist; run `chatkit-server migrate`", "WRONG")
         return Finding("database", f"{file} does not exist yet; the server creates it when it first starts")
     try:
-        missing, taken = await pending(services.engine), await taken_names(services.engine)
+        missing, foreign_tables = await pending(services.engine), await taken_names(services.engine)
     except SchemaUnknown as error:
         return Finding("database", str(error), "WRONG")
     except StoreError as error:
         return Finding("database", explain_database_error(error, services.engine.url), "WRONG")
-    if taken:
-        foreign = ", ".join(taken)
+    if foreign_tables:
+        foreign = ", ".join(foreign_tables)
         return Finding("database", f"{kind}, has tables that chatkit-server did not create ({foreign})", "WRONG")
     if not missing:
         return Finding("database", f"{kind}, up to date")

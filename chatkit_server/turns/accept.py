@@ -38,7 +38,7 @@ from chatkit.types import (
     UserMessageItem,
 )
 
-from chatkit_store import Choice
+from chatkit_store import ApprovalDecision
 
 from ..context import RequestContext
 from ..errors.http import (
@@ -75,7 +75,7 @@ class Accepted:
     model: str | None = None
     """The model that the user chose; None for the one in the settings."""
     replace_after: str | None = None
-    choice: Choice | None = None
+    decision: ApprovalDecision | None = None
     """A decision about a tool call, saved when the turn starts."""
     seen_position: int | None = None
     """The thread's last position when it was checked; None if `items` do not depend on what was pending."""
@@ -253,15 +253,15 @@ async def _approval(
     request: ThreadsCustomActionReq, thread: ThreadMetadata, server: ChatServer, context: RequestContext
 ) -> Accepted:
     """Accept a button of an approval card. A closed approval is refused before a running turn is stopped for it."""
-    decision = await accept_decision(server, thread, request.params.action, request.params.item_id, context)
+    click = await accept_decision(server, thread, request.params.action, request.params.item_id, context)
     return Accepted(
         kind=request.type,
         thread=thread,
-        items=[decision.card],
-        opening=_replaced_events([decision.card]),
-        choice=decision.choice,
-        seen_position=decision.pending.position,
-        run=decision.run,
+        items=[click.card],
+        opening=_replaced_events([click.card]),
+        decision=click.decision,
+        seen_position=click.pending.position,
+        run=click.run,
         allows_fast_path=False,
     )
 

@@ -279,12 +279,12 @@ class Output:
 
     def partial(self) -> tuple[list[ThreadItem], list[str]]:
         """Return the open items to keep, settled, and the ids of the open items that are still empty."""
-        kept = [settle(item) for item in self._open if not is_empty(item)]
-        return kept, [item.id for item in self._open if is_empty(item)]
+        remaining_items = [settle(item) for item in self._open if not is_empty(item)]
+        return remaining_items, [item.id for item in self._open if is_empty(item)]
 
-    def is_answered(self, kept: Collection[ThreadItem], removed_ids: Collection[str]) -> bool:
-        """Return whether anything but thoughts remains if the `kept` open items stay and `removed_ids` go."""
-        return bool({*(item.id for item in kept), *self.saved}.difference(removed_ids, self.thoughts))
+    def is_answered(self, remaining_items: Collection[ThreadItem], removed_ids: Collection[str]) -> bool:
+        """Return whether anything but thoughts is left if `remaining_items` stay and `removed_ids` go."""
+        return bool({*(item.id for item in remaining_items), *self.saved}.difference(removed_ids, self.thoughts))
 
     def send_kept(self, item: ThreadItem) -> None:
         """Send that an open item is done; it was saved with the turn's end."""

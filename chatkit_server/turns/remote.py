@@ -222,9 +222,9 @@ class RemoteTurn(LiveTurn):
     async def _append_removed(self) -> None:
         """Remove the items that readers have seen and that were not kept."""
         sent_ids = [*self.items.finished, *(item.id for item in self.items.open)]
-        kept = await self._store.saved_ids(self.thread_id, sent_ids, self._context)
+        saved_ids = await self._store.saved_ids(self.thread_id, sent_ids, self._context)
         for item_id in sent_ids:
-            if item_id not in kept:
+            if item_id not in saved_ids:
                 self.log.append(ThreadItemRemovedEvent(item_id=item_id))
 
     async def _saved_items(self) -> list[ThreadItem]:

@@ -113,12 +113,12 @@ class TurnLog:
         `is_lasting` says that a catch-up must contain it; `removed` is the id of the item that it removes.
         """
         self.flush()
-        new = Frame(number or self._last + 1, data, is_lasting=is_lasting)
+        new_frame = Frame(number or self._last + 1, data, is_lasting=is_lasting)
         if is_lasting:
-            self._lasting.append(new)
+            self._lasting.append(new_frame)
         if self._page is not None:
-            self._page.record(new.number, data, removed)
-        self._add(new)
+            self._page.record(new_frame.number, data, removed)
+        self._add(new_frame)
 
     def append_text(self, item_id: str, content_index: int, delta: str) -> None:
         """Add a text delta. This is the hot path."""
@@ -150,14 +150,14 @@ class TurnLog:
 
     def _add_text(self, item_id: str, content_index: int, pieces: list[str]) -> None:
         text = pieces[0] if len(pieces) == 1 else "".join(pieces)
-        new = Frame.of_text(self._last + 1, item_id, content_index, text)
+        new_frame = Frame.of_text(self._last + 1, item_id, content_index, text)
         if self._page is not None:
-            self._page.record_text(new.number, item_id, content_index, pieces)
-        self._add(new)
+            self._page.record_text(new_frame.number, item_id, content_index, pieces)
+        self._add(new_frame)
 
-    def _add(self, new: Frame) -> None:
-        self._frames.append(new)
-        self._last = new.number
+    def _add(self, new_frame: Frame) -> None:
+        self._frames.append(new_frame)
+        self._last = new_frame.number
         if len(self._frames) > 2 * WINDOW:
             self._kept_after = self._frames[-WINDOW - 1].number
             del self._frames[:-WINDOW]

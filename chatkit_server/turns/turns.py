@@ -224,7 +224,7 @@ class Turns:
             new_thread=accepted.thread if accepted.is_new_thread else None,
             items=accepted.items,
             replace_after=accepted.replace_after,
-            choice=accepted.choice,
+            decision=accepted.decision,
             key=key,
             seen_position=accepted.seen_position,
         )

@@ -1,6 +1,6 @@
 """A SQL store for any ChatKit server: threads, items, turns, attachments and feedback in SQLite or PostgreSQL."""
 
-from chatkit_store.approvals import Approval, ApprovalStore, Choice, Decision, NewApproval, PausedRun
+from chatkit_store.approvals import Approval, ApprovalDecision, ApprovalStore, Decision, NewApproval, PausedRun
 from chatkit_store.blobs import Blob, BlobMissing, Blobs, BlobsUnavailable, OpenBlob, S3Access
 from chatkit_store.engine import open_engine
 from chatkit_store.errors import (
@@ -30,12 +30,12 @@ from chatkit_store.uploads import Upload, UploadStore
 __all__ = [
     "AlreadyDecided",
     "Approval",
+    "ApprovalDecision",
     "ApprovalStore",
     "Blob",
     "BlobMissing",
     "Blobs",
     "BlobsUnavailable",
-    "Choice",
     "Decision",
     "DuplicateRequest",
     "Entry",

@@ -25,7 +25,7 @@ r = paused_runs.c
 
 
 @dataclass(frozen=True)
-class Choice:
+class ApprovalDecision:
     """The decision on one call."""
 
     approval_id: str
@@ -134,17 +134,17 @@ class ApprovalStore:
         await self._database.write(work)
 
 
-def decide(connection: Connection, thread_id: str, choice: Choice, context: HasUser) -> None:
+def decide(connection: Connection, thread_id: str, decision: ApprovalDecision, context: HasUser) -> None:
     """Save the decision on one call. Raises `NotFound`, and `AlreadyDecided` if it or its run no longer waits."""
-    run_id = connection.scalar(_RUN_OF_APPROVAL, _of_approval(thread_id, choice.approval_id, context))
+    run_id = connection.scalar(_RUN_OF_APPROVAL, _of_approval(thread_id, decision.approval_id, context))
     if run_id is None:
-        raise NotFound("Approval", choice.approval_id)
+        raise NotFound("Approval", decision.approval_id)
     # Locks the run, so that of two concurrent decisions the second sees the first.
     if connection.scalar(_LOCK, {"run": run_id}) is None:
-        raise AlreadyDecided(choice.approval_id)
-    values = {"approval": choice.approval_id, "decision": choice.decision, "now": datetime.now(UTC)}
+        raise AlreadyDecided(decision.approval_id)
+    values = {"approval": decision.approval_id, "decision": decision.decision, "now": datetime.now(UTC)}
     if connection.scalar(_DECIDE, values) is None:
-        raise AlreadyDecided(choice.approval_id)
+        raise AlreadyDecided(decision.approval_id)
 
 
 def expire(connection: Connection, thread_id: str, *, is_final: bool = True) -> None:

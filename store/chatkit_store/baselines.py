@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_IN_DOUBT = object()  # differs from every column value
+_UNKNOWN = object()  # differs from every column value
 
 
 class Baselines:
@@ -19,18 +19,18 @@ class Baselines:
     def __len__(self) -> int:
         return len(self._columns)
 
-    def remember(self, thing: object, columns: Mapping[str, Any]) -> None:
+    def remember(self, loaded: object, columns: Mapping[str, Any]) -> None:
         """Set the baseline of an object; it is dropped together with the object."""
-        key = id(thing)
-        self._columns[key] = (weakref.ref(thing, lambda _: self._columns.pop(key, None)), columns)
+        key = id(loaded)
+        self._columns[key] = (weakref.ref(loaded, lambda _: self._columns.pop(key, None)), columns)
 
-    def columns_of(self, thing: object) -> Mapping[str, Any] | None:
+    def columns_of(self, loaded: object) -> Mapping[str, Any] | None:
         """Return the baseline of this very object, not of an equal one, or None."""
-        ref, columns = self._columns.get(id(thing), (None, None))
-        return columns if ref is not None and ref() is thing else None
+        ref, columns = self._columns.get(id(loaded), (None, None))
+        return columns if ref is not None and ref() is loaded else None
 
-    def doubt(self, thing: object, names: Iterable[str]) -> None:
+    def mark_unknown(self, loaded: object, names: Iterable[str]) -> None:
         """Make the next save of an object write these columns, whatever their values."""
-        columns = self.columns_of(thing)
+        columns = self.columns_of(loaded)
         if columns is not None:
-            self.remember(thing, {**columns, **dict.fromkeys(names, _IN_DOUBT)})
+            self.remember(loaded, {**columns, **dict.fromkeys(names, _UNKNOWN)})

@@ -85,13 +85,13 @@ async def save_thread(database: Database, thread: ThreadMetadata, context: HasUs
         else:
             _update(connection, thread.id, {name: row[name] for name in names}, context)
 
-    baselines.doubt(thread, names)  # until they are written, and for good if that fails
-    doubted = baselines.columns_of(thread)
+    baselines.mark_unknown(thread, names)  # until they are written, and for good if that fails
+    unknown = baselines.columns_of(thread)
     await database.write(work)
-    if baselines.columns_of(thread) is doubted:
+    if baselines.columns_of(thread) is unknown:
         baselines.remember(thread, row)
     else:  # a concurrent save of the same object: either may have been committed last
-        baselines.doubt(thread, names)
+        baselines.mark_unknown(thread, names)
 
 
 async def name_thread(database: Database, thread_id: str, title: str, context: HasUser, instead_of: str | None) -> bool:

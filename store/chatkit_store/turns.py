@@ -42,7 +42,7 @@ class TurnStore:
         new_thread: ThreadMetadata | None = None,
         items: Sequence[ThreadItem] = (),
         replace_after: str | None = None,
-        choice: approvals.Choice | None = None,
+        decision: approvals.ApprovalDecision | None = None,
         key: RequestKey | None = None,
         seen_position: int | None = None,
     ) -> None:
@@ -50,12 +50,12 @@ class TurnStore:
 
         `replace_after` is the id of an item of the thread: everything after it is marked as replaced by this turn
         before `items` are added. Attachments of user messages among `items` are bound to the thread. If the turn has a
-        `user_item_id`, runs that wait for an approval expire. `choice` decides one such call.
+        `user_item_id`, runs that wait for an approval expire. `decision` decides one such call.
 
         Raises, having written nothing:
         - `ThreadBusy` if a turn is running on the thread, `DuplicateRequest` if `key` belongs to an earlier turn;
         - `ThreadChanged` if the thread is no longer at `seen_position` (of `items.Recent`);
-        - `AlreadyDecided` if the call of `choice` no longer waits;
+        - `AlreadyDecided` if the call of `decision` no longer waits;
         - `IdClash` if a turn, thread or item id is taken;
         - `NotFound` if an attachment was deleted or belongs to another thread or user.
         """
@@ -77,8 +77,8 @@ class TurnStore:
             attachments.bind(connection, attachment_ids, turn.thread_id, context)
             if turn.user_item_id is not None:  # a new user message cancels pending approvals
                 approvals.expire(connection, turn.thread_id, is_final=replace_after is None)
-            if choice is not None:
-                approvals.decide(connection, turn.thread_id, choice, context)
+            if decision is not None:
+                approvals.decide(connection, turn.thread_id, decision, context)
             connection.execute(_START, turn.to_row(key, context))
 
         await self._write_start(work, turn, key, context)

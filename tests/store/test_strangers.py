@@ -10,8 +10,8 @@ from chatkit.store import NotFoundError, Store
 from chatkit.types import FileAttachment, ThreadMetadata
 
 from chatkit_store import (
+    ApprovalDecision,
     ApprovalStore,
-    Choice,
     IdClash,
     JournalStore,
     NewApproval,
@@ -93,7 +93,7 @@ async def _decided_run(store: SqlStore[User], turns: TurnStore, thread: ThreadMe
     call = NewApproval(id=new_id("apr"), item_id="card", call_id="call_0", tool="buy", arguments="{}")
     await store.save_thread(thread, ALICE)
     await store.approvals.pause(thread.id, run_id, "Clerk", {"any": "state"}, [call], ALICE)
-    await turns.start(click, ALICE, choice=Choice(call.id, "approved"))
+    await turns.start(click, ALICE, decision=ApprovalDecision(call.id, "approved"))
     await turns.finish(click.id, TurnEnd("completed"), ALICE)
     return run_id
 
@@ -169,8 +169,8 @@ def attempts_on(
             lambda: turns.start(make_turn(bobs), BOB, replace_after=item),
             lambda: turns.start(make_turn(bobs), BOB, items=[user_message(id=item)]),
             lambda: turns.start(again, BOB, items=[user_message()]),
-            lambda: turns.start(make_turn(thread), BOB, choice=Choice(approval, "approved")),
-            lambda: turns.start(make_turn(bobs), BOB, choice=Choice(approval, "approved")),
+            lambda: turns.start(make_turn(thread), BOB, decision=ApprovalDecision(approval, "approved")),
+            lambda: turns.start(make_turn(bobs), BOB, decision=ApprovalDecision(approval, "approved")),
         ],
         "pause": [lambda: store.approvals.pause(thread, new_id("run"), "Clerk", {}, [], BOB)],
         "load approval": [
