@@ -83,7 +83,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
 
     @property
     def inbox(self) -> Inbox:
-        """Everything that happens in the turn, for its one reader."""
+        """Everything that happens in the turn, consumed by the run."""
         return self._inbox
 
     @property

@@ -1,4 +1,4 @@
-"""The agent that answers where CHATKIT_AGENT is not set. Its tools show what the widget can do."""
+"""The agent that answers if CHATKIT_AGENT is not set. Its tools show what the widget can do."""
 
 from typing import Any
 

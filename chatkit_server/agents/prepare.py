@@ -49,7 +49,7 @@ def _target(handoff: Any) -> Agent[Any] | None:
 
 
 def with_guardrails(agent: Agent[Any], configured: Agent[Any]) -> Agent[Any]:
-    """Return `agent` with the input guardrails of `configured` added, or `agent` itself where it has them all.
+    """Return `agent` with the input guardrails of `configured` added, or `agent` itself if it has them all.
 
     The Agents SDK checks only the guardrails of the agent that a run begins with (agents 0.24). After a handoff the
     next run begins with another agent, and would skip those that the author put on the configured one.
@@ -62,7 +62,7 @@ def with_guardrails(agent: Agent[Any], configured: Agent[Any]) -> Agent[Any]:
 async def require_tool(agent: Agent[Any], name: str, context: Any) -> Agent[Any]:
     """Return a copy of `agent` whose first model call must use the tool called `name`; later calls are free.
 
-    Returns `agent` itself where it lacks that tool: endpoints refuse a tool choice that is not among the tools. Agents
+    Returns `agent` itself if it lacks that tool: endpoints refuse a tool choice that is not among the tools. Agents
     that it hands over to are not changed, for the same reason.
     """
     if name not in {tool.name for tool in await agent.get_all_tools(RunContextWrapper(context))}:
@@ -75,7 +75,7 @@ async def require_tool(agent: Agent[Any], name: str, context: Any) -> Agent[Any]
 
 
 def limit_tools(agent: Agent[Any], seconds: float) -> None:
-    """Set `timeout_seconds` on the tools of all agents that `agent` can reach, where a tool has no limit of its own.
+    """Set `timeout_seconds` on the tools of all agents that `agent` can reach, if a tool has no limit of its own.
 
     Tools that are not coroutines get none: a thread cannot be stopped, so the SDK refuses a limit (agents 0.24).
     """

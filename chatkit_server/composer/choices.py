@@ -45,7 +45,7 @@ class ToolChoice(Choice):
 
     icon: str = "bolt"
     tool: str | None = None
-    """Name of the agent's tool where it differs from the id."""
+    """Name of the agent's tool if it differs from the id."""
     short_label: str | None = None
     placeholder: str | None = None
     pinned: bool = False
@@ -85,7 +85,7 @@ class Choices:
     tools: Sequence[ToolChoice] = ()
 
     def check(self, options: InferenceOptions) -> Selection:
-        """Return what a new message chose. Raises `InvalidChoice` where that is not on offer."""
+        """Return what a new message chose. Raises `InvalidChoice` if that is not on offer."""
         selection = self.still_offered(options)
         if options.model is not None and selection.model is None:
             raise InvalidChoice(_refusal("model", options.model))

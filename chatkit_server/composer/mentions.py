@@ -64,7 +64,7 @@ class Mentions:
         return plain_mention(mention)
 
     async def mention_text(self, mention: UserMessageTagContent, context: RequestContext) -> str:
-        """Return `describe_mention`, or the plain text where that raises: one bad mention must not make its thread
+        """Return `describe_mention`, or the plain text if that raises: one bad mention must not make its thread
         unanswerable."""
         try:
             return await self.describe_mention(mention, context)

@@ -123,7 +123,7 @@ class InvalidChoice(BadRequest):
     """A message asks for a model or a tool that the settings do not list."""
 
     code = "invalid_choice"
-    default_message = "This option isn't available."
+    default_message = "This option is not available."
 
 
 class InvalidAudio(BadRequest):
@@ -226,7 +226,7 @@ class ActionGone(Conflict):
     """The widget has changed and no longer offers this action: a second click, or an old tab."""
 
     code = "action_gone"
-    default_message = "This was already done: the card has changed and no longer offers it. Please reload the page."
+    default_message = "This card has changed and no longer offers this. Please reload the page."
 
 
 class ActionRunning(Conflict):
@@ -254,7 +254,7 @@ class TooManyFiles(Conflict):
     """More files than a message may have, or than a user may upload without sending them."""
 
     code = "too_many_files"
-    default_message = "These are too many files."
+    default_message = "Too many files."
 
 
 class ApprovalClosed(Conflict):
@@ -299,7 +299,7 @@ class UnsupportedFile(ServerError):
 
     status = 415
     code = "unsupported_file"
-    default_message = "Files of this type aren't accepted."
+    default_message = "Files of this type are not accepted."
 
 
 class NotAvailable(ServerError):

@@ -3,7 +3,7 @@
 A URL in a row would expire, and an inline image would make the row huge (T23). A row therefore stores
 `attachment:<id>`, followed by `.<version>` if the bytes may change, or `attachment-upload:<id>` if they are not
 uploaded yet. When JSON leaves the server, each reference becomes a URL that is signed for the user and expires. A
-preview becomes a `data:` URL, because Chromium blocks images from localhost in the widget's frame.
+preview becomes a `data:` URL, because Chromium blocks images from localhost in the widget's iframe.
 """
 
 import asyncio

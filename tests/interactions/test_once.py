@@ -128,7 +128,7 @@ async def read_call(reply: LiveReply) -> None:
 
 
 async def let_time_pass(chat: Chat, seconds: float = 120) -> None:
-    """Move the start of all turns and sync actions into the past."""
+    """Move the start of all turns and non-streaming actions into the past."""
     then = datetime.now(UTC) - timedelta(seconds=seconds)
     async with chat.sql.begin() as connection:
         await connection.execute(update(turns).values(started_at=then))
@@ -357,7 +357,7 @@ async def test_answers_of_sync_actions_are_pruned(start: Start, booking: Booking
 
 
 class FailingStore:
-    """Makes one method of the sync action store fail the next `left` times."""
+    """Makes one method of the store of non-streaming actions fail the next `left` times."""
 
     def __init__(self, chat: Chat, step: str) -> None:
         self.left, self.is_written = 0, False
@@ -384,7 +384,7 @@ async def test_an_answer_that_cannot_be_saved_is_sent_and_the_next_click_runs_ag
         thread_id, item_id = await show_card(chat, tab)
         end.left = 1_000_000
         assert booked(await click(tab, thread_id, item_id, streaming=False)) == ["booking 1"]
-        assert "cannot save how an action ended" in caplog.text
+        assert "the result of an action could not be saved" in caplog.text
         end.left = 0
         await let_time_pass(chat)
         assert booked(await click(tab, thread_id, item_id, streaming=False)) == ["booking 2"]

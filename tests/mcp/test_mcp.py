@@ -163,7 +163,7 @@ async def test_the_agents_own_tool_takes_precedence_over_one_of_the_same_name(
     names = [tool["name"] for tool in upstream.requests[0].body["tools"]]
     assert sorted(names) == sorted(NAMES)
     assert agent.tools == [weather], "the user's agent is unchanged"
-    assert "the agent already has a tool breaks" in caplog.text
+    assert "the tool breaks of an MCP server is left out" in caplog.text
 
 
 async def test_a_tool_with_an_invalid_name_is_called_by_a_cleaned_name(start: Start, upstream: OpenAIServer) -> None:

@@ -142,7 +142,7 @@ class EmbeddedProvider(ModelProvider):
         """Return the embedded model, whatever the name."""
         if model_name not in self._expected_names:
             self._expected_names.add(model_name)
-            logger.warning("An agent names the model %s; the embedded model answers instead", model_name)
+            logger.warning("an agent names the model %s; the embedded model answers instead", model_name)
         return self._model
 
 

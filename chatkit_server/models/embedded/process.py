@@ -132,7 +132,7 @@ class EmbeddedProcess:
         if self._launching is task:
             self._launching = None
         if not task.cancelled() and (error := task.exception()):
-            logger.warning("The embedded model did not start: %s", error)
+            logger.warning("the embedded model did not start: %s", error)
 
     async def _launch(self) -> Child:
         if self._child:
@@ -151,7 +151,7 @@ class EmbeddedProcess:
         self._child = None
         await child.aclose()
         self._failures = 1 if time.monotonic() - child.started > STEADY_SECONDS else self._failures + 1
-        logger.warning("The embedded model ended with code %s; restarting it", child.process.returncode)
+        logger.warning("the embedded model ended with code %s; restarting it", child.process.returncode)
         await asyncio.sleep(self._pause())
 
     def _pause(self) -> float:
@@ -177,7 +177,7 @@ class EmbeddedProcess:
             headers={"Connection": "close"},
             is_our_child=True,
         )
-        logger.info("The embedded model is loaded")
+        logger.info("the embedded model is loaded")
         return child
 
 
