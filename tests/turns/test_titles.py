@@ -187,6 +187,7 @@ async def test_a_title_set_by_the_agent_is_kept(start: Start) -> None:
     chat.upstream.default = playing(Answer("Apple cake", hang_after=0), *answers)
     async with await chat.visitor() as tab, asking(tab, MESSAGE) as reply:
         await reply.wait_for("thread.updated")
+        await chat.upstream.wait_for_request(3)  # the answer's two and the title's: only what has arrived is released
         chat.upstream.release()
         await reply.read()
     assert await title_of(chat, reply.thread_id) == "The agent's"
