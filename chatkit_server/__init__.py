@@ -1,14 +1,7 @@
 """A server for self-hosted ChatKit chats. Only the names listed here are public."""
 
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("chatkit-server")
-except PackageNotFoundError:  # a checkout that was never installed
-    __version__ = "0.0.0"
-
 from .agent_context import AgentContext
-from .app import create_app
+from .app import __version__, create_app
 from .composer.mentions import Entity
 from .context import RequestContext
 from .conversion.tool_display import ToolDisplay, shown_as

@@ -4,13 +4,13 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from chatkit_store import HeartbeatStore, JournalStore, SqlStore, TurnStore, UploadStore, open_engine
 
-from . import __version__
 from .agents.loading import AgentLike, load_agent
 from .auth import load_secret, open_auth
 from .context import RequestContext
@@ -51,6 +51,10 @@ from .turns.turns import Turns
 
 logger = logging.getLogger(__name__)
 
+try:
+    __version__ = version("chatkit-server")
+except PackageNotFoundError:  # a checkout that was never installed
+    __version__ = "0.0.0"
 
 ALLOWED_HEADERS = [
     "content-type",

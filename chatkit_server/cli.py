@@ -23,8 +23,7 @@ import chatkit_store
 from chatkit_store import BlobsUnavailable, SchemaUnknown, StoreError, UploadStore, open_engine
 from chatkit_store.migrations import upgrade
 
-from . import __version__
-from .app import create_app
+from .app import __version__, create_app
 from .errors.database_problem import explain_database_error
 from .errors.setup import AgentSetupError, ModelSetupError, SetupError
 from .files.blob_storage import make_blobs

@@ -178,7 +178,7 @@ def test_our_server_has_every_method_of_chatkits() -> None:
 
 @pytest.mark.parametrize("package", [chatkit_server, chatkit_store], ids=lambda package: package.__name__)
 def test_the_public_names_of_a_package_are_those_it_lists(package: ModuleType) -> None:
-    assert set(package.__all__) - {"__version__"} == set(public_names(package))
+    assert set(package.__all__) == set(public_names(package))
     assert [name for name in package.__all__ if not hasattr(package, name)] == []
 
 
