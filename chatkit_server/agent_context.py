@@ -54,7 +54,7 @@ class HelperEvent:
 
 
 class OutsideEvent(HelperEvent):
-    """An event that does not come from the run, such as a title. It is no sign that the model is alive."""
+    """An event that does not come from the run, such as a title. It does not show that the model is alive."""
 
     __slots__ = ()
 

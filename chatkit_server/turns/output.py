@@ -144,7 +144,7 @@ class Output:
         if not isinstance(event.update, UPDATES_OF_FINISHED_ITEMS):
             return
         with contextlib.suppress(NotFoundError):
-            # The row, not this turn's copy: the user may have submitted something in the widget meanwhile.
+            # The row, not this turn's copy: the user may have submitted something in the widget since.
             item = await self._store.load_item(self.thread.id, event.item_id, self._context)
             await self._take(ThreadItemAddedEvent(item=item))
             if not await self.write_journal():  # recovery completes an open row from the journal

@@ -131,7 +131,7 @@ class RemoteTurn(LiveTurn):
             await self._read()
 
     def detach(self) -> None:
-        """Do nothing: a turn with a reader at another worker goes on without readers at its own."""
+        """Do nothing: a turn with a reader at another worker keeps running without readers at its own."""
 
     def reader_came(self, reader: Reader) -> None:
         """Add a reader; the first one starts the polling."""

@@ -164,7 +164,7 @@ class Turns:
         if thread_id is None:
             return await self._begin(await accept(), context, key)
         async with self._lock(thread_id):
-            if key is not None and (same_turn := self._turn_of_key(key)) is not None:  # started meanwhile
+            if key is not None and (same_turn := self._turn_of_key(key)) is not None:  # started while this one waited
                 raise DuplicateRequest(same_turn.id)
             accepted = await accept()
             if not self.is_closing and await self._make_room(thread_id, key, context):
