@@ -4,11 +4,12 @@ A frame is `id: <n>`, `data: <json>` and an empty line; ids count from 1 within 
 """
 
 from functools import lru_cache
-from typing import Any
 
 from chatkit.types import AssistantMessageContentPartTextDelta, ThreadItemUpdatedEvent, ThreadStreamEvent
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
+
+from chatkit_store import clean_json, clean_text
 
 PING = b": ping\n\n"
 
@@ -24,7 +25,7 @@ def serialize(model: BaseModel) -> bytes:
         )
     except (PydanticSerializationError, UnicodeError):
         fields = model.model_dump(by_alias=True, exclude_none=True, context={"exclude_metadata": True})
-        return to_json(_replace_surrogates(fields))
+        return to_json(clean_json(fields))
 
 
 def encode_event(event: ThreadStreamEvent) -> bytes:
@@ -39,13 +40,13 @@ def encode_text_delta(item_id: str, content_index: int, delta: str) -> bytes:
     try:
         text = to_json(delta)
     except (PydanticSerializationError, UnicodeError):
-        text = to_json(_replace_surrogates(delta))
+        text = to_json(clean_text(delta))
     return b"%b%b}}" % (_text_delta_prefix(item_id, content_index), text)
 
 
 def beginnings(item_id: str) -> tuple[str, ...]:
     """Return how the JSON of each event with the item's content begins (tests/events/test_frames.py compares)."""
-    json_id = to_json(_replace_surrogates(item_id)).decode()
+    json_id = to_json(clean_text(item_id)).decode()
     with_item = (f'{{"type":"thread.item.{kind}","item":{{"id":{json_id},' for kind in ("added", "done", "replaced"))
     return (*with_item, f'{{"type":"thread.item.updated","item_id":{json_id},')
 
@@ -63,16 +64,3 @@ def _text_delta_prefix(item_id: str, content_index: int) -> bytes:
         )
     )
     return event.removesuffix(b'""}}')
-
-
-def _replace_surrogates(value: Any) -> Any:
-    """Return a copy of JSON-like data in which lone surrogates are replaced."""
-    match value:
-        case str():
-            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        case dict():
-            return {_replace_surrogates(key): _replace_surrogates(entry) for key, entry in value.items()}
-        case list():
-            return [_replace_surrogates(entry) for entry in value]
-        case _:
-            return value

@@ -1,12 +1,17 @@
-"""Read a request body up to a limit."""
+"""Read a JSON request body up to a limit, with clean text."""
 
 from starlette.requests import Request
+
+from chatkit_store import clean_body
 
 from ..errors.http import BodyTooLarge
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body. Raises `BodyTooLarge` without reading more than `limit` bytes into memory."""
+    """Return the body, with lone surrogates and NUL in its strings replaced.
+
+    Raises `BodyTooLarge` without reading more than `limit` bytes into memory.
+    """
     length = request.headers.get("content-length", "")
     if length.isdigit():
         check_size(int(length), limit)
@@ -16,7 +21,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         size += len(chunk)
         check_size(size, limit)
         chunks.append(chunk)
-    return b"".join(chunks)
+    return clean_body(b"".join(chunks))
 
 
 def check_size(size: int, limit: int) -> None:

@@ -2,6 +2,7 @@
 
 from chatkit_store.approvals import Approval, ApprovalDecision, ApprovalStore, Decision, NewApproval, PausedRun
 from chatkit_store.blobs import Blob, BlobMissing, Blobs, BlobsUnavailable, OpenBlob, S3Access
+from chatkit_store.clean import clean_body, clean_json, clean_text
 from chatkit_store.engine import open_engine
 from chatkit_store.errors import (
     AlreadyDecided,
@@ -72,6 +73,9 @@ __all__ = [
     "Upload",
     "UploadStore",
     "WorkerRecord",
+    "clean_body",
+    "clean_json",
+    "clean_text",
     "create_schema",
     "new_id",
     "open_engine",

@@ -10,7 +10,7 @@ from sqlalchemy import JSON, ColumnElement, DateTime, Dialect, Text, cast
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+from chatkit_store.clean import clean_json, clean_text
 
 
 def aware_utc(value: datetime) -> datetime:
@@ -18,41 +18,16 @@ def aware_utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-def clean_text(value: str) -> str:
-    """Replace what a text column cannot hold: NUL (PostgreSQL) and lone surrogates (UTF-8)."""
-    if value.isascii():
-        return value.replace("\0", REPLACEMENT)
-    text = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text.replace("\0", REPLACEMENT)
-
-
 def dump_json(value: Any) -> str:
     """Return the JSON of a pydantic model or a plain value. Replaces lone surrogates; other objects become text."""
     try:
         return value.model_dump_json(warnings=False) if isinstance(value, BaseModel) else _encode(value)
     except (PydanticSerializationError, UnicodeError):
-        return _encode(_cleaned(value.model_dump(warnings=False) if isinstance(value, BaseModel) else value))
+        return _encode(clean_json(value))
 
 
 def _encode(value: Any) -> str:
     return to_json(value, inf_nan_mode="null", fallback=str).decode()
-
-
-def _cleaned(value: Any) -> Any:
-    """Return a copy with every string fit for UTF-8. Slow: used only if plain encoding failed."""
-    match value:
-        case str():
-            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        case bytes():
-            return value.decode("utf-8", "replace")
-        case dict():
-            return {_cleaned(key): _cleaned(entry) for key, entry in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [_cleaned(entry) for entry in value]
-        case BaseModel():
-            return _cleaned(value.model_dump())
-        case _:
-            return value
 
 
 class UtcDateTime(TypeDecorator[datetime]):

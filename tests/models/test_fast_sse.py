@@ -1,8 +1,10 @@
 """The event decoder equals openai's, however a stream is cut into chunks."""
 
 import importlib
+import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import openai
 import pytest
@@ -12,7 +14,7 @@ from openai._streaming import SSEDecoder
 
 from chatkit_server.models import fast
 from chatkit_server.models.fast.events import FastEventsClient
-from chatkit_server.models.fast.sse import FastDecoder, FastEvent
+from chatkit_server.models.fast.sse import FastDecoder
 
 Decoded = list[tuple[str | None, str, str | None, int | None]]
 
@@ -55,14 +57,55 @@ async def test_a_long_event_in_small_chunks_is_joined_once() -> None:
     assert event[1] == "x" * 200_000
 
 
-@pytest.mark.parametrize("data", ['{"a": [1, 2.5, null, "é"]}', '"\\ud83d"', "NaN"])
-def test_data_parses_as_the_json_module_parses_it(data: str) -> None:
-    assert repr(FastEvent(data=data).json()) == repr(openai._streaming.ServerSentEvent(data=data).json())
+async def _parse(*events: str, end: str = "\n\n") -> list[Any]:
+    stream = "".join(f"data: {event}{end}" for event in events).encode()
+    return [event.json() async for event in FastDecoder().aiter_bytes(_chunks(stream, []))]
 
 
-def test_data_that_is_not_json_is_a_value_error() -> None:
+@pytest.mark.parametrize("data", ['{"a": [1, 2.5, null, "é"]}', '"\\ud83d\\ude00"', "NaN"])
+async def test_data_parses_as_the_json_module_parses_it(data: str) -> None:
+    assert repr(await _parse(data)) == repr([openai._streaming.ServerSentEvent(data=data).json()])
+
+
+async def test_data_that_is_not_json_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="Expecting"):
-        FastEvent(data="{").json()
+        await _parse("{")
+
+
+def _chat(content: str) -> str:
+    return f'{{"choices": [{{"delta": {{"content": "{content}"}}}}]}}'
+
+
+def _call(arguments: str) -> str:
+    return f'{{"choices": [{{"delta": {{"tool_calls": [{{"function": {{"arguments": "{arguments}"}}}}]}}}}]}}'
+
+
+def _response(delta: str) -> str:
+    return f'{{"type": "response.output_text.delta", "delta": "{delta}"}}'
+
+
+@pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n"])
+@pytest.mark.parametrize("wrap", [_chat, _call, _response])
+async def test_a_character_split_over_two_deltas_is_joined(wrap: Callable[[str], str], end: str) -> None:
+    events = await _parse(wrap("a \\ud83e"), wrap("\\udd8a b"), wrap("c"), end=end)
+    assert events == [json.loads(wrap(text)) for text in ("a ", "🦊 b", "c")]
+
+
+async def test_text_that_cannot_be_encoded_is_replaced() -> None:
+    events = await _parse(
+        _chat("a \\ud83e"), _chat("b \\udd8a"), _chat("c\\u0000\\ud83e"), '{"choices": [{"delta": {}}]}'
+    )
+    assert [event["choices"][0]["delta"]["content"] for event in events] == [
+        "a ",
+        "\ufffdb \ufffd",
+        "c\ufffd",
+        "\ufffd",
+    ]
+
+
+async def test_half_a_character_at_the_end_of_a_whole_text_is_replaced_at_once() -> None:
+    done = '{"type": "response.output_text.done", "text": "a \\ud83e"}'
+    assert (await _parse(_response("a \\ud83e"), done))[1]["text"] == "a \ufffd"
 
 
 def test_the_installed_client_creates_its_decoder_in_the_method_that_we_override() -> None:

@@ -15,22 +15,33 @@ from typing import Any
 from openai._streaming import ServerSentEvent, SSEDecoder
 from pydantic_core import from_json
 
+from .halves import Halves
+
 END = b"\n\n"
 
 
 class FastEvent(ServerSentEvent):
-    """An event that parses its JSON with pydantic's parser."""
+    """An event that parses its JSON with pydantic's parser, and cleans its text (see `chatkit_store.clean`)."""
+
+    halves: Halves
+    """Shared by all events of a stream."""
 
     def json(self) -> Any:
         """Return the parsed data. Raises `ValueError` if it is not JSON."""
-        try:
-            return from_json(self.data)
-        except ValueError:  # stricter than the json module, for example on half of a surrogate pair
-            return json.loads(self.data)
+        if not self.halves and "\\u0000" not in self.data:
+            try:
+                return from_json(self.data)
+            except ValueError:  # stricter than the json module, for example on half of a surrogate pair
+                pass
+        return self.halves.join(json.loads(self.data))
 
 
 class FastDecoder(SSEDecoder):
     """A drop-in for openai's `SSEDecoder`, for asynchronous streams."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._halves = Halves()
 
     async def aiter_bytes(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[ServerSentEvent]:
         """Yield every complete event of the stream; like stock, drop an event cut off by the end."""
@@ -38,7 +49,7 @@ class FastDecoder(SSEDecoder):
         async for chunk in iterator:
             if b"\r" in chunk:
                 async for stock_event in super().aiter_bytes(_chain(b"".join([*chunks, chunk]), iterator)):
-                    yield stock_event
+                    yield self._fast(stock_event)
                 return
             chunks.append(chunk)
             if END in chunk or (chunk[:1] == b"\n" and len(chunks) > 1):
@@ -53,11 +64,19 @@ class FastDecoder(SSEDecoder):
         if block.startswith(b"event: "):
             name, _, data = block[7:].partition(b"\n")
         if data.startswith(b"data: ") and b"\n" not in data:
-            return FastEvent(event=name.decode() or None, data=data[6:].decode(), id=self._last_event_id)
+            event = FastEvent(event=name.decode() or None, data=data[6:].decode(), id=self._last_event_id)
+            event.halves = self._halves
+            return event
         for line in block.split(b"\n"):
             if line:  # an empty line ends an event; here it is a leftover from the previous one
                 self.decode(line.decode())
-        return self.decode("")
+        stock_event = self.decode("")
+        return None if stock_event is None else self._fast(stock_event)
+
+    def _fast(self, stock_event: ServerSentEvent) -> FastEvent:
+        event = FastEvent(event=stock_event.event, data=stock_event.data, id=stock_event.id, retry=stock_event.retry)
+        event.halves = self._halves
+        return event
 
 
 async def _chain(first: bytes, following: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
