@@ -21,6 +21,9 @@ from .settings import Settings
 COOKIE = "chatkit_user"
 COOKIE_SECONDS = 365 * 24 * 3600
 FRAME_ID_LENGTH = 100
+LOCALE_LENGTH = 35
+HEADER_LENGTH = 1000
+"""How much of a header is looked at."""
 SECRET_FILE = "secret"
 
 Secret = NewType("Secret", str)
@@ -37,7 +40,7 @@ class Auth:
         return RequestContext(
             user_id=self._user_from_cookie(request) or new_id("user"),
             request_id=request.state.request_id,
-            locale=request.headers.get("accept-language", "en").split(",")[0].split(";")[0].strip()[:35] or "en",
+            locale=_locale(request),
             frame_id=_frame_id(request),
         )
 
@@ -61,6 +64,11 @@ class Auth:
         except BadSignature:
             return None
         return user_id if isinstance(user_id, str) else None
+
+
+def _locale(request: HTTPConnection) -> str:
+    languages = request.headers.get("accept-language", "en")[:HEADER_LENGTH]
+    return languages.split(",")[0].split(";")[0].strip()[:LOCALE_LENGTH] or "en"
 
 
 def _frame_id(request: HTTPConnection) -> str | None:

@@ -8,6 +8,7 @@
     │   ├── InvalidChoice       400  invalid_choice
     │   ├── InvalidAudio        400  invalid_audio
     │   ├── InvalidFile         400  invalid_file
+    │   ├── LimitExceeded       400  limit_exceeded
     │   └── InvalidItem         400  invalid_item
     ├── NotAuthenticated        401  not_authenticated
     ├── ForeignOrigin           403  foreign_origin
@@ -145,6 +146,13 @@ class InvalidFile(BadRequest):
 
     code = "invalid_file"
     default_message = "The file is empty or damaged. Please send it again."
+
+
+class LimitExceeded(BadRequest):
+    """A field that is too long, too deep or has too many entries (routes/limits.py)."""
+
+    code = "limit_exceeded"
+    default_message = "The request is too large."
 
 
 class NotAuthenticated(ServerError):

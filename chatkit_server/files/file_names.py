@@ -4,6 +4,8 @@ import re
 import unicodedata
 
 MAX_LENGTH = 120
+MAX_READ = 1000
+"""How much of a name is looked at; file systems allow 255 bytes."""
 DEFAULT_NAME = "file"
 
 _UNSAFE = re.compile(r'[<>:"|?*\\/]')
@@ -13,17 +15,18 @@ INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 def safe_file_name(name: str) -> str:
     """Return the last part of a path without unsafe characters, shortened to 120 characters but with its extension."""
-    name = unicodedata.normalize("NFC", name.replace("\\", "/").rsplit("/", 1)[-1])
+    name = name.replace("\\", "/").rsplit("/", 1)[-1]
+    name = unicodedata.normalize("NFC", _shorten(name, MAX_READ))  # quadratic in the number of combining marks
     name = "".join(" " if character.isspace() else character for character in name)
     name = "".join(character for character in name if unicodedata.category(character) not in INVISIBLE_CATEGORIES)
     name = _UNSAFE.sub("_", name).strip(". ")
-    return _shorten(name) or DEFAULT_NAME
+    return _shorten(name, MAX_LENGTH) or DEFAULT_NAME
 
 
-def _shorten(name: str) -> str:
-    if len(name) <= MAX_LENGTH:
+def _shorten(name: str, length: int) -> str:
+    if len(name) <= length:
         return name
     stem, dot, extension = name.rpartition(".")
     if not dot or len(extension) > 10:
-        return name[:MAX_LENGTH].rstrip(". ")
-    return f"{stem[: MAX_LENGTH - len(extension) - 1]}.{extension}"
+        return name[:length].rstrip(". ")
+    return f"{stem[: length - len(extension) - 1]}.{extension}"

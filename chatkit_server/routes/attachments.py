@@ -19,6 +19,7 @@ from ..files.attachment_store import FileAttachmentStore, StoredFile, too_large
 from ..files.file_types import ACTIVE, IMAGES, UNKNOWN
 from ..files.signed_links import Purpose
 from ..services import Services, services_of
+from .limits import check_text
 from .linked import LinkedResponse
 
 router = APIRouter(prefix="/api/attachments", tags=["attachments"])
@@ -38,7 +39,10 @@ async def upload(request: Request) -> Response:
     context = services.auth.authenticate(request)
     try:
         async with _form_file(request, services.settings.attachment_max_bytes) as file:
-            attachment = await attachments.receive(file.filename or "", file.content_type, file.file, context)
+            name, mime_type = file.filename or "", file.content_type or ""
+            check_text("name", name)
+            check_text("mime_type", mime_type)
+            attachment = await attachments.receive(name, mime_type, file.file, context)
     except ClientDisconnect:
         return Response(status_code=499)
     response = LinkedResponse(_json(serialize(attachment)), services.links, context, request)

@@ -1,17 +1,18 @@
-"""Read a JSON request body up to a limit, with clean text."""
+"""Read a request body up to a limit, and parse its JSON."""
 
+from typing import Any
+
+from pydantic_core import from_json
 from starlette.requests import Request
 
 from chatkit_store import clean_body
 
-from ..errors.http import BodyTooLarge
+from ..errors.http import BodyTooLarge, InvalidJson, InvalidParams
+from .limits import check_json, check_json_size
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body, with lone surrogates and NUL in its strings replaced.
-
-    Raises `BodyTooLarge` without reading more than `limit` bytes into memory.
-    """
+    """Return the body. Raises `BodyTooLarge` without reading more than `limit` bytes into memory."""
     length = request.headers.get("content-length", "")
     if length.isdigit():
         check_size(int(length), limit)
@@ -21,10 +22,30 @@ async def read_body(request: Request, limit: int) -> bytes:
         size += len(chunk)
         check_size(size, limit)
         chunks.append(chunk)
-    return clean_body(b"".join(chunks))
+    return b"".join(chunks)
 
 
 def check_size(size: int, limit: int) -> None:
     """Raise `BodyTooLarge` if `size` exceeds `limit`, both in bytes."""
     if size > limit:
         raise BodyTooLarge(f"The message is too large; at most {limit} bytes are accepted. Please shorten it.")
+
+
+def check_is_json(request: Request) -> None:
+    """Raise `InvalidParams` without a JSON content type: any web page can send every other body to any server."""
+    if not request.headers.get("content-type", "").split(";", 1)[0].strip().lower().endswith("json"):
+        raise InvalidParams("The body must be JSON, sent with `content-type: application/json`.")
+
+
+def parse_json(body: bytes) -> Any:
+    """Return the JSON of a body that keeps all limits, with lone surrogates and NUL in its strings replaced.
+
+    Raises `InvalidJson` or `LimitExceeded`.
+    """
+    check_json_size(body)
+    try:
+        data = from_json(clean_body(body), allow_inf_nan=False)
+    except ValueError:
+        raise InvalidJson from None
+    check_json(data)
+    return data

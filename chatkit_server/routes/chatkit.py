@@ -25,7 +25,7 @@ from ..interactions.approvals import is_approval
 from ..services import Services, services_of
 from ..turns.accept import accept
 from .attach import attach_thread, ended_turn, is_attach
-from .body import check_size, read_body
+from .body import check_is_json, check_size, read_body
 from .error_responses import error_response
 from .event_stream import ErrorStream, TurnResponse
 from .linked import LinkedResponse
@@ -43,6 +43,7 @@ ROOM_FOR_JSON = 4096
 """Bytes of JSON around a recording."""
 
 
+@router.post("/chatkit/", include_in_schema=False)  # a redirect would make some clients repeat it as GET
 @router.post("/chatkit", summary="The ChatKit protocol: all operations", response_class=Response)
 async def chatkit(request: Request) -> Response:
     """Accept `{"type": operation, "params": {...}}` as the stock widget sends it; answer JSON or an event stream."""
@@ -51,6 +52,7 @@ async def chatkit(request: Request) -> Response:
     body = b""
     try:
         context = services.auth.authenticate(request)
+        check_is_json(request)
         body = await read_body(request, body_limit(services))
         response = await _answer(body, services, context, is_detached=request.headers.get(DETACH_HEADER) == "1")
     except ClientDisconnect:

@@ -16,12 +16,14 @@ from .error_responses import error_response
 router = APIRouter(tags=["health"])
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", summary="The process is up")
 async def healthz() -> dict[str, str]:
     """Liveness probe: does not depend on the database or any other service."""
     return {"status": "ok"}
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", summary="The server can take requests")
 async def readyz(request: Request) -> JSONResponse:
     """Readiness probe: 503 while the database cannot be reached, and once the server is stopping.
@@ -45,6 +47,7 @@ async def readyz(request: Request) -> JSONResponse:
     return JSONResponse({"status": "ok", "database": "ok"} | ({"mcp": mcp} if mcp else {}))
 
 
+@router.head("/api/stream/health", include_in_schema=False)
 @router.get("/api/stream/health", summary="Which model answers")
 async def stream_health(request: Request) -> dict[str, object]:
     """Return the model and version that the page shows in its status line."""

@@ -1,7 +1,6 @@
 """The operations of the ChatKit protocol that do not stream."""
 
 import base64
-import binascii
 import contextlib
 from typing import assert_never
 
@@ -148,7 +147,7 @@ async def _delete_attachment(attachment_id: str, server: ChatServer, context: Re
 async def _transcribe(request: InputTranscribeReq, server: ChatServer, context: RequestContext) -> bytes:
     try:
         data = base64.b64decode(request.params.audio_base64, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error is one; text that is not ASCII raises another
         raise InvalidParams("`audio_base64` is not valid base64.") from error
     try:
         return serialize(await server.transcribe(AudioInput(data=data, mime_type=request.params.mime_type), context))

@@ -19,7 +19,7 @@ from ..plain.token_stream import TokenStream, ending
 from ..plain.tokens import Json
 from ..services import Services, services_of
 from ..turns.live_turn import LiveTurn, Reader
-from .body import check_size
+from .body import check_size, parse_json
 from .error_responses import ERRORS, error_response
 from .json_route import invalid
 from .origin import check_origin
@@ -192,7 +192,7 @@ class _Conversation:
 
 def _parse(kind: type[T], text: str) -> T:
     try:
-        return kind.model_validate_json(text)
+        return kind.model_validate(parse_json(text.encode("utf-8", "surrogatepass")))
     except ValidationError as error:
         raise invalid(error.errors()) from None
 

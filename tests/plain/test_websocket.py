@@ -176,7 +176,8 @@ async def test_a_failed_answer_is_an_error_and_an_end(plain: Plain) -> None:
 
 BAD: list[tuple[str | bytes, str]] = [
     ("{", "invalid_json"),
-    ("[" * 100_000, "invalid_json"),
+    ("[" * 10_000, "invalid_json"),
+    ("[" * 100_000, "limit_exceeded"),
     (b'{"message": "binary"}', "invalid_json"),
     ("[]", "invalid_params"),
     ('{"type": "sing"}', "invalid_params"),
