@@ -47,7 +47,8 @@ class _CallIds:
         call_id = call["call_id"]
         if self._is_unique and self._calls_by_id[call_id] == 1:
             return call, output
-        content = json.dumps([call, output], sort_keys=True, default=str)
+        same_for_all = {name: value for name, value in call.items() if name != "provider_data"}
+        content = json.dumps([same_for_all, output], sort_keys=True, default=str)
         self._used[content] += 1
         call_id = sha256(f"{content} {self._used[content]}".encode()).hexdigest()[:9]  # Mistral requires 9 characters
         return {**call, "call_id": call_id}, {**output, "call_id": call_id}

@@ -149,7 +149,7 @@ def _without_approval_id(item: Json) -> Json:
 
 
 def _without_id(item: Json) -> Json:
-    fields = ("type", "call_id", "name", "namespace", "arguments", "input", "output")
+    fields = ("type", "call_id", "name", "namespace", "arguments", "input", "output", "provider_data")
     return {name: item[name] for name in fields if name in item}
 
 

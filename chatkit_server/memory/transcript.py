@@ -12,6 +12,8 @@ from typing import Any
 from agents import Agent
 from pydantic import BaseModel
 
+from ..models.returned_fields import bounded
+
 Json = dict[str, Any]
 
 HOSTED = frozenset({"web_search_call", "file_search_call", "mcp_call"})
@@ -120,8 +122,11 @@ def trim_output(output: str) -> str:
 
 
 def _without_files(item: Json) -> Json:
-    """Return a copy without base64, and with a trimmed output."""
+    """Return a copy without base64, with a trimmed output, and with what goes back to the endpoint that sent it."""
+    provider_data = bounded(item.pop("provider_data", None) or {})
     copy: Json = _replace_files(item)
+    if provider_data:
+        copy["provider_data"] = provider_data
     if isinstance(output := copy.get("output"), str):
         copy["output"] = trim_output(output)
     return copy

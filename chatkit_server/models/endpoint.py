@@ -10,6 +10,7 @@ from agents import Model, ModelProvider, ModelResponse, ModelSettings, OpenAICha
 from agents.items import TResponseInputItem, TResponseStreamEvent
 from agents.models.default_models import get_default_model_settings
 
+from .returned_fields import EmittedFields, emitted_fields, fields_to_return, returned_fields
 from .tap import tapped
 
 Api = Literal["responses", "chat_completions"]
@@ -63,7 +64,11 @@ class _EndpointModel(Model):
         **kwargs: Any,
     ) -> ModelResponse:
         fitted = self._fit(model_settings)
-        return await super().get_response(system_instructions, input, fitted, *args, **kwargs)  # type: ignore[safe-super]  # a mixin: the next class in the MRO has it
+        fields = self._begin(input)
+        response = await super().get_response(system_instructions, input, fitted, *args, **kwargs)  # type: ignore[safe-super]  # a mixin: the next class in the MRO has it
+        if fields is not None:
+            fields.attach_to(response.output)
+        return response
 
     def stream_response(
         self,
@@ -74,7 +79,13 @@ class _EndpointModel(Model):
         **kwargs: Any,
     ) -> AsyncIterator[TResponseStreamEvent]:
         fitted = self._fit(model_settings)
-        return tapped(super().stream_response(system_instructions, input, fitted, *args, **kwargs))  # type: ignore[safe-super]  # as above
+        fields = self._begin(input)
+        events = super().stream_response(system_instructions, input, fitted, *args, **kwargs)  # type: ignore[safe-super]  # as above
+        return tapped(events, None if fields is None else fields.prepare)
+
+    def _begin(self, input: str | list[TResponseInputItem]) -> EmittedFields | None:
+        """Prepare a call with this input; return what collects the fields that its answer needs back later, if any."""
+        return None
 
     def _fit(self, settings: ModelSettings) -> ModelSettings:
         return fit_settings(settings, str(self.model)) if self.is_default else settings
@@ -92,4 +103,14 @@ class _ResponsesModel(_EndpointModel, OpenAIResponsesModel):
 
 
 class _ChatCompletionsModel(_EndpointModel, OpenAIChatCompletionsModel):
-    """A model behind Chat Completions."""
+    """A model behind Chat Completions. Its endpoint gets back what it attached to its tool calls."""
+
+    def __init__(self, name: str, client: openai.AsyncOpenAI) -> None:
+        super().__init__(name, client, should_replay_reasoning_content=lambda context: False)
+        self._origin = f"{name} {sha256(str(client.base_url).encode()).hexdigest()[:12]}"
+
+    def _begin(self, input: str | list[TResponseInputItem]) -> EmittedFields:
+        fields = EmittedFields(self._origin)
+        emitted_fields.set(fields)
+        fields_to_return.set(returned_fields(input, self._origin))
+        return fields

@@ -63,12 +63,19 @@ def close_tap(run: asyncio.Task[Any] | None) -> None:
         _taps.pop(run, None)
 
 
-async def tapped(events: AsyncIterator[TResponseStreamEvent]) -> AsyncIterator[TResponseStreamEvent]:
-    """Yield a model's events; if the current task's run has a tap, only those that the SDK needs."""
+async def tapped(
+    events: AsyncIterator[TResponseStreamEvent], prepare: Listener | None = None
+) -> AsyncIterator[TResponseStreamEvent]:
+    """Yield a model's events; if the current task's run has a tap, only those that the SDK needs.
+
+    `prepare` may change an event before anything else gets it; it does not get text deltas.
+    """
     task = asyncio.current_task()
     tap = None if task is None else _taps.get(task)
     try:
         async for event in events:
+            if prepare is not None and type(event) is not ResponseTextDeltaEvent:
+                prepare(event)
             if tap is None or tap.hear(event):
                 yield event
     finally:

@@ -19,7 +19,9 @@ import pydantic
 from openai.types.chat import ChatCompletionChunk
 from openai.types.responses import ResponseStreamEvent
 
-from .requests import FastResponses
+from ..learned_limits import LearnedLimits
+from ..returned_fields import emitted_fields
+from .requests import FastChat, FastResponses
 
 if TYPE_CHECKING:
     from openai._streaming import SSEBytesDecoder, SSEDecoder
@@ -42,6 +44,15 @@ class FastEventsClient(openai.AsyncOpenAI):
         """Create model responses."""
         return FastResponses(self)
 
+    @cached_property
+    def chat(self) -> FastChat:
+        """Create chat completions."""
+        return FastChat(self, self._limits)
+
+    @cached_property
+    def _limits(self) -> LearnedLimits:
+        return LearnedLimits()
+
     def _make_sse_decoder(self) -> "SSEDecoder | SSEBytesDecoder":
         return FastDecoder() if HAS_FAST_DECODER else super()._make_sse_decoder()
 
@@ -50,11 +61,22 @@ class FastEventsClient(openai.AsyncOpenAI):
         if event_class is None or self._strict_response_validation:
             return super()._process_response_data(data=data, cast_to=cast_to, response=response)
         try:
-            return event_class.__pydantic_validator__.validate_python(data)  # type: ignore[no-any-return]  # T is the union that event_class is one of
+            event = event_class.__pydantic_validator__.validate_python(data)
+            if event_class is ChatCompletionChunk:
+                _record_fields(event)
+            return event  # type: ignore[no-any-return]  # T is the union that event_class is one of
         except pydantic.ValidationError:
             # Not quite the documented shape (some gateways leave fields out). Stock would try all 59 classes, then pick
             # this one by its discriminator and build it unchecked.
             return super()._process_response_data(data=data, cast_to=event_class, response=response)  # type: ignore[return-value]  # as above
+
+
+def _record_fields(chunk: ChatCompletionChunk) -> None:
+    """Record the fields that have to be sent back; plain text has none."""
+    for choice in chunk.choices[:1]:
+        delta = choice.delta
+        if (delta.model_extra or delta.tool_calls) and (fields := emitted_fields.get()) is not None:
+            fields.add(delta)
 
 
 def _event_class(data: object, cast_to: object) -> type[pydantic.BaseModel] | None:

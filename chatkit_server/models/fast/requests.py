@@ -1,4 +1,4 @@
-"""Send requests through the openai client without transforming what is already in wire form.
+"""Send requests through the openai client: valid for every endpoint, and without transforming what is in wire form.
 
 openai 3.54 matches every tool and every message of the history against unions of up to 30 typed dicts before it sends
 them: 2 ms for three tools, and more with each message. The Agents SDK passes plain JSON in wire form, so we move it to
@@ -8,9 +8,20 @@ Builds on public names only. tests/models/test_fast_requests.py compares the bod
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
+import openai
+from openai.resources.chat import AsyncChat, AsyncCompletions
 from openai.resources.responses import AsyncResponses
+from openai.types.chat import ChatCompletion
+
+from ..fit_messages import fit_items, fit_messages
+from ..learned_limits import LearnedLimits
+from ..returned_fields import add_returned_fields, emitted_fields, fields_to_return
+
+MAX_ADAPTATIONS = 3
+"""How often one request is repeated without a field that the endpoint rejects."""
 
 PLAIN_TOOLS = frozenset({"function"})
 PLAIN_ITEMS = frozenset({"message", "function_call", "function_call_output", "reasoning"})
@@ -22,9 +33,57 @@ class FastResponses(AsyncResponses):
     async def create(self, **options: Any) -> Any:
         """See `AsyncResponses.create`."""
         plain = {name: options.pop(name) for name in ("input", "tools") if _is_wire_form(options.get(name))}
+        if "input" in plain:
+            plain["input"] = fit_items(plain["input"])
         if plain:
             options["extra_body"] = {**plain, **(options.get("extra_body") or {})}
         return await super().create(**options)
+
+
+class FastChat(AsyncChat):
+    """`client.chat`."""
+
+    def __init__(self, client: openai.AsyncOpenAI, limits: LearnedLimits) -> None:
+        super().__init__(client)
+        self._limits = limits
+
+    @cached_property
+    def completions(self) -> "FastCompletions":
+        """Create chat completions."""
+        return FastCompletions(self._client, self._limits)
+
+
+class FastCompletions(AsyncCompletions):
+    """`client.chat.completions`."""
+
+    def __init__(self, client: openai.AsyncOpenAI, limits: LearnedLimits) -> None:
+        super().__init__(client)
+        self._limits = limits
+
+    async def create(self, **options: Any) -> Any:
+        """See `AsyncCompletions.create`. If the endpoint rejects a field that it can do without, try without it."""
+        options["messages"] = fit_messages(options["messages"])
+        add_returned_fields(options["messages"], fields_to_return.get())
+        for _ in range(MAX_ADAPTATIONS):
+            self._limits.apply(options)
+            try:
+                return await self._create(options)
+            except openai.APIStatusError as error:
+                if not self._limits.learn(error, options):
+                    raise
+        self._limits.apply(options)
+        return await self._create(options)
+
+    async def _create(self, options: Mapping[str, Any]) -> Any:
+        plain = {"messages": options["messages"]}
+        if _is_wire_form(options.get("tools")):
+            plain["tools"] = options["tools"]
+        rest = {name: value for name, value in options.items() if name not in plain}
+        rest["extra_body"] = {**plain, **(options.get("extra_body") or {})}
+        answer = await super().create(messages=[], **rest)
+        if isinstance(answer, ChatCompletion) and answer.choices and (fields := emitted_fields.get()) is not None:
+            fields.add(answer.choices[0].message)
+        return answer
 
 
 def _is_wire_form(value: object) -> bool:

@@ -1,0 +1,116 @@
+"""Learn from an endpoint's refusal which fields it does not accept, and leave them out from then on.
+
+Endpoints differ in the fields that they accept, and no list of them stays true. A gateway may even emit a field that
+the model behind it rejects (LiteLLM's `reasoning_content` of Mistral models).
+"""
+
+import logging
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import openai
+
+from .returned_fields import CALL_FIELDS, MESSAGE_FIELDS
+
+Json = dict[str, Any]
+
+logger = logging.getLogger(__name__)
+
+OPTIONS = ("parallel_tool_calls", "stream_options", "store", "reasoning_effort", "verbosity", "prompt_cache_retention")
+"""Fields of a request that can be left out."""
+STRICT = "strict"
+"""A field of tools that can be left out."""
+DROPPABLE = (*MESSAGE_FIELDS, *CALL_FIELDS, *OPTIONS, STRICT)
+
+_REFUSED = re.compile(
+    r"not (?:supported|permitted|allowed|accepted|recogni[sz]ed|a valid)|unsupported|unknown|unrecogni[sz]ed|unexpected"
+    r"|extra_forbidden|extra fields|extra inputs|does not (?:support|accept|allow)|doesn.t support|invalid|disallowed"
+)
+_REASONING_REQUIRED = re.compile(r"must be passed back|is missing|missing field|is required|must (?:be|have|contain)")
+_NULL_REFUSED = re.compile(r"null|<nil>|none is not|none not allowed|must be a string|expected a string|nonetype")
+
+FILLER = " "
+"""For tool calls without thoughts. Kimi treats an empty text as missing."""
+
+
+@dataclass
+class _Limits:
+    """What one model's endpoint does not accept."""
+
+    refused: set[str] = field(default_factory=set)
+    requires_reasoning: bool = False
+    refuses_null: bool = False
+
+
+class LearnedLimits:
+    """What the models of one endpoint have refused since the server started."""
+
+    def __init__(self) -> None:
+        self._limits: dict[str, _Limits] = defaultdict(_Limits)
+
+    def apply(self, options: Json) -> None:
+        """Change the options of `chat.completions.create` to what the model accepts."""
+        limits = self._limits.get(str(options.get("model")))
+        if limits is None:
+            return
+        for name in limits.refused:
+            options.pop(name, None)
+        calls = [message for message in options["messages"] if message.get("tool_calls")]
+        for message in options["messages"]:
+            _drop(message, limits.refused)
+        for message in calls:
+            for call in message["tool_calls"]:
+                _drop(call, limits.refused)
+            if limits.requires_reasoning and not message.get("reasoning_content"):
+                message["reasoning_content"] = FILLER
+            if limits.refuses_null and message.get("content") is None:
+                message["content"] = ""
+        if STRICT in limits.refused and isinstance(tools := options.get("tools"), list):
+            options["tools"] = [_without_strict(tool) for tool in tools]
+
+    def learn(self, error: openai.APIStatusError, options: Json) -> bool:
+        """Return whether the error names something that `apply` can change, and remember it."""
+        if error.status_code not in (400, 422):
+            return False
+        text = f"{error.message} {error.body}".lower()
+        limits = self._limits[str(options.get("model"))]
+        if "reasoning_content" in text and _REASONING_REQUIRED.search(text) and not limits.requires_reasoning:
+            limits.requires_reasoning = True
+            limits.refused.discard("reasoning_content")
+            return True
+        refused = {name for name in DROPPABLE if re.search(rf"\b{name}\b", text) and _is_sent(name, options)}
+        if _REFUSED.search(text) and refused - limits.refused:
+            logger.warning("the model %s does not accept %s; it is left out", options.get("model"), sorted(refused))
+            limits.refused |= refused
+            limits.requires_reasoning &= "reasoning_content" not in refused
+            return True
+        if "content" in text and _NULL_REFUSED.search(text) and not limits.refuses_null:
+            limits.refuses_null = any(
+                message.get("tool_calls") and message.get("content") is None for message in options["messages"]
+            )
+            return limits.refuses_null
+        return False
+
+
+def _is_sent(name: str, options: Json) -> bool:
+    """Return whether the request has the field."""
+    if name in OPTIONS:
+        return options.get(name, openai.omit) is not openai.omit
+    if name == STRICT:
+        return bool(options.get("tools"))
+    calls = (call for message in options["messages"] for call in message.get("tool_calls") or ())
+    return any(name in entry for entry in (calls if name in CALL_FIELDS else options["messages"]))
+
+
+def _drop(entry: Json, names: set[str]) -> None:
+    for name in names & entry.keys():
+        del entry[name]
+
+
+def _without_strict(tool: Any) -> Any:
+    function = tool.get("function") if isinstance(tool, dict) else None
+    if not isinstance(function, dict):
+        return tool
+    return {**tool, "function": {name: value for name, value in function.items() if name != STRICT}}
