@@ -39,6 +39,7 @@ from .routes import (
     websocket,
 )
 from .routes.error_responses import UnexpectedErrors, install_error_handlers
+from .routes.origin import ForeignRequests
 from .routes.page import mount_page
 from .routes.request_id import RequestIds
 from .run.server import ChatServer, ServerFactory, ServerParts
@@ -105,6 +106,7 @@ def create_app(
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(UnexpectedErrors)
+    app.add_middleware(ForeignRequests, settings=settings)
     app.add_middleware(RequestIds)  # wraps the middleware added before it
     if settings.cors_origins:
         app.add_middleware(

@@ -25,6 +25,8 @@ LOCALE_LENGTH = 35
 HEADER_LENGTH = 1000
 """How much of a header is looked at."""
 SECRET_FILE = "secret"
+KEEPS_COOKIES = "keeps_cookies"
+"""The state of a request that must not change the browser's cookies."""
 
 Secret = NewType("Secret", str)
 
@@ -48,6 +50,8 @@ class Auth:
         self, request: HTTPConnection, response: Response, context: RequestContext, *, renew: bool = False
     ) -> None:
         """Set the cookie of a new user; with `renew`, also extend that of a known user by another year."""
+        if getattr(request.state, KEEPS_COOKIES, False):
+            return
         if renew or self._user_from_cookie(request) != context.user_id:
             response.set_cookie(
                 COOKIE,

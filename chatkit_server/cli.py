@@ -31,6 +31,7 @@ from .files.pruning import Pruner, PruneResult
 from .services import Services
 from .settings import Settings, unknown_settings
 from .startup.doctor import examine
+from .startup.exposure import exposure_warnings
 from .startup.logs import configure_logging
 from .startup.schema import prepare_schema
 
@@ -53,6 +54,7 @@ def build_app() -> FastAPI:
         settings = Settings()
         configure_logging(settings)
         _warn_of_unknown_settings()
+        _warn_of_exposure(settings)
         thread.submit(asyncio.run, _migrate_or_refuse(settings)).result()
     return build_worker()
 
@@ -70,6 +72,12 @@ def build_worker() -> FastAPI:
 def _warn_of_unknown_settings() -> None:
     """Log variables that look like a misspelled setting, which would be ignored silently."""
     for warning in unknown_settings():
+        logger.warning("%s", warning)
+
+
+def _warn_of_exposure(settings: Settings) -> None:
+    """Log what is open to strangers: here, because only a command knows the address."""
+    for warning in exposure_warnings(settings):
         logger.warning("%s", warning)
 
 
@@ -107,6 +115,7 @@ def serve(
             create_app(settings)  # report a wrong agent or model once, not from each worker
         host, port = host or settings.host, settings.port if port is None else port
         _check_address(host, port)
+        _warn_of_exposure(settings.model_copy(update={"host": host}))
     uvicorn.run(
         "chatkit_server.cli:build_worker",
         factory=True,

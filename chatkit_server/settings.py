@@ -22,6 +22,7 @@ PREFIX = "CHATKIT_"
 ENV_FILE = ".env"
 DEFAULT_DATABASE_URL = "sqlite:///chatkit.db"
 ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s,]+")
+HOST = re.compile(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*")
 MIME_TYPE = re.compile(r"[a-z0-9.+-]+/(\*|[a-z0-9.+-]+)")
 
 
@@ -184,6 +185,13 @@ class Settings(BaseSettings):
         description="Origins of pages that may call the server, comma-separated, such as "
         "https://app.example,https://intra.example; or a JSON list.",
     )
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(
+        default=[],
+        description="Names under which the server may be called, comma-separated, such as "
+        "chat.example.com,*.intra.example; `*` allows any. A web page could point another name at this server. "
+        "IP addresses, localhost and the host of CHATKIT_PUBLIC_URL are always allowed. By default, in production "
+        "without CHATKIT_PUBLIC_URL, any name is.",
+    )
     max_body_bytes: int = Field(
         default=2 * 1024 * 1024,
         ge=1024,
@@ -323,7 +331,7 @@ class Settings(BaseSettings):
             ) from None
         return value
 
-    @field_validator("cors_origins", "attachment_types", mode="before")
+    @field_validator("cors_origins", "allowed_hosts", "attachment_types", mode="before")
     @classmethod
     def _split(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):
@@ -333,7 +341,7 @@ class Settings(BaseSettings):
         try:
             return json.loads(value)
         except ValueError:
-            what = "origins" if info.field_name == "cors_origins" else "MIME types"
+            what = {"cors_origins": "origins", "allowed_hosts": "names"}.get(str(info.field_name), "MIME types")
             raise ValueError(f"must be comma-separated {what}, or a JSON list of them") from None
 
     @field_validator("attachment_types")
@@ -392,6 +400,14 @@ class Settings(BaseSettings):
         for origin in value:
             if not ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin} is not an origin such as https://app.example, without a path")
+        return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if not HOST.fullmatch(name):
+                raise ValueError(f"{name} is not a name such as chat.example.com or *.example.com, without a port")
         return value
 
     @field_validator("secret")

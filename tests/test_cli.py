@@ -180,6 +180,16 @@ def test_serve_warns_about_a_misspelled_setting(
     assert "CHATKIT_TITELS is not a setting and is ignored; did you mean CHATKIT_TITLES?" in caplog.messages
 
 
+def test_serve_warns_loudly_of_an_address_that_strangers_reach(
+    caplog: pytest.LogCaptureFixture, served: list[dict[str, Any]]
+) -> None:
+    assert run("serve", "--port", "0").exit_code == 0
+    assert "ANYONE" not in caplog.text
+    assert run("serve", "--port", "0", "--host", "0.0.0.0").exit_code == 0
+    assert "ANYONE WHO REACHES THIS SERVER CAN USE IT" in caplog.text
+    assert len(served) == 2
+
+
 @pytest.mark.parametrize("command", ["token", "threads", "turns", "stats"])
 def test_a_reserved_command_is_not_available(command: str) -> None:
     result = run(command, "list")

@@ -11,6 +11,7 @@
     │   ├── LimitExceeded       400  limit_exceeded
     │   └── InvalidItem         400  invalid_item
     ├── NotAuthenticated        401  not_authenticated
+    ├── ForeignHost             403  foreign_host
     ├── ForeignOrigin           403  foreign_origin
     ├── LinkExpired             403  link_expired
     ├── NotFound                404  not_found
@@ -163,12 +164,28 @@ class NotAuthenticated(ServerError):
     default_message = "You are not logged in. Please log in and try again."
 
 
+class ForeignHost(ServerError):
+    """The request is for a host name that this server does not serve: perhaps a page that calls it by its own name."""
+
+    status = 403
+    code = "foreign_host"
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"This server is not served under the name {host}. Its administrator can allow the name with "
+            "CHATKIT_ALLOWED_HOSTS."
+        )
+
+
 class ForeignOrigin(ServerError):
-    """A page from this origin may not open the connection."""
+    """A page from this origin may not call this server."""
 
     status = 403
     code = "foreign_origin"
-    default_message = "Pages from this origin may not call this server. Its administrator can allow the origin."
+    default_message = (
+        "Pages from this origin may not call this server. Its administrator can allow the origin with "
+        "CHATKIT_CORS_ORIGINS."
+    )
 
 
 class LinkExpired(ServerError):

@@ -1,26 +1,152 @@
-"""Decide which pages may open a WebSocket: browsers open them across origins with cookies and without a preflight."""
+"""Refuse requests that a page of another site makes a browser send: browsers add cookies and reach loopback addresses.
 
+Browsers state where a request comes from, in `Sec-Fetch-Site` and `Origin`; other clients send neither, and are served.
+The `Host` is checked because a page can point its own name at this server's address (DNS rebinding): to the browser,
+the server then belongs to that page.
+"""
+
+import ipaddress
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from starlette.requests import HTTPConnection
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
-from ..errors.http import ForeignOrigin
+from ..auth import KEEPS_COOKIES
+from ..errors.http import ForeignHost, ForeignOrigin, ServerError
 from ..settings import Settings
+from .error_responses import error_response
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+PROBES = frozenset({"/healthz", "/readyz"})
+"""Open to any `Host`: an orchestrator may use any name for a probe."""
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
-def check_origin(connection: HTTPConnection, settings: Settings) -> bool:
-    """Return whether to trust the client's cookies: not if only the `*` of CHATKIT_CORS_ORIGINS admits its page.
+class ForeignRequests:
+    """ASGI middleware. Must be inside of `RequestIds`."""
 
-    A client without an `Origin` is not a browser. Raises `ForeignOrigin` for a page that may not call this server.
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self._settings = settings
+        self._hosts = allowed_hosts(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        try:
+            is_trusted = self._check(scope)
+        except ServerError as error:
+            response = error_response(error, scope["state"]["request_id"])
+            if scope["type"] == "websocket":
+                await WebSocket(scope, receive, send).send_denial_response(response)
+            else:
+                await response(scope, receive, send)
+            return
+        await self.app(scope if is_trusted else _without_cookies(scope), receive, send)
+
+    def _check(self, scope: Scope) -> bool:
+        """Return whether to trust the cookies: not if only the `*` of CHATKIT_CORS_ORIGINS admits the page.
+
+        Raises `ForeignHost` or `ForeignOrigin`.
+        """
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if scope.get("path") not in PROBES and not is_allowed_host(host, self._hosts, scope.get("server")):
+            raise ForeignHost(host[:100])
+        if scope.get("method") in SAFE_METHODS or self._is_from_own_page(headers, host):
+            return True
+        origins = self._settings.cors_origins
+        if (origin := headers.get("origin")) is not None and origin in origins:
+            return True
+        if "*" in origins:
+            return False
+        raise ForeignOrigin
+
+    def _is_from_own_page(self, headers: Headers, host: str) -> bool:
+        """Return whether the request comes from a page of this server, or from no page at all.
+
+        `Sec-Fetch-Site` decides if it is there: a proxy may have changed the `Host`.
+        """
+        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+        if site is not None:
+            return site in ("same-origin", "none")
+        return origin is None or _is_same(origin, host) or _is_same(origin, _netloc(self._settings.public_url or ""))
+
+
+def allowed_hosts(settings: Settings) -> Sequence[str]:
+    """Return the names that requests may have as their `Host`, besides IP addresses and localhost.
+
+    Without CHATKIT_ALLOWED_HOSTS and CHATKIT_PUBLIC_URL, any name is allowed in production.
     """
-    origin = connection.headers.get("origin")
-    if origin is None or origin in settings.cors_origins or _is_own(origin, connection):
+    if settings.allowed_hosts:
+        names = [*settings.allowed_hosts, settings.host]
+    else:
+        names = [settings.host] if settings.public_url or settings.environment == "development" else ["*"]
+    if settings.public_url:
+        names.append(_host_name(_netloc(settings.public_url)))
+    return [name.lower() for name in names]
+
+
+def is_allowed_host(host: str, allowed: Sequence[str], server: tuple[str, int | None] | None) -> bool:
+    """Return whether a `Host` header is allowed. A client without one is no browser.
+
+    DNS rebinding needs a public name, so IP addresses are allowed; and names without a dot, such as those of
+    containers, unless the request arrived at a loopback address.
+    """
+    name = _host_name(host)
+    if host == "" or "*" in allowed or name in allowed or is_loopback_name(name) or _is_address(name):
         return True
-    if "*" in settings.cors_origins:
+    if any(pattern.startswith("*.") and name.endswith(pattern[1:]) for pattern in allowed):
+        return True
+    is_plain = name.replace("-", "").replace("_", "").isalnum()
+    return is_plain and not is_loopback_name(server[0] if server else "")
+
+
+def is_loopback_name(name: str) -> bool:
+    """Return whether a name or address always means the machine itself."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
         return False
-    raise ForeignOrigin
 
 
-def _is_own(origin: str, connection: HTTPConnection) -> bool:
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _host_name(host: str) -> str:
+    """Return the host in lower case without its port and without a dot at the end."""
+    name, colon, port = host.lower().rpartition(":")
+    if not colon or not (port.isdigit() or port == ""):
+        name = host.lower()
+    return name.removesuffix(".")
+
+
+def _is_same(origin: str, host: str) -> bool:
     """Compare host and port only: a proxy that terminates TLS hides the scheme."""
-    return urlsplit(origin).netloc.lower() == connection.headers.get("host", "").lower()
+    scheme = origin.partition(":")[0].lower()
+    netloc, host = _netloc(origin), host.lower()
+    return netloc != "" and host in (netloc, netloc + DEFAULT_PORTS.get(scheme, ""))
+
+
+def _netloc(url: str) -> str:
+    """Return host and port of a URL or origin; empty if it has none."""
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:  # such as `http://[`
+        return ""
+
+
+def _without_cookies(scope: Scope) -> Scope:
+    """Return the request of a new user, who gets no cookie either: it would replace that of the browser's user."""
+    headers = [header for header in scope["headers"] if header[0] != b"cookie"]
+    return {**scope, "headers": headers, "state": {**scope["state"], KEEPS_COOKIES: True}}

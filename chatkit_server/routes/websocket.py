@@ -7,7 +7,6 @@ from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Response, WebSocket
 from pydantic import BaseModel, Field, ValidationError
-from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
 
 from ..context import RequestContext, current_request_id
@@ -22,7 +21,6 @@ from ..turns.live_turn import LiveTurn, Reader
 from .body import check_size, parse_json
 from .error_responses import ERRORS, error_response
 from .json_route import invalid
-from .origin import check_origin
 
 router = APIRouter(prefix="/api/stream", tags=["plain tokens"])
 
@@ -74,15 +72,12 @@ async def converse(websocket: WebSocket) -> None:
     services = services_of(websocket)
     request_id: str = websocket.state.request_id
     try:
-        is_trusted = check_origin(websocket, services.settings)
-        client = websocket if is_trusted else _without_cookies(websocket)
-        context = services.auth.authenticate(client)
+        context = services.auth.authenticate(websocket)
     except Exception as error:
         await websocket.send_denial_response(error_response(to_server_error(error), request_id))
         return
     cookie = Response()
-    if is_trusted:
-        services.auth.remember(websocket, cookie, context)
+    services.auth.remember(websocket, cookie, context)
     headers = [header for header in cookie.raw_headers if header[0] == b"set-cookie"]
     await websocket.accept(headers=[*headers, (b"x-request-id", request_id.encode())])
     await _Conversation(websocket, services, context).run()
@@ -203,8 +198,3 @@ def _numbered(context: RequestContext) -> Iterator[RequestContext]:
     while True:
         number += 1
         yield replace(context, request_id=f"{context.request_id}.{number}")
-
-
-def _without_cookies(connection: HTTPConnection) -> HTTPConnection:
-    headers = [header for header in connection.scope["headers"] if header[0] != b"cookie"]
-    return HTTPConnection({**connection.scope, "headers": headers})

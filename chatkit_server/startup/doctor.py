@@ -24,6 +24,7 @@ from ..models.one_shot import ask_once
 from ..services import Services
 from ..settings import unknown_settings
 from .agent_check import AnsweringModel, answering_models, try_agent
+from .exposure import exposure_warnings
 
 MODEL_SECONDS = 30.0
 QUESTION = ("You are being tested.", "Answer with the word OK.")
@@ -56,6 +57,8 @@ async def examine(services: Services) -> AsyncIterator[Finding]:
         yield Finding("settings", services.settings.environment)
         for warning in unknown_settings():
             yield Finding("settings", warning, "WARN")
+        for warning in exposure_warnings(services.settings):
+            yield Finding("access", warning, "WARN")
         yield await _database(services)
         async with aclosing(_mcp_servers_and_agent(services)) as findings:
             async for finding in findings:

@@ -88,11 +88,13 @@ async def test_all_problems_are_reported_at_once(tmp_path: Path, upstream: OpenA
         **endpoint(upstream),
     )
     lines = output.splitlines()
-    assert (code, [line.split()[0] for line in lines]) == (1, ["ok", "WRONG", "WRONG", "ok", "WRONG"])
-    assert "run `chatkit-server migrate`" in lines[1]
-    assert "/no/such/program: No such file or directory" in lines[2]
-    assert f"gpt-test (compatible) at {upstream.base_url}: model_auth (status_code=401 " in lines[4]
-    assert lines[4].endswith("Correct OPENAI_API_KEY.")
+    assert (code, [line.split()[0] for line in lines]) == (1, ["ok", "WARN", "WARN", "WRONG", "WRONG", "ok", "WRONG"])
+    assert "ANYONE WHO REACHES THIS SERVER" in lines[1]
+    assert "Set CHATKIT_PUBLIC_URL or CHATKIT_ALLOWED_HOSTS" in lines[2]
+    assert "run `chatkit-server migrate`" in lines[3]
+    assert "/no/such/program: No such file or directory" in lines[4]
+    assert f"gpt-test (compatible) at {upstream.base_url}: model_auth (status_code=401 " in lines[6]
+    assert lines[6].endswith("Correct OPENAI_API_KEY.")
 
 
 async def test_an_unreachable_database_and_model(tmp_path: Path) -> None:

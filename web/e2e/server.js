@@ -48,6 +48,7 @@ function environment(directory, tokensPerSecond) {
     CHATKIT_DEMO_TOKENS_PER_SECOND: String(tokensPerSecond),
     CHATKIT_DATABASE_URL: `sqlite:///${join(directory, "e2e.db")}`,
     CHATKIT_DATA_DIR: directory,
+    CHATKIT_ALLOWED_HOSTS: "insecure.example", // see browser.js
   };
 }
 

@@ -1,0 +1,22 @@
+"""Warn of a server that strangers can reach."""
+
+from ..routes.origin import allowed_hosts, is_loopback_name
+from ..settings import Settings
+
+
+def exposure_warnings(settings: Settings) -> list[str]:
+    """Return what the administrator of a server that is not only for this machine should know."""
+    if settings.environment == "development" and is_loopback_name(settings.host):
+        return []
+    warnings = []
+    if settings.auth == "none":
+        warnings.append(
+            "ANYONE WHO REACHES THIS SERVER CAN USE IT: its agent, its tools and its model, without a login "
+            "(CHATKIT_AUTH=none). Put a proxy with a login in front of it, or let only trusted networks reach it."
+        )
+    if "*" in allowed_hosts(settings):
+        warnings.append(
+            "The server answers under any name, so a web page could point a name of its own at it. Set "
+            "CHATKIT_PUBLIC_URL or CHATKIT_ALLOWED_HOSTS."
+        )
+    return warnings
