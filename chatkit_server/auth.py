@@ -59,7 +59,7 @@ class Auth:
                 max_age=COOKIE_SECONDS,
                 httponly=True,
                 samesite="lax",
-                secure=request.url.scheme in ("https", "wss"),
+                secure=request.scope.get("scheme") in ("https", "wss"),  # `url` fails for a query that is not UTF-8
             )
 
     def _user_from_cookie(self, request: HTTPConnection) -> str | None:

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from chatkit_store.clean import REPLACEMENT
+
 MAX_LENGTH = 120
 MAX_READ = 1000
 """How much of a name is looked at; file systems allow 255 bytes."""
@@ -18,7 +20,8 @@ def safe_file_name(name: str) -> str:
     name = name.replace("\\", "/").rsplit("/", 1)[-1]
     name = unicodedata.normalize("NFC", _shorten(name, MAX_READ))  # quadratic in the number of combining marks
     name = "".join(" " if character.isspace() else character for character in name)
-    name = "".join(character for character in name if unicodedata.category(character) not in INVISIBLE_CATEGORIES)
+    name = "".join(char for char in name if unicodedata.category(char) not in INVISIBLE_CATEGORIES)
+    name = name.replace(REPLACEMENT, "")  # was invisible before the request was cleaned
     name = _UNSAFE.sub("_", name).strip(". ")
     return _shorten(name, MAX_LENGTH) or DEFAULT_NAME
 

@@ -19,6 +19,7 @@ from ..files.attachment_store import FileAttachmentStore, StoredFile, too_large
 from ..files.file_types import ACTIVE, IMAGES, UNKNOWN
 from ..files.signed_links import Purpose
 from ..services import Services, services_of
+from .body import declared_size
 from .limits import check_text
 from .linked import LinkedResponse
 
@@ -106,15 +107,15 @@ async def _form_file(request: Request, limit: int) -> AsyncIterator[UploadFile]:
     parser = MultiPartParser(request.headers, _limited(request, limit + FORM_BYTES, limit), max_files=1, max_fields=8)
     try:
         form = await parser.parse()
-    except MultiPartException as error:
-        raise BadRequest(f"The form cannot be read: {error.message}") from error
-    try:
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise InvalidFile("The form has no file in its field `file`.")
         yield file
+    except MultiPartException as error:
+        raise BadRequest(f"The form cannot be read: {error.message}") from error
     finally:
-        await form.close()
+        for part in parser._files_to_close_on_error:  # in the form there are only those that have arrived completely
+            part.close()
 
 
 @asynccontextmanager
@@ -129,8 +130,7 @@ async def _raw_file(request: Request, limit: int) -> AsyncIterator[IO[bytes]]:
 
 async def _limited(request: Request, limit: int, file_limit: int) -> AsyncGenerator[bytes, None]:
     """Yield the chunks of the body. Raises `FileTooLarge` (naming `file_limit`) once they exceed `limit` bytes."""
-    length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > limit:
+    if declared_size(request) > limit:
         raise too_large(file_limit)
     size = 0
     async for chunk in request.stream():

@@ -1,0 +1,179 @@
+"""10,000 requests with something wrong in them: none is a 5xx, and none is a fault in the log.
+
+A failing seed is in the name of its test; it makes the same requests again.
+"""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chatkit_server import AgentContext, create_app
+from chatkit_server.auth import Auth, load_secret
+from chatkit_server.routes.protocol import OPERATIONS
+from tests.databases import Postgres
+from tests.routes.asgi import Answer, call, converse
+from tests.routes.fuzzing import Fuzzer, Json, World
+from tests.serving import make_settings
+from tests.stage import Stage, stream_item
+from tests.support.chatkit import user_input
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+USER = "user_0123456789abcdef0123456789abcdef"
+SEEDS = 17
+BODIES = 500
+
+
+@dataclass
+class Target:
+    """The app under fuzz, with a world of one user."""
+
+    app: FastAPI
+    cookie: str
+    stage: Stage
+
+    async def operation(self, operation: str, params: Json) -> Answer:
+        """Send a valid operation as the user."""
+        headers = {"content-type": "application/json", "cookie": self.cookie}
+        return await call(
+            self.app, "POST", "/chatkit", json.dumps({"type": operation, "params": params}).encode(), headers
+        )
+
+    async def new_world(self) -> World:
+        """Create a thread with an item of each kind that requests refer to, and a file."""
+
+        async def act(context: AgentContext) -> str:
+            for kind in ("structured_input", "widget", "task"):
+                await stream_item(context, kind)
+            return "shown"
+
+        self.stage.play_tool(act)
+        created = await self.operation("threads.create", {"input": user_input("Hello")})
+        turn_id = created.header("x-chatkit-turn-id")
+        self.stage.play(*["Hi."] * 5000)
+        thread_id = next(thread["id"] for thread in json.loads((await self.operation("threads.list", {})).body)["data"])
+        listed = json.loads((await self.operation("threads.get_by_id", {"thread_id": thread_id})).body)
+        items = {item["type"]: item["id"] for item in listed["items"]["data"]}
+        file = {"name": "a.txt", "size": 3, "mime_type": "text/plain"}
+        attachment = json.loads((await self.operation("attachments.create", file)).body)
+        return World(thread_id, items, attachment["id"], turn_id)
+
+
+@asynccontextmanager
+async def target(folder: Path, url: str) -> AsyncIterator[Target]:
+    stage = Stage(transcript="said")
+    values = make_settings(folder, database_url=url, attachments_unsent=1_000_000, tools="search", journal_ms=0)
+    app = create_app(values, stage.agent, server=stage.factory())
+    cookie = str(Auth(load_secret(values))._cookies.dumps(USER))
+    async with app.router.lifespan_context(app):
+        yield Target(app, f"chatkit_user={cookie}", stage)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sqlite(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Target]:
+    folder = tmp_path_factory.mktemp("fuzz")
+    async with target(folder, f"sqlite:///{folder / 'fuzz.db'}") as opened:
+        yield opened
+
+
+def check(answer: Answer, request: object, log: pytest.LogCaptureFixture) -> None:
+    """Fail for a 5xx, for an error event that stands for one, and for an error in the log."""
+    is_not_available = answer.status == 501 and b'"not_available"' in answer.body  # there is no such action
+    assert 200 <= answer.status < 500 or is_not_available, f"{answer.status} {answer.body[:500]!r} for {request}"
+    assert b"Something went wrong on the server" not in answer.body, f"{answer.body[:500]!r} for {request}"
+    faults = [record for record in log.records if record.levelno >= logging.ERROR]
+    assert not faults, f"{faults[0].getMessage()} for {request}"
+    if answer.status >= 400:
+        assert {"code", "message"} <= json.loads(answer.body).keys(), request
+
+
+async def bombard(target: Target, seed: int, bodies: int, log: pytest.LogCaptureFixture) -> Counter[int]:
+    fuzzer = Fuzzer(seed, await target.new_world())
+    statuses: Counter[int] = Counter()
+    for _ in range(bodies):
+        request = fuzzer.request()
+        headers = {"cookie": target.cookie} | request.headers
+        answer = await call(target.app, request.method, request.path, request.body, headers, request.query)
+        if request.method != "HEAD" or answer.status < 400:
+            check(answer, request, log)
+        statuses[answer.status] += 1
+    return statuses
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+async def test_no_request_is_a_server_error(sqlite: Target, seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    statuses = await bombard(sqlite, seed, BODIES, caplog)
+    assert statuses[200] > BODIES / 20, "too few requests get past the first check"
+    assert statuses[400] > BODIES / 5, "too few requests are wrong"
+
+
+async def test_no_request_is_a_server_error_on_postgresql(
+    tmp_path: Path, postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    with postgres.fresh_database() as url:
+        async with target(tmp_path, url) as opened:
+            for seed in (100, 101):
+                await bombard(opened, seed, BODIES, caplog)
+
+
+TEXTS = st.text(st.characters(codec=None), max_size=30)
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda values: st.lists(values, max_size=4) | st.dictionaries(TEXTS, values, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(operation=st.sampled_from(sorted(OPERATIONS)), params=st.dictionaries(TEXTS, ANY_JSON, max_size=5) | ANY_JSON)
+async def test_no_parameters_of_an_operation_are_a_server_error(
+    sqlite: Target, caplog: pytest.LogCaptureFixture, operation: str, params: Json
+) -> None:
+    check(await sqlite.operation(operation, params), (operation, params), caplog)
+
+
+FIELDS = ("message", "thread_id", "attachments", "model", "tool_choice", "key", "detach", "type")
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(frame=st.dictionaries(st.sampled_from(FIELDS), ANY_JSON, min_size=1) | ANY_JSON | st.binary(max_size=50))
+async def test_no_frame_of_a_socket_is_a_server_error(
+    sqlite: Target, caplog: pytest.LogCaptureFixture, frame: Json
+) -> None:
+    text = frame if isinstance(frame, bytes) else json.dumps(frame)
+    sent = await converse(sqlite.app, "/api/stream/ws", [text, '{"message": 7}', "{"], {"cookie": sqlite.cookie})
+    assert sent[0]["type"] == "websocket.accept"
+    assert [message["type"] for message in sent if message["type"] == "websocket.close"] == []
+    assert "Something went wrong on the server" not in str(sent)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "//", "\xff", "http://a:b", "null", ""])
+async def test_an_odd_origin_of_a_socket_is_refused(sqlite: Target, origin: str) -> None:
+    sent = await converse(sqlite.app, "/api/stream/ws", [], {"origin": origin})
+    assert sent[0]["status"] == 403
+
+
+async def test_a_recording_that_is_not_base64_is_refused(sqlite: Target) -> None:
+    for audio in ("é", "AA\ud83d", "A", "====", "A" * 5):
+        answer = await sqlite.operation("input.transcribe", {"audio_base64": audio, "mime_type": "audio/webm"})
+        assert (answer.status, json.loads(answer.body)["code"]) == (400, "invalid_params")
+
+
+@pytest.mark.parametrize("operation", ["threads.custom_action", "threads.sync_custom_action"])
+async def test_an_action_without_a_type_is_refused(sqlite: Target, operation: str) -> None:
+    world = await sqlite.new_world()
+    for action in ({}, {"payload": {"a": 1}}, {"type": None}, {"type": 7}):
+        answer = await sqlite.operation(operation, {"thread_id": world.thread_id, "action": action})
+        assert answer.status == 400
+        assert "action.type" in json.loads(answer.body)["message"]
