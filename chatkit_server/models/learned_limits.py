@@ -31,6 +31,8 @@ _REFUSED = re.compile(
 _REASONING_REQUIRED = re.compile(r"must be passed back|is missing|missing field|is required|must (?:be|have|contain)")
 _NULL_REFUSED = re.compile(r"null|<nil>|none is not|none not allowed|must be a string|expected a string|nonetype")
 
+_TOOLS_REQUIRED = re.compile(r"toolconfig|tools= ?param|`?tools`? (?:must be|is required|are required)")
+
 FILLER = " "
 """For tool calls without thoughts. Kimi treats an empty text as missing."""
 
@@ -42,6 +44,7 @@ class _Limits:
     refused: set[str] = field(default_factory=set)
     requires_reasoning: bool = False
     refuses_null: bool = False
+    requires_tools: bool = False
 
 
 class LearnedLimits:
@@ -67,6 +70,8 @@ class LearnedLimits:
                 message["reasoning_content"] = FILLER
             if limits.refuses_null and message.get("content") is None:
                 message["content"] = ""
+        if limits.requires_tools and not options.get("tools"):
+            options["tools"] = [_declaration(name) for name in _called(options)]
         if STRICT in limits.refused and isinstance(tools := options.get("tools"), list):
             options["tools"] = [_without_strict(tool) for tool in tools]
 
@@ -79,6 +84,9 @@ class LearnedLimits:
         if "reasoning_content" in text and _REASONING_REQUIRED.search(text) and not limits.requires_reasoning:
             limits.requires_reasoning = True
             limits.refused.discard("reasoning_content")
+            return True
+        if _TOOLS_REQUIRED.search(text) and not options.get("tools") and _called(options):
+            limits.requires_tools = True
             return True
         refused = {name for name in DROPPABLE if re.search(rf"\b{name}\b", text) and _is_sent(name, options)}
         if _REFUSED.search(text) and refused - limits.refused:
@@ -102,6 +110,18 @@ def _is_sent(name: str, options: Json) -> bool:
         return bool(options.get("tools"))
     calls = (call for message in options["messages"] for call in message.get("tool_calls") or ())
     return any(name in entry for entry in (calls if name in CALL_FIELDS else options["messages"]))
+
+
+def _called(options: Json) -> list[str]:
+    """Return the names of the tools that earlier messages call."""
+    calls = (call for message in options["messages"] for call in message.get("tool_calls") or ())
+    return list(dict.fromkeys(call["function"]["name"] for call in calls))
+
+
+def _declaration(name: str) -> Json:
+    """Return a tool for the endpoint only: Bedrock requires the tools of earlier calls, even of another agent."""
+    parameters = {"type": "object", "properties": {}}
+    return {"type": "function", "function": {"name": name, "description": "Not available.", "parameters": parameters}}
 
 
 def _drop(entry: Json, names: set[str]) -> None:

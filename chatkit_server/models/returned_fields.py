@@ -15,8 +15,6 @@ from types import MappingProxyType
 from typing import Any
 
 from agents.items import TResponseStreamEvent
-from openai.types.chat import ChatCompletionMessage
-from openai.types.chat.chat_completion_chunk import ChoiceDelta
 from openai.types.responses import ResponseCompletedEvent, ResponseFunctionToolCall, ResponseOutputItemDoneEvent
 
 Json = dict[str, Any]
@@ -28,6 +26,7 @@ CALL_FIELDS = ("extra_content", "provider_specific_fields")
 MAX_CHARACTERS = 100_000
 """Longer fields are cut, if they are text, or left out."""
 
+_FIELDS = frozenset({*MESSAGE_FIELDS, "tool_calls"})
 _TEXTS = ("text", "summary", "data", "thinking")
 """The fields of a block that arrive in pieces."""
 
@@ -43,20 +42,19 @@ class EmittedFields:
         self._calls: list[tuple[int, str | None, Json]] = []
         self._attached = 0
 
-    def add(self, delta: ChoiceDelta | ChatCompletionMessage) -> None:
-        """Add the fields of a part of the response, or of the whole response."""
-        for name, value in (delta.model_extra or {}).items():
-            if name not in MESSAGE_FIELDS or not value:
-                continue
+    def add(self, message: Json) -> None:
+        """Add the fields of a part of the message, or of the whole message."""
+        for name in MESSAGE_FIELDS:
+            value = message.get(name)
             if isinstance(value, str):
                 self._texts.setdefault(name, []).append(value)
-            elif isinstance(value, list):
+            elif isinstance(value, list) and value:
                 blocks = self._blocks.setdefault(name, [])
                 for block in value:
                     if isinstance(block, dict):
                         _add_block(blocks, block)
-        for position, call in enumerate(delta.tool_calls or ()):
-            self._add_call(getattr(call, "index", position), call.id, call.model_extra or {})
+        for position, call in enumerate(message.get("tool_calls") or ()):
+            self._add_call(position, call)
 
     def prepare(self, event: TResponseStreamEvent) -> None:
         """Attach the fields to the function calls of an event."""
@@ -76,16 +74,19 @@ class EmittedFields:
                 data = {"origin": self._origin, "message": message, "call": fields}
                 call.provider_data = {**(getattr(call, "provider_data", None) or {}), KEY: data}  # type: ignore[attr-defined]  # an extra field, as the SDK sets it
 
-    def _add_call(self, index: int, call_id: str | None, extra: Json) -> None:
-        current = next((call for call in reversed(self._calls) if call[0] == index), None)
+    def _add_call(self, position: int, call: Json) -> None:
+        """Add a part of a call. Some endpoints leave out the index, or give all calls the same one."""
+        index, call_id = call.get("index"), call.get("id") or None
+        index = position if index is None else index
+        current = next((entry for entry in reversed(self._calls) if entry[0] == index), None)
         if current is None or (call_id and current[1] and call_id != current[1]):
             current = (index, call_id, {})
             self._calls.append(current)
-        current[2].update({name: extra[name] for name in CALL_FIELDS if extra.get(name)})
+        current[2].update({name: call[name] for name in CALL_FIELDS if call.get(name)})
 
     def _message_fields(self) -> Json:
         texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
-        return {**texts, **self._blocks}
+        return {**{name: text for name, text in texts.items() if text}, **self._blocks}
 
 
 def _add_block(blocks: list[Json], block: Json) -> None:
@@ -108,6 +109,18 @@ def _differ(first: Any, second: Any) -> bool:
 
 emitted_fields: ContextVar[EmittedFields | None] = ContextVar("emitted_fields", default=None)
 """The fields of the response that the current task reads."""
+
+
+def record_fields(chunk: Any) -> None:
+    """Record the fields in a chunk of a streamed response, or in a whole one; plain text has none."""
+    try:
+        choice = chunk["choices"][0]
+        message = choice["delta"] if "delta" in choice else choice["message"]
+        if not _FIELDS.isdisjoint(message) and (fields := emitted_fields.get()) is not None:
+            fields.add(message)
+    except (AttributeError, LookupError, TypeError):  # not the documented shape
+        return
+
 
 Returned = Mapping[str, Json]
 """For each call id, the fields of its message (`message`) and of the call itself (`call`)."""

@@ -20,7 +20,7 @@ from openai.types.chat import ChatCompletionChunk
 from openai.types.responses import ResponseStreamEvent
 
 from ..learned_limits import LearnedLimits
-from ..returned_fields import emitted_fields
+from ..returned_fields import record_fields
 from .requests import FastChat, FastResponses
 
 if TYPE_CHECKING:
@@ -58,25 +58,16 @@ class FastEventsClient(openai.AsyncOpenAI):
 
     def _process_response_data(self, *, data: object, cast_to: type[T], response: httpx2.Response) -> T:
         event_class = _event_class(data, cast_to)
+        if cast_to is ChatCompletionChunk:
+            record_fields(data)
         if event_class is None or self._strict_response_validation:
             return super()._process_response_data(data=data, cast_to=cast_to, response=response)
         try:
-            event = event_class.__pydantic_validator__.validate_python(data)
-            if event_class is ChatCompletionChunk:
-                _record_fields(event)
-            return event  # type: ignore[no-any-return]  # T is the union that event_class is one of
+            return event_class.__pydantic_validator__.validate_python(data)  # type: ignore[no-any-return]  # T is the union that event_class is one of
         except pydantic.ValidationError:
             # Not quite the documented shape (some gateways leave fields out). Stock would try all 59 classes, then pick
             # this one by its discriminator and build it unchecked.
             return super()._process_response_data(data=data, cast_to=event_class, response=response)  # type: ignore[return-value]  # as above
-
-
-def _record_fields(chunk: ChatCompletionChunk) -> None:
-    """Record the fields that have to be sent back; plain text has none."""
-    for choice in chunk.choices[:1]:
-        delta = choice.delta
-        if (delta.model_extra or delta.tool_calls) and (fields := emitted_fields.get()) is not None:
-            fields.add(delta)
 
 
 def _event_class(data: object, cast_to: object) -> type[pydantic.BaseModel] | None:

@@ -18,7 +18,7 @@ from openai.types.chat import ChatCompletion
 
 from ..fit_messages import fit_items, fit_messages
 from ..learned_limits import LearnedLimits
-from ..returned_fields import add_returned_fields, emitted_fields, fields_to_return
+from ..returned_fields import add_returned_fields, fields_to_return, record_fields
 
 MAX_ADAPTATIONS = 3
 """How often one request is repeated without a field that the endpoint rejects."""
@@ -81,8 +81,8 @@ class FastCompletions(AsyncCompletions):
         rest = {name: value for name, value in options.items() if name not in plain}
         rest["extra_body"] = {**plain, **(options.get("extra_body") or {})}
         answer = await super().create(messages=[], **rest)
-        if isinstance(answer, ChatCompletion) and answer.choices and (fields := emitted_fields.get()) is not None:
-            fields.add(answer.choices[0].message)
+        if isinstance(answer, ChatCompletion):
+            record_fields(answer.to_dict())
         return answer
 
 
