@@ -1,7 +1,8 @@
 """Provide models of OpenAI and of endpoints compatible with one of its two APIs."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -9,6 +10,9 @@ import openai
 from agents import Model, ModelProvider, ModelResponse, ModelSettings, OpenAIChatCompletionsModel, OpenAIResponsesModel
 from agents.items import TResponseInputItem, TResponseStreamEvent
 from agents.models.default_models import get_default_model_settings
+from openai.types.responses import ResponseCompletedEvent, ResponseFunctionToolCall, ResponseOutputItemDoneEvent
+
+from chatkit_store import clean_body
 
 from .returned_fields import EmittedFields, emitted_fields, fields_to_return, returned_fields
 from .tap import tapped
@@ -49,6 +53,23 @@ def fit_settings(settings: ModelSettings, name: str) -> ModelSettings:
     return replace(settings, reasoning=model_default.reasoning, verbosity=model_default.verbosity)
 
 
+def _prepare(fields: EmittedFields | None, event: TResponseStreamEvent) -> None:
+    """Complete the function calls of an event before anything else gets it."""
+    if isinstance(event, ResponseOutputItemDoneEvent):
+        _clean_arguments([event.item])
+    elif isinstance(event, ResponseCompletedEvent):
+        _clean_arguments(event.response.output)
+    if fields is not None:
+        fields.prepare(event)
+
+
+def _clean_arguments(output: Iterable[object]) -> None:
+    """Clean the text in the arguments of function calls: half of a character would fail the turn."""
+    for item in output:
+        if isinstance(item, ResponseFunctionToolCall):
+            item.arguments = clean_body(item.arguments.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+
+
 class _EndpointModel(Model):
     """Mixin: makes a model's stream tappable and fits the settings of the default model."""
 
@@ -66,6 +87,7 @@ class _EndpointModel(Model):
         fitted = self._fit(model_settings)
         fields = self._begin(input)
         response = await super().get_response(system_instructions, input, fitted, *args, **kwargs)  # type: ignore[safe-super]  # a mixin: the next class in the MRO has it
+        _clean_arguments(response.output)
         if fields is not None:
             fields.attach_to(response.output)
         return response
@@ -81,7 +103,7 @@ class _EndpointModel(Model):
         fitted = self._fit(model_settings)
         fields = self._begin(input)
         events = super().stream_response(system_instructions, input, fitted, *args, **kwargs)  # type: ignore[safe-super]  # as above
-        return tapped(events, None if fields is None else fields.prepare)
+        return tapped(events, partial(_prepare, fields))
 
     def _begin(self, input: str | list[TResponseInputItem]) -> EmittedFields | None:
         """Prepare a call with this input; return what collects the fields that its answer needs back later, if any."""

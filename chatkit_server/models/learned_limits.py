@@ -34,7 +34,7 @@ _NULL_REFUSED = re.compile(r"null|<nil>|none is not|none not allowed|must be a s
 _TOOLS_REQUIRED = re.compile(r"toolconfig|tools= ?param|`?tools`? (?:must be|is required|are required)")
 
 FILLER = " "
-"""For tool calls without thoughts. Kimi treats an empty text as missing."""
+"""For messages without thoughts. Kimi treats an empty text as missing."""
 
 
 @dataclass
@@ -60,13 +60,11 @@ class LearnedLimits:
             return
         for name in limits.refused:
             options.pop(name, None)
-        calls = [message for message in options["messages"] if message.get("tool_calls")]
         for message in options["messages"]:
             _drop(message, limits.refused)
-        for message in calls:
-            for call in message["tool_calls"]:
+            for call in message.get("tool_calls") or ():
                 _drop(call, limits.refused)
-            if limits.requires_reasoning and not message.get("reasoning_content"):
+            if limits.requires_reasoning and message["role"] == "assistant" and not message.get("reasoning_content"):
                 message["reasoning_content"] = FILLER
             if limits.refuses_null and message.get("content") is None:
                 message["content"] = ""

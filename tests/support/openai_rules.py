@@ -1,5 +1,9 @@
-"""Reject the histories that OpenAI rejects, so that a broken conversion fails in our tests as well."""
+"""Reject the histories that OpenAI rejects, so that a broken conversion fails in our tests as well.
 
+In Chat Completions, reject also what the templates of open models reject.
+"""
+
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, get_args, get_type_hints
@@ -164,7 +168,32 @@ def _broken_messages(body: Mapping[str, Any]) -> Failure | None:
         text = "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
         text += f"'tool_call_id'. The following tool_call_ids did not have response messages: {', '.join(open_calls)}"
         return _invalid(text, "messages")
+    return _broken_order(messages)
+
+
+def _broken_order(messages: Sequence[Mapping[str, Any]]) -> Failure | None:
+    """Return what stricter endpoints say (see tests/conformance): every history of ours has to be valid there, too."""
+    roles = [message["role"] for message in messages]
+    if {"system", "developer"} & {*roles[1:]}:
+        return _invalid("System message must be at the beginning.", "messages")
+    spoken = [role for role in roles if role != "system"]
+    allowed = {"user": {"assistant"}, "assistant": {"user", "tool"}, "tool": {"tool", "assistant"}}
+    for previous, role in pairwise(["assistant", *spoken]):
+        if role not in allowed[previous]:
+            return _invalid(f"Unexpected role '{role}' after role '{previous}'", "messages")
+    if spoken[-1] == "assistant":
+        return _invalid("Expected last role User or Tool for serving but got assistant", "messages")
+    for call in (call for message in messages for call in message.get("tool_calls") or ()):
+        if not isinstance(_parsed(call["function"]["arguments"]), dict):
+            return _invalid("Can only get item pairs from a mapping.", "messages")
     return None
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _missing(param: str) -> Failure:

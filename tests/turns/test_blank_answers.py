@@ -16,6 +16,7 @@ from chatkit.types import (
 )
 
 from chatkit_server import ChatServer, RequestContext
+from chatkit_server.models.fit_messages import NO_ANSWER
 from chatkit_store import new_id
 from tests.interactions.cards import both_databases
 from tests.stage import make_item
@@ -51,9 +52,10 @@ async def test_a_blank_answer_is_removed_and_not_replayed_to_the_model(start: St
         chat.upstream.script(Answer("Yes."))
         assert (await tab.send(reply.thread_id, "And?")).text == "Yes."
     request = chat.upstream.requests[-1]
-    assert model_input(request) == [("user", "Look it up"), ("user", "And?")]
+    assert model_input(request) == [("user", "Look it up"), ("assistant", NO_ANSWER), ("user", "And?")]
     kinds = [item.get("type") for item in request.body["input"]]
-    assert kinds == ["message", "function_call", "function_call_output", "message"], "reasoning needs its successor"
+    calls = ["function_call", "function_call_output"]
+    assert kinds == ["message", *calls, "message", "message"], "reasoning needs its successor"
 
 
 @both_databases

@@ -22,6 +22,7 @@ from chatkit.types import ThreadItem, ThreadItemDoneEvent, ThreadItemUpdatedEven
 from pydantic import BaseModel
 
 from chatkit_server import ChatServer, RequestContext
+from chatkit_server.models.fit_messages import NO_ANSWER
 from chatkit_store import SqlStore
 from tests.interactions.cards import Context, card, label, showing, words_of
 from tests.support.chatkit import Reply, user_input
@@ -94,7 +95,8 @@ async def test_a_rejected_answer_is_removed_and_the_authors_message_is_shown(sta
         assert (await tab.reload(reply.thread_id)).items == reply.picture.items
         assert (await tab.send(reply.thread_id, "Something else")).error is None
     assert "swordfish" not in json.dumps(chat.upstream.requests[-1].body)
-    assert model_input(chat.upstream.requests[-1]) == [("user", "Tell me"), ("user", "Something else")]
+    expected_input = [("user", "Tell me"), ("assistant", NO_ANSWER), ("user", "Something else")]
+    assert model_input(chat.upstream.requests[-1]) == expected_input
 
 
 @pytest.mark.parametrize("way", ["sent again", "updated", "both"])

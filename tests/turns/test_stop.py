@@ -44,10 +44,10 @@ async def test_stop_keeps_the_partial_answer(chat: Chat) -> None:
 
         await tab.send(thread_id, "Go on")
         conversation = model_input(chat.upstream.requests[1])
-        assert [role for role, _ in conversation] == ["user", "assistant", "user", "user"]
+        assert [role for role, _ in conversation] == ["user", "assistant", "user"]
         assert conversation[1] == ("assistant", "one two")
         assert STOP_NOTE in conversation[2][1]
-        assert conversation[3] == ("user", "Go on")
+        assert conversation[2][1].endswith("Go on")
         await tab.session.close()
         await chat.quiet()
 

@@ -16,6 +16,8 @@ from openai.resources.chat import AsyncChat, AsyncCompletions
 from openai.resources.responses import AsyncResponses
 from openai.types.chat import ChatCompletion
 
+from chatkit_store import clean_text
+
 from ..fit_messages import fit_items, fit_messages
 from ..learned_limits import LearnedLimits
 from ..returned_fields import add_returned_fields, fields_to_return, record_fields
@@ -32,9 +34,12 @@ class FastResponses(AsyncResponses):
 
     async def create(self, **options: Any) -> Any:
         """See `AsyncResponses.create`."""
+        items = options.get("input")
+        if isinstance(items, list) and all(isinstance(item, dict) for item in items):
+            options["input"] = fit_items(items)
+        if isinstance(instructions := options.get("instructions"), str):
+            options["instructions"] = clean_text(instructions)
         plain = {name: options.pop(name) for name in ("input", "tools") if _is_wire_form(options.get(name))}
-        if "input" in plain:
-            plain["input"] = fit_items(plain["input"])
         if plain:
             options["extra_body"] = {**plain, **(options.get("extra_body") or {})}
         return await super().create(**options)
