@@ -14,6 +14,7 @@ from chatkit_store import HeartbeatStore, JournalStore, SqlStore, TurnStore, Upl
 from .agents.loading import AgentLike, load_agent
 from .auth import load_secret, open_auth
 from .context import RequestContext
+from .errors.database_probe import DatabaseProbe
 from .errors.outage import database_outage
 from .files.attachment_store import FileAttachmentStore
 from .files.blob_storage import make_blobs
@@ -42,6 +43,7 @@ from .routes.error_responses import UnexpectedErrors, install_error_handlers
 from .routes.origin import ForeignRequests
 from .routes.page import mount_page
 from .routes.request_id import RequestIds
+from .routes.security_headers import SecurityHeaders
 from .run.server import ChatServer, ServerFactory, ServerParts
 from .services import Services
 from .settings import Settings
@@ -107,6 +109,7 @@ def create_app(
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(ForeignRequests, settings=settings)
+    app.add_middleware(SecurityHeaders, settings=settings)
     app.add_middleware(RequestIds)  # wraps the middleware added before it
     if settings.cors_origins:
         app.add_middleware(
@@ -174,6 +177,7 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -
         attachments=files,
         links=links,
         pruner=Pruner(uploads, blobs, timedelta(hours=settings.unsent_hours)),
+        database_probe=DatabaseProbe(engine),
     )
 
 
@@ -190,6 +194,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                     yield
     finally:
         database_outage.clear()
+        await services.database_probe.aclose()
         await services.engine.dispose()
 
 

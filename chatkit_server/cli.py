@@ -32,7 +32,9 @@ from .services import Services
 from .settings import Settings, unknown_settings
 from .startup.doctor import examine
 from .startup.exposure import exposure_warnings
+from .startup.http_protocol import HttpProtocol
 from .startup.logs import configure_logging
+from .startup.open_files import raise_open_files
 from .startup.schema import prepare_schema
 
 logger = logging.getLogger(__name__)
@@ -65,6 +67,7 @@ def build_worker() -> FastAPI:
         settings = Settings()
         configure_logging(settings)
         fastapi = create_app(settings)
+    HttpProtocol.max_waiting = raise_open_files() // 2
     _tame_garbage_collector()
     return fastapi
 
@@ -128,7 +131,8 @@ def serve(
         access_log=False,
         server_header=False,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http="httptools",
+        http=HttpProtocol,
+        limit_concurrency=raise_open_files(),
         ws_max_size=2 * settings.max_body_bytes,  # above our own limit, which answers with an error
         timeout_graceful_shutdown=int(settings.drain_seconds + settings.stop_seconds) + 5,
     )

@@ -9,6 +9,7 @@ from chatkit_store import SqlStore, TurnStore
 
 from .auth import Auth
 from .context import RequestContext
+from .errors.database_probe import DatabaseProbe
 from .files.attachment_store import FileAttachmentStore
 from .files.pruning import Pruner
 from .files.signed_links import SignedLinks
@@ -38,6 +39,7 @@ class Services:
     """None if attachments are switched off."""
     links: SignedLinks
     pruner: Pruner
+    database_probe: DatabaseProbe
 
 
 def services_of(connection: HTTPConnection) -> Services:

@@ -139,7 +139,7 @@ async def test_the_page_is_served_with_its_files(
     monkeypatch.setattr(page, "PLACES", (tmp_path / "nowhere", built))
     async with http.get("/") as response:
         assert (response.status, await response.text()) == (200, "<title>The page</title>")
-        assert response.headers["cache-control"] == "no-cache"
+        assert response.headers["cache-control"] == "private, no-cache"
     async with http.get("/assets/app-1234.js") as response:
         assert (response.status, await response.text()) == (200, "let x")
 

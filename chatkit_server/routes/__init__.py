@@ -14,6 +14,7 @@ health.py         liveness, readiness, and the model that answers
 event_stream.py   responses that stream ChatKit events
 token_responses.py  responses with plain tokens, or the whole answer
 error_responses.py  errors as JSON
+security_headers.py  the headers of every response
 origin.py         refuses requests from pages of other sites
 limits.py         the limits of what clients send
 linked.py         replaces file references by signed URLs in any response

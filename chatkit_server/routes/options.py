@@ -13,5 +13,5 @@ async def options(request: Request, response: Response) -> Offers:
     """Return the options in the shapes of `@openai/chatkit`."""
     services = services_of(request)
     context = services.auth.authenticate(request)
-    response.headers["cache-control"] = "no-cache"
+    response.headers["cache-control"] = "private, no-cache"
     return services.server.offers(context)

@@ -9,6 +9,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from ..services import services_of
+from .security_headers import page_policy
 
 router = APIRouter(include_in_schema=False)
 
@@ -37,7 +38,8 @@ async def index(request: Request) -> Response:
     services = services_of(request)
     directory = page_directory(services.settings.page_dir)
     response: Response = FileResponse(directory / "index.html") if directory else HTMLResponse(NOT_BUILT)
-    response.headers["cache-control"] = "no-cache"
+    response.headers["cache-control"] = "private, no-cache"
+    response.headers["content-security-policy"] = page_policy(services.settings)
     services.auth.remember(request, response, services.auth.authenticate(request), renew=True)
     return response
 

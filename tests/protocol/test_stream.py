@@ -21,7 +21,10 @@ async def test_a_stream_is_uncached_untransformed_and_unbuffered(stage: Stage, t
     (row,) = await served.rows("SELECT id FROM turns WHERE thread_id = :id", id=reply.thread_id)
     assert {name.lower(): reply.headers[name] for name in reply.headers} | {"date": "", "x-request-id": ""} == {
         "content-type": "text/event-stream; charset=utf-8",
-        "cache-control": "no-cache, no-transform",
+        "cache-control": "no-store, no-transform",
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "strict-origin-when-cross-origin",
+        "content-security-policy": "frame-ancestors 'self'",
         "x-accel-buffering": "no",
         "x-chatkit-turn-id": row["id"],
         "set-cookie": reply.headers["set-cookie"],
@@ -36,7 +39,7 @@ async def test_a_stream_is_uncached_untransformed_and_unbuffered(stage: Stage, t
 @covers("sse.headers")
 async def test_an_error_stream_has_the_same_headers(tab: Tab) -> None:
     reply = await tab.post("threads.add_user_message", {"thread_id": "thr_1", "input": user_input("Hello")})
-    expected = ("text/event-stream; charset=utf-8", "no-cache, no-transform", "no")
+    expected = ("text/event-stream; charset=utf-8", "no-store, no-transform", "no")
     assert tuple(reply.headers[name] for name in ("content-type", "cache-control", "x-accel-buffering")) == expected
 
 
@@ -147,4 +150,4 @@ async def test_a_lone_surrogate_in_a_users_message_is_replaced(stage: Stage, tab
     assert reply.status == 200
     assert reply.error is None
     assert text_of(reply.user_item) == "a \N{REPLACEMENT CHARACTER} b"
-    assert (await tab.reload(reply.thread_id)).items == tab.pictures[reply.thread_id].items
+    assert (await tab.reload(reply.thread_id)).items == reply.picture.items

@@ -1,9 +1,18 @@
 """The health routes and the page, as monitors ask for them."""
 
+import asyncio
+import json
+import os
+import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
+
 import aiohttp
 import pytest
 
-from tests.serving import Served, Tab
+from tests.databases import Postgres
+from tests.routes.asgi import call
+from tests.serving import Served, Tab, serve
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -26,3 +35,44 @@ async def test_the_protocol_also_answers_with_a_slash_at_the_end(served: Served,
     assert reply.error is None
     assert reply.text
     assert (await tab.list())["data"]
+
+
+async def test_readiness_answers_at_once_while_all_connections_are_in_use(tmp_path: Path) -> None:
+    async with serve(tmp_path) as served, AsyncExitStack() as connections:
+        for _ in range(5):
+            await connections.enter_async_context(served.services.engine.connect())
+        for _ in range(2):
+            async with asyncio.timeout(5):  # instead of 30 s
+                answer = await call(served.app, "GET", "/readyz")
+            assert answer.status == 503
+            assert json.loads(answer.body)["message"] == "All 5 connections to the database are in use."
+        await connections.aclose()
+        await until_ready(served)
+
+
+async def test_readiness_answers_at_once_while_the_database_hangs(tmp_path: Path, postgres: Postgres) -> None:
+    with postgres.fresh_database() as url:
+        async with serve(tmp_path, database_url=url) as served:
+            assert (await call(served.app, "GET", "/readyz")).status == 200
+            pids = await served.rows("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
+            for row in pids:
+                os.kill(row["pid"], signal.SIGSTOP)
+            try:
+                for _ in range(3):
+                    async with asyncio.timeout(5):
+                        answer = await call(served.app, "GET", "/readyz")
+                    assert answer.status == 503
+                    assert "has not answered within" in json.loads(answer.body)["message"]
+                    assert (await call(served.app, "GET", "/healthz")).status == 200
+            finally:
+                for row in pids:
+                    os.kill(row["pid"], signal.SIGCONT)
+            await until_ready(served)
+
+
+async def until_ready(served: Served) -> None:
+    for _ in range(400):
+        if (await call(served.app, "GET", "/readyz")).status == 200:
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("the server did not become ready")

@@ -157,7 +157,7 @@ async def test_a_retry_keeps_the_choices_that_are_still_offered(start: Start) ->
 
 async def options(tab: Tab) -> Any:
     async with tab.session.get(f"{tab.base_url}/api/chatkit/options") as response:
-        assert (response.status, response.headers["cache-control"]) == (200, "no-cache")
+        assert (response.status, response.headers["cache-control"]) == (200, "private, no-cache")
         return await response.json()
 
 

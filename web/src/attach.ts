@@ -199,6 +199,7 @@ class Answers {
   async stop(threadId: string): Promise<boolean> {
     const url = new URL(`api/threads/${encodeURIComponent(threadId)}/stop`, this.apiUrl);
     const response = await this.send(url, { method: "POST", keepalive: true }).catch(() => null);
+    await response?.text().catch(() => ""); // an unread body that no cache may store keeps its connection
     return response !== null && (response.ok || response.status === 404);
   }
 

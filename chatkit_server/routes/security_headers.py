@@ -1,0 +1,50 @@
+"""The headers that every response has, unless its route sets its own."""
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..settings import Settings
+
+WIDGET = "https://cdn.platform.openai.com"
+"""The widget's script and its iframe."""
+
+
+class SecurityHeaders:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self._defaults = {
+            "x-content-type-options": "nosniff",
+            "referrer-policy": "strict-origin-when-cross-origin",
+            "cache-control": "no-store",
+            "content-security-policy": frame_ancestors(settings),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._defaults.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+def frame_ancestors(settings: Settings) -> str:
+    """Return the policy of which pages may show a response in a frame: our own, and those that may call the server."""
+    origins = [origin for origin in settings.cors_origins if "://" in origin]
+    return " ".join(["frame-ancestors 'self'", *origins])
+
+
+def page_policy(settings: Settings) -> str:
+    """Return the policy of the page at `/`; a page of CHATKIT_PAGE_DIR may load scripts and frames from anywhere."""
+    common = f"{frame_ancestors(settings)}; base-uri 'self'; object-src 'none'; form-action 'self'"
+    if settings.page_dir is not None:
+        return common
+    return f"{common}; script-src 'self' {WIDGET}; frame-src 'self' {WIDGET}"
