@@ -21,6 +21,7 @@ BEGINNING = "(The conversation begins here.)"
 CONTINUE = "(Continue.)"
 NO_TEXT = "(no text)"
 NO_OUTPUT = "(no output)"
+UNREADABLE = "[A picture or file, which this model cannot read.]"
 
 SYSTEM = frozenset({"system", "developer"})
 
@@ -44,6 +45,23 @@ def fit_messages(messages: Sequence[Mapping[str, Any]]) -> list[Json]:
     if not fitted or fitted[-1]["role"] in {"system", "assistant"}:
         fitted.append({"role": "user", "content": CONTINUE})
     return fitted
+
+
+def without_system(messages: Sequence[Json]) -> list[Json]:
+    """Return fitted messages with the system message at the beginning of the user's first one."""
+    if len(messages) < 2 or messages[0]["role"] != "system":
+        return list(messages)
+    return [{**_merged(messages[0], messages[1]), "role": messages[1]["role"]}, *messages[2:]]
+
+
+def without_files(messages: Sequence[Json]) -> list[Json]:
+    """Return fitted messages with a note in place of each picture and file."""
+    return [
+        {**message, "content": _content([_as_text(part) for part in message["content"]])}
+        if isinstance(message["content"], list)
+        else message
+        for message in messages
+    ]
 
 
 def fit_items(items: Sequence[Mapping[str, Any]]) -> list[Json]:
@@ -119,6 +137,10 @@ def _content(content: Any) -> str | list[Json]:
     if all(part.keys() == {"type", "text"} for part in parts):
         return "\n".join(part["text"] for part in parts)
     return parts
+
+
+def _as_text(part: Json) -> Json:
+    return part if part.get("type") == "text" else {"type": "text", "text": UNREADABLE}
 
 
 def _merged(first: Json, second: Json) -> Json:

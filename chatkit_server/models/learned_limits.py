@@ -7,11 +7,12 @@ the model behind it rejects (LiteLLM's `reasoning_content` of Mistral models).
 import logging
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import openai
 
+from .fit_messages import without_files, without_system
 from .returned_fields import CALL_FIELDS, MESSAGE_FIELDS
 
 Json = dict[str, Any]
@@ -32,6 +33,15 @@ _REASONING_REQUIRED = re.compile(r"must be passed back|is missing|missing field|
 _NULL_REFUSED = re.compile(r"null|<nil>|none is not|none not allowed|must be a string|expected a string|nonetype")
 
 _TOOLS_REQUIRED = re.compile(r"toolconfig|tools= ?param|`?tools`? (?:must be|is required|are required)")
+_SYSTEM_REFUSED = re.compile(
+    r"system (?:role|messages?|prompts?|instructions?) (?:is |are )?(?:not|un)|developer instruction is not"
+)
+_FILES_REFUSED = re.compile(
+    r"image_url|(?:image|vision|multi-?modal|file|pdf)s?(?: inputs?| content| data| parts?)? (?:is |are )?not supported"
+    r"|support (?:image|vision|multi-?modal|file)|not a multi-?modal|unknown content type|at most 0 (?:image|file)"
+)
+FILE_STATUSES = (400, 404, 415, 422, 500)
+"""llama.cpp answers 500, and OpenRouter 404."""
 
 FILLER = " "
 """For messages without thoughts. Kimi treats an empty text as missing."""
@@ -45,6 +55,8 @@ class _Limits:
     requires_reasoning: bool = False
     refuses_null: bool = False
     requires_tools: bool = False
+    refuses_system: bool = False
+    refuses_files: bool = False
 
 
 class LearnedLimits:
@@ -60,6 +72,10 @@ class LearnedLimits:
             return
         for name in limits.refused:
             options.pop(name, None)
+        if limits.refuses_system:
+            options["messages"] = without_system(options["messages"])
+        if limits.refuses_files:
+            options["messages"] = without_files(options["messages"])
         for message in options["messages"]:
             _drop(message, limits.refused)
             for call in message.get("tool_calls") or ():
@@ -75,29 +91,35 @@ class LearnedLimits:
 
     def learn(self, error: openai.APIStatusError, options: Json) -> bool:
         """Return whether the error names something that `apply` can change, and remember it."""
-        if error.status_code not in (400, 422):
-            return False
         text = f"{error.message} {error.body}".lower()
         limits = self._limits[str(options.get("model"))]
-        if "reasoning_content" in text and _REASONING_REQUIRED.search(text) and not limits.requires_reasoning:
-            limits.requires_reasoning = True
-            limits.refused.discard("reasoning_content")
-            return True
-        if _TOOLS_REQUIRED.search(text) and not options.get("tools") and _called(options):
-            limits.requires_tools = True
-            return True
-        refused = {name for name in DROPPABLE if re.search(rf"\b{name}\b", text) and _is_sent(name, options)}
-        if _REFUSED.search(text) and refused - limits.refused:
-            logger.warning("the model %s does not accept %s; it is left out", options.get("model"), sorted(refused))
-            limits.refused |= refused
-            limits.requires_reasoning &= "reasoning_content" not in refused
-            return True
-        if "content" in text and _NULL_REFUSED.search(text) and not limits.refuses_null:
-            limits.refuses_null = any(
-                message.get("tool_calls") and message.get("content") is None for message in options["messages"]
-            )
-            return limits.refuses_null
-        return False
+        before = replace(limits, refused=set(limits.refused))
+        if error.status_code in FILE_STATUSES and _FILES_REFUSED.search(text):
+            limits.refuses_files |= any(isinstance(message["content"], list) for message in options["messages"])
+        if error.status_code in (400, 422) and limits == before:
+            _learn(limits, text, options)
+        if limits == before:
+            return False
+        logger.warning("the model %s refused a request; it is repeated with these limits: %s", options["model"], limits)
+        return True
+
+
+def _learn(limits: _Limits, text: str, options: Json) -> None:
+    """Change the limits by the first cause that the text names."""
+    refused = {name for name in DROPPABLE if re.search(rf"\b{name}\b", text) and _is_sent(name, options)}
+    messages = options["messages"]
+    if "reasoning_content" in text and _REASONING_REQUIRED.search(text) and not limits.requires_reasoning:
+        limits.requires_reasoning = True
+        limits.refused.discard("reasoning_content")
+    elif _TOOLS_REQUIRED.search(text) and not options.get("tools") and _called(options):
+        limits.requires_tools = True
+    elif _SYSTEM_REFUSED.search(text) and messages[0]["role"] == "system":
+        limits.refuses_system = True
+    elif _REFUSED.search(text) and refused:
+        limits.refused |= refused
+        limits.requires_reasoning &= "reasoning_content" not in refused
+    elif "content" in text and _NULL_REFUSED.search(text):
+        limits.refuses_null |= any(message.get("content") is None for message in messages)
 
 
 def _is_sent(name: str, options: Json) -> bool:

@@ -94,7 +94,13 @@ ENDPOINTS = [
         [rules.unpaired_calls, rules.system_first, rules.parsed_arguments(""), rules.options_without_tools],
     ),
     Endpoint(
-        "vLLM with Mistral or Gemma",
+        "vLLM with Gemma",
+        "github.com/vllm-project/vllm pull 2964: the template of Gemma refuses system messages; roles must alternate",
+        Shape(usage_in_last=False),
+        [rules.no_system, rules.unpaired_calls, rules.alternating, rules.parsed_arguments("")],
+    ),
+    Endpoint(
+        "vLLM with Mistral",
         "github.com/mistralai/mistral-vibe issue 255, github.com/charmbracelet/crush issue 279: roles must alternate",
         Shape(call_id=call_ids("{number:09d}"), whole_calls=True, usage_in_last=False),
         [rules.unpaired_calls, rules.alternating, rules.mistral_order, rules.mistral_ids, rules.parsed_arguments("")],

@@ -93,6 +93,11 @@ def mistral_content(body: Json) -> str | None:
     return None
 
 
+def no_system(body: Json) -> str | None:
+    """Return the error of Gemma 2's template."""
+    return "System role not supported" if "system" in roles(body) else None
+
+
 def system_first(body: Json) -> str | None:
     """Return the error of Qwen's templates."""
     return "System message must be at the beginning." if "system" in roles(body)[1:] else None

@@ -6,6 +6,7 @@ import httpx2
 import openai
 import pytest
 
+from chatkit_server.models.fit_messages import UNREADABLE
 from chatkit_server.models.learned_limits import FILLER, LearnedLimits
 
 Json = dict[str, Any]
@@ -81,6 +82,37 @@ def test_thoughts_that_an_endpoint_requires_are_filled_in(text: str) -> None:
     limits.apply(kept)
     assert kept["messages"][1]["reasoning_content"] == "Hm."
     assert not limits.learn(refusal(text), without)  # it did not help
+
+
+def test_a_system_message_that_a_template_refuses_moves_to_the_users() -> None:
+    limits = LearnedLimits()
+    system = {"role": "system", "content": "Be brief."}
+    body = request()
+    body["messages"].insert(0, system)
+    assert limits.learn(refusal("System role not supported"), body)
+    limits.apply(body)
+    assert body["messages"][0] == {"role": "user", "content": "Be brief.\n\na"}
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("image input is not supported - hint: if this is unexpected, you may need to provide the mmproj", 500),
+        ("No endpoints found that support image input", 404),
+        ("messages[0]: unknown variant `image_url`, expected `text`", 400),
+        ("This model does not support images. Use a multimodal model.", 400),
+        ("m is not a multimodal model", 400),
+    ],
+)
+def test_pictures_that_a_model_cannot_read_become_notes(text: str, status: int) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    body = request()
+    body["messages"][0]["content"] = [{"type": "text", "text": "a"}, picture]
+    limits = LearnedLimits()
+    assert limits.learn(refusal(text, status), body)
+    limits.apply(body)
+    assert body["messages"][0]["content"] == f"a\n{UNREADABLE}"
+    assert not limits.learn(refusal(text, status), body)
 
 
 def test_null_content_and_missing_tools_are_filled_in() -> None:
