@@ -221,7 +221,7 @@ class Settings(BaseSettings):
         default=None, description="Key id for the bucket; by default the usual AWS variables and roles."
     )
     s3_secret_access_key: SecretStr | None = Field(default=None, description="The secret of CHATKIT_S3_ACCESS_KEY_ID.")
-    attachment_max_bytes: int = Field(default=20_000_000, ge=1, description="Largest accepted attachment, in bytes.")
+    attachment_max_bytes: int = Field(default=20 * 1024**2, ge=1, description="Largest accepted attachment, in bytes.")
     attachment_types: Annotated[list[str], NoDecode] = Field(
         default=["image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "application/json", "text/*"],
         description="Accepted MIME types of attachments (detected from the content), comma-separated; "
@@ -229,7 +229,7 @@ class Settings(BaseSettings):
     )
     attachments_per_message: int = Field(default=10, ge=1, description="Most attachments of one message.")
     attachments_model_bytes: int = Field(
-        default=32_000_000,
+        default=32 * 1024**2,
         ge=1,
         description="How many bytes of pictures and PDFs are sent to a model at once. The newest take precedence; of "
         "older ones only the names are sent. Base64 makes them a third larger; OpenAI accepts 50 MB.",

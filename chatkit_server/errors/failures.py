@@ -113,7 +113,7 @@ def to_turn_failure(error: Exception, *, subject: str = "turn") -> ServerError:
         case ServerError():
             return to_server_error(source)
         case CustomStreamError():
-            return TurnFailed("custom", source.message, allow_retry=source.allow_retry)
+            return TurnFailed("custom", source.message, allow_retry=source.allow_retry, is_authors_text=True)
         case StreamError():
             return _failure("agent_error", allow_retry=source.allow_retry)
         case EmbeddedModelError():  # its text is written for users and says what to do
@@ -124,7 +124,7 @@ def to_turn_failure(error: Exception, *, subject: str = "turn") -> ServerError:
         return to_server_error(source)
     logger.warning("%s failed with %s\n%s", subject, code, redacted_traceback(error))
     if (message := tripwire_message(source)) is not None:
-        return TurnFailed(code, message, allow_retry=TEXTS[code][1])
+        return TurnFailed(code, message, allow_retry=TEXTS[code][1], is_authors_text=True)
     return _failure(code)
 
 

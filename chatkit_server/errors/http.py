@@ -70,6 +70,8 @@ class ServerError(Exception):
     status: int = 500
     code: str = "internal_error"
     allow_retry: bool = False
+    is_authors_text: bool = False
+    """The agent's author wrote the message, for example in a guardrail: nothing is added to it."""
     default_message: ClassVar[str] = "Something went wrong on the server. Please try again."
 
     def __init__(self, message: str | None = None) -> None:
@@ -82,7 +84,7 @@ class ServerError(Exception):
 
     def event(self, request_id: str) -> ErrorEvent:
         """Return the error as a stream event. Its code is always `custom`: otherwise the widget shows its own text."""
-        message = f"{self.message} (request {request_id})"
+        message = self.message if self.is_authors_text else f"{self.message} (request {request_id})"
         return ErrorEvent(code="custom", message=message, allow_retry=self.allow_retry)
 
 
@@ -384,10 +386,11 @@ class TurnFailed(ServerError):
 
     status = 502
 
-    def __init__(self, code: str, message: str, *, allow_retry: bool) -> None:
+    def __init__(self, code: str, message: str, *, allow_retry: bool, is_authors_text: bool = False) -> None:
         super().__init__(message)
         self.code = code
         self.allow_retry = allow_retry
+        self.is_authors_text = is_authors_text
 
 
 def to_server_error(error: BaseException) -> ServerError:

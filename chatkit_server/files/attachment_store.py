@@ -28,6 +28,7 @@ from .file_names import safe_file_name
 from .file_types import contradicts, is_allowed, kind_of, plain_type, sniff
 from .previews import make_preview
 from .signed_links import download_reference, preview_key, upload_reference
+from .sizes import readable_size
 
 UNREADABLE = {"image": "images", "pdf": "PDF files"}
 """Kinds of files that some models cannot read, with their names in error messages."""
@@ -168,8 +169,7 @@ class FileAttachmentStore(AttachmentStore[RequestContext]):
 
 def too_large(limit: int) -> FileTooLarge:
     """Return the error for a file of more than `limit` bytes."""
-    readable = f"{limit / 1_000_000:g} MB" if limit >= 1_000_000 else f"{limit} bytes"
-    return FileTooLarge(f"The file is too large; at most {readable} are accepted.")
+    return FileTooLarge(f"The file is too large; at most {readable_size(limit)} are accepted.")
 
 
 def _pending_attachment(attachment_id: str, name: str, claimed: str) -> Attachment:

@@ -27,6 +27,7 @@ from ..context import RequestContext
 from ..errors.http import FilesTooLarge
 from .file_types import decode_text, kind_of
 from .signed_links import SignedLinks
+from .sizes import readable_size
 
 TEXT_LIMIT = 200_000
 """Characters of a text file that are sent to the model: about 50,000 tokens."""
@@ -141,8 +142,8 @@ def _left_out_note(attachment: Attachment) -> ResponseInputTextParam:
 
 def _too_large(size: int, limit: int) -> str:
     return (
-        f"The model accepts at most {limit / 1e6:.3g} MB of images and PDF files in one message; these are "
-        f"{size / 1e6:.3g} MB. Please send fewer or smaller files."
+        f"The model accepts at most {readable_size(limit)} of images and PDF files in one message; these are "
+        f"{readable_size(size)}. Please send fewer or smaller files."
     )
 
 

@@ -36,6 +36,7 @@ from ..context import RequestContext
 from ..conversion.tool_display import ToolDisplay, ToolDisplays
 from ..errors.http import NotAvailable
 from ..files.generated_images import GeneratedImages
+from ..files.sizes import offered_limit
 from ..files.user_files import UserFiles, turn_files
 from ..interactions.actions import ActionCall, ActionHandler, Actions
 from ..mcp import McpServers
@@ -207,7 +208,9 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         if self.attachment_store is None:
             return None
         settings = self.settings
-        return OfferedAttachments(max_size=settings.attachment_max_bytes, max_count=settings.attachments_per_message)
+        return OfferedAttachments(
+            max_size=offered_limit(settings.attachment_max_bytes), max_count=settings.attachments_per_message
+        )
 
     async def load_agent(self, agent_context: AgentContext, selection: Selection, memory: Memory) -> Agent[Any]:
         """Return the agent for one run: the last to answer in the thread, or one that has the selected tool."""

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 
 from agents import ModelProvider
 from chatkit.store import NotFoundError
-from chatkit.types import Page, Thread, ThreadItem, ThreadUpdatedEvent, UserMessageItem, UserMessageTextContent
+from chatkit.types import Page, Thread, ThreadItem, ThreadUpdatedEvent, UserMessageItem
 
-from chatkit_store import SqlStore
+from chatkit_store import SqlStore, plain_text
 
 from ..agent_context import AgentContext, Inbox, OutsideEvent
 from ..context import RequestContext
@@ -41,8 +41,8 @@ TRIMMED = " \t.,;:*_#`\"'“”„‘’«»"
 
 
 def first_words(message: UserMessageItem) -> str | None:
-    """Return the beginning of the message, cut at a word, or None if it has no text."""
-    return _cut(" ".join(_text_of(message).split())) or None
+    """Return the beginning of the message with its mentions, cut at a word, or None if it has no text."""
+    return _cut(" ".join(plain_text(message).split())) or None
 
 
 def clean_title(reply: str) -> str | None:
@@ -123,7 +123,7 @@ class TitleMaker:
         messages = [item for item in items if isinstance(item, UserMessageItem)]
         if not 0 < len(messages) <= ATTEMPTS or context.thread.title != first_words(messages[0]):
             return None
-        if not _text_of(messages[0]).strip():
+        if not plain_text(messages[0]).strip():
             return None
         return PendingTitle(self, messages[0], context, self._model or answering)
 
@@ -132,7 +132,7 @@ class TitleMaker:
 
         Raises what the model raises, or `TimeoutError`.
         """
-        text = _text_of(message)[:MAX_MESSAGE]
+        text = plain_text(message)[:MAX_MESSAGE]
         async with asyncio.timeout(self._seconds):
             reply = await ask_once(self._provider.get_model(model), model or self._default_model, INSTRUCTIONS, text)
         return clean_title(reply)
@@ -148,10 +148,6 @@ class TitleMaker:
             return None
         thread = await self._store.load_thread(thread_id, context)
         return ThreadUpdatedEvent(thread=Thread(**thread.model_dump(), items=Page()))
-
-
-def _text_of(message: UserMessageItem) -> str:
-    return " ".join(part.text for part in message.content if isinstance(part, UserMessageTextContent))
 
 
 def _cut(text: str) -> str:

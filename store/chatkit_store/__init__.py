@@ -24,6 +24,7 @@ from chatkit_store.journal import Entry, JournalStore
 from chatkit_store.schema import create_schema
 from chatkit_store.sql import SqlStore
 from chatkit_store.sync_actions import SyncActionStatus, SyncActionStore, SyncAnswer, SyncRun
+from chatkit_store.text import plain_text
 from chatkit_store.turn_rows import NewTurn, RequestKey, TurnEnd, TurnRecord, TurnStatus
 from chatkit_store.turns import TurnStore
 from chatkit_store.uploads import Upload, UploadStore
@@ -79,4 +80,5 @@ __all__ = [
     "create_schema",
     "new_id",
     "open_engine",
+    "plain_text",
 ]

@@ -13,6 +13,7 @@ from tests.serving import Served, Tab, serve
 from tests.support.chatkit import Reply, user_input
 from tests.support.openai_server import OpenAIServer
 
+ADA = {"type": "input_tag", "id": "ada", "text": "Ada", "data": {}}
 CARD = {"type": "Card", "children": [{"type": "Text", "value": "Ada Lovelace"}]}
 
 
@@ -39,8 +40,8 @@ async def upstream() -> AsyncIterator[OpenAIServer]:
         yield server
 
 
-def serving(folder: Path, upstream: OpenAIServer, server: Any = People) -> Any:
-    return serve(folder, server=server, model="gpt-test", base_url=upstream.base_url, api="responses")
+def serving(folder: Path, upstream: OpenAIServer, server: Any = People, **settings: Any) -> Any:
+    return serve(folder, server=server, model="gpt-test", base_url=upstream.base_url, api="responses", **settings)
 
 
 async def search(tab: Tab, query: str) -> Any:
@@ -114,6 +115,30 @@ async def test_a_mention_that_cannot_be_described_is_sent_as_plain_text(
         assert (reply.text, reply.error) == ("Hello from the fake model.", None)
     assert '"mention": "Nobody", "id": "nobody"' in str(upstream.requests[0].body["input"])
     assert "cannot describe a mention" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "title"),
+    [
+        ([{"type": "input_text", "text": "Who is "}, ADA, {"type": "input_text", "text": "?"}], "Who is @Ada?"),
+        ([ADA], "@Ada"),
+    ],
+)
+async def test_the_title_has_the_mentions(tmp_path: Path, upstream: OpenAIServer, content: Any, title: str) -> None:
+    async with serving(tmp_path, upstream, titles=True) as served, served.tab() as tab:
+        reply = await tab.post("threads.create", {"input": user_input("") | {"content": content}})
+        assert reply.events[0]["thread"]["title"] == title
+    for_title = [request for request in upstream.requests if not request.body.get("stream")]
+    assert [title in str(request.body["input"]) for request in for_title] == [True]
+
+
+async def test_the_demo_model_answers_the_message_and_not_the_context(tmp_path: Path) -> None:
+    async with serve(tmp_path, server=People, model="demo", demo_tokens_per_second=100_000) as served:
+        async with served.tab() as tab:
+            content = [{"type": "input_text", "text": "Who is "}, ADA, {"type": "input_text", "text": "?"}]
+            quoting = user_input("") | {"content": content, "quoted_text": "a quotation"}
+            reply = await tab.post("threads.create", {"input": quoting})
+    assert "You wrote:\n\n> Who is @Ada?\n" in reply.text
 
 
 async def test_without_a_search_mentions_are_not_offered(tmp_path: Path, upstream: OpenAIServer) -> None:

@@ -152,7 +152,7 @@ async def test_too_large_files_of_one_message_are_refused_before_the_model_reque
         files = [(await client.upload(pdf_of(100_000), f"{n}.pdf", "application/pdf")).id for n in range(2)]
         reply = await client.send(*files)
         assert reply.error["message"].startswith(
-            "The model accepts at most 0.15 MB of images and PDF files in one message; these are 0.2 MB. "
+            "The model accepts at most 0.143 MB of images and PDF files in one message; these are 0.191 MB. "
             "Please send fewer or smaller files."
         )
         assert not reply.error["allow_retry"]

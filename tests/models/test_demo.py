@@ -1,6 +1,8 @@
 """The demo model, run by the real Runner with the default agent."""
 
+import re
 import time
+from itertools import pairwise
 from typing import Any
 
 import openai
@@ -99,6 +101,15 @@ async def test_it_shows_a_reasoning_block_before_the_answer(models: Models) -> N
     assert types.index("response.reasoning_summary_text.delta") < types.index("response.output_text.delta")
     items = [event.item.type for event in result.events if event.type == "response.output_item.done"]
     assert items == ["reasoning", "message"]
+
+
+@pytest.mark.parametrize("message", ["hello", "markdown", "think", "long", "call nothing", "time"])
+async def test_no_line_breaks_in_the_middle_of_a_sentence(models: Models, message: str) -> None:
+    """The widget shows a single newline as a line break."""
+    output = re.sub(r"```.*?```", "", (await run(models, message)).output, flags=re.DOTALL)
+    lines = output.split("\n")
+    pairs = [pair for pair in pairwise(lines) if all(pair)]
+    assert [pair for pair in pairs if not re.match(r"\s*(- |\d+\. |\|)", pair[1])] == []
 
 
 async def test_an_error_breaks_off_the_answer(models: Models) -> None:

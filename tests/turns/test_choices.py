@@ -173,7 +173,7 @@ async def test_the_options_list_what_the_widget_may_offer(start: Start) -> None:
         ],
         "tools": [{"id": "orders", "label": "Orders", "icon": "suitcase", "pinned": True, "persistent": False}],
         "prompts": [{"label": "Hi", "prompt": "Hello there", "icon": "sparkle"}],
-        "attachments": {"enabled": True, "maxSize": 20_000_000, "maxCount": 10},
+        "attachments": {"enabled": True, "maxSize": 20 * 1024**2, "maxCount": 10},
         "features": {
             **dict.fromkeys(("attachments", "feedback", "history", "retry"), True),
             **dict.fromkeys(("dictation", "mentions", "mentionPreviews"), False),

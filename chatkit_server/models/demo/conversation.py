@@ -8,6 +8,8 @@ from agents.items import TResponseInputItem
 
 FILE_PREFIXES = ("The user attached the file “", "[The user attached a file that ")
 """The start of a text part that stands for a file, as written by `files/user_files.py`."""
+CONTEXT_PREFIXES = ("# User-provided context for @-mentions", "The user is referring to this in particular:")
+"""The start of a user message with what the user mentioned or quoted, as chatkit (1.6.5) adds it after the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,20 @@ def read_conversation(input: str | Sequence[TResponseInputItem]) -> Conversation
     if isinstance(input, str):
         return Conversation(input, 0, ())
     items: list[dict[str, Any]] = [dict(item) for item in input]
-    last = max((index for index, item in enumerate(items) if item.get("role") == "user"), default=-1)
+    last = max((index for index, item in enumerate(items) if _is_users(item)), default=-1)
     parts = _parts(items[last].get("content")) if last >= 0 else []
     texts = [str(part.get("text", "")) for part in parts if part.get("type") == "input_text"]
     user_texts = [text for text in texts if not text.startswith(FILE_PREFIXES)]
     files = len(texts) - len(user_texts) + sum(part.get("type") in {"input_image", "input_file"} for part in parts)
     return Conversation("\n".join(user_texts).strip(), files, tuple(_results(items[last + 1 :])))
+
+
+def _is_users(item: dict[str, Any]) -> bool:
+    """Return whether the user wrote this message."""
+    if item.get("role") != "user":
+        return False
+    first = next(iter(_parts(item.get("content"))), {})
+    return not str(first.get("text", "")).startswith(CONTEXT_PREFIXES)
 
 
 def _results(items: list[dict[str, Any]]) -> list[ToolResult]:

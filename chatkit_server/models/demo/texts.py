@@ -72,11 +72,8 @@ The user wants to see my reasoning. I am a script, so I follow my lines.
 A short answer is enough. It should say that this was a demonstration."""
 
 THOUGHT = (
-    """What you saw above is a *reasoning summary*, which a reasoning model sends before its answer. I am the demo model
-and only imitate it.
-
-"""
-    + PLUG_IN
+    "What you saw above is a *reasoning summary*, which a reasoning model sends before its answer. "
+    "I am the demo model and only imitate it.\n\n" + PLUG_IN
 )
 
 ERROR_START = "I am the demo model. As requested, this answer breaks off with an error in the middle of a"
