@@ -18,9 +18,10 @@ from chatkit.types import (
     ThreadItemUpdatedEvent,
 )
 from openai.types.responses.response_output_text import Annotation as ResponsesAnnotation
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from ..agent_context import AgentContext
+from ..models.incoming.citations import clean_citation
 from .open_workflow import OpenWorkflow
 from .shown_items import Events, Handlers, ShownItems
 
@@ -144,12 +145,16 @@ class AssistantMessages:
     async def _content(self, part: Any) -> AssistantMessageContent:
         if part.type == "refusal":
             return AssistantMessageContent(text=part.refusal)
-        converted = [await self._annotation(raw) for raw in part.annotations or []]
+        converted = [await self._annotation(raw, len(part.text)) for raw in part.annotations or []]
         return AssistantMessageContent(text=part.text, annotations=list(filter(None, converted)))
 
-    async def _annotation(self, raw: Any) -> Annotation | None:
+    async def _annotation(self, raw: Any, length: int | None = None) -> Annotation | None:
+        """Return the citation as ChatKit's, or None if it cannot be shown; `length` is that of its text, if known."""
         # The openai client may return a dict or the wrong class here, so it is validated again.
-        annotation = _ANNOTATION.validate_python(raw if isinstance(raw, dict) else raw.model_dump())
+        fields = clean_citation(raw.model_dump(warnings=False) if isinstance(raw, BaseModel) else raw, length)
+        if fields is None:
+            return None
+        annotation = _ANNOTATION.validate_python(fields)
         match annotation.type:
             case "url_citation":
                 return await self._converter.url_citation_to_annotation(annotation)

@@ -15,6 +15,7 @@ from agents import (
 from agents.items import HandoffOutputItem, ToolCallItem, TResponseStreamEvent
 from chatkit.agents import ResponseStreamConverter
 from chatkit.types import (
+    NoticeEvent,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadItemReplacedEvent,
@@ -23,8 +24,9 @@ from chatkit.types import (
 from openai.types.responses import ResponseOutputItemDoneEvent
 
 from ..agent_context import AgentContext, HelperEvent
-from ..errors.failures import ProviderFailure
+from ..errors.failures import NOTICES, LengthReached, ProviderFailure
 from ..memory import Transcript
+from ..memory.transcript import Cut
 from .assistant_messages import AssistantMessages
 from .hosted_tools import HostedTools
 from .images import Images
@@ -36,6 +38,7 @@ from .tool_display import ToolDisplays
 
 _ITEM_EVENTS = (ThreadItemAddedEvent, ThreadItemDoneEvent, ThreadItemReplacedEvent, ThreadItemUpdatedEvent)
 _GUARDRAILS = (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered)
+_CUTS: dict[str, Cut] = {"max_output_tokens": "length_limit", "content_filter": "content_filter"}
 
 
 class Conversion:
@@ -59,13 +62,13 @@ class Conversion:
         self._hosted = HostedTools(self._workflow, displays is not None)
         self.parts = self._messages.parts
         self._failure: ProviderFailure | None = None
-        self._is_truncated = False
         self._has_helper_items = False
         self._is_reverted = False
         handlers: Handlers = {
             "response.created": self._response_created,
             "response.output_item.added": self._output_item_added,
             "response.output_item.done": self._output_item_done,
+            "response.completed": self._response_completed,
             "response.failed": self._response_failed,
             "response.incomplete": self._response_incomplete,
             "error": self._stream_error,
@@ -133,19 +136,30 @@ class Conversion:
         return types <= {"message_output_item", "reasoning_item"} and not has_text and not self._has_helper_items
 
     def is_answered(self, error: BaseException) -> bool:
-        """Return whether the user has an answer despite the error: a refusal, or text cut at the length limit.
+        """Return whether the user has an answer despite the error: a refusal, or text that is cut.
 
         The SDK raises for both (agents 0.24).
         """
-        is_truncated = isinstance(error, ModelBehaviorError) and self._is_truncated and bool(self.parts)
-        return is_truncated or (isinstance(error, ModelRefusalError) and self._messages.refused)
+        if isinstance(error, LengthReached):
+            self._transcript.cut = "length_limit"
+        is_cut = isinstance(error, ModelBehaviorError | LengthReached) and self._transcript.cut is not None
+        is_refused = isinstance(error, ModelRefusalError) and self._messages.refused
+        return (is_cut and bool(self.parts)) or is_refused
 
     def cause(self, error: BaseException) -> BaseException:
         """Return the provider's error event if there was one, as it says more than the SDK's exception."""
-        if self._failure is not None and isinstance(error, ModelBehaviorError):
-            self._failure.__cause__ = error
-            return self._failure
+        failure: Exception | None = self._failure
+        if failure is None and self._transcript.cut is not None:
+            failure = LengthReached() if self._transcript.cut == "length_limit" else ProviderFailure("content_filter")
+        if failure is not None and isinstance(error, ModelBehaviorError):
+            failure.__cause__ = error
+            return failure
         return error
+
+    def notices(self) -> Events:
+        """Return the notice below an answer that is cut."""
+        cut = self._transcript.cut
+        return [] if cut is None else [NoticeEvent(level="warning", message=NOTICES[cut])]
 
     async def _response_created(self, event: Any) -> Events:
         """Start the next response of the model: output indexes start at 0 again."""
@@ -172,20 +186,25 @@ class Conversion:
         self.remember(event)
         return self._hosted.finish(event)
 
+    async def _response_completed(self, event: Any) -> Events:
+        """Note why a response that ended properly is incomplete nevertheless (Chat Completions)."""
+        self._note_cut(event.response)
+        return []
+
     async def _response_failed(self, event: Any) -> Events:
         error = getattr(event.response, "error", None)
-        self._failure = ProviderFailure(getattr(error, "code", None))
+        self._failure = ProviderFailure(getattr(error, "code", None), getattr(error, "message", None))
         return []
 
     async def _response_incomplete(self, event: Any) -> Events:
-        """Note why the answer was cut: by the length limit, then it counts, or by the provider's content filter."""
-        details = getattr(event.response, "incomplete_details", None)
-        if getattr(details, "reason", None) == "content_filter":
-            self._failure = ProviderFailure("content_filter")
-        else:
-            self._is_truncated = True
+        self._note_cut(event.response, "length_limit")
         return []
 
+    def _note_cut(self, response: Any, default: Cut | None = None) -> None:
+        """Note why the answer is incomplete: at the length limit, or by the provider's content filter."""
+        reason = getattr(getattr(response, "incomplete_details", None), "reason", None)
+        self._transcript.cut = _CUTS.get(reason or "", default)
+
     async def _stream_error(self, event: Any) -> Events:
-        self._failure = ProviderFailure(getattr(event, "code", None))
+        self._failure = ProviderFailure(getattr(event, "code", None), getattr(event, "message", None))
         return []

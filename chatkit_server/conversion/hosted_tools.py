@@ -1,12 +1,12 @@
 """Show hosted tool calls, which the provider runs itself: web and file searches with their sources, and others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import urlsplit
 
 from chatkit.icons import IconName
 from chatkit.types import CustomTask, FileSource, FileTask, SearchTask, Task, URLSource
 
+from ..models.incoming.citations import host_of, is_web_link
 from .open_workflow import OpenWorkflow, TaskPosition
 from .shown_items import Events
 from .tool_display import humanized
@@ -63,10 +63,10 @@ def _web_search(item: Any) -> SearchTask:
     action = getattr(item, "action", None)  # missing until the call is complete
     kind, url = _field(action, "type"), str(_field(action, "url") or "")
     if kind == "open_page":
-        return SearchTask(title=f"Reading {_host(url)}", sources=[_url_source(url)] if url else [])
+        return SearchTask(title=f"Reading {host_of(url)}", sources=_url_sources([url]))
     if kind == "find_in_page":
-        title = f"Looking for “{_field(action, 'pattern')}” on {_host(url)}"
-        return SearchTask(title=title, sources=[_url_source(url)] if url else [])
+        title = f"Looking for “{_field(action, 'pattern')}” on {host_of(url)}"
+        return SearchTask(title=title, sources=_url_sources([url]))
     query = _field(action, "query")
     queries = [str(entry) for entry in _field(action, "queries") or ([query] if query else [])]
     urls = [str(_field(source, "url")) for source in _field(action, "sources") or [] if _field(source, "url")]
@@ -74,7 +74,7 @@ def _web_search(item: Any) -> SearchTask:
         title="Searching the web",
         title_query=query or (queries[0] if queries else None),
         queries=queries,
-        sources=[_url_source(url) for url in dict.fromkeys(urls)],
+        sources=_url_sources(urls),
     )
 
 
@@ -98,12 +98,9 @@ _TASKS: dict[str, Callable[[Any], Task]] = {
 }
 
 
-def _url_source(url: str) -> URLSource:
-    return URLSource(title=_host(url), url=url)
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).hostname or url
+def _url_sources(urls: Iterable[str]) -> list[URLSource]:
+    """Return the sources that are web pages, without repetitions."""
+    return [URLSource(title=host_of(url), url=url) for url in dict.fromkeys(urls) if is_web_link(url)]
 
 
 def _field(value: Any, name: str) -> Any:

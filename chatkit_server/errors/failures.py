@@ -6,7 +6,6 @@ text never reaches the user, because it may contain keys and addresses.
 """
 
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -17,6 +16,8 @@ from chatkit.errors import CustomStreamError, StreamError
 
 from .http import AnswerInterrupted, InternalError, ServerError, TurnFailed, to_server_error
 from .log_format import redacted_traceback
+from .provider_failures import provider_failure
+from .retry_after import seconds_to_wait, wait_in_words
 from .setup import AgentSetupError
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,20 @@ TEXTS: Texts = {
     "model_timeout": ("The model did not answer in time. Please retry.", True),
     "model_unreachable": ("The model could not be reached. Please retry in a moment.", True),
     "model_unavailable": ("The model's provider has a problem. Please retry in a moment.", True),
+    "model_overloaded": ("The model is overloaded or still starting. Please retry in a moment.", True),
+    "model_endpoint": (
+        "The configured address does not answer like a model's endpoint. Please tell the administrator.",
+        False,
+    ),
+    "model_tools": (
+        "The configured model cannot use tools, which this agent needs. Please tell the administrator.",
+        False,
+    ),
+    "answer_cut": ("The connection to the model broke off before the answer was complete. Please retry.", True),
+    "length_limit": (
+        "The model reached its length limit before it could answer. Please shorten the message or ask for less.",
+        True,
+    ),
     "model_bad_request": ("The model rejected this request. Please tell the administrator.", False),
     "model_files": (
         "The model cannot read a picture or file of this conversation. Please start a new one without it.",
@@ -54,29 +69,29 @@ TEXTS: Texts = {
     "agent_error": ("The agent failed while answering. Please retry.", True),
 }
 
-# Codes in a provider's error body or `response.failed` event, for cases that the HTTP status does not distinguish.
-PROVIDER_CODES: dict[str, str] = {
-    "invalid_api_key": "model_auth",
-    "insufficient_quota": "model_quota",
-    "billing_hard_limit_reached": "model_quota",
-    "rate_limit_exceeded": "model_rate_limit",
-    "model_not_found": "model_not_found",
-    "context_length_exceeded": "context_too_long",
-    "string_above_max_length": "context_too_long",
-    "exceed_context_size_error": "context_too_long",
-    "content_filter": "content_filter",
-    "content_policy_violation": "content_filter",
-    "moderation_blocked": "content_filter",
-    "server_error": "model_unavailable",
+NOTICES: dict[str, str] = {
+    "length_limit": "This answer is incomplete: it reached the model's length limit. Write “continue” for the rest.",
+    "content_filter": "This answer is incomplete: the model's provider stopped it under its content rules.",
 }
+"""What users read below an answer that is complete for its provider, but not for them, by `turns.error_code`."""
+
+
+# openai's class requires the failed request; ours have none at hand, so they get a placeholder.
+_REQUEST = httpx2.Request("POST", "http://model.invalid/v1/chat/completions")
 
 
 class EmbeddedModelError(openai.APIConnectionError):
     """The embedded model's process could not be started, or died; the text says why."""
 
     def __init__(self, message: str) -> None:
-        # openai's class requires the failed request; none was sent, so it gets a placeholder.
-        super().__init__(message=message, request=httpx2.Request("POST", "http://embedded.invalid/v1/chat/completions"))
+        super().__init__(message=message, request=_REQUEST)
+
+
+class AnswerCut(openai.APIConnectionError):
+    """The stream of an answer ended in the middle."""
+
+    def __init__(self) -> None:
+        super().__init__(message="the answer ended in the middle", request=_REQUEST)
 
 
 class ModelSilent(Exception):
@@ -96,11 +111,33 @@ class TurnTooLong(Exception):
 
 
 class ProviderFailure(Exception):
-    """The model's stream ended with an error event; `code` is the provider's."""
+    """The model's stream ended with an error; `code` and `message` are the provider's."""
 
-    def __init__(self, code: str | None) -> None:
-        super().__init__(f"the model's stream ended with an error (code {code})")
+    def __init__(self, code: str | None, message: str | None = None) -> None:
+        super().__init__(f"the model's stream ended with an error (code {code})")  # the message may quote the user
         self.code = code
+        self.message = message
+
+
+class UnreadableAnswer(Exception):
+    """The endpoint sent something in the middle of its answer that is not JSON."""
+
+
+class LengthReached(Exception):
+    """The model reached its length limit without a usable answer, or within a tool call."""
+
+
+class NotAnEndpoint(Exception):
+    """The configured URL answered with status 200, but not like a model's endpoint."""
+
+    endpoint = "the endpoint"
+
+    def __init__(self, content: str) -> None:
+        super().__init__(content)
+        self.content = content
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} answered with {self.content}; check CHATKIT_BASE_URL"
 
 
 def to_turn_failure(error: Exception, *, subject: str = "turn") -> ServerError:
@@ -125,6 +162,8 @@ def to_turn_failure(error: Exception, *, subject: str = "turn") -> ServerError:
     logger.warning("%s failed with %s\n%s", subject, code, redacted_traceback(error))
     if (message := tripwire_message(source)) is not None:
         return TurnFailed(code, message, allow_retry=TEXTS[code][1], is_authors_text=True)
+    if code == "model_rate_limit" and (wait := wait_in_words(seconds_to_wait(source))):
+        return TurnFailed(code, f"The model is getting too many requests. Please retry in {wait}.", allow_retry=True)
     return _failure(code)
 
 
@@ -192,42 +231,32 @@ def _always(code: str) -> Callable[[Exception], str]:
     return lambda _: code
 
 
-def _by_provider_code(default: str) -> Callable[[Exception], str]:
-    def code(error: Exception) -> str:
-        for value in (getattr(error, "code", None), getattr(error, "type", None)):
-            if isinstance(value, str) and value in PROVIDER_CODES:
-                return PROVIDER_CODES[value]
-        if "context" in (text := str(getattr(error, "message", "")).lower()) and (
-            "length" in text or "size" in text or "window" in text
-        ):
-            return "context_too_long"  # llama.cpp, vLLM and gateways share no code for it
-        if default == "model_bad_request" and _ABOUT_FILES.search(text):
-            return "model_files"  # local servers have no code for it; OpenAI has a dozen
-        return default
+def _by_provider(default: str) -> Callable[[Exception], str]:
+    return lambda error: provider_failure(error, default)
 
-    return code
-
-
-_ABOUT_FILES = re.compile(r"image(?!_generation)|multimodal|vision|input_file|\bpdf\b|\bfiles?\b")
 
 # The first match wins, so subclasses come before their bases.
 _CODES: list[tuple[type[Exception], Callable[[Exception], str]]] = [
-    (openai.AuthenticationError, _always("model_auth")),
-    (openai.PermissionDeniedError, _always("model_forbidden")),
-    (openai.RateLimitError, _by_provider_code("model_rate_limit")),
-    (openai.NotFoundError, _by_provider_code("model_not_found")),
-    (openai.BadRequestError, _by_provider_code("model_bad_request")),
-    (openai.UnprocessableEntityError, _by_provider_code("model_bad_request")),
+    (openai.AuthenticationError, _by_provider("model_auth")),
+    (openai.PermissionDeniedError, _by_provider("model_forbidden")),
+    (openai.RateLimitError, _by_provider("model_rate_limit")),
+    (openai.NotFoundError, _by_provider("model_not_found")),
+    (openai.BadRequestError, _by_provider("model_bad_request")),
+    (openai.UnprocessableEntityError, _by_provider("model_bad_request")),
+    (AnswerCut, _always("answer_cut")),
     (openai.APITimeoutError, _always("model_timeout")),
     (openai.APIConnectionError, _always("model_unreachable")),
     (openai.ContentFilterFinishReasonError, _always("content_filter")),
-    (openai.APIError, _by_provider_code("model_unavailable")),
+    (openai.APIError, _by_provider("model_unavailable")),
     (openai.OpenAIError, _always("agent_misconfigured")),
     (ModelSilent, _always("model_timeout")),
     (ToolSilent, _always("tool_timeout")),
     (NoAnswer, _always("no_answer")),
+    (UnreadableAnswer, _always("model_behavior")),
+    (LengthReached, _always("length_limit")),
+    (NotAnEndpoint, _always("model_endpoint")),
     (TurnTooLong, _always("turn_timeout")),
-    (ProviderFailure, _by_provider_code("model_unavailable")),
+    (ProviderFailure, _by_provider("model_unavailable")),
     (agents.MaxTurnsExceeded, _always("max_turns")),
     (agents.ModelTimeoutError, _always("model_timeout")),
     (agents.ModelRefusalError, _always("model_refusal")),

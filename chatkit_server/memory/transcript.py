@@ -7,7 +7,7 @@ not see more of it than the user.
 import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Literal
 
 from agents import Agent
 from pydantic import BaseModel
@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from ..models.returned_fields import bounded
 
 Json = dict[str, Any]
+Cut = Literal["length_limit", "content_filter"]
 
 HOSTED = frozenset({"web_search_call", "file_search_call", "mcp_call"})
 """Calls that the provider executes; no other provider accepts them as input."""
@@ -43,6 +44,8 @@ class Transcript:
         """Returns the name of an agent's model."""
         self.display_only: set[str] = set()
         """Ids of thread items that only display what the entries contain: thoughts, tool calls."""
+        self.cut: Cut | None = None
+        """Why the last answer is incomplete although its provider ended it properly."""
         self.version = 0
         """Counts changes; 0 while the entries contain nothing beyond the visible items."""
         self.size = 0

@@ -11,9 +11,11 @@ from agents import Model, ModelProvider, ModelResponse, ModelSettings, OpenAICha
 from agents.items import TResponseInputItem, TResponseStreamEvent
 from agents.models.default_models import get_default_model_settings
 from openai.types.responses import ResponseCompletedEvent, ResponseFunctionToolCall, ResponseOutputItemDoneEvent
+from openai.types.responses.response import IncompleteDetails
 
 from chatkit_store import clean_body
 
+from .incoming.answer_state import AnswerState, answer_state, used_call_ids
 from .returned_fields import EmittedFields, emitted_fields, fields_to_return, returned_fields
 from .tap import tapped
 
@@ -53,12 +55,14 @@ def fit_settings(settings: ModelSettings, name: str) -> ModelSettings:
     return replace(settings, reasoning=model_default.reasoning, verbosity=model_default.verbosity)
 
 
-def _prepare(fields: EmittedFields | None, event: TResponseStreamEvent) -> None:
-    """Complete the function calls of an event before anything else gets it."""
+def _prepare(fields: EmittedFields | None, state: AnswerState, event: TResponseStreamEvent) -> None:
+    """Complete an event before anything else gets it: its function calls, and why the answer is incomplete."""
     if isinstance(event, ResponseOutputItemDoneEvent):
         _clean_arguments([event.item])
     elif isinstance(event, ResponseCompletedEvent):
         _clean_arguments(event.response.output)
+        if state.cut is not None:
+            event.response.incomplete_details = IncompleteDetails(reason=state.cut)
     if fields is not None:
         fields.prepare(event)
 
@@ -102,8 +106,10 @@ class _EndpointModel(Model):
     ) -> AsyncIterator[TResponseStreamEvent]:
         fitted = self._fit(model_settings)
         fields = self._begin(input)
+        state = AnswerState(used_call_ids(input))
+        answer_state.set(state)
         events = super().stream_response(system_instructions, input, fitted, *args, **kwargs)  # type: ignore[safe-super]  # as above
-        return tapped(events, partial(_prepare, fields))
+        return tapped(events, partial(_prepare, fields, state))
 
     def _begin(self, input: str | list[TResponseInputItem]) -> EmittedFields | None:
         """Prepare a call with this input; return what collects the fields that its answer needs back later, if any."""

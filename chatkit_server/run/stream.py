@@ -167,6 +167,8 @@ class RunStream:
                 yield request
         elif conversion.is_silent(result):
             raise NoAnswer("the run ended without an answer")
+        for event in conversion.notices():
+            yield event
 
     async def _read(self, tap: Tap) -> None:
         """Move the SDK's events into the inbox. Raises nothing except its own cancellation."""

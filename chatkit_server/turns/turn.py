@@ -215,7 +215,7 @@ class Turn(LiveTurn):
             status=self.status,
             model=self._output.transcript.model,
             stop_reason=self.stop_reason if self.status in ("stopped", "interrupted") else None,
-            error_code=error.code if error is not None and self.status == "failed" else None,
+            error_code=self._error_code(error),
             first_token_ms=self.first_token_ms,
             duration_ms=_milliseconds(self.started, monotonic()),
             input_tokens=self._usage.input_tokens,
@@ -233,6 +233,12 @@ class Turn(LiveTurn):
             worker_id=self._services.journal.worker_id,
         )
         return await self._until_saved(lambda: finish_anyway(finish, [*kept_items, *stop_note]))
+
+    def _error_code(self, error: ServerError | None) -> str | None:
+        """Return why the turn failed, or why its complete answer is cut."""
+        if self.status == "completed":
+            return self._output.transcript.cut
+        return error.code if error is not None and self.status == "failed" else None
 
     async def _until_saved(self, save: Callable[[], Awaitable[bool]]) -> bool:
         """Retry `save` with backoff for up to `stop_seconds`, so that a short outage does not cost the answer.

@@ -8,25 +8,13 @@ from tests.conformance.abilities import NOT_OFFERED, YES
 from tests.conformance.endpoints import ENDPOINTS, Endpoint
 from tests.conformance.table import Results, documented, section, try_all, without_date
 
-FAULTY = {"mistral": "thoughts in parts", "gemini": "calls without an index"}
-
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return asyncio.run(try_all(tmp_path_factory.mktemp("conformance")))
 
 
-@pytest.mark.parametrize(
-    "endpoint",
-    [
-        pytest.param(
-            endpoint,
-            id=endpoint.path,
-            marks=[pytest.mark.xfail(reason=FAULTY[endpoint.path])] if endpoint.path in FAULTY else [],
-        )
-        for endpoint in ENDPOINTS
-    ],
-)
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
 def test_the_endpoint_works(results: Results, endpoint: Endpoint) -> None:
     faults = {name: result for name, result in results[endpoint.name].items() if result not in {YES, NOT_OFFERED}}
     assert faults == {}

@@ -169,7 +169,7 @@ CASES = [
     http("unprocessable", "model_bad_request", UNPROCESSABLE, cause="422"),
     http("content filter", "content_filter", CONTENT_FILTER, cause="400"),
     http("server error", "model_unavailable", SERVER_ERROR, cause="500"),
-    http("overloaded", "model_unavailable", OVERLOADED, cause="503"),
+    http("overloaded", "model_overloaded", OVERLOADED, cause="503"),
     http("conflict", "model_unavailable", CONFLICT, cause="409"),
     Case(
         "timeout", "model_timeout", (Answer("late", delay=5),), settings={"model_timeout": 0.3}, cause="APITimeoutError"
@@ -183,7 +183,7 @@ CASES = [
         cause="Timeout",
     ),
     Case("refused connection", "model_unreachable", settings={"base_url": ""}, cause="APIConnectionError"),
-    breaks("dropped connection", "model_unreachable", SERVER_ERROR, "drop", cause="Error"),
+    breaks("dropped connection", "answer_cut", SERVER_ERROR, "drop", cause="Error"),
     breaks("error event", "model_unavailable", SERVER_ERROR, "error", cause="Error"),
     breaks("error event, as OpenAI also sends it", "model_unavailable", SERVER_ERROR, "nested_error", **RESPONSES),
     breaks("response.failed", "model_unavailable", SERVER_ERROR, "failed", cause="server_error", **RESPONSES),

@@ -15,6 +15,7 @@ from openai._streaming import SSEDecoder
 from chatkit_server.models import fast
 from chatkit_server.models.fast.events import FastEventsClient
 from chatkit_server.models.fast.sse import FastDecoder
+from chatkit_server.models.incoming.answer_decoder import AnswerDecoder
 
 Decoded = list[tuple[str | None, str, str | None, int | None]]
 
@@ -111,7 +112,9 @@ async def test_half_a_character_at_the_end_of_a_whole_text_is_replaced_at_once()
 def test_the_installed_client_creates_its_decoder_in_the_method_that_we_override() -> None:
     client = FastEventsClient(api_key="k", base_url="http://127.0.0.1:9")
     assert "_make_sse_decoder" in vars(openai._base_client.BaseClient)
-    assert isinstance(client._make_sse_decoder(), FastDecoder)
+    decoder: Any = client._make_sse_decoder()
+    assert isinstance(decoder, AnswerDecoder)
+    assert isinstance(decoder.decoder, FastDecoder)
 
 
 def test_without_the_private_module_the_stock_decoder_runs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,4 +123,4 @@ def test_without_the_private_module_the_stock_decoder_runs(monkeypatch: pytest.M
         monkeypatch.setattr(fast, name, None)  # restores the real one after the test
     monkeypatch.setitem(sys.modules, "openai._streaming", None)
     client = importlib.import_module("chatkit_server.models.fast.events").FastEventsClient(api_key="k", base_url="x")
-    assert type(client._make_sse_decoder()) is SSEDecoder
+    assert type(client._make_sse_decoder().decoder) is SSEDecoder

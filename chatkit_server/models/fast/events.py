@@ -19,6 +19,7 @@ import pydantic
 from openai.types.chat import ChatCompletionChunk
 from openai.types.responses import ResponseStreamEvent
 
+from ..incoming.answer_decoder import AnswerDecoder, host_and_path
 from ..learned_limits import LearnedLimits
 from ..returned_fields import record_fields
 from .requests import FastChat, FastResponses
@@ -54,7 +55,8 @@ class FastEventsClient(openai.AsyncOpenAI):
         return LearnedLimits()
 
     def _make_sse_decoder(self) -> "SSEDecoder | SSEBytesDecoder":
-        return FastDecoder() if HAS_FAST_DECODER else super()._make_sse_decoder()
+        decoder = FastDecoder() if HAS_FAST_DECODER else super()._make_sse_decoder()
+        return AnswerDecoder(decoder, host_and_path(self.base_url))  # type: ignore[return-value]  # the client uses only `aiter_bytes`
 
     def _process_response_data(self, *, data: object, cast_to: type[T], response: httpx2.Response) -> T:
         event_class = _event_class(data, cast_to)

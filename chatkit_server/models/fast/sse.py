@@ -4,12 +4,13 @@ openai 3.54 splits every chunk by a regular expression, decodes each line separa
 We decode only the plain form that providers send (`data: …`, or `event: …` and `data: …`, with `\\n` line ends) and
 pass everything else to the stock decoder. tests/models/test_fast_sse.py compares the results.
 
-Builds on the private module `openai._streaming`: `ServerSentEvent`, and `SSEDecoder` with its `aiter_bytes`, `decode`
-and `_last_event_id`. If the module is gone, importing this one fails and `events.py` uses the stock decoder.
+Builds on the private module `openai._streaming`: `ServerSentEvent`, and `SSEDecoder` with its `aiter_bytes`, `decode`,
+`_decode_lines` and `_last_event_id`. If the module is gone, importing this one fails and `events.py` uses the stock
+decoder. Unlike stock, bytes that are not UTF-8 become U+FFFD, and byte order marks are dropped.
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from openai._streaming import ServerSentEvent, SSEDecoder
@@ -59,17 +60,28 @@ class FastDecoder(SSEDecoder):
                     if (event := self._decode_block(block)) is not None:
                         yield event
 
+    def decode(self, line: str) -> ServerSentEvent | None:
+        """Decode a line, without the byte order mark that some endpoints send."""
+        return super().decode(line.lstrip("\ufeff"))
+
+    def _decode_lines(self, lines: Iterator[bytes]) -> Iterator[ServerSentEvent]:
+        """Decode lines as stock does, but do not fail on bytes that are not UTF-8."""
+        events = (self.decode(line.decode(errors="replace")) for line in lines)
+        return (event for event in events if event is not None)
+
     def _decode_block(self, block: bytes) -> ServerSentEvent | None:
         name, data = b"", block
         if block.startswith(b"event: "):
             name, _, data = block[7:].partition(b"\n")
         if data.startswith(b"data: ") and b"\n" not in data:
-            event = FastEvent(event=name.decode() or None, data=data[6:].decode(), id=self._last_event_id)
+            event = FastEvent(
+                event=name.decode() or None, data=data[6:].decode(errors="replace"), id=self._last_event_id
+            )
             event.halves = self._halves
             return event
         for line in block.split(b"\n"):
             if line:  # an empty line ends an event; here it is a leftover from the previous one
-                self.decode(line.decode())
+                self.decode(line.decode(errors="replace"))
         stock_event = self.decode("")
         return None if stock_event is None else self._fast(stock_event)
 
