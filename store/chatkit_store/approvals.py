@@ -182,14 +182,12 @@ def _run(connection: Connection, row: AnyRow, state: Any) -> PausedRun:
 
 
 _RUN = select(r.id, r.thread_id, r.status, r.agent, r.state)
-_BY_APPROVAL = (a.id == bindparam("approval"), r.thread_id == bindparam("thread"), owned(paused_runs))
+_BY_APPROVAL = (a.id == bindparam("approval"), owned(paused_runs))
 _OF_APPROVAL = _RUN.join(approvals, a.run_id == r.id).where(*_BY_APPROVAL)
 _RUN_OF_APPROVAL = select(r.id).join(approvals, a.run_id == r.id).where(*_BY_APPROVAL)
-_OF_RUN = _RUN.where(r.id == bindparam("run"), r.thread_id == bindparam("thread"), owned(paused_runs))
+_OF_RUN = _RUN.where(r.id == bindparam("run"), owned(paused_runs))
 _WAITING = (  # a state may be megabytes
-    select(r.id, r.thread_id, r.status, r.agent)
-    .where(r.thread_id == bindparam("thread"), r.status == "waiting", owned(paused_runs))
-    .order_by(r.created_at)
+    select(r.id, r.thread_id, r.status, r.agent).where(r.status == "waiting", owned(paused_runs)).order_by(r.created_at)
 )
 _CALLS = (
     select(a.id, a.item_id, a.call_id, a.tool, a.arguments, a.run_id, a.decision)
@@ -210,7 +208,6 @@ _RESUME = (
     update(paused_runs)
     .where(
         r.id == bindparam("run"),
-        r.thread_id == bindparam("thread"),
         r.status == "waiting",
         ~_UNDECIDED.exists(),
         owned(paused_runs),

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from chatkit_store.baselines import Baselines
-from chatkit_store.engine import SQLITE_CONNECTIONS, is_memory
+from chatkit_store.engine import CALL_SECONDS, SQLITE_CONNECTIONS, is_memory, sqlite_seconds
 from chatkit_store.errors import translate_errors
 from chatkit_store.sqlite_threads import SqliteThreads
 
@@ -27,7 +27,6 @@ It may run in an OS thread, and again on another connection, so its only side ef
 AnyRow = Row[*tuple[Any, ...]]
 
 CANCEL_SECONDS = 5.0
-CALL_SECONDS = 75.0  # per store call, including the wait for a connection; the server ends a statement after 60
 
 
 class _Shared:
@@ -88,10 +87,11 @@ class Database:
     """Runs a store's work on a connection and always returns the connection, even on errors and cancellation.
 
     A cancelled call first finishes its transaction, for at most 5 seconds, so it is written as a whole or not at all.
-    A call on PostgreSQL, or on SQLite in memory, that takes longer than `call_seconds` raises `StoreUnavailable`.
+    A call that waits longer than `call_seconds` raises `StoreUnavailable`, whatever it waits for: its turn, a
+    connection, a lock or the server. A SQLite URL's `timeout` replaces the 75 seconds.
     """
 
-    def __init__(self, engine: AsyncEngine, call_seconds: float = CALL_SECONDS) -> None:
+    def __init__(self, engine: AsyncEngine, call_seconds: float | None = None) -> None:
         self.engine = engine
         self.dialect = engine.dialect.name
         self._is_sqlite = self.dialect == "sqlite"
@@ -99,6 +99,8 @@ class Database:
         # The statements of a read are independent, so PostgreSQL needs no BEGIN and ROLLBACK around them.
         self._reader = engine if self._is_sqlite else engine.execution_options(isolation_level="AUTOCOMMIT")
         self._shared = _shared_by(engine)
+        if call_seconds is None:
+            call_seconds = sqlite_seconds(engine.url) if self._is_sqlite else CALL_SECONDS
         self._call_seconds = call_seconds
 
     @property
@@ -108,7 +110,9 @@ class Database:
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a connection without a transaction: each statement sees what is committed by then."""
-        return await _uninterrupted(self._shared.sqlite_threads().read(work) if self._is_file else self._read(work))
+        if self._is_file:
+            return await _uninterrupted(self._shared.sqlite_threads().read(work, self._call_seconds))
+        return await _uninterrupted(self._run(self._reader.connect, work))
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction, committed when it returns.
@@ -116,20 +120,16 @@ class Database:
         Its first statement must be a change, not a SELECT: on SQLite that takes the write lock.
         """
         if self._is_file:
-            return await _uninterrupted(self._shared.sqlite_threads().write(work))
-        return await _uninterrupted(self._write_in_turn(work) if self._is_sqlite else self._write(work))
+            return await _uninterrupted(self._shared.sqlite_threads().write(work, self._call_seconds))
+        turn = self._shared.writer() if self._is_sqlite else None
+        return await _uninterrupted(self._run(self.engine.begin, work, turn))
 
-    async def _read(self, work: Work[T]) -> T:
-        return await self._run(self._reader.connect, work)
-
-    async def _write_in_turn(self, work: Work[T]) -> T:
-        async with self._shared.writer():
-            return await self._write(work)
-
-    async def _write(self, work: Work[T]) -> T:
-        return await self._run(self.engine.begin, work)
-
-    async def _run(self, connect: Callable[[], AbstractAsyncContextManager[AsyncConnection]], work: Work[T]) -> T:
+    async def _run(
+        self,
+        connect: Callable[[], AbstractAsyncContextManager[AsyncConnection]],
+        work: Work[T],
+        turn: AbstractAsyncContextManager[Any] | None = None,
+    ) -> T:
         """Run `work` on a connection, and retry once on another if the connection is lost before `work` ends.
 
         Connections die in the pool after a restart, a failover or a firewall timeout. Before COMMIT nothing is written,
@@ -137,7 +137,7 @@ class Database:
         error.
         """
         with translate_errors():
-            async with asyncio.timeout(self._call_seconds):  # even if the server does not respond at all
+            async with asyncio.timeout(self._call_seconds), turn or nullcontext():
                 try:
                     return await _run_once(connect, work)
                 except _Lost:

@@ -14,7 +14,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePoo
 from chatkit_store.errors import is_lost
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
-BUSY_SECONDS = 15
+CALL_SECONDS = 75.0  # per store call, including each wait; PostgreSQL ends a statement after 60
 STATEMENT_SECONDS = 60
 IDLE_SECONDS = 60.0
 PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA synchronous = NORMAL")
@@ -34,7 +34,7 @@ def open_engine(
     """Return an engine for a SQLite or PostgreSQL URL; the URL's driver is ignored. Close it with `engine.dispose()`.
 
     `pool_size` limits the connections. It defaults to 5 for SQLite and 10 for PostgreSQL, and is 1 for SQLite in
-    memory. `timeout` in a SQLite URL is the number of seconds to wait for writes of other processes, 15 by default. On
+    memory. `timeout` in a SQLite URL is the time in seconds that a call may wait for other writes, 75 by default. On
     PostgreSQL, `statement_seconds` limits each statement, including its wait for locks, and connections that were idle
     for `idle_seconds` are replaced. Errors do not contain a statement's values. Raises `ValueError` for another
     database.
@@ -123,7 +123,12 @@ def open_threaded(url: URL, connections: int) -> Engine:
 
 def _with_timeout(url: URL) -> URL:
     """Return the SQLite URL with a time to wait for writes of other processes."""
-    return url.update_query_dict({"timeout": url.query.get("timeout", str(BUSY_SECONDS))})
+    return url.update_query_dict({"timeout": str(sqlite_seconds(url))})
+
+
+def sqlite_seconds(url: URL) -> float:
+    """Return how long a call on a SQLite database may wait. Raises `ValueError` if the URL gives no number."""
+    return float(str(url.query.get("timeout", CALL_SECONDS)))
 
 
 def is_memory(url: URL) -> bool:

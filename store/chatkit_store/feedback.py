@@ -51,9 +51,7 @@ def _vote(dialect: str) -> Any:
         f.created_at: bindparam("now", type_=f.created_at.type),
         f.updated_at: bindparam("now", type_=f.updated_at.type),
     }
-    item = select(*row.values()).where(
-        i.id == bindparam("item"), i.thread_id == bindparam("thread"), ~i.hidden, owned(thread_items)
-    )
+    item = select(*row.values()).where(i.id == bindparam("item"), ~i.hidden, owned(thread_items))
     insert = insert_into(feedback, dialect).from_select(list(row), item)
     changed = {"kind": insert.excluded.kind, "updated_at": insert.excluded.updated_at}
     return insert.on_conflict_do_update(index_elements=[f.item_id, f.user_id], set_=changed).returning(f.id)

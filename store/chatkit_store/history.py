@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from chatkit.types import ThreadItem
-from sqlalchemy import BigInteger, Connection, and_, bindparam, or_, select
+from sqlalchemy import BigInteger, Connection, bindparam, func, select, union_all
 
 from chatkit_store.columns import UtcDateTime, load_json
 from chatkit_store.database import AnyRow, Database
 from chatkit_store.items import check_thread, from_row
-from chatkit_store.owner import HasUser, owned
+from chatkit_store.owner import HasUser, checked, owned
 from chatkit_store.tables import thread_items, turns
 
 i = thread_items.c
@@ -63,7 +63,6 @@ FROM_THE_END = HistoryCursor(2**62, datetime.max.replace(tzinfo=UTC))
 _ITEMS = (
     select(i.id, i.position, i.type, i.payload, i.turn_id, i.created_at)
     .where(
-        i.thread_id == bindparam("thread"),
         i.replaced_by.is_(None),
         i.position < bindparam("before", type_=BigInteger),
         owned(thread_items),
@@ -71,22 +70,20 @@ _ITEMS = (
     .order_by(i.position.desc())
     .limit(bindparam("count", type_=BigInteger))
 )
+_TURN_IDS = union_all(  # one index for each, which OR would not use
+    select(t.id).where(t.id.in_(bindparam("ids", expanding=True))),
+    select(t.id).where(t.user_item_id.in_(bindparam("messages", expanding=True))),
+    select(t.id).where(
+        t.thread_id == bindparam("thread"),
+        t.user_item_id.is_(None),
+        t.transcript.is_not(None),
+        t.started_at >= bindparam("since", type_=UtcDateTime),
+        t.started_at < bindparam("until", type_=UtcDateTime),
+    ),
+)
 _TURNS = (
     select(t.id, t.user_item_id, t.status, t.started_at, t.transcript)
-    .where(
-        t.thread_id == bindparam("thread"),
-        or_(
-            t.id.in_(bindparam("ids", expanding=True)),
-            t.user_item_id.in_(bindparam("messages", expanding=True)),
-            and_(
-                t.user_item_id.is_(None),
-                t.transcript.is_not(None),
-                t.started_at >= bindparam("since", type_=UtcDateTime),
-                t.started_at < bindparam("until", type_=UtcDateTime),
-            ),
-        ),
-        owned(turns),
-    )
+    .where(t.id.in_(_TURN_IDS), func.coalesce(t.thread_id, "") == bindparam("thread"), checked(turns))
     .order_by(t.started_at, t.id)
 )
 

@@ -17,9 +17,9 @@ from chatkit_store import widget_actions
 from chatkit_store.columns import UtcDateTime, aware_utc, dump_json
 from chatkit_store.database import AnyRow, Database, insert_into
 from chatkit_store.errors import IdClash, NotFound, ThreadChanged
-from chatkit_store.owner import HasUser, owned
+from chatkit_store.owner import HasUser, checked, owned
 from chatkit_store.paging import Pages
-from chatkit_store.tables import thread_items, threads, turns
+from chatkit_store.tables import RUNNING, thread_items, threads, turns
 from chatkit_store.text import plain_text
 
 logger = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ _TAKE_POSITIONS = (
 )
 _TAKE_FOR_TURN = _TAKE_POSITIONS.where(
     select(turns.c.id)
-    .where(turns.c.id == bindparam("turn"), turns.c.worker_id == bindparam("worker"), turns.c.status == "running")
+    .where(turns.c.id == bindparam("turn"), turns.c.worker_id == bindparam("worker"), turns.c.status == RUNNING)
     .exists()
 )
 
@@ -194,9 +194,7 @@ def _upsert(dialect: str) -> Any:
     ).returning(i.id)
 
 
-_ALL = select(i.id, i.position, i.type, i.payload).where(
-    i.thread_id == bindparam("thread"), i.replaced_by.is_(None), owned(thread_items)
-)
+_ALL = select(i.id, i.position, i.type, i.payload).where(i.replaced_by.is_(None), owned(thread_items))
 _CURSOR = (  # the position of any item, hidden and replaced ones included
     select(i.position).where(i.id == bindparam("after"), i.thread_id == bindparam("thread")).scalar_subquery()
 )
@@ -204,20 +202,13 @@ _ALL_PAGES = Pages(_ALL, i.position, _CURSOR)
 _VISIBLE_PAGES = Pages(_ALL.where(i.hidden.is_(False)), i.position, _CURSOR)
 _WRITTEN_BY = (
     select(i.id, i.type, i.payload)
-    .where(
-        i.thread_id == bindparam("thread"),
-        i.turn_id == bindparam("turn"),
-        i.hidden.is_(False),
-        i.replaced_by.is_(None),
-        owned(thread_items),
-    )
+    .where(i.turn_id == bindparam("turn"), i.hidden.is_(False), i.replaced_by.is_(None), checked(thread_items))
     .order_by(i.position)
 )
 _CHANGED_DURING = (
     select(i.id, i.type, i.payload)
     .join(turns, turns.c.thread_id == i.thread_id)
     .where(
-        i.thread_id == bindparam("thread"),
         turns.c.id == bindparam("turn"),
         i.turn_id.is_distinct_from(turns.c.id),
         i.updated_at >= turns.c.started_at,
@@ -234,13 +225,11 @@ _LAST_OF_USER = (
     .scalar_subquery()
 )
 _SINCE_USER = _ALL.where(i.position >= _LAST_OF_USER).order_by(i.position)
-_ITEM = (i.id == bindparam("item"), i.thread_id == bindparam("thread"), owned(thread_items))
+_ITEM = (i.id == bindparam("item"), owned(thread_items))
 _LOAD = select(i.id, i.type, i.payload).where(*_ITEM)
 _IS_REPLACED = select(i.id).where(*_ITEM, i.replaced_by.is_not(None))
 _LOAD_WITH_OPEN = select(i.id, i.type, i.payload, i.open).where(*_ITEM)
-_SAVED = select(i.id, i.open).where(
-    i.thread_id == bindparam("thread"), i.id.in_(bindparam("items", expanding=True)), owned(thread_items)
-)
+_SAVED = select(i.id, i.open).where(i.id.in_(bindparam("items", expanding=True)), checked(thread_items))
 _POSITION = select(i.position).where(*_ITEM)
 _LAST_POSITION = select(threads.c.last_position).where(threads.c.id == bindparam("thread"), owned(threads))
 _THREAD = select(threads.c.id).where(threads.c.id == bindparam("thread"), owned(threads))

@@ -13,7 +13,7 @@ from chatkit_store.columns import CleanText, UtcDateTime, dump_json
 from chatkit_store.database import Database, insert_into
 from chatkit_store.errors import NotFound
 from chatkit_store.owner import HasUser, owned
-from chatkit_store.tables import turn_events, turns
+from chatkit_store.tables import RUNNING, turn_events, turns
 from chatkit_store.turns import KEEP
 
 
@@ -129,11 +129,11 @@ _ERASE = delete(turn_events).where(
     func.substr(e.payload, 1, func.length(_BEGINNING)) == _BEGINNING,
 )
 _SIGNALS = select(turns.c.id, turns.c.signal).where(
-    turns.c.worker_id == bindparam("worker"), turns.c.status == "running", turns.c.signal.is_not(None)
+    turns.c.worker_id == bindparam("worker"), turns.c.status == RUNNING, turns.c.signal.is_not(None)
 )
 _TRANSCRIPT = (
     update(turns)
-    .where(turns.c.id == bindparam("turn"), turns.c.worker_id == bindparam("worker"), turns.c.status == "running")
+    .where(turns.c.id == bindparam("turn"), turns.c.worker_id == bindparam("worker"), turns.c.status == RUNNING)
     .values(transcript=bindparam("transcript"))
 )
 _STATUS = select(turns.c.status).where(turns.c.id == bindparam("turn"), owned(turns))
@@ -142,7 +142,17 @@ _AFTER = (
     .where(e.turn_id == bindparam("turn"), e.seq > bindparam("after", type_=Integer))
     .order_by(e.seq)
 )
-_ENDED = select(turns.c.id).where(  # per event, because there are few events and many turns
-    turns.c.id == e.turn_id, turns.c.status != "running", turns.c.ended_at < bindparam("moment")
+_FIRST = select(func.min(e.turn_id).label("turn_id")).cte(
+    "journaled",
+    recursive=True,
+    nesting=True,  # sqlite3 starts a transaction before DELETE, but not before WITH
 )
-_PRUNE = delete(turn_events).where(_ENDED.correlate(turn_events).exists())
+_NEXT = select(func.min(e.turn_id)).where(e.turn_id > _FIRST.c.turn_id).correlate(_FIRST).scalar_subquery()
+_JOURNALED = _FIRST.union_all(select(_NEXT).where(_FIRST.c.turn_id.is_not(None)))
+"""The turns that have events: one step in the index per turn, instead of a scan of all events."""
+_ENDED = select(turns.c.id).where(
+    turns.c.id.in_(select(_JOURNALED.c.turn_id)),
+    turns.c.status != RUNNING,
+    turns.c.ended_at < bindparam("moment", type_=UtcDateTime),
+)
+_PRUNE = delete(turn_events).where(e.turn_id.in_(_ENDED))

@@ -1,8 +1,8 @@
 """The owner filter that every query on user data has."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Table, bindparam, select
+from sqlalchemy import ColumnElement, Table, and_, bindparam, exists, func, select
 
 from chatkit_store.tables import threads
 
@@ -16,11 +16,29 @@ class HasUser(Protocol):
 
 
 def owned(table: Table) -> ColumnElement[bool]:
-    """Return the condition that a row, or else its thread, has the `user_id` of the statement's parameter `owner`.
+    """Return the condition that a row has the `user_id` of the parameter `owner`, or else is of that user's `thread`.
 
-    It is a parameter so that statements are built once. SQLAlchemy refuses to run a statement without it.
+    They are parameters so that statements are built once. SQLAlchemy refuses to run a statement without them.
     """
     if "user_id" in table.c:
-        return table.c.user_id == bindparam("owner", type_=table.c.user_id.type)
-    mine = select(threads.c.id).where(threads.c.id == table.c.thread_id, owned(threads))
-    return mine.exists()
+        return _is_owner(table.c.user_id)
+    return and_(table.c.thread_id == bindparam("thread"), owns_thread())
+
+
+def checked(table: Table) -> ColumnElement[bool]:
+    """Return the same condition, for few rows that other conditions find: no index is used for this one.
+
+    SQLite has no statistics, so it may prefer the index of all rows of a user or thread to that of the few.
+    """
+    if "user_id" in table.c:
+        return _is_owner(func.coalesce(table.c.user_id, ""))
+    return and_(func.coalesce(table.c.thread_id, "") == bindparam("thread"), owns_thread())
+
+
+def owns_thread() -> ColumnElement[bool]:
+    """Return the condition that the user has the `thread`. It is evaluated once, not for each row."""
+    return exists(select(threads.c.id).where(threads.c.id == bindparam("thread"), _is_owner(threads.c.user_id)))
+
+
+def _is_owner(user_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    return user_id == bindparam("owner", type_=threads.c.user_id.type)

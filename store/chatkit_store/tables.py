@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnClause,
     Float,
     ForeignKey,
     Identity,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     false,
+    literal_column,
     text,
 )
 
@@ -38,10 +40,13 @@ def _thread_id(nullable: bool = False) -> Column[str]:
     return Column("thread_id", CleanText, ForeignKey("threads.id", ondelete="CASCADE"), nullable=nullable)
 
 
-def _where_running() -> dict[str, Any]:
-    """Limit an index to running turns."""
-    condition = text("status = 'running'")
-    return {"sqlite_where": condition, "postgresql_where": condition}
+RUNNING: ColumnClause[str] = literal_column("'running'")
+"""The status of running turns. Not a parameter: an index of running turns only serves statements that name them."""
+
+
+def _only(condition: str) -> dict[str, Any]:
+    """Limit an index to the rows that meet a condition."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
 threads = Table(
@@ -80,6 +85,8 @@ thread_items = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     Column("open", Boolean, nullable=False, server_default=false(), comment="Still being written by its turn"),
     UniqueConstraint("thread_id", "position"),
+    Index(None, "turn_id", "position"),
+    Index(None, "replaced_by", **_only("replaced_by IS NOT NULL")),
 )
 
 widget_actions = Table(
@@ -115,7 +122,7 @@ paused_runs = Table(
     Column("state", JsonText, comment="The run as the Agents SDK writes it; empty once it waits no more"),
     Column("created_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
-    Index(None, "thread_id"),
+    Index(None, "thread_id", "status"),
 )
 
 approvals = Table(
@@ -165,9 +172,11 @@ turns = Table(
     Column("readers", Integer, nullable=False, server_default="0", comment="Connections that read it"),
     Index(None, "thread_id", "started_at"),
     Index(None, "user_id", "started_at"),
+    Index(None, "user_item_id", **_only("user_item_id IS NOT NULL")),
+    Index(None, "ended_at", **_only("ended_at IS NOT NULL")),
     Index("uq_turns_request_key", "request_key", unique=True),
-    Index("uq_turns_running", "thread_id", unique=True, **_where_running()),
-    Index("ix_turns_running_worker", "worker_id", **_where_running()),
+    Index("uq_turns_running", "thread_id", unique=True, **_only("status = 'running'")),
+    Index("ix_turns_running_worker", "worker_id", **_only("status = 'running'")),
 )
 
 turn_events = Table(
@@ -202,8 +211,9 @@ attachments = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("size", _Big, comment="Bytes; those announced until it is stored"),
     Column("status", CleanText, nullable=False, server_default="stored", comment="pending, uploading or stored"),
-    Index(None, "thread_id"),
-    Index(None, "user_id"),
+    Index(None, "thread_id", **_only("thread_id IS NOT NULL")),
+    Index("ix_attachments_unsent_of_user", "user_id", **_only("thread_id IS NULL")),
+    Index("ix_attachments_unsent", "created_at", **_only("thread_id IS NULL")),
 )
 
 feedback = Table(

@@ -10,9 +10,9 @@ from chatkit_store import approvals, attachments, threads
 from chatkit_store.database import AnyRow, Database
 from chatkit_store.errors import DuplicateRequest, IdClash, NotFound, ThreadBusy, ThreadChanged
 from chatkit_store.items import UNFINISHED, check_thread, position_of, put_items, take_positions, to_rows, write_items
-from chatkit_store.owner import HasUser, owned
+from chatkit_store.owner import HasUser, owned, owns_thread
 from chatkit_store.paging import clamp
-from chatkit_store.tables import thread_items, turns, workers
+from chatkit_store.tables import RUNNING, thread_items, turns, workers
 from chatkit_store.tables import threads as thread_rows
 from chatkit_store.turn_rows import NewTurn, RequestKey, TurnEnd, TurnRecord
 
@@ -250,23 +250,23 @@ _LATER = (
     i.replaced_by.is_(None),
 )
 _REPLACE = update(thread_items).where(*_LATER).values(replaced_by=bindparam("turn"))
-_REPLACED = (i.thread_id == bindparam("thread"), i.replaced_by == bindparam("turn"))
+_REPLACED = (func.coalesce(i.thread_id, "") == bindparam("thread"), i.replaced_by == bindparam("turn"))
 _RESTORE = update(thread_items).where(*_REPLACED).values(replaced_by=None)
 
-_RUNNING = select(turns).where(t.thread_id == bindparam("thread"), t.status == "running", owned(turns))
+_RUNNING = select(turns).where(t.thread_id == bindparam("thread"), t.status == RUNNING, owned(turns))
 _RUNNING_ID = _RUNNING.with_only_columns(t.id)
 _BY_KEY = select(t.id, t.status, t.started_at).where(t.request_key == bindparam("key"), owned(turns))
 _RELEASE_KEY = update(turns).where(t.id == bindparam("turn"), owned(turns)).values(request_key=None)
-_IS_RUNNING = (t.id == bindparam("turn"), t.status == "running", owned(turns))
+_IS_RUNNING = (t.id == bindparam("turn"), t.status == RUNNING, owned(turns))
 _STOP = update(turns).where(*_IS_RUNNING, func.coalesce(t.signal, KEEP) == KEEP).values(signal=bindparam("reason"))
 _JOIN = update(turns).where(*_IS_RUNNING).values(readers=t.readers + 1, signal=func.coalesce(t.signal, KEEP))
-_OF_WORKER = select(t.id).where(t.worker_id == bindparam("worker"), t.status == "running")
+_OF_WORKER = select(t.id).where(t.worker_id == bindparam("worker"), t.status == RUNNING)
 _HAS_DEAD_WORKER = ~select(workers.c.id).where(workers.c.id == t.worker_id).exists()
 _ADOPTABLE = or_(t.worker_id.is_(None), _HAS_DEAD_WORKER, t.id.in_(bindparam("orphaned", expanding=True)))
-_ADOPT = update(turns).where(t.status == "running", _ADOPTABLE).values(worker_id=bindparam("worker")).returning(t.id)
+_ADOPT = update(turns).where(t.status == RUNNING, _ADOPTABLE).values(worker_id=bindparam("worker")).returning(t.id)
 _ADOPTED = select(turns).where(t.id.in_(bindparam("turns", expanding=True)))
 
 _LOAD = select(turns).where(t.id == bindparam("turn"), owned(turns))
-_NEWEST = select(turns).where(owned(turns)).order_by(t.started_at.desc(), t.id.desc())
-_LIST = _NEWEST.limit(bindparam("count", type_=BigInteger))
-_LIST_OF_THREAD = _LIST.where(t.thread_id == bindparam("thread"))
+_NEWEST = select(turns).order_by(t.started_at.desc(), t.id.desc()).limit(bindparam("count", type_=BigInteger))
+_LIST = _NEWEST.where(owned(turns))
+_LIST_OF_THREAD = _NEWEST.where(t.thread_id == bindparam("thread"), owns_thread())

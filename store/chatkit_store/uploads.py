@@ -17,7 +17,7 @@ from chatkit_store.attachments import to_row, write
 from chatkit_store.columns import dump_json
 from chatkit_store.database import Database
 from chatkit_store.errors import NotFound
-from chatkit_store.owner import HasUser, owned
+from chatkit_store.owner import HasUser, checked, owned
 from chatkit_store.tables import attachments
 
 UploadStatus = Literal["pending", "uploading", "stored"]
@@ -157,6 +157,6 @@ _FORGET = _DROP.where(a.thread_id.is_(None))
 _UNSENT = (a.thread_id.is_(None), a.created_at < bindparam("before", type_=a.created_at.type))
 _DELETE_UNSENT = delete(attachments).where(*_UNSENT).returning(a.id)
 _LIST_UNSENT = select(a.id).where(*_UNSENT)
-_SIZES = select(a.id, a.size).where(a.id.in_(bindparam("ids", expanding=True)), owned(attachments))
-_STORED = select(a.id).where(a.id.in_(bindparam("ids", expanding=True)), owned(attachments), a.status == "stored")
+_SIZES = select(a.id, a.size).where(a.id.in_(bindparam("ids", expanding=True)), checked(attachments))
+_STORED = select(a.id).where(a.id.in_(bindparam("ids", expanding=True)), checked(attachments), a.status == "stored")
 _EXISTING = select(a.id).where(a.id.in_(bindparam("ids", expanding=True)))

@@ -38,7 +38,6 @@ _ONCE_OFFERED = (
     .join(widget_actions, w.item_id == i.id)
     .where(
         i.id == bindparam("item"),
-        i.thread_id == bindparam("thread"),
         w.type == bindparam("type"),
         owned(thread_items),
     )

@@ -61,7 +61,7 @@ async def test_threads_configure_the_file_alike(tmp_path: Path) -> None:
     engine.dispose()
 
 
-PRAGMAS = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 1, "busy_timeout": 15000}
+PRAGMAS = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 1, "busy_timeout": 75000}
 
 
 async def test_database_without_schema_raises_with_advice_to_migrate(database_url: str) -> None:

@@ -1,11 +1,13 @@
 """The threads that serve a SQLite file start with the first call and end with the engine."""
 
 import asyncio
+import contextlib
 import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from chatkit.types import AssistantMessageContent, ThreadMetadata
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import SchemaOutdated, SqlStore, StoreUnavailable, TurnStore, create_schema, open_engine
+from chatkit_store.database import Database
 from tests.conftest import checked_out, opened
 from tests.store.conftest import Query
 from tests.store.factories import ALICE, User, assistant_message, make_thread, make_turn, text_of, user_message
@@ -190,3 +193,62 @@ async def test_objects_are_saved_as_they_were_at_the_start_of_the_call(store: St
     assert (await store.load_thread("thr_x", ALICE)).metadata == {"n": 1}
     await store.save_thread(thread, ALICE)
     assert (await store.load_thread("thr_x", ALICE)).metadata == {"n": 2}
+
+
+HOLD_LOCK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.readline()
+connection.execute("ROLLBACK")
+"""
+
+
+@contextlib.contextmanager
+def locked_by_another_process(engine: AsyncEngine) -> Iterator[Callable[[], None]]:
+    """Hold the file's write lock; yield a function that releases it."""
+    command = [sys.executable, "-c", HOLD_LOCK, str(engine.url.database)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        yield process.stdin.close
+        process.stdin.close()
+
+
+async def test_writers_that_wait_for_a_lock_share_one_limit(url: str) -> None:
+    """Each counts from its own start. They were refused one after another, the eighth after eight limits."""
+    async with opened(f"{url}?timeout=1") as engine:
+        store = Store(engine)
+        with locked_by_another_process(engine):
+            start = time.monotonic()
+            calls = (store.save_thread(make_thread(), ALICE) for _ in range(8))
+            results = await asyncio.gather(*calls, return_exceptions=True)
+            seconds = time.monotonic() - start
+        assert {type(result) for result in results} == {StoreUnavailable}
+        assert all("SQLITE_BUSY" in str(result) for result in results)
+        assert 0.9 < seconds < 5
+        await store.save_thread(make_thread(), ALICE)
+
+
+async def test_writers_that_wait_for_a_lock_all_write_once_it_is_released(url: str) -> None:
+    async with opened(f"{url}?timeout=60") as engine:
+        store, threads = Store(engine), [make_thread() for _ in range(8)]
+        with locked_by_another_process(engine) as release:
+            writers = asyncio.gather(*(store.save_thread(thread, ALICE) for thread in threads))
+            assert (await store.load_threads(10, None, "asc", ALICE)).data == []  # readers do not wait
+            release()
+            await writers
+        assert len((await store.load_threads(10, None, "asc", ALICE)).data) == 8
+
+
+async def test_a_writer_in_memory_waits_for_its_turn_no_longer_than_for_the_rest() -> None:
+    engine = open_engine("sqlite://?timeout=0.2")
+    await create_schema(engine)
+    database = Database(engine)
+    async with database._shared.writer():
+        with pytest.raises(StoreUnavailable):
+            await database.write(lambda connection: None)
+    await Store(engine).save_thread(make_thread(), ALICE)
+    await engine.dispose()
