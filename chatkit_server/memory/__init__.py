@@ -9,7 +9,8 @@ Read `memory.Memory.model_input` first. It goes through the thread from the newe
 - `replay` merges the items of a turn with its transcript;
 - `converter` turns the items into model input;
 - `token_estimate` tells when the budget is used up;
-- `call_pairs` gives every tool call its output and a unique id.
+- `call_pairs` gives every tool call its output and a unique id;
+- `notes` lets the roles alternate, which many endpoints require.
 """
 
 from .memory import Memory

@@ -5,17 +5,16 @@ from datetime import UTC, datetime, timedelta
 
 from chatkit.agents import ThreadItemConverter
 from chatkit.types import ThreadItem, ThreadMetadata, UserMessageItem
-from openai.types.responses import EasyInputMessageParam
 
 from chatkit_store import HistoryCursor, HistoryPage, PastTurn, SqlStore
 
 from ..context import RequestContext
-from ..models.fit_messages import NO_ANSWER
 from .call_pairs import InputItem, pair_calls
 from .exchange import END, Exchange, PastTurns
+from .notes import join_notes, notes_of, with_answer
 from .replay import replay_turn
 from .token_estimate import count_tokens
-from .transcript import CALLS, OUTPUTS, Json
+from .transcript import Json
 
 PAGE_SIZE = 200
 """Items per query; nearly every thread fits on the first page."""
@@ -73,8 +72,9 @@ class Memory:
             budget -= count_tokens(items)
             if exchanges and budget < 0:
                 break
-            exchanges.append(_answered(items) if exchanges else items)
-        return pair_calls([item for items in reversed(exchanges) for item in items], is_unique=origin is not None)
+            exchanges.append(with_answer(items) if exchanges else items)
+        history = pair_calls([item for items in reversed(exchanges) for item in items], is_unique=origin is not None)
+        return join_notes(history, [note for items in exchanges for note in notes_of(items)])
 
     async def _exchanges(self) -> AsyncIterator[Exchange]:
         """Yield the exchanges, newest first."""
@@ -130,18 +130,6 @@ class Memory:
 def _is_same_model(turn: PastTurn, origin: str | None) -> bool:
     is_recent = datetime.now(UTC) - turn.started_at < PROVIDER_MEMORY
     return is_recent and origin is not None and turn.transcript.get("origin") == origin
-
-
-def _answered(items: list[InputItem]) -> list[InputItem]:
-    """Return an earlier exchange with an answer, which many endpoints require before the next message of the user."""
-    is_unanswered = items[-1:] and (items[-1].get("type") in CALLS | OUTPUTS or all(map(_is_of_user, items)))
-    return (
-        [*items, EasyInputMessageParam(type="message", role="assistant", content=NO_ANSWER)] if is_unanswered else items
-    )
-
-
-def _is_of_user(item: InputItem) -> bool:
-    return bool(item.get("role") == "user")
 
 
 async def _convert(items: Sequence[ThreadItem], converter: ThreadItemConverter) -> list[InputItem]:

@@ -65,15 +65,11 @@ def without_files(messages: Sequence[Json]) -> list[Json]:
 
 
 def fit_items(items: Sequence[Mapping[str, Any]]) -> list[Json]:
-    """Return the input of a Responses request with clean text, valid arguments and no two user messages in a row."""
-    fitted: list[Json] = []
-    for item in clean_json(items):
+    """Return the input of a Responses request with clean text and valid arguments."""
+    fitted: list[Json] = clean_json(items)
+    for item in fitted:
         if item.get("type") == "function_call":
             item["arguments"] = object_arguments(item.get("arguments"))
-        if fitted and _is_user(fitted[-1]) and _is_user(item):
-            first = fitted.pop()
-            item = {**first, "content": [*_input_parts(first), *_input_parts(item)]}
-        fitted.append(item)
     return fitted
 
 
@@ -155,12 +151,3 @@ def _merged(first: Json, second: Json) -> Json:
 
 def _parts(content: str | list[Json]) -> list[Json]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
-
-
-def _is_user(item: Json) -> bool:
-    return item.get("role") == "user" and item.keys() <= {"type", "role", "content"}
-
-
-def _input_parts(item: Json) -> list[Json]:
-    content = item["content"]
-    return [{"type": "input_text", "text": content}] if isinstance(content, str) else content

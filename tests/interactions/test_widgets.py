@@ -24,7 +24,7 @@ from tests.interactions.cards import button, card, label, showing, showing_live,
 from tests.serving import Tab
 from tests.support.openai_answers import Answer, ToolCall
 from tests.support.sse import Json
-from tests.turns.chat import Chat, model_input
+from tests.turns.chat import Chat
 from tests.turns.conftest import Start
 
 SHOW = (Answer(tool_calls=[ToolCall("show")]), Answer("Here it is."))
@@ -68,7 +68,7 @@ async def test_the_model_reads_the_widget_in_the_next_turn(start: Start) -> None
     async with await chat.visitor() as tab:
         thread_id, _ = await show_card(chat, tab)
         await tab.send(thread_id, "What does it say?")
-        assert "forty-two" in str(model_input(chat.upstream.requests[-1]))
+        assert "forty-two" in str(chat.upstream.requests[-1].body["input"])
 
 
 UPDATES: dict[str, tuple[Any, list[str]]] = {
@@ -102,7 +102,7 @@ async def test_an_update_of_an_earlier_turns_widget_is_saved(start: Start, kind:
         async with again.tab(cookies=tab.cookies) as restarted:
             assert words_of(the_widget_of(await restarted.reload(thread_id))) == words
         await tab.send(thread_id, "Now?")
-        assert f'"{words[0]}"' in str(model_input(chat.upstream.requests[-1]))
+        assert f'"{words[0]}"' in str(chat.upstream.requests[-1].body["input"])
 
 
 def the_widget_of(picture: Any) -> Json:
