@@ -119,6 +119,8 @@ def _ours(kind: Kind, port: int, model_url: str, database: str | None) -> tuple[
         "CHATKIT_BASE_URL": model_url,
         "CHATKIT_API": "responses",
         "CHATKIT_MODEL": "gpt-bench",
+        "CHATKIT_NEW_USERS_PER_MINUTE": "1000000",  # each client is one
+        "CHATKIT_RUNNING_TURNS": "1000000",
         "CHATKIT_TITLES": "false",  # the stock server makes none
         "OPENAI_API_KEY": "bench",
     }

@@ -5,6 +5,7 @@
 
 import os
 import secrets
+import time
 from pathlib import Path
 from typing import NewType
 
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from chatkit_store import new_id
 
 from .context import RequestContext
+from .errors.http import TooManyRequests
 from .errors.setup import SetupError
 from .settings import Settings
 
@@ -31,16 +33,37 @@ KEEPS_COOKIES = "keeps_cookies"
 Secret = NewType("Secret", str)
 
 
+class NewUsers:
+    """Counts new users: as many as the limit at once, and then at its rate."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._limit = self._left = float(per_minute)
+        self._counted = time.monotonic()
+
+    def add(self) -> None:
+        """Count one. Raises `TooManyRequests` beyond the limit."""
+        now = time.monotonic()
+        self._left = min(self._limit, self._left + (now - self._counted) * self._limit / 60)
+        self._counted = now
+        if self._left < 1:
+            raise TooManyRequests
+        self._left -= 1
+
+
 class Auth:
     """One user per browser."""
 
-    def __init__(self, secret: Secret) -> None:
+    def __init__(self, secret: Secret, new_users: NewUsers) -> None:
         self._cookies = URLSafeSerializer(secret, salt="chatkit-user")
+        self._new_users = new_users
 
     def authenticate(self, request: HTTPConnection) -> RequestContext:
-        """Return the context of the request. A browser without a valid cookie is a new user."""
+        """Return the context of the request. A browser without a valid cookie is a new user.
+
+        Raises `TooManyRequests` for a new user beyond the limit.
+        """
         return RequestContext(
-            user_id=self._user_from_cookie(request) or new_id("user"),
+            user_id=self._user_from_cookie(request) or self._new_user(),
             request_id=request.state.request_id,
             locale=_locale(request),
             frame_id=_frame_id(request),
@@ -61,6 +84,10 @@ class Auth:
                 samesite="lax",
                 secure=request.scope.get("scheme") in ("https", "wss"),  # `url` fails for a query that is not UTF-8
             )
+
+    def _new_user(self) -> str:
+        self._new_users.add()
+        return new_id("user")
 
     def _user_from_cookie(self, request: HTTPConnection) -> str | None:
         try:
@@ -84,7 +111,7 @@ def open_auth(settings: Settings) -> Auth:
     """Return the auth of the settings. Raises `SetupError` for an unavailable mode, or without a secret."""
     if settings.auth != "none":
         raise SetupError(f"CHATKIT_AUTH={settings.auth} is not available in this version; use CHATKIT_AUTH=none.")
-    return Auth(load_secret(settings))
+    return Auth(load_secret(settings), NewUsers(settings.new_users_per_minute))
 
 
 def load_secret(settings: Settings) -> Secret:

@@ -237,6 +237,16 @@ class Settings(BaseSettings):
     attachments_unsent: int = Field(
         default=50, ge=1, description="Most files that a user may upload without sending them."
     )
+    attachments_new_users: int = Field(
+        default=50,
+        ge=0,
+        description="Most files that users without a conversation may upload within ten minutes, all together.",
+    )
+    attachments_unsent_bytes: int = Field(
+        default=5_000_000_000,
+        ge=1,
+        description="Most bytes of files that all users together may have uploaded without sending them.",
+    )
     image_max_pixels: int = Field(
         default=50_000_000,
         ge=1,
@@ -277,6 +287,14 @@ class Settings(BaseSettings):
         le=60,
         description="Seconds between two heartbeats of a worker. After 2.5 times that without one, it counts as dead, "
         "and another worker closes its turns.",
+    )
+    running_turns: int = Field(
+        default=1000, ge=1, description="Most answers that one worker gives at a time; others are refused with 429."
+    )
+    new_users_per_minute: int = Field(
+        default=300,
+        ge=1,
+        description="Most browsers without a cookie that one worker accepts in a minute as new users.",
     )
     on_busy: Literal["interrupt", "reject"] = Field(
         default="interrupt",

@@ -129,6 +129,7 @@ def make_settings(folder: Path, **values: Any) -> Settings:
         "model": "demo",
         "demo_tokens_per_second": 1e6,
         "titles": False,  # an extra model call, for tests of titles only
+        "new_users_per_minute": 100_000,  # each test is a new user
         "show_tools": False,  # only for tests of tool display
     }
     return Settings(_env_file=None, **defaults | values)

@@ -12,7 +12,7 @@ from agents import Agent
 from starlette.requests import HTTPConnection
 
 from chatkit_server import RequestContext, __version__, create_app
-from chatkit_server.auth import Auth, Secret
+from chatkit_server.auth import Auth, NewUsers, Secret
 from chatkit_server.errors.setup import AgentSetupError, ModelSetupError, SetupError
 from chatkit_server.routes import page
 from chatkit_server.routes.not_available import ROUTES
@@ -114,7 +114,7 @@ async def test_a_bug_in_any_route_gets_json_with_the_request_id(tmp_path: Path) 
             raise RuntimeError("oops")
 
     app = create_app(make_settings(tmp_path, cors_origins=[PAGE]))
-    app.state.services = replace(app.state.services, auth=Broken(Secret(SECRET)))
+    app.state.services = replace(app.state.services, auth=Broken(Secret(SECRET), NewUsers(1000)))
     async with live(app) as url, aiohttp.ClientSession(url) as http:
         for method, path in (("GET", "/"), ("POST", "/api/turns/turn_1/stop"), ("POST", "/chatkit")):
             async with http.request(method, path, headers={"origin": PAGE}) as response:

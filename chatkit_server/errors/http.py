@@ -32,6 +32,7 @@
     │   └── FilesTooLarge       413  files_too_large
     ├── UnsupportedFile         415  unsupported_file
     ├── UpgradeRequired         426  upgrade_required
+    ├── TooManyRequests         429  too_many_requests
     ├── NotAvailable            501  not_available
     ├── ServerStopping          503  server_stopping
     ├── AnswerInterrupted       503  interrupted
@@ -305,6 +306,15 @@ class UpgradeRequired(ServerError):
     status = 426
     code = "upgrade_required"
     default_message = "Open this address as a WebSocket (wss://…)."
+
+
+class TooManyRequests(ServerError):
+    """A limit that all users share is reached. A ChatKit frame gets the status as well: the widget says it itself."""
+
+    status = 429
+    code = "too_many_requests"
+    allow_retry = True
+    default_message = "The server has too much to do right now. Please try again in a minute."
 
 
 class FileTooLarge(BodyTooLarge):

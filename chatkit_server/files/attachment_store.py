@@ -7,6 +7,7 @@ it, `complete` takes the bytes later. Bytes are checked before they are stored; 
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import IO
 
 from chatkit.store import AttachmentStore
@@ -18,10 +19,18 @@ from chatkit.types import (
     ImageAttachment,
 )
 
-from chatkit_store import Blobs, BlobsUnavailable, NotFound, OpenBlob, UploadStore, new_id
+from chatkit_store import Blobs, BlobsUnavailable, NotFound, OpenBlob, TooManyUnsent, UploadStore, new_id
 
 from ..context import RequestContext
-from ..errors.http import AlreadyUploaded, Conflict, FileTooLarge, InvalidFile, TooManyFiles, UnsupportedFile
+from ..errors.http import (
+    AlreadyUploaded,
+    Conflict,
+    FileTooLarge,
+    InvalidFile,
+    TooManyFiles,
+    TooManyRequests,
+    UnsupportedFile,
+)
 from ..models import ModelInfo
 from ..settings import Settings
 from .file_names import safe_file_name
@@ -29,6 +38,8 @@ from .file_types import contradicts, is_allowed, kind_of, plain_type, sniff
 from .previews import make_preview
 from .signed_links import download_reference, preview_key, upload_reference
 from .sizes import readable_size
+
+NEWCOMERS_WINDOW = timedelta(minutes=10)
 
 UNREADABLE = {"image": "images", "pdf": "PDF files"}
 """Kinds of files that some models cannot read, with their names in error messages."""
@@ -90,8 +101,7 @@ class FileAttachmentStore(AttachmentStore[RequestContext]):
     async def complete(self, attachment_id: str, file: IO[bytes], context: RequestContext) -> Attachment:
         """Check and store the bytes of a two-phase upload. Of two concurrent calls, one raises `AlreadyUploaded`."""
         upload = await self.uploads.load(attachment_id, context)
-        if not await self.uploads.claim(attachment_id, context):
-            raise AlreadyUploaded
+        await self._claim(attachment_id, context)
         try:
             content = await self._inspect(upload.attachment, file)
             if upload.size not in (None, content.size):
@@ -129,10 +139,31 @@ class FileAttachmentStore(AttachmentStore[RequestContext]):
         if kind_of(claimed) != "other" or claimed.startswith("image/"):
             self._check_type(claimed)
         attachment = _pending_attachment(self.generate_attachment_id(claimed, context), name, claimed)
-        limit = self._settings.attachments_unsent
-        if not await self.uploads.add(attachment, context, size=size, limit=limit):
+        limit, newcomers = self._settings.attachments_unsent, self._settings.attachments_new_users
+        since = datetime.now(UTC) - NEWCOMERS_WINDOW
+        try:
+            is_added = await self.uploads.add(
+                attachment, context, size=size, limit=limit, newcomers=newcomers, since=since
+            )
+        except TooManyUnsent:
+            raise TooManyRequests(
+                "Too many new users are uploading files right now. Please send a message first, or try again in ten "
+                "minutes."
+            ) from None
+        if not is_added:
             raise TooManyFiles(f"You have {limit} unsent files. Please send or remove some first.")
         return attachment
+
+    async def _claim(self, attachment_id: str, context: RequestContext) -> None:
+        try:
+            total = self._settings.attachments_unsent_bytes
+            if not await self.uploads.claim(attachment_id, context, total=total):
+                raise AlreadyUploaded
+        except TooManyUnsent:
+            raise TooManyRequests(
+                "The server's space for files that were not sent yet is full. Please send your message without a file, "
+                "or try again later."
+            ) from None
 
     async def _inspect(self, attachment: Attachment, file: IO[bytes]) -> Content:
         size = _size_of(file)

@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from chatkit_store import DuplicateRequest, RequestKey
 
 from ..context import RequestContext
-from ..errors.http import BodyTooLarge, NotAuthenticated, ServerError, to_server_error
+from ..errors.http import BodyTooLarge, NotAuthenticated, ServerError, TooManyRequests, to_server_error
 from ..interactions.approvals import is_approval
 from ..services import Services, services_of
 from ..turns.accept import accept
@@ -132,6 +132,8 @@ def _refusal(request: Request, body: bytes, error: ServerError, request_id: str)
 
 
 def _wants_stream(request: Request, body: bytes, error: ServerError) -> bool:
+    if isinstance(error, TooManyRequests):  # the widget shows a text of its own, and posts once
+        return False
     if "text/event-stream" in request.headers.get("accept", ""):
         return True
     # The frame always sends the header on a streaming operation; a proxy may have removed it.

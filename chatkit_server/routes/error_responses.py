@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatkit_store import StoreError
 
-from ..errors.http import InvalidParams, NotFound, ServerError, to_server_error
+from ..errors.http import InvalidParams, NotFound, ServerError, TooManyRequests, to_server_error
 
 
 class ErrorBody(BaseModel):
@@ -36,7 +36,10 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 def error_response(error: ServerError, request_id: str) -> JSONResponse:
     """Return the error as JSON, for clients other than a ChatKit frame."""
     # Sets the header too: Starlette answers an unexpected error outside of all middleware.
-    return JSONResponse(error.body(request_id), status_code=error.status, headers={"x-request-id": request_id})
+    headers = {"x-request-id": request_id}
+    if isinstance(error, TooManyRequests):
+        headers["retry-after"] = "60"
+    return JSONResponse(error.body(request_id), status_code=error.status, headers=headers)
 
 
 class UnexpectedErrors:

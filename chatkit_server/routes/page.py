@@ -1,5 +1,6 @@
 """Serve the built page at `/`."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from fastapi.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from ..errors.http import TooManyRequests
 from ..services import services_of
 from .security_headers import page_policy
 
@@ -40,7 +42,8 @@ async def index(request: Request) -> Response:
     response: Response = FileResponse(directory / "index.html") if directory else HTMLResponse(NOT_BUILT)
     response.headers["cache-control"] = "private, no-cache"
     response.headers["content-security-policy"] = page_policy(services.settings)
-    services.auth.remember(request, response, services.auth.authenticate(request), renew=True)
+    with contextlib.suppress(TooManyRequests):  # the page itself is for everyone
+        services.auth.remember(request, response, services.auth.authenticate(request), renew=True)
     return response
 
 

@@ -12,7 +12,8 @@ def exposure_warnings(settings: Settings) -> list[str]:
     if settings.auth == "none":
         warnings.append(
             "ANYONE WHO REACHES THIS SERVER CAN USE IT: its agent, its tools and its model, without a login "
-            "(CHATKIT_AUTH=none). Put a proxy with a login in front of it, or let only trusted networks reach it."
+            "(CHATKIT_AUTH=none). Put a proxy with a login in front of it, or let only trusted networks reach it. "
+            "CHATKIT_RUNNING_TURNS, CHATKIT_NEW_USERS_PER_MINUTE and CHATKIT_ATTACHMENTS_NEW_USERS limit the use."
         )
     if "*" in allowed_hosts(settings):
         warnings.append(

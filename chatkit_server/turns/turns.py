@@ -27,7 +27,7 @@ from chatkit_store import (
 )
 
 from ..context import RequestContext
-from ..errors.http import ServerError, ServerStopping, ThreadAnswering
+from ..errors.http import ServerError, ServerStopping, ThreadAnswering, TooManyRequests
 from ..loops import Periodic
 from ..run.server import ChatServer
 from ..settings import Settings
@@ -141,13 +141,17 @@ class Turns:
         returns, the user's message is committed. A request is idempotent by its `key`: if the key was used before, the
         turn of the first request is returned, wherever it runs.
 
-        Raises what `accept` raises, `ServerStopping`, `ThreadAnswering`, a store's error, or `DuplicateRequest` if
-        the turn of the same request has ended.
+        Raises what `accept` raises, `ServerStopping`, `TooManyRequests`, `ThreadAnswering`, a store's error, or
+        `DuplicateRequest` if the turn of the same request has ended.
         """
         if self.is_closing:  # checked first: no running turn must be stopped for a request that is refused
             raise ServerStopping
         if key is not None and (same_turn := self._turn_of_key(key)) is not None:
             return same_turn
+        if len(self._running) >= self._settings.running_turns and (
+            thread_id is None or not self._turns_of(thread_id)  # else the new turn replaces a running one
+        ):
+            raise TooManyRequests
         try:
             return await self._start(accept, thread_id, context, key)
         except DuplicateRequest as error:

@@ -15,6 +15,7 @@ from chatkit_store.errors import (
     StoreUnavailable,
     ThreadBusy,
     ThreadChanged,
+    TooManyUnsent,
 )
 from chatkit_store.heartbeats import HeartbeatStore, WorkerRecord
 from chatkit_store.history import HistoryCursor, HistoryItem, HistoryPage, PastTurn
@@ -67,6 +68,7 @@ __all__ = [
     "SyncRun",
     "ThreadBusy",
     "ThreadChanged",
+    "TooManyUnsent",
     "TurnEnd",
     "TurnRecord",
     "TurnStatus",

@@ -6,6 +6,7 @@
     └── StoreError
         ├── NotFound              (the same class: it has two parents)
         ├── IdClash               the id is taken by another thread or another user
+        ├── TooManyUnsent         all users together have uploaded too much without sending it
         ├── AlreadyDecided        the approval is decided or expired
         ├── ThreadBusy            another turn is running on the thread
         ├── ThreadChanged         the thread has changed since it was read
@@ -45,6 +46,10 @@ class IdClash(StoreError):
         super().__init__(f"{kind} {id} already exists elsewhere; nothing was changed")
         self.kind = kind
         self.id = id
+
+
+class TooManyUnsent(StoreError):
+    """All users together have uploaded more files, or bytes, than they may without sending them."""
 
 
 class AlreadyDecided(StoreError):

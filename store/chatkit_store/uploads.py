@@ -10,15 +10,15 @@ from typing import Any, Literal
 
 from chatkit.types import Attachment
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store.attachments import to_row, write
 from chatkit_store.columns import dump_json
 from chatkit_store.database import Database
-from chatkit_store.errors import NotFound
+from chatkit_store.errors import NotFound, TooManyUnsent
 from chatkit_store.owner import HasUser, checked, owned
-from chatkit_store.tables import attachments
+from chatkit_store.tables import attachments, threads
 
 UploadStatus = Literal["pending", "uploading", "stored"]
 
@@ -42,11 +42,27 @@ class UploadStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self._database = Database(engine)
 
-    async def add(self, attachment: Attachment, context: HasUser, *, size: int | None, limit: int) -> bool:
-        """Add a pending row; return False, having written nothing, if the user has `limit` unsent files."""
+    async def add(
+        self,
+        attachment: Attachment,
+        context: HasUser,
+        *,
+        size: int | None,
+        limit: int,
+        newcomers: int | None = None,
+        since: datetime | None = None,
+    ) -> bool:
+        """Add a pending row; return False, having written nothing, if the user has `limit` unsent files.
+
+        `newcomers` limits the files of all users without a thread that were added after `since`: a new user costs a
+        stranger nothing. Raises `TooManyUnsent` beyond it, for such a user.
+        """
         row = to_row(attachment, context) | {"status": "pending", "size": size}
 
         def work(connection: Connection) -> bool:
+            if newcomers is not None and not connection.scalar(_HAS_THREAD, {"owner": context.user_id}):
+                if (connection.scalar(_COUNT_NEWCOMERS, {"since": since}) or 0) >= newcomers:
+                    raise TooManyUnsent
             connection.execute(insert(attachments), row)
             if (connection.scalar(_COUNT_UNSENT, {"owner": context.user_id}) or 0) <= limit:
                 return True
@@ -77,9 +93,20 @@ class UploadStore:
             raise NotFound("Attachment", attachment_id)
         return Upload(_adapter.validate_json(row.payload), row.status, row.size)
 
-    async def claim(self, attachment_id: str, context: HasUser) -> bool:
-        """Change `pending` to `uploading`; return False if it is not pending."""
-        return await self._step(_CLAIM, {"attachment": attachment_id}, context)
+    async def claim(self, attachment_id: str, context: HasUser, *, total: int | None = None) -> bool:
+        """Change `pending` to `uploading`; return False if it is not pending.
+
+        Raises `TooManyUnsent`, having written nothing, if the unsent files of all users then exceed `total` bytes.
+        """
+        values = {"attachment": attachment_id, "owner": context.user_id}
+
+        def work(connection: Connection) -> bool:
+            is_claimed = connection.scalar(_CLAIM, values) is not None
+            if is_claimed and total is not None and (connection.scalar(_UNSENT_BYTES) or 0) > total:
+                raise TooManyUnsent
+            return is_claimed
+
+        return await self._database.write(work)
 
     async def finish(self, attachment: Attachment, size: int, context: HasUser) -> bool:
         """Change `uploading` to `stored` and save the file's real properties; return False if it was deleted."""
@@ -137,6 +164,17 @@ class UploadStore:
 _ONE = (a.id == bindparam("attachment"), owned(attachments))
 _LOAD = select(a.payload, a.status, a.size).where(*_ONE)
 _COUNT_UNSENT = select(func.count()).select_from(attachments).where(owned(attachments), a.thread_id.is_(None))
+_HAS_THREAD = select(exists().where(owned(threads)))
+_COUNT_NEWCOMERS = (
+    select(func.count())
+    .select_from(attachments)
+    .where(
+        a.thread_id.is_(None),
+        a.created_at > bindparam("since", type_=a.created_at.type),
+        ~exists().where(threads.c.user_id == a.user_id),
+    )
+)
+_UNSENT_BYTES = select(func.sum(a.size)).where(a.thread_id.is_(None), a.status != "pending")
 _SIZE = update(attachments).where(*_ONE).values(size=bindparam("size"))
 _CLAIM = update(attachments).where(*_ONE, a.status == "pending").values(status="uploading").returning(a.id)
 _FINISH = (

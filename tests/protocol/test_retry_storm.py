@@ -17,7 +17,7 @@ from chatkit.types import StreamOptions, ThreadMetadata
 from starlette.requests import HTTPConnection
 
 from chatkit_server import AgentContext, RequestContext, create_app
-from chatkit_server.auth import Auth, Secret
+from chatkit_server.auth import Auth, NewUsers, Secret
 from chatkit_server.errors.http import NotAuthenticated
 from chatkit_server.services import Services
 from chatkit_server.turns.turns import Turns
@@ -82,7 +82,7 @@ class FailingAuth(Auth):
     """A failing login."""
 
     def __init__(self, fault: Fault) -> None:
-        super().__init__(Secret(SECRET))
+        super().__init__(Secret(SECRET), NewUsers(1000))
         self._fault = fault
 
     def authenticate(self, request: HTTPConnection) -> RequestContext:

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatkit_server import AgentContext, create_app
-from chatkit_server.auth import Auth, load_secret
+from chatkit_server.auth import Auth, NewUsers, load_secret
 from chatkit_server.routes.protocol import OPERATIONS
 from tests.databases import Postgres
 from tests.routes.asgi import Answer, call, converse
@@ -72,9 +72,10 @@ class Target:
 @asynccontextmanager
 async def target(folder: Path, url: str) -> AsyncIterator[Target]:
     stage = Stage(transcript="said")
-    values = make_settings(folder, database_url=url, attachments_unsent=1_000_000, tools="search", journal_ms=0)
+    uploads = {"attachments_unsent": 1_000_000, "attachments_new_users": 1_000_000}
+    values = make_settings(folder, database_url=url, tools="search", journal_ms=0, **uploads)
     app = create_app(values, stage.agent, server=stage.factory())
-    cookie = str(Auth(load_secret(values))._cookies.dumps(USER))
+    cookie = str(Auth(load_secret(values), NewUsers(1))._cookies.dumps(USER))
     async with app.router.lifespan_context(app):
         yield Target(app, f"chatkit_user={cookie}", stage)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from chatkit.types import AttachmentUploadDescriptor, FileAttachment, ThreadMetadata
 
-from chatkit_store import NotFound, SqlStore, TurnStore, UploadStore, new_id
+from chatkit_store import NotFound, SqlStore, TooManyUnsent, TurnStore, UploadStore, new_id
 from tests.store.factories import ALICE, User, make_turn, user_message
 
 
@@ -59,3 +59,34 @@ async def test_unsent_files_are_limited_and_deleted(
     assert not await uploads.forget(bound, ALICE)
     await store.delete_thread(thread.id, ALICE)
     assert await uploads.existing([bound]) == set()
+
+
+async def test_new_users_share_a_limit_of_files(uploads: UploadStore, thread: ThreadMetadata) -> None:
+    since = datetime.now(UTC) - timedelta(minutes=10)
+
+    async def add(user: User, since: datetime = since) -> bool:
+        return await uploads.add(make_upload(), user, size=3, limit=9, newcomers=2, since=since)
+
+    strangers = [User(new_id("user")) for _ in range(4)]
+    assert await add(ALICE)  # has a thread
+    assert await add(strangers[0])
+    assert await add(strangers[1])
+    for user in strangers:
+        with pytest.raises(TooManyUnsent):
+            await add(user)
+    assert await add(ALICE)
+    assert await add(strangers[2], since=datetime.now(UTC) + timedelta(seconds=1))  # the others are from before
+
+
+async def test_unsent_files_of_all_users_have_a_size_together(uploads: UploadStore) -> None:
+    files = [(make_upload(), User(new_id("user"))) for _ in range(3)]
+    for file, user in files:
+        await uploads.add(file, user, size=10, limit=9)
+    assert await uploads.claim(files[0][0].id, files[0][1], total=20)
+    assert await uploads.claim(files[1][0].id, files[1][1], total=20)
+    last, user = files[2]
+    with pytest.raises(TooManyUnsent):
+        await uploads.claim(last.id, user, total=20)
+    assert (await uploads.load(last.id, user)).status == "pending"
+    assert await uploads.forget(files[0][0].id, files[0][1])
+    assert await uploads.claim(last.id, user, total=20)
