@@ -48,6 +48,7 @@ from .run.server import ChatServer, ServerFactory, ServerParts
 from .services import Services
 from .settings import Settings
 from .startup.agent_check import answering_models, try_at_start
+from .startup.event_loop import exit_with_loop, prepared_loop
 from .startup.schema import prepare_schema
 from .startup.stop_signal import on_stop_signal
 from .turns.turns import Turns
@@ -184,14 +185,16 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
+    settings = services.settings
     try:
-        await prepare_schema(services.engine, services.settings.environment)
-        async with services.models, services.server.mcp:
-            await _log_models(services)
-            prune_every = timedelta(minutes=services.settings.prune_minutes)
-            async with services.turns.running(), services.pruner.running(prune_every):
-                with on_stop_signal(services.turns.drain):
-                    yield
+        await prepare_schema(services.engine, settings.environment)
+        with prepared_loop(settings.tool_threads):
+            async with services.models, services.server.mcp:
+                await _log_models(services)
+                prune_every = timedelta(minutes=settings.prune_minutes)
+                async with services.turns.running(), services.pruner.running(prune_every):
+                    with on_stop_signal(services.turns.drain), exit_with_loop(settings.stop_seconds):
+                        yield
     finally:
         database_outage.clear()
         await services.database_probe.aclose()

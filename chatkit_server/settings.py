@@ -318,6 +318,12 @@ class Settings(BaseSettings):
         description="Time limit in seconds for one call of an `async` tool without its own `timeout`. The model then "
         "gets an error as the tool's output, and continues.",
     )
+    tool_threads: int = Field(
+        default=32,
+        ge=1,
+        le=1000,
+        description="How many synchronous tools (plain `def`) a worker runs at once; further calls wait.",
+    )
     tool_seconds: float = Field(
         default=300.0, gt=0, description="Seconds that tools may run without a pause, or the turn fails."
     )

@@ -14,6 +14,7 @@ from typing import Any, cast
 from agents import Agent
 
 from ..context import RequestContext
+from ..errors.author_code import as_exception
 from ..errors.setup import AgentSetupError
 from ..interactions.actions import Actions
 from .default import default_actions, default_agent
@@ -40,9 +41,12 @@ class AgentSource:
 
     async def load(self, context: RequestContext) -> AnyAgent:
         """Return the agent for one request. Raises `AgentSetupError` if the user's function returned something else."""
-        agent: object = self.make(context)
-        if inspect.isawaitable(agent):
-            agent = await agent
+        try:
+            agent: object = self.make(context)
+            if inspect.isawaitable(agent):
+                agent = await agent
+        except SystemExit as error:  # at startup, no task contains it yet
+            raise as_exception(error) from error
         if not isinstance(agent, Agent):
             raise AgentSetupError(f"{self.name} returned {_type_name(agent)}, not an agents.Agent.")
         return agent

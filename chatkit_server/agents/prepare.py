@@ -1,48 +1,18 @@
-"""What the server changes in your agent before each run: input guardrails, a required tool, tool time limits, and the
-log lines of failed tools. Also finds the agents that your agent can hand over to.
-"""
+"""What the server changes in your agent before each run: input guardrails, a required tool, tool time limits."""
 
 import logging
 from dataclasses import replace
 from typing import Any
 
-from agents import Agent, FunctionTool, Handoff, RunContextWrapper, ToolErrorFormatterArgs
+from agents import Agent, FunctionTool, RunContextWrapper
 
-from ..agent_context import AgentContext
-from ..errors.log_format import redacted_traceback
+from .reachable import reachable_agents
+from .tool_failures import report_timeout
 
 logger = logging.getLogger(__name__)
 
 LIMIT_MARK = "_chatkit_timeout"
 """Attribute of a tool: the time limit that was set here, so that another app with the same tool may set its own."""
-
-
-# The agents that handoffs lead to
-
-
-def reachable_agents(start: Agent[Any]) -> list[Agent[Any]]:
-    """Return `start` and all agents that it can reach by handoffs, the nearest first."""
-    reached: list[Agent[Any]] = [start]
-    for agent in reached:  # grows while it is iterated: breadth first
-        for handoff in agent.handoffs:
-            target = _target(handoff)
-            if target is not None and not any(target is other for other in reached):
-                reached.append(target)
-    return reached
-
-
-def find_agent(start: Agent[Any], name: str) -> Agent[Any] | None:
-    """Return the nearest agent of this name that `start` can reach, itself included, or None."""
-    return next((agent for agent in reachable_agents(start) if agent.name == name), None)
-
-
-def _target(handoff: Any) -> Agent[Any] | None:
-    """Return the agent of a handoff. `handoff(agent)` keeps it in a private weak reference (agents 0.24); a handoff
-    that was built by hand may have none."""
-    if isinstance(handoff, Handoff):
-        reference = getattr(handoff, "_agent_ref", None)
-        handoff = reference() if reference is not None else None
-    return handoff if isinstance(handoff, Agent) else None
 
 
 # What the first agent of a run gets
@@ -99,33 +69,3 @@ def _accepts_limit(tool: FunctionTool, seconds: float) -> bool:
     except ValueError:
         return False
     return True
-
-
-# Failed tools
-
-
-def log_tool_failure(args: ToolErrorFormatterArgs[Any]) -> None:
-    """Log a failed tool and mark its call as failed. For `RunConfig.tool_error_formatter`.
-
-    The SDK calls it for tools without a `failure_error_function`, and itself logs nothing of the exception (agents
-    0.24). Returning None keeps the SDK's text for the model.
-    """
-    match args.kind:
-        case "tool_exception" if args.error is not None:
-            logger.error("the tool %s failed\n%s", args.tool_name, redacted_traceback(args.error))
-            _mark_failed(args.run_context.context, args.call_id)
-        case "tool_not_found":
-            logger.warning("the model called a tool that the agent does not have")
-
-
-def report_timeout(context: RunContextWrapper[Any], error: Exception) -> str:
-    """Log a tool's timeout, mark its call as failed, and return the text for the model. For
-    `FunctionTool.timeout_error_function`."""
-    logger.warning("%s", error)
-    _mark_failed(context.context, getattr(context, "tool_call_id", ""))
-    return str(error)
-
-
-def _mark_failed(context: Any, call_id: str) -> None:
-    if isinstance(context, AgentContext):
-        context.failed_calls.add(call_id)

@@ -4,7 +4,6 @@ Direct upload: `receive` creates the attachment together with its bytes. Two-pha
 it, `complete` takes the bytes later. Bytes are checked before they are stored; a rejected file leaves nothing behind.
 """
 
-import asyncio
 import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,6 +33,7 @@ from ..errors.http import (
 from ..models import ModelInfo
 from ..settings import Settings
 from .file_names import safe_file_name
+from .file_threads import in_file_thread, in_preview_thread
 from .file_types import contradicts, is_allowed, kind_of, plain_type, sniff
 from .previews import make_preview
 from .signed_links import download_reference, preview_key, upload_reference
@@ -74,7 +74,6 @@ class FileAttachmentStore(AttachmentStore[RequestContext]):
         self.blobs = blobs
         self._settings = settings
         self._model = model
-        self._decoding = asyncio.Semaphore(1)  # decoding one image may need 200 MB
 
     def generate_attachment_id(self, mime_type: str, context: RequestContext) -> str:
         """Return a new `atc_` id; the SDK's own have only 8 random hex digits."""
@@ -168,14 +167,13 @@ class FileAttachmentStore(AttachmentStore[RequestContext]):
     async def _inspect(self, attachment: Attachment, file: IO[bytes]) -> Content:
         size = _size_of(file)
         self._check_size(size)
-        mime_type = await asyncio.to_thread(sniff, file, attachment.mime_type)
+        mime_type = await in_file_thread(sniff, file, attachment.mime_type)
         self._check_type(mime_type)
         if contradicts(attachment.mime_type, mime_type):
             raise UnsupportedFile(f"This file claims to be {attachment.mime_type}, but it is {mime_type}.")
         if kind_of(mime_type) != "image":
             return Content(mime_type, size, None)
-        async with self._decoding:
-            preview = await asyncio.to_thread(make_preview, file, self._settings.image_max_pixels)
+        preview = await in_preview_thread(make_preview, file, self._settings.image_max_pixels)
         return Content(mime_type, size, preview)
 
     async def _store(self, attachment_id: str, file: IO[bytes], content: Content) -> None:

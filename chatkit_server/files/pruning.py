@@ -1,6 +1,5 @@
 """Delete uploads that were never sent, and the bytes that deleted threads left behind."""
 
-import asyncio
 import logging
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from chatkit_store import Blob, Blobs, UploadStore
 
 from ..loops import Periodic
+from .file_threads import in_file_thread
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Pruner:
         before = datetime.now(UTC) - self._keep
         unsent = await (self._uploads.list_unsent(before) if dry_run else self._uploads.delete_unsent(before))
         if not dry_run:
-            await asyncio.to_thread(self._blobs.delete_half_written, datetime.now(UTC) - MAX_WRITE_TIME)
+            await in_file_thread(self._blobs.delete_half_written, datetime.now(UTC) - MAX_WRITE_TIME)
         orphaned, size = await self._delete_orphaned(set(unsent), dry_run)
         return PruneResult(len(unsent), len(orphaned - set(unsent)), size)
 

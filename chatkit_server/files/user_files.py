@@ -8,7 +8,6 @@ The total size per request is limited, and the newest messages' files take prece
 size, and each turn holds the whole request in memory.
 """
 
-import asyncio
 import base64
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from chatkit_store import BlobMissing, Blobs, BlobsUnavailable, UploadStore
 
 from ..context import RequestContext
 from ..errors.http import FilesTooLarge
+from .file_threads import in_file_thread
 from .file_types import decode_text, kind_of
 from .signed_links import SignedLinks
 from .sizes import readable_size
@@ -109,7 +109,7 @@ class UserFiles:
             return 0
 
     async def _data_url(self, attachment: Attachment, data: bytes) -> str:
-        url = await asyncio.to_thread(_encode, attachment.mime_type, data)  # 40 ms for 20 MB
+        url = await in_file_thread(_encode, attachment.mime_type, data)  # 40 ms for 20 MB
         self.attachment_ids[url] = attachment.id
         return url
 

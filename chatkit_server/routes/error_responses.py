@@ -1,5 +1,6 @@
 """Render every error as JSON with a top-level `code` and `message`."""
 
+import asyncio
 from typing import Any
 
 from chatkit.store import NotFoundError
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatkit_store import StoreError
 
+from ..errors.author_code import as_exception
 from ..errors.http import InvalidParams, NotFound, ServerError, TooManyRequests, to_server_error
 
 
@@ -64,10 +66,12 @@ class UnexpectedErrors:
 
         try:
             await self.app(scope, receive, tracking_send)
-        except Exception as error:
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # an action handler or an entity search may raise anything
             if has_started:  # too late for an error response; the HTTP server closes the connection
                 raise
-            response = await _any(Request(scope), error)
+            response = await _any(Request(scope), as_exception(error))
             await response(scope, receive, send)
 
 

@@ -27,7 +27,9 @@ from chatkit_store import SqlStore
 
 from ..agent_context import AgentContext, unfinished_workflow
 from ..agents.loading import AgentSource
-from ..agents.prepare import find_agent, limit_tools, log_tool_failure, require_tool, with_guardrails
+from ..agents.prepare import limit_tools, require_tool, with_guardrails
+from ..agents.reachable import find_agent
+from ..agents.tool_failures import contain_tools, explain_tool_failure
 from ..composer.choices import NO_SELECTION, Choices, Selection
 from ..composer.mentions import Mentions
 from ..composer.offers import Features, OfferedAttachments, Offers, offered_model, offered_tool
@@ -227,7 +229,9 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         MCP servers, which have their own limits."""
         agent = await self.agent.load(context)
         limit_tools(agent, self.settings.tool_call_seconds)
-        return await self.mcp.with_tools(agent)
+        agent = await self.mcp.with_tools(agent)
+        contain_tools(agent)
+        return agent
 
     async def load_input(
         self, agent: Agent[Any], selection: Selection, memory: Memory, context: RequestContext
@@ -294,7 +298,8 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             model_provider=self.models.provider,
             model_settings=self.models.model_settings,
             tracing_disabled=not self.settings.tracing,
-            tool_error_formatter=log_tool_failure,
+            tool_error_formatter=explain_tool_failure,
+            tool_not_found_behavior="return_error_to_model",
         )
 
     def action(

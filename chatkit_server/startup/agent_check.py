@@ -11,7 +11,7 @@ from typing import Any
 
 from agents import Agent, Model
 
-from ..agents.prepare import reachable_agents
+from ..agents.reachable import reachable_agents
 from ..context import RequestContext
 from ..errors.log_format import redacted_message
 from ..errors.setup import AgentSetupError

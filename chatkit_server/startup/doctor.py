@@ -15,7 +15,7 @@ from sqlalchemy import URL
 from chatkit_store import SchemaUnknown, StoreError
 from chatkit_store.migrations import pending, taken_names
 
-from ..agents.prepare import reachable_agents
+from ..agents.reachable import reachable_agents
 from ..errors.database_problem import explain_database_error, missing_folder
 from ..errors.failures import to_turn_failure
 from ..errors.log_format import codes_of, redacted_message

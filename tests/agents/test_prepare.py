@@ -4,7 +4,8 @@ from typing import Any
 
 from agents import Agent, FunctionTool, function_tool, handoff
 
-from chatkit_server.agents.prepare import find_agent, limit_tools
+from chatkit_server.agents.prepare import limit_tools
+from chatkit_server.agents.reachable import find_agent
 
 
 @function_tool

@@ -20,7 +20,7 @@ from tests.conftest import checked_out
 from tests.serving import SECRET, make_settings
 from tests.support.chatkit import user_input
 from tests.support.live_server import live
-from tests.support.openai_answers import Answer
+from tests.support.openai_answers import Answer, ToolCall
 from tests.support.openai_server import OpenAIServer
 from tests.support.sse import RawStream
 from tests.turns.chat import Chat, all_tasks, thread_of
@@ -32,7 +32,7 @@ ANSWER = Answer("one two three", hang_after=2)
 
 @asynccontextmanager
 async def process(
-    folder: Path, database_url: str, upstream: OpenAIServer, drain_seconds: float = 0
+    folder: Path, database_url: str, upstream: OpenAIServer, drain_seconds: float = 0, agent: str = ""
 ) -> AsyncIterator[tuple[str, Process]]:
     """Run `python -m chatkit_server serve`; yield it and its base URL."""
     environment = {
@@ -46,6 +46,8 @@ async def process(
         "CHATKIT_DATA_DIR": str(folder),
         "CHATKIT_DRAIN_SECONDS": str(drain_seconds),
     }
+    if agent:
+        environment |= {"CHATKIT_AGENT": agent, "CHATKIT_STOP_SECONDS": "1"}
     command = [sys.executable, "-m", "chatkit_server", "serve", "--port", "0"]
     serving = await asyncio.create_subprocess_exec(*command, env=environment, cwd=folder, stderr=subprocess.PIPE)
     try:
@@ -93,6 +95,40 @@ async def test_a_signal_ends_the_open_answer_and_then_the_process(
         assert await chat.messages(thread_id) == [("user", "Count"), ("assistant", "one two")]
         assert await chat.items(thread_id) == ["user_message", "assistant_message"]
         assert await chat.turns(thread_id) == [("interrupted", "shutdown")]
+
+
+AGENT = """
+import time
+from agents import Agent, function_tool
+
+@function_tool
+def sleep() -> str:
+    time.sleep(600)
+    return "late"
+
+@function_tool
+def interrupt() -> str:
+    raise KeyboardInterrupt
+
+agent = Agent(name="test", tools=[sleep, interrupt])
+"""
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_keyboard_interrupt_ends_the_process_with_a_failure_and_waits_for_no_tool(
+    engine: AsyncEngine, database_url: str, upstream: OpenAIServer, tmp_path: Path
+) -> None:
+    (tmp_path / "interrupting.py").write_text(AGENT, encoding="utf-8")
+    upstream.script(Answer(tool_calls=[ToolCall("sleep"), ToolCall("interrupt")]))
+    async with (
+        process(tmp_path, database_url, upstream, agent="interrupting:agent") as (url, serving),
+        await RawStream.post(url, "/chatkit", CREATE) as stream,
+    ):
+        await stream.read_to_end(within=10)
+        async with asyncio.timeout(20):
+            log = (await serving.communicate())[1].decode()
+        assert serving.returncode == 1
+        assert "this process exits with code 1" in log
 
 
 async def test_the_end_of_the_lifespan_keeps_the_partial_answer(

@@ -1,0 +1,130 @@
+"""Prepare the event loop for code of the agent's author, which may raise anything and may block."""
+
+import asyncio
+import atexit
+import logging
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import takewhile
+from pathlib import Path
+from sysconfig import get_paths
+from time import monotonic
+from types import FrameType
+
+from ..errors.author_code import TOOL_CALL, TOOL_VARIABLE, contain_tasks
+from .tool_threads import ToolThreads
+
+logger = logging.getLogger(__name__)
+
+LONGEST_BLOCK = 0.5
+"""Seconds that code may block the event loop before it is named in the log."""
+CHECK_SECONDS = 0.1
+LIBRARIES = tuple(get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+LOOP_FILES = (os.path.join("asyncio", "runners.py"), os.path.join("asyncio", "base_events.py"))
+"""Below these frames of the event loop's thread, the stack is that of its start."""
+OWN_CODE = str(Path(__file__).parents[1])
+
+
+@contextmanager
+def prepared_loop(tool_threads: int) -> Iterator[None]:
+    """Contain what tasks raise, bound the threads of tools, and log what blocks the event loop, inside the block."""
+    loop = asyncio.get_running_loop()
+    contain_tasks(loop)
+    loop.set_default_executor(ToolThreads(tool_threads))
+    watch = LoopWatch(loop)
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.stop()
+
+
+@contextmanager
+def exit_with_loop(seconds: float) -> Iterator[None]:
+    """If the event loop ends inside the block, exit with code 1 after at most `seconds`: nothing can be served then.
+
+    Only asyncio cancels the block, after something has stopped its loop, such as a tool's KeyboardInterrupt. Then the
+    HTTP server would wait for tasks that cannot end, or exit with code 0.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        logger.critical("the event loop was stopped from inside; this process exits with code 1")
+        _exit_later(seconds)
+        raise
+
+
+def _exit_later(seconds: float) -> None:
+    timer = threading.Timer(seconds, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+    atexit.register(os._exit, 1)
+
+
+# What blocks the event loop
+
+
+class LoopWatch:
+    """Logs where the event loop's thread is when it has not returned to the loop for `LONGEST_BLOCK` seconds."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._loop_thread = threading.get_ident()
+        self._last_beat = monotonic()
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Start watching, from the event loop's thread."""
+        self._beat()
+        threading.Thread(target=self._watch, name="loop-watch", daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop watching."""
+        self._stopped.set()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _beat(self) -> None:
+        self._last_beat = monotonic()
+        self._timer = self._loop.call_later(CHECK_SECONDS, self._beat)
+
+    def _watch(self) -> None:
+        blocked_since, location = None, None
+        while not self._stopped.wait(CHECK_SECONDS):
+            beat = self._last_beat
+            if blocked_since is not None and beat != blocked_since:
+                self._report(beat - blocked_since, location)
+                blocked_since, location = None, None
+            elif blocked_since is None and monotonic() - beat > LONGEST_BLOCK:
+                location = location_of(sys._current_frames().get(self._loop_thread))
+                blocked_since = beat if location is not None else None
+
+    def _report(self, seconds: float, location: str | None) -> None:
+        logger.warning(
+            "the event loop was blocked for %.1f s by %s; all answers waited. Make it await, or a plain `def` tool, "
+            "which runs in a thread",
+            seconds,
+            location,
+        )
+
+
+def location_of(innermost: FrameType | None) -> str | None:
+    """Return the author's function that a stack is in, with its file, line and tool; None if it is in no such code."""
+    stack = (frame for frame, _ in traceback.walk_stack(innermost))
+    frames = list(takewhile(lambda frame: not frame.f_code.co_filename.endswith(LOOP_FILES), stack))
+    author_frame = next((frame for frame in frames if _is_authors(frame.f_code.co_filename)), None)
+    if author_frame is None:
+        return None
+    tool = next((frame.f_locals.get(TOOL_VARIABLE) for frame in frames if frame.f_code.co_name == TOOL_CALL), None)
+    code = author_frame.f_code
+    place = f"{code.co_qualname} ({code.co_filename}, line {author_frame.f_lineno})"
+    return f"the tool {tool}: {place}" if tool else place
+
+
+def _is_authors(file: str) -> bool:
+    return not file.startswith((*LIBRARIES, OWN_CODE, "<"))

@@ -1,0 +1,82 @@
+"""The OS threads of synchronous tools: the event loop's default executor, which the Agents SDK uses for them.
+
+Files and previews have executors of their own (`files/file_threads.py`), and so have name lookups, so tools that wait
+for long delay nothing but other synchronous tools.
+"""
+
+import itertools
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from ..errors.author_code import as_exception
+
+LOOKUP_THREADS = 4
+IDLE_SECONDS = 10.0
+"""How long a thread waits for another tool before it ends."""
+
+
+class ToolThreads(ThreadPoolExecutor):
+    """At most `limit` daemon threads, so that a tool that never returns cannot keep the process from ending.
+
+    Differs from its base class, which the event loop requires, in three ways: its threads are not awaited at exit; what
+    a tool raises always arrives (a future refuses StopIteration, and the turn would wait for its time limit); name
+    lookups do not wait for tools.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(LOOKUP_THREADS, "lookup")
+        self._limit = limit
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._numbers = itertools.count(1)
+        self._thread_count = 0
+        self._count_lock = threading.Lock()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run `fn` in a thread. A function of the module `socket` runs in a thread for name lookups."""
+        if getattr(fn, "__module__", None) in ("socket", "_socket"):
+            return super().submit(fn, *args, **kwargs)
+        future: Future[Any] = Future()
+        self._jobs.put(partial(_run, future, partial(fn, *args, **kwargs)))
+        self._start_thread()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the threads for name lookups. Does not wait for tools, which cannot be stopped."""
+        super().shutdown(wait=False, cancel_futures=cancel_futures)
+
+    def _start_thread(self) -> None:
+        with self._count_lock:
+            if self._idle.acquire(blocking=False) or self._thread_count >= self._limit:
+                return
+            self._thread_count += 1
+            threading.Thread(target=self._work, name=f"tool-{next(self._numbers)}", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                with self._count_lock:
+                    if self._idle.acquire(blocking=False):  # else a job is on its way to this thread
+                        self._thread_count -= 1
+                        return
+                continue
+            job()
+            del job  # frees the tool's arguments while this thread waits
+            self._idle.release()
+
+
+def _run(future: Future[Any], function: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(function())
+    except KeyboardInterrupt as error:
+        future.set_exception(error)  # raised again in the event loop: it ends the process, wherever it was raised
+    except BaseException as error:
+        future.set_exception(as_exception(error))
