@@ -36,6 +36,7 @@ from .routes import (
     not_available,
     options,
     poll,
+    retry,
     stop,
     websocket,
 )
@@ -133,6 +134,7 @@ def _add_routes(app: FastAPI) -> None:
         websocket,
         attach,
         stop,
+        retry,
         poll,
         health,
         not_available,

@@ -26,6 +26,7 @@
     │   ├── AlreadyUploaded     409  already_uploaded
     │   ├── TooManyFiles        409  too_many_files
     │   ├── KeyReused           409  key_reused
+    │   ├── NotRetryable        409  not_retryable
     │   └── ApprovalClosed      409  approval_over
     ├── BodyTooLarge            413  body_too_large
     │   ├── FileTooLarge        413  file_too_large
@@ -269,6 +270,16 @@ class KeyReused(Conflict):
 
     code = "key_reused"
     default_message = "This idempotency key was used for another message. Please use a new key for each message."
+
+
+class NotRetryable(Conflict):
+    """A retry of a turn that is complete, still running, or not the last one of its thread."""
+
+    code = "not_retryable"
+    default_message = (
+        "Only the last answer of a conversation can be retried, once it has failed or was stopped. "
+        "Please send a new message instead."
+    )
 
 
 class AlreadyUploaded(Conflict):

@@ -1,10 +1,11 @@
 """Start the turn of a plain message, once per idempotency key."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chatkit_store import DuplicateRequest, RequestKey, TurnRecord
 from chatkit_store.text import plain_text
+from chatkit_store.turns import RETRY
 
 from ..context import RequestContext
 from ..errors.http import InvalidParams, KeyReused
@@ -12,6 +13,7 @@ from ..services import Services
 from ..turns.accept import Accepted, accept
 from ..turns.live_turn import LiveTurn
 from .message import Message
+from .retrying import accept_retry, can_restart, latest_answer
 
 KEY_LENGTH = 255
 KEY_SECONDS = 24 * 3600.0
@@ -31,11 +33,12 @@ async def send(
 ) -> LiveTurn | EndedTurn:
     """Start the turn of the message, or return the turn that this user's `key` has already started.
 
+    If that turn was interrupted, or failed in a way that a retry can help, its message is answered again, unless the
+    conversation has continued since.
+
     With `is_detached`, the turn keeps running when its client disconnects. Raises `InvalidParams` for an invalid key,
     `KeyReused` if the key came with a different message, and what `accept` and `Turns.start` raise.
     """
-    if key is not None and not 0 < len(key) <= KEY_LENGTH:
-        raise InvalidParams(f"An idempotency key has 1 to {KEY_LENGTH} characters.")
     request = message.request()
     accepted_ids: list[str | None] = []
 
@@ -44,26 +47,85 @@ async def send(
         accepted_ids.append(accepted.user_item_id)
         return accepted
 
-    request_key = None if key is None else _request_key(key, context)
-    turn: LiveTurn | EndedTurn
+    request_key = request_key_of(key, context)
     try:
         turn = await services.turns.start(accept_message, message.thread_id, context, key=request_key)
-        if is_detached:
-            turn.detach()
-        if request_key is None:
-            return turn
-        record = await services.turn_store.load(turn.id, context)
     except DuplicateRequest as duplicate:
-        record = await services.turn_store.load(duplicate.turn_id, context)
-        turn = EndedTurn(record.id, record.thread_id)
-    if record.user_item_id not in accepted_ids:
-        await _check_message(message, record, services, context)
+        return await _repeat(message, duplicate.turn_id, request_key, services, context, is_detached=is_detached)
+    if is_detached:
+        turn.detach()
+    if request_key is not None:
+        record = await services.turn_store.load(turn.id, context)
+        if record.user_item_id not in accepted_ids:
+            await _check_message(message, record, services, context)
     return turn
 
 
-def _request_key(key: str, context: RequestContext) -> RequestKey:
+async def retry(
+    turn_id: str, services: Services, context: RequestContext, *, key: str | None, is_detached: bool
+) -> LiveTurn | EndedTurn:
+    """Answer the message of an ended turn again, or return the turn that this user's `key` has already started.
+
+    Raises `NotFoundError`, `NotRetryable`, and as `send` does.
+    """
+    record = await services.turn_store.load(turn_id, context)
+    request_key = request_key_of(key, context)
+    turn: LiveTurn | EndedTurn
+    try:
+        turn = await services.turns.start(
+            lambda: accept_retry(record, services, context), record.thread_id, context, key=request_key
+        )
+        if is_detached:
+            turn.detach()
+    except DuplicateRequest as duplicate:
+        turn = EndedTurn(duplicate.turn_id, record.thread_id)
+    if request_key is not None:
+        await _check_retry(turn.id, record, services, context)
+    return turn
+
+
+async def _repeat(
+    message: Message,
+    turn_id: str,
+    key: RequestKey | None,
+    services: Services,
+    context: RequestContext,
+    *,
+    is_detached: bool,
+) -> LiveTurn | EndedTurn:
+    """Return the answer to a message whose key belongs to an ended turn; start it again if that can help."""
+    first = await services.turn_store.load(turn_id, context)
+    await _check_message(message, first, services, context)
+    latest = await latest_answer(first, services, context)
+    if key is None or not can_restart(latest):
+        return await services.turns.find(latest.id, context) or EndedTurn(latest.id, latest.thread_id)
+    key = replace(key, taken_from=first.id)
+    try:
+        turn = await services.turns.start(
+            lambda: accept_retry(latest, services, context), latest.thread_id, context, key=key
+        )
+    except DuplicateRequest as duplicate:  # the conversation has continued, or another repeat was faster and has ended
+        return EndedTurn(duplicate.turn_id, latest.thread_id)
+    if is_detached:
+        turn.detach()
+    return turn
+
+
+def request_key_of(key: str | None, context: RequestContext) -> RequestKey | None:
+    """Return the key of a turn from an `Idempotency-Key`. Raises `InvalidParams` if it is empty or too long."""
+    if key is None:
+        return None
+    if not 0 < len(key) <= KEY_LENGTH:
+        raise InvalidParams(f"An idempotency key has 1 to {KEY_LENGTH} characters.")
     digest = hashlib.sha256(b"idempotency\0%b\0%b" % (context.user_id.encode(), key.encode("utf-8", "surrogatepass")))
     return RequestKey(digest.hexdigest(), KEY_SECONDS, ended_seconds=KEY_SECONDS)
+
+
+async def _check_retry(retry_id: str, record: TurnRecord, services: Services, context: RequestContext) -> None:
+    """Raise `KeyReused` if the key has started anything else than a retry on the thread of `record`."""
+    started = await services.turn_store.load(retry_id, context)
+    if started.kind != RETRY or started.thread_id != record.thread_id:
+        raise KeyReused
 
 
 async def _check_message(message: Message, record: TurnRecord, services: Services, context: RequestContext) -> None:

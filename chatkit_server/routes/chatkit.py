@@ -1,7 +1,10 @@
 """`POST /chatkit`: the ChatKit protocol.
 
-For a ChatKit frame, every error of a streaming operation is a stream with an `error` event: on any 5xx the widget
-posts the same bytes six times, and on a 4xx the message disappears silently. Other clients get the plain status.
+For a ChatKit frame, an error of a streaming operation is a stream with an `error` event: on any 5xx the widget posts
+the same bytes six times, and on a 4xx the message disappears silently. Other clients get the plain status.
+
+The one exception is a stopping server: it has saved nothing, and the widget's next post, within some ten seconds,
+reaches another worker or the restarted one. An `error` event would lose what the user has typed.
 """
 
 import hashlib
@@ -20,7 +23,14 @@ from starlette.requests import ClientDisconnect
 from chatkit_store import DuplicateRequest, RequestKey
 
 from ..context import RequestContext
-from ..errors.http import BodyTooLarge, NotAuthenticated, ServerError, TooManyRequests, to_server_error
+from ..errors.http import (
+    BodyTooLarge,
+    NotAuthenticated,
+    ServerError,
+    ServerStopping,
+    TooManyRequests,
+    to_server_error,
+)
 from ..interactions.approvals import is_approval
 from ..services import Services, services_of
 from ..turns.accept import accept
@@ -126,6 +136,8 @@ def _is_same_in_any_frame(request: StreamingReq) -> TypeGuard[ThreadsCustomActio
 
 
 def _refusal(request: Request, body: bytes, error: ServerError, request_id: str) -> Response:
+    if isinstance(error, ServerStopping):
+        return error_response(error, request_id)
     if "chatkit-frame-instance-id" in request.headers and _wants_stream(request, body, error):
         return ErrorStream(error, request_id)
     return error_response(error, request_id)

@@ -20,6 +20,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def on_stop_signal(callback: Callable[[], None]) -> Iterator[None]:
     """Call `callback` in the event loop when the process receives SIGINT or SIGTERM, then the server's own handler.
 
+    A SIGTERM after another signal is not passed to `callback`: a supervisor that signals the whole process group, and
+    then the parent of `serve --workers`, both send one, and mean the same stop. A second SIGINT is a person who presses
+    Ctrl+C again.
+
     Signals without a handler stay as they are. Does nothing outside the main thread, where Python has no signals.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -28,9 +32,12 @@ def on_stop_signal(callback: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     context = contextvars.copy_context()  # not that of a request that runs when the signal arrives
     previous: dict[signal.Signals, Any] = {}
+    is_stopping = False
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if not loop.is_closed():
+        nonlocal is_stopping
+        is_repeated, is_stopping = is_stopping and number == signal.SIGTERM, True
+        if not loop.is_closed() and not is_repeated:
             loop.call_soon_threadsafe(callback, context=context)
         previous[signal.Signals(number)](number, frame)
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from time import monotonic
 from weakref import WeakValueDictionary
@@ -98,7 +98,10 @@ class Turns:
         self._by_key: WeakValueDictionary[str, Turn] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._saving: set[asyncio.Future[None]] = set()
+        """One for each message that is being saved; its turn has no task yet."""
         self._draining: asyncio.Task[None] | None = None
+        self._is_interrupted = False
         self.is_closing = False
         """The process was asked to stop; no new turn starts."""
 
@@ -222,28 +225,40 @@ class Turns:
             model=accepted.model or self._model,
             worker_id=self.worker_id,
         )
-        await self._turns.start(
-            new,
-            context,
-            new_thread=accepted.thread if accepted.is_new_thread else None,
-            items=accepted.items,
-            replace_after=accepted.replace_after,
-            decision=accepted.decision,
-            key=key,
-            seen_position=accepted.seen_position,
-        )
-        turn = Turn(new.id, accepted, context, self._services)
-        if key is not None:
-            self._by_key[key.value] = turn
-        self._run(turn)
+        with self._saving_message():
+            await self._turns.start(
+                new,
+                context,
+                new_thread=accepted.thread if accepted.is_new_thread else None,
+                items=accepted.items,
+                replace_after=accepted.replace_after,
+                decision=accepted.decision,
+                key=key,
+                seen_position=accepted.seen_position,
+            )
+            turn = Turn(new.id, accepted, context, self._services)
+            if key is not None:
+                self._by_key[key.value] = turn
+            self._run(turn)
         return turn
+
+    @contextmanager
+    def _saving_message(self) -> Iterator[None]:
+        """Have a drain wait for the block: a message that is being saved gets the drain time for its answer, too."""
+        saving = asyncio.get_running_loop().create_future()
+        self._saving.add(saving)
+        try:
+            yield
+        finally:
+            self._saving.discard(saving)
+            saving.set_result(None)
 
     def _run(self, turn: Turn) -> None:
         self._running[turn.id] = turn
         task = asyncio.create_task(turn.run(), name=turn.id)
         self._tasks.add(task)
         task.add_done_callback(lambda task: self._forget(turn, task))
-        if self.is_closing:  # the process was asked to stop while the message was saved
+        if self._is_interrupted:  # the drain time ended while the message was saved
             turn.stop("shutdown")
 
     def _forget(self, turn: Turn, task: asyncio.Task[None]) -> None:
@@ -391,8 +406,11 @@ class Turns:
         self._draining = asyncio.create_task(self._drain(), name="drain")
 
     async def _drain(self) -> None:
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=self._settings.drain_seconds)
+        now = asyncio.get_running_loop().time
+        deadline = now() + self._settings.drain_seconds
+        # Again after each wait: a message that was being saved when the drain began has started its turn since.
+        while (unfinished := {*self._tasks, *self._saving}) and (remaining := deadline - now()) > 0:
+            await asyncio.wait(unfinished, timeout=remaining)
         self.interrupt()
 
     def interrupt(self) -> None:
@@ -400,7 +418,7 @@ class Turns:
 
         Returns at once; `close` waits for the turns.
         """
-        self.is_closing = True
+        self.is_closing = self._is_interrupted = True
         self._remote.cut()
         for turn in list(self._running.values()):
             turn.stop("shutdown")

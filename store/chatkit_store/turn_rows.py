@@ -16,11 +16,13 @@ class RequestKey:
     """Identifies repeats of the same request, which join the first one's turn instead of starting another.
 
     The key is valid for `seconds` from the start of the turn while it runs, and for `ended_seconds` once it has ended.
+    `taken_from` is the id of a turn that gives the key up to the new one, in the transaction that starts it.
     """
 
     value: str
     seconds: float
     ended_seconds: float = 0.0
+    taken_from: str | None = None
 
     def covers(self, status: str, started_at: datetime) -> bool:
         """Return whether a turn with this key is recent enough to be joined."""

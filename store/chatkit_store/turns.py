@@ -66,6 +66,8 @@ class TurnStore:
         thread_row = None if new_thread is None else threads.to_row(new_thread)
 
         def work(connection: Connection) -> None:
+            if key is not None and key.taken_from is not None:
+                connection.execute(_RELEASE_KEY, {"turn": key.taken_from, "owner": context.user_id})
             if thread_row is not None:
                 threads.insert_thread(connection, dialect, turn.thread_id, thread_row, context, len(rows))
             if replace_after is not None:
@@ -105,7 +107,8 @@ class TurnStore:
 
         An expired key is released here. An id that is really taken clashes again in the retry.
         """
-        if key is not None and (row := await self._find_by_key(key, context)) is not None:
+        row = None if key is None else await self._find_by_key(key, context)
+        if key is not None and row is not None and row.id != key.taken_from:
             if key.covers(row.status, row.started_at):
                 raise DuplicateRequest(row.id)
             values = {"turn": row.id, "owner": context.user_id}

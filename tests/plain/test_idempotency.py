@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.plain.plain import DETACH, NDJSON, Plain, key, sqlite_only
-from tests.support.openai_answers import INVALID_API_KEY, Answer
+from tests.support.openai_answers import INVALID_API_KEY, SERVER_ERROR, Answer
 from tests.turns.chat import Chat
 
 COUNT = Answer("one two three four", hang_after=2)
@@ -93,6 +93,48 @@ async def test_a_failed_answer_stays_failed_for_its_key(plain: Plain) -> None:
     assert (status, first["code"]) == (502, "model_auth")
     assert await plain.answer("Count", headers=key("k1")) == (502, first)
     assert (await plain.answer("Count", headers=key("k2")))[0] == 200
+
+
+async def test_a_key_starts_an_interrupted_answer_again(plain: Plain) -> None:
+    plain.chat.upstream.script(COUNT)
+    async with plain.streaming("Count", headers=key("k1")) as stream:
+        await stream.read_up_to("one two")
+        plain.chat.services.turns._running[stream.headers["x-chatkit-turn-id"]].stop("shutdown")
+        await stream.read()
+    assert (stream.done["status"], stream.error["code"]) == ("interrupted", "interrupted")
+    plain.chat.upstream.script(Answer(WHOLE))
+    answers = await asyncio.gather(*(plain.answer("Count", headers=key("k1")) for _ in range(4)))
+    assert {(status, answer["status"], answer["text"]) for status, answer in answers} == {(200, "completed", WHOLE)}
+    (turn_id,) = {answer["turn_id"] for _, answer in answers}
+    assert turn_id != stream.headers["x-chatkit-turn-id"]
+    assert await plain.user_messages() == [("Count",)]
+    thread_id = stream.headers["x-chatkit-thread-id"]
+    assert await plain.chat.messages(thread_id) == [("user", "Count"), ("assistant", WHOLE)]
+    assert await plain.answer("Count", headers=key("k1")) == answers[0]
+    assert await plain.chat.turns(thread_id) == [("interrupted", "shutdown"), ("completed", None)]
+
+
+@sqlite_only
+async def test_a_key_starts_an_answer_again_as_often_as_it_fails_for_a_while(plain: Plain) -> None:
+    plain.chat.upstream.script(Answer(fail=SERVER_ERROR), Answer(fail=SERVER_ERROR), Answer(WHOLE))
+    ids = set()
+    for expected in (502, 502, 200, 200):
+        status, answer = await plain.answer("Count", headers=key("k1"))
+        assert status == expected
+        ids.add(answer["turn_id"])
+    assert len(ids) == 3
+    assert await plain.user_messages() == [("Count",)]
+    status, body = await plain.answer("Something else", headers=key("k1"))
+    assert (status, body["code"]) == (409, "key_reused")
+
+
+@sqlite_only
+async def test_a_failed_answer_is_not_started_again_once_the_conversation_has_continued(plain: Plain) -> None:
+    plain.chat.upstream.script(Answer(fail=SERVER_ERROR), Answer("two"))
+    _, failed = await plain.answer("one", headers=key("k1"))
+    await plain.answer("two", failed["thread_id"])
+    assert await plain.answer("one", headers=key("k1")) == (502, failed)
+    assert await plain.user_messages() == [("one",), ("two",)]
 
 
 @sqlite_only

@@ -30,7 +30,7 @@ class Balancer:
 
 
 class Page:
-    """One conversation. Each request gets a 200, or its connection is lost."""
+    """One conversation. Each request gets a 200, is refused by a stopping server, or its connection is lost."""
 
     def __init__(self, balancer: Balancer, tab: Tab) -> None:
         self.picture = Picture()
@@ -63,8 +63,7 @@ class Page:
         except aiohttp.ClientConnectionError:
             ended = False
         if not any(words in str(item) for item in self.picture.items[before:]):
-            self.refused += ended
-            return False  # the user sees an error or nothing: post the same bytes again
+            return False  # the user sees nothing: post the same bytes again
         while not ended:
             await asyncio.sleep(WAIT)
             action = {"thread_id": self.thread_id, "action": {"type": "turn.attach", "payload": None}}
@@ -86,6 +85,9 @@ class Page:
         }
         url = f"{self._balancer.choose()}/chatkit"
         async with self._tab.session.post(url, data=json.dumps(body), headers=headers) as response:
+            if response.status == 503:  # a stopping server; the widget posts the same bytes again
+                self.refused += 1
+                return False
             assert response.status == 200, (response.status, await response.text())
             parser, number = SseParser(), 0
             try:
