@@ -6,12 +6,14 @@ import os
 from typing import Any, Literal
 
 from alembic import context
+from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from chatkit_store.columns import CleanText, JsonText, UtcDateTime
-from chatkit_store.engine import normalise_url, open_engine
+from chatkit_store.engine import open_engine
 from chatkit_store.migrations import lock_schema
 from chatkit_store.tables import metadata
+from chatkit_store.urls import InvalidUrl, normalise_url
 
 DEFAULT_URL = "sqlite:///chatkit.db"  # the same as in chatkit_server/settings.py
 
@@ -47,7 +49,10 @@ def run(connection: Connection) -> None:
 
 async def run_by_url() -> None:
     """Open the database for this command only."""
-    engine = open_engine(find_url())
+    try:
+        engine = open_engine(find_url())
+    except InvalidUrl as error:
+        raise CommandError(f"The URL of the database {error}") from None
     try:
         async with engine.connect() as connection:
             await connection.run_sync(run)

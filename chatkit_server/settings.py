@@ -11,9 +11,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, NoDecode, SettingsConfigDict
-from sqlalchemy.exc import ArgumentError
 
-from chatkit_store.engine import normalise_url
+from chatkit_store.urls import check_url
 
 from .composer.choices import Choice, ModelChoice, Prompt, ToolChoice
 from .mcp.spec import McpSpec
@@ -344,15 +343,9 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _usable_database(cls, value: str) -> str:
-        scheme, separator, rest = value.partition("://")
+        scheme, separator, rest = value.strip().partition("://")
         value = scheme.lower() + separator + rest
-        try:
-            normalise_url(value)
-        except (ValueError, ArgumentError):
-            raise ValueError(
-                "must be the URL of a SQLite or PostgreSQL database, such as sqlite:///chatkit.db or "
-                "postgresql://user:password@host/database"
-            ) from None
+        check_url(value)  # raises an error that is for people to read
         return value
 
     @field_validator("cors_origins", "allowed_hosts", "attachment_types", mode="before")

@@ -29,6 +29,7 @@ from chatkit_store.text import plain_text
 from chatkit_store.turn_rows import NewTurn, RequestKey, TurnEnd, TurnRecord, TurnStatus
 from chatkit_store.turns import TurnStore
 from chatkit_store.uploads import Upload, UploadStore
+from chatkit_store.urls import InvalidUrl
 
 __all__ = [
     "AlreadyDecided",
@@ -47,6 +48,7 @@ __all__ = [
     "HistoryItem",
     "HistoryPage",
     "IdClash",
+    "InvalidUrl",
     "JournalStore",
     "NewApproval",
     "NewTurn",

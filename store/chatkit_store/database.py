@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from chatkit_store.baselines import Baselines
-from chatkit_store.engine import CALL_SECONDS, SQLITE_CONNECTIONS, is_memory, sqlite_seconds
+from chatkit_store.engine import SQLITE_CONNECTIONS, is_memory
 from chatkit_store.errors import translate_errors
 from chatkit_store.sqlite_threads import SqliteThreads
+from chatkit_store.urls import CALL_SECONDS, sqlite_seconds
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]

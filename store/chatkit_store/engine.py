@@ -5,16 +5,15 @@ import sqlite3
 import time
 
 import aiosqlite
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine import AdaptedConnection, ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
 
 from chatkit_store.errors import is_lost
+from chatkit_store.urls import normalise_url, postgres_arguments, sqlite_seconds
 
-DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
-CALL_SECONDS = 75.0  # per store call, including each wait; PostgreSQL ends a statement after 60
 STATEMENT_SECONDS = 60
 IDLE_SECONDS = 60.0
 PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA synchronous = NORMAL")
@@ -36,22 +35,12 @@ def open_engine(
     `pool_size` limits the connections. It defaults to 5 for SQLite and 10 for PostgreSQL, and is 1 for SQLite in
     memory. `timeout` in a SQLite URL is the time in seconds that a call may wait for other writes, 75 by default. On
     PostgreSQL, `statement_seconds` limits each statement, including its wait for locks, and connections that were idle
-    for `idle_seconds` are replaced. Errors do not contain a statement's values. Raises `ValueError` for another
-    database.
+    for `idle_seconds` are replaced. Errors do not contain a statement's values. Raises `InvalidUrl`, a `ValueError`.
     """
     parsed = normalise_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(parsed, pool_size or SQLITE_CONNECTIONS)
     return _open_postgresql(parsed, pool_size or 10, statement_seconds, idle_seconds)
-
-
-def normalise_url(url: str | URL) -> URL:
-    """Return the URL with the asynchronous driver of this store. Raises `ValueError` for another database."""
-    parsed = make_url(url)
-    driver = DRIVERS.get(parsed.drivername.partition("+")[0])
-    if driver is None:
-        raise ValueError(f"Cannot use a {parsed.drivername} database: give a sqlite:// or postgresql:// URL")
-    return parsed.set(drivername=driver)
 
 
 def _open_postgresql(url: URL, pool_size: int, statement_seconds: int, idle_seconds: float) -> AsyncEngine:
@@ -70,7 +59,8 @@ def _open_postgresql(url: URL, pool_size: int, statement_seconds: int, idle_seco
         if now - record.info.get("idle since", now) > idle_seconds:
             raise DisconnectionError("idle for too long")  # the pool opens a new connection
 
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, hide_parameters=True)
+    url, arguments = postgres_arguments(url)
+    engine = create_async_engine(url, connect_args=arguments, pool_size=pool_size, max_overflow=0, hide_parameters=True)
     event.listen(engine.sync_engine, "connect", limit_statements)
     event.listen(engine.sync_engine, "checkin", _note_idle)
     event.listen(engine.sync_engine, "checkout", refuse_idle)
@@ -124,11 +114,6 @@ def open_threaded(url: URL, connections: int) -> Engine:
 def _with_timeout(url: URL) -> URL:
     """Return the SQLite URL with a time to wait for writes of other processes."""
     return url.update_query_dict({"timeout": str(sqlite_seconds(url))})
-
-
-def sqlite_seconds(url: URL) -> float:
-    """Return how long a call on a SQLite database may wait. Raises `ValueError` if the URL gives no number."""
-    return float(str(url.query.get("timeout", CALL_SECONDS)))
 
 
 def is_memory(url: URL) -> bool:
