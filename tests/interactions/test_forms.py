@@ -18,7 +18,6 @@ from tests.stage import stream_item
 from tests.support.chatkit import Reply
 from tests.support.openai_answers import Answer, ToolCall
 from tests.support.sse import Json
-from tests.turns.chat import model_input
 from tests.turns.coming_back import asking
 from tests.turns.conftest import Start
 
@@ -69,7 +68,7 @@ async def test_submitted_values_are_in_the_widget_after_a_reload(start: Start, s
         async with restarted.tab(cookies=tab.cookies) as again:
             assert (await again.reload(thread_id)).of_type("widget") == [stored]
         await tab.send(thread_id, "What did I say?")
-        assert "Main St" in str(model_input(chat.upstream.requests[-1]))
+        assert "Main St" in str(chat.upstream.requests[-1].body["input"])
 
 
 def select(name: str) -> Json:

@@ -10,7 +10,6 @@ from tests.serving import Tab
 from tests.support.chatkit import Reply
 from tests.support.openai_answers import Answer, ToolCall
 from tests.support.sse import Json
-from tests.turns.chat import model_input
 from tests.turns.conftest import Start
 
 QUESTIONS: list[Json] = [
@@ -56,14 +55,14 @@ async def test_the_run_ends_with_the_questions_and_the_answers_resume_it(start: 
             answers = {"q1": {"values": ["L"]}, "q2": {"values": ["bag", "card"]}, "q3": {"skipped": True}}
             reply = await answer(page, thread_id, question, {"answers": answers})
             assert reply.text == "A large one."
-            read = str(model_input(chat.upstream.requests[1]))
+            read = str(chat.upstream.requests[1].body)
             for line in ("Which size?: L", "Which extras?: bag, card", "Why?: skipped"):
                 assert line in read
             twice = await answer(page, thread_id, question, {"answers": answers})
             assert twice.types == ["error"]
             assert "already answered" in twice.events[0]["message"]
             assert (await page.send(thread_id, "Which again?")).text == "L."
-            assert "Which size?: L" in str(model_input(chat.upstream.requests[2]))
+            assert "Which size?: L" in str(chat.upstream.requests[2].body)
             (stored,) = (await page.reload(thread_id)).of_type("structured_input")
             assert stored["status"] == "answered"
         rows = await chat.select("SELECT text FROM thread_items WHERE id = :id", id=question["id"])
@@ -77,7 +76,7 @@ async def test_the_model_learns_that_all_questions_were_skipped(start: Start) ->
         thread_id = (await tab.create("I want a shirt")).thread_id
         (question,) = tab.pictures[thread_id].of_type("structured_input")
         assert (await answer(tab, thread_id, question, {"status": "skipped"})).text == "Then a plain one."
-        assert "status: skipped" in str(model_input(chat.upstream.requests[1]))
+        assert "status: skipped" in str(chat.upstream.requests[1].body["input"])
 
 
 async def test_a_message_instead_of_an_answer_skips_the_question(start: Start) -> None:
@@ -92,7 +91,7 @@ async def test_a_message_instead_of_an_answer_skips_the_question(start: Start) -
         (stored,) = (await tab.reload(thread_id)).of_type("structured_input")
         assert tab.pictures[thread_id].of_type("structured_input") == [stored]
         assert stored["status"] == "skipped"
-        assert "status: skipped" in str(model_input(chat.upstream.requests[1]))
+        assert "status: skipped" in str(chat.upstream.requests[1].body["input"])
         assert (await answer(tab, thread_id, question, {"status": "skipped"})).types == ["error"]
 
 
