@@ -11,7 +11,6 @@ from agents import Model, ModelProvider, ModelResponse, ModelSettings, OpenAICha
 from agents.items import TResponseInputItem, TResponseStreamEvent
 from agents.models.default_models import get_default_model_settings
 from openai.types.responses import ResponseCompletedEvent, ResponseFunctionToolCall, ResponseOutputItemDoneEvent
-from openai.types.responses.response import IncompleteDetails
 
 from chatkit_store import clean_body
 
@@ -61,8 +60,7 @@ def _prepare(fields: EmittedFields | None, state: AnswerState, event: TResponseS
         _clean_arguments([event.item])
     elif isinstance(event, ResponseCompletedEvent):
         _clean_arguments(event.response.output)
-        if state.cut is not None:
-            event.response.incomplete_details = IncompleteDetails(reason=state.cut)
+        state.note_cut(event)
     if fields is not None:
         fields.prepare(event)
 

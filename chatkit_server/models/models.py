@@ -167,6 +167,7 @@ def _open_endpoint(settings: Settings, *, name: str, base_url: str) -> Models:
         api_key=key or "no-key",  # the client requires a key, most local servers ignore it
         timeout=settings.model_timeout,
         max_retries=settings.model_retries,
+        deadline=min(settings.first_event_seconds, settings.silence_seconds),
     )
     return Models(
         provider=EndpointProvider(client, name=name, api=api, choices=[model.id for model in settings.models]),

@@ -8,18 +8,24 @@ Two differences from `openai.DefaultAioHttpClient` (openai 3.54):
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from math import inf
+from time import monotonic
 from typing import Any
 
 import aiohttp
 import httpx2
 import openai
 
+from ..errors.retry_after import retry_after
 from .fast.events import FastEventsClient
 from .usage import turn_usage
 
 MAX_CONNECTIONS = 1000
 """Streams that one process can have open at the endpoint at once."""
 CONNECT_SECONDS = 10.0
+MAX_RETRY_SECONDS = 10.0
+"""How long a request may be retried after responses with an error."""
 RETRY_COUNT = "x-stainless-retry-count"
 """The header in which the openai client (3.54) counts the retries of a request."""
 
@@ -30,16 +36,20 @@ def make_client(
     api_key: str,
     timeout: float,
     max_retries: int,
+    deadline: float = inf,
     headers: dict[str, str] | None = None,
     is_our_child: bool = False,
 ) -> openai.AsyncOpenAI:
     """Return a client for one endpoint, which the caller closes. `timeout` is how many seconds it may stay silent.
 
+    `deadline` is how many seconds the caller waits for the beginning of an answer, retries included.
+
     For our own child process, skip TLS (whose setup takes 0.1 s) and any proxy in the environment.
     """
     timeouts = httpx2.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS), pool=timeout)
     extra: dict[str, Any] = {"verify": False, "trust_env": False, "follow_redirects": False} if is_our_child else {}
-    return FastEventsClient(
+    return EndpointClient(
+        deadline=deadline,
         base_url=base_url,
         api_key=api_key,
         timeout=timeouts,
@@ -47,6 +57,33 @@ def make_client(
         default_headers=headers,
         http_client=ModelHttpClient(timeout=timeouts, limits=httpx2.Limits(max_connections=MAX_CONNECTIONS), **extra),
     )
+
+
+class EndpointClient(FastEventsClient):
+    """Retries only while there is time for it.
+
+    The openai client (3.54) sleeps for as long as a response's `Retry-After` asks, up to two minutes. The run's
+    deadline would end it first, and the user would read that the model is slow instead of why it refuses.
+    Overrides the private `_should_retry`, which tests/models/test_retries.py checks.
+    """
+
+    def __init__(self, *, deadline: float, **options: Any) -> None:
+        super().__init__(**options)
+        self._retry_seconds = min(MAX_RETRY_SECONDS, deadline / 2)
+
+    async def request(self, *args: Any, **options: Any) -> Any:
+        """See `openai.AsyncOpenAI.request`."""
+        _request_start.set(monotonic())
+        return await super().request(*args, **options)
+
+    def _should_retry(self, response: httpx2.Response) -> bool:
+        elapsed = monotonic() - _request_start.get()
+        wait = retry_after(response.headers) or 0
+        return elapsed + wait <= self._retry_seconds and super()._should_retry(response)
+
+
+_request_start: ContextVar[float] = ContextVar("request_start", default=inf)
+"""When the current task began its request."""
 
 
 class ModelHttpClient(openai.DefaultAioHttpClient):

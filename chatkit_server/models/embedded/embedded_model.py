@@ -23,6 +23,7 @@ from agents.agent_output import AgentOutputSchemaBase
 from agents.items import TResponseInputItem, TResponseStreamEvent
 
 from ...errors.failures import EmbeddedModelError
+from ..incoming.answer_state import AnswerState, answer_state
 from .context_window import MESSAGE_TOKENS, cut_text, read_messages, trim_messages
 from .process import Child, EmbeddedProcess
 
@@ -57,6 +58,8 @@ class EmbeddedModel(Model):
         settings = self._fit(model_settings)
         for is_last_try in (False, True):
             child = await self._process.child()
+            state = AnswerState()
+            answer_state.set(state)
             has_begun = False
             try:
                 system, items = await self._trim(child, system_instructions, input, settings)
@@ -64,6 +67,7 @@ class EmbeddedModel(Model):
                     system, items, settings, [], output_schema, [], tracing
                 ):
                     has_begun = True
+                    state.note_cut(event)
                     yield event
                 return
             except openai.APIConnectionError as error:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 import httpx2
 import openai
 import pydantic
-from openai.types.chat import ChatCompletionChunk
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import ResponseStreamEvent
 
 from ..incoming.answer_decoder import AnswerDecoder, host_and_path
+from ..incoming.whole_answers import whole_completion
 from ..learned_limits import LearnedLimits
 from ..returned_fields import record_fields
 from .requests import FastChat, FastResponses
@@ -59,6 +60,8 @@ class FastEventsClient(openai.AsyncOpenAI):
         return AnswerDecoder(decoder, host_and_path(self.base_url))  # type: ignore[return-value]  # the client uses only `aiter_bytes`
 
     def _process_response_data(self, *, data: object, cast_to: type[T], response: httpx2.Response) -> T:
+        if cast_to is ChatCompletion and isinstance(data, dict):
+            data = whole_completion(data)
         event_class = _event_class(data, cast_to)
         if cast_to is ChatCompletionChunk:
             record_fields(data)

@@ -18,6 +18,7 @@ from openai.types.chat import ChatCompletion
 
 from chatkit_store import clean_text
 
+from ...errors.failures import NotAnEndpoint
 from ..fit_messages import fit_items, fit_messages
 from ..learned_limits import LearnedLimits
 from ..returned_fields import add_returned_fields, fields_to_return, record_fields
@@ -42,7 +43,7 @@ class FastResponses(AsyncResponses):
         plain = {name: options.pop(name) for name in ("input", "tools") if _is_wire_form(options.get(name))}
         if plain:
             options["extra_body"] = {**plain, **(options.get("extra_body") or {})}
-        return await super().create(**options)
+        return _no_page(await super().create(**options))
 
 
 class FastChat(AsyncChat):
@@ -85,10 +86,17 @@ class FastCompletions(AsyncCompletions):
             plain["tools"] = options["tools"]
         rest = {name: value for name, value in options.items() if name not in plain}
         rest["extra_body"] = {**plain, **(options.get("extra_body") or {})}
-        answer = await super().create(messages=[], **rest)
+        answer = _no_page(await super().create(messages=[], **rest))
         if isinstance(answer, ChatCompletion):
             record_fields(answer.to_dict())
         return answer
+
+
+def _no_page(answer: Any) -> Any:
+    """Return the answer. Raises `NotAnEndpoint` for a text: the openai client returns it for what is not JSON."""
+    if isinstance(answer, str):
+        raise NotAnEndpoint("a page or text")
+    return answer
 
 
 def _is_wire_form(value: object) -> bool:

@@ -5,6 +5,7 @@ each event, stops at `[DONE]` and raises `openai.APIError` for an object with `e
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import httpx2
@@ -75,7 +76,7 @@ class AnswerDecoder:
         Raises `AnswerCut` if it ends in the middle of the answer, `NotAnEndpoint` if it is no model's response at all,
         `NoAnswer` if it is empty, and what `ChatAnswer.read` raises.
         """
-        try:
+        with self._explained_errors():
             start = await _start_of(iterator)
             if is_whole(start):
                 for read in self._whole(await _all_of(start, iterator)):
@@ -86,9 +87,18 @@ class AnswerDecoder:
                     self._close(is_done=True)
                     yield event
                 elif (value := self._value(event)) is not None:
+                    if self._answer is not None and self._answer.is_plain(value):
+                        yield ReadEvent(value)
+                        continue
                     for read in self._read(value):
                         yield ReadEvent(read)
             self._close(is_done=False)
+
+    @contextmanager
+    def _explained_errors(self) -> Iterator[None]:
+        """Raise `AnswerCut` for a connection that breaks within the answer, and nothing if it breaks after its end."""
+        try:
+            yield
         except httpx2.TimeoutException:
             raise
         except httpx2.RequestError as error:

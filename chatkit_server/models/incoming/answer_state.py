@@ -4,6 +4,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from agents.items import TResponseStreamEvent
+from openai.types.responses import ResponseCompletedEvent
+from openai.types.responses.response import IncompleteDetails
+
 CutReason = Literal["max_output_tokens", "content_filter"]
 
 
@@ -15,6 +19,11 @@ class AnswerState:
     """Ids of tool calls that the conversation already has, or that this answer has used."""
     cut: CutReason | None = None
     """Why the answer is incomplete although the endpoint ended it properly."""
+
+    def note_cut(self, event: TResponseStreamEvent) -> None:
+        """Set why the answer is incomplete on its last event, where the Responses API has it."""
+        if self.cut is not None and isinstance(event, ResponseCompletedEvent):
+            event.response.incomplete_details = IncompleteDetails(reason=self.cut)
 
 
 answer_state: ContextVar[AnswerState | None] = ContextVar("answer_state", default=None)

@@ -12,8 +12,8 @@ from .tool_call_deltas import ToolCallDeltas
 
 Json = dict[str, Any]
 
-PLAIN_FIELDS = frozenset({"content", "role"})
-"""The fields of nearly all deltas."""
+THOUGHTS = ("reasoning_content", "reasoning")
+"""Fields of a delta with thoughts; a delta with both is not plain."""
 DROPPED = frozenset({"function_call", "thinking", "thoughts", "audio"})
 """Fields of a delta that are read here and not passed on."""
 CHUNK = "chat.completion.chunk"
@@ -30,38 +30,35 @@ class ChatAnswer:
         self._has_text = False
         self._choice_index: Any = None
 
-    def read(self, chunk: Json) -> Iterator[Json]:
-        """Yield what the client gets for this chunk: usually the chunk itself. Runs once per token.
+    def is_plain(self, chunk: Json) -> bool:
+        """Return whether a chunk is exactly what OpenAI sends for a piece of text, or DeepSeek for one of a thought.
 
-        Raises `LengthReached` or `ProviderFailure` if the answer ends without being usable.
+        Runs once per token.
         """
-        if self._is_plain(chunk):
+        choices = chunk.get("choices")
+        if type(choices) is not list or len(choices) != 1 or type(choice := choices[0]) is not dict:
+            return False
+        delta = choice.get("delta")
+        if type(delta) is not dict or choice.get("index") != 0 or choice.get("finish_reason", choice) is not None:
+            return False
+        content = delta.get("content")
+        if type(content) is not str and content is not None:
+            return False
+        if len(delta) > 1 and not _has_plain_fields(delta):
+            return False
+        if content:
             self._has_text = True
-            yield chunk
-        else:
-            yield from self._read(chunk)
+        return True
 
     def end(self) -> None:
         """Note that the endpoint has closed the answer with `[DONE]`, which some do without a reason."""
         self.is_complete = True
 
-    def _is_plain(self, chunk: Json) -> bool:
-        """Return whether a chunk is exactly what OpenAI sends for a piece of text."""
-        choices = chunk.get("choices")
-        if type(choices) is not list or len(choices) != 1 or type(choice := choices[0]) is not dict:
-            return False
-        delta = choice.get("delta")
-        return (
-            type(delta) is dict
-            and type(delta.get("content")) is str
-            and delta.keys() <= PLAIN_FIELDS
-            and choice.get("finish_reason", self) is None
-            and choice.get("index") == 0
-            and delta.get("role", "assistant") == "assistant"
-            and delta["content"] != ""
-        )
+    def read(self, chunk: Json) -> Iterator[Json]:
+        """Yield what the client gets for a chunk that is not plain.
 
-    def _read(self, chunk: Json) -> Iterator[Json]:
+        Raises `LengthReached` or `ProviderFailure` if the answer ends without being usable.
+        """
         choice = self._choice(chunk.get("choices"))
         chunk |= {"object": CHUNK, "id": str(chunk.get("id") or ""), "model": str(chunk.get("model") or "")}
         chunk["created"] = chunk["created"] if type(chunk.get("created")) is int else 0
@@ -104,7 +101,7 @@ class ChatAnswer:
         read = {name: value for name, value in delta.items() if value is not None and name not in DROPPED}
         read["role"] = "assistant"
         read["content"] = text or None
-        for name in ("reasoning_content", "reasoning"):
+        for name in THOUGHTS:
             if name in read:
                 read[name] = plain_text(read[name])
         if read.get("reasoning_content") and read.get("reasoning") == read["reasoning_content"]:
@@ -144,6 +141,17 @@ class ChatAnswer:
         if self._calls or not self._has_text:
             raise ProviderFailure("content_filter")
         self._state.cut = "content_filter"
+
+
+def _has_plain_fields(delta: Json) -> bool:
+    has_thoughts = False
+    for name, value in delta.items():
+        if value is None or name == "content" or (name == "role" and value == "assistant"):
+            continue
+        if name not in THOUGHTS or type(value) is not str or has_thoughts:
+            return False
+        has_thoughts = True
+    return True
 
 
 def _usage(usage: Any) -> Json | None:

@@ -26,14 +26,13 @@ class ResponsesAnswer:
         """Our index of items whose index was taken, by their id, else by the endpoint's index."""
         self._call_ids: dict[Any, str] = {}
 
+    def is_plain(self, event: Json) -> bool:
+        """Return whether an event needs no change. Runs once per token."""
+        return event.get("type") == TEXT_DELTA and not self._moved
+
     def read(self, event: Json) -> Iterator[Json]:
-        """Yield what the client gets for this event: usually the event itself. Runs once per token."""
+        """Yield what the client gets for an event that is not plain, if anything."""
         kind = event.get("type")
-        if kind == TEXT_DELTA:
-            if self._moved:
-                self._move(event)
-            yield event
-            return
         if kind in ENDS:
             self.is_complete = True
         if kind == "response.output_item.added":

@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from ...errors.failures import AnswerCut, NoAnswer, NotAnEndpoint
+from ...errors.failures import AnswerCut, NoAnswer, NotAnEndpoint, ProviderFailure
+from .answer_state import AnswerState
+from .chat_chunks import ChatAnswer
 from .responses_events import whole_response
 
 Json = dict[str, Any]
@@ -40,6 +42,31 @@ def whole_answer(body: bytes) -> Iterator[Json]:
         raise NotAnEndpoint("Ollama's own API, whose OpenAI-compatible one is at /v1")
     else:
         raise NotAnEndpoint("JSON that is neither an answer nor an error")
+
+
+def whole_completion(data: Json) -> Json:
+    """Return a chat completion that was asked for without streaming, in OpenAI's form.
+
+    Raises `ProviderFailure` for an error, `NotAnEndpoint`, and what `ChatAnswer.read` raises.
+    """
+    if (error := error_in(data)) is not None:
+        raise ProviderFailure(_text(error.get("code")) or _text(error.get("type")), _text(error.get("message")))
+    if not isinstance(data.get("choices"), list):
+        raise NotAnEndpoint("JSON that is neither an answer nor an error")
+    (chunk,) = ChatAnswer(AnswerState()).read(data)
+    choices = [_whole_choice(choice) for choice in chunk["choices"]]
+    return chunk | {"object": "chat.completion", "choices": choices}
+
+
+def _whole_choice(choice: Json) -> Json:
+    message = choice["delta"]
+    calls = [{name: value for name, value in call.items() if name != "index"} for call in message.get("tool_calls", ())]
+    whole_message = message | ({"tool_calls": calls} if calls else {})
+    return {"index": 0, "message": whole_message, "finish_reason": choice["finish_reason"] or "stop"}
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def error_in(value: Json) -> Json | None:
