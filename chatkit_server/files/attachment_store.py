@@ -38,6 +38,7 @@ from .file_types import contradicts, is_allowed, kind_of, plain_type, sniff
 from .previews import make_preview
 from .signed_links import download_reference, preview_key, upload_reference
 from .sizes import readable_size
+from .unsent_space import UnsentSpace
 
 NEWCOMERS_WINDOW = timedelta(minutes=10)
 
@@ -74,6 +75,7 @@ class FileAttachmentStore(AttachmentStore[RequestContext]):
         self.blobs = blobs
         self._settings = settings
         self._model = model
+        self._unsent = UnsentSpace(uploads, settings.attachments_unsent_bytes)
 
     def generate_attachment_id(self, mime_type: str, context: RequestContext) -> str:
         """Return a new `atc_` id; the SDK's own have only 8 random hex digits."""
@@ -100,7 +102,9 @@ class FileAttachmentStore(AttachmentStore[RequestContext]):
     async def complete(self, attachment_id: str, file: IO[bytes], context: RequestContext) -> Attachment:
         """Check and store the bytes of a two-phase upload. Of two concurrent calls, one raises `AlreadyUploaded`."""
         upload = await self.uploads.load(attachment_id, context)
-        await self._claim(attachment_id, context)
+        await self._unsent.take(_size_of(file))
+        if not await self.uploads.claim(attachment_id, context):
+            raise AlreadyUploaded
         try:
             content = await self._inspect(upload.attachment, file)
             if upload.size not in (None, content.size):
@@ -152,17 +156,6 @@ class FileAttachmentStore(AttachmentStore[RequestContext]):
         if not is_added:
             raise TooManyFiles(f"You have {limit} unsent files. Please send or remove some first.")
         return attachment
-
-    async def _claim(self, attachment_id: str, context: RequestContext) -> None:
-        try:
-            total = self._settings.attachments_unsent_bytes
-            if not await self.uploads.claim(attachment_id, context, total=total):
-                raise AlreadyUploaded
-        except TooManyUnsent:
-            raise TooManyRequests(
-                "The server's space for files that were not sent yet is full. Please send your message without a file, "
-                "or try again later."
-            ) from None
 
     async def _inspect(self, attachment: Attachment, file: IO[bytes]) -> Content:
         size = _size_of(file)

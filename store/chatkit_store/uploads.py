@@ -5,12 +5,13 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
 from chatkit.types import Attachment
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store.attachments import to_row, write
@@ -23,6 +24,10 @@ from chatkit_store.tables import attachments, threads
 UploadStatus = Literal["pending", "uploading", "stored"]
 
 _adapter: TypeAdapter[Attachment] = TypeAdapter(Attachment)
+
+NEWEST = 300
+"""How many unsent files are examined for those of new users."""
+PART = 500
 
 a = attachments.c
 
@@ -54,8 +59,8 @@ class UploadStore:
     ) -> bool:
         """Add a pending row; return False, having written nothing, if the user has `limit` unsent files.
 
-        `newcomers` limits the files of all users without a thread that were added after `since`: a new user costs a
-        stranger nothing. Raises `TooManyUnsent` beyond it, for such a user.
+        `newcomers` limits the files of all users without a thread among the newest unsent ones that were added after
+        `since`: a new user costs a stranger nothing. Raises `TooManyUnsent` beyond it, for such a user.
         """
         row = to_row(attachment, context) | {"status": "pending", "size": size}
 
@@ -93,20 +98,19 @@ class UploadStore:
             raise NotFound("Attachment", attachment_id)
         return Upload(_adapter.validate_json(row.payload), row.status, row.size)
 
-    async def claim(self, attachment_id: str, context: HasUser, *, total: int | None = None) -> bool:
-        """Change `pending` to `uploading`; return False if it is not pending.
+    async def claim(self, attachment_id: str, context: HasUser) -> bool:
+        """Change `pending` to `uploading`; return False if it is not pending."""
+        return await self._step(_CLAIM, {"attachment": attachment_id}, context)
 
-        Raises `TooManyUnsent`, having written nothing, if the unsent files of all users then exceed `total` bytes.
-        """
-        values = {"attachment": attachment_id, "owner": context.user_id}
-
-        def work(connection: Connection) -> bool:
-            is_claimed = connection.scalar(_CLAIM, values) is not None
-            if is_claimed and total is not None and (connection.scalar(_UNSENT_BYTES) or 0) > total:
-                raise TooManyUnsent
-            return is_claimed
-
-        return await self._database.write(work)
+    async def unsent_bytes(self) -> int:
+        """Return the size of the unsent files of all users, without pending ones; visits all their rows, in parts."""
+        after, total = datetime.min.replace(tzinfo=UTC), 0
+        while True:
+            part = await self._database.read(partial(_read_part, after=after))
+            total += part.size or 0
+            if part.files < PART:
+                return total
+            after = part.last
 
     async def finish(self, attachment: Attachment, size: int, context: HasUser) -> bool:
         """Change `uploading` to `stored` and save the file's real properties; return False if it was deleted."""
@@ -161,20 +165,36 @@ class UploadStore:
         return await self._database.write(lambda c: c.scalar(statement, values)) is not None
 
 
+def _read_part(connection: Connection, after: datetime) -> Any:
+    return connection.execute(_UNSENT_PART, {"after": after}).one()
+
+
 _ONE = (a.id == bindparam("attachment"), owned(attachments))
 _LOAD = select(a.payload, a.status, a.size).where(*_ONE)
 _COUNT_UNSENT = select(func.count()).select_from(attachments).where(owned(attachments), a.thread_id.is_(None))
 _HAS_THREAD = select(exists().where(owned(threads)))
+_NEWEST_UNSENT = (
+    select(a.user_id)
+    .where(a.thread_id.is_(None), a.created_at > bindparam("since", type_=a.created_at.type))
+    .order_by(a.created_at.desc())
+    .limit(NEWEST)
+    .subquery()
+)
 _COUNT_NEWCOMERS = (
     select(func.count())
-    .select_from(attachments)
-    .where(
-        a.thread_id.is_(None),
-        a.created_at > bindparam("since", type_=a.created_at.type),
-        ~exists().where(threads.c.user_id == a.user_id),
-    )
+    .select_from(_NEWEST_UNSENT)
+    .where(~exists().where(threads.c.user_id == _NEWEST_UNSENT.c.user_id))
 )
-_UNSENT_BYTES = select(func.sum(a.size)).where(a.thread_id.is_(None), a.status != "pending")
+_PART = (
+    select(case((a.status == "pending", 0), else_=a.size).label("size"), a.created_at)
+    .where(a.thread_id.is_(None), a.created_at > bindparam("after", type_=a.created_at.type))
+    .order_by(a.created_at)
+    .limit(PART)
+    .subquery()
+)
+_UNSENT_PART = select(
+    func.count().label("files"), func.sum(_PART.c.size).label("size"), func.max(_PART.c.created_at).label("last")
+)
 _SIZE = update(attachments).where(*_ONE).values(size=bindparam("size"))
 _CLAIM = update(attachments).where(*_ONE, a.status == "pending").values(status="uploading").returning(a.id)
 _FINISH = (

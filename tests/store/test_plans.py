@@ -275,6 +275,9 @@ async def use_uploads(store: SqlStore[User], uploads: UploadStore) -> None:
     await store.save_attachment(attachment, ALICE)
     await store.delete_attachment(attachment.id, ALICE)
     yesterday = datetime.now(UTC) - timedelta(days=1)
+    newcomer = attachment.model_copy(update={"id": new_id("atc")})
+    await uploads.add(newcomer, User(new_id("user")), size=3, limit=9, newcomers=100_000, since=yesterday)
+    await uploads.unsent_bytes()
     await uploads.list_unsent(yesterday)
     await uploads.delete_unsent(yesterday)
 

@@ -5,8 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from chatkit.types import AttachmentUploadDescriptor, FileAttachment, ThreadMetadata
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import NotFound, SqlStore, TooManyUnsent, TurnStore, UploadStore, new_id
+from chatkit_store.tables import attachments
+from chatkit_store.uploads import PART
 from tests.store.factories import ALICE, User, make_turn, user_message
 
 
@@ -78,15 +82,25 @@ async def test_new_users_share_a_limit_of_files(uploads: UploadStore, thread: Th
     assert await add(strangers[2], since=datetime.now(UTC) + timedelta(seconds=1))  # the others are from before
 
 
-async def test_unsent_files_of_all_users_have_a_size_together(uploads: UploadStore) -> None:
+async def test_the_size_of_unsent_files_is_that_of_all_users_without_announced_ones(
+    uploads: UploadStore,
+) -> None:
     files = [(make_upload(), User(new_id("user"))) for _ in range(3)]
     for file, user in files:
         await uploads.add(file, user, size=10, limit=9)
-    assert await uploads.claim(files[0][0].id, files[0][1], total=20)
-    assert await uploads.claim(files[1][0].id, files[1][1], total=20)
-    last, user = files[2]
-    with pytest.raises(TooManyUnsent):
-        await uploads.claim(last.id, user, total=20)
-    assert (await uploads.load(last.id, user)).status == "pending"
-    assert await uploads.forget(files[0][0].id, files[0][1])
-    assert await uploads.claim(last.id, user, total=20)
+    assert await uploads.unsent_bytes() == 0
+    for file, user in files[1:]:
+        await uploads.claim(file.id, user)
+    assert await uploads.unsent_bytes() == 20
+
+
+async def test_many_unsent_files_are_counted_in_parts(uploads: UploadStore, engine: AsyncEngine) -> None:
+    start = datetime.now(UTC)
+    rows = [
+        {"id": f"atc_{n}", "user_id": "u", "name": "a", "mime_type": "a/b", "payload": "{}", "size": 2}
+        | {"created_at": start + timedelta(seconds=n)}
+        for n in range(2 * PART)
+    ]
+    async with engine.begin() as connection:
+        await connection.execute(insert(attachments), rows)
+    assert await uploads.unsent_bytes() == 4 * PART
