@@ -153,7 +153,7 @@ def lines_of(card: Json) -> list[str]:
         ({"query": "a" + "\n\u3164" * 50 + "b"}, ["query: a ⟨100 blanks⟩ b"]),
         ({"query": "x" * 9000 + "DROP"}, ["query: " + "x" * 9000 + "DROP"]),
         ({f"a{n}": n for n in range(100)}, [f"a{n}: {n}" for n in range(100)]),
-        ({"path": "\u202etxt.exe", "mode": "\x00rw\u200b"}, ["path: ⟨U+202E⟩txt.exe", "mode: ⟨U+0001⟩rw⟨U+200B⟩"]),
+        ({"path": "\u202etxt.exe", "mode": "\x01rw\u200b"}, ["path: ⟨U+202E⟩txt.exe", "mode: ⟨U+0001⟩rw⟨U+200B⟩"]),
         ({"code": "def f():\n    return {\n\t1: 2}"}, ["code: def f():\n    return {\n\t1: 2}"]),
         ({"list": ["a" + " " * 20 + "b", {"c": None}]}, ['list: ["a ⟨20 blanks⟩ b", {"c": null}]']),
         ('{"number": 1, "number": 2}', ['{"number": 1, "number": 2}']),
