@@ -23,6 +23,8 @@ BROKEN = ("Make a broken call", "I made a mistake.")
 THINK = ("Please think", "Hello.")
 STOPPED = ("Tell something long", None)
 FAILED = ("Please fail", None)
+FAILED_LATE = ("What is the weather in Rome? Then fail", None)
+CUT = ("Be cut in the middle", None)
 
 YES = "yes"
 NOT_OFFERED = "–"
@@ -45,6 +47,8 @@ ABILITIES = [
     Ability("reasoning", [THINK, ROME, THINK], needs_thoughts=True),
     Ability("stop", [STOPPED, HELLO, ROME]),
     Ability("failure", [FAILED, HELLO, ROME]),
+    Ability("failure after a tool", [FAILED_LATE, HELLO, ROME]),
+    Ability("cut stream", [CUT, HELLO, ROME]),
 ]
 
 

@@ -23,6 +23,8 @@ def answer_to(messages: Sequence[Json]) -> Say:
     question = next(_words(message) for message in reversed(messages) if message["role"] == "user").split("\n\n")[-1]
     thoughts = THOUGHTS if "think" in question else ""
     if last["role"] == "tool":
+        if "fail" in question:
+            return Say(fails=True)
         outputs = [_words(message) for message in messages if message["role"] == "tool"][-question.count("in ") :]
         return Say(f"It is {' and '.join(outputs)}." if "weather" in question else "I made a mistake.", thoughts)
     cities = re.findall(r"in (\w+)", question)
@@ -31,6 +33,8 @@ def answer_to(messages: Sequence[Json]) -> Say:
         return Say(thoughts=THOUGHTS, calls=[Call("get_weather", f'{{"city": "{city}"}}') for city in cities])
     if "broken call" in question:
         return Say(thoughts=THOUGHTS, calls=[Call("get_weather", '{"city": "Ro')])
+    if "cut" in question:
+        return Say(LONG, is_cut=True)
     if "long" in question:
         return Say(LONG, hangs=True)
     return Say("Hello.", thoughts, fails="fail" in question)
@@ -51,6 +55,8 @@ def _openai_answer(body: Json) -> Answer:
         tool_calls=[ToolCall(call.name, call.arguments) for call in say.calls],
         hang_after=2 if say.hangs else None,
         fail=OVERLOADED if say.fails else None,
+        error_after=2 if say.is_cut else None,
+        error_as="drop",
     )
 
 

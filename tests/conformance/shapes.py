@@ -26,6 +26,8 @@ class Say:
     hangs: bool = False
     """Whether the answer stops in the middle until the client disconnects."""
     fails: bool = False
+    is_cut: bool = False
+    """Whether the stream ends in the middle, without a word."""
 
 
 def pieces(text: str) -> Sequence[str]:
@@ -94,7 +96,7 @@ class Shape:
     """Whether the last chunk has the usage; else a chunk without choices follows."""
 
     def stream(self, say: Say, first_number: int) -> Iterator[bytes]:
-        """Yield the stream in pieces; a hanging answer ends after its first words."""
+        """Yield the stream in pieces; an answer that hangs or is cut ends after its first words."""
         yield from self.before
         yield self._chunk(self.role)
         if self.think is not None:
@@ -102,9 +104,9 @@ class Shape:
                 yield self._chunk(self.think(piece))
             if say.thoughts and self.after_thoughts:
                 yield self._chunk(self.after_thoughts)
-        for piece in pieces(say.text)[: 2 if say.hangs else None]:
+        for piece in pieces(say.text)[: 2 if say.hangs or say.is_cut else None]:
             yield self._chunk({"content": piece})
-        if say.hangs:
+        if say.hangs or say.is_cut:
             return
         for position, call in enumerate(say.calls):
             yield from self._call(position, call, first_number + position)
