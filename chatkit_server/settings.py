@@ -101,7 +101,7 @@ class Settings(BaseSettings):
         default=2,
         ge=0,
         le=10,
-        description="How often a failed request to the model is retried before its error is shown.",
+        description="How often a failed request to the model is retried, within 10 seconds, before its error is shown.",
     )
     embedded_model_path: Path | None = Field(
         default=None, description="GGUF file for the embedded model; by default a small one is downloaded."

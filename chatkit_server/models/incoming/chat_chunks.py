@@ -44,7 +44,7 @@ class ChatAnswer:
         content = delta.get("content")
         if type(content) is not str and content is not None:
             return False
-        if len(delta) > 1 and not _has_plain_fields(delta):
+        if (len(delta) > 1 or content is None) and not _has_plain_fields(delta):
             return False
         if content:
             self._has_text = True
