@@ -44,6 +44,7 @@ from .routes.error_responses import UnexpectedErrors, install_error_handlers
 from .routes.origin import ForeignRequests
 from .routes.page import mount_page
 from .routes.request_id import RequestIds
+from .routes.request_limits import RequestLimits
 from .routes.security_headers import SecurityHeaders
 from .run.server import ChatServer, ServerFactory, ServerParts
 from .services import Services
@@ -111,6 +112,7 @@ def create_app(
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(ForeignRequests, settings=settings)
+    app.add_middleware(RequestLimits)
     app.add_middleware(SecurityHeaders, settings=settings)
     app.add_middleware(RequestIds)  # wraps the middleware added before it
     if settings.cors_origins:

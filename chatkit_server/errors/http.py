@@ -31,6 +31,7 @@
     ├── BodyTooLarge            413  body_too_large
     │   ├── FileTooLarge        413  file_too_large
     │   └── FilesTooLarge       413  files_too_large
+    ├── TargetTooLong           414  target_too_long
     ├── UnsupportedFile         415  unsupported_file
     ├── UpgradeRequired         426  upgrade_required
     ├── TooManyRequests         429  too_many_requests
@@ -309,6 +310,14 @@ class BodyTooLarge(ServerError):
     status = 413
     code = "body_too_large"
     default_message = "The message is too large. Please shorten it."
+
+
+class TargetTooLong(ServerError):
+    """The path or the query of the address is too long."""
+
+    status = 414
+    code = "target_too_long"
+    default_message = "This address is too long."
 
 
 class UpgradeRequired(ServerError):

@@ -17,5 +17,6 @@ error_responses.py  errors as JSON
 security_headers.py  the headers of every response
 origin.py         refuses requests from pages of other sites
 limits.py         the limits of what clients send
+request_limits.py the limits of addresses and cookies
 linked.py         replaces file references by signed URLs in any response
 """

@@ -68,8 +68,8 @@ ENTRIES = 1000
 """Entries of one list or object outside of free-form JSON. pydantic reports each invalid entry, which takes 5 µs."""
 VALUES = 5000
 FREE_VALUES = 50_000
-PATH = 4096
-"""Bytes of a path; and of a query."""
+TARGET = 4096
+"""Characters of a path, and bytes of a query."""
 
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
 """A string, or the rest of a body that ends within one. Possessive: retrying would take quadratic time."""

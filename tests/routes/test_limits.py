@@ -21,6 +21,7 @@ from chatkit_server.routes.body import parse_json
 from chatkit_server.routes.limits import DEPTH, FREE_FORM, LENGTHS
 from chatkit_server.routes.protocol import parse_request
 from chatkit_server.routes.websocket import SocketMessage
+from tests.routes.asgi import call, converse
 from tests.serving import Served, Tab
 from tests.support.chatkit import user_input
 
@@ -90,6 +91,53 @@ async def test_an_uploaded_form_with_such_a_name_is_refused_as_well(served: Serv
     assert response.status in (400, 413)
     assert body["code"] in ("limit_exceeded", "bad_request", "file_too_large")
     assert longest[0] < 0.5
+
+
+HEADERS: list[tuple[str, str]] = [
+    ("cookie", 'a="' + '\\"' * 30_000 + '"'),  # 18 s
+    ("cookie", "chatkit_user=" + "." * 60_000),
+    ("cookie", "a=b;" * 15_000),
+    ("accept-language", "a," * 30_000),
+    ("accept", "text/html;" * 6_000),
+    ("content-type", "multipart/form-data;" + ' a="' + '\\"' * 30_000),
+    ("content-type", "application/json;" + " " * 60_000),
+    ("if-none-match", '"a",' * 15_000),
+    ("last-event-id", "9" * 60_000),
+    ("idempotency-key", MARKS[:30_000]),
+    ("chatkit-frame-instance-id", "x" * 60_000),
+    ("x-request-id", "x" * 60_000),
+    ("host", "a." * 30_000),
+    ("origin", "http://" + "[" * 60_000),
+    ("authorization", "x" * 60_000),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), HEADERS)
+async def test_others_are_served_while_a_long_header_is_read(served: Served, name: str, value: str) -> None:
+    body = json.dumps({"type": "threads.list", "params": {}}).encode()
+    for method, path in (("POST", "/chatkit"), ("POST", "/api/message"), ("POST", "/api/attachments"), ("GET", "/"),
+                         ("GET", "/api/turns/turn_1"), ("GET", "/api/turns/turn_1/events")):  # fmt: skip
+        async with longest_pause() as longest:
+            answer = await call(served.app, method, path, body, {"content-type": "application/json", name: value})
+        assert answer.status < 500
+        assert longest[0] < 0.5, f"{method} {path}"
+
+
+async def test_the_users_cookie_is_found_among_odd_ones(served: Served, tab: Tab) -> None:
+    thread_id = (await tab.create("Hello")).thread_id
+    (cookie,) = tab.cookies
+    headers = {"content-type": "application/json"}
+    headers["cookie"] = f'a="{"x" * 3000}\\""; chatkit_user={cookie.value}; b=c'
+    body = json.dumps({"type": "threads.get_by_id", "params": {"thread_id": thread_id}}).encode()
+    assert (await call(served.app, "POST", "/chatkit", body, headers)).status == 200
+
+
+async def test_a_long_address_is_refused(served: Served) -> None:
+    for path, query in (("/api/turns/" + "x" * 5000, b""), ("/api/entities", b"q=" + b"x" * 5000)):
+        answer = await call(served.app, "GET", path, query=query)
+        assert (answer.status, json.loads(answer.body)["code"]) == (414, "target_too_long")
+    sent = await converse(served.app, "/api/stream/ws" + "x" * 5000, [])
+    assert sent[0]["status"] == 414
 
 
 async def test_any_caller_may_clean_such_a_name() -> None:
