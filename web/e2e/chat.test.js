@@ -137,6 +137,7 @@ test("an error without a thread, which the widget shows only for seconds, stays 
   await say(page, "Hello");
   const notice = page.getByRole("alert");
   await notice.getByText("Please sign in.").waitFor();
+  assert.equal(await page.getByPlaceholder("Write a message").inputValue(), "Hello");
   await notice.getByRole("button", { name: "Dismiss" }).click();
   await ready(page);
   assert.equal(await notice.count(), 0);
@@ -180,13 +181,67 @@ test("a failed load keeps the thread in the URL and shows the cause", async (t) 
   assert.equal(threadInAddress(page), null); // this time the user started a new chat
 });
 
-test("a message that the server rejects is shown in the notice", async (t) => {
+test("a message that the server rejects is shown in the notice and is in the composer again", async (t) => {
   const { page } = await open(t);
   await page.route("**/chatkit", (route) => route.fulfill({ status: 502, body: "Bad gateway" }));
   await say(page, "Precious words");
   const notice = page.getByRole("alert");
+  const composer = page.getByPlaceholder("Write a message");
   await notice.getByText("status 502").waitFor();
   await notice.getByText("Precious words").waitFor();
+  await page.waitForFunction(() => document.querySelector("openai-chatkit").shadowRoot.querySelector("input").value === "Precious words");
+  await screenshot(page, "undelivered");
+
+  await page.unroute("**/chatkit");
+  await notice.getByRole("button", { name: "Send again" }).click();
+  await message(page, "assistant_message").filter({ hasText: "Precious words" }).waitFor();
+  assert.equal(await message(page, "user_message").count(), 1);
+  assert.equal(await composer.inputValue(), "");
+  assert.equal(await notice.count(), 0);
+});
+
+test("a refused file is named, and the status of a running answer stays", async (t) => {
+  const { page } = await open(t);
+  await page.getByPlaceholder("Write a message").fill("Show me something long");
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.locator(".activity", { hasText: "Answering" }).waitFor();
+  await page.evaluate(() => {
+    const params = { name: "holiday.pdf", size: 10 ** 9, mime_type: "application/pdf" };
+    const body = JSON.stringify({ type: "attachments.create", params });
+    return window.standIn.options.at(-1).api.fetch("/chatkit", { method: "POST", headers: { "content-type": "application/json" }, body });
+  });
+  const notice = page.getByRole("alert");
+  await notice.getByText("“holiday.pdf” could not be attached").waitFor();
+  await notice.getByText("at most 20 MB").waitFor();
+  assert.equal(await page.locator(".activity").innerText(), "Answering…");
+});
+
+test("a second tab shows what the first one sent as soon as the user returns to it", async (t) => {
+  const { page, context } = await open(t);
+  await say(page, "Hello from the first tab");
+  const second = await context.newPage();
+  await second.goto(page.url());
+  await message(second, "assistant_message").waitFor();
+  await ready(second);
+  await page.bringToFront();
+  await say(page, "Another one");
+  await second.evaluate(() => window.dispatchEvent(new Event("focus")));
+  await message(second, "user_message").filter({ hasText: "Another one" }).waitFor();
+  assert.equal(await message(second, "assistant_message").count(), 2);
+  await ready(second);
+});
+
+test("the status line is one quiet line of constant height, with details on demand", async (t) => {
+  const { page } = await open(t, { viewport: { width: 360, height: 640 } });
+  const height = () => page.locator(".status").evaluate((line) => line.getBoundingClientRect().height);
+  const before = await height();
+  await say(page, "Hello");
+  assert.equal(await height(), before);
+  assert.equal(await page.locator(".status").innerText(), "Ready\nModel: demo\nDetails");
+  await page.getByText("Details").click();
+  assert.match(await page.locator(".details").innerText(), /Last event of the widget\s+composer\.submit/);
+  assert.equal(await height(), before);
+  await screenshot(page, "details-narrow");
 });
 
 test("the chat fits a phone", async (t) => {

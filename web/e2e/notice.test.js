@@ -24,7 +24,9 @@ test("a blocked CDN shows what to check, and the status line still names the mod
     assert.ok(text.includes(word), `the notice mentions ${word}`);
   }
   const { model } = await (await page.request.get(`${stage.server.origin}/api/stream/health`)).json();
-  await page.locator(".model", { hasText: `Model: ${model.name} ${model.note}` }).waitFor();
+  await page.locator(".model", { hasText: `Model: ${model.name}` }).waitFor();
+  await page.getByText("Details").click();
+  await page.locator(".details", { hasText: model.note }).waitFor();
   assert.equal(await page.locator(".activity").innerText(), "Error");
   assert.deepEqual(strays, []);
   await screenshot(page, "notice");

@@ -24,7 +24,7 @@ test("the widget offers the options of the settings", async (t) => {
     { id: "demo-2", label: "Another", description: "The same script", default: false },
   ]);
   assert.deepEqual(composer.tools, [{ id: "current_time", label: "Clock", icon: "clock", pinned: false, persistent: false }]);
-  assert.deepEqual(composer.attachments, { enabled: true, maxSize: 20_000_000, maxCount: 10 });
+  assert.deepEqual(composer.attachments, { enabled: true, maxSize: 20 * 1024 ** 2, maxCount: 10 });
   assert.deepEqual(api.uploadStrategy, { type: "two_phase" });
   assert.deepEqual(composer.dictation, { enabled: true });
   assert.deepEqual(startScreen.prompts, [{ label: "Hi", prompt: "Hello there", icon: "sparkle" }]);

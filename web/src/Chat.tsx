@@ -2,7 +2,7 @@
 import { ChatKit, useChatKit } from "@openai/chatkit-react";
 import { type Dispatch, type SetStateAction, useEffect, useState } from "react";
 
-import { type Answer, watchedFetch } from "./api";
+import { type Answer, type SentMessage, watchedFetch } from "./api";
 import { createAttach } from "./attach";
 import { onEffect } from "./client";
 import { useColorScheme } from "./colorScheme";
@@ -10,9 +10,10 @@ import type { ReportRequest } from "./health";
 import type { Offers } from "./offers";
 import { chatOptions } from "./options";
 import { ProblemNotice } from "./ProblemNotice";
-import { endsWithOutage, isGone, isShownInThread, moreUseful, NEVER_STARTED, type Problem, problemOf, problemOfError } from "./problem";
+import { endsWithOutage, isFinal, isGone, isShownInThread, moreUseful, NEVER_STARTED, type Problem, problemOf, problemOfError } from "./problem";
 import type { Activity } from "./StatusLine";
 import { SavedThread } from "./thread";
+import { parametersOf, Undelivered } from "./undelivered";
 
 const START_TIMEOUT_MS = 20_000;
 
@@ -32,6 +33,7 @@ export function Chat({ offers, isUnreachable, reportRequest, setActivity, onLog 
   const [initialThread] = useState(() => thread.id);
   const [attach] = useState(() => createAttach());
   const [fetch] = useState(() => watchedFetch(attach.fetch, onAnswer));
+  const [undelivered] = useState(() => new Undelivered(compose, clearComposer));
   const [started, setStarted] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
 
@@ -42,10 +44,12 @@ export function Chat({ offers, isUnreachable, reportRequest, setActivity, onLog 
   function onAnswer(answer: Answer) {
     keepThread(thread, answer);
     reportRequest(isAnswered(answer));
+    if (answer.message && answer.failure) undelivered.failed(answer.message, isFinal(answer.failure));
+    else if (answer.message) undelivered.delivered(answer.message);
     const newProblem = problemOf(answer);
     if (newProblem) {
       setProblem((last) => moreUseful(last, newProblem));
-      setActivity("error");
+      if (!newProblem.isAside) setActivity("error");
     } else if (!answer.failure) {
       setProblem((last) => (last && isOutdated(last, answer) ? null : last));
       if (answer.operation === "threads.custom_action") clearError();
@@ -69,9 +73,13 @@ export function Chat({ offers, isUnreachable, reportRequest, setActivity, onLog 
       setProblem(null);
       setActivity("answering");
     },
-    onResponseEnd: finish,
+    onResponseEnd() {
+      undelivered.ended();
+      finish();
+    },
     onError({ error }) {
       console.error("ChatKit:", error);
+      if (problem?.isAside && error?.name !== "StreamError") return; // the widget's error for the same file
       reportRequest(false); // `watchedFetch` does not report a stream that breaks off
       setActivity("error");
       if (isShownInThread(error, thread.id)) return;
@@ -104,6 +112,20 @@ export function Chat({ offers, isUnreachable, reportRequest, setActivity, onLog 
     clearError();
   }
 
+  function compose(message: SentMessage) {
+    chat.setComposerValue(parametersOf(message)).catch((error: Error) => console.error("ChatKit:", error));
+  }
+
+  function clearComposer() {
+    compose({ content: [], attachments: [] });
+  }
+
+  function sendAgain(message: SentMessage) {
+    dismiss();
+    clearComposer();
+    chat.sendUserMessage(parametersOf(message)).catch((error: Error) => setProblem(problemOfError(error)));
+  }
+
   function load(threadId: string) {
     dismiss();
     chat.setThreadId(threadId).catch((error: Error) => setProblem(problemOfError(error)));
@@ -111,7 +133,7 @@ export function Chat({ offers, isUnreachable, reportRequest, setActivity, onLog 
 
   return (
     <>
-      {problem && !(isUnreachable && problem.isVague) && <ProblemNotice problem={problem} onDismiss={dismiss} onLoad={load} />}
+      {problem && !(isUnreachable && problem.isVague) && <ProblemNotice problem={problem} onDismiss={dismiss} onLoad={load} onSend={sendAgain} />}
       <ChatKit control={chat.control} className="chat" />
     </>
   );
@@ -124,7 +146,7 @@ function isOutdated(problem: Problem, { operation }: Answer): boolean {
 
 /** Whether the server answered, if only with a client error. */
 function isAnswered({ failure }: Answer): boolean {
-  return !failure || (failure.status !== null && failure.status < 500);
+  return !failure || isFinal(failure);
 }
 
 function keepThread(thread: SavedThread, { operation, threadId, failure }: Answer): void {

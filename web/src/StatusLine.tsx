@@ -1,4 +1,4 @@
-/** One line: what the chat is doing, and which model it uses. */
+/** One quiet line of fixed height: what the chat is doing, and which model answers. Details are behind a button. */
 import type { Health } from "./health";
 
 export type Activity = "loading" | "ready" | "answering" | "error";
@@ -24,11 +24,7 @@ export function StatusLine({ activity, health, lastLog }: Props) {
         {LABELS[activity]}
       </span>
       <ModelName {...health} />
-      {lastLog && (
-        <span className="log" aria-hidden="true" title="The widget's last diagnostic event">
-          {lastLog}
-        </span>
-      )}
+      <Details health={health} lastLog={lastLog} />
     </footer>
   );
 }
@@ -36,9 +32,31 @@ export function StatusLine({ activity, health, lastLog }: Props) {
 function ModelName({ model, reachable }: Health) {
   if (!model) return <span className="model">{reachable === null ? "Connecting to the server…" : "Server not reachable"}</span>;
   return (
-    <span className="model" title={model.note ?? undefined}>
-      Model: <strong>{model.name}</strong> {model.name !== model.provider && `(${model.provider})`}
-      {model.note && <span className="note"> {model.note}</span>}
+    <span className="model">
+      Model: <strong>{model.name}</strong>
     </span>
+  );
+}
+
+function Details({ health: { model, reachable }, lastLog }: Omit<Props, "activity">) {
+  return (
+    <details className="details">
+      <summary>Details</summary>
+      <dl>
+        {model && <Entry term="Model" text={model.name === model.provider ? model.name : `${model.name} (${model.provider})`} />}
+        {model?.note && <Entry term="Note" text={model.note} />}
+        <Entry term="Server" text={reachable === null ? "connecting" : reachable ? "reachable" : "not reachable"} />
+        {lastLog && <Entry term="Last event of the widget" text={lastLog} />}
+      </dl>
+    </details>
+  );
+}
+
+function Entry({ term, text }: { term: string; text: string }) {
+  return (
+    <div>
+      <dt>{term}</dt>
+      <dd>{text}</dd>
+    </div>
   );
 }

@@ -1,6 +1,7 @@
 /**
- * Re-attaches to a running answer after a reload or a lost connection, and makes Stop stop it on the server. Imports
- * only types: copy this file into any page that uses chatkit-server.
+ * Keeps the shown thread up to date: re-attaches to a running answer after a reload or a lost connection, fetches what
+ * other tabs have added, and makes Stop stop an answer on the server. Imports only types: copy this file into any page
+ * that uses chatkit-server.
  *
  *     const attach = createAttach();
  *     element.setOptions({ api: { url: "/chatkit", domainKey: "…", fetch: attach.fetch } });
@@ -13,6 +14,7 @@
  * - After a thread was loaded, and after the connection of its answer was lost, the action `turn.attach` makes the
  *   server replay the answer and continue it live. Attaching is retried with exponential backoff, and immediately when
  *   the browser is online again.
+ * - When the user returns to the tab, its thread is fetched again: another tab may have added messages.
  * - A thread that fails to load (no response, 5xx) is requested twice more before the widget sees the failure.
  *
  * Why this wraps `fetch` instead of only using events: `chatkit.error` does not distinguish a lost connection from an
@@ -29,6 +31,8 @@ const FIRST_WAIT_MS = 500;
 const MAX_WAIT_MS = 15_000;
 /** A connection that lasted this long resets the count of failures. */
 const STEADY_MS = 5_000;
+/** The least time between two refreshes: a return to the tab is several events. */
+const REFRESH_MS = 2_000;
 
 export interface Attach {
   /** For the widget's `api.fetch`. */
@@ -47,30 +51,47 @@ function connect(element: OpenAIChatKit, answers: Answers): () => void {
   const connection = new AbortController();
   const attaching = new Set<string>();
   let shown: string | null = null;
+  let isLoading = false;
+  let refreshedAt = -REFRESH_MS;
 
   const on = (name: string, listener: (event: CustomEvent) => void) =>
     element.addEventListener(`chatkit.${name}`, listener as EventListener, { signal: connection.signal });
   on("thread.load.start", ({ detail }) => {
     shown = detail.threadId;
+    isLoading = true;
   });
   on("thread.change", ({ detail }) => {
     shown = detail.threadId;
+    isLoading = false;
     resume();
   });
   on("thread.load.end", ({ detail }) => {
     shown = detail.threadId;
+    isLoading = false;
     answers.resetFailures(detail.threadId);
     void attach(detail.threadId);
   });
   on("error", resume); // its error is named StreamError, as of the widget of June 2026
   on("response.end", resume);
   on("response.stop", () => shown !== null && void stop(shown));
+  document.addEventListener("visibilitychange", () => void refresh(), { signal: connection.signal });
+  window.addEventListener("focus", () => void refresh(), { signal: connection.signal });
   answers.onCreated = (threadId) => {
     shown ??= threadId; // the widget's own event may come after Stop
   };
 
   function resume() {
     if (shown !== null && answers.failures(shown)) void attach(shown);
+  }
+
+  /** Shows what was added elsewhere. An error stays: loading the thread would remove its Retry button. */
+  async function refresh() {
+    const threadId = shown;
+    if (document.hidden || isLoading || threadId === null || !isWanted(threadId) || answers.failedThreads.has(threadId)) return;
+    if (performance.now() - refreshedAt < REFRESH_MS) return;
+    refreshedAt = performance.now();
+    await element.fetchUpdates().catch(() => {});
+    if (!isLoading && shown === threadId) await attach(threadId); // an answer may be running
   }
 
   /** Retries until the answer is shown again or there is no reason left to; once at a time per thread. */
@@ -157,6 +178,8 @@ class Answers {
   onCreated: (threadId: string) => void = () => {};
   /** Threads for which a stop is being retried; a new message cancels it, as it would stop the new answer. */
   readonly stopping = new Set<string>();
+  /** Threads whose last answer ended with an error: the widget shows it with a Retry button. */
+  readonly failedThreads = new Set<string>();
   private readonly open = new Set<Answer>();
   private readonly lost = new Map<string, number>();
   private readonly send: typeof fetch;
@@ -234,7 +257,10 @@ class Answers {
   private begin({ type, params }: Operation): Answer {
     const isAttach = type === "threads.custom_action" && params?.action?.type === ACTION;
     const answer: Answer = { threadId: params?.thread_id ?? null, isAttach, startedAt: null, hasError: false };
-    if (answer.threadId !== null && !isAttach) this.stopping.delete(answer.threadId);
+    if (answer.threadId !== null && !isAttach) {
+      this.stopping.delete(answer.threadId);
+      this.failedThreads.delete(answer.threadId);
+    }
     this.open.add(answer);
     return answer;
   }
@@ -243,6 +269,8 @@ class Answers {
   private end(answer: Answer, isLost: boolean): void {
     const { threadId, isAttach, startedAt, hasError } = answer;
     if (!this.open.delete(answer) || threadId === null) return;
+    if (!isAttach && (hasError || isLost)) this.failedThreads.add(threadId);
+    else this.failedThreads.delete(threadId);
     if (!isLost || hasError) return this.resetFailures(threadId);
     // The widget reports a message that was not delivered; attaching would hide that.
     if (startedAt === null && !isAttach) return;

@@ -1,5 +1,5 @@
 /** Describes what went wrong to the user. */
-import type { Answer, Failure } from "./api";
+import type { Answer, Failure, SentMessage } from "./api";
 
 export interface Problem {
   /** The operation that failed, or `widget` for an error event of the widget. */
@@ -7,15 +7,17 @@ export interface Problem {
   title: string;
   text: string;
   /** The user's message, if the widget discards it. */
-  lostText?: string;
+  lost?: SentMessage;
   /** A thread that may load on a second attempt. */
   threadId?: string;
   /** The server gave no reason, so this adds nothing if the server is known to be unreachable. */
   isVague?: boolean;
+  /** It does not concern an answer, for example a refused file. */
+  isAside?: boolean;
 }
 
 /** Returns the problem with a response to the widget; null on success, or if the widget shows it well enough. */
-export function problemOf({ operation, threadId, text, failure }: Answer): Problem | null {
+export function problemOf({ operation, threadId, message, file, failure }: Answer): Problem | null {
   if (!failure || failure.status === 429) return null; // the widget has its own message for 429
   const source = operation;
   const cause = causefulness(failure);
@@ -25,8 +27,19 @@ export function problemOf({ operation, threadId, text, failure }: Answer): Probl
       ? { source, title: "Conversation not found", text: "It was deleted, or it belongs to another browser or user." }
       : { source, title: "The conversation could not be loaded", text: `${cause} This page's address still names it.`, ...(threadId && { threadId }) };
   }
-  if (text) return { source, title: "The message was not accepted", text: cause, lostText: text };
+  if (file) return { source, title: `“${file}” could not be attached`, text: cause, isVague, isAside: true };
+  if (message) return { source, title: "The message was not accepted", text: cause, lost: message };
   return { source, title: "That did not work", text: cause, isVague };
+}
+
+/** Returns the message as plain text. */
+export function textOf({ content }: SentMessage): string {
+  return content.map((part) => (part.type === "input_tag" ? `@${part.text}` : part.text)).join("");
+}
+
+/** Whether the widget will not repeat a request that failed in this way: it repeats only on 5xx and without a response. */
+export function isFinal({ status }: Failure): boolean {
+  return status !== null && status < 500;
 }
 
 /** Whether the server itself, and not a proxy, says that the thread does not exist. */
@@ -56,8 +69,8 @@ export function endsWithOutage(problem: Problem): boolean {
 }
 
 /** 2 with something for the user to act on, 1 with a reason, else 0. */
-function usefulness({ lostText, threadId, isVague }: Problem): number {
-  if (lostText || threadId) return 2;
+function usefulness({ lost, threadId, isVague }: Problem): number {
+  if (lost || threadId) return 2;
   return isVague ? 0 : 1;
 }
 
