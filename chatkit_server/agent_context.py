@@ -36,6 +36,7 @@ from pydantic import PrivateAttr
 
 from .context import RequestContext
 from .events.fold import settle
+from .events.workflow_summary import summarize_tools
 
 BEHIND_A_WORKFLOW = frozenset({"client_tool_call", "hidden_context_item", "sdk_hidden_context"})
 """Types of items that are not visible. They do not close an open workflow."""
@@ -245,9 +246,11 @@ class AgentContext(SdkAgentContext[RequestContext]):
         item = self.workflow_item
         assert item is not None
         workflow = item.workflow
+        summary = summary or workflow.summary
         if item.id in self._tool_blocks:
             settle(item)
-        workflow.summary = summary or workflow.summary or DurationSummary(duration=_seconds_since(item.created_at))
+            summary = summary or summarize_tools(workflow)
+        workflow.summary = summary or DurationSummary(duration=_seconds_since(item.created_at))
         workflow.expanded = expanded
         self.workflow_item = None
         return ThreadItemDoneEvent(item=item)

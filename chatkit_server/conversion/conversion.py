@@ -94,7 +94,11 @@ class Conversion:
             case RunItemStreamEvent(name="handoff_occured", item=HandoffOutputItem() as handoff):
                 self.remember(event)
                 return self._tools.hand_over(handoff.target_agent)
-            case RunItemStreamEvent() | AgentUpdatedStreamEvent():
+            case AgentUpdatedStreamEvent():
+                events = self._tools.take_over(event.new_agent, self._transcript)
+                self.remember(event)
+                return events
+            case RunItemStreamEvent():
                 self.remember(event)
                 return []
             case _:
@@ -120,7 +124,9 @@ class Conversion:
             self._transcript.clear()
             self._is_reverted = True
             return self._shown_items.revert()
-        calls = [] if error is not None else self._tools.client_calls()
+        if error is not None:
+            return [*self._tools.fail_running(), *self._workflow.close()]
+        calls = self._tools.client_calls()
         return [*self._workflow.suspend(), *calls] if calls else self._workflow.close()
 
     def is_silent(self, result: RunResultStreaming) -> bool:

@@ -84,6 +84,12 @@ class Transcript:
         self.size += len(str(entry))
         self._changed(is_hidden=True)
 
+    def open_calls(self) -> list[Json]:
+        """Return the tool calls that have no output yet."""
+        items = [entry["item"] for entry in self._entries if "item" in entry]
+        returned = {item["call_id"] for item in items if item["type"] in OUTPUTS}
+        return [item for item in items if item["type"] in CALLS and item["call_id"] not in returned]
+
     def clear(self) -> None:
         """Forget everything recorded: the turn's items were removed."""
         self._entries.clear()
@@ -94,6 +100,11 @@ class Transcript:
     def _changed(self, *, is_hidden: bool = False) -> None:
         if self.version or is_hidden:
             self.version += 1
+
+    @property
+    def agent(self) -> Agent[Any] | None:
+        """The agent that answered last."""
+        return self._agents[-1] if self._agents else None
 
     @property
     def model(self) -> str | None:

@@ -5,7 +5,8 @@ import json
 from typing import Any
 
 import pytest
-from agents import Agent, RunContextWrapper, function_tool
+from agents import Agent, HandoffInputData, RunContextWrapper, function_tool, handoff
+from agents.extensions.handoff_filters import remove_all_tools
 from chatkit.types import CustomTask, ProgressUpdateEvent, Workflow
 
 from chatkit_server import AgentContext, ChatServer, ToolDisplay, shown_as
@@ -80,7 +81,7 @@ async def test_calls_are_shown_with_the_authors_titles(start: Start) -> None:
         assert (await tab.reload(reply.thread_id)).items == reply.picture.items
         (workflow,) = await saved_workflows(chat, reply.thread_id)
         assert workflow["workflow"]["tasks"][0]["icon"] == "search"
-        assert workflow["workflow"]["summary"] == {"duration": 0}
+        assert workflow["workflow"]["summary"]["title"] == "Used 2 tools"
         added = [event["item"] for event in reply.of_type("thread.item.added") if event["item"]["type"] == "workflow"]
         assert [task["status_indicator"] for task in added[0]["workflow"]["tasks"]] == ["loading"]
         await tab.send(reply.thread_id, "And?")
@@ -171,6 +172,89 @@ async def test_a_handoff_is_shown(start: Start) -> None:
         lines = [("custom", "Billing takes over", "complete"), ("custom", "Next holiday", "complete")]
         assert tasks_of(reply.picture) == [lines]
         assert (await tab.reload(reply.thread_id)).items == reply.picture.items
+
+
+def drop_new_items(data: HandoffInputData) -> HandoffInputData:
+    return data.clone(pre_handoff_items=(), new_items=())
+
+
+@pytest.mark.parametrize("input_filter", [remove_all_tools, drop_new_items])
+async def test_a_handoff_whose_filter_removes_its_events_is_shown_and_complete_for_the_model(
+    start: Start, input_filter: Any
+) -> None:
+    billing = Agent[Any](name="Billing")
+    triage = Agent(name="Triage", tools=[next_holiday], handoffs=[handoff(billing, input_filter=input_filter)])
+    chat = await start(triage, show_tools=True)
+    chat.upstream.script(
+        Answer(tool_calls=[ToolCall("next_holiday"), ToolCall("transfer_to_billing")]),
+        Answer("Tomorrow."),
+        Answer("Yes."),
+    )
+    async with await chat.visitor() as tab:
+        reply = await tab.create("When?")
+        assert reply.text == "Tomorrow."
+        ((*calls, last),) = tasks_of(reply.picture)
+        assert last == ("custom", "Billing takes over", "complete")
+        assert all(indicator == "complete" for _, _, indicator in calls)
+        assert (await tab.reload(reply.thread_id)).items == reply.picture.items
+        assert (await tab.send(reply.thread_id, "Sure?")).text == "Yes."
+    outputs = [item["output"] for item in chat.upstream.requests[-1].body["input"] if "output" in item]
+    assert json.dumps({"assistant": "Billing"}) in outputs
+    assert not any("interrupted" in output for output in outputs)
+
+
+async def test_the_words_of_a_finished_call_stay_visible(start: Start) -> None:
+    chat = await start(Agent(name="test", tools=[order_status, next_holiday]), show_tools=True)
+    one = [ToolCall("order_status", {"number": "17"})]
+    twice = [ToolCall("next_holiday"), ToolCall("next_holiday")]
+    chat.upstream.script(
+        Answer(reasoning=Reasoning(["Hm."]), tool_calls=one),
+        Answer("Shipped."),
+        Answer(tool_calls=twice),
+        Answer("Tomorrow."),
+        Answer(tool_calls=[*one, ToolCall("missing")]),
+        Answer("Sorry."),
+    )
+    async with await chat.visitor() as tab:
+        reply = await tab.create("One")
+        await tab.send(reply.thread_id, "Twice")
+        await tab.send(reply.thread_id, "Missing")
+        titles = [item["workflow"]["summary"]["title"] for item in await saved_workflows(chat, reply.thread_id)]
+    assert titles == ["Looking up order 17", "Next holiday (2×)", "Used 2 tools, 1 failed"]
+
+
+async def test_what_waits_for_an_approval_is_visible_above_its_card(start: Start) -> None:
+    @function_tool(needs_approval=True)
+    def refund(number: str) -> str:
+        """Refunds."""
+        return "done"
+
+    chat = await start(Agent(name="test", tools=[shown_as("Refunding {number}")(refund)]), show_tools=True)
+    chat.upstream.script(Answer(tool_calls=[ToolCall("refund", {"number": "17"})]))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Refund it")
+        (workflow,) = reply.picture.of_type("workflow")
+        assert workflow["workflow"]["summary"]["title"] == "Refunding 17"
+        assert [item["type"] for item in reply.picture.items][-2:] == ["workflow", "widget"]
+
+
+@both_apis
+async def test_calls_of_tools_that_do_not_exist_are_told_to_the_model(start: Start) -> None:
+    disabled = function_tool(lambda: "no", name_override="disabled", description_override="Off.", is_enabled=False)
+    chat = await start(Agent(name="test", tools=[next_holiday, disabled]), show_tools=True, max_turns=4)
+    names = ["next_holiday", "nextHoliday", "Next_Holiday", "disabled", "transfer_to_nobody"]
+    made_up = [ToolCall(name) for name in names]
+    chat.upstream.script(Answer(tool_calls=made_up), Answer("I have no such tools."))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Go")
+        assert (reply.error, reply.text) == (None, "I have no such tools.")
+        ((first, *failed),) = tasks_of(reply.picture)
+        assert first == ("custom", "Next holiday", "complete")
+        assert [indicator for _, _, indicator in failed] == ["none"] * 4
+        chat.upstream.script(*[Answer(tool_calls=[ToolCall("nextHoliday")]) for _ in range(4)])
+        error = (await tab.send(reply.thread_id, "Again")).error
+        assert error is not None
+        assert "too many steps" in error["message"]
 
 
 async def test_searches_are_shown_with_their_sources(start: Start) -> None:
@@ -326,3 +410,22 @@ async def test_a_failed_tool_is_shown_as_failed_and_its_traceback_logged(
     assert "ZeroDivisionError" in caplog.text
     assert "return str(1 / number)" in caplog.text
     assert "'wait' timed out after 1 seconds" in caplog.text
+
+
+async def test_a_failure_of_an_agent_that_is_a_tool_is_shown_and_logged(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    nested = Agent[Any](name="Librarian", instructions="nested")
+    chat = await start(Agent(name="test", tools=[nested.as_tool("ask_librarian", "Asks.")]), show_tools=True)
+    chat.upstream.script(
+        Answer(tool_calls=[ToolCall("ask_librarian", {"input": "Which?"})]), Answer(fail=SERVER_ERROR), Answer("Sorry.")
+    )
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Ask")
+        assert (reply.error, reply.text) == (None, "Sorry.")
+        (workflow,) = reply.picture.of_type("workflow")
+        (task,) = workflow["workflow"]["tasks"]
+        assert task["content"] == "This failed."
+        assert workflow["workflow"]["summary"]["title"] == "Ask librarian (failed)"
+    assert "the tool ask_librarian (agent Librarian) failed" in caplog.text
+    assert "InternalServerError" in caplog.text
