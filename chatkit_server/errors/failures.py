@@ -49,7 +49,7 @@ TEXTS: Texts = {
     ),
     "model_bad_request": ("The model rejected this request. Please tell the administrator.", False),
     "model_files": (
-        "The model cannot read a picture or file of this conversation. Please start a new one without it.",
+        "The model cannot read a picture or file of this message. Please send the message without it.",
         False,
     ),
     "context_too_long": (

@@ -22,6 +22,8 @@ CONTINUE = "(Continue.)"
 NO_TEXT = "(no text)"
 NO_OUTPUT = "(no output)"
 UNREADABLE = "[A picture or file, which this model cannot read.]"
+INPUT_NOTE: Json = {"type": "input_text", "text": UNREADABLE}
+FILE_PARTS = frozenset({"input_image", "input_file"})
 
 SYSTEM = frozenset({"system", "developer"})
 
@@ -54,13 +56,17 @@ def without_system(messages: Sequence[Json]) -> list[Json]:
     return [{**_merged(messages[0], messages[1]), "role": messages[1]["role"]}, *messages[2:]]
 
 
-def without_files(messages: Sequence[Json]) -> list[Json]:
-    """Return fitted messages with a note in place of each picture and file."""
+def without_old_files(messages: Sequence[Json]) -> list[Json]:
+    """Return fitted messages with a note in place of the pictures and files before the user's last message.
+
+    The last one stays as it is: if the model cannot read it, the user has to know.
+    """
+    last = max((index for index, message in enumerate(messages) if message["role"] == "user"), default=0)
     return [
         {**message, "content": _content([_as_text(part) for part in message["content"]])}
-        if isinstance(message["content"], list)
+        if index != last and isinstance(message["content"], list)
         else message
-        for message in messages
+        for index, message in enumerate(messages)
     ]
 
 
@@ -71,6 +77,19 @@ def fit_items(items: Sequence[Mapping[str, Any]]) -> list[Json]:
         if item.get("type") == "function_call":
             item["arguments"] = object_arguments(item.get("arguments"))
     return fitted
+
+
+def items_without_old_files(items: Sequence[Json]) -> list[Json]:
+    """Return fitted items with a note in place of the pictures and files before the user's last message."""
+    last = max((index for index, item in enumerate(items) if item.get("role") == "user"), default=0)
+    return [item if index == last else _item_without_files(item) for index, item in enumerate(items)]
+
+
+def _item_without_files(item: Json) -> Json:
+    for name in ("content", "output"):
+        if isinstance(parts := item.get(name), list):
+            return {**item, name: [INPUT_NOTE if part.get("type") in FILE_PARTS else part for part in parts]}
+    return item
 
 
 def object_arguments(arguments: object) -> str:

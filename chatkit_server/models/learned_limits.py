@@ -12,7 +12,8 @@ from typing import Any
 
 import openai
 
-from .fit_messages import without_files, without_system
+from ..errors.provider_failures import provider_failure
+from .fit_messages import without_old_files, without_system
 from .returned_fields import CALL_FIELDS, MESSAGE_FIELDS
 
 Json = dict[str, Any]
@@ -37,11 +38,10 @@ _SYSTEM_REFUSED = re.compile(
     r"system (?:role|messages?|prompts?|instructions?) (?:is |are )?(?:not|un)|developer instruction is not"
 )
 _FILES_REFUSED = re.compile(
-    r"image_url|(?:image|vision|multi-?modal|file|pdf)s?(?: inputs?| content| data| parts?)? (?:is |are )?not supported"
-    r"|support (?:image|vision|multi-?modal|file)|not a multi-?modal|unknown content type|at most 0 (?:image|file)"
+    r"unknown variant .?image_url|image_url is only supported|(?:image|vision|pdf) inputs? (?:is|are) not supported"
+    r"|support (?:images?|vision|multi-?modal|pdfs?|files?)|not a multi-?modal|at most 0 (?:image|file)"
 )
-FILE_STATUSES = (400, 404, 415, 422, 500)
-"""llama.cpp answers 500, and OpenRouter 404."""
+"""The model reads no pictures or files at all; a single one that is broken gets other words."""
 
 FILLER = " "
 """For messages without thoughts. Kimi treats an empty text as missing."""
@@ -75,7 +75,7 @@ class LearnedLimits:
         if limits.refuses_system:
             options["messages"] = without_system(options["messages"])
         if limits.refuses_files:
-            options["messages"] = without_files(options["messages"])
+            options["messages"] = without_old_files(options["messages"])
         for message in options["messages"]:
             _drop(message, limits.refused)
             for call in message.get("tool_calls") or ():
@@ -90,13 +90,15 @@ class LearnedLimits:
             options["tools"] = [_without_strict(tool) for tool in tools]
 
     def learn(self, error: openai.APIStatusError, options: Json) -> bool:
-        """Return whether the error names something that `apply` can change, and remember it."""
+        """Return whether the error names something that can be changed, and remember it, except for a broken file."""
         text = f"{error.message} {error.body}".lower()
         limits = self._limits[str(options.get("model"))]
         before = replace(limits, refused=set(limits.refused))
-        if error.status_code in FILE_STATUSES and _FILES_REFUSED.search(text):
-            limits.refuses_files |= any(isinstance(message["content"], list) for message in options["messages"])
-        if error.status_code in (400, 422) and limits == before:
+        if provider_failure(error, "") == "model_files":
+            limits.refuses_files |= bool(_FILES_REFUSED.search(text))
+            messages, options["messages"] = options["messages"], without_old_files(options["messages"])
+            return bool(messages != options["messages"])
+        if error.status_code in (400, 422):
             _learn(limits, text, options)
         if limits == before:
             return False

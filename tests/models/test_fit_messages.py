@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from chatkit_server.models.fit_messages import (
     BEGINNING,
     CONTINUE,
+    INPUT_NOTE,
     NO_ANSWER,
     NO_OUTPUT,
     NO_TEXT,
     fit_items,
     fit_messages,
+    items_without_old_files,
     object_arguments,
 )
 
@@ -146,3 +148,11 @@ def test_items_of_the_responses_api_are_made_valid() -> None:
         {**broken_call, "arguments": "{}"},
         {**output, "output": "invalid \ufffd"},
     ]
+
+
+def test_files_of_earlier_items_become_notes() -> None:
+    picture = {"type": "input_image", "image_url": "https://images.example/1.png"}
+    words = {"type": "input_text", "text": "a"}
+    output = {"type": "function_call_output", "call_id": "c", "output": [picture]}
+    fitted = items_without_old_files([user([words, picture]), output, assistant("b"), user([picture])])
+    assert fitted == [user([words, INPUT_NOTE]), {**output, "output": [INPUT_NOTE]}, assistant("b"), user([picture])]

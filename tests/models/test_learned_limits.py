@@ -104,15 +104,35 @@ def test_a_system_message_that_a_template_refuses_moves_to_the_users() -> None:
         ("m is not a multimodal model", 400),
     ],
 )
-def test_pictures_that_a_model_cannot_read_become_notes(text: str, status: int) -> None:
-    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+def test_earlier_pictures_that_a_model_cannot_read_become_notes(text: str, status: int) -> None:
+    """The picture of the newest message is refused with an error for the user."""
+    content = [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
     body = request()
-    body["messages"][0]["content"] = [{"type": "text", "text": "a"}, picture]
+    body["messages"][0]["content"] = content
     limits = LearnedLimits()
+    assert not limits.learn(refusal(text, status), body)
+    body["messages"] += [{"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
     assert limits.learn(refusal(text, status), body)
+    assert body["messages"][0]["content"] == f"a\n{UNREADABLE}"
+    body["messages"][0]["content"] = body["messages"][-1]["content"] = content
     limits.apply(body)
     assert body["messages"][0]["content"] == f"a\n{UNREADABLE}"
+    assert body["messages"][-1]["content"] == content
     assert not limits.learn(refusal(text, status), body)
+
+
+def test_a_broken_picture_is_left_out_of_later_requests_of_its_thread_only() -> None:
+    text = refusal("Invalid 'messages[0].content[1].image_url'. Please make sure your image is valid.")
+    picture = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
+    body = request()
+    body["messages"][0]["content"] = picture
+    body["messages"] += [{"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
+    limits = LearnedLimits()
+    assert limits.learn(text, body)
+    assert body["messages"][0]["content"] == UNREADABLE
+    body["messages"][0]["content"] = picture
+    limits.apply(body)
+    assert body["messages"][0]["content"] == picture
 
 
 def test_null_content_and_missing_tools_are_filled_in() -> None:
@@ -128,6 +148,7 @@ def test_null_content_and_missing_tools_are_filled_in() -> None:
         ("'reasoning_content' is unsupported", 429),
         ("'reasoning_content' is unsupported", 500),
         ("This model's maximum context length is 8192 tokens.", 400),
+        ("Invalid 'messages[0].content[1].image_url'. Please make sure your image is valid.", 400),
         ("Unknown field: thinking_blocks", 400),  # it was not sent
     ],
 )

@@ -19,7 +19,8 @@ from openai.types.chat import ChatCompletion
 from chatkit_store import clean_text
 
 from ...errors.failures import NotAnEndpoint
-from ..fit_messages import fit_items, fit_messages
+from ...errors.provider_failures import provider_failure
+from ..fit_messages import fit_items, fit_messages, items_without_old_files
 from ..learned_limits import LearnedLimits
 from ..returned_fields import add_returned_fields, fields_to_return, record_fields
 
@@ -34,12 +35,22 @@ class FastResponses(AsyncResponses):
     """`client.responses`."""
 
     async def create(self, **options: Any) -> Any:
-        """See `AsyncResponses.create`."""
+        """See `AsyncResponses.create`. If the model rejects a picture or file, try without the earlier ones."""
         items = options.get("input")
-        if isinstance(items, list) and all(isinstance(item, dict) for item in items):
-            options["input"] = fit_items(items)
         if isinstance(instructions := options.get("instructions"), str):
             options["instructions"] = clean_text(instructions)
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            return await self._create(options)
+        options["input"] = fit_items(items)
+        try:
+            return await self._create(dict(options))
+        except openai.APIStatusError as error:
+            without_files = items_without_old_files(options["input"])
+            if provider_failure(error, "") != "model_files" or without_files == options["input"]:
+                raise
+            return await self._create({**options, "input": without_files})
+
+    async def _create(self, options: dict[str, Any]) -> Any:
         plain = {name: options.pop(name) for name in ("input", "tools") if _is_wire_form(options.get(name))}
         if plain:
             options["extra_body"] = {**plain, **(options.get("extra_body") or {})}
