@@ -40,6 +40,8 @@ class TurnItems:
     def __init__(self) -> None:
         self.finished: dict[str, ThreadItem] = {}
         self.open = OpenItems()
+        self.removed_ids: list[str] = []
+        """The ids of items of earlier turns that this one has removed."""
 
     def open_ids(self) -> set[str]:
         """Return the ids of the open items."""
@@ -57,6 +59,8 @@ class TurnItems:
                 self.open.close(event.item.id)
                 self.finished[event.item.id] = event.item
             case ThreadItemRemovedEvent():
+                if event.item_id not in self.finished and event.item_id not in self.open:
+                    self.removed_ids.append(event.item_id)
                 self.open.close(event.item_id)
                 self.finished.pop(event.item_id, None)
             case _:

@@ -15,15 +15,25 @@ from chatkit.types import (
     ThreadItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
     ThreadStreamEvent,
 )
 
 
 def snapshot(
-    finished: Iterable[ThreadItem], still_open: Iterable[ThreadItem], *, options: StreamOptions, is_running: bool
+    finished: Iterable[ThreadItem],
+    still_open: Iterable[ThreadItem],
+    *,
+    options: StreamOptions,
+    is_running: bool,
+    removed_ids: Iterable[str] = (),
 ) -> list[ThreadStreamEvent]:
-    """Return the events, in order. `finished` and `still_open` must not contain hidden items."""
+    """Return the events, in order. `finished` and `still_open` must not contain hidden items.
+
+    `removed_ids` are items of earlier turns that the reader's page may still show.
+    """
     events: list[ThreadStreamEvent] = [StreamOptionsEvent(stream_options=options)]
+    events += [ThreadItemRemovedEvent(item_id=item_id) for item_id in removed_ids]
     events += [ThreadItemDoneEvent(item=item) for item in visible_items(finished)]
     added = [ThreadItemAddedEvent(item=item) for item in still_open]
     if is_running:

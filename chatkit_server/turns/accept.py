@@ -39,6 +39,7 @@ from chatkit.types import (
 )
 
 from chatkit_store import ApprovalDecision
+from chatkit_store.turns import RETRY
 
 from ..context import RequestContext
 from ..errors.http import (
@@ -52,6 +53,7 @@ from ..errors.http import (
 from ..events.snapshot import without_calls
 from ..files.generated_images import GeneratedImages
 from ..interactions.approvals import accept_decision, is_approval, resume_run
+from ..interactions.notice_card import is_retry, message_to_retry
 from ..interactions.pending import PendingInput, load_pending
 from ..interactions.preconditions import current_item, submitted_sender, writable_thread
 from ..run.server import ChatServer
@@ -75,6 +77,8 @@ class Accepted:
     model: str | None = None
     """The model that the user chose; None for the one in the settings."""
     replace_after: str | None = None
+    sends_replaced: bool = False
+    """Whether readers are sent the removal of what the turn replaces. On its own Retry, the widget removes it."""
     decision: ApprovalDecision | None = None
     """A decision about a tool call, saved when the turn starts."""
     seen_position: int | None = None
@@ -220,8 +224,12 @@ async def _retry_after_item(request: ThreadsRetryAfterItemReq, server: ChatServe
     message = await current_item(server, thread, request.params.item_id, context)
     if not isinstance(message, UserMessageItem):
         raise InvalidItem("Only an answer to one of your messages can be retried.")
+    return _retry(thread, message, server, context)
+
+
+def _retry(thread: ThreadMetadata, message: UserMessageItem, server: ChatServer, context: RequestContext) -> Accepted:
     return Accepted(
-        kind=request.type,
+        kind=RETRY,
         thread=thread,
         user_item_id=message.id,
         model=server.selection_for(message).model,
@@ -235,6 +243,11 @@ async def _custom_action(request: ThreadsCustomActionReq, server: ChatServer, co
     thread = await writable_thread(server, params.thread_id, context)
     if is_approval(params.action):
         return await _approval(request, thread, server, context)
+    if is_retry(params.action):
+        message = await message_to_retry(server, thread, params.action, params.item_id, context)
+        accepted = _retry(thread, message, server, context)
+        accepted.sends_replaced = True
+        return accepted
     # Read before the widget: a copy of the widget is saved, so a later change must be noticed.
     position = await server.sql_store.last_position(thread.id, context)
     sender, items = await submitted_sender(server, thread, params.item_id, params.action, context)

@@ -94,7 +94,8 @@ class LiveTurn(ABC):
         self.log.flush()  # the open items contain the log's pending text
         finished = self.items.finished.values()
         visible = without_calls(finished) if has_calls else finished
-        return snapshot(visible, self.open_items(), options=self._options, is_running=True)
+        removed_ids = self.items.removed_ids
+        return snapshot(visible, self.open_items(), options=self._options, is_running=True, removed_ids=removed_ids)
 
     def open_items(self) -> list[ThreadItem]:
         """Return copies of the open items as they are now, without hidden ones.

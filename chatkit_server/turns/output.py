@@ -39,6 +39,7 @@ from ..context import RequestContext
 from ..events.fold import is_empty, is_thought, settle
 from ..events.snapshot import without_calls
 from ..files.generated_images import inline_image
+from ..interactions.notice_card import is_notice
 from ..memory import Transcript
 from ..settings import Settings
 from .accept import Accepted, thread_response
@@ -91,7 +92,7 @@ class Output:
         self.saved: set[str] = set()
         """The ids of the items that have a row."""
         self.thoughts: set[str] = set()
-        """The ids of items that only show what the agent thinks and does."""
+        """The ids of items that are no answer: what the agent thinks and does, and notices."""
         self._turn_id = turn.id
         self._context = context
         self._store = services.store
@@ -193,7 +194,7 @@ class Output:
         """Note whether the item is hidden or a thought: before it is saved, so that readers never see a hidden one."""
         if isinstance(item, HiddenContextItem | SDKHiddenContextItem):
             self._hidden.add(item.id)
-        if is_thought(item) or item.id in self.transcript.display_only:
+        if is_thought(item) or is_notice(item) or item.id in self.transcript.display_only:
             self.thoughts.add(item.id)
 
     async def _save(self, item: ThreadItem) -> None:
@@ -306,7 +307,8 @@ class Output:
         while has_more:
             page = await self._store.load_visible_items(self.thread.id, after, PAGE_SIZE, "asc", self._context)
             for item in without_calls(page.data):  # the page would run the tool once more
-                self.send(ThreadItemDoneEvent(item=item))
+                if not is_notice(item):  # readers get the error itself
+                    self.send(ThreadItemDoneEvent(item=item))
             after, has_more = page.after, page.has_more
 
 

@@ -11,9 +11,11 @@ from chatkit_store import JournalStore, SqlStore, TurnEnd, TurnRecord, TurnStore
 from chatkit_store.turns import RETRY
 
 from ..context import RequestContext
+from ..errors.http import AnswerInterrupted
 from ..errors.log_format import redacted_traceback
 from ..events.decode import decode_event
 from ..events.fold import TurnItems, is_empty, is_thought, settle
+from ..interactions.notice_card import failure_notice
 from .turn_end import finish_anyway
 
 logger = logging.getLogger(__name__)
@@ -44,7 +46,8 @@ async def recover(record: TurnRecord, store: SqlStore[RequestContext], turns: Tu
         keep_transcript=not restore,
         worker_id=record.worker_id,
     )
-    ended = await finish_anyway(finish, [] if restore else kept_items)
+    notice = failure_notice(AnswerInterrupted(), record.id, record.thread_id, record.user_item_id)
+    ended = await finish_anyway(finish, [notice] if restore else [*kept_items, notice])
     if ended and restore:
         for item_id in items.finished:
             with contextlib.suppress(NotFoundError):

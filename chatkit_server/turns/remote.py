@@ -29,6 +29,7 @@ from ..errors.failures import failure_of_ended_turn
 from ..errors.http import Conflict, to_server_error
 from ..events.decode import decode_event
 from ..events.snapshot import visible_items, without_calls
+from ..interactions.notice_card import is_notice
 from ..run.server import ChatServer
 from .live_turn import LiveTurn, Reader, StopReason
 from .turn_log import TurnLog, belongs_in_catch_up
@@ -234,4 +235,5 @@ class RemoteTurn(LiveTurn):
         if message_id is None or any(not isinstance(item, UserMessageItem) for item in items):
             return items
         page = await self._store.load_visible_items(self.thread_id, message_id, PAGE_SIZE, "asc", self._context)
-        return list(takewhile(lambda item: not isinstance(item, UserMessageItem), page.data))
+        answer = takewhile(lambda item: not isinstance(item, UserMessageItem), page.data)
+        return [item for item in answer if not is_notice(item)]  # readers get the error itself

@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
 
-from chatkit.types import SDKHiddenContextItem, ThreadItem
+from chatkit.types import SDKHiddenContextItem, ThreadItem, WidgetItem
 
 from chatkit_store import StoreUnavailable, TurnEnd, TurnStatus
 
 from ..context import RequestContext
 from ..errors.failures import TurnTooLong, to_turn_failure
 from ..errors.http import AnswerInterrupted, ServerError, to_server_error
+from ..interactions.notice_card import cut_notice, failure_notice
 from ..loops import backoff
 from ..memory import Transcript, turn_transcript
 from ..models.tap import text_sink
@@ -232,7 +233,15 @@ class Turn(LiveTurn):
             restore_replaced=restore,
             worker_id=self._services.journal.worker_id,
         )
-        return await self._until_saved(lambda: finish_anyway(finish, [*kept_items, *stop_note]))
+        items = [*kept_items, *stop_note, *self._notices(error)]
+        return await self._until_saved(lambda: finish_anyway(finish, items))
+
+    def _notices(self, error: ServerError | None) -> list[WidgetItem]:
+        """Return the notice for those who load the thread later, if there is one. Readers get the error itself."""
+        if error is not None:
+            return [failure_notice(error, self.id, self.thread_id, self._accepted.user_item_id)]
+        cut = self._error_code(None)
+        return [] if cut is None else [cut_notice(cut, self.id, self.thread_id)]
 
     def _error_code(self, error: ServerError | None) -> str | None:
         """Return why the turn failed, or why its complete answer is cut."""

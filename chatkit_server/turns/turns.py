@@ -9,6 +9,7 @@ from time import monotonic
 from weakref import WeakValueDictionary
 
 from chatkit.store import NotFoundError
+from chatkit.types import ThreadItemRemovedEvent
 
 from chatkit_store import (
     AlreadyDecided,
@@ -23,6 +24,7 @@ from chatkit_store import (
     ThreadChanged,
     TurnRecord,
     TurnStore,
+    is_notice_id,
     new_id,
 )
 
@@ -226,7 +228,7 @@ class Turns:
             worker_id=self.worker_id,
         )
         with self._saving_message():
-            await self._turns.start(
+            gone_ids = await self._turns.start(
                 new,
                 context,
                 new_thread=accepted.thread if accepted.is_new_thread else None,
@@ -236,6 +238,9 @@ class Turns:
                 key=key,
                 seen_position=accepted.seen_position,
             )
+            # The widget knows what a retry replaces, but not that a notice goes.
+            shown_ids = gone_ids if accepted.sends_replaced else filter(is_notice_id, gone_ids)
+            accepted.opening += [ThreadItemRemovedEvent(item_id=item_id) for item_id in shown_ids]
             turn = Turn(new.id, accepted, context, self._services)
             if key is not None:
                 self._by_key[key.value] = turn

@@ -22,6 +22,7 @@ from chatkit_store.history import HistoryCursor, HistoryItem, HistoryPage, PastT
 from chatkit_store.ids import new_id
 from chatkit_store.items import Recent
 from chatkit_store.journal import Entry, JournalStore
+from chatkit_store.notices import is_notice_id, notice_id
 from chatkit_store.schema import create_schema
 from chatkit_store.sql import SqlStore
 from chatkit_store.sync_actions import SyncActionStatus, SyncActionStore, SyncAnswer, SyncRun
@@ -82,7 +83,9 @@ __all__ = [
     "clean_json",
     "clean_text",
     "create_schema",
+    "is_notice_id",
     "new_id",
+    "notice_id",
     "open_engine",
     "plain_text",
 ]

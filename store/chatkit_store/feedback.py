@@ -12,6 +12,7 @@ from chatkit_store.database import insert_into
 from chatkit_store.errors import NotFound
 from chatkit_store.ids import new_id
 from chatkit_store.items import take_positions
+from chatkit_store.notices import is_notice_id
 from chatkit_store.owner import HasUser, owned
 from chatkit_store.tables import feedback, thread_items
 
@@ -29,11 +30,12 @@ def write_votes(
 ) -> None:
     """Write all votes. Raises `NotFound`, and writes none, if an id is not a visible item of the thread.
 
-    Items that a retry replaced can be voted on, because another tab may still show them.
+    Items that a retry replaced can be voted on, because another tab may still show them. Notices get no vote, though
+    the widget sends their ids, too.
     """
     take_positions(connection, thread_id, 0, context)
     values = {"thread": thread_id, "owner": context.user_id, "vote": kind, "now": datetime.now(UTC)}
-    for item_id in dict.fromkeys(item_ids):
+    for item_id in dict.fromkeys(item_id for item_id in item_ids if not is_notice_id(item_id)):
         if connection.scalar(_vote(dialect), {**values, "item": item_id, "new": new_id("fbk")}) is None:
             raise NotFound("Item", item_id)
 

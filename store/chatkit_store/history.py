@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, Connection, bindparam, func, select, union_al
 from chatkit_store.columns import UtcDateTime, load_json
 from chatkit_store.database import AnyRow, Database
 from chatkit_store.items import check_thread, from_row
+from chatkit_store.notices import IS_PART
 from chatkit_store.owner import HasUser, checked, owned
 from chatkit_store.tables import thread_items, turns
 
@@ -65,6 +66,7 @@ _ITEMS = (
     .where(
         i.replaced_by.is_(None),
         i.position < bindparam("before", type_=BigInteger),
+        IS_PART,
         owned(thread_items),
     )
     .order_by(i.position.desc())

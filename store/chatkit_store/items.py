@@ -17,6 +17,8 @@ from chatkit_store import widget_actions
 from chatkit_store.columns import UtcDateTime, aware_utc, dump_json
 from chatkit_store.database import AnyRow, Database, insert_into
 from chatkit_store.errors import IdClash, NotFound, ThreadChanged
+from chatkit_store.notices import IS_PART, is_notice_id
+from chatkit_store.notices import ROLE as NOTICE
 from chatkit_store.owner import HasUser, checked, owned
 from chatkit_store.paging import Pages
 from chatkit_store.tables import RUNNING, thread_items, threads, turns
@@ -50,7 +52,7 @@ def to_row(thread_id: str, item: ThreadItem, turn_id: str | None, *, is_open: bo
         "thread_id": thread_id,
         "turn_id": turn_id,
         "type": item.type,
-        "role": ROLES.get(item.type, "assistant"),
+        "role": NOTICE if is_notice_id(item.id) else ROLES.get(item.type, "assistant"),
         "text": plain_text(item),
         "hidden": isinstance(item, HiddenContextItem | SDKHiddenContextItem),
         "open": is_open,
@@ -194,15 +196,16 @@ def _upsert(dialect: str) -> Any:
     ).returning(i.id)
 
 
-_ALL = select(i.id, i.position, i.type, i.payload).where(i.replaced_by.is_(None), owned(thread_items))
+_WITH_NOTICES = select(i.id, i.position, i.type, i.payload).where(i.replaced_by.is_(None), owned(thread_items))
+_ALL = _WITH_NOTICES.where(IS_PART)
 _CURSOR = (  # the position of any item, hidden and replaced ones included
     select(i.position).where(i.id == bindparam("after"), i.thread_id == bindparam("thread")).scalar_subquery()
 )
 _ALL_PAGES = Pages(_ALL, i.position, _CURSOR)
-_VISIBLE_PAGES = Pages(_ALL.where(i.hidden.is_(False)), i.position, _CURSOR)
+_VISIBLE_PAGES = Pages(_WITH_NOTICES.where(i.hidden.is_(False)), i.position, _CURSOR)
 _WRITTEN_BY = (
     select(i.id, i.type, i.payload)
-    .where(i.turn_id == bindparam("turn"), i.hidden.is_(False), i.replaced_by.is_(None), checked(thread_items))
+    .where(i.turn_id == bindparam("turn"), i.hidden.is_(False), IS_PART, i.replaced_by.is_(None), checked(thread_items))
     .order_by(i.position)
 )
 _CHANGED_DURING = (
@@ -214,6 +217,7 @@ _CHANGED_DURING = (
         i.updated_at >= turns.c.started_at,
         i.updated_at <= func.coalesce(turns.c.ended_at, i.updated_at),
         i.hidden.is_(False),
+        IS_PART,
         i.replaced_by.is_(None),
         owned(thread_items),
     )

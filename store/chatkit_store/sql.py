@@ -90,7 +90,7 @@ class SqlStore(Store[TContext], Generic[TContext]):
     async def load_thread_items(
         self, thread_id: str, after: str | None, limit: int, order: str, context: TContext
     ) -> Page[ThreadItem]:
-        """Return a page of the thread's items by position, including hidden items and excluding replaced ones.
+        """Return a page of the thread's items by position, with hidden ones, without replaced ones and notices.
 
         `after` is the id of any item of the thread, hidden and replaced ones included; `limit` is clamped to 1..500.
         Rows that this version cannot read are skipped with a warning.
@@ -100,7 +100,10 @@ class SqlStore(Store[TContext], Generic[TContext]):
     async def load_visible_items(
         self, thread_id: str, after: str | None, limit: int, order: str, context: TContext
     ) -> Page[ThreadItem]:
-        """Return a page like `load_thread_items`, but filter hidden items out before paging (T28)."""
+        """Return a page for the user: like `load_thread_items`, but with notices and without hidden items.
+
+        Those are filtered out before paging (T28).
+        """
         return await items.load_page(self._database, thread_id, after, limit, order, context, hidden=False)
 
     async def load_turn_items(self, thread_id: str, turn_id: str, context: TContext) -> list[ThreadItem]:

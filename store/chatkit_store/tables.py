@@ -87,6 +87,7 @@ thread_items = Table(
     UniqueConstraint("thread_id", "position"),
     Index(None, "turn_id", "position"),
     Index(None, "replaced_by", **_only("replaced_by IS NOT NULL")),
+    Index("ix_thread_items_notices", "thread_id", **_only("role = 'notice'")),
 )
 
 widget_actions = Table(

@@ -10,6 +10,8 @@ from chatkit_store import approvals, attachments, threads
 from chatkit_store.database import AnyRow, Database
 from chatkit_store.errors import DuplicateRequest, IdClash, NotFound, ThreadBusy, ThreadChanged
 from chatkit_store.items import UNFINISHED, check_thread, position_of, put_items, take_positions, to_rows, write_items
+from chatkit_store.notices import ROLE as NOTICE
+from chatkit_store.notices import remove_notices, remove_older_notices
 from chatkit_store.owner import HasUser, owned, owns_thread
 from chatkit_store.paging import clamp
 from chatkit_store.tables import RUNNING, thread_items, turns, workers
@@ -18,6 +20,9 @@ from chatkit_store.turn_rows import NewTurn, RequestKey, TurnEnd, TurnRecord
 
 RETRY = "threads.retry_after_item"
 """The `kind` of a turn that replaces an answer."""
+
+START_TRIES = 3
+"""How often the start of a turn is tried if an id clashes and the reason is gone when it is looked up."""
 
 KEEP = "keep"
 """The signal to keep a turn running for a reader at another worker. Any other signal is the reason to stop."""
@@ -45,12 +50,14 @@ class TurnStore:
         decision: approvals.ApprovalDecision | None = None,
         key: RequestKey | None = None,
         seen_position: int | None = None,
-    ) -> None:
+    ) -> list[str]:
         """Start a turn in one transaction: write its thread if new, its first items, and its row as `running`.
 
         `replace_after` is the id of an item of the thread: everything after it is marked as replaced by this turn
         before `items` are added. Attachments of user messages among `items` are bound to the thread. If the turn has a
         `user_item_id`, runs that wait for an approval expire. `decision` decides one such call.
+
+        Returns the ids of the visible items that the thread no longer shows: the replaced ones and the notices.
 
         Raises, having written nothing:
         - `ThreadBusy` if a turn is running on the thread, `DuplicateRequest` if `key` belongs to an earlier turn;
@@ -65,13 +72,12 @@ class TurnStore:
         rows, attachment_ids = to_rows(turn.thread_id, items, turn.id), attachments.ids_in(items)
         thread_row = None if new_thread is None else threads.to_row(new_thread)
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> list[str]:
             if key is not None and key.taken_from is not None:
                 connection.execute(_RELEASE_KEY, {"turn": key.taken_from, "owner": context.user_id})
             if thread_row is not None:
                 threads.insert_thread(connection, dialect, turn.thread_id, thread_row, context, len(rows))
-            if replace_after is not None:
-                _replace(connection, turn, replace_after, context)
+            replaced_ids = [] if replace_after is None else _replace(connection, turn, replace_after, context)
             if thread_row is not None:
                 put_items(connection, dialect, rows, 1)
             else:
@@ -81,26 +87,30 @@ class TurnStore:
                 approvals.expire(connection, turn.thread_id, is_final=replace_after is None)
             if decision is not None:
                 approvals.decide(connection, turn.thread_id, decision, context)
+            removed_ids = [] if thread_row is not None else remove_notices(connection, turn.thread_id)
             connection.execute(_START, turn.to_row(key, context))
+            return [*replaced_ids, *removed_ids]
 
-        await self._write_start(work, turn, key, context)
+        gone_ids = await self._write_start(work, turn, key, context)
         if new_thread is not None and thread_row is not None:
             database.baselines.remember(new_thread, thread_row)
+        return gone_ids
 
     async def _write_start(
-        self, work: Callable[[Connection], None], turn: NewTurn, key: RequestKey | None, context: HasUser
-    ) -> None:
-        for is_last in (False, False, True):
+        self, work: Callable[[Connection], "list[str]"], turn: NewTurn, key: RequestKey | None, context: HasUser
+    ) -> "list[str]":
+        tries = 0
+        while True:
+            tries += 1
             try:
                 return await self._database.write(work)
             except IdClash:  # of any unique column. Conflicts are looked up only now, so the usual case costs no query
-                if is_last:
+                if tries == START_TRIES:
                     raise
                 await self._explain_clash(turn, key, context)
             except ThreadChanged:  # perhaps by a turn that is still running, or that of an equal request
                 await self._explain_clash(turn, key, context)
                 raise
-        return None
 
     async def _explain_clash(self, turn: NewTurn, key: RequestKey | None, context: HasUser) -> None:
         """Raise `DuplicateRequest` or `ThreadBusy`; return if neither applies (any more), so that a retry makes sense.
@@ -131,6 +141,7 @@ class TurnStore:
     ) -> bool:
         """End a turn in one transaction: write its last `items`, delete its other unfinished items, update its row.
 
+        A notice among `items` replaces an older one that `restore_replaced` would bring back.
         `restore_replaced` brings back the items that the turn replaced and the approvals that it made expire.
         `keep_transcript` leaves the stored transcript as it is. Finishing a turn again overwrites its end.
 
@@ -157,6 +168,9 @@ class TurnStore:
                 is_expected = expected_rows[0]["thread_id"] == thread_id
                 rows = expected_rows if is_expected else to_rows(thread_id, items, turn_id)
                 write_items(connection, self._database.dialect, thread_id, rows, context)
+            for row in expected_rows:
+                if row["role"] == NOTICE:
+                    remove_older_notices(connection, thread_id, turn_id, row["id"])
             connection.execute(UNFINISHED, {"turn": turn_id})
             return True
 
@@ -227,11 +241,12 @@ class TurnStore:
         return [TurnRecord.from_row(row) for row in await self._database.read(work)]
 
 
-def _replace(connection: Connection, turn: NewTurn, after: str, context: HasUser) -> None:
-    """Hide what follows the item until the turn is taken back. Locks the thread first."""
+def _replace(connection: Connection, turn: NewTurn, after: str, context: HasUser) -> "list[str]":
+    """Hide what follows the item until the turn is taken back; return the ids of what was visible. Locks the thread."""
     take_positions(connection, turn.thread_id, 0, context)
     position = position_of(connection, turn.thread_id, after, context)
-    connection.execute(_REPLACE, {"thread": turn.thread_id, "after": position, "turn": turn.id})
+    rows = connection.execute(_REPLACE, {"thread": turn.thread_id, "after": position, "turn": turn.id}).all()
+    return [row.id for row in rows if not row.hidden]
 
 
 _START = insert(turns)
@@ -252,7 +267,7 @@ _LATER = (
     i.position > bindparam("after", type_=BigInteger),
     i.replaced_by.is_(None),
 )
-_REPLACE = update(thread_items).where(*_LATER).values(replaced_by=bindparam("turn"))
+_REPLACE = update(thread_items).where(*_LATER).values(replaced_by=bindparam("turn")).returning(i.id, i.hidden)
 _REPLACED = (func.coalesce(i.thread_id, "") == bindparam("thread"), i.replaced_by == bindparam("turn"))
 _RESTORE = update(thread_items).where(*_REPLACED).values(replaced_by=None)
 

@@ -68,10 +68,10 @@ class FailingTurnStore(TurnStore):
         super().__init__(services.engine)
         self._fault = fault
 
-    async def start(self, turn: NewTurn, context: Any, **more: Any) -> None:
+    async def start(self, turn: NewTurn, context: Any, **more: Any) -> list[str]:
         self._fault.strike("the store in start", StoreUnavailable("gone"))
         self._fault.strike("a bug in start", KeyError("oops"))
-        await super().start(turn, context, **more)
+        return await super().start(turn, context, **more)
 
     async def finish(self, turn_id: str, end: TurnEnd, context: Any, **more: Any) -> bool:
         self._fault.strike("the store in finish", StoreUnavailable("gone"))

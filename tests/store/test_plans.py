@@ -37,6 +37,7 @@ from chatkit_store import (
     UploadStore,
     WorkerRecord,
     new_id,
+    notice_id,
 )
 from chatkit_store.database import Database
 from tests.conftest import fresh_database, opened
@@ -56,6 +57,7 @@ PARTS = {
     "approvals._RUN",
     "approvals._UNDECIDED",
     "items._ALL",
+    "items._WITH_NOTICES",
     "journal._ENDED",
     "journal._ENTRY",
     "turns._NEWEST",
@@ -194,7 +196,8 @@ async def use_thread(thread_id: str, store: SqlStore[User], turns: TurnStore, jo
     for should_restore in (True, False):
         retry = make_turn(thread_id, kind="threads.retry_after_item", user_item_id=question.id)
         await turns.start(retry, ALICE, replace_after=question.id)
-        await turns.finish(retry.id, TurnEnd("completed"), ALICE, restore_replaced=should_restore)
+        notice = widget_with("chatkit.retry", id=notice_id(retry.id))
+        await turns.finish(retry.id, TurnEnd("failed"), ALICE, items=[notice], restore_replaced=should_restore)
     await read_thread(thread_id, question.id, turn.id, store, turns)
     widget = widget_with("click")
     await store.add_thread_item(thread_id, widget, ALICE)

@@ -1,9 +1,20 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from chatkit.types import ThreadMetadata
+from chatkit.types import ThreadMetadata, WidgetItem
 
-from chatkit_store import IdClash, NotFound, SqlStore, ThreadBusy, ThreadChanged, TurnEnd, TurnRecord, TurnStore
+from chatkit_store import (
+    IdClash,
+    NotFound,
+    SqlStore,
+    ThreadBusy,
+    ThreadChanged,
+    TurnEnd,
+    TurnRecord,
+    TurnStatus,
+    TurnStore,
+    notice_id,
+)
 from tests.store.conftest import Query
 from tests.store.factories import (
     ALICE,
@@ -14,6 +25,7 @@ from tests.store.factories import (
     make_turn,
     text_of,
     user_message,
+    widget_with,
 )
 
 Store = SqlStore[User]
@@ -216,3 +228,48 @@ async def test_turn_does_not_start_on_a_thread_that_changed_since_it_was_read(
     assert [row[0] for row in await sql("SELECT text FROM thread_items")] == ["one"]
     position = (await store.load_since_user(thread.id, ALICE)).position
     await turns.start(second, ALICE, items=[user_message("two")], seen_position=position)
+
+
+def make_notice(turn_id: str) -> WidgetItem:
+    return widget_with("chatkit.retry", id=notice_id(turn_id), copy_text="It failed.")
+
+
+async def test_a_notice_is_shown_to_the_user_only_and_leaves_with_the_next_turn(
+    store: Store, turns: TurnStore, thread: ThreadMetadata, sql: Query
+) -> None:
+    question, answer, first = user_message("Q"), assistant_message("A"), make_turn(thread.id)
+    await turns.start(first, ALICE, items=[question])
+    notice = make_notice(first.id)
+    for _ in range(2):  # the second time after a commit whose reply was lost
+        assert await turns.finish(first.id, TurnEnd("failed"), ALICE, items=[answer, notice])
+    (row,) = await sql("SELECT role, text, turn_id FROM thread_items WHERE role = 'notice'")
+    assert (row.role, row.text, row.turn_id) == ("notice", "It failed.", first.id)
+
+    shown = await store.load_visible_items(thread.id, None, 9, "asc", ALICE)
+    assert [item.id for item in shown.data] == [question.id, answer.id, notice.id]
+    everything = await store.load_thread_items(thread.id, None, 9, "asc", ALICE)
+    history = await store.load_history(thread.id, None, 9, ALICE)
+    since_user = await store.load_since_user(thread.id, ALICE)
+    assert [item.id for item in everything.data] == [question.id, answer.id]
+    assert [entry.item.id for entry in history.items] == [answer.id, question.id]
+    assert [item.id for item in since_user.items] == [question.id, answer.id]
+    assert [item.id for item in await store.load_turn_items(thread.id, first.id, ALICE)] == [question.id, answer.id]
+
+    assert await turns.start(make_turn(thread.id), ALICE, items=[user_message("again")]) == [notice.id]
+    assert await sql("SELECT id FROM thread_items WHERE role = 'notice'") == []
+
+
+@pytest.mark.parametrize("fails", [True, False], ids=["fails", "is stopped"])
+async def test_a_retry_taken_back_leaves_one_notice(
+    store: Store, turns: TurnStore, thread: ThreadMetadata, fails: bool
+) -> None:
+    question, answer, first = user_message("Q"), assistant_message("A"), make_turn(thread.id)
+    retry = make_turn(thread.id, kind="threads.retry_after_item", user_item_id=question.id)
+    old, new = make_notice(first.id), make_notice(retry.id)
+    await turns.start(first, ALICE, items=[question])
+    await turns.finish(first.id, TurnEnd("failed"), ALICE, items=[answer, old])
+    assert sorted(await turns.start(retry, ALICE, replace_after=question.id)) == sorted([answer.id, old.id])
+    status: TurnStatus = "failed" if fails else "stopped"
+    await turns.finish(retry.id, TurnEnd(status), ALICE, items=[new] if fails else [], restore_replaced=True)
+    shown = await store.load_visible_items(thread.id, None, 9, "asc", ALICE)
+    assert [item.id for item in shown.data] == [question.id, answer.id, (new if fails else old).id]

@@ -39,6 +39,8 @@ class Picture:
     items: list[Json] = field(default_factory=list)
     tool_calls: list[Json] = field(default_factory=list)
     """Client tool calls, which run when they arrive, are never shown, and are skipped on load."""
+    notices: list[Json] = field(default_factory=list, compare=False)
+    """Why the last answer failed: only after a load. Live, the widget shows the error itself."""
 
     def find(self, item_id: str) -> Json | None:
         return next((item for item in self.items if item["id"] == item_id), None)
@@ -53,13 +55,15 @@ class Picture:
 
     def load(self, items: Sequence[Json]) -> None:
         """Add items as returned by `threads.get_by_id` and `items.list`."""
-        self.items += [item for item in items if item["type"] != "client_tool_call"]
+        self.items += [item for item in items if item["type"] != "client_tool_call" and not _is_notice(item)]
+        self.notices += filter(_is_notice, items)
 
     def remove_after(self, item_id: str) -> None:
         """Remove the items after a message, as the widget does on Retry."""
         ids = [item["id"] for item in self.items]
         if item_id in ids:
             del self.items[ids.index(item_id) + 1 :]
+            self.notices.clear()
 
     def apply(self, event: Json) -> None:
         """Apply one event of a stream; ignore unknown events."""
@@ -72,6 +76,7 @@ class Picture:
                 self._put(copy.deepcopy(event["item"]), new=False)
             case "thread.item.removed":
                 self.items = [item for item in self.items if item["id"] != event["item_id"]]
+                self.notices = [item for item in self.notices if item["id"] != event["item_id"]]
             case "thread.item.updated":
                 item = self.find(event["item_id"])
                 if item is not None:
@@ -79,6 +84,7 @@ class Picture:
 
     def _put(self, item: Json, new: bool) -> None:
         items = self.tool_calls if item["type"] == "client_tool_call" else self.items
+        items = self.notices if _is_notice(item) else items
         for index, existing in enumerate(items):
             if existing["id"] == item["id"]:
                 items[index] = item
@@ -335,6 +341,10 @@ def user_input(text: str, **more: Any) -> Json:
 def text_of(item: Json) -> str:
     """Return the text of a message item."""
     return "".join(part.get("text", "") for part in item["content"])
+
+
+def _is_notice(item: Json) -> bool:
+    return str(item["id"]).startswith("turn_notice_")
 
 
 def _update(item: Json, update: Json) -> None:

@@ -72,8 +72,8 @@ class Chat(Served):
         return [(role, words) for role, words in await self.select(query, id=thread_id)]
 
     async def items(self, thread_id: str) -> list[str]:
-        """Return the types of all rows of the thread, hidden and replaced ones included."""
-        query = "SELECT type FROM thread_items WHERE thread_id = :id ORDER BY position"
+        """Return the types of all rows of the thread, with hidden and replaced ones, without notices."""
+        query = "SELECT type FROM thread_items WHERE thread_id = :id AND role <> 'notice' ORDER BY position"
         return [kind for (kind,) in await self.select(query, id=thread_id)]
 
     async def turns(self, thread_id: str) -> list[tuple[str, str | None]]:

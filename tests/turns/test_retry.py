@@ -19,8 +19,8 @@ async def old_answer(chat: Chat, tab_reply: Reply) -> tuple[str, str]:
 
 
 async def replaced(chat: Chat, thread_id: str) -> list[tuple[str, bool]]:
-    """Return the text of each row and whether it was replaced."""
-    query = "SELECT text, replaced_by FROM thread_items WHERE thread_id = :id ORDER BY position"
+    """Return the text of each row but notices, and whether it was replaced."""
+    query = "SELECT text, replaced_by FROM thread_items WHERE thread_id = :id AND role <> 'notice' ORDER BY position"
     return [(words, turn is not None) for words, turn in await chat.select(query, id=thread_id)]
 
 

@@ -138,9 +138,16 @@ async def check(conversation: Conversation, must: str, worker: Worker, engine: A
     async with worker.tab(conversation.tab) as tab:
         loaded = await tab.reload(thread_id)
         assert loaded.texts() == [("user", conversation.words), *([("assistant", text)] if text else [])]
-        again = await tab.retry(thread_id, loaded.items[0]["id"])
+        (card,) = loaded.notices
+        tab.pictures[thread_id] = loaded
+        if conversation.thinks:
+            again = await tab.retry(thread_id, loaded.items[0]["id"])
+        else:
+            action = card["widget"]["children"][-1]["children"][0]["onClickAction"]
+            again = await tab.action(thread_id, action["type"], action["payload"], card["id"])
         assert (again.text, again.error) == (WHOLE, None)
         reloaded = await tab.reload(thread_id)
+    assert (again.picture.notices, reloaded.notices) == ([], [])
     assert reloaded.texts() == [("user", conversation.words), ("assistant", WHOLE)]
     replaced = "SELECT text FROM thread_items WHERE thread_id = :id AND replaced_by IS NOT NULL AND role = 'assistant'"
     replaced_texts = [

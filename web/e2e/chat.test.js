@@ -49,6 +49,27 @@ test("the widget gets the options of this server", async (t) => {
   assert.deepEqual(strays, []);
 });
 
+test("after a reload, a failed answer says why, and its Retry works", async (t) => {
+  const { page } = await open(t);
+  await say(page, "error, please");
+  const error = await message(page, "error").innerText();
+  assert.equal(await message(page, "widget").count(), 0); // the widget itself shows the error and a Retry
+  await page.reload();
+  const card = message(page, "widget");
+  await card.waitFor();
+  assert.ok(error.startsWith(await card.evaluate((item) => item.firstChild.textContent)));
+  await screenshot(page, "failed-after-reload");
+  await ready(page);
+  const starts = await count(page, "response.start");
+  await card.getByRole("button", { name: "Retry" }).click();
+  await happened(page, "response.start", starts);
+  await message(page, "error").waitFor(); // the demo model fails again
+  assert.equal(await card.count(), 0);
+  assert.equal(await message(page, "assistant_message").count(), 1);
+  const { action } = (await requests(page, "threads.custom_action")).at(-1).params;
+  assert.equal(action.type, "chatkit.retry");
+});
+
 test("a conversation streams, appears in the URL and the history, and survives a reload", async (t) => {
   const { page } = await open(t);
   await say(page, "Hello from the browser");

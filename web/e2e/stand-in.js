@@ -331,7 +331,8 @@ class StandIn extends HTMLElement {
     const line = document.createElement("li");
     line.dataset.type = item.type;
     line.dataset.id = item.id;
-    line.textContent = item.content?.map?.((part) => part.text).join("") ?? `[${item.type}]`;
+    line.textContent = item.content?.map?.((part) => part.text).join("") ?? (item.type === "widget" ? "" : `[${item.type}]`);
+    if (item.type === "widget") line.append(...this.#components(item, item.widget.children ?? []));
     const { feedback, retry } = this.#options.threadItemActions ?? {};
     if (item.type === "assistant_message") {
       const rate = () => this.#ask("items.feedback", { thread_id: this.#view.id, item_ids: [item.id], kind: "positive" });
@@ -339,6 +340,14 @@ class StandIn extends HTMLElement {
     }
     return line;
   };
+
+  /** Texts and buttons of a widget; everything else in it is only searched for these. */
+  #components = (item, children) =>
+    children.flatMap(({ type, value, label, onClickAction, children = [] }) => {
+      if (type === "Text") return [value];
+      if (type !== "Button") return this.#components(item, children);
+      return [button(label, () => this.sendCustomAction({ ...onClickAction }, item.id))];
+    });
 
   #errorLine({ message, allowRetry }) {
     const line = document.createElement("li");
