@@ -239,7 +239,7 @@ async def test_a_model_without_image_input_is_reported_clearly(client: UploadCli
     failure = Failure(400, None, "image input is not supported - hint: if this is unexpected, provide the mmproj")
     client.chat.upstream.script(Answer(fail=failure))
     reply = await client.send(image.id)
-    assert "The model cannot read a picture or file of this conversation." in reply.error["message"]
+    assert "The model cannot read a picture or file of this message." in reply.error["message"]
     assert not reply.error["allow_retry"]
     assert (await client.tab.reload(reply.thread_id)).items == [reply.user_item]
 
