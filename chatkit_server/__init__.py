@@ -1,16 +1,20 @@
 """A server for self-hosted ChatKit chats. Only the names listed here are public."""
 
-from .agent_context import AgentContext
-from .app import __version__, create_app
-from .composer.mentions import Entity
-from .context import RequestContext
-from .conversion.tool_display import ToolDisplay, shown_as
-from .interactions.actions import Actions, on_action
-from .interactions.client_tools import client_tool
-from .interactions.questions import ask_user
-from .run.server import ChatServer
-from .run.stream import stream_agent_response
-from .settings import Settings
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .agent_context import AgentContext
+    from .app import __version__, create_app
+    from .composer.mentions import Entity
+    from .context import RequestContext
+    from .conversion.tool_display import ToolDisplay, shown_as
+    from .interactions.actions import Actions, on_action
+    from .interactions.client_tools import client_tool
+    from .interactions.questions import ask_user
+    from .run.server import ChatServer
+    from .run.stream import stream_agent_response
+    from .settings import Settings
 
 __all__ = [
     "Actions",
@@ -28,3 +32,30 @@ __all__ = [
     "shown_as",
     "stream_agent_response",
 ]
+
+_HOMES = {
+    "Actions": ".interactions.actions",
+    "AgentContext": ".agent_context",
+    "ChatServer": ".run.server",
+    "Entity": ".composer.mentions",
+    "RequestContext": ".context",
+    "Settings": ".settings",
+    "ToolDisplay": ".conversion.tool_display",
+    "__version__": ".app",
+    "ask_user": ".interactions.questions",
+    "client_tool": ".interactions.client_tools",
+    "create_app": ".app",
+    "on_action": ".interactions.actions",
+    "shown_as": ".conversion.tool_display",
+    "stream_agent_response": ".run.stream",
+}
+"""The module of each name. They take seconds to import, and a worker must first answer that it is alive."""
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name when it is first used."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(importlib.import_module(_HOMES[name], __name__), name)
+        return value

@@ -44,6 +44,8 @@ app = typer.Typer(
 )
 
 SETUP_ERRORS = (SetupError, AgentSetupError, ModelSetupError, StoreError, SettingsError)
+WORKER_START_SECONDS = 120
+"""How long a worker may take to import what it needs; uvicorn's 5 seconds are too few for large agents."""
 LATER = "This command is not available in this version yet."
 
 
@@ -119,6 +121,7 @@ def serve(
         host, port = host or settings.host, settings.port if port is None else port
         _check_address(host, port)
         _warn_of_exposure(settings.model_copy(update={"host": host}))
+    _spare_workers_this_module()
     uvicorn.run(
         "chatkit_server.cli:build_worker",
         factory=True,
@@ -135,7 +138,18 @@ def serve(
         limit_concurrency=raise_open_files(),
         ws_max_size=2 * settings.max_body_bytes,  # above our own limit, which answers with an error
         timeout_graceful_shutdown=int(settings.drain_seconds + settings.stop_seconds) + 5,
+        timeout_worker_healthcheck=WORKER_START_SECONDS,
     )
+
+
+def _spare_workers_this_module() -> None:
+    """Keep multiprocessing from importing `__main__`, and with it this module, first thing in each worker.
+
+    Until it is done, a worker does not answer uvicorn, which replaces a worker that is silent for too long.
+    """
+    main_module = sys.modules["__main__"]
+    main_module.__spec__ = None
+    vars(main_module).pop("__file__", None)
 
 
 @app.command()
