@@ -34,7 +34,7 @@ from ..models import ModelInfo
 from ..settings import Settings
 from .file_names import safe_file_name
 from .file_threads import in_file_thread, in_preview_thread
-from .file_types import contradicts, is_allowed, kind_of, plain_type, sniff
+from .file_types import DOCUMENTS, is_allowed, kind_of, plain_type, sniff
 from .previews import make_preview
 from .signed_links import download_reference, preview_key, upload_reference
 from .sizes import readable_size
@@ -162,8 +162,6 @@ class FileAttachmentStore(AttachmentStore[RequestContext]):
         self._check_size(size)
         mime_type = await in_file_thread(sniff, file, attachment.mime_type)
         self._check_type(mime_type)
-        if contradicts(attachment.mime_type, mime_type):
-            raise UnsupportedFile(f"This file claims to be {attachment.mime_type}, but it is {mime_type}.")
         if kind_of(mime_type) != "image":
             return Content(mime_type, size, None)
         preview = await in_preview_thread(make_preview, file, self._settings.image_max_pixels)
@@ -184,7 +182,12 @@ class FileAttachmentStore(AttachmentStore[RequestContext]):
     def _check_type(self, mime_type: str) -> None:
         kind = kind_of(mime_type)
         if not is_allowed(mime_type, self._settings.attachment_types):
-            raise UnsupportedFile(f"Files of type {mime_type} are not accepted here.")
+            name = DOCUMENTS.get(mime_type)
+            raise UnsupportedFile(
+                f"{name} are not accepted here. Please save it in another format, such as PDF, JPEG or text."
+                if name
+                else f"Files of type {mime_type} are not accepted here."
+            )
         if kind in UNREADABLE and kind not in self._model.reads:
             raise UnsupportedFile(f"The model used here cannot read {UNREADABLE[kind]}.")
 

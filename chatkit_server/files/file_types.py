@@ -1,15 +1,20 @@
 """Detect the MIME type of a file from its bytes. The claimed type only decides between kinds of plain text."""
 
 import re
+import zipfile
+import zlib
 from collections.abc import Collection
 from typing import IO
 
 import filetype  # type: ignore[import-untyped]  # 1.2 ships no types
 
+from .text_decoding import decode_text
+
 HEAD_BYTES = 8192
 UNKNOWN = "application/octet-stream"
 TEXT = "text/plain"
 PDF = "application/pdf"
+ZIP = "application/zip"
 IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 """Bitmaps: browsers display them, models read them, and they cannot contain scripts."""
 ACTIVE = frozenset({"text/html", "image/svg+xml", "application/xhtml+xml", "application/xml", "text/xml"})
@@ -19,31 +24,71 @@ _HTML = re.compile(r"<(!doctype\s+html|html|head|body|script|iframe|style|title|
 _SVG = re.compile(r"<(!doctype\s+)?svg\b", re.I)
 _PROLOG = (("<!--", "-->"), ("<?", "?>"))
 """Comments and declarations that may precede the root element."""
-_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_PDF_WITHIN = 1024
+"""Readers accept so many bytes before `%PDF-`, such as line ends or the head of an HTTP response."""
+_PDF = re.compile(rb"%PDF-\d")
+_ALIASES = {
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
+    "image/x-png": "image/png",
+    "application/x-pdf": PDF,
+}
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+_ARCHIVES = {
+    "word/": f"{_OFFICE}wordprocessingml.document",
+    "xl/": f"{_OFFICE}spreadsheetml.sheet",
+    "ppt/": f"{_OFFICE}presentationml.presentation",
+}
+"""Office documents are archives with these folders."""
+DOCUMENTS = {
+    _ARCHIVES["word/"]: "Word documents",
+    _ARCHIVES["xl/"]: "Excel workbooks",
+    _ARCHIVES["ppt/"]: "PowerPoint presentations",
+    "application/vnd.oasis.opendocument.text": "OpenDocument texts",
+    "application/vnd.oasis.opendocument.spreadsheet": "OpenDocument spreadsheets",
+    "image/heic": "HEIC pictures",
+}
+"""What people call types that they may save as another one."""
 
 
 def sniff(file: IO[bytes], claimed: str) -> str:
     """Return the file's MIME type, or `application/octet-stream` if it is unknown. Rewinds the file."""
     file.seek(0)
-    head = file.read(HEAD_BYTES)
+    data = file.read()
     file.seek(0)
-    # Text first: prose that begins with "BM" is not a bitmap. A PDF may be valid text throughout.
-    if not head.startswith(b"%PDF-"):
-        text = decode_text(file.read())
-        file.seek(0)
-        if text is not None:
-            return _text_type(text[:HEAD_BYTES], claimed)
-    return filetype.guess_mime(head) or UNKNOWN
+    if _is_pdf(data):
+        return PDF
+    # Text first: prose that begins with "BM" is not a bitmap.
+    text = decode_text(data)
+    if text is not None:
+        return _text_type(text[:HEAD_BYTES], claimed)
+    if data.startswith(b"PK\x03\x04"):
+        return _archive_type(file)
+    return filetype.guess_mime(data[:HEAD_BYTES]) or UNKNOWN
 
 
-def decode_text(data: bytes) -> str | None:
-    """Decode UTF-8, or UTF-16 with a byte order mark; None if it is not text."""
-    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+def _is_pdf(data: bytes) -> bool:
+    """Return whether it is a PDF, which may be valid text throughout; a text that mentions one is not."""
+    match = _PDF.search(data, 0, _PDF_WITHIN + 8)
+    if match is None:
+        return False
+    before = data[: match.start()].removeprefix(b"\xef\xbb\xbf").strip(b"\x00 \t\r\n\x0c")
+    return not before or (b"endobj" in data and b"%%EOF" in data[-2048:])
+
+
+def _archive_type(file: IO[bytes]) -> str:
+    """Return the type of a ZIP archive, which may be a document. Rewinds the file."""
     try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError:
-        return None
-    return None if _CONTROLS.search(text) else text
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+            if "mimetype" in names and archive.getinfo("mimetype").file_size < 100:
+                return plain_type(archive.read("mimetype").decode("ascii", "replace"))
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError, EOFError, zlib.error):
+        return ZIP
+    finally:
+        file.seek(0)
+    folders = (folder for folder in _ARCHIVES if any(name.startswith(folder) for name in names))
+    return next((_ARCHIVES[folder] for folder in folders if "[Content_Types].xml" in names), ZIP)
 
 
 def _text_type(head: str, claimed: str) -> str:
@@ -71,6 +116,7 @@ def _skip_prolog(head: str) -> str:
 def plain_type(claimed: str | None) -> str:
     """Return a claimed MIME type without parameters, or `application/octet-stream` if it is missing or malformed."""
     value = (claimed or "").partition(";")[0].strip().lower()
+    value = _ALIASES.get(value, value)
     return value if re.fullmatch(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,80}", value) else UNKNOWN
 
 
@@ -83,15 +129,6 @@ def kind_of(mime_type: str) -> str:
     if mime_type.startswith("text/") or mime_type in ACTIVE or mime_type == "application/json":
         return "text"
     return "other"
-
-
-def contradicts(claimed: str, detected: str) -> bool:
-    """Return whether the claimed type is wrong. Kinds of text are not compared: they are guesses from the extension."""
-    if claimed == UNKNOWN:
-        return False
-    claimed_kind = "image" if claimed.startswith("image/") and claimed not in ACTIVE else kind_of(claimed)
-    is_comparable = claimed_kind in {"image", "pdf"} or kind_of(detected) in {"image", "pdf"}
-    return is_comparable and claimed_kind != kind_of(detected)
 
 
 def is_allowed(mime_type: str, allowed: Collection[str]) -> bool:

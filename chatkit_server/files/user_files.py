@@ -25,9 +25,10 @@ from chatkit_store import BlobMissing, Blobs, BlobsUnavailable, UploadStore
 from ..context import RequestContext
 from ..errors.http import FilesTooLarge
 from .file_threads import in_file_thread
-from .file_types import decode_text, kind_of
+from .file_types import kind_of
 from .signed_links import SignedLinks
 from .sizes import readable_size
+from .text_decoding import decode_text
 
 TEXT_LIMIT = 200_000
 """Characters of a text file that are sent to the model: about 50,000 tokens."""
@@ -84,7 +85,7 @@ class UserFiles:
                 url = await self._data_url(attachment, data)
                 return ResponseInputFileParam(type="input_file", filename=attachment.name, file_data=url)
             case _:
-                return text_part(_quote(attachment.name, decode_text(data)))
+                return text_part(_quote(attachment.name, await in_file_thread(decode_text, data)))
 
     async def load_content(self, attachment_id: str) -> ResponseInputContentParam:
         """Load an attachment and return its content for the model. Raises `chatkit_store.NotFound`."""

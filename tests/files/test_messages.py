@@ -85,6 +85,26 @@ async def test_a_file_reaches_the_stream_the_database_the_reload_and_both_turns(
 
 
 @sqlite_only
+async def test_files_with_a_wrong_or_missing_type_reach_the_model_as_what_they_are(client: UploadClient) -> None:
+    image, table = picture("JPEG"), "Name;Größe\nMüller;5,50 €\n"
+    uploads = [
+        await client.upload(image, "sea.jpg", "image/jpg"),
+        await client.upload(image, "sea.txt", "text/plain"),
+        await client.upload(b"\r\n" + PDF, "form.png", "image/png"),
+        await client.upload(table.encode("cp1252"), "table.csv", "application/vnd.ms-excel"),
+        await client.upload("[a]\nb = ü\n".encode("utf-16"), "settings.ini", ""),
+    ]
+    types = ["image/jpeg", "image/jpeg", "application/pdf", "text/plain", "text/plain"]
+    assert [upload.body["mime_type"] for upload in uploads] == types
+    reply = await client.send(*(upload.id for upload in uploads), text="What are these?")
+    assert reply.error is None
+    parts = parts_of(client.chat)[1:]
+    assert [part.get("type") for part in parts[:3]] == ["input_image", "input_image", "input_file"]
+    assert parts[3]["text"] == f"The user attached the file “table.csv”:\n\n{table}"
+    assert parts[4]["text"] == "The user attached the file “settings.ini”:\n\n[a]\nb = ü\n"
+
+
+@sqlite_only
 async def test_a_retry_sends_the_same_file_to_the_model(client: UploadClient) -> None:
     image = await client.upload(picture(), "a.png", "image/png")
     reply = await client.send(image.id)
