@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from chatkit_store import HeartbeatStore, JournalStore, SqlStore, TurnStore, UploadStore, open_engine
+from chatkit_store import HeartbeatStore, JournalStore, SqlStore, StatisticsStore, TurnStore, UploadStore, open_engine
 
 from .agents.loading import AgentLike, load_agent
 from .auth import load_secret, open_auth
@@ -53,6 +53,7 @@ from .startup.agent_check import answering_models, try_at_start
 from .startup.event_loop import exit_with_loop, prepared_loop
 from .startup.schema import prepare_schema
 from .startup.stop_signal import on_stop_signal
+from .turns.recent_turns import RecentTurns
 from .turns.turns import Turns
 
 logger = logging.getLogger(__name__)
@@ -183,6 +184,7 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -
         links=links,
         pruner=Pruner(uploads, blobs, timedelta(hours=settings.unsent_hours)),
         database_probe=DatabaseProbe(engine),
+        recent_turns=RecentTurns(StatisticsStore(engine)),
     )
 
 
@@ -202,6 +204,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         database_outage.clear()
         await services.database_probe.aclose()
+        await services.recent_turns.aclose()
         await services.engine.dispose()
 
 

@@ -18,6 +18,7 @@ from .interactions.sync_actions import SyncActions
 from .models import Models
 from .run.server import ChatServer
 from .settings import Settings
+from .turns.recent_turns import RecentTurns
 from .turns.turns import Turns
 
 
@@ -40,6 +41,7 @@ class Services:
     links: SignedLinks
     pruner: Pruner
     database_probe: DatabaseProbe
+    recent_turns: RecentTurns
 
 
 def services_of(connection: HTTPConnection) -> Services:

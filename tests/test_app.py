@@ -55,6 +55,8 @@ async def test_health_reports_liveness_readiness_and_the_model(
     assert (status, body["status"], body["version"]) == (200, "ok", __version__)
     assert (body["model"]["provider"], body["model"]["name"]) == ("demo", "demo")
     assert body["model"]["note"].startswith("CHATKIT_MODEL=demo: a script answers")
+    assert {"avg_latency_ms", "error_rate", "tokens_per_second", "running_turns", "ended_turns"} <= set(body)
+    assert body["window_seconds"] == 300
 
 
 async def test_without_its_database_the_server_is_live_but_not_ready(tmp_path: Path) -> None:

@@ -3,18 +3,22 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from chatkit_store import StoreError, StoreUnavailable
+from chatkit_store import StoreError, StoreUnavailable, TurnStatistics
 
 from ..errors.database_problem import summarize_database_error
 from ..errors.http import DatabaseUnavailable, ServerError, ServerStopping, to_server_error
 from ..errors.outage import A_REQUEST, database_outage
 from ..services import services_of
+from ..turns.recent_turns import WINDOW_SECONDS
 from .error_responses import error_response
 
 router = APIRouter(tags=["health"])
 
+DEGRADED_RATE = 0.5
+DEGRADED_TURNS = 3
+"""At least so many failed turns, so that one failure at a quiet time is no alarm."""
 PROBE_SECONDS = 0.8
-"""How long `/readyz` waits for the database; orchestrators give a probe one second."""
+"""How long a probe waits for the database; orchestrators give a probe one second."""
 
 
 @router.head("/healthz", include_in_schema=False)
@@ -53,9 +57,28 @@ def _database_error(problem: StoreError | str) -> ServerError:
 
 
 @router.head("/api/stream/health", include_in_schema=False)
-@router.get("/api/stream/health", summary="Which model answers")
+@router.get("/api/stream/health", summary="Which model answers, and how well")
 async def stream_health(request: Request) -> dict[str, object]:
-    """Return the model and version that the page shows in its status line."""
-    info = services_of(request).models.info
-    model = {"provider": info.provider, "name": info.name, "note": info.note}
-    return {"status": "ok", "model": model, "version": request.app.version}
+    """Return the model and version, and statistics of the last five minutes of all workers; always within 1 s.
+
+    The statistics are null while the database does not answer. `status` is `degraded` then, and while at least half of
+    the turns fail, three or more.
+    """
+    services = services_of(request)
+    info = services.models.info
+    statistics = await services.recent_turns.statistics(PROBE_SECONDS)
+    return {
+        "status": "degraded" if statistics is None or _are_failing(statistics) else "ok",
+        "model": {"provider": info.provider, "name": info.name, "note": info.note},
+        "version": request.app.version,
+        "avg_latency_ms": statistics and statistics.first_token_ms,
+        "error_rate": statistics and round(statistics.error_rate, 4),
+        "tokens_per_second": statistics and statistics.tokens_per_second,
+        "running_turns": statistics and statistics.running,
+        "ended_turns": statistics and statistics.ended,
+        "window_seconds": int(WINDOW_SECONDS),
+    }
+
+
+def _are_failing(statistics: TurnStatistics) -> bool:
+    return statistics.failed >= DEGRADED_TURNS and statistics.error_rate >= DEGRADED_RATE

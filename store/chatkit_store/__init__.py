@@ -25,6 +25,7 @@ from chatkit_store.journal import Entry, JournalStore
 from chatkit_store.notices import is_notice_id, notice_id
 from chatkit_store.schema import create_schema
 from chatkit_store.sql import SqlStore
+from chatkit_store.statistics import StatisticsStore, TurnStatistics
 from chatkit_store.sync_actions import SyncActionStatus, SyncActionStore, SyncAnswer, SyncRun
 from chatkit_store.text import plain_text
 from chatkit_store.turn_rows import NewTurn, RequestKey, TurnEnd, TurnRecord, TurnStatus
@@ -63,6 +64,7 @@ __all__ = [
     "SchemaOutdated",
     "SchemaUnknown",
     "SqlStore",
+    "StatisticsStore",
     "StoreError",
     "StoreUnavailable",
     "SyncActionStatus",
@@ -74,6 +76,7 @@ __all__ = [
     "TooManyUnsent",
     "TurnEnd",
     "TurnRecord",
+    "TurnStatistics",
     "TurnStatus",
     "TurnStore",
     "Upload",

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
+import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from tests.databases import Postgres
@@ -55,8 +56,10 @@ async def test_readiness_answers_at_once_while_the_database_hangs(tmp_path: Path
         async with serve(tmp_path, database_url=url) as served:
             assert (await call(served.app, "GET", "/readyz")).status == 200
             pids = await served.rows("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
-            for row in pids:
-                os.kill(row["pid"], signal.SIGSTOP)
+            stopped = [row["pid"] for row in pids]
+            stopped.append(psutil.Process(stopped[0]).ppid())  # the server that would open new connections
+            for pid in stopped:
+                os.kill(pid, signal.SIGSTOP)
             try:
                 for _ in range(3):
                     async with asyncio.timeout(5):
@@ -64,10 +67,23 @@ async def test_readiness_answers_at_once_while_the_database_hangs(tmp_path: Path
                     assert answer.status == 503
                     assert "has not answered within" in json.loads(answer.body)["message"]
                     assert (await call(served.app, "GET", "/healthz")).status == 200
+                    async with asyncio.timeout(5):
+                        health = json.loads((await call(served.app, "GET", "/api/stream/health")).body)
+                    assert (health["status"], health["error_rate"]) == ("degraded", None)
             finally:
-                for row in pids:
-                    os.kill(row["pid"], signal.SIGCONT)
+                for pid in stopped:
+                    os.kill(pid, signal.SIGCONT)
             await until_ready(served)
+
+
+async def test_health_counts_the_turns_of_the_last_five_minutes(tmp_path: Path) -> None:
+    async with serve(tmp_path) as served:
+        async with served.tab() as tab:
+            for _ in range(3):
+                assert (await tab.create("Hello")).error is None
+        body = json.loads((await call(served.app, "GET", "/api/stream/health")).body)
+        assert (body["status"], body["error_rate"], body["ended_turns"], body["running_turns"]) == ("ok", 0.0, 3, 0)
+        assert body["avg_latency_ms"] >= 0
 
 
 async def until_ready(served: Served) -> None:

@@ -42,7 +42,7 @@ _OLD, _RECENT = "'2026-01-01 00:00:00.000000Z'", "'2100-01-01 00:00:00.000000Z'"
 _COLUMNS: dict[str, tuple[int, dict[str, str]]] = {
     "threads": (
         _THREADS,
-        {"id": "'thr_x' || k", "user_id": "CASE WHEN k % 2 = 1 THEN 'alice' ELSE 'user' || (k % 100) END"}
+        {"id": "'thr_x' || k", "user_id": "CASE WHEN k % 10 = 1 THEN 'alice' ELSE 'user' || (k % 100) END"}
         | {"status": "'active'", "metadata": "'{}'", "last_position": str(ITEMS)}
         | {"created_at": _OLD, "updated_at": _OLD},
     ),
@@ -79,7 +79,7 @@ _COLUMNS: dict[str, tuple[int, dict[str, str]]] = {
             "mime_type": "'text/plain'",
             "payload": "'{}'",
         }
-        | {"thread_id": f"CASE WHEN k % 2 = 1 THEN NULL ELSE '{LONG_THREAD}' END", "created_at": _RECENT},
+        | {"thread_id": f"CASE WHEN k % 10 = 1 THEN NULL ELSE '{LONG_THREAD}' END", "created_at": _RECENT},
     ),
     "feedback": (
         _OTHERS,
