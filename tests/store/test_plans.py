@@ -62,8 +62,6 @@ PARTS = {
     "journal._ENDED",
     "journal._ENTRY",
     "turns._NEWEST",
-    "uploads._FIRST_THREAD",
-    "uploads._OF_NEWCOMERS",
 }
 """Statements that are only parts of others."""
 
@@ -266,10 +264,10 @@ async def use_uploads(store: SqlStore[User], uploads: UploadStore) -> None:
     """Upload, send and delete files."""
     for is_sent in (True, False):
         attachment = FileAttachment(id=new_id("atc"), name="a.txt", mime_type="text/plain")
-        await uploads.add(attachment, ALICE, size=3, limit=100_000, newcomers=9, since=datetime.now(UTC))
+        await uploads.add(attachment, ALICE, size=3, limit=100_000)
         await uploads.claim(attachment.id, ALICE)
         await uploads.release(attachment.id, ALICE)
-        await uploads.claim(attachment.id, ALICE, total=1_000_000)
+        await uploads.claim(attachment.id, ALICE)
         await uploads.finish(attachment, 3, ALICE)
         await uploads.load(attachment.id, ALICE)
         await uploads.sizes([attachment.id], ALICE)
@@ -280,8 +278,6 @@ async def use_uploads(store: SqlStore[User], uploads: UploadStore) -> None:
         await (uploads.drop(attachment.id, ALICE) if is_sent else uploads.add(attachment, BOB, size=3, limit=0))
     await store.save_attachment(attachment, ALICE)
     await store.delete_attachment(attachment.id, ALICE)
-    with suppress(StoreError):  # of somebody without a thread
-        await uploads.add(attachment, User("new"), size=3, limit=9, newcomers=9, since=datetime.now(UTC))
     yesterday = datetime.now(UTC) - timedelta(days=1)
     newcomer = attachment.model_copy(update={"id": new_id("atc")})
     await uploads.add(newcomer, User(new_id("user")), size=3, limit=9, newcomers=100_000, since=yesterday)
