@@ -92,6 +92,7 @@ class World:
             ("GET", f"/api/turns/{turn}"),
             ("GET", f"/api/turns/{turn}/events"),
             ("POST", f"/api/turns/{turn}/stop"),
+            ("POST", f"/api/turns/{turn}/retry"),
             ("POST", f"/api/threads/{self.thread_id}/stop"),
             ("PUT", f"/api/attachments/{attachment}/content"),
             ("POST", f"/api/attachments/{attachment}/content"),
