@@ -1,11 +1,11 @@
-"""Background loops that run as long as the server, and exponential backoff."""
+"""Background loops that run as long as the server, exponential backoff, and repetition during a database outage."""
 
 import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from chatkit_store import StoreUnavailable
 
@@ -14,6 +14,11 @@ from .errors.outage import database_outage
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
+"""Seconds between two attempts during an outage."""
+
 
 def backoff(first: float, longest: float = math.inf) -> Iterator[float]:
     """Yield the pauses between attempts without end: `first`, then twice the last one, at most `longest`."""
@@ -21,6 +26,26 @@ def backoff(first: float, longest: float = math.inf) -> Iterator[float]:
     while True:
         yield pause
         pause = min(2 * pause, longest)
+
+
+async def through_outage(call: Callable[[], Awaitable[T]], seconds: float, name: str) -> T:
+    """Return what `call` returns; repeat it with backoff, for up to `seconds`, while the database does not respond.
+
+    `call` must be idempotent: an attempt that failed may have written its rows. `name` is the subject of the log line.
+    """
+    now = asyncio.get_running_loop().time
+    deadline, pauses, is_first = now() + seconds, backoff(FIRST_PAUSE, LONGEST_PAUSE), True
+    while True:
+        pause = next(pauses)
+        try:
+            return await call()
+        except StoreUnavailable as error:
+            if now() + pause > deadline:
+                raise
+            if is_first:
+                logger.warning("%s waits for the database, for up to %g s (%s)", name, seconds, error)
+        is_first = False
+        await asyncio.sleep(pause)
 
 
 @asynccontextmanager

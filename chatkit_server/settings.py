@@ -336,6 +336,12 @@ class Settings(BaseSettings):
         description="Seconds that a stopped turn waits for its tools and its model call; then its answer is saved "
         "without them. A tool that is not `async` runs in an OS thread and cannot be cancelled.",
     )
+    outage_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        description="Seconds for which a running turn repeats what it has to read or save while the database does not "
+        "respond, so that a restart of the database does not cost an answer.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Lowest level that is logged. The text of messages is never logged."
     )

@@ -19,12 +19,17 @@ from chatkit_store import new_id
 QUICK = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200", "listen_addresses="]
 
 
+_processes: "dict[Path, subprocess.Popen[bytes]]" = {}
+"""The running servers, by folder."""
+
+
 @dataclass(frozen=True)
 class Postgres:
     """A running PostgreSQL server that listens on a Unix socket in `folder`."""
 
     programs: Path
     folder: Path
+    user: int | None = None
 
     def url(self, database: str) -> str:
         """Return the URL of a database."""
@@ -43,6 +48,34 @@ class Postgres:
     def _psql(self, statement: str) -> None:
         _run(str(self.programs / "psql"), "-qX", "-h", str(self.folder), "-U", "postgres", "-c", statement)
 
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Kill the server, and start it again at the end of the block."""
+        self.stop(signal.SIGQUIT)  # "immediate shutdown": as a crash
+        try:
+            yield
+        finally:
+            self.start()
+
+    def start(self) -> None:
+        """Start the server; return once it accepts connections."""
+        options = [word for option in QUICK for word in ("-c", option)]
+        command = [str(self.programs / "postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder), *options]
+        with (self.folder / "log").open("ab") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, user=self.user, cwd=self.folder)
+        _processes[self.folder] = process
+        deadline = time.monotonic() + 30
+        while not self.answers():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("PostgreSQL did not start: " + (self.folder / "log").read_text(encoding="utf-8"))
+            time.sleep(0.05)
+
+    def stop(self, number: signal.Signals) -> None:
+        """Send the server a signal, and wait for its end."""
+        process = _processes.pop(self.folder)
+        process.send_signal(number)
+        process.wait(timeout=30)
+
     def answers(self) -> bool:
         """Return whether it accepts connections."""
         ready = [str(self.programs / "pg_isready"), "-q", "-h", str(self.folder), "-U", "postgres"]
@@ -58,32 +91,19 @@ def run_postgres() -> Iterator[Postgres]:
         programs = _programs(folder, user)
         data = folder / "data"
         _run(str(programs / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N", user=user)
-        with _serving(Postgres(programs, folder), data, user) as server:
+        with _serving(Postgres(programs, folder, user)) as server:
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _serving(server: Postgres, data: Path, user: int | None) -> Iterator[Postgres]:
-    options = [word for option in QUICK for word in ("-c", option)]
-    command = [str(server.programs / "postgres"), "-D", str(data), "-k", str(server.folder), *options]
-    with (server.folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, user=user, cwd=server.folder)
+def _serving(server: Postgres) -> Iterator[Postgres]:
+    server.start()
     try:
-        _wait_for(server, process)
         yield server
     finally:
-        process.send_signal(signal.SIGINT)  # "fast shutdown": without waiting for clients
-        process.wait(timeout=30)
-
-
-def _wait_for(server: Postgres, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 30
-    while not server.answers():
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError("PostgreSQL did not start: " + (server.folder / "log").read_text(encoding="utf-8"))
-        time.sleep(0.05)
+        server.stop(signal.SIGINT)  # "fast shutdown": without waiting for clients
 
 
 def _unprivileged(folder: Path) -> int | None:

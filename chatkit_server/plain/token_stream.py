@@ -68,6 +68,9 @@ async def read_events(turn: LiveTurn, reader: Reader, services: Services) -> Asy
     yield [json.loads(serialize(event)) for event in events]
     while not reader.is_gone and not reader.is_cut:
         if position < log.last:
+            if not turn.may_send():
+                await turn.confirm()
+                continue
             data = log.since(position)
             position = log.last
             yield _events_in(data)

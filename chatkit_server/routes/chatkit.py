@@ -116,7 +116,8 @@ def body_limit(services: Services) -> int:
 def _request_key(request: StreamingReq, body: bytes, services: Services, context: RequestContext) -> RequestKey | None:
     """Return the key by which repetitions of the request are recognized, or None.
 
-    A frame without a good response posts the same bytes again. An action is the same in any frame, while it runs and
+    A frame without a good response posts the same bytes again. Once a client has got the answer, the same bytes are a
+    new message: “New chat”, and the same words again. An action is the same in any frame, while it runs and
     for a moment after.
     """
     if _is_same_in_any_frame(request):
@@ -124,7 +125,7 @@ def _request_key(request: StreamingReq, body: bytes, services: Services, context
     if context.frame_id is None:
         return None
     digest = hashlib.sha256(b"\0".join((context.user_id.encode(), context.frame_id.encode(), body)))
-    return RequestKey(digest.hexdigest(), JOIN_SECONDS)
+    return RequestKey(digest.hexdigest(), JOIN_SECONDS, until_read=True)
 
 
 def _is_same_in_any_frame(request: StreamingReq) -> TypeGuard[ThreadsCustomActionReq]:

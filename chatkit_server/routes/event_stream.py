@@ -62,10 +62,14 @@ class TurnResponse(Response):
         log, position = self.turn.log, self.position
         if self.first:
             await send({"type": "http.response.body", "body": self.first, "more_body": True})
+            self.turn.got_first_frame(reader)
         pings = _Pings(self.ping_seconds, log.wake)
         try:
             while not reader.is_gone and not reader.is_cut:
                 if position < log.last:
+                    if not self.turn.may_send():
+                        await self.turn.confirm()
+                        continue
                     data = log.since(position)
                     position = log.last
                 elif log.closed:
@@ -77,6 +81,8 @@ class TurnResponse(Response):
                     continue
                 await send({"type": "http.response.body", "body": data, "more_body": True})
                 pings.sent()
+                if reader.first_frame_at is None:
+                    self.turn.got_first_frame(reader)
         finally:
             pings.stop()
 

@@ -1,10 +1,10 @@
 """Run a thread's agent, answer its actions, transcribe recordings."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from agents import Agent, RunConfig, Runner, RunResultStreaming, RunState
 from chatkit.actions import Action
@@ -41,6 +41,7 @@ from ..files.generated_images import GeneratedImages
 from ..files.sizes import offered_limit
 from ..files.user_files import UserFiles, turn_files
 from ..interactions.actions import ActionCall, ActionHandler, Actions
+from ..loops import through_outage
 from ..mcp import McpServers
 from ..memory import Memory, turn_transcript
 from ..memory.converter import SafeConverter, with_files, with_mentions
@@ -52,6 +53,8 @@ from .deadlines import Deadlines
 from .dictation import dictate
 from .stream import stream_agent_response
 from .titles import GRACE_SECONDS, PendingTitle, TitleMaker
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +118,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
 
         Raises what the agent and its model raise; `errors.failures.to_turn_failure` turns it into a text for the user.
         """
-        memory = await Memory.load(self.sql_store, thread, context)
+        memory = await self._through_outage(lambda: Memory.load(self.sql_store, thread, context))
         agent_context = AgentContext(thread=thread, store=self.store, request_context=context)
         if input_user_message is None:
             agent_context.workflow_item = unfinished_workflow(memory.recent_items)
@@ -124,7 +127,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         agent_context.set_starting_agent(agent)
         result = Runner.run_streamed(
             agent,
-            await self.load_input(agent, selection, memory, context),
+            await self._through_outage(lambda: self.load_input(agent, selection, memory, context)),
             context=agent_context,
             max_turns=self.settings.max_turns,
             run_config=self.run_config_for(selection),
@@ -147,7 +150,9 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
 
         `agent` is the agent that the run began with; `state` holds the decisions.
         """
-        recent = await self.sql_store.load_since_user(context.thread.id, context.request_context)
+        recent = await self._through_outage(
+            lambda: self.sql_store.load_since_user(context.thread.id, context.request_context)
+        )
         selection = self.selection_for(None, recent.items)
         self._set_origin(selection)
         context.set_starting_agent(agent)
@@ -155,6 +160,9 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         async with aclosing(self._stream(context, result, None, None)) as events:
             async for event in events:
                 yield event
+
+    async def _through_outage(self, read: Callable[[], Awaitable[T]]) -> T:
+        return await through_outage(read, self.settings.outage_seconds, "a turn's start")
 
     async def _stream(
         self, context: AgentContext, result: RunResultStreaming, sink: TextSink | None, title: PendingTitle | None

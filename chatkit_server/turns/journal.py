@@ -68,6 +68,16 @@ class Journal:
         else:
             self._remove([turn_id])
 
+    def count_reader(self, turn_id: str) -> None:
+        """Have the next batch tell the database that the turn has a reader."""
+        if self.is_on and (page := self._pages.get(turn_id)) is not None:
+            page.count_reader()
+
+    def counted_readers(self, turn_id: str) -> int:
+        """Return how many readers of the turn the journal has counted."""
+        page = self._pages.get(turn_id)
+        return 0 if page is None else page.counted_readers
+
     def _remove(self, turn_ids: Iterable[str]) -> None:
         for turn_id in turn_ids:
             self._pages.pop(turn_id, None)
@@ -102,7 +112,8 @@ class Journal:
             try:
                 entries = [entry for _, part in batch for entry in part.entries]
                 transcripts = {page.turn_id: page.transcript.to_json() for page, part in batch if part.has_transcript}
-                signals = await self._store.write(entries, self.worker_id, transcripts)
+                read_ids = [page.turn_id for page, part in batch if part.has_reader]
+                signals = await self._store.write(entries, self.worker_id, transcripts, read_ids)
             except BaseException:
                 for page, part in batch:
                     page.give_back(part)

@@ -23,6 +23,8 @@ class PagePart:
     entries: list[Entry]
     has_transcript: bool
     """Whether this batch writes the transcript: it has changed and its pause is over."""
+    has_reader: bool = False
+    """Whether this batch counts the turn's first reader."""
 
 
 class Page:
@@ -31,6 +33,9 @@ class Page:
     def __init__(self, turn_id: str, transcript: Transcript) -> None:
         self.turn_id = turn_id
         self.transcript = transcript
+        self.counted_readers = 0
+        """How many readers the database knows of, or gets to know by the next batch: 0 or 1."""
+        self._has_new_reader = False
         self._entries: list[Entry | _Text] = []
         self._written_version = 0
         self._written_at = -math.inf
@@ -66,11 +71,18 @@ class Page:
         has_transcript = is_due and self._written_version != transcript.version
         if has_transcript:
             self._written_version, self._written_at, self._written_size = transcript.version, now, transcript.size
-        return PagePart(entries, has_transcript)
+        has_reader, self._has_new_reader = self._has_new_reader, False
+        return PagePart(entries, has_transcript, has_reader)
+
+    def count_reader(self) -> None:
+        """Have the next batch count the first reader."""
+        if not self.counted_readers:
+            self.counted_readers, self._has_new_reader = 1, True
 
     def give_back(self, part: PagePart) -> None:
         """Put back what could not be written; it is taken first next time."""
         self._entries[:0] = part.entries
+        self._has_new_reader = self._has_new_reader or part.has_reader
         if part.has_transcript:
             self._written_version = -1
             self._written_at = -math.inf

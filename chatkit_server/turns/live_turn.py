@@ -1,8 +1,10 @@
 """A running turn as its readers see it, whether this worker runs it (`turn.py`) or another one does (`remote.py`)."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
+from time import monotonic
 from typing import Literal
 
 from chatkit.types import ClientToolCallItem, StreamOptions, ThreadItem, ThreadItemAddedEvent, ThreadStreamEvent
@@ -15,6 +17,15 @@ StopReason = Literal["user", "disconnected", "superseded", "deleted", "shutdown"
 """Why a turn ends before its agent does; `lost`: another worker considered this one dead and closed the turn."""
 
 
+READ_SECONDS = 0.5
+"""A turn counts as read once a connection has been open for this long after its first frame.
+
+A proxy that fails after our first byte closes its connection at once, answers its client with 502, and the widget posts
+the same message again. Such a post must join the turn.
+"""
+READ_POLL_SECONDS = 0.02
+
+
 @dataclass(eq=False)
 class Reader:
     """A connection that reads a turn.
@@ -25,6 +36,8 @@ class Reader:
     frame_id: str | None
     is_gone: bool = False
     is_cut: bool = False
+    first_frame_at: float | None = None
+    """When its first frame was sent, by `time.monotonic`."""
 
 
 class LiveTurn(ABC):
@@ -39,6 +52,8 @@ class LiveTurn(ABC):
         self.items = TurnItems()
         self.readers = 0
         """How many connections have read it on this worker, in total."""
+        self.is_read = False
+        """Whether a reader has got the turn for `READ_SECONDS`."""
         self._options = options
         self._reading: set[Reader] = set()
 
@@ -65,6 +80,39 @@ class LiveTurn(ABC):
 
     def connection_was_cut(self) -> None:  # noqa: B027 - not abstract: a remote turn ignores it
         """React to the HTTP server's cutting its connections at shutdown."""
+
+    def may_send(self) -> bool:
+        """Return whether its frames may be sent now; else await `confirm` first."""
+        return True
+
+    async def confirm(self) -> None:  # noqa: B027 - not abstract: what comes from the journal may always be sent
+        """Return once it is known whether this worker still has the turn."""
+
+    def got_first_frame(self, reader: Reader) -> None:
+        """Note that the first frame was sent to the reader."""
+        reader.first_frame_at = monotonic()
+        if not self.is_read:
+            asyncio.get_running_loop().call_later(READ_SECONDS, self._check_is_read, reader)
+
+    def _check_is_read(self, reader: Reader) -> None:
+        if reader in self._reading and not self.is_read:
+            self.is_read = True
+            self.was_read()
+
+    def was_read(self) -> None:  # noqa: B027 - not abstract: a remote turn tells the database itself
+        """React to the first reader that has got the turn for `READ_SECONDS`."""
+
+    async def is_read_before(self, moment: float) -> bool:
+        """Return whether a client had got the answer before `moment`, so that it has no reason to post again.
+
+        If a reader has got its first frame only just now, wait to see whether it stays.
+        """
+        while not self.is_read and self._has_reader_before(moment):  # noqa: ASYNC110 - a reader leaves unannounced
+            await asyncio.sleep(READ_POLL_SECONDS)
+        return self.is_read or self.log.closed
+
+    def _has_reader_before(self, moment: float) -> bool:
+        return any(reader.first_frame_at is not None and reader.first_frame_at < moment for reader in self._reading)
 
     async def ended(self) -> None:
         """Wait until the log is closed."""

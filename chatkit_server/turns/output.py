@@ -3,10 +3,12 @@ what clients may see to the log, which readers and the journal read."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC
+from functools import partial
 from time import monotonic
+from typing import TypeVar
 
 from chatkit.store import NotFoundError
 from chatkit.types import (
@@ -15,6 +17,7 @@ from chatkit.types import (
     GeneratedImageItem,
     GeneratedImageUpdated,
     HiddenContextItem,
+    Page,
     SDKHiddenContextItem,
     ThreadCreatedEvent,
     ThreadItem,
@@ -40,11 +43,15 @@ from ..events.fold import is_empty, is_thought, settle
 from ..events.snapshot import without_calls
 from ..files.generated_images import inline_image
 from ..interactions.notice_card import is_notice
+from ..loops import through_outage
 from ..memory import Transcript
 from ..settings import Settings
 from .accept import Accepted, thread_response
+from .claim import Claim
 from .journal import Journal
 from .live_turn import LiveTurn
+
+T = TypeVar("T")
 
 PAGE_SIZE = 500
 UPDATES_OF_FINISHED_ITEMS = (
@@ -65,6 +72,7 @@ class TurnServices:
     turns: TurnStore
     journal: Journal
     settings: Settings
+    claim: Claim
 
 
 class Output:
@@ -102,6 +110,7 @@ class Output:
         self._log = turn.log
         self._images = accepted.images
         self._on_lost = on_lost
+        self._outage_seconds = services.settings.outage_seconds
         self._hidden: set[str] = set()
         """The ids of items that only the model may see."""
         self._saved_thread = accepted.thread.model_copy(deep=True)
@@ -146,11 +155,15 @@ class Output:
             return
         with contextlib.suppress(NotFoundError):
             # The row, not this turn's copy: the user may have submitted something in the widget since.
-            item = await self._store.load_item(self.thread.id, event.item_id, self._context)
+            item = await self._through_outage(
+                lambda: self._store.load_item(self.thread.id, event.item_id, self._context)
+            )
             await self._take(ThreadItemAddedEvent(item=item))
             if not await self.write_journal():  # recovery completes an open row from the journal
                 return
-            await self._store.add_thread_items(self.thread.id, [item], self._context, still_open=[item.id])
+            await self._through_outage(
+                lambda: self._store.add_thread_items(self.thread.id, [item], self._context, still_open=[item.id])
+            )
 
     def _take_update(self, event: ThreadItemUpdatedEvent) -> None:
         update = event.update
@@ -176,7 +189,8 @@ class Output:
                 self._send_for(event.item, event)
             case ThreadItemReplacedEvent():
                 _make_aware(event.item)
-                await self._store.save_item(self.thread.id, event.item, self._context)
+                replacement = event.item
+                await self._through_outage(lambda: self._store.save_item(self.thread.id, replacement, self._context))
                 self._open.close(event.item.id)
                 self._send_for(event.item, event)
             case ThreadItemRemovedEvent():
@@ -206,13 +220,15 @@ class Output:
         # An open row tells recovery to complete the item from the journal; without a journal there is nothing to add.
         still_open = [open_item.id for open_item in items[:-1]] if self._journal.is_on else []
         try:
-            await self._store.add_thread_items(
-                self.thread.id,
-                items,
-                self._context,
-                turn_id=self._turn_id,
-                still_open=still_open,
-                worker_id=self._journal.worker_id,
+            await self._through_outage(
+                lambda: self._store.add_thread_items(
+                    self.thread.id,
+                    items,
+                    self._context,
+                    turn_id=self._turn_id,
+                    still_open=still_open,
+                    worker_id=self._journal.worker_id,
+                )
             )
         except NotFound as error:
             if error.kind == "Turn":  # another worker considered this one dead and closed the turn
@@ -227,19 +243,26 @@ class Output:
         if self._images is not None and isinstance(item, GeneratedImageItem | None):
             await self._images.delete(item_id, self.thread, self._context)
         if item_id in self.saved or item_id not in self._open:
-            with contextlib.suppress(NotFoundError):  # sent, but never saved
-                await self._store.delete_thread_item(self.thread.id, item_id, self._context)
+            await self._delete(item_id)
             self.saved.discard(item_id)
         self._open.close(item_id)
         self.thoughts.discard(item_id)
+
+    async def _delete(self, item_id: str) -> None:
+        """Delete the item's row, if it has one."""
+        with contextlib.suppress(NotFoundError):
+            await self._through_outage(lambda: self._store.delete_thread_item(self.thread.id, item_id, self._context))
+
+    async def _through_outage(self, call: Callable[[], Awaitable[T]]) -> T:
+        return await through_outage(call, self._outage_seconds, f"turn {self._turn_id}")
 
     async def _save_thread(self) -> None:
         """Save what the agent has changed in the thread's title, status or metadata, and nothing else (T15)."""
         if self.thread != self._saved_thread:
             self._saved_thread = self.thread.model_copy(deep=True)
-            await self._store.save_thread(self.thread, self._context)
+            await self._through_outage(lambda: self._store.save_thread(self.thread, self._context))
             # Read it again: the user may have renamed it while the agent held an older title.
-            current = await self._store.load_thread(self.thread.id, self._context)
+            current = await self._through_outage(lambda: self._store.load_thread(self.thread.id, self._context))
             self.send(ThreadUpdatedEvent(thread=thread_response(current)))
 
     def _send_for(self, item: ThreadItem, event: ThreadStreamEvent) -> None:
@@ -294,8 +317,7 @@ class Output:
 
     async def remove_empty(self, item_id: str) -> None:
         """Remove an item that stayed empty, and the row that may have reserved its position."""
-        with contextlib.suppress(NotFoundError):
-            await self._store.delete_thread_item(self.thread.id, item_id, self._context)
+        await self._delete(item_id)
         self._open.close(item_id)
         self._items.finished.pop(item_id, None)
         if item_id not in self._hidden:
@@ -305,11 +327,14 @@ class Output:
         """Send the old answer again, which the widget itself removed on Retry (T9)."""
         has_more = True
         while has_more:
-            page = await self._store.load_visible_items(self.thread.id, after, PAGE_SIZE, "asc", self._context)
+            page = await self._through_outage(partial(self._load_page, after))
             for item in without_calls(page.data):  # the page would run the tool once more
                 if not is_notice(item):  # readers get the error itself
                     self.send(ThreadItemDoneEvent(item=item))
             after, has_more = page.after, page.has_more
+
+    async def _load_page(self, after: str | None) -> Page[ThreadItem]:
+        return await self._store.load_visible_items(self.thread.id, after, PAGE_SIZE, "asc", self._context)
 
 
 def _make_aware(model: ThreadItem | ThreadMetadata) -> None:

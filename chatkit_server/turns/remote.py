@@ -124,6 +124,7 @@ class RemoteTurn(LiveTurn):
         self._journal = journal
         self._task: asyncio.Task[None] | None = None
         self._has_joined = False
+        self._is_counted = False
         self._is_cut = False
 
     async def load(self) -> None:
@@ -167,14 +168,22 @@ class RemoteTurn(LiveTurn):
             if not self._has_joined:
                 await self._retry_in_outage(lambda: self._turns.join(self.id, self._context))
                 self._has_joined = True
-            while await self._retry_in_outage(self._read) == "running":  # noqa: ASYNC110 - another process does the work
+            while await self._retry_in_outage(self._read) == "running":
+                if self.is_read:
+                    await self._count_reader()
                 await asyncio.sleep(POLL_SECONDS)
+            await self._count_reader()
             await self._retry_in_outage(self._append_end)
         except NotFoundError:  # the thread was deleted
             pass
         except Exception as error:
             self.log.append(to_server_error(error).event(self._context.request_id))
         self.log.close()
+
+    async def _count_reader(self) -> None:
+        if not self._is_counted:
+            await self._retry_in_outage(lambda: self._turns.count_reader(self.id, self._context))
+            self._is_counted = True
 
     async def _retry_in_outage(self, step: Callable[[], Awaitable[T]]) -> T:
         """Repeat `step` for up to `OUTAGE_SECONDS` while the database fails: readers should survive a short outage."""

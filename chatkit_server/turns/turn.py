@@ -6,20 +6,21 @@ and go. However the turn ends, the partial answer is saved.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Collection
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
 
+from chatkit.store import NotFoundError
 from chatkit.types import SDKHiddenContextItem, ThreadItem, WidgetItem
 
-from chatkit_store import StoreUnavailable, TurnEnd, TurnStatus
+from chatkit_store import TurnEnd, TurnStatus
 
 from ..context import RequestContext
 from ..errors.failures import TurnTooLong, to_turn_failure
 from ..errors.http import AnswerInterrupted, ServerError, to_server_error
 from ..interactions.notice_card import cut_notice, failure_notice
-from ..loops import backoff
+from ..loops import backoff, through_outage
 from ..memory import Transcript, turn_transcript
 from ..models.tap import text_sink
 from ..models.usage import TurnUsage, turn_usage
@@ -31,8 +32,8 @@ from .turn_log import TurnLog
 
 logger = logging.getLogger(__name__)
 
-FIRST_SAVE_PAUSE = 0.1
-"""Seconds until the first retry of saving a turn's end."""
+FIRST_PAUSE = 0.05
+"""Seconds until the second look at a turn that another worker is closing."""
 STOP_NOTE = "The user stopped the answer to the message before this. Do not go on with it unless asked to."
 
 
@@ -129,6 +130,20 @@ class Turn(LiveTurn):
         """Stop as interrupted: the HTTP server shuts down and cuts its connections, the client has not left."""
         self.stop("shutdown")
 
+    def may_send(self) -> bool:
+        """As `LiveTurn.may_send`; not what another worker may not have saved."""
+        return self._services.claim.is_certain() and (self.stop_reason != "lost" or self.log.closed)
+
+    async def confirm(self) -> None:
+        """As `LiveTurn.confirm`. Of a lost turn, return when it has ended and what was sent is saved."""
+        await self._services.claim.confirm()
+        if self.stop_reason == "lost":
+            await self.ended()
+
+    def was_read(self) -> None:
+        """Have the journal tell the other workers."""
+        self._services.journal.count_reader(self.id)
+
     def is_hidden(self, item_id: str) -> bool:
         """As `LiveTurn.is_hidden`."""
         return self._output.is_hidden(item_id)
@@ -176,8 +191,10 @@ class Turn(LiveTurn):
         restore = self._accepted.replace_after is not None and is_unanswered
         if restore:  # a retry that only shows thoughts has no answer to keep: the old one comes back
             kept_items, empty_ids = [], list({*empty_ids, *output.thoughts})
-        is_ours = await self._save_end(kept_items, error, restore)
-        if is_ours:  # else the thread was deleted, or another worker has closed the turn
+        is_saved = await self._save_end(kept_items, error, restore)
+        if self.stop_reason == "lost" and not is_saved:
+            self._cut_readers()  # they re-attach and get what is stored
+        if is_saved:  # else the thread was deleted, or another worker has closed the turn
             for item_id in empty_ids:
                 await output.remove_empty(item_id)
             for item in kept_items:
@@ -209,7 +226,7 @@ class Turn(LiveTurn):
         return AnswerInterrupted() if is_interrupted else None
 
     async def _save_end(self, kept_items: list[ThreadItem], error: ServerError | None, restore: bool) -> bool:
-        """Save the end of the turn with its partial items; return whether the row was still ours to close."""
+        """Save the end of the turn with its partial items; return False if what is stored must stay as it is."""
         # No stop note after a restored answer: that one was complete.
         stop_note = [self._stop_note()] if self._was_stopped_by_user() and not restore else []
         end = TurnEnd(
@@ -223,7 +240,7 @@ class Turn(LiveTurn):
             output_tokens=self._usage.output_tokens,
             transcript=None if restore else self._output.transcript.to_json(),
             retries=self._usage.retries,
-            readers=self.readers,
+            readers=self.readers - self._services.journal.counted_readers(self.id),
         )
         finish = partial(
             self._services.turns.finish,
@@ -234,7 +251,17 @@ class Turn(LiveTurn):
             worker_id=self._services.journal.worker_id,
         )
         items = [*kept_items, *stop_note, *self._notices(error)]
-        return await self._until_saved(lambda: finish_anyway(finish, items))
+        # A stopping server does not wait long: the journal has the answer, and the next server recovers it.
+        is_stopping = self.stop_reason == "shutdown"
+        seconds = self._settings.stop_seconds if is_stopping else self._settings.outage_seconds
+        name = f"the end of turn {self.id}"
+        if await through_outage(lambda: finish_anyway(finish, items), seconds, name):
+            return True
+        if self.stop_reason == "deleted" or restore:
+            return False
+        # Another worker took this one for dead, and closed the turn with what the journal had. Readers here have got
+        # more: save that, unless the conversation has continued.
+        return await through_outage(lambda: self._finish_closed(end, items), seconds, name)
 
     def _notices(self, error: ServerError | None) -> list[WidgetItem]:
         """Return the notice for those who load the thread later, if there is one. Readers get the error itself."""
@@ -243,28 +270,30 @@ class Turn(LiveTurn):
         cut = self._error_code(None)
         return [] if cut is None else [cut_notice(cut, self.id, self.thread_id)]
 
+    async def _finish_closed(self, end: TurnEnd, items: list[ThreadItem]) -> bool:
+        turns, pauses, waited = self._services.turns, backoff(FIRST_PAUSE), 0.0
+        while not await turns.finish_closed(self.id, end, self.context, items=items):
+            pause = next(pauses)
+            waited += pause
+            try:
+                record = await turns.load(self.id, self.context)
+            except NotFoundError:
+                return False
+            if record.status != "running" or waited > self._settings.stop_seconds:
+                return False
+            await asyncio.sleep(pause)  # the other worker is just closing it
+        return True
+
+    def _cut_readers(self) -> None:
+        for reader in self._reading:
+            reader.is_cut = True
+        self.log.wake()
+
     def _error_code(self, error: ServerError | None) -> str | None:
         """Return why the turn failed, or why its complete answer is cut."""
         if self.status == "completed":
             return self._output.transcript.cut
         return error.code if error is not None and self.status == "failed" else None
-
-    async def _until_saved(self, save: Callable[[], Awaitable[bool]]) -> bool:
-        """Retry `save` with backoff for up to `stop_seconds`, so that a short outage does not cost the answer.
-
-        `save` is idempotent: repeating it writes the same rows.
-        """
-        now = asyncio.get_running_loop().time
-        deadline, pauses = now() + self._settings.stop_seconds, backoff(FIRST_SAVE_PAUSE)
-        while True:
-            pause = next(pauses)
-            try:
-                return await save()
-            except StoreUnavailable:
-                if now() + pause > deadline:
-                    raise
-                logger.warning("turn %s is not saved yet; retry in %s s", self.id, pause)
-            await asyncio.sleep(pause)
 
     def _was_stopped_by_user(self) -> bool:
         return self.status == "stopped" and self.stop_reason == "user"

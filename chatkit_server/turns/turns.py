@@ -30,10 +30,11 @@ from chatkit_store import (
 
 from ..context import RequestContext
 from ..errors.http import ServerError, ServerStopping, ThreadAnswering, TooManyRequests
-from ..loops import Periodic
+from ..loops import Periodic, through_outage
 from ..run.server import ChatServer
 from ..settings import Settings
 from .accept import Accepted
+from .claim import Claim
 from .heartbeat import Heartbeat, this_worker
 from .journal import Journal
 from .live_turn import LiveTurn, StopReason
@@ -41,6 +42,7 @@ from .output import TurnServices
 from .recovery import recover
 from .remote import RemoteTurns
 from .turn import Turn
+from .turn_start import TurnStart
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,8 @@ MAX_CHANGES = 20
 """How often a request is accepted again because its thread has changed meanwhile."""
 CHANGE_SECONDS = 0.01
 """Seconds by which the pause before each repetition grows; the first has none."""
+REQUEST_SECONDS = 8.0
+"""How long a request waits for the database at most, before it is refused: its client sees nothing until then."""
 BEATS_UNTIL_RECOVERED = 4
 """A dead worker's turn is closed within this many heartbeats; one of them is to spare."""
 
@@ -78,9 +82,11 @@ class Turns:
         self._store = store
         self._turns = turns
         self._settings = settings
+        self._request_seconds = min(settings.outage_seconds, REQUEST_SECONDS)
         self._model = server.models.info.name
         self._journal = Journal(journal, worker.id, settings.journal_ms / 1000, settings.flush_ms / 1000, self.signal)
-        self._services = TurnServices(store, turns, self._journal, settings)
+        self._claim = Claim(settings.heartbeat_seconds, self._check_claim)
+        self._services = TurnServices(store, turns, self._journal, settings, self._claim)
         stop_timeout = CLOSE_STEPS * settings.stop_seconds + BEATS_UNTIL_RECOVERED * settings.heartbeat_seconds
         self._remote = RemoteTurns(store, turns, journal, server, stop_timeout)
         self._recover_turn = partial(recover, store=store, turns=turns, journal=journal)
@@ -100,8 +106,8 @@ class Turns:
         self._by_key: WeakValueDictionary[str, Turn] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._saving: set[asyncio.Future[None]] = set()
-        """One for each message that is being saved; its turn has no task yet."""
+        self._saving: dict[str, asyncio.Future[None]] = {}
+        """The turns whose messages are being saved, by their ids; they have no task yet."""
         self._draining: asyncio.Task[None] | None = None
         self._is_interrupted = False
         self.is_closing = False
@@ -117,6 +123,7 @@ class Turns:
         # and until then no other worker may recover it.
         async with (
             self._heartbeat.running(),
+            self._claim.watching(),
             self._journal.running(self._settings.stop_seconds),
             self._pruning.running(),
         ):
@@ -124,6 +131,9 @@ class Turns:
                 yield
             finally:
                 await self.close()
+
+    async def _check_claim(self) -> None:
+        await self._heartbeat.beat()
 
     @property
     def worker_id(self) -> str:
@@ -149,10 +159,13 @@ class Turns:
         Raises what `accept` raises, `ServerStopping`, `TooManyRequests`, `ThreadAnswering`, a store's error, or
         `DuplicateRequest` if the turn of the same request has ended.
         """
+        arrived_at = monotonic()
         if self.is_closing:  # checked first: no running turn must be stopped for a request that is refused
             raise ServerStopping
         if key is not None and (same_turn := self._turn_of_key(key)) is not None:
-            return same_turn
+            if not key.until_read or not await same_turn.is_read_before(arrived_at):
+                return same_turn
+            await self._turns.release_key(same_turn.id, context)
         if len(self._running) >= self._settings.running_turns and (
             thread_id is None or not self._turns_of(thread_id)  # else the new turn replaces a running one
         ):
@@ -170,6 +183,7 @@ class Turns:
     async def _start(
         self, accept: Accept, thread_id: str | None, context: RequestContext, key: RequestKey | None
     ) -> Turn:
+        accept = partial(through_outage, accept, self._request_seconds, "a request")
         if thread_id is None:
             return await self._begin(await accept(), context, key)
         async with self._lock(thread_id):
@@ -227,17 +241,9 @@ class Turns:
             model=accepted.model or self._model,
             worker_id=self.worker_id,
         )
-        with self._saving_message():
-            gone_ids = await self._turns.start(
-                new,
-                context,
-                new_thread=accepted.thread if accepted.is_new_thread else None,
-                items=accepted.items,
-                replace_after=accepted.replace_after,
-                decision=accepted.decision,
-                key=key,
-                seen_position=accepted.seen_position,
-            )
+        with self._saving_message(new.id):
+            save = TurnStart(self._turns, new, accepted, key, context)
+            gone_ids = await through_outage(save, self._request_seconds, "a request")
             # The widget knows what a retry replaces, but not that a notice goes.
             shown_ids = gone_ids if accepted.sends_replaced else filter(is_notice_id, gone_ids)
             accepted.opening += [ThreadItemRemovedEvent(item_id=item_id) for item_id in shown_ids]
@@ -248,14 +254,14 @@ class Turns:
         return turn
 
     @contextmanager
-    def _saving_message(self) -> Iterator[None]:
+    def _saving_message(self, turn_id: str) -> Iterator[None]:
         """Have a drain wait for the block: a message that is being saved gets the drain time for its answer, too."""
         saving = asyncio.get_running_loop().create_future()
-        self._saving.add(saving)
+        self._saving[turn_id] = saving
         try:
             yield
         finally:
-            self._saving.discard(saving)
+            del self._saving[turn_id]
             saving.set_result(None)
 
     def _run(self, turn: Turn) -> None:
@@ -307,8 +313,8 @@ class Turns:
         return await self._remote.open(record, context)
 
     def running_ids(self) -> frozenset[str]:
-        """Return the ids of the turns that run on this worker."""
-        return frozenset(self._running)
+        """Return the ids of the turns that run on this worker, or are just being saved."""
+        return frozenset((*self._running, *self._saving))
 
     # -- stopping
 
@@ -378,7 +384,7 @@ class Turns:
 
     async def _recover_orphan(self, record: TurnRecord) -> None:
         """Close a turn that belongs to this worker but does not run. Raises `StoreUnavailable`."""
-        if record.id in self._running:
+        if record.id in self.running_ids():
             return
         async with self._recovering.setdefault(record.id, asyncio.Lock()):
             if self._journal.has_page(record.id):  # its last events are not written yet
@@ -414,7 +420,7 @@ class Turns:
         now = asyncio.get_running_loop().time
         deadline = now() + self._settings.drain_seconds
         # Again after each wait: a message that was being saved when the drain began has started its turn since.
-        while (unfinished := {*self._tasks, *self._saving}) and (remaining := deadline - now()) > 0:
+        while (unfinished := {*self._tasks, *self._saving.values()}) and (remaining := deadline - now()) > 0:
             await asyncio.wait(unfinished, timeout=remaining)
         self.interrupt()
 

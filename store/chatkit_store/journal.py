@@ -52,12 +52,17 @@ class JournalStore:
         self._database = Database(engine)
 
     async def write(
-        self, entries: Sequence[Entry], worker_id: str, transcripts: Mapping[str, Any] | None = None
+        self,
+        entries: Sequence[Entry],
+        worker_id: str,
+        transcripts: Mapping[str, Any] | None = None,
+        read_ids: Sequence[str] = (),
     ) -> list[Signal]:
         """Write entries of any turns in one transaction, and return the signals to this worker's turns.
 
         Entries of a turn whose thread was deleted are skipped. `transcripts` has the current transcripts of turns of
-        this worker, by turn id. Entries that the new ones erase are deleted in the same transaction.
+        this worker, by turn id. One reader is added to the running turns of `read_ids`. Entries that the new ones erase
+        are deleted in the same transaction.
         """
         now = datetime.now(UTC)
         rows = [{"turn": entry.turn_id, "seq": entry.seq, "payload": entry.payload, "now": now} for entry in entries]
@@ -70,6 +75,7 @@ class JournalStore:
             {"turn": turn_id, "worker": worker_id, "transcript": None if transcript is None else dump_json(transcript)}
             for turn_id, transcript in (transcripts or {}).items()
         ]
+        reader_rows = [{"turn": turn_id, "worker": worker_id} for turn_id in read_ids]
 
         def work(connection: Connection) -> list[Signal]:
             if rows:
@@ -78,10 +84,14 @@ class JournalStore:
                 connection.execute(_ERASE, erasures)
             if transcript_rows:
                 connection.execute(_TRANSCRIPT, transcript_rows)
+            if reader_rows:
+                connection.execute(_READER, reader_rows)
             signals = connection.execute(_SIGNALS, {"worker": worker_id})
             return [Signal(row.id, None if row.signal == KEEP else row.signal) for row in signals]
 
-        return await (self._database.write(work) if rows or transcript_rows else self._database.read(work))
+        return await (
+            self._database.write(work) if rows or transcript_rows or reader_rows else self._database.read(work)
+        )
 
     async def read(self, turn_id: str, after: int, context: HasUser) -> Excerpt:
         """Return the entries after number `after`, in order. Raises `NotFound` if the turn is not the user's."""
@@ -131,11 +141,11 @@ _ERASE = delete(turn_events).where(
 _SIGNALS = select(turns.c.id, turns.c.signal).where(
     turns.c.worker_id == bindparam("worker"), turns.c.status == RUNNING, turns.c.signal.is_not(None)
 )
-_TRANSCRIPT = (
-    update(turns)
-    .where(turns.c.id == bindparam("turn"), turns.c.worker_id == bindparam("worker"), turns.c.status == RUNNING)
-    .values(transcript=bindparam("transcript"))
+_OWN_TURN = update(turns).where(
+    turns.c.id == bindparam("turn"), turns.c.worker_id == bindparam("worker"), turns.c.status == RUNNING
 )
+_TRANSCRIPT = _OWN_TURN.values(transcript=bindparam("transcript"))
+_READER = _OWN_TURN.values(readers=turns.c.readers + 1)
 _STATUS = select(turns.c.status).where(turns.c.id == bindparam("turn"), owned(turns))
 _AFTER = (
     select(e.turn_id, e.seq, e.payload)

@@ -16,16 +16,20 @@ class RequestKey:
     """Identifies repeats of the same request, which join the first one's turn instead of starting another.
 
     The key is valid for `seconds` from the start of the turn while it runs, and for `ended_seconds` once it has ended.
-    `taken_from` is the id of a turn that gives the key up to the new one, in the transaction that starts it.
+    With `until_read`, a turn that someone has read is no longer joined: its client has got the answer, and means a new
+    request. `taken_from` is the id of a turn that gives the key up to the new one, in the transaction that starts it.
     """
 
     value: str
     seconds: float
     ended_seconds: float = 0.0
+    until_read: bool = False
     taken_from: str | None = None
 
-    def covers(self, status: str, started_at: datetime) -> bool:
-        """Return whether a turn with this key is recent enough to be joined."""
+    def covers(self, status: str, started_at: datetime, readers: int) -> bool:
+        """Return whether a turn with this key is recent enough to be joined, and not read if that matters."""
+        if self.until_read and readers:
+            return False
         seconds = self.seconds if status == "running" else self.ended_seconds
         return datetime.now(UTC) - started_at <= timedelta(seconds=seconds)
 

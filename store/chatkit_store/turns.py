@@ -119,10 +119,9 @@ class TurnStore:
         """
         row = None if key is None else await self._find_by_key(key, context)
         if key is not None and row is not None and row.id != key.taken_from:
-            if key.covers(row.status, row.started_at):
+            if key.covers(row.status, row.started_at, row.readers):
                 raise DuplicateRequest(row.id)
-            values = {"turn": row.id, "owner": context.user_id}
-            await self._database.write(lambda c: c.execute(_RELEASE_KEY, values))
+            await self.release_key(row.id, context)
         values = {"thread": turn.thread_id, "owner": context.user_id}
         running_id: str | None = await self._database.read(lambda c: c.scalar(_RUNNING_ID, values))
         if running_id is not None:
@@ -176,6 +175,40 @@ class TurnStore:
 
         return await self._database.write(work)
 
+    async def finish_closed(
+        self, turn_id: str, end: TurnEnd, context: HasUser, *, items: Sequence[ThreadItem] = ()
+    ) -> bool:
+        """Complete a turn that another worker has closed as crashed, with all that its own worker has of it.
+
+        The row gets the status of `end` only if that is `completed`. Returns False, having written nothing, if the turn
+        was not closed so, or is no longer the last one of its thread, or a retry would add items beside the restored
+        answer.
+        """
+        columns = end.to_row(keep_transcript=False) | {"stop_reason": None}
+        if end.status != "completed":
+            columns = {"transcript": columns["transcript"]}
+
+        def work(connection: Connection) -> bool:
+            if self._database.dialect == "postgresql":
+                connection.execute(_LOCK_THREAD, {"turn": turn_id})
+            values = {"turn": turn_id, "owner": context.user_id}
+            closed = connection.execute(_COMPLETE, {**columns, **values, "more": end.readers}).one_or_none()
+            if closed is None:
+                return False
+            rows = to_rows(closed.thread_id, items, turn_id)
+            if end.status == "completed":
+                remove_notices(connection, closed.thread_id)
+            saved = set(connection.scalars(_SAVED, {"items": [row["id"] for row in rows], "thread": closed.thread_id}))
+            if closed.kind == RETRY and any(row["id"] not in saved for row in rows if row["role"] != NOTICE):
+                raise _Refused
+            write_items(connection, self._database.dialect, closed.thread_id, rows, context)
+            return True
+
+        try:
+            return await self._database.write(work)
+        except _Refused:
+            return False
+
     # Running turns, at any worker
 
     async def running_on(self, thread_id: str, context: HasUser) -> TurnRecord | None:
@@ -187,7 +220,12 @@ class TurnStore:
     async def find_duplicate(self, key: RequestKey, context: HasUser) -> str | None:
         """Return the id of the turn that an equal request started, or None if there is none or its key has expired."""
         row = await self._find_by_key(key, context)
-        return row.id if row is not None and key.covers(row.status, row.started_at) else None
+        return row.id if row is not None and key.covers(row.status, row.started_at, row.readers) else None
+
+    async def release_key(self, turn_id: str, context: HasUser) -> None:
+        """Let the next request with the turn's key start a turn of its own."""
+        values = {"turn": turn_id, "owner": context.user_id}
+        await self._database.write(lambda c: c.execute(_RELEASE_KEY, values))
 
     async def ask_to_stop(self, turn_id: str, reason: str, context: HasUser) -> None:
         """Signal the turn's worker to stop it. The first reason wins; does nothing once the turn has ended."""
@@ -195,8 +233,12 @@ class TurnStore:
         await self._database.write(lambda c: c.execute(_STOP, values))
 
     async def join(self, turn_id: str, context: HasUser) -> None:
-        """Count a reader at another worker, and signal the turn's worker to keep it running without local readers."""
+        """Signal the turn's worker to keep it running without local readers, for a reader at another worker."""
         await self._database.write(lambda c: c.execute(_JOIN, {"turn": turn_id, "owner": context.user_id}))
+
+    async def count_reader(self, turn_id: str, context: HasUser) -> None:
+        """Count a reader at another worker."""
+        await self._database.write(lambda c: c.execute(_COUNT_READER, {"turn": turn_id, "owner": context.user_id}))
 
     async def running_by(self, worker_id: str) -> frozenset[str]:
         """Return the ids of the worker's running turns, of all users."""
@@ -241,6 +283,10 @@ class TurnStore:
         return [TurnRecord.from_row(row) for row in await self._database.read(work)]
 
 
+class _Refused(Exception):
+    """Roll the transaction back."""
+
+
 def _replace(connection: Connection, turn: NewTurn, after: str, context: HasUser) -> "list[str]":
     """Hide what follows the item until the turn is taken back; return the ids of what was visible. Locks the thread."""
     take_positions(connection, turn.thread_id, 0, context)
@@ -256,6 +302,20 @@ _END = (  # also sets the columns that are among the parameters
     .values(readers=t.readers + bindparam("more", type_=Integer), signal=None)
     .returning(t.thread_id, t.kind)
 )
+_later = turns.alias()
+_COMPLETE = (
+    update(turns)
+    .where(
+        t.id == bindparam("turn"),
+        owned(turns),
+        t.status == "interrupted",
+        t.stop_reason == "crash",
+        ~select(_later.c.id).where(_later.c.thread_id == t.thread_id, _later.c.started_at > t.started_at).exists(),
+    )
+    .values(readers=t.readers + bindparam("more", type_=Integer))
+    .returning(t.thread_id, t.kind)
+)
+_SAVED = select(i.id).where(i.thread_id == bindparam("thread"), i.id.in_(bindparam("items", expanding=True)))
 _LOCK_THREAD = (  # before the turn, in the same order as `start`, to avoid a deadlock
     select(thread_rows.c.id)
     .join(turns, t.thread_id == thread_rows.c.id)
@@ -273,11 +333,12 @@ _RESTORE = update(thread_items).where(*_REPLACED).values(replaced_by=None)
 
 _RUNNING = select(turns).where(t.thread_id == bindparam("thread"), t.status == RUNNING, owned(turns))
 _RUNNING_ID = _RUNNING.with_only_columns(t.id)
-_BY_KEY = select(t.id, t.status, t.started_at).where(t.request_key == bindparam("key"), owned(turns))
+_BY_KEY = select(t.id, t.status, t.started_at, t.readers).where(t.request_key == bindparam("key"), owned(turns))
 _RELEASE_KEY = update(turns).where(t.id == bindparam("turn"), owned(turns)).values(request_key=None)
 _IS_RUNNING = (t.id == bindparam("turn"), t.status == RUNNING, owned(turns))
 _STOP = update(turns).where(*_IS_RUNNING, func.coalesce(t.signal, KEEP) == KEEP).values(signal=bindparam("reason"))
-_JOIN = update(turns).where(*_IS_RUNNING).values(readers=t.readers + 1, signal=func.coalesce(t.signal, KEEP))
+_JOIN = update(turns).where(*_IS_RUNNING).values(signal=func.coalesce(t.signal, KEEP))
+_COUNT_READER = update(turns).where(t.id == bindparam("turn"), owned(turns)).values(readers=t.readers + 1)
 _OF_WORKER = select(t.id).where(t.worker_id == bindparam("worker"), t.status == RUNNING)
 _HAS_DEAD_WORKER = ~select(workers.c.id).where(workers.c.id == t.worker_id).exists()
 _ADOPTABLE = or_(t.worker_id.is_(None), _HAS_DEAD_WORKER, t.id.in_(bindparam("orphaned", expanding=True)))

@@ -17,7 +17,7 @@ def _unreliable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_every_transport_reports_the_failure(start: Start) -> None:
-    chat = await start(stop_seconds=0.2)
+    chat = await start(outage_seconds=0.2)
     chat.upstream.script(*[Answer("one two three")] * 3)
     async with await chat.visitor() as tab:
         plain = Plain(chat, tab)

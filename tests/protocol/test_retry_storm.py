@@ -120,7 +120,9 @@ async def served(stages: Stage, fault: Fault, tmp_path_factory: pytest.TempPathF
         return "no agent" if fault.active == "a wrong agent" else stages.agent()  # type: ignore[return-value]  # the fault
 
     app = create_app(
-        make_settings(folder, max_body_bytes=5_000), agent, server=lambda *parts: FailingServer(fault, stages, *parts)
+        make_settings(folder, max_body_bytes=5_000, outage_seconds=0.1),
+        agent,
+        server=lambda *parts: FailingServer(fault, stages, *parts),
     )
     services: Services = app.state.services
     store = FailingStore(fault, services)

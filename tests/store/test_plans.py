@@ -61,6 +61,7 @@ PARTS = {
     "items._WITH_NOTICES",
     "journal._ENDED",
     "journal._ENTRY",
+    "journal._OWN_TURN",
     "turns._NEWEST",
 }
 """Statements that are only parts of others."""
@@ -185,15 +186,18 @@ async def use_thread(thread_id: str, store: SqlStore[User], turns: TurnStore, jo
     await store.saved_ids(thread_id, [answer.id], ALICE)
     entry = Entry(turn.id, 1, '{"type":"x"}')
     await journal.write([entry, Entry(turn.id, 2, "{}", ('{"type"',))], "live", {turn.id: []})
-    await journal.write([], "live")
+    await journal.write([], "live", None, [turn.id])
     await journal.read(turn.id, 0, ALICE)
     await turns.join(turn.id, ALICE)
+    await turns.count_reader(turn.id, ALICE)
     await turns.ask_to_stop(turn.id, "user", ALICE)
     await turns.finish(turn.id, TurnEnd("completed"), ALICE, items=[answer], worker_id="live")
     await turns.start(make_turn(thread_id), ALICE, key=replace(key, seconds=0.0))
     running = await turns.running_on(thread_id, ALICE)
     assert running is not None
-    await turns.finish(running.id, TurnEnd("completed"), ALICE)
+    await turns.finish(running.id, TurnEnd("interrupted", stop_reason="crash"), ALICE)
+    await turns.finish_closed(running.id, TurnEnd("completed"), ALICE, items=[assistant_message()])
+    await turns.release_key(running.id, ALICE)
     for should_restore in (True, False):
         retry = make_turn(thread_id, kind="threads.retry_after_item", user_item_id=question.id)
         await turns.start(retry, ALICE, replace_after=question.id)

@@ -39,6 +39,9 @@ QUIET = {
     "find_duplicate",
     "ask_to_stop",
     "join",
+    "count_reader",
+    "release_key",
+    "finish_closed",
     "is_replaced",
     "take",
     "load run",
@@ -197,6 +200,11 @@ def attempts_on(
         "find_duplicate": [lambda: turns.find_duplicate(KEY, BOB)],
         "ask_to_stop": [lambda: turns.ask_to_stop(hers.turn.id, "user", BOB)],
         "join": [lambda: turns.join(hers.turn.id, BOB)],
+        "count_reader": [lambda: turns.count_reader(hers.turn.id, BOB)],
+        "release_key": [lambda: turns.release_key(hers.turn.id, BOB)],
+        "finish_closed": [
+            lambda: turns.finish_closed(hers.turn.id, TurnEnd("completed"), BOB, items=[assistant_message()])
+        ],
         "begin": [
             lambda: store.sync_actions.begin(replace(RUN, thread_id=thread), 60, BOB),
             lambda: store.sync_actions.begin(replace(RUN, key="his click", thread_id=thread), 60, BOB),

@@ -40,7 +40,11 @@ class Nursery:
 @contextmanager
 def nursery() -> Iterator[Nursery]:
     """Start a warm process; end it and all its children afterwards."""
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": os.environ.get("HOME", "/")}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'store'}",
+        "HOME": os.environ.get("HOME", "/"),
+    }
     command = [sys.executable, "-W", "ignore", "-m", "tests.workers.nursery"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment

@@ -1,5 +1,5 @@
 """The widget posts the same bytes up to six times if it gets no good response: one post starts a turn, the others
-read it."""
+read it. Once a client has got the answer, the same bytes are a new request."""
 
 import asyncio
 import itertools
@@ -11,7 +11,8 @@ from tests.serving import Tab
 from tests.support.chatkit import user_input
 from tests.support.openai_answers import Answer
 from tests.support.sse import Json, RawStream
-from tests.turns.chat import Chat
+from tests.turns.chat import Chat, all_tasks, busy_database, thread_of
+from tests.turns.coming_back import DETACH
 from tests.turns.conftest import Start
 
 POSTS = 6
@@ -26,13 +27,23 @@ async def workers(start: Start, count: int) -> list[Chat]:
 
 
 async def post_all(workers: list[Chat], tab: Tab, op: str, params: Json, *, at_once: bool) -> list[RawStream]:
-    """Send the posts to alternating workers; read each until its turn is known."""
+    """Send the posts to alternating workers, and read each until its turn is known.
+
+    Without `at_once`, each response but the last is cut after its first event, as a proxy does that answers 502.
+    """
     places = list(itertools.islice(itertools.cycle(workers), POSTS))
-    streams = []
-    for place in places:
-        streams.append(await place.post(tab, op, params))
-        if not at_once:
-            await begun(streams[-1])
+    if at_once:
+        async with busy_database(workers[0]):  # until all have arrived
+            streams = [await place.post(tab, op, params, headers=DETACH) for place in places]
+            while sum("run_asgi" in str(task.get_coro()) for task in all_tasks()) < POSTS:  # noqa: ASYNC110 - uvicorn's
+                await asyncio.sleep(0.01)
+    else:
+        streams = []
+        for place in places:
+            for cut in streams[-1:]:
+                await begun(cut)
+                cut.close()
+            streams.append(await place.post(tab, op, params, headers=DETACH))
     await asyncio.gather(*(begun(stream) for stream in streams))
     return streams
 
@@ -65,11 +76,13 @@ async def check(workers: list[Chat], tab: Tab, op: str, params: Json, *, at_once
     streams = await post_all(workers, tab, op, params, at_once=at_once)
     await (await chat.upstream.wait_for_request(calls + 1)).wait_hanging()
     chat.upstream.release()
-    await asyncio.gather(*(stream.read_to_end() for stream in streams))
-    for stream in streams:
+    complete = streams if at_once else streams[-1:]
+    await asyncio.gather(*(stream.read_to_end() for stream in complete))
+    for stream in complete:
         stream.close()
 
-    assert [(stream.status, stream.ended) for stream in streams] == [(200, True)] * POSTS
+    assert [stream.status for stream in streams] == [200] * POSTS
+    assert all(stream.ended for stream in complete)
     assert [event for stream in streams for event in stream.events if event["type"] == "error"] == []
     (turn_id,) = {stream.headers["x-chatkit-turn-id"] for stream in streams}
     assert any(WHOLE in str(stream.events) for stream in streams)
@@ -80,3 +93,45 @@ async def check(workers: list[Chat], tab: Tab, op: str, params: Json, *, at_once
     assert (await chat.messages(thread_id))[-2:] == [("user", "Count"), ("assistant", WHOLE)]
     threads = "SELECT count(*) FROM turns GROUP BY thread_id"
     assert sorted(await chat.select(threads)) == ([(1,)] * (turns + 1) if op == "threads.create" else [(turns + 1,)])
+
+
+@pytest.mark.parametrize("count", [1, 2], ids=["one worker", "two workers"])
+@pytest.mark.parametrize("stays", [True, False], ids=["read now", "was read"])
+async def test_the_same_words_in_a_new_chat_are_a_new_thread(workers: list[Chat], stays: bool) -> None:
+    here, there = workers[0], workers[-1]
+    here.upstream.script(COUNT, COUNT)
+    async with await here.visitor() as tab, asyncio.timeout(20):
+        first = await here.ask(tab, "Count", headers=DETACH)
+        await first.read_until(lambda frame: '"delta":" two"' in frame.data)
+        while await here.select("SELECT readers FROM turns") == [(0,)]:  # noqa: ASYNC110 - it is another task's write
+            await asyncio.sleep(0.02)
+        if not stays:
+            first.close()
+            (turn,) = here.services.turns._running.values()
+            while turn._reading:  # noqa: ASYNC110 - nothing tells it
+                await asyncio.sleep(0.02)
+        second = await there.ask(tab, "Count", headers=DETACH)
+        await second.read_until(lambda frame: '"delta":" two"' in frame.data)
+        here.upstream.release()
+        await asyncio.gather(second.read_to_end(), *([first.read_to_end()] if stays else []))
+        await here.ended(thread_of(first))
+        assert thread_of(first) != thread_of(second)
+        for stream in (first, second):
+            assert await here.messages(thread_of(stream)) == [("user", "Count"), ("assistant", WHOLE)]
+            stream.close()
+    await workers[-1].quiet()
+
+
+async def test_a_client_that_got_its_first_frame_means_a_new_chat(start: Start) -> None:
+    chat = await start()
+    chat.upstream.script(COUNT, COUNT)
+    async with await chat.visitor() as tab, asyncio.timeout(20):
+        streams = [await chat.ask(tab, "Count"), await chat.ask(tab, "Other words")]
+        for stream in streams:
+            await begun(stream)
+        streams.append(await chat.ask(tab, "Count"))
+        await begun(streams[-1])
+        assert len({thread_of(stream) for stream in streams}) == 3
+        for stream in streams:
+            stream.close()
+    await chat.quiet()
