@@ -75,15 +75,15 @@ def _contained(function: Call, tool_name: str) -> Call:
             if asyncio.current_task() is not task:  # this coroutine is closed: GeneratorExit is not the tool's
                 raise
             failure = as_exception(error)
-        _report(failure, tool_name, context)
+        _report(failure, tool_name, getattr(context, "context", None), getattr(context, "tool_call_id", ""))
         raise failure
 
     return call_tool
 
 
-def _report(failure: Exception, tool_name: str, context: Any) -> None:
+def _report(failure: Exception, tool_name: str, context: Any, call_id: str) -> None:
     logger.error("the tool %s failed\n%s", tool_name, redacted_traceback(failure))
-    _mark_failed(getattr(context, "context", None), getattr(context, "tool_call_id", ""))
+    _mark_failed(context, call_id)
 
 
 def explain_tool_failure(args: ToolErrorFormatterArgs[Any]) -> str | None:
@@ -94,8 +94,7 @@ def explain_tool_failure(args: ToolErrorFormatterArgs[Any]) -> str | None:
     match args.kind:
         case "tool_exception" if args.error is not None:
             if not _is_marked_failed(args.run_context.context, args.call_id):  # a tool that is not contained
-                _report(args.error, args.tool_name, args.run_context)
-                _mark_failed(args.run_context.context, args.call_id)
+                _report(args.error, args.tool_name, args.run_context.context, args.call_id)
             return INVALID_ARGUMENTS if isinstance(args.error, ModelBehaviorError) else None
         case "tool_not_found":
             logger.warning("the model called a tool that the agent does not have")  # its name may quote the user

@@ -13,7 +13,7 @@ from contextvars import Context
 from typing import Any
 
 TOOL_CALL, TOOL_VARIABLE = "call_tool", "tool_name"
-"""The function that calls a tool (`agents/contained_tools.py`) and its variable with the tool's name: the watch of the
+"""The function that calls a tool (`agents/tool_failures.py`) and its variable with the tool's name: the watch of the
 event loop finds them in the stack of a blocking tool."""
 
 

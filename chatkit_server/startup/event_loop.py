@@ -23,10 +23,10 @@ logger = logging.getLogger(__name__)
 LONGEST_BLOCK = 0.5
 """Seconds that code may block the event loop before it is named in the log."""
 CHECK_SECONDS = 0.1
-LIBRARIES = tuple(get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+LIBRARIES = tuple(os.path.join(get_paths()[name], "") for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 LOOP_FILES = (os.path.join("asyncio", "runners.py"), os.path.join("asyncio", "base_events.py"))
 """Below these frames of the event loop's thread, the stack is that of its start."""
-OWN_CODE = str(Path(__file__).parents[1])
+OWN_CODE = os.path.join(Path(__file__).parents[1], "")
 
 
 @contextmanager

@@ -5,8 +5,8 @@ for long delay nothing but other synchronous tools.
 """
 
 import itertools
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -30,19 +30,24 @@ class ToolThreads(ThreadPoolExecutor):
     def __init__(self, limit: int) -> None:
         super().__init__(LOOKUP_THREADS, "lookup")
         self._limit = limit
-        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._idle = threading.Semaphore(0)
         self._numbers = itertools.count(1)
+        self._changed = threading.Condition()
+        """Guards the following."""
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._idle_count = 0
         self._thread_count = 0
-        self._count_lock = threading.Lock()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run `fn` in a thread. A function of the module `socket` runs in a thread for name lookups."""
         if getattr(fn, "__module__", None) in ("socket", "_socket"):
             return super().submit(fn, *args, **kwargs)
         future: Future[Any] = Future()
-        self._jobs.put(partial(_run, future, partial(fn, *args, **kwargs)))
-        self._start_thread()
+        with self._changed:
+            self._jobs.append(partial(_run, future, partial(fn, *args, **kwargs)))
+            if len(self._jobs) <= self._idle_count:
+                self._changed.notify()
+            elif self._thread_count < self._limit:
+                self._start_thread()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -50,25 +55,24 @@ class ToolThreads(ThreadPoolExecutor):
         super().shutdown(wait=False, cancel_futures=cancel_futures)
 
     def _start_thread(self) -> None:
-        with self._count_lock:
-            if self._idle.acquire(blocking=False) or self._thread_count >= self._limit:
-                return
-            self._thread_count += 1
-            threading.Thread(target=self._work, name=f"tool-{next(self._numbers)}", daemon=True).start()
+        threading.Thread(target=self._work, name=f"tool-{next(self._numbers)}", daemon=True).start()
+        self._thread_count += 1
 
     def _work(self) -> None:
-        while True:
-            try:
-                job = self._jobs.get(timeout=IDLE_SECONDS)
-            except queue.Empty:
-                with self._count_lock:
-                    if self._idle.acquire(blocking=False):  # else a job is on its way to this thread
-                        self._thread_count -= 1
-                        return
-                continue
+        while (job := self._next_job()) is not None:
             job()
             del job  # frees the tool's arguments while this thread waits
-            self._idle.release()
+
+    def _next_job(self) -> Callable[[], None] | None:
+        """Return a job, or None if the thread is to end: there was none for a while."""
+        with self._changed:
+            self._idle_count += 1
+            has_job = self._changed.wait_for(lambda: self._jobs, IDLE_SECONDS)
+            self._idle_count -= 1
+            if has_job:
+                return self._jobs.popleft()
+            self._thread_count -= 1
+            return None
 
 
 def _run(future: Future[Any], function: Callable[[], Any]) -> None:
