@@ -35,10 +35,10 @@ async def slow(worker: Chat, work: Coroutine[Any, Any, Reply]) -> AsyncIterator[
     store: Any = worker.services.turns._turns
     start = TurnStore.start
 
-    async def wait(*args: Any, **more: Any) -> None:
+    async def wait(*args: Any, **more: Any) -> list[str]:
         reached.set()
         await go.wait()
-        await start(store, *args, **more)
+        return await start(store, *args, **more)
 
     store.start = wait
     task = asyncio.create_task(work)
