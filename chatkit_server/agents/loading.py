@@ -38,6 +38,8 @@ class AgentSource:
     """Whether `make` calls a function of the user for each request."""
     actions: Actions = field(default_factory=Actions)
     """The object named `actions` in the agent's module: handlers for the actions of the agent's widgets."""
+    output_text: Callable[[Any], str | None] | None = None
+    """The function named `output_text` in the agent's module: what a user reads of an output that is no text."""
 
     async def load(self, context: RequestContext) -> AnyAgent:
         """Return the agent for one request. Raises `AgentSetupError` if the user's function returned something else."""
@@ -65,7 +67,10 @@ def load_agent(agent: AgentLike | str | None, *, tools: bool = True) -> AgentSou
     module_name, name = _split(agent)
     module = _module(module_name, agent)
     source = _source(_attribute(module, name, agent), f"CHATKIT_AGENT={agent}")
-    return replace(source, actions=_actions(module, agent))
+    output_text = getattr(module, "output_text", None)
+    return replace(
+        source, actions=_actions(module, agent), output_text=output_text if inspect.isfunction(output_text) else None
+    )
 
 
 def _split(spec: str) -> tuple[str, str]:

@@ -1,7 +1,9 @@
 """Convert assistant messages: text, refusals and citations."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 from chatkit.agents import ResponseStreamConverter
@@ -34,6 +36,7 @@ class _Message:
 
     item: AssistantMessageItem
     annotations: dict[int, list[Annotation]] = field(default_factory=dict)
+    is_finished: bool = False
 
 
 class AssistantMessages:
@@ -51,9 +54,14 @@ class AssistantMessages:
         """Message id by (output index, content index), for each part that the client has been sent."""
         self.refused = False
         """Whether the run contains a refusal."""
+        self.render: Callable[[str], str] | None = None
+        """Renders the JSON of an agent with an output type. Until it is complete, none of it is shown."""
+        self.is_shown = False
+        """Whether the current response has shown text, after the last output of a tool."""
+        self._finished_count = 0
         self.handlers: Handlers = {
             "response.content_part.added": self._part_added,
-            "response.output_text.delta": self._unannounced_delta,
+            "response.output_text.delta": self._text_delta,
             "response.output_text.done": self._text_done,
             "response.output_text.annotation.added": self._annotation_added,
             "response.refusal.delta": self._unannounced_delta,
@@ -64,11 +72,16 @@ class AssistantMessages:
         """Start the next response."""
         self._messages.clear()
         self.parts.clear()
+        self.is_shown = False
+        self._finished_count = 0
 
     def announce(self, output_index: int) -> Events:
         """Show the message at this index, if it is not shown yet. Some providers stream text without adding an item."""
-        if output_index in self._messages:
+        if output_index in self._messages or self.render is not None:
             return []
+        return self._announce(output_index)
+
+    def _announce(self, output_index: int) -> Events:
         item = AssistantMessageItem(
             id=self._context.generate_id("message"),
             thread_id=self._context.thread.id,
@@ -80,15 +93,54 @@ class AssistantMessages:
 
     async def finish(self, event: Any) -> Events:
         """Complete a message."""
-        events = self.announce(event.output_index)
+        self._finished_count += 1
+        is_refusal = any(part.type == "refusal" for part in event.item.content or [])
+        self.refused |= is_refusal
+        if self.render is not None and not is_refusal:
+            return self._show_rendered(event.item, self.render)
+        events = [] if event.output_index in self._messages else self._announce(event.output_index)
         message = self._messages[event.output_index]
-        self.refused |= any(part.type == "refusal" for part in event.item.content or [])
+        message.is_finished = True
+        self.is_shown |= any(getattr(part, "text", "") for part in event.item.content or []) or is_refusal
         item = message.item.model_copy(update={"content": await self._final_content(message, event.item)})
         self._shown_items.transcript.complete_message(item.id, event.item)
         return [*events, ThreadItemDoneEvent(item=item)]
 
+    async def finish_unannounced(self, items: Sequence[Any]) -> Events:
+        """Complete the messages of a finished response that no event has completed."""
+        events: Events = []
+        for item in items[self._finished_count :]:
+            unfinished = [index for index, message in self._messages.items() if not message.is_finished]
+            index = unfinished[0] if unfinished else max(self._messages, default=-1) + 1
+            events += await self.finish(SimpleNamespace(output_index=index, item=item))
+        return events
+
+    def show(self, text: str) -> Events:
+        """Show a message that is not the model's own text."""
+        item = AssistantMessageItem(
+            id=self._context.generate_id("message"),
+            thread_id=self._context.thread.id,
+            created_at=datetime.now(UTC),
+            content=[AssistantMessageContent(text=text)],
+        )
+        self.is_shown = True
+        added = self._shown_items.show(item.model_copy(update={"content": []}))
+        return [*self._workflow.close(), added, ThreadItemDoneEvent(item=item)]
+
+    def _show_rendered(self, message: Any, render: Callable[[str], str]) -> Events:
+        """Show what the user reads of a message in JSON. The model's own history keeps the JSON."""
+        source = "".join(part.text for part in message.content or [] if part.type == "output_text")
+        text = render(source)
+        self.is_shown = True  # also if the author decided to show nothing
+        if not text:
+            return []
+        events = self.show(text)
+        if isinstance(done := events[-1], ThreadItemDoneEvent):
+            self._shown_items.transcript.complete_message(done.item.id, message, text=source)
+        return events
+
     async def _part_added(self, event: Any) -> Events:
-        if event.part.type == "reasoning_text":
+        if event.part.type == "reasoning_text" or (self.render is not None and event.part.type == "output_text"):
             return []
         return self._open_part(event, await self._content(event.part))
 
@@ -97,7 +149,8 @@ class AssistantMessages:
         key = (event.output_index, event.content_index)
         if key in self.parts:
             return []
-        events = self.announce(event.output_index)
+        events = [] if event.output_index in self._messages else self._announce(event.output_index)
+        self.is_shown = True
         self.parts[key] = self._messages[event.output_index].item.id
         added = AssistantMessageContentPartAdded(
             content_index=event.content_index, content=content or AssistantMessageContent(text="")
@@ -105,11 +158,16 @@ class AssistantMessages:
         return [*events, self._update(event, added)]
 
     async def _text_done(self, event: Any) -> Events:
+        if self.render is not None:
+            return []
         message = self._messages.get(event.output_index)
         annotations = list(message.annotations.get(event.content_index, [])) if message else []
         content = AssistantMessageContent(text=event.text, annotations=annotations)
         update = AssistantMessageContentPartDone(content_index=event.content_index, content=content)
         return [*self._open_part(event), self._update(event, update)]
+
+    async def _text_delta(self, event: Any) -> Events:
+        return [] if self.render is not None else await self._unannounced_delta(event)
 
     async def _unannounced_delta(self, event: Any) -> Events:
         events = self._open_part(event)
@@ -121,7 +179,7 @@ class AssistantMessages:
         return [*self._open_part(event), self._update(event, update)]
 
     async def _annotation_added(self, event: Any) -> Events:
-        annotation = await self._annotation(event.annotation)
+        annotation = None if self.render is not None else await self._annotation(event.annotation)
         if annotation is None:
             return []
         # Our own index, because an annotation that cannot be converted must not leave a gap.

@@ -1,5 +1,6 @@
 """Convert one run: dispatch each event to the class for its subject."""
 
+from collections import Counter
 from typing import Any
 
 from agents import (
@@ -12,7 +13,7 @@ from agents import (
     RunResultStreaming,
     StreamEvent,
 )
-from agents.items import HandoffOutputItem, ToolCallItem, TResponseStreamEvent
+from agents.items import HandoffOutputItem, ToolCallItem, ToolCallOutputItem, TResponseStreamEvent
 from chatkit.agents import ResponseStreamConverter
 from chatkit.types import (
     NoticeEvent,
@@ -31,6 +32,7 @@ from .assistant_messages import AssistantMessages
 from .hosted_tools import HostedTools
 from .images import Images
 from .open_workflow import OpenWorkflow
+from .outputs import Outputs, OutputText
 from .shown_items import Events, Handlers, ShownItems
 from .thinking import Thoughts
 from .tool_calls import ToolCalls
@@ -50,6 +52,7 @@ class Conversion:
         converter: ResponseStreamConverter,
         transcript: Transcript,
         displays: ToolDisplays | None = None,
+        output_text: OutputText | None = None,
     ) -> None:
         self._context = context
         self._transcript = transcript
@@ -62,7 +65,12 @@ class Conversion:
         self._hosted = HostedTools(self._workflow, displays is not None)
         self.parts = self._messages.parts
         self._failure: ProviderFailure | None = None
+        self._outputs = Outputs(output_text)
+        self._completed_items: Counter[str] = Counter()
+        """How many items of each type, other than messages, the current response has completed."""
         self._has_helper_items = False
+        self._has_shown_item = False
+        """Whether a tool has shown something visible since the current response began."""
         self._is_reverted = False
         handlers: Handlers = {
             "response.created": self._response_created,
@@ -77,6 +85,7 @@ class Conversion:
 
     async def begin(self) -> Events:
         """Return the events before the run: they reopen the workflow that the previous turn left open."""
+        self._messages.render = self._outputs.renderer_of(self._transcript.agent)
         workflow = self._context.workflow_item
         return [] if workflow is None else await self._shown_items.reopen(workflow.model_copy(deep=True))
 
@@ -85,10 +94,12 @@ class Conversion:
         match event:
             case HelperEvent():
                 self._has_helper_items |= isinstance(event.event, _ITEM_EVENTS)
+                self._has_shown_item |= _shows_item(event.event)
                 return await self._shown_items.forward(event.event)
             case RunItemStreamEvent(name="tool_called"):
                 return self._tools.start(event.item) if isinstance(event.item, ToolCallItem) else []
             case RunItemStreamEvent(name="tool_output"):
+                self._messages.is_shown = False
                 self.remember(event)
                 return self._tools.finish(event.item.raw_item)
             case RunItemStreamEvent(name="handoff_occured", item=HandoffOutputItem() as handoff):
@@ -97,6 +108,7 @@ class Conversion:
             case AgentUpdatedStreamEvent():
                 events = self._tools.take_over(event.new_agent, self._transcript)
                 self.remember(event)
+                self._messages.render = self._outputs.renderer_of(event.new_agent)
                 return events
             case RunItemStreamEvent():
                 self.remember(event)
@@ -128,6 +140,18 @@ class Conversion:
             return [*self._tools.fail_running(), *self._workflow.close()]
         calls = self._tools.client_calls()
         return [*self._workflow.suspend(), *calls] if calls else self._workflow.close()
+
+    def final_answer(self, result: RunResultStreaming) -> Events:
+        """Show the output of a successful run if nothing has shown it: an agent may stop with the output of a tool.
+
+        A tool that shows something itself, or asks the user or the page, needs no text.
+        """
+        context = self._context
+        is_waiting = context.client_calls or context.client_tool_call or context.question_ids or result.interruptions
+        if self._messages.is_shown or self._has_shown_item or is_waiting:
+            return []
+        text = self._outputs.render(_final_output(result))
+        return self._messages.show(text) if text.strip() else []
 
     def is_silent(self, result: RunResultStreaming) -> bool:
         """Return whether a successful run produced nothing: no text, no tool call, and no item from a helper.
@@ -171,6 +195,8 @@ class Conversion:
         """Start the next response of the model: output indexes start at 0 again."""
         for part in (self._messages, self._thoughts, self._images, self._hosted):
             part.clear()
+        self._has_shown_item = False
+        self._completed_items.clear()
         return []
 
     async def _output_item_added(self, event: Any) -> Events:
@@ -189,13 +215,25 @@ class Conversion:
                 return await self._messages.finish(event)
             case "image_generation_call":
                 return await self._images.finish(event)
+        self._completed_items[event.item.type] += 1
         self.remember(event)
         return self._hosted.finish(event)
 
     async def _response_completed(self, event: Any) -> Events:
-        """Note why a response that ended properly is incomplete nevertheless (Chat Completions)."""
+        """Take what only the finished response contains. It may be incomplete nevertheless (Chat Completions)."""
         self._note_cut(event.response)
-        return []
+        return await self._take_unannounced(event.response)
+
+    async def _take_unannounced(self, response: Any) -> Events:
+        """Take the items of a response that no event announced: some endpoints send only the finished response."""
+        items = [item for item in response.output or [] if item.type != "image_generation_call"]
+        messages = [item for item in items if item.type == "message"]
+        for item in items:
+            if item.type != "message" and self._completed_items[item.type] > 0:
+                self._completed_items[item.type] -= 1
+            elif item.type != "message":
+                self._transcript.add_item(item)
+        return await self._messages.finish_unannounced(messages)
 
     async def _response_failed(self, event: Any) -> Events:
         error = getattr(event.response, "error", None)
@@ -204,7 +242,7 @@ class Conversion:
 
     async def _response_incomplete(self, event: Any) -> Events:
         self._note_cut(event.response, "length_limit")
-        return []
+        return await self._take_unannounced(event.response)
 
     def _note_cut(self, response: Any, default: Cut | None = None) -> None:
         """Note why the answer is incomplete: at the length limit, or by the provider's content filter."""
@@ -214,3 +252,18 @@ class Conversion:
     async def _stream_error(self, event: Any) -> Events:
         self._failure = ProviderFailure(getattr(event, "code", None), getattr(event, "message", None))
         return []
+
+
+def _shows_item(event: Any) -> bool:
+    """Return whether the event shows the user something that may stand for a tool's output."""
+    return isinstance(event, ThreadItemAddedEvent | ThreadItemDoneEvent | ThreadItemReplacedEvent) and (
+        event.item.type not in {"workflow", "task", "hidden_context_item", "sdk_hidden_context"}
+    )
+
+
+def _final_output(result: RunResultStreaming) -> Any:
+    """Return the final output; if it is a tool's, what the tool returned, and not the text that the SDK made of it."""
+    last = result.new_items[-1] if result.new_items else None
+    if isinstance(last, ToolCallOutputItem) and str(last.output) == result.final_output:
+        return last.output
+    return result.final_output

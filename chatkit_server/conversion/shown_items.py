@@ -87,7 +87,7 @@ class ShownItems:
         return [*removed, *(ThreadItemReplacedEvent(item=item) for item in self._older_items.values())]
 
     def _add_to_transcript(self, item_id: str) -> None:
-        if item_id not in self._transcript_ids:
+        if item_id not in self._transcript_ids and item_id not in self.transcript.display_only:
             self._transcript_ids.add(item_id)
             self.transcript.add_shown(item_id)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from chatkit.agents import ThreadItemConverter
 from chatkit.types import (
+    AssistantMessageContent,
     AssistantMessageItem,
     ClientToolCallItem,
     SDKHiddenContextItem,
@@ -157,6 +158,8 @@ async def _convert(
     piece: VisibleItem, converter: ThreadItemConverter, *, follows_reasoning: bool, is_same_model: bool
 ) -> list[InputItem]:
     item, message = piece.item, piece.message or {}
+    if isinstance(item, AssistantMessageItem) and "text" in message:
+        item = item.model_copy(update={"content": [AssistantMessageContent(text=message["text"])]})
     phase = {"phase": message["phase"]} if is_same_model and "phase" in message else {}
     if follows_reasoning and isinstance(item, AssistantMessageItem):
         parts = [{"type": "output_text", "text": part.text, "annotations": []} for part in item.content]

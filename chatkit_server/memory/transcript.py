@@ -33,7 +33,7 @@ class Transcript:
 
     - `{"item": {...}}`: an item of the Responses API, without images or files;
     - `{"shown": id}`: at this point the thread item with this id appeared; `"message"` has the provider's id and phase
-      of a complete message;
+      of a complete message, and the model's text if the item shows another rendering of it;
     - `{"left_out": type}`: an item that cannot be sent in a later request.
     """
 
@@ -63,15 +63,19 @@ class Transcript:
         self._entries.append({"shown": item_id})
         self._changed()
 
-    def complete_message(self, item_id: str, message: Any) -> None:
-        """Record the provider's id and phase of the message that appeared as `item_id` and is now complete."""
+    def complete_message(self, item_id: str, message: Any, *, text: str | None = None) -> None:
+        """Record the provider's id and phase of the message that appeared as `item_id` and is now complete.
+
+        `text` is the model's own text, if the item shows another rendering of it.
+        """
         if any(part.type == "refusal" for part in message.content or []):
             return
-        fields = {"id": message.id, "phase": getattr(message, "phase", None)}
+        fields = {"id": message.id, "phase": getattr(message, "phase", None), "text": text}
         for entry in reversed(self._entries):
             if entry.get("shown") == item_id:
                 entry["message"] = {name: value for name, value in fields.items() if value is not None}
-                self._changed()
+                self.size += len(text or "")
+                self._changed(is_hidden=text is not None)
                 return
 
     def add_item(self, item: BaseModel | Mapping[str, Any]) -> None:

@@ -35,6 +35,7 @@ from ..composer.mentions import Mentions
 from ..composer.offers import Features, OfferedAttachments, Offers, offered_model, offered_tool
 from ..composer.prompts import prompts_for
 from ..context import RequestContext
+from ..conversion.readable import readable
 from ..conversion.tool_display import ToolDisplay, ToolDisplays
 from ..errors.http import NotAvailable
 from ..files.generated_images import GeneratedImages
@@ -175,6 +176,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             deadlines=self.deadlines,
             displays=self.displays,
             guardrails=len(self.run_config.input_guardrails or ()),
+            output_text=self.output_text,
         )
         try:
             async with aclosing(run) as events:
@@ -188,6 +190,13 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
                 usage.add(result)
             if title is not None:
                 await title.close()
+
+    def output_text(self, output: Any) -> str | None:
+        """Return what a user reads of an output that is no text, such as that of an `output_type`; None for nothing.
+
+        By default, this is what the function `output_text` beside the agent returns, else the data as Markdown.
+        """
+        return readable(output) if self.agent.output_text is None else self.agent.output_text(output)
 
     def _start_title(self, memory: Memory, agent_context: AgentContext, selection: Selection) -> PendingTitle | None:
         return self.titles.start(memory.recent_items, agent_context, selection.model) if self.titles else None

@@ -20,6 +20,7 @@ from openai.types.responses import ResponseTextDeltaEvent
 
 from ..agent_context import AgentContext, OutsideEvent, RunEnd
 from ..conversion import Conversion, text_delta_event
+from ..conversion.outputs import OutputText
 from ..conversion.tool_display import ToolDisplays
 from ..errors.failures import ModelSilent, NoAnswer, ToolSilent
 from ..interactions.approvals import ask_approvals
@@ -40,6 +41,7 @@ def stream_agent_response(
     deadlines: Deadlines | None = None,
     displays: ToolDisplays | None = None,
     guardrails: int = 0,
+    output_text: OutputText | None = None,
 ) -> AsyncGenerator[ThreadStreamEvent, None]:
     """Yield the ChatKit events of a streamed run and of the context's helpers, in the order they happened.
 
@@ -47,6 +49,7 @@ def stream_agent_response(
     - `sink` receives text deltas directly wherever that does not change the order; they are then not yielded.
     - `deadlines` limit how long the run may be silent; None for no limit.
     - `displays` shows tool calls and handoffs; None hides them.
+    - `output_text` returns what a user reads of an output that is no text; by default, it is rendered as Markdown.
     - `guardrails` is the number of input guardrails in the `RunConfig`; those of the agent are counted here.
 
     Closing the iterator early cancels the run. It returns once the model call is closed and tools have finished
@@ -58,7 +61,8 @@ def stream_agent_response(
     with an error event; `ModelSilent` or `ToolSilent` if a deadline passed. After a guardrail's tripwire, the items
     that the run showed are removed before the error is raised.
     """
-    return RunStream(context, result, converter, sink, deadlines or NO_DEADLINES, displays, guardrails).events()
+    run = RunStream(context, result, converter, sink, deadlines or NO_DEADLINES, displays, guardrails, output_text)
+    return run.events()
 
 
 class RunStream:
@@ -73,6 +77,7 @@ class RunStream:
         deadlines: Deadlines,
         displays: ToolDisplays | None,
         guardrails: int,
+        output_text: OutputText | None,
     ) -> None:
         transcript = turn_transcript.get() or Transcript()
         self._context = context
@@ -82,7 +87,9 @@ class RunStream:
         self._guardrails = guardrails
         self._transcript = transcript
         self._inbox = context.inbox
-        self._conversion = Conversion(context, converter or ResponseStreamConverter(), transcript, displays)
+        self._conversion = Conversion(
+            context, converter or ResponseStreamConverter(), transcript, displays, output_text
+        )
         self._item_ids = self._conversion.parts
         self._is_idle = False
         """Everything so far has been yielded, and `events` waits for the inbox."""
@@ -157,7 +164,7 @@ class RunStream:
 
     async def _end(self, error: BaseException | None) -> AsyncGenerator[ThreadStreamEvent, None]:
         conversion, result = self._conversion, self._result
-        for event in conversion.end(error):
+        for event in [*([] if error is not None else conversion.final_answer(result)), *conversion.end(error)]:
             yield event
         if error is not None:
             if not conversion.is_answered(error):  # else a refusal or cut text was shown: the error adds nothing

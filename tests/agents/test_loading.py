@@ -212,3 +212,15 @@ async def test_actions_of_the_agents_module_are_loaded_with_it(shop: Path) -> No
     source = load_agent("shop.cards:support")
     assert [handler.type for handler in source.actions] == ["vote"]
     assert list(load_agent("shop.team:support").actions) == []
+
+
+async def test_the_function_output_text_is_loaded_with_its_agent(shop: Path) -> None:
+    (shop / "typed.py").write_text(
+        "from agents import Agent\n\nsupport = Agent(name='Support', output_type=list[str])\n\n\n"
+        "def output_text(lines):\n    return ' and '.join(lines)\n",
+        encoding="utf-8",
+    )
+    output_text = load_agent("shop.typed:support").output_text
+    assert output_text is not None
+    assert output_text(["a", "b"]) == "a and b"
+    assert load_agent("shop.team:support").output_text is None

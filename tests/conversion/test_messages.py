@@ -8,10 +8,13 @@ import pytest
 from agents.testing import ModelStep, assistant_message, function_call
 from chatkit.types import ThreadItemDoneEvent
 
+from chatkit_server import AgentContext
+from chatkit_server.memory import Transcript, turn_transcript
 from tests.conversion.conftest import Conversation
 from tests.conversion.raw import (
     FAKE_ID,
     added,
+    call_item,
     delta,
     done,
     envelope,
@@ -187,3 +190,24 @@ async def test_a_failed_response_raises_the_providers_error_code(conversation: C
         await conversation.run(ModelStep.stream(events))
     assert caught.value.code == "rate_limit_exceeded"
     assert conversation.items == [assistant_item("Hal")]
+
+
+async def test_text_that_only_the_finished_response_contains_is_shown_once(conversation: Conversation) -> None:
+    await conversation.run(response(output=[message_item("Only here.")]))
+    begun = (added(0, message_item(done=False)), delta(0, "Cut"))
+    await conversation.run(response(*begun, output=[message_item("Cut off.")]))
+    await conversation.run(response(*message(0, "Told."), output=[message_item("Told.")]))
+    assert [item["content"][0]["text"] for item in conversation.items] == ["Only here.", "Cut off.", "Told."]
+
+
+async def test_a_call_that_only_the_finished_response_contains_is_replayed(conversation: Conversation) -> None:
+    async def act(context: AgentContext) -> str:
+        return "done"
+
+    transcript = Transcript()
+    turn_transcript.set(transcript)
+    only_call = response(output=[message_item("I look."), call_item("act", "call_1")])
+    await conversation.run(only_call, response(*message(0, "Done.")), tools=[tool("act", act)])
+    assert [item["content"][0]["text"] for item in conversation.items] == ["I look.", "Done."]
+    entries = (transcript.to_json() or {})["entries"]
+    assert [entry["item"]["type"] for entry in entries if "item" in entry] == ["function_call", "function_call_output"]
