@@ -1,9 +1,10 @@
 """Group the scenarios that share servers, and run the groups."""
 
+import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import crowd, scenarios
@@ -125,22 +126,52 @@ GROUPS: dict[str, Callable[[Bench], Awaitable[list[Result]]]] = {
 }
 
 
-async def run(names: Sequence[str], plan: Plan, kinds: Sequence[Kind], folder: Path) -> tuple[list[Result], list[str]]:
+QUICK = tuple(name for name in GROUPS if name != "capacity")
+"""The groups of a quick run: finding the capacity takes minutes."""
+
+
+@dataclass
+class Outcome:
+    """The results so far, and the names of the groups that have none."""
+
+    results: list[Result] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    """Groups that ended with an error."""
+    cut: list[str] = field(default_factory=list)
+    """Groups that did not end in time, or did not start."""
+
+
+async def run(
+    names: Sequence[str],
+    plan: Plan,
+    kinds: Sequence[Kind],
+    folder: Path,
+    *,
+    seconds: float | None = None,
+    keep: Callable[[list[Result]], None] = lambda results: None,
+) -> Outcome:
     """Run the groups one after another, each with its own servers, and print the table of each as it ends.
 
-    Returns the results and the names of the groups that failed; an error in one group does not stop the others.
+    An error in one group does not stop the others. After `seconds` in all, the rest is cut. `keep` is called with all
+    results after each group.
     """
-    results: list[Result] = []
-    failed: list[str] = []
+    outcome = Outcome()
+    deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
     for name in names:
         progress(f"... {name}")
         try:
-            async with AsyncExitStack() as stack:
+            async with asyncio.timeout_at(deadline) as limit, AsyncExitStack() as stack:
+                await asyncio.sleep(0)  # so that no group starts after the deadline
                 group = await GROUPS[name](Bench(plan, kinds, folder, stack))
-        except Exception:
-            progress(traceback.format_exc())
-            failed.append(name)
+        except Exception as error:
+            if isinstance(error, TimeoutError) and limit.expired():
+                progress("    no time left for this group")
+                outcome.cut.append(name)
+            else:
+                progress(traceback.format_exc())
+                outcome.failed.append(name)
         else:
             progress(f"\n{table(group)}\n")
-            results += group
-    return results, failed
+            outcome.results += group
+            keep(outcome.results)
+    return outcome
