@@ -49,7 +49,8 @@ def _block(result: Result) -> Iterator[str]:
     yield f"{result.title} [{result.unit}]"
     yield f"  {'':<28}{'median':>9}{'min':>9}{'max':>9}{f'{subject} / this' if subject else '':>19}"
     for kind, values in result.samples.items():
-        relative = f"{ratio(result.samples, subject, kind):>19.2f}" if subject and kind != subject else ""
+        share = ratio(result.samples, subject, kind) if subject and kind != subject else None
+        relative = "" if share is None else f"{share:>19.2f}"
         name = NAMES.get(kind, kind)
         yield f"  {name:<28}{statistics.median(values):>9.1f}{min(values):>9.1f}{max(values):>9.1f}{relative}"
 

@@ -174,6 +174,7 @@ async def alternate(
     return samples
 
 
-def ratio(samples: Mapping[str, Sequence[float]], kind: str, to: str) -> float:
-    """Return the ratio of the medians of `kind` and `to`."""
-    return statistics.median(samples[kind]) / statistics.median(samples[to])
+def ratio(samples: Mapping[str, Sequence[float]], kind: str, to: str) -> float | None:
+    """Return the ratio of the medians of `kind` and `to`; None if that of `to` is 0, as for a capacity of no turn."""
+    divisor = statistics.median(samples[to])
+    return statistics.median(samples[kind]) / divisor if divisor else None

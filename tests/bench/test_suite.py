@@ -13,7 +13,7 @@ PLAN = Plan(1, 1, 1, 1, 1.0, 1.0, 1, 1, 1, 1)
 
 
 async def measured(bench: suite.Bench) -> list[Result]:
-    return [Result("good", "A good group", "ms", {"ours": [1.0]})]
+    return [Result("good", "A good group", "ms", {"ours": [1.0], "stock": [0.0]})]
 
 
 async def broken(bench: suite.Bench) -> list[Result]:
