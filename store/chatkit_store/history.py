@@ -13,6 +13,7 @@ from chatkit_store.database import AnyRow, Database
 from chatkit_store.items import check_thread, from_row
 from chatkit_store.notices import IS_PART
 from chatkit_store.owner import HasUser, checked, owned
+from chatkit_store.paging import PAGE_BYTES, limit_bytes, rows_within
 from chatkit_store.tables import thread_items, turns
 
 i = thread_items.c
@@ -72,6 +73,7 @@ _ITEMS = (
     .order_by(i.position.desc())
     .limit(bindparam("count", type_=BigInteger))
 )
+_ITEMS_ON_POSTGRESQL = limit_bytes(_ITEMS, i.position.desc(), [i.payload])
 _TURN_IDS = union_all(  # one index for each, which OR would not use
     select(t.id).where(t.id.in_(bindparam("ids", expanding=True))),
     select(t.id).where(t.user_item_id.in_(bindparam("messages", expanding=True))),
@@ -93,35 +95,39 @@ _TURNS = (
 async def load_page(
     database: Database, thread_id: str, before: HistoryCursor | None, limit: int, context: HasUser
 ) -> HistoryPage:
-    """Return a page of the history without replaced items. Raises `NotFound` if the thread is not the user's."""
+    """Return a page of the history without replaced items, of up to `limit` items or about PAGE_BYTES.
+
+    Raises `NotFound` if the thread is not the user's.
+    """
+    statement = _ITEMS if database.dialect == "sqlite" else _ITEMS_ON_POSTGRESQL
     owner = {"thread": thread_id, "owner": context.user_id}
     end = before or FROM_THE_END
 
-    def work(connection: Connection) -> tuple[list[AnyRow], list[AnyRow]]:
-        rows = list(connection.execute(_ITEMS, owner | {"before": end.position, "count": limit}).all())
+    def work(connection: Connection) -> tuple[list[AnyRow], list[AnyRow], HistoryCursor | None]:
+        with connection.execute(statement, owner | {"before": end.position, "count": limit}) as result:
+            rows, is_cut = rows_within(result, PAGE_BYTES)
         if not rows:
             check_thread(connection, thread_id, context)
-            return [], []
-        start = _cursor(rows, limit)
+            return [], [], None
+        start = _cursor(rows) if is_cut or len(rows) == limit else None
         period = {
             "ids": list({row.turn_id for row in rows if row.turn_id is not None}),
             "messages": [row.id for row in rows if row.type == "user_message"],
             "since": BEGINNING if start is None else start.created_at,
             "until": end.created_at,
         }
-        return rows, list(connection.execute(_TURNS, owner | period).all())
+        return rows, list(connection.execute(_TURNS, owner | period).all()), start
 
-    rows, turn_rows = await database.read(work)
+    rows, turn_rows, before_these = await database.read(work)
     return HistoryPage(
         items=[HistoryItem(item, row.turn_id) for row in rows if (item := from_row(row)) is not None],
         turns=[_turn(row) for row in turn_rows],
-        before=_cursor(rows, limit),
+        before=before_these,
     )
 
 
-def _cursor(rows: Sequence[AnyRow], limit: int) -> HistoryCursor | None:
-    """Return the cursor of these rows, or None if they reach the thread's beginning."""
-    return HistoryCursor(rows[-1].position, min(row.created_at for row in rows)) if len(rows) == limit else None
+def _cursor(rows: Sequence[AnyRow]) -> HistoryCursor:
+    return HistoryCursor(rows[-1].position, min(row.created_at for row in rows))
 
 
 def _turn(row: AnyRow) -> PastTurn:

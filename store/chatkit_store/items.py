@@ -11,7 +11,7 @@ from typing import Any
 from chatkit.types import HiddenContextItem, Page, SDKHiddenContextItem, ThreadItem, WidgetItem
 from chatkit.widgets import DynamicWidgetRoot
 from pydantic import TypeAdapter
-from sqlalchemy import BigInteger, Connection, Select, bindparam, delete, func, select, update
+from sqlalchemy import BigInteger, Connection, Select, Text, bindparam, cast, delete, func, or_, select, update
 
 from chatkit_store import widget_actions
 from chatkit_store.columns import UtcDateTime, aware_utc, dump_json
@@ -201,8 +201,13 @@ _ALL = _WITH_NOTICES.where(IS_PART)
 _CURSOR = (  # the position of any item, hidden and replaced ones included
     select(i.position).where(i.id == bindparam("after"), i.thread_id == bindparam("thread")).scalar_subquery()
 )
-_ALL_PAGES = Pages(_ALL, i.position, _CURSOR)
-_VISIBLE_PAGES = Pages(_WITH_NOTICES.where(i.hidden.is_(False)), i.position, _CURSOR)
+_LISTED_CALL = 8 * 1024
+"""The longest client tool call that visible pages have. The widget skips calls and continues after the last item that it
+shows, so long ones, such as pictures, could fill a page after which it would get the same page again.
+"""
+_IS_LISTED = or_(i.type != "client_tool_call", func.length(cast(i.payload, Text)) <= _LISTED_CALL)
+_ALL_PAGES = Pages(_ALL, i.position, _CURSOR, [i.payload])
+_VISIBLE_PAGES = Pages(_WITH_NOTICES.where(i.hidden.is_(False), _IS_LISTED), i.position, _CURSOR, [i.payload])
 _WRITTEN_BY = (
     select(i.id, i.type, i.payload)
     .where(i.turn_id == bindparam("turn"), i.hidden.is_(False), IS_PART, i.replaced_by.is_(None), checked(thread_items))

@@ -189,6 +189,7 @@ _PAGES = Pages(
     select(*COLUMNS).where(owned(threads)),
     t.position,
     select(t.position).where(t.id == bindparam("after"), owned(threads)).scalar_subquery(),
+    [t.title, t.metadata, t.allowed_image_domains, t.status_reason],
 )
 
 DELETION = delete(threads).where(*_ONE).returning(t.id)

@@ -10,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from chatkit_store import SqlStore
+from chatkit_store import SqlStore, new_id
+from chatkit_store.paging import PAGE_BYTES
 from tests.conftest import DATABASES, fresh_database, opened
-from tests.store.factories import ALICE, NOON, User, hidden_item, make_thread, text_of, user_message
+from tests.store.factories import ALICE, NOON, User, hidden_item, make_thread, text_of, tool_call, user_message
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MANY, FEW = 10_000, 60
+CAROL = User("carol")
 
 Archive = tuple[SqlStore[User], str, str]
 
@@ -107,3 +109,83 @@ async def walk(store: SqlStore[User], thread_id: str, limit: int, order: str, *,
         assert len(page.data) == min(limit, 500)
         assert page.after == page.data[-1].id
         after = page.after
+
+
+LARGE = "ä" * (PAGE_BYTES // 4)  # half a page, in UTF-8
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_page_has_a_limit_in_bytes_and_at_least_one_item(archive: Archive, order: str) -> None:
+    store, _, _ = archive
+    thread = make_thread()
+    await store.save_thread(thread, CAROL)
+    texts = ["0", LARGE, LARGE * 5, LARGE * 6, "1", "2", LARGE, LARGE, LARGE, LARGE]
+    await store.add_thread_items(thread.id, [user_message(text) for text in texts], CAROL)
+    pages = await pages_of(store, thread.id, order)
+    sizes = [[text if len(text) == 1 else f"{len(text) // len(LARGE)} large" for text in page] for page in pages]
+    large = ["1 large"]
+    assert sizes == {
+        "asc": [["0", *large], ["5 large"], ["6 large"], ["1", "2", *large], large, large, large],
+        "desc": [large, large, large, [*large, "2", "1"], ["6 large"], ["5 large"], [*large, "0"]],
+    }[order]
+
+
+async def test_a_page_that_unreadable_rows_fill_still_has_an_item(archive: Archive) -> None:
+    store, _, _ = archive
+    thread = make_thread()
+    await store.save_thread(thread, CAROL)
+    items = [user_message(LARGE * 4), user_message(LARGE * 4), user_message("last")]
+    await store.add_thread_items(thread.id, items, CAROL)
+    async with store._database.engine.begin() as connection:
+        rename = text("UPDATE thread_items SET type = 'widget' WHERE thread_id = :thread AND id <> :last")
+        await connection.execute(rename, {"thread": thread.id, "last": items[-1].id})
+    assert await pages_of(store, thread.id, "asc") == [["last"]]
+
+
+async def test_long_client_tool_calls_do_not_fill_pages(archive: Archive) -> None:
+    """The widget skips them: after a page of them it would ask for the same page again."""
+    store, _, _ = archive
+    thread = make_thread()
+    await store.save_thread(thread, CAROL)
+    calls = [tool_call(id=new_id("ctc"), status="completed", output=LARGE) for _ in range(5)]
+    items = [user_message("0"), *calls, tool_call(id=new_id("ctc"), output="short"), user_message("1")]
+    await store.add_thread_items(thread.id, items, CAROL)
+    page = await store.load_visible_items(thread.id, None, 100, "asc", CAROL)
+    assert [item.type for item in page.data] == ["user_message", "client_tool_call", "user_message"]
+
+
+async def test_pages_of_threads_have_a_limit_in_bytes(archive: Archive) -> None:
+    store, _, _ = archive
+    owner = User(new_id("user"))
+    for number in range(5):
+        thread = make_thread(title=f"{number}")
+        thread.metadata = {"notes": LARGE}
+        await store.save_thread(thread, owner)
+    first = await store.load_threads(9999, None, "asc", owner)
+    assert ([thread.title for thread in first.data], first.has_more) == (["0"], True)
+    second = await store.load_threads(9999, first.after, "asc", owner)
+    assert ([thread.title for thread in second.data], second.has_more) == (["1"], True)
+
+
+async def pages_of(store: SqlStore[User], thread_id: str, order: str) -> list[list[str]]:
+    pages, after, has_more = [], None, True
+    while has_more:
+        page = await store.load_visible_items(thread_id, after, 100, order, CAROL)
+        pages.append([text_of(item) for item in page.data])
+        after, has_more = page.after, page.has_more
+    return pages
+
+
+async def test_a_page_of_the_history_has_a_limit_in_bytes(archive: Archive) -> None:
+    store, _, _ = archive
+    thread = make_thread()
+    await store.save_thread(thread, CAROL)
+    texts = ["0", "1", LARGE, LARGE, LARGE * 5, "2"]
+    await store.add_thread_items(thread.id, [user_message(text) for text in texts], CAROL)
+    pages, before = [], None
+    while not pages or before is not None:
+        page = await store.load_history(thread.id, before, 200, CAROL)
+        pages.append([text_of(row.item) for row in page.items])
+        before = page.before
+    assert [text for page in pages for text in page] == texts[::-1]
+    assert [len(page) for page in pages] == [2, 2, 2]  # each up to the item with which it exceeds the limit
