@@ -5,7 +5,6 @@
 
 import os
 import secrets
-import time
 from pathlib import Path
 from typing import NewType
 
@@ -18,6 +17,7 @@ from chatkit_store import new_id
 from .context import RequestContext
 from .errors.http import TooManyRequests
 from .errors.setup import SetupError
+from .loops import Allowance
 from .settings import Settings
 
 COOKIE = "chatkit_user"
@@ -33,21 +33,16 @@ KEEPS_COOKIES = "keeps_cookies"
 Secret = NewType("Secret", str)
 
 
-class NewUsers:
+class NewUsers(Allowance):
     """Counts new users: as many as the limit at once, and then at its rate."""
 
     def __init__(self, per_minute: int) -> None:
-        self._limit = self._left = float(per_minute)
-        self._counted = time.monotonic()
+        super().__init__(per_minute, per_minute / 60)
 
     def add(self) -> None:
         """Count one. Raises `TooManyRequests` beyond the limit."""
-        now = time.monotonic()
-        self._left = min(self._limit, self._left + (now - self._counted) * self._limit / 60)
-        self._counted = now
-        if self._left < 1:
+        if not self.take():
             raise TooManyRequests
-        self._left -= 1
 
 
 class Auth:

@@ -36,6 +36,7 @@ from .startup.http_protocol import HttpProtocol
 from .startup.logs import configure_logging
 from .startup.open_files import raise_open_files
 from .startup.schema import prepare_schema
+from .startup.websocket_protocol import WebSocketProtocol
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +137,7 @@ def serve(
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http=HttpProtocol,
         limit_concurrency=raise_open_files(),
-        ws_max_size=2 * settings.max_body_bytes,  # above our own limit, which answers with an error
+        ws=WebSocketProtocol,
         timeout_graceful_shutdown=int(settings.drain_seconds + settings.stop_seconds) + 5,
         timeout_worker_healthcheck=WORKER_START_SECONDS,
     )

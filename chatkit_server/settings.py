@@ -290,6 +290,10 @@ class Settings(BaseSettings):
     running_turns: int = Field(
         default=1000, ge=1, description="Most answers that one worker gives at a time; others are refused with 429."
     )
+    sockets: int = Field(default=1000, ge=1, description="Most WebSockets that one worker keeps open.")
+    sockets_per_user: int = Field(
+        default=20, ge=1, description="Most WebSockets that one worker keeps open for a user."
+    )
     new_users_per_minute: int = Field(
         default=300,
         ge=1,

@@ -35,6 +35,7 @@
     ├── UnsupportedFile         415  unsupported_file
     ├── UpgradeRequired         426  upgrade_required
     ├── TooManyRequests         429  too_many_requests
+    │   └── TooManySockets      429  too_many_sockets
     ├── NotAvailable            501  not_available
     ├── ServerStopping          503  server_stopping
     ├── AnswerInterrupted       503  interrupted
@@ -335,6 +336,13 @@ class TooManyRequests(ServerError):
     code = "too_many_requests"
     allow_retry = True
     default_message = "The server has too much to do right now. Please try again in a minute."
+
+
+class TooManySockets(TooManyRequests):
+    """The user, or all users together, have too many WebSockets open."""
+
+    code = "too_many_sockets"
+    default_message = "The server has too many open connections. Please try again in a minute."
 
 
 class FileTooLarge(BodyTooLarge):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Annotated, Literal, TypeVar
 
@@ -10,7 +11,8 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from ..context import RequestContext, current_request_id
-from ..errors.http import InvalidJson, UpgradeRequired, to_server_error
+from ..errors.http import InvalidJson, TooManyRequests, UpgradeRequired, to_server_error
+from ..loops import Allowance
 from ..plain.answers import Failure
 from ..plain.message import Message
 from ..plain.sending import EndedTurn, send
@@ -21,6 +23,7 @@ from ..turns.live_turn import LiveTurn, Reader
 from .body import check_size, parse_json
 from .error_responses import ERRORS, error_response
 from .json_route import invalid
+from .open_sockets import OpenSockets
 
 router = APIRouter(prefix="/api/stream", tags=["plain tokens"])
 
@@ -29,8 +32,16 @@ T = TypeVar("T", bound=BaseModel)
 SERVER_RESTARTS = 1012
 """The close code of uvicorn (0.54) for connections that it closes itself."""
 
+TOO_MANY = 1008
+"""The close code for a client that sends messages too fast (RFC 6455: violates a policy)."""
+MESSAGES_AT_ONCE, MESSAGES_PER_SECOND = 30, 3.0
+"""How many messages one connection may send. The server's own WebSocket protocol limits all frames, too."""
+
 LEAVING_SECONDS = 1.0
 """How long the reader of a closed connection may take to end."""
+
+
+open_sockets = OpenSockets()
 
 
 class Frame(BaseModel):
@@ -61,7 +72,9 @@ async def describe_websocket() -> None:
     - `{"type": "error", "error": {"code": "...", "message": "..."}}`, for a rejected frame or a failed turn
     - `{"type": "done", "done": true, "status": "completed", ...}`, with the fields of `POST /api/stream/message`
 
-    Closing the connection stops a running answer, unless its message had `detach`.
+    Closing the connection stops a running answer, unless its message had `detach`. A connection that exceeds a limit
+    is closed with 1008 (too many messages or frames, or a message that does not arrive in time), 1009 (a message of
+    more than 1 MiB), 1011 (no answer to a ping) or 1013 (the server has too much to do), and a reason.
     """
     raise UpgradeRequired
 
@@ -71,16 +84,18 @@ async def converse(websocket: WebSocket) -> None:
     """Answer messages until the client disconnects."""
     services = services_of(websocket)
     request_id: str = websocket.state.request_id
-    try:
-        context = services.auth.authenticate(websocket)
-    except Exception as error:
-        await websocket.send_denial_response(error_response(to_server_error(error), request_id))
-        return
-    cookie = Response()
-    services.auth.remember(websocket, cookie, context)
-    headers = [header for header in cookie.raw_headers if header[0] == b"set-cookie"]
-    await websocket.accept(headers=[*headers, (b"x-request-id", request_id.encode())])
-    await _Conversation(websocket, services, context).run()
+    with ExitStack() as stack:
+        try:
+            context = services.auth.authenticate(websocket)
+            stack.enter_context(open_sockets.count(context.user_id, services.settings))
+        except Exception as error:
+            await websocket.send_denial_response(error_response(to_server_error(error), request_id))
+            return
+        cookie = Response()
+        services.auth.remember(websocket, cookie, context)
+        headers = [header for header in cookie.raw_headers if header[0] == b"set-cookie"]
+        await websocket.accept(headers=[*headers, (b"x-request-id", request_id.encode())])
+        await _Conversation(websocket, services, context).run()
 
 
 class _Conversation:
@@ -94,6 +109,7 @@ class _Conversation:
         self._turn: LiveTurn | EndedTurn | None = None
         self._reader = Reader(None)
         self._reading: asyncio.Task[None] | None = None
+        self._allowance = Allowance(MESSAGES_AT_ONCE, MESSAGES_PER_SECOND)
 
     async def run(self) -> None:
         """Handle one frame after the other; an invalid one is answered with an error frame."""
@@ -114,6 +130,11 @@ class _Conversation:
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1005))
+        if not self._allowance.take():
+            error = TooManyRequests("You send messages too fast. Please wait a moment, and connect again.")
+            await self._send_error(error, self._context)
+            await self._websocket.close(TOO_MANY, "too many messages")
+            raise WebSocketDisconnect(TOO_MANY)
         context = next(self._contexts)
         current_request_id.set(context.request_id)
         try:

@@ -10,10 +10,12 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from .unsent_bytes import UnsentBytes
+
 HEAD_BYTES = 64 * 1024
 
 
-class HttpProtocol(HttpToolsProtocol):
+class HttpProtocol(UnsentBytes, HttpToolsProtocol):
     """Closes connections whose request does not arrive in time, with status 408 if possible."""
 
     head_seconds: ClassVar[float] = 15.0
@@ -78,8 +80,16 @@ class HttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Count an idle connection as waiting; uvicorn closes it after a few seconds."""
         super().on_response_complete()
-        if self.timeout_keep_alive_task is not None and not self.transport.is_closing():
+        if self.transport.is_closing():
+            self.close_in_time()
+        elif self.timeout_keep_alive_task is not None:
             self._register()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection, even if its client has not read the response."""
+        super().timeout_keep_alive_handler()
+        if self.transport.is_closing():
+            self.close_in_time()
 
     def _wait_for_head(self) -> None:
         self._start(self.head_seconds, self._refuse, 408)
@@ -123,4 +133,4 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _drop(self) -> None:
         self._stop_waiting()
-        self.transport.close()
+        self.close_in_time()

@@ -19,7 +19,7 @@ class UnsentBytes(asyncio.Protocol):
     """How often a client's progress is checked."""
     read_rate: ClassVar[int] = 1024
     """The lowest rate at which a client reads, in bytes per second."""
-    max_unsent: ClassVar[int] = 64 * 1024 * 1024
+    max_unsent: ClassVar[int] = 32 * 1024 * 1024
     """Unsent bytes of all clients that do not keep up."""
     _lagging: ClassVar[dict["UnsentBytes", None]] = {}
     """The connections of this process that wait for their client to read, longest first."""
@@ -46,6 +46,12 @@ class UnsentBytes(asyncio.Protocol):
         self._stop_watching()
         super().connection_lost(exc)
 
+    def close_in_time(self) -> None:
+        """Close the connection once its client has read what is unsent, or does not read."""
+        self.transport.close()
+        if self._progress_check is None:
+            self._watch()
+
     def _watch(self) -> None:
         self._unsent = self.transport.get_write_buffer_size()
         self._progress_check = asyncio.get_running_loop().call_later(self.read_seconds, self._check_progress)
@@ -58,13 +64,15 @@ class UnsentBytes(asyncio.Protocol):
             self._watch()
 
     def _limit_all(self) -> None:
+        """Abort the connections that wait longest; not this one, whose response may be larger than the limit."""
         lagging = UnsentBytes._lagging
         total = sum(connection.transport.get_write_buffer_size() for connection in lagging)
         for connection in list(lagging):
             if total <= self.max_unsent:
                 return
-            total -= connection.transport.get_write_buffer_size()
-            connection._abort("too many bytes are unsent")
+            if connection is not self:
+                total -= connection.transport.get_write_buffer_size()
+                connection._abort("too many bytes are unsent")
 
     def _abort(self, reason: str) -> None:
         self._stop_watching()

@@ -30,7 +30,8 @@ class WebSocketProtocol(UnsentBytes, WebSocketsSansIOProtocol):
     """How long the fragments of a message may take to arrive."""
     max_unfinished: ClassVar[int] = 32 * 1024 * 1024
     """Bytes of unfinished messages of all connections of this process."""
-    _unfinished: ClassVar[dict["WebSocketProtocol", int]] = {}
+    refused_seconds: ClassVar[float] = 2.0
+    _unfinished_bytes: ClassVar[int] = 0
 
     _message_timer: asyncio.TimerHandle | None = None
 
@@ -48,7 +49,7 @@ class WebSocketProtocol(UnsentBytes, WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse a slice at a time, and stop at the first limit that is exceeded."""
         for start in range(0, len(data), SLICE):
-            if self.transport.is_closing():
+            if self.disconnected or self.transport.is_closing():
                 return
             super().data_received(data[start : start + SLICE])
             self._count_unfinished(len(data[start : start + SLICE]))
@@ -65,8 +66,8 @@ class WebSocketProtocol(UnsentBytes, WebSocketsSansIOProtocol):
 
     def keepalive_timeout(self) -> None:
         """Close a connection that does not answer pings; it may not read the reason either."""
-        super().keepalive_timeout()
-        self.transport.abort()
+        self.stop_keepalive()
+        self._refuse(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
 
     def send_receive_event_to_app(self) -> None:
         """A message is complete."""
@@ -74,29 +75,40 @@ class WebSocketProtocol(UnsentBytes, WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     def _count_unfinished(self, size: int) -> None:
-        is_within_frame = len(cast(Any, self.conn).reader.buffer) > 0
-        if not self.frames and not is_within_frame:
+        if not self.frames and not cast(Any, self.conn).reader.buffer:
             self._end_message()
             return
-        unfinished = WebSocketProtocol._unfinished
-        unfinished[self] = unfinished.get(self, 0) + size
         if self._message_timer is None:
             self._message_timer = self.loop.call_later(self.message_seconds, self._give_up)
-        if sum(unfinished.values()) > self.max_unfinished:
+        self._message_bytes += size
+        WebSocketProtocol._unfinished_bytes += size
+        if WebSocketProtocol._unfinished_bytes > self.max_unfinished:
             self._refuse(CloseCode.TRY_AGAIN_LATER, "the server has too much to do")
 
     def _end_message(self) -> None:
-        WebSocketProtocol._unfinished.pop(self, None)
+        WebSocketProtocol._unfinished_bytes -= self._message_bytes
+        self._message_bytes = 0
         if self._message_timer is not None:
             self._message_timer.cancel()
             self._message_timer = None
 
     def _give_up(self) -> None:
-        self._refuse(CloseCode.POLICY_VIOLATION, "the message did not arrive in time")
+        if self.read_paused:  # the app is busy: not the client's fault
+            self._message_timer = self.loop.call_later(self.message_seconds, self._give_up)
+        else:
+            self._refuse(CloseCode.POLICY_VIOLATION, "the message did not arrive in time")
 
     def _refuse(self, code: CloseCode, reason: str) -> None:
-        """Close the connection. What the client still sends is not read, so it need not answer the close frame."""
+        """Send the reason, and discard what the client still sends until it has had time to read it."""
         self._end_message()
-        if not self.transport.is_closing():
-            self.conn.fail(code, reason)
-            self.handle_parser_exception()
+        if self.disconnected or self.transport.is_closing():
+            return
+        self.conn.fail(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.frames = []
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": int(code), "reason": reason})
+        self.close_sent = self.disconnected = True
+        self.writable.set()
+        if self.read_paused:
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(self.refused_seconds, self.transport.abort)

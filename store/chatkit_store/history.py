@@ -62,8 +62,8 @@ class HistoryPage:
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 FROM_THE_END = HistoryCursor(2**62, datetime.max.replace(tzinfo=UTC))
 
-_ITEMS = (
-    select(i.id, i.position, i.type, i.payload, i.turn_id, i.created_at)
+_ITEMS = {
+    "sqlite": select(i.id, i.position, i.type, i.payload, i.turn_id, i.created_at)
     .where(
         i.replaced_by.is_(None),
         i.position < bindparam("before", type_=BigInteger),
@@ -72,8 +72,8 @@ _ITEMS = (
     )
     .order_by(i.position.desc())
     .limit(bindparam("count", type_=BigInteger))
-)
-_ITEMS_ON_POSTGRESQL = limit_bytes(_ITEMS, i.position.desc(), [i.payload])
+}
+_ITEMS["postgresql"] = limit_bytes(_ITEMS["sqlite"], i.position.desc(), [i.payload])
 _TURN_IDS = union_all(  # one index for each, which OR would not use
     select(t.id).where(t.id.in_(bindparam("ids", expanding=True))),
     select(t.id).where(t.user_item_id.in_(bindparam("messages", expanding=True))),
@@ -99,12 +99,11 @@ async def load_page(
 
     Raises `NotFound` if the thread is not the user's.
     """
-    statement = _ITEMS if database.dialect == "sqlite" else _ITEMS_ON_POSTGRESQL
     owner = {"thread": thread_id, "owner": context.user_id}
     end = before or FROM_THE_END
 
     def work(connection: Connection) -> tuple[list[AnyRow], list[AnyRow], HistoryCursor | None]:
-        with connection.execute(statement, owner | {"before": end.position, "count": limit}) as result:
+        with connection.execute(_ITEMS[database.dialect], owner | {"before": end.position, "count": limit}) as result:
             rows, is_cut = rows_within(result, PAGE_BYTES)
         if not rows:
             check_thread(connection, thread_id, context)

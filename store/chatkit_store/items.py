@@ -202,8 +202,8 @@ _CURSOR = (  # the position of any item, hidden and replaced ones included
     select(i.position).where(i.id == bindparam("after"), i.thread_id == bindparam("thread")).scalar_subquery()
 )
 _LISTED_CALL = 8 * 1024
-"""The longest client tool call that visible pages have. The widget skips calls and continues after the last item that it
-shows, so long ones, such as pictures, could fill a page after which it would get the same page again.
+"""The longest client tool call that visible pages have. The widget skips calls, and continues after the last item that
+it shows: a page of long ones, such as pictures, would make it ask for the same page again.
 """
 _IS_LISTED = or_(i.type != "client_tool_call", func.length(cast(i.payload, Text)) <= _LISTED_CALL)
 _ALL_PAGES = Pages(_ALL, i.position, _CURSOR, [i.payload])

@@ -1,13 +1,26 @@
-"""Keyset pages by position, limited in entries and bytes. The cursor is an id, so equal times cannot lose or repeat one.
+"""Keyset pages by position, limited in entries and bytes.
 
-A page has at least one entry, however large, so that its reader gets past it.
+The cursor is an id, so equal times cannot lose or repeat a row. A page has at least one entry, however large, so that
+its reader gets past it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from chatkit.types import Page
-from sqlalchemy import BigInteger, Column, ColumnElement, Connection, ScalarSelect, Select, Text, bindparam, cast, func, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    func,
+    select,
+)
 
 from chatkit_store.database import AnyRow, Database
 
@@ -54,9 +67,7 @@ def limit_bytes(query: Select[Any], order: ColumnElement[Any], large: Sequence[C
     before = func.sum(size).over(order_by=order, rows=(None, -1)).label("bytes_before")
     sized = query.add_columns(before, func.row_number().over(order_by=order).label("row_in_order")).subquery()
     columns = [column for column in sized.c if column.name not in ("bytes_before", "row_in_order")]
-    return (
-        select(*columns).where(func.coalesce(sized.c.bytes_before, 0) <= PAGE_BYTES).order_by(sized.c.row_in_order)
-    )
+    return select(*columns).where(func.coalesce(sized.c.bytes_before, 0) <= PAGE_BYTES).order_by(sized.c.row_in_order)
 
 
 class Pages:

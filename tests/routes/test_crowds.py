@@ -72,7 +72,7 @@ async def test_a_new_user_is_refused_at_the_limit_and_a_known_one_is_served(tmp_
 
 async def test_new_users_come_back_at_their_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("chatkit_server.auth.time.monotonic", lambda: now)
+    monkeypatch.setattr("chatkit_server.loops.time.monotonic", lambda: now)
     new_users = NewUsers(60)
     for _ in range(60):
         new_users.add()

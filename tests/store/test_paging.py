@@ -124,10 +124,13 @@ async def test_a_page_has_a_limit_in_bytes_and_at_least_one_item(archive: Archiv
     pages = await pages_of(store, thread.id, order)
     sizes = [[text if len(text) == 1 else f"{len(text) // len(LARGE)} large" for text in page] for page in pages]
     large = ["1 large"]
-    assert sizes == {
-        "asc": [["0", *large], ["5 large"], ["6 large"], ["1", "2", *large], large, large, large],
-        "desc": [large, large, large, [*large, "2", "1"], ["6 large"], ["5 large"], [*large, "0"]],
-    }[order]
+    assert (
+        sizes
+        == {
+            "asc": [["0", *large], ["5 large"], ["6 large"], ["1", "2", *large], large, large, large],
+            "desc": [large, large, large, [*large, "2", "1"], ["6 large"], ["5 large"], [*large, "0"]],
+        }[order]
+    )
 
 
 async def test_a_page_that_unreadable_rows_fill_still_has_an_item(archive: Archive) -> None:
@@ -148,7 +151,12 @@ async def test_long_client_tool_calls_do_not_fill_pages(archive: Archive) -> Non
     thread = make_thread()
     await store.save_thread(thread, CAROL)
     calls = [tool_call(id=new_id("ctc"), status="completed", output=LARGE) for _ in range(5)]
-    items = [user_message("0"), *calls, tool_call(id=new_id("ctc"), output="short"), user_message("1")]
+    items: list[ThreadItem] = [
+        user_message("0"),
+        *calls,
+        tool_call(id=new_id("ctc"), output="short"),
+        user_message("1"),
+    ]
     await store.add_thread_items(thread.id, items, CAROL)
     page = await store.load_visible_items(thread.id, None, 100, "asc", CAROL)
     assert [item.type for item in page.data] == ["user_message", "client_tool_call", "user_message"]
@@ -168,7 +176,8 @@ async def test_pages_of_threads_have_a_limit_in_bytes(archive: Archive) -> None:
 
 
 async def pages_of(store: SqlStore[User], thread_id: str, order: str) -> list[list[str]]:
-    pages, after, has_more = [], None, True
+    pages: list[list[str]] = []
+    after, has_more = None, True
     while has_more:
         page = await store.load_visible_items(thread_id, after, 100, order, CAROL)
         pages.append([text_of(item) for item in page.data])
@@ -182,7 +191,8 @@ async def test_a_page_of_the_history_has_a_limit_in_bytes(archive: Archive) -> N
     await store.save_thread(thread, CAROL)
     texts = ["0", "1", LARGE, LARGE, LARGE * 5, "2"]
     await store.add_thread_items(thread.id, [user_message(text) for text in texts], CAROL)
-    pages, before = [], None
+    pages: list[list[str]] = []
+    before = None
     while not pages or before is not None:
         page = await store.load_history(thread.id, before, 200, CAROL)
         pages.append([text_of(row.item) for row in page.items])
