@@ -1,4 +1,4 @@
-"""Background loops that run as long as the server, exponential backoff, repetition in an outage, and limits of a rate."""
+"""Background loops as long as the server runs, exponential backoff, repetition in an outage, and limits of a rate."""
 
 import asyncio
 import logging
