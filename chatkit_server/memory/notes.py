@@ -17,7 +17,7 @@ InputItem = Any
 
 
 def with_answer(exchange: list[InputItem]) -> list[InputItem]:
-    """Return an earlier exchange, with an answer if it had none: if a tool was the last to act, or nobody was."""
+    """Return an earlier exchange; if it ends with a tool's work or has only the user's message, add an answer."""
     answer = EasyInputMessageParam(type="message", role="assistant", content=NO_ANSWER)
     last = _last_act(exchange)
     if last is None:

@@ -123,9 +123,9 @@ def only_fields(form: str, *allowed: str, of_calls: Sequence[str] = ("id", "type
     """Messages have only these fields, and calls only `of_calls`; `form` is the message, for index and name."""
 
     def check(body: Json) -> str | None:
-        known = {"role", "content", "tool_calls", "tool_call_id", *allowed}
+        fields = {"role", "content", "tool_calls", "tool_call_id", *allowed}
         for index, message in enumerate(body["messages"]):
-            for name in sorted(message.keys() - known):
+            for name in sorted(message.keys() - fields):
                 return form.format(index=index, name=name, role=message["role"])
         for index, message, call in calls_of(body):
             for name in sorted(call.keys() - set(of_calls)):

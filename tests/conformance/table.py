@@ -54,8 +54,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         results = asyncio.run(try_all(Path(folder)))
     text = DOCUMENT.read_text()
-    before, _, rest = text.partition(BEGIN)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{section(results)}\n{END}{rest.partition(END)[2]}")
+    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+    DOCUMENT.write_text(f"{before}{BEGIN}\n{section(results)}\n{END}{after}")
     sys.stdout.write(f"{table(results)}\n")
     for endpoint, cells in results.items():
         for ability, result in cells.items():
