@@ -18,14 +18,14 @@ TITLES = {
     "  two\n lines  ": "two lines",
     "word " * 30: "word " * 11 + "word…",
     "x" * 90: "x" * 60 + "…",
-    "": None,
+    "": "@Ada",  # a mention alone
 }
 
 
 @covers("thread.title")
 @pytest.mark.parametrize(("text", "title"), TITLES.items())
 async def test_the_title_of_a_new_thread_is_the_beginning_of_its_message(
-    stage: Stage, tab: Tab, text: str, title: str | None
+    stage: Stage, tab: Tab, text: str, title: str
 ) -> None:
     stage.play("Hi.")
     tag = {"type": "input_tag", "id": "t", "text": "Ada", "data": {}}
