@@ -295,7 +295,7 @@ class Settings(BaseSettings):
         default=20, ge=1, description="Most WebSockets that one worker keeps open for a user."
     )
     new_users_per_minute: int = Field(
-        default=300,
+        default=600,
         ge=1,
         description="Most browsers without a cookie that one worker accepts in a minute as new users.",
     )
