@@ -16,6 +16,7 @@ from chatkit_store.urls import normalise_url, postgres_arguments, sqlite_seconds
 
 STATEMENT_SECONDS = 60
 IDLE_SECONDS = 60.0
+TRANSACTION_PAUSE_SECONDS = 10  # shorter than the silence after which other workers take over the turns of this one
 PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA synchronous = NORMAL")
 WAL = "PRAGMA journal_mode = WAL"
 WAL_TRIES = 100
@@ -50,9 +51,14 @@ def _open_postgresql(url: URL, pool_size: int, statement_seconds: int, idle_seco
     """
 
     def limit_statements(connection: AdaptedConnection, _: object) -> None:
-        """Set a statement timeout, so that a blocked or runaway statement ends and releases its locks."""
-        # Not as a start-up parameter: pgbouncer refuses those.
-        connection.run_async(lambda driver: driver.execute(f"SET statement_timeout = '{statement_seconds}s'"))
+        """Limit statements, so that a blocked or runaway one ends and releases its locks, and pauses between them: a
+        process that is stopped within a transaction (SIGSTOP) must not keep its locks."""
+        # Not as start-up parameters: pgbouncer refuses those.
+        limits = (
+            f"SET statement_timeout = '{statement_seconds}s';"
+            f"SET idle_in_transaction_session_timeout = '{TRANSACTION_PAUSE_SECONDS}s'"
+        )
+        connection.run_async(lambda driver: driver.execute(limits))
 
     def refuse_idle(_: object, record: ConnectionPoolEntry, __: object) -> None:
         now = time.monotonic()

@@ -96,6 +96,7 @@ def lock_schema(connection: Connection) -> Iterator[None]:
     with connection.begin():
         if connection.dialect.name == "postgresql":
             connection.execute(text("SET LOCAL statement_timeout = 0"))  # waiting and migrating may take long
+            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
         else:
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # sqlite3 starts no transaction for DDL
