@@ -219,10 +219,10 @@ CASES = [
         cause="the tool broke",
     ),
     Case(
-        "an unknown tool",
+        "an answer that does not fit its type",
         "model_behavior",
-        (Answer(tool_calls=[ToolCall("nobody_has_this")]),),
-        agent=loops,
+        (Answer('{"response":["no number"]}'),),
+        agent=lambda: Agent(name="Helper", output_type=list[int]),
         cause="ModelBehaviorError",
     ),
 ]
