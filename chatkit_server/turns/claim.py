@@ -17,7 +17,7 @@ TICKS = 4
 """How often per `limit` the process notes that it is awake."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds between two attempts to check the claim."""
-BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # the other one stops with a suspended machine
+BOOT_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # `time.monotonic` stops with a suspended machine
 
 
 class Claim:
@@ -42,12 +42,13 @@ class Claim:
         async with self._checking:
             pauses = backoff(FIRST_PAUSE, LONGEST_PAUSE)
             while not self.is_certain():
-                self._awake_at, self._is_doubtful = _now(), False
+                self._awake_at = _now()
                 try:
                     await self._check()
                 except StoreError:
-                    self._is_doubtful = True
                     await asyncio.sleep(next(pauses))
+                else:  # only now: until then, no other reader may send either
+                    self._is_doubtful = _now() - self._awake_at > self._limit
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -66,4 +67,4 @@ class Claim:
 
 
 def _now() -> float:
-    return time.clock_gettime(BOOT_CLOCK)
+    return time.monotonic() if BOOT_CLOCK is None else time.clock_gettime(BOOT_CLOCK)

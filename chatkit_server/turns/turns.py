@@ -106,6 +106,8 @@ class Turns:
         self._by_key: WeakValueDictionary[str, Turn] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._starting = 0
+        """How many requests are between the check of `running_turns` and their turn."""
         self._saving: dict[str, asyncio.Future[None]] = {}
         """The turns whose messages are being saved, by their ids; they have no task yet."""
         self._draining: asyncio.Task[None] | None = None
@@ -166,10 +168,12 @@ class Turns:
             if not key.until_read or not await same_turn.is_read_before(arrived_at):
                 return same_turn
             await self._turns.release_key(same_turn.id, context)
-        if len(self._running) >= self._settings.running_turns and (
+            self._by_key.pop(key.value, None)
+        if len(self._running) + self._starting >= self._settings.running_turns and (
             thread_id is None or not self._turns_of(thread_id)  # else the new turn replaces a running one
         ):
             raise TooManyRequests
+        self._starting += 1
         try:
             return await self._start(accept, thread_id, context, key)
         except DuplicateRequest as error:
@@ -179,6 +183,8 @@ class Turns:
             if key is None or (same_turn_id := await self._turns.find_duplicate(key, context)) is None:
                 raise
             return await self._join(same_turn_id, context)
+        finally:
+            self._starting -= 1
 
     async def _start(
         self, accept: Accept, thread_id: str | None, context: RequestContext, key: RequestKey | None

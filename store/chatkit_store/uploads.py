@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from chatkit.types import Attachment
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, bindparam, case, delete, exists, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, case, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store.attachments import to_row, write
@@ -26,7 +26,7 @@ UploadStatus = Literal["pending", "uploading", "stored"]
 _adapter: TypeAdapter[Attachment] = TypeAdapter(Attachment)
 
 NEWEST = 300
-"""How many unsent files are examined for those of new users."""
+"""How many unsent files are examined for those of new users, beyond the limit of these."""
 PART = 500
 
 a = attachments.c
@@ -66,7 +66,8 @@ class UploadStore:
 
         def work(connection: Connection) -> bool:
             if newcomers is not None and not connection.scalar(_HAS_THREAD, {"owner": context.user_id}):
-                if (connection.scalar(_COUNT_NEWCOMERS, {"since": since}) or 0) >= newcomers:
+                values = {"since": since, "newest": NEWEST + newcomers}
+                if (connection.scalar(_COUNT_NEWCOMERS, values) or 0) >= newcomers:
                     raise TooManyUnsent
             connection.execute(insert(attachments), row)
             if (connection.scalar(_COUNT_UNSENT, {"owner": context.user_id}) or 0) <= limit:
@@ -177,7 +178,7 @@ _NEWEST_UNSENT = (
     select(a.user_id)
     .where(a.thread_id.is_(None), a.created_at > bindparam("since", type_=a.created_at.type))
     .order_by(a.created_at.desc())
-    .limit(NEWEST)
+    .limit(bindparam("newest", type_=BigInteger))
     .subquery()
 )
 _COUNT_NEWCOMERS = (

@@ -234,6 +234,7 @@ NOT_LISTED = {"object": "list", "data": []}
 FAILURES: dict[str, tuple[Reply, str]] = {
     "cut": (stream(HALF), "answer_cut"),
     "cut, with an empty reason": (stream(chunk({"content": "half"}, "")), "answer_cut"),
+    "cut, with a reason that says null": (stream(chunk({"content": "half"}, "null")), "answer_cut"),
     "cut amid JSON": (stream(HALF, b'data: {"id":"1","obj'), "answer_cut"),
     "cut amid a thought": (stream(chunk({"reasoning_content": "hm"})), "answer_cut"),
     "cut amid a call": (stream(HALF, CUT_CALL), "answer_cut"),

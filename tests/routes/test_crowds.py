@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -103,3 +104,25 @@ async def test_more_answers_than_the_limit_are_refused_but_a_running_one_may_be_
             stage.play("Instead.")
             assert (await tab.send(running.thread_id, "Something else")).text == "Instead."
         release.set()
+
+
+async def test_requests_that_come_at_once_do_not_exceed_the_limit_together(tmp_path: Path) -> None:
+    stage = Stage()
+    release = asyncio.Event()
+
+    async def wait(context: object) -> str:
+        await release.wait()
+        return "waited"
+
+    async with serve(tmp_path, stage.agent, server=stage.factory(), running_turns=2) as served, served.tab() as tab:
+        await tab.list()  # the tab has its cookie now
+        stage.play_tool(wait)
+        stage.play_tool(wait)
+        posts = [asyncio.create_task(tab.create(f"Hello {number}")) for number in range(6)]
+        done: set[asyncio.Task[Any]] = set()
+        async with asyncio.timeout(20):
+            while len(done) < 4:
+                done, _ = await asyncio.wait(posts, timeout=0.05)
+        release.set()
+        replies = await asyncio.gather(*posts)
+        assert sorted(reply.status for reply in replies) == [200] * 2 + [429] * 4

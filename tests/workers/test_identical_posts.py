@@ -135,3 +135,24 @@ async def test_a_client_that_got_its_first_frame_means_a_new_chat(start: Start) 
         for stream in streams:
             stream.close()
     await chat.quiet()
+
+
+@pytest.mark.parametrize("count", [1, 2], ids=["one worker", "two workers"])
+async def test_the_same_words_in_the_same_thread_are_a_new_message(workers: list[Chat]) -> None:
+    here, there = workers[0], workers[-1]
+    here.upstream.script(Answer("Hi."), COUNT, Answer("Again."))
+    async with await here.visitor() as tab, asyncio.timeout(20):
+        params: Json = {"thread_id": (await tab.create("Hello")).thread_id, "input": user_input("Count")}
+        first = await here.post(tab, "threads.add_user_message", params, headers=DETACH)
+        await first.read_until(lambda frame: '"delta":" two"' in frame.data)
+        while (await here.select("SELECT max(readers) FROM turns WHERE status = 'running'")) == [(0,)]:  # noqa: ASYNC110 - it is another task's write
+            await asyncio.sleep(0.02)
+        second = await there.post(tab, "threads.add_user_message", params, headers=DETACH)
+        await asyncio.gather(first.read_to_end(), second.read_to_end())
+        first.close()
+        second.close()
+        assert "Again." in str(second.events)
+        assert first.headers["x-chatkit-turn-id"] != second.headers["x-chatkit-turn-id"]
+        messages = await here.messages(params["thread_id"])
+        assert [text for role, text in messages if role == "user"] == ["Hello", "Count", "Count"]
+        assert messages[-1] == ("assistant", "Again.")

@@ -45,6 +45,8 @@ _REASONS: dict[FinishReason, tuple[str, ...]] = {
         "internal_error",
     ),
 }
+_UNFINISHED = frozenset({"null", "none", "finish_reason_unspecified"})
+"""What some endpoints send as text while the answer continues."""
 _BY_NAME: dict[str, FinishReason] = {name: reason for reason, names in _REASONS.items() for name in names}
 
 
@@ -53,6 +55,5 @@ def finish_reason(value: Any) -> FinishReason | None:
 
     Unknown reasons, such as `eos`, `end_turn` and `stop_sequence`, mean the normal end.
     """
-    if not value:
-        return None
-    return _BY_NAME.get(str(value).strip().lower().replace("-", "_"), "stop")
+    name = str(value or "").strip().lower().replace("-", "_")
+    return None if not name or name in _UNFINISHED else _BY_NAME.get(name, "stop")

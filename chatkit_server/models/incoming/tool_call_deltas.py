@@ -26,6 +26,8 @@ class _Call:
     @property
     def is_complete(self) -> bool:
         """Return whether its arguments are a whole JSON object."""
+        if not self.pieces or not self.pieces[-1].rstrip().endswith("}"):  # parsing for each piece would be quadratic
+            return False
         try:
             return isinstance(from_json("".join(self.pieces)), dict)
         except ValueError:
