@@ -243,6 +243,11 @@ class RemoteTurn(LiveTurn):
         message_id = self._record.user_item_id
         if message_id is None or any(not isinstance(item, UserMessageItem) for item in items):
             return items
-        page = await self._store.load_visible_items(self.thread_id, message_id, PAGE_SIZE, "asc", self._context)
-        answer = takewhile(lambda item: not isinstance(item, UserMessageItem), page.data)
-        return [item for item in answer if not is_notice(item)]  # readers get the error itself
+        answer: list[ThreadItem] = []
+        after: str | None = message_id
+        while after is not None:  # usually once; a page has a limit in bytes
+            page = await self._store.load_visible_items(self.thread_id, after, PAGE_SIZE, "asc", self._context)
+            rest = list(takewhile(lambda item: not isinstance(item, UserMessageItem), page.data))
+            answer += [item for item in rest if not is_notice(item)]  # readers get the error itself
+            after = page.after if len(rest) == len(page.data) else None
+        return answer

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_server import create_app
 from chatkit_server.auth import COOKIE
+from chatkit_server.routes.websocket import MESSAGES_AT_ONCE
 from tests.plain.plain import Plain, Socket, both_apis, key, sqlite_only
 from tests.serving import make_settings
 from tests.support.live_server import live
@@ -296,3 +297,26 @@ async def test_a_stopping_server_interrupts_the_turn_of_a_socket(
         messages = [row.text for row in await rows.execute(text("SELECT text FROM messages ORDER BY position"))]
     assert turns == [("interrupted", "shutdown")]
     assert messages == ["Count", "one two"]
+
+
+@sqlite_only
+async def test_a_user_may_open_some_sockets(plain: Plain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain.chat.services.settings, "sockets_per_user", 2)
+    async with plain.socket(), plain.socket():
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            async with plain.socket():
+                pass
+        assert refused.value.status == 429
+    async with plain.socket():  # the others are closed
+        pass
+
+
+@sqlite_only
+async def test_messages_too_fast_close_the_connection(plain: Plain) -> None:
+    async with plain.socket() as socket:
+        for _ in range(MESSAGES_AT_ONCE + 10):
+            await socket.connection.send_str('{"type": "stop"}')
+        error = await socket.connection.receive_json()
+        assert error["error"]["code"] == "too_many_requests"
+        closed = await socket.connection.receive()
+        assert (closed.type, socket.connection.close_code) == (aiohttp.WSMsgType.CLOSE, 1008)
