@@ -27,7 +27,7 @@ class Outputs:
             return output or ""
         try:
             return self._output_text(output) or ""
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             logger.error("output_text failed; the output is shown without it\n%s", redacted_traceback(error))
             return readable(output)
 

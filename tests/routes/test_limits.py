@@ -79,7 +79,7 @@ async def test_others_are_served_while_a_request_is_refused(served: Served, tab:
         reply = await tab.post_body(_pieces(ATTACKS[attack]), stream=False)
     print(f"{attack}: others waited {longest[0] * 1000:.0f} ms of CPU time")  # noqa: T201 - with pytest -s
     assert reply.error is not None
-    assert longest[0] < 0.5
+    assert longest[0] < (0.05 if "marks" in attack else 0.2)  # CPU time: measured 4 and 21 ms on a busy machine
 
 
 async def test_an_uploaded_form_with_such_a_name_is_refused_as_well(served: Served) -> None:

@@ -39,37 +39,15 @@ def clean_citation(raw: Any, length: int | None = None) -> Json | None:
         case "url_citation" if is_web_link(raw.get("url")):
             url = raw["url"].strip()
             title = _text(raw.get("title")) or host_of(url)
-            start, end = _index(raw.get("start_index"), length, 0), _index(raw.get("end_index"), length, length or 0)
-            return raw | {"url": url, "title": title[:MAX_TITLE], "start_index": min(start, end), "end_index": end}
-        case "file_citation":
-            name = _text(raw.get("filename"))
-            return (
-                raw
-                | {
-                    "file_id": _text(raw.get("file_id")) or "",
-                    "filename": name[:MAX_TITLE],
-                    "index": _index(raw.get("index"), length, length or 0),
-                }
-                if name
-                else None
-            )
-        case "container_file_citation":
-            name = _text(raw.get("filename"))
-            start, end = _index(raw.get("start_index"), length, 0), _index(raw.get("end_index"), length, length or 0)
-            return (
-                raw
-                | {
-                    "file_id": _text(raw.get("file_id")) or "",
-                    "container_id": _text(raw.get("container_id")) or "",
-                    "filename": name[:MAX_TITLE],
-                    "start_index": min(start, end),
-                    "end_index": end,
-                }
-                if name
-                else None
-            )
-        case "file_path":
-            return raw if isinstance(raw.get("file_id"), str) and type(raw.get("index")) is int else None
+            return raw | {"url": url, "title": title[:MAX_TITLE], **_range(raw, length)}
+        case "file_citation" if name := _text(raw.get("filename")):
+            file = {"file_id": _text(raw.get("file_id")), "filename": name[:MAX_TITLE]}
+            return raw | file | {"index": _index(raw.get("index"), length, length or 0)}
+        case "container_file_citation" if name := _text(raw.get("filename")):
+            file = {"file_id": _text(raw.get("file_id")), "filename": name[:MAX_TITLE]}
+            return raw | file | {"container_id": _text(raw.get("container_id")), **_range(raw, length)}
+        case "file_path" if isinstance(raw.get("file_id"), str) and type(raw.get("index")) is int:
+            return raw
     return None
 
 
@@ -98,3 +76,8 @@ def _text(value: Any) -> str:
 def _index(value: Any, length: int | None, default: int) -> int:
     index = value if type(value) is int and value >= 0 else default
     return index if length is None else min(index, length)
+
+
+def _range(raw: Json, length: int | None) -> Json:
+    end = _index(raw.get("end_index"), length, length or 0)
+    return {"start_index": min(_index(raw.get("start_index"), length, 0), end), "end_index": end}
