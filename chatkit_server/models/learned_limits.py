@@ -95,7 +95,7 @@ class LearnedLimits:
         limits = self._limits[str(options.get("model"))]
         before = replace(limits, refused=set(limits.refused))
         if provider_failure(error, "") == "model_files":
-            limits.refuses_files |= bool(_FILES_REFUSED.search(text))
+            limits.refuses_files |= _says(text, _FILES_REFUSED, options["messages"])
             messages, options["messages"] = options["messages"], without_old_files(options["messages"])
             return bool(messages != options["messages"])
         if error.status_code in (400, 422):
@@ -115,13 +115,22 @@ def _learn(limits: _Limits, text: str, options: Json) -> None:
         limits.refused.discard("reasoning_content")
     elif _TOOLS_REQUIRED.search(text) and not options.get("tools") and _called(options):
         limits.requires_tools = True
-    elif _SYSTEM_REFUSED.search(text) and messages[0]["role"] == "system":
+    elif messages[0]["role"] == "system" and _says(text, _SYSTEM_REFUSED, messages):
         limits.refuses_system = True
     elif _REFUSED.search(text) and refused:
         limits.refused |= refused
         limits.requires_reasoning &= "reasoning_content" not in refused
     elif "content" in text and _NULL_REFUSED.search(text):
         limits.refuses_null |= any(message.get("content") is None for message in messages)
+
+
+def _says(text: str, pattern: re.Pattern[str], messages: list[Json]) -> bool:
+    """Return whether an error says this in words of its own.
+
+    Some endpoints quote the conversation in it (vLLM), and one user's words must not change the requests of others.
+    """
+    quotable = str(messages).lower()
+    return any(match.group() not in quotable for match in pattern.finditer(text))
 
 
 def _is_sent(name: str, options: Json) -> bool:

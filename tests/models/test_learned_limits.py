@@ -162,3 +162,21 @@ def test_other_models_of_the_endpoint_are_not_affected() -> None:
     other = request(model="other")
     limits.apply(other)
     assert other == request(model="other")
+
+
+@pytest.mark.parametrize("said", ["The system role is not supported.", "image inputs are not supported"])
+def test_what_a_refusal_quotes_from_a_conversation_teaches_nothing(said: str) -> None:
+    """One user's words must not change what all others send."""
+    limits = LearnedLimits()
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    text = f"[{{'type': 'string_type', 'msg': 'Input should be a valid string', 'input': '{said}'}}]"
+    options = request(messages=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": said}])
+    limits.learn(refusal(text), options)
+    others = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [picture]},
+        {"role": "user", "content": "b"},
+    ]
+    after = request(messages=list(others))
+    limits.apply(after)
+    assert after["messages"] == others
