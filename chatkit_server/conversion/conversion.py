@@ -136,6 +136,8 @@ class Conversion:
             self._transcript.clear()
             self._is_reverted = True
             return self._shown_items.revert()
+        if isinstance(error, LengthReached):
+            self._transcript.cut = "length_limit"
         if error is not None:
             return [*self._tools.fail_running(), *self._workflow.close()]
         calls = self._tools.client_calls()
@@ -170,8 +172,6 @@ class Conversion:
 
         The SDK raises for both (agents 0.24).
         """
-        if isinstance(error, LengthReached):
-            self._transcript.cut = "length_limit"
         is_cut = isinstance(error, ModelBehaviorError | LengthReached) and self._transcript.cut is not None
         is_refused = isinstance(error, ModelRefusalError) and self._messages.refused
         return (is_cut and bool(self.parts)) or is_refused

@@ -11,12 +11,10 @@ from contextlib import asynccontextmanager
 
 from chatkit_store import StoreError
 
-from ..loops import background, backoff
+from ..loops import FIRST_PAUSE, LONGEST_PAUSE, background, backoff
 
 TICKS = 4
 """How often per `limit` the process notes that it is awake."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
-"""Seconds between two attempts to check the claim."""
 BOOT_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # `time.monotonic` stops with a suspended machine
 
 
