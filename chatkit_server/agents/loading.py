@@ -39,7 +39,7 @@ class AgentSource:
     actions: Actions = field(default_factory=Actions)
     """The object named `actions` in the agent's module: handlers for the actions of the agent's widgets."""
     output_text: Callable[[Any], str | None] | None = None
-    """The function named `output_text` in the agent's module: what a user reads of an output that is no text."""
+    """The function named `output_text` in the agent's module: what a user reads of an output other than text."""
 
     async def load(self, context: RequestContext) -> AnyAgent:
         """Return the agent for one request. Raises `AgentSetupError` if the user's function returned something else."""

@@ -12,7 +12,7 @@ from .readable import readable
 logger = logging.getLogger(__name__)
 
 OutputText = Callable[[Any], str | None]
-"""Returns what a user reads of an output that is no text; None or an empty text shows nothing."""
+"""Returns what a user reads of an output other than text; None or an empty text shows nothing."""
 
 
 class Outputs:

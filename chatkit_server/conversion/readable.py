@@ -1,4 +1,4 @@
-"""Render data that is no text, such as the output of an agent with an `output_type`, as Markdown."""
+"""Render data other than text, such as the output of an agent with an `output_type`, as Markdown."""
 
 import json
 from collections.abc import Mapping, Sequence

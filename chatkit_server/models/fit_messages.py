@@ -50,7 +50,7 @@ def fit_messages(messages: Sequence[Mapping[str, Any]]) -> list[Json]:
 
 
 def without_system(messages: Sequence[Json]) -> list[Json]:
-    """Return fitted messages with the system message at the beginning of the user's first one."""
+    """Return fitted messages with the system message at the beginning of the first user message."""
     if len(messages) < 2 or messages[0]["role"] != "system":
         return list(messages)
     return [{**_merged(messages[0], messages[1]), "role": messages[1]["role"]}, *messages[2:]]
@@ -113,7 +113,7 @@ def _parsed(text: str) -> Any:
 
 
 def _with_one_system_message(messages: Sequence[Json]) -> list[Json]:
-    """Join the system messages at the beginning; later ones become messages of the user."""
+    """Join the system messages at the beginning; later ones become user messages."""
     messages = [message for message in messages if message["role"] not in SYSTEM or message["content"]]
     first = next((index for index, message in enumerate(messages) if message["role"] not in SYSTEM), len(messages))
     system: list[Json] = []

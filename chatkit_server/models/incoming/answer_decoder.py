@@ -73,7 +73,7 @@ class AnswerDecoder:
     async def aiter_bytes(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         """Yield the events of the response.
 
-        Raises `AnswerCut` if it ends in the middle of the answer, `NotAnEndpoint` if it is no model's response at all,
+        Raises `AnswerCut` if it ends in the middle of the answer, `NotAnEndpoint` for a response that no model sends,
         `NoAnswer` if it is empty, and what `ChatAnswer.read` raises.
         """
         with self._explained_errors():

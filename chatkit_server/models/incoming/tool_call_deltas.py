@@ -109,7 +109,7 @@ def _starts(call: _Call, wire_id: str | None, name: str | None, arguments: str, 
 
 
 def _repeats(call: _Call, wire_id: str | None, name: str | None, arguments: str) -> bool:
-    """Return whether a piece is the whole call once more, as some gateways send at the end."""
+    """Return whether a piece repeats the whole call, as some gateways send at the end."""
     is_same = wire_id is not None and wire_id == call.wire_id and name == call.name
     return is_same and bool(arguments) and arguments == "".join(call.pieces) and call.is_complete
 
