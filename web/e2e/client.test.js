@@ -52,7 +52,7 @@ describe("examples/theme.py", () => {
 
   test("the agent changes the theme of page and widget", async (t) => {
     const page = await call(t, stage, 'switch_theme {"theme": "dark"}');
-    assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), "rgb(22, 24, 29)");
+    assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), "rgb(33, 33, 33)");
     await page.waitForFunction(() => window.standIn.options.at(-1).theme.colorScheme === "dark");
   });
 });
