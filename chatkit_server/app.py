@@ -41,6 +41,7 @@ from .routes import (
     websocket,
 )
 from .routes.error_responses import UnexpectedErrors, install_error_handlers
+from .routes.open_sockets import OpenSockets
 from .routes.origin import ForeignRequests
 from .routes.page import mount_page
 from .routes.request_id import RequestIds
@@ -103,6 +104,7 @@ def create_app(
         openapi_url="/api/openapi.json",
     )
     app.state.services = services
+    app.state.open_sockets = OpenSockets(per_user=settings.sockets_per_user, total=settings.sockets)
     _add_middleware(app, settings)
     install_error_handlers(app)
     _add_routes(app)

@@ -95,7 +95,8 @@ def check_text(name: str, text: str, path: str = "") -> None:
 
 def too_long(name: str, path: str, length: int, limit: float) -> LimitExceeded:
     """Return the error for a field with too many characters."""
-    subject = f"{NAMES[name]} (`{path}`)" if name in NAMES else f"`{path}`"
+    place = path[:ID]  # names of fields are the client's, too
+    subject = f"{NAMES[name]} (`{place}`)" if name in NAMES else f"`{place}`"
     return LimitExceeded(
         f"{subject} is too long: it has {length} characters, and at most {limit:.0f} are accepted. Please shorten it."
     )
@@ -124,7 +125,7 @@ class _Check:
         self._values += len(value)
         if len(value) > ENTRIES or self._values > VALUES:
             limit = ENTRIES if len(value) > ENTRIES else VALUES
-            raise LimitExceeded(f"`{path}` has too many entries; at most {limit} are accepted.")
+            raise LimitExceeded(f"`{path[:ID]}` has too many entries; at most {limit} are accepted.")
         if isinstance(value, list):
             _check_depth(path, depth)
             for index, entry in enumerate(value):
@@ -154,7 +155,7 @@ class _FreeForm:
         elif isinstance(value, (dict, list)):
             self._values += len(value)
             if self._values > FREE_VALUES:
-                raise LimitExceeded(f"`{self._path}` has too many entries; at most {FREE_VALUES} are accepted.")
+                raise LimitExceeded(f"`{self._path[:ID]}` has too many entries; at most {FREE_VALUES} are accepted.")
             _check_depth(self._path, depth)
             if isinstance(value, dict):
                 for key in value:

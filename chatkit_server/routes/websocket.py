@@ -23,7 +23,6 @@ from ..turns.live_turn import LiveTurn, Reader
 from .body import check_size, parse_json
 from .error_responses import ERRORS, error_response
 from .json_route import invalid
-from .open_sockets import OpenSockets
 
 router = APIRouter(prefix="/api/stream", tags=["plain tokens"])
 
@@ -39,9 +38,6 @@ MESSAGES_AT_ONCE, MESSAGES_PER_SECOND = 30, 3.0
 
 LEAVING_SECONDS = 1.0
 """How long the reader of a closed connection may take to end."""
-
-
-open_sockets = OpenSockets()
 
 
 class Frame(BaseModel):
@@ -87,7 +83,7 @@ async def converse(websocket: WebSocket) -> None:
     with ExitStack() as stack:
         try:
             context = services.auth.authenticate(websocket)
-            stack.enter_context(open_sockets.count(context.user_id, services.settings))
+            stack.enter_context(websocket.app.state.open_sockets.count(context.user_id))
         except Exception as error:
             await websocket.send_denial_response(error_response(to_server_error(error), request_id))
             return
