@@ -104,7 +104,7 @@ def create_app(
         openapi_url="/api/openapi.json",
     )
     app.state.services = services
-    app.state.open_sockets = OpenSockets(per_user=settings.sockets_per_user, total=settings.sockets)
+    app.state.open_sockets = OpenSockets(settings)
     _add_middleware(app, settings)
     install_error_handlers(app)
     _add_routes(app)

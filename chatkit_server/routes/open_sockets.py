@@ -5,24 +5,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors.http import TooManySockets
+from ..settings import Settings
 
 
 class OpenSockets:
-    """Counts the sockets of one app, at most `per_user` and `total`."""
+    """Counts the sockets of one app."""
 
-    def __init__(self, *, per_user: int, total: int) -> None:
-        self._per_user = per_user
-        self._total = total
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._by_user: Counter[str] = Counter()
 
     @contextmanager
     def count(self, user_id: str) -> Iterator[None]:
         """Count a socket while it is open. Raises `TooManySockets` beyond a limit."""
-        if self._by_user[user_id] >= self._per_user:
+        if self._by_user[user_id] >= self._settings.sockets_per_user:
             raise TooManySockets(
                 f"You have {self._by_user[user_id]} open connections. Please close one, and try again."
             )
-        if self._by_user.total() >= self._total:
+        if self._by_user.total() >= self._settings.sockets:
             raise TooManySockets
         self._by_user[user_id] += 1
         try:
