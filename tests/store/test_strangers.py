@@ -28,7 +28,7 @@ from chatkit_store import (
 from tests.store.conftest import Query
 from tests.store.factories import ALICE, BOB, User, assistant_message, make_thread, make_turn, user_message, widget_with
 
-WITHOUT_USER = {"adopt", "running_by", "write", "prune", "delete_unsent", "list_unsent", "existing"}
+WITHOUT_USER = {"adopt", "running_by", "write", "prune", "delete_unsent", "list_unsent", "existing", "unsent_bytes"}
 """Methods that a worker calls for itself: they take no context, and their result goes to no user."""
 
 QUIET = {
