@@ -158,6 +158,11 @@ async def test_a_custom_page_replaces_the_packaged_one(tmp_path: Path) -> None:
             assert (response.status, await response.text()) == (200, "let x")
 
 
+async def test_a_directory_without_a_page_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with serve(tmp_path, page_dir=tmp_path / "own"):
+        assert "own has no index.html" in caplog.text
+
+
 async def test_the_page_answers_head_requests(http: aiohttp.ClientSession) -> None:
     async with http.head("/") as response:
         assert (response.status, await response.read()) == (200, b"")

@@ -62,7 +62,7 @@ class Answer(BaseModel):
     user_item_id: str | None = Field(default=None, description="The message being answered.")
     item_ids: list[str] = Field(default=[], description="All items of the turn so far, including widgets.")
     status: TurnStatus
-    stop_reason: str | None = Field(default=None, description="Why a turn was stopped or interrupted.")
+    stop_reason: str | None = Field(default=None, description="Why a turn was stopped, interrupted or cut short.")
     text: str = Field(default="", description="The assistant's text so far.")
     error: Failure | None = None
     model: str | None = None
@@ -110,7 +110,7 @@ def _answer(record: TurnRecord, items: list[ThreadItem]) -> Answer:
         user_item_id=record.user_item_id,
         item_ids=[item.id for item in items if not isinstance(item, UserMessageItem)],
         status=record.status,
-        stop_reason=record.stop_reason,
+        stop_reason=record.stop_reason or _cut(record),
         text=text_of(items),
         error=_failure(record),
         model=record.model,
@@ -120,6 +120,11 @@ def _answer(record: TurnRecord, items: list[ThreadItem]) -> Answer:
         first_token_ms=record.first_token_ms,
         duration_ms=record.duration_ms,
     )
+
+
+def _cut(record: TurnRecord) -> str | None:
+    """Return why a complete turn has an incomplete text: `length_limit` or `content_filter`."""
+    return record.error_code if record.status == "completed" else None
 
 
 def _failure(record: TurnRecord) -> Failure | None:

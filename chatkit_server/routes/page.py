@@ -1,6 +1,7 @@
 """Serve the built page at `/`."""
 
 import contextlib
+import logging
 import os
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from starlette.types import Scope
 from ..errors.http import TooManyRequests
 from ..services import services_of
 from .security_headers import page_policy
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(include_in_schema=False)
 
@@ -69,5 +72,7 @@ class PageFiles(StaticFiles):
 
 def mount_page(app: FastAPI, chosen: Path | None) -> None:
     """Serve the page, from `chosen` if given. Must come last: it matches every remaining path."""
+    if chosen is not None and page_directory(chosen) is None:
+        logger.warning("CHATKIT_PAGE_DIR=%s has no index.html; `/` says so until it is there", chosen)
     app.include_router(router)
     app.mount("/", PageFiles(chosen), name="page")

@@ -13,6 +13,7 @@ from agents import Agent, Model
 
 from ..agents.reachable import reachable_agents
 from ..context import RequestContext
+from ..errors.author_code import AuthorCodeError
 from ..errors.log_format import redacted_message
 from ..errors.setup import AgentSetupError
 from ..models import Models
@@ -100,6 +101,7 @@ def _missing_tools(server: ChatServer, agent: Agent[Any]) -> list[str]:
 
 
 def _location(error: BaseException) -> str:
-    """Return the file and line that raised the error."""
-    frames = traceback.extract_tb(error.__traceback__)
+    """Return the file and line that raised the error, or what it stands for."""
+    source = error.__cause__ if isinstance(error, AuthorCodeError) and error.__cause__ is not None else error
+    frames = traceback.extract_tb(source.__traceback__)
     return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""

@@ -36,6 +36,18 @@ async def test_a_failure_has_the_partial_answer_and_the_error(plain: Plain) -> N
 
 
 @sqlite_only
+@both_apis
+@pytest.mark.parametrize(
+    ("cut", "reason"), [("max_output_tokens", "length_limit"), ("content_filter", "content_filter")]
+)
+async def test_a_cut_answer_says_so(plain: Plain, cut: str, reason: str) -> None:
+    plain.chat.upstream.script(Answer("one two three", incomplete=cut))
+    status, answer = await plain.answer("Count")
+    assert (status, answer["status"], answer["stop_reason"]) == (200, "completed", reason)
+    assert answer["text"] == "one two three"
+
+
+@sqlite_only
 async def test_a_failure_before_any_text_keeps_the_message(plain: Plain) -> None:
     plain.chat.upstream.script(Answer(fail=INVALID_API_KEY))
     status, answer = await plain.answer("Count")

@@ -122,6 +122,10 @@ def look(number: int) -> str:
 desk = Agent(name="Desk", tools=[look])
 manager = Agent(name="Manager", model="gpt-large", handoffs=[desk])
 
+def leaving():
+    raise SystemExit(4)
+
+
 def broken(context):
     raise ValueError("no such customer")
 
@@ -146,13 +150,14 @@ async def test_the_agent_and_all_of_its_models_are_listed(tmp_path: Path, upstre
     ("settings", "words"),
     [
         ({"CHATKIT_AGENT": "shop:broken"}, "CHATKIT_AGENT=shop:broken raised ValueError: no such customer (shop.py, l"),
+        ({"CHATKIT_AGENT": "shop:leaving"}, "SystemExit was raised (shop.py, l"),
         ({"CHATKIT_AGENT": "shop:silly"}, "CHATKIT_AGENT=shop:silly returned a str, not an agents.Agent."),
         (
             {"CHATKIT_AGENT": "shop:desk", "CHATKIT_TOOLS": "look,lok"},
             "CHATKIT_TOOLS offers lok, but the agent Desk has no such tool; it has look.",
         ),
     ],
-    ids=["raises", "returns no agent", "lacks a tool"],
+    ids=["raises", "exits", "returns no agent", "lacks a tool"],
 )
 async def test_an_agent_that_cannot_answer_is_wrong(tmp_path: Path, settings: dict[str, str], words: str) -> None:
     (tmp_path / "shop.py").write_text(DESK, encoding="utf-8")
