@@ -1,6 +1,7 @@
 """`POST /api/message`: wait for the whole answer."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ async def test_a_failure_has_the_partial_answer_and_the_error(plain: Plain) -> N
 @pytest.mark.parametrize(
     ("cut", "reason"), [("max_output_tokens", "length_limit"), ("content_filter", "content_filter")]
 )
-async def test_a_cut_answer_says_so(plain: Plain, cut: str, reason: str) -> None:
+async def test_a_cut_answer_says_so(plain: Plain, cut: Any, reason: str) -> None:
     plain.chat.upstream.script(Answer("one two three", incomplete=cut))
     status, answer = await plain.answer("Count")
     assert (status, answer["status"], answer["stop_reason"]) == (200, "completed", reason)
