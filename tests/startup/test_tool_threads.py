@@ -12,22 +12,22 @@ from chatkit_server.startup.tool_threads import ToolThreads
 SECONDS = 10.0
 
 
-def tool_thread_names() -> set[str]:
-    return {thread.name for thread in threading.enumerate() if thread.name.startswith("tool-")}
+def tool_threads_alive() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("tool-")}
 
 
 def test_a_tool_runs_after_more_tools_than_threads_and_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """The threads end in the pause; a job that had waited for one must not count as an idle thread for ever."""
     monkeypatch.setattr(tool_threads, "IDLE_SECONDS", 0.05)
     threads = ToolThreads(2)
-    before = tool_thread_names()
+    before = tool_threads_alive()
     released = threading.Event()
     futures = [threads.submit(released.wait, SECONDS) for _ in range(5)]
-    assert len(tool_thread_names() - before) == 2
+    assert len(tool_threads_alive() - before) == 2
     released.set()
     assert not wait(futures, SECONDS).not_done
     deadline = time.monotonic() + SECONDS
-    while tool_thread_names() - before and time.monotonic() < deadline:
+    while tool_threads_alive() - before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert threads.submit(lambda: "ran").result(SECONDS) == "ran"
 

@@ -33,6 +33,7 @@ from chatkit_store import (
     StatisticsStore,
     StoreError,
     SyncRun,
+    TooManyUnsent,
     TurnEnd,
     TurnStore,
     UploadStore,
@@ -284,7 +285,8 @@ async def use_uploads(store: SqlStore[User], uploads: UploadStore) -> None:
     await store.delete_attachment(attachment.id, ALICE)
     yesterday = datetime.now(UTC) - timedelta(days=1)
     newcomer = attachment.model_copy(update={"id": new_id("atc")})
-    await uploads.add(newcomer, User(new_id("user")), size=3, limit=9, newcomers=100_000, since=yesterday)
+    with pytest.raises(TooManyUnsent):
+        await uploads.add(newcomer, User(new_id("user")), size=3, limit=9, newcomers=50, since=yesterday)
     await uploads.unsent_bytes()
     await uploads.list_unsent(yesterday)
     await uploads.delete_unsent(yesterday)

@@ -285,7 +285,7 @@ async def test_a_long_transcript_is_taken_less_often_the_longer_it_is() -> None:
 async def test_a_turn_with_an_unsaved_end_gets_its_whole_transcript_written() -> None:
     written: list[str] = []
 
-    def write(entries: list[Entry], worker_id: str, transcripts: dict[str, Any]) -> list[Signal]:
+    def write(entries: list[Entry], worker_id: str, transcripts: dict[str, Any], read_ids: list[str]) -> list[Signal]:
         written.append(json.dumps(transcripts))
         return []
 
