@@ -22,7 +22,7 @@ class UnsentSpace:
         self._counting = asyncio.Lock()
 
     async def take(self, size: int) -> None:
-        """Count a file that is about to be stored. Raises `TooManyRequests` if there is no space for it."""
+        """Count a file that is about to be stored. Raises `TooManyRequests` if too little space is left."""
         async with self._counting:
             now = time.monotonic()
             if self._counted is None or now - self._counted > COUNTED_SECONDS:

@@ -38,7 +38,7 @@ def _last_act(exchange: Sequence[InputItem]) -> int | None:
 
 
 def join_notes(items: Sequence[InputItem], notes: Sequence[InputItem]) -> list[InputItem]:
-    """Return the history with each of the `notes` in the output before it, and no two messages of the user in a row."""
+    """Return the history with each of the `notes` in the output before it, and never two user messages in a row."""
     note_ids = {id(note) for note in notes}
     joined: list[InputItem] = []
     for item in items:

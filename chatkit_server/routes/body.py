@@ -24,7 +24,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 
 def declared_size(request: Request) -> int:
-    """Return the size of the body as its client declares it; 0 if that is no usable number."""
+    """Return the size of the body as its client declares it; 0 if it is not a usable number."""
     length = request.headers.get("content-length", "")[:20]  # converting thousands of digits raises
     return int(length) if length.isdecimal() else 0
 

@@ -16,7 +16,7 @@ router = APIRouter(tags=["health"])
 
 DEGRADED_RATE = 0.5
 DEGRADED_TURNS = 3
-"""At least so many failed turns, so that one failure at a quiet time is no alarm."""
+"""At least so many failed turns, so that one failure at a quiet time raises no alarm."""
 PROBE_SECONDS = 0.8
 """How long a probe waits for the database; orchestrators give a probe one second."""
 

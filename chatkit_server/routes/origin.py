@@ -91,7 +91,7 @@ def allowed_hosts(settings: Settings) -> Sequence[str]:
 
 
 def is_allowed_host(host: str, allowed: Sequence[str], server: tuple[str, int | None] | None) -> bool:
-    """Return whether a `Host` header is allowed. A client without one is no browser.
+    """Return whether a `Host` header is allowed. Browsers always send one.
 
     DNS rebinding needs a public name, so IP addresses are allowed; and names without a dot, such as those of
     containers, unless the request arrived at a loopback address.

@@ -192,7 +192,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
                 await title.close()
 
     def output_text(self, output: Any) -> str | None:
-        """Return what a user reads of an output that is no text, such as that of an `output_type`; None for nothing.
+        """Return what a user reads of an output other than text, such as that of an `output_type`; None for nothing.
 
         By default, this is what the function `output_text` beside the agent returns, else the data as Markdown.
         """

@@ -49,7 +49,7 @@ def stream_agent_response(
     - `sink` receives text deltas directly wherever that does not change the order; they are then not yielded.
     - `deadlines` limit how long the run may be silent; None for no limit.
     - `displays` shows tool calls and handoffs; None hides them.
-    - `output_text` returns what a user reads of an output that is no text; by default, it is rendered as Markdown.
+    - `output_text` returns what a user reads of an output other than text; by default, it is rendered as Markdown.
     - `guardrails` is the number of input guardrails in the `RunConfig`; those of the agent are counted here.
 
     Closing the iterator early cancels the run. It returns once the model call is closed and tools have finished

@@ -15,7 +15,7 @@ BOM = b"\xef\xbb\xbf"
 
 
 def is_whole(start: bytes) -> bool:
-    """Return whether a response that begins like this is no stream of events: those begin with a field's name."""
+    """Return whether a response that begins like this is not an event stream, which begins with a field's name."""
     return start.lstrip(BOM).lstrip()[:1] in (b"{", b"[", b"<")
 
 
