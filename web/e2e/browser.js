@@ -3,7 +3,7 @@
  * an installed browser nor root. CHATKIT_E2E_CHROMIUM names another executable (required except on Linux x86-64).
  */
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
@@ -29,7 +29,7 @@ export async function launchBrowser() {
   const executablePath = process.env.CHATKIT_E2E_CHROMIUM;
   if (executablePath) return chromium.launch({ executablePath, args: FLAGS });
   await unpack();
-  const env = { ...process.env, LD_LIBRARY_PATH: join(UNPACKED, "al2023/lib"), FONTCONFIG_FILE: join(UNPACKED, "fonts.conf") };
+  const env = { ...process.env, LD_LIBRARY_PATH: join(UNPACKED, "al2023/lib"), FONTCONFIG_FILE: await configureFonts() };
   return chromium.launch({ executablePath: join(UNPACKED, "chromium"), args: FLAGS, env, timeout: 30_000 });
 }
 
@@ -39,12 +39,18 @@ async function unpack() {
   await mkdir(CACHE, { recursive: true });
   const staging = await mkdtemp(join(CACHE, "unpacking-"));
   await unpackInto(staging);
-  // The package's own fonts.conf looks in fixed directories.
-  await writeFile(join(staging, "fonts.conf"), `<fontconfig><dir>${UNPACKED}/fonts</dir><cachedir>${UNPACKED}/fonts-cache</cachedir></fontconfig>`);
   await rename(staging, UNPACKED).catch((error) => {
     if (!existsSync(UNPACKED)) throw error; // another test file has unpacked it meanwhile
     return rm(staging, { recursive: true });
   });
+}
+
+/** The package's own fonts.conf looks in fixed directories. Written at each start: the directory may have been moved. */
+async function configureFonts() {
+  const directory = await realpath(UNPACKED);
+  const path = join(directory, "fonts.conf");
+  await writeFile(path, `<fontconfig><dir>${directory}/fonts</dir><cachedir>${directory}/fonts-cache</cachedir></fontconfig>`);
+  return path;
 }
 
 /** The package unpacks below TMPDIR, and unpacks its libraries only if it detects Amazon Linux. */

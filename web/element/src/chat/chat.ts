@@ -1,0 +1,264 @@
+/**
+ * The chat: which thread is shown, what is sent, what its streams do. The components call its methods and render its
+ * state; the element passes options and methods in and dispatches its events.
+ */
+import type { ChatKitOptions, Entity } from "@openai/chatkit";
+
+import { en, type Strings } from "../locales/en";
+import { Observable } from "../observable";
+import { Client, RequestError } from "../protocol/client";
+import type { Action, Page, StreamEvent, Thread, ThreadItem, UserMessageInput, WidgetItem } from "../protocol/wire";
+import { Conversation } from "./conversation";
+import { Draft, type UserMessage } from "./draft";
+import { Responses } from "./responses";
+import { ThreadList } from "./thread-list";
+
+const LIMIT = 9999;
+const TOAST_MS = 5_000;
+
+export interface Toast {
+  level: "info" | "warning" | "danger";
+  text: string;
+}
+
+/** An action of a widget, with what chatkit's `ActionConfig` adds to it. */
+export interface WidgetAction extends Action {
+  handler?: "client" | "server";
+  loadingBehavior?: "auto" | "none" | "self" | "container";
+  streaming?: boolean;
+}
+
+/** Dispatches `chatkit.<name>`. */
+export type Emit = (name: string, detail?: unknown) => void;
+
+export class Chat extends Observable {
+  strings: Strings = en;
+  locale = "en";
+  shown = new Conversation();
+  /** The thread that is being loaded. */
+  loadingId: string | null = null;
+  isHistoryOpen = false;
+  toasts: Toast[] = [];
+  readonly client: Client;
+  readonly draft = new Draft();
+  readonly threads: ThreadList;
+  readonly responses: Responses;
+
+  constructor(
+    public options: ChatKitOptions,
+    home: string,
+    readonly emit: Emit,
+  ) {
+    super();
+    this.client = new Client(() => ({ api: this.options.api, locale: this.locale, home }));
+    this.threads = new ThreadList(this.client);
+    this.responses = new Responses(this);
+  }
+
+  /** Loads the history and the first thread; call once. */
+  async start(): Promise<void> {
+    const { history, initialThread } = this.options;
+    if (history?.enabled !== false) void this.refreshHistory();
+    if (initialThread) await this.open(initialThread);
+  }
+
+  // Threads
+
+  /** Shows a thread, or a new one; the stream of the last one goes on in the background. */
+  async open(threadId: string | null): Promise<void> {
+    this.closeHistory();
+    const running = threadId && this.responses.conversationOf(threadId);
+    if (running || !threadId) return this.show(running || new Conversation());
+    this.loadingId = threadId;
+    this.changed();
+    this.emit("thread.load.start", { threadId });
+    try {
+      const { thread, items } = await this.load(threadId);
+      if (this.loadingId !== threadId) return; // the user has chosen another one
+      this.loadingId = null;
+      this.show(new Conversation(thread, items));
+      this.emit("thread.load.end", { threadId });
+      void this.responses.attach(this.shown);
+    } catch (error) {
+      if (this.loadingId !== threadId) return;
+      this.loadingId = null;
+      this.show(new Conversation());
+      this.report(error as Error);
+    }
+  }
+
+  /** Fetches the shown thread again, for example after another tab has written to it. */
+  async fetchUpdates(): Promise<void> {
+    const { shown } = this;
+    if (!shown.id || shown.isResponding || this.loadingId) return;
+    const { thread, items } = await this.load(shown.id);
+    if (shown.isResponding) return;
+    shown.reload(thread, items);
+    if (shown === this.shown) void this.responses.attach(shown);
+  }
+
+  async rename(threadId: string, title: string): Promise<void> {
+    await this.threads.rename(threadId, title);
+    if (this.shown.id === threadId && this.shown.thread) this.shown.apply({ type: "thread.updated", thread: { ...this.shown.thread, title } });
+  }
+
+  async delete(threadId: string): Promise<void> {
+    await this.threads.delete(threadId);
+    if (this.shown.id === threadId) this.show(new Conversation());
+  }
+
+  async refreshHistory(): Promise<void> {
+    await this.threads.load().catch((error: Error) => this.emit("error", { error }));
+  }
+
+  openHistory(): void {
+    if (this.isHistoryOpen) return;
+    this.isHistoryOpen = true;
+    this.changed();
+    this.emit("history.open");
+    void this.refreshHistory();
+  }
+
+  closeHistory(): void {
+    if (!this.isHistoryOpen) return;
+    this.isHistoryOpen = false;
+    this.changed();
+    this.emit("history.close");
+  }
+
+  private show(conversation: Conversation): void {
+    const last = this.shown;
+    this.shown = conversation;
+    this.changed();
+    if (last !== conversation && last.isResponding) this.emit("response.end");
+    this.emit("thread.change", { threadId: conversation.id });
+    if (last !== conversation && conversation.isResponding) this.emit("response.start");
+  }
+
+  private async load(threadId: string): Promise<{ thread: Thread; items: ThreadItem[] }> {
+    const thread = await this.client.ask<Thread>("threads.get_by_id", { thread_id: threadId });
+    const items = [...thread.items.data];
+    for (let page: Page<ThreadItem> = thread.items; page.has_more && items.length; ) {
+      page = await this.client.ask<Page<ThreadItem>>("items.list", { thread_id: threadId, limit: LIMIT, order: "asc", after: items.at(-1)!.id });
+      if (!page.data.length) break;
+      items.push(...page.data);
+    }
+    return { thread, items };
+  }
+
+  // Messages and answers
+
+  /** Sends a message; resolves when the response has ended. A message that was not accepted returns to the composer. */
+  async send(message: UserMessage): Promise<void> {
+    if (message.newThread && this.shown.id) this.show(new Conversation());
+    const conversation = this.shown;
+    if (conversation.isResponding) throw new Error("A response is running.");
+    const input = inputOf(message);
+    const accepted = conversation.id
+      ? await this.responses.run(conversation, "threads.add_user_message", { thread_id: conversation.id, input }, message)
+      : await this.responses.run(conversation, "threads.create", { input }, message);
+    if (!accepted) this.giveBack(message, conversation);
+  }
+
+  /** Answers a user message again: removes what followed it. */
+  async retry(userMessageId: string): Promise<void> {
+    const conversation = this.shown;
+    if (!conversation.id || conversation.isResponding) return;
+    conversation.cutAfter(userMessageId);
+    await this.responses.run(conversation, "threads.retry_after_item", { thread_id: conversation.id, item_id: userMessageId });
+  }
+
+  stop(): void {
+    this.emit("response.stop");
+    this.responses.stop(this.shown);
+  }
+
+  async rate(itemIds: string[], kind: "positive" | "negative"): Promise<void> {
+    await this.client.ask("items.feedback", { thread_id: this.shown.id, item_ids: itemIds, kind });
+  }
+
+  /** Answers a structured input. */
+  async answer(itemId: string, input: { status: "answered" | "skipped"; answers: Record<string, { values: string[]; skipped: boolean }> }): Promise<void> {
+    const conversation = this.shown;
+    await this.responses.run(conversation, "threads.add_structured_input", { thread_id: conversation.id, item_id: itemId, input });
+  }
+
+  /** Sends an action. Rejects, as the stock element does, while a thread loads, while it responds, and without one. */
+  async sendAction(action: Action, itemId?: string): Promise<void> {
+    const conversation = this.shown;
+    if (this.loadingId || conversation.isResponding || !conversation.id) throw new Error("ignored");
+    await this.responses.run(conversation, "threads.custom_action", { thread_id: conversation.id, item_id: itemId ?? null, action });
+  }
+
+  /** Runs a widget's action at the page or at the server, as the action says; resolves when its effect is there. */
+  async runAction(action: WidgetAction, widgetItem: WidgetItem): Promise<void> {
+    const { handler, streaming, type, payload } = action;
+    const plain = { type, payload };
+    if (handler === "client") {
+      await this.options.widgets?.onAction?.({ type, payload: payload as Record<string, unknown> }, widgetItem);
+    } else if (streaming === false) {
+      const params = { thread_id: this.shown.id, item_id: widgetItem.id, action: plain };
+      const { updated_item } = await this.client.ask<{ updated_item?: ThreadItem | null }>("threads.sync_custom_action", params);
+      if (updated_item) this.shown.apply({ type: "thread.item.replaced", item: updated_item });
+    } else if (!this.shown.isResponding) {
+      await this.sendAction(plain, widgetItem.id);
+    }
+  }
+
+  // Events that are about more than one thread; `Responses` calls these
+
+  handle(conversation: Conversation, event: StreamEvent): void {
+    if (event.type === "client_effect") return this.emit("effect", { name: event.name, data: event.data ?? {} });
+    if (event.type !== "thread.created" && event.type !== "thread.updated") return;
+    this.threads.put(event.thread);
+    if (event.type === "thread.created" && conversation === this.shown) this.emit("thread.change", { threadId: event.thread.id });
+    this.changed();
+  }
+
+  // Messages to the user
+
+  /** Reports an error to the page and shows it briefly. */
+  report(error: Error): void {
+    this.emit("error", { error });
+    this.toast({ level: "danger", text: this.describe(error) });
+  }
+
+  describe(error: Error): string {
+    if (!(error instanceof RequestError)) return error.message || this.strings.somethingWentWrong;
+    if (error.status === 429) return error.message || this.strings.tooManyRequests;
+    if (error.message && error.status !== null) return error.message;
+    return navigator.onLine ? this.strings.serverUnreachable : this.strings.offline;
+  }
+
+  toast(toast: Toast): void {
+    this.toasts = [...this.toasts.filter(({ text }) => text !== toast.text), toast];
+    this.changed();
+    setTimeout(() => this.dismiss(toast), TOAST_MS);
+  }
+
+  dismiss(toast: Toast): void {
+    this.toasts = this.toasts.filter((other) => other !== toast);
+    this.changed();
+  }
+
+  clickEntity(entity: Entity): void {
+    this.options.entities?.onClick?.(entity);
+  }
+
+  /** Puts a message that was not accepted back into the composer, before anything typed meanwhile. */
+  private giveBack(message: UserMessage, conversation: Conversation): void {
+    if (conversation !== this.shown) return;
+    const content = [...(message.content ?? (message.text ? [{ type: "input_text" as const, text: message.text }] : [])), ...this.draft.content];
+    const quote = message.reply ? { reply: message.reply } : {};
+    this.draft.set({ content, attachments: [...(message.attachments ?? []), ...this.draft.attachments.flatMap(({ attachment }) => attachment ?? [])], ...quote });
+  }
+}
+
+function inputOf({ text, content, reply, attachments, toolChoice, model }: UserMessage): UserMessageInput {
+  return {
+    content: content ?? (text ? [{ type: "input_text", text }] : []),
+    quoted_text: reply ?? "",
+    attachments: (attachments ?? []).map(({ id }) => id),
+    inference_options: { ...(toolChoice && { tool_choice: toolChoice }), ...(model && { model }) },
+  };
+}

@@ -1,0 +1,204 @@
+/** The state of one thread: its items, and what its running response shows. Applies stream events to it. */
+import { Observable } from "../observable";
+import type { ItemUpdate, NoticeEvent, OutputText, ProgressUpdate, StreamEvent, ThreadItem, ThreadMetadata, WidgetNode } from "../protocol/wire";
+
+/** An item of the thread. A token changes only its own item, so only that one renders again. */
+export class ShownItem extends Observable {
+  /** Of a generated image, from 0 to 1; null if unknown. */
+  progress: number | null = null;
+
+  constructor(
+    public item: ThreadItem,
+    /** More of it will arrive. */
+    public isOpen: boolean,
+  ) {
+    super();
+  }
+
+  replace(item: ThreadItem, isOpen: boolean): void {
+    this.item = item;
+    this.isOpen = isOpen;
+    this.changed();
+  }
+}
+
+export interface Failure {
+  message: string;
+  code: string | null;
+  allowRetry: boolean;
+}
+
+/** Changes when items come and go and when the state of the response changes, not for each token. */
+export class Conversation extends Observable {
+  readonly items = new Map<string, ShownItem>();
+  thread: ThreadMetadata | null = null;
+  /** A response is running: the composer is blocked, Stop shows if `mayCancel`. */
+  isResponding = false;
+  mayCancel = false;
+  progress: ProgressUpdate | null = null;
+  notices: NoticeEvent[] = [];
+  failure: Failure | null = null;
+  /** The rating of a turn in this session, by the id of the turn's user message. */
+  readonly ratings = new Map<string, "positive" | "negative">();
+
+  constructor(thread: ThreadMetadata | null = null, items: ThreadItem[] = []) {
+    super();
+    this.thread = thread;
+    for (const item of items) this.items.set(item.id, new ShownItem(item, false));
+  }
+
+  get id(): string | null {
+    return this.thread?.id ?? null;
+  }
+
+  get lastUserMessage(): ShownItem | null {
+    return [...this.items.values()].findLast(({ item }) => item.type === "user_message") ?? null;
+  }
+
+  /** The question that waits for an answer; it replaces the composer. */
+  get pendingQuestion(): ShownItem | null {
+    const shown = [...this.items.values()].findLast(({ item }) => item.type === "structured_input");
+    return shown?.item.type === "structured_input" && shown.item.status === "pending" && !shown.isOpen ? shown : null;
+  }
+
+  /** Removes what follows a user message, as the server does before it answers again. */
+  cutAfter(itemId: string): void {
+    const ids = [...this.items.keys()];
+    for (const id of ids.slice(ids.indexOf(itemId) + 1)) this.items.delete(id);
+    this.changed();
+  }
+
+  /** Replaces all items by those of the server, keeping the components of unchanged ones. */
+  reload(thread: ThreadMetadata, items: ThreadItem[]): void {
+    this.thread = thread;
+    const kept = new Map(this.items);
+    this.items.clear();
+    for (const item of items) {
+      const shown = kept.get(item.id) ?? new ShownItem(item, false);
+      if (JSON.stringify(shown.item) !== JSON.stringify(item)) shown.replace(item, false);
+      this.items.set(item.id, shown);
+    }
+    this.changed();
+  }
+
+  /** Applies an event, except for those that are about more than this thread (`Chat` handles these). */
+  apply(event: StreamEvent): void {
+    switch (event.type) {
+      case "thread.item.updated":
+        return this.update(event.item_id, event.update);
+      case "thread.created":
+      case "thread.updated":
+        this.thread = event.thread;
+        break;
+      case "stream_options":
+        this.mayCancel = event.stream_options.allow_cancel;
+        break;
+      case "progress_update":
+        this.progress = event.text ? event : null;
+        break;
+      case "notice":
+        this.notices.push(event);
+        break;
+      case "thread.item.added":
+        this.set(event.item, true);
+        break;
+      case "thread.item.done":
+        this.set(event.item, false);
+        break;
+      case "thread.item.replaced":
+        this.items.get(event.item.id)?.replace(event.item, false);
+        break;
+      case "thread.item.removed":
+        this.items.delete(event.item_id);
+        break;
+      default:
+        return; // an event of a later version
+    }
+    this.changed();
+  }
+
+  /** The stream has ended: nothing more arrives. */
+  close(): void {
+    for (const shown of this.items.values()) if (shown.isOpen) shown.replace(shown.item, false);
+    this.isResponding = false;
+    this.mayCancel = false;
+    this.progress = null;
+    this.changed();
+  }
+
+  private set(item: ThreadItem, isOpen: boolean): void {
+    if (item.type !== "user_message") this.progress = null;
+    const shown = this.items.get(item.id);
+    if (shown) shown.replace(item, isOpen);
+    else this.items.set(item.id, new ShownItem(item, isOpen));
+  }
+
+  private update(itemId: string, update: ItemUpdate): void {
+    const shown = this.items.get(itemId);
+    if (!shown) return;
+    if (this.progress) {
+      this.progress = null;
+      this.changed();
+    }
+    applyUpdate(shown, update);
+    shown.changed();
+  }
+}
+
+function applyUpdate(shown: ShownItem, update: ItemUpdate): void {
+  const { item } = shown;
+  switch (update.type) {
+    case "assistant_message.content_part.text_delta":
+      if (item.type === "assistant_message") partOf(item.content, update.content_index).text += update.delta;
+      return;
+    case "assistant_message.content_part.added":
+    case "assistant_message.content_part.done":
+      if (item.type === "assistant_message") item.content[update.content_index] = update.content;
+      return;
+    case "assistant_message.content_part.annotation_added":
+      if (item.type === "assistant_message") partOf(item.content, update.content_index).annotations[update.annotation_index] = update.annotation;
+      return;
+    case "widget.streaming_text.value_delta":
+    case "widget.component.updated":
+    case "widget.root.updated":
+      if (item.type === "widget") shown.item = { ...item, widget: updatedWidget(item.widget as WidgetNode, update) as typeof item.widget };
+      return;
+    case "workflow.task.added":
+    case "workflow.task.updated":
+      if (item.type === "workflow") item.workflow.tasks[update.task_index] = update.task;
+      return;
+    case "generated_image.updated":
+      if (item.type === "generated_image") item.image = update.image;
+      shown.progress = update.progress ?? null;
+  }
+}
+
+function partOf(content: OutputText[], index: number): OutputText {
+  return (content[index] ??= { type: "output_text", text: "", annotations: [] });
+}
+
+type WidgetUpdate = Extract<ItemUpdate, { type: `widget.${string}` }>;
+
+/** Returns the tree with new objects from the root to the changed component: the others keep their identity. */
+function updatedWidget(root: WidgetNode, update: WidgetUpdate): WidgetNode {
+  if (update.type === "widget.root.updated") return update.widget as WidgetNode;
+  const change = (node: WidgetNode): WidgetNode =>
+    update.type === "widget.component.updated" ? update.component : { ...node, value: String(node.value ?? "") + update.delta, streaming: !update.done };
+  return changedAt(root, update.component_id, change) ?? root;
+}
+
+/** Returns null if the component is not below the node. */
+function changedAt(node: WidgetNode, id: string, change: (node: WidgetNode) => WidgetNode): WidgetNode | null {
+  if (node.id === id) return change(node);
+  const { children } = node as { children?: WidgetNode | WidgetNode[] };
+  if (!children || typeof children !== "object") return null;
+  if (!Array.isArray(children)) {
+    const changed = changedAt(children, id, change);
+    return changed && { ...node, children: changed };
+  }
+  for (const [index, child] of children.entries()) {
+    const changed = child && changedAt(child, id, change);
+    if (changed) return { ...node, children: children.with(index, changed) };
+  }
+  return null;
+}

@@ -1,0 +1,56 @@
+/** The user's threads, for the history. Loaded page by page: the newest are there first. */
+import { Observable } from "../observable";
+import type { Client } from "../protocol/client";
+import type { Page, ThreadMetadata } from "../protocol/wire";
+
+const LIMIT = 9999;
+
+export class ThreadList extends Observable {
+  threads: ThreadMetadata[] = [];
+  isLoading = false;
+  error: Error | null = null;
+
+  constructor(private readonly client: Client) {
+    super();
+  }
+
+  async load(): Promise<void> {
+    if (this.isLoading) return;
+    this.isLoading = true;
+    this.error = null;
+    this.changed();
+    try {
+      const threads: ThreadMetadata[] = [];
+      for (let page: Page<ThreadMetadata> | null = null; page === null || page.has_more; ) {
+        const after: { after?: string } = threads.length ? { after: threads.at(-1)!.id } : {};
+        page = await this.client.ask<Page<ThreadMetadata>>("threads.list", { limit: LIMIT, order: "desc", ...after });
+        if (!page.data.length) break;
+        threads.push(...page.data);
+      }
+      this.threads = threads;
+    } catch (error) {
+      this.error = error as Error;
+      throw error;
+    } finally {
+      this.isLoading = false;
+      this.changed();
+    }
+  }
+
+  /** Adds the thread, or updates its title. */
+  put(thread: ThreadMetadata): void {
+    const index = this.threads.findIndex(({ id }) => id === thread.id);
+    this.threads = index < 0 ? [thread, ...this.threads] : this.threads.with(index, { ...this.threads[index]!, ...thread });
+    this.changed();
+  }
+
+  async rename(threadId: string, title: string): Promise<void> {
+    this.put(await this.client.ask<ThreadMetadata>("threads.update", { thread_id: threadId, title }));
+  }
+
+  async delete(threadId: string): Promise<void> {
+    await this.client.ask("threads.delete", { thread_id: threadId });
+    this.threads = this.threads.filter(({ id }) => id !== threadId);
+    this.changed();
+  }
+}

@@ -1,0 +1,22 @@
+/** The texts of the element, in English. The other languages are loaded on demand and have the same keys. */
+export const en = {
+  chat: "Chat",
+  newChat: "New chat",
+  greeting: "What can I help with today?",
+  placeholder: "Message the AI",
+  send: "Send message",
+  stop: "Stop",
+  history: "History",
+  close: "Close",
+  retry: "Retry",
+  copy: "Copy",
+  copied: "Copied",
+  loading: "Loading…",
+  somethingWentWrong: "Something went wrong. Please try again.",
+  tooManyRequests: "Too many requests. Please wait a moment and try again.",
+  serverUnreachable: "The server did not answer. Your message is back in the composer; please try again.",
+  offline: "You are offline. Please try again when the connection is back.",
+  connectionLost: "The connection was lost.",
+};
+
+export type Strings = typeof en;

@@ -1,0 +1,181 @@
+/**
+ * Sends the protocol's requests: one URL, always POST, JSON in; JSON or an event stream out. Fast failures and lost
+ * connections before the response are retried with exponential backoff; the server recognises the repeated post.
+ */
+import type { CustomApiConfig, HostedApiConfig } from "@openai/chatkit";
+
+import { readEvents } from "./sse";
+import type { StreamEvent } from "./wire";
+
+const STREAM_TRIES = 6;
+const LOAD_TRIES = 3;
+const FIRST_WAIT_MS = 500;
+const MAX_WAIT_MS = 10_000;
+
+/** A request without a good answer. `status` is null where no response came. */
+export class RequestError extends Error {
+  override name = "RequestError";
+
+  constructor(
+    message: string,
+    readonly status: number | null,
+    readonly code: string | null = null,
+  ) {
+    super(message);
+  }
+
+  /** Whether the server may answer the same request later. */
+  get isTemporary(): boolean {
+    return this.status === null || this.status >= 500 || this.status === 200;
+  }
+}
+
+/** The stream ended by a lost connection: its turn may go on at the server. */
+export class ConnectionLost extends Error {
+  override name = "ConnectionLost";
+}
+
+export interface ClientOptions {
+  api: CustomApiConfig | HostedApiConfig;
+  locale: string;
+  /** The server that the script came from: used with `getClientSecret`, where the options name no URL. */
+  home: string;
+}
+
+export class Client {
+  /** Identifies this element until the page is reloaded. */
+  readonly frameId = uuid();
+  private secret: string | null = null;
+
+  constructor(private readonly options: () => ClientOptions) {}
+
+  /** The absolute URL of the ChatKit API. */
+  get url(): string {
+    const { api, home } = this.options();
+    return "url" in api ? new URL(api.url, document.baseURI).href : new URL("chatkit", home).href;
+  }
+
+  /** Asks an operation with a JSON answer. Loading is retried, as a thread that fails to load looks deleted. */
+  async ask<T>(type: string, params: unknown, signal?: AbortSignal): Promise<T> {
+    const tries = type === "threads.get_by_id" || type === "threads.list" || type === "items.list" ? LOAD_TRIES : 1;
+    return retried(tries, signal, async () => {
+      const response = await this.post(type, params, {}, signal);
+      if (!response.ok) throw await failureOf(response);
+      return (await response.json()) as T;
+    });
+  }
+
+  /** Yields the events of a streaming operation. Throws `RequestError` before the first event, `ConnectionLost` later. */
+  async *stream(type: string, params: unknown, signal: AbortSignal, tries = STREAM_TRIES): AsyncGenerator<StreamEvent> {
+    const response = await retried(tries, signal, () => this.openStream(type, params, signal));
+    try {
+      for await (const data of readEvents(response.body!)) {
+        const event = parse(data);
+        if (event) yield event;
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      throw new ConnectionLost(String(error));
+    }
+  }
+
+  /** Asks the server to stop the thread's turn; returns whether none is running now. */
+  async stop(threadId: string): Promise<boolean> {
+    const response = await this.fetch(this.resolve(`api/threads/${encodeURIComponent(threadId)}/stop`), { method: "POST", keepalive: true }).catch(() => null);
+    await response?.text().catch(() => "");
+    return response !== null && (response.ok || response.status === 404);
+  }
+
+  /** Resolves a path of our server next to the ChatKit API. */
+  resolve(path: string): string {
+    return new URL(path, this.url).href;
+  }
+
+  /** Fetches with the page's `fetch`, the headers of this element, and the client secret if there is one. */
+  async fetch(url: string, init: RequestInit): Promise<Response> {
+    const { api, locale } = this.options();
+    const headers = new Headers(init.headers);
+    headers.set("chatkit-frame-instance-id", this.frameId);
+    headers.set("accept-language", locale);
+    if (!("getClientSecret" in api)) return (api.fetch ?? window.fetch).call(window, url, { ...init, headers });
+    this.secret ??= await api.getClientSecret(null);
+    const send = () => {
+      headers.set("authorization", `Bearer ${this.secret}`);
+      return window.fetch(url, { ...init, headers });
+    };
+    const response = await send();
+    if (response.status !== 401) return response;
+    this.secret = await api.getClientSecret(this.secret);
+    return send();
+  }
+
+  private async openStream(type: string, params: unknown, signal: AbortSignal): Promise<Response> {
+    const response = await this.post(type, params, { accept: "text/event-stream", "x-chatkit-detach": "1" }, signal);
+    if (!response.ok) throw await failureOf(response);
+    if (response.body && response.headers.get("content-type")?.startsWith("text/event-stream")) return response;
+    throw new RequestError("The server's answer is not an event stream.", response.status);
+  }
+
+  private async post(type: string, params: unknown, headers: Record<string, string>, signal?: AbortSignal): Promise<Response> {
+    const body = JSON.stringify({ type, params });
+    try {
+      return await this.fetch(this.url, { method: "POST", headers: { "content-type": "application/json", ...headers }, body, ...(signal && { signal }) });
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw new RequestError(String(error instanceof Error ? error.message : error), null);
+    }
+  }
+}
+
+/** Waits with exponential backoff and jitter; ends early when the browser is online again, or when aborted. */
+export function backoff(failures: number, signal?: AbortSignal, maxMs = MAX_WAIT_MS): Promise<void> {
+  const milliseconds = Math.min(maxMs, FIRST_WAIT_MS * 2 ** (failures - 1)) * (0.5 + Math.random() / 2);
+  return new Promise((resolve) => {
+    const waiting = new AbortController();
+    const wake = () => {
+      clearTimeout(timer);
+      waiting.abort();
+      resolve();
+    };
+    const timer = setTimeout(wake, milliseconds);
+    window.addEventListener("online", wake, { signal: waiting.signal });
+    signal?.addEventListener("abort", wake, { signal: waiting.signal });
+  });
+}
+
+async function retried<T>(tries: number, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  for (let failures = 1; ; failures++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (signal?.aborted || failures >= tries || !(error instanceof RequestError) || !error.isTemporary) throw error;
+    }
+    await backoff(failures, signal);
+    signal?.throwIfAborted();
+  }
+}
+
+async function failureOf(response: Response): Promise<RequestError> {
+  const body = await response.json().catch(() => null);
+  const message = typeof body?.message === "string" ? body.message : "";
+  return new RequestError(message, response.status, typeof body?.code === "string" ? body.code : null);
+}
+
+function parse(data: string): StreamEvent | null {
+  try {
+    const event = JSON.parse(data);
+    return typeof event?.type === "string" ? event : null;
+  } catch {
+    console.error("ChatKit: an event of the stream is not JSON");
+    return null;
+  }
+}
+
+/** `crypto.randomUUID` exists in secure contexts only; the element also runs on plain HTTP. */
+function uuid(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6]! & 0x0f) | 0x40;
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
