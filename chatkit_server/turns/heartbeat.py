@@ -66,8 +66,8 @@ def _process(number: int) -> str:
 class Heartbeat:
     """Keep this worker's row fresh, and recover the turns of dead workers.
 
-    `recover` closes a turn that was adopted; `running` returns the ids of the turns that run on this worker; `lose` is
-    called with the id of one of them that another worker has closed.
+    `recover` closes a turn that was adopted. `running` returns the ids of the turns that run on this worker or are just
+    being saved, `saved` only those that have a row. `lose` is called with the id of one that another worker has closed.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class Heartbeat:
         *,
         recover: Callable[[TurnRecord], Awaitable[None]],
         running: Callable[[], frozenset[str]],
+        saved: Callable[[], frozenset[str]],
         lose: Callable[[str], None],
     ) -> None:
         self.worker = worker
@@ -87,6 +88,7 @@ class Heartbeat:
         self._seconds = seconds
         self._recover = recover
         self._running = running
+        self._saved = saved
         self._lose = lose
         self._idle: frozenset[str] = frozenset()
         self._last_beat: float | None = None
@@ -137,9 +139,11 @@ class Heartbeat:
 
         Only those that two beats in a row have seen are returned: others may just be starting or ending.
         """
-        before = self._running()
+        before, saved_before = self._running(), self._saved()
         owned = await self._turns.running_by(self.worker.id)
-        for turn_id in before & self._running() - owned:
+        # A row that is missing proves a loss only if it was there before the query: a busy event loop may get the
+        # query's result later than that of a transaction which has saved a new turn meanwhile.
+        for turn_id in saved_before & self._running() - owned:
             self._lose(turn_id)
         idle = owned - before - self._running()
         orphaned, self._idle = idle & self._idle, idle

@@ -98,6 +98,7 @@ class Turns:
             settings.heartbeat_seconds,
             recover=self._recover_orphan,
             running=self.running_ids,
+            saved=lambda: frozenset(self._running),
             lose=self.lose,
         )
         self._prune_journal = partial(journal.prune, settings.journal_keep_seconds)

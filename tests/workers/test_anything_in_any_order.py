@@ -27,6 +27,8 @@ from tests.workers.conversations import Conversation, Effect, answer, answer_to,
 EXAMPLES = {"sqlite": 120, "postgresql": 40}
 STEPS = 30
 USERS = 2
+HEARTBEAT = 0.05
+"""So short that heartbeats meet every moment of a turn, and pauses between rules make the worker's claim doubtful."""
 
 which = st.integers(0, 999)
 hangs = st.sampled_from([None, None, 0, 2, 5])
@@ -58,7 +60,12 @@ def world(database_url: str, folder: Path) -> Iterator[World]:
         engine = await stack.enter_async_context(opened(database_url))
         upstream = await stack.enter_async_context(OpenAIServer(answer))
         options = make_settings(
-            folder, database_url=database_url, model="gpt-test", base_url=upstream.base_url, model_retries=0
+            folder,
+            database_url=database_url,
+            model="gpt-test",
+            base_url=upstream.base_url,
+            model_retries=0,
+            heartbeat_seconds=HEARTBEAT,
         )
         app = create_app(options)
         url = await stack.enter_async_context(live(app))
