@@ -7,7 +7,7 @@ BIN := .venv/bin
 VENV := .venv/.installed
 NODE := web/node_modules/.installed
 PAGE := web/dist/index.html
-PAGE_SOURCES := $(shell find web/src web/public -type f 2>/dev/null) web/index.html web/vite.config.js web/tsconfig.json
+PAGE_SOURCES := $(shell find web/src web/public web/element/src -type f 2>/dev/null) $(wildcard web/*.js web/*.html web/*.json web/element/*.js web/element/*.json)
 CODE := chatkit_server store tests bench alembic scripts examples
 
 help: ## Show this help
@@ -59,7 +59,7 @@ env-example: $(VENV) ## Generate .env.example from the settings
 	$(BIN)/python scripts/env_example.py > .env.example
 
 clean: ## Remove everything installed and built; keep databases
-	rm -rf .venv web/node_modules web/dist web/dist-dev .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv web/node_modules web/dist web/dist-dev web/element/dist .mypy_cache .ruff_cache .pytest_cache
 
 # --no-deps: the lock file names every package, with its hash.
 $(VENV): requirements.lock pyproject.toml store/pyproject.toml
@@ -70,7 +70,7 @@ $(VENV): requirements.lock pyproject.toml store/pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable ./store --editable .
 	@touch $@
 
-$(NODE): web/package.json web/package-lock.json
+$(NODE): web/package.json web/package-lock.json web/element/package.json
 	@command -v npm > /dev/null || { echo "Node 20.19 or newer with npm is needed to build the page."; exit 1; }
 	@echo "Installing npm packages..."
 	@cd web && npm ci --silent --no-audit --no-fund

@@ -1,24 +1,25 @@
 /**
- * Builds web/dist/element.js, a classic script that defines `<openai-chatkit>`, and the chunks in web/dist/element/ that
- * it imports on demand. `CHATKIT_ELEMENT_MODULE=1` builds dist/ of the npm package instead: plain ES modules.
+ * Builds the element. The page's build calls `elementBuild`: element.js, a classic script that defines
+ * `<openai-chatkit>`, and the chunks in element/ that it imports on demand. `npm run build --workspace element` writes
+ * dist/ of the npm package: plain ES modules.
  */
-import { defineConfig } from "rolldown";
+import { fileURLToPath } from "node:url";
 
 import { classicEntry } from "./classic-entry.js";
 
-const isPackage = Boolean(process.env.CHATKIT_ELEMENT_MODULE);
+/** Rolldown's options for a build into `dir`. */
+export function elementBuild(dir, plugins = []) {
+  return {
+    input: fileURLToPath(new URL("src/element.ts", import.meta.url)),
+    platform: "browser",
+    transform: { target: "es2022", define: { "process.env.NODE_ENV": '"production"' } },
+    preserveEntrySignatures: false,
+    plugins,
+    output: { dir, format: "es", entryFileNames: "element.js", chunkFileNames: "element/[name]-[hash].js", minify: true },
+  };
+}
 
-export default defineConfig({
-  input: "src/element.ts",
-  platform: "browser",
-  transform: { target: "es2022", define: { "process.env.NODE_ENV": '"production"' } },
-  preserveEntrySignatures: false,
-  plugins: isPackage ? [] : [classicEntry()],
-  output: {
-    dir: isPackage ? "dist" : "../dist",
-    format: "es",
-    entryFileNames: "element.js",
-    chunkFileNames: "element/[name]-[hash].js",
-    minify: true,
-  },
-});
+/** As `elementBuild`, with a classic script as entry. */
+export const scriptBuild = (dir) => elementBuild(dir, [classicEntry()]);
+
+export default elementBuild(fileURLToPath(new URL("dist", import.meta.url)));
