@@ -18,6 +18,8 @@ import "./frame/toasts";
 import "./thread/thread";
 
 const NAME = "openai-chatkit";
+/** The same element under a name that the stock script does not take: a name can be defined once per document. */
+const OWN_NAME = "open-chatkit";
 
 /** Where the script came from; only known while it runs. */
 const home = (document.currentScript as HTMLScriptElement | null)?.src || document.baseURI;
@@ -25,7 +27,8 @@ const home = (document.currentScript as HTMLScriptElement | null)?.src || docume
 export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof HTMLElement> {
   static override styles = [themeSheet, frameSheet];
 
-  /** Tells a page which element it has got. This one re-attaches and stops by itself. */
+  /** Tells a page which element it has got, also before there is one. This one re-attaches and stops by itself. */
+  static readonly implementation = "open";
   readonly implementation = "open";
   private chat: Chat | null = null;
   private readonly watch = new Watch(this, null);
@@ -138,4 +141,4 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
   }
 }
 
-if (!customElements.get(NAME)) customElements.define(NAME, OpenChatKit as unknown as CustomElementConstructor);
+for (const name of [NAME, OWN_NAME]) if (!customElements.get(name)) customElements.define(name, class extends OpenChatKit {} as unknown as CustomElementConstructor);
