@@ -117,6 +117,8 @@ def test_the_guide_has_no_module_without_a_test() -> None:
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(r"(?<![\w/.:-])[\w./-]+\.(?:py|ts|tsx|js|toml|md|ini|sh|widget)\b")
 PLACES = ("", "chatkit_server", "store")
+BUILT = {"element.js"}
+"""Files that a build writes."""
 NAME = re.compile(r"`([A-Za-z_]\w*(?:\.\w+)*)(?:\(.*?\))?`")
 SETTING = re.compile(r"\bCHATKIT_[A-Z0-9_]+\b")
 
@@ -141,7 +143,8 @@ def test_every_link_resolves(path: str) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS)
 def test_every_file_that_is_named_exists(path: str) -> None:
     example_files = {f"{name}.py" for name in MODULES | modules_in(path)}
-    names = set(FILE.findall(LINK.sub("]", read(path)))) - example_files
+    found = {name.removeprefix("/") for name in FILE.findall(LINK.sub("]", read(path)))}
+    names = found - example_files - BUILT
     places = [*(ROOT / place for place in PLACES), (ROOT / path).parent]
     assert {name for name in names if not any((place / name).exists() for place in places)} == set()
 
@@ -152,7 +155,7 @@ def test_every_setting_that_is_named_exists(path: str) -> None:
 
 
 def test_every_name_in_the_architecture_exists() -> None:
-    folders = ("chatkit_server", "store", "tests", "alembic", "web/src")
+    folders = ("chatkit_server", "store", "tests", "alembic", "web/src", "web/element/src")
     files = [file for folder in folders for file in (ROOT / folder).rglob("*") if file.suffix in (".py", ".ts", ".tsx")]
     words = {word for file in files for word in re.findall(r"\w+", file.read_text(encoding="utf-8"))}
     names = set(NAME.findall(read("docs/architecture.md"))) - set(SETTING.findall(read(".env.example")))
