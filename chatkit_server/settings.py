@@ -205,6 +205,11 @@ class Settings(BaseSettings):
         default=None,
         description="Directory of a built page to serve at `/`; by default the page that comes with the server.",
     )
+    widget: Literal["auto", "stock", "open"] = Field(
+        default="auto",
+        description="The chat element of the page: `stock` is OpenAI's, from its CDN; `open` comes with the server; "
+        "`auto` uses the open one where the stock one does not load.",
+    )
 
     attachments: bool = Field(default=True, description="Let users attach files.")
     attachments_url: str | None = Field(

@@ -36,6 +36,8 @@ class AgentSource:
     is_default: bool = False
     is_function: bool = False
     """Whether `make` calls a function of the user for each request."""
+    agent_name: str | None = None
+    """The agent's own name; None if `is_function`."""
     actions: Actions = field(default_factory=Actions)
     """The object named `actions` in the agent's module: handlers for the actions of the agent's widgets."""
     output_text: Callable[[Any], str | None] | None = None
@@ -61,7 +63,13 @@ def load_agent(agent: AgentLike | str | None, *, tools: bool = True) -> AgentSou
     """
     if agent is None:
         default = default_agent(tools)
-        return AgentSource("The default agent", lambda context: default, is_default=True, actions=default_actions())
+        return AgentSource(
+            "The default agent",
+            lambda context: default,
+            is_default=True,
+            agent_name=default.name,
+            actions=default_actions(),
+        )
     if not isinstance(agent, str):
         return _source(agent, f"The agent {getattr(agent, '__name__', None) or type(agent).__name__}")
     module_name, name = _split(agent)
@@ -126,7 +134,7 @@ def _actions(module: ModuleType, spec: str) -> Actions:
 
 def _source(value: object, title: str) -> AgentSource:
     if isinstance(value, Agent):
-        return AgentSource(title, lambda context: value)
+        return AgentSource(title, lambda context: value, agent_name=value.name)
     if inspect.isclass(value) or not callable(value):
         raise AgentSetupError(f"{title} is {_type_name(value)}, not an agents.Agent or a function that returns one.")
     make = cast(Callable[..., Any], value)

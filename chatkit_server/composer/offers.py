@@ -1,5 +1,7 @@
 """What the server offers to the page, in the widget's own shapes (`@openai/chatkit` 1.9)."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
@@ -56,6 +58,10 @@ class Features(WidgetShape):
 class Offers(WidgetShape):
     """`GET /api/chatkit/options`."""
 
+    widget: Literal["auto", "stock", "open"]
+    """Which element the page shows (CHATKIT_WIDGET)."""
+    agent: str | None = None
+    """The agent's name; None where a function chooses the agent for each request."""
     models: list[OfferedModel]
     tools: list[OfferedTool]
     prompts: list[Prompt]

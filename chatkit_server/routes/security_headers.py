@@ -6,7 +6,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..settings import Settings
 
 WIDGET = "https://cdn.platform.openai.com"
-"""The widget's script and its iframe."""
+"""The stock element's script and its iframe."""
+
+OPEN_ELEMENT = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' https: http: data: blob:",  # of answers and widgets, which may come from anywhere
+        "media-src 'self' blob:",
+        "connect-src 'self' https: http:",  # uploads may go to a storage elsewhere
+        "font-src 'self' https: data:",
+        "frame-src 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types lit-html dompurify chatkit-page",  # the last one loads the element itself
+    )
+)
+"""What a page with the open element loads: no inline script or style, and nothing of OpenAI."""
 
 
 class SecurityHeaders:
@@ -47,4 +61,6 @@ def page_policy(settings: Settings) -> str:
     common = f"{frame_ancestors(settings)}; base-uri 'self'; object-src 'none'; form-action 'self'"
     if settings.page_dir is not None:
         return common
-    return f"{common}; script-src 'self' {WIDGET}; frame-src 'self' {WIDGET}"
+    if settings.widget != "open":
+        return f"{common}; script-src 'self' {WIDGET}; frame-src 'self' {WIDGET}"
+    return f"{common}; {OPEN_ELEMENT}"

@@ -211,6 +211,8 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         default_prompts = prompts_for(self.models.info.provider, is_default_agent=self.agent.is_default)
         prompts = self.settings.prompts
         return Offers(
+            widget=self.settings.widget,
+            agent=self.agent.agent_name,
             models=[offered_model(choice) for choice in self.choices.models],
             tools=[offered_tool(choice) for choice in self.choices.tools],
             prompts=list(default_prompts) if prompts is None else prompts,

@@ -54,3 +54,14 @@ async def test_a_page_of_your_own_may_load_what_it_needs(tmp_path: Path) -> None
     async with serve(tmp_path, page_dir=tmp_path) as served, aiohttp.ClientSession() as http:
         async with http.get(served.url) as response:
             assert "script-src" not in response.headers["content-security-policy"]
+
+
+async def test_a_page_with_the_open_element_loads_nothing_of_openai(tmp_path: Path) -> None:
+    async with serve(tmp_path, widget="open") as served, aiohttp.ClientSession() as http:
+        async with http.get(served.url) as response:
+            policy = response.headers["content-security-policy"]
+        async with http.get(f"{served.url}/api/chatkit/options") as response:
+            assert (await response.json())["widget"] == "open"
+    assert "openai" not in policy
+    assert "unsafe" not in policy
+    assert "require-trusted-types-for 'script'" in policy.split("; ")

@@ -167,6 +167,8 @@ async def test_the_options_list_what_the_widget_may_offer(start: Start) -> None:
     async with await chat.visitor() as tab:
         offers = await options(tab)
     assert offers == {
+        "widget": "auto",
+        "agent": AGENT.name,
         "models": [
             {"id": "gpt-test", "label": "Fast", "description": "For most things", "default": True},
             {"id": "gpt-5.2-pro", "label": "Deep", "default": False},
