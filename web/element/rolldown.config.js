@@ -6,6 +6,7 @@
 import { fileURLToPath } from "node:url";
 
 import { classicEntry } from "./classic-entry.js";
+import { lucideIcons } from "./lucide.js";
 
 /** Rolldown's options for a build into `dir`. */
 export function elementBuild(dir, plugins = []) {
@@ -14,7 +15,7 @@ export function elementBuild(dir, plugins = []) {
     platform: "browser",
     transform: { target: "es2022", define: { "process.env.NODE_ENV": '"production"' } },
     preserveEntrySignatures: false,
-    plugins,
+    plugins: [lucideIcons(), ...plugins],
     output: { dir, format: "es", entryFileNames: "element.js", chunkFileNames: "element/[name]-[hash].js", minify: true },
   };
 }

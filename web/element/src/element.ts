@@ -12,6 +12,7 @@ import { Watch } from "./observable";
 import { applyTheme, themeSheet } from "./theme/theme";
 
 import "./composer/composer";
+import "./icons/icon";
 import "./frame/header";
 import "./frame/start-screen";
 import "./frame/toasts";
