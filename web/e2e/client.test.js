@@ -1,18 +1,11 @@
 /** Client tools and effects: the unchanged examples, with the functions in web/src/client.ts. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { delimiter, join, resolve } from "node:path";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 
 import { setStage } from "./stage.js";
 import { visitor } from "./visit.js";
 
-const folder = mkdtempSync(join(tmpdir(), "chatkit-e2e-examples-")); // contains only the examples, so that the installed server runs
-symlinkSync(resolve(import.meta.dirname, "../../examples"), join(folder, "examples"));
-after(() => rmSync(folder, { recursive: true }));
-const PYTHONPATH = [folder, process.env.PYTHONPATH].filter(Boolean).join(delimiter);
-const setStageFor = (example) => setStage({ CHATKIT_AGENT: `examples.${example}:agent`, PYTHONPATH });
+const setStageFor = (example) => setStage({ CHATKIT_AGENT: `examples.${example}:agent` });
 
 /** Makes the demo model call a tool in a new page, and waits for the answer. */
 async function call(t, stage, toolCall) {

@@ -4,11 +4,15 @@ import { after, before } from "node:test";
 import { launchBrowser } from "./browser.js";
 import { startServer } from "./server.js";
 
-/** Starts both before the tests of the calling file, the server with `env`; the fields are set when a test runs. */
-export function setStage(env) {
-  const stage = { browser: undefined, server: undefined };
+/**
+ * Starts both before the tests of the calling file or `describe`, the server with `env`; the fields are set when a test
+ * runs. With an `element` of elements/, the page mounts that one, and `openChat` (chat.js) opens it.
+ */
+export function setStage(env, element) {
+  const stage = { browser: undefined, server: undefined, element };
   before(async () => {
-    const [browser, server] = await Promise.allSettled([launchBrowser(), startServer({ tokensPerSecond: 400, env })]);
+    const settings = { ...element?.settings, ...env };
+    const [browser, server] = await Promise.allSettled([launchBrowser(), startServer({ tokensPerSecond: 400, env: settings })]);
     Object.assign(stage, { browser: browser.value, server: server.value });
     for (const { reason } of [browser, server]) if (reason) throw reason;
   });
