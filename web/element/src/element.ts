@@ -9,7 +9,8 @@ import { Chat } from "./chat/chat";
 import type { ComposerValue, UserMessage } from "./chat/draft";
 import { frameSheet } from "./frame/frame";
 import { Watch } from "./observable";
-import { applyTheme, themeSheet } from "./theme/theme";
+import { controlsSheet } from "./theme/controls";
+import { Theme, themeSheet } from "./theme/theme";
 
 import "./composer/composer";
 import "./icons/icon";
@@ -25,34 +26,49 @@ const OWN_NAME = "open-chatkit";
 /** Where the script came from; only known while it runs. */
 const home = (document.currentScript as HTMLScriptElement | null)?.src || document.baseURI;
 
+/** The page may add its listeners in an effect after the first paint; the stock element loads a frame meanwhile. */
+const READY_FRAMES = 2;
+/** A hidden page has no frames. */
+const READY_MS = 100;
+/** With another language than English, the first render waits for its texts so long. */
+const TEXTS_MS = 1_500;
+
 export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof HTMLElement> {
-  static override styles = [themeSheet, frameSheet];
+  static override styles = [themeSheet, controlsSheet, frameSheet];
 
   /** Tells a page which element it has got, also before there is one. This one re-attaches and stops by itself. */
   static readonly implementation = "open";
   readonly implementation = "open";
   private chat: Chat | null = null;
-  private readonly watch = new Watch(this, null);
-  private start = () => {};
-  /** The first render with options is done. */
-  private readonly started = new Promise<void>((resolve) => {
-    this.start = resolve;
-  });
+  /** The texts are there: the element may render. */
+  private isShown = false;
   private hasStarted = false;
+  private readonly theme = new Theme();
+  private readonly watch = new Watch(this, null);
+  private readonly threadWatch = new Watch(this, null);
+  private becomeReady = () => {};
+  private readonly ready = new Promise<void>((resolve) => {
+    this.becomeReady = resolve;
+  });
 
-  // Options and methods, as in the types of @openai/chatkit
+  // Options and methods, as in the types of @openai/chatkit. Methods called before the first options wait for them.
+
+  /** The same as `setOptions`, for pages and frameworks that set properties. */
+  get options(): ChatKitOptions | null {
+    return this.chat?.options ?? null;
+  }
+
+  set options(options: ChatKitOptions) {
+    this.setOptions(options);
+  }
 
   setOptions(options: ChatKitOptions): void {
-    if (this.chat) {
-      this.chat.options = options;
-      this.chat.changed();
-    } else {
-      this.chat = new Chat(options, home, (name, detail) => this.emit(name, detail));
-      this.watch.watch(this.chat);
-    }
-    applyTheme(this, options.theme);
-    this.ariaLabel = options.frameTitle ?? this.chat.strings.chat;
-    this.requestUpdate();
+    if (!options?.api) throw new TypeError("ChatKit: setOptions needs the option `api`, and all other options again.");
+    this.theme.apply(options.theme);
+    if (this.chat) return this.chat.configure(options);
+    this.chat = new Chat(options, home, (name, detail) => this.emit(name, detail));
+    this.watch.watch(this.chat);
+    void this.showWith(this.chat.texts);
   }
 
   async focusComposer(): Promise<void> {
@@ -91,11 +107,20 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
 
   // Life cycle
 
+  override createRenderRoot(): HTMLElement | DocumentFragment {
+    const root = super.createRenderRoot() as ShadowRoot;
+    root.adoptedStyleSheets.push(this.theme.sheet);
+    root.addEventListener("ck-compose", () => void this.focusComposer());
+    return root;
+  }
+
   override connectedCallback(): void {
+    this.upgrade();
     super.connectedCallback();
-    this.role ??= "region";
+    if (!this.hasAttribute("role")) this.setAttribute("role", "region");
     document.addEventListener("visibilitychange", this.refresh);
     window.addEventListener("focus", this.refresh);
+    if (this.hasStarted) this.refresh(); // moved, or taken out of the page and back
   }
 
   override disconnectedCallback(): void {
@@ -104,32 +129,63 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
     window.removeEventListener("focus", this.refresh);
   }
 
+  override willUpdate(): void {
+    this.threadWatch.watch(this.chat?.shown ?? null);
+    if (this.chat) this.describe(this.chat);
+  }
+
   override render() {
     const { chat } = this;
-    if (!chat) return nothing;
+    if (!chat || !this.isShown) return nothing;
     const { header, startScreen } = chat.options;
     const isNew = chat.shown.items.size === 0 && !chat.loadingId;
-    return html`
+    return html`<div class="ck-frame">
       ${header?.enabled === false ? nothing : html`<ck-header .chat=${chat}></ck-header>`}
-      <main>
+      <div class="ck-main">
         ${isNew && startScreen !== null ? html`<ck-start-screen .chat=${chat}></ck-start-screen>` : html`<ck-thread .chat=${chat} .conversation=${chat.shown}></ck-thread>`}
-      </main>
+      </div>
       <ck-composer .chat=${chat}></ck-composer>
       ${chat.isHistoryOpen ? html`<ck-history .chat=${chat}></ck-history>` : nothing}
       <ck-toasts .chat=${chat}></ck-toasts>
-    `;
+    </div>`;
   }
 
   protected override updated(_changed: PropertyValues): void {
-    if (!this.chat || this.hasStarted) return;
+    if (!this.chat || !this.isShown || this.hasStarted) return;
     this.hasStarted = true;
-    this.start();
+    void this.begin(this.chat);
+  }
+
+  private async showWith(texts: Promise<void>): Promise<void> {
+    await Promise.race([texts, new Promise((resolve) => setTimeout(resolve, TEXTS_MS))]);
+    this.isShown = true;
+    this.requestUpdate();
+  }
+
+  private async begin(chat: Chat): Promise<void> {
+    await frames(READY_FRAMES);
     this.emit("ready");
-    void this.chat.start();
+    this.becomeReady();
+    await chat.start();
+  }
+
+  /** Name, language and direction, for assistive technology and the layout. */
+  private describe({ options, strings, locale, direction }: Chat): void {
+    if (options.frameTitle || !this.hasAttribute("aria-label")) this.setAttribute("aria-label", options.frameTitle ?? strings.chat);
+    if (this.lang !== locale) this.lang = locale;
+    if (this.dir !== direction) this.dir = direction;
+  }
+
+  /** Options that were set before the script defined the element are properties of its own: passes them on. */
+  private upgrade(): void {
+    const own = Object.getOwnPropertyDescriptor(this, "options");
+    if (!own) return;
+    delete (this as { options?: unknown }).options;
+    this.options = own.value as ChatKitOptions;
   }
 
   private async whenReady(): Promise<{ chat: Chat; shadow: ShadowRoot }> {
-    await this.started;
+    await this.ready;
     return { chat: this.chat!, shadow: this.shadowRoot! };
   }
 
@@ -139,6 +195,15 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
 
   private emit(name: string, detail?: unknown): void {
     this.dispatchEvent(new CustomEvent(`chatkit.${name}`, { detail, bubbles: true, composed: true }));
+  }
+}
+
+async function frames(count: number): Promise<void> {
+  for (let frame = 0; frame < count; frame++) {
+    await new Promise((resolve) => {
+      requestAnimationFrame(resolve);
+      setTimeout(resolve, READY_MS);
+    });
   }
 }
 

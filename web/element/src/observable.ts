@@ -36,8 +36,10 @@ export class Watch implements ReactiveController {
     this.hostConnected();
   }
 
+  /** What changed while the host was out of the page is rendered too. */
   hostConnected(): void {
     this.unsubscribe ??= this.observable?.subscribe(() => this.schedule());
+    this.host.requestUpdate();
   }
 
   hostDisconnected(): void {

@@ -5,6 +5,7 @@
 import { type CSSResult, LitElement } from "lit";
 
 import type { Chat } from "./chat/chat";
+import { Watch } from "./observable";
 
 export class Part extends LitElement {
   static override properties = { chat: { attribute: false } };
@@ -12,6 +13,12 @@ export class Part extends LitElement {
   static sheet: CSSResult | null = null;
 
   declare chat: Chat;
+  private readonly settingsWatch = new Watch(this, null);
+
+  constructor() {
+    super();
+    this.addController({ hostUpdate: () => this.settingsWatch.watch(this.chat?.settings ?? null) });
+  }
 
   override createRenderRoot(): HTMLElement {
     return this;

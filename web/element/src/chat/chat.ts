@@ -5,6 +5,7 @@
 import type { ChatKitOptions, Entity } from "@openai/chatkit";
 
 import { en, type Strings } from "../locales/en";
+import { textsOf, wantedLocale } from "../locales/locales";
 import { Observable } from "../observable";
 import { Client, RequestError } from "../protocol/client";
 import type { Action, Page, StreamEvent, Thread, ThreadItem, UserMessageInput, WidgetItem } from "../protocol/wire";
@@ -14,7 +15,6 @@ import { Responses } from "./responses";
 import { ThreadList } from "./thread-list";
 
 const LIMIT = 9999;
-const TOAST_MS = 5_000;
 
 export interface Toast {
   level: "info" | "warning" | "danger";
@@ -33,7 +33,13 @@ export type Emit = (name: string, detail?: unknown) => void;
 
 export class Chat extends Observable {
   strings: Strings = en;
+  /** The language of the texts, with the user's region: for dates and numbers. */
   locale = "en";
+  direction: "ltr" | "rtl" = "ltr";
+  /** Resolves when the texts of the chosen language are there, or cannot be loaded. */
+  texts: Promise<void>;
+  /** Changes with the options and the texts; every part renders again. */
+  readonly settings = new Observable();
   shown = new Conversation();
   /** The thread that is being loaded. */
   loadingId: string | null = null;
@@ -50,9 +56,31 @@ export class Chat extends Observable {
     readonly emit: Emit,
   ) {
     super();
-    this.client = new Client(() => ({ api: this.options.api, locale: this.locale, home }));
+    this.client = new Client(() => ({ api: this.options.api, locale: wantedLocale(this.options), home }));
     this.threads = new ThreadList(this.client);
     this.responses = new Responses(this);
+    this.texts = this.loadTexts();
+  }
+
+  /** Applies new options; they replace all earlier ones. The initial thread counts only once. */
+  configure(options: ChatKitOptions): void {
+    const { url } = this.client;
+    const locale = wantedLocale(this.options);
+    this.options = options;
+    if (options.history?.enabled === false) this.closeHistory();
+    else if (this.client.url !== url) void this.refreshHistory();
+    if (wantedLocale(options) !== locale) this.texts = this.loadTexts();
+    this.settings.changed();
+    this.changed();
+  }
+
+  private async loadTexts(): Promise<void> {
+    const wanted = wantedLocale(this.options);
+    const texts = await textsOf(wanted);
+    if (wanted !== wantedLocale(this.options)) return; // the page has chosen another one meanwhile
+    Object.assign(this, texts);
+    this.settings.changed();
+    this.changed();
   }
 
   /** Loads the history and the first thread; call once. */
@@ -230,10 +258,10 @@ export class Chat extends Observable {
     return navigator.onLine ? this.strings.serverUnreachable : this.strings.offline;
   }
 
+  /** `Toasts` dismisses it after a while. */
   toast(toast: Toast): void {
     this.toasts = [...this.toasts.filter(({ text }) => text !== toast.text), toast];
     this.changed();
-    setTimeout(() => this.dismiss(toast), TOAST_MS);
   }
 
   dismiss(toast: Toast): void {

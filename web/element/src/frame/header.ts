@@ -1,22 +1,96 @@
-/** Title, New chat, History, and the page's own buttons. */
-import { html } from "lit";
+/** The page's own buttons, History, the title, and New chat. */
+import type { HeaderOption } from "@openai/chatkit";
+import { css, html, nothing } from "lit";
 
+import { icon } from "../icons/core";
+import { anyIcon } from "../icons/icon";
 import { Watch } from "../observable";
 import { define, Part } from "../part";
 
 class Header extends Part {
-  override willUpdate() {
-    this.watch.watch(this.chat);
-  }
+  static override sheet = css`
+    ck-header {
+      display: flex; align-items: center; gap: 2px; flex: none; position: relative; z-index: 1;
+      padding: calc(var(--ck-space) * 2) calc(var(--ck-gutter) - 8px);
+      h2 { flex: 1; min-inline-size: 0; padding-inline: 6px; overflow: hidden; font-size: var(--ck-size); font-weight: 600; line-height: 1.4; text-overflow: ellipsis; white-space: nowrap; }
+      &:dir(rtl) :is([data-icon="history"], [data-icon="compose"]) { scale: -1 1; }
+    }
+  `;
 
   private readonly watch = new Watch(this, null);
+  private readonly threadWatch = new Watch(this, null);
+
+  override willUpdate() {
+    this.watch.watch(this.chat);
+    this.threadWatch.watch(this.chat.shown);
+  }
 
   override render() {
     const { chat } = this;
-    return html`<h2>${chat.shown.thread?.title ?? ""}</h2>
-      <button type="button" aria-label=${chat.strings.newChat} @click=${() => chat.open(null)}>+</button>
-      <button type="button" aria-label=${chat.strings.history} @click=${() => chat.openHistory()}>H</button>`;
+    const { header = {}, history } = chat.options;
+    const { strings, shown } = chat;
+    const title = header.title?.enabled === false ? "" : (header.title?.text ?? shown.thread?.title ?? "");
+    return html`
+      ${this.action(header.leftAction, strings.leftAction, "left")}
+      ${history?.enabled === false
+        ? nothing
+        : html`<button type="button" class="ck-icon-button" data-history aria-haspopup="dialog" aria-expanded=${chat.isHistoryOpen} aria-label=${strings.history} title=${strings.history} @click=${() => chat.openHistory()}>
+            ${icon("history")}
+          </button>`}
+      <h2 title=${title || nothing} dir="auto">${title || html`<span class="ck-hidden">${strings.newChat}</span>`}</h2>
+      <button type="button" class="ck-icon-button" data-new aria-label=${strings.newChat} title=${strings.newChat} @click=${this.startNew}>${icon("compose")}</button>
+      ${this.action(header.rightAction, strings.rightAction, "right")}
+    `;
   }
+
+  private action(action: HeaderOption["leftAction"], label: string, side: "left" | "right") {
+    if (!action) return nothing;
+    const name = LABELS[action.icon];
+    const spoken = (name && this.chat.strings[name]) || label;
+    return html`<button type="button" class="ck-icon-button" data-action=${side} aria-label=${spoken} title=${spoken} @click=${() => action.onClick()}>${anyIcon(action.icon)}</button>`;
+  }
+
+  private readonly startNew = () => {
+    const { chat } = this;
+    if (chat.shown.id || chat.loadingId) void chat.open(null);
+    this.dispatchEvent(new CustomEvent("ck-compose", { bubbles: true }));
+  };
 }
+
+/** What an icon stands for, as the options have no label for these buttons. */
+const LABELS: Record<string, "close" | "back" | "settings" | "share" | "menu" | "home" | "more" | "sidebar" | "expand" | "collapse" | "lightMode" | "darkMode"> = {
+  close: "close",
+  "back-small": "back",
+  "back-large": "back",
+  "settings-cog": "settings",
+  share: "share",
+  menu: "menu",
+  "menu-inverted": "menu",
+  hamburger: "menu",
+  home: "home",
+  "home-alt": "home",
+  "dots-horizontal": "more",
+  "dots-vertical": "more",
+  "dots-horizontal-circle": "more",
+  "dots-vertical-circle": "more",
+  "sidebar-left": "sidebar",
+  "sidebar-right": "sidebar",
+  "sidebar-open-left": "sidebar",
+  "sidebar-open-right": "sidebar",
+  "sidebar-open-left-alt": "sidebar",
+  "sidebar-open-right-alt": "sidebar",
+  "sidebar-floating-left": "sidebar",
+  "sidebar-floating-right": "sidebar",
+  "sidebar-floating-open-left": "sidebar",
+  "sidebar-floating-open-right": "sidebar",
+  "sidebar-collapse-left": "sidebar",
+  "sidebar-collapse-right": "sidebar",
+  "expand-large": "expand",
+  "expand-small": "expand",
+  "collapse-large": "collapse",
+  "collapse-small": "collapse",
+  "light-mode": "lightMode",
+  "dark-mode": "darkMode",
+};
 
 define("ck-header", Header);

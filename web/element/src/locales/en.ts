@@ -6,8 +6,8 @@ export const en = {
   placeholder: "Message the AI",
   send: "Send message",
   stop: "Stop",
-  history: "History",
   close: "Close",
+  dismiss: "Dismiss",
   retry: "Retry",
   copy: "Copy",
   copied: "Copied",
@@ -17,6 +17,24 @@ export const en = {
   serverUnreachable: "The server did not answer. Your message is back in the composer; please try again.",
   offline: "You are offline. Please try again when the connection is back.",
   connectionLost: "The connection was lost.",
+
+  // Header
+  leftAction: "Left action",
+  rightAction: "Right action",
+  back: "Back",
+  settings: "Settings",
+  share: "Share",
+  menu: "Menu",
+  home: "Home",
+  more: "More",
+  sidebar: "Sidebar",
+  expand: "Expand",
+  collapse: "Collapse",
+  lightMode: "Light mode",
+  darkMode: "Dark mode",
+
+  // History
+  history: "History",
 };
 
 export type Strings = typeof en;

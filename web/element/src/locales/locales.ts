@@ -1,0 +1,25 @@
+/** Which language the texts have. English is in the script, the others are loaded on demand. */
+import type { ChatKitOptions } from "@openai/chatkit";
+
+import { en, type Strings } from "./en";
+
+const LANGUAGES: Record<string, () => Promise<Strings>> = {};
+const RIGHT_TO_LEFT = new Set(["ar", "fa", "he", "ur"]);
+
+export interface Texts {
+  strings: Strings;
+  locale: string;
+  direction: "ltr" | "rtl";
+}
+
+export function wantedLocale({ locale }: Pick<ChatKitOptions, "locale">): string {
+  return locale || navigator.language || "en";
+}
+
+/** Falls back to English where there is no translation, or where it cannot be loaded. */
+export async function textsOf(locale: string): Promise<Texts> {
+  const language = locale.split("-")[0]!.toLowerCase();
+  const strings = await LANGUAGES[language]?.().catch(() => null);
+  if (!strings) return { strings: en, locale: language === "en" ? locale : "en", direction: "ltr" };
+  return { strings, locale, direction: RIGHT_TO_LEFT.has(language) ? "rtl" : "ltr" };
+}
