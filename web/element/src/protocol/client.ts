@@ -4,6 +4,7 @@
  */
 import type { CustomApiConfig, HostedApiConfig } from "@openai/chatkit";
 
+import { isObject } from "./normalise";
 import { readEvents } from "./sse";
 import type { StreamEvent } from "./wire";
 
@@ -11,6 +12,8 @@ const STREAM_TRIES = 6;
 const LOAD_TRIES = 3;
 const FIRST_WAIT_MS = 500;
 const MAX_WAIT_MS = 10_000;
+/** How long events are read without a pause. */
+const SLICE_MS = 10;
 
 /** A request without a good answer. `status` is null where no response came. */
 export class RequestError extends Error {
@@ -42,12 +45,19 @@ export interface ClientOptions {
   home: string;
 }
 
+/** What became of a request to stop a turn; `unknown`: the server does not know the thread, or not this operation. */
+export type StopOutcome = "stopped" | "unknown" | "failed";
+
 export class Client {
   /** Identifies this element until the page is reloaded. */
   readonly frameId = uuid();
   private secret: string | null = null;
 
-  constructor(private readonly options: () => ClientOptions) {}
+  /** `report` gets the faults of a stream that goes on. */
+  constructor(
+    private readonly options: () => ClientOptions,
+    private readonly report: (error: Error) => void = () => {},
+  ) {}
 
   /** The absolute URL of the ChatKit API. */
   get url(): string {
@@ -65,25 +75,33 @@ export class Client {
     });
   }
 
-  /** Yields the events of a streaming operation. Throws `RequestError` before the first event, `ConnectionLost` later. */
+  /**
+   * Yields the events of a streaming operation. Throws `RequestError` before the first event, `ConnectionLost` later: a
+   * connection that breaks before the first event is opened again, with the same bytes.
+   */
   async *stream(type: string, params: unknown, signal: AbortSignal, tries = STREAM_TRIES): AsyncGenerator<StreamEvent> {
-    const response = await retried(tries, signal, () => this.openStream(type, params, signal));
+    const { events, first } = await retried(tries, signal, () => this.openStream(type, params, signal));
+    const slices = new Slices();
     try {
-      for await (const data of readEvents(response.body!)) {
-        const event = parse(data);
+      for (let { done, value } = first; !done; { done, value } = await events.next()) {
+        const event = this.parse(value as string);
         if (event) yield event;
+        await slices.next();
       }
     } catch (error) {
       if (signal.aborted) return;
       throw new ConnectionLost(String(error));
+    } finally {
+      void events.return(undefined);
     }
   }
 
-  /** Asks the server to stop the thread's turn; returns whether none is running now. */
-  async stop(threadId: string): Promise<boolean> {
+  /** Asks the server to stop the thread's turn. */
+  async stop(threadId: string): Promise<StopOutcome> {
     const response = await this.fetch(this.resolve(`api/threads/${encodeURIComponent(threadId)}/stop`), { method: "POST", keepalive: true }).catch(() => null);
-    await response?.text().catch(() => "");
-    return response !== null && (response.ok || response.status === 404);
+    await response?.text().catch(() => ""); // an unread body that no cache may store keeps its connection
+    if (response?.ok) return "stopped";
+    return response && (response.status === 404 || response.status === 405) ? "unknown" : "failed";
   }
 
   /** Resolves a path of our server next to the ChatKit API. */
@@ -109,11 +127,29 @@ export class Client {
     return send();
   }
 
-  private async openStream(type: string, params: unknown, signal: AbortSignal): Promise<Response> {
+  private async openStream(type: string, params: unknown, signal: AbortSignal): Promise<OpenStream> {
     const response = await this.post(type, params, { accept: "text/event-stream", "x-chatkit-detach": "1" }, signal);
     if (!response.ok) throw await failureOf(response);
-    if (response.body && response.headers.get("content-type")?.startsWith("text/event-stream")) return response;
-    throw new RequestError("The server's answer is not an event stream.", response.status);
+    if (!response.body || !response.headers.get("content-type")?.startsWith("text/event-stream")) {
+      void response.body?.cancel().catch(() => {});
+      throw new RequestError("The server's answer is not an event stream.", response.status);
+    }
+    const events = readEvents(response.body);
+    try {
+      return { events, first: await events.next() };
+    } catch (error) {
+      throw new RequestError(messageOf(error), null);
+    }
+  }
+
+  private parse(data: string): StreamEvent | null {
+    try {
+      const event: unknown = JSON.parse(data);
+      return isObject(event) && typeof event.type === "string" ? (event as unknown as StreamEvent) : null;
+    } catch (error) {
+      this.report(new Error(`An event of the stream is not JSON: ${messageOf(error)}`));
+      return null;
+    }
   }
 
   private async post(type: string, params: unknown, headers: Record<string, string>, signal?: AbortSignal): Promise<Response> {
@@ -122,13 +158,37 @@ export class Client {
       return await this.fetch(this.url, { method: "POST", headers: { "content-type": "application/json", ...headers }, body, ...(signal && { signal }) });
     } catch (error) {
       if (signal?.aborted) throw error;
-      throw new RequestError(String(error instanceof Error ? error.message : error), null);
+      throw new RequestError(messageOf(error), null);
     }
   }
 }
 
-/** Waits with exponential backoff and jitter; ends early when the browser is online again, or when aborted. */
-export function backoff(failures: number, signal?: AbortSignal, maxMs = MAX_WAIT_MS): Promise<void> {
+interface OpenStream {
+  events: AsyncGenerator<string>;
+  first: IteratorResult<string>;
+}
+
+/** Gives the browser time to paint and to react, where a whole answer arrives at once. */
+class Slices {
+  private readonly channel = new MessageChannel();
+  private startedAt = performance.now();
+
+  /** A message, not a timer: these are slow in a hidden tab. */
+  async next(): Promise<void> {
+    if (performance.now() - this.startedAt < SLICE_MS) return;
+    await new Promise((resolve) => {
+      this.channel.port1.onmessage = resolve;
+      this.channel.port2.postMessage(null);
+    });
+    this.startedAt = performance.now();
+  }
+}
+
+/**
+ * Waits with exponential backoff and jitter, so that not all pages return at the same moment after an outage. Ends early
+ * when the browser is online again, or when aborted; `isPatient`: never ends while it is offline.
+ */
+export function backoff(failures: number, signal?: AbortSignal, { maxMs = MAX_WAIT_MS, isPatient = false } = {}): Promise<void> {
   const milliseconds = Math.min(maxMs, FIRST_WAIT_MS * 2 ** (failures - 1)) * (0.5 + Math.random() / 2);
   return new Promise((resolve) => {
     const waiting = new AbortController();
@@ -137,9 +197,10 @@ export function backoff(failures: number, signal?: AbortSignal, maxMs = MAX_WAIT
       waiting.abort();
       resolve();
     };
-    const timer = setTimeout(wake, milliseconds);
+    const timer = setTimeout(() => (navigator.onLine || !isPatient) && wake(), milliseconds);
     window.addEventListener("online", wake, { signal: waiting.signal });
     signal?.addEventListener("abort", wake, { signal: waiting.signal });
+    if (signal?.aborted) wake();
   });
 }
 
@@ -161,14 +222,8 @@ async function failureOf(response: Response): Promise<RequestError> {
   return new RequestError(message, response.status, typeof body?.code === "string" ? body.code : null);
 }
 
-function parse(data: string): StreamEvent | null {
-  try {
-    const event = JSON.parse(data);
-    return typeof event?.type === "string" ? event : null;
-  } catch {
-    console.error("ChatKit: an event of the stream is not JSON");
-    return null;
-  }
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** `crypto.randomUUID` exists in secure contexts only; the element also runs on plain HTTP. */
