@@ -43,6 +43,7 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
   /** The texts are there: the element may render. */
   private isShown = false;
   private hasStarted = false;
+  private isSuspended = false;
   private readonly theme = new Theme();
   private readonly watch = new Watch(this, null);
   private readonly threadWatch = new Watch(this, null);
@@ -120,13 +121,22 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
     if (!this.hasAttribute("role")) this.setAttribute("role", "region");
     document.addEventListener("visibilitychange", this.refresh);
     window.addEventListener("focus", this.refresh);
-    if (this.hasStarted) this.refresh(); // moved, or taken out of the page and back
+    window.addEventListener("online", this.refresh);
+    if (this.isSuspended) void this.chat?.resume();
+    this.isSuspended = false;
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     document.removeEventListener("visibilitychange", this.refresh);
     window.removeEventListener("focus", this.refresh);
+    window.removeEventListener("online", this.refresh);
+    // Not where the page only moves the element.
+    setTimeout(() => {
+      if (this.isConnected || this.isSuspended) return;
+      this.isSuspended = true;
+      this.chat?.suspend();
+    });
   }
 
   override willUpdate(): void {
@@ -138,11 +148,10 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
     const { chat } = this;
     if (!chat || !this.isShown) return nothing;
     const { header, startScreen } = chat.options;
-    const isNew = chat.shown.items.size === 0 && !chat.loadingId;
     return html`<div class="ck-frame">
       ${header?.enabled === false ? nothing : html`<ck-header .chat=${chat}></ck-header>`}
       <div class="ck-main">
-        ${isNew && startScreen !== null ? html`<ck-start-screen .chat=${chat}></ck-start-screen>` : html`<ck-thread .chat=${chat} .conversation=${chat.shown}></ck-thread>`}
+        ${chat.isNew && startScreen !== null ? html`<ck-start-screen .chat=${chat}></ck-start-screen>` : html`<ck-thread .chat=${chat} .conversation=${chat.shown}></ck-thread>`}
       </div>
       <ck-composer .chat=${chat}></ck-composer>
       ${chat.isHistoryOpen ? html`<ck-history .chat=${chat}></ck-history>` : nothing}
@@ -190,7 +199,7 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
   }
 
   private readonly refresh = () => {
-    if (!document.hidden) void this.chat?.fetchUpdates().catch(() => {});
+    void this.chat?.refresh();
   };
 
   private emit(name: string, detail?: unknown): void {

@@ -8,13 +8,16 @@ import { en, type Strings } from "../locales/en";
 import { textsOf, wantedLocale } from "../locales/locales";
 import { Observable } from "../observable";
 import { Client, RequestError } from "../protocol/client";
-import type { Action, Page, StreamEvent, Thread, ThreadItem, UserMessageInput, WidgetItem } from "../protocol/wire";
+import { itemsIn } from "../protocol/normalise";
+import type { Action, Page, StreamEvent, Thread, ThreadItem, ThreadMetadata, UserMessageInput, WidgetItem } from "../protocol/wire";
 import { Conversation } from "./conversation";
 import { Draft, type UserMessage } from "./draft";
 import { Responses } from "./responses";
 import { ThreadList } from "./thread-list";
 
 const LIMIT = 9999;
+/** The least time between two refreshes: a return to the tab is several events. */
+const REFRESH_MS = 2_000;
 
 export interface Toast {
   level: "info" | "warning" | "danger";
@@ -43,6 +46,9 @@ export class Chat extends Observable {
   shown = new Conversation();
   /** The thread that is being loaded. */
   loadingId: string | null = null;
+  private loading: { done: Promise<void>; abort: AbortController } | null = null;
+  private refreshedAt = -REFRESH_MS;
+  private hasStarted = false;
   isHistoryOpen = false;
   toasts: Toast[] = [];
   readonly client: Client;
@@ -56,7 +62,10 @@ export class Chat extends Observable {
     readonly emit: Emit,
   ) {
     super();
-    this.client = new Client(() => ({ api: this.options.api, locale: wantedLocale(this.options), home }));
+    this.client = new Client(
+      () => ({ api: this.options.api, locale: wantedLocale(this.options), home }),
+      (error) => this.emit("error", { error }),
+    );
     this.threads = new ThreadList(this.client);
     this.responses = new Responses(this);
     this.texts = this.loadTexts();
@@ -68,7 +77,7 @@ export class Chat extends Observable {
     const locale = wantedLocale(this.options);
     this.options = options;
     if (options.history?.enabled === false) this.closeHistory();
-    else if (this.client.url !== url) void this.refreshHistory();
+    else if (this.client.url !== url && this.hasStarted) void this.restart();
     if (wantedLocale(options) !== locale) this.texts = this.loadTexts();
     this.settings.changed();
     this.changed();
@@ -85,6 +94,7 @@ export class Chat extends Observable {
 
   /** Loads the history and the first thread; call once. */
   async start(): Promise<void> {
+    this.hasStarted = true;
     const { history, initialThread } = this.options;
     if (history?.enabled !== false) void this.refreshHistory();
     if (initialThread) await this.open(initialThread);
@@ -92,37 +102,103 @@ export class Chat extends Observable {
 
   // Threads
 
+  /** Whether the start screen is shown. */
+  get isNew(): boolean {
+    const { items, failure } = this.shown;
+    return items.size === 0 && !this.loadingId && !failure && (this.hasStarted || !this.options.initialThread);
+  }
+
+  /** Whether a message can be sent now. */
+  get canSend(): boolean {
+    return !this.shown.isResponding;
+  }
+
   /** Shows a thread, or a new one; the stream of the last one goes on in the background. */
   async open(threadId: string | null): Promise<void> {
     this.closeHistory();
+    this.loading?.abort.abort();
+    this.loading = null;
+    this.loadingId = null;
     const running = threadId && this.responses.conversationOf(threadId);
     if (running || !threadId) return this.show(running || new Conversation());
+    const abort = new AbortController();
     this.loadingId = threadId;
     this.changed();
     this.emit("thread.load.start", { threadId });
+    this.loading = { abort, done: this.loadAndShow(threadId, abort.signal) };
+    await this.loading.done;
+  }
+
+  private async loadAndShow(threadId: string, signal: AbortSignal): Promise<void> {
     try {
-      const { thread, items } = await this.load(threadId);
-      if (this.loadingId !== threadId) return; // the user has chosen another one
+      const { thread, items } = await this.load(threadId, signal);
+      if (signal.aborted) return; // the user has chosen another one
       this.loadingId = null;
       this.show(new Conversation(thread, items));
       this.emit("thread.load.end", { threadId });
       void this.responses.attach(this.shown);
     } catch (error) {
-      if (this.loadingId !== threadId) return;
+      if (signal.aborted) return;
       this.loadingId = null;
-      this.show(new Conversation());
-      this.report(error as Error);
+      this.showUnloaded(threadId, error as Error);
     }
+  }
+
+  /** A thread that may load later stays the shown one, with Retry; one that is gone makes place for a new one. */
+  private showUnloaded(threadId: string, error: Error): void {
+    this.emit("error", { error });
+    const message = this.describe(error);
+    const isLasting = error instanceof RequestError && !error.isTemporary;
+    const known = this.threads.threads.find(({ id }) => id === threadId) ?? { id: threadId, created_at: "" };
+    const conversation = isLasting ? new Conversation() : new Conversation(known);
+    if (isLasting) this.toast({ level: "danger", text: message });
+    else conversation.failure = { message, code: null, allowRetry: true, retries: "load" };
+    this.show(conversation);
   }
 
   /** Fetches the shown thread again, for example after another tab has written to it. */
   async fetchUpdates(): Promise<void> {
+    await this.update({ runsTools: true });
+  }
+
+  /** When the user returns to the tab, or to the network. An error stays: new items would remove its Retry. */
+  async refresh(): Promise<void> {
     const { shown } = this;
-    if (!shown.id || shown.isResponding || this.loadingId) return;
+    if (document.hidden || performance.now() - this.refreshedAt < REFRESH_MS) return;
+    this.refreshedAt = performance.now();
+    if (shown.failure?.retries === "connection" || shown.failure?.retries === "load") return this.retryFailure();
+    if (!shown.failure) await this.update({ runsTools: false }).catch(() => {});
+  }
+
+  private async update({ runsTools }: { runsTools: boolean }): Promise<void> {
+    const { shown } = this;
+    if (!shown.id || this.responses.isRunning(shown) || this.loadingId) return;
     const { thread, items } = await this.load(shown.id);
-    if (shown.isResponding) return;
+    if (this.responses.isRunning(shown)) return; // what the user has sent meanwhile is newer
     shown.reload(thread, items);
-    if (shown === this.shown) void this.responses.attach(shown);
+    this.threads.put(thread);
+    if (shown === this.shown) await this.responses.attach(shown, { runsTools });
+  }
+
+  /** The element has left the page: streams end, turns go on at the server. */
+  suspend(): void {
+    this.responses.leaveAll();
+    this.loading?.abort.abort();
+  }
+
+  /** The element is in the page again. */
+  async resume(): Promise<void> {
+    const threadId = this.loadingId;
+    if (threadId) await this.open(threadId);
+    else await this.update({ runsTools: true }).catch(() => {});
+  }
+
+  /** Begins anew, with another server. */
+  async restart(): Promise<void> {
+    this.responses.leaveAll();
+    this.threads.threads = [];
+    this.show(new Conversation());
+    await this.start();
   }
 
   async rename(threadId: string, title: string): Promise<void> {
@@ -132,6 +208,8 @@ export class Chat extends Observable {
 
   async delete(threadId: string): Promise<void> {
     await this.threads.delete(threadId);
+    const running = this.responses.conversationOf(threadId);
+    if (running) this.responses.leave(running);
     if (this.shown.id === threadId) this.show(new Conversation());
   }
 
@@ -163,37 +241,50 @@ export class Chat extends Observable {
     if (last !== conversation && conversation.isResponding) this.emit("response.start");
   }
 
-  private async load(threadId: string): Promise<{ thread: Thread; items: ThreadItem[] }> {
-    const thread = await this.client.ask<Thread>("threads.get_by_id", { thread_id: threadId });
-    const items = [...thread.items.data];
-    for (let page: Page<ThreadItem> = thread.items; page.has_more && items.length; ) {
-      page = await this.client.ask<Page<ThreadItem>>("items.list", { thread_id: threadId, limit: LIMIT, order: "asc", after: items.at(-1)!.id });
+  private async load(threadId: string, signal?: AbortSignal): Promise<{ thread: ThreadMetadata; items: ThreadItem[] }> {
+    const { items: first, ...thread } = await this.client.ask<Thread>("threads.get_by_id", { thread_id: threadId }, signal);
+    const items = [...first.data];
+    for (let page: Page<ThreadItem> = first; page.has_more && items.length; ) {
+      page = await this.client.ask<Page<ThreadItem>>("items.list", { thread_id: threadId, limit: LIMIT, order: "asc", after: items.at(-1)!.id }, signal);
       if (!page.data.length) break;
       items.push(...page.data);
     }
-    return { thread, items };
+    return { thread, items: itemsIn(items) };
   }
 
   // Messages and answers
 
-  /** Sends a message; resolves when the response has ended. A message that was not accepted returns to the composer. */
+  /**
+   * Sends a message; resolves when the response has ended, rejects while one runs. A message that was not accepted
+   * returns to the composer.
+   */
   async send(message: UserMessage): Promise<void> {
-    if (message.newThread && this.shown.id) this.show(new Conversation());
+    if (message.newThread && (this.shown.id || this.loadingId)) await this.open(null);
+    while (this.loadingId) await this.loading?.done;
     const conversation = this.shown;
-    if (conversation.isResponding) throw new Error("A response is running.");
+    if (!this.canSend) throw new Error("A response is running.");
     const input = inputOf(message);
-    const accepted = conversation.id
+    const isAccepted = conversation.id
       ? await this.responses.run(conversation, "threads.add_user_message", { thread_id: conversation.id, input }, message)
       : await this.responses.run(conversation, "threads.create", { input }, message);
-    if (!accepted) this.giveBack(message, conversation);
+    if (!isAccepted) this.giveBack(message, conversation);
   }
 
-  /** Answers a user message again: removes what followed it. */
+  /** Answers a user message again: removes what followed it. Where the server refuses, it is shown again. */
   async retry(userMessageId: string): Promise<void> {
     const conversation = this.shown;
     if (!conversation.id || conversation.isResponding) return;
-    conversation.cutAfter(userMessageId);
-    await this.responses.run(conversation, "threads.retry_after_item", { thread_id: conversation.id, item_id: userMessageId });
+    const cut = conversation.cutAfter(userMessageId);
+    const isAccepted = await this.responses.run(conversation, "threads.retry_after_item", { thread_id: conversation.id, item_id: userMessageId });
+    if (!isAccepted) conversation.restore(cut);
+  }
+
+  /** What the Retry of an error does. */
+  async retryFailure(): Promise<void> {
+    const { id, failure, lastUserMessage } = this.shown;
+    if (failure?.retries === "load") await this.open(id);
+    else if (failure?.retries === "connection") await this.responses.attachAgain(this.shown);
+    else if (lastUserMessage) await this.retry(lastUserMessage.item.id);
   }
 
   stop(): void {
@@ -201,13 +292,26 @@ export class Chat extends Observable {
     this.responses.stop(this.shown);
   }
 
-  async rate(itemIds: string[], kind: "positive" | "negative"): Promise<void> {
-    await this.client.ask("items.feedback", { thread_id: this.shown.id, item_ids: itemIds, kind });
+  /** Rates the items of a turn; `key` is that of its first item. */
+  async rate(itemIds: string[], kind: "positive" | "negative", key: string): Promise<void> {
+    const conversation = this.shown;
+    const before = conversation.ratings.get(key);
+    conversation.ratings.set(key, kind);
+    conversation.changed();
+    try {
+      await this.client.ask("items.feedback", { thread_id: conversation.id, item_ids: itemIds, kind });
+    } catch (error) {
+      if (before) conversation.ratings.set(key, before);
+      else conversation.ratings.delete(key);
+      conversation.changed();
+      this.report(error as Error);
+    }
   }
 
   /** Answers a structured input. */
   async answer(itemId: string, input: { status: "answered" | "skipped"; answers: Record<string, { values: string[]; skipped: boolean }> }): Promise<void> {
     const conversation = this.shown;
+    if (!conversation.id || conversation.isResponding) return;
     await this.responses.run(conversation, "threads.add_structured_input", { thread_id: conversation.id, item_id: itemId, input });
   }
 
@@ -215,21 +319,27 @@ export class Chat extends Observable {
   async sendAction(action: Action, itemId?: string): Promise<void> {
     const conversation = this.shown;
     if (this.loadingId || conversation.isResponding || !conversation.id) throw new Error("ignored");
+    // From a page with attach.ts, which it does not need here.
+    if (action.type === "turn.attach") return this.responses.attach(conversation);
     await this.responses.run(conversation, "threads.custom_action", { thread_id: conversation.id, item_id: itemId ?? null, action });
   }
 
   /** Runs a widget's action at the page or at the server, as the action says; resolves when its effect is there. */
   async runAction(action: WidgetAction, widgetItem: WidgetItem): Promise<void> {
     const { handler, streaming, type, payload } = action;
-    const plain = { type, payload };
-    if (handler === "client") {
-      await this.options.widgets?.onAction?.({ type, payload: payload as Record<string, unknown> }, widgetItem);
-    } else if (streaming === false) {
-      const params = { thread_id: this.shown.id, item_id: widgetItem.id, action: plain };
-      const { updated_item } = await this.client.ask<{ updated_item?: ThreadItem | null }>("threads.sync_custom_action", params);
-      if (updated_item) this.shown.apply({ type: "thread.item.replaced", item: updated_item });
-    } else if (!this.shown.isResponding) {
-      await this.sendAction(plain, widgetItem.id);
+    const conversation = this.shown;
+    try {
+      if (handler === "client") {
+        await this.options.widgets?.onAction?.({ type, payload: payload as Record<string, unknown> }, widgetItem);
+      } else if (streaming === false) {
+        const params = { thread_id: conversation.id, item_id: widgetItem.id, action: { type, payload } };
+        const { updated_item } = await this.client.ask<{ updated_item?: ThreadItem | null }>("threads.sync_custom_action", params);
+        if (updated_item) conversation.apply({ type: "thread.item.replaced", item: updated_item });
+      } else if (!conversation.isResponding) {
+        await this.sendAction({ type, payload }, widgetItem.id);
+      }
+    } catch (error) {
+      this.report(error as Error);
     }
   }
 
@@ -237,7 +347,7 @@ export class Chat extends Observable {
 
   handle(conversation: Conversation, event: StreamEvent): void {
     if (event.type === "client_effect") return this.emit("effect", { name: event.name, data: event.data ?? {} });
-    if (event.type !== "thread.created" && event.type !== "thread.updated") return;
+    if ((event.type !== "thread.created" && event.type !== "thread.updated") || !event.thread?.id) return;
     this.threads.put(event.thread);
     if (event.type === "thread.created" && conversation === this.shown) this.emit("thread.change", { threadId: event.thread.id });
     this.changed();
@@ -253,8 +363,8 @@ export class Chat extends Observable {
 
   describe(error: Error): string {
     if (!(error instanceof RequestError)) return error.message || this.strings.somethingWentWrong;
-    if (error.status === 429) return error.message || this.strings.tooManyRequests;
-    if (error.message && error.status !== null) return error.message;
+    if (error.status === 429) return this.strings.tooManyRequests;
+    if (error.message && error.status !== null && error.status !== 200) return error.message;
     return navigator.onLine ? this.strings.serverUnreachable : this.strings.offline;
   }
 
@@ -274,8 +384,7 @@ export class Chat extends Observable {
   }
 
   /** Puts a message that was not accepted back into the composer, before anything typed meanwhile. */
-  private giveBack(message: UserMessage, conversation: Conversation): void {
-    if (conversation !== this.shown) return;
+  private giveBack(message: UserMessage, _conversation: Conversation): void {
     const content = [...(message.content ?? (message.text ? [{ type: "input_text" as const, text: message.text }] : [])), ...this.draft.content];
     const quote = message.reply ? { reply: message.reply } : {};
     this.draft.set({ content, attachments: [...(message.attachments ?? []), ...this.draft.attachments.flatMap(({ attachment }) => attachment ?? [])], ...quote });

@@ -1,5 +1,6 @@
 /** The state of one thread: its items, and what its running response shows. Applies stream events to it. */
 import { Observable } from "../observable";
+import { contentOf, imageOf, isAnnotation, isObject, itemOf, taskOf } from "../protocol/normalise";
 import type { ItemUpdate, NoticeEvent, OutputText, ProgressUpdate, StreamEvent, ThreadItem, ThreadMetadata, WidgetNode } from "../protocol/wire";
 
 /** An item of the thread. A token changes only its own item, so only that one renders again. */
@@ -7,12 +8,16 @@ export class ShownItem extends Observable {
   /** Of a generated image, from 0 to 1; null if unknown. */
   progress: number | null = null;
 
+  /** Identifies its component, also when the sent message gets the server's id. */
+  readonly key: string;
+
   constructor(
     public item: ThreadItem,
     /** More of it will arrive. */
     public isOpen: boolean,
   ) {
     super();
+    this.key = item.id;
   }
 
   replace(item: ThreadItem, isOpen: boolean): void {
@@ -22,10 +27,14 @@ export class ShownItem extends Observable {
   }
 }
 
+const MAX_NOTICES = 20;
+
 export interface Failure {
   message: string;
   code: string | null;
   allowRetry: boolean;
+  /** What Retry does: answers the last message again, shows the running answer again, or loads the thread again. */
+  retries: "answer" | "connection" | "load";
 }
 
 /** Changes when items come and go and when the state of the response changes, not for each token. */
@@ -35,6 +44,8 @@ export class Conversation extends Observable {
   /** A response is running: the composer is blocked, Stop shows if `mayCancel`. */
   isResponding = false;
   mayCancel = false;
+  /** The user has stopped the last response. */
+  isStopped = false;
   progress: ProgressUpdate | null = null;
   notices: NoticeEvent[] = [];
   failure: Failure | null = null;
@@ -44,7 +55,7 @@ export class Conversation extends Observable {
   constructor(thread: ThreadMetadata | null = null, items: ThreadItem[] = []) {
     super();
     this.thread = thread;
-    for (const item of items) this.items.set(item.id, new ShownItem(item, false));
+    for (const item of items) if (item.type !== "client_tool_call") this.items.set(item.id, new ShownItem(item, false));
   }
 
   get id(): string | null {
@@ -61,10 +72,46 @@ export class Conversation extends Observable {
     return shown?.item.type === "structured_input" && shown.item.status === "pending" && !shown.isOpen ? shown : null;
   }
 
-  /** Removes what follows a user message, as the server does before it answers again. */
-  cutAfter(itemId: string): void {
-    const ids = [...this.items.keys()];
-    for (const id of ids.slice(ids.indexOf(itemId) + 1)) this.items.delete(id);
+  /** Whether an item that began to arrive has not ended. */
+  get hasOpenItems(): boolean {
+    for (const { isOpen } of this.items.values()) if (isOpen) return true;
+    return false;
+  }
+
+  /** Removes what follows a user message, as the server does before it answers again; returns the removed items. */
+  cutAfter(itemId: string): ShownItem[] {
+    const all = [...this.items.values()];
+    const cut = all.slice(all.findIndex(({ item }) => item.id === itemId) + 1);
+    for (const { item } of cut) this.items.delete(item.id);
+    this.changed();
+    return cut;
+  }
+
+  /** Shows items again at the end. */
+  restore(cut: ShownItem[]): void {
+    for (const shown of cut) this.items.set(shown.item.id, shown);
+    this.changed();
+  }
+
+  /** Shows a message until the server's own item replaces it. */
+  echo(item: ThreadItem): ShownItem {
+    const shown = new ShownItem(item, false);
+    this.items.set(item.id, shown);
+    this.changed();
+    return shown;
+  }
+
+  /** Replaces the echo by the server's item, in place. */
+  confirm(echo: ShownItem, item: ThreadItem): void {
+    const all = [...this.items.values()];
+    echo.replace(item, false);
+    this.items.clear();
+    for (const shown of all) this.items.set(shown.item.id, shown);
+    this.changed();
+  }
+
+  remove(shown: ShownItem): void {
+    if (this.items.get(shown.item.id) === shown) this.items.delete(shown.item.id);
     this.changed();
   }
 
@@ -74,6 +121,7 @@ export class Conversation extends Observable {
     const kept = new Map(this.items);
     this.items.clear();
     for (const item of items) {
+      if (item.type === "client_tool_call") continue;
       const shown = kept.get(item.id) ?? new ShownItem(item, false);
       if (JSON.stringify(shown.item) !== JSON.stringify(item)) shown.replace(item, false);
       this.items.set(item.id, shown);
@@ -88,26 +136,28 @@ export class Conversation extends Observable {
         return this.update(event.item_id, event.update);
       case "thread.created":
       case "thread.updated":
-        this.thread = event.thread;
+        if (typeof event.thread?.id === "string") this.thread = { ...this.thread, ...event.thread };
         break;
       case "stream_options":
-        this.mayCancel = event.stream_options.allow_cancel;
+        this.mayCancel = Boolean(event.stream_options?.allow_cancel);
         break;
       case "progress_update":
         this.progress = event.text ? event : null;
         break;
       case "notice":
-        this.notices.push(event);
+        if (this.notices.length < MAX_NOTICES) this.notices = [...this.notices, event];
         break;
       case "thread.item.added":
-        this.set(event.item, true);
+        this.set(itemOf(event.item), true);
         break;
       case "thread.item.done":
-        this.set(event.item, false);
+        this.set(itemOf(event.item), false);
         break;
-      case "thread.item.replaced":
-        this.items.get(event.item.id)?.replace(event.item, false);
+      case "thread.item.replaced": {
+        const item = itemOf(event.item);
+        if (item) this.items.get(item.id)?.replace(item, false);
         break;
+      }
       case "thread.item.removed":
         this.items.delete(event.item_id);
         break;
@@ -126,7 +176,8 @@ export class Conversation extends Observable {
     this.changed();
   }
 
-  private set(item: ThreadItem, isOpen: boolean): void {
+  private set(item: ThreadItem | null, isOpen: boolean): void {
+    if (!item || item.type === "client_tool_call") return; // `Responses` runs the call; nothing shows it
     if (item.type !== "user_message") this.progress = null;
     const shown = this.items.get(item.id);
     if (shown) shown.replace(item, isOpen);
@@ -135,7 +186,7 @@ export class Conversation extends Observable {
 
   private update(itemId: string, update: ItemUpdate): void {
     const shown = this.items.get(itemId);
-    if (!shown) return;
+    if (!shown || !isObject(update)) return;
     if (this.progress) {
       this.progress = null;
       this.changed();
@@ -149,14 +200,14 @@ function applyUpdate(shown: ShownItem, update: ItemUpdate): void {
   const { item } = shown;
   switch (update.type) {
     case "assistant_message.content_part.text_delta":
-      if (item.type === "assistant_message") partOf(item.content, update.content_index).text += update.delta;
+      if (item.type === "assistant_message" && typeof update.delta === "string") partOf(item.content, update.content_index).text += update.delta;
       return;
     case "assistant_message.content_part.added":
     case "assistant_message.content_part.done":
-      if (item.type === "assistant_message") item.content[update.content_index] = update.content;
+      if (item.type === "assistant_message") item.content[place(update.content_index, item.content)] = contentOf(update.content);
       return;
     case "assistant_message.content_part.annotation_added":
-      if (item.type === "assistant_message") partOf(item.content, update.content_index).annotations[update.annotation_index] = update.annotation;
+      if (item.type === "assistant_message" && isAnnotation(update.annotation)) addAnnotation(partOf(item.content, update.content_index), update);
       return;
     case "widget.streaming_text.value_delta":
     case "widget.component.updated":
@@ -165,25 +216,37 @@ function applyUpdate(shown: ShownItem, update: ItemUpdate): void {
       return;
     case "workflow.task.added":
     case "workflow.task.updated":
-      if (item.type === "workflow") item.workflow.tasks[update.task_index] = update.task;
+      if (item.type === "workflow") item.workflow.tasks[place(update.task_index, item.workflow.tasks)] = taskOf(update.task);
       return;
     case "generated_image.updated":
-      if (item.type === "generated_image") item.image = update.image;
-      shown.progress = update.progress ?? null;
+      if (item.type === "generated_image") item.image = imageOf(update.image) ?? item.image ?? null;
+      shown.progress = typeof update.progress === "number" ? update.progress : null;
   }
 }
 
+/** The index, or the next free one: a hole in a list would break those who render it. */
+function place(index: unknown, list: unknown[]): number {
+  return Number.isInteger(index) && (index as number) >= 0 && (index as number) < list.length ? (index as number) : list.length;
+}
+
 function partOf(content: OutputText[], index: number): OutputText {
-  return (content[index] ??= { type: "output_text", text: "", annotations: [] });
+  const isNext = index === content.length || !content.length;
+  return (content[isNext ? content.length : Math.min(index, content.length - 1)] ??= { type: "output_text", text: "", annotations: [] });
+}
+
+/** A new list, as its component compares lists by identity. */
+function addAnnotation(part: OutputText, { annotation, annotation_index }: { annotation: OutputText["annotations"][number]; annotation_index: number }): void {
+  part.annotations = [...part.annotations];
+  part.annotations[place(annotation_index, part.annotations)] = annotation;
 }
 
 type WidgetUpdate = Extract<ItemUpdate, { type: `widget.${string}` }>;
 
 /** Returns the tree with new objects from the root to the changed component: the others keep their identity. */
 function updatedWidget(root: WidgetNode, update: WidgetUpdate): WidgetNode {
-  if (update.type === "widget.root.updated") return update.widget as WidgetNode;
+  if (update.type === "widget.root.updated") return isObject(update.widget) ? (update.widget as WidgetNode) : root;
   const change = (node: WidgetNode): WidgetNode =>
-    update.type === "widget.component.updated" ? update.component : { ...node, value: String(node.value ?? "") + update.delta, streaming: !update.done };
+    update.type === "widget.component.updated" ? (isObject(update.component) ? update.component : node) : { ...node, value: String(node.value ?? "") + update.delta, streaming: !update.done };
   return changedAt(root, update.component_id, change) ?? root;
 }
 

@@ -14,7 +14,8 @@ export const en = {
   loading: "Loading…",
   somethingWentWrong: "Something went wrong. Please try again.",
   tooManyRequests: "Too many requests. Please wait a moment and try again.",
-  serverUnreachable: "The server did not answer. Your message is back in the composer; please try again.",
+  serverUnreachable: "The server did not answer. Please try again.",
+  messageReturned: "Your message is back in the composer.",
   offline: "You are offline. Please try again when the connection is back.",
   connectionLost: "The connection was lost.",
 

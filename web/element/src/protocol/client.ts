@@ -31,6 +31,11 @@ export class RequestError extends Error {
   get isTemporary(): boolean {
     return this.status === null || this.status >= 500 || this.status === 200;
   }
+
+  /** Whether the server is away, rather than unable to answer this request. */
+  get isOutage(): boolean {
+    return this.status === null || this.status === 502 || this.status === 503 || this.status === 504;
+  }
 }
 
 /** The stream ended by a lost connection: its turn may go on at the server. */
