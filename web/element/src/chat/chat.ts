@@ -77,7 +77,7 @@ export class Chat extends Observable {
     const locale = wantedLocale(this.options);
     this.options = options;
     if (options.history?.enabled === false) this.closeHistory();
-    else if (this.client.url !== url && this.hasStarted) void this.restart();
+    if (this.client.url !== url && this.hasStarted) void this.restart();
     if (wantedLocale(options) !== locale) this.texts = this.loadTexts();
     this.settings.changed();
     this.changed();
@@ -260,9 +260,9 @@ export class Chat extends Observable {
    */
   async send(message: UserMessage): Promise<void> {
     if (message.newThread && (this.shown.id || this.loadingId)) await this.open(null);
-    while (this.loadingId) await this.loading?.done;
+    if (this.loadingId) await this.loading?.done;
     const conversation = this.shown;
-    if (!this.canSend) throw new Error("A response is running.");
+    if (!this.canSend || this.loadingId) throw new Error("A response is running.");
     const input = inputOf(message);
     const isAccepted = conversation.id
       ? await this.responses.run(conversation, "threads.add_user_message", { thread_id: conversation.id, input }, message)
