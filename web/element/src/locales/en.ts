@@ -18,6 +18,7 @@ export const en = {
   messageReturned: "Your message is back in the composer.",
   offline: "You are offline. Please try again when the connection is back.",
   connectionLost: "The connection was lost.",
+  notLoaded: "This part could not be loaded. Please check the connection and try again.",
 
   // Header
   leftAction: "Left action",
@@ -36,6 +37,26 @@ export const en = {
 
   // History
   history: "History",
+  searchHistory: "Search chats",
+  untitled: "New chat",
+  today: "Today",
+  yesterday: "Yesterday",
+  previous7Days: "Previous 7 days",
+  previous30Days: "Previous 30 days",
+  answering: "Answering",
+  locked: "Locked",
+  rename: "Rename",
+  renameThread: (title: string) => `Rename “${title}”`,
+  threadTitle: "Title",
+  delete: "Delete",
+  deleteThread: (title: string) => `Delete “${title}”`,
+  deleteQuestion: "Delete this chat?",
+  deleteWarning: (title: string) => `“${title}” will be deleted for good.`,
+  cancel: "Cancel",
+  noThreads: "Your chats will appear here.",
+  nothingFound: (query: string) => `No chats match “${query}”.`,
+  threadsFound: (count: number) => (count === 1 ? "1 chat found" : `${count} chats found`),
+  historyFailed: "Your chats could not be loaded.",
 };
 
 export type Strings = typeof en;
