@@ -16,7 +16,15 @@ export function elementBuild(dir, plugins = []) {
     transform: { target: "es2022", define: { "process.env.NODE_ENV": '"production"' } },
     preserveEntrySignatures: false,
     plugins: [lucideIcons(), ...plugins],
-    output: { dir, format: "es", entryFileNames: "element.js", chunkFileNames: "element/[name]-[hash].js", minify: true },
+    output: {
+      dir,
+      format: "es",
+      entryFileNames: "element.js",
+      chunkFileNames: "element/[name]-[hash].js",
+      minify: true,
+      // All of the first load in one file, also what chunks share with it.
+      codeSplitting: { groups: [{ name: "element", tags: ["$initial"] }] },
+    },
   };
 }
 

@@ -52,7 +52,7 @@ export class Chat extends Observable {
   isHistoryOpen = false;
   toasts: Toast[] = [];
   readonly client: Client;
-  readonly draft = new Draft();
+  readonly draft: Draft;
   readonly threads: ThreadList;
   readonly responses: Responses;
 
@@ -66,6 +66,7 @@ export class Chat extends Observable {
       () => ({ api: this.options.api, locale: wantedLocale(this.options), home }),
       (error) => this.emit("error", { error }),
     );
+    this.draft = new Draft((toolId) => this.emit("tool.change", { toolId }));
     this.threads = new ThreadList(this.client);
     this.responses = new Responses(this);
     this.texts = this.loadTexts();
@@ -123,6 +124,7 @@ export class Chat extends Observable {
     if (running || !threadId) return this.show(running || new Conversation());
     const abort = new AbortController();
     this.loadingId = threadId;
+    this.draft.showThread(threadId);
     this.changed();
     this.emit("thread.load.start", { threadId });
     this.loading = { abort, done: this.loadAndShow(threadId, abort.signal) };
@@ -235,6 +237,7 @@ export class Chat extends Observable {
   private show(conversation: Conversation): void {
     const last = this.shown;
     this.shown = conversation;
+    this.draft.showThread(conversation.id);
     this.changed();
     if (last !== conversation && last.isResponding) this.emit("response.end");
     this.emit("thread.change", { threadId: conversation.id });
@@ -267,7 +270,7 @@ export class Chat extends Observable {
     const isAccepted = conversation.id
       ? await this.responses.run(conversation, "threads.add_user_message", { thread_id: conversation.id, input }, message)
       : await this.responses.run(conversation, "threads.create", { input }, message);
-    if (!isAccepted) this.giveBack(message, conversation);
+    if (!isAccepted) this.draft.giveBack(message, conversation === this.shown ? undefined : conversation.id);
   }
 
   /** Answers a user message again: removes what followed it. Where the server refuses, it is shown again. */
@@ -349,7 +352,10 @@ export class Chat extends Observable {
     if (event.type === "client_effect") return this.emit("effect", { name: event.name, data: event.data ?? {} });
     if ((event.type !== "thread.created" && event.type !== "thread.updated") || !event.thread?.id) return;
     this.threads.put(event.thread);
-    if (event.type === "thread.created" && conversation === this.shown) this.emit("thread.change", { threadId: event.thread.id });
+    if (event.type === "thread.created" && conversation === this.shown) {
+      this.draft.nameThread(event.thread.id);
+      this.emit("thread.change", { threadId: event.thread.id });
+    }
     this.changed();
   }
 
@@ -381,13 +387,6 @@ export class Chat extends Observable {
 
   clickEntity(entity: Entity): void {
     this.options.entities?.onClick?.(entity);
-  }
-
-  /** Puts a message that was not accepted back into the composer, before anything typed meanwhile. */
-  private giveBack(message: UserMessage, _conversation: Conversation): void {
-    const content = [...(message.content ?? (message.text ? [{ type: "input_text" as const, text: message.text }] : [])), ...this.draft.content];
-    const quote = message.reply ? { reply: message.reply } : {};
-    this.draft.set({ content, attachments: [...(message.attachments ?? []), ...this.draft.attachments.flatMap(({ attachment }) => attachment ?? [])], ...quote });
   }
 }
 

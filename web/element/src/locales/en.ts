@@ -57,6 +57,61 @@ export const en = {
   nothingFound: (query: string) => `No chats match “${query}”.`,
   threadsFound: (count: number) => (count === 1 ? "1 chat found" : `${count} chats found`),
   historyFailed: "Your chats could not be loaded.",
+
+  // Composer
+  addToMessage: "Add files and tools",
+  attachFiles: "Attach files",
+  attachments: "Attached files",
+  removeFile: (name: string) => `Remove ${name}`,
+  retryFile: (name: string) => `Upload ${name} again`,
+  uploadingFile: (name: string) => `Uploading ${name}`,
+  dropFiles: "Drop files here",
+  mention: "Mention something",
+  commands: "Commands",
+  composerActions: "Actions",
+  tools: "Tools",
+  removeTool: (name: string) => `Stop using ${name}`,
+  models: "Models",
+  modelIs: (name: string) => `Model: ${name}`,
+  removeQuote: "Remove the quote",
+  searching: "Searching…",
+  noSuggestions: "Nothing found",
+  threadLocked: "This conversation is locked.",
+  threadClosed: "This conversation is closed.",
+
+  // Files of a message
+  fileTooLarge: (name: string, limit: string) => `${name} was not attached: a file of this type can have ${limit} at most.`,
+  fileNotAccepted: (name: string, types: string) => `${name} was not attached: only these files are accepted: ${types}.`,
+  tooManyFiles: (name: string, count: number) => `${name} was not attached: a message can have ${count} ${count === 1 ? "file" : "files"} at most.`,
+  fileUnreadable: "It is a folder, or it cannot be read.",
+  uploadFailed: (name: string, reason: string) => `${name} was not uploaded: ${reason}`,
+  uploadNoAnswer: "The server did not answer.",
+  uploadOffline: "You are offline.",
+  uploadRefused: (status: number) => `The server refused it (status ${status}).`,
+
+  // Dictation
+  dictate: "Dictate",
+  cancelDictation: "Cancel dictation",
+  acceptDictation: "Finish dictation",
+  recording: "Recording",
+  allowMicrophone: "Please allow the microphone.",
+  transcribing: "Transcribing…",
+  nothingHeard: "No words were heard.",
+  microphoneDenied: "The microphone is not allowed for this page. You can allow it in the browser's settings for this site.",
+  microphoneMissing: "No microphone was found.",
+  microphoneBusy: "The microphone could not be used. Another program may be using it.",
+  microphoneInsecure: "The browser gives the microphone to pages with HTTPS only.",
+
+  // Questions of the agent
+  questions: "Questions",
+  questionOf: (number: number, count: number) => `Question ${number} of ${count}`,
+  yourAnswer: "Your answer",
+  ownAnswer: "Another answer",
+  next: "Next",
+  submit: "Submit",
+  skip: "Skip",
+  skipAll: "Skip all",
+  skipped: "Skipped",
 };
 
 export type Strings = typeof en;

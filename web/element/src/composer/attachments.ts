@@ -1,0 +1,70 @@
+/** What is attached to the message: pictures and files, their upload, its errors. */
+import { css, html, nothing } from "lit";
+
+import type { DraftAttachment } from "../chat/draft";
+import { icon } from "../icons/core";
+import { Watch } from "../observable";
+import { define, Part } from "../part";
+import { sizeText } from "./files";
+
+class Attachments extends Part {
+  static override sheet = css`
+    ck-attachments {
+      display: block; cursor: default;
+      > ul { display: flex; flex-wrap: wrap; gap: calc(2 * var(--ck-space)); max-block-size: 11rem; overflow-y: auto; margin: 0; padding: calc(1.5 * var(--ck-space)) calc(1.5 * var(--ck-space)) 0 0; list-style: none; }
+      li {
+        position: relative; display: flex; align-items: center; gap: calc(2 * var(--ck-space)); box-sizing: border-box; max-inline-size: min(18rem, 100%); min-block-size: 56px;
+        padding: calc(1.5 * var(--ck-space)); padding-inline-end: calc(4 * var(--ck-space)); border: 1px solid var(--ck-border); border-radius: var(--ck-radius-lg); background: var(--ck-bg); font-size: 0.8125em; line-height: 1.35;
+        &[data-failed] { border-color: var(--ck-danger); }
+      }
+      li > [data-picture] { flex: none; display: grid; place-items: center; inline-size: 42px; block-size: 42px; border-radius: calc(var(--ck-radius-lg) - 4px); overflow: hidden; background: var(--ck-surface); color: var(--ck-muted); img { inline-size: 100%; block-size: 100%; object-fit: cover; display: block; } svg { inline-size: 20px; block-size: 20px; } }
+      li > [data-text] { min-inline-size: 0; display: grid; }
+      [data-name] { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-weight: 500; }
+      [data-state] { color: var(--ck-muted); overflow-wrap: anywhere; }
+      [data-failed] [data-state] { color: var(--ck-danger); }
+      progress {
+        appearance: none; display: block; inline-size: 8rem; max-inline-size: 100%; block-size: 4px; margin-block-start: 4px; border: 0; border-radius: 2px; overflow: hidden; background: var(--ck-surface);
+        &::-webkit-progress-bar { background: var(--ck-surface); }
+        &::-webkit-progress-value { background: var(--ck-accent); transition: inline-size 0.2s; }
+        &::-moz-progress-bar { background: var(--ck-accent); }
+      }
+      button[data-remove] { --_button: 24px; position: absolute; inset-block-start: -8px; inset-inline-end: -8px; border: 1px solid var(--ck-border); background: var(--ck-bg); svg { inline-size: 14px; block-size: 14px; } &:hover:not(:disabled) { background: var(--ck-surface); } }
+      button[data-retry] { justify-self: start; block-size: 24px; padding-inline: 0; font-weight: 500; text-decoration: underline; color: inherit; &:hover { background: none; } }
+    }
+  `;
+  private readonly watch = new Watch(this, null);
+
+  override willUpdate() {
+    this.watch.watch(this.chat.draft);
+  }
+
+  override render() {
+    return html`<ul aria-label=${this.chat.strings.attachments}>${this.chat.draft.attachments.map((file) => this.chip(file))}</ul>`;
+  }
+
+  private chip(file: DraftAttachment) {
+    const { strings, draft } = this.chat;
+    const { name, previewUrl, error } = file;
+    const remove = () => {
+      draft.attachments = draft.attachments.filter((other) => other !== file);
+      draft.changed();
+      file.discard?.();
+      (this.closest("form")?.querySelector("[data-input]") as HTMLElement | null)?.focus();
+    };
+    return html`<li ?data-failed=${error !== null}>
+      <span data-picture>${previewUrl ? html`<img src=${previewUrl} alt="" />` : icon("file")}</span>
+      <span data-text><span data-name title=${name}>${name}</span>${this.state(file)}</span>
+      <button type="button" data-remove aria-label=${strings.removeFile(name)} @click=${remove}>${icon("close")}</button>
+    </li>`;
+  }
+
+  private state({ name, size, error, progress, attachment, retry }: DraftAttachment) {
+    const { strings, locale } = this.chat;
+    if (error !== null)
+      return html`<span data-state>${error}</span>${retry ? html`<button type="button" data-retry aria-label=${strings.retryFile(name)} @click=${retry}>${strings.retry}</button>` : nothing}`;
+    if (!attachment) return html`<progress aria-label=${strings.uploadingFile(name)} max="1" .value=${progress ?? nothing}></progress>`;
+    return size === null ? nothing : html`<span data-state>${sizeText(size, locale)}</span>`;
+  }
+}
+
+define("ck-attachments", Attachments);
