@@ -21,6 +21,8 @@ const FLAGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  "--use-fake-device-for-media-stream", // a microphone that beeps
+  "--use-fake-ui-for-media-stream",
   "--host-resolver-rules=MAP insecure.example 127.0.0.1", // a host other than localhost, for the test of the secure context
 ];
 

@@ -250,6 +250,11 @@ export class Chat {
     await this.element.menuItem(this.root, title).click();
   }
 
+  /** Answers the pending questions in order: `{ choice }` or `{ text }`. */
+  async answerQuestions(answers) {
+    await this.element.answerQuestions(this.root, answers);
+  }
+
   async dictate() {
     await this.element.dictate(this.root).click();
   }

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join, resolve } from "node:path";
+import { delimiter, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 
 const START_MS = 30_000;
@@ -14,10 +14,11 @@ const AGENTS = join(import.meta.dirname, "agents");
 const DEFAULT_COMMAND = [resolve(import.meta.dirname, "../../.venv/bin/chatkit-server"), "serve"];
 
 /**
- * Starts a server and waits until it is healthy; the caller stops it. `env` may name an agent of e2e/agents or examples.
- * CHATKIT_E2E_SERVER is another command, separated by spaces, relative to web/; `--host` and `--port` are added to it.
+ * Starts a server and waits until it is healthy; the caller stops it. `env` may name an agent of e2e/agents or examples;
+ * CHATKIT_E2E_APP in it is an ASGI app of e2e/agents. CHATKIT_E2E_SERVER in the tests' environment is another command,
+ * separated by spaces, relative to web/; `--host` and `--port` are added to it.
  */
-export async function startServer({ tokensPerSecond, env = {} }) {
+export async function startServer({ tokensPerSecond, env: { CHATKIT_E2E_APP: app, ...env } = {} }) {
   const directory = await mkdtemp(join(tmpdir(), "chatkit-e2e-"));
   const port = await freePort();
   const settings = { ...environment(directory, tokensPerSecond), ...env, PYTHONPATH: await pythonPath(directory) };
@@ -28,7 +29,7 @@ export async function startServer({ tokensPerSecond, env = {} }) {
 
   /** Starts the process; after `kill`, again with the same port and database. */
   const start = async () => {
-    child = launch(port, directory, settings);
+    child = launch(app, port, directory, settings);
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
     ended = once(child, "exit").catch((error) => [error.message]);
     const outcome = await within(START_MS, Promise.race([healthy(origin), ended]));
@@ -65,8 +66,9 @@ connection.row_factory = sqlite3.Row
 print(json.dumps([dict(row) for row in connection.execute(query, json.loads(values))]))
 `;
 
-function launch(port, directory, env) {
-  const [program, ...args] = process.env.CHATKIT_E2E_SERVER?.split(/\s+/).filter(Boolean) ?? DEFAULT_COMMAND;
+function launch(app, port, directory, env) {
+  const command = process.env.CHATKIT_E2E_SERVER?.split(/\s+/).filter(Boolean) ?? DEFAULT_COMMAND;
+  const [program, ...args] = app ? [join(dirname(command[0]), "python"), "-m", "uvicorn", app] : command;
   return spawn(program.includes("/") ? resolve(program) : program, [...args, "--host", "127.0.0.1", "--port", String(port)], {
     cwd: directory, // not the developer's .env and database
     env,

@@ -43,4 +43,16 @@ export const open = {
   threads: (root) => root.locator("ck-history").getByRole("listitem"),
   threadMenu: (entry) => entry.getByRole("button", { name: /(more|options|actions)/i }),
   titleField: (root) => root.getByRole("textbox", { name: /(title|name)/i }),
+
+  /** Answers the questions that replace the composer, one after the other or all at once. */
+  async answerQuestions(root, answers) {
+    for (const { choice, text } of answers) {
+      if (choice) await root.getByRole("radio", { name: choice, exact: true }).or(root.getByRole("button", { name: choice, exact: true })).first().click();
+      else await root.getByRole("textbox").last().fill(text);
+      const next = root.getByRole("button", { name: /^(next|continue)/i });
+      if (await next.count()) await next.click();
+    }
+    const submit = root.getByRole("button", { name: /^(submit|send|done)/i }).last();
+    if (await submit.count()) await submit.click();
+  },
 };

@@ -12,14 +12,8 @@ export interface Texts {
   direction: "ltr" | "rtl";
 }
 
-/** A browser's setting may be a name that `Intl` rejects, such as `en-US@posix`. */
 export function wantedLocale({ locale }: Pick<ChatKitOptions, "locale">): string {
-  const name: string = locale || navigator.language || "en";
-  try {
-    return Intl.getCanonicalLocales(name.replace(/[@.].*$/, "").replaceAll("_", "-"))[0] ?? "en";
-  } catch {
-    return "en";
-  }
+  return locale || navigator.language || "en";
 }
 
 /** Falls back to English where there is no translation, or where it cannot be loaded. */
