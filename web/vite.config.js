@@ -1,6 +1,6 @@
 // `npm run build` writes dist/, which the server serves at `/` and which goes into the wheel. `npm run watch` writes
 // dist-dev/: its page reloads itself, so it must never be shipped. `npm run dev` proxies the API to a running server.
-import { readdirSync } from "node:fs";
+import { createReadStream, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 
 import react from "@vitejs/plugin-react";
@@ -30,8 +30,35 @@ function openElement() {
   };
 }
 
+/** Serves the open element to `npm run dev`, and builds it again when its sources change. */
+function openElementInDevelopment() {
+  return {
+    name: "open-element-in-development",
+    apply: "serve",
+    async configureServer({ config, middlewares, watcher, ws }) {
+      const directory = resolve(config.cacheDir, "open-element");
+      const rebuild = () => build({ ...scriptBuild(directory), logLevel: "warn" });
+      await rebuild();
+      watcher.add(ELEMENT_SOURCES).on("change", (file) => {
+        if (!file.startsWith(ELEMENT_SOURCES)) return;
+        rebuild().then(
+          () => ws.send({ type: "full-reload" }),
+          (error) => config.logger.error(error.message),
+        );
+      });
+      middlewares.use((request, response, next) => {
+        const { pathname } = new URL(request.url, "http://localhost");
+        if (!/^\/element(\.js|\/[\w.-]+\.js)$/.test(pathname)) return next();
+        const file = createReadStream(join(directory, pathname)).on("error", next);
+        file.once("open", () => file.pipe(response.setHeader("content-type", "text/javascript")));
+      });
+    },
+  };
+}
+
 export default defineConfig(({ mode }) => ({
-  plugins: [react(), openElement()],
+  base: "./", // the server may be mounted below a prefix
+  plugins: [react(), openElement(), openElementInDevelopment()],
   build: { outDir: mode === "watch" ? "dist-dev" : "dist", target: "es2022", sourcemap: false },
   server: {
     host: "127.0.0.1",

@@ -1,48 +1,85 @@
-/** The page: notices on top, the chat, the status line. */
-import { useState } from "react";
+/** The page: the chat, above it at most one banner, below it the status line. */
+import { useCallback, useEffect, useState } from "react";
 
+import type { Activity } from "./activity";
+import { Banner } from "./Banner";
 import { Chat } from "./Chat";
 import { useHealth } from "./health";
-import { Notice } from "./Notice";
 import { useOffers } from "./offers";
+import { NEVER_STARTED, type Problem } from "./problem";
 import { ScriptNotice } from "./ScriptNotice";
-import { useScript } from "./script";
-import { type Activity, StatusLine } from "./StatusLine";
+import type { Speed } from "./speed";
+import { StatusLine } from "./StatusLine";
+import { type Start, Waiting, type Written } from "./Waiting";
+import { type StockFailure, useWidget } from "./widget";
 
 export function App() {
-  const script = useScript();
   const [health, reportRequest] = useHealth();
-  const offers = useOffers(health.reachable);
+  const offers = useOffers();
+  const { widget, retry, replaceStock } = useWidget(offers?.widget ?? null);
   const [activity, setActivity] = useState<Activity>("loading");
-  const [lastLog, setLastLog] = useState<string | null>(null);
+  const [speed, setSpeed] = useState<Speed | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const [start, setStart] = useState<Start>("pending");
+  const [written, setWritten] = useState<Written | null>(null);
+  const isUnreachable = health.reachable === false;
+  const hasFailed = widget.state === "failed";
+
+  useEffect(() => {
+    if (offers?.agent) document.title = offers.agent;
+  }, [offers]);
+
+  const onStockFailure = useCallback(
+    (reason: StockFailure) => {
+      if (offers?.widget === "stock") return setProblem((last) => last ?? NEVER_STARTED);
+      setProblem(null);
+      setStart("pending");
+      setWritten(null);
+      setActivity("loading");
+      replaceStock(reason);
+    },
+    [offers, replaceStock],
+  );
+
+  function dismiss() {
+    setProblem(null);
+    setActivity((last) => (last === "error" ? "ready" : last));
+  }
+
   return (
     <div className="page">
       <main>
-        <h1 className="visually-hidden">Chat</h1>
-        {health.reachable === false && <UnreachableNotice />}
-        {script.state === "failed" && <ScriptNotice reason={script.reason} onRetry={script.retry} />}
-        {script.state === "ready" && offers && (
-          <Chat
-            offers={offers}
-            isUnreachable={health.reachable === false}
-            reportRequest={reportRequest}
-            setActivity={setActivity}
-            onLog={setLastLog}
-          />
-        )}
+        <h1 className="visually-hidden">{offers?.agent ?? "Chat"}</h1>
+        <TopBanner problem={problem} isUnreachable={isUnreachable} onDismiss={dismiss} />
+        <div className="stage">
+          {widget.state === "ready" && offers && (
+            <Chat
+              key={widget.kind}
+              widget={widget}
+              offers={offers}
+              written={written}
+              isUnreachable={isUnreachable}
+              problem={problem}
+              setProblem={setProblem}
+              reportRequest={reportRequest}
+              setActivity={setActivity}
+              onSpeed={setSpeed}
+              onStart={setStart}
+              onStockFailure={onStockFailure}
+            />
+          )}
+          {widget.state === "failed" && <ScriptNotice reason={widget.reason} onRetry={retry} />}
+          {!hasFailed && !written && <Waiting start={start} onOver={setWritten} />}
+        </div>
       </main>
-      <StatusLine activity={script.state === "failed" ? "error" : activity} health={health} lastLog={lastLog} />
+      <StatusLine activity={hasFailed ? "error" : activity} speed={speed} health={health} widget={widget} />
     </div>
   );
 }
 
-function UnreachableNotice() {
-  return (
-    <Notice title="The server cannot be reached">
-      <p>
-        There is no answer from <code>{location.origin}/api/stream/health</code>. Is the server running, and are you online? This page retries
-        every few seconds.
-      </p>
-    </Notice>
-  );
+/** One at a time; what went wrong is worth more than that the server is away, which the status line says as well. */
+function TopBanner({ problem, isUnreachable, onDismiss }: { problem: Problem | null; isUnreachable: boolean; onDismiss: () => void }) {
+  if (problem && !(isUnreachable && problem.isVague)) return <Banner {...problem} onDismiss={onDismiss} />;
+  if (isUnreachable) return <Banner title="The server cannot be reached" text="Trying again every few seconds." />;
+  return null;
 }

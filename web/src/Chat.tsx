@@ -1,41 +1,54 @@
-/** The widget, connected to the page: its events set the activity and the problem, its thread is kept in the URL. */
-import { ChatKit, useChatKit } from "@openai/chatkit-react";
-import { type Dispatch, type SetStateAction, useEffect, useState } from "react";
+/**
+ * The element, connected to the page: its events set the activity and the problem, its thread is kept in the URL.
+ *
+ * OpenAI's element needs help (`Undelivered`, `createAttach`, the problems): it loses messages and hides failures. The
+ * open one does all that by itself.
+ */
+import { useChatKit } from "@openai/chatkit-react";
+import { type Dispatch, type SetStateAction, useEffect, useRef, useState } from "react";
 
-import { type Answer, type SentMessage, watchedFetch } from "./api";
+import type { Activity } from "./activity";
+import { type Answer, type Failure, type SentMessage, watchedFetch } from "./api";
 import { createAttach } from "./attach";
+import { ChatElement } from "./ChatElement";
 import { onEffect } from "./client";
 import { useColorScheme } from "./colorScheme";
 import type { ReportRequest } from "./health";
 import type { Offers } from "./offers";
 import { chatOptions } from "./options";
-import { ProblemNotice } from "./ProblemNotice";
-import { endsWithOutage, isFinal, isGone, isShownInThread, moreUseful, NEVER_STARTED, type Problem, problemOf, problemOfError } from "./problem";
-import type { Activity } from "./StatusLine";
+import { endsWithOutage, isFinal, isGone, isShownInThread, moreUseful, NEVER_STARTED, type Problem, problemOf, problemOfError, undeliveredProblem } from "./problem";
+import { type Speed, Speedometer } from "./speed";
+import { checkStock } from "./stockCheck";
 import { SavedThread } from "./thread";
 import { parametersOf, Undelivered } from "./undelivered";
-
-const START_TIMEOUT_MS = 20_000;
+import type { Start, Written } from "./Waiting";
+import type { StockFailure, Widget } from "./widget";
 
 interface Props {
+  widget: Extract<Widget, { state: "ready" }>;
   offers: Offers;
+  /** What the user has written before the chat had started. */
+  written: Written | null;
   /** The server is known to be unreachable. */
   isUnreachable: boolean;
+  problem: Problem | null;
+  setProblem: Dispatch<SetStateAction<Problem | null>>;
   reportRequest: ReportRequest;
   setActivity: Dispatch<SetStateAction<Activity>>;
-  /** Called with the name of each diagnostic event. */
-  onLog: (name: string) => void;
+  onSpeed: (speed: Speed) => void;
+  onStart: (start: Start) => void;
+  onStockFailure: (reason: StockFailure) => void;
 }
 
-export function Chat({ offers, isUnreachable, reportRequest, setActivity, onLog }: Props) {
+export function Chat({ widget: { kind, tag }, offers, written, isUnreachable, problem, setProblem, reportRequest, setActivity, onSpeed, onStart, onStockFailure }: Props) {
+  const isStock = kind === "stock";
   const scheme = useColorScheme();
   const [thread] = useState(() => new SavedThread());
   const [initialThread] = useState(() => thread.id);
   const [attach] = useState(() => createAttach());
-  const [fetch] = useState(() => watchedFetch(attach.fetch, onAnswer));
-  const [undelivered] = useState(() => new Undelivered(compose, clearComposer));
-  const [started, setStarted] = useState(false);
-  const [problem, setProblem] = useState<Problem | null>(null);
+  const [speedometer] = useState(() => new Speedometer((speed) => onSpeed(speed)));
+  const [fetch] = useState(() => watchedFetch(attach.fetch, speedometer, onAnswer));
+  const [undelivered] = useState(() => new Undelivered(giveBack, () => compose({ content: [], attachments: [] })));
 
   /** An error stays visible until something new begins. */
   const finish = () => setActivity((activity) => (activity === "error" ? activity : "ready"));
@@ -44,11 +57,15 @@ export function Chat({ offers, isUnreachable, reportRequest, setActivity, onLog 
   function onAnswer(answer: Answer) {
     keepThread(thread, answer);
     reportRequest(isAnswered(answer));
-    if (answer.message && answer.failure) undelivered.failed(answer.message, isFinal(answer.failure));
+    if (!isStock) {
+      if (!answer.failure) clearError();
+      return;
+    }
+    if (answer.message && answer.failure) undelivered.failed(answer.message, answer.failure, isFinal(answer.failure));
     else if (answer.message) undelivered.delivered(answer.message);
     const newProblem = problemOf(answer);
     if (newProblem) {
-      setProblem((last) => moreUseful(last, newProblem));
+      setProblem((last) => moreUseful(last, withAction(newProblem)));
       if (!newProblem.isAside) setActivity("error");
     } else if (!answer.failure) {
       setProblem((last) => (last && isOutdated(last, answer) ? null : last));
@@ -59,16 +76,22 @@ export function Chat({ offers, isUnreachable, reportRequest, setActivity, onLog 
   const chat = useChatKit({
     ...chatOptions({ fetch, scheme, initialThread, offers }),
     onReady() {
-      setStarted(true);
       setProblem((last) => (last === NEVER_STARTED ? null : last));
+      onStart(initialThread === null ? "settled" : "ready");
       finish();
     },
-    onThreadChange: ({ threadId }) => thread.changed(threadId),
+    onThreadChange({ threadId }) {
+      thread.changed(threadId);
+      onStart("settled"); // an initial thread is loaded, or could not be
+    },
     onThreadLoadStart() {
       setProblem(null);
       setActivity("loading");
     },
-    onThreadLoadEnd: finish,
+    onThreadLoadEnd() {
+      onStart("settled");
+      finish();
+    },
     onResponseStart() {
       setProblem(null);
       setActivity("answering");
@@ -79,27 +102,26 @@ export function Chat({ offers, isUnreachable, reportRequest, setActivity, onLog 
     },
     onError({ error }) {
       console.error("ChatKit:", error);
-      if (problem?.isAside && error?.name !== "StreamError") return; // the widget's error for the same file
+      if (isStock && problem?.isAside && error?.name !== "StreamError") return; // its error for the same file
       reportRequest(false); // `watchedFetch` does not report a stream that breaks off
       setActivity("error");
-      if (isShownInThread(error, thread.id)) return;
-      // The text of the server's response is clearer than the error that the widget makes of it.
-      setProblem((last) => (last && last.source !== "widget" ? last : problemOfError(error)));
+      if (!isStock || isShownInThread(error, thread.id)) return;
+      // The text of the server's response is clearer than the error that the element makes of it.
+      setProblem((last) => (last && last.source !== "element" ? last : problemOfError(error)));
     },
     onEffect,
-    onLog({ name, data }) {
-      console.debug("ChatKit:", name, data);
-      onLog(name);
-    },
+    onLog: ({ name, data }) => console.debug("ChatKit:", name, data),
+    onDeeplink: ({ name, data }) => console.debug("ChatKit: a link to", name, data),
   });
 
   useEffect(() => (chat.ref.current ? attach.connect(chat.ref.current) : undefined), [attach, chat.ref]);
 
+  const reportFailure = useRef(onStockFailure);
+  reportFailure.current = onStockFailure;
   useEffect(() => {
-    if (started) return;
-    const timer = setTimeout(() => setProblem((last) => last ?? NEVER_STARTED), START_TIMEOUT_MS);
-    return () => clearTimeout(timer);
-  }, [started]);
+    if (!isStock || !chat.ref.current) return;
+    return checkStock(chat.ref.current, (reason) => reportFailure.current(reason));
+  }, [isStock, chat.ref]);
 
   useEffect(() => {
     if (isUnreachable) return;
@@ -107,41 +129,40 @@ export function Chat({ offers, isUnreachable, reportRequest, setActivity, onLog 
     clearError();
   }, [isUnreachable]);
 
-  function dismiss() {
-    setProblem(null);
-    clearError();
-  }
+  useEffect(() => {
+    if (written?.text) chat.setComposerValue({ text: written.text }).catch(log);
+    if (written?.hasFocus) chat.focusComposer().catch(log);
+  }, [written]);
 
-  function compose(message: SentMessage) {
-    chat.setComposerValue(parametersOf(message)).catch((error: Error) => console.error("ChatKit:", error));
-  }
-
-  function clearComposer() {
-    compose({ content: [], attachments: [] });
-  }
-
-  function sendAgain(message: SentMessage) {
-    dismiss();
-    clearComposer();
-    chat.sendUserMessage(parametersOf(message)).catch((error: Error) => setProblem(problemOfError(error)));
+  function withAction(newProblem: Problem): Problem {
+    const { threadId } = newProblem;
+    return threadId ? { ...newProblem, action: { label: "Try again", onClick: () => load(threadId) } } : newProblem;
   }
 
   function load(threadId: string) {
-    dismiss();
+    setProblem(null);
+    clearError();
     chat.setThreadId(threadId).catch((error: Error) => setProblem(problemOfError(error)));
   }
 
-  return (
-    <>
-      {problem && !(isUnreachable && problem.isVague) && <ProblemNotice problem={problem} onDismiss={dismiss} onLoad={load} onSend={sendAgain} />}
-      <ChatKit control={chat.control} className="chat" />
-    </>
-  );
+  function compose(message: SentMessage) {
+    chat.setComposerValue(parametersOf(message)).catch(log);
+  }
+
+  function giveBack(message: SentMessage, failure: Failure) {
+    compose(message);
+    setProblem(undeliveredProblem(failure));
+    setActivity("error");
+  }
+
+  return <ChatElement tag={tag} control={chat.control} className="chat" />;
 }
+
+const log = (error: Error) => console.error("ChatKit:", error);
 
 /** Re-attaching to an answer that has ended meanwhile starts no response, so its action also clears a problem. */
 function isOutdated(problem: Problem, { operation }: Answer): boolean {
-  return problem.source === operation || (problem.source === "widget" && operation === "threads.custom_action");
+  return problem.source === operation || (problem.source === "element" && operation === "threads.custom_action");
 }
 
 /** Whether the server answered, if only with a client error. */

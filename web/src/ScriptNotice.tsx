@@ -1,11 +1,12 @@
-/** Says why the widget is missing, and what to check. */
+/** Says why OpenAI's element is missing, where it was chosen (`CHATKIT_WIDGET=stock`), and what to check. */
 import { Notice } from "./Notice";
-import { SCRIPT_HOST, SCRIPT_TIMEOUT_MS, SCRIPT_URL, type ScriptFailure } from "./script";
+import { SCRIPT_HOST, SCRIPT_URL, type ScriptFailure } from "./stockScript";
+import { STOCK_TIMEOUT_MS } from "./widget";
 
 const CAUSES: Record<Exclude<ScriptFailure, "insecure">, string> = {
   policy: `This page's Content-Security-Policy does not allow scripts from ${SCRIPT_HOST}.`,
   blocked: `Your browser could not load the script from ${SCRIPT_HOST}.`,
-  silent: `${SCRIPT_HOST} did not send the script within ${SCRIPT_TIMEOUT_MS / 1000} seconds.`,
+  silent: `${SCRIPT_HOST} did not send the script within ${STOCK_TIMEOUT_MS / 1000} seconds.`,
   foreign: `The response from ${SCRIPT_HOST} is not the chat widget; perhaps it is the page of a proxy or a network login.`,
 };
 

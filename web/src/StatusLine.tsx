@@ -1,7 +1,8 @@
-/** One quiet line of fixed height: what the chat is doing, and which model answers. Details are behind a button. */
+/** One quiet line of fixed height: what the chat is doing, which model answers and how fast. Details are behind a button. */
+import type { Activity } from "./activity";
 import type { Health } from "./health";
-
-export type Activity = "loading" | "ready" | "answering" | "error";
+import type { Speed } from "./speed";
+import type { Widget } from "./widget";
 
 const LABELS: Record<Activity, string> = {
   loading: "Loading…",
@@ -12,43 +13,56 @@ const LABELS: Record<Activity, string> = {
 
 interface Props {
   activity: Activity;
+  /** Of the last answer. */
+  speed: Speed | null;
   health: Health;
-  /** Name of the widget's last diagnostic event. */
-  lastLog: string | null;
+  widget: Widget;
 }
 
-export function StatusLine({ activity, health, lastLog }: Props) {
+export function StatusLine({ activity, speed, health, widget }: Props) {
+  const isAway = health.reachable === false;
   return (
     <footer className="status">
-      <span className="activity" data-activity={activity} role="status" aria-live="polite">
-        {LABELS[activity]}
+      <span className="activity" data-activity={isAway ? "away" : activity} role="status" aria-live="polite">
+        {isAway ? "Reconnecting…" : LABELS[activity]}
       </span>
-      <ModelName {...health} />
-      <Details health={health} lastLog={lastLog} />
+      {health.model && (
+        <span className="model">
+          <span className="visually-hidden">Model: </span>
+          {health.model.name}
+        </span>
+      )}
+      {speed?.isStreaming && <Figures {...speed} />}
+      <Details speed={speed} health={health} widget={widget} />
     </footer>
   );
 }
 
-function ModelName({ model, reachable }: Health) {
-  if (!model) return <span className="model">{reachable === null ? "Connecting to the server…" : "Server not reachable"}</span>;
+function Figures({ firstTokenMs, tokensPerSecond }: Speed) {
   return (
-    <span className="model">
-      Model: <strong>{model.name}</strong>
+    <span className="figures">
+      {firstTokenMs !== null && <span className="first">{seconds(firstTokenMs)} to first token</span>}
+      {tokensPerSecond !== null && <span>{Math.round(tokensPerSecond)} tokens/s</span>}
     </span>
   );
 }
 
-function Details({ health: { model, reachable }, lastLog }: Omit<Props, "activity">) {
+function Details({ speed, health: { model, reachable }, widget }: Omit<Props, "activity">) {
   return (
-    <details className="details">
-      <summary>Details</summary>
-      <dl>
-        {model && <Entry term="Model" text={model.name === model.provider ? model.name : `${model.name} (${model.provider})`} />}
-        {model?.note && <Entry term="Note" text={model.note} />}
-        <Entry term="Server" text={reachable === null ? "connecting" : reachable ? "reachable" : "not reachable"} />
-        {lastLog && <Entry term="Last event of the widget" text={lastLog} />}
-      </dl>
-    </details>
+    <>
+      <button type="button" className="quiet details-button" popoverTarget="details">
+        Details
+      </button>
+      <div id="details" className="details" popover="auto">
+        <dl>
+          {model && <Entry term="Model" text={model.name === model.provider ? model.name : `${model.name} (${model.provider})`} />}
+          {model?.note && <Entry term="Note" text={model.note} />}
+          {speed && <Entry term="Last answer" text={describe(speed)} />}
+          <Entry term="Server" text={reachable === null ? "Connecting" : reachable ? "Connected" : "Cannot be reached"} />
+          {widget.state === "ready" && <Entry term="Chat" text={widget.kind === "stock" ? "OpenAI's ChatKit" : "The open element of this server"} />}
+        </dl>
+      </div>
+    </>
   );
 }
 
@@ -60,3 +74,11 @@ function Entry({ term, text }: { term: string; text: string }) {
     </div>
   );
 }
+
+function describe({ firstTokenMs, tokensPerSecond }: Speed): string {
+  const first = firstTokenMs === null ? [] : [`${seconds(firstTokenMs)} to the first token`];
+  const rate = tokensPerSecond === null ? [] : [`about ${Math.round(tokensPerSecond)} tokens per second`];
+  return [...first, ...rate].join(", ") || "Not measured";
+}
+
+const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)} s`;

@@ -1,17 +1,20 @@
 /**
- * Wraps the widget's fetch: requests pass through unchanged, and their outcomes are reported.
+ * Wraps the element's fetch: requests pass through unchanged, and their outcomes are reported.
  *
- * Why: the widget ignores most failed requests (the message just disappears), and its events do not distinguish a
+ * Why: OpenAI's element ignores most failed requests (the message just disappears), and its events do not distinguish a
  * deleted thread from one that could not be loaded.
  */
 import type { Attachment, UserMessageContent } from "@openai/chatkit";
 
-/** The outcome of one request of the widget. */
+import { observed, type StreamEvent } from "./events";
+import type { Speedometer } from "./speed";
+
+/** The outcome of one request of the element. */
 export interface Answer {
   /** The ChatKit operation, such as `threads.get_by_id`; empty for an upload, or if the body could not be read. */
   operation: string;
   threadId: string | null;
-  /** The user's message in the request; the widget discards it when the request fails. */
+  /** The user's message in the request; OpenAI's element discards it when the request fails. */
   message: SentMessage | null;
   /** The name of the file that the request announces or uploads. */
   file: string | null;
@@ -35,7 +38,7 @@ export interface Failure {
 
 interface Body {
   type?: string;
-  params?: { thread_id?: string; name?: string; input?: { content?: UserMessageContent[]; quoted_text?: string; attachments?: string[] } };
+  params?: { thread_id?: string; name?: string; action?: { type?: string }; input?: { content?: UserMessageContent[]; quoted_text?: string; attachments?: string[] } };
 }
 
 interface CreatedAttachment {
@@ -44,24 +47,51 @@ interface CreatedAttachment {
   upload_descriptor?: { url?: string };
 }
 
-/** Returns a `fetch` that reports each outcome. Aborts are not failures: the widget aborts at every normal end. */
-export function watchedFetch(fetch: typeof window.fetch, report: (answer: Answer) => void): typeof window.fetch {
+/** Returns a `fetch` that reports each outcome. Aborts are not failures: an element aborts at every normal end. */
+export function watchedFetch(fetch: typeof window.fetch, speedometer: Speedometer, report: (answer: Answer) => void): typeof window.fetch {
   const files = new Files();
   return async (input, init) => {
     const url = input instanceof Request ? input.url : new URL(input, document.baseURI).href;
-    const request = describe(init?.body, url, files);
+    const body = (parse(init?.body) ?? {}) as Body;
+    const request = describe(body, url, files);
+    const speed = new Headers(init?.headers).get("accept")?.includes("text/event-stream") ? speedometer.start(body.params?.action?.type === ATTACH) : null;
     try {
       const response = await fetch(input, init);
-      if (!response.ok) report({ ...request, failure: await failureOf(response.clone()) });
-      else if (request.message && isStream(response)) void refusalOf(response.clone()).then((failure) => report({ ...request, failure }));
-      else report({ ...request, failure: null });
       if (response.ok && request.operation === "attachments.create") await files.add(response.clone());
+      if (response.ok && speed && isStream(response)) {
+        const tell = request.message ? once(report) : null; // until then, the message is not accepted
+        if (!tell) report({ ...request, failure: null });
+        const onEvent = (event: StreamEvent) => {
+          tell?.({ ...request, failure: refusalOf(event, response.status) });
+          if (event.update?.type === TEXT_DELTA && event.update.delta) speed.text(event.update.delta);
+        };
+        const onEnd = () => {
+          tell?.({ ...request, failure: null });
+          speed.end();
+        };
+        return observed(response, onEvent, onEnd);
+      }
+      speed?.end();
+      report({ ...request, failure: response.ok ? null : await failureOf(response.clone()) });
       return response;
     } catch (error) {
+      speed?.end();
       const aborted = init?.signal?.aborted || (error instanceof DOMException && error.name === "AbortError");
       if (!aborted) report({ ...request, failure: { status: null, code: null, message: null } });
       throw error;
     }
+  };
+}
+
+const ATTACH = "turn.attach";
+const TEXT_DELTA = "assistant_message.content_part.text_delta";
+
+function once<T>(call: (argument: T) => void): (argument: T) => void {
+  let isCalled = false;
+  return (argument) => {
+    if (isCalled) return;
+    isCalled = true;
+    call(argument);
   };
 }
 
@@ -87,8 +117,7 @@ class Files {
   }
 }
 
-function describe(body: BodyInit | null | undefined, url: string, files: Files): Omit<Answer, "failure"> {
-  const { type = "", params } = (parse(body) ?? {}) as Body;
+function describe({ type = "", params }: Body, url: string, files: Files): Omit<Answer, "failure"> {
   const { content, quoted_text, attachments = [] } = params?.input ?? {};
   const message = content?.length || attachments.length
     ? { content: content ?? [], ...(quoted_text && { reply: quoted_text }), attachments: files.attachmentsOf(attachments) }
@@ -101,14 +130,9 @@ function isStream(response: Response): boolean {
   return response.body !== null && (response.headers.get("content-type")?.startsWith("text/event-stream") ?? false);
 }
 
-/** Returns the error with which a stream begins, or null. Reads only the beginning. */
-async function refusalOf(response: Response): Promise<Failure | null> {
-  const reader = response.body?.getReader();
-  const start = await reader?.read().catch(() => null);
-  void reader?.cancel().catch(() => {}); // settles only when the widget has read its copy
-  const data = new TextDecoder().decode(start?.value).match(/^data: ?(.*)$/m)?.[1];
-  const event = (parse(data) ?? {}) as Record<string, unknown>;
-  return event.type === "error" ? { status: response.status, code: stringOrNull(event.code), message: stringOrNull(event.message) } : null;
+/** Returns the failure if a stream begins with an error; null if it begins with anything else. */
+function refusalOf({ type, code, message }: StreamEvent, status: number): Failure | null {
+  return type === "error" ? { status, code: stringOrNull(code), message: stringOrNull(message) } : null;
 }
 
 async function failureOf(response: Response): Promise<Failure> {

@@ -17,6 +17,8 @@
  * - When the user returns to the tab, its thread is fetched again: another tab may have added messages.
  * - A thread that fails to load (no response, 5xx) is requested twice more before the widget sees the failure.
  *
+ * The open element of chatkit-server does all this by itself: connected to one, this file does nothing.
+ *
  * Why this wraps `fetch` instead of only using events: `chatkit.error` does not distinguish a lost connection from an
  * error sent by the server, but the page may attach only after the former: a new response removes the error's text and
  * its Retry button. The difference is only visible in the stream.
@@ -48,6 +50,8 @@ export function createAttach({ fetch = window.fetch.bind(window) }: { fetch?: ty
 }
 
 function connect(element: OpenAIChatKit, answers: Answers): () => void {
+  answers.isPassive = "implementation" in element && element.implementation === "open";
+  if (answers.isPassive) return () => {};
   const connection = new AbortController();
   const attaching = new Set<string>();
   let shown: string | null = null;
@@ -175,6 +179,8 @@ interface Answer {
 
 /** The widget's requests and their outcomes. */
 class Answers {
+  /** Only forwards requests. */
+  isPassive = false;
   onCreated: (threadId: string) => void = () => {};
   /** Threads for which a stop is being retried; a new message cancels it, as it would stop the new answer. */
   readonly stopping = new Set<string>();
@@ -191,7 +197,7 @@ class Answers {
 
   /** Forwards every request. Only ChatKit operations get the header: the storage behind an upload may reject it. */
   readonly fetch: typeof fetch = async (input, init = {}) => {
-    const operation = parse(init.body) as Operation | null;
+    const operation = this.isPassive ? null : (parse(init.body) as Operation | null);
     if (!operation?.type) return this.send(input, init);
     this.apiUrl = input instanceof Request ? input.url : new URL(input, document.baseURI).href;
     const headers = new Headers(init.headers);

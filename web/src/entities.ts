@@ -1,7 +1,9 @@
 /** Searches for entities that can be @-mentioned, on the server. */
 import type { EntitiesOption, Entity } from "@openai/chatkit";
 
-const ENTITIES_URL = "/api/entities";
+import { serverUrl } from "./base";
+
+const ENTITIES_URL = serverUrl("api/entities");
 
 /** Returns the entities that match the text after the @; none if the request fails, which is not worth an error. */
 export async function searchEntities(query: string): Promise<Entity[]> {

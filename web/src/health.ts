@@ -1,7 +1,9 @@
 /** The server's health: whether it is reachable, and which model it uses. */
 import { useCallback, useEffect, useRef, useState } from "react";
 
-const HEALTH_URL = "/api/stream/health";
+import { serverUrl } from "./base";
+
+const HEALTH_URL = serverUrl("api/stream/health");
 const TIMEOUT_MS = 5_000;
 const PERIOD_MS = 60_000;
 const RETRY_MS = 3_000;

@@ -1,13 +1,14 @@
-/** The options of the widget: the server's URL, the looks, the features. */
+/** The options of the element: the server's URL, the looks, the features. */
 import type { ChatKitOptions, ColorScheme, ComposerOption, EntitiesOption } from "@openai/chatkit";
 
+import { serverUrl } from "./base";
 import { onClientTool } from "./client";
 import { previewEntity, searchEntities } from "./entities";
 import type { Offers } from "./offers";
 
 /**
  * OpenAI issues a key for each domain on its allow-list; set it with VITE_CHATKIT_DOMAIN_KEY at build time.
- * On localhost the widget does not check it, but the option is required.
+ * On localhost its element does not check it, and the open one never does, but the option is required.
  */
 const DOMAIN_KEY: string = import.meta.env.VITE_CHATKIT_DOMAIN_KEY || "domain_pk_localhost_dev";
 
@@ -21,18 +22,23 @@ interface Params {
 export function chatOptions({ fetch, scheme, initialThread, offers }: Params): ChatKitOptions {
   const { features } = offers;
   return {
-    api: { url: "/chatkit", domainKey: DOMAIN_KEY, fetch, uploadStrategy: { type: "two_phase" } },
+    api: { url: serverUrl("chatkit"), domainKey: DOMAIN_KEY, fetch, uploadStrategy: { type: "two_phase" } },
     frameTitle: "Chat",
     initialThread,
     theme: { colorScheme: scheme, radius: "round", color: { accent: { primary: scheme === "dark" ? "#60a5fa" : "#2563eb", level: 1 } } },
     history: { enabled: features.history, showDelete: true, showRename: true },
-    startScreen: { greeting: "What can I help with?", prompts: offers.prompts },
+    startScreen: { greeting: greetingOf(offers), prompts: offers.prompts },
     composer: composerOptions(offers),
     ...(features.mentions && { entities: entitiesOption(offers) }),
     threadItemActions: { feedback: features.feedback, retry: features.retry },
     thread: { autoScroll: true },
     onClientTool,
   };
+}
+
+/** The name that agents have by default tells nothing. */
+function greetingOf({ agent }: Offers): string {
+  return agent && agent !== "Assistant" ? `What can ${agent} do for you?` : "What can I do for you?";
 }
 
 /** Leaves out empty menus. */

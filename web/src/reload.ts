@@ -15,6 +15,6 @@ export function reloadOnNewBuild(): void {
 }
 
 async function servedAssets(): Promise<string | undefined> {
-  const page = await fetch("/", { cache: "no-store" }).catch(() => null);
+  const page = await fetch(document.baseURI, { cache: "no-store" }).catch(() => null);
   return page?.ok ? (await page.text()).match(/assets\/[\w.-]+/g)?.join() : undefined;
 }

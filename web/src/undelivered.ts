@@ -1,5 +1,5 @@
-/** Puts a message back into the composer once the widget has given up sending it: the widget discards the text. */
-import type { SentMessage } from "./api";
+/** Puts a message back into the composer once OpenAI's element has given up sending it: that element discards the text. */
+import type { Failure, SentMessage } from "./api";
 import { textOf } from "./problem";
 
 /** The widget repeats a request that failed with 5xx, at most 10 s after the last attempt (June 2026). */
@@ -11,22 +11,20 @@ export function parametersOf({ content, ...rest }: SentMessage) {
 }
 
 export class Undelivered {
-  private message: SentMessage | null = null;
+  private last: { message: SentMessage; failure: Failure } | null = null;
   private restored: SentMessage | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private readonly restore: (message: SentMessage) => void;
-  private readonly clear: () => void;
 
-  /** `restore` puts a message into the composer, `clear` empties the composer. */
-  constructor(restore: (message: SentMessage) => void, clear: () => void) {
-    this.restore = restore;
-    this.clear = clear;
-  }
+  /** `restore` puts a message into the composer and says why, `clear` empties the composer. */
+  constructor(
+    private readonly restore: (message: SentMessage, failure: Failure) => void,
+    private readonly clear: () => void,
+  ) {}
 
-  /** Call after each failed attempt; `isFinal` if the widget will not repeat it. */
-  failed(message: SentMessage, isFinal: boolean): void {
+  /** Call after each failed attempt; `isFinal` if the element will not repeat it. */
+  failed(message: SentMessage, failure: Failure, isFinal: boolean): void {
     clearTimeout(this.timer);
-    this.message = message;
+    this.last = { message, failure };
     if (isFinal) this.giveBack();
     else this.timer = setTimeout(() => this.giveBack(), REPEAT_MS);
   }
@@ -34,21 +32,21 @@ export class Undelivered {
   /** Call when a message was accepted; a restored one that arrives after all leaves the composer. */
   delivered(message: SentMessage): void {
     clearTimeout(this.timer);
-    this.message = null;
+    this.last = null;
     if (this.restored && JSON.stringify(this.restored) === JSON.stringify(message)) this.clear();
     this.restored = null;
   }
 
-  /** Call when the widget has stopped waiting for an answer: it has given up. */
+  /** Call when the element has stopped waiting for an answer: it has given up. */
   ended(): void {
-    if (this.message) this.giveBack();
+    if (this.last) this.giveBack();
   }
 
   private giveBack(): void {
     clearTimeout(this.timer);
-    const { message } = this;
-    this.message = null;
-    this.restored = message;
-    if (message) this.restore(message);
+    const { last } = this;
+    this.last = null;
+    this.restored = last?.message ?? null;
+    if (last) this.restore(last.message, last.failure);
   }
 }
