@@ -29,7 +29,7 @@ describe("examples/page.py", () => {
   test("the agent reads the page and answers with its text", async (t) => {
     const page = await call(t, stage, 'read_page {"section": "intro"}');
     const { text } = await toolResult(page);
-    assert.match(text, /Model: demo/);
+    assert.match(text, /Model:\s+demo/);
     await page.locator("li[data-type=assistant_message]", { hasText: "Model: demo" }).waitFor();
 
     await page.evaluate(() => getSelection().selectAllChildren(document.querySelector(".model strong")));

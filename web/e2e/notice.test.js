@@ -1,4 +1,4 @@
-/** The page without the widget or the server: it says why and what to check, and recovers. */
+/** The page with OpenAI's element chosen, but without its script or without the server: it says why, and recovers. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
@@ -6,7 +6,7 @@ import { startProxy } from "./proxy.js";
 import { setStage } from "./stage.js";
 import { screenshot, visitor } from "./visit.js";
 
-const stage = setStage();
+const stage = setStage({ CHATKIT_WIDGET: "stock" });
 
 async function visit(t, cdn, options) {
   const visit = await visitor(stage.browser, cdn, options);
@@ -24,7 +24,7 @@ test("a blocked CDN shows what to check, and the status line still names the mod
     assert.ok(text.includes(word), `the notice mentions ${word}`);
   }
   const { model } = await (await page.request.get(`${stage.server.origin}/api/stream/health`)).json();
-  await page.locator(".model", { hasText: `Model: ${model.name}` }).waitFor();
+  await page.locator(".model", { hasText: model.name }).waitFor();
   await page.getByText("Details").click();
   await page.locator(".details", { hasText: model.note }).waitFor();
   assert.equal(await page.locator(".activity").innerText(), "Error");
@@ -132,6 +132,7 @@ async function say(page, text) {
 }
 
 const rating = (page) => page.getByRole("button", { name: "Good answer" });
+const isAway = (page) => page.locator(".activity", { hasText: "Reconnecting" });
 const unreachableNotice = (page) => page.getByRole("alert").filter({ hasText: "The server cannot be reached" });
 const SECONDS = { timeout: 10_000 }; // far below the minute between two health checks
 
@@ -155,10 +156,10 @@ test("a server that still answers after a failure is checked often until it is u
   await rating(page).click();
   await checked;
   await page.route("**/api/stream/health", (route) => route.abort());
-  await unreachableNotice(page).waitFor(SECONDS);
+  await isAway(page).waitFor(SECONDS);
 });
 
-test("an error text of the server stays visible during an outage, and disappears after it", async (t) => {
+test("an error text of the server stays visible during an outage, which the status line tells, and disappears after it", async (t) => {
   const { page, proxy } = await openThroughProxy(t);
   const sentence = page.getByRole("alert").getByText("The server stops.");
   await page.route("**/chatkit", (route) => route.fulfill({ status: 503, json: { message: "The server stops.", code: "stopping" } }), { times: 1 });
@@ -167,22 +168,30 @@ test("an error text of the server stays visible during an outage, and disappears
   proxy.isDown = true;
   proxy.cut();
   await rating(page).click();
-  await unreachableNotice(page).waitFor(SECONDS);
+  await isAway(page).waitFor(SECONDS);
   assert.ok(await sentence.isVisible());
+  assert.equal(await page.getByRole("alert").count(), 1);
   proxy.isDown = false;
-  await unreachableNotice(page).waitFor({ state: "detached", ...SECONDS });
+  await isAway(page).waitFor({ state: "detached", ...SECONDS });
   assert.equal(await sentence.count(), 0);
 });
 
-test("a message that was not delivered stays visible when the server is back", async (t) => {
+test("a message that was not delivered is in the composer again, and the banner stays when the server is back", async (t) => {
   const { page, proxy } = await openThroughProxy(t);
   proxy.isDown = true;
   proxy.cut();
   await say(page, "Precious words");
-  await unreachableNotice(page).waitFor(SECONDS);
+  const banner = page.getByRole("alert").filter({ hasText: "Your message was not sent" });
+  await banner.waitFor(SECONDS);
+  await isAway(page).waitFor(SECONDS);
+  assert.equal(await page.getByRole("alert").count(), 1);
   proxy.isDown = false;
-  await unreachableNotice(page).waitFor({ state: "detached", ...SECONDS });
-  await page.getByRole("alert").getByText("Precious words").waitFor();
+  await isAway(page).waitFor({ state: "detached", ...SECONDS });
+  assert.ok(await banner.isVisible());
+  assert.equal(await page.getByPlaceholder("Write a message").inputValue(), "Precious words");
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.locator("li[data-type=assistant_message]", { hasText: "Precious words" }).waitFor();
+  assert.equal(await page.getByRole("alert").count(), 0);
 });
 
 test("an answer whose connection breaks shows that the server is unreachable", async (t) => {

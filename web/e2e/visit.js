@@ -11,6 +11,16 @@ const LOCAL_HOSTS = ["127.0.0.1", "localhost", "insecure.example"];
 const PATIENCE_MS = 30_000; // of two slow cores
 const LOG_LINES = 60;
 
+/** As OpenAI's element does on a domain that OpenAI does not know. */
+const REMOVES_ITSELF = `class extends HTMLElement {
+  setOptions() {
+    if (this.shadowRoot) return;
+    const frame = this.attachShadow({ mode: "open" }).appendChild(document.createElement("iframe"));
+    setTimeout(() => this.dispatchEvent(new CustomEvent("chatkit.ready")), 50);
+    setTimeout(() => frame.remove(), 500);
+  }
+}`;
+
 /** How the CDN answers for its script. */
 const ANSWERS = {
   "stand-in": (route) => route.fulfill({ path: STAND_IN, contentType: "text/javascript" }),
@@ -19,6 +29,7 @@ const ANSWERS = {
   blocked: (route) => route.abort("failed"),
   hangs: () => {},
   mute: (route) => route.fulfill({ body: 'customElements.define("openai-chatkit", class extends HTMLElement { setOptions() {} })', contentType: "text/javascript" }),
+  gone: (route) => route.fulfill({ body: `customElements.define("openai-chatkit", ${REMOVES_ITSELF})`, contentType: "text/javascript" }),
   foreign: (route) => route.fulfill({ body: "/* a proxy's page */", contentType: "text/javascript" }),
 };
 

@@ -9,23 +9,25 @@ export const READY_MS = 10_000;
 
 /** Reports `mute` if the element is not ready in time, `gone` if its frame disappears; returns a function that ends it. */
 export function checkStock(element: OpenAIChatKit, onFailure: (reason: "mute" | "gone") => void): () => void {
+  const end = new AbortController();
   const timer = setTimeout(() => onFailure("mute"), READY_MS);
-  const ready = new AbortController();
-  element.addEventListener("chatkit.ready", () => clearTimeout(timer), { signal: ready.signal });
-
   let hadFrame = false;
-  const look = () => {
-    const hasFrame = (element.shadowRoot ?? element).querySelector("iframe") !== null;
+  const observer = new MutationObserver(() => {
+    const hasFrame = frameOf(element) !== null;
     if (hadFrame && !hasFrame && element.isConnected) onFailure("gone");
     hadFrame = hasFrame;
+  });
+  const onReady = () => {
+    clearTimeout(timer);
+    hadFrame = frameOf(element) !== null;
+    observer.observe(element.shadowRoot ?? element, { childList: true, subtree: true });
   };
-  const observer = new MutationObserver(look);
-  observer.observe(element, { childList: true, subtree: true });
-  if (element.shadowRoot) observer.observe(element.shadowRoot, { childList: true, subtree: true });
-  look();
+  element.addEventListener("chatkit.ready", onReady, { signal: end.signal });
   return () => {
     clearTimeout(timer);
-    ready.abort();
+    end.abort();
     observer.disconnect();
   };
 }
+
+const frameOf = (element: OpenAIChatKit) => (element.shadowRoot ?? element).querySelector("iframe");

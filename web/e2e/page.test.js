@@ -1,0 +1,151 @@
+/** The page chooses its element (CHATKIT_WIDGET), and takes the open one where OpenAI's does not work. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+
+import { open as openElement } from "./elements/open.js";
+import { setStage } from "./stage.js";
+import { screenshot, visitor } from "./visit.js";
+
+const openRoot = (page) => openElement.root(page);
+const composer = (page) => openElement.composer(openRoot(page));
+const answers = (page) => openElement.answers(openRoot(page));
+const implementation = (page) => page.evaluate(() => document.querySelector(".chat")?.implementation ?? "stock");
+
+/** Opens a browser context; `console` collects what the page says. */
+async function visit(t, stage, cdn, options) {
+  const visit = await visitor(stage.browser, cdn, options);
+  t.after(() => visit.context.close());
+  const said = [];
+  visit.page.on("console", (message) => said.push(message.text()));
+  return { ...visit, said };
+}
+
+async function say(page, text) {
+  await composer(page).fill(text);
+  await openElement.send(openRoot(page)).click();
+  await answers(page).filter({ hasText: "demo model" }).first().waitFor();
+}
+
+const reasons = (said) => said.filter((text) => text.includes("CHATKIT_WIDGET"));
+
+describe("auto", () => {
+  const stage = setStage();
+
+  for (const [cdn, cause] of [["blocked", "could not be loaded"], ["foreign", "something else was delivered"], ["hangs", "within 4 seconds"]]) {
+    test(`takes the open element where the script is ${cdn}, and says so once in the console`, async (t) => {
+      const { page, said, exceptions } = await visit(t, stage, cdn);
+      await page.clock.install();
+      const asked = page.waitForEvent("request", (request) => request.url().endsWith("/chatkit.js"));
+      await page.goto(stage.server.origin);
+      await page.locator(".model", { hasText: "demo" }).waitFor(); // the page does not wait for the script
+      await asked;
+      await page.clock.fastForward(4_000);
+      await openRoot(page).waitFor();
+      await say(page, "Hello");
+      assert.equal(await implementation(page), "open");
+      assert.equal(await page.getByRole("alert").count(), 0);
+      assert.equal(reasons(said).length, 1);
+      assert.ok(reasons(said)[0].includes(cause), reasons(said)[0]);
+      assert.deepEqual(exceptions, []);
+      if (cdn === "blocked") await screenshot(page, "auto-open");
+    });
+  }
+
+  test("a script of OpenAI that arrives late does not disturb the open element", async (t) => {
+    const { page, context, said } = await visit(t, stage, "hangs");
+    let deliver;
+    await context.route("https://cdn.platform.openai.com/**", (route) => (deliver = () => route.fulfill({ body: "window.isLate = true; customElements.define('openai-chatkit', class extends HTMLElement {})", contentType: "text/javascript" })));
+    await page.goto(stage.server.origin);
+    await composer(page).waitFor();
+    await composer(page).fill("Not sent yet");
+    await deliver();
+    await say(page, "Still here");
+    assert.equal(await implementation(page), "open");
+    assert.equal(reasons(said).length, 1);
+  });
+
+  for (const [cdn, cause] of [["mute", "did not start"], ["gone", "removed itself"]]) {
+    test(`takes the open element, under its own name, where OpenAI's is ${cdn}; thread and text stay`, async (t) => {
+      const first = await visit(t, stage, "blocked");
+      await first.page.goto(stage.server.origin);
+      await say(first.page, "Remember me");
+      const address = first.page.url();
+      assert.match(address, /thread=thr_/);
+
+      const { page, said } = first;
+      await page.evaluate(() => sessionStorage.clear());
+      first.pretend.cdn = cdn;
+      await page.reload();
+      if (cdn === "mute") {
+        const waiting = page.getByPlaceholder("You can write already");
+        await waiting.fill("Typed while waiting");
+      }
+      await page.locator("open-chatkit").waitFor({ timeout: 20_000 });
+      await openElement.userMessages(openRoot(page).last()).filter({ hasText: "Remember me" }).waitFor();
+      assert.equal(page.url(), address);
+      if (cdn === "mute") await page.waitForFunction(() => document.querySelector("open-chatkit").shadowRoot.querySelector("[data-input]").value === "Typed while waiting");
+      assert.ok(reasons(said).at(-1).includes(cause), reasons(said).at(-1));
+    });
+  }
+
+  test("shows OpenAI's element where it loads", async (t) => {
+    const { page, said } = await visit(t, stage, "stand-in");
+    await page.goto(stage.server.origin);
+    await page.locator(".activity", { hasText: "Ready" }).waitFor();
+    assert.equal(await implementation(page), "stock");
+    assert.deepEqual(reasons(said), []);
+    assert.equal(await page.evaluate(() => performance.getEntriesByType("resource").some(({ name }) => name.endsWith("/element.js"))), false);
+  });
+
+  test("a reload in the same tab does not wait for the missing script again", async (t) => {
+    const { page, context } = await visit(t, stage, "blocked");
+    await page.goto(stage.server.origin);
+    await composer(page).waitFor();
+    let asked = 0;
+    context.on("request", (request) => (asked += Number(request.url().startsWith("https://cdn.platform.openai.com"))));
+    await page.reload();
+    await composer(page).waitFor();
+    assert.equal(asked, 0);
+  });
+
+  test("works on plain HTTP on a host other than localhost", async (t) => {
+    const { page, said, strays } = await visit(t, stage, "stand-in");
+    await page.goto(`http://insecure.example:${stage.server.port}/`);
+    await say(page, "Hello");
+    assert.ok(reasons(said)[0].includes("neither HTTPS nor localhost"));
+    assert.deepEqual(strays, []);
+  });
+
+  test("what is typed before the chat has started moves into it, with the focus", async (t) => {
+    const { page, context } = await visit(t, stage, "hangs");
+    let fail;
+    await context.route("https://cdn.platform.openai.com/**", (route) => (fail = () => route.abort("failed")));
+    await page.goto(stage.server.origin);
+    const waiting = page.getByPlaceholder("You can write already");
+    await waiting.click();
+    await waiting.pressSequentially("Hello from");
+    await screenshot(page, "waiting");
+    await fail();
+    await waiting.waitFor({ state: "detached" });
+    await page.waitForFunction(() => document.querySelector("openai-chatkit").shadowRoot.activeElement?.matches("[data-input]"));
+    await page.keyboard.type(" the start");
+    await openElement.send(openRoot(page)).click();
+    await openElement.userMessages(openRoot(page)).filter({ hasText: "Hello from the start" }).waitFor();
+  });
+});
+
+describe("open", () => {
+  const stage = setStage({ CHATKIT_WIDGET: "open", CHATKIT_AGENT: "examples.orders:agent" }, openElement);
+
+  test("asks no other host, and greets with the agent's name", async (t) => {
+    const { page, strays, context } = await visit(t, stage, "stand-in");
+    const asked = [];
+    context.on("request", (request) => asked.push(new URL(request.url()).hostname));
+    await page.goto(stage.server.origin);
+    await page.getByText(/What can .+ do for you\?/).waitFor();
+    await page.locator(".activity", { hasText: "Ready" }).waitFor();
+    assert.notEqual(await page.title(), "Chat");
+    assert.deepEqual(new Set(asked), new Set(["127.0.0.1"]));
+    assert.deepEqual(strays, []);
+  });
+});
