@@ -49,7 +49,9 @@ export class Conversation extends Observable {
   progress: ProgressUpdate | null = null;
   notices: NoticeEvent[] = [];
   failure: Failure | null = null;
-  /** The rating of a turn in this session, by the id of the turn's user message. */
+  /** The key of the message that the user has sent last. */
+  sentKey: string | null = null;
+  /** The rating of a turn in this session, by the key of its first item. */
   readonly ratings = new Map<string, "positive" | "negative">();
 
   constructor(thread: ThreadMetadata | null = null, items: ThreadItem[] = []) {
@@ -96,6 +98,7 @@ export class Conversation extends Observable {
   /** Shows a message until the server's own item replaces it. */
   echo(item: ThreadItem): ShownItem {
     const shown = new ShownItem(item, false);
+    this.sentKey = shown.key;
     this.items.set(item.id, shown);
     this.changed();
     return shown;

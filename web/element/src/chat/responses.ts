@@ -172,6 +172,7 @@ export class Responses {
     if (conversation.isResponding) return;
     conversation.isResponding = true;
     conversation.changed();
+    this.chat.threads.changed(); // the history marks it
     if (conversation === this.chat.shown) this.chat.emit("response.start");
   }
 
@@ -184,6 +185,7 @@ export class Responses {
     }
     const wasResponding = conversation.isResponding;
     conversation.close();
+    this.chat.threads.changed();
     if (wasResponding && conversation === this.chat.shown) this.chat.emit("response.end");
     response.finish();
   }
