@@ -23,7 +23,6 @@ export const en = {
   conversation: "Conversation",
   youSaid: "You said",
   answer: "Answer",
-  answering: "Answering…",
   loadingConversation: "Loading conversation…",
   stoppedByYou: "You stopped this answer.",
   jumpToLatest: "Jump to latest",
@@ -35,15 +34,13 @@ export const en = {
   goodAnswer: "Good answer",
   badAnswer: "Bad answer",
   tryAgain: "Try again",
-  /** {count} is a number greater than one. */
-  sources: "{count} sources",
-  oneSource: "1 source",
+  sources: (count: number) => (count === 1 ? "1 source" : `${count} sources`),
   file: "File",
   thinking: "Thinking…",
   thought: "Thought",
   thoughtForMoment: "Thought for a moment",
-  /** {duration} is like “12 seconds” or “2 minutes, 5 seconds”, in the user's language. */
-  thoughtFor: "Thought for {duration}",
+  /** Like “12 seconds” or “2 minutes 5 seconds”, in the user's language. */
+  thoughtFor: (duration: string) => `Thought for ${duration}`,
   working: "Working…",
   steps: "Steps",
   searchingWeb: "Searching the web",

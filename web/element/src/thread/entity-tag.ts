@@ -55,6 +55,7 @@ class EntityTag extends Part {
 
   private readonly wait = () => {
     if (!this.chat.options.entities?.onRequestPreview) return;
+    void import("../composer/entity-preview");
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       this.isPreviewed = true;

@@ -17,7 +17,10 @@ class GeneratedImage extends ItemPart {
       img { display: block; inline-size: 100%; block-size: auto; transition: filter var(--ck-slow); }
       .pending img { block-size: 100%; object-fit: cover; }
       .creating img { filter: blur(6px); }
-      .state { position: absolute; inset-inline: 0; inset-block-end: 0; display: flex; align-items: center; gap: calc(var(--ck-space) * 2); padding: calc(var(--ck-space) * 3) calc(var(--ck-space) * 4); color: var(--ck-muted); font-size: var(--ck-size-sm); }
+      .state {
+        position: absolute; inset-inline-start: calc(var(--ck-space) * 3); inset-block-end: calc(var(--ck-space) * 3); display: flex; align-items: center; gap: calc(var(--ck-space) * 2);
+        padding: var(--ck-space) calc(var(--ck-space) * 3); border-radius: var(--ck-radius-full); background: var(--ck-elevated); font-size: var(--ck-size-xs);
+      }
       .bar { position: absolute; inset-inline: 0; inset-block-end: 0; block-size: 3px; span { display: block; block-size: 100%; background: var(--ck-accent); transition: inline-size var(--ck-slow); } }
       .failed { display: flex; align-items: center; gap: calc(var(--ck-space) * 2); padding: calc(var(--ck-space) * 4); color: var(--ck-muted); font-size: var(--ck-size-sm); }
       .actions {

@@ -31,6 +31,7 @@ class Item extends Part {
   static override properties = { ...Part.properties, shown: { attribute: false } };
   static override sheet = css`
     ck-item { display: block; min-inline-size: 0; overflow-wrap: anywhere; }
+    ck-item:has(> [hidden]) { display: none; }
   `;
 
   declare shown: ShownItem;
@@ -45,6 +46,10 @@ class Item extends Part {
       this.role = "article";
       this.ariaLabel = label;
     }
+  }
+
+  protected override firstUpdated(): void {
+    if (this.shown.item.type === "structured_input") void import("./structured-input");
   }
 
   override render() {

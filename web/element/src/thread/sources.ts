@@ -27,10 +27,9 @@ class Sources extends Part {
   declare sources: Source[];
 
   override render() {
-    const { sources, oneSource } = this.chat.strings;
     const unique = distinct(this.sources);
     return html`<details>
-      <summary>${unique.length === 1 ? oneSource : sources.replace("{count}", String(unique.length))} ${icon("chevron-down")}</summary>
+      <summary>${this.chat.strings.sources(unique.length)} ${icon("chevron-down")}</summary>
       <ck-source-list .chat=${this.chat} .sources=${unique}></ck-source-list>
     </details>`;
   }

@@ -19,7 +19,7 @@ class TurnActions extends Part {
   };
   static override sheet = css`
     ck-turn-actions {
-      display: flex; gap: 2px; min-block-size: 28px; margin-block-start: calc(var(--ck-space) * -2); margin-inline-start: -6px;
+      display: flex; gap: 2px; min-block-size: 28px; margin-block-start: calc(var(--ck-space) * -2.5); margin-inline-start: -6px;
       ck-turn:not([data-last]) > & { opacity: 0; transition: opacity var(--ck-fast); }
       ck-turn:is(:hover, :focus-within) > & { opacity: 1; }
       @media (hover: none) { ck-turn:not([data-last]) > & { opacity: 1; } }
@@ -49,7 +49,7 @@ class TurnActions extends Part {
         ? html`<button type="button" class="ck-icon-button small" aria-label=${label} title=${label} @click=${this.copy}>${icon(isCopied ? "check" : "copy")}</button>`
         : nothing}
       ${feedback === false ? nothing : html`${this.rate("positive")}${this.rate("negative")}`}
-      ${retry && isLast && message
+      ${retry && isLast && message && !chat.shown.failure
         ? html`<button type="button" class="ck-icon-button small" aria-label=${tryAgain} title=${tryAgain} @click=${() => chat.retry(message.item.id)}>${icon("reload")}</button>`
         : nothing}`;
   }

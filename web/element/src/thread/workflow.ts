@@ -74,7 +74,7 @@ class WorkflowView extends ItemPart {
     const text = (value: number, unit: string) => new Intl.NumberFormat(this.chat.locale, { style: "unit", unit, unitDisplay: "long" }).format(value);
     const minutes = Math.floor(rounded / 60);
     const parts = [...(minutes ? [text(minutes, "minute")] : []), ...(rounded % 60 || !minutes ? [text(rounded % 60, "second")] : [])];
-    return thoughtFor.replace("{duration}", parts.join(" "));
+    return thoughtFor(parts.join(" "));
   }
 }
 
