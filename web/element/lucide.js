@@ -30,7 +30,7 @@ function outlineOf(nodes) {
 }
 
 const SHAPES = {
-  path: ({ d }) => d,
+  path: ({ d }) => fromOrigin(d),
   line: ({ x1, y1, x2, y2 }) => `M${x1} ${y1}L${x2} ${y2}`,
   polyline: ({ points }) => `M${points}`,
   polygon: ({ points }) => `M${points}z`,
@@ -38,6 +38,17 @@ const SHAPES = {
   ellipse: ({ cx, cy, rx, ry }) => ellipse(+cx, +cy, +rx, +ry),
   rect: ({ x = 0, y = 0, width, height, rx, ry }) => rectangle(+x, +y, +width, +height, Math.min(+(rx ?? ry ?? 0), width / 2, height / 2)),
 };
+
+const NUMBER = "[-+]?(?:\\d+\\.?\\d*|\\.\\d+)";
+const START = new RegExp(`^m\\s*(${NUMBER})[\\s,]*(${NUMBER})[\\s,]*`);
+
+/** Behind another outline, a relative start would be one from that outline's end. */
+function fromOrigin(path) {
+  const [start, x, y] = START.exec(path) ?? [];
+  if (!start) return path;
+  const rest = path.slice(start.length);
+  return `M${x} ${y}${/^[-+.\d]/.test(rest) ? "l" : ""}${rest}`;
+}
 
 const round = (number) => Math.round(number * 1000) / 1000;
 

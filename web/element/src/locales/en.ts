@@ -152,6 +152,17 @@ export const en = {
   skip: "Skip",
   skipAll: "Skip all",
   skipped: "Skipped",
+  // Widgets
+  showMore: "Show more",
+  details: "Details",
+  confirm: "Confirm",
+  choose: "Choose…",
+  clear: "Clear",
+  invalidFormat: "Please use the requested format.",
+  waitForAnswer: "Please wait until the answer is complete.",
+  widgetTooDeep: "A part of this content is too deeply nested to show.",
+  chart: "Chart",
+  table: "Table",
 };
 
 export type Strings = typeof en;

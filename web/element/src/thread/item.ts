@@ -49,7 +49,9 @@ class Item extends Part {
   }
 
   protected override firstUpdated(): void {
-    if (this.shown.item.type === "structured_input") void import("./structured-input");
+    const { type } = this.shown.item;
+    if (type === "structured_input") void import("./structured-input");
+    if (type === "widget") void import("../widgets/widget");
   }
 
   override render() {
