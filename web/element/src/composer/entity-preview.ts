@@ -5,6 +5,7 @@ import { css, html, nothing } from "lit";
 import { define, Part } from "../part";
 import { Popover } from "../popover";
 import type { WidgetRoot } from "../protocol/wire";
+import "../widgets/widget";
 
 /** Previews that the page has answered, so that the pointer may pass over a tag often. */
 const known = new WeakMap<object, Map<string, WidgetRoot | null>>();

@@ -152,8 +152,8 @@ export const en = {
   skip: "Skip",
   skipAll: "Skip all",
   skipped: "Skipped",
+
   // Widgets
-  showMore: "Show more",
   details: "Details",
   confirm: "Confirm",
   choose: "Choose…",
