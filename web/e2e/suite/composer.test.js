@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { once } from "node:events";
-import { after, before, describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 
 import { openChat } from "../chat.js";
 import { elements } from "../elements/index.js";
@@ -13,36 +13,28 @@ const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR
 const PDF = Buffer.from("%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n");
 const SPOKEN = "What time is it in Paris";
 
-/** An endpoint for transcription, which hears the same words in everything; `heard` are the sizes of the recordings. */
-async function startTranscription() {
-  const heard = [];
-  const server = createServer((request, response) => {
-    let size = 0;
-    request.on("data", (bytes) => (size += bytes.length));
-    request.on("end", () => {
-      heard.push(size);
-      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ text: SPOKEN }));
-    });
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return { server, heard, url: `http://127.0.0.1:${server.address().port}/v1` };
-}
+const heard = []; // the bytes of each recording
+const transcription = createServer((request, response) => {
+  let size = 0;
+  request.on("data", (bytes) => (size += bytes.length));
+  request.on("end", () => {
+    heard.push(size);
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ text: SPOKEN }));
+  });
+}).listen(0, "127.0.0.1");
+await once(transcription, "listening");
+after(() => transcription.close());
 
 for (const element of elements) {
   describe(`composer, ${element.name} element`, { concurrency: 3 }, () => {
     const env = {
+      CHATKIT_TRANSCRIPTION_BASE_URL: `http://127.0.0.1:${transcription.address().port}/v1`, // a speech-to-text endpoint
       CHATKIT_DEMO_TOKENS_PER_SECOND: "1000",
       CHATKIT_MODELS: '["demo", {"id": "demo-2", "label": "Another model", "description": "The same script"}]',
       CHATKIT_TOOLS: '[{"id": "current_time", "label": "Clock", "icon": "clock"}]',
       CHATKIT_TRANSCRIPTION_MODEL: "ears",
     };
     const stage = setStage(env, element);
-    let transcription;
-    before(async () => {
-      transcription = await startTranscription();
-      env.CHATKIT_TRANSCRIPTION_BASE_URL = transcription.url;
-    });
-    after(() => transcription.server.close());
 
     test("an image and a PDF are uploaded, shown, and sent with the message", async (t) => {
       const chat = await openChat(t, stage);
@@ -85,7 +77,7 @@ for (const element of elements) {
       await end.waitFor();
       await chat.endDictation();
       await chat.until(async () => (await chat.composer.inputValue()).includes(SPOKEN), "the text");
-      assert.ok(transcription.heard.at(-1) > 0);
+      assert.ok(heard.at(-1) > 0);
       const [{ params }] = chat.posts("input.transcribe");
       assert.match(params.mime_type, /^audio\/(webm|mp4|ogg)/);
       await chat.sendButton.click();
