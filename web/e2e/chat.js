@@ -9,7 +9,7 @@ import { recordFailure, screenshot, visitor } from "./visit.js";
  * page's path, `origin` another origin (see proxy.js); `bare`, JavaScript source of an options object, opens a page that
  * has nothing but the element with these options. The rest are options of Playwright's browser context.
  */
-export async function openChat(t, stage, { path = "/", origin = stage.server.origin, bare = LIKE_THE_PAGE, ...options } = {}) {
+export async function openChat(t, stage, { path = "/", origin = stage.server.origin, bare, ...options } = {}) {
   const visit = await visitor(stage.browser, stage.element.name, options);
   const chat = new Chat(visit, stage);
   t.after(async () => {
@@ -21,16 +21,6 @@ export async function openChat(t, stage, { path = "/", origin = stage.server.ori
   await chat.goto(bare === undefined ? path : `/bare.html${path.slice(1)}`, origin);
   return chat;
 }
-
-/** Options like those of our page, until it can mount the open element. */
-const LIKE_THE_PAGE = `await fetch("/api/chatkit/options").then((response) => response.json()).then(({ features, attachments, models, tools, prompts }) => ({
-  api: { url: "/chatkit", domainKey: "x", uploadStrategy: { type: "two_phase" } },
-  history: { enabled: features.history, showDelete: true, showRename: true },
-  startScreen: { greeting: "What can I help with?", prompts },
-  composer: { placeholder: "Write a message", attachments, models, tools, dictation: { enabled: features.dictation } },
-  threadItemActions: { feedback: features.feedback, retry: features.retry },
-  thread: { autoScroll: true },
-}))`;
 
 async function serveBarePage(context, element, options) {
   const body = `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Bare</title>
