@@ -44,6 +44,8 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
   private isShown = false;
   private hasStarted = false;
   private isSuspended = false;
+  private isHistoryShown = false;
+  private beforeHistory: HTMLElement | null = null;
   private readonly theme = new Theme();
   private readonly watch = new Watch(this, null);
   private readonly threadWatch = new Watch(this, null);
@@ -111,7 +113,9 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
   override createRenderRoot(): HTMLElement | DocumentFragment {
     const root = super.createRenderRoot() as ShadowRoot;
     root.adoptedStyleSheets.push(this.theme.sheet);
-    root.addEventListener("ck-compose", () => void this.focusComposer());
+    root.addEventListener("ck-compose", () => {
+      if (!matchMedia("(pointer: coarse)").matches) void this.focusComposer(); // a keyboard on the screen would come up
+    });
     return root;
   }
 
@@ -142,6 +146,7 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
   override willUpdate(): void {
     this.threadWatch.watch(this.chat?.shown ?? null);
     if (this.chat) this.describe(this.chat);
+    if (this.chat && this.chat.isHistoryOpen !== this.isHistoryShown) this.toggleHistory(this.chat);
   }
 
   override render() {
@@ -149,11 +154,11 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
     if (!chat || !this.isShown) return nothing;
     const { header, startScreen } = chat.options;
     return html`<div class="ck-frame">
-      ${header?.enabled === false ? nothing : html`<ck-header .chat=${chat}></ck-header>`}
-      <div class="ck-main">
+      ${header?.enabled === false ? nothing : html`<ck-header .chat=${chat} ?inert=${chat.isHistoryOpen}></ck-header>`}
+      <div class="ck-main" ?inert=${chat.isHistoryOpen}>
         ${chat.isNew && startScreen !== null ? html`<ck-start-screen .chat=${chat}></ck-start-screen>` : html`<ck-thread .chat=${chat} .conversation=${chat.shown}></ck-thread>`}
       </div>
-      <ck-composer .chat=${chat}></ck-composer>
+      <ck-composer .chat=${chat} ?inert=${chat.isHistoryOpen}></ck-composer>
       ${chat.isHistoryOpen ? html`<ck-history .chat=${chat}></ck-history>` : nothing}
       <ck-toasts .chat=${chat}></ck-toasts>
     </div>`;
@@ -163,6 +168,17 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
     if (!this.chat || !this.isShown || this.hasStarted) return;
     this.hasStarted = true;
     void this.begin(this.chat);
+  }
+
+  /** The history's code comes when it is first opened. Its focus goes back to where it was before. */
+  private toggleHistory(chat: Chat): void {
+    this.isHistoryShown = chat.isHistoryOpen;
+    if (!chat.isHistoryOpen) return void this.updateComplete.then(() => this.shadowRoot?.activeElement || this.beforeHistory?.focus());
+    this.beforeHistory = this.shadowRoot!.activeElement as HTMLElement | null;
+    import("./history/history").catch(() => {
+      chat.closeHistory();
+      chat.toast({ level: "danger", text: chat.strings.notLoaded });
+    });
   }
 
   private async showWith(texts: Promise<void>): Promise<void> {

@@ -1,4 +1,4 @@
-/** The user's threads, for the history. Loaded page by page: the newest are there first. */
+/** The user's threads, for the history. The first time, each page is shown as it arrives: the newest come first. */
 import { Observable } from "../observable";
 import type { Client } from "../protocol/client";
 import type { Page, ThreadMetadata } from "../protocol/wire";
@@ -19,6 +19,7 @@ export class ThreadList extends Observable {
     this.isLoading = true;
     this.error = null;
     this.changed();
+    const isFirst = this.threads.length === 0;
     try {
       const threads: ThreadMetadata[] = [];
       for (let page: Page<ThreadMetadata> | null = null; page === null || page.has_more; ) {
@@ -26,8 +27,9 @@ export class ThreadList extends Observable {
         page = await this.client.ask<Page<ThreadMetadata>>("threads.list", { limit: LIMIT, order: "desc", ...after });
         if (!page.data.length) break;
         threads.push(...page.data);
+        if (isFirst) this.show(threads);
       }
-      this.threads = threads;
+      this.show(threads);
     } catch (error) {
       this.error = error as Error;
       throw error;
@@ -35,6 +37,11 @@ export class ThreadList extends Observable {
       this.isLoading = false;
       this.changed();
     }
+  }
+
+  private show(threads: ThreadMetadata[]): void {
+    this.threads = [...threads];
+    this.changed();
   }
 
   /** Adds the thread, or updates its title. */

@@ -12,8 +12,14 @@ export interface Texts {
   direction: "ltr" | "rtl";
 }
 
+/** A browser's setting may be a name that `Intl` rejects, such as `en-US@posix`. */
 export function wantedLocale({ locale }: Pick<ChatKitOptions, "locale">): string {
-  return locale || navigator.language || "en";
+  const name: string = locale || navigator.language || "en";
+  try {
+    return Intl.getCanonicalLocales(name.replace(/[@.].*$/, "").replaceAll("_", "-"))[0] ?? "en";
+  } catch {
+    return "en";
+  }
 }
 
 /** Falls back to English where there is no translation, or where it cannot be loaded. */

@@ -69,12 +69,13 @@ export function on(color: Rgb): Rgb {
 
 /** Returns the colour, darker or lighter as far as needed for the contrast with all backgrounds. */
 export function legible(color: Rgb, backgrounds: Rgb[], ratio: number): Rgb {
-  const lowest = (candidate: Rgb) => Math.min(...backgrounds.map((background) => contrast(candidate, background)));
+  const shown = backgrounds.map(rounded);
+  const lowest = (candidate: Rgb) => Math.min(...shown.map((background) => contrast(rounded(candidate), background)));
   const pole = lowest(BLACK) > lowest(WHITE) ? 0 : 1;
   const [lightness, a, b] = labOf(color);
   for (let step = 0; step < 1; step += 0.02) {
     const candidate = rgbOf([lightness + (pole - lightness) * step, a, b]);
-    if (lowest(rounded(candidate)) >= ratio) return candidate;
+    if (lowest(candidate) >= ratio) return candidate;
   }
   return pole ? WHITE : BLACK;
 }

@@ -40,7 +40,11 @@ export function paletteOf(scheme: ColorScheme, { grayscale, accent, surface }: C
 
   const primary = (accent && read(accent.primary, bg)) ?? fg;
   const level = accent?.level ?? 0;
-  const soft = mix(bg, primary, 0.12);
+  const wash = (color: Rgb, amount: number) => {
+    const washed = mix(bg, color, amount);
+    return contrast(fg, washed) > TEXT + 0.1 ? washed : surfaces.surface;
+  };
+  const soft = wash(primary, 0.12);
   const user = level >= 3 ? primary : mix(surfaces.surface, primary, accent ? USER_TINT[level]! : 0);
 
   const colors: Record<string, Rgb> = {
@@ -61,7 +65,7 @@ export function paletteOf(scheme: ColorScheme, { grayscale, accent, surface }: C
   };
   for (const [name, statusHue] of Object.entries(STATUS_HUES)) {
     const solid = fromLch(isDark ? 0.68 : 0.55, 0.17, statusHue);
-    const tone = mix(bg, solid, isDark ? 0.2 : 0.1);
+    const tone = wash(solid, isDark ? 0.2 : 0.1);
     Object.assign(colors, { [name]: text(solid, [tone]), [`${name}-soft`]: tone, [`${name}-solid`]: solid, [`on-${name}`]: on(solid) });
   }
   for (const [name, codeHue] of Object.entries(CODE_HUES)) colors[`code-${name}`] = text(fromLch(isDark ? 0.78 : 0.5, 0.14, codeHue));
