@@ -45,6 +45,8 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
   private hasStarted = false;
   private isSuspended = false;
   private isHistoryShown = false;
+  /** The label that this element has given itself; a page may give it another. */
+  private label: string | null = null;
   private beforeHistory: HTMLElement | null = null;
   private readonly theme = new Theme();
   private readonly watch = new Watch(this, null);
@@ -196,7 +198,9 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
 
   /** Name, language and direction, for assistive technology and the layout. */
   private describe({ options, strings, locale, direction }: Chat): void {
-    if (options.frameTitle || !this.hasAttribute("aria-label")) this.setAttribute("aria-label", options.frameTitle ?? strings.chat);
+    const label = options.frameTitle ?? strings.chat;
+    const isOurs = this.ariaLabel === null || this.ariaLabel === this.label;
+    if (this.label !== label && (isOurs || options.frameTitle)) this.ariaLabel = this.label = label;
     if (this.lang !== locale) this.lang = locale;
     if (this.dir !== direction) this.dir = direction;
   }

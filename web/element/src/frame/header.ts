@@ -28,8 +28,8 @@ class Header extends Part {
   override render() {
     const { chat } = this;
     const { header = {}, history } = chat.options;
-    const { strings, shown } = chat;
-    const title = header.title?.enabled === false ? "" : (header.title?.text ?? shown.thread?.title ?? "");
+    const { strings } = chat;
+    const title = header.title?.enabled === false ? "" : (header.title?.text ?? this.threadTitle() ?? "");
     return html`
       ${this.action(header.leftAction, strings.leftAction, "left")}
       ${history?.enabled === false
@@ -41,6 +41,12 @@ class Header extends Part {
       <button type="button" class="ck-icon-button" data-new aria-label=${strings.newChat} title=${strings.newChat} @click=${this.startNew}>${icon("compose")}</button>
       ${this.action(header.rightAction, strings.rightAction, "right")}
     `;
+  }
+
+  /** Also of a thread that is still loading, if the history knows it. */
+  private threadTitle(): string | null | undefined {
+    const { loadingId, shown, threads } = this.chat;
+    return loadingId ? threads.threads.find(({ id }) => id === loadingId)?.title : shown.thread?.title;
   }
 
   private action(action: HeaderOption["leftAction"], label: string, side: "left" | "right") {

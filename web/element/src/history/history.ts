@@ -57,7 +57,9 @@ class History extends Part {
   declare private doomed: ThreadMetadata | null;
   private readonly chatWatch = new Watch(this, null);
   private readonly threadsWatch = new Watch(this, null);
-  private readonly shownWatch = new Watch(this, null);
+  /** The threads that match the query, until one of these changes: all threads, the language, the query. */
+  private found: ThreadMetadata[] = [];
+  private foundFor: unknown[] = [];
   private searchTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
@@ -78,7 +80,10 @@ class History extends Part {
     const { chat } = this;
     this.chatWatch.watch(chat);
     this.threadsWatch.watch(chat.threads);
-    this.shownWatch.watch(chat.shown);
+    const key = [chat.threads.threads, chat.strings, this.query];
+    if (key.every((value, index) => value === this.foundFor[index])) return;
+    this.foundFor = key;
+    this.found = this.query ? chat.threads.threads.filter(matcher(this.query, chat.strings.untitled)) : chat.threads.threads;
   }
 
   override render() {
@@ -115,13 +120,12 @@ class History extends Part {
   }
 
   private content() {
-    const { chat, query } = this;
+    const { chat, query, found } = this;
     const { strings } = chat;
     const { threads, isLoading, error } = chat.threads;
     if (!threads.length && error) return html`<div class="message" role="alert">${icon("alert")}<p>${strings.historyFailed}</p>${this.retryButton()}</div>`;
     if (!threads.length && isLoading) return this.skeletons();
     if (!threads.length) return html`<div class="message">${icon("history")}<p>${strings.noThreads}</p></div>`;
-    const found = query ? threads.filter(matcher(query, strings.untitled)) : threads;
     return html`
       ${error ? html`<div class="message small" role="alert"><p>${strings.historyFailed}</p>${this.retryButton()}</div>` : nothing}
       <p role="status" class=${found.length || isLoading ? "ck-hidden" : "message"}>${query ? (found.length ? strings.threadsFound(found.length) : isLoading ? strings.loading : strings.nothingFound(query)) : ""}</p>

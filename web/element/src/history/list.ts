@@ -5,6 +5,8 @@
 import { css, html, nothing } from "lit";
 import { repeat } from "lit/directives/repeat.js";
 
+import type { Strings } from "../locales/en";
+import { Watch } from "../observable";
 import { define, Part } from "../part";
 import type { ThreadMetadata } from "../protocol/wire";
 import { grouped } from "./groups";
@@ -29,6 +31,9 @@ export class HistoryList extends Part {
   declare private count: number;
   /** The id of the row that Tab reaches. */
   declare private tabStop: string | null;
+  private strings: Strings | null = null;
+  private readonly threadsWatch = new Watch(this, null);
+  private readonly shownWatch = new Watch(this, null);
   private groups: ReturnType<typeof grouped> = [];
   private readonly endSeen = new IntersectionObserver((entries) => entries.some(({ isIntersecting }) => isIntersecting) && this.grow(), { rootMargin: "600px" });
 
@@ -42,8 +47,13 @@ export class HistoryList extends Part {
     });
   }
 
-  override willUpdate() {
+  /** Another theme or focus does not group ten thousand threads again. */
+  override willUpdate(changed: Map<string, unknown>) {
     const { chat, threads } = this;
+    this.threadsWatch.watch(chat.threads);
+    this.shownWatch.watch(chat.shown);
+    if (!changed.has("threads") && this.strings === chat.strings) return;
+    this.strings = chat.strings;
     this.groups = grouped(threads, chat.strings, chat.locale);
     const ids = new Set(threads.map(({ id }) => id));
     if (this.tabStop && ids.has(this.tabStop)) return;
