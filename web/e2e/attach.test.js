@@ -151,7 +151,7 @@ describe("a page with attach.ts", { concurrency: 5 }, () => {
     proxy.cut();
     await attached(page, 2);
     const notice = page.getByRole("alert");
-    await notice.getByRole("heading", { name: "The server cannot be reached" }).waitFor();
+    await notice.getByText("The server cannot be reached").waitFor();
     assert.equal(await notice.count(), 1);
     await screenshot(page, "attach-lost");
     proxy.isDown = false;

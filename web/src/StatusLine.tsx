@@ -29,7 +29,7 @@ export function StatusLine({ activity, speed, health, widget }: Props) {
       {health.model && (
         <span className="model">
           <span className="visually-hidden">Model: </span>
-          {health.model.name}
+          <span className="name">{health.model.name}</span>
         </span>
       )}
       {speed?.isStreaming && <Figures {...speed} />}
