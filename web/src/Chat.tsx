@@ -123,6 +123,15 @@ export function Chat({ widget: { kind, tag }, offers, written, isUnreachable, pr
     return checkStock(chat.ref.current, (reason) => reportFailure.current(reason));
   }, [isStock, chat.ref]);
 
+  // The page around the open element has its background; OpenAI's is in style.css, as its frame cannot be asked.
+  useEffect(() => {
+    const element = chat.ref.current;
+    if (isStock || !element) return;
+    const root = document.documentElement.style;
+    root.setProperty("--surface", getComputedStyle(element).backgroundColor);
+    return () => void root.removeProperty("--surface");
+  }, [isStock, scheme, chat.ref]);
+
   useEffect(() => {
     if (isUnreachable) return;
     setProblem((last) => (last && endsWithOutage(last) ? null : last));
