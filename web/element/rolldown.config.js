@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 
 import { classicEntry } from "./classic-entry.js";
 import { lucideIcons } from "./lucide.js";
+import { minifyCss } from "./minify-css.js";
 
 /** Rolldown's options for a build into `dir`. */
 export function elementBuild(dir, plugins = []) {
@@ -15,7 +16,7 @@ export function elementBuild(dir, plugins = []) {
     platform: "browser",
     transform: { target: "es2022", define: { "process.env.NODE_ENV": '"production"' } },
     preserveEntrySignatures: false,
-    plugins: [lucideIcons(), ...plugins],
+    plugins: [lucideIcons(), minifyCss(), ...plugins],
     output: {
       dir,
       format: "es",
