@@ -34,6 +34,8 @@ export class Menu extends Part {
     align: { attribute: false },
     side: { attribute: false },
     emptyText: { attribute: false },
+    onChoose: { attribute: false },
+    onClose: { attribute: false },
     activeId: { state: true },
   };
   static override sheet = css`
@@ -69,15 +71,15 @@ export class Menu extends Part {
   /** Shown where there are no items; without it, an empty menu is hidden. */
   declare emptyText: string;
   declare activeId: string | null;
-  onChoose: (item: MenuItem) => void = () => {};
-  onClose: () => void = () => {};
+  declare onChoose: (item: MenuItem) => void;
+  declare onClose: () => void;
   private readonly idPrefix = `ck-menu-${++count}`;
   private typed = "";
   private typedAt = -TYPING_MS;
 
   constructor() {
     super();
-    Object.assign(this, { items: [], anchor: null, label: "", kind: "menu", align: "start", side: "top", emptyText: "", activeId: null });
+    Object.assign(this, { items: [], anchor: null, label: "", kind: "menu", align: "start", side: "top", emptyText: "", onChoose: () => {}, onClose: () => {}, activeId: null });
     new Popover(this, () => ({ anchor: () => this.anchor, close: () => this.onClose(), side: this.side, align: this.align }));
   }
 

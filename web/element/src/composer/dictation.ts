@@ -9,7 +9,7 @@ const BARS = 48;
 const BAR_MS = 80;
 
 class Dictation extends Part {
-  static override properties = { ...Part.properties, state: { state: true }, seconds: { state: true } };
+  static override properties = { ...Part.properties, onText: { attribute: false }, onClose: { attribute: false }, state: { state: true }, seconds: { state: true } };
   static override sheet = css`
     ck-dictation {
       display: flex; align-items: center; gap: calc(2 * var(--ck-space)); min-inline-size: 0; cursor: default;
@@ -24,8 +24,8 @@ class Dictation extends Part {
 
   declare private state: "asking" | "recording" | "transcribing";
   declare private seconds: number;
-  onText: (text: string) => void = () => {};
-  onClose: () => void = () => {};
+  declare onText: (text: string) => void;
+  declare onClose: () => void;
   private recording: Recording | null = null;
   private readonly levels: number[] = [];
   private timer: ReturnType<typeof setInterval> | undefined;

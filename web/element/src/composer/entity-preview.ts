@@ -11,7 +11,7 @@ import "../widgets/widget";
 const known = new WeakMap<object, Map<string, WidgetRoot | null>>();
 
 class EntityPreview extends Part {
-  static override properties = { ...Part.properties, entity: { attribute: false }, anchor: { attribute: false }, preview: { state: true } };
+  static override properties = { ...Part.properties, entity: { attribute: false }, anchor: { attribute: false }, onClose: { attribute: false }, preview: { state: true } };
   static override sheet = css`
     ck-entity-preview {
       position: fixed; inset: auto; margin: 0; box-sizing: border-box; overflow: auto; z-index: 10; max-inline-size: min(22rem, calc(100vw - 16px)); padding: calc(3 * var(--ck-space));
@@ -22,12 +22,13 @@ class EntityPreview extends Part {
   declare entity: Entity;
   declare anchor: Element | null;
   declare private preview: WidgetRoot | null;
-  onClose: () => void = () => {};
+  declare onClose: () => void;
 
   constructor() {
     super();
     this.anchor = null;
     this.preview = null;
+    this.onClose = () => {};
     new Popover(this, () => ({ anchor: () => this.anchor, close: () => this.onClose(), side: "top" }));
   }
 

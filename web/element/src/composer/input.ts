@@ -7,7 +7,7 @@ import { css, html, nothing } from "lit";
 
 import { Watch } from "../observable";
 import { define, Part } from "../part";
-import { edited, entityOf, placedTags, type PlacedTag, replaced, type Tag, textOf } from "./tagged-text";
+import { contentOf, edited, entityOf, placedTags, type PlacedTag, replaced, type Tag, textOf } from "./tagged-text";
 
 /** What the user types to get suggestions, `@entity` or `/command`, before the caret. */
 export interface Trigger {
@@ -41,7 +41,7 @@ export class Input extends Part {
       > [data-field] { display: grid; position: relative; }
       [data-mirror], textarea {
         grid-area: 1 / 1; box-sizing: border-box; inline-size: 100%; margin: 0; border: 0; padding: var(--_pad-block) var(--_pad-inline);
-        font: inherit; line-height: 1.5; letter-spacing: normal; text-align: start; white-space: pre-wrap; overflow-wrap: anywhere; word-break: normal; tab-size: 4;
+        font: inherit; line-height: 1.5; letter-spacing: normal; text-align: start; unicode-bidi: plaintext; white-space: pre-wrap; overflow-wrap: anywhere; word-break: normal; tab-size: 4;
       }
       [data-mirror] {
         color: transparent; user-select: none; pointer-events: none;
@@ -72,9 +72,10 @@ export class Input extends Part {
   menuId = "";
   onSubmit: () => void = () => {};
   private readonly watch = new Watch(this, null);
-  /** Contents by their text: undo brings a text back, and its tags with it. */
-  private readonly states = new Map<string, { content: PlacedTag[] }>();
+  /** The tags of a text: undo brings a text back, and its tags with it. */
+  private readonly states = new Map<string, PlacedTag[]>();
   private dismissedAt = -1;
+  private isComposing = false;
   private isMovingByArrow = false;
   private isPreviewBySelection = false;
   private previewTimer: ReturnType<typeof setTimeout> | undefined;
@@ -113,6 +114,8 @@ export class Input extends Part {
           @input=${this.typed}
           @keydown=${this.keyed}
           @selectionchange=${this.moved}
+          @compositionstart=${() => (this.isComposing = true)}
+          @compositionend=${this.composed}
           @keyup=${this.moved}
           @pointerup=${this.moved}
           @pointermove=${this.hovered}
@@ -122,7 +125,7 @@ export class Input extends Part {
         ></textarea>
       </div>
       ${trigger ? html`<ck-suggestions .chat=${chat} .trigger=${trigger} .input=${this}></ck-suggestions>` : nothing}
-      ${previewed ? html`<ck-entity-preview .chat=${chat} .entity=${entityOf(previewed.tag)} .anchor=${this.markOf(previewed)}></ck-entity-preview>` : nothing}`;
+      ${previewed ? html`<ck-entity-preview .chat=${chat} .entity=${entityOf(previewed.tag)} .anchor=${this.markOf(previewed)} .onClose=${() => this.preview(null)}></ck-entity-preview>` : nothing}`;
   }
 
   override updated() {
@@ -174,12 +177,8 @@ export class Input extends Part {
     const { textarea, chat } = this;
     const { value } = textarea;
     const isUndo = event.inputType === "historyUndo" || event.inputType === "historyRedo";
-    const known = isUndo ? this.states.get(value) : undefined;
-    if (known) {
-      let content = value ? [{ type: "input_text" as const, text: value }] as typeof chat.draft.content : [];
-      for (const { tag, start, end } of known.content) content = replaced(content, start, end, tag);
-      return this.setContent(content.length && textOf(content) !== value ? chat.draft.content : content);
-    }
+    const tags = isUndo && this.states.get(value);
+    if (tags) return this.setContent(contentOf(value, tags));
     const { content, caret } = edited(chat.draft.content, value, textarea.selectionStart);
     if (caret !== textarea.selectionStart) {
       textarea.value = textOf(content); // the rest of a tag went with a part of it
@@ -194,7 +193,7 @@ export class Input extends Part {
     draft.content = content;
     const tags = placedTags(content);
     if (tags.length || this.states.size) {
-      this.states.set(textOf(content), { content: tags });
+      this.states.set(textOf(content), tags);
       if (this.states.size > REMEMBERED_STATES) this.states.delete(this.states.keys().next().value!);
     }
     draft.changed();
@@ -204,7 +203,11 @@ export class Input extends Part {
     if (event.isComposing || event.keyCode === 229) return; // the input method's own Enter
     this.isMovingByArrow = event.key.startsWith("Arrow");
     const suggestions = this.trigger && this.querySelector<Suggestions>("ck-suggestions");
-    if (suggestions?.handleKey?.(event)) return event.preventDefault();
+    if (suggestions?.handleKey?.(event)) {
+      event.preventDefault();
+      event.stopPropagation(); // Escape closes the list, and not also what the page shows the chat in
+      return;
+    }
     const { textarea } = this;
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
@@ -217,8 +220,14 @@ export class Input extends Part {
     if (tag) textarea.setSelectionRange(tag.start, tag.end); // the key then deletes all of it
   };
 
+  private readonly composed = () => {
+    this.isComposing = false;
+    this.moved();
+  };
+
   /** The caret skips tags; before it, there may be something to suggest for. */
   private readonly moved = () => {
+    if (this.isComposing) return; // a new selection would end the input method's word
     const { textarea, chat } = this;
     const tags = placedTags(chat.draft.content);
     const { selectionStart, selectionEnd } = textarea;

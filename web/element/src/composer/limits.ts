@@ -2,7 +2,7 @@
 import type { ChatKitOptions } from "@openai/chatkit";
 
 import type { Strings } from "../locales/en";
-import { sizeText, validLocale } from "./files";
+import { sizeText } from "./files";
 
 type AttachmentOptions = NonNullable<NonNullable<ChatKitOptions["composer"]>["attachments"]>;
 
@@ -44,7 +44,7 @@ export function sorted(files: File[], attachedCount: number, options: Attachment
     if (!reason) accepted.push(file);
     else rejected.set(reason.key, { text: reason.text, names: [...(rejected.get(reason.key)?.names ?? []), file.name] });
   }
-  const list = new Intl.ListFormat(validLocale(locale), { type: "conjunction" });
+  const list = new Intl.ListFormat(locale, { type: "conjunction" });
   return { accepted, reasons: [...rejected.values()].map(({ text, names }) => text(list.format(names))) };
 
   function reasonAgainst(file: File): Reason | null {

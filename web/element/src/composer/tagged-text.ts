@@ -70,7 +70,7 @@ export function entityOf({ id, text, group, data, interactive }: Tag): Entity {
   return { id, title: text, ...(group !== undefined && { group }), ...(data && { data: data as Record<string, string> }), ...(interactive !== undefined && { interactive }) };
 }
 
-function contentOf(text: string, tags: PlacedTag[]): UserMessageContent[] {
+export function contentOf(text: string, tags: PlacedTag[]): UserMessageContent[] {
   const content: UserMessageContent[] = [];
   let from = 0;
   const addText = (end: number) => {
