@@ -40,25 +40,21 @@ export class Menu extends Part {
   };
   static override sheet = css`
     ck-menu {
-      position: fixed; inset: auto; margin: 0; box-sizing: border-box; overflow-y: auto; overscroll-behavior: contain; z-index: 10;
-      min-inline-size: 13rem; max-inline-size: min(24rem, calc(100vw - 16px)); padding: var(--ck-space);
-      border: 1px solid var(--ck-border); border-radius: calc(var(--ck-radius) + var(--ck-space));
-      background: var(--ck-bg); color: var(--ck-fg); box-shadow: 0 1px 2px #0000000f, 0 8px 28px #00000024; font: inherit; font-size: 0.9375em;
+      position: fixed; inset: auto; margin: 0; box-sizing: border-box; overscroll-behavior: contain; z-index: 10;
+      &.ck-menu { min-inline-size: 13rem; max-inline-size: min(24rem, calc(100vw - 16px)); }
       &:focus { outline: none; }
-      [data-group] { padding: calc(2 * var(--ck-space)) calc(2.5 * var(--ck-space)) var(--ck-space); color: var(--ck-muted); font-size: 0.8125em; font-weight: 500; }
-      [data-option] {
-        display: flex; align-items: center; gap: calc(2.5 * var(--ck-space)); min-block-size: 36px; box-sizing: border-box; cursor: default; user-select: none;
-        padding: calc(1.5 * var(--ck-space)) calc(2.5 * var(--ck-space)); border-radius: var(--ck-radius); scroll-margin: var(--ck-space);
-        > svg, > ck-icon { flex: none; inline-size: 18px; block-size: 18px; color: var(--ck-muted); }
-        > span { flex: 1; min-inline-size: 0; overflow-wrap: anywhere; line-height: 1.35; }
-        small { display: block; color: var(--ck-muted); font-size: 0.867em; }
+      [data-group] { padding: calc(2 * var(--ck-space)) calc(2.5 * var(--ck-space)) var(--ck-space); color: var(--ck-muted); font-size: var(--ck-size-xs); font-weight: 500; }
+      .ck-row {
+        box-sizing: border-box; cursor: default; user-select: none; scroll-margin: calc(1.5 * var(--ck-space));
+        &:hover { background: none; }
         &[data-active] { background: var(--ck-hover); }
-        &[aria-disabled="true"] { opacity: 0.5; }
+        > span { flex: 1; min-inline-size: 0; overflow-wrap: anywhere; }
+        small { display: block; color: var(--ck-muted); font-size: var(--ck-size-xs); }
         > svg[data-check] { color: inherit; }
       }
       [data-empty] { padding: calc(2 * var(--ck-space)) calc(2.5 * var(--ck-space)); color: var(--ck-muted); }
-      @media (pointer: coarse) { [data-option] { min-block-size: 44px; } }
-      @media (forced-colors: active) { [data-option][data-active] { outline: 2px solid Highlight; outline-offset: -2px; } }
+      @media (pointer: coarse) { .ck-row { min-block-size: 44px; } }
+      @media (forced-colors: active) { .ck-row[data-active] { outline: 2px solid Highlight; outline-offset: -2px; } }
     }
   `;
 
@@ -86,6 +82,7 @@ export class Menu extends Part {
   override connectedCallback(): void {
     super.connectedCallback();
     this.id = this.idPrefix;
+    this.classList.add("ck-menu");
     this.addEventListener("keydown", this.keyed);
     // The input keeps the focus, and with it the phone's keyboard.
     this.addEventListener("pointerdown", this.held);
@@ -193,7 +190,7 @@ export class Menu extends Part {
     const isMenu = this.kind === "menu";
     const isActive = id === this.activeId;
     return html`<div
-      data-option
+      class="ck-row"
       id=${this.optionId(index)}
       role=${isMenu ? (isChecked === undefined ? "menuitem" : "menuitemradio") : "option"}
       aria-checked=${isMenu && isChecked !== undefined ? String(isChecked) : nothing}

@@ -5,7 +5,7 @@ import type { DraftAttachment } from "../chat/draft";
 import { icon } from "../icons/core";
 import { Watch } from "../observable";
 import { define, Part } from "../part";
-import { sizeText } from "./files";
+import { sizeText } from "./size-text";
 
 class Attachments extends Part {
   static override sheet = css`
@@ -14,7 +14,7 @@ class Attachments extends Part {
       > ul { display: flex; flex-wrap: wrap; gap: calc(2 * var(--ck-space)); max-block-size: 11rem; overflow-y: auto; margin: 0; padding: calc(1.5 * var(--ck-space)) calc(1.5 * var(--ck-space)) 0 0; list-style: none; }
       li {
         position: relative; display: flex; align-items: center; gap: calc(2 * var(--ck-space)); box-sizing: border-box; max-inline-size: min(18rem, 100%); min-block-size: 56px;
-        padding: calc(1.5 * var(--ck-space)); padding-inline-end: calc(4 * var(--ck-space)); border: 1px solid var(--ck-border); border-radius: var(--ck-radius-lg); background: var(--ck-bg); font-size: 0.8125em; line-height: 1.35;
+        padding: calc(1.5 * var(--ck-space)); padding-inline-end: calc(4 * var(--ck-space)); border: 1px solid var(--ck-border); border-radius: var(--ck-radius-lg); background: var(--ck-elevated); font-size: 0.8125em; line-height: 1.35;
         &[data-failed] { border-color: var(--ck-danger); }
       }
       li > [data-picture] { flex: none; display: grid; place-items: center; inline-size: 42px; block-size: 42px; border-radius: calc(var(--ck-radius-lg) - 4px); overflow: hidden; background: var(--ck-surface); color: var(--ck-muted); img { inline-size: 100%; block-size: 100%; object-fit: cover; display: block; } svg { inline-size: 20px; block-size: 20px; } }
@@ -28,8 +28,8 @@ class Attachments extends Part {
         &::-webkit-progress-value { background: var(--ck-accent); transition: inline-size 0.2s; }
         &::-moz-progress-bar { background: var(--ck-accent); }
       }
-      button[data-remove] { --_button: 24px; position: absolute; inset-block-start: -8px; inset-inline-end: -8px; border: 1px solid var(--ck-border); background: var(--ck-bg); svg { inline-size: 14px; block-size: 14px; } &:hover:not(:disabled) { background: var(--ck-surface); } }
-      button[data-retry] { justify-self: start; block-size: 24px; padding-inline: 0; font-weight: 500; text-decoration: underline; color: inherit; &:hover { background: none; } }
+      [data-remove] { position: absolute; inset-block-start: -8px; inset-inline-end: -8px; border: 1px solid var(--ck-border); background: var(--ck-elevated); &&& { inline-size: 24px; block-size: 24px; } svg { inline-size: 14px; block-size: 14px; } &:hover:not(:disabled) { background: var(--ck-surface); } }
+      [data-retry] { justify-self: start; min-block-size: 24px; font-weight: 500; text-decoration: underline; }
     }
   `;
   private readonly watch = new Watch(this, null);
@@ -54,7 +54,7 @@ class Attachments extends Part {
     return html`<li ?data-failed=${error !== null}>
       <span data-picture>${previewUrl ? html`<img src=${previewUrl} alt="" />` : icon("file")}</span>
       <span data-text><span data-name title=${name}>${name}</span>${this.state(file)}</span>
-      <button type="button" data-remove aria-label=${strings.removeFile(name)} @click=${remove}>${icon("close")}</button>
+      <button type="button" class="ck-icon-button small" data-remove aria-label=${strings.removeFile(name)} @click=${remove}>${icon("close")}</button>
     </li>`;
   }
 

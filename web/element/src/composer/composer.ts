@@ -7,9 +7,6 @@ import { anyIcon } from "../icons/icon";
 import type { Menu, MenuItem } from "../menu";
 import { Watch } from "../observable";
 import { define, Part } from "../part";
-import "./attachments";
-import "./disclaimer";
-import "./drop-zone";
 import { acceptAttribute, filesOf } from "./files";
 import type { Input } from "./input";
 import "./input";
@@ -20,15 +17,15 @@ class Composer extends Part {
   static override properties = { ...Part.properties, openMenu: { state: true }, isDictating: { state: true } };
   static override sheet = css`
     ck-composer {
-      --_button: 36px; --_pad-inline: calc(2.5 * var(--ck-space)); --_pad-block: calc(1.5 * var(--ck-space));
-      display: block; box-sizing: border-box; inline-size: 100%; max-inline-size: 50rem; margin-inline: auto;
-      padding: 0 calc(4 * var(--ck-space)) max(calc(3 * var(--ck-space)), env(safe-area-inset-bottom));
+      --_pad-inline: calc(2.5 * var(--ck-space)); --_pad-block: calc(1.5 * var(--ck-space));
+      display: block; box-sizing: border-box; inline-size: 100%; max-inline-size: calc(var(--ck-column) + 2 * var(--ck-gutter)); margin-inline: auto;
+      padding: 0 var(--ck-gutter) max(calc(3 * var(--ck-space)), env(safe-area-inset-bottom));
       > form {
-        display: grid; grid-template: "top top top" "input input input" "start . end" / auto 1fr auto; gap: var(--ck-space); margin: 0;
+        display: grid; grid-template: "top top top" "input input input" "start . end" / auto 1fr auto; row-gap: var(--ck-space); margin: 0;
         padding: calc(2 * var(--ck-space)); border: 1px solid var(--ck-border); border-radius: calc(var(--ck-radius-lg) + 2 * var(--ck-space));
-        background: var(--ck-bg); box-shadow: 0 1px 2px #0000000a, 0 2px 10px #0000000d; cursor: text; transition: border-color 0.15s, box-shadow 0.15s;
+        background: var(--ck-elevated); box-shadow: var(--ck-shadow-sm); cursor: text; transition: border-color var(--ck-fast), box-shadow var(--ck-fast);
         &[data-compact] { grid-template: "top top top" "start input end" / auto 1fr auto; align-items: end; }
-        &:focus-within { border-color: color-mix(in srgb, var(--ck-fg) 28%, transparent); box-shadow: 0 1px 2px #0000000a, 0 3px 16px #00000014; }
+        &:has(textarea:focus) { border-color: var(--ck-border-strong); box-shadow: var(--ck-shadow); }
         &[data-locked] { background: var(--ck-surface); box-shadow: none; cursor: not-allowed; }
         > ck-input { grid-area: input; }
         > [data-start], > [data-end] { display: flex; flex-wrap: wrap; align-items: center; gap: var(--ck-space); min-inline-size: 0; }
@@ -37,37 +34,23 @@ class Composer extends Part {
         > [data-top] { grid-area: top; display: grid; gap: calc(2 * var(--ck-space)); min-inline-size: 0; &:empty { display: none; } }
         > ck-dictation { grid-area: start / start / end / end; }
       }
-      > form button {
-        display: inline-flex; align-items: center; justify-content: center; gap: calc(1.5 * var(--ck-space)); box-sizing: border-box; min-inline-size: var(--_button); block-size: var(--_button); margin: 0; padding: 0;
-        border: 0; border-radius: var(--ck-radius-full); background: none; color: var(--ck-fg); font: inherit; font-size: 0.875em; line-height: 1; white-space: nowrap; cursor: pointer; flex: none;
-        svg, ck-icon { flex: none; inline-size: 20px; block-size: 20px; }
-        &:hover:not(:disabled), &[aria-expanded="true"] { background: var(--ck-hover); }
-        &:focus-visible { outline: 2px solid var(--ck-accent); outline-offset: 2px; }
-        &:disabled { cursor: default; opacity: 0.4; }
-      }
-      button[data-pill] {
-        padding-inline: calc(2.5 * var(--ck-space)); max-inline-size: 14rem;
-        svg, ck-icon { inline-size: 18px; block-size: 18px; }
-        > span { overflow: hidden; text-overflow: ellipsis; line-height: 1.4; }
-        &[aria-pressed="true"], &[data-chosen] { color: var(--ck-info); background: color-mix(in srgb, var(--ck-info) 12%, transparent); }
-      }
-      button[data-model] { color: var(--ck-muted); svg { inline-size: 16px; block-size: 16px; } }
-      button[data-send] {
-        background: var(--ck-accent); color: var(--ck-on-accent);
-        &:hover:not(:disabled) { background: color-mix(in srgb, var(--ck-accent) 85%, var(--ck-bg)); }
-        &:disabled { background: var(--ck-border); color: var(--ck-muted); opacity: 1; }
+      [data-pill] {
+        max-inline-size: 14rem; font-weight: 400; color: var(--ck-fg);
+        > span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+        &[aria-pressed="true"], &[data-chosen] { color: var(--ck-accent-text); background: var(--ck-accent-soft); }
+        &[data-model] { color: var(--ck-muted); padding-inline: calc(2 * var(--ck-space)); }
       }
       [data-quote] {
-        display: flex; align-items: start; gap: calc(2 * var(--ck-space)); padding: calc(1.5 * var(--ck-space)) calc(1.5 * var(--ck-space)) calc(1.5 * var(--ck-space)) calc(3 * var(--ck-space));
-        border-radius: var(--ck-radius-lg); background: var(--ck-surface); color: var(--ck-muted); font-size: 0.875em; cursor: default;
-        > svg { flex: none; inline-size: 18px; block-size: 18px; margin-block-start: 2px; }
-        > p { flex: 1; margin: 0; min-inline-size: 0; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; overflow-wrap: anywhere; }
-        > button { --_button: 28px; svg { inline-size: 16px; block-size: 16px; } }
+        display: flex; align-items: start; gap: calc(2 * var(--ck-space)); padding: calc(1.5 * var(--ck-space)); padding-inline-start: calc(3 * var(--ck-space));
+        border-radius: var(--ck-radius-lg); background: var(--ck-surface); color: var(--ck-muted); font-size: var(--ck-size-sm); line-height: 1.45; cursor: default;
+        > svg { flex: none; inline-size: 18px; block-size: 18px; margin-block-start: 4px; &:dir(rtl) { scale: -1 1; } }
+        > p { flex: 1; margin: 0; margin-block: 3px; min-inline-size: 0; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; overflow-wrap: anywhere; }
       }
-      @media (pointer: coarse) { --_button: 40px; }
-      @media (max-width: 30rem) { padding-inline: calc(2 * var(--ck-space)); button[data-model] > span { max-inline-size: 7rem; } }
-      @media (forced-colors: active) { > form { border-color: CanvasText; } button[data-send]:not(:disabled) { outline: 1px solid ButtonText; } }
-      @media (prefers-reduced-motion: reduce) { > form { transition: none; } }
+      @container (inline-size < 480px) {
+        [data-model] > span { max-inline-size: 6rem; }
+        [data-pill]:not([data-model]) { padding-inline: calc(2 * var(--ck-space)); svg, ck-icon { inline-size: 18px; block-size: 18px; } > span { display: none; } }
+      }
+      @media (forced-colors: active) { > form { border-color: CanvasText; } }
     }
   `;
 
@@ -93,9 +76,18 @@ class Composer extends Part {
   override render() {
     const { chat } = this;
     const question = chat.shown.isResponding ? null : chat.shown.pendingQuestion;
-    if (question) void import("./questions");
+    this.loadParts(question !== null);
     return html`${question ? html`<ck-questions .chat=${chat} .shown=${question}></ck-questions>` : this.form()}
-      <ck-disclaimer .chat=${chat}></ck-disclaimer>`;
+      ${chat.options.disclaimer?.text ? html`<ck-disclaimer .chat=${chat}></ck-disclaimer>` : nothing}`;
+  }
+
+  /** Loads what this chat needs, but not every one. */
+  private loadParts(hasQuestion: boolean): void {
+    const { options, draft } = this.chat;
+    if (hasQuestion) void import("./questions");
+    if (draft.attachments.length) void import("./attachments");
+    if (options.composer?.attachments?.enabled) void import("./drop-zone");
+    if (options.disclaimer?.text) void import("./disclaimer");
   }
 
   /** Opens the file picker. */
@@ -148,7 +140,7 @@ class Composer extends Part {
     return html`<div data-quote>
       ${icon("reply")}
       <p>${draft.quote}</p>
-      <button type="button" aria-label=${strings.removeQuote} @click=${() => draft.set({ reply: "" })}>${icon("close")}</button>
+      <button type="button" class="ck-icon-button small" aria-label=${strings.removeQuote} @click=${() => draft.set({ reply: "" })}>${icon("close")}</button>
     </div>`;
   }
 
@@ -160,19 +152,19 @@ class Composer extends Part {
     const hasMenu = tools.some(({ pinned }) => !pinned);
     const { onTagSearch, showComposerMenu } = chat.options.entities ?? {};
     return html`${hasMenu
-      ? html`<button type="button" data-add aria-label=${strings.addToMessage} aria-haspopup="menu" aria-expanded=${this.openMenu === "add"} ?disabled=${isLocked} @click=${() => this.toggle("add")}>${icon("plus")}</button>`
+      ? html`<button type="button" class="ck-icon-button" data-add aria-label=${strings.addToMessage} aria-haspopup="menu" aria-expanded=${this.openMenu === "add"} ?disabled=${isLocked} @click=${() => this.toggle("add")}>${icon("plus")}</button>`
       : options.attachments?.enabled
-        ? html`<button type="button" aria-label=${strings.attachFiles} ?disabled=${isLocked} @click=${() => this.attach()}>${icon("plus")}</button>`
+        ? html`<button type="button" class="ck-icon-button" aria-label=${strings.attachFiles} ?disabled=${isLocked} @click=${() => this.attach()}>${icon("plus")}</button>`
         : nothing}
-    ${onTagSearch && showComposerMenu ? html`<button type="button" aria-label=${strings.mention} ?disabled=${isLocked} @click=${() => this.input.mention()}>${icon("at")}</button>` : nothing}
+    ${onTagSearch && showComposerMenu ? html`<button type="button" class="ck-icon-button" aria-label=${strings.mention} ?disabled=${isLocked} @click=${() => this.input.mention()}>${icon("at")}</button>` : nothing}
     ${tools
       .filter(({ pinned }) => pinned)
       .map(
         (tool) =>
-          html`<button type="button" data-pill aria-pressed=${tool === chosenTool} ?disabled=${isLocked} @click=${() => this.toggleTool(tool)}>${anyIcon(tool.icon)}<span>${tool.shortLabel ?? tool.label}</span></button>`,
+          html`<button type="button" class="ck-button quiet" data-pill aria-label=${tool.label} aria-pressed=${tool === chosenTool} ?disabled=${isLocked} @click=${() => this.toggleTool(tool)}>${anyIcon(tool.icon)}<span>${tool.shortLabel ?? tool.label}</span></button>`,
       )}
     ${chosenTool && !chosenTool.pinned
-      ? html`<button type="button" data-pill data-chosen aria-label=${strings.removeTool(chosenTool.label)} @click=${() => this.toggleTool(chosenTool)}>${anyIcon(chosenTool.icon)}<span>${chosenTool.shortLabel ?? chosenTool.label}</span>${icon("close")}</button>`
+      ? html`<button type="button" class="ck-button quiet" data-pill data-chosen aria-label=${strings.removeTool(chosenTool.label)} @click=${() => this.toggleTool(chosenTool)}>${anyIcon(chosenTool.icon)}<span>${chosenTool.shortLabel ?? chosenTool.label}</span>${icon("close")}</button>`
       : nothing}`;
   }
 
@@ -182,12 +174,12 @@ class Composer extends Part {
     const model = this.chosenModel;
     const mayStop = shown.isResponding && shown.mayCancel;
     return html`${model && options.models!.length > 1
-      ? html`<button type="button" data-pill data-model aria-label=${strings.modelIs(model.label)} aria-haspopup="menu" aria-expanded=${this.openMenu === "models"} @click=${() => this.toggle("models")}><span>${model.label}</span>${icon("chevron-down")}</button>`
+      ? html`<button type="button" class="ck-button quiet" data-pill data-model aria-label=${strings.modelIs(model.label)} aria-haspopup="menu" aria-expanded=${this.openMenu === "models"} @click=${() => this.toggle("models")}><span>${model.label}</span>${icon("chevron-down")}</button>`
       : nothing}
-    ${options.dictation?.enabled ? html`<button type="button" data-dictate aria-label=${strings.dictate} ?disabled=${this.lockedReason !== null} @click=${this.dictate}>${icon("mic")}</button>` : nothing}
+    ${options.dictation?.enabled ? html`<button type="button" class="ck-icon-button" data-dictate aria-label=${strings.dictate} ?disabled=${this.lockedReason !== null} @click=${this.dictate}>${icon("mic")}</button>` : nothing}
     ${mayStop
-      ? html`<button type="button" data-send data-stop aria-label=${strings.stop} @click=${() => chat.stop()}>${icon("stop")}</button>`
-      : html`<button type="submit" data-send aria-label=${strings.send} ?disabled=${!this.maySend}>${icon("arrow-up")}</button>`}`;
+      ? html`<button type="button" class="ck-icon-button primary" data-stop aria-label=${strings.stop} @click=${() => chat.stop()}>${icon("stop")}</button>`
+      : html`<button type="submit" class="ck-icon-button primary" data-send aria-label=${strings.send} ?disabled=${!this.maySend}>${icon("arrow-up")}</button>`}`;
   }
 
   private get chosenModel(): ModelOption | undefined {

@@ -54,11 +54,11 @@ class Dictation extends Part {
   override render() {
     const { state, seconds } = this;
     const { strings } = this.chat;
-    const cancel = html`<button type="button" data-cancel aria-label=${strings.cancelDictation} @click=${() => this.onClose()}>${icon("close")}</button>`;
+    const cancel = html`<button type="button" class="ck-icon-button" data-cancel aria-label=${strings.cancelDictation} @click=${() => this.onClose()}>${icon("close")}</button>`;
     if (state !== "recording") return html`<p role="status">${state === "asking" ? strings.allowMicrophone : strings.transcribing}</p>${cancel}`;
     const time = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
     return html`<span data-dot></span><canvas role="img" aria-label=${strings.recording}></canvas><time>${time}</time>${cancel}
-      <button type="button" data-send data-accept aria-label=${strings.acceptDictation} @click=${this.accept}>${icon("check")}</button>`;
+      <button type="button" class="ck-icon-button primary" data-accept aria-label=${strings.acceptDictation} @click=${this.accept}>${icon("check")}</button>`;
   }
 
   private async start(): Promise<void> {

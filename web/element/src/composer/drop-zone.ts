@@ -5,25 +5,26 @@ import { icon } from "../icons/core";
 import { define, Part } from "../part";
 
 class DropZone extends Part {
-  static override properties = { ...Part.properties, isEnabled: { attribute: false }, isOver: { state: true } };
+  static override properties = { ...Part.properties, isEnabled: { attribute: false }, onFiles: { attribute: false }, isOver: { state: true } };
   static override sheet = css`
     ck-drop-zone > div {
       position: absolute; inset: 0; z-index: 20; display: grid; place-content: center; justify-items: center; gap: calc(2 * var(--ck-space)); pointer-events: none;
       background: color-mix(in srgb, var(--ck-bg) 88%, transparent); font-weight: 500;
-      &::before { content: ""; position: absolute; inset: calc(3 * var(--ck-space)); border: 2px dashed var(--ck-info); border-radius: var(--ck-radius-lg); }
-      svg { inline-size: 32px; block-size: 32px; color: var(--ck-info); }
+      &::before { content: ""; position: absolute; inset: calc(3 * var(--ck-space)); border: 2px dashed var(--ck-focus); border-radius: var(--ck-radius-lg); }
+      svg { inline-size: 32px; block-size: 32px; color: var(--ck-focus); }
     }
   `;
 
   declare isEnabled: boolean;
   declare private isOver: boolean;
-  onFiles: (files: File[]) => void = () => {};
+  declare onFiles: (files: File[]) => void;
   private listening: AbortController | null = null;
 
   constructor() {
     super();
     this.isEnabled = true;
     this.isOver = false;
+    this.onFiles = () => {};
   }
 
   override connectedCallback(): void {

@@ -15,7 +15,7 @@ class EntityPreview extends Part {
   static override sheet = css`
     ck-entity-preview {
       position: fixed; inset: auto; margin: 0; box-sizing: border-box; overflow: auto; z-index: 10; max-inline-size: min(22rem, calc(100vw - 16px)); padding: calc(3 * var(--ck-space));
-      border: 1px solid var(--ck-border); border-radius: var(--ck-radius-lg); background: var(--ck-bg); color: var(--ck-fg); box-shadow: 0 1px 2px #0000000f, 0 8px 28px #00000024; font: inherit; font-size: 0.9375em;
+      border: 1px solid var(--ck-border); border-radius: var(--ck-radius-lg); background: var(--ck-elevated); color: var(--ck-fg); box-shadow: var(--ck-shadow); font-size: var(--ck-size-sm);
     }
   `;
 

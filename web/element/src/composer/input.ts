@@ -46,8 +46,8 @@ export class Input extends Part {
       [data-mirror] {
         color: transparent; user-select: none; pointer-events: none;
         &::after { content: "\\200b"; }
-        mark { color: transparent; background: color-mix(in srgb, var(--ck-info) 16%, transparent); border-radius: 5px; box-shadow: 0 0 0 2px color-mix(in srgb, var(--ck-info) 16%, transparent); box-decoration-break: clone; -webkit-box-decoration-break: clone; }
-        mark[data-selected] { background: color-mix(in srgb, var(--ck-info) 32%, transparent); }
+        mark { color: transparent; background: var(--ck-accent-soft); border-radius: 5px; box-shadow: 0 0 0 2px var(--ck-accent-soft); box-decoration-break: clone; -webkit-box-decoration-break: clone; }
+        mark[data-selected] { background: var(--ck-accent-soft); box-shadow: 0 0 0 2px var(--ck-accent-text); }
       }
       textarea {
         display: block; block-size: 100%; resize: none; overflow: hidden; background: none; color: inherit; caret-color: currentColor; border-radius: 0; outline: none; appearance: none;

@@ -2,7 +2,7 @@
 import type { ChatKitOptions } from "@openai/chatkit";
 
 import type { Strings } from "../locales/en";
-import { sizeText } from "./files";
+import { sizeText } from "./size-text";
 
 type AttachmentOptions = NonNullable<NonNullable<ChatKitOptions["composer"]>["attachments"]>;
 

@@ -18,7 +18,7 @@ class Questions extends Part {
       display: block;
       > form {
         display: grid; gap: calc(3 * var(--ck-space)); padding: calc(4 * var(--ck-space)); border: 1px solid var(--ck-border); border-radius: calc(var(--ck-radius-lg) + 2 * var(--ck-space));
-        background: var(--ck-bg); box-shadow: 0 1px 2px #0000000a, 0 2px 10px #0000000d; max-block-size: 70vh; overflow-y: auto; box-sizing: border-box;
+        background: var(--ck-elevated); box-shadow: var(--ck-shadow-sm); max-block-size: 70vh; overflow-y: auto; box-sizing: border-box;
       }
       header { display: flex; align-items: center; justify-content: space-between; gap: calc(2 * var(--ck-space)); color: var(--ck-muted); font-size: 0.8125em; min-block-size: 28px; }
       fieldset { display: grid; gap: calc(2 * var(--ck-space)); min-inline-size: 0; margin: 0; padding: 0; border: 0; }
@@ -29,22 +29,15 @@ class Questions extends Part {
         border: 1px solid var(--ck-border); border-radius: var(--ck-radius-lg); cursor: pointer; overflow-wrap: anywhere;
         &:hover { background: var(--ck-hover); }
         &:has(> :checked) { border-color: var(--ck-accent); background: var(--ck-hover); }
-        &:has(> :focus-visible) { outline: 2px solid var(--ck-accent); outline-offset: 2px; }
+        &:has(> :focus-visible) { outline: 2px solid var(--ck-focus); outline-offset: 2px; }
         > input:is([type="radio"], [type="checkbox"]) { flex: none; inline-size: 18px; block-size: 18px; margin: 0; accent-color: var(--ck-accent); outline: none; }
         > span { flex: 1; min-inline-size: 0; }
         > input[type="text"] { flex: 1; min-inline-size: 0; margin: 0; padding: 0; border: 0; background: none; color: inherit; font: inherit; outline: none; &::placeholder { color: var(--ck-muted); opacity: 1; } }
       }
-      textarea { box-sizing: border-box; inline-size: 100%; min-block-size: 5.5em; field-sizing: content; max-block-size: 12em; resize: vertical; padding: calc(2.5 * var(--ck-space)) calc(3 * var(--ck-space)); border: 1px solid var(--ck-border); border-radius: var(--ck-radius-lg); background: none; color: inherit; font: inherit; &::placeholder { color: var(--ck-muted); opacity: 1; } }
+      textarea { box-sizing: border-box; inline-size: 100%; min-block-size: 5.5em; field-sizing: content; max-block-size: 12em; resize: vertical; padding: calc(2.5 * var(--ck-space)) calc(3 * var(--ck-space)); border: 1px solid var(--ck-border-strong); border-radius: var(--ck-radius-lg); background: none; color: inherit; font: inherit; &::placeholder { color: var(--ck-muted); opacity: 1; } }
       footer { display: flex; flex-wrap: wrap; align-items: center; gap: calc(2 * var(--ck-space)); > span { flex: 1; } }
-      button {
-        min-block-size: 36px; padding: 0 calc(4 * var(--ck-space)); border: 1px solid transparent; border-radius: var(--ck-radius-full); background: none; color: inherit; font: inherit; font-size: 0.9375em; cursor: pointer;
-        &:hover:not(:disabled) { background: var(--ck-hover); }
-        &:disabled { opacity: 0.4; cursor: default; }
-        &[data-primary] { background: var(--ck-accent); color: var(--ck-on-accent); &:hover:not(:disabled) { background: color-mix(in srgb, var(--ck-accent) 85%, var(--ck-bg)); } }
-        &[data-close] { display: inline-flex; align-items: center; gap: var(--ck-space); min-block-size: 28px; padding-inline: calc(2 * var(--ck-space)); font-size: 1em; color: var(--ck-muted); svg { inline-size: 16px; block-size: 16px; } }
-      }
-      :is(textarea, button):focus-visible { outline: 2px solid var(--ck-accent); outline-offset: 2px; }
-      @media (pointer: coarse) { input[type="text"], textarea { font-size: max(16px, 1em); } button { min-block-size: 40px; } }
+      [data-skip-all] { color: var(--ck-muted); font-weight: 400; margin-inline-end: calc(-2 * var(--ck-space)); }
+      @media (pointer: coarse) { input[type="text"], textarea { font-size: max(16px, 1em); } }
     }
   `;
 
@@ -79,14 +72,14 @@ class Questions extends Part {
     return html`<form aria-label=${strings.questions} @submit=${this.submitted}>
       <header>
         <span role="status">${drafts.length > 1 ? strings.questionOf(index + 1, drafts.length) : ""}</span>
-        <button type="button" data-close data-skip-all @click=${this.skipAll}>${drafts.length > 1 ? strings.skipAll : strings.skip}${icon("close")}</button>
+        <button type="button" class="ck-button quiet small" data-skip-all @click=${this.skipAll}>${drafts.length > 1 ? strings.skipAll : strings.skip}${icon("close")}</button>
       </header>
       ${this.question(draft)}
       <footer>
-        ${index > 0 ? html`<button type="button" data-back @click=${() => this.go(index - 1)}>${strings.back}</button>` : nothing}
+        ${index > 0 ? html`<button type="button" class="ck-button quiet" data-back @click=${() => this.go(index - 1)}>${strings.back}</button>` : nothing}
         <span></span>
-        ${drafts.length > 1 ? html`<button type="button" data-skip @click=${this.skip}>${strings.skip}</button>` : nothing}
-        <button type="submit" data-primary ?disabled=${!draft.values.length}>${isLast ? strings.submit : strings.next}</button>
+        ${drafts.length > 1 ? html`<button type="button" class="ck-button quiet" data-skip @click=${this.skip}>${strings.skip}</button>` : nothing}
+        <button type="submit" class="ck-button primary" ?disabled=${!draft.values.length}>${isLast ? strings.submit : strings.next}</button>
       </footer>
     </form>`;
   }
