@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 
 import { classicEntry } from "./classic-entry.js";
 import { lucideIcons } from "./lucide.js";
+import { markedLexer } from "./marked-lexer.js";
 import { minifyCss } from "./minify-css.js";
 
 /** Rolldown's options for a build into `dir`. */
@@ -16,7 +17,7 @@ export function elementBuild(dir, plugins = []) {
     platform: "browser",
     transform: { target: "es2022", define: { "process.env.NODE_ENV": '"production"' } },
     preserveEntrySignatures: false,
-    plugins: [lucideIcons(), minifyCss(), ...plugins],
+    plugins: [lucideIcons(), markedLexer(), minifyCss(), ...plugins],
     output: {
       dir,
       format: "es",

@@ -11,6 +11,12 @@ export const en = {
   retry: "Retry",
   copy: "Copy",
   copied: "Copied",
+  // Markdown
+  code: "Code",
+  copyCode: "Copy",
+  source: "Source",
+  taskDone: "Done",
+  taskOpen: "To do",
   loading: "Loading…",
   somethingWentWrong: "Something went wrong. Please try again.",
   tooManyRequests: "Too many requests. Please wait a moment and try again.",
