@@ -296,7 +296,7 @@ describe("the open element's frame", { concurrency: 3 }, () => {
         const frame = element.getBoundingClientRect();
         const isScrolled = ({ clientWidth, scrollWidth }) => scrollWidth > clientWidth + 1;
         const blocks = [...element.shadowRoot.querySelectorAll(".ck-frame, ck-header, .ck-main, ck-start-screen, ck-thread, ck-composer, ck-history, ck-history .list")].filter(isScrolled);
-        const outside = [...element.shadowRoot.querySelectorAll("ck-header button, ck-composer button, ck-start-screen button, ck-history header button")].filter((button) => {
+        const outside = [...element.shadowRoot.querySelectorAll("ck-header button, ck-composer button, ck-start-screen button, ck-history .head button")].filter((button) => {
           const { left, right } = button.getBoundingClientRect();
           return right > left && (left < frame.left || right > frame.right);
         });

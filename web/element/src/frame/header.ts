@@ -6,6 +6,7 @@ import { icon } from "../icons/core";
 import { anyIcon } from "../icons/icon";
 import { Watch } from "../observable";
 import { define, Part } from "../part";
+import { ACTION_LABELS } from "./action-labels";
 
 class Header extends Part {
   static override sheet = css`
@@ -31,7 +32,7 @@ class Header extends Part {
     const { strings } = chat;
     const title = header.title?.enabled === false ? "" : (header.title?.text ?? this.threadTitle() ?? "");
     return html`
-      ${this.action(header.leftAction, strings.leftAction, "left")}
+      ${this.action(header.leftAction, "left")}
       ${history?.enabled === false
         ? nothing
         : html`<button type="button" class="ck-icon-button" data-history aria-haspopup="dialog" aria-expanded=${chat.isHistoryOpen} aria-label=${strings.history} title=${strings.history} @click=${() => chat.openHistory()}>
@@ -39,7 +40,7 @@ class Header extends Part {
           </button>`}
       <h2 title=${title || nothing} dir="auto">${title || html`<span class="ck-hidden">${strings.newChat}</span>`}</h2>
       <button type="button" class="ck-icon-button" data-new aria-label=${strings.newChat} title=${strings.newChat} @click=${this.startNew}>${icon("compose")}</button>
-      ${this.action(header.rightAction, strings.rightAction, "right")}
+      ${this.action(header.rightAction, "right")}
     `;
   }
 
@@ -49,11 +50,10 @@ class Header extends Part {
     return loadingId ? threads.threads.find(({ id }) => id === loadingId)?.title : shown.thread?.title;
   }
 
-  private action(action: HeaderOption["leftAction"], label: string, side: "left" | "right") {
+  private action(action: HeaderOption["leftAction"], side: "left" | "right") {
     if (!action) return nothing;
-    const name = LABELS[action.icon];
-    const spoken = (name && this.chat.strings[name]) || label;
-    return html`<button type="button" class="ck-icon-button" data-action=${side} aria-label=${spoken} title=${spoken} @click=${() => action.onClick()}>${anyIcon(action.icon)}</button>`;
+    const label = this.chat.strings[ACTION_LABELS[action.icon] ?? "more"];
+    return html`<button type="button" class="ck-icon-button" data-action=${side} aria-label=${label} title=${label} @click=${() => action.onClick()}>${anyIcon(action.icon)}</button>`;
   }
 
   private readonly startNew = () => {
@@ -62,41 +62,5 @@ class Header extends Part {
     this.dispatchEvent(new CustomEvent("ck-compose", { bubbles: true }));
   };
 }
-
-/** What an icon stands for, as the options have no label for these buttons. */
-const LABELS: Record<string, "close" | "back" | "settings" | "share" | "menu" | "home" | "more" | "sidebar" | "expand" | "collapse" | "lightMode" | "darkMode"> = {
-  close: "close",
-  "back-small": "back",
-  "back-large": "back",
-  "settings-cog": "settings",
-  share: "share",
-  menu: "menu",
-  "menu-inverted": "menu",
-  hamburger: "menu",
-  home: "home",
-  "home-alt": "home",
-  "dots-horizontal": "more",
-  "dots-vertical": "more",
-  "dots-horizontal-circle": "more",
-  "dots-vertical-circle": "more",
-  "sidebar-left": "sidebar",
-  "sidebar-right": "sidebar",
-  "sidebar-open-left": "sidebar",
-  "sidebar-open-right": "sidebar",
-  "sidebar-open-left-alt": "sidebar",
-  "sidebar-open-right-alt": "sidebar",
-  "sidebar-floating-left": "sidebar",
-  "sidebar-floating-right": "sidebar",
-  "sidebar-floating-open-left": "sidebar",
-  "sidebar-floating-open-right": "sidebar",
-  "sidebar-collapse-left": "sidebar",
-  "sidebar-collapse-right": "sidebar",
-  "expand-large": "expand",
-  "expand-small": "expand",
-  "collapse-large": "collapse",
-  "collapse-small": "collapse",
-  "light-mode": "lightMode",
-  "dark-mode": "darkMode",
-};
 
 define("ck-header", Header);

@@ -23,7 +23,7 @@ class History extends Part {
         &:dir(rtl) { animation-name: ck-slide-rtl; }
         &:focus-visible { outline: none; }
       }
-      header { display: flex; align-items: center; gap: 2px; flex: none; padding: calc(var(--ck-space) * 2) calc(var(--ck-space) * 2) 0 calc(var(--ck-space) * 4); padding-inline: calc(var(--ck-space) * 4) calc(var(--ck-space) * 2); }
+      .head { display: flex; align-items: center; gap: 2px; flex: none; padding-block-start: calc(var(--ck-space) * 2); padding-inline: calc(var(--ck-space) * 4) calc(var(--ck-space) * 2); }
       h2 { flex: 1; min-inline-size: 0; font-size: var(--ck-size); font-weight: 600; }
       .search {
         position: relative; flex: none; margin: calc(var(--ck-space) * 2) calc(var(--ck-space) * 3);
@@ -90,11 +90,11 @@ class History extends Part {
     const { strings } = this.chat;
     const close = () => this.chat.closeHistory();
     return html`<div class="panel" role="dialog" aria-modal="true" aria-label=${strings.history} tabindex="-1">
-        <header ?inert=${this.doomed !== null}>
+        <div class="head" ?inert=${this.doomed !== null}>
           <h2>${strings.history}</h2>
           <button type="button" class="ck-icon-button" aria-label=${strings.newChat} title=${strings.newChat} @click=${this.startNew}>${icon("compose")}</button>
           <button type="button" class="ck-icon-button" aria-label=${strings.close} title=${strings.close} @click=${close}>${icon("close")}</button>
-        </header>
+        </div>
         <div class="search" ?inert=${this.doomed !== null}>
           ${icon("search")}
           <input type="search" class="ck-field" aria-label=${strings.searchHistory} placeholder=${strings.searchHistory} autocomplete="off" @input=${this.onSearch} @keydown=${this.onSearchKey} />

@@ -68,8 +68,6 @@ export const en = {
   problem: "Problem",
 
   // Header
-  leftAction: "Left action",
-  rightAction: "Right action",
   back: "Back",
   settings: "Settings",
   share: "Share",
@@ -81,6 +79,11 @@ export const en = {
   collapse: "Collapse",
   lightMode: "Light mode",
   darkMode: "Dark mode",
+  favorite: "Favorite",
+  reportProblem: "Report a problem",
+  temporaryChat: "Temporary chat",
+  overview: "Overview",
+  guide: "Guide",
 
   // History
   history: "History",

@@ -61,7 +61,7 @@ export function paletteOf(scheme: ColorScheme, { grayscale, accent, surface }: C
     focus: legible(accent ? primary : fromLch(isDark ? 0.7 : 0.55, 0.16, 255), backgrounds, CONTROL),
     user,
     "on-user": legible(fg, [user], TEXT),
-    icon: level >= 2 ? text(primary, [soft]) : text(tinted(mix(bg, fg, 0.75), gray, tint, 0.5)),
+    icon: level >= 3 ? text(primary, [soft]) : text(tinted(mix(bg, fg, 0.75), gray, tint, 0.5)),
   };
   for (const [name, statusHue] of Object.entries(STATUS_HUES)) {
     const solid = fromLch(isDark ? 0.68 : 0.55, 0.17, statusHue);
