@@ -361,4 +361,64 @@ describe("the open element's frame", { concurrency: 3 }, () => {
       await chat.screenshot("theme-forced-colors");
     });
   });
+
+  describe("languages", () => {
+    /** A locale, what the composer is called in it, and its direction. */
+    const LANGUAGES = [
+      ["en-GB", "Message the AI", "ltr"],
+      ["es-419", "Escribe a la IA", "ltr"],
+      ["fr-CA", "Écrire à l’IA", "ltr"],
+      ["de", "Nachricht an die KI", "ltr"],
+      ["zh-CN", "给 AI 发消息", "ltr"],
+      ["zh-TW", "给 AI 发消息", "ltr"],
+      ["ja-JP", "AI にメッセージを送信", "ltr"],
+      ["ar", "اكتب رسالة إلى الذكاء الاصطناعي", "rtl"],
+      ["fi-FI", "Message the AI", "ltr"], // no translation
+    ];
+
+    for (const [locale, placeholder, direction] of LANGUAGES) {
+      test(`${locale} by the page's option`, async (t) => {
+        const chat = await openChat(t, stage, { bare: `{ locale: "${locale}", ${PROMPTS} }`, viewport: { width: 380, height: 640 }, reducedMotion: "reduce" });
+        assert.equal(await chat.composer.getAttribute("placeholder"), placeholder);
+        assert.equal(await chat.root.getAttribute("dir"), direction);
+        await pretendThreads(chat, 2000);
+        await inElement(chat, (element) => element.showHistory());
+        await chat.threads.first().waitFor();
+        await chat.until(async () => chat.posts("threads.list").length > 0, "the history's request");
+        assert.equal(chat.posts("threads.list").at(-1).headers["accept-language"], locale);
+        await assertAccessible(chat.page, `history in ${locale}`);
+        await chat.screenshot(`language-${locale}-history`);
+        await inElement(chat, (element) => element.hideHistory());
+        await chat.screenshot(`language-${locale}-start`);
+      });
+    }
+
+    test("the browser's language without an option; another one while the chat runs", async (t) => {
+      const chat = await openChat(t, stage, { bare: "{}", locale: "de-AT" });
+      const placeholder = () => chat.composer.getAttribute("placeholder");
+      assert.equal(await placeholder(), "Nachricht an die KI");
+      await chat.composer.fill("Bleibt stehen");
+      await inElement(chat, (element) => element.setOptions({ api: { url: "/chatkit", domainKey: "x" }, locale: "ar" }));
+      await chat.until(async () => (await placeholder())?.startsWith("اكتب"), "Arabic");
+      assert.equal(await chat.composer.inputValue(), "Bleibt stehen");
+      assert.equal(await chat.page.getByRole("region", { name: "محادثة" }).count(), 1);
+      await inElement(chat, (element) => element.setOptions({ api: { url: "/chatkit", domainKey: "x" }, locale: "en" }));
+      await chat.until(async () => (await placeholder()) === "Message the AI", "English");
+      assert.equal(await chat.root.getAttribute("dir"), "ltr");
+    });
+
+    test("a language that cannot be loaded falls back to English", async (t) => {
+      const chat = await openChat(t, stage);
+      await chat.page.route("**/element/fr-*.js", (route) => route.abort());
+      const greeting = await chat.page.evaluate(async () => {
+        const element = document.createElement("openai-chatkit");
+        document.body.replaceChildren(element);
+        const ready = new Promise((resolve) => element.addEventListener("chatkit.ready", resolve));
+        element.setOptions({ api: { url: "/chatkit", domainKey: "x" }, locale: "fr" });
+        await ready;
+        return element.shadowRoot.querySelector("ck-start-screen h2").textContent;
+      });
+      assert.equal(greeting, "What can I help with today?");
+    });
+  });
 });

@@ -3,7 +3,14 @@ import type { ChatKitOptions } from "@openai/chatkit";
 
 import { en, type Strings } from "./en";
 
-const LANGUAGES: Record<string, () => Promise<Strings>> = {};
+const LANGUAGES: Record<string, () => Promise<{ strings: Partial<Strings> }>> = {
+  ar: () => import("./ar"),
+  de: () => import("./de"),
+  es: () => import("./es"),
+  fr: () => import("./fr"),
+  ja: () => import("./ja"),
+  zh: () => import("./zh"),
+};
 const RIGHT_TO_LEFT = new Set(["ar", "fa", "he", "ur"]);
 
 export interface Texts {
@@ -25,7 +32,7 @@ export function wantedLocale({ locale }: Pick<ChatKitOptions, "locale">): string
 /** Falls back to English where there is no translation, or where it cannot be loaded. */
 export async function textsOf(locale: string): Promise<Texts> {
   const language = locale.split("-")[0]!.toLowerCase();
-  const strings = await LANGUAGES[language]?.().catch(() => null);
-  if (!strings) return { strings: en, locale: language === "en" ? locale : "en", direction: "ltr" };
-  return { strings, locale, direction: RIGHT_TO_LEFT.has(language) ? "rtl" : "ltr" };
+  const loaded = await LANGUAGES[language]?.().catch(() => null);
+  if (!loaded) return { strings: en, locale: language === "en" ? locale : "en", direction: "ltr" };
+  return { strings: { ...en, ...loaded.strings }, locale, direction: RIGHT_TO_LEFT.has(language) ? "rtl" : "ltr" };
 }
