@@ -40,7 +40,7 @@ class SourceList extends Part {
   static override sheet = css`
     ck-source-list {
       display: block; margin-block-start: calc(var(--ck-space) * 2);
-      ul { display: grid; gap: 2px; }
+      ul { display: grid; grid-template-columns: minmax(0, 1fr); gap: 2px; }
       .source {
         display: flex; align-items: baseline; gap: calc(var(--ck-space) * 2); padding: calc(var(--ck-space) * 1.5) calc(var(--ck-space) * 2); margin-inline-start: calc(var(--ck-space) * -2);
         border-radius: var(--ck-radius); color: inherit; text-decoration: none; font-size: var(--ck-size-sm); line-height: 1.4;

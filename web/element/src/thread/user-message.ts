@@ -21,7 +21,7 @@ class UserMessage extends ItemPart {
       .text.cut { max-block-size: 24em; overflow: hidden; mask-image: linear-gradient(#000 75%, transparent); }
       .more { margin-block-start: var(--ck-space); min-block-size: 24px; font-size: var(--ck-size-sm); font-weight: 500; text-decoration: underline; text-underline-offset: 3px; }
       .quote {
-        display: flex; gap: calc(var(--ck-space) * 1.5); max-inline-size: 100%; color: var(--ck-muted); font-size: var(--ck-size-sm);
+        display: flex; gap: calc(var(--ck-space) * 1.5); max-inline-size: 100%; margin: 0; color: var(--ck-muted); font-size: var(--ck-size-sm);
         svg { inline-size: 16px; block-size: 16px; margin-block-start: 2px; }
         p { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; white-space: pre-wrap; }
       }
