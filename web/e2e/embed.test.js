@@ -1,0 +1,95 @@
+/** The examples of examples/embed in pages of another origin, as docs/embedding.md describes. */
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { extname, join, normalize } from "node:path";
+import { after, describe, test } from "node:test";
+import { once } from "node:events";
+
+import { build } from "vite";
+
+import { open as openElement } from "./elements/open.js";
+import { setStage } from "./stage.js";
+import { screenshot, visitor } from "./visit.js";
+
+const EXAMPLES = join(import.meta.dirname, "../../examples/embed");
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
+/** What the examples take for the server's address. */
+const EXAMPLE_SERVER = "http://localhost:8000";
+
+const site = { root: "", change: (text) => text };
+const listener = createServer(serve).listen(0, "127.0.0.1");
+await once(listener, "listening");
+after(() => listener.close());
+const origin = `http://127.0.0.1:${listener.address().port}`;
+const stage = setStage({ CHATKIT_CORS_ORIGINS: origin }, openElement);
+
+/** Serves `site.root`, with the address of the running server in place of the example's. */
+async function serve(request, response) {
+  const path = join(site.root, normalize(new URL(request.url, "http://site").pathname));
+  const text = await readFile(path, "utf8").catch(() => null);
+  if (text === null) return response.writeHead(404).end();
+  response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "application/octet-stream" });
+  response.end(site.change(text).replaceAll(EXAMPLE_SERVER, stage.server.origin));
+}
+
+async function visit(t, root, path, { change = (text) => text, ...options } = {}) {
+  Object.assign(site, { root, change });
+  const visit = await visitor(stage.browser, "blocked", options);
+  t.after(() => visit.context.close());
+  await visit.page.goto(`${origin}/${path}`);
+  return visit;
+}
+
+async function say(page, text) {
+  const root = openElement.root(page);
+  await openElement.composer(root).fill(text);
+  await openElement.send(root).click();
+  await openElement.answers(root).filter({ hasText: "demo model" }).first().waitFor();
+}
+
+describe("plain HTML", () => {
+  test("a page of another origin chats, keeps its user, and loads chunks of the element", async (t) => {
+    const { page, exceptions, strays } = await visit(t, join(EXAMPLES, "html"), "chat.html");
+    await say(page, "Hello");
+    await page.waitForURL(/thread=thr_/);
+    await openElement.openHistory(openElement.root(page)).click();
+    await openElement.threads(openElement.root(page)).filter({ hasText: "Hello" }).waitFor(); // a chunk of the element
+    await page.reload();
+    await openElement.userMessages(openElement.root(page)).filter({ hasText: "Hello" }).waitFor();
+    assert.deepEqual(exceptions, []);
+    assert.deepEqual(strays, []);
+  });
+
+  test("the script also works without `crossorigin`", async (t) => {
+    const { page, exceptions } = await visit(t, join(EXAMPLES, "html"), "chat.html", { change: (text) => text.replace(" crossorigin", "") });
+    await openElement.openHistory(openElement.root(page)).click();
+    await openElement.history(openElement.root(page)).getByRole("heading").first().waitFor();
+    assert.deepEqual(exceptions, []);
+  });
+
+  test("the launcher opens, closes by Escape and button, keeps the focus in order, and fills a phone", async (t) => {
+    const { page, exceptions } = await visit(t, join(EXAMPLES, "html"), "launcher.html", { reducedMotion: "reduce" });
+    const launcher = page.getByRole("button", { name: "Open Chat" });
+    assert.equal(await page.locator("openai-chatkit").count(), 0);
+    await launcher.focus();
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => document.querySelector("openai-chatkit")?.shadowRoot?.activeElement?.matches("[data-input]"));
+    await screenshot(page, "launcher");
+    await say(page, "Hello");
+    await openElement.composer(openElement.root(page)).press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "hidden" });
+    assert.equal(await launcher.evaluate((button) => button === document.activeElement), true);
+    assert.equal(await launcher.getAttribute("aria-expanded"), "false");
+
+    await page.setViewportSize({ width: 360, height: 640 });
+    await launcher.click();
+    const panel = page.getByRole("dialog", { name: "Chat" });
+    assert.deepEqual(await panel.boundingBox(), { x: 0, y: 0, width: 360, height: 640 });
+    await openElement.answers(openElement.root(page)).first().waitFor(); // still there
+    await screenshot(page, "launcher-phone");
+    await openElement.root(page).getByRole("button", { name: /close/i }).first().click();
+    await panel.waitFor({ state: "hidden" });
+    assert.deepEqual(exceptions, []);
+  });
+});
