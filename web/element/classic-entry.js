@@ -5,7 +5,11 @@
  * A chunk that is loaded on demand shares modules with the entry (Lit, the base classes) by importing the entry. For a
  * classic script that import would load and run the entry a second time. So the entry puts its exports into a property
  * of `globalThis`, and the chunks read them from there.
+ *
+ * The chunks lie beside the script. A classic script from another origin that is loaded without `crossorigin` has no base
+ * URL of its own for its imports, so they are resolved here.
  */
+const HOME = "chatkitScriptUrl";
 const SHARED = 'globalThis[Symbol.for("chatkit-open-element")]';
 
 /** `a as b, c` as [["a", "b"], ["c", "c"]] */
@@ -39,7 +43,8 @@ function asScript(code) {
     return `${SHARED}={${properties.join(",")}};`;
   });
   if (/^\s*(import|export)[\s{*"']/m.test(body.slice(0, 200)) || /\bimport\.meta\b/.test(body)) throw new Error("The entry still has module syntax");
-  return `(()=>{${body}})();\n`;
+  const located = body.replace(/\bimport\(\s*(["'`])\.\/([^"'`$]+)\1\s*\)/g, (_match, _quote, path) => `import(new URL("${path}",${HOME}).href)`);
+  return `(()=>{const ${HOME}=document.currentScript?.src||document.baseURI;${located}})();\n`;
 }
 
 function withSharedEntry(code, entryName) {
