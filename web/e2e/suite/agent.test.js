@@ -55,7 +55,7 @@ for (const element of elements) {
     test("a tool of the page runs, and the agent answers with its result", async (t) => {
       const chat = await openChat(t, stage);
       await chat.say('call read_page {"section": "root"}');
-      await chat.answers.filter({ hasText: "The tool read_page answered" }).waitFor();
+      await chat.answers.filter({ hasText: /The tool `?read_page`? answered/ }).waitFor();
       const outputs = chat.posts("threads.add_client_tool_output");
       assert.equal(outputs.length, 1);
       assert.match(outputs[0].params.result.text, /demo/); // the page names the model
@@ -83,7 +83,7 @@ for (const element of elements) {
       await chat.screenshot("question");
       await chat.reload(); // it still waits
       await chat.answerQuestions([{ choice: "L" }, { text: "Ada" }]);
-      await chat.answers.filter({ hasText: "The tool ask_user answered" }).waitFor();
+      await chat.answers.filter({ hasText: /The tool `?ask_user`? answered/ }).waitFor();
       const [{ params }] = chat.posts("threads.add_structured_input");
       assert.equal(params.input.status, "answered");
       assert.deepEqual(Object.values(params.input.answers), [
@@ -112,7 +112,7 @@ for (const element of elements) {
       const chat = await openChat(t, stage);
       await chat.say('call delete_order {"number": 18}');
       await chat.widgets.last().getByRole("button", { name: "Reject" }).click();
-      await chat.answers.last().filter({ hasText: "The tool delete_order answered" }).waitFor();
+      await chat.answers.last().filter({ hasText: /The tool `?delete_order`? answered/ }).waitFor();
       assert.equal(await chat.answers.filter({ hasText: "is deleted" }).count(), 0);
       const rows = await stage.server.sql("SELECT decision FROM approvals WHERE thread_id = ?", chat.thread);
       assert.deepEqual(rows, [{ decision: "rejected" }]);
