@@ -99,7 +99,7 @@ function recordEvents() {
 
 export async function screenshot(page, name) {
   await mkdir(RESULTS, { recursive: true });
-  await page.screenshot({ path: join(RESULTS, `${name}.png`) });
+  await page.screenshot({ path: join(RESULTS, `${name}.png`), animations: "disabled" });
 }
 
 /** Keeps what explains a failed test: a picture of the page, its events, and the end of the server's log. */

@@ -44,10 +44,12 @@ export const open = {
   threadMenu: (entry) => entry.getByRole("button", { name: /(more|options|actions)/i }),
   titleField: (root) => root.getByRole("textbox", { name: /(title|name)/i }),
 
+  choice: (root, name) => root.getByRole("radio", { name, exact: true }).or(root.getByRole("button", { name, exact: true })).first(),
+
   /** Answers the questions that replace the composer, one after the other or all at once. */
   async answerQuestions(root, answers) {
     for (const { choice, text } of answers) {
-      if (choice) await root.getByRole("radio", { name: choice, exact: true }).or(root.getByRole("button", { name: choice, exact: true })).first().click();
+      if (choice) await this.choice(root, choice).click();
       else await root.getByRole("textbox").last().fill(text);
       const next = root.getByRole("button", { name: /^(next|continue)/i });
       if (await next.count()) await next.click();

@@ -79,7 +79,7 @@ for (const element of elements) {
         { question: "For whom?", options: [], multiple: false },
       ];
       await chat.say(`call ask_user ${JSON.stringify({ questions })}`);
-      await chat.root.getByText("Which size?").last().waitFor();
+      await element.choice(chat.root, "L").waitFor();
       await chat.screenshot("question");
       await chat.reload(); // it still waits
       await chat.answerQuestions([{ choice: "L" }, { text: "Ada" }]);

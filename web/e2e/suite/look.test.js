@@ -8,7 +8,7 @@ import { elements, open } from "../elements/index.js";
 import { setStage } from "../stage.js";
 
 const AXE = new URL("../../node_modules/axe-core/axe.min.js", import.meta.url);
-const PHONE = { viewport: { width: 360, height: 640 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
+const PHONE = { viewport: { width: 360, height: 640 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2, reducedMotion: "reduce" };
 const STATES = {
   "a new chat": async () => {},
   "a conversation with markdown": (chat) => chat.say("Show me markdown"),
@@ -20,8 +20,14 @@ const STATES = {
     await chat.say("call show_form {}");
     await chat.widgets.getByRole("button", { name: "Order" }).waitFor();
   },
-  "an approval": (chat) => chat.say('call delete_order {"number": 17}'),
-  "a question": (chat) => chat.say('call ask_user {"questions": [{"question": "Which size?", "options": ["S", "L"], "multiple": false}]}'),
+  "an approval": async (chat) => {
+    await chat.say('call delete_order {"number": 17}');
+    await chat.widgets.getByRole("button", { name: "Approve" }).waitFor();
+  },
+  "a question": async (chat) => {
+    await chat.say('call ask_user {"questions": [{"question": "Which size?", "options": ["S", "L"], "multiple": false}]}');
+    await chat.element.choice(chat.root, "L").waitFor();
+  },
   "the history": async (chat) => {
     await chat.say("Hello");
     await chat.openHistory();
