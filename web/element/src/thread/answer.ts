@@ -4,7 +4,6 @@ import { css, html, nothing } from "lit";
 import "../markdown/markdown";
 import { define } from "../part";
 import { ItemPart } from "./item-part";
-import "./sources";
 
 class Answer extends ItemPart {
   static override sheet = css`
@@ -15,6 +14,7 @@ class Answer extends ItemPart {
     const { item, isOpen } = this.shown;
     if (item.type !== "assistant_message") return nothing;
     const sources = isOpen ? [] : item.content.flatMap(({ annotations }) => annotations.filter(({ index }) => typeof index !== "number").map(({ source }) => source));
+    if (sources.length) void import("./sources");
     return html`${item.content.map(
         ({ text, annotations }) => html`<ck-markdown .chat=${this.chat} .text=${text} .annotations=${annotations} .isOpen=${isOpen}></ck-markdown>`,
       )}

@@ -6,10 +6,7 @@ import type { ShownItem } from "../chat/conversation";
 import { define, Part } from "../part";
 import type { ThreadItem } from "../protocol/wire";
 import "./answer";
-import "./generated-image";
-import "./task";
 import "./user-message";
-import "./workflow";
 
 type Render = (chat: Chat, shown: ShownItem) => TemplateResult;
 
@@ -21,6 +18,15 @@ const RENDERS: Partial<Record<ThreadItem["type"], Render>> = {
   generated_image: (chat, shown) => html`<ck-generated-image .chat=${chat} .shown=${shown}></ck-generated-image>`,
   structured_input: (chat, shown) => html`<ck-structured-input .chat=${chat} .shown=${shown}></ck-structured-input>`,
   widget: (chat, shown) => html`<ck-widget .chat=${chat} .shown=${shown}></ck-widget>`,
+};
+
+const steps = () => import("./steps");
+const LOADS: Partial<Record<ThreadItem["type"], () => Promise<unknown>>> = {
+  workflow: steps,
+  task: steps,
+  generated_image: () => import("./generated-image"),
+  structured_input: () => import("./structured-input"),
+  widget: () => import("../widgets/widget"),
 };
 
 export function isVisible({ item }: ShownItem): boolean {
@@ -48,10 +54,9 @@ class Item extends Part {
     }
   }
 
+  /** Loads the component of a rarer type; its properties wait for it. */
   protected override firstUpdated(): void {
-    const { type } = this.shown.item;
-    if (type === "structured_input") void import("./structured-input");
-    if (type === "widget") void import("../widgets/widget");
+    void LOADS[this.shown.item.type]?.().catch((error: unknown) => this.chat.emit("error", { error }));
   }
 
   override render() {

@@ -1,9 +1,10 @@
-/** Offers to quote what the user has selected in an answer. */
+/** Offers to quote what the user has selected in an answer. Loaded with the first selection, which it finds. */
 import { css, html, nothing } from "lit";
 
 import { icon } from "../icons/core";
 import { define, Part } from "../part";
 import { styled } from "../styled";
+import { selectionNear } from "./selection";
 
 const LONGEST_QUOTE = 2_000;
 
@@ -11,11 +12,6 @@ interface Selected {
   text: string;
   left: number;
   top: number;
-}
-
-/** Browsers differ in how they tell the selection inside a shadow root. */
-interface SelectingRoot extends ShadowRoot {
-  getSelection?(): Selection | null;
 }
 
 class QuoteButton extends Part {
@@ -38,6 +34,7 @@ class QuoteButton extends Part {
     root.addEventListener("keyup", () => this.look(), { signal });
     document.addEventListener("selectionchange", () => this.selected && this.look(), { signal });
     this.parentElement?.addEventListener("scroll", () => this.hide(), { signal, capture: true, passive: true });
+    this.look();
   }
 
   override disconnectedCallback(): void {
@@ -64,8 +61,7 @@ class QuoteButton extends Part {
   }
 
   private read(): Selected | null {
-    const root = this.getRootNode() as SelectingRoot;
-    const selection = root.getSelection?.() ?? document.getSelection();
+    const selection = selectionNear(this);
     const text = selection?.toString().trim();
     if (!selection?.rangeCount || !text) return null;
     const range = selection.getRangeAt(0);
@@ -79,7 +75,7 @@ class QuoteButton extends Part {
 
   private readonly quote = () => {
     const { text } = this.selected!;
-    document.getSelection()?.removeAllRanges();
+    selectionNear(this)?.removeAllRanges();
     this.selected = null;
     this.chat.draft.set({ reply: text });
     this.dispatchEvent(new CustomEvent("ck-compose", { bubbles: true }));

@@ -6,8 +6,8 @@ import type { Conversation } from "../chat/conversation";
 import { icon } from "../icons/core";
 import { Watch } from "../observable";
 import { define, Part } from "../part";
-import "./quote-button";
 import { Scroller } from "./scroller";
+import { selectionNear } from "./selection";
 import "./turn";
 import "./turn-end";
 import { type Turn, turnsOf } from "./turns";
@@ -55,6 +55,11 @@ class Thread extends Part {
 
   get followsEnd(): boolean {
     return Boolean(this.chat.options.thread?.autoScroll) || !this.conversation.isResponding;
+  }
+
+  protected override firstUpdated(): void {
+    const load = () => selectionNear(this)?.isCollapsed === false && void import("./quote-button");
+    for (const name of ["pointerup", "keyup"]) this.addEventListener(name, load);
   }
 
   override willUpdate(): void {

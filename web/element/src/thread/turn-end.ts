@@ -36,6 +36,13 @@ class TurnEnd extends Part {
       .notice.danger { --tone: var(--ck-danger); }
       .stopped { color: var(--ck-muted); font-size: var(--ck-size-sm); }
     }
+    :is(ck-workflow, ck-turn-end) .shimmer {
+      color: transparent; background: linear-gradient(90deg, var(--ck-muted) 35%, var(--ck-fg) 50%, var(--ck-muted) 65%) 100% 0 / 300% 100%; background-clip: text; animation: ck-shimmer 2.2s linear infinite;
+    }
+    @keyframes ck-shimmer { from { background-position: 100% 0; } to { background-position: 0 0; } }
+    @media (prefers-reduced-motion: reduce), (forced-colors: active) {
+      :is(ck-workflow, ck-turn-end) .shimmer { color: inherit; background: none; }
+    }
     @keyframes ck-dot { 0%, 60%, 100% { opacity: 0.3; translate: 0 0; } 30% { opacity: 1; translate: 0 -3px; } }
   `;
 

@@ -5,7 +5,6 @@ import { css, html, nothing } from "lit";
 import { imageSource } from "../addresses";
 import { icon } from "../icons/core";
 import { define } from "../part";
-import "./entity-tag";
 import { ItemPart } from "./item-part";
 
 const LONG_CHARACTERS = 1_500;
@@ -63,6 +62,7 @@ class UserMessage extends ItemPart {
 
   private segment(part: UserMessageContent) {
     if (part.type === "input_text") return part.text;
+    void import("./entity-tag");
     return html`<ck-entity-tag .chat=${this.chat} .entity=${{ ...part, title: part.text }} .text=${part.text}></ck-entity-tag>`;
   }
 }

@@ -26,13 +26,6 @@ class WorkflowView extends ItemPart {
       li { position: relative; }
       li ck-task > .mark { background: var(--ck-bg); }
     }
-    :is(ck-workflow, ck-turn-end) .shimmer {
-      color: transparent; background: linear-gradient(90deg, var(--ck-muted) 35%, var(--ck-fg) 50%, var(--ck-muted) 65%) 100% 0 / 300% 100%; background-clip: text; animation: ck-shimmer 2.2s linear infinite;
-    }
-    @keyframes ck-shimmer { from { background-position: 100% 0; } to { background-position: 0 0; } }
-    @media (prefers-reduced-motion: reduce), (forced-colors: active) {
-      :is(ck-workflow, ck-turn-end) .shimmer { color: inherit; background: none; }
-    }
   `;
 
   /** What the user has chosen, instead of what the server says. */

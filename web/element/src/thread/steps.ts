@@ -1,0 +1,3 @@
+/** What shows the steps of the assistant, loaded with the first of them. */
+import "./task";
+import "./workflow";
