@@ -27,10 +27,11 @@ export function lengthOf(value: unknown): string | null {
   return pixels === null ? cssOf(value) : `${pixels}px`;
 }
 
-/** A number is in units of the theme's spacing. */
+/** A number is in units of the theme's spacing. None is negative: it would pull a component over others. */
 export function spaceOf(value: unknown): string | null {
-  const units = numberOf(value, -MAX_SPACES, MAX_SPACES);
-  return units === null ? cssOf(value) : `calc(var(--ck-space) * ${units})`;
+  const units = numberOf(value, 0, MAX_SPACES);
+  if (units !== null) return `calc(var(--ck-space) * ${units})`;
+  return typeof value === "string" && /-\s*[\d.(]/.test(value) ? null : cssOf(value);
 }
 
 /** Padding or margin: a space for all sides, or an object by sides. */

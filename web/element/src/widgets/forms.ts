@@ -17,7 +17,7 @@ export function fieldsIn(form: Element): Field[] {
 
 /** The values by name, in the order of the fields. A group of radio buttons without a choice, or an empty choice or date, is null. */
 export function valuesOf(fields: readonly Field[]): Values {
-  const values: Values = {};
+  const values: Values = Object.create(null);
   for (const field of fields) {
     if (field.disabled) continue;
     const name = field.dataset.name!;

@@ -15,6 +15,7 @@ import { childrenOf, numberOf, oneOf, recordOf, textOf } from "./values";
 
 /** How many items `limit: "auto"` shows. */
 const AUTO_LIMIT = 6;
+const CONTROLS = "button, a, input, select, textarea, label, summary";
 const THEMES = ["light", "dark"] as const;
 
 const card: Render = (node, context, scope) => {
@@ -101,10 +102,15 @@ const item: Render = (node, context, scope) => {
   const styles = styled({ gap: spaceOf(node.gap), "align-items": oneOf(node.align, ALIGNMENTS) });
   if (!actionOf(node.onClickAction)) return html`<li class="row"><div class="content" tabindex="-1" ${styles}>${renderChildren(node, context, scope)}</div></li>`;
   const id = `${context.uid}${scope}-item-${context.plan.numberOf(node)}`;
-  const click = (event: Event) => context.actions.run(node.onClickAction, { source: event.currentTarget as HTMLElement, loading: "self" });
+  const click = (event: Event) => {
+    const row = event.currentTarget as HTMLElement;
+    const control = (event.target as Element).closest(CONTROLS);
+    const source = row.querySelector<HTMLElement>(":scope > .hit")!;
+    if (!control || control === source) void context.actions.run(node.onClickAction, { source, loading: "self" });
+  };
   // The button lies below the content, so that the content may have controls of its own.
-  return html`<li class="row">
-    <button type="button" class="hit" aria-labelledby=${id} @click=${click}></button>
+  return html`<li class="row" @click=${click}>
+    <button type="button" class="hit" aria-labelledby=${id}></button>
     <div class="content" id=${id} ${styles}>${renderChildren(node, context, scope)}</div>
   </li>`;
 };

@@ -47,8 +47,8 @@ export const widgetSheet = css`
       & + & { margin-block-start: 2px; }
       > .hit {
         position: absolute; inset: 0; inline-size: 100%; border-radius: inherit;
-        &:hover { background: var(--ck-hover); }
-        &:active { background: var(--ck-pressed); }
+        .row:hover > & { background: var(--ck-hover); }
+        .row:active > & { background: var(--ck-pressed); }
         &:focus-visible { outline-offset: -2px; }
         &[data-busy] { cursor: progress; background: var(--ck-hover); & ~ .content { opacity: 0.5; } }
       }
@@ -56,7 +56,7 @@ export const widgetSheet = css`
         display: flex; align-items: center; gap: calc(var(--ck-space) * 3); min-block-size: 40px; padding: calc(var(--ck-space) * 2) calc(var(--ck-space) * 2.5);
         > * { min-inline-size: 0; }
       }
-      > .hit ~ .content { position: relative; pointer-events: none; :is(button, a, input, select, textarea, label, summary) { pointer-events: auto; } }
+      > .hit ~ .content { position: relative; cursor: pointer; }
     }
     .more {
       display: flex; align-items: center; justify-content: center; gap: calc(var(--ck-space) * 1.5); inline-size: 100%; min-block-size: 36px; padding: calc(var(--ck-space) * 1.5);
