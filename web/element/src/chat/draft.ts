@@ -125,6 +125,7 @@ export class Draft extends Observable {
     else this.kept.set(this.threadId, { content, quote, attachments });
     this.threadId = threadId;
     Object.assign(this, this.kept.get(threadId) ?? { content: [], quote: "", attachments: [] });
+    this.kept.delete(threadId);
     this.changed();
   }
 

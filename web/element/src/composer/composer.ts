@@ -48,7 +48,7 @@ class Composer extends Part {
       }
       @container (inline-size < 480px) {
         [data-model] > span { max-inline-size: 6rem; }
-        [data-pill]:not([data-model]) { padding-inline: calc(2 * var(--ck-space)); svg, ck-icon { inline-size: 18px; block-size: 18px; } > span { display: none; } }
+        [data-pill]:not([data-model]) { padding-inline: calc(2 * var(--ck-space)); svg, ck-icon { inline-size: 18px; block-size: 18px; } > span { position: absolute; inline-size: 1px; block-size: 1px; clip-path: inset(50%); } }
       }
       @media (forced-colors: active) { > form { border-color: CanvasText; } }
     }
@@ -161,7 +161,7 @@ class Composer extends Part {
       .filter(({ pinned }) => pinned)
       .map(
         (tool) =>
-          html`<button type="button" class="ck-button quiet" data-pill aria-label=${tool.label} aria-pressed=${tool === chosenTool} ?disabled=${isLocked} @click=${() => this.toggleTool(tool)}>${anyIcon(tool.icon)}<span>${tool.shortLabel ?? tool.label}</span></button>`,
+          html`<button type="button" class="ck-button quiet" data-pill title=${tool.label} aria-pressed=${tool === chosenTool} ?disabled=${isLocked} @click=${() => this.toggleTool(tool)}>${anyIcon(tool.icon)}<span>${tool.shortLabel ?? tool.label}</span></button>`,
       )}
     ${chosenTool && !chosenTool.pinned
       ? html`<button type="button" class="ck-button quiet" data-pill data-chosen aria-label=${strings.removeTool(chosenTool.label)} @click=${() => this.toggleTool(chosenTool)}>${anyIcon(chosenTool.icon)}<span>${chosenTool.shortLabel ?? chosenTool.label}</span>${icon("close")}</button>`

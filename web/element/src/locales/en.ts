@@ -130,9 +130,9 @@ export const en = {
   threadClosed: "This conversation is closed.",
 
   // Files of a message
-  fileTooLarge: (name: string, limit: string) => `${name} was not attached: a file of this type can have ${limit} at most.`,
-  fileNotAccepted: (name: string, types: string) => `${name} was not attached: only these files are accepted: ${types}.`,
-  tooManyFiles: (name: string, count: number) => `${name} was not attached: a message can have ${count} ${count === 1 ? "file" : "files"} at most.`,
+  fileTooLarge: (name: string, limit: string) => `Not attached: ${name}. The limit for a file of this type is ${limit}.`,
+  fileNotAccepted: (name: string, types: string) => `Not attached: ${name}. These files are accepted: ${types}.`,
+  tooManyFiles: (name: string, count: number) => `Not attached: ${name}. The limit for a message is ${count} ${count === 1 ? "file" : "files"}.`,
   fileUnreadable: "It is a folder, or it cannot be read.",
   uploadFailed: (name: string, reason: string) => `${name} was not uploaded: ${reason}`,
   uploadNoAnswer: "The server did not answer.",
