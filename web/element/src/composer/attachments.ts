@@ -61,7 +61,7 @@ class Attachments extends Part {
   private state({ name, size, error, progress, attachment, retry }: DraftAttachment) {
     const { strings, locale } = this.chat;
     if (error !== null)
-      return html`<span data-state>${error}</span>${retry ? html`<button type="button" data-retry aria-label=${strings.retryFile(name)} @click=${retry}>${strings.retry}</button>` : nothing}`;
+      return html`<span data-state>${error}</span>${retry ? html`<button type="button" data-retry aria-label=${`${strings.retry}: ${name}`} @click=${retry}>${strings.retry}</button>` : nothing}`;
     if (!attachment) return html`<progress aria-label=${strings.uploadingFile(name)} max="1" .value=${progress ?? nothing}></progress>`;
     return size === null ? nothing : html`<span data-state>${sizeText(size, locale)}</span>`;
   }

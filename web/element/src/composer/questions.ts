@@ -20,7 +20,7 @@ class Questions extends Part {
         display: grid; gap: calc(3 * var(--ck-space)); padding: calc(4 * var(--ck-space)); border: 1px solid var(--ck-border); border-radius: calc(var(--ck-radius-lg) + 2 * var(--ck-space));
         background: var(--ck-elevated); box-shadow: var(--ck-shadow-sm); max-block-size: 70vh; overflow-y: auto; box-sizing: border-box;
       }
-      header { display: flex; align-items: center; justify-content: space-between; gap: calc(2 * var(--ck-space)); color: var(--ck-muted); font-size: 0.8125em; min-block-size: 28px; }
+      [data-head] { display: flex; align-items: center; justify-content: space-between; gap: calc(2 * var(--ck-space)); color: var(--ck-muted); font-size: 0.8125em; min-block-size: 28px; }
       fieldset { display: grid; gap: calc(2 * var(--ck-space)); min-inline-size: 0; margin: 0; padding: 0; border: 0; }
       legend { padding: 0; margin-block-end: calc(2 * var(--ck-space)); font-weight: 600; overflow-wrap: anywhere; }
       [data-description] { margin: 0; color: var(--ck-muted); font-size: 0.9375em; }
@@ -35,7 +35,7 @@ class Questions extends Part {
         > input[type="text"] { flex: 1; min-inline-size: 0; margin: 0; padding: 0; border: 0; background: none; color: inherit; font: inherit; outline: none; &::placeholder { color: var(--ck-muted); opacity: 1; } }
       }
       textarea { box-sizing: border-box; inline-size: 100%; min-block-size: 5.5em; field-sizing: content; max-block-size: 12em; resize: vertical; padding: calc(2.5 * var(--ck-space)) calc(3 * var(--ck-space)); border: 1px solid var(--ck-border-strong); border-radius: var(--ck-radius-lg); background: none; color: inherit; font: inherit; &::placeholder { color: var(--ck-muted); opacity: 1; } }
-      footer { display: flex; flex-wrap: wrap; align-items: center; gap: calc(2 * var(--ck-space)); > span { flex: 1; } }
+      [data-foot] { display: flex; flex-wrap: wrap; align-items: center; gap: calc(2 * var(--ck-space)); > span { flex: 1; } }
       [data-skip-all] { color: var(--ck-muted); font-weight: 400; margin-inline-end: calc(-2 * var(--ck-space)); }
       @media (pointer: coarse) { input[type="text"], textarea { font-size: max(16px, 1em); } }
     }
@@ -70,17 +70,17 @@ class Questions extends Part {
     if (!draft) return nothing;
     const isLast = index === drafts.length - 1;
     return html`<form aria-label=${strings.questions} @submit=${this.submitted}>
-      <header>
+      <div data-head>
         <span role="status">${drafts.length > 1 ? strings.questionOf(index + 1, drafts.length) : ""}</span>
         <button type="button" class="ck-button quiet small" data-skip-all @click=${this.skipAll}>${drafts.length > 1 ? strings.skipAll : strings.skip}${icon("close")}</button>
-      </header>
+      </div>
       ${this.question(draft)}
-      <footer>
+      <div data-foot>
         ${index > 0 ? html`<button type="button" class="ck-button quiet" data-back @click=${() => this.go(index - 1)}>${strings.back}</button>` : nothing}
         <span></span>
         ${drafts.length > 1 ? html`<button type="button" class="ck-button quiet" data-skip @click=${this.skip}>${strings.skip}</button>` : nothing}
         <button type="submit" class="ck-button primary" ?disabled=${!draft.values.length}>${isLast ? strings.submit : strings.next}</button>
-      </footer>
+      </div>
     </form>`;
   }
 

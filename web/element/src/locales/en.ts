@@ -113,7 +113,6 @@ export const en = {
   attachFiles: "Attach files",
   attachments: "Attached files",
   removeFile: (name: string) => `Remove ${name}`,
-  retryFile: (name: string) => `Upload ${name} again`,
   uploadingFile: (name: string) => `Uploading ${name}`,
   dropFiles: "Drop files here",
   mention: "Mention something",
