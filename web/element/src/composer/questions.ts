@@ -1,5 +1,6 @@
 /** `<ck-questions>`: the agent's questions, one after the other, in place of the composer. Loaded on demand. */
 import { css, html, nothing } from "lit";
+import { keyed } from "lit/directives/keyed.js";
 
 import type { ShownItem } from "../chat/conversation";
 import { icon } from "../icons/core";
@@ -74,7 +75,7 @@ class Questions extends Part {
         <span role="status">${drafts.length > 1 ? strings.questionOf(index + 1, drafts.length) : ""}</span>
         <button type="button" class="ck-button quiet small" data-skip-all @click=${this.skipAll}>${drafts.length > 1 ? strings.skipAll : strings.skip}${icon("close")}</button>
       </div>
-      ${this.question(draft)}
+      ${keyed(draft.question.id, this.question(draft))}
       <div data-foot>
         ${index > 0 ? html`<button type="button" class="ck-button quiet" data-back @click=${() => this.go(index - 1)}>${strings.back}</button>` : nothing}
         <span></span>

@@ -117,7 +117,6 @@ export const strings: Partial<Strings> = {
   attachFiles: "إرفاق ملفات",
   attachments: "الملفات المرفقة",
   removeFile: (name) => `إزالة ${name}`,
-  retryFile: (name) => `إعادة رفع ${name}`,
   uploadingFile: (name) => `جارٍ رفع ${name}`,
   dropFiles: "أفلت الملفات هنا",
   mention: "الإشارة إلى عنصر",

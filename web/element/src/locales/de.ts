@@ -108,7 +108,6 @@ export const strings: Partial<Strings> = {
   attachFiles: "Dateien anhängen",
   attachments: "Angehängte Dateien",
   removeFile: (name) => `${name} entfernen`,
-  retryFile: (name) => `${name} erneut hochladen`,
   uploadingFile: (name) => `${name} wird hochgeladen`,
   dropFiles: "Dateien hier ablegen",
   mention: "Etwas erwähnen",

@@ -108,7 +108,6 @@ export const strings: Partial<Strings> = {
   attachFiles: "Adjuntar archivos",
   attachments: "Archivos adjuntos",
   removeFile: (name) => `Quitar ${name}`,
-  retryFile: (name) => `Volver a subir ${name}`,
   uploadingFile: (name) => `Subiendo ${name}`,
   dropFiles: "Suelta los archivos aquí",
   mention: "Mencionar algo",

@@ -108,7 +108,6 @@ export const strings: Partial<Strings> = {
   attachFiles: "Joindre des fichiers",
   attachments: "Fichiers joints",
   removeFile: (name) => `Retirer ${name}`,
-  retryFile: (name) => `Envoyer de nouveau ${name}`,
   uploadingFile: (name) => `Envoi de ${name}`,
   dropFiles: "Déposez les fichiers ici",
   mention: "Mentionner un élément",

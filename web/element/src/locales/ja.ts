@@ -108,7 +108,6 @@ export const strings: Partial<Strings> = {
   attachFiles: "ファイルを添付",
   attachments: "添付ファイル",
   removeFile: (name) => `${name} を取り除く`,
-  retryFile: (name) => `${name} を再アップロード`,
   uploadingFile: (name) => `${name} をアップロード中`,
   dropFiles: "ここにファイルをドロップ",
   mention: "メンション",

@@ -108,7 +108,6 @@ export const strings: Partial<Strings> = {
   attachFiles: "添加文件",
   attachments: "已添加的文件",
   removeFile: (name) => `移除 ${name}`,
-  retryFile: (name) => `重新上传 ${name}`,
   uploadingFile: (name) => `正在上传 ${name}`,
   dropFiles: "将文件拖放到此处",
   mention: "提及",
