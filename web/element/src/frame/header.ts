@@ -14,7 +14,7 @@ class Header extends Part {
       display: flex; align-items: center; gap: 2px; flex: none; position: relative; z-index: 1;
       padding: calc(var(--ck-space) * 2) calc(var(--ck-gutter) - 8px);
       h2 { flex: 1; min-inline-size: 0; padding-inline: 6px; overflow: hidden; font-size: var(--ck-size); font-weight: 600; line-height: 1.4; text-overflow: ellipsis; white-space: nowrap; }
-      &:dir(rtl) :is([data-icon="history"], [data-icon="compose"]) { scale: -1 1; }
+      &:dir(rtl) :is([data-icon*="left"], [data-icon*="right"], [data-icon^="back"]) { scale: -1 1; }
     }
   `;
 
@@ -38,7 +38,7 @@ class Header extends Part {
         : html`<button type="button" class="ck-icon-button" data-history aria-haspopup="dialog" aria-expanded=${chat.isHistoryOpen} aria-label=${strings.history} title=${strings.history} @click=${() => chat.openHistory()}>
             ${icon("history")}
           </button>`}
-      <h2 title=${title || nothing} dir="auto">${title || html`<span class="ck-hidden">${strings.newChat}</span>`}</h2>
+      <h2 class="ck-name" title=${title || nothing} dir="auto">${title || html`<span class="ck-hidden">${strings.newChat}</span>`}</h2>
       <button type="button" class="ck-icon-button" data-new aria-label=${strings.newChat} title=${strings.newChat} @click=${this.startNew}>${icon("compose")}</button>
       ${this.action(header.rightAction, "right")}
     `;

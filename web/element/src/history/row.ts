@@ -50,7 +50,7 @@ export class HistoryRow extends Part {
     const title = thread.title || strings.untitled;
     const tabIndex = this.isTabStop ? 0 : -1;
     return html`<button type="button" class="open" tabindex=${tabIndex} aria-current=${this.isCurrent ? "true" : nothing} title=${title} @click=${this.open} @keydown=${this.onKey}>
-        <span class="title" dir="auto">${title}</span>
+        <span class="title ck-name" dir="auto">${title}</span>
         ${this.isRunning ? html`<span class="ck-spinner" role="img" aria-label=${strings.answering}></span>` : nothing}
         ${thread.status?.type === "locked" ? html`${icon("lock")}<span class="ck-hidden">${strings.locked}</span>` : nothing}
       </button>

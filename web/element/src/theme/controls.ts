@@ -57,6 +57,10 @@ export const controlsSheet = css`
     &:disabled, &[aria-disabled="true"] { color: var(--ck-muted); }
   }
 
+  /* Text with dir="auto" that names something: it begins where the element's own texts begin. */
+  .ck-frame:dir(rtl) .ck-name:dir(ltr) { text-align: right; }
+  .ck-frame:dir(ltr) .ck-name:dir(rtl) { text-align: left; }
+
   .ck-spinner {
     display: inline-block; flex: none; inline-size: 16px; block-size: 16px; border: 2px solid var(--ck-border); border-block-start-color: currentColor;
     border-radius: 50%; animation: ck-spin 0.8s linear infinite;
