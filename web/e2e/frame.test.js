@@ -339,7 +339,7 @@ describe("the open element's frame", { concurrency: 3 }, () => {
       const look = () => inElement(chat, (element) => [getComputedStyle(element).colorScheme, getComputedStyle(element).backgroundColor]);
       assert.deepEqual(await look(), ["light", "rgb(255, 255, 255)"]);
       await inElement(chat, (element) => element.setOptions({ api: { url: "/chatkit", domainKey: "x" }, theme: { colorScheme: "dark", color: { surface: { background: "rgb(1 2 3)", foreground: "white" } } } }));
-      assert.deepEqual(await look(), ["dark", "rgb(1, 2, 3)"]);
+      await chat.until(async () => (await look()).join() === "dark,rgb(1, 2, 3)", "the page's colours");
       await inElement(chat, (element) => element.setOptions({ api: { url: "/chatkit", domainKey: "x" } }));
       assert.deepEqual(await look(), ["light", "rgb(255, 255, 255)"]);
     });

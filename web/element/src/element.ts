@@ -16,7 +16,6 @@ import "./composer/composer";
 import "./icons/icon";
 import "./frame/header";
 import "./frame/start-screen";
-import "./frame/toasts";
 import "./thread/thread";
 
 const NAME = "openai-chatkit";
@@ -30,8 +29,8 @@ const home = (document.currentScript as HTMLScriptElement | null)?.src || docume
 const READY_FRAMES = 2;
 /** A hidden page has no frames. */
 const READY_MS = 100;
-/** With another language than English, the first render waits for its texts so long. */
-const TEXTS_MS = 1_500;
+/** The first render waits so long for the texts of another language than English, and for the page's colours. */
+const LOOKS_MS = 1_500;
 
 export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof HTMLElement> {
   static override styles = [themeSheet, controlsSheet, frameSheet];
@@ -40,7 +39,7 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
   static readonly implementation = "open";
   readonly implementation = "open";
   private chat: Chat | null = null;
-  /** The texts are there: the element may render. */
+  /** Texts and colours are there: the element may render. */
   private isShown = false;
   private hasStarted = false;
   private isSuspended = false;
@@ -73,7 +72,7 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
     if (this.chat) return this.chat.configure(options);
     this.chat = new Chat(options, home, (name, detail) => this.emit(name, detail));
     this.watch.watch(this.chat);
-    void this.showWith(this.chat.texts);
+    void this.showWith(Promise.all([this.chat.texts, this.theme.ready]));
   }
 
   async focusComposer(): Promise<void> {
@@ -183,8 +182,8 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
     });
   }
 
-  private async showWith(texts: Promise<void>): Promise<void> {
-    await Promise.race([texts, new Promise((resolve) => setTimeout(resolve, TEXTS_MS))]);
+  private async showWith(looks: Promise<unknown>): Promise<void> {
+    await Promise.race([looks, new Promise((resolve) => setTimeout(resolve, LOOKS_MS))]);
     this.isShown = true;
     this.requestUpdate();
   }
@@ -193,6 +192,7 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
     await frames(READY_FRAMES);
     this.emit("ready");
     this.becomeReady();
+    void import("./frame/toasts").catch(() => {}); // early: their messages are about lost connections
     await chat.start();
   }
 

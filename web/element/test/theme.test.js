@@ -6,8 +6,9 @@ import { built } from "./built.js";
 
 const { paletteOf } = await built("theme/palette.ts");
 const color = await built("theme/color.ts");
+const { USUAL } = await built("theme/usual.ts");
 
-const TEXTS = ["fg", "muted", "accent-text", "danger", "warning", "success", "info", "discovery", "code-keyword", "code-string", "code-number", "code-title", "code-attr", "code-comment", "icon"];
+const TEXTS = ["fg", "muted", "accent-text", "danger", "warning", "success", "info", "discovery", "icon"];
 const BACKGROUNDS = ["bg", "surface", "surface-strong", "elevated"];
 const TONES = ["danger", "warning", "success", "info", "discovery"];
 
@@ -71,6 +72,11 @@ describe("contrast", () => {
   test("a colour that is none leaves the usual one", () => {
     assert.deepEqual(paletteOf("light", { accent: { primary: "no colour", level: 0 } }).accent, paletteOf("light").accent);
   });
+});
+
+test("the colours in the script are those that the calculation gives", () => {
+  const [light, dark] = [paletteOf("light"), paletteOf("dark")];
+  assert.deepEqual(USUAL, Object.fromEntries(Object.keys(light).map((name) => [name, [light[name], dark[name]]])));
 });
 
 test("colours are read in the notations of CSS and of the canvas", () => {

@@ -1,55 +1,33 @@
 /** What the icons of the page's own buttons stand for: the options have no label, but a screen reader needs one. */
-import type { HeaderIcon } from "@openai/chatkit";
-
 import type { Strings } from "../locales/en";
 
 type Text = { [Key in keyof Strings]: Strings[Key] extends string ? Key : never }[keyof Strings];
 
-export const ACTION_LABELS: Record<HeaderIcon, Text> = {
-  "back-small": "back",
-  "back-large": "back",
+/** By the first word of the icon's name; all others mean "more". */
+const TEXTS: Record<string, Text> = {
+  collapse: "collapse",
+  sidebar: "sidebar",
+  double: "sidebar",
+  open: "expand",
+  expand: "expand",
+  back: "back",
   close: "close",
-  "settings-cog": "settings",
+  settings: "settings",
   share: "share",
   menu: "menu",
-  "menu-inverted": "menu",
   hamburger: "menu",
   home: "home",
-  "home-alt": "home",
-  "dots-horizontal": "more",
-  "dots-vertical": "more",
-  "dots-horizontal-circle": "more",
-  "dots-vertical-circle": "more",
-  "sidebar-left": "sidebar",
-  "sidebar-right": "sidebar",
-  "sidebar-open-left": "sidebar",
-  "sidebar-open-right": "sidebar",
-  "sidebar-open-left-alt": "sidebar",
-  "sidebar-open-right-alt": "sidebar",
-  "sidebar-floating-left": "sidebar",
-  "sidebar-floating-right": "sidebar",
-  "sidebar-floating-open-left": "sidebar",
-  "sidebar-floating-open-right": "sidebar",
-  "sidebar-collapse-left": "sidebar",
-  "sidebar-collapse-right": "sidebar",
-  "double-chevron-left": "sidebar",
-  "double-chevron-right": "sidebar",
-  "expand-large": "expand",
-  "expand-small": "expand",
-  "open-left": "expand",
-  "open-right": "expand",
-  "collapse-large": "collapse",
-  "collapse-small": "collapse",
-  "collapse-left": "collapse",
-  "collapse-right": "collapse",
-  "light-mode": "lightMode",
-  "dark-mode": "darkMode",
+  light: "lightMode",
+  dark: "darkMode",
   star: "favorite",
-  "star-filled": "favorite",
   bug: "reportProblem",
-  "chat-temporary": "temporaryChat",
+  chat: "temporaryChat",
   grid: "overview",
   history: "history",
-  "book-open": "guide",
+  book: "guide",
   compose: "newChat",
 };
+
+export function labelOf(icon: string, strings: Strings): string {
+  return strings[TEXTS[icon.split("-")[0]!] ?? "more"];
+}

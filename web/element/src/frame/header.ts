@@ -6,7 +6,7 @@ import { icon } from "../icons/core";
 import { anyIcon } from "../icons/icon";
 import { Watch } from "../observable";
 import { define, Part } from "../part";
-import { ACTION_LABELS } from "./action-labels";
+import { labelOf } from "./action-labels";
 
 class Header extends Part {
   static override sheet = css`
@@ -52,7 +52,7 @@ class Header extends Part {
 
   private action(action: HeaderOption["leftAction"], side: "left" | "right") {
     if (!action) return nothing;
-    const label = this.chat.strings[ACTION_LABELS[action.icon] ?? "more"];
+    const label = labelOf(action.icon, this.chat.strings);
     return html`<button type="button" class="ck-icon-button" data-action=${side} aria-label=${label} title=${label} @click=${() => action.onClick()}>${anyIcon(action.icon)}</button>`;
   }
 

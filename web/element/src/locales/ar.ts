@@ -22,6 +22,14 @@ export const strings: Partial<Strings> = {
   retry: "إعادة المحاولة",
   copy: "نسخ",
   copied: "تم النسخ",
+
+  // Markdown
+  code: "شيفرة",
+  copyCode: "نسخ",
+  source: "المصدر",
+  taskDone: "تم",
+  taskOpen: "لم يتم بعد",
+
   loading: "جارٍ التحميل…",
   somethingWentWrong: "حدث خطأ ما. يُرجى المحاولة مرة أخرى.",
   tooManyRequests: "الطلبات كثيرة جدًا. يُرجى الانتظار قليلًا ثم المحاولة مرة أخرى.",

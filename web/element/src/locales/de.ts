@@ -13,6 +13,14 @@ export const strings: Partial<Strings> = {
   retry: "Erneut versuchen",
   copy: "Kopieren",
   copied: "Kopiert",
+
+  // Markdown
+  code: "Code",
+  copyCode: "Kopieren",
+  source: "Quelle",
+  taskDone: "Erledigt",
+  taskOpen: "Offen",
+
   loading: "Wird geladen …",
   somethingWentWrong: "Etwas ist schiefgegangen. Bitte versuchen Sie es noch einmal.",
   tooManyRequests: "Zu viele Anfragen. Bitte warten Sie einen Moment und versuchen Sie es noch einmal.",

@@ -13,6 +13,14 @@ export const strings: Partial<Strings> = {
   retry: "Reintentar",
   copy: "Copiar",
   copied: "Copiado",
+
+  // Markdown
+  code: "Código",
+  copyCode: "Copiar",
+  source: "Fuente",
+  taskDone: "Hecho",
+  taskOpen: "Pendiente",
+
   loading: "Cargando…",
   somethingWentWrong: "Algo ha fallado. Inténtalo de nuevo.",
   tooManyRequests: "Demasiadas solicitudes. Espera un momento e inténtalo de nuevo.",

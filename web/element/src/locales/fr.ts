@@ -13,6 +13,14 @@ export const strings: Partial<Strings> = {
   retry: "Réessayer",
   copy: "Copier",
   copied: "Copié",
+
+  // Markdown
+  code: "Code",
+  copyCode: "Copier",
+  source: "Source",
+  taskDone: "Fait",
+  taskOpen: "À faire",
+
   loading: "Chargement…",
   somethingWentWrong: "Une erreur s’est produite. Veuillez réessayer.",
   tooManyRequests: "Trop de demandes. Patientez un instant, puis réessayez.",

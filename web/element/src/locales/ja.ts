@@ -13,6 +13,14 @@ export const strings: Partial<Strings> = {
   retry: "再試行",
   copy: "コピー",
   copied: "コピーしました",
+
+  // Markdown
+  code: "コード",
+  copyCode: "コピー",
+  source: "情報源",
+  taskDone: "完了",
+  taskOpen: "未完了",
+
   loading: "読み込み中…",
   somethingWentWrong: "問題が発生しました。もう一度お試しください。",
   tooManyRequests: "リクエストが多すぎます。しばらくしてからもう一度お試しください。",

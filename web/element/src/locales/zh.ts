@@ -13,6 +13,14 @@ export const strings: Partial<Strings> = {
   retry: "重试",
   copy: "复制",
   copied: "已复制",
+
+  // Markdown
+  code: "代码",
+  copyCode: "复制",
+  source: "来源",
+  taskDone: "已完成",
+  taskOpen: "待办",
+
   loading: "正在加载…",
   somethingWentWrong: "出了点问题，请重试。",
   tooManyRequests: "请求过多，请稍候再试。",

@@ -11,7 +11,6 @@ const CONTROL = 3;
 /** Saturation of the greys at the highest tint. */
 const MOST_TINT = 0.035;
 const STATUS_HUES = { danger: 25, warning: 70, success: 152, info: 255, discovery: 300 };
-const CODE_HUES = { keyword: 350, string: 150, number: 50, title: 255, attr: 300 };
 
 /** How much of the accent colours the user's messages, by level. */
 const USER_TINT = [0, 0.06, 0.16, 1] as const;
@@ -68,8 +67,6 @@ export function paletteOf(scheme: ColorScheme, { grayscale, accent, surface }: C
     const tone = wash(solid, isDark ? 0.2 : 0.1);
     Object.assign(colors, { [name]: text(solid, [tone]), [`${name}-soft`]: tone, [`${name}-solid`]: solid, [`on-${name}`]: on(solid) });
   }
-  for (const [name, codeHue] of Object.entries(CODE_HUES)) colors[`code-${name}`] = text(fromLch(isDark ? 0.78 : 0.5, 0.14, codeHue));
-  colors["code-comment"] = colors.muted!;
 
   return {
     ...Object.fromEntries(Object.entries(colors).map(([name, color]) => [name, hex(color)])),

@@ -2,12 +2,10 @@
  * The look: the page's theme as custom properties of the element. Colours are `light-dark(…)` pairs, so that a part with
  * its own `color-scheme` (a dark card in a light chat) has all colours of that scheme.
  */
-import type { ColorScheme, ThemeOption, TypographyOption } from "@openai/chatkit";
+import type { ColorOption, ColorScheme, ThemeOption, TypographyOption } from "@openai/chatkit";
 import { css } from "lit";
 
-import { parse } from "./color";
-import { loadFonts } from "./fonts";
-import { paletteOf, type ReadColor } from "./palette";
+import { type Colors, USUAL } from "./usual";
 
 const SANS = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Open Sans", "Helvetica Neue", Arial, sans-serif';
 const MONO = 'ui-monospace, "SF Mono", "Cascadia Code", Menlo, Consolas, "Liberation Mono", monospace';
@@ -66,7 +64,10 @@ export const themeSheet = css`
 /** The properties of one element, in a style sheet of its own: a page's style attributes stay untouched. */
 export class Theme {
   readonly sheet = new CSSStyleSheet();
+  /** The page's colours are there. */
+  ready = Promise.resolve();
   private readonly style: CSSStyleDeclaration;
+  private turn = 0;
 
   constructor() {
     this.sheet.insertRule(":host {}");
@@ -77,7 +78,7 @@ export class Theme {
     const options: ThemeOption = typeof theme === "string" ? { colorScheme: theme } : theme;
     const scheme = options.colorScheme ?? "light";
     this.style.setProperty("color-scheme", scheme, "important");
-    this.setColors(scheme, options);
+    this.ready = this.setColors(scheme, options.color);
     const radii = RADII[options.radius ?? "pill"] ?? RADII.pill;
     for (const [name, radius] of Object.entries(radii)) this.set(name === "md" ? "radius" : `radius-${name}`, `${radius}px`);
     const { space, control } = DENSITIES[options.density ?? "normal"] ?? DENSITIES.normal;
@@ -87,16 +88,21 @@ export class Theme {
     return scheme;
   }
 
-  /** The page's surfaces belong to its scheme; parts with the other scheme keep the usual ones. */
-  private setColors(scheme: ColorScheme, { color }: ThemeOption): void {
-    const { surface, ...others } = color ?? {};
-    const light = paletteOf("light", scheme === "light" ? color : others, readColor);
-    const dark = paletteOf("dark", scheme === "dark" ? color : others, readColor);
-    for (const name of Object.keys(light)) this.set(name, `light-dark(${light[name]}, ${dark[name]})`);
+  /** The calculation of a page's own colours is loaded on demand; until then, the last ones stay. */
+  private async setColors(scheme: ColorScheme, color: ColorOption | undefined): Promise<void> {
+    const turn = ++this.turn;
+    if (!color || turn === 1) this.setPairs(USUAL);
+    if (!color) return;
+    const chosen = await import("./chosen").catch(() => null);
+    if (chosen && turn === this.turn) this.setPairs(chosen.colorsOf(scheme, color));
+  }
+
+  private setPairs(colors: Colors): void {
+    for (const [name, [light, dark]] of Object.entries(colors)) this.set(name, `light-dark(${light}, ${dark})`);
   }
 
   private setFonts({ baseSize = 16, fontSources = [], fontFamily, fontFamilyMono }: TypographyOption): void {
-    loadFonts(fontSources);
+    if (fontSources.length) void import("./fonts").then(({ loadFonts }) => loadFonts(fontSources), () => {});
     this.set("size", `${baseSize}px`);
     this.set("font", fontFamily ? `${fontFamily}, ${SANS}` : SANS);
     this.set("mono", fontFamilyMono ? `${fontFamilyMono}, ${MONO}` : MONO);
@@ -106,16 +112,3 @@ export class Theme {
     this.style.setProperty(`--ck-${name}`, value);
   }
 }
-
-/** A canvas turns the notations of the browser (names, hsl, oklch) into those of `parse`. */
-const readColor: ReadColor = (text, background) => {
-  const known = parse(text, background);
-  if (known || !CSS.supports("color", text)) return known;
-  const canvas = document.createElement("canvas").getContext("2d");
-  if (!canvas) return null;
-  canvas.fillStyle = text;
-  const written = parse(canvas.fillStyle, background);
-  if (written) return written;
-  canvas.fillStyle = `color-mix(in srgb, ${text}, ${text})`;
-  return parse(canvas.fillStyle, background);
-};
