@@ -7,8 +7,27 @@ interface Cut {
   next: { prefix: string; start: number | null; type: string };
 }
 
-export function cutPosition(token: Token, raw: string, limit: number, start: number | null): Cut {
+/** An open block with more characters or lines is cut. */
+const MAX_BLOCK = 6_000;
+const MAX_LINES = 120;
+
+/** Returns at which offset the text has so many line ends, or Infinity. */
+export function offsetOfLine(text: string, count: number): number {
+  let at = 0;
+  for (let lines = 0; lines < count; lines++) {
+    at = text.indexOf("\n", at) + 1;
+    if (at === 0) return Infinity;
+  }
+  return at;
+}
+
+export function isTooLong(raw: string): boolean {
+  return raw.length > MAX_BLOCK || offsetOfLine(raw, MAX_LINES) < raw.length;
+}
+
+export function cutOf(token: Token, raw: string, start: number | null): Cut {
   const { type } = token;
+  const limit = Math.min(MAX_BLOCK, offsetOfLine(raw, MAX_LINES));
   if (type === "list") {
     const list = token as Tokens.List;
     let position = 0;

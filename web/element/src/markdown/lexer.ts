@@ -4,6 +4,8 @@
  */
 import { Lexer, type MarkedOptions, type MarkedToken, type Token, Tokenizer, type Tokens } from "marked";
 
+import { completed } from "./unfinished";
+
 export type { MarkedToken, Token, Tokens };
 
 type Links = Record<string, { href: string; title: string | null }>;
@@ -12,7 +14,7 @@ type Links = Record<string, { href: string; title: string | null }>;
 const MAX_DEPTH = 10;
 /** Where a paragraph has more characters that may be markup, it stays text: marked's time grows with their square. */
 const MAX_MARKS = 400;
-const MARK = /[*_~`[\]<!$\\]/g;
+const MARK = /[*_~`[\]<!$\\@&]/g;
 const LONG_GAP = /([ \t])[ \t]{30,}/g;
 /** Link definitions beyond these are ignored: marked looks each reference up in all of them. */
 const MAX_LINKS = 300;
@@ -60,6 +62,7 @@ const MATH_ANYWHERE = new RegExp(MATH.source.slice(1), "g");
 const mathToken = (raw: string): Tokens.Generic => ({ type: "math", raw, text: raw.trim() });
 
 function mathBlock(src: string, isOpen: boolean): Tokens.Generic | undefined {
+  if (!/^ {0,3}(?:\$\$|\\\[)/.test(src) || (!isOpen && !src.includes("$$", 2) && !src.includes("\\]"))) return undefined;
   const [raw, opener, , closer] = MATH_BLOCK.exec(src) ?? [];
   if (raw && (opener === "$$") === (closer === "$$")) return { ...mathToken(raw), isBlock: true };
   return isOpen && OPEN_MATH_BLOCK.test(src) ? { ...mathToken(src), isBlock: true } : undefined;
@@ -95,15 +98,10 @@ function optionsFor(isOpen: boolean): MarkedOptions {
 const CLOSED = optionsFor(false);
 const OPEN = optionsFor(true);
 
-/** Text whose inline markup is found when the block structure is known. */
-export interface InlineText {
-  src: string;
-  tokens: Token[];
-}
-
 export class Lexed {
   readonly tokens: Token[];
-  readonly inlineTexts: InlineText[];
+  /** Text whose inline markup is found when it is rendered, by the list that its tokens go into. */
+  private readonly inlineTexts: Map<Token[], string>;
   private readonly lexer: Lexer;
 
   /** Finds the blocks. `links` are the definitions known so far; new ones are added. With `isOpen`, more text may follow. */
@@ -118,20 +116,49 @@ export class Lexed {
       this.tokens = [{ type: "paragraph", raw: normalized, text: normalized, tokens: [plain(normalized)] }];
       this.lexer.inlineQueue.length = 0;
     }
-    this.inlineTexts = this.lexer.inlineQueue;
+    this.inlineTexts = new Map(this.lexer.inlineQueue.map(({ src: text, tokens }) => [tokens, text]));
   }
 
-  /** Finds the inline markup; call once. */
-  lexInline(): void {
-    for (const { src, tokens } of this.inlineTexts) {
-      const text = src.replace(LONG_GAP, "$1");
-      try {
-        if ((text.match(MARK)?.length ?? 0) > MAX_MARKS) tokens.push(plain(text));
-        else this.lexer.inlineTokens(text, tokens);
-      } catch {
-        tokens.splice(0, tokens.length, plain(text));
-      }
+  /** Returns the tokens of a block's text. */
+  inline(tokens: Token[]): Token[] {
+    const src = this.inlineTexts.get(tokens);
+    if (src === undefined) return tokens;
+    this.inlineTexts.delete(tokens);
+    const text = src.replace(LONG_GAP, "$1");
+    try {
+      if (hasManyMarks(text)) tokens.push(plain(text));
+      else this.lexer.inlineTokens(text, tokens);
+    } catch {
+      tokens.splice(0, tokens.length, plain(text));
     }
+    return tokens;
+  }
+
+  /** Closes what is unfinished at the very end. */
+  completeEnd(): void {
+    const leaf = lastLeaf(this.tokens);
+    const src = leaf && this.inlineTexts.get(leaf);
+    if (src && !hasManyMarks(src)) this.inlineTexts.set(leaf, completed(src));
+  }
+}
+
+const hasManyMarks = (text: string) => (text.match(MARK)?.length ?? 0) > MAX_MARKS;
+
+function lastLeaf(tokens: readonly Token[]): Token[] | null {
+  const token = tokens.at(-1) as MarkedToken | undefined;
+  switch (token?.type) {
+    case "paragraph":
+    case "heading":
+    case "text":
+      return token.tokens ?? null;
+    case "blockquote":
+      return lastLeaf(token.tokens);
+    case "list":
+      return lastLeaf(token.items.at(-1)?.tokens ?? []);
+    case "table":
+      return (token.rows.at(-1) ?? token.header).findLast(({ text }) => text)?.tokens ?? null;
+    default:
+      return null;
   }
 }
 

@@ -16,6 +16,10 @@ export interface Rendering {
   imageDomains: string[] | null;
   /** Splits text at the marks of citations and returns the chips between. */
   withCitations(text: string): (string | Node)[];
+  /** Finds the markup in the text of a block. */
+  inline(tokens: Token[]): Token[];
+  /** Tells whether an item or row of the outermost list or table is already shown as it should be. */
+  isShown?: ((index: number, key: string) => boolean) | undefined;
 }
 
 export function element<T extends Tag>(tag: T, children: readonly (Node | string)[] = [], className = ""): HTMLElementTagNameMap[T] {
@@ -37,11 +41,11 @@ function renderBlock(generic: Token, rendering: Rendering): ChildNode[] {
       return [];
     case "heading":
       // The header of the chat is a second-level heading.
-      return [element(`h${Math.min(token.depth + 2, 6) as 3 | 4 | 5 | 6}`, inline(token.tokens, rendering))];
+      return [element(`h${Math.min(token.depth + 2, 6) as 3 | 4 | 5 | 6}`, inline(rendering.inline(token.tokens), rendering))];
     case "paragraph":
-      return [element("p", inline(token.tokens, rendering))];
+      return [element("p", inline(rendering.inline(token.tokens), rendering))];
     case "text":
-      return inline(token.tokens ?? [token], rendering);
+      return inline(token.tokens ? rendering.inline(token.tokens) : [token], rendering);
     case "checkbox":
       return [checkbox(token.checked, rendering)];
     case "code":
@@ -61,12 +65,21 @@ function renderBlock(generic: Token, rendering: Rendering): ChildNode[] {
   }
 }
 
-function list(token: Tokens.List, rendering: Rendering): HTMLElement {
-  const items = token.items.map((item) => element("li", renderBlocks(item.tokens, rendering), [item.task && "task", item.loose && "loose"].filter(Boolean).join(" ")));
+function list(token: Tokens.List, { isShown, ...rendering }: Rendering): HTMLElement {
+  const items = token.items.map((item, index) => {
+    if (isShown?.(index, `${item.loose} ${item.raw}`)) return keeper(item.raw, rendering);
+    return element("li", renderBlocks(item.tokens, rendering), [item.task && "task", item.loose && "loose"].filter(Boolean).join(" "));
+  });
   if (!token.ordered) return element("ul", items);
   const node = element("ol", items);
   if (token.start !== 1) node.setAttribute("start", String(token.start));
   return node;
+}
+
+/** Stands for a node that is kept, see `patchNodes`; the citations inside are where they belong. */
+function keeper(raw: string, rendering: Rendering): Node {
+  rendering.withCitations(raw);
+  return document.createComment("");
 }
 
 function checkbox(isChecked: boolean, { strings }: Rendering): HTMLElement {
@@ -76,17 +89,20 @@ function checkbox(isChecked: boolean, { strings }: Rendering): HTMLElement {
   return node;
 }
 
-function table(token: Tokens.Table, rendering: Rendering): HTMLElement {
+function table(token: Tokens.Table, { isShown, ...rendering }: Rendering): HTMLElement {
   const row = (cells: Tokens.TableCell[], tag: "td" | "th") =>
     element(
       "tr",
       cells.map(({ tokens, align }) => {
-        const cell = element(tag, inline(tokens, rendering, true), align ? `align-${align}` : "");
+        const cell = element(tag, inline(rendering.inline(tokens), rendering, true), align ? `align-${align}` : "");
         if (tag === "th") cell.setAttribute("scope", "col");
         return cell;
       }),
     );
-  const body = token.rows.map((cells) => row(cells, "td"));
+  const body = token.rows.map((cells, index) => {
+    const key = cells.map(({ text }) => text).join("|");
+    return isShown?.(index, key) ? keeper(key, rendering) : row(cells, "td");
+  });
   const node = element("div", [element("table", [element("thead", [row(token.header, "th")]), ...(body.length ? [element("tbody", body)] : [])])], "table");
   // It scrolls sideways, also by keyboard.
   node.tabIndex = 0;

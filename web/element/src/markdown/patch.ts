@@ -13,7 +13,9 @@ export function patchNodes(parent: Node, shown: ChildNode[], wanted: ChildNode[]
   return result;
 }
 
+/** A comment stands for a node that is right as it is. */
 function patchNode(old: ChildNode, wanted: ChildNode): ChildNode {
+  if (wanted instanceof Comment) return old;
   if (old instanceof Text && wanted instanceof Text) {
     if (old.data !== wanted.data) {
       if (wanted.data.startsWith(old.data)) old.appendData(wanted.data.slice(old.data.length));

@@ -7,16 +7,15 @@ import type { Annotation } from "../protocol/wire";
 import { Citations, lengthOf, Placement, withMarks } from "./citations";
 import { CodeBody, languageOf, MAX_LINE } from "./code";
 import { highlightSoon } from "./highlighting";
-import { Lexed, type MarkedToken, type Token, type Tokens } from "./lexer";
+import { Lexed, type Token, type Tokens } from "./lexer";
 import { element, renderBlocks, type Rendering } from "./nodes";
 import { patchNodes } from "./patch";
-import { completed, withoutUnclearEnd } from "./unfinished";
-import { cutPosition } from "./cut";
+import { withoutUnclearEnd } from "./unfinished";
+import { cutOf, isTooLong, offsetOfLine } from "./cut";
 
-/** An open block that is longer is cut. */
-const MAX_BLOCK = 6_000;
-/** How much text is read at once. */
+/** How much text is read at once, in characters and lines. */
 const WINDOW = 8_000;
+const WINDOW_LINES = 250;
 /** Sections of this many characters are skipped by layout and paint while they are out of sight. */
 const SECTION = 10_000;
 
@@ -52,7 +51,7 @@ export interface Input {
   text: string;
   annotations: readonly Annotation[];
   isOpen: boolean;
-  rendering: Omit<Rendering, "withCitations">;
+  rendering: Pick<Rendering, "strings" | "imageDomains">;
 }
 
 export class View {
@@ -62,8 +61,12 @@ export class View {
   private position = 0;
   private pieces: Piece[] = [];
   private open: ChildNode[] = [];
+  /** What is shown of the open list or table. */
+  private shown: { kind: string; keys: string[] } | null = null;
   private code: OpenCode | null = null;
   private continuation: Continuation | null = null;
+  /** So many pieces have all their links. */
+  private finished = 0;
   private links: Record<string, { href: string; title: string | null }> = Object.create(null);
   private section: HTMLElement = element("div");
   private sectionLength = 0;
@@ -81,16 +84,17 @@ export class View {
       if (performance.now() > deadline && this.position < input.text.length) return false;
     }
     if (this.position >= input.text.length) this.open = patchNodes(this.section, this.open, []);
-    if (!input.isOpen) this.finish();
-    return true;
+    return input.isOpen || this.finish(deadline);
   }
 
   private reset(): void {
     this.position = 0;
     this.pieces = [];
     this.open = [];
+    this.shown = null;
     this.code = null;
     this.continuation = null;
+    this.finished = 0;
     this.links = Object.create(null);
     this.citations.reset();
     this.section = element("div");
@@ -105,40 +109,42 @@ export class View {
   /** Settles blocks and returns true, or renders the open block and returns false. */
   private step(): boolean {
     const { text } = this.input!;
-    const end = Math.min(text.length, this.position + WINDOW);
-    const raw = text.slice(this.position, end);
-    const isWhole = end === text.length && !this.isOpen;
-    const visible = end === text.length && this.isOpen ? withoutUnclearEnd(raw) : raw;
-    const prefix = this.continuation?.prefix ?? "";
-    const citations = this.citations.between(this.position, this.position + visible.length);
-    const known = new Set(Object.keys(this.links));
-    const lexed = new Lexed(prefix + withMarks(visible, this.position, citations), this.links, !isWhole);
-    const { tokens } = lexed;
-    let at = -prefix.length;
-    const ends = tokens.map(({ raw: tokenRaw }) => (at += lengthOf(tokenRaw)));
-    const fence = tokens.findIndex(({ type, raw: tokenRaw }) => type === "code" && FENCE.test(tokenRaw));
-    const isComplete = (index: number) => isWhole || end < text.length || visible.indexOf("\n", ends[index - 1] ?? 0) >= 0;
-
-    let settled = isWhole ? tokens.length : tokens.findLastIndex(({ type }, index) => index > 0 && type !== "space" && isComplete(index));
-    if (fence >= 0) settled = Math.min(settled, fence);
-    if (settled > 0) {
-      this.forgetLinks(tokens.slice(settled), known);
-      lexed.lexInline();
-      this.settle(tokens.slice(0, settled), ends);
-      return true;
-    }
-    if (fence === 0 && isComplete(0)) {
+    const all = text.slice(this.position, this.position + WINDOW);
+    const raw = all.slice(0, offsetOfLine(all, WINDOW_LINES));
+    const end = this.position + raw.length;
+    const isLast = end === text.length;
+    const isWhole = isLast && !this.isOpen;
+    if (!this.continuation && FENCE.test(raw) && (isWhole || raw.includes("\n"))) {
       this.startCode(raw);
       return true;
     }
-    this.forgetLinks(tokens, known);
-    if ((ends[0] ?? 0) > MAX_BLOCK || end < text.length) {
-      this.cut(tokens[0]!, raw);
+    const visible = isLast && this.isOpen ? withoutUnclearEnd(raw) : raw;
+    const prefix = this.continuation?.prefix ?? "";
+    const known = new Set(Object.keys(this.links));
+    const citations = this.citations.between(this.position, this.position + visible.length);
+    const lexed = new Lexed(prefix + withMarks(visible, this.position, citations), this.links, !isWhole);
+    const { tokens } = lexed;
+    let at = -prefix.length;
+    const ends = tokens.map((token) => (at += lengthOf(token.raw)));
+    const isComplete = (index: number) => !isLast || isWhole || visible.indexOf("\n", ends[index - 1] ?? 0) >= 0;
+
+    let settled = isWhole ? tokens.length : tokens.findLastIndex(({ type }, index) => index > 0 && type !== "space" && isComplete(index));
+    // Code has its own way, long blocks are cut: both begin at the next step.
+    const special = tokens.findIndex((token) => (token.type === "code" && FENCE.test(token.raw)) || isTooLong(token.raw));
+    if (special >= 0) settled = Math.min(settled, special);
+    this.forgetLinks(tokens.slice(Math.max(0, settled)), known);
+    if (settled > 0) {
+      this.settle(lexed, settled, ends);
       return true;
     }
-    completeLast(lexed);
-    lexed.lexInline();
-    this.showOpen(this.render(tokens, this.continuation, this.position, this.position + visible.length, true));
+    const [first] = tokens;
+    if (first && (isTooLong(first.raw) || !isLast)) {
+      this.cut(first, raw);
+      return true;
+    }
+    lexed.completeEnd();
+    this.open = patchNodes(this.section, this.open, this.render(lexed, tokens, this.continuation, this.position, this.position + visible.length, true));
+    this.remember(tokens);
     return false;
   }
 
@@ -147,11 +153,11 @@ export class View {
     for (const token of tokens) if (token.type === "def" && !known.has((token as Tokens.Def).tag)) delete this.links[(token as Tokens.Def).tag];
   }
 
-  private settle(tokens: readonly Token[], ends: readonly number[]): void {
+  private settle(lexed: Lexed, count: number, ends: readonly number[]): void {
     const base = this.position;
-    for (const [index, token] of tokens.entries()) {
+    for (const [index, token] of lexed.tokens.slice(0, count).entries()) {
       const end = Math.min(base + ends[index]!, this.input!.text.length);
-      const nodes = this.render([token], this.continuation, this.position, end, false);
+      const nodes = this.render(lexed, [token], this.continuation, this.position, end, false);
       this.add(nodes, end, this.continuation, token.raw.includes("]"));
       if (token.type !== "space") this.continuation = null;
     }
@@ -160,33 +166,43 @@ export class View {
   /** Settles as much of a long block as looks least broken. */
   private cut(token: Token, raw: string): void {
     const prefix = this.continuation?.prefix ?? "";
-    const { position, next } = cutPosition(token, prefix + raw, MAX_BLOCK, this.continuation?.start ?? null);
+    const { position, next } = cutOf(token, prefix + raw, this.continuation?.start ?? null);
     const length = Math.max(1, position - prefix.length);
     const end = this.position + length;
     const citations = this.citations.between(this.position, end);
     const lexed = new Lexed(prefix + withMarks(raw.slice(0, length), this.position, citations), this.links, false);
-    lexed.lexInline();
-    this.add(this.render(lexed.tokens, this.continuation, this.position, end, false), end, this.continuation, raw.includes("]"));
+    this.add(this.render(lexed, lexed.tokens, this.continuation, this.position, end, false), end, this.continuation, raw.includes("]"));
     this.continuation = next;
   }
 
-  private render(tokens: readonly Token[], continuation: Continuation | null, start: number, end: number, isOpen: boolean): ChildNode[] {
+  private render(lexed: Lexed, tokens: readonly Token[], continuation: Continuation | null, start: number, end: number, isOpen: boolean): ChildNode[] {
     const placement = new Placement(this.citations.between(start, end), this.input!.rendering.strings);
     const [first] = tokens;
     if (continuation?.start != null && first?.type === "list" && (first as Tokens.List).ordered) (first as Tokens.List).start = continuation.start;
-    const nodes = renderBlocks(tokens, { ...this.input!.rendering, withCitations: (text) => placement.split(text) });
+    const rendering = { ...this.input!.rendering, withCitations: (text: string) => placement.split(text), inline: (inline: Token[]) => lexed.inline(inline) };
+    const shown = first && this.shown?.kind === kindOf(first) ? this.shown.keys : null;
+    const nodes = [
+      ...renderBlocks(tokens.slice(0, 1), { ...rendering, isShown: shown ? (index, key) => shown[index] === key : undefined }),
+      ...renderBlocks(tokens.slice(1), rendering),
+    ];
     if (continuation && first?.type === continuation.type && nodes[0] instanceof HTMLElement) nodes[0].classList.add("continued");
     if (!isOpen) nodes.push(...placement.rest());
     return nodes;
   }
 
-  private showOpen(nodes: ChildNode[]): void {
-    this.open = patchNodes(this.section, this.open, nodes);
+  /** Notes the items or rows of the open list or table that need not be rendered again. */
+  private remember([first]: readonly Token[]): void {
+    if (first?.type === "list") this.shown = { kind: kindOf(first), keys: (first as Tokens.List).items.map((item) => `${item.loose} ${item.raw}`) };
+    else if (first?.type === "table") this.shown = { kind: kindOf(first), keys: (first as Tokens.Table).rows.map((cells) => cells.map(({ text }) => text).join("|")) };
+    else this.shown = null;
+    // The last one may have been completed for show.
+    this.shown?.keys.pop();
   }
 
   /** Settles rendered nodes: the open ones become equal to them. */
   private add(nodes: ChildNode[], end: number, continuation: Continuation | null, mayLink: boolean): void {
     if (nodes.length) {
+      this.shown = null;
       const shown = patchNodes(this.section, this.open.splice(0, nodes.length), nodes);
       nodes = shown;
       for (const node of shown) highlightSoon(node);
@@ -212,7 +228,8 @@ export class View {
     const body = new CodeBody(languageOf(info!), this.input!.rendering.strings);
     const closer = new RegExp(`^ {0,3}${fence![0]}{${fence!.length},}[ \\t\\r]*$`);
     this.code = { start: this.position, body, closer, indent: indent!.length, isInLine: false };
-    this.showOpen([]);
+    this.open = patchNodes(this.section, this.open, []);
+    this.shown = null;
     this.section.append(body.block);
     this.position += whole!.length;
     if (!lineEnd && !this.isOpen) this.finishCode(this.code);
@@ -261,9 +278,14 @@ export class View {
   // What comes late
 
   /** Looks up the links that were defined after their use. */
-  private finish(): void {
+  private finish(deadline: number): boolean {
     const links = Object.keys(this.links).length;
-    if (links) for (const piece of this.pieces) if (piece.knownLinks !== null && piece.knownLinks < links) this.renderPiece(piece);
+    while (links && this.finished < this.pieces.length) {
+      const piece = this.pieces[this.finished++]!;
+      if (piece.knownLinks !== null && piece.knownLinks < links) this.renderPiece(piece);
+      if (performance.now() > deadline) return false;
+    }
+    return true;
   }
 
   /** Renders the settled pieces again that have these offsets. */
@@ -285,8 +307,7 @@ export class View {
     } else {
       const marked = withMarks(this.input!.text.slice(start, end), start, this.citations.between(start, end));
       const lexed = new Lexed((continuation?.prefix ?? "") + marked, this.links, false);
-      lexed.lexInline();
-      nodes = this.render(lexed.tokens, continuation, start, end, false);
+      nodes = this.render(lexed, lexed.tokens, continuation, start, end, false);
       piece.knownLinks = Object.keys(this.links).length;
     }
     if (!first) return;
@@ -299,29 +320,10 @@ export class View {
   }
 }
 
-/** Closes what is unfinished at the very end. */
-function completeLast(lexed: Lexed): void {
-  const leaf = lastLeaf(lexed.tokens);
-  const inline = leaf && lexed.inlineTexts.findLast(({ tokens }) => tokens === leaf);
-  if (inline) inline.src = completed(inline.src);
-}
-
-function lastLeaf(tokens: readonly Token[]): Token[] | null {
-  const token = tokens.at(-1) as MarkedToken | undefined;
-  switch (token?.type) {
-    case "paragraph":
-    case "heading":
-    case "text":
-      return token.tokens ?? null;
-    case "blockquote":
-      return lastLeaf(token.tokens);
-    case "list":
-      return lastLeaf(token.items.at(-1)?.tokens ?? []);
-    case "table":
-      return (token.rows.at(-1) ?? token.header).findLast(({ text }) => text)?.tokens ?? null;
-    default:
-      return null;
-  }
+/** Items and rows are only kept in the same list or table. */
+function kindOf(token: Token): string {
+  if (token.type === "list") return (token as Tokens.List).ordered ? "ol" : "ul";
+  return token.type === "table" ? JSON.stringify([(token as Tokens.Table).header.map(({ text }) => text), (token as Tokens.Table).align]) : "";
 }
 
 function withoutIndent(line: string, indent: number): string {
