@@ -81,6 +81,7 @@ test("a form says what is wrong, and sends nothing before all is right", async (
   assert.ok(await name.evaluate((field) => field === field.getRootNode().activeElement));
   assert.notEqual(await describedBy(name), "");
   assert.equal(await describedBy(shown.getByLabel("Code")), "Please use the requested format.");
+  assert.notEqual(await describedBy(shown.getByRole("radio", { name: "Lunch" })), "");
   await chat.screenshot("widgets-invalid-form");
   assert.deepEqual(chat.payloads("echo"), []);
 
@@ -89,6 +90,7 @@ test("a form says what is wrong, and sends nothing before all is right", async (
   await shown.getByLabel("Email").fill("ada@example.com");
   await shown.getByLabel("Code").fill("ABC");
   await shown.getByRole("radio", { name: "Dinner" }).check();
+  assert.equal(await describedBy(shown.getByRole("radio", { name: "Lunch" })), "");
   await shown.getByRole("checkbox", { name: "I accept the terms" }).check();
   await shown.getByRole("button", { name: "Clear" }).first().click(); // the day
   await name.press("Enter");
@@ -187,6 +189,7 @@ test("the page gets the actions that are for it, and a payload keeps what it has
 test("a list shows more on demand, and its rows can be clicked with mouse and keyboard", async (t) => {
   const chat = await openWidgets(t);
   const shown = await chat.show(list);
+  await shown.getByText("Flight 300").waitFor();
   assert.equal(await shown.getByRole("listitem").count(), 3);
   await shown.getByRole("button", { name: "Show more" }).click();
   assert.equal(await shown.getByRole("listitem").count(), 5);

@@ -38,8 +38,6 @@ export class ActionRunner {
     const run = () => chat.runAction({ ...action, ...filled.action }, item);
     try {
       await (action.streaming === false ? this.inOrder(run) : run());
-    } catch (error) {
-      chat.report(error as Error);
     } finally {
       end();
     }

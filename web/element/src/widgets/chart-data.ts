@@ -41,27 +41,27 @@ export function readChart(node: WidgetNode): ChartData {
     const category = textOf(row[axisKey]);
     return Object.hasOwn(labels, category) ? textOf(labels[category]) : category;
   });
-  const series = listOf(node.series).slice(0, MAX_SERIES).flatMap((one, index) => readSeries(recordOf(one), index, rows));
-  const columns = stack(series, listOf(node.series));
+  const configs = listOf(node.series).slice(0, MAX_SERIES).map(recordOf).filter((one) => one !== null);
+  const taken = new Set(configs.map(({ color }) => color));
+  const free = COLORS.filter((color) => !taken.has(color));
+  const series = configs.map((one, index) => readSeries(one, free[index % free.length] ?? COLORS[0], rows));
+  const columns = stack(series, configs);
   const edges = series.flatMap(({ spans }) => spans.flatMap((span) => span ?? []));
   return { axis: axisKey, categories, series, columns, min: Math.min(0, ...edges), max: Math.max(0, ...edges) };
 }
 
-function readSeries(series: Record<string, unknown> | null, index: number, rows: Record<string, unknown>[]): Series[] {
-  if (!series) return [];
+function readSeries(series: Record<string, unknown>, color: string, rows: Record<string, unknown>[]): Series {
   const key = textOf(series.dataKey);
   const values = rows.map((row) => numberOf(row[key], -1e15, 1e15));
-  return [
-    {
-      type: oneOf(series.type, ["line", "area"], "bar"),
-      label: textOf(series.label) || key,
-      color: colorOfSeries(series.color) ?? tokenColor(COLORS[index % COLORS.length]!),
-      curve: textOf(series.curveType),
-      column: 0,
-      values,
-      spans: values.map((value) => (value === null ? null : [0, value])),
-    },
-  ];
+  return {
+    type: oneOf(series.type, ["line", "area"], "bar"),
+    label: textOf(series.label) || key,
+    color: colorOfSeries(series.color) ?? tokenColor(color),
+    curve: textOf(series.curveType),
+    column: 0,
+    values,
+    spans: values.map((value) => (value === null ? null : [0, value])),
+  };
 }
 
 function colorOfSeries(value: unknown): string | null {
@@ -74,11 +74,11 @@ function tokenColor(token: string): string {
 }
 
 /** Puts the series with the same stack on each other; returns the number of columns of bars. */
-function stack(series: Series[], configs: unknown[]): number {
+function stack(series: Series[], configs: Record<string, unknown>[]): number {
   const stacks = new Map<string, { column: number; tops: number[]; bottoms: number[] }>();
   let columns = 0;
   series.forEach((one, index) => {
-    const name = textOf(recordOf(configs[index])?.stack);
+    const name = textOf(configs[index]?.stack);
     if (!name || one.type === "line") {
       if (one.type === "bar") one.column = columns++;
       return;

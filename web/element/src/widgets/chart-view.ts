@@ -21,7 +21,7 @@ class Chart extends Part {
       display: flex; flex-direction: column; gap: calc(var(--ck-space) * 2); block-size: 240px; min-inline-size: 0; max-inline-size: 100%; position: relative;
       font-size: 12px; line-height: 1.3; color: var(--ck-muted);
       .plot { flex: 1; min-block-size: 0; position: relative; border-radius: var(--ck-radius-sm); }
-      svg { position: absolute; inset: 0; overflow: visible; }
+      svg { position: absolute; inset: 0; overflow: visible; direction: ltr; }
       text { fill: currentColor; }
       .grid { stroke: var(--ck-border); }
       .grid.zero { stroke: var(--ck-border-strong); }

@@ -101,8 +101,7 @@ function put(target: Values, [first, ...rest]: string[], value: unknown): boolea
 
 /** Shows what is wrong with each field and focuses the first wrong one; returns whether all are right. */
 export function validate(form: Element, texts: { invalidFormat: string }): boolean {
-  const wrong: Field[] = [];
-  for (const field of fieldsIn(form)) if (!check(field, texts)) wrong.push(field);
+  const wrong = fieldsIn(form).filter((field) => !field.disabled && !check(field, texts));
   wrong[0]?.focus();
   return !wrong.length;
 }
@@ -126,11 +125,12 @@ function matches(value: string, pattern: string): boolean {
 
 /** The element for the message is empty in its template, so that no render touches it. */
 function show(field: Field, message: string): void {
-  const output = field.closest(".field")?.querySelector(":scope > .error");
-  if (!output || output.textContent === message) return;
+  const frame = field.closest(".field");
+  const output = frame?.querySelector(":scope > .error");
+  if (!frame || !output || output.textContent === message) return;
   output.textContent = message;
-  if (message) field.setAttribute("aria-invalid", "true");
-  else field.removeAttribute("aria-invalid");
+  // Of radio buttons, all are wrong together.
+  for (const part of frame.querySelectorAll(FIELDS)) part.ariaInvalid = message ? "true" : null;
 }
 
 /** A pattern that can take for ever on a short text is not used: it would freeze the page. */

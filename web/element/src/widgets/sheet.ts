@@ -202,6 +202,7 @@ export const widgetSheet = css`
       > textarea { resize: vertical; padding-block: 8px; &[data-grows] { field-sizing: content; resize: none; max-block-size: calc(var(--w-rows, 12) * 1lh + 18px); } }
       > .error { grid-row: 2; color: var(--ck-danger); font-size: var(--ck-size-xs); line-height: 1.4; &:not(:empty) { padding-block-start: 4px; } }
     }
+    .field:has(> [data-busy]) { opacity: 0.6; cursor: progress; }
     .field:is([data-kind="select"], [data-kind="date"]) {
       inline-size: fit-content; min-inline-size: 9rem; &[data-block] { inline-size: 100%; }
     }
@@ -227,10 +228,10 @@ export const widgetSheet = css`
     .field[data-kind="editable"] {
       font: inherit;
       > :is(input, textarea) {
-        padding: 2px 6px; margin-inline: -7px; inline-size: calc(100% + 14px); min-block-size: 28px; font: inherit; text-align: inherit; color: inherit; border-color: transparent; background: none;
-        border-radius: var(--ck-radius-sm); text-decoration: inherit;
-        &:hover { background: var(--ck-hover); }
-        &:not(:focus) { border-block-end-color: var(--ck-border-strong); border-end-start-radius: 0; border-end-end-radius: 0; }
+        padding: 2px 0; min-block-size: 28px; border: none; border-block-end: 1px solid var(--ck-border-strong); border-radius: 0; background: none;
+        font: inherit; text-align: inherit; text-decoration: inherit; color: inherit;
+        &:hover { border-block-end-color: currentColor; }
+        &:focus-visible { outline-offset: 2px; border-radius: 1px; }
         &[aria-invalid="true"] { border-color: var(--ck-danger); }
       }
     }

@@ -44,6 +44,7 @@ class Widget extends Part implements WidgetContext {
   isNew = false;
   private limit = LIMIT;
   private changes = 0;
+  private hadFocus = false;
   private planned: WidgetNode | null = null;
   private readonly watch = new Watch(this, null);
 
@@ -62,6 +63,18 @@ class Widget extends Part implements WidgetContext {
   override willUpdate() {
     this.watch.watch(this.shown ?? null);
     if (!this.hasUpdated) this.isNew = Boolean(this.shown?.isOpen || this.chat.shown.isResponding);
+    this.hadFocus = this.contains(this.focused);
+  }
+
+  /** A button that an answer removes must not take the focus with it: the next Tab goes on from here. */
+  override updated() {
+    if (!this.hadFocus || this.focused) return;
+    this.tabIndex = -1;
+    this.focus({ preventScroll: true });
+  }
+
+  private get focused(): Element | null {
+    return (this.getRootNode() as ShadowRoot | Document).activeElement;
   }
 
   override render() {
