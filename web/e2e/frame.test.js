@@ -117,6 +117,32 @@ describe("the open element's frame", { concurrency: 3 }, () => {
       assert.equal(await chat.page.evaluate("clicked"), "right");
     });
 
+    test("a client secret instead of a URL: sent to the script's server, and renewed when it has expired", async (t) => {
+      const chat = await openChat(t, stage);
+      const secrets = [];
+      await chat.page.route("**/chatkit", (route) => {
+        secrets.push(route.request().headers().authorization);
+        return secrets.length === 1 ? route.fulfill({ status: 401, json: { message: "expired" } }) : route.fulfill({ json: { data: [], has_more: false, after: null } });
+      });
+      const asked = await chat.page.evaluate(async () => {
+        const element = document.createElement("openai-chatkit");
+        document.body.replaceChildren(element);
+        const asked = [];
+        await new Promise((resolve) => {
+          const getClientSecret = async (current) => {
+            asked.push(current);
+            if (asked.length === 2) resolve();
+            return `secret ${asked.length}`;
+          };
+          element.setOptions({ api: { getClientSecret } });
+        });
+        return asked;
+      });
+      assert.deepEqual(asked, [null, "secret 1"]);
+      await chat.until(() => secrets.length === 2, "the second request");
+      assert.deepEqual(secrets, ["Bearer secret 1", "Bearer secret 2"]);
+    });
+
     test("a start prompt sends its content", async (t) => {
       const chat = await openChat(t, stage, { bare: ALL });
       await chat.root.getByRole("button", { name: "Find a bug" }).click();
@@ -182,6 +208,19 @@ describe("the open element's frame", { concurrency: 3 }, () => {
       await inElement(chat, (element) => element.setOptions({ api: { url: "/chatkit", domainKey: "x" }, history: { enabled: false } }));
       await chat.happened("history.close");
       assert.equal(await chat.root.getByRole("button", { name: "History" }).count(), 0);
+      await inElement(chat, (element) => element.showHistory());
+      assert.equal(await chat.count("history.open"), 1, "not once more");
+    });
+
+    test("a thread whose answer goes on in the background is marked", async (t) => {
+      const chat = await openChat(t, stage);
+      await chat.ask("long");
+      const { thread } = chat;
+      await chat.newChat();
+      await chat.openHistory();
+      const mark = chat.root.locator(`ck-history-row[data-thread="${thread}"]`).getByRole("img", { name: "Answering" });
+      await mark.waitFor();
+      await mark.waitFor({ state: "detached" });
     });
 
     test("with the keyboard alone; Escape returns to the button", async (t) => {

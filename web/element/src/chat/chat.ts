@@ -220,7 +220,7 @@ export class Chat extends Observable {
   }
 
   openHistory(): void {
-    if (this.isHistoryOpen) return;
+    if (this.isHistoryOpen || this.options.history?.enabled === false) return;
     this.isHistoryOpen = true;
     this.changed();
     this.emit("history.open");
