@@ -1,6 +1,6 @@
 /**
  * Where the answer cites a source, a chip stands in the text. Offsets count the code points of the raw text; marks of three
- * characters are put there before the markdown is read, and become chips afterwards.
+ * characters are put there before the markdown is read, and become chips afterwards. Loaded with the first citation.
  */
 import { linkTarget } from "../addresses";
 import type { Strings } from "../locales/en";
@@ -8,9 +8,9 @@ import type { Annotation, Source } from "../protocol/wire";
 
 /** The object replacement character is a symbol, so a mark next to `**` does not change what `**` means. */
 const EDGE = "\ufffc";
-const FIRST = 0xe000;
 const MAX_CITATIONS = 0x1900;
-const MARK = /\ufffc([\ue000-\uf8ff])\ufffc/g;
+const MARK = /\ufffc([\ue000-\uf8ff])\ufffc/;
+const FIRST = 0xe000;
 /** Lines that would lose their meaning by a mark. */
 const FRAGILE_LINE = /^[ \t>]*(?:`{3,}|~{3,}|[-=*_|: \t]*$|\[[^\]\n]*\]:)/;
 
@@ -62,6 +62,13 @@ export class Citations {
     return this.sorted.filter(({ offset }) => (offset > start || (offset === 0 && start === 0)) && offset <= end);
   }
 
+  readonly withMarks = withMarks;
+
+  /** Splits text at the marks of these citations, and returns chips for them. */
+  place(citations: readonly Citation[], strings: Strings): Placement {
+    return new Placement(citations, strings);
+  }
+
   private scan(text: string): void {
     const pair = /[\ud800-\udbff][\udc00-\udfff]/g;
     pair.lastIndex = Math.max(0, this.scanned - 1);
@@ -80,8 +87,7 @@ export class Citations {
 }
 
 /** Puts marks into a part of the text that begins at `start`. */
-export function withMarks(text: string, start: number, citations: readonly Citation[]): string {
-  if (!citations.length) return text;
+function withMarks(text: string, start: number, citations: readonly Citation[]): string {
   let result = "";
   let done = 0;
   const clean = text.replaceAll(EDGE, "\ufffd");
@@ -103,13 +109,8 @@ function placeBefore(text: string, at: number): number {
   return /^[ \t>]*\|.+\|$/.test(line) ? text.slice(0, end - 1).trimEnd().length : end;
 }
 
-/** The length without marks. */
-export function lengthOf(raw: string): number {
-  return raw.includes(EDGE) ? raw.replace(MARK, "").length : raw.length;
-}
-
 /** Replaces the marks in texts by chips; each citation stands once. */
-export class Placement {
+class Placement {
   private readonly open: Map<number, Citation>;
 
   constructor(
@@ -161,7 +162,7 @@ function labelOf(source: Source): string {
   return label || source.title;
 }
 
-export function domainOf(url: string): string {
+function domainOf(url: string): string {
   try {
     return new URL(url).hostname.replace(/^www\./, "");
   } catch {

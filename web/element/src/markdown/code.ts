@@ -85,8 +85,3 @@ export function codeBlock(info: string, text: string, strings: Strings): HTMLEle
 export function languageOf(info: string): string {
   return /^[^\s{,]{0,30}/.exec(info.trim().replace(/^\{\.?/, ""))![0].replace(/\ufffc.?\ufffc/g, "");
 }
-
-/** The text of the block that a copy button is in. */
-export function codeOf(button: Element): string {
-  return button.closest(".code")?.querySelector("code")?.textContent ?? "";
-}

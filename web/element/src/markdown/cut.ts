@@ -1,6 +1,5 @@
 /** Where to cut a block that is too long to be rendered again and again, and how the rest of it goes on. */
 import type { Token, Tokens } from "./lexer";
-import { lengthOf } from "./citations";
 
 interface Cut {
   position: number;
@@ -25,7 +24,8 @@ export function isTooLong(raw: string): boolean {
   return raw.length > MAX_BLOCK || offsetOfLine(raw, MAX_LINES) < raw.length;
 }
 
-export function cutOf(token: Token, raw: string, start: number | null): Cut {
+/** `lengthOf` returns how much of the text a token's source is. */
+export function cutOf(token: Token, raw: string, start: number | null, lengthOf: (source: string) => number): Cut {
   const { type } = token;
   const limit = Math.min(MAX_BLOCK, offsetOfLine(raw, MAX_LINES));
   if (type === "list") {

@@ -1,4 +1,4 @@
-/** Colours code with highlight.js, whose languages are loaded as they are met. Loaded on demand. */
+/** Colours code with highlight.js, whose languages are loaded as they are met. Loaded with the first block of code. */
 import hljs from "highlight.js/lib/core";
 import type { LanguageFn } from "highlight.js";
 
@@ -94,15 +94,40 @@ class Segments {
 
 hljs.configure({ __emitter: Segments as unknown as NonNullable<Parameters<typeof hljs.configure>[0]["__emitter"]> });
 
-/** Colours a block of code. Unknown languages stay as they are. */
-export async function highlight(block: HTMLElement): Promise<void> {
+/** Longer ones stay plain: colouring must not hold up the page. */
+const MAX_LENGTH = 20_000;
+
+const waiting = new Set<HTMLElement>();
+let isRunning = false;
+
+/** Colours these blocks when the page has nothing else to do. */
+export async function highlightSoon(blocks: readonly HTMLElement[]): Promise<void> {
+  for (const block of blocks) waiting.add(block);
+  if (isRunning) return;
+  isRunning = true;
+  for (const block of waiting) {
+    await idle();
+    waiting.delete(block);
+    if (block.isConnected) await highlight(block).catch(() => {}); // a language that could not be loaded
+  }
+  isRunning = false;
+}
+
+function idle(): Promise<unknown> {
+  return new Promise((resolve) => ("requestIdleCallback" in window ? requestIdleCallback(resolve, { timeout: 2_000 }) : setTimeout(resolve, 50)));
+}
+
+/** Unknown languages stay as they are. */
+async function highlight(block: HTMLElement): Promise<void> {
   const name = block.dataset.language!.toLowerCase();
   const language = Object.hasOwn(LANGUAGES, name) ? name : Object.hasOwn(ALIASES, name) ? ALIASES[name]! : "";
   const load = Object.hasOwn(LANGUAGES, language) ? LANGUAGES[language] : undefined;
   if (!load) return;
   if (!hljs.getLanguage(language)) hljs.registerLanguage(language, (await load()).default);
   const code = block.querySelector("code")!;
-  const result = hljs.highlight(code.textContent ?? "", { language, ignoreIllegals: true }) as unknown as { _emitter: Segments };
+  const text = code.textContent ?? "";
+  if (text.length > MAX_LENGTH) return;
+  const result = hljs.highlight(text, { language, ignoreIllegals: true }) as unknown as { _emitter: Segments };
   colour([...code.children], result._emitter.list);
 }
 

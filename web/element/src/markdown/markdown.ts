@@ -1,11 +1,7 @@
 /** Markdown that may still grow. Needs no thread: widgets, notices and the disclaimer show theirs with it, too. */
-import type { Entity } from "@openai/chatkit";
-
 import { en } from "../locales/en";
 import { define, Part } from "../part";
 import type { Annotation } from "../protocol/wire";
-import { codeOf } from "./code";
-import { parseDeepLink } from "./deep-link";
 import { markdownSheet } from "./sheet";
 import { View } from "./view";
 
@@ -13,7 +9,9 @@ import { View } from "./view";
 const TASK_MS = 12;
 /** An update that took longer than this delays the next one, so that the page stays usable. */
 const SLOW_MS = 5;
-const COPIED_MS = 2_000;
+const EVENTS = ["click", "pointerover", "focusin"];
+
+let cited: typeof import("./citations") | null = null;
 
 class Markdown extends Part {
   static override properties = { ...Part.properties, text: { attribute: false }, annotations: { attribute: false }, isOpen: { attribute: false } };
@@ -28,7 +26,7 @@ class Markdown extends Part {
 
   override connectedCallback(): void {
     super.connectedCallback();
-    this.addEventListener("click", this.activate);
+    for (const name of EVENTS) this.addEventListener(name, this.activate);
     if (this.hasUpdated) this.requestUpdate();
   }
 
@@ -41,6 +39,7 @@ class Markdown extends Part {
   protected override willUpdate(): void {
     const start = performance.now();
     if (this.isOpen && start < this.notBefore) return this.later(this.notBefore - start);
+    this.loadCitations();
     const { chat } = this;
     const rendering = { strings: chat?.strings ?? en, imageDomains: chat?.shown.thread?.allowed_image_domains ?? null };
     const input = { text: this.text ?? "", annotations: this.annotations ?? [], isOpen: Boolean(this.isOpen), rendering };
@@ -61,30 +60,24 @@ class Markdown extends Part {
     }, milliseconds);
   }
 
-  private readonly activate = (event: MouseEvent) => {
+  /** Buttons, deep links and citations; what they do is loaded when the first one is used. */
+  private readonly activate = (event: Event) => {
     const target = event.target instanceof Element ? event.target.closest<HTMLElement>(".copy, [data-deep-link], .citation") : null;
-    if (!target) return;
-    if (target.matches(".copy")) void this.copy(target);
-    else if (target.matches(".citation")) this.clickCitation(target);
-    else {
-      event.preventDefault();
-      this.chat?.emit("deeplink", parseDeepLink(target.getAttribute("href") ?? ""));
-    }
+    if (!target || (event.type !== "click" && !target.matches(".citation"))) return;
+    if (target.matches("[data-deep-link]")) event.preventDefault();
+    const source = this.annotations?.[Number(target.dataset.citation)]?.source ?? null;
+    void import("./actions").then(({ act }) => act({ event: event.type, target, source, chat: this.chat }));
   };
 
-  private async copy(button: HTMLElement): Promise<void> {
-    const strings = this.chat?.strings ?? en;
-    await navigator.clipboard.writeText(codeOf(button));
-    button.textContent = strings.copied;
-    setTimeout(() => (button.textContent = strings.copyCode), COPIED_MS);
-  }
-
-  /** Sources with an address are links. */
-  private clickCitation(target: HTMLElement): void {
-    const source = this.annotations[Number(target.dataset.citation)]?.source;
-    if (source?.type !== "entity" || source.interactive === false) return;
-    const { id, title, icon, interactive, group, data } = source;
-    this.chat?.clickEntity({ id, title, ...(icon && { icon }), interactive, ...(group && { group }), data } as Entity);
+  /** Chips are made by code that only answers with citations load. */
+  private loadCitations(): void {
+    if (this.view.citations || !this.annotations?.some((annotation) => typeof annotation?.index === "number")) return;
+    if (cited) this.view.citations = new cited.Citations();
+    else
+      void import("./citations").then((loaded) => {
+        cited = loaded;
+        this.requestUpdate();
+      });
   }
 }
 

@@ -4,9 +4,8 @@
  * update does not depend on the length of the text.
  */
 import type { Annotation } from "../protocol/wire";
-import { Citations, lengthOf, Placement, withMarks } from "./citations";
+import type { Citation, Citations } from "./citations";
 import { CodeBody, languageOf, MAX_LINE } from "./code";
-import { highlightSoon } from "./highlighting";
 import { Lexed, type Token, type Tokens } from "./lexer";
 import { element, renderBlocks, type Rendering } from "./nodes";
 import { patchNodes } from "./patch";
@@ -19,6 +18,8 @@ const WINDOW_LINES = 250;
 /** Sections of this many characters are skipped by layout and paint while they are out of sight. */
 const SECTION = 10_000;
 
+/** What `citations.ts` puts into the text. */
+const MARKS = /\ufffc[\ue000-\uf8ff]\ufffc/g;
 const FENCE = /^( {0,3})(`{3,}|~{3,})([^\n]*)(\n|$)/;
 
 /** How a block goes on after a cut. */
@@ -70,15 +71,15 @@ export class View {
   private links: Record<string, { href: string; title: string | null }> = Object.create(null);
   private section: HTMLElement = element("div");
   private sectionLength = 0;
-  private readonly citations = new Citations();
+  /** Set when there are any, see `citations.ts`. */
+  citations: Citations | null = null;
 
   /** Renders until `deadline` (of `performance.now()`); returns whether it is done. Call it again if not. */
   update(input: Input, deadline: number): boolean {
     const last = this.input;
     if (!last || !input.text.startsWith(last.text) || (!last.isOpen && (input.isOpen || last.text !== input.text))) this.reset();
     this.input = input;
-    const changed = this.citations.update(input.annotations, input.text);
-    this.renderAgain(changed);
+    this.renderAgain(this.citations?.update(input.annotations, input.text) ?? []);
     while (this.position < input.text.length) {
       if (this.code ? !this.addCode(this.code, deadline) : !this.step()) break;
       if (performance.now() > deadline && this.position < input.text.length) return false;
@@ -96,7 +97,7 @@ export class View {
     this.continuation = null;
     this.finished = 0;
     this.links = Object.create(null);
-    this.citations.reset();
+    this.citations?.reset();
     this.section = element("div");
     this.sectionLength = 0;
     this.root.replaceChildren(this.section);
@@ -121,9 +122,10 @@ export class View {
     const visible = isLast && this.isOpen ? withoutUnclearEnd(raw) : raw;
     const prefix = this.continuation?.prefix ?? "";
     const known = new Set(Object.keys(this.links));
-    const citations = this.citations.between(this.position, this.position + visible.length);
-    const lexed = new Lexed(prefix + withMarks(visible, this.position, citations), this.links, !isWhole);
+    const citations = this.citationsIn(this.position, this.position + visible.length);
+    const lexed = new Lexed(prefix + this.withMarks(visible, this.position, citations), this.links, !isWhole);
     const { tokens } = lexed;
+    const lengthOf = (source: string) => (citations.length ? source.replace(MARKS, "").length : source.length);
     let at = -prefix.length;
     const ends = tokens.map((token) => (at += lengthOf(token.raw)));
     const isComplete = (index: number) => !isLast || isWhole || visible.indexOf("\n", ends[index - 1] ?? 0) >= 0;
@@ -139,7 +141,7 @@ export class View {
     }
     const [first] = tokens;
     if (first && (isTooLong(first.raw) || !isLast)) {
-      this.cut(first, raw);
+      this.cut(first, raw, lengthOf);
       return true;
     }
     lexed.completeEnd();
@@ -164,19 +166,19 @@ export class View {
   }
 
   /** Settles as much of a long block as looks least broken. */
-  private cut(token: Token, raw: string): void {
+  private cut(token: Token, raw: string, lengthOf: (source: string) => number): void {
     const prefix = this.continuation?.prefix ?? "";
-    const { position, next } = cutOf(token, prefix + raw, this.continuation?.start ?? null);
+    const { position, next } = cutOf(token, prefix + raw, this.continuation?.start ?? null, lengthOf);
     const length = Math.max(1, position - prefix.length);
     const end = this.position + length;
-    const citations = this.citations.between(this.position, end);
-    const lexed = new Lexed(prefix + withMarks(raw.slice(0, length), this.position, citations), this.links, false);
+    const citations = this.citationsIn(this.position, end);
+    const lexed = new Lexed(prefix + this.withMarks(raw.slice(0, length), this.position, citations), this.links, false);
     this.add(this.render(lexed, lexed.tokens, this.continuation, this.position, end, false), end, this.continuation, raw.includes("]"));
     this.continuation = next;
   }
 
   private render(lexed: Lexed, tokens: readonly Token[], continuation: Continuation | null, start: number, end: number, isOpen: boolean): ChildNode[] {
-    const placement = new Placement(this.citations.between(start, end), this.input!.rendering.strings);
+    const placement = this.place(start, end);
     const [first] = tokens;
     if (continuation?.start != null && first?.type === "list" && (first as Tokens.List).ordered) (first as Tokens.List).start = continuation.start;
     const rendering = { ...this.input!.rendering, withCitations: (text: string) => placement.split(text), inline: (inline: Token[]) => lexed.inline(inline) };
@@ -205,7 +207,7 @@ export class View {
       this.shown = null;
       const shown = patchNodes(this.section, this.open.splice(0, nodes.length), nodes);
       nodes = shown;
-      for (const node of shown) highlightSoon(node);
+      for (const node of shown) this.highlightSoon(node);
     }
     this.addPiece({ start: this.position, end, nodes, continuation, knownLinks: mayLink ? Object.keys(this.links).length : null });
   }
@@ -219,6 +221,21 @@ export class View {
     this.section = element("div");
     this.root.append(this.section);
     this.section.append(...this.open);
+  }
+
+  // Citations
+
+  private citationsIn(start: number, end: number): readonly Citation[] {
+    return this.citations?.between(start, end) ?? [];
+  }
+
+  private withMarks(text: string, start: number, citations: readonly Citation[]): string {
+    return citations.length ? this.citations!.withMarks(text, start, citations) : text;
+  }
+
+  private place(start: number, end: number): { split(text: string): (string | Node)[]; rest(): HTMLElement[] } {
+    const citations = this.citationsIn(start, end);
+    return citations.length ? this.citations!.place(citations, this.input!.rendering.strings) : { split: (text) => (text ? [text] : []), rest: () => [] };
   }
 
   // Code
@@ -268,11 +285,19 @@ export class View {
   private finishCode({ start, body }: OpenCode): void {
     body.finish();
     this.code = null;
-    highlightSoon(body.block);
-    const placement = new Placement(this.citations.between(start, this.position), this.input!.rendering.strings);
+    this.highlightSoon(body.block);
+    const placement = this.place(start, this.position);
     const chips = placement.rest();
     this.section.append(...chips);
     this.addPiece({ start, end: this.position, nodes: [body.block, ...chips], continuation: null, knownLinks: null });
+  }
+
+  /** Colours the blocks of code in a node that will not change any more, when the page has nothing else to do. */
+  private highlightSoon(node: Node): void {
+    if (!(node instanceof HTMLElement)) return;
+    const blocks = [node, ...node.querySelectorAll<HTMLElement>(".code")].filter(({ dataset }) => dataset.language);
+    // Without the chunk, for example offline, the code stays plain.
+    if (blocks.length) void import("./highlight").then(({ highlightSoon }) => highlightSoon(blocks)).catch(() => {});
   }
 
   // What comes late
@@ -302,10 +327,10 @@ export class View {
     const [first] = piece.nodes;
     let nodes: ChildNode[];
     if (first instanceof HTMLElement && first.matches(".code")) {
-      const placement = new Placement(this.citations.between(start, end), this.input!.rendering.strings);
+      const placement = this.place(start, end);
       nodes = [first, ...placement.rest()];
     } else {
-      const marked = withMarks(this.input!.text.slice(start, end), start, this.citations.between(start, end));
+      const marked = this.withMarks(this.input!.text.slice(start, end), start, this.citationsIn(start, end));
       const lexed = new Lexed((continuation?.prefix ?? "") + marked, this.links, false);
       nodes = this.render(lexed, lexed.tokens, continuation, start, end, false);
       piece.knownLinks = Object.keys(this.links).length;
@@ -316,7 +341,7 @@ export class View {
     for (const node of piece.nodes) node.remove();
     marker.replaceWith(...nodes);
     piece.nodes = nodes;
-    for (const node of nodes) if (node !== first) highlightSoon(node);
+    for (const node of nodes) if (node !== first) this.highlightSoon(node);
   }
 }
 
