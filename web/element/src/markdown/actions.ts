@@ -21,7 +21,7 @@ export function act({ event, target, source, chat }: Use): void {
   if (target.matches(".copy")) void copy(target, chat);
   else if (target.matches("[data-deep-link]")) chat?.emit("deeplink", parseDeepLink(target.getAttribute("href") ?? ""));
   else if (source && event !== "click") showSource(target, source);
-  else if (source?.type === "entity" && source.interactive !== false) chat?.clickEntity(entityOf(source));
+  else if (source?.type === "entity" && source.interactive) chat?.clickEntity(entityOf(source));
   else if (source && source.type !== "url") showSource(target, source); // on a touch screen; an address is followed
 }
 
