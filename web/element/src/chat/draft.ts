@@ -45,6 +45,10 @@ export class Draft extends Observable {
     super();
   }
 
+  get text(): string {
+    return this.content.map(({ text }) => text).join("");
+  }
+
   get isEmpty(): boolean {
     return this.attachments.length === 0 && this.content.every((part) => part.type === "input_text" && !part.text.trim());
   }

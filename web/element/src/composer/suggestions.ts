@@ -6,7 +6,7 @@ import type { Menu, MenuItem } from "../menu";
 import "../menu";
 import { define, Part } from "../part";
 import { type BuiltIn, builtInCommands } from "./built-in-commands";
-import type { Input, Trigger } from "./input";
+import type { InputExtras, Trigger } from "./input-extras";
 import { tagOf } from "./tagged-text";
 
 const SEARCH_WAIT_MS = 120;
@@ -17,10 +17,10 @@ interface Suggestion extends MenuItem {
 }
 
 class SuggestionList extends Part {
-  static override properties = { ...Part.properties, trigger: { attribute: false }, input: { attribute: false }, found: { state: true }, isLoading: { state: true }, nested: { state: true } };
+  static override properties = { ...Part.properties, trigger: { attribute: false }, field: { attribute: false }, found: { state: true }, isLoading: { state: true }, nested: { state: true } };
 
   declare trigger: Trigger;
-  declare input: Input;
+  declare field: InputExtras;
   declare private found: Suggestion[];
   declare private isLoading: boolean;
   /** A menu that a command has answered with: it stays until one of it is chosen. */
@@ -44,7 +44,7 @@ class SuggestionList extends Part {
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     this.searches++;
-    this.input.activeOption = null;
+    this.field.showActive("", null);
   }
 
   override render() {
@@ -60,7 +60,7 @@ class SuggestionList extends Part {
       .emptyText=${emptyText}
       .anchor=${this.closest("form")}
       .onChoose=${(item: Suggestion) => this.choose(item)}
-      .onClose=${() => this.input.dismiss()}
+      .onClose=${() => this.field.dismiss()}
       @ck-active=${this.showActive}
     ></ck-menu>`;
   }
@@ -70,8 +70,8 @@ class SuggestionList extends Part {
   }
 
   private readonly showActive = (event: Event) => {
-    this.input.activeOption = (event.target as Menu).activeOptionId;
-    this.input.menuId = (event.target as Menu).id;
+    const menu = event.target as Menu;
+    this.field.showActive(menu.id, menu.activeOptionId);
   };
 
   private async search(waitMs: number): Promise<void> {
@@ -112,7 +112,7 @@ class SuggestionList extends Part {
     const wanted = trigger.query.toLowerCase();
     const matches = ({ label }: { label: string }) => label.toLowerCase().includes(wanted);
     if (nested) return grouped(nested.filter(matches).map((command, index) => this.asSuggestion(command, index)));
-    const ownOnes = builtInCommands(chat, this.input).filter(matches);
+    const ownOnes = builtInCommands(chat, this.field).filter(matches);
     const offered = (await chat.options.commands?.onSearch?.(trigger.query)) ?? [];
     return [...grouped(offered.map((command, index) => this.asSuggestion(command, index))), ...ownOnes.map((command) => this.asBuiltIn(command))];
   }
@@ -136,7 +136,7 @@ class SuggestionList extends Part {
     if (answer?.type === "entity") return this.insert(answer.entity);
     if (answer?.type !== "menu") return this.removeTrigger();
     this.nested = answer.commands;
-    this.input.retype(this.trigger, `${this.trigger.sign}`);
+    this.field.retype(this.trigger);
     this.found = await this.commands();
   }
 
@@ -148,11 +148,11 @@ class SuggestionList extends Part {
   }
 
   private insert(entity: Entity): void {
-    this.input.insert(tagOf(entity), this.trigger.start, this.trigger.end);
+    this.field.insert(tagOf(entity), this.trigger.start, this.trigger.end);
   }
 
   private removeTrigger(): void {
-    this.input.insert("", this.trigger.start, this.trigger.end);
+    this.field.removeTrigger(this.trigger);
   }
 }
 
