@@ -2,16 +2,14 @@
 
 import contextlib
 import logging
-import os
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from ..errors.http import TooManyRequests
 from ..services import services_of
+from .page_files import PageFiles
 from .security_headers import page_policy
 
 logger = logging.getLogger(__name__)
@@ -50,29 +48,9 @@ async def index(request: Request) -> Response:
     return response
 
 
-class PageFiles(StaticFiles):
-    """The page's other files. Looked up at each request, so that the page can be built while the server runs."""
-
-    def __init__(self, chosen: Path | None) -> None:
-        super().__init__(check_dir=False)
-        self._chosen = chosen
-
-    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
-        """Return file path and stat: Starlette's hook."""
-        self.all_directories = [directory] if (directory := page_directory(self._chosen)) else []
-        return super().lookup_path(path)
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        """Return the file, cached forever if it is in assets/, where names contain a hash; the rest is revalidated."""
-        response = await super().get_response(path, scope)
-        is_immutable = path.startswith("assets/") and response.status_code == 200
-        response.headers["cache-control"] = "public, max-age=31536000, immutable" if is_immutable else "no-cache"
-        return response
-
-
 def mount_page(app: FastAPI, chosen: Path | None) -> None:
     """Serve the page, from `chosen` if given. Must come last: it matches every remaining path."""
     if chosen is not None and page_directory(chosen) is None:
         logger.warning("CHATKIT_PAGE_DIR=%s has no index.html; `/` says so until it is there", chosen)
     app.include_router(router)
-    app.mount("/", PageFiles(chosen), name="page")
+    app.mount("/", PageFiles(lambda: page_directory(chosen)), name="page")
