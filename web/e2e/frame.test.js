@@ -260,6 +260,19 @@ describe("the open element's frame", { concurrency: 3 }, () => {
       await assertFocus(chat, "History");
     });
 
+    test("after a thread is chosen, the user writes at once", async (t) => {
+      const chat = await openChat(t, stage);
+      await chat.say("Hello");
+      await open.openHistory(chat.root).click();
+      await chat.threads.first().waitFor();
+      await chat.page.keyboard.press("ArrowDown");
+      await chat.page.keyboard.press("Enter");
+      await chat.happened("thread.load.end");
+      await assertFocus(chat, "Write a message");
+      await chat.page.keyboard.type("Hello again");
+      assert.equal(await chat.composer.inputValue(), "Hello again");
+    });
+
     test("ten thousand threads: only the rows near the screen exist, search finds all", async (t) => {
       const chat = await openChat(t, stage);
       await pretendThreads(chat, 10_000);

@@ -46,7 +46,8 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
   private isHistoryShown = false;
   /** The label that this element has given itself; a page may give it another. */
   private label: string | null = null;
-  private beforeHistory: HTMLElement | null = null;
+  /** What has the focus when the history closes. */
+  private afterHistory: HTMLElement | null = null;
   private readonly theme = new Theme();
   private readonly watch = new Watch(this, null);
   private readonly threadWatch = new Watch(this, null);
@@ -76,37 +77,38 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
   }
 
   async focusComposer(): Promise<void> {
-    (await this.whenReady()).shadow.querySelector<HTMLElement>("ck-composer [data-input]")?.focus();
+    await this.ready;
+    this.composer?.focus();
   }
 
   async setThreadId(threadId: string | null): Promise<void> {
-    await (await this.whenReady()).chat.open(threadId);
+    await (await this.whenReady()).open(threadId);
   }
 
   async sendUserMessage(message: UserMessage): Promise<void> {
-    await (await this.whenReady()).chat.send(message);
+    await (await this.whenReady()).send(message);
   }
 
   async setComposerValue(value: ComposerValue): Promise<void> {
-    const { chat } = await this.whenReady();
+    const chat = await this.whenReady();
     chat.draft.set(value);
     if (value.files?.length) await (await import("./composer/uploads")).upload(chat, value.files);
   }
 
   async fetchUpdates(): Promise<void> {
-    await (await this.whenReady()).chat.fetchUpdates();
+    await (await this.whenReady()).fetchUpdates();
   }
 
   async sendCustomAction(action: { type: string; payload?: Record<string, unknown> }, itemId?: string): Promise<void> {
-    await (await this.whenReady()).chat.sendAction(action, itemId);
+    await (await this.whenReady()).sendAction(action, itemId);
   }
 
   async showHistory(): Promise<void> {
-    (await this.whenReady()).chat.openHistory();
+    (await this.whenReady()).openHistory();
   }
 
   async hideHistory(): Promise<void> {
-    (await this.whenReady()).chat.closeHistory();
+    (await this.whenReady()).closeHistory();
   }
 
   // Life cycle
@@ -115,7 +117,9 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
     const root = super.createRenderRoot() as ShadowRoot;
     root.adoptedStyleSheets.push(this.theme.sheet);
     root.addEventListener("ck-compose", () => {
-      if (!matchMedia("(pointer: coarse)").matches) void this.focusComposer(); // a keyboard on the screen would come up
+      if (matchMedia("(pointer: coarse)").matches) return; // a keyboard on the screen would come up
+      if (this.isHistoryShown) this.afterHistory = this.composer;
+      else void this.focusComposer();
     });
     return root;
   }
@@ -171,11 +175,11 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
     void this.begin(this.chat);
   }
 
-  /** The history's code comes when it is first opened. Its focus goes back to where it was before. */
+  /** The history's code comes when it is first opened. Escape returns the focus to where it was before. */
   private toggleHistory(chat: Chat): void {
     this.isHistoryShown = chat.isHistoryOpen;
-    if (!chat.isHistoryOpen) return void this.updateComplete.then(() => this.shadowRoot?.activeElement || this.beforeHistory?.focus());
-    this.beforeHistory = this.shadowRoot!.activeElement as HTMLElement | null;
+    if (!chat.isHistoryOpen) return void this.updateComplete.then(() => this.shadowRoot?.activeElement || this.afterHistory?.focus());
+    this.afterHistory = this.shadowRoot!.activeElement as HTMLElement | null;
     import("./history/history").catch(() => {
       chat.closeHistory();
       chat.toast({ level: "danger", text: chat.strings.notLoaded });
@@ -213,9 +217,13 @@ export class OpenChatKit extends LitElement implements Omit<OpenAIChatKit, keyof
     this.options = own.value as ChatKitOptions;
   }
 
-  private async whenReady(): Promise<{ chat: Chat; shadow: ShadowRoot }> {
+  private get composer(): HTMLElement | null {
+    return this.shadowRoot!.querySelector("ck-composer [data-input]");
+  }
+
+  private async whenReady(): Promise<Chat> {
     await this.ready;
-    return { chat: this.chat!, shadow: this.shadowRoot! };
+    return this.chat!;
   }
 
   private readonly refresh = () => {
