@@ -262,7 +262,7 @@ export class Chat extends Observable {
    * returns to the composer.
    */
   async send(message: UserMessage): Promise<void> {
-    if (message.newThread && (this.shown.id || this.loadingId)) await this.open(null);
+    if (message.newThread && (this.shown.id || this.loadingId || !this.canSend)) await this.open(null);
     if (this.loadingId) await this.loading?.done;
     const conversation = this.shown;
     if (!this.canSend || this.loadingId) throw new Error("A response is running.");

@@ -19,6 +19,8 @@ class WorkflowView extends ItemPart {
         .title { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
         .arrow { display: grid; transition: rotate var(--ck-fast); }
       }
+      &:dir(rtl) .arrow svg { scale: -1 1; }
+      &[data-expanded]:dir(rtl) .arrow { rotate: -90deg; }
       button.summary:hover { color: var(--ck-fg); }
       &[data-expanded] .arrow { rotate: 90deg; }
       ol { position: relative; display: grid; gap: calc(var(--ck-space) * 3); margin-block: calc(var(--ck-space) * 2) var(--ck-space); }
