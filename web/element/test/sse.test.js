@@ -62,3 +62,14 @@ test("throws when the connection breaks", async () => {
     for await (const event of readEvents(body)) assert.equal(event, "x");
   }, /network error/);
 });
+
+test("a server that has sent pings and falls silent is gone; one without pings may think for long", async () => {
+  const silent = (text) => new ReadableStream({ start: (controller) => controller.enqueue(new TextEncoder().encode(text)) });
+  await assert.rejects(async () => {
+    for await (const event of readEvents(silent(": ping\n\ndata: x\n\n"), 20)) assert.equal(event, "x");
+  }, /silent/);
+  const events = readEvents(silent("data: x\n\n"), 20);
+  assert.equal((await events.next()).value, "x");
+  const next = events.next().then(() => "next");
+  assert.equal(await Promise.race([next, new Promise((resolve) => setTimeout(() => resolve("still waiting"), 100))]), "still waiting");
+});

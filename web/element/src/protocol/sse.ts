@@ -1,19 +1,26 @@
 /** Reads server-sent events. Only `data` matters in this protocol; names, ids, comments and retry times are skipped. */
 
-/** Yields the data of each event as it arrives; throws when the connection breaks. */
-export async function* readEvents(body: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<string> {
+/** So long is a server silent that sends pings. A connection can be gone without a word: after sleep, in another network. */
+const SILENT_MS = 60_000;
+
+/**
+ * Yields the data of each event as it arrives; throws when the connection breaks. A server that has sent a ping, that is a
+ * comment, is expected to send more of them: `silentMs` without any byte count as a broken connection.
+ */
+export async function* readEvents(body: ReadableStream<Uint8Array<ArrayBuffer>>, silentMs = SILENT_MS): AsyncGenerator<string> {
   const reader = body.getReader();
+  let isPinged = false;
   const lines = new Lines();
   let data: string[] = [];
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await (isPinged ? within(silentMs, reader.read()) : reader.read());
       for (const line of done ? lines.end() : lines.add(value)) {
         if (line.startsWith("data:")) data.push(line.startsWith("data: ") ? line.slice(6) : line.slice(5));
         else if (line === "" && data.length) {
           yield data.join("\n");
           data = [];
-        }
+        } else if (line.startsWith(":")) isPinged = true;
       }
       if (!done) continue;
       if (data.length) yield data.join("\n");
@@ -21,6 +28,18 @@ export async function* readEvents(body: ReadableStream<Uint8Array<ArrayBuffer>>)
     }
   } finally {
     void reader.cancel().catch(() => {});
+  }
+}
+
+async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const silence = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error("The connection is silent.")), milliseconds);
+  });
+  try {
+    return await Promise.race([work, silence]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -3,6 +3,7 @@ import type { Entity } from "@openai/chatkit";
 import { css, html, nothing } from "lit";
 
 import { anyIcon } from "../icons/icon";
+import { lazy } from "../lazy";
 import { define, Part } from "../part";
 
 /** As in an input tag and in an entity source: `title` may be missing, and `data` is not only text. */
@@ -55,7 +56,7 @@ class EntityTag extends Part {
 
   private readonly wait = () => {
     if (!this.chat.options.entities?.onRequestPreview) return;
-    void import("../composer/entity-preview");
+    lazy(() => import("../composer/entity-preview"));
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       this.isPreviewed = true;

@@ -3,6 +3,7 @@ import { css, html, nothing, type TemplateResult } from "lit";
 
 import type { Chat } from "../chat/chat";
 import type { ShownItem } from "../chat/conversation";
+import { lazy } from "../lazy";
 import { define, Part } from "../part";
 import type { ThreadItem } from "../protocol/wire";
 import "./answer";
@@ -56,7 +57,8 @@ class Item extends Part {
 
   /** Loads the component of a rarer type; its properties wait for it. */
   protected override firstUpdated(): void {
-    void LOADS[this.shown.item.type]?.().catch((error: unknown) => this.chat.emit("error", { error }));
+    const load = LOADS[this.shown.item.type];
+    if (load) lazy(load);
   }
 
   override render() {

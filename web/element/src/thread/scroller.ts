@@ -7,6 +7,8 @@ import type { ReactiveController, ReactiveControllerHost } from "lit";
 
 /** So close to the end counts as the end. */
 const NEAR_PX = 64;
+/** A wheel turns in steps, and scrolls on smoothly after the last one. */
+const MOVING_MS = 400;
 const UP_KEYS = new Set(["ArrowUp", "PageUp", "Home"]);
 
 interface Host extends ReactiveControllerHost, HTMLElement {
@@ -25,6 +27,7 @@ export class Scroller implements ReactiveController {
   private isNearEnd = true;
   private isDragged = false;
   private lastTop = 0;
+  private movedAt = -MOVING_MS;
   private readonly sizes = new ResizeObserver(() => this.resized());
   private ends: IntersectionObserver | null = null;
   private listeners = new AbortController();
@@ -68,16 +71,25 @@ export class Scroller implements ReactiveController {
     this.toEnd(true);
   }
 
-  /** Changes what is above, and keeps what the user sees in its place. Components render before the next frame. */
-  keep(change: () => void): void {
+  /** The user scrolls at this moment: a change above would interrupt that. */
+  get isMoving(): boolean {
+    return performance.now() - this.movedAt < MOVING_MS;
+  }
+
+  /**
+   * Changes what is above, and keeps what the user sees in its place. Components render before the next frame; until
+   * then the browser must not do the same.
+   */
+  async keep(change: () => void): Promise<void> {
     const { box } = this;
-    const fromEnd = box ? box.scrollHeight - box.scrollTop : 0;
+    if (!box) return change();
+    const height = box.scrollHeight;
+    box.style.setProperty("overflow-anchor", "none");
     change();
-    requestAnimationFrame(() => {
-      if (!box || box !== this.box) return;
-      box.scrollTop = box.scrollHeight - fromEnd;
-      this.lastTop = box.scrollTop;
-    });
+    await new Promise(requestAnimationFrame);
+    box.scrollTop += box.scrollHeight - height;
+    box.style.removeProperty("overflow-anchor");
+    this.lastTop = box.scrollTop;
   }
 
   private connect(box: HTMLElement | null): void {
@@ -98,6 +110,7 @@ export class Scroller implements ReactiveController {
     box.addEventListener("keydown", ({ key }) => UP_KEYS.has(key) && this.leave(), { signal });
     box.addEventListener("pointerdown", () => (this.isDragged = true), { signal });
     window.addEventListener("pointerup", () => (this.isDragged = false), { signal });
+    for (const name of ["wheel", "touchmove", "keydown"]) box.addEventListener(name, () => (this.movedAt = performance.now()), { passive: true, signal });
     box.addEventListener("scroll", () => this.scrolled(), { passive: true, signal });
     if (this.follows) this.toEnd();
   }

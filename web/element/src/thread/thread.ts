@@ -4,6 +4,7 @@ import { repeat } from "lit/directives/repeat.js";
 
 import type { Conversation } from "../chat/conversation";
 import { icon } from "../icons/core";
+import { lazy } from "../lazy";
 import { Watch } from "../observable";
 import { define, Part } from "../part";
 import { Scroller } from "./scroller";
@@ -13,8 +14,8 @@ import "./turn-end";
 import { type Turn, turnsOf } from "./turns";
 
 /** A long thread opens with its last turns; the others follow above them while the browser is idle. */
-const FIRST_TURNS = 16;
-const MORE_TURNS = 12;
+const FIRST_TURNS = 8;
+const MORE_TURNS = 6;
 /** A screen reader need not read more at once; the answer itself is there to be read. */
 const ANNOUNCED_CHARACTERS = 1_000;
 
@@ -58,7 +59,8 @@ class Thread extends Part {
   }
 
   protected override firstUpdated(): void {
-    const load = () => selectionNear(this)?.isCollapsed === false && void import("./quote-button");
+    whenIdle(() => lazy(() => import("./turn-actions"))); // before a lost connection can prevent it
+    const load = () => selectionNear(this)?.isCollapsed === false && lazy(() => import("./quote-button"));
     for (const name of ["pointerup", "keyup"]) this.addEventListener(name, load);
   }
 
@@ -126,15 +128,14 @@ class Thread extends Part {
     </div>`;
   }
 
+  /** One step at a time, as each measures what the last one has added. */
   private growWhenIdle(): void {
     if (this.isGrowing) return;
     this.isGrowing = true;
-    whenIdle(() => {
+    whenIdle(async () => {
+      if (this.isConnected && !this.scroller.isMoving) await this.scroller.keep(() => (this.turnCount += MORE_TURNS));
       this.isGrowing = false;
-      if (!this.isConnected) return;
-      this.scroller.keep(() => {
-        this.turnCount += MORE_TURNS;
-      });
+      if (this.isConnected && this.turnCount < this.turns.length) this.growWhenIdle();
     });
   }
 

@@ -3,9 +3,9 @@ import { css, html, nothing } from "lit";
 import { repeat } from "lit/directives/repeat.js";
 
 import type { Conversation, ShownItem } from "../chat/conversation";
+import { lazy } from "../lazy";
 import { define, Part } from "../part";
 import "./item";
-import "./turn-actions";
 import "./turn-end";
 
 const isSame = (items: ShownItem[], last: ShownItem[] | undefined) => items.length === last?.length && items.every((shown, index) => shown === last[index]);
@@ -39,6 +39,7 @@ class TurnView extends Part {
   override render() {
     const { chat, conversation, items, isLast, isResponding, rating } = this;
     this.toggleAttribute("data-last", isLast);
+    if (!isResponding) lazy(() => import("./turn-actions"));
     const answer = items.filter(({ item }) => item.type !== "user_message");
     return html`${repeat(
       items,

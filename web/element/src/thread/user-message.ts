@@ -1,9 +1,9 @@
 /** A message of the user: what it quotes, its files, and its text with tags. A long text is shown in part. */
-import type { Attachment, UserMessageContent } from "@openai/chatkit";
+import type { UserMessageContent } from "@openai/chatkit";
 import { css, html, nothing } from "lit";
 
-import { imageSource } from "../addresses";
 import { icon } from "../icons/core";
+import { lazy } from "../lazy";
 import { define } from "../part";
 import { ItemPart } from "./item-part";
 
@@ -24,14 +24,6 @@ class UserMessage extends ItemPart {
         svg { inline-size: 16px; block-size: 16px; margin-block-start: 2px; }
         p { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; white-space: pre-wrap; }
       }
-      .files { display: flex; flex-wrap: wrap; justify-content: flex-end; gap: calc(var(--ck-space) * 2); }
-      .picture img { display: block; max-inline-size: min(100%, 16rem); block-size: 10rem; min-inline-size: 4rem; border-radius: var(--ck-radius); object-fit: cover; background: var(--ck-surface); }
-      .file {
-        display: flex; align-items: center; gap: calc(var(--ck-space) * 2); max-inline-size: 16rem; padding: calc(var(--ck-space) * 2) calc(var(--ck-space) * 3);
-        border: 1px solid var(--ck-border); border-radius: var(--ck-radius); font-size: var(--ck-size-sm);
-        svg { color: var(--ck-icon); }
-        .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-      }
     }
   `;
 
@@ -41,9 +33,9 @@ class UserMessage extends ItemPart {
     const { item } = this.shown;
     if (item.type !== "user_message") return nothing;
     const { content, attachments, quoted_text } = item;
-    const { quotedText } = this.chat.strings;
-    return html`${quoted_text ? html`<blockquote class="quote">${icon("reply")}<p><span class="ck-hidden">${quotedText}: </span>${quoted_text}</p></blockquote>` : nothing}
-      ${attachments.length ? html`<ul class="files">${attachments.map((attachment) => html`<li>${file(attachment)}</li>`)}</ul>` : nothing}
+    if (attachments.length) lazy(() => import("./message-files"));
+    return html`${quoted_text ? html`<blockquote class="quote">${icon("reply")}<p><span class="ck-hidden">${this.chat.strings.quotedText}: </span>${quoted_text}</p></blockquote>` : nothing}
+      ${attachments.length ? html`<ck-message-files .chat=${this.chat} .attachments=${attachments}></ck-message-files>` : nothing}
       ${content.some(({ text }) => text) ? this.bubble(content) : nothing}`;
   }
 
@@ -62,18 +54,9 @@ class UserMessage extends ItemPart {
 
   private segment(part: UserMessageContent) {
     if (part.type === "input_text") return part.text;
-    void import("./entity-tag");
+    lazy(() => import("./entity-tag"));
     return html`<ck-entity-tag .chat=${this.chat} .entity=${{ ...part, title: part.text }} .text=${part.text}></ck-entity-tag>`;
   }
-}
-
-function file(attachment: Attachment) {
-  const { name, type } = attachment;
-  const preview = type === "image" ? imageSource(attachment.preview_url) : null;
-  if (!preview) return html`<span class="file" title=${name}>${icon(type === "image" ? "image" : "file")}<span class="name">${name}</span></span>`;
-  const image = html`<img src=${preview} alt=${name} decoding="async" />`;
-  if (!preview.startsWith("http")) return html`<span class="picture">${image}</span>`; // browsers open no data: address
-  return html`<a class="picture" href=${preview} target="_blank" rel="noopener noreferrer">${image}</a>`;
 }
 
 function isLongText(content: UserMessageContent[]): boolean {
