@@ -136,6 +136,6 @@ function show(field: Field, message: string): void {
 /** A pattern that can take for ever on a short text is not used: it would freeze the page. */
 export function safePattern(pattern: unknown): string | null {
   if (typeof pattern !== "string" || !pattern || pattern.length > 200) return null;
-  const hasNestedRepeats = /[*+}][^()]*\)\s*(?:[*+]|\{\d*,)/.test(pattern) || /\\\d/.test(pattern);
+  const hasNestedRepeats = /[|*+}][^(]*\)(?:[*+]|\{\d*,)/.test(pattern) || /\\\d/.test(pattern);
   return hasNestedRepeats ? null : pattern;
 }

@@ -91,6 +91,7 @@ export const widgetSheet = css`
 
     /* Text */
 
+    .title, .caption, .text, .label, .badge { unicode-bidi: plaintext; }
     .title, .caption, .text { min-inline-size: 0; white-space: pre-wrap; }
     [data-cut="line"] { overflow: hidden; white-space: nowrap; text-overflow: ellipsis; max-inline-size: 100%; }
     [data-cut="lines"] { display: -webkit-box; -webkit-box-orient: vertical; overflow: hidden; }
@@ -264,7 +265,7 @@ export const widgetSheet = css`
       td .text { font-size: inherit; }
       :is(td, th) { &[data-size="xs"] { inline-size: 3rem; } &[data-size="sm"] { inline-size: 5rem; } &[data-size="md"] { inline-size: 8rem; }
         &[data-size="lg"] { inline-size: 12rem; } &[data-size="xl"] { inline-size: 18rem; } }
-      td[data-size="auto"] .cell { text-align: inherit; }
+      [data-align="end"] .text { white-space: nowrap; font-variant-numeric: tabular-nums; }
     }
   }
   @keyframes w-spin { to { rotate: 1turn; } }

@@ -35,17 +35,18 @@ const HEAD = "-head";
 
 const cell: Render = (node, context, scope) => {
   const span = (value: unknown) => Math.trunc(numberOf(value, 1, MAX_SPAN) ?? 1);
+  const align = oneOf(node.align, ["start", "center", "end"], "start");
   const styles = styled({
     width: lengthOf(node.width),
-    "text-align": oneOf(node.align, ["start", "center", "end"]),
+    "text-align": align,
     "vertical-align": { start: "top", center: "middle", end: "bottom" }[oneOf(node.vAlign, ["start", "center", "end"], "start")],
     ...(node.padding === undefined ? {} : spacingOf("padding", node.padding)),
   });
   const content = html`<div class="cell">${renderChildren(node, context, scope)}</div>`;
   const size = oneOf(node.colSize, ["xs", "sm", "md", "lg", "xl"], "auto");
   return scope.endsWith(HEAD)
-    ? html`<th scope="col" data-size=${size} colspan=${span(node.colSpan)} rowspan=${span(node.rowSpan)} ${styles}>${content}</th>`
-    : html`<td data-size=${size} colspan=${span(node.colSpan)} rowspan=${span(node.rowSpan)} ${styles}>${content}</td>`;
+    ? html`<th scope="col" data-size=${size} data-align=${align} colspan=${span(node.colSpan)} rowspan=${span(node.rowSpan)} ${styles}>${content}</th>`
+    : html`<td data-size=${size} data-align=${align} colspan=${span(node.colSpan)} rowspan=${span(node.rowSpan)} ${styles}>${content}</td>`;
 };
 
 register({ Table: table, "Table.Row": row, "Table.Cell": cell });
