@@ -5,6 +5,7 @@
 import lucide from "lucide";
 
 const INDEX = "virtual:lucide";
+const NOTICE = "/*! Lucide, ISC licence, © Lucide Icons and Contributors, https://lucide.dev/license */\n";
 const LETTER = `${INDEX}/lucide-`;
 
 export function lucideIcons() {
@@ -18,7 +19,7 @@ export function lucideIcons() {
     resolveId: (id) => (id === INDEX || id.startsWith(LETTER) ? id : null),
     load(id) {
       if (id === INDEX) return `export default {${Object.keys(letters).map((letter) => `${letter}:()=>import("${LETTER}${letter}")`)}}`;
-      if (id.startsWith(LETTER)) return `export default ${JSON.stringify(letters[id.slice(LETTER.length)])}`;
+      if (id.startsWith(LETTER)) return `${NOTICE}export default ${JSON.stringify(letters[id.slice(LETTER.length)])}`;
       return null;
     },
   };

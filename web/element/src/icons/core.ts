@@ -5,6 +5,7 @@
  */
 import { html, type TemplateResult } from "lit";
 
+/*! Icons: Lucide, ISC licence, © Lucide Icons and Contributors, https://lucide.dev/license */
 const OUTLINES = {
   alert: "M2 12a10 10 0 1 0 20 0a10 10 0 1 0 -20 0M12 8L12 12M12 16L12.01 16",
   "arrow-down": "M12 5v14M19 12l-7 7-7-7",

@@ -259,6 +259,7 @@ export const widgetSheet = css`
       table { border-collapse: collapse; inline-size: 100%; font-size: var(--ck-size-sm); }
       :is(td, th) { padding: calc(var(--ck-space) * 1.5) calc(var(--ck-space) * 2); border-block-end: 1px solid var(--ck-border); text-align: start; font-weight: 400; vertical-align: top; }
       :is(td, th):first-child { padding-inline-start: 0; }
+      :is(td, th):last-child { padding-inline-end: 0; }
       tbody tr:last-child td { border-block-end: none; }
       th, th .text { color: var(--ck-muted); font-size: var(--ck-size-xs); font-weight: 500; }
       .cell { display: flex; flex-direction: column; gap: 2px; min-inline-size: 0; }
