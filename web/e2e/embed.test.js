@@ -1,17 +1,24 @@
 /** The examples of examples/embed in pages of another origin, as docs/embedding.md describes. */
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
 import { after, describe, test } from "node:test";
 import { once } from "node:events";
+import { promisify } from "node:util";
 
+import react from "@vitejs/plugin-react";
 import { build } from "vite";
 
 import { open as openElement } from "./elements/open.js";
 import { setStage } from "./stage.js";
 import { screenshot, visitor } from "./visit.js";
 
+const run = promisify(execFile);
+const WEB = join(import.meta.dirname, "..");
+const MODULES = join(WEB, "node_modules");
 const EXAMPLES = join(import.meta.dirname, "../../examples/embed");
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
 /** What the examples take for the server's address. */
@@ -92,4 +99,54 @@ describe("plain HTML", () => {
     await panel.waitFor({ state: "hidden" });
     assert.deepEqual(exceptions, []);
   });
+});
+
+/** Builds an example with the packages of web/ instead of its own. */
+async function built(t, root, alias = {}) {
+  const outDir = await mkdtemp(join(tmpdir(), "chatkit-e2e-embed-"));
+  t.after(() => rm(outDir, { recursive: true }));
+  const packages = ["react", "react-dom", "@openai/chatkit-react"].map((name) => [name, join(MODULES, name)]);
+  const resolve = { alias: { ...Object.fromEntries(packages), ...alias } };
+  await build({ root, configFile: false, plugins: [react()], logLevel: "error", resolve, build: { outDir, emptyOutDir: true, minify: false } });
+  return outDir;
+}
+
+test("React: @openai/chatkit-react drives the open element in a page of another origin", async (t) => {
+  const { page, exceptions, strays } = await visit(t, await built(t, join(EXAMPLES, "react")), "index.html");
+  await say(page, "Hello");
+  await page.waitForURL(/thread=thr_/);
+  await page.reload();
+  await openElement.userMessages(openElement.root(page)).filter({ hasText: "Hello" }).waitFor();
+  assert.deepEqual(exceptions, []);
+  assert.deepEqual(strays, []);
+});
+
+test("the npm package has types, and works in a bundle", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "chatkit-e2e-package-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", folder], { cwd: join(WEB, "element") });
+  const unpacked = join(folder, "node_modules/chatkit-open-element");
+  await mkdir(unpacked, { recursive: true });
+  const { filename } = [JSON.parse(stdout.slice(stdout.search(/^[[{]/m)))].flat()[0];
+  await run("tar", ["-xzf", join(folder, filename), "--strip-components=1", "-C", unpacked]);
+
+  const main = `import "chatkit-open-element";
+    import type { OpenChatKit } from "chatkit-open-element";
+    const chat: OpenChatKit = document.createElement("open-chatkit");
+    chat.setOptions({ api: { url: "${EXAMPLE_SERVER}/chatkit", domainKey: "local", fetch: (input, init) => fetch(input, { ...init, credentials: "include" }) } });
+    chat.style.cssText = "display: block; height: 100vh";
+    document.body.append(chat);
+  `;
+  await writeFile(join(folder, "main.ts"), main);
+  await writeFile(join(folder, "index.html"), '<!doctype html><body><script type="module" src="/main.ts"></script></body>');
+  const paths = { "@openai/chatkit": [join(MODULES, "@openai/chatkit/types/index.d.ts")] };
+  const compilerOptions = { target: "es2022", module: "esnext", moduleResolution: "bundler", strict: true, noEmit: true, types: [], paths };
+  await writeFile(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["main.ts"] }));
+  await run(join(MODULES, ".bin/tsc"), ["-p", folder]);
+
+  const { page, exceptions } = await visit(t, await built(t, folder), "index.html");
+  await say(page, "Hello");
+  await openElement.openHistory(openElement.root(page)).click();
+  await openElement.threads(openElement.root(page)).filter({ hasText: "Hello" }).waitFor(); // a chunk
+  assert.deepEqual(exceptions, []);
 });

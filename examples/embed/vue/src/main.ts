@@ -1,0 +1,6 @@
+import { createApp } from "vue";
+
+import ChatPanel from "./ChatPanel.vue";
+import "./style.css";
+
+createApp(ChatPanel).mount("#app");
