@@ -116,7 +116,7 @@ def test_the_guide_has_no_module_without_a_test() -> None:
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(r"(?<![\w/.:-])[\w./-]+\.(?:py|ts|tsx|js|toml|md|ini|sh|widget)\b")
-PLACES = ("", "chatkit_server", "store")
+PLACES = ("", "chatkit_server", "store", "web/src", "examples/embed/html", "examples/embed/next")
 BUILT = {"element.js", "Next.js"}  # the latter is a framework
 """Files that a build writes."""
 NAME = re.compile(r"`([A-Za-z_]\w*(?:\.\w+)*)(?:\(.*?\))?`")

@@ -23,7 +23,7 @@ const PICTURES = {
     take: async (page) => {
       await send(page, "Show me markdown");
       await page.locator(".figures", { hasText: "tokens/s" }).waitFor();
-      await open.answers(page).getByRole("table").waitFor();
+      await open.answers(page).getByText("Banana").waitFor();
     },
   },
   "form-dark": {
@@ -37,7 +37,7 @@ const PICTURES = {
   phone: {
     options: { ...PHONE, colorScheme: "dark" },
     take: async (page) => {
-      await send(page, "Think before you answer: show me a reasoning block");
+      await send(page, "What time is it in Europe/Paris?");
       await open.answers(page).first().waitFor();
       await ended(page);
     },
@@ -56,7 +56,7 @@ async function ended(page) {
 }
 
 await mkdir(IMAGES, { recursive: true });
-const [browser, server] = await Promise.all([launchBrowser(), startServer({ tokensPerSecond: 60, env: { ...open.settings, CHATKIT_LOG_LEVEL: "warning" } })]);
+const [browser, server] = await Promise.all([launchBrowser(), startServer({ tokensPerSecond: 60, env: { ...open.settings } })]);
 try {
   for (const [name, { options, take }] of Object.entries(PICTURES)) {
     const context = await browser.newContext({ locale: "en-US", reducedMotion: "reduce", ...options });

@@ -71,10 +71,10 @@ export class Measurement {
 
 /**
  * Roughly the number of tokens in a text, for any model: the server joins several tokens in one event and does not tell
- * how many. A short word with its space, three digits, a sign or a Chinese character are one each.
+ * how many. A short word with its space, three digits, a group of signs or a Chinese character are one each.
  */
 export function countTokens(text: string): number {
   return text.match(TOKEN)?.length ?? 0;
 }
 
-const TOKEN = / ?[\p{Script=Latin}\p{Script=Cyrillic}\p{Script=Greek}]{1,7}| ?[\p{Script=Arabic}\p{Script=Hebrew}]{1,3}|\p{N}{1,3}|\S|\s+/gu;
+const TOKEN = / ?[\p{Script=Latin}\p{Script=Cyrillic}\p{Script=Greek}]{1,7}| ?[\p{Script=Arabic}\p{Script=Hebrew}]{1,3}|\p{N}{1,3}|\p{L}| ?[^\s\p{L}\p{N}]{1,4}|\s+/gu;
