@@ -297,6 +297,26 @@ describe("the composer", { concurrency: 3 }, () => {
     await chat.userMessages.getByRole("img", { name: "red.png" }).waitFor();
   });
 
+  test("the second phase may be a form, and has the headers that the server asked for", async (t) => {
+    const chat = await openChat(t, stage, { bare: PLAIN });
+    await chat.page.route("**/chatkit", async (route) => {
+      if (route.request().postDataJSON().type !== "attachments.create") return route.fallback();
+      const response = await route.fetch();
+      const created = await response.json();
+      await route.fulfill({ response, json: { ...created, upload_descriptor: { ...created.upload_descriptor, method: "POST", headers: { "x-asked-for": "yes" } } } });
+    });
+    const second = chat.page.waitForRequest("**/api/attachments/*/content*");
+    await chat.attach(notes);
+    const request = await second;
+    assert.equal(request.method(), "POST");
+    assert.equal(request.headers()["x-asked-for"], "yes");
+    assert.match(request.headers()["content-type"], /^multipart\/form-data/);
+    assert.equal(request.headers()["chatkit-frame-instance-id"], chat.posts("attachments.create")[0].headers["chatkit-frame-instance-id"]);
+    await uploaded(chat, "notes.txt");
+    await chat.say("Look");
+    assert.deepEqual(await stage.server.sql("SELECT name, status FROM attachments WHERE thread_id = ?", chat.thread), [{ name: "notes.txt", status: "stored" }]);
+  });
+
   test("the direct strategy, and a page's own fetch", async (t) => {
     const chat = await openChat(t, stage, { bare: DIRECT });
     await chat.attach(notes);

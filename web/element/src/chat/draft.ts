@@ -81,22 +81,26 @@ export class Draft extends Observable {
     return chosen?.id ?? null;
   }
 
-  /** Returns the message and empties the draft; the model stays chosen, and so does a persistent tool. */
-  take(options: ComposerOptions = {}): UserMessage {
+  /** The chosen tool and model, where the page offers them. */
+  choices(options: ComposerOptions): Pick<UserMessage, "toolChoice" | "model"> {
     const tool = options.tools?.find(({ id }) => id === this.toolId);
     const model = this.chosenModel(options);
+    return { ...(tool && { toolChoice: { id: tool.id } }), ...(model && { model }) };
+  }
+
+  /** Returns the message and empties the draft; the model stays chosen, and so does a persistent tool. */
+  take(options: ComposerOptions = {}): UserMessage {
     const message: UserMessage = {
       content: trimmed(this.content),
       attachments: this.attachments.flatMap((file) => this.send(file) ?? []),
       ...(this.quote && { reply: this.quote }),
-      ...(tool && { toolChoice: { id: tool.id } }),
-      ...(model && { model }),
+      ...this.choices(options),
     };
     this.content = [];
     this.attachments = [];
     this.quote = "";
     this.changed();
-    if (!tool?.persistent) this.chooseTool(null);
+    if (!options.tools?.find(({ id }) => id === this.toolId)?.persistent) this.chooseTool(null);
     return message;
   }
 

@@ -11,7 +11,7 @@ class Attachments extends Part {
   static override sheet = css`
     ck-attachments {
       display: block; cursor: default;
-      > ul { display: flex; flex-wrap: wrap; gap: calc(2 * var(--ck-space)); max-block-size: 11rem; overflow-y: auto; margin: 0; padding: calc(1.5 * var(--ck-space)) calc(1.5 * var(--ck-space)) 0 0; list-style: none; }
+      > ul { display: flex; flex-wrap: wrap; gap: calc(2 * var(--ck-space)); max-block-size: 11rem; overflow-y: auto; margin: 0; padding-block-start: 9px; padding-inline-end: 9px; list-style: none; }
       li {
         position: relative; display: flex; align-items: center; gap: calc(2 * var(--ck-space)); box-sizing: border-box; max-inline-size: min(18rem, 100%); min-block-size: 56px;
         padding: calc(1.5 * var(--ck-space)); padding-inline-end: calc(4 * var(--ck-space)); border: 1px solid var(--ck-border); border-radius: var(--ck-radius-lg); background: var(--ck-elevated); font-size: 0.8125em; line-height: 1.35;

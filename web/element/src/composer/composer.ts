@@ -123,7 +123,7 @@ export class Composer extends Part {
       <div data-top>${draft.quote ? html`<ck-quote .chat=${chat}></ck-quote>` : nothing}${draft.attachments.length ? html`<ck-attachments .chat=${chat}></ck-attachments>` : nothing}</div>
       <ck-input .chat=${chat} .label=${options.placeholder ?? strings.placeholder} .placeholder=${placeholder} .isDisabled=${isLocked} .onSubmit=${this.submit}></ck-input>
       ${this.isDictating
-        ? html`<ck-dictation .chat=${chat} .onText=${this.dictated} .onClose=${() => (this.isDictating = false)}></ck-dictation>`
+        ? html`<ck-dictation .chat=${chat} .onText=${this.dictated} .onClose=${this.endDictation}></ck-dictation>`
         : html`<div data-start ?data-attach=${attachments?.enabled}><ck-add-tools .chat=${chat} .isLocked=${isLocked}></ck-add-tools></div>
             <div data-end><ck-choices .chat=${chat} .isLocked=${isLocked}></ck-choices>${this.sendButton()}</div>`}
       ${attachments?.enabled
@@ -183,6 +183,11 @@ export class Composer extends Part {
 
   private readonly upload = (files: File[]) => {
     void import("./uploads").then(({ upload }) => upload(this.chat, files));
+  };
+
+  private readonly endDictation = () => {
+    this.isDictating = false;
+    this.focusInput();
   };
 
   private readonly dictated = (text: string) => {

@@ -43,6 +43,10 @@ class Dictation extends Part {
     void this.start();
   }
 
+  override firstUpdated() {
+    this.querySelector<HTMLElement>("[data-cancel]")?.focus(); // the button that had the focus is gone
+  }
+
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     this.removeEventListener("keydown", this.keyed);

@@ -44,7 +44,7 @@ class StartScreen extends Part {
   }
 
   private button({ label, prompt, icon }: StartScreenPrompt) {
-    const send = () => this.chat.send(typeof prompt === "string" ? { text: prompt } : { content: prompt }).catch((error: Error) => this.chat.report(error));
+    const send = () => this.chat.send({ ...(typeof prompt === "string" ? { text: prompt } : { content: prompt }), ...this.chat.draft.choices(this.chat.options.composer ?? {}) }).catch((error: Error) => this.chat.report(error));
     return html`<button type="button" @click=${send}>${icon ? anyIcon(icon) : nothing}<span class="ck-name" dir="auto">${label}</span></button>`;
   }
 }
