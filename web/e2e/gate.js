@@ -1,8 +1,11 @@
-/** A gate at which a tool of agents/showcase.py waits, so that a test sees a state that would be over too soon. */
+/** A gate at which an agent of agents/ waits, so that a test sees a state that would be over too soon. */
 import { once } from "node:events";
 import { createServer } from "node:net";
 
-/** Opens a port to which the tool connects; `open` ends the connection, and the tool goes on. */
+/**
+ * Listens at a port to which the agent connects. `reached` is fulfilled when it waits there; `open` ends the connection,
+ * and the agent goes on.
+ */
 export async function makeGate(t) {
   const waiting = new Set();
   let isOpen = false;
@@ -10,8 +13,9 @@ export async function makeGate(t) {
     socket.on("error", () => {}); // the server was killed
     if (isOpen) socket.end();
     else waiting.add(socket);
-  }).listen(0, "127.0.0.1");
-  await once(listener, "listening");
+  });
+  const reached = once(listener, "connection");
+  await once(listener.listen(0, "127.0.0.1"), "listening");
   const open = () => {
     isOpen = true;
     for (const socket of waiting) socket.end();
@@ -20,5 +24,5 @@ export async function makeGate(t) {
     open();
     listener.close();
   });
-  return { port: listener.address().port, open };
+  return { port: listener.address().port, reached, open };
 }

@@ -3,7 +3,6 @@
 Tools with a `gate`, a port of the test (e2e/gate.js), wait in the middle until the test opens it.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +20,7 @@ from chatkit.types import (
     Workflow,
 )
 from chatkit.widgets import DynamicWidgetRoot
+from held import HeldModel, opened
 from pydantic import BaseModel
 
 from chatkit_server import Actions, AgentContext, ask_user, client_tool, shown_as
@@ -28,15 +28,6 @@ from chatkit_server import Actions, AgentContext, ask_user, client_tool, shown_a
 Context = RunContextWrapper[AgentContext]
 ITEM_TEXT = "All work and no play makes Jack a dull boy. " * 90
 """Long enough that 300 items need more than one page."""
-
-
-async def opened(gate: int) -> None:
-    """Return when the test has opened the gate: it ends the connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", gate)
-    try:
-        await reader.read()
-    finally:
-        writer.close()
 
 
 def card(*children: dict[str, Any]) -> DynamicWidgetRoot:
@@ -155,6 +146,7 @@ async def delete_order(number: int) -> str:
 
 agent = Agent[AgentContext](
     name="Showcase",
+    model=HeldModel(),
     instructions="Show what a chat can show.",
     tools=[show_form, write_live, look_up, write_many, read_page, switch_theme, delete_order, ask_user],
 )
