@@ -40,6 +40,7 @@ from .routes import (
     stop,
     websocket,
 )
+from .routes.api_docs import OPENAPI, add_api_docs
 from .routes.error_responses import UnexpectedErrors, install_error_handlers
 from .routes.open_sockets import OpenSockets
 from .routes.origin import ForeignRequests
@@ -100,14 +101,16 @@ def create_app(
         title="chatkit-server",
         version=__version__,
         lifespan=_lifespan,
-        docs_url="/api/docs",
-        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=OPENAPI,
     )
     app.state.services = services
     app.state.open_sockets = OpenSockets(settings)
     _add_middleware(app, settings)
     install_error_handlers(app)
     _add_routes(app)
+    add_api_docs(app)
     mount_page(app, settings.page_dir)
     return app
 

@@ -189,6 +189,17 @@ async def test_the_api_describes_itself(http: aiohttp.ClientSession) -> None:
     assert {"/chatkit", "/healthz", "/readyz", "/api/stream/health", "/api/turns/{turn_id}/stop"} <= set(body["paths"])
 
 
+async def test_the_description_loads_nothing_from_elsewhere(http: aiohttp.ClientSession) -> None:
+    async with http.get("/api/docs") as response:
+        page = await response.text()
+    loaded = re.findall(r'(?:href|src)="([^"]+)"', page)
+    assert {"/api/docs-files/swagger-ui-bundle.js", "/api/docs-files/swagger-ui.css", "/favicon.svg"} == set(loaded)
+    assert "https://" not in page
+    for path in loaded[:2]:
+        async with http.get(path) as response:
+            assert (response.status, response.headers["content-encoding"]) == (200, "gzip")
+
+
 # CORS
 
 PREFLIGHT = {
