@@ -14,15 +14,16 @@ const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 
 const stage = setStage({ CHATKIT_AGENT: "widgets:agent" }, open);
 
-/** The page records the actions that it gets. */
-const options = ({ theme = "light", onAction = "" } = {}) => `{
+/** A page that records the actions that it gets. */
+const options = (theme = "light") => `{
   theme: "${theme}",
-  widgets: { onAction: async (action, { id, widget }) => { (window.actions ??= []).push({ action: JSON.stringify(action), id, type: widget.type }); ${onAction} } },
+  widgets: { onAction: async (action, { id, widget }) => (window.actions ??= []).push({ action: JSON.stringify(action), id, type: widget.type }) },
 }`;
 
+/** Opens such a page, or with `isOurs` our own, whose content security policy has no `unsafe-inline` and enforces Trusted Types. */
 async function openWidgets(t, settings = {}) {
-  const { theme, onAction, ...rest } = settings;
-  const chat = await openChat(t, stage, { bare: options({ theme, onAction }), ...rest });
+  const { theme, isOurs, ...rest } = settings;
+  const chat = await openChat(t, stage, { ...(isOurs ? { colorScheme: theme } : { bare: options(theme) }), ...rest });
   /** Lets the agent show a widget; returns its locator. */
   chat.show = async (widget) => {
     await chat.say(`call show_widget ${JSON.stringify({ widget: JSON.stringify(widget) })}`);
@@ -36,12 +37,12 @@ async function openWidgets(t, settings = {}) {
 const card = (...children) => ({ type: "Card", children });
 const text = (value) => ({ type: "Text", value });
 
-for (const [theme, viewport] of [
-  ["light", { width: 900, height: 900 }],
-  ["dark", { width: 360, height: 800 }],
+for (const [theme, viewport, isOurs] of [
+  ["light", { width: 900, height: 900 }, true],
+  ["dark", { width: 360, height: 800 }, false],
 ]) {
   test(`all components are shown in a ${theme} chat of ${viewport.width} px, without a fault that axe finds`, async (t) => {
-    const chat = await openWidgets(t, { theme, viewport });
+    const chat = await openWidgets(t, { theme, viewport, isOurs });
     const problems = [];
     chat.page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
     for (const [name, widget] of Object.entries(all)) {
@@ -67,7 +68,7 @@ for (const [theme, viewport] of [
 
 async function violations({ page }) {
   await page.evaluate(await readFile(AXE, "utf8"));
-  const { violations } = await page.evaluate(() => window.axe.run({ include: [["openai-chatkit", "ck-widget"]] }, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+  const { violations } = await page.evaluate(() => window.axe.run({ include: [["openai-chatkit, open-chatkit", "ck-widget"]] }, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
   return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`));
 }
 

@@ -20,6 +20,7 @@ class Icon extends Part {
   static override sheet = css`
     ck-icon {
       display: inline-block; flex: none; inline-size: 20px; block-size: 20px; vertical-align: middle;
+      &[hidden] { display: none; }
       svg { display: block; inline-size: 100%; block-size: 100%; }
     }
   `;

@@ -46,7 +46,10 @@ class Widget extends Part implements WidgetContext {
   private changes = 0;
   private hadFocus = false;
   private planned: WidgetNode | null = null;
+  private signature = "";
   private readonly watch = new Watch(this, null);
+  /** For another language, or other domains of images. */
+  private readonly chatWatch = new Watch(this, null);
 
   get item(): WidgetItem {
     const item = this.shown?.item;
@@ -62,6 +65,7 @@ class Widget extends Part implements WidgetContext {
 
   override willUpdate() {
     this.watch.watch(this.shown ?? null);
+    this.chatWatch.watch(this.chat);
     if (!this.hasUpdated) this.isNew = Boolean(this.shown?.isOpen || this.chat.shown.isResponding);
     this.hadFocus = this.contains(this.focused);
   }
@@ -81,7 +85,8 @@ class Widget extends Part implements WidgetContext {
     const root = recordOf(this.item.widget) as WidgetNode | null;
     if (!root) return html`<p class="text">${textOf(this.item.copy_text)}</p>`;
     if (root !== this.planned) this.makePlan(root);
-    const { strings } = this.chat;
+    const { locale, shown, strings } = this.chat;
+    this.version = JSON.stringify([this.signature, this.changes, locale, shown.thread?.allowed_image_domains]);
     return html`${renderNode(root, this, "")}
     ${this.plan.isCut ? html`<button type="button" class="more" @click=${() => this.showMore()}>${strings.showMore}</button>` : nothing}
     ${this.plan.isTooDeep ? html`<p class="caption" data-size="md">${strings.widgetTooDeep}</p>` : nothing}`;
@@ -90,8 +95,7 @@ class Widget extends Part implements WidgetContext {
   private makePlan(root: WidgetNode): void {
     this.planned = root;
     this.plan = new Plan(root, this.limit);
-    const { locale, shown } = this.chat;
-    this.version = JSON.stringify([this.plan.signature, this.changes, locale, shown.thread?.allowed_image_domains]);
+    this.signature = this.plan.signature;
   }
 
   private showMore(): void {
