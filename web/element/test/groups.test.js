@@ -43,7 +43,7 @@ describe("groups", () => {
 
   test("a clock that is behind the server's, and a date that is none", () => {
     assert.deepEqual(labels(["2026-06-12T09:00:00Z"], "2026-06-11T10:00:00Z").map(([label]) => label), ["Today"]);
-    assert.deepEqual(labels(["never"], "2026-06-11T10:00:00Z").map(([label]) => label), [""]);
+    assert.deepEqual(labels(["never", "2026-06-11T08:00:00Z"], "2026-06-11T10:00:00Z").map(([label]) => label), ["Today", ""]);
   });
 
   test("ten thousand threads are all in a group", () => {

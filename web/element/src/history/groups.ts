@@ -11,40 +11,48 @@ type DayNames = Pick<Strings, "today" | "yesterday" | "previous7Days" | "previou
 
 /** Returns the groups from the newest to the oldest thread, none of them empty. */
 export function grouped(threads: ThreadMetadata[], names: DayNames, locale: string, now = new Date()): Group[] {
-  const dated = threads.map((thread) => ({ thread, date: new Date(thread.created_at) })).sort((a, b) => b.date.getTime() - a.date.getTime());
-  const labelOf = labelling(names, locale, now);
+  const dated = threads.map((thread) => ({ thread, time: timeOf(thread) })).sort((a, b) => b.time - a.time || 0);
+  const periodOf = periods(names, locale, now);
   const groups: Group[] = [];
-  for (const { thread, date } of dated) {
-    const label = labelOf(date);
-    const last = groups.at(-1);
-    if (last?.label === label) last.threads.push(thread);
-    else groups.push({ label, threads: [thread] });
+  let start = Infinity;
+  for (const { thread, time } of dated) {
+    if (time >= start) {
+      groups.at(-1)!.threads.push(thread);
+      continue;
+    }
+    const period = periodOf(time);
+    start = period.start;
+    groups.push({ label: period.label, threads: [thread] });
   }
   return groups;
 }
 
-function labelling(names: DayNames, locale: string, now: Date): (date: Date) => string {
+/** A date that is none comes last. */
+function timeOf({ created_at }: ThreadMetadata): number {
+  const time = Date.parse(created_at);
+  return Number.isNaN(time) ? -Infinity : time;
+}
+
+/** Finds the period of a time: its name, and when it began. */
+function periods(names: DayNames, locale: string, now: Date): (time: number) => { label: string; start: number } {
   /** Not a multiple of 24 hours: some days are longer or shorter. */
   const daysAgo = (days: number) => new Date(now.getFullYear(), now.getMonth(), now.getDate() - days).getTime();
-  const starts: [number, string][] = [
-    [daysAgo(0), names.today],
-    [daysAgo(1), names.yesterday],
-    [daysAgo(7), names.previous7Days],
-    [daysAgo(30), names.previous30Days],
+  const recent = [
+    { label: names.today, start: daysAgo(0) },
+    { label: names.yesterday, start: daysAgo(1) },
+    { label: names.previous7Days, start: daysAgo(7) },
+    { label: names.previous30Days, start: daysAgo(30) },
   ];
-  const month = new Intl.DateTimeFormat(locale, { month: "long" });
-  const monthOfYear = new Intl.DateTimeFormat(locale, { month: "long", year: "numeric" });
-  const months = new Map<number, string>();
-  return (date) => {
-    const time = date.getTime();
-    if (Number.isNaN(time)) return "";
-    const recent = starts.find(([start]) => time >= start);
-    if (recent) return recent[1];
-    const key = date.getFullYear() * 12 + date.getMonth();
-    const label = months.get(key) ?? capitalized((date.getFullYear() === now.getFullYear() ? month : monthOfYear).format(date), locale);
-    months.set(key, label);
-    return label;
+  return (time) => {
+    if (time === -Infinity) return { label: "", start: time };
+    const date = new Date(time);
+    return recent.find(({ start }) => time >= start) ?? { label: monthOf(date, locale, now), start: new Date(date.getFullYear(), date.getMonth()).getTime() };
   };
+}
+
+function monthOf(date: Date, locale: string, now: Date): string {
+  const year = date.getFullYear() === now.getFullYear() ? {} : ({ year: "numeric" } as const);
+  return capitalized(new Intl.DateTimeFormat(locale, { month: "long", ...year }).format(date), locale);
 }
 
 /** Several languages write months in lower case; here one is a heading. */

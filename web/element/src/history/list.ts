@@ -13,7 +13,7 @@ import { grouped } from "./groups";
 import "./row";
 import type { HistoryRow } from "./row";
 
-const BATCH = 60;
+const BATCH = 40;
 
 export class HistoryList extends Part {
   static override properties = { ...Part.properties, threads: { attribute: false }, count: { state: true }, tabStop: { state: true } };

@@ -141,9 +141,9 @@ export const strings: Partial<Strings> = {
   threadClosed: "هذه المحادثة مغلقة.",
 
   // Files of a message
-  fileTooLarge: (name, limit) => `لم يُرفق ${name}: الحد الأقصى لحجم هذا النوع من الملفات هو ${limit}.`,
-  fileNotAccepted: (name, types) => `لم يُرفق ${name}: لا تُقبل إلا هذه الملفات: ${types}.`,
-  tooManyFiles: (name, count) => `لم يُرفق ${name}: الحد الأقصى لعدد الملفات في الرسالة هو ${count}.`,
+  fileTooLarge: (name, limit) => `لم يُرفق: ${name}. الحد الأقصى لحجم هذا النوع من الملفات هو ${limit}.`,
+  fileNotAccepted: (name, types) => `لم يُرفق: ${name}. الملفات المقبولة: ${types}.`,
+  tooManyFiles: (name, count) => `لم يُرفق: ${name}. الحد الأقصى لعدد الملفات في الرسالة هو ${count}.`,
   fileUnreadable: "هذا مجلد أو ملف لا يمكن قراءته.",
   uploadFailed: (name, reason) => `لم يُرفع ${name}: ${reason}`,
   uploadNoAnswer: "لم يستجب الخادم.",

@@ -132,9 +132,9 @@ export const strings: Partial<Strings> = {
   threadClosed: "Diese Unterhaltung ist beendet.",
 
   // Files of a message
-  fileTooLarge: (name, limit) => `${name} wurde nicht angehängt: Dateien dieser Art dürfen höchstens ${limit} groß sein.`,
-  fileNotAccepted: (name, types) => `${name} wurde nicht angehängt: Erlaubt sind nur ${types}.`,
-  tooManyFiles: (name, count) => `${name} wurde nicht angehängt: Eine Nachricht kann höchstens ${count} ${count === 1 ? "Datei" : "Dateien"} haben.`,
+  fileTooLarge: (name, limit) => `Nicht angehängt: ${name}. Dateien dieser Art dürfen höchstens ${limit} groß sein.`,
+  fileNotAccepted: (name, types) => `Nicht angehängt: ${name}. Erlaubt sind: ${types}.`,
+  tooManyFiles: (name, count) => `Nicht angehängt: ${name}. Eine Nachricht kann höchstens ${count} ${count === 1 ? "Datei" : "Dateien"} haben.`,
   fileUnreadable: "Das ist ein Ordner oder eine nicht lesbare Datei.",
   uploadFailed: (name, reason) => `${name} wurde nicht hochgeladen: ${reason}`,
   uploadNoAnswer: "Der Server hat nicht geantwortet.",

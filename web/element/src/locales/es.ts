@@ -132,9 +132,9 @@ export const strings: Partial<Strings> = {
   threadClosed: "Esta conversación está cerrada.",
 
   // Files of a message
-  fileTooLarge: (name, limit) => `No se ha adjuntado ${name}: un archivo de este tipo puede ocupar ${limit} como máximo.`,
-  fileNotAccepted: (name, types) => `No se ha adjuntado ${name}: solo se aceptan estos archivos: ${types}.`,
-  tooManyFiles: (name, count) => `No se ha adjuntado ${name}: un mensaje puede tener ${count} ${count === 1 ? "archivo" : "archivos"} como máximo.`,
+  fileTooLarge: (name, limit) => `No se ha adjuntado: ${name}. El límite para este tipo de archivo es de ${limit}.`,
+  fileNotAccepted: (name, types) => `No se ha adjuntado: ${name}. Se aceptan estos archivos: ${types}.`,
+  tooManyFiles: (name, count) => `No se ha adjuntado: ${name}. El límite de un mensaje es de ${count} ${count === 1 ? "archivo" : "archivos"}.`,
   fileUnreadable: "Es una carpeta o no se puede leer.",
   uploadFailed: (name, reason) => `No se ha subido ${name}: ${reason}`,
   uploadNoAnswer: "El servidor no ha respondido.",

@@ -132,9 +132,9 @@ export const strings: Partial<Strings> = {
   threadClosed: "Cette conversation est close.",
 
   // Files of a message
-  fileTooLarge: (name, limit) => `${name} n’a pas été joint : un fichier de ce type ne peut pas dépasser ${limit}.`,
-  fileNotAccepted: (name, types) => `${name} n’a pas été joint : seuls ces fichiers sont acceptés : ${types}.`,
-  tooManyFiles: (name, count) => `${name} n’a pas été joint : un message peut contenir au plus ${count} ${count < 2 ? "fichier" : "fichiers"}.`,
+  fileTooLarge: (name, limit) => `Non joint : ${name}. La limite pour ce type de fichier est de ${limit}.`,
+  fileNotAccepted: (name, types) => `Non joint : ${name}. Fichiers acceptés : ${types}.`,
+  tooManyFiles: (name, count) => `Non joint : ${name}. Un message est limité à ${count} ${count < 2 ? "fichier" : "fichiers"}.`,
   fileUnreadable: "C’est un dossier, ou le fichier est illisible.",
   uploadFailed: (name, reason) => `${name} n’a pas été envoyé : ${reason}`,
   uploadNoAnswer: "Le serveur n’a pas répondu.",

@@ -132,9 +132,9 @@ export const strings: Partial<Strings> = {
   threadClosed: "この会話は終了しています。",
 
   // Files of a message
-  fileTooLarge: (name, limit) => `${name} は添付されませんでした。この種類のファイルは ${limit} までです。`,
-  fileNotAccepted: (name, types) => `${name} は添付されませんでした。使用できるファイルは次のとおりです: ${types}`,
-  tooManyFiles: (name, count) => `${name} は添付されませんでした。1 つのメッセージに添付できるファイルは ${count} 個までです。`,
+  fileTooLarge: (name, limit) => `添付できませんでした: ${name}。この種類のファイルの上限は ${limit} です。`,
+  fileNotAccepted: (name, types) => `添付できませんでした: ${name}。使用できるファイル: ${types}`,
+  tooManyFiles: (name, count) => `添付できませんでした: ${name}。1 つのメッセージに添付できるのは ${count} 個までです。`,
   fileUnreadable: "フォルダーであるか、読み取れないファイルです。",
   uploadFailed: (name, reason) => `${name} をアップロードできませんでした: ${reason}`,
   uploadNoAnswer: "サーバーから応答がありません。",

@@ -132,9 +132,9 @@ export const strings: Partial<Strings> = {
   threadClosed: "此对话已关闭。",
 
   // Files of a message
-  fileTooLarge: (name, limit) => `未能添加 ${name}：此类文件最大为 ${limit}。`,
-  fileNotAccepted: (name, types) => `未能添加 ${name}：仅支持以下文件：${types}。`,
-  tooManyFiles: (name, count) => `未能添加 ${name}：一条消息最多可包含 ${count} 个文件。`,
+  fileTooLarge: (name, limit) => `未添加：${name}。此类文件的大小上限为 ${limit}。`,
+  fileNotAccepted: (name, types) => `未添加：${name}。支持的文件：${types}。`,
+  tooManyFiles: (name, count) => `未添加：${name}。一条消息最多可包含 ${count} 个文件。`,
   fileUnreadable: "这是文件夹，或者文件无法读取。",
   uploadFailed: (name, reason) => `${name} 上传失败：${reason}`,
   uploadNoAnswer: "服务器没有响应。",
