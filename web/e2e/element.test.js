@@ -207,6 +207,17 @@ describe("Stop", { concurrency: 3 }, () => {
     assert.equal(await chat.answerText(), "One");
   });
 
+  test("ends an answer that was attached after a reload", async (t) => {
+    const { chat, server } = await start(t, (post) => (isAttach(post) ? post.reply.events(options(), added(reply("One "))) : "default"), { items: [question("Hello"), reply("One ")], path: "/?thread=thr_1" });
+    await chat.stop();
+    await chat.until(() => server.others.length, "the stop");
+    attaches(server)[0].reply.events(done(reply("One."))).end();
+    await chat.ended();
+    assert.equal(await chat.answerText(), "One.");
+    assert.deepEqual(await names(chat), ["thread.load.start", "thread.change", "thread.load.end", "response.start", "response.stop", "response.end"]);
+    assert.equal(await chat.error.count(), 0);
+  });
+
   test("waits for the thread's id, and stops then", async (t) => {
     let post;
     const { chat, server } = await start(t, (request) => {
@@ -311,6 +322,40 @@ describe("the page", { concurrency: 3 }, () => {
     await inPage(chat, () => document.querySelector("openai-chatkit").setThreadId("thr_1"));
     await toast(chat, /No such thread/);
     assert.equal(chat.thread, null);
+  });
+
+  test("is fetched again when the user returns, but not often, and not while an error offers Retry", async (t) => {
+    const { chat, server } = await start(t, (post) => (post.params.input ? post.reply.events(...accepted(post, "msg_new"), { type: "error", code: "x", message: "Broken", allow_retry: true }).end() : "default"), {
+      items: [question("Old"), reply("Answer")],
+      path: "/?thread=thr_1",
+    });
+    await chat.answers.first().waitFor();
+    await chat.until(() => attaches(server).length, "the first attach");
+    const loads = () => server.posts.filter(({ type }) => type === "threads.get_by_id").length;
+    server.items = [question("Old"), reply("Answer"), question("From the other tab", "msg_3"), reply("Its answer", "msg_4")];
+    const comeBack = () => inPage(chat, () => ["focus", "focus", "online"].forEach((name) => window.dispatchEvent(new Event(name))));
+    await comeBack();
+    await chat.until(async () => (await chat.answers.count()) === 2, "the answer of the other tab");
+    assert.equal(loads(), 2);
+    await chat.until(() => attaches(server).length === 2, "an attach: that answer may be running");
+    await chat.send("Hello");
+    await chat.error.waitFor();
+    await inPage(chat, () => (performance.now = ((now) => () => now() + 60_000)(performance.now.bind(performance)))); // later
+    await comeBack();
+    await chat.say("Again"); // whatever that has begun is over
+    assert.equal(loads(), 2);
+  });
+
+  test("hears of effects, diagnostics and errors", async (t) => {
+    const { chat } = await start(t, (post) => {
+      if (!post.params.input) return "default";
+      post.reply.events(...accepted(post), { type: "client_effect", name: "confetti", data: { count: 3 } }, { type: "client_effect", name: "bell" }, { type: "error", code: "x", message: "Broken", allow_retry: false }).end();
+    });
+    await chat.say("Hello");
+    assert.deepEqual((await chat.events("effect")).map(({ detail }) => detail), [{ name: "confetti", data: { count: 3 } }, { name: "bell", data: {} }]);
+    assert.deepEqual((await chat.events("log"))[0].detail, { name: "composer.submit", data: { type: "threads.create" } });
+    await chat.error.filter({ hasText: "Broken" }).waitFor();
+    assert.equal(await chat.error.getByRole("button").count(), 0); // no Retry
   });
 
   test("sees the old answer again if the server refuses to answer once more", async (t) => {

@@ -26,7 +26,7 @@ class Thread extends Part {
   static override sheet = css`
     ck-thread {
       display: flex; flex-direction: column; position: relative; min-block-size: 0;
-      .scroller { flex: 1; min-block-size: 0; overflow-y: auto; overscroll-behavior: contain; scrollbar-gutter: stable both-edges; &:focus-visible { outline-offset: -2px; } }
+      .scroller { flex: 1; min-block-size: 0; overflow-y: auto; overscroll-behavior: contain; scrollbar-gutter: stable both-edges; scrollbar-width: thin; scrollbar-color: var(--ck-border-strong) transparent; &:focus-visible { outline-offset: -2px; } }
       .column { max-inline-size: calc(var(--ck-column) + 2 * var(--ck-gutter)); margin-inline: auto; padding: calc(var(--ck-space) * 4) var(--ck-gutter); }
       .jump {
         position: absolute; inset-block-end: calc(var(--ck-space) * 3); inset-inline: 0; margin-inline: auto; background: var(--ck-elevated); color: var(--ck-fg);
