@@ -147,8 +147,10 @@ function chip({ annotation: { source }, number }: Citation, strings: Strings): H
   const node = document.createElement(target ? "a" : "button");
   node.className = "citation";
   node.dataset.citation = String(number);
-  node.textContent = labelOf(source);
-  node.ariaLabel = `${strings.source}: ${source.title || labelOf(source)}`;
+  const label = labelOf(source);
+  node.textContent = label;
+  // The name begins with what is read on the screen, for those who speak to the computer.
+  node.ariaLabel = [label, source.title !== label && source.title, strings.source].filter(Boolean).join(", ");
   if (node instanceof HTMLAnchorElement) {
     node.href = target!;
     node.target = "_blank";

@@ -63,7 +63,7 @@ export function completed(text: string): string {
       if (link.isComplete) at = link.end;
       else if (character === "!") src = src.slice(0, at);
       else src = src.slice(0, at) + link.text;
-    } else if (character === "*" || character === "_" || (character === "~" && src[at + 1] === "~")) {
+    } else if (character === "*" || character === "_" || (character === "~" && (src[at + 1] === "~" || at + 1 === src.length))) {
       const length = runLength(src, at);
       if (at + length === src.length) {
         src = src.slice(0, at);

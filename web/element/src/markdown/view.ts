@@ -157,12 +157,29 @@ export class View {
 
   private settle(lexed: Lexed, count: number, ends: readonly number[]): void {
     const base = this.position;
-    for (const [index, token] of lexed.tokens.slice(0, count).entries()) {
-      const end = Math.min(base + ends[index]!, this.input!.text.length);
+    const tokens = lexed.tokens.slice(0, count);
+    for (const [index, token] of tokens.entries()) {
+      if (token.type === "space") {
+        if (index === 0) this.skipSpace(base + ends[0]!);
+        continue;
+      }
+      // A citation may stand in the empty lines behind a block.
+      const last = tokens[index + 1]?.type === "space" ? index + 1 : index;
+      const end = Math.min(base + ends[last]!, this.input!.text.length);
       const nodes = this.render(lexed, [token], this.continuation, this.position, end, false);
       this.add(nodes, end, this.continuation, token.raw.includes("]"));
-      if (token.type !== "space") this.continuation = null;
+      this.continuation = null;
     }
+  }
+
+  /** Empty lines belong to the block before them. */
+  private skipSpace(end: number): void {
+    const last = this.pieces.at(-1);
+    const hasCitations = this.citationsIn(this.position, end).length > 0;
+    this.position = end;
+    if (!last) return;
+    last.end = end;
+    if (hasCitations) this.renderPiece(last);
   }
 
   /** Settles as much of a long block as looks least broken. */
@@ -266,7 +283,7 @@ export class View {
         return true;
       }
       if (isLast && this.isOpen && line.length < MAX_LINE) {
-        const mayClose = !code.isInLine && /^ {0,3}(?:`+|~+)?[ \t\r]*$/.test(line);
+        const mayClose = !code.isInLine && /^ {0,3}(?:`+|~+)[ \t\r]*$/.test(line);
         if (!code.isInLine) body.showTail(mayClose ? "" : withoutIndent(line, code.indent));
         return false;
       }
