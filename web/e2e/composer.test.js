@@ -194,6 +194,20 @@ describe("the composer", { concurrency: 3 }, () => {
     await chat.root.locator("ck-entity-preview").waitFor();
   });
 
+  test("Enter takes what the last query finds, however slow the search is", async (t) => {
+    const slow = `onTagSearch: async (query) => { if (query.length > 1) await new Promise((resolve) => { window.answer = resolve; }); return [{ id: query, title: "Found for " + query }]; }`;
+    const chat = await openChat(t, stage, { bare: `{ api: { url: "/chatkit", domainKey: "x" }, entities: { ${slow} } }` });
+    await chat.composer.pressSequentially("@a");
+    await option(chat, "Found for a").waitFor();
+    await chat.composer.pressSequentially("b");
+    await chat.composer.press("Enter");
+    await chat.page.waitForFunction(() => window.answer);
+    assert.equal(await value(chat), "@ab");
+    await chat.page.evaluate(() => window.answer());
+    await chat.until(async () => (await value(chat)) === "Found for ab ", "the entity of the last query");
+    assert.equal(chat.posts("threads.create").length, 0);
+  });
+
   test("@ has a button, Escape closes the list, and an address is no mention", async (t) => {
     const chat = await withMenus(t);
     await chat.root.getByRole("button", { name: "Mention something" }).click();

@@ -164,7 +164,7 @@ export class Composer extends Part {
 
   /** A press beside the text goes into it. */
   private readonly pressed = (event: Event) => {
-    if (event.target === event.currentTarget) this.focusInput();
+    if (!(event.target as Element).closest("button, input, textarea, li, ck-dictation, ck-menu, ck-suggestions, ck-entity-preview")) this.focusInput();
   };
 
   private readonly pasted = (event: ClipboardEvent) => {

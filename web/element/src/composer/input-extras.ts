@@ -69,6 +69,7 @@ export class InputExtras {
     this.close();
     input.insert(text.slice(start, end + text.length - input.textarea.value.length), start, end);
     this.setContent(content);
+    this.moved(); // the tag's own text may look like a trigger
   }
 
   /** Removes the text that the suggestions are for. */

@@ -26,6 +26,11 @@ class SuggestionList extends Part {
   /** A menu that a command has answered with: it stays until one of it is chosen. */
   declare private nested: Command[] | null;
   private searches = 0;
+  private isSearching = false;
+  /** Enter was pressed before the search had ended. */
+  private choosesFirst = false;
+  /** A query that nothing was found for: more words after it find nothing either. */
+  private vainQuery: string | null = null;
 
   constructor() {
     super();
@@ -38,6 +43,8 @@ class SuggestionList extends Part {
     if (!changed.has("trigger")) return;
     const last = changed.get("trigger") as Trigger | undefined;
     if (last?.sign !== this.trigger.sign || last.start !== this.trigger.start) this.nested = null;
+    const { query } = this.trigger;
+    if (this.vainQuery !== null && /\s/.test(query) && query.startsWith(this.vainQuery)) return;
     void this.search(last ? SEARCH_WAIT_MS : 0);
   }
 
@@ -66,6 +73,8 @@ class SuggestionList extends Part {
   }
 
   handleKey(event: KeyboardEvent): boolean {
+    const isWaitedFor = this.isSearching && (this.found.length > 0 || !/\s/.test(this.trigger.query));
+    if (event.key === "Enter" && isWaitedFor) return (this.choosesFirst = true); // not one of the last query's
     return this.querySelector<Menu>("ck-menu")?.handleKey(event) ?? false;
   }
 
@@ -77,6 +86,8 @@ class SuggestionList extends Part {
   private async search(waitMs: number): Promise<void> {
     const number = ++this.searches;
     const isStale = () => number !== this.searches;
+    this.isSearching = true;
+    this.choosesFirst = false;
     if (waitMs && this.trigger.query) await new Promise((resolve) => setTimeout(resolve, waitMs));
     if (isStale()) return;
     const loading = setTimeout(() => {
@@ -84,14 +95,20 @@ class SuggestionList extends Part {
     }, LOADING_WAIT_MS);
     try {
       const found = this.trigger.sign === "@" ? await this.entities() : await this.commands();
-      if (!isStale()) this.found = found;
+      if (!isStale()) this.show(found);
     } catch (error) {
       this.chat.emit("error", { error });
-      if (!isStale()) this.found = [];
+      if (!isStale()) this.show([]);
     } finally {
       clearTimeout(loading);
-      if (!isStale()) this.isLoading = false;
     }
+  }
+
+  private show(found: Suggestion[]): void {
+    this.found = found;
+    this.isLoading = this.isSearching = false;
+    this.vainQuery = found.length ? null : this.trigger.query;
+    if (this.choosesFirst && found[0]) this.choose(found[0]);
   }
 
   private async entities(): Promise<Suggestion[]> {
