@@ -49,7 +49,7 @@ function openElementInDevelopment() {
       middlewares.use((request, response, next) => {
         const { pathname } = new URL(request.url, "http://localhost");
         if (!/^\/element(\.js|\/[\w.-]+\.js)$/.test(pathname)) return next();
-        const file = createReadStream(join(directory, pathname)).on("error", next);
+        const file = createReadStream(join(directory, pathname)).on("error", () => next());
         file.once("open", () => file.pipe(response.setHeader("content-type", "text/javascript")));
       });
     },
