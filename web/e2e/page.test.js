@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
+import { assertAccessible } from "./axe.js";
 import { open as openElement } from "./elements/open.js";
 import { setStage } from "./stage.js";
 import { screenshot, visitor } from "./visit.js";
@@ -27,6 +28,8 @@ async function say(page, text) {
 }
 
 const reasons = (said) => said.filter((text) => text.includes("CHATKIT_WIDGET"));
+
+const stockStage = setStage({ CHATKIT_WIDGET: "stock" });
 
 describe("auto", () => {
   const stage = setStage();
@@ -135,7 +138,8 @@ describe("auto", () => {
 });
 
 describe("open", () => {
-  const stage = setStage({ CHATKIT_WIDGET: "open", CHATKIT_AGENT: "examples.orders:agent" }, openElement);
+  const stage = setStage({ CHATKIT_WIDGET: "open", CHATKIT_AGENT: "examples.orders:agent" });
+  const ready = (page) => page.locator(".activity", { hasText: "Ready" }).waitFor();
 
   test("asks no other host, and greets with the agent's name", async (t) => {
     const { page, strays, context } = await visit(t, stage, "stand-in");
@@ -143,9 +147,80 @@ describe("open", () => {
     context.on("request", (request) => asked.push(new URL(request.url()).hostname));
     await page.goto(stage.server.origin);
     await page.getByText(/What can .+ do for you\?/).waitFor();
-    await page.locator(".activity", { hasText: "Ready" }).waitFor();
+    await ready(page);
     assert.notEqual(await page.title(), "Chat");
     assert.deepEqual(new Set(asked), new Set(["127.0.0.1"]));
     assert.deepEqual(strays, []);
   });
+
+  test("works below a path prefix of a proxy", async (t) => {
+    const { page, exceptions } = await visit(t, stage, "blocked");
+    const outside = [];
+    await page.route(`${stage.server.origin}/**`, (route) => {
+      const url = new URL(route.request().url());
+      if (!url.pathname.startsWith("/assistant/")) outside.push(url.pathname);
+      return route.continue({ url: url.origin + url.pathname.replace("/assistant/", "/") + url.search });
+    });
+    await page.goto(`${stage.server.origin}/assistant/`);
+    await say(page, "Hello");
+    await page.reload();
+    await openElement.userMessages(openRoot(page)).filter({ hasText: "Hello" }).waitFor();
+    assert.deepEqual(outside, []);
+    assert.deepEqual(exceptions, []);
+  });
+
+  test("the status line shows the speed while an answer streams, and Details the last one's", async (t) => {
+    const { page } = await visit(t, stage, "blocked");
+    await page.goto(stage.server.origin);
+    await ready(page);
+    assert.equal(await page.locator(".figures").count(), 0);
+    await composer(page).fill("Show me something long");
+    await openElement.send(openRoot(page)).click();
+    await page.locator(".figures").getByText(/^\d+\.\d s to first token$/).waitFor();
+    await page.locator(".figures").getByText(/^\d+ tokens\/s$/).waitFor();
+    await openElement.stop(openRoot(page)).click();
+    await ready(page);
+    assert.equal(await page.locator(".figures").count(), 0);
+    await page.getByRole("button", { name: "Details" }).click();
+    await page.getByText(/to the first token, about \d+ tokens per second/).waitFor();
+  });
+
+  for (const [name, options] of [["desktop", {}], ["phone, dark", { viewport: { width: 360, height: 640 }, colorScheme: "dark" }]]) {
+    test(`every state of the page is accessible and fits: ${name}`, async (t) => {
+      const { page, context } = await visit(t, stage, "blocked", options);
+      const check = async (state) => {
+        await assertAccessible(page, state, "html");
+        const [wider, higher] = await page.evaluate(() => [document.documentElement.scrollWidth - innerWidth, document.documentElement.scrollHeight - innerHeight]);
+        assert.deepEqual([wider, higher], [0, 0], state);
+      };
+      let load;
+      await page.route("**/element.js", (route) => (load = () => route.continue()));
+      await page.goto(stage.server.origin);
+      await page.getByPlaceholder("You can write already").waitFor();
+      await check("loading");
+      await load();
+      await ready(page);
+      await check("start");
+      await composer(page).fill("Show me something long");
+      await openElement.send(openRoot(page)).click();
+      await page.locator(".figures").waitFor();
+      await check("streaming");
+      await openElement.stop(openRoot(page)).click();
+      await ready(page);
+      await page.getByRole("button", { name: "Details" }).click();
+      await check("details");
+      await page.keyboard.press("Escape");
+      await context.setOffline(true);
+      await page.evaluate(() => window.dispatchEvent(new Event("online"))); // checks at once
+      await page.getByRole("alert").getByText("The server cannot be reached").waitFor();
+      await check("offline");
+    });
+  }
+});
+
+test("with OpenAI's element chosen and missing, the page is accessible", async (t) => {
+  const { page } = await visit(t, stockStage, "blocked");
+  await page.goto(stockStage.server.origin);
+  await page.getByRole("heading", { name: "The chat could not be loaded" }).waitFor();
+  await assertAccessible(page, "stock", "html");
 });

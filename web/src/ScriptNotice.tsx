@@ -50,6 +50,10 @@ function LoadNotice({ cause, onRetry }: { cause: string; onRetry: () => void }) 
         <li>
           <strong>Secure context:</strong> the page must be opened over <code>https://</code> or on <code>localhost</code>.
         </li>
+        <li>
+          <strong>Without OpenAI's network:</strong> start the server with <code>CHATKIT_WIDGET=auto</code>, and this page shows the chat that comes with
+          the server instead.
+        </li>
       </ul>
     </Notice>
   );
