@@ -104,6 +104,20 @@ describe("a message that is not accepted", { concurrency: 3 }, () => {
     await composed(chat, "For this thread");
   });
 
+  test("is not lost if the user has begun another new chat, and another text", async (t) => {
+    let refuse;
+    const { chat } = await start(t, (post) => {
+      if (!post.params.input) return "default";
+      refuse = () => post.reply.json(403, { message: "No", code: "forbidden" });
+    });
+    await write(chat, "First");
+    await chat.userMessages.first().waitFor();
+    await chat.newChat();
+    await chat.composer.fill("Second");
+    refuse();
+    await composed(chat, "First\nSecond");
+  });
+
   test("is posted again when the connection breaks before the first event", async (t) => {
     let times = 0;
     const { chat, server } = await start(t, (post) => {

@@ -270,7 +270,9 @@ export class Chat extends Observable {
     const isAccepted = conversation.id
       ? await this.responses.run(conversation, "threads.add_user_message", { thread_id: conversation.id, input }, message)
       : await this.responses.run(conversation, "threads.create", { input }, message);
-    if (!isAccepted) this.draft.giveBack(message, conversation === this.shown ? undefined : conversation.id);
+    if (isAccepted) return;
+    const composed = this.loadingId ?? this.shown.id; // the thread that the composer writes to now
+    this.draft.giveBack(message, conversation.id === composed ? undefined : conversation.id);
   }
 
   /** Answers a user message again: removes what followed it. Where the server refuses, it is shown again. */

@@ -108,7 +108,8 @@ export class Draft extends Observable {
   giveBack(message: UserMessage, threadId?: string | null): void {
     const target: Kept = threadId === undefined ? this : (this.kept.get(threadId) ?? { content: [], quote: "", attachments: [] });
     const content = message.content ?? (message.text ? [{ type: "input_text", text: message.text } as const] : []);
-    target.content = [...content, ...target.content];
+    const separator = content.length && target.content.length ? [{ type: "input_text", text: "\n" } as const] : [];
+    target.content = [...content, ...separator, ...target.content];
     const attachments = (message.attachments ?? []).map((attachment) => this.sent.get(attachment) ?? uploaded(attachment));
     target.attachments = [...attachments, ...target.attachments];
     target.quote ||= message.reply ?? "";

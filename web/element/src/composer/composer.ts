@@ -159,7 +159,11 @@ export class Composer extends Part {
   private readonly submit = () => {
     if (!this.maySend) return;
     const { chat } = this;
-    void chat.send(chat.draft.take(this.options)).catch((error: Error) => chat.report(error));
+    const message = chat.draft.take(this.options);
+    chat.send(message).catch((error: Error) => {
+      chat.draft.giveBack(message);
+      chat.report(error);
+    });
   };
 
   /** A press beside the text goes into it. */
