@@ -106,7 +106,7 @@ export function boxStyles(node: Record<string, unknown>): Styles {
 export function containerStyles(node: Record<string, unknown>): Styles {
   const { justify } = node;
   return {
-    gap: spaceOf(node.gap),
+    "--w-gap": spaceOf(node.gap),
     "align-items": oneOf(node.align, ALIGNMENTS),
     "justify-content": typeof justify === "string" && Object.hasOwn(JUSTIFICATIONS, justify) ? JUSTIFICATIONS[justify] : null,
     ...(node.padding === undefined ? {} : { ...spacingOf("padding", node.padding), "--w-pad": inlinePaddingOf(node.padding) }),

@@ -4,7 +4,7 @@ import { css } from "lit";
 export const widgetSheet = css`
   ck-widget {
     display: block; min-inline-size: 0; max-inline-size: 100%; contain: layout paint; border-radius: var(--ck-radius-lg); overflow-wrap: break-word;
-    --w-pad: 0px; --w-gap: calc(var(--ck-space) * 2.5);
+    --w-pad: 0px; --w-gap: 0px;
     [hidden] { display: none; }
 
     &[aria-busy="true"] > *, &[inert] > * { opacity: 0.6; transition: opacity var(--ck-slow); }
@@ -19,7 +19,7 @@ export const widgetSheet = css`
       &[data-size="sm"] { max-inline-size: 24rem; }
       &[data-size="lg"] { max-inline-size: 40rem; }
       &[data-size="full"] { max-inline-size: 100%; }
-      > .body, > .body > .box:only-child { display: flex; flex-direction: column; gap: var(--w-gap); }
+      > .body { --w-gap: calc(var(--ck-space) * 2.5); display: flex; flex-direction: column; gap: var(--w-gap); }
       > .actions { display: flex; flex-wrap: wrap; justify-content: end; gap: calc(var(--ck-space) * 2); margin-block-start: calc(var(--ck-space) * 4); }
       > .status { margin-block-end: calc(var(--ck-space) * 3); }
     }
@@ -70,7 +70,7 @@ export const widgetSheet = css`
     /* Layout */
 
     .box {
-      display: flex; flex-direction: column; min-inline-size: 0; max-inline-size: 100%;
+      --w-gap: 0px; display: flex; flex-direction: column; gap: var(--w-gap); min-inline-size: 0; max-inline-size: 100%;
       &[data-direction="row"] { flex-direction: row; align-items: center; }
       > * { min-inline-size: 0; }
       > :is(.button, .badge, .icon, .divider, .image) { flex-shrink: 0; }
@@ -78,8 +78,9 @@ export const widgetSheet = css`
       &[data-direction="col"] > :is(.button:not([data-block]), .badge) { align-self: start; }
       &[data-direction="row"] > .divider { align-self: stretch; inline-size: var(--w-line, 1px); block-size: auto; margin: 0 var(--w-spacing, 0); }
     }
-    .basic { gap: var(--w-gap); padding: 3px; color: var(--ck-fg); }
-    form.box { gap: var(--w-gap); }
+    form.box { --w-gap: calc(var(--ck-space) * 2.5); }
+    .basic { --w-gap: calc(var(--ck-space) * 2.5); padding: 3px; color: var(--ck-fg); }
+    :is(.body, .box:not([data-direction="row"])) > .label + .field { margin-block-start: calc(var(--w-gap) * -0.5); }
     .body > :is(.button:not([data-block]), .badge, .icon) { align-self: start; }
     .spacer { flex: 1 1 auto; }
     .divider {
@@ -87,7 +88,7 @@ export const widgetSheet = css`
       &[data-flush] { inline-size: calc(100% + 2 * var(--w-pad)); max-inline-size: none; margin-inline: calc(-1 * var(--w-pad)); }
     }
     .transition > * { animation: w-appear var(--ck-slow) var(--ck-ease); }
-    .unknown { display: flex; flex-direction: column; gap: var(--w-gap); min-inline-size: 0; &:empty { display: none; } }
+    .unknown { display: flex; flex-direction: column; gap: calc(var(--ck-space) * 2); min-inline-size: 0; &:empty { display: none; } }
 
     /* Text */
 
