@@ -16,7 +16,7 @@ class UserMessage extends ItemPart {
     ck-user-message {
       display: flex; flex-direction: column; align-items: flex-end; gap: calc(var(--ck-space) * 2); padding-inline-start: clamp(0px, 15%, 8rem);
       .bubble { max-inline-size: 100%; padding: calc(var(--ck-space) * 2.25) calc(var(--ck-space) * 4); border-radius: var(--ck-radius-lg); background: var(--ck-user); color: var(--ck-on-user); }
-      .text { white-space: pre-wrap; overflow-wrap: anywhere; }
+      .text { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; }
       .text.cut { max-block-size: 24em; overflow: hidden; mask-image: linear-gradient(#000 75%, transparent); }
       .more { margin-block-start: var(--ck-space); min-block-size: 24px; font-size: var(--ck-size-sm); font-weight: 500; text-decoration: underline; text-underline-offset: 3px; }
       .quote {
