@@ -277,6 +277,21 @@ describe("the composer", { concurrency: 3 }, () => {
     await chat.root.getByRole("button", { name: "Model: Large" }).waitFor();
   });
 
+  test("a part that cannot be loaded is explained, and all else works", async (t) => {
+    const chat = await withMenus(t);
+    await chat.page.route(/\/element\/(menu|dictation|input-extras|questions)-/, (route) => route.abort());
+    await chat.reload();
+    const model = chat.root.getByRole("button", { name: /Model/ });
+    await model.click();
+    await toast(chat, /could not be loaded/).waitFor();
+    assert.equal(await model.getAttribute("aria-expanded"), "false");
+    await chat.dictate();
+    await chat.until(async () => (await chat.events("error")).length === 2, "both errors");
+    await chat.composer.fill("Hello @harry");
+    await chat.composer.press("Enter");
+    assert.equal((await input(chat)).content[0].text, "Hello @harry");
+  });
+
   test("a menu gives the focus back on Escape and closes on a press elsewhere", async (t) => {
     const chat = await withMenus(t);
     const model = chat.root.getByRole("button", { name: /Model/ });

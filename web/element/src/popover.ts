@@ -47,7 +47,8 @@ export class Popover implements ReactiveController {
   hostUpdated(): void {
     const { host } = this;
     if (!host.isConnected) return;
-    if (!host.matches(":popover-open")) host.showPopover?.();
+    // A browser without popovers places it in the element.
+    if ("showPopover" in host && !host.matches(":popover-open")) host.showPopover();
     this.place();
   }
 

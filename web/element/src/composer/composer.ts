@@ -3,11 +3,20 @@ import type { ToolOption } from "@openai/chatkit";
 import { css, html, nothing } from "lit";
 
 import { icon } from "../icons/core";
+import { demanded, lazy, whenIdle } from "../lazy";
 import { Watch } from "../observable";
 import { define, Part } from "../part";
 import { acceptAttribute, filesOf } from "./files";
 import type { Input } from "./input";
 import "./input";
+
+const questions = () => import("./questions");
+const toolbar = () => import("./toolbar");
+const quote = () => import("./quote");
+const attachmentList = () => import("./attachments");
+const dropZone = () => import("./drop-zone");
+const uploads = () => import("./uploads");
+const disclaimer = () => import("./disclaimer");
 
 export class Composer extends Part {
   static override properties = { ...Part.properties, isDictating: { state: true } };
@@ -46,6 +55,7 @@ export class Composer extends Part {
   `;
 
   declare private isDictating: boolean;
+  private readonly asked = new Set<() => Promise<unknown>>();
   private readonly watch = new Watch(this, null);
   private readonly shownWatch = new Watch(this, null);
   private readonly draftWatch = new Watch(this, null);
@@ -66,20 +76,31 @@ export class Composer extends Part {
     const { chat } = this;
     const question = chat.shown.isResponding ? null : chat.shown.pendingQuestion;
     this.loadParts(question !== null);
-    return html`${question ? html`<ck-questions .chat=${chat} .shown=${question}></ck-questions>` : this.form()}
+    // Without the form, which could not be loaded, the user may still answer in a message.
+    return html`${question && customElements.get("ck-questions") ? html`<ck-questions .chat=${chat} .shown=${question}></ck-questions>` : this.form()}
       ${chat.options.disclaimer?.text ? html`<ck-disclaimer .chat=${chat}></ck-disclaimer>` : nothing}`;
   }
 
   /** Loads what this chat needs, but not every one. */
   private loadParts(hasQuestion: boolean): void {
     const { options, draft } = this.chat;
-    if (hasQuestion) void import("./questions");
     const { attachments, tools, models, dictation } = options.composer ?? {};
-    if (attachments?.enabled || tools?.length || models?.length || dictation?.enabled || options.entities?.showComposerMenu) void import("./toolbar");
-    if (draft.quote) void import("./quote");
-    if (draft.attachments.length) void import("./attachments");
-    if (attachments?.enabled) void import("./drop-zone");
-    if (options.disclaimer?.text) void import("./disclaimer");
+    if (hasQuestion) this.load(questions);
+    if (attachments?.enabled || tools?.length || models?.length || dictation?.enabled || options.entities?.showComposerMenu) this.load(toolbar);
+    if (draft.quote) this.load(quote);
+    if (draft.attachments.length) this.load(attachmentList);
+    if (attachments?.enabled) {
+      this.load(dropZone);
+      whenIdle(() => this.load(uploads)); // before a lost connection can prevent it
+    }
+    if (options.disclaimer?.text) this.load(disclaimer);
+  }
+
+  /** Asks once. */
+  private load(part: () => Promise<unknown>): void {
+    if (this.asked.has(part)) return;
+    this.asked.add(part);
+    lazy(() => part().then(() => this.requestUpdate()));
   }
 
   /** Opens the file picker. */
@@ -88,9 +109,8 @@ export class Composer extends Part {
   }
 
   /** Records what the user says. */
-  dictate(): void {
-    void import("./dictation");
-    this.isDictating = true;
+  async dictate(): Promise<void> {
+    if (await demanded(this.chat, () => import("./dictation"))) this.isDictating = true;
   }
 
   private get options() {
@@ -175,18 +195,18 @@ export class Composer extends Part {
     const files = filesOf(event.clipboardData);
     if (!files.length || !this.options.attachments?.enabled || this.lockedReason) return;
     event.preventDefault();
-    this.upload(files);
+    void this.upload(files);
   };
 
   private readonly picked = (event: Event) => {
     const picker = event.target as HTMLInputElement;
-    this.upload([...(picker.files ?? [])]);
+    void this.upload([...(picker.files ?? [])]);
     picker.value = ""; // the same file may be picked again
     this.focusInput();
   };
 
-  private readonly upload = (files: File[]) => {
-    void import("./uploads").then(({ upload }) => upload(this.chat, files));
+  private readonly upload = async (files: File[]) => {
+    await (await demanded(this.chat, uploads))?.upload(this.chat, files);
   };
 
   private readonly endDictation = () => {

@@ -1,6 +1,7 @@
 /** What entities and commands add to the input: tags, and suggestions for `@` and `/`. Loaded where the page offers them. */
 import { html, nothing } from "lit";
 
+import { lazy } from "../lazy";
 import type { Input } from "./input";
 import { contentOf, edited, entityOf, placedTags, type PlacedTag, replaced, type Tag, textOf } from "./tagged-text";
 
@@ -179,7 +180,7 @@ export class InputExtras {
     }
     if (!placed.tag.interactive || !this.chat.options.entities?.onRequestPreview) return;
     this.previewTimer = setTimeout(() => {
-      void import("./entity-preview");
+      lazy(() => import("./entity-preview"));
       this.previewed = placed;
       this.input.requestUpdate();
     }, PREVIEW_WAIT_MS);
@@ -209,7 +210,7 @@ export class InputExtras {
       return;
     }
     if (start === this.dismissedAt || (this.trigger?.start === start && this.trigger.query === query)) return;
-    void import("./suggestions");
+    lazy(() => import("./suggestions"));
     this.trigger = { sign, query, start, end: caret };
     this.input.requestUpdate();
   }

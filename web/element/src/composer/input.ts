@@ -6,6 +6,7 @@
 import type { UserMessageContent } from "@openai/chatkit";
 import { css, html, nothing } from "lit";
 
+import { lazy } from "../lazy";
 import { Watch } from "../observable";
 import { define, Part } from "../part";
 import type { InputExtras } from "./input-extras";
@@ -69,7 +70,7 @@ export class Input extends Part {
     const needsExtras = options.entities?.onTagSearch || options.commands?.enabled || draft.content.some(({ type }) => type === "input_tag");
     if (!needsExtras || this.isLoadingExtras) return;
     this.isLoadingExtras = true;
-    void import("./input-extras").then(({ InputExtras }) => (this.extras = new InputExtras(this)));
+    lazy(() => import("./input-extras").then(({ InputExtras }) => (this.extras = new InputExtras(this))));
   }
 
   override render() {

@@ -14,6 +14,7 @@ export class Recording {
     const mimeType = TYPES.find((type) => MediaRecorder.isTypeSupported(type));
     this.recorder = new MediaRecorder(stream, mimeType ? { mimeType } : {});
     this.recorder.addEventListener("dataavailable", ({ data }) => this.chunks.push(data));
+    void this.audio.resume(); // Safari suspends one that no press has made
     this.analyser.fftSize = 512;
     this.samples = new Uint8Array(this.analyser.fftSize);
     this.audio.createMediaStreamSource(stream).connect(this.analyser);

@@ -7,12 +7,14 @@ import { html, nothing } from "lit";
 
 import { icon } from "../icons/core";
 import { anyIcon } from "../icons/icon";
+import { demanded, lazy, whenIdle } from "../lazy";
 import type { MenuItem } from "../menu";
 import { Watch } from "../observable";
 import { define, Part } from "../part";
 import type { Composer } from "./composer";
 
 const ATTACH = "attach";
+const menu = () => import("../menu");
 
 /** Buttons of which one opens a menu. */
 abstract class Toolbar extends Part {
@@ -40,9 +42,12 @@ abstract class Toolbar extends Part {
     this.watch.watch(this.chat.draft);
   }
 
-  protected toggle(): void {
-    void import("../menu");
-    this.isOpen = !this.isOpen;
+  override firstUpdated() {
+    whenIdle(() => lazy(menu)); // before a lost connection can prevent it
+  }
+
+  protected async toggle(): Promise<void> {
+    if (this.isOpen || (await demanded(this.chat, menu))) this.isOpen = !this.isOpen;
   }
 
   protected menu(label: string, align: "start" | "end", items: MenuItem[], choose: (item: MenuItem) => void) {

@@ -28,7 +28,7 @@ export const strings: Partial<Strings> = {
   messageReturned: "Ihre Nachricht steht wieder im Eingabefeld.",
   offline: "Sie sind offline. Bitte versuchen Sie es noch einmal, wenn die Verbindung wieder da ist.",
   connectionLost: "Die Verbindung wurde unterbrochen.",
-  notLoaded: "Dieser Teil konnte nicht geladen werden. Bitte prüfen Sie die Verbindung und versuchen Sie es noch einmal.",
+  notLoaded: "Dieser Teil konnte nicht geladen werden. Bitte prüfen Sie die Verbindung und laden Sie die Seite neu.",
 
   // Thread
   conversation: "Unterhaltung",

@@ -24,7 +24,7 @@ export const en = {
   messageReturned: "Your message is back in the composer.",
   offline: "You are offline. Please try again when the connection is back.",
   connectionLost: "The connection was lost.",
-  notLoaded: "This part could not be loaded. Please check the connection and try again.",
+  notLoaded: "This part could not be loaded. Please check the connection and reload the page.",
 
   // Thread
   conversation: "Conversation",

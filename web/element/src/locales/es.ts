@@ -28,7 +28,7 @@ export const strings: Partial<Strings> = {
   messageReturned: "Tu mensaje vuelve a estar en el cuadro de texto.",
   offline: "No tienes conexión. Inténtalo de nuevo cuando la recuperes.",
   connectionLost: "Se ha perdido la conexión.",
-  notLoaded: "No se ha podido cargar esta parte. Comprueba la conexión e inténtalo de nuevo.",
+  notLoaded: "No se ha podido cargar esta parte. Comprueba la conexión y vuelve a cargar la página.",
 
   // Thread
   conversation: "Conversación",

@@ -28,7 +28,7 @@ export const strings: Partial<Strings> = {
   messageReturned: "Votre message est de nouveau dans la zone de saisie.",
   offline: "Vous êtes hors ligne. Réessayez lorsque la connexion sera rétablie.",
   connectionLost: "La connexion a été interrompue.",
-  notLoaded: "Cette partie n’a pas pu être chargée. Vérifiez la connexion, puis réessayez.",
+  notLoaded: "Cette partie n’a pas pu être chargée. Vérifiez la connexion, puis rechargez la page.",
 
   // Thread
   conversation: "Conversation",

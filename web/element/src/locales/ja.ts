@@ -28,7 +28,7 @@ export const strings: Partial<Strings> = {
   messageReturned: "メッセージを入力欄に戻しました。",
   offline: "オフラインです。接続が回復してからもう一度お試しください。",
   connectionLost: "接続が切れました。",
-  notLoaded: "この部分を読み込めませんでした。接続を確認して、もう一度お試しください。",
+  notLoaded: "この部分を読み込めませんでした。接続を確認して、ページを再読み込みしてください。",
 
   // Thread
   conversation: "会話",

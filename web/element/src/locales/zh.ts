@@ -28,7 +28,7 @@ export const strings: Partial<Strings> = {
   messageReturned: "你的消息已放回输入框。",
   offline: "当前处于离线状态，请在网络恢复后重试。",
   connectionLost: "连接已中断。",
-  notLoaded: "这部分内容无法加载，请检查网络后重试。",
+  notLoaded: "这部分内容无法加载，请检查网络后刷新页面。",
 
   // Thread
   conversation: "对话",

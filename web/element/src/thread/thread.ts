@@ -4,7 +4,7 @@ import { repeat } from "lit/directives/repeat.js";
 
 import type { Conversation } from "../chat/conversation";
 import { icon } from "../icons/core";
-import { lazy } from "../lazy";
+import { lazy, whenIdle } from "../lazy";
 import { Watch } from "../observable";
 import { define, Part } from "../part";
 import { Scroller } from "./scroller";
@@ -18,8 +18,6 @@ const FIRST_TURNS = 8;
 const MORE_TURNS = 6;
 /** A screen reader need not read more at once; the answer itself is there to be read. */
 const ANNOUNCED_CHARACTERS = 1_000;
-
-const whenIdle: (work: () => void) => number = window.requestIdleCallback ?? ((work) => window.setTimeout(work, 50));
 
 class Thread extends Part {
   static override properties = { ...Part.properties, conversation: { attribute: false }, turnCount: { state: true } };
