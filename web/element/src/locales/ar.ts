@@ -10,7 +10,7 @@ function counted(count: number, forms: { one: string; two: string; few: string; 
   return `${count} ${rule === "few" || rule === "many" ? forms[rule] : forms.other}`;
 }
 
-export const strings: Partial<Strings> = {
+export const strings: Strings = {
   chat: "محادثة",
   newChat: "محادثة جديدة",
   greeting: "كيف يمكنني مساعدتك اليوم؟",

@@ -1,7 +1,7 @@
-/** German. */
+/** German. The space before an ellipsis does not break. */
 import type { Strings } from "./en";
 
-export const strings: Partial<Strings> = {
+export const strings: Strings = {
   chat: "Chat",
   newChat: "Neuer Chat",
   greeting: "Wobei kann ich heute helfen?",
@@ -21,7 +21,7 @@ export const strings: Partial<Strings> = {
   taskDone: "Erledigt",
   taskOpen: "Offen",
 
-  loading: "Wird geladen …",
+  loading: "Wird geladen …",
   somethingWentWrong: "Etwas ist schiefgegangen. Bitte versuchen Sie es noch einmal.",
   tooManyRequests: "Zu viele Anfragen. Bitte warten Sie einen Moment und versuchen Sie es noch einmal.",
   serverUnreachable: "Der Server hat nicht geantwortet. Bitte versuchen Sie es noch einmal.",
@@ -34,7 +34,7 @@ export const strings: Partial<Strings> = {
   conversation: "Unterhaltung",
   youSaid: "Sie haben geschrieben",
   answer: "Antwort",
-  loadingConversation: "Unterhaltung wird geladen …",
+  loadingConversation: "Unterhaltung wird geladen …",
   stoppedByYou: "Sie haben diese Antwort gestoppt.",
   jumpToLatest: "Zum Ende springen",
   quoteReply: "Zitieren und antworten",
@@ -44,14 +44,14 @@ export const strings: Partial<Strings> = {
   copyAnswer: "Antwort kopieren",
   goodAnswer: "Gute Antwort",
   badAnswer: "Schlechte Antwort",
-  tryAgain: "Neu antworten lassen",
+  tryAgain: "Neue Antwort",
   sources: (count) => (count === 1 ? "1 Quelle" : `${count} Quellen`),
   file: "Datei",
-  thinking: "Denkt nach …",
+  thinking: "Denkt nach …",
   thought: "Überlegung",
   thoughtForMoment: "Kurz nachgedacht",
-  thoughtFor: (duration) => `Nachgedacht: ${duration}`,
-  working: "In Arbeit …",
+  thoughtFor: (duration) => `${duration} nachgedacht`,
+  working: "In Arbeit …",
   steps: "Schritte",
   searchingWeb: "Durchsucht das Web",
   searchedWeb: "Web durchsucht",
@@ -60,7 +60,7 @@ export const strings: Partial<Strings> = {
   inProgress: "Läuft",
   done: "Erledigt",
   generatedImage: "Erzeugtes Bild",
-  creatingImage: "Bild wird erstellt …",
+  creatingImage: "Bild wird erstellt …",
   imageFailed: "Das Bild konnte nicht geladen werden.",
   imageMissing: "Das Bild wurde nicht erstellt.",
   openImage: "Bild öffnen",
@@ -126,7 +126,7 @@ export const strings: Partial<Strings> = {
   models: "Modelle",
   modelIs: (name) => `Modell: ${name}`,
   removeQuote: "Zitat entfernen",
-  searching: "Suche …",
+  searching: "Suche …",
   noSuggestions: "Nichts gefunden",
   threadLocked: "Diese Unterhaltung ist gesperrt.",
   threadClosed: "Diese Unterhaltung ist beendet.",
@@ -147,7 +147,7 @@ export const strings: Partial<Strings> = {
   acceptDictation: "Diktat beenden",
   recording: "Aufnahme läuft",
   allowMicrophone: "Bitte erlauben Sie das Mikrofon.",
-  transcribing: "Wird in Text umgewandelt …",
+  transcribing: "Wird in Text umgewandelt …",
   nothingHeard: "Es waren keine Wörter zu hören.",
   microphoneDenied: "Diese Seite darf das Mikrofon nicht verwenden. Sie können es in den Einstellungen des Browsers für diese Website erlauben.",
   microphoneMissing: "Es wurde kein Mikrofon gefunden.",
@@ -168,7 +168,7 @@ export const strings: Partial<Strings> = {
   // Widgets
   details: "Details",
   confirm: "Bestätigen",
-  choose: "Auswählen …",
+  choose: "Auswählen …",
   clear: "Leeren",
   invalidFormat: "Bitte verwenden Sie das verlangte Format.",
   waitForAnswer: "Bitte warten Sie, bis die Antwort vollständig ist.",

@@ -1,7 +1,7 @@
 /** Spanish. */
 import type { Strings } from "./en";
 
-export const strings: Partial<Strings> = {
+export const strings: Strings = {
   chat: "Chat",
   newChat: "Nuevo chat",
   greeting: "¿En qué puedo ayudarte hoy?",
@@ -44,7 +44,7 @@ export const strings: Partial<Strings> = {
   copyAnswer: "Copiar la respuesta",
   goodAnswer: "Buena respuesta",
   badAnswer: "Mala respuesta",
-  tryAgain: "Generar otra respuesta",
+  tryAgain: "Nueva respuesta",
   sources: (count) => (count === 1 ? "1 fuente" : `${count} fuentes`),
   file: "Archivo",
   thinking: "Pensando…",

@@ -1,10 +1,10 @@
-/** French. */
+/** French. Spaces before ? : » and after « do not break. */
 import type { Strings } from "./en";
 
-export const strings: Partial<Strings> = {
+export const strings: Strings = {
   chat: "Discussion",
   newChat: "Nouvelle discussion",
-  greeting: "Comment puis-je vous aider aujourd’hui ?",
+  greeting: "Comment puis-je vous aider aujourd’hui ?",
   placeholder: "Écrire à l’IA",
   send: "Envoyer le message",
   stop: "Arrêter",
@@ -44,7 +44,7 @@ export const strings: Partial<Strings> = {
   copyAnswer: "Copier la réponse",
   goodAnswer: "Bonne réponse",
   badAnswer: "Mauvaise réponse",
-  tryAgain: "Générer une autre réponse",
+  tryAgain: "Nouvelle réponse",
   sources: (count) => (count < 2 ? `${count} source` : `${count} sources`),
   file: "Fichier",
   thinking: "Réflexion en cours…",
@@ -99,15 +99,15 @@ export const strings: Partial<Strings> = {
   answering: "Réponse en cours",
   locked: "Verrouillée",
   rename: "Renommer",
-  renameThread: (title) => `Renommer « ${title} »`,
+  renameThread: (title) => `Renommer « ${title} »`,
   threadTitle: "Titre",
   delete: "Supprimer",
-  deleteThread: (title) => `Supprimer « ${title} »`,
-  deleteQuestion: "Supprimer cette discussion ?",
-  deleteWarning: (title) => `« ${title} » sera supprimée définitivement.`,
+  deleteThread: (title) => `Supprimer « ${title} »`,
+  deleteQuestion: "Supprimer cette discussion ?",
+  deleteWarning: (title) => `« ${title} » sera supprimée définitivement.`,
   cancel: "Annuler",
   noThreads: "Vos discussions apparaîtront ici.",
-  nothingFound: (query) => `Aucune discussion ne correspond à « ${query} ».`,
+  nothingFound: (query) => `Aucune discussion ne correspond à « ${query} ».`,
   threadsFound: (count) => (count < 2 ? `${count} discussion trouvée` : `${count.toLocaleString("fr")} discussions trouvées`),
   historyFailed: "Vos discussions n’ont pas pu être chargées.",
 
@@ -124,7 +124,7 @@ export const strings: Partial<Strings> = {
   tools: "Outils",
   removeTool: (name) => `Ne plus utiliser ${name}`,
   models: "Modèles",
-  modelIs: (name) => `Modèle : ${name}`,
+  modelIs: (name) => `Modèle : ${name}`,
   removeQuote: "Retirer la citation",
   searching: "Recherche…",
   noSuggestions: "Aucun résultat",
@@ -132,11 +132,11 @@ export const strings: Partial<Strings> = {
   threadClosed: "Cette conversation est close.",
 
   // Files of a message
-  fileTooLarge: (name, limit) => `Non joint : ${name}. La limite pour ce type de fichier est de ${limit}.`,
-  fileNotAccepted: (name, types) => `Non joint : ${name}. Fichiers acceptés : ${types}.`,
-  tooManyFiles: (name, count) => `Non joint : ${name}. Un message est limité à ${count} ${count < 2 ? "fichier" : "fichiers"}.`,
+  fileTooLarge: (name, limit) => `Non joint : ${name}. La limite pour ce type de fichier est de ${limit}.`,
+  fileNotAccepted: (name, types) => `Non joint : ${name}. Fichiers acceptés : ${types}.`,
+  tooManyFiles: (name, count) => `Non joint : ${name}. Un message est limité à ${count} ${count < 2 ? "fichier" : "fichiers"}.`,
   fileUnreadable: "C’est un dossier, ou le fichier est illisible.",
-  uploadFailed: (name, reason) => `${name} n’a pas été envoyé : ${reason}`,
+  uploadFailed: (name, reason) => `${name} n’a pas été envoyé : ${reason}`,
   uploadNoAnswer: "Le serveur n’a pas répondu.",
   uploadOffline: "Vous êtes hors ligne.",
   uploadRefused: (status) => `Le serveur l’a refusé (statut ${status}).`,

@@ -1,7 +1,7 @@
 /** Japanese. */
 import type { Strings } from "./en";
 
-export const strings: Partial<Strings> = {
+export const strings: Strings = {
   chat: "チャット",
   newChat: "新しいチャット",
   greeting: "今日はどのようなご用件ですか？",

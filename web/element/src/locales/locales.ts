@@ -3,7 +3,7 @@ import type { ChatKitOptions } from "@openai/chatkit";
 
 import { en, type Strings } from "./en";
 
-const LANGUAGES: Record<string, () => Promise<{ strings: Partial<Strings> }>> = {
+const LANGUAGES: Record<string, () => Promise<{ strings: Strings }>> = {
   ar: () => import("./ar"),
   de: () => import("./de"),
   es: () => import("./es"),
@@ -34,5 +34,5 @@ export async function textsOf(locale: string): Promise<Texts> {
   const language = locale.split("-")[0]!.toLowerCase();
   const loaded = await LANGUAGES[language]?.().catch(() => null);
   if (!loaded) return { strings: en, locale: language === "en" ? locale : "en", direction: "ltr" };
-  return { strings: { ...en, ...loaded.strings }, locale, direction: RIGHT_TO_LEFT.has(language) ? "rtl" : "ltr" };
+  return { strings: loaded.strings, locale, direction: RIGHT_TO_LEFT.has(language) ? "rtl" : "ltr" };
 }

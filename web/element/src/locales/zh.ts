@@ -1,7 +1,7 @@
 /** Chinese, in simplified characters. */
 import type { Strings } from "./en";
 
-export const strings: Partial<Strings> = {
+export const strings: Strings = {
   chat: "聊天",
   newChat: "新聊天",
   greeting: "今天有什么可以帮你？",
