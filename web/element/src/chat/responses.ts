@@ -128,6 +128,7 @@ export class Responses {
     if (!response || response.isStopped) return;
     response.isStopped = true;
     conversation.isStopped = true;
+    conversation.changed();
     if (conversation.id) void this.stopTurn(response, conversation.id);
     setTimeout(() => response.abort.abort(), conversation.id ? STOP_MS : UNKNOWN_STOP_MS);
   }

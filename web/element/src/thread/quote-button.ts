@@ -4,7 +4,7 @@ import { css, html, nothing } from "lit";
 import { icon } from "../icons/core";
 import { define, Part } from "../part";
 import { styled } from "../styled";
-import { selectionNear } from "./selection";
+import { SELECTING, selectionNear } from "./selection";
 
 const LONGEST_QUOTE = 2_000;
 
@@ -30,8 +30,7 @@ class QuoteButton extends Part {
     this.listening = new AbortController();
     const { signal } = this.listening;
     const root = this.getRootNode();
-    root.addEventListener("pointerup", () => setTimeout(() => this.look()), { signal });
-    root.addEventListener("keyup", () => this.look(), { signal });
+    for (const name of SELECTING) root.addEventListener(name, () => setTimeout(() => this.look()), { signal });
     document.addEventListener("selectionchange", () => this.selected && this.look(), { signal });
     this.parentElement?.addEventListener("scroll", () => this.hide(), { signal, capture: true, passive: true });
     this.look();
@@ -70,7 +69,9 @@ class QuoteButton extends Part {
     const selected = range.getBoundingClientRect();
     const thread = this.parentElement!.getBoundingClientRect();
     const left = Math.min(Math.max(selected.left + selected.width / 2 - thread.left, 80), thread.width - 80);
-    return { text: text.slice(0, LONGEST_QUOTE), left, top: Math.max(selected.top - thread.top, 44) };
+    // Phones show a menu of their own above the selection.
+    const isBelow = matchMedia("(pointer: coarse)").matches;
+    return { text: text.slice(0, LONGEST_QUOTE), left, top: isBelow ? selected.bottom - thread.top + 52 : Math.max(selected.top - thread.top, 44) };
   }
 
   private readonly quote = () => {

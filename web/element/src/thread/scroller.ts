@@ -68,6 +68,7 @@ export class Scroller implements ReactiveController {
   jump(): void {
     this.follows = true;
     this.isForced = true;
+    this.box?.focus({ preventScroll: true }); // the button goes away
     this.toEnd(true);
   }
 

@@ -8,7 +8,7 @@ import { lazy, whenIdle } from "../lazy";
 import { Watch } from "../observable";
 import { define, Part } from "../part";
 import { Scroller } from "./scroller";
-import { selectionNear } from "./selection";
+import { SELECTING, selectionNear } from "./selection";
 import "./turn";
 import "./turn-end";
 import { type Turn, turnsOf } from "./turns";
@@ -59,7 +59,7 @@ class Thread extends Part {
   protected override firstUpdated(): void {
     whenIdle(() => lazy(() => import("./turn-actions"))); // before a lost connection can prevent it
     const load = () => selectionNear(this)?.isCollapsed === false && lazy(() => import("./quote-button"));
-    for (const name of ["pointerup", "keyup"]) this.addEventListener(name, load);
+    for (const name of SELECTING) this.addEventListener(name, load);
   }
 
   override willUpdate(): void {

@@ -50,7 +50,7 @@ class TurnActions extends Part {
         : nothing}
       ${feedback === false ? nothing : html`${this.rate("positive")}${this.rate("negative")}`}
       ${retry && isLast && message && !chat.shown.failure
-        ? html`<button type="button" class="ck-icon-button small" aria-label=${tryAgain} title=${tryAgain} @click=${() => chat.retry(message.item.id)}>${icon("reload")}</button>`
+        ? html`<button type="button" class="ck-icon-button small" aria-label=${tryAgain} title=${tryAgain} @click=${({ detail }: MouseEvent) => this.retry(message.item.id, detail)}>${icon("reload")}</button>`
         : nothing}`;
   }
 
@@ -61,6 +61,12 @@ class TurnActions extends Part {
     return html`<button type="button" class="ck-icon-button small" aria-label=${label} title=${label} aria-pressed=${rating === kind} @click=${rate}>
       ${icon(kind === "positive" ? "thumbs-up" : "thumbs-down")}
     </button>`;
+  }
+
+  /** The row goes away: from the keyboard, one continues in the composer. */
+  private retry(messageId: string, clicks: number): void {
+    if (clicks === 0) this.dispatchEvent(new CustomEvent("ck-compose", { bubbles: true }));
+    void this.chat.retry(messageId);
   }
 
   private readonly copy = async () => {

@@ -56,7 +56,7 @@ class TurnEnd extends Part {
   override render() {
     const { chat, conversation } = this;
     const { failure, notices, isResponding, isStopped } = conversation;
-    return html`${isResponding ? this.progress() : nothing} ${notices.map((notice) => this.notice(notice))} ${failure ? this.failure() : nothing}
+    return html`${isResponding && !isStopped ? this.progress() : nothing} ${notices.map((notice) => this.notice(notice))} ${failure ? this.failure() : nothing}
       ${isStopped && !isResponding ? html`<p class="stopped">${chat.strings.stoppedByYou}</p>` : nothing}`;
   }
 
@@ -86,9 +86,15 @@ class TurnEnd extends Part {
     return html`<div class="notice danger" role="alert">
       ${icon("alert")}
       <div>${message}</div>
-      ${canRetry ? html`<button type="button" class="ck-button small" @click=${() => chat.retryFailure()}>${chat.strings.retry}</button>` : nothing}
+      ${canRetry ? html`<button type="button" class="ck-button small" @click=${this.retry}>${chat.strings.retry}</button>` : nothing}
     </div>`;
   }
+
+  /** The button goes away: from the keyboard, one continues in the composer. */
+  private readonly retry = ({ detail }: MouseEvent) => {
+    if (detail === 0) this.dispatchEvent(new CustomEvent("ck-compose", { bubbles: true }));
+    void this.chat.retryFailure();
+  };
 }
 
 define("ck-turn-end", TurnEnd);
