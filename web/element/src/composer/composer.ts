@@ -33,7 +33,8 @@ export class Composer extends Part {
         &:has(textarea:focus) { border-color: var(--ck-border-strong); box-shadow: var(--ck-shadow); }
         &[data-locked] { background: var(--ck-surface); box-shadow: none; cursor: not-allowed; }
         > ck-input { grid-area: input; }
-        > [data-start], > [data-end], ck-add-tools, ck-choices { display: flex; align-items: end; gap: var(--ck-space); min-inline-size: 0; }
+        > [data-start], > [data-end], ck-add-tools, ck-choices { display: flex; align-items: end; gap: var(--ck-space); }
+        > [data-start], ck-add-tools { min-inline-size: 0; }
         > [data-start] { grid-area: start; min-block-size: var(--ck-control); &[data-attach] { min-inline-size: var(--ck-control); } }
         > [data-end] { grid-area: end; justify-content: end; align-self: end; }
         ck-add-tools { flex-wrap: wrap; }
@@ -41,15 +42,16 @@ export class Composer extends Part {
         > ck-dictation { grid-area: start / start / end / end; }
       }
       [data-pill] {
-        max-inline-size: 14rem; font-weight: 400; color: var(--ck-fg);
-        > span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+        max-inline-size: none; font-weight: 400; color: var(--ck-fg);
+        > span { max-inline-size: 12rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
         &[aria-pressed="true"], &[data-chosen] { color: var(--ck-accent-text); background: var(--ck-accent-soft); }
         &[data-model] { color: var(--ck-muted); padding-inline: calc(2 * var(--ck-space)); }
       }
       @container (inline-size < 480px) {
-        [data-model] > span { max-inline-size: 6rem; }
+        [data-model] > span { max-inline-size: 7rem; }
         [data-pill]:not([data-model]) { padding-inline: calc(2 * var(--ck-space)); svg, ck-icon { inline-size: 18px; block-size: 18px; } > span { position: absolute; inline-size: 1px; block-size: 1px; clip-path: inset(50%); } }
       }
+      @container (inline-size < 380px) { [data-model] > span { max-inline-size: 3.5rem; } }
       @media (forced-colors: active) { > form { border-color: CanvasText; } }
     }
   `;
