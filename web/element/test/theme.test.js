@@ -71,6 +71,7 @@ describe("contrast", () => {
 
   test("a colour that is none leaves the usual one", () => {
     assert.deepEqual(paletteOf("light", { accent: { primary: "no colour", level: 0 } }).accent, paletteOf("light").accent);
+    assert.deepEqual(paletteOf("dark", { surface: { background: "#102030" } }).fg, paletteOf("dark").fg);
   });
 });
 

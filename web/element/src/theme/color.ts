@@ -93,7 +93,7 @@ export function hex(color: Rgb, opacity = 1): string {
 
 /** Reads `#rgb`, `#rrggbb`, `#rrggbbaa`, `rgb(…)` and `color(srgb …)`; a translucent colour is laid over the background. */
 export function parse(text: string, background: Rgb): Rgb | null {
-  const values = valuesOf(text.trim());
+  const values = valuesOf(String(text).trim());
   if (!values) return null;
   const [r = 0, g = 0, b = 0, opacity = 1] = values;
   return [r, g, b].map((value, index) => clamped(value * opacity + background[index]! * (1 - opacity))) as unknown as Rgb;

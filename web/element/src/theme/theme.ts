@@ -68,14 +68,18 @@ export class Theme {
   ready = Promise.resolve();
   private readonly style: CSSStyleDeclaration;
   private turn = 0;
+  private applied = "";
 
   constructor() {
     this.sheet.insertRule(":host {}");
     this.style = (this.sheet.cssRules[0] as CSSStyleRule).style;
   }
 
-  apply(theme: ColorScheme | ThemeOption = {}): ColorScheme {
-    const options: ThemeOption = typeof theme === "string" ? { colorScheme: theme } : theme;
+  apply(theme: ColorScheme | ThemeOption | null = null): void {
+    const key = JSON.stringify(theme);
+    if (key === this.applied) return; // pages set all options again for a change of any
+    this.applied = key;
+    const options: ThemeOption = typeof theme === "string" ? { colorScheme: theme } : (theme ?? {});
     const scheme = options.colorScheme ?? "light";
     this.style.setProperty("color-scheme", scheme, "important");
     this.ready = this.setColors(scheme, options.color);
@@ -85,7 +89,6 @@ export class Theme {
     this.set("space", `${space}px`);
     this.set("control", `${control}px`);
     this.setFonts(options.typography ?? {});
-    return scheme;
   }
 
   /** The calculation of a page's own colours is loaded on demand; until then, the last ones stay. */
