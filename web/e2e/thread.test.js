@@ -73,6 +73,15 @@ describe("scrolling", { concurrency: 3 }, () => {
     await jump(chat).waitFor({ state: "detached" });
   });
 
+  test("a short thread that is longer than the view offers the way back to its end", async (t) => {
+    const { chat } = await start(t, { items: conversation(3) });
+    await atEnd(chat);
+    await chat.root.locator(".scroller").hover();
+    await chat.page.mouse.wheel(0, -900);
+    await jump(chat).click();
+    await atEnd(chat);
+  });
+
   for (const autoScroll of [false, true]) {
     test(`a sent message moves to the top; ${autoScroll ? "the end is followed" : "the view stays"} while the answer grows`, async (t) => {
       let stream;

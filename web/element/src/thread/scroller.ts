@@ -39,11 +39,7 @@ export class Scroller implements ReactiveController {
   hostUpdated(): void {
     const box = this.host.querySelector<HTMLElement>(".scroller");
     if (box !== this.box) this.connect(box);
-    const mark = this.host.querySelector("ck-turn-end");
-    if (mark === this.mark) return;
-    if (this.mark) this.ends?.unobserve(this.mark);
-    if (mark) this.ends?.observe(mark);
-    this.mark = mark;
+    this.watchEnd();
   }
 
   hostDisconnected(): void {
@@ -116,6 +112,16 @@ export class Scroller implements ReactiveController {
     if (this.follows) this.toEnd();
   }
 
+  /** The end of the thread is in its last turn, which renders later than the thread. */
+  private watchEnd(): void {
+    const last = this.box?.firstElementChild?.lastElementChild;
+    const mark = last?.localName === "ck-turn" ? last.querySelector(":scope > ck-turn-end") : (last ?? null);
+    if (mark === this.mark) return;
+    if (this.mark) this.ends?.unobserve(this.mark);
+    if (mark) this.ends?.observe(mark);
+    this.mark = mark;
+  }
+
   /** The user looks at something above. */
   private leave(): void {
     this.follows = false;
@@ -130,6 +136,7 @@ export class Scroller implements ReactiveController {
   }
 
   private resized(): void {
+    this.watchEnd();
     this.host.style.setProperty("--ck-viewport", `${this.box!.clientHeight}px`);
     if (this.follows && (this.isForced || this.host.followsEnd)) this.toEnd();
   }

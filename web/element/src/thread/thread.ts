@@ -15,7 +15,9 @@ import { type Turn, turnsOf } from "./turns";
 
 /** A long thread opens with its last turns; the others follow above them while the browser is idle. */
 const FIRST_TURNS = 8;
-const MORE_TURNS = 6;
+/** How many more are added at once: as many as take about so long. */
+const MOST_MORE_TURNS = 40;
+const STEP_MS = 16;
 /** A screen reader need not read more at once; the answer itself is there to be read. */
 const ANNOUNCED_CHARACTERS = 1_000;
 
@@ -50,6 +52,7 @@ class Thread extends Part {
   private sentKey: string | null = null;
   private wasResponding = false;
   private isGrowing = false;
+  private moreTurns = 4;
   private announced = "";
 
   get followsEnd(): boolean {
@@ -131,10 +134,19 @@ class Thread extends Part {
     if (this.isGrowing) return;
     this.isGrowing = true;
     whenIdle(async () => {
-      if (this.isConnected && !this.scroller.isMoving) await this.scroller.keep(() => (this.turnCount += MORE_TURNS));
+      if (this.isConnected && !this.scroller.isMoving) await this.grow();
       this.isGrowing = false;
       if (this.isConnected && this.turnCount < this.turns.length) this.growWhenIdle();
     });
+  }
+
+  private async grow(): Promise<void> {
+    const startedAt = performance.now();
+    const kept = this.scroller.keep(() => (this.turnCount += this.moreTurns));
+    await new Promise((resolve) => setTimeout(resolve)); // the turns are rendered
+    const isFast = performance.now() - startedAt < STEP_MS;
+    this.moreTurns = isFast ? Math.min(this.moreTurns + 2, MOST_MORE_TURNS) : Math.max(Math.floor(this.moreTurns / 2), 2);
+    await kept;
   }
 
   /** The answer, once, when it is complete; what goes wrong is announced where it is shown. */
