@@ -17,7 +17,7 @@ OPEN_ELEMENT = "; ".join(
         "font-src 'self' https: data:",
         "frame-src 'none'",
         "require-trusted-types-for 'script'",
-        "trusted-types lit-html dompurify chatkit-page",  # the last one loads the element itself
+        "trusted-types lit-html chatkit-page",  # the last one loads the element itself
     )
 )
 """What a page with the open element loads: no inline script or style, and nothing of OpenAI."""

@@ -259,7 +259,7 @@ test("the status line is one quiet line of constant height, with details on dema
   assert.equal(await height(), before);
   assert.match(await page.locator(".status").innerText(), /^Ready\s+Model:\s+demo\s+Details$/);
   await page.getByRole("button", { name: "Details" }).click();
-  assert.match(await page.locator(".details").innerText(), /Last answer\s+\d+\.\d s to the first token[^]*Chat\s+OpenAI's ChatKit/);
+  assert.match(await page.locator(".details").innerText(), /Last answer\s+\d+\.\ds to first token[^]*Chat\s+OpenAI's ChatKit/);
   assert.equal(await height(), before);
   await page.keyboard.press("Escape");
   await page.locator(".details").waitFor({ state: "hidden" });

@@ -176,13 +176,13 @@ describe("open", () => {
     assert.equal(await page.locator(".figures").count(), 0);
     await composer(page).fill("Show me something long");
     await openElement.send(openRoot(page)).click();
-    await page.locator(".figures").getByText(/^\d+\.\d s to first token$/).waitFor();
+    await page.locator(".figures").getByText(/^\d+\.\ds to first token$/).waitFor();
     await page.locator(".figures").getByText(/^\d+ tokens\/s$/).waitFor();
     await openElement.stop(openRoot(page)).click();
     await ready(page);
     assert.equal(await page.locator(".figures").count(), 0);
     await page.getByRole("button", { name: "Details" }).click();
-    await page.getByText(/to the first token, about \d+ tokens per second/).waitFor();
+    await page.getByText(/to first token · \d+ tokens\/s/).waitFor();
   });
 
   for (const [name, options] of [["desktop", {}], ["phone, dark", { viewport: { width: 360, height: 640 }, colorScheme: "dark" }]]) {

@@ -10,7 +10,7 @@ const POLICY = [
   "style-src 'nonce-page'",
   "img-src 'self' data: https:",
   "require-trusted-types-for 'script'",
-  "trusted-types lit-html dompurify",
+  "trusted-types lit-html",
 ].join("; ");
 
 /**

@@ -12,6 +12,7 @@ import type { Speed } from "./speed";
 import { StatusLine } from "./StatusLine";
 import { type Start, Waiting, type Written } from "./Waiting";
 import { type StockFailure, useWidget } from "./widget";
+import { texts } from "./texts";
 
 export function App() {
   const [health, reportRequest] = useHealth();
@@ -49,7 +50,7 @@ export function App() {
   return (
     <div className="page">
       <main>
-        <h1 className="visually-hidden">{offers?.agent ?? "Chat"}</h1>
+        <h1 className="visually-hidden">{offers?.agent ?? texts.chat}</h1>
         <TopBanner problem={problem} isUnreachable={isUnreachable} onDismiss={dismiss} />
         <div className="stage">
           {widget.state === "ready" && offers && (
@@ -80,6 +81,6 @@ export function App() {
 /** One at a time; what went wrong is worth more than that the server is away, which the status line says as well. */
 function TopBanner({ problem, isUnreachable, onDismiss }: { problem: Problem | null; isUnreachable: boolean; onDismiss: () => void }) {
   if (problem && !(isUnreachable && problem.isVague)) return <Banner {...problem} onDismiss={onDismiss} />;
-  if (isUnreachable) return <Banner title="The server cannot be reached" text="Trying again every few seconds." />;
+  if (isUnreachable) return <Banner title={texts.serverUnreachable} text={texts.tryingAgain} />;
   return null;
 }

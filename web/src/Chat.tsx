@@ -19,6 +19,7 @@ import { chatOptions } from "./options";
 import { endsWithOutage, isFinal, isGone, isShownInThread, moreUseful, NEVER_STARTED, type Problem, problemOf, problemOfError, undeliveredProblem } from "./problem";
 import { type Speed, Speedometer } from "./speed";
 import { checkStock } from "./stockCheck";
+import { texts } from "./texts";
 import { SavedThread } from "./thread";
 import { parametersOf, Undelivered } from "./undelivered";
 import type { Start, Written } from "./Waiting";
@@ -145,7 +146,7 @@ export function Chat({ widget: { kind, tag }, offers, written, isUnreachable, pr
 
   function withAction(newProblem: Problem): Problem {
     const { threadId } = newProblem;
-    return threadId ? { ...newProblem, action: { label: "Try again", onClick: () => load(threadId) } } : newProblem;
+    return threadId ? { ...newProblem, action: { label: texts.tryAgain, onClick: () => load(threadId) } } : newProblem;
   }
 
   function load(threadId: string) {

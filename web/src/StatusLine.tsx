@@ -3,13 +3,7 @@ import type { Activity } from "./activity";
 import type { Health } from "./health";
 import type { Speed } from "./speed";
 import type { Widget } from "./widget";
-
-const LABELS: Record<Activity, string> = {
-  loading: "Loading…",
-  ready: "Ready",
-  answering: "Answering…",
-  error: "Error",
-};
+import { texts } from "./texts";
 
 interface Props {
   activity: Activity;
@@ -24,11 +18,11 @@ export function StatusLine({ activity, speed, health, widget }: Props) {
   return (
     <footer className="status">
       <span className="activity" data-activity={isAway ? "away" : activity} role="status" aria-live="polite">
-        {isAway ? "Reconnecting…" : LABELS[activity]}
+        {isAway ? texts.reconnecting : texts[activity]}
       </span>
       {health.model && (
         <span className="model">
-          <span className="visually-hidden">Model: </span>
+          <span className="visually-hidden">{texts.model}: </span>
           <span className="name">{health.model.name}</span>
         </span>
       )}
@@ -41,8 +35,8 @@ export function StatusLine({ activity, speed, health, widget }: Props) {
 function Figures({ firstTokenMs, tokensPerSecond }: Speed) {
   return (
     <span className="figures">
-      {firstTokenMs !== null && <span className="first">{seconds(firstTokenMs)} to first token</span>}
-      {tokensPerSecond !== null && <span>{Math.round(tokensPerSecond)} tokens/s</span>}
+      {firstTokenMs !== null && <span className="first">{texts.firstToken(seconds(firstTokenMs))}</span>}
+      {tokensPerSecond !== null && <span>{texts.tokensPerSecond(Math.round(tokensPerSecond))}</span>}
     </span>
   );
 }
@@ -51,15 +45,15 @@ function Details({ speed, health: { model, reachable }, widget }: Omit<Props, "a
   return (
     <>
       <button type="button" className="quiet details-button" popoverTarget="details">
-        Details
+        {texts.details}
       </button>
       <div id="details" className="details" popover="auto">
         <dl>
-          {model && <Entry term="Model" text={model.name === model.provider ? model.name : `${model.name} (${model.provider})`} />}
-          {model?.note && <Entry term="Note" text={model.note} />}
-          {speed && <Entry term="Last answer" text={describe(speed)} />}
-          <Entry term="Server" text={reachable === null ? "Connecting" : reachable ? "Connected" : "Cannot be reached"} />
-          {widget.state === "ready" && <Entry term="Chat" text={widget.kind === "stock" ? "OpenAI's ChatKit" : "The open element of this server"} />}
+          {model && <Entry term={texts.model} text={model.name === model.provider ? model.name : `${model.name} (${model.provider})`} />}
+          {model?.note && <Entry term={texts.note} text={model.note} />}
+          {speed && <Entry term={texts.lastAnswer} text={describe(speed)} />}
+          <Entry term={texts.server} text={reachable === null ? texts.connecting : reachable ? texts.connected : texts.unreachable} />
+          {widget.state === "ready" && <Entry term={texts.chat} text={widget.kind === "stock" ? texts.stockElement : texts.openElement} />}
         </dl>
       </div>
     </>
@@ -76,9 +70,10 @@ function Entry({ term, text }: { term: string; text: string }) {
 }
 
 function describe({ firstTokenMs, tokensPerSecond }: Speed): string {
-  const first = firstTokenMs === null ? [] : [`${seconds(firstTokenMs)} to the first token`];
-  const rate = tokensPerSecond === null ? [] : [`about ${Math.round(tokensPerSecond)} tokens per second`];
-  return [...first, ...rate].join(", ") || "Not measured";
+  const first = firstTokenMs === null ? [] : [texts.firstToken(seconds(firstTokenMs))];
+  const rate = tokensPerSecond === null ? [] : [texts.tokensPerSecond(Math.round(tokensPerSecond))];
+  return [...first, ...rate].join(" · ") || texts.notMeasured;
 }
 
-const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)} s`;
+const seconds = (milliseconds: number): string =>
+  (milliseconds / 1000).toLocaleString(document.documentElement.lang, { style: "unit", unit: "second", unitDisplay: "narrow", minimumFractionDigits: 1, maximumFractionDigits: 1 });

@@ -3,6 +3,8 @@
  */
 import { useEffect, useRef, useState } from "react";
 
+import { texts } from "./texts";
+
 /** A chat that starts faster than this never shows it. */
 const DELAY_MS = 350;
 
@@ -43,7 +45,7 @@ export function Waiting({ start, onOver }: Props) {
         <span />
         <span />
       </p>
-      {isShown && <textarea ref={field} rows={1} aria-label="Message" placeholder="You can write already…" />}
+      {isShown && <textarea ref={field} rows={1} aria-label={texts.message} placeholder={texts.writeAlready} />}
     </div>
   );
 }

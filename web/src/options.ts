@@ -5,6 +5,7 @@ import { serverUrl } from "./base";
 import { onClientTool } from "./client";
 import { previewEntity, searchEntities } from "./entities";
 import type { Offers } from "./offers";
+import { texts } from "./texts";
 
 /**
  * OpenAI issues a key for each domain on its allow-list; set it with VITE_CHATKIT_DOMAIN_KEY at build time.
@@ -23,7 +24,7 @@ export function chatOptions({ fetch, scheme, initialThread, offers }: Params): C
   const { features } = offers;
   return {
     api: { url: serverUrl("chatkit"), domainKey: DOMAIN_KEY, fetch, uploadStrategy: { type: "two_phase" } },
-    frameTitle: "Chat",
+    frameTitle: texts.chat,
     initialThread,
     theme: { colorScheme: scheme, radius: "round", color: { accent: { primary: scheme === "dark" ? "#60a5fa" : "#2563eb", level: 1 } } },
     history: { enabled: features.history, showDelete: true, showRename: true },
@@ -38,13 +39,13 @@ export function chatOptions({ fetch, scheme, initialThread, offers }: Params): C
 
 /** The name that agents have by default tells nothing. */
 function greetingOf({ agent }: Offers): string {
-  return agent && agent !== "Assistant" ? `What can ${agent} do for you?` : "What can I do for you?";
+  return agent && agent !== "Assistant" ? texts.greetingOf(agent) : texts.greeting;
 }
 
 /** Leaves out empty menus. */
 function composerOptions({ models, tools, attachments, features }: Offers): ComposerOption {
   return {
-    placeholder: "Write a message",
+    placeholder: texts.writeMessage,
     ...(models.length > 1 && { models }),
     ...(tools.length > 0 && { tools }),
     ...(attachments && { attachments }),

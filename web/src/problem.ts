@@ -1,5 +1,6 @@
 /** Describes what went wrong to the user. OpenAI's element shows most failures badly or not at all; the open one shows its own. */
 import type { Answer, Failure, SentMessage } from "./api";
+import { texts } from "./texts";
 
 export interface Problem {
   /** The operation that failed, or `element` for an error event. */
@@ -26,16 +27,16 @@ export function problemOf({ operation, threadId, message, file, failure }: Answe
   const isVague = failure.message === null;
   if (operation === "threads.get_by_id") {
     return isGone(failure)
-      ? { source, title: "Conversation not found", text: "It was deleted, or it belongs to another browser or user.", isLasting: true }
-      : { source, title: "The conversation could not be loaded", text: cause, isLasting: true, ...(threadId && { threadId }) };
+      ? { source, title: texts.notFound, text: texts.notFoundWhy, isLasting: true }
+      : { source, title: texts.notLoaded, text: cause, isLasting: true, ...(threadId && { threadId }) };
   }
-  if (file) return { source, title: `“${file}” could not be attached`, text: cause, isVague, isAside: true };
-  return { source, title: "That did not work", text: cause, isVague };
+  if (file) return { source, title: texts.notAttached(file), text: cause, isVague, isAside: true };
+  return { source, title: texts.failed, text: cause, isVague };
 }
 
 /** Returns the problem for a message that the element has given up; it is in the composer again. */
 export function undeliveredProblem(failure: Failure): Problem {
-  return { source: "message", title: "Your message was not sent", text: `${causeOf(failure)} It is in the message field again.`, isLasting: true };
+  return { source: "message", title: texts.notSent, text: `${causeOf(failure)} ${texts.inFieldAgain}`, isLasting: true };
 }
 
 /** Returns the message as plain text. */
@@ -55,8 +56,8 @@ export function isGone(failure: Failure): boolean {
 
 /** Returns the problem for an error event of the element. */
 export function problemOfError(error: Error | undefined): Problem {
-  const text = error?.message || "Please try again.";
-  return { source: "element", title: "Something went wrong", text };
+  const text = error?.message || texts.pleaseTryAgain;
+  return { source: "element", title: texts.somethingWentWrong, text };
 }
 
 /** Whether OpenAI's element shows the error itself, permanently: in a thread, in place of the answer. */
@@ -82,7 +83,7 @@ function usefulness({ isLasting, isVague }: Problem): number {
 
 export const NEVER_STARTED: Problem = {
   source: "element",
-  title: "The chat did not start",
+  title: "The chat did not start.",
   text:
     "Its script was loaded, but it does not respond. On a public domain the usual cause is OpenAI's domain check: the domain " +
     "must be on the allow-list of an OpenAI organization, and the page must be built with its key (VITE_CHATKIT_DOMAIN_KEY). " +
@@ -91,5 +92,5 @@ export const NEVER_STARTED: Problem = {
 };
 
 function causeOf({ message, status }: Failure): string {
-  return message ?? (status ? `The server answered with status ${status}.` : "The server did not answer.");
+  return message ?? (status ? texts.status(status) : texts.noAnswer);
 }
