@@ -472,6 +472,9 @@ describe("the composer", { concurrency: 3 }, () => {
     await give(chat, "drop", [{ name: "a.txt", type: "text/plain", text: "a" }]);
     assert.equal(await chat.attachments.count(), 0);
     await assertAccessible(chat.page, "locked");
+    await call(chat, "setComposerValue", { text: "typed before" });
+    await chat.root.locator("ck-composer p").getByText("This case is closed.", { exact: true }).waitFor();
+    assert.equal(await chat.sendButton.isDisabled(), true);
     await chat.screenshot("locked");
   });
 

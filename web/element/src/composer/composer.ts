@@ -41,6 +41,7 @@ export class Composer extends Part {
         > [data-top] { grid-area: top; display: grid; gap: calc(2 * var(--ck-space)); min-inline-size: 0; &:empty { display: none; } }
         > ck-dictation { grid-area: start / start / end / end; }
       }
+      [data-reason] { margin: 0; padding: var(--_pad-block) var(--_pad-inline) 0; color: var(--ck-muted); font-size: var(--ck-size-sm); }
       [data-pill] {
         max-inline-size: none; font-weight: 400; color: var(--ck-fg);
         > span { max-inline-size: 12rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
@@ -142,7 +143,7 @@ export class Composer extends Part {
     const isCompact = !options.models?.length && !options.tools?.length && !this.isDictating;
     const attachments = options.attachments;
     return html`<form ?data-compact=${isCompact} ?data-locked=${isLocked} @submit=${this.submitted} @paste=${this.pasted} @click=${this.pressed}>
-      <div data-top>${draft.quote ? html`<ck-quote .chat=${chat}></ck-quote>` : nothing}${draft.attachments.length ? html`<ck-attachments .chat=${chat}></ck-attachments>` : nothing}</div>
+      <div data-top>${isLocked && draft.text ? html`<p data-reason>${lockedReason}</p>` : nothing}${draft.quote ? html`<ck-quote .chat=${chat}></ck-quote>` : nothing}${draft.attachments.length ? html`<ck-attachments .chat=${chat}></ck-attachments>` : nothing}</div>
       <ck-input .chat=${chat} .label=${options.placeholder ?? strings.placeholder} .placeholder=${placeholder} .isDisabled=${isLocked} .onSubmit=${this.submit}></ck-input>
       ${this.isDictating
         ? html`<ck-dictation .chat=${chat} .onText=${this.dictated} .onClose=${this.endDictation}></ck-dictation>`
