@@ -1,6 +1,6 @@
 /**
- * Measures the element and the page in a real browser and prints a table: `npm run bench` in web/, after
- * `npm run build`. Ends with an error where a figure is over its limit. See docs/performance.md.
+ * Measures the element and the page in a real browser and prints a table: `npm run bench` in web/, with the names of parts
+ * to measure only these. Ends with an error where a figure is over its limit. See docs/performance.md.
  */
 import { launchBrowser } from "../e2e/browser.js";
 import { measurePage } from "./page.js";
