@@ -89,9 +89,9 @@ describe("the draft", () => {
     const picture = { type: "image", id: "1", name: "a.png", mime_type: "image/png", preview_url: "https://x/1" };
     draft.set({ text: "first", reply: "quoted", attachments: [picture], selectedToolId: "search" });
     const message = draft.take({ tools: TOOLS });
-    draft.set({ text: " second" });
+    draft.set({ text: "second" });
     draft.giveBack(message);
-    assert.equal(draft.content.map((part) => part.text).join(""), "first second");
+    assert.equal(draft.content.map((part) => part.text).join(""), "first\nsecond");
     assert.deepEqual([draft.quote, draft.toolId, draft.attachments[0].attachment], ["quoted", "search", picture]);
     draft.giveBack({ text: "elsewhere" }, "b");
     draft.showThread("b");
