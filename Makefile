@@ -8,6 +8,7 @@ VENV := .venv/.installed
 NODE := web/node_modules/.installed
 PAGE := web/dist/index.html
 PAGE_SOURCES := $(shell find web/src web/public web/element/src -type f 2>/dev/null) $(wildcard web/*.js web/*.html web/*.json web/element/*.js web/element/*.json)
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 CODE := chatkit_server store tests bench alembic scripts examples
 
 help: ## Show this help
@@ -20,7 +21,12 @@ dev: $(VENV) $(NODE) weights ## Run the server and the page on http://127.0.0.1:
 
 test: setup weights ## Run all tests: page, server, store on SQLite and PostgreSQL
 	cd web && npm run --silent check && npm run --silent e2e
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(PYTEST_ARGS),$(PYTEST_ARGS),--cov --cov-report=term)
+ifdef PYTEST_ARGS
+	$(PYTEST) $(PYTEST_ARGS)
+else
+	$(PYTEST) -m "not postgresql" --cov --cov-report=term
+	$(PYTEST) -m postgresql
+endif
 
 check: setup ## Lint and type-check without changing anything
 	$(BIN)/ruff check $(CODE)

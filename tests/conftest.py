@@ -1,15 +1,17 @@
 """Fixtures for all tests: a clean environment, request ids in `caplog`, and the databases.
 
-`database_url` is a fresh database without a schema, `engine` one with it; a test that uses either runs once per
-database. `postgres` is the server itself, started for the first test that uses it.
+`database_url` is a fresh database without a schema, unless the test also uses `engine`, an engine on it; a test that
+uses either runs once per database. `postgres` is the server itself, started for the first test that uses it.
 """
 
 import contextlib
+import functools
 import os
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpcore2
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -20,9 +22,25 @@ with warnings.catch_warnings():  # chatkit deprecates its widget classes while i
 from chatkit_server.startup.logs import RequestIdFilter
 from chatkit_store import create_schema, open_engine
 from chatkit_store.database import in_use
-from tests.databases import Postgres, run_postgres
+from tests.databases import Postgres, copy_sqlite, run_postgres
 
 DATABASES = ("sqlite", "postgresql")
+LONGEST = ("tests/workers/", "tests/conformance/", "tests/startup/test_doctor.py", "tests/models/test_embedded.py")
+"""Where the longest files are: they start first, so that no process ends long after the others."""
+
+# Each app of a test makes a context of its own, and loading the certificates takes as long as many tests.
+httpcore2.default_ssl_context = functools.cache(httpcore2.default_ssl_context)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that run on PostgreSQL, and put the longest files first."""
+    for item in items:
+        values = (
+            item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
+        )
+        if "postgresql" in values or "postgres" in getattr(item, "fixturenames", ()):
+            item.add_marker("postgresql")
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 @pytest.fixture(autouse=True)
@@ -49,36 +67,41 @@ def postgres() -> Iterator[Postgres]:
 
 
 @contextlib.contextmanager
-def fresh_database(kind: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+def fresh_database(
+    kind: str, folder: Path, request: pytest.FixtureRequest, *, with_schema: bool = False
+) -> Iterator[str]:
     """Yield the URL of a new database of a kind; for fixtures of any scope."""
     if kind == "sqlite":
+        if with_schema:
+            copy_sqlite(folder / "test.db")
         yield f"sqlite:///{folder / 'test.db'}"
         return
     server: Postgres = request.getfixturevalue("postgres")
-    with server.fresh_database() as url:
+    with server.fresh_database(with_schema=with_schema) as url:
         yield url
 
 
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Yield the URL of a fresh database without a schema."""
-    with fresh_database(request.param, tmp_path, request) as url:
+    """Yield the URL of a fresh database, with a schema only if the test uses `engine`."""
+    with fresh_database(request.param, tmp_path, request, with_schema="engine" in request.fixturenames) as url:
         yield url
 
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     """Yield a fresh database with the schema. The test fails if it leaves a connection checked out."""
-    async with opened(database_url) as engine:
+    async with opened(database_url, has_schema=True) as engine:
         yield engine
 
 
 @contextlib.asynccontextmanager
-async def opened(url: str) -> AsyncIterator[AsyncEngine]:
+async def opened(url: str, *, has_schema: bool = False) -> AsyncIterator[AsyncEngine]:
     """Yield an engine with the schema; afterwards, check that all connections are back in the pool, and close it."""
     engine = open_engine(url)
     try:
-        await create_schema(engine)
+        if not has_schema:
+            await create_schema(engine)
         yield engine
         assert checked_out(engine) == 0, "a connection is still checked out"
     finally:

@@ -1,6 +1,8 @@
 """PostgreSQL for tests: a server that is started once, without any service or installation."""
 
+import asyncio
 import contextlib
+import functools
 import importlib.util
 import os
 import pwd
@@ -10,12 +12,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from chatkit_store import new_id
+from chatkit_store import create_schema, new_id, open_engine
 
 # The data need not survive; many connections for concurrent tests.
+TEMPLATE = "test_template"
+"""The PostgreSQL database that is copied for each test: creating the schema takes longer than many tests."""
 QUICK = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200", "listen_addresses="]
 
 
@@ -36,14 +41,20 @@ class Postgres:
         return f"postgresql://postgres@/{database}?host={self.folder}"
 
     @contextlib.contextmanager
-    def fresh_database(self) -> Iterator[str]:
-        """Yield the URL of a new, empty database, and drop it afterwards."""
+    def fresh_database(self, *, with_schema: bool = False) -> Iterator[str]:
+        """Yield the URL of a new database, empty or with the schema, and drop it afterwards."""
         name = new_id("test")
-        self._psql(f"CREATE DATABASE {name} TEMPLATE template0")
+        if with_schema:
+            _prepare_template(self)
+        self._psql(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE if with_schema else 'template0'}")
         try:
             yield self.url(name)
         finally:
             self._psql(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def create(self, name: str) -> None:
+        """Create an empty database."""
+        self._psql(f"CREATE DATABASE {name} TEMPLATE template0")
 
     def _psql(self, statement: str) -> None:
         _run(str(self.programs / "psql"), "-qX", "-h", str(self.folder), "-U", "postgres", "-c", statement)
@@ -132,3 +143,34 @@ def _run(*command: str, user: int | None = None) -> None:
     done = subprocess.run(command, user=user, cwd="/", capture_output=True, text=True, check=False)
     if done.returncode:
         raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
+
+
+@functools.cache
+def _prepare_template(server: Postgres) -> None:
+    server.create(TEMPLATE)
+    _create_schema(server.url(TEMPLATE))
+
+
+def copy_sqlite(target: Path) -> None:
+    """Write a SQLite database with the schema, a copy of one that is created once per process."""
+    target.write_bytes(_sqlite_template())
+
+
+@functools.cache
+def _sqlite_template() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "template.db"
+        _create_schema(f"sqlite:///{file}")
+        return file.read_bytes()
+
+
+def _create_schema(url: str) -> None:
+    async def create() -> None:
+        engine = open_engine(url)
+        try:
+            await create_schema(engine)
+        finally:
+            await engine.dispose()
+
+    with ThreadPoolExecutor(1) as thread:  # the current thread may already run an event loop
+        thread.submit(asyncio.run, create()).result()

@@ -17,9 +17,11 @@ from chatkit_server import ChatServer, RequestContext, Settings, create_app
 from chatkit_server.agents.loading import AgentLike
 from chatkit_server.run.server import ServerFactory
 from chatkit_server.services import Services
+from tests.databases import copy_sqlite
 from tests.support.chatkit import ChatKitClient, Json, LiveReply, Picture
 from tests.support.live_server import live
 
+DATABASE = "chatkit.db"
 SECRET = "a secret that is only for the tests"
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d.*")
 HIDDEN = frozenset({"hidden_context_item", "sdk_hidden_context"})
@@ -124,7 +126,7 @@ def make_settings(folder: Path, **values: Any) -> Settings:
     """Return settings that ignore the environment: SQLite in `folder`, the demo model at full speed, and no titles."""
     defaults: dict[str, Any] = {
         "data_dir": folder,
-        "database_url": f"sqlite:///{folder / 'chatkit.db'}",
+        "database_url": f"sqlite:///{folder / DATABASE}",
         "secret": SECRET,
         "model": "demo",
         "demo_tokens_per_second": 1e6,
@@ -139,7 +141,9 @@ def make_settings(folder: Path, **values: Any) -> Settings:
 async def serve(
     folder: Path, agent: AgentLike | None = None, *, server: ServerFactory = ChatServer, **settings: Any
 ) -> AsyncIterator[Served]:
-    """Yield the app with these settings, on a real socket."""
+    """Yield the app with these settings, on a real socket. A new SQLite database already has the schema."""
+    if "database_url" not in settings and not (folder / DATABASE).exists():
+        copy_sqlite(folder / DATABASE)
     app = create_app(make_settings(folder, **settings), agent, server=server)
     async with live(app) as url:
         yield Served(app, url)

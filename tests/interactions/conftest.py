@@ -16,6 +16,6 @@ __all__ = ["api", "chat", "pytest_asyncio_loop_factories", "start", "upstream"]
 
 @pytest.fixture(params=["sqlite"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A fresh database without a schema."""
-    with fresh_database(request.param, tmp_path, request) as url:
+    """A fresh database with the schema."""
+    with fresh_database(request.param, tmp_path, request, with_schema=True) as url:
         yield url
