@@ -8,7 +8,8 @@ VENV := .venv/.installed
 NODE := web/node_modules/.installed
 PAGE := web/dist/index.html
 PAGE_SOURCES := $(shell find web/src web/public web/element/src -type f 2>/dev/null) $(wildcard web/*.js web/*.html web/*.json web/element/*.js web/element/*.json)
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Three processes keep two cores busy: many tests wait for a process or a pause.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 CODE := chatkit_server store tests bench alembic scripts examples
 
 help: ## Show this help
