@@ -185,6 +185,15 @@ describe("open", () => {
     await page.getByText(/to first token · \d+ tokens\/s/).waitFor();
   });
 
+  for (const [locale, ready, direction] of [["de-DE", "Bereit", "ltr"], ["ar", "جاهز", "rtl"], ["it-IT", "Ready", "ltr"]]) {
+    test(`speaks the language of the browser: ${locale}`, async (t) => {
+      const { page } = await visit(t, stage, "blocked", { locale });
+      await page.goto(stage.server.origin);
+      await page.locator(".activity", { hasText: ready }).waitFor();
+      assert.equal(await page.evaluate(() => getComputedStyle(document.body).direction), direction);
+    });
+  }
+
   for (const [name, options] of [["desktop", {}], ["phone, dark", { viewport: { width: 360, height: 640 }, colorScheme: "dark" }]]) {
     test(`every state of the page is accessible and fits: ${name}`, async (t) => {
       const { page, context } = await visit(t, stage, "blocked", options);
