@@ -49,7 +49,7 @@ const ATTACKS = {
 };
 
 const ELEMENTS = "a blockquote br button code del div em h3 h4 h5 h6 hr img li ol p pre span strong table tbody td th thead tr ul ck-markdown".split(" ");
-const ATTRIBUTES = "alt aria-label class data-citation data-deep-link data-language href loading referrerpolicy rel role scope src start tabindex target type".split(" ");
+const ATTRIBUTES = "alt aria-label class data-citation data-deep-link data-language dir href loading referrerpolicy rel role scope src start tabindex target type".split(" ");
 
 /** Runs in the page: what an answer has no right to be. */
 function foreignParts([elements, attributes]) {

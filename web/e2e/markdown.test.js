@@ -224,8 +224,8 @@ describe("citations", { concurrency: 3 }, () => {
       await page.evaluate(([text, annotations, stream]) => (stream ? window.markdown.stream(text, [2], { annotations }) : window.markdown.whole(text, { annotations })), [TEXT, annotations, stream]);
       const places = () =>
         page.locator("#box .citation").evaluateAll((chips) => chips.map((chip) => `${chip.ariaLabel.split(", ")[1]} in ${chip.parentElement.localName} after ${chip.previousSibling?.textContent ?? "nothing"}`));
-      await page.locator("#box .citation").nth(4).waitFor(); // the code for chips is loaded on demand
-      assert.deepEqual(await places(), ["A in p after bold", "B in p after . Second.", "C in li after item", "D in td after cell", "E in p after nothing"]);
+      await page.locator("#box .citation").nth(5).waitFor(); // the code for chips is loaded on demand
+      assert.deepEqual(await places(), ["A in p after bold", "B in p after . Second.", "C in li after item", "D in td after cell", "E in p after nothing", "G in p after example.com"]);
     }
   });
 

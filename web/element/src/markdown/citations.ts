@@ -26,25 +26,25 @@ export class Citations {
   /** By offset. */
   private sorted: Citation[] = [];
   private keys: string[] = [];
-  private annotations: readonly Annotation[] = [];
+  /** Some stand behind the text that is there so far. */
+  private areWaiting = false;
   /** Offsets at which a character of two UTF-16 units begins. */
   private pairs: number[] = [];
   private scanned = 0;
 
-  /** Returns the offsets at which citations came, went or changed. */
-  update(annotations: readonly Annotation[], text: string): number[] {
-    if (annotations === this.annotations && annotations.length === 0) return [];
-    this.annotations = annotations;
+  /** Returns the offsets at which citations came, went or changed. One behind the end of a complete text stands at its end. */
+  update(annotations: readonly Annotation[], text: string, isOpen: boolean): number[] {
     const keys = annotations.map((annotation) => (typeof annotation?.index === "number" ? JSON.stringify(annotation) : ""));
-    const changed = keys.length === this.keys.length && keys.every((key, index) => key === this.keys[index]);
-    if (changed) return [];
-    const old = this.sorted.filter(({ number }) => keys[number] !== this.keys[number]).map(({ offset }) => offset);
+    if (!this.areWaiting && keys.length === this.keys.length && keys.every((key, index) => key === this.keys[index])) return [];
     this.scan(text);
-    this.sorted = annotations
-      .slice(0, MAX_CITATIONS)
-      .flatMap((annotation, number) => (keys[number] ? [{ annotation, number, offset: this.offsetOf(annotation.index!) }] : []))
-      .sort((a, b) => a.offset - b.offset || a.number - b.number);
-    const fresh = this.sorted.filter(({ number }) => keys[number] !== this.keys[number]).map(({ offset }) => offset);
+    const found = annotations.slice(0, MAX_CITATIONS).flatMap((annotation, number) => (keys[number] ? [{ annotation, number, offset: this.offsetOf(annotation.index!) }] : []));
+    this.areWaiting = isOpen && found.some(({ offset }) => offset > text.length);
+    if (!isOpen) for (const citation of found) citation.offset = Math.min(citation.offset, text.length);
+    const last = new Map(this.sorted.map((citation) => [citation.number, citation.offset]));
+    const isNew = ({ number, offset }: Citation) => keys[number] !== this.keys[number] || last.get(number) !== offset;
+    const fresh = found.filter(isNew).map(({ offset }) => offset);
+    const old = this.sorted.filter(({ number }) => keys[number] !== this.keys[number]).map(({ offset }) => offset);
+    this.sorted = found.sort((a, b) => a.offset - b.offset || a.number - b.number);
     this.keys = keys;
     return [...old, ...fresh];
   }
@@ -52,7 +52,7 @@ export class Citations {
   reset(): void {
     this.sorted = [];
     this.keys = [];
-    this.annotations = [];
+    this.areWaiting = false;
     this.pairs = [];
     this.scanned = 0;
   }

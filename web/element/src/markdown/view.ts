@@ -79,7 +79,7 @@ export class View {
     const last = this.input;
     if (!last || !input.text.startsWith(last.text) || (!last.isOpen && (input.isOpen || last.text !== input.text))) this.reset();
     this.input = input;
-    this.renderAgain(this.citations?.update(input.annotations, input.text) ?? []);
+    this.renderAgain(this.citations?.update(input.annotations, input.text, input.isOpen) ?? []);
     while (this.position < input.text.length) {
       if (this.code ? !this.addCode(this.code, deadline) : !this.step()) break;
       if (performance.now() > deadline && this.position < input.text.length) return false;
