@@ -48,7 +48,8 @@ export function Chat({ widget: { kind, tag }, offers, written, isUnreachable, pr
   const [initialThread] = useState(() => thread.id);
   const [attach] = useState(() => createAttach());
   const [speedometer] = useState(() => new Speedometer((speed) => onSpeed(speed)));
-  const [fetch] = useState(() => watchedFetch(attach.fetch, speedometer, onAnswer));
+  // The open element re-attaches, stops and refreshes by itself.
+  const [fetch] = useState(() => watchedFetch(isStock ? attach.fetch : window.fetch.bind(window), speedometer, onAnswer));
   const [undelivered] = useState(() => new Undelivered(giveBack, () => compose({ content: [], attachments: [] })));
 
   /** An error stays visible until something new begins. */
@@ -115,7 +116,7 @@ export function Chat({ widget: { kind, tag }, offers, written, isUnreachable, pr
     onDeeplink: ({ name, data }) => console.debug("ChatKit: a link to", name, data),
   });
 
-  useEffect(() => (chat.ref.current ? attach.connect(chat.ref.current) : undefined), [attach, chat.ref]);
+  useEffect(() => (isStock && chat.ref.current ? attach.connect(chat.ref.current) : undefined), [isStock, attach, chat.ref]);
 
   const reportFailure = useRef(onStockFailure);
   reportFailure.current = onStockFailure;
