@@ -1,21 +1,24 @@
 """`chatkit-server doctor` in a process of its own: one line per check, and the exit code."""
 
-import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from chatkit_store import open_engine
+from chatkit_store import new_id, open_engine
 from tests.mcp.conftest import STDIO
 from tests.support.openai_answers import INVALID_API_KEY, Answer
 from tests.support.openai_server import OpenAIServer
+from tests.workers.conftest import warm  # noqa: F401  a fixture, found by its name
+from tests.workers.processes import Nursery, run_command
 
 ROOT = Path(__file__).parents[2]
 KEY = "sk-very-secret"
+
+Doctor = Callable[..., Awaitable[tuple[int, str]]]
 
 
 @pytest.fixture
@@ -24,22 +27,21 @@ async def upstream() -> AsyncIterator[OpenAIServer]:
         yield server
 
 
-async def doctor(folder: Path, command: str = "doctor", **settings: str) -> tuple[int | None, str]:
-    """Return exit code and output."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CHATKIT_MODEL": "demo", "OPENAI_API_KEY": KEY}
-    process = await asyncio.create_subprocess_exec(
-        *[sys.executable, "-m", "chatkit_server", command],
-        cwd=folder,
-        env=environment | settings,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    async with asyncio.timeout(60):
-        output, _ = await process.communicate()
-    text = output.decode()
-    assert KEY not in text
-    assert "Traceback" not in text
-    return process.returncode, text
+@pytest.fixture
+def doctor(warm: Nursery) -> Doctor:  # noqa: F811  the fixture
+    """Run the command, or another one, in a folder; return exit code and output."""
+
+    async def run(folder: Path, command: str = "doctor", **settings: str) -> tuple[int, str]:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "CHATKIT_MODEL": "demo", "OPENAI_API_KEY": KEY}
+        log = folder / f"{new_id('log')}.txt"
+        process = await run_command(warm, [command], environment | settings, folder, log)
+        code = await process.gone(within=60)
+        text = process.words()
+        assert KEY not in text
+        assert "Traceback" not in text
+        return code, text
+
+    return run
 
 
 def endpoint(upstream: OpenAIServer) -> dict[str, str]:
@@ -52,7 +54,9 @@ def servers(command: str) -> str:
     return f'{{"weather": {{"command": "{command}", "args": [{arguments}], "cwd": "{ROOT}"}}}}'
 
 
-async def test_a_correct_setup_is_confirmed_and_nothing_changes(tmp_path: Path, upstream: OpenAIServer) -> None:
+async def test_a_correct_setup_is_confirmed_and_nothing_changes(
+    doctor: Doctor, tmp_path: Path, upstream: OpenAIServer
+) -> None:
     more = {"CHATKIT_MCP_SERVERS": servers(sys.executable)}
     code, output = await doctor(tmp_path, **endpoint(upstream), **more)
     lines = output.splitlines()
@@ -70,13 +74,15 @@ async def test_a_correct_setup_is_confirmed_and_nothing_changes(tmp_path: Path, 
     assert "sqlite, up to date" in (await doctor(tmp_path))[1]
 
 
-async def test_in_production_a_missing_database_file_is_wrong_because_serve_refuses_it(tmp_path: Path) -> None:
+async def test_in_production_a_missing_database_file_is_wrong_because_serve_refuses_it(
+    doctor: Doctor, tmp_path: Path
+) -> None:
     code, output = await doctor(tmp_path, CHATKIT_ENVIRONMENT="production", CHATKIT_SECRET="s" * 64)
     assert code == 1
     assert "chatkit.db does not exist; run `chatkit-server migrate`" in output
 
 
-async def test_all_problems_are_reported_at_once(tmp_path: Path, upstream: OpenAIServer) -> None:
+async def test_all_problems_are_reported_at_once(doctor: Doctor, tmp_path: Path, upstream: OpenAIServer) -> None:
     upstream.default = Answer(fail=INVALID_API_KEY)
     (tmp_path / "empty.db").touch()
     code, output = await doctor(
@@ -97,7 +103,7 @@ async def test_all_problems_are_reported_at_once(tmp_path: Path, upstream: OpenA
     assert lines[6].endswith("Correct OPENAI_API_KEY.")
 
 
-async def test_an_unreachable_database_and_model(tmp_path: Path) -> None:
+async def test_an_unreachable_database_and_model(doctor: Doctor, tmp_path: Path) -> None:
     code, output = await doctor(
         tmp_path,
         CHATKIT_DATABASE_URL="postgresql://user:very-secret@127.0.0.1:1/db",
@@ -134,7 +140,9 @@ def silly(context):
 """
 
 
-async def test_the_agent_and_all_of_its_models_are_listed(tmp_path: Path, upstream: OpenAIServer) -> None:
+async def test_the_agent_and_all_of_its_models_are_listed(
+    doctor: Doctor, tmp_path: Path, upstream: OpenAIServer
+) -> None:
     (tmp_path / "shop.py").write_text(DESK, encoding="utf-8")
     code, output = await doctor(tmp_path, CHATKIT_AGENT="shop:manager", **endpoint(upstream))
     assert [line.split(maxsplit=2)[2] for line in output.splitlines()[2:]] == [
@@ -159,7 +167,9 @@ async def test_the_agent_and_all_of_its_models_are_listed(tmp_path: Path, upstre
     ],
     ids=["raises", "exits", "returns no agent", "lacks a tool"],
 )
-async def test_an_agent_that_cannot_answer_is_wrong(tmp_path: Path, settings: dict[str, str], words: str) -> None:
+async def test_an_agent_that_cannot_answer_is_wrong(
+    doctor: Doctor, tmp_path: Path, settings: dict[str, str], words: str
+) -> None:
     (tmp_path / "shop.py").write_text(DESK, encoding="utf-8")
     code, output = await doctor(tmp_path, **settings)
     (wrong,) = [line for line in output.splitlines() if line.startswith("WRONG")]
@@ -167,7 +177,7 @@ async def test_an_agent_that_cannot_answer_is_wrong(tmp_path: Path, settings: di
     assert words in wrong
 
 
-async def test_a_misspelled_setting_is_a_warning(tmp_path: Path) -> None:
+async def test_a_misspelled_setting_is_a_warning(doctor: Doctor, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("CHATKIT_PRT=9\nOTHER=1\n", encoding="utf-8")
     code, output = await doctor(tmp_path, CHATKIT_ZZZZ="1")
     assert (code, [line for line in output.splitlines() if line.startswith("WARN")]) == (
@@ -179,7 +189,7 @@ async def test_a_misspelled_setting_is_a_warning(tmp_path: Path) -> None:
     )
 
 
-async def test_an_mcp_server_is_named_without_its_secrets(tmp_path: Path) -> None:
+async def test_an_mcp_server_is_named_without_its_secrets(doctor: Doctor, tmp_path: Path) -> None:
     servers = (
         '{"a": {"command": "/no/program", "args": ["very-secret"]}, "b": {"url": "http://u:very-secret@[::1]:9/x"}}'
     )
@@ -189,12 +199,12 @@ async def test_an_mcp_server_is_named_without_its_secrets(tmp_path: Path) -> Non
     assert "http://[::1]:9: " in output
 
 
-async def test_a_database_file_that_cannot_be_created_is_wrong(tmp_path: Path) -> None:
+async def test_a_database_file_that_cannot_be_created_is_wrong(doctor: Doctor, tmp_path: Path) -> None:
     code, output = await doctor(tmp_path, CHATKIT_DATABASE_URL=f"sqlite:///{tmp_path}/no/such/chat.db")
     assert (code, f"chat.db cannot be created: the folder {tmp_path}/no/such does not exist" in output) == (1, True)
 
 
-async def test_a_database_with_foreign_tables_is_wrong(tmp_path: Path, database_url: str) -> None:
+async def test_a_database_with_foreign_tables_is_wrong(doctor: Doctor, tmp_path: Path, database_url: str) -> None:
     engine = open_engine(database_url)
     async with engine.begin() as connection:
         await connection.execute(text("CREATE TABLE threads (id TEXT)"))
@@ -203,7 +213,7 @@ async def test_a_database_with_foreign_tables_is_wrong(tmp_path: Path, database_
     assert (code, "has tables that chatkit-server did not create (threads)" in output) == (1, True)
 
 
-async def test_invalid_settings_are_one_sentence(tmp_path: Path) -> None:
+async def test_invalid_settings_are_one_sentence(doctor: Doctor, tmp_path: Path) -> None:
     assert await doctor(tmp_path, CHATKIT_AGENT="nonsense") == (
         1,
         "chatkit-server: CHATKIT_AGENT=nonsense must look like package.module:name, for example my_agents:support.\n",

@@ -1,7 +1,8 @@
 """A warm process that forks servers. Each child is a process that runs `chatkit-server serve`, with lifespan and
-signals; only the seconds of its imports are saved.
+signals, or another command; only the seconds of its imports are saved.
 
-It reads one order a line: `{"serve": {...environment}, "folder": ..., "log": ...}` is answered by the process's number,
+It reads one order a line: `{"run": [...arguments], "environment": ..., "folder": ..., "log": ...}` is answered by the
+process's number,
 `{"poll": number}` by its exit code, or null while it runs. A process that is not polled stays a zombie, as under a
 supervisor that is slow. At the end of the orders everything is killed.
 """
@@ -44,8 +45,8 @@ def warm_up() -> None:
     gc.freeze()
 
 
-def serve(environment: dict[str, str], folder: str, log: str) -> None:
-    """Become a server. Does not return."""
+def run(arguments: list[str], environment: dict[str, str], folder: str, log: str) -> None:
+    """Become `chatkit-server` with these arguments. Does not return normally."""
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
@@ -54,16 +55,21 @@ def serve(environment: dict[str, str], folder: str, log: str) -> None:
     for number, source in enumerate((nothing, output, output)):
         os.dup2(source, number)
     command = typer.main.get_command(app)
-    command(["serve", "--port", "0"])
+    command(arguments)
 
 
 def carry_out(order: dict[str, Any], running: set[int]) -> int | None:
-    if "serve" in order:
+    if "run" in order:
         if (process := os.fork()) == 0:
+            code = 1
             try:
-                serve(order["serve"], order["folder"], order["log"])
+                run(order["run"], order["environment"], order["folder"], order["log"])
+            except SystemExit as error:
+                code = error.code if isinstance(error.code, int) else 0
             finally:
-                os._exit(1)
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
         running.add(process)
         return process
     with contextlib.suppress(ChildProcessError):

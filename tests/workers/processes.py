@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,13 @@ async def fork(nursery: Nursery, folder: Path, name: str, settings: dict[str, An
     values = {"secret": SECRET, "data_dir": folder, "model": "gpt-test", "titles": False, "model_retries": 0} | settings
     environment = {f"CHATKIT_{key.upper()}": str(value) for key, value in values.items()}
     log = folder / f"{name}.log"
-    number = await asyncio.to_thread(
-        nursery.order, serve={"PATH": os.environ["PATH"], **environment}, folder=str(folder), log=str(log)
-    )
-    return await Worker(nursery, number, log).ready()
+    environment["PATH"] = os.environ["PATH"]
+    return await (await run_command(nursery, ["serve", "--port", "0"], environment, folder, log)).ready()
+
+
+async def run_command(
+    nursery: Nursery, arguments: list[str], environment: dict[str, str], folder: Path, log: Path
+) -> Worker:
+    """Run `chatkit-server` with these arguments in a process of its own."""
+    order = partial(nursery.order, run=arguments, environment=environment, folder=str(folder), log=str(log))
+    return Worker(nursery, await asyncio.to_thread(order), log)
