@@ -154,6 +154,14 @@ describe("markdown", { concurrency: 3 }, () => {
       await assertAccessible(page, `markdown, ${colorScheme}`);
     });
 
+  test("runs in the direction of its own text", async (t) => {
+    const { page } = await start(t);
+    const markdown = await show(page, "# שלום\n\nשלום\n\n1. שלום\n\n   שלום\n2. שלום\n\n> שלום\n\n| שלום |\n|---|\n| שלום |\n\n```\nשלום\n```\n\nHello");
+    const blocks = markdown.locator(":scope > div > div > *");
+    const directions = await blocks.evaluateAll((blocks) => blocks.map((block) => `${block.className || block.localName} ${getComputedStyle(block.querySelector("pre") ?? block).direction}`));
+    assert.deepEqual(directions, ["h3 rtl", "p rtl", "ol rtl", "blockquote rtl", "table rtl", "code ltr", "p ltr"]);
+  });
+
   test("links open beside the chat, call the page or are no links", async (t) => {
     const { page } = await start(t);
     const text = "[a](https://example.com/a) [b](mailto:me@example.com) [c](tel:+123) [d](chatkit-link://open?id=3&x=y%20z) [e](#there) [f](ftp://example.com) www.example.com <https://example.com/g>";

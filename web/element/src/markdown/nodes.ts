@@ -22,12 +22,8 @@ export interface Rendering {
   isShown?: ((index: number, key: string) => boolean) | undefined;
 }
 
-/** Blocks run in the direction of their own text: an answer may be in another language than the interface. */
-const DIRECTED = /^(p|h\d|[uo]l|blockquote|table)$/;
-
 export function element<T extends Tag>(tag: T, children: readonly (Node | string)[] = [], className = ""): HTMLElementTagNameMap[T] {
   const node = document.createElement(tag);
-  if (DIRECTED.test(tag)) node.dir = "auto";
   if (className) node.className = className;
   node.append(...children);
   return node;

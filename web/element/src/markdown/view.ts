@@ -206,6 +206,8 @@ export class View {
     ];
     if (continuation && first?.type === continuation.type && nodes[0] instanceof HTMLElement) nodes[0].classList.add("continued");
     if (!isOpen) nodes.push(...placement.rest());
+    // An answer may be in another language than the interface. Not inside: a quote would not see its paragraphs' direction.
+    for (const node of nodes) if (node instanceof HTMLElement && !node.matches(".code")) node.dir = "auto";
     return nodes;
   }
 
