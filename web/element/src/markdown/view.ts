@@ -18,6 +18,9 @@ const WINDOW_LINES = 250;
 /** Sections of this many characters are skipped by layout and paint while they are out of sight. */
 const SECTION = 10_000;
 
+/** So much of the end of an open text is compared. */
+const SAMPLE = 500;
+
 /** What `citations.ts` puts into the text. */
 const MARKS = /\ufffc[\ue000-\uf8ff]\ufffc/g;
 const FENCE = /^( {0,3})(`{3,}|~{3,})([^\n]*)(\n|$)/;
@@ -77,7 +80,7 @@ export class View {
   /** Renders until `deadline` (of `performance.now()`); returns whether it is done. Call it again if not. */
   update(input: Input, deadline: number): boolean {
     const last = this.input;
-    if (!last || !input.text.startsWith(last.text) || (!last.isOpen && (input.isOpen || last.text !== input.text))) this.reset();
+    if (!last || !continues(input, last)) this.reset();
     this.input = input;
     this.renderAgain(this.citations?.update(input.annotations, input.text, input.isOpen) ?? []);
     while (this.position < input.text.length) {
@@ -362,6 +365,13 @@ export class View {
     piece.nodes = nodes;
     for (const node of nodes) if (node !== first) this.highlightSoon(node);
   }
+}
+
+/** Tells whether the text has only grown. While it is open, its end tells: comparing all would take longer for each token. */
+function continues({ text, isOpen }: Input, last: Input): boolean {
+  if (!last.isOpen) return !isOpen && text === last.text;
+  const { length } = last.text;
+  return isOpen ? text.length >= length && text.slice(Math.max(0, length - SAMPLE), length) === last.text.slice(-SAMPLE) : text.startsWith(last.text);
 }
 
 /** Items and rows are only kept in the same list or table. */
