@@ -153,6 +153,22 @@ describe("open", () => {
     assert.deepEqual(strays, []);
   });
 
+  test("loads the element again where the server did not deliver it", async (t) => {
+    const { page, exceptions } = await visit(t, stage, "blocked");
+    await page.clock.install();
+    let requests = 0;
+    await page.route("**/element.js", (route) => (++requests < 3 ? route.abort() : route.continue()));
+    for (let failures = 0; failures < 2; failures++) {
+      const failed = page.waitForEvent("console", (message) => message.text().includes("element.js could not be loaded"));
+      await (failures ? page.clock.fastForward(3_000) : page.goto(stage.server.origin));
+      await failed;
+    }
+    await page.clock.fastForward(3_000);
+    await ready(page);
+    assert.equal(requests, 3);
+    assert.deepEqual(exceptions, []);
+  });
+
   test("works below a path prefix of a proxy", async (t) => {
     const { page, exceptions } = await visit(t, stage, "blocked");
     const outside = [];

@@ -36,9 +36,12 @@ interface TrustedTypes {
   createPolicy: (name: string, rules: { createScriptURL: (url: string) => string }) => { createScriptURL: (url: string) => string };
 }
 
-/** With CHATKIT_WIDGET=open, the server's policy lets only this one create the URL of a script. */
+let policy: ReturnType<TrustedTypes["createPolicy"]> | undefined;
+
+/** With CHATKIT_WIDGET=open, the server lets only this policy create the URL of a script, and only one have its name. */
 function trusted(url: string): string {
   const { trustedTypes } = window as { trustedTypes?: TrustedTypes };
   if (!trustedTypes) return url;
-  return trustedTypes.createPolicy("chatkit-page", { createScriptURL: (scriptUrl) => scriptUrl }).createScriptURL(url);
+  policy ??= trustedTypes.createPolicy("chatkit-page", { createScriptURL: (scriptUrl) => scriptUrl });
+  return policy.createScriptURL(url);
 }
