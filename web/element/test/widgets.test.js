@@ -5,7 +5,8 @@ import { test } from "node:test";
 import { built } from "./built.js";
 
 const { blockStyles, borderOf, colorOf, cssOf, lengthOf, spaceOf, spacingOf } = await built("widgets/css-values.ts");
-const { safePattern, withValues } = await built("widgets/forms.ts");
+const { withValues } = await built("widgets/forms.ts");
+const { matches, safePattern } = await built("widgets/patterns.ts");
 const { Plan } = await built("widgets/plan.ts");
 const { readChart, ticksOf } = await built("widgets/chart-data.ts");
 const { curveThrough } = await built("widgets/chart-curves.ts");
@@ -24,7 +25,8 @@ test("lengths, spaces and borders", () => {
   assert.equal(spaceOf(2), "calc(var(--ck-space) * 2)");
   assert.equal(spaceOf(-5), "calc(var(--ck-space) * 0)");
   assert.equal(spaceOf("-5px"), null);
-  assert.equal(spaceOf("calc(1px - 20px)"), null);
+  for (const value of ["calc(1px - 20px)", "calc(0px - max(9px, 8px))", "calc(1px * -infinity)", "calc(-1 * 9px)"]) assert.equal(spaceOf(value), null, value);
+  assert.equal(spaceOf("calc(1px + max(2px, 1em))"), "calc(1px + max(2px, 1em))");
   assert.deepEqual(spacingOf("padding", { x: "4px", left: 1 }), { "padding-top": null, "padding-right": "4px", "padding-bottom": null, "padding-left": "calc(var(--ck-space) * 1)" });
   assert.deepEqual(borderOf(2), { border: "2px solid var(--ck-border)" });
   assert.equal(borderOf({ y: { size: 1, color: "red-500", style: "dashed" } })["border-top"].replace(/oklch\(.*\)/, "oklch()"), "1px dashed oklch()");
@@ -52,8 +54,15 @@ test("values of fields go into the payload by their names, and never over what i
 });
 
 test("a pattern that may take for ever is not used", () => {
-  for (const pattern of ["(a+)+$", "(.*)*", "(\\w+\\s?)*$", "(a|b+){2,}", "(a|aa)+$", "((a|b))*", "(a)\\1", "x".repeat(300), 5, ""]) assert.equal(safePattern(pattern), null, String(pattern));
-  for (const pattern of ["[A-Z]{3}", "\\d+-\\d+", "(foo|bar)?", "https://.+"]) assert.equal(safePattern(pattern), pattern);
+  for (const pattern of ["(a+)+$", "(.*)*", "(\\w+\\s?)*$", "(a|b+){2,}", "(a|aa)+$", "((a|b))*", "(a)\\1", "(a?){30}a{30}", "(?<b>a)\\k<b>", "a*".repeat(30), "(?:a{1,40}){1,40}", "x".repeat(300), 5, ""]) assert.equal(safePattern(pattern), null, String(pattern));
+  for (const pattern of ["[A-Z]{3}", "\\d+-\\d+", "(foo|bar)?", "https://.+", "[^@\\s]+@[^@\\s]+\\.[a-z]{2,}", "(?=.*[A-Z])(?=.*\\d).{8,}", "(\\d{3}-)?\\d{4}", "[(+]+?"]) assert.equal(safePattern(pattern), pattern);
+});
+
+test("a pattern is checked as a whole, where it is valid and the text is short", () => {
+  assert.equal(matches("abc", "[a-z]{3}"), true);
+  assert.equal(matches("abcd", "[a-z]{3}"), false);
+  assert.equal(matches("b", "a|b"), true);
+  for (const [text, pattern] of [["a", "["], ["a".repeat(121), "b"]]) assert.equal(matches(text, pattern), true);
 });
 
 test("a plan limits number and depth, and knows labels and required fields", () => {

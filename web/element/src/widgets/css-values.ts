@@ -12,6 +12,8 @@ const FUNCTIONS = new Set(
 const MAX_LENGTH = 200;
 const MAX_PIXELS = 4_000;
 const MAX_SPACES = 100;
+/** A sign or a subtraction, not the hyphen of a name such as `fit-content`. */
+const MINUS = /(?<![a-z])-|-(?![a-z])/i;
 const SIDES = ["top", "right", "bottom", "left"] as const;
 
 /** Returns the text if it is a harmless CSS value; the browser ignores an invalid one. */
@@ -31,7 +33,7 @@ export function lengthOf(value: unknown): string | null {
 export function spaceOf(value: unknown): string | null {
   const units = numberOf(value, 0, MAX_SPACES);
   if (units !== null) return `calc(var(--ck-space) * ${units})`;
-  return typeof value === "string" && /-\s*[\d.(]/.test(value) ? null : cssOf(value);
+  return typeof value === "string" && MINUS.test(value) ? null : cssOf(value);
 }
 
 /** Padding or margin: a space for all sides, or an object by sides. */
@@ -67,7 +69,7 @@ const RADII: Record<string, string> = {
   full: "999px", "100%": "100%",
 };
 
-export function radiusOf(value: unknown): string | null {
+function radiusOf(value: unknown): string | null {
   return typeof value === "string" && Object.hasOwn(RADII, value) ? RADII[value]! : null;
 }
 

@@ -5,10 +5,11 @@ import type { WidgetNode } from "../protocol/wire";
 import { styled } from "../styled";
 import { CONTROL_SIZES } from "./buttons";
 import type { Render, WidgetContext } from "./context";
-import { check, type Field, safePattern } from "./forms";
+import { check, type Field } from "./forms";
 import { initial } from "./initial";
 import { whenMounted } from "./mounted";
 import { register } from "./node";
+import { safePattern } from "./patterns";
 import { fieldNameOf, numberOf, oneOf, readable, recordOf, textOf } from "./values";
 
 const INPUT_TYPES = ["number", "email", "password", "tel", "url"] as const;
@@ -77,7 +78,7 @@ function line(options: Options, context: WidgetContext, scope: string, node: Wid
     aria-label=${label}
     aria-describedby=${errorId}
     placeholder=${textOf(options.placeholder) || nothing}
-    pattern=${safePattern(options.pattern) ?? nothing}
+    data-pattern=${safePattern(options.pattern) ?? nothing}
     autocomplete=${autofillOf(options)}
     ?data-1p-ignore=${options.allowAutofillExtensions !== true}
     ?data-lpignore=${options.allowAutofillExtensions !== true}

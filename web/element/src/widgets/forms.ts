@@ -1,5 +1,6 @@
 /** The values of a form's fields, their validation, and the payload of an action that submits them. */
 import type { Action } from "../protocol/wire";
+import { matches } from "./patterns";
 import { recordOf } from "./values";
 
 export type Field = HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement;
@@ -106,21 +107,12 @@ export function validate(form: Element, texts: { invalidFormat: string }): boole
   return !wrong.length;
 }
 
-/** Native validation. A <textarea> has no `pattern`. */
+/** Native validation, but not of patterns: browsers check these at each change, however long that takes. */
 export function check(field: Field, texts: { invalidFormat: string }): boolean {
   const { pattern } = field.dataset;
   if (pattern !== undefined) field.setCustomValidity(field.value && !matches(field.value, pattern) ? texts.invalidFormat : "");
-  const isPattern = field.validity.patternMismatch;
-  show(field, field.validity.valid ? "" : isPattern ? texts.invalidFormat : field.validationMessage);
+  show(field, field.validity.valid ? "" : field.validationMessage);
   return field.validity.valid;
-}
-
-function matches(value: string, pattern: string): boolean {
-  try {
-    return new RegExp(`^(?:${pattern})$`, "v").test(value);
-  } catch {
-    return true; // as in browsers: an invalid pattern is ignored
-  }
 }
 
 /** The element for the message is empty in its template, so that no render touches it. */
@@ -131,11 +123,4 @@ function show(field: Field, message: string): void {
   output.textContent = message;
   // Of radio buttons, all are wrong together.
   for (const part of frame.querySelectorAll(FIELDS)) part.ariaInvalid = message ? "true" : null;
-}
-
-/** A pattern that can take for ever on a short text is not used: it would freeze the page. */
-export function safePattern(pattern: unknown): string | null {
-  if (typeof pattern !== "string" || !pattern || pattern.length > 200) return null;
-  const hasNestedRepeats = /[|*+}][^(]*\)(?:[*+]|\{\d*,)/.test(pattern) || /\\\d/.test(pattern);
-  return hasNestedRepeats ? null : pattern;
 }

@@ -9,7 +9,7 @@ import { backgroundOf, blockStyles, textColorOf } from "./css-values";
 import { register } from "./node";
 import { oneOf, textOf } from "./values";
 
-export const ICON_SIZES = ["xs", "sm", "md", "lg", "xl", "2xl", "3xl"] as const;
+const ICON_SIZES = ["xs", "sm", "md", "lg", "xl", "2xl", "3xl"] as const;
 const POSITIONS = ["top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right"] as const;
 
 const icon: Render = (node) =>
