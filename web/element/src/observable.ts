@@ -19,6 +19,7 @@ export class Observable {
 /** Renders its host when the observable changes, at most once per frame; hidden pages have no frames. */
 export class Watch implements ReactiveController {
   private unsubscribe: (() => void) | undefined;
+  private isConnected = false;
   private frame = 0;
 
   constructor(
@@ -31,18 +32,21 @@ export class Watch implements ReactiveController {
   /** Watches another one from now on. */
   watch(observable: Observable | null): void {
     if (observable === this.observable) return;
-    this.hostDisconnected();
+    this.unsubscribe?.();
+    this.unsubscribe = undefined;
     this.observable = observable;
-    this.hostConnected();
+    if (this.isConnected) this.hostConnected(); // one that has left the page would never be forgotten
   }
 
   /** What changed while the host was out of the page is rendered too. */
   hostConnected(): void {
+    this.isConnected = true;
     this.unsubscribe ??= this.observable?.subscribe(() => this.schedule());
     this.host.requestUpdate();
   }
 
   hostDisconnected(): void {
+    this.isConnected = false;
     this.unsubscribe?.();
     this.unsubscribe = undefined;
   }

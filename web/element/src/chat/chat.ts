@@ -175,8 +175,9 @@ export class Chat extends Observable {
   private async update({ runsTools }: { runsTools: boolean }): Promise<void> {
     const { shown } = this;
     if (!shown.id || this.responses.isRunning(shown) || this.loadingId) return;
+    const { responseCount } = shown;
     const { thread, items } = await this.load(shown.id);
-    if (this.responses.isRunning(shown)) return; // what the user has sent meanwhile is newer
+    if (shown.responseCount !== responseCount) return; // what the user has sent meanwhile is newer
     shown.reload(thread, items);
     this.threads.put(thread);
     if (shown === this.shown) await this.responses.attach(shown, { runsTools });
@@ -198,7 +199,10 @@ export class Chat extends Observable {
   /** Begins anew, with another server. */
   async restart(): Promise<void> {
     this.responses.leaveAll();
-    this.threads.threads = [];
+    this.loading?.abort.abort();
+    this.loading = null;
+    this.loadingId = null;
+    this.threads.clear();
     this.show(new Conversation());
     await this.start();
   }

@@ -44,6 +44,8 @@ export class Conversation extends Observable {
   /** A response is running: the composer is blocked, Stop shows if `mayCancel`. */
   isResponding = false;
   mayCancel = false;
+  /** How many responses have begun in this session; what was asked before the last one is out of date. */
+  responseCount = 0;
   /** The user has stopped the last response. */
   isStopped = false;
   progress: ProgressUpdate | null = null;

@@ -21,7 +21,7 @@ const STOP_MS = 5_000;
 const UNKNOWN_STOP_MS = 1_000;
 
 /** An error that the server sent in a stream, or a stream that was lost for good. */
-export class StreamError extends Error {
+class StreamError extends Error {
   override name = "StreamError";
 }
 
@@ -166,6 +166,7 @@ export class Responses {
 
   private open(response: Response): Response {
     this.running.set(response.conversation, response);
+    response.conversation.responseCount++;
     return response;
   }
 

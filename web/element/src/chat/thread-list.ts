@@ -10,12 +10,23 @@ export class ThreadList extends Observable {
   isLoading = false;
   error: Error | null = null;
 
+  /** Changes when what is being loaded is not wanted any more. */
+  private source = 0;
+
   constructor(private readonly client: Client) {
     super();
   }
 
+  /** Forgets all: they are of another server. */
+  clear(): void {
+    this.source++;
+    this.isLoading = false;
+    this.show([]);
+  }
+
   async load(): Promise<void> {
     if (this.isLoading) return;
+    const { source } = this;
     this.isLoading = true;
     this.error = null;
     this.changed();
@@ -25,16 +36,18 @@ export class ThreadList extends Observable {
       for (let page: Page<ThreadMetadata> | null = null; page === null || page.has_more; ) {
         const after: { after?: string } = threads.length ? { after: threads.at(-1)!.id } : {};
         page = await this.client.ask<Page<ThreadMetadata>>("threads.list", { limit: LIMIT, order: "desc", ...after });
+        if (source !== this.source) return;
         if (!page.data.length) break;
         threads.push(...page.data);
         if (isFirst) this.show(threads);
       }
       this.show(threads);
     } catch (error) {
+      if (source !== this.source) return;
       this.error = error as Error;
       throw error;
     } finally {
-      this.isLoading = false;
+      if (source === this.source) this.isLoading = false;
       this.changed();
     }
   }

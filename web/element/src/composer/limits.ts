@@ -6,8 +6,8 @@ import { sizeText } from "./size-text";
 
 type AttachmentOptions = NonNullable<NonNullable<ChatKitOptions["composer"]>["attachments"]>;
 
-export const DEFAULT_MAX_SIZE = 100 * 1024 * 1024;
-export const DEFAULT_MAX_COUNT = 10;
+const DEFAULT_MAX_SIZE = 100 * 1024 * 1024;
+const DEFAULT_MAX_COUNT = 10;
 /** Of a file whose type the browser does not know. */
 export const UNKNOWN_TYPE = "application/octet-stream";
 

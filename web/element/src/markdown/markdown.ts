@@ -1,4 +1,5 @@
 /** Markdown that may still grow. Needs no thread: widgets, notices and the disclaimer show theirs with it, too. */
+import { lazy } from "../lazy";
 import { en } from "../locales/en";
 import { define, Part } from "../part";
 import type { Annotation } from "../protocol/wire";
@@ -66,7 +67,7 @@ class Markdown extends Part {
     if (!target || (event.type !== "click" && !target.matches(".citation"))) return;
     if (target.matches("[data-deep-link]")) event.preventDefault();
     const source = this.annotations?.[Number(target.dataset.citation)]?.source ?? null;
-    void import("./actions").then(({ act }) => act({ event: event.type, target, source, chat: this.chat }));
+    lazy(async () => (await import("./actions")).act({ event: event.type, target, source, chat: this.chat }));
   };
 
   /** Chips are made by code that only answers with citations load. */
@@ -74,8 +75,8 @@ class Markdown extends Part {
     if (this.view.citations || !this.annotations?.some((annotation) => typeof annotation?.index === "number")) return;
     if (cited) this.view.citations = new cited.Citations();
     else
-      void import("./citations").then((loaded) => {
-        cited = loaded;
+      lazy(async () => {
+        cited = await import("./citations");
         this.requestUpdate();
       });
   }

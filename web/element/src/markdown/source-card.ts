@@ -37,6 +37,11 @@ class SourceCard extends Part {
     this.addEventListener("pointerleave", this.closeSoon);
   }
 
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.close();
+  }
+
   override render() {
     const { source } = this;
     const from = source.type === "url" ? domainOf(source.url) : source.type === "file" ? source.filename : source.label;

@@ -8,13 +8,15 @@ const MARKER_LINE = /^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)]?)[ \t]+)*(?:[-=*_+#~`|: \t>
 /** The first line of a fence, as its language is not complete; a link definition. */
 const OPENING_LINE = /^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(?:`{3,}|~{3,}|\[[^\]\n]*\]:)[^\n]*$/;
 const ROW = /^[ \t>]*\|/;
+/** A longer line is no marker: the time of these expressions grows with the square of its length. */
+const LONGEST_MARKER = 500;
 
 /** Returns the text without its last line if that line cannot be shown yet. */
 export function withoutUnclearEnd(text: string): string {
   let end = text.length;
   const start = text.lastIndexOf("\n") + 1;
   const line = text.slice(start);
-  if (line && (MARKER_LINE.test(line) || OPENING_LINE.test(line))) end = start;
+  if (line && line.length <= LONGEST_MARKER && (MARKER_LINE.test(line) || OPENING_LINE.test(line))) end = start;
   // A row without the line of dashes below it is not a table yet.
   const last = text.lastIndexOf("\n", end - 2) + 1;
   if (end > 0 && ROW.test(text.slice(last, end))) {

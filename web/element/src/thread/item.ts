@@ -31,7 +31,7 @@ const LOADS: Partial<Record<ThreadItem["type"], () => Promise<unknown>>> = {
 };
 
 export function isVisible({ item }: ShownItem): boolean {
-  return item.type in RENDERS;
+  return Object.hasOwn(RENDERS, item.type);
 }
 
 class Item extends Part {

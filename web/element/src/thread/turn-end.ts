@@ -69,7 +69,7 @@ class TurnEnd extends Part {
 
   private notice({ level, title, message }: NoticeEvent) {
     const { chat } = this;
-    const { icon: name, label } = LEVELS[level] ?? LEVELS.info;
+    const { icon: name, label } = Object.hasOwn(LEVELS, level) ? LEVELS[level] : LEVELS.info;
     return html`<div class="notice ${level}" role="status">
       ${icon(name)}
       <div>
