@@ -23,7 +23,8 @@ RECOVERY_SECONDS = 20.0
 READERS = 8
 TOKENS = bench_tokens(200)
 WHOLE = "".join(TOKENS)
-PACED = Answer(Text("", tokens=TOKENS), Reasoning(summary=["Let me think."]), rate=60)
+PACED = Answer(Text("", tokens=TOKENS), Reasoning(summary=["Let me think."]), rate=30)
+"""Slow enough that readers come back several times on a busy machine, too."""
 COUNT = Answer("one two three four", hang_after=2)
 PARTIAL = [("user", "Count"), ("assistant", "one two")]
 
