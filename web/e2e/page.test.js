@@ -138,7 +138,7 @@ describe("auto", () => {
 });
 
 describe("open", () => {
-  const stage = setStage({ CHATKIT_WIDGET: "open", CHATKIT_AGENT: "examples.orders:agent" });
+  const stage = setStage({ CHATKIT_WIDGET: "open", CHATKIT_AGENT: "examples.orders:agent", CHATKIT_DEMO_TOKENS_PER_SECOND: "60" });
   const ready = (page) => page.locator(".activity", { hasText: "Ready" }).waitFor();
 
   test("asks no other host, and greets with the agent's name", async (t) => {

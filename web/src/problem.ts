@@ -13,7 +13,7 @@ export interface Problem {
   action?: { label: string; onClick: () => void };
   /** What the user has to know also when the server is reachable again. */
   isLasting?: boolean;
-  /** The server gave no reason, so this adds nothing if the server is known to be unreachable. */
+  /** The server gave no reason, so this says nothing new if the server is known to be unreachable. */
   isVague?: boolean;
   /** It does not concern an answer, for example a refused file. */
   isAside?: boolean;
@@ -57,7 +57,7 @@ export function isGone(failure: Failure): boolean {
 /** Returns the problem for an error event of the element. */
 export function problemOfError(error: Error | undefined): Problem {
   const text = error?.message || texts.pleaseTryAgain;
-  return { source: "element", title: texts.somethingWentWrong, text };
+  return { source: "element", title: texts.somethingWentWrong, text, isVague: true }; // not the server's words
 }
 
 /** Whether OpenAI's element shows the error itself, permanently: in a thread, in place of the answer. */
