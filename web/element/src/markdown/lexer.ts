@@ -12,9 +12,9 @@ type Links = Record<string, { href: string; title: string | null }>;
 
 /** Deeper lists and quotes stay text: marked's time grows with the square of the depth, and its stack ends. */
 const MAX_DEPTH = 10;
-/** Where a paragraph has more characters that may be markup, it stays text: marked's time grows with their square. */
+/** Where a paragraph has more characters that may be markup, ticks not counted, it stays text: marked's time grows with their square. */
 const MAX_MARKS = 400;
-const MARK = /[*_~`[\]<!$\\@&]/g;
+const MARK = /[*_~[\]<!$\\@&]/g;
 const LONG_GAP = /([ \t])[ \t]{30,}/g;
 /** Link definitions beyond these are ignored: marked looks each reference up in all of them. */
 const MAX_LINKS = 300;
