@@ -12,7 +12,6 @@ OPEN_ELEMENT = "; ".join(
     (
         "default-src 'self'",
         "img-src 'self' https: http: data: blob:",  # of answers and widgets, which may come from anywhere
-        "media-src 'self' blob:",
         "connect-src 'self' https: http:",  # uploads may go to a storage elsewhere
         "font-src 'self' https: data:",
         "frame-src 'none'",

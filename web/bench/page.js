@@ -1,7 +1,5 @@
 /** The page with the open element, from the real server: what it fetches, when it can be used, and what axe finds. */
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-
+import { violationsIn } from "../e2e/axe.js";
 import { startServer } from "../e2e/server.js";
 import { visitor } from "../e2e/visit.js";
 import { figure } from "./report.js";
@@ -19,7 +17,7 @@ export function measurePage(browser) {
     for (let run = 0; run < RUNS; run++) loads.push(await load(browser, server.origin));
     const median = (name) => loads.map((load) => load[name]).sort((a, b) => a - b)[Math.floor(RUNS / 2)];
     let violations = 0;
-    for (const options of Object.values(VIEWS)) violations += await violationsIn(browser, server.origin, options);
+    for (const options of Object.values(VIEWS)) violations += await countViolations(browser, server.origin, options);
     const scripts = loads[0].paths.filter((path) => /\.(js|css)$/.test(path));
     const sizes = await Promise.all(scripts.map((path) => kilobytes(path.slice(1))));
     return [
@@ -59,20 +57,14 @@ async function load(browser, origin) {
   return { interactive, ...figures };
 }
 
-async function violationsIn(browser, origin, options) {
-  const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+/** How many things axe finds, on the start screen and in a thread. */
+async function countViolations(browser, origin, options) {
   const { page, context } = await open(browser, origin, options);
-  let count = 0;
-  const check = async () => {
-    const violations = await page.evaluate(async () => (await window.axe.run(document, { resultTypes: ["violations"] })).violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.flat().join(" ")).join(", ")}`));
-    for (const violation of violations) console.error(`axe: ${violation}`);
-    count += violations.length;
-  };
-  await page.evaluate(axe);
-  await check();
+  const found = await violationsIn(page);
   await page.getByRole("button", { name: "Send message", exact: true }).click();
   await page.waitForFunction(() => window.chatEvents.some(({ name }) => name === "response.end"));
-  await check();
+  found.push(...(await violationsIn(page)));
   await context.close();
-  return count;
+  for (const violation of found) console.error(`axe: ${violation}`);
+  return found.length;
 }

@@ -1,17 +1,25 @@
-/** Checks with axe-core what the element shows: all rules, of WCAG and of good practice, except those about whole pages. */
+/** Checks with axe-core what is shown: all rules, of WCAG and of good practice. */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 
 const source = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** Fails with a list of what axe finds in the element, or in what `selector` matches; animations must have ended. */
+/**
+ * Returns what axe finds in a page or frame, or in what `selector` matches there: then without the rules about whole
+ * pages. Ends animations first.
+ */
+export async function violationsIn(frame, selector) {
+  if (!(await frame.evaluate(() => "axe" in window))) await frame.evaluate(source);
+  await frame.evaluate(endAnimations);
+  const context = selector && { include: [[selector]] };
+  const violations = await frame.evaluate(async (context) => (await window.axe.run(context ?? document, { resultTypes: ["violations"] })).violations, context);
+  return violations.flatMap(({ id, help, nodes }) => nodes.map(({ target, failureSummary }) => `${id} (${help}): ${target.flat().join(" ")}\n${failureSummary}`));
+}
+
+/** Fails with a list of what axe finds in the element, or in what `selector` matches. */
 export async function assertAccessible(page, name, selector = "openai-chatkit, open-chatkit") {
-  if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(source);
-  await page.evaluate(endAnimations);
-  const violations = await page.evaluate(async (selector) => (await window.axe.run({ include: [[selector]] }, { resultTypes: ["violations"] })).violations, selector);
-  const found = violations.flatMap(({ id, help, nodes }) => nodes.map(({ target, failureSummary }) => `${id} (${help}): ${target.flat().join(" ")}\n${failureSummary}`));
-  assert.deepEqual(found, [], `axe, ${name}`);
+  assert.deepEqual(await violationsIn(page, selector), [], `axe, ${name}`);
 }
 
 /** Runs in the page. Half-transparent texts would have no contrast; endless animations stay. */

@@ -36,7 +36,7 @@ async def show_many(context: Context, count: int, depth: int) -> str:
 
 @function_tool
 async def write_beside_form(context: Context, gate: int) -> str:
-    """Write a text above a form; it goes on when the gate opens."""
+    """Write a text above a form; it continues when the gate opens."""
 
     def state(text: str, *, done: bool) -> DynamicWidgetRoot:
         report = {"type": "Text", "id": "report", "value": text, "streaming": not done}

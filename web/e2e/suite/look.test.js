@@ -1,13 +1,12 @@
 /** How the chat looks, and whether everybody can use it. */
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 
+import { violationsIn } from "../axe.js";
 import { openChat } from "../chat.js";
 import { elements, open } from "../elements/index.js";
 import { setStage } from "../stage.js";
 
-const AXE = new URL("../../node_modules/axe-core/axe.min.js", import.meta.url);
 const PHONE = { viewport: { width: 360, height: 640 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2, reducedMotion: "reduce" };
 const STATES = {
   "a new chat": async () => {},
@@ -34,13 +33,10 @@ const STATES = {
   },
 };
 
-/** Returns the violations of WCAG 2.2 AA and of axe's best practices, in short. */
-async function violations(chat) {
-  const source = await readFile(AXE, "utf8");
-  const [frame] = chat.element === open ? [chat.page.mainFrame()] : chat.page.frames().filter((frame) => frame !== chat.page.mainFrame());
-  await frame.evaluate(source);
-  const found = await frame.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-  return found.violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 200)).join(" | ")}`);
+/** Returns what axe finds in the page, or in the frame of OpenAI's element. */
+async function violations({ element, page }) {
+  const main = page.mainFrame();
+  return violationsIn(element === open ? main : page.frames().find((frame) => frame !== main));
 }
 
 for (const element of elements) {
