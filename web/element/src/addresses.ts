@@ -23,6 +23,12 @@ export function imageSource(src: unknown, domains?: readonly string[] | null): s
   return isAllowed ? url.href : null;
 }
 
+/** The domain of a web address, which tells the user where a link leads; empty for other addresses. */
+export function domainOf(address: unknown): string {
+  const url = parsed(address);
+  return url?.protocol === "https:" || url?.protocol === "http:" ? url.hostname.replace(/^www\./, "") : "";
+}
+
 function isInDomain(host: string, domain: unknown): boolean {
   if (typeof domain !== "string" || !domain) return false;
   const name = domain.toLowerCase().replace(/^\*?\./, "");

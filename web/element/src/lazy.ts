@@ -6,8 +6,14 @@ export function lazy(load: () => Promise<unknown>): void {
   load().catch((error: unknown) => console.warn("ChatKit: a part could not be loaded", error));
 }
 
-/** Calls it when the browser has nothing better to do. */
-export const whenIdle: (work: () => void) => number = window.requestIdleCallback ?? ((work) => window.setTimeout(work, 50));
+const IDLE_MS = 50;
+const LATEST_MS = 2_000;
+
+/** Calls it when the browser has nothing better to do, but not much later. */
+export function whenIdle(work: () => void): void {
+  if ("requestIdleCallback" in window) requestIdleCallback(work, { timeout: LATEST_MS });
+  else setTimeout(work, IDLE_MS);
+}
 
 /**
  * Loads what the user has asked for; tells the user and returns null where that fails. Browsers remember the failure: only

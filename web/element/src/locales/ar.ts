@@ -20,7 +20,6 @@ export const strings: Strings = {
   close: "إغلاق",
   dismiss: "إخفاء",
   retry: "إعادة المحاولة",
-  copy: "نسخ",
   copied: "تم النسخ",
 
   // Markdown
@@ -55,7 +54,6 @@ export const strings: Strings = {
   badAnswer: "إجابة سيئة",
   tryAgain: "إعادة توليد الإجابة",
   sources: (count) => counted(count, { one: "مصدر واحد", two: "مصدران", few: "مصادر", many: "مصدرًا", other: "مصدر" }),
-  file: "ملف",
   thinking: "جارٍ التفكير…",
   thought: "التفكير",
   thoughtForMoment: "فكّر للحظة",

@@ -11,7 +11,6 @@ export const strings: Strings = {
   close: "Schließen",
   dismiss: "Ausblenden",
   retry: "Erneut versuchen",
-  copy: "Kopieren",
   copied: "Kopiert",
 
   // Markdown
@@ -46,7 +45,6 @@ export const strings: Strings = {
   badAnswer: "Schlechte Antwort",
   tryAgain: "Neue Antwort",
   sources: (count) => (count === 1 ? "1 Quelle" : `${count} Quellen`),
-  file: "Datei",
   thinking: "Denkt nach …",
   thought: "Überlegung",
   thoughtForMoment: "Kurz nachgedacht",

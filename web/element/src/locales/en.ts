@@ -9,7 +9,6 @@ export const en = {
   close: "Close",
   dismiss: "Dismiss",
   retry: "Retry",
-  copy: "Copy",
   copied: "Copied",
   // Markdown
   code: "Code",
@@ -42,7 +41,6 @@ export const en = {
   badAnswer: "Bad answer",
   tryAgain: "Try again",
   sources: (count: number) => (count === 1 ? "1 source" : `${count} sources`),
-  file: "File",
   thinking: "Thinking…",
   thought: "Thought",
   thoughtForMoment: "Thought for a moment",

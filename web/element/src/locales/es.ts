@@ -11,7 +11,6 @@ export const strings: Strings = {
   close: "Cerrar",
   dismiss: "Descartar",
   retry: "Reintentar",
-  copy: "Copiar",
   copied: "Copiado",
 
   // Markdown
@@ -46,7 +45,6 @@ export const strings: Strings = {
   badAnswer: "Mala respuesta",
   tryAgain: "Nueva respuesta",
   sources: (count) => (count === 1 ? "1 fuente" : `${count} fuentes`),
-  file: "Archivo",
   thinking: "Pensando…",
   thought: "Razonamiento",
   thoughtForMoment: "Ha pensado un momento",

@@ -11,7 +11,6 @@ export const strings: Strings = {
   close: "Fermer",
   dismiss: "Masquer",
   retry: "Réessayer",
-  copy: "Copier",
   copied: "Copié",
 
   // Markdown
@@ -46,7 +45,6 @@ export const strings: Strings = {
   badAnswer: "Mauvaise réponse",
   tryAgain: "Nouvelle réponse",
   sources: (count) => (count < 2 ? `${count} source` : `${count} sources`),
-  file: "Fichier",
   thinking: "Réflexion en cours…",
   thought: "Réflexion",
   thoughtForMoment: "Brève réflexion",

@@ -11,7 +11,6 @@ export const strings: Strings = {
   close: "閉じる",
   dismiss: "通知を閉じる",
   retry: "再試行",
-  copy: "コピー",
   copied: "コピーしました",
 
   // Markdown
@@ -46,7 +45,6 @@ export const strings: Strings = {
   badAnswer: "良くない回答",
   tryAgain: "回答を再生成",
   sources: (count) => `${count} 件の情報源`,
-  file: "ファイル",
   thinking: "考え中…",
   thought: "思考の過程",
   thoughtForMoment: "少し考えました",

@@ -11,7 +11,6 @@ export const strings: Strings = {
   close: "关闭",
   dismiss: "关闭提示",
   retry: "重试",
-  copy: "复制",
   copied: "已复制",
 
   // Markdown
@@ -46,7 +45,6 @@ export const strings: Strings = {
   badAnswer: "回答得不好",
   tryAgain: "重新回答",
   sources: (count) => `${count} 个来源`,
-  file: "文件",
   thinking: "正在思考…",
   thought: "思考过程",
   thoughtForMoment: "思考了片刻",

@@ -2,7 +2,7 @@
  * Where the answer cites a source, a chip stands in the text. Offsets count the code points of the raw text; marks of three
  * characters are put there before the markdown is read, and become chips afterwards. Loaded with the first citation.
  */
-import { linkTarget } from "../addresses";
+import { domainOf, linkTarget } from "../addresses";
 import type { Strings } from "../locales/en";
 import type { Annotation, Source } from "../protocol/wire";
 
@@ -162,12 +162,4 @@ function chip({ annotation: { source }, number }: Citation, strings: Strings): H
 function labelOf(source: Source): string {
   const label = source.type === "url" ? source.attribution || domainOf(source.url) : source.type === "entity" ? source.inline_label || source.label : source.filename;
   return label || source.title;
-}
-
-function domainOf(url: string): string {
-  try {
-    return new URL(url).hostname.replace(/^www\./, "");
-  } catch {
-    return "";
-  }
 }

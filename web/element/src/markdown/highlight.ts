@@ -2,6 +2,8 @@
 import hljs from "highlight.js/lib/core";
 import type { LanguageFn } from "highlight.js";
 
+import { whenIdle } from "../lazy";
+
 type Load = () => Promise<{ default: LanguageFn }>;
 
 const LANGUAGES: Record<string, Load> = {
@@ -106,15 +108,11 @@ export async function highlightSoon(blocks: readonly HTMLElement[]): Promise<voi
   if (isRunning) return;
   isRunning = true;
   for (const block of waiting) {
-    await idle();
+    await new Promise<void>((resolve) => whenIdle(resolve));
     waiting.delete(block);
     if (block.isConnected) await highlight(block).catch(() => {}); // a language that could not be loaded
   }
   isRunning = false;
-}
-
-function idle(): Promise<unknown> {
-  return new Promise((resolve) => ("requestIdleCallback" in window ? requestIdleCallback(resolve, { timeout: 2_000 }) : setTimeout(resolve, 50)));
 }
 
 /** Unknown languages stay as they are. */

@@ -1,6 +1,7 @@
 /** What a citation says about its source: a card next to the chip, by pointer or keyboard. */
 import { css, html, nothing } from "lit";
 
+import { domainOf } from "../addresses";
 import { define, Part } from "../part";
 import type { Source } from "../protocol/wire";
 
@@ -102,12 +103,4 @@ export function showSource(chip: HTMLElement, source: Source): void {
   if (!(root instanceof ShadowRoot)) return;
   const card = root.querySelector<SourceCard>("ck-source-card") ?? root.appendChild(document.createElement("ck-source-card") as SourceCard);
   void card.show(chip, source);
-}
-
-function domainOf(url: string): string {
-  try {
-    return new URL(url).hostname.replace(/^www\./, "");
-  } catch {
-    return "";
-  }
 }

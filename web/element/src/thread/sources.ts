@@ -1,7 +1,7 @@
 /** The sources of an answer or of a search: a row that opens. Icons of the sites are not fetched: that would tell their hosts. */
 import { css, html, nothing } from "lit";
 
-import { linkTarget } from "../addresses";
+import { domainOf, linkTarget } from "../addresses";
 import { icon } from "../icons/core";
 import { define, Part } from "../part";
 import type { Source } from "../protocol/wire";
@@ -78,11 +78,6 @@ function distinct(sources: Source[]): Source[] {
     if (!byKey.has(`${source.type} ${key}`)) byKey.set(`${source.type} ${key}`, source);
   }
   return [...byKey.values()];
-}
-
-/** Tells the user where a link leads. */
-function domainOf(link: string | null): string {
-  return link ? new URL(link).hostname.replace(/^www\./, "") : "";
 }
 
 define("ck-sources", Sources);
