@@ -125,6 +125,33 @@ describe("a flood", () => {
   });
 });
 
+for (const component of ["Text", "Markdown"])
+  test(`a widget whose ${component} never ends does not freeze the page, and Stop ends it`, async (t) => {
+    const widget = { type: "Card", children: [{ type: component, id: "endless", value: "", streaming: true }] };
+    const item = { ...reply("", "wid_1"), type: "widget", widget };
+    const grow = (text) => ({ type: "thread.item.updated", item_id: "wid_1", update: { type: "widget.streaming_text.value_delta", component_id: "endless", delta: text, done: false } });
+    let length = 0;
+    const server = await startScripted(async (post) => {
+      if (!post.params.input) return "default";
+      post.reply.events(...accepted(post), options(), added(item));
+      for (; !post.reply.isClosed; length += 20_000) {
+        post.reply.events(...Array.from({ length: 500 }, (_, index) => grow(`word ${String(index).padEnd(34)}\n`)));
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    });
+    t.after(() => server.stop());
+    const { page } = await openStrictPage(t, stage, server.origin);
+    await page.locator("[data-input]").fill("Hello");
+    await page.getByRole("button", { name: "Send message", exact: true }).click();
+    await page.locator("ck-widget").getByText("word 7").first().waitFor();
+    await listen(page);
+    const before = length;
+    while (length < before + 2_000_000) await usable(page);
+    await page.getByRole("button", { name: "Stop", exact: true }).click();
+    await page.waitForFunction(() => window.chatEvents.some(({ name }) => name === "response.end"));
+    await usable(page);
+  });
+
 /** A server that answers with the text in parts of `size`, and a page at it. */
 async function start(t, text, size = 7) {
   const server = await startScripted(async (post) => {
