@@ -1,9 +1,9 @@
 /** The page with the open element, from the real server: what it fetches, when it can be used, and what axe finds. */
 import { violationsIn } from "../e2e/axe.js";
+import { sizeOf } from "../e2e/first-load.js";
 import { startServer } from "../e2e/server.js";
 import { visitor } from "../e2e/visit.js";
 import { figure } from "./report.js";
-import { kilobytes } from "./sizes.js";
 import { withScope } from "./scope.js";
 
 const RUNS = 5;
@@ -19,9 +19,9 @@ export function measurePage(browser) {
     let violations = 0;
     for (const options of Object.values(VIEWS)) violations += await countViolations(browser, server.origin, options);
     const scripts = loads[0].paths.filter((path) => /\.(js|css)$/.test(path));
-    const sizes = await Promise.all(scripts.map((path) => kilobytes(path.slice(1))));
+    const sizes = await Promise.all(scripts.map(sizeOf));
     return [
-      figure("Page: scripts and styles, gzip", sizes.reduce((sum, size) => sum + size, 0), "kB"),
+      figure("Page: scripts and styles, gzip", sizes.reduce((sum, size) => sum + size, 0) / 1000, "kB"),
       figure("Page: first contentful paint", median("paint"), "ms"),
       figure("Page: time to interactive (the composer takes text)", median("interactive"), "ms"),
       figure("Page: time blocked by tasks over 50 ms", median("blocked"), "ms"),

@@ -1,32 +1,16 @@
 /** What browsers fetch, compressed as the server does. */
-import { readFile, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { gzipSync } from "node:zlib";
 
-import { startScripted } from "../e2e/scripted.js";
-import { openStrictPage } from "../e2e/strict-page.js";
+import { DIST, FIRST_LOAD_LIMIT, firstLoad, sizeOf, total } from "../e2e/first-load.js";
 import { figure } from "./report.js";
 import { withScope } from "./scope.js";
 
-const DIST = join(import.meta.dirname, "../dist");
-const FIRST_LOAD_KB = 60;
-
-export const kilobytes = async (path) => gzipSync(await readFile(join(DIST, path)), { level: 9 }).length / 1000;
-
 export async function measureSizes(browser) {
-  const fetched = await withScope(async (scope) => {
-    const server = await startScripted(() => "default");
-    scope.after(() => server.stop());
-    const { page } = await openStrictPage(scope, { browser, server: { output: () => "" } }, server.origin);
-    await page.waitForLoadState("networkidle");
-    return page.evaluate(() => performance.getEntriesByType("resource").map(({ name }) => new URL(name).pathname));
-  });
-  const scripts = [...new Set(fetched)].filter((path) => /^\/element(\.js|\/)/.test(path));
-  const first = await Promise.all(scripts.map(kilobytes));
-  const chunks = await Promise.all((await readdir(join(DIST, "element"))).map((name) => kilobytes(join("element", name))));
-  const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+  const first = await withScope((scope) => firstLoad(scope, browser));
+  const chunks = await Promise.all((await readdir(join(DIST, "element"))).map((name) => sizeOf(join("element", name))));
   return [
-    figure("Element: first load, gzip", sum(first), "kB", FIRST_LOAD_KB),
-    figure("Element: largest chunk on demand, gzip", Math.max(...chunks), "kB"),
+    figure("Element: first load, gzip", total(first) / 1000, "kB", FIRST_LOAD_LIMIT / 1000),
+    figure("Element: largest chunk on demand, gzip", Math.max(...chunks) / 1000, "kB"),
   ];
 }
