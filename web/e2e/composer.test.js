@@ -126,7 +126,7 @@ describe("the composer", { concurrency: 3 }, () => {
     const { quoted_text, attachments } = await input(chat);
     assert.deepEqual([quoted_text, attachments.length], ["the quoted words", 1]);
     await chat.root.getByRole("button", { name: "Remove the quote" }).click();
-    assert.equal(await chat.root.locator("ck-composer").getByText("the quoted words").count(), 0);
+    await chat.root.locator("ck-composer").getByText("the quoted words").waitFor({ state: "detached" });
   });
 
   test("each thread keeps its own unsent text", async (t) => {
@@ -269,7 +269,7 @@ describe("the composer", { concurrency: 3 }, () => {
     await chat.page.getByPlaceholder("Write a message").waitFor();
     const pinned = chat.root.getByRole("button", { name: "Search", exact: true });
     await pinned.click();
-    assert.equal(await pinned.getAttribute("aria-pressed"), "true");
+    await chat.root.getByRole("button", { name: "Search", exact: true, pressed: true }).waitFor();
     await pinned.click();
     await call(chat, "setComposerValue", { selectedToolId: "canvas", selectedModelId: "demo-2" });
     await chat.root.getByRole("button", { name: "Stop using Canvas" }).waitFor();
