@@ -129,6 +129,8 @@ test("the npm package has types, and works in a bundle", async (t) => {
   await mkdir(unpacked, { recursive: true });
   const { filename } = [JSON.parse(stdout.slice(stdout.search(/^[[{]/m)))].flat()[0];
   await run("tar", ["-xzf", join(folder, filename), "--strip-components=1", "-C", unpacked]);
+  const licences = await readFile(join(unpacked, "dist/element-licences.txt"), "utf8");
+  for (const name of ["highlight.js", "lit", "lucide", "marked"]) assert.match(licences, new RegExp(`^${name}\n\n.*licen[cs]e`, "im"), name);
 
   const main = `import "chatkit-open-element";
     import type { OpenChatKit } from "chatkit-open-element";

@@ -6,6 +6,7 @@
 import { fileURLToPath } from "node:url";
 
 import { classicEntry } from "./classic-entry.js";
+import { licences } from "./licences.js";
 import { lucideIcons } from "./lucide.js";
 import { markedLexer } from "./marked-lexer.js";
 import { minifyCss } from "./minify-css.js";
@@ -17,7 +18,7 @@ export function elementBuild(dir, plugins = []) {
     platform: "browser",
     transform: { target: "es2022", define: { "process.env.NODE_ENV": '"production"' } },
     preserveEntrySignatures: false,
-    plugins: [lucideIcons(), markedLexer(), minifyCss(), ...plugins],
+    plugins: [licences(), lucideIcons(), markedLexer(), minifyCss(), ...plugins],
     output: {
       dir,
       format: "es",
