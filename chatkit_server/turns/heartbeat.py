@@ -141,8 +141,8 @@ class Heartbeat:
         """
         before, saved_before = self._running(), self._saved()
         owned = await self._turns.running_by(self.worker.id)
-        # A missing row proves a loss only if it was there before the query: on a busy event loop, a transaction may save
-        # a new turn between the query and the arrival of its result.
+        # A missing row proves a loss only if it was there before the query: on a busy event loop, a transaction may
+        # save a new turn between the query and the arrival of its result.
         for turn_id in saved_before & self._running() - owned:
             self._lose(turn_id)
         idle = owned - before - self._running()
