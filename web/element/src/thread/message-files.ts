@@ -16,7 +16,7 @@ class MessageFiles extends Part {
         display: flex; align-items: center; gap: calc(var(--ck-space) * 2); max-inline-size: 16rem; padding: calc(var(--ck-space) * 2) calc(var(--ck-space) * 3);
         border: 1px solid var(--ck-border); border-radius: var(--ck-radius); font-size: var(--ck-size-sm);
         svg { color: var(--ck-icon); }
-        .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+        .name { unicode-bidi: plaintext; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
       }
     }
   `;

@@ -16,7 +16,7 @@ class TaskView extends Part {
     ck-task {
       display: grid; grid-template-columns: 20px minmax(0, 1fr); gap: 2px calc(var(--ck-space) * 2.5); font-size: var(--ck-size-sm); line-height: 1.5;
       & > .mark { display: grid; place-items: center; block-size: 1.5em; color: var(--ck-icon); svg, ck-icon { inline-size: 16px; block-size: 16px; } .ck-spinner { inline-size: 14px; block-size: 14px; } }
-      .name { display: block; font-weight: 500; &:empty { display: none; } }
+      .name { display: block; unicode-bidi: plaintext; font-weight: 500; &:empty { display: none; } }
       .body { color: var(--ck-muted); min-inline-size: 0; }
       .body ck-markdown { font-size: inherit; color: inherit; }
       .queries { display: flex; flex-wrap: wrap; gap: calc(var(--ck-space) * 1.5); margin-block: calc(var(--ck-space) * 1.5); }

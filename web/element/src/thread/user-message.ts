@@ -22,7 +22,7 @@ class UserMessage extends ItemPart {
       .quote {
         display: flex; gap: calc(var(--ck-space) * 1.5); max-inline-size: 100%; margin: 0; color: var(--ck-muted); font-size: var(--ck-size-sm);
         svg { inline-size: 16px; block-size: 16px; margin-block-start: 2px; }
-        p { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; white-space: pre-wrap; }
+        p { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; white-space: pre-wrap; unicode-bidi: plaintext; }
       }
     }
   `;
