@@ -8,14 +8,14 @@ import { en, type Strings } from "../locales/en";
 import { textsOf, wantedLocale } from "../locales/locales";
 import { Observable } from "../observable";
 import { Client, RequestError } from "../protocol/client";
-import { itemsIn } from "../protocol/normalise";
-import type { Action, Page, StreamEvent, Thread, ThreadItem, ThreadMetadata, UserMessageInput, WidgetItem } from "../protocol/wire";
+import type { Action, StreamEvent, ThreadItem, WidgetItem } from "../protocol/wire";
 import { Conversation } from "./conversation";
 import { Draft, type UserMessage } from "./draft";
+import { loadThread } from "./load-thread";
+import { inputOf } from "./message";
 import { Responses } from "./responses";
 import { ThreadList } from "./thread-list";
 
-const LIMIT = 9999;
 /** The least time between two refreshes: a return to the tab is several events. */
 const REFRESH_MS = 2_000;
 
@@ -133,7 +133,7 @@ export class Chat extends Observable {
 
   private async loadAndShow(threadId: string, signal: AbortSignal): Promise<void> {
     try {
-      const { thread, items } = await this.load(threadId, signal);
+      const { thread, items } = await loadThread(this.client, threadId, signal);
       if (signal.aborted) return; // the user has chosen another one
       this.loadingId = null;
       this.show(new Conversation(thread, items));
@@ -176,7 +176,7 @@ export class Chat extends Observable {
     const { shown } = this;
     if (!shown.id || this.responses.isRunning(shown) || this.loadingId) return;
     const { responseCount } = shown;
-    const { thread, items } = await this.load(shown.id);
+    const { thread, items } = await loadThread(this.client, shown.id);
     if (shown.responseCount !== responseCount) return; // what the user has sent meanwhile is newer
     shown.reload(thread, items);
     this.threads.put(thread);
@@ -246,17 +246,6 @@ export class Chat extends Observable {
     if (last !== conversation && last.isResponding) this.emit("response.end");
     this.emit("thread.change", { threadId: conversation.id });
     if (last !== conversation && conversation.isResponding) this.emit("response.start");
-  }
-
-  private async load(threadId: string, signal?: AbortSignal): Promise<{ thread: ThreadMetadata; items: ThreadItem[] }> {
-    const { items: first, ...thread } = await this.client.ask<Thread>("threads.get_by_id", { thread_id: threadId }, signal);
-    const items = [...first.data];
-    for (let page: Page<ThreadItem> = first; page.has_more && items.length; ) {
-      page = await this.client.ask<Page<ThreadItem>>("items.list", { thread_id: threadId, limit: LIMIT, order: "asc", after: items.at(-1)!.id }, signal);
-      if (!page.data.length) break;
-      items.push(...page.data);
-    }
-    return { thread, items: itemsIn(items) };
   }
 
   // Messages and answers
@@ -394,13 +383,4 @@ export class Chat extends Observable {
   clickEntity(entity: Entity): void {
     this.options.entities?.onClick?.(entity);
   }
-}
-
-function inputOf({ text, content, reply, attachments, toolChoice, model }: UserMessage): UserMessageInput {
-  return {
-    content: content ?? (text ? [{ type: "input_text", text }] : []),
-    quoted_text: reply ?? "",
-    attachments: (attachments ?? []).map(({ id }) => id),
-    inference_options: { ...(toolChoice && { tool_choice: toolChoice }), ...(model && { model }) },
-  };
 }

@@ -4,10 +4,11 @@
  */
 import { backoff, ConnectionLost, RequestError } from "../protocol/client";
 import { itemOf } from "../protocol/normalise";
-import type { ClientToolCallItem, ErrorEvent, StreamEvent, UserMessageItem } from "../protocol/wire";
+import type { ClientToolCallItem, ErrorEvent, StreamEvent } from "../protocol/wire";
 import type { Chat } from "./chat";
 import type { Conversation, Failure, ShownItem } from "./conversation";
 import type { UserMessage } from "./draft";
+import { echoOf } from "./message";
 
 const ATTACH = "turn.attach";
 const ATTACH_TRIES = 10;
@@ -338,17 +339,4 @@ function isUnanswered({ isMessage, isAccepted, isRefused, isStopped, signal }: R
 function isPendingCall(item: unknown): item is ClientToolCallItem {
   const { type, status, id } = (item ?? {}) as Partial<ClientToolCallItem>;
   return type === "client_tool_call" && status !== "completed" && typeof id === "string";
-}
-
-function echoOf(message: UserMessage, conversation: Conversation): UserMessageItem {
-  return {
-    type: "user_message",
-    id: `sending-${performance.now()}`,
-    thread_id: conversation.id ?? "",
-    created_at: new Date().toISOString(),
-    content: message.content ?? [{ type: "input_text", text: message.text ?? "" }],
-    attachments: message.attachments ?? [],
-    quoted_text: message.reply ?? null,
-    inference_options: {},
-  };
 }
