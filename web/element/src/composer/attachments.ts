@@ -1,6 +1,7 @@
 /** What is attached to the message: pictures and files, their upload, its errors. */
 import { css, html, nothing } from "lit";
 
+import { imageSource } from "../addresses";
 import type { DraftAttachment } from "../chat/draft";
 import { icon } from "../icons/core";
 import { Watch } from "../observable";
@@ -44,7 +45,8 @@ class Attachments extends Part {
 
   private chip(file: DraftAttachment) {
     const { strings, draft } = this.chat;
-    const { name, previewUrl, error } = file;
+    const { name, error } = file;
+    const preview = imageSource(file.previewUrl);
     const remove = () => {
       draft.attachments = draft.attachments.filter((other) => other !== file);
       draft.changed();
@@ -52,7 +54,7 @@ class Attachments extends Part {
       (this.closest("form")?.querySelector("[data-input]") as HTMLElement | null)?.focus();
     };
     return html`<li ?data-failed=${error !== null}>
-      <span data-picture>${previewUrl ? html`<img src=${previewUrl} alt="" />` : icon("file")}</span>
+      <span data-picture>${preview ? html`<img src=${preview} alt="" />` : icon("file")}</span>
       <span data-text><span data-name title=${name}>${name}</span>${this.state(file)}</span>
       <button type="button" class="ck-icon-button small" data-remove aria-label=${strings.removeFile(name)} @click=${remove}>${icon("close")}</button>
     </li>`;
