@@ -5,13 +5,13 @@ import { launchBrowser } from "./browser.js";
 import { startServer } from "./server.js";
 
 /**
- * Starts both before the tests of the calling file or `describe`, the server with `env`; the fields are set when a test
- * runs. With an `element` of elements/, the page mounts that one, and `openChat` (chat.js) opens it.
+ * Starts both before the tests of the calling file or `describe`, the server with `env`, or with what it returns; the
+ * fields are set when a test runs. With an `element` of elements/, the page mounts that one, and `openChat` (chat.js) opens it.
  */
 export function setStage(env, element) {
   const stage = { browser: undefined, server: undefined, element };
   before(async () => {
-    const settings = { ...element?.settings, ...env };
+    const settings = { ...element?.settings, ...(typeof env === "function" ? await env() : env) };
     const [browser, server] = await Promise.allSettled([launchBrowser(), startServer({ tokensPerSecond: 400, env: settings })]);
     Object.assign(stage, { browser: browser.value, server: server.value });
     for (const { reason } of [browser, server]) if (reason) throw reason;

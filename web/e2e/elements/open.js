@@ -12,6 +12,8 @@ export const open = {
 
   /** Everything that the element shows is below this locator. */
   root: (page) => page.locator("openai-chatkit, open-chatkit"),
+  /** The document that shows the chat. */
+  frame: (page) => page.mainFrame(),
 
   // Composer
   composer: (root) => root.locator("[data-input]"),

@@ -11,6 +11,7 @@ export const stock = {
   script: "https://cdn.platform.openai.com/deployments/chatkit/chatkit.js",
 
   root: (page) => page.frameLocator("openai-chatkit iframe"),
+  frame: (page) => page.frames().find((frame) => frame !== page.mainFrame()),
 
   // Composer
   composer: (root) => root.getByRole("textbox").last(),

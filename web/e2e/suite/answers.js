@@ -3,20 +3,15 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { openChat, plain } from "../chat.js";
-import { elements } from "../elements/index.js";
-import { makeGate } from "../gate.js";
+import { askAndHold } from "../gate.js";
 import { startProxy } from "../proxy.js";
-import { setStage } from "../stage.js";
 
-const ENV = { CHATKIT_AGENT: "showcase:agent" };
 const THE_END = /runs on this machine/; // of every answer of the demo model
-const WHERE_IT_IS_HELD = /can show:/; // see agents/held.py
 
-for (const element of elements) {
+/** The tests of one element, on the suite's stage. */
+export function answers({ element, stage }) {
   // Concurrent: the tests mostly wait for the answers.
-  describe(`answers, ${element.name} element`, { concurrency: 4 }, () => {
-    const stage = setStage(ENV, element);
-
+  describe("answers", { concurrency: 4 }, () => {
     test("the first message of a thread streams in, token by token", async (t) => {
       const chat = await openChat(t, stage);
       const { gate, early } = await askAndHold(t, chat);
@@ -157,44 +152,6 @@ for (const element of elements) {
       assert.equal(turns.length, 2);
     });
   });
-
-  describe(`a crash, ${element.name} element`, () => {
-    const stage = setStage(ENV, element);
-
-    test("when the server is killed and starts again, the text stays and the chat says that the answer is incomplete", async (t) => {
-      const chat = await openChat(t, stage);
-      await chat.say("Hello"); // the thread that survives
-      const { early } = await askAndHold(t, chat);
-      const isWritten = async () => (await stage.server.sql("SELECT 1 FROM turn_events WHERE payload LIKE '%show:%'")).length;
-      await chat.until(isWritten, "the journal, which is written every 250 ms");
-      await stage.server.kill();
-      await stage.server.start();
-      const retry = element.retryError(chat.root);
-      await retry.waitFor();
-      assert.equal(await chat.answerText(), early);
-      await chat.screenshot("crash");
-
-      await chat.reload();
-      await retry.waitFor();
-      assert.equal(await chat.answerText(), early);
-      await retry.click(); // the gate is gone with its server, and the answer waits for it
-      await chat.stopButton.waitFor();
-      await chat.stop();
-      await chat.ended();
-      assert.equal(await chat.userMessages.count(), 2);
-      assert.equal(await chat.answers.count(), 2);
-    });
-  });
-}
-
-/** Sends a message and waits until its answer is held in the middle and shown so far: `early`. */
-async function askAndHold(t, chat) {
-  const gate = await makeGate(t);
-  const answers = await chat.answers.count();
-  await chat.send(`Hello, hold ${gate.port}`);
-  await gate.reached;
-  await chat.answers.nth(answers).filter({ hasText: WHERE_IT_IS_HELD }).waitFor();
-  return { gate, early: await chat.answerText() };
 }
 
 /** How often the shown answer was asked for again. */

@@ -3,14 +3,11 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { openChat, plain } from "../chat.js";
-import { elements } from "../elements/index.js";
 import { makeGate } from "../gate.js";
-import { setStage } from "../stage.js";
 
-for (const element of elements) {
-  describe(`threads, ${element.name} element`, { concurrency: 3 }, () => {
-    const stage = setStage({ CHATKIT_AGENT: "showcase:agent", CHATKIT_DEMO_TOKENS_PER_SECOND: "1000" }, element);
-
+/** The tests of one element, on the suite's stage. */
+export function threads({ element, stage }) {
+  describe("threads", { concurrency: 3 }, () => {
     /** Opens a chat with three threads and the history panel. */
     async function openThreads(t) {
       const chat = await openChat(t, stage);

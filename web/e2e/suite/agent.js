@@ -3,14 +3,11 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { openChat } from "../chat.js";
-import { elements } from "../elements/index.js";
 import { makeGate } from "../gate.js";
-import { setStage } from "../stage.js";
 
-for (const element of elements) {
-  describe(`agent, ${element.name} element`, { concurrency: 4 }, () => {
-    const stage = setStage({ CHATKIT_AGENT: "showcase:agent" }, element);
-
+/** The tests of one element, on the suite's stage. */
+export function agent({ element, stage }) {
+  describe("agent", { concurrency: 4 }, () => {
     test("a form is filled in and sent, and becomes what was ordered", async (t) => {
       const chat = await openChat(t, stage);
       await chat.say("call show_form {}");
