@@ -169,6 +169,16 @@ describe("open", () => {
     assert.deepEqual(exceptions, []);
   });
 
+  test("files go past the page's own fetch, so that their progress shows", async (t) => {
+    const { page } = await visit(t, stage, "blocked");
+    await page.goto(stage.server.origin);
+    await ready(page);
+    const upload = page.waitForRequest((request) => request.method() === "PUT");
+    await openRoot(page).locator("input[type=file]").setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("Some notes") });
+    assert.equal((await upload).resourceType(), "xhr");
+    await openElement.attachments(openRoot(page)).getByText("10 byte").waitFor();
+  });
+
   test("works below a path prefix of a proxy", async (t) => {
     const { page, exceptions } = await visit(t, stage, "blocked");
     const outside = [];

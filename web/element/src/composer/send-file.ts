@@ -1,4 +1,7 @@
-/** Sends a file with progress, by `XMLHttpRequest`; by the page's own `fetch`, which knows no progress, if it has one. */
+/**
+ * Sends a file with progress, by `XMLHttpRequest`; by the page's own `fetch`, which knows no progress, if it has one that
+ * may have to add something to the request.
+ */
 import type { Chat } from "../chat/chat";
 import { RequestError } from "../protocol/client";
 
@@ -12,12 +15,16 @@ export interface FileRequest {
 /** Returns the JSON of the answer, or null if it is none. Throws `RequestError`. */
 export async function sendFile(chat: Chat, request: FileRequest, signal: AbortSignal, onProgress: (progress: number) => void): Promise<unknown> {
   const { api } = chat.options;
-  const { status, text } = "fetch" in api && api.fetch ? await fetched(chat, request, signal) : await transferred(chat, request, signal, onProgress);
+  const pageFetch: PageFetch | undefined = "fetch" in api ? api.fetch : undefined;
+  const { status, text } = pageFetch && pageFetch.sendsFiles !== false ? await fetched(chat, request, signal) : await transferred(chat, request, signal, onProgress);
   const answer = parsed(text);
   if (status >= 200 && status < 300) return answer;
   const { message, code } = (answer ?? {}) as { message?: unknown; code?: unknown };
   throw new RequestError(typeof message === "string" ? message : "", status, typeof code === "string" ? code : null);
 }
+
+/** With `sendsFiles: false`, the page says that files may go past its `fetch`. */
+type PageFetch = typeof fetch & { sendsFiles?: boolean };
 
 interface FileAnswer {
   status: number;
