@@ -48,8 +48,8 @@ export function Chat({ widget: { kind, tag }, offers, written, isUnreachable, pr
   const [initialThread] = useState(() => thread.id);
   const [attach] = useState(() => createAttach());
   const [speedometer] = useState(() => new Speedometer((speed) => onSpeed(speed)));
-  // The open element re-attaches, stops and refreshes by itself; it shows the progress of files that go past this `fetch`.
-  const [fetch] = useState(() => Object.assign(watchedFetch(isStock ? attach.fetch : window.fetch.bind(window), speedometer, onAnswer), { sendsFiles: false }));
+  // The open element re-attaches, stops and refreshes by itself.
+  const [fetch] = useState(() => watchedFetch(isStock ? attach.fetch : window.fetch.bind(window), speedometer, onAnswer));
   const [undelivered] = useState(() => new Undelivered(giveBack, () => compose({ content: [], attachments: [] })));
 
   /** An error stays visible until something new begins. */
@@ -76,7 +76,7 @@ export function Chat({ widget: { kind, tag }, offers, written, isUnreachable, pr
   }
 
   const chat = useChatKit({
-    ...chatOptions({ fetch, scheme, initialThread, offers }),
+    ...chatOptions({ isStock, fetch, scheme, initialThread, offers }),
     onReady() {
       setProblem((last) => (last === NEVER_STARTED ? null : last));
       onStart(initialThread === null ? "settled" : "ready");

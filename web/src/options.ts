@@ -13,17 +13,21 @@ import { texts } from "./texts";
  */
 const DOMAIN_KEY: string = import.meta.env.VITE_CHATKIT_DOMAIN_KEY || "domain_pk_localhost_dev";
 
+/** The open element shows the progress of files that need not go through the page's `fetch`. */
+const OPEN_ELEMENT_ONLY = { fetchesFiles: false };
+
 interface Params {
+  isStock: boolean;
   fetch: typeof fetch;
   scheme: ColorScheme;
   initialThread: string | null;
   offers: Offers;
 }
 
-export function chatOptions({ fetch, scheme, initialThread, offers }: Params): ChatKitOptions {
+export function chatOptions({ isStock, fetch, scheme, initialThread, offers }: Params): ChatKitOptions {
   const { features } = offers;
   return {
-    api: { url: serverUrl("chatkit"), domainKey: DOMAIN_KEY, fetch, uploadStrategy: { type: "two_phase" } },
+    api: { url: serverUrl("chatkit"), domainKey: DOMAIN_KEY, fetch, uploadStrategy: { type: "two_phase" }, ...(isStock ? {} : OPEN_ELEMENT_ONLY) },
     frameTitle: texts.chat,
     initialThread,
     theme: { colorScheme: scheme, radius: "round", color: { accent: { primary: scheme === "dark" ? "#60a5fa" : "#2563eb", level: 1 } } },

@@ -15,16 +15,19 @@ export interface FileRequest {
 /** Returns the JSON of the answer, or null if it is none. Throws `RequestError`. */
 export async function sendFile(chat: Chat, request: FileRequest, signal: AbortSignal, onProgress: (progress: number) => void): Promise<unknown> {
   const { api } = chat.options;
-  const pageFetch: PageFetch | undefined = "fetch" in api ? api.fetch : undefined;
-  const { status, text } = pageFetch && pageFetch.sendsFiles !== false ? await fetched(chat, request, signal) : await transferred(chat, request, signal, onProgress);
+  const isFetched = "fetch" in api && api.fetch && (api as FileOption).fetchesFiles !== false;
+  const { status, text } = isFetched ? await fetched(chat, request, signal) : await transferred(chat, request, signal, onProgress);
   const answer = parsed(text);
   if (status >= 200 && status < 300) return answer;
   const { message, code } = (answer ?? {}) as { message?: unknown; code?: unknown };
   throw new RequestError(typeof message === "string" ? message : "", status, typeof code === "string" ? code : null);
 }
 
-/** With `sendsFiles: false`, the page says that files may go past its `fetch`. */
-type PageFetch = typeof fetch & { sendsFiles?: boolean };
+/** An option of this element only. */
+interface FileOption {
+  /** False where files may go past the page's `fetch`. */
+  fetchesFiles?: boolean;
+}
 
 interface FileAnswer {
   status: number;
