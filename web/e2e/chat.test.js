@@ -49,27 +49,6 @@ test("the widget gets the options of this server", async (t) => {
   assert.deepEqual(strays, []);
 });
 
-test("after a reload, a failed answer says why, and its Retry works", async (t) => {
-  const { page } = await open(t);
-  await say(page, "error, please");
-  const error = await message(page, "error").innerText();
-  assert.equal(await message(page, "widget").count(), 0); // the widget itself shows the error and a Retry
-  await page.reload();
-  const card = message(page, "widget");
-  await card.waitFor();
-  assert.ok(error.startsWith(await card.evaluate((item) => item.firstChild.textContent)));
-  await screenshot(page, "failed-after-reload");
-  await ready(page);
-  const starts = await count(page, "response.start");
-  await card.getByRole("button", { name: "Retry" }).click();
-  await happened(page, "response.start", starts);
-  await message(page, "error").waitFor(); // the demo model fails again
-  assert.equal(await card.count(), 0);
-  assert.equal(await message(page, "assistant_message").count(), 1);
-  const { action } = (await requests(page, "threads.custom_action")).at(-1).params;
-  assert.equal(action.type, "chatkit.retry");
-});
-
 test("a conversation streams, appears in the URL and the history, and survives a reload", async (t) => {
   const { page } = await open(t);
   await say(page, "Hello from the browser");
@@ -120,22 +99,6 @@ test("every start prompt gets an answer without an error", async (t) => {
     await page.getByRole("button", { name: "New chat" }).click();
   }
   assert.equal(threadInAddress(page), null); // a new chat has no address yet
-});
-
-test("feedback and a retry of an answer are accepted", async (t) => {
-  const { page } = await open(t);
-  await say(page, "Hello");
-  const first = await message(page, "assistant_message").getAttribute("data-id");
-  const rated = page.waitForResponse((response) => response.request().postData()?.includes("items.feedback") ?? false);
-  await page.getByRole("button", { name: "Good answer" }).click();
-  assert.equal((await rated).status(), 200);
-  const ends = await count(page, "response.end");
-  await page.getByRole("button", { name: "Regenerate" }).click();
-  await happened(page, "response.end", ends);
-  await page.reload();
-  await message(page, "assistant_message").waitFor();
-  assert.equal(await message(page, "user_message").count(), 1);
-  assert.notEqual(await message(page, "assistant_message").getAttribute("data-id"), first);
 });
 
 test("an error that the widget shows in the thread is not shown twice, and the message stays", async (t) => {

@@ -331,23 +331,12 @@ class StandIn extends HTMLElement {
     const line = document.createElement("li");
     line.dataset.type = item.type;
     line.dataset.id = item.id;
-    line.textContent = item.content?.map?.((part) => part.text).join("") ?? (item.type === "widget" ? "" : `[${item.type}]`);
-    if (item.type === "widget") line.append(...this.#components(item, item.widget.children ?? []));
-    const { feedback, retry } = this.#options.threadItemActions ?? {};
-    if (item.type === "assistant_message") {
-      const rate = () => this.#ask("items.feedback", { thread_id: this.#view.id, item_ids: [item.id], kind: "positive" });
-      line.append(...(feedback ? [button("Good answer", rate)] : []), ...(retry ? [button("Regenerate", () => this.#retry())] : []));
+    line.textContent = item.content?.map?.((part) => part.text).join("") ?? `[${item.type}]`;
+    if (item.type === "assistant_message" && this.#options.threadItemActions?.feedback) {
+      line.append(button("Good answer", () => this.#ask("items.feedback", { thread_id: this.#view.id, item_ids: [item.id], kind: "positive" })));
     }
     return line;
   };
-
-  /** Texts and buttons of a widget; everything else in it is only searched for these. */
-  #components = (item, children) =>
-    children.flatMap(({ type, value, label, onClickAction, children = [] }) => {
-      if (type === "Text") return [value];
-      if (type !== "Button") return this.#components(item, children);
-      return [button(label, () => this.sendCustomAction({ ...onClickAction }, item.id))];
-    });
 
   #errorLine({ message, allowRetry }) {
     const line = document.createElement("li");
