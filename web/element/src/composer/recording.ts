@@ -25,7 +25,13 @@ export class Recording {
   static async start(): Promise<Recording> {
     // On plain HTTP the browser has no `mediaDevices`.
     if (!navigator.mediaDevices || typeof MediaRecorder === "undefined") throw new DOMException("", "SecurityError");
-    return new Recording(await navigator.mediaDevices.getUserMedia({ audio: true }));
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+    try {
+      return new Recording(stream);
+    } catch (error) {
+      switchOff(stream);
+      throw error;
+    }
   }
 
   /** The loudness now, from 0 to 1. */
@@ -50,7 +56,11 @@ export class Recording {
 
   /** Switches the microphone off. */
   release(): void {
-    for (const track of this.stream.getTracks()) track.stop();
+    switchOff(this.stream);
     if (this.audio.state !== "closed") void this.audio.close();
   }
+}
+
+function switchOff(stream: MediaStream): void {
+  for (const track of stream.getTracks()) track.stop();
 }
