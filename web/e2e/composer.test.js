@@ -143,6 +143,23 @@ describe("the composer", { concurrency: 3 }, () => {
     await chat.until(async () => (await value(chat)) === "for a new one", "the other text");
   });
 
+  test("what is typed before the suggestions' code has come gets suggestions, too", async (t) => {
+    const chat = await withMenus(t);
+    let load;
+    const isAsked = new Promise((resolve) => {
+      void chat.page.route(/\/element\/input-extras-/, (route) => {
+        load = () => route.continue();
+        resolve();
+      });
+    });
+    await chat.page.reload({ waitUntil: "commit" });
+    await isAsked;
+    await chat.composer.pressSequentially("@h");
+    assert.equal(await option(chat, "Hermione Granger").count(), 0);
+    await load();
+    await option(chat, "Hermione Granger").waitFor();
+  });
+
   test("an entity becomes a tag: keys, undo, deletion, and on the wire", async (t) => {
     const chat = await withMenus(t);
     await chat.composer.fill("Ask ");

@@ -70,7 +70,11 @@ export class Input extends Part {
     const needsExtras = options.entities?.onTagSearch || options.commands?.enabled || draft.content.some(({ type }) => type === "input_tag");
     if (!needsExtras || this.isLoadingExtras) return;
     this.isLoadingExtras = true;
-    lazy(() => import("./input-extras").then(({ InputExtras }) => (this.extras = new InputExtras(this))));
+    lazy(async () => {
+      const { InputExtras } = await import("./input-extras");
+      this.extras = new InputExtras(this);
+      this.moved(); // the user may have typed `@` meanwhile
+    });
   }
 
   override render() {
