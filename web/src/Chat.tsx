@@ -81,6 +81,8 @@ export function Chat({ widget: { kind, tag }, offers, written, isUnreachable, pr
       setProblem((last) => (last === NEVER_STARTED ? null : last));
       onStart(initialThread === null ? "settled" : "ready");
       finish();
+      // This page is for typing. A phone would open its keyboard.
+      if (!isStock && document.activeElement === document.body && matchMedia("(pointer: fine)").matches) void chat.focusComposer();
     },
     onThreadChange({ threadId }) {
       thread.changed(threadId);
@@ -106,7 +108,7 @@ export function Chat({ widget: { kind, tag }, offers, written, isUnreachable, pr
       console.error("ChatKit:", error);
       if (isStock && problem?.isAside && error?.name !== "StreamError") return; // its error for the same file
       reportRequest(false); // `watchedFetch` does not report a stream that breaks off
-      setActivity("error");
+      setActivity((activity) => (!isStock && activity === "answering" ? activity : "error")); // a file, perhaps, not the answer
       if (!isStock || isShownInThread(error, thread.id)) return;
       // The text of the server's response is clearer than the error that the element makes of it.
       setProblem((last) => (last && last.source !== "element" ? last : problemOfError(error)));

@@ -2,6 +2,8 @@
 
 const OPEN_ICON = "M4 5.5A2.5 2.5 0 0 1 6.5 3h11A2.5 2.5 0 0 1 20 5.5v8a2.5 2.5 0 0 1-2.5 2.5H10l-4.2 3.6a.5.5 0 0 1-.8-.4V16A2.5 2.5 0 0 1 4 13.5z";
 const CLOSE_ICON = "m6 9 6 6 6-6";
+/** Where the tab keeps its thread, so that the chat goes on after the next page has loaded. */
+const THREAD = "chat-launcher-thread";
 
 /**
  * Adds the button to the page. `server` is the address of your chatkit-server, `options` are those of the element, without
@@ -56,7 +58,12 @@ export function addLauncher({ server, options = {}, label = "Chat" }) {
     await loadScript(`${server}/element.js`);
     const element = document.createElement("openai-chatkit");
     const ready = new Promise((resolve) => element.addEventListener("chatkit.ready", resolve, { once: true }));
+    element.addEventListener("chatkit.thread.change", ({ detail: { threadId } }) => {
+      if (threadId) sessionStorage.setItem(THREAD, threadId);
+      else sessionStorage.removeItem(THREAD);
+    });
     element.setOptions({
+      initialThread: sessionStorage.getItem(THREAD),
       api: {
         url: `${server}/chatkit`,
         domainKey: "local",

@@ -8,6 +8,7 @@ export function Chat({ initialThread }: { initialThread: string | null }) {
     api: { url: "/chatkit", domainKey: "local", uploadStrategy: { type: "two_phase" } },
     initialThread,
     history: { enabled: true },
+    composer: { attachments: { enabled: true } },
     startScreen: { greeting: "What can I do for you?", prompts: [{ label: "Say hello", prompt: "Hello! Who are you?" }] },
     onThreadChange({ threadId }) {
       history.replaceState(history.state, "", threadId ? `?thread=${threadId}` : location.pathname);

@@ -13,6 +13,7 @@ export function Chat() {
     api: { url: `${CHAT}/chatkit`, domainKey: "local", fetch: withCookie, uploadStrategy: { type: "two_phase" } },
     initialThread,
     history: { enabled: true },
+    composer: { attachments: { enabled: true } },
     theme: { colorScheme: "light", color: { accent: { primary: "#7c3aed", level: 2 } } },
     startScreen: { greeting: "What can I do for you?", prompts: [{ label: "Say hello", prompt: "Hello! Who are you?" }] },
     onThreadChange({ threadId }) {

@@ -76,7 +76,8 @@ class Upload {
     } catch (error) {
       if (abort.signal.aborted) return this.deleteAtServer();
       shown.error = this.reasonOf(error as Error);
-      shown.retry = () => this.retry();
+      // What the server refuses, such as a type, it would refuse again.
+      if (!(error instanceof RequestError) || error.isTemporary || error.status === 429) shown.retry = () => this.retry();
       chat.emit("error", { error });
       chat.toast({ level: "danger", text: chat.strings.uploadFailed(shown.name, shown.error) });
     }

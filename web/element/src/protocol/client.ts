@@ -57,6 +57,8 @@ export class Client {
   /** Identifies this element until the page is reloaded. */
   readonly frameId = uuid();
   private secret: string | null = null;
+  /** The server has answered, or the console says what may be wrong. */
+  private isAdmitted = false;
 
   /** `report` gets the faults of a stream that goes on. */
   constructor(
@@ -160,11 +162,22 @@ export class Client {
   private async post(type: string, params: unknown, headers: Record<string, string>, signal?: AbortSignal): Promise<Response> {
     const body = JSON.stringify({ type, params });
     try {
-      return await this.fetch(this.url, { method: "POST", headers: { "content-type": "application/json", ...headers }, body, ...(signal && { signal }) });
+      const response = await this.fetch(this.url, { method: "POST", headers: { "content-type": "application/json", ...headers }, body, ...(signal && { signal }) });
+      this.isAdmitted = true;
+      return response;
     } catch (error) {
       if (signal?.aborted) throw error;
+      this.explainOrigin();
       throw new RequestError(messageOf(error), null);
     }
+  }
+
+  /** A script cannot see why a request to another origin failed; that it is not admitted is the usual reason. */
+  private explainOrigin(): void {
+    const { origin } = new URL(this.url);
+    if (this.isAdmitted || origin === location.origin) return;
+    this.isAdmitted = true;
+    console.error(`ChatKit: no answer from ${origin}. If the server runs, its CHATKIT_CORS_ORIGINS has to name this page's origin, ${location.origin}.`);
   }
 }
 
