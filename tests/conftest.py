@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpcore2
+import hypothesis
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -23,6 +24,10 @@ from chatkit_server.startup.logs import RequestIdFilter
 from chatkit_store import create_schema, open_engine
 from chatkit_store.database import in_use
 from tests.databases import Postgres, copy_sqlite, run_postgres
+
+# How long an example takes depends on the machine and what else it does.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 DATABASES = ("sqlite", "postgresql")
 LONGEST = ("tests/workers/", "tests/conformance/", "tests/startup/test_doctor.py", "tests/models/test_embedded.py")

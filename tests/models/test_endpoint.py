@@ -165,7 +165,7 @@ async def test_cancelling_a_run_closes_the_connection_to_the_model(upstream: Ope
         request = await upstream.wait_for_request()
         await request.wait_hanging()
         result.cancel()
-        await request.wait_closed(within=1.0)
+        await request.wait_closed()
         assert request.client_gone
         async with asyncio.timeout(1.0):
             await reading
@@ -179,10 +179,10 @@ async def _read(events: AsyncIterator[Any]) -> None:
 async def test_hundreds_of_answers_stream_at_the_same_time(upstream: OpenAIServer) -> None:
     upstream.default = Answer("one two", hang_after=1)
     async with connected(upstream) as models:
-        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(120), asyncio.TaskGroup() as group:
             runs = [group.create_task(run(models, "hi")) for _ in range(250)]
             for number in range(1, 251):
-                await (await upstream.wait_for_request(number, within=20)).wait_hanging(within=20)
+                await (await upstream.wait_for_request(number, within=60)).wait_hanging(within=60)
             upstream.release()
     assert {task.result().output for task in runs} == {"one two"}
 

@@ -95,7 +95,7 @@ async def test_disconnecting_stops_the_answer_unless_detached(
     if headers:
         chat.upstream.release()
     else:
-        await call.wait_closed(within=1)
+        await call.wait_closed()
     ((thread_id,),) = await chat.select("SELECT id FROM threads")
     await chat.ended(thread_id)
     assert await chat.turns(thread_id) == [end]

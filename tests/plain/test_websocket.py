@@ -54,7 +54,7 @@ async def test_stop_in_the_middle(plain: Plain) -> None:
         await socket.stop()
         end = (await socket.messages()).done
         assert (end["status"], end["stop_reason"]) == ("stopped", "user")
-        await chat.upstream.requests[0].wait_closed(within=1)
+        await chat.upstream.requests[0].wait_closed()
         await socket.stop()  # nothing is running
         await socket.send("Go on", thread_id)
         await socket.started()
@@ -137,7 +137,7 @@ async def test_a_closed_socket_ends_the_answer(plain: Plain, how: str) -> None:
         thread_id = (await socket.started())["thread_id"]
         await socket.messages(up_to="one two")
         await leave(socket, how)
-        await chat.upstream.requests[0].wait_closed(within=1)
+        await chat.upstream.requests[0].wait_closed()
         await chat.ended(thread_id)
     assert await chat.turns(thread_id) == [("stopped", "disconnected")]
     assert await chat.messages(thread_id) == [("user", "Count"), ("assistant", "one two")]

@@ -61,17 +61,24 @@ async def port() -> AsyncIterator[int]:
 async def exchange(port: int, *pieces: bytes, pause: float = 0.0) -> bytes:
     """Send the pieces and return everything until the server closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    received = bytearray()
+
+    async def receive() -> None:
+        with contextlib.suppress(ConnectionError):  # the server closed it before it had read everything
+            while data := await reader.read(65536):
+                received.extend(data)
+
+    # At the same time: a piece that is sent to a closed connection resets it, and what has arrived is gone.
+    receiving = asyncio.create_task(receive())
     for piece in pieces:
         with contextlib.suppress(ConnectionError):
             writer.write(piece)
             await writer.drain()
         await asyncio.sleep(pause)
-    received = b""
     async with asyncio.timeout(20):
-        with contextlib.suppress(ConnectionError):  # the server closed it before it had read everything
-            received = await reader.read()
+        await receiving
     writer.close()
-    return received
+    return bytes(received)
 
 
 HEAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"

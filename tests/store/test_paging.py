@@ -52,7 +52,7 @@ async def test_ten_thousand_items_are_paged_without_loss_or_repeat(archive: Arch
     assert await walk(store, thread_id, limit, order) == in_order(MANY, order)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(limit=st.integers(1, 2 * FEW + 1), order=st.sampled_from(["asc", "desc"]), visible=st.booleans())
 async def test_any_page_size_loses_nothing(archive: Archive, limit: int, order: str, visible: bool) -> None:
     store, _, thread_id = archive
@@ -61,7 +61,7 @@ async def test_any_page_size_loses_nothing(archive: Archive, limit: int, order: 
     assert len(texts) == FEW * (1 if visible else 2)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(start=st.integers(0, MANY - 1), limit=st.integers(1, 500), order=st.sampled_from(["asc", "desc"]))
 async def test_page_after_any_item_begins_with_the_next(archive: Archive, start: int, limit: int, order: str) -> None:
     store, thread_id, _ = archive

@@ -50,7 +50,7 @@ async def test_without_the_header_a_turn_stops_when_its_client_leaves(chat: Chat
     async with await chat.visitor() as tab:
         async with asking(tab, "Count", {"x-chatkit-detach": "0"}) as first:
             await read_up_to(first, "one two")
-        await chat.upstream.requests[0].wait_closed(within=1)
+        await chat.upstream.requests[0].wait_closed()
         await chat.ended(first.thread_id)
         assert await chat.messages(first.thread_id) == PARTIAL
         assert await chat.turns(first.thread_id) == [("stopped", "disconnected")]
@@ -109,7 +109,7 @@ async def test_stop_by_thread_ends_a_detached_turn_and_all_its_readers(chat: Cha
             await again.wait_for("thread.item.added")
             stopped = {"id": turn_id, "thread_id": thread_id, "status": "stopped", "stop_reason": "user"}
             assert await stop_thread(chat, tab, thread_id) == (200, stopped)
-            await chat.upstream.requests[0].wait_closed(within=1)
+            await chat.upstream.requests[0].wait_closed()
             async with asyncio.timeout(5):
                 await asyncio.gather(first.read(), again.read())
         assert again.picture.items == first.picture.items

@@ -84,7 +84,7 @@ async def test_a_signal_ends_the_open_answer_and_then_the_process(
         assert [event["type"] for event in stream.events[-2:]] == ["thread.item.done", "error"]
         assert "restarted before the answer was complete" in stream.events[-1]["message"]
         assert stream.events[-1]["allow_retry"]
-        await upstream.requests[0].wait_closed(within=1)
+        await upstream.requests[0].wait_closed()
         async with asyncio.timeout(4):
             log = (await serving.communicate())[1].decode()
         assert serving.returncode == -signal.SIGTERM

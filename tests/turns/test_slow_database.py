@@ -33,7 +33,7 @@ async def test_a_disconnected_clients_answer_is_saved_once_the_database_is_free(
         await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
         async with busy_database(chat) as write:
             stream.close()
-            await chat.upstream.requests[0].wait_closed(within=1)
+            await chat.upstream.requests[0].wait_closed()
             await within(write)
     await chat.quiet()
     assert await chat.messages(thread_of(stream)) == [("user", "Count"), ("assistant", "one two")]
@@ -70,7 +70,7 @@ async def test_stop_responds_once_the_busy_database_has_saved_the_answer(chat: C
         await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
         async with busy_database(chat) as write:
             stopping = asyncio.create_task(chat.stop(tab, stream.headers["x-chatkit-turn-id"]))
-            await chat.upstream.requests[0].wait_closed(within=1)
+            await chat.upstream.requests[0].wait_closed()
             await within(write)
             assert not stopping.done()
         status, body = await stopping

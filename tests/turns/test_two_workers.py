@@ -128,7 +128,7 @@ async def test_a_stop_at_the_other_worker_ends_the_model_call_and_all_readers(he
                 assert (status, body["stop_reason"]) == (200, "user")
             else:
                 assert await stop_thread(there, second, first.thread_id) == (200, "user")
-            await here.upstream.requests[0].wait_closed(within=1)
+            await here.upstream.requests[0].wait_closed()
             await asyncio.gather(first.read(), again.read())
         assert again.picture.texts() == first.picture.texts() == PARTIAL
         assert again.error is None
@@ -173,7 +173,7 @@ async def test_deleting_the_thread_at_the_other_worker_ends_its_answer(here: Cha
     async with await here.visitor() as tab, tab_at(there, tab) as second, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
         assert (await second.post("threads.delete", {"thread_id": first.thread_id})).status == 200
-        await here.upstream.requests[0].wait_closed(within=1)
+        await here.upstream.requests[0].wait_closed()
         await first.read()
         assert await here.select("SELECT id FROM turns") == []
 

@@ -450,7 +450,6 @@ def test_no_order_of_actions_loses_anything(database_url: str, tmp_path: Path, m
             settings=settings(
                 max_examples=EXAMPLES[database_url.partition(":")[0]],
                 stateful_step_count=STEPS,
-                deadline=None,
                 database=None,
                 print_blob=True,
                 phases=[Phase.generate, Phase.shrink],

@@ -26,7 +26,7 @@ async def stop(chat: Chat, tab: Tab, dice: random.Random) -> ModelRequest:
         await reply.wait_for("thread.item.added")
         call = chat.upstream.requests[-1]
         assert (await chat.stop(tab, reply.headers["x-chatkit-turn-id"]))[0] == 200
-        await call.wait_closed(within=1)
+        await call.wait_closed()
         await reply.read()
     return call
 
@@ -37,7 +37,7 @@ async def disconnect(chat: Chat, tab: Tab, dice: random.Random) -> ModelRequest:
     await stream.read_until(lambda frame: "thread.item.added" in frame.data)
     call = chat.upstream.requests[-1]
     LEAVING[dice.choice(list(LEAVING))](stream)
-    await call.wait_closed(within=1)
+    await call.wait_closed()
     await chat.ended(thread_of(stream))
     return call
 
@@ -52,7 +52,7 @@ async def reload(chat: Chat, tab: Tab, dice: random.Random) -> ModelRequest:
         await read_up_to(again, TOKENS[-1])
         async with tab.session.post(f"{chat.url}/api/threads/{reply.thread_id}/stop") as response:
             assert response.status == 200
-        await call.wait_closed(within=1)
+        await call.wait_closed()
         await again.read()
     return call
 

@@ -51,7 +51,7 @@ async def test_a_stop_at_the_other_process_ends_the_model_call_and_all_readers(
             await read_up_to(again, "one two")
             async with second.session.post(f"{there.url}/api/threads/{first.thread_id}/stop") as stopped:
                 assert (await stopped.json())["stop_reason"] == "user"
-            await upstream.requests[0].wait_closed(within=1)
+            await upstream.requests[0].wait_closed()
             await asyncio.gather(first.read(), again.read())
         assert first.picture.texts() == again.picture.texts() == PARTIAL
         assert await select(engine, "SELECT status, stop_reason FROM turns") == [("stopped", "user")]
