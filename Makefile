@@ -10,7 +10,7 @@ PAGE := web/dist/index.html
 PAGE_SOURCES := $(shell find web/src web/public web/element/src -type f 2>/dev/null) $(wildcard web/*.js web/*.html web/*.json web/element/*.js web/element/*.json)
 # Three processes keep two cores busy: many tests wait for a process or a pause.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
-CODE := chatkit_server store tests bench alembic scripts examples
+CODE := chatkit_server store tests bench alembic scripts examples web/e2e/agents
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'

@@ -58,10 +58,10 @@ class PageFiles(StaticFiles):
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
         """Return file path and stat: Starlette's hook, which runs in a thread."""
         self.all_directories = [directory] if (directory := self._find()) else []
-        full_path, found = super().lookup_path(path)
-        if found is not None and _is_text(full_path, found):
-            _load(full_path, found.st_mtime_ns, found.st_size)  # here, so that `file_response` need not wait
-        return full_path, found
+        full_path, status = super().lookup_path(path)
+        if status is not None and _is_text(full_path, status):
+            _load(full_path, status.st_mtime_ns, status.st_size)  # here, so that `file_response` need not wait
+        return full_path, status
 
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
@@ -99,8 +99,8 @@ def accepts_gzip(accept_encoding: str) -> bool:
     return False
 
 
-def _is_text(path: str | os.PathLike[str], found: os.stat_result) -> bool:
-    return Path(path).suffix in TYPES and stat.S_ISREG(found.st_mode) and found.st_size <= LARGEST_TEXT
+def _is_text(path: str | os.PathLike[str], status: os.stat_result) -> bool:
+    return Path(path).suffix in TYPES and stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST_TEXT
 
 
 @lru_cache(KEPT_TEXTS)

@@ -13,8 +13,8 @@ class Shop(ChatServer):
 
     async def search_entities(self, query: str, context: RequestContext) -> list[Entity]:
         """Return the orders whose number begins with the query."""
-        found = [number for number in ORDERS if number.startswith(query)]
-        return [Entity(id=n, title=f"Order {n}", group="Orders", icon="cube", interactive=True) for n in found]
+        numbers = [number for number in ORDERS if number.startswith(query)]
+        return [Entity(id=n, title=f"Order {n}", group="Orders", icon="cube", interactive=True) for n in numbers]
 
     async def preview_entity(self, entity: Entity, context: RequestContext) -> DynamicWidgetRoot | None:
         """Return a card about an order."""

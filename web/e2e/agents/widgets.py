@@ -1,4 +1,4 @@
-"""An agent that shows any widget. The demo model calls it: `call show_widget {"widget": "…"}`, with the widget as JSON."""
+"""An agent that shows any widget: `call show_widget {"widget": "…"}` to the demo model, with the widget as JSON."""
 
 import asyncio
 import json
