@@ -58,6 +58,12 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _patient_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `/readyz` wait for a database that is only slow, as it may be on a busy machine."""
+    monkeypatch.setattr("chatkit_server.routes.health.PROBE_SECONDS", 10.0)
+
+
+@pytest.fixture(autouse=True)
 def _request_ids(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Add the `request_id` to every record in `caplog`, as in the server's log."""
     with caplog.filtering(RequestIdFilter()):

@@ -38,6 +38,12 @@ async def test_the_protocol_also_answers_with_a_slash_at_the_end(served: Served,
     assert (await tab.list())["data"]
 
 
+@pytest.fixture
+def _prompt_probes(_patient_probes: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatkit_server.routes.health.PROBE_SECONDS", 0.8)
+
+
+@pytest.mark.usefixtures("_prompt_probes")
 async def test_readiness_answers_at_once_while_all_connections_are_in_use(tmp_path: Path) -> None:
     async with serve(tmp_path) as served, AsyncExitStack() as connections:
         for _ in range(5):
@@ -51,10 +57,11 @@ async def test_readiness_answers_at_once_while_all_connections_are_in_use(tmp_pa
         await until_ready(served)
 
 
+@pytest.mark.usefixtures("_prompt_probes")
 async def test_readiness_answers_at_once_while_the_database_hangs(tmp_path: Path, postgres: Postgres) -> None:
     with postgres.fresh_database() as url:
         async with serve(tmp_path, database_url=url) as served:
-            assert (await call(served.app, "GET", "/readyz")).status == 200
+            await until_ready(served)
             pids = await served.rows("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
             stopped = [row["pid"] for row in pids]
             stopped.append(psutil.Process(stopped[0]).ppid())  # the server that would open new connections
