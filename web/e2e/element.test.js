@@ -333,7 +333,11 @@ describe("the page", { concurrency: 3 }, () => {
     await chat.retry();
     await chat.answers.first().waitFor();
     status = 404;
-    await inPage(chat, () => document.querySelector("openai-chatkit").setThreadId("thr_1"));
+    // While the thread is still being attached, it is shown again without a request.
+    await chat.until(async () => {
+      await inPage(chat, () => document.querySelector("openai-chatkit").setThreadId("thr_1"));
+      return chat.thread === null;
+    }, "a new thread in place of the one that is gone");
     await toast(chat, /No such thread/);
     assert.equal(chat.thread, null);
   });

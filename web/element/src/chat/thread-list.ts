@@ -10,6 +10,8 @@ export class ThreadList extends Observable {
   isLoading = false;
   error: Error | null = null;
 
+  /** The list was wanted again while it was being loaded: what arrives may be older than the wish. */
+  private isOutdated = false;
   /** Changes when what is being loaded is not wanted any more. */
   private source = 0;
 
@@ -25,9 +27,13 @@ export class ThreadList extends Observable {
   }
 
   async load(): Promise<void> {
-    if (this.isLoading) return;
+    if (this.isLoading) {
+      this.isOutdated = true;
+      return;
+    }
     const { source } = this;
     this.isLoading = true;
+    this.isOutdated = false;
     this.error = null;
     this.changed();
     const isFirst = this.threads.length === 0;
@@ -50,6 +56,7 @@ export class ThreadList extends Observable {
       if (source === this.source) this.isLoading = false;
       this.changed();
     }
+    if (this.isOutdated) await this.load();
   }
 
   private show(threads: ThreadMetadata[]): void {
