@@ -11,6 +11,7 @@ import aiohttp
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
+from chatkit_server.routes.health import PROBE_SECONDS
 from tests.databases import Postgres
 from tests.routes.asgi import call
 from tests.serving import Served, Tab, serve
@@ -40,7 +41,7 @@ async def test_the_protocol_also_answers_with_a_slash_at_the_end(served: Served,
 
 @pytest.fixture
 def _prompt_probes(_patient_probes: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatkit_server.routes.health.PROBE_SECONDS", 0.8)
+    monkeypatch.setattr("chatkit_server.routes.health.PROBE_SECONDS", PROBE_SECONDS)
 
 
 @pytest.mark.usefixtures("_prompt_probes")

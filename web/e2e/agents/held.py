@@ -5,9 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-from agents import Tool
 from agents.items import TResponseInputItem
-from agents.model_settings import ModelSettings
 from openai.types.responses import ResponseStreamEvent, ResponseTextDeltaEvent
 
 from chatkit_server.models.demo import DemoModel
@@ -28,14 +26,12 @@ class HeldModel(DemoModel):
         self,
         system_instructions: str | None,
         input: str | list[TResponseInputItem],
-        model_settings: ModelSettings,
-        tools: list[Tool],
         *args: Any,
         **kwargs: Any,
     ) -> AsyncIterator[ResponseStreamEvent]:
         """Yield the events of the answer."""
         gate = re.search(r"\bhold (\d+)", read_conversation(input).text)
-        events = super().stream_response(system_instructions, input, model_settings, tools, *args, **kwargs)
+        events = super().stream_response(system_instructions, input, *args, **kwargs)
         async for event in events:
             yield event
             if gate and isinstance(event, ResponseTextDeltaEvent) and event.delta.endswith(HELD_AT):

@@ -1,9 +1,12 @@
 /** Where a user finds things in the open element (web/element): by role and label wherever there is one. */
 
+import { both } from "./both.js";
+
 /** Matches the names of both buttons that open a menu or a panel and of its entries. */
 const button = (root, name) => root.getByRole("button", { name, exact: true });
 
 export const open = {
+  ...both,
   name: "open",
   /** The server's setting that makes the page mount this element. */
   settings: { CHATKIT_WIDGET: "open" },
@@ -19,9 +22,7 @@ export const open = {
   composer: (root) => root.locator("[data-input]"),
   send: (root) => button(root, "Send message"),
   stop: (root) => button(root, "Stop"),
-  attach: (root) => root.locator("input[type=file]").first(),
   attachments: (root) => root.locator("ck-composer").getByRole("listitem"),
-  menuItem: (root, name) => root.getByRole("menuitemradio", { name }).or(root.getByRole("menuitem", { name })).or(root.getByRole("option", { name })).first(),
   models: (root) => root.getByRole("button", { name: /model/i }),
   tools: (root) => root.getByRole("button", { name: /tools/i }),
   dictate: (root) => root.getByRole("button", { name: /dictat/i }),
@@ -45,18 +46,4 @@ export const open = {
   threads: (root) => root.locator("ck-history").getByRole("listitem"),
   threadMenu: (entry) => entry.getByRole("button", { name: /(more|options|actions)/i }),
   titleField: (root) => root.getByRole("textbox", { name: /(title|name)/i }),
-
-  choice: (root, name) => root.getByRole("radio", { name, exact: true }).or(root.getByRole("button", { name, exact: true })).first(),
-
-  /** Answers the questions that replace the composer, one after the other or all at once. */
-  async answerQuestions(root, answers) {
-    for (const { choice, text } of answers) {
-      if (choice) await this.choice(root, choice).click();
-      else await root.getByRole("textbox").last().fill(text);
-      const next = root.getByRole("button", { name: /^(next|continue)/i });
-      if (await next.count()) await next.click();
-    }
-    const submit = root.getByRole("button", { name: /^(submit|send|done)/i }).last();
-    if (await submit.count()) await submit.click();
-  },
 };

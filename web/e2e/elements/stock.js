@@ -1,11 +1,14 @@
 /**
  * Where a user finds things in OpenAI's element. It shows everything in an iframe from its CDN, and its labels are not
  * documented: these locators follow the types of `@openai/chatkit`, ARIA roles and the two `data-thread-item` names that
- * other people's tests rely on. Whoever has a build (CHATKIT_STOCK_DIR) corrects them here, and only here.
+ * other people's tests rely on. Whoever has a build (CHATKIT_STOCK_DIR) corrects them here; an entry of both.js may be replaced, too.
  */
+import { both } from "./both.js";
+
 const button = (root, name) => root.getByRole("button", { name });
 
 export const stock = {
+  ...both,
   name: "stock",
   settings: { CHATKIT_WIDGET: "stock" },
   script: "https://cdn.platform.openai.com/deployments/chatkit/chatkit.js",
@@ -17,9 +20,7 @@ export const stock = {
   composer: (root) => root.getByRole("textbox").last(),
   send: (root) => button(root, /send/i).last(),
   stop: (root) => button(root, /stop/i).last(),
-  attach: (root) => root.locator("input[type=file]").first(),
   attachments: (root) => root.locator("form, [data-composer]").getByRole("listitem"),
-  menuItem: (root, name) => root.getByRole("menuitemradio", { name }).or(root.getByRole("menuitem", { name })).or(root.getByRole("option", { name })).first(),
   models: (root) => button(root, /model/i).last(),
   tools: (root) => button(root, /(tools|add)/i).last(),
   dictate: (root) => button(root, /(dictat|microphone|voice)/i).last(),
@@ -43,18 +44,4 @@ export const stock = {
   threads: (root) => root.getByRole("dialog").or(root.getByRole("navigation")).last().getByRole("listitem"),
   threadMenu: (entry) => entry.getByRole("button", { name: /(more|options|actions|menu)/i }).last(),
   titleField: (root) => root.getByRole("textbox", { name: /(title|name|rename)/i }).last(),
-
-  choice: (root, name) => root.getByRole("radio", { name, exact: true }).or(root.getByRole("button", { name, exact: true })).first(),
-
-  /** Answers the questions that replace the composer, one after the other or all at once. */
-  async answerQuestions(root, answers) {
-    for (const { choice, text } of answers) {
-      if (choice) await this.choice(root, choice).click();
-      else await root.getByRole("textbox").last().fill(text);
-      const next = root.getByRole("button", { name: /^(next|continue)/i });
-      if (await next.count()) await next.click();
-    }
-    const submit = root.getByRole("button", { name: /^(submit|send|done)/i }).last();
-    if (await submit.count()) await submit.click();
-  },
 };
