@@ -1,7 +1,7 @@
 /** The examples of examples/embed in pages of another origin, as docs/embedding.md describes. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
@@ -124,11 +124,11 @@ test("React: @openai/chatkit-react drives the open element in a page of another 
 test("the npm package has types, and works in a bundle", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "chatkit-e2e-package-"));
   t.after(() => rm(folder, { recursive: true }));
-  const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", folder], { cwd: join(WEB, "element") });
+  await run("npm", ["pack", "--pack-destination", folder], { cwd: join(WEB, "element") });
+  const [archive] = (await readdir(folder)).filter((name) => name.endsWith(".tgz"));
   const unpacked = join(folder, "node_modules/chatkit-open-element");
   await mkdir(unpacked, { recursive: true });
-  const { filename } = [JSON.parse(stdout.slice(stdout.search(/^[[{]/m)))].flat()[0];
-  await run("tar", ["-xzf", join(folder, filename), "--strip-components=1", "-C", unpacked]);
+  await run("tar", ["-xzf", join(folder, archive), "--strip-components=1", "-C", unpacked]);
   const licences = await readFile(join(unpacked, "dist/element-licences.txt"), "utf8");
   for (const name of ["highlight.js", "lit", "lucide", "marked"]) assert.match(licences, new RegExp(`^${name}\n\n.*licen[cs]e`, "im"), name);
 
