@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .agent_context import AgentContext
     from .app import __version__, create_app
+    from .auth.login import User
     from .composer.mentions import Entity
     from .context import RequestContext
     from .conversion.tool_display import ToolDisplay, shown_as
+    from .errors.http import NotAuthenticated
     from .interactions.actions import Actions, on_action
     from .interactions.client_tools import client_tool
     from .interactions.questions import ask_user
@@ -21,9 +23,11 @@ __all__ = [
     "AgentContext",
     "ChatServer",
     "Entity",
+    "NotAuthenticated",
     "RequestContext",
     "Settings",
     "ToolDisplay",
+    "User",
     "__version__",
     "ask_user",
     "client_tool",
@@ -38,9 +42,11 @@ _HOMES = {
     "AgentContext": ".agent_context",
     "ChatServer": ".run.server",
     "Entity": ".composer.mentions",
+    "NotAuthenticated": ".errors.http",
     "RequestContext": ".context",
     "Settings": ".settings",
     "ToolDisplay": ".conversion.tool_display",
+    "User": ".auth.login",
     "__version__": ".app",
     "ask_user": ".interactions.questions",
     "client_tool": ".interactions.client_tools",

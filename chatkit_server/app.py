@@ -12,7 +12,8 @@ from starlette.middleware.cors import CORSMiddleware
 from chatkit_store import HeartbeatStore, JournalStore, SqlStore, StatisticsStore, TurnStore, UploadStore, open_engine
 
 from .agents.loading import AgentLike, load_agent
-from .auth import load_secret, open_auth
+from .auth import Login, open_door
+from .auth.signing_keys import load_signing_keys
 from .context import RequestContext
 from .errors.database_probe import DatabaseProbe
 from .errors.outage import database_outage
@@ -84,18 +85,20 @@ def create_app(
     *,
     server: ServerFactory = ChatServer,
     actions: Actions | None = None,
+    auth: Login | None = None,
 ) -> FastAPI:
     """Return the ASGI application.
 
     `settings` default to those of the environment. `agent` is an `agents.Agent`, or a function that returns one for a
     request; it defaults to `settings.agent`. `server` is `ChatServer` or a subclass. `actions` handle actions of
-    widgets and the page, in addition to those of the agent's module and the server.
+    widgets and the page, in addition to those of the agent's module and the server. `auth` says who sends a request; by
+    default `settings.auth` does.
 
     Nothing is opened before the lifespan starts. Raises `SetupError`, `ModelSetupError` or `AgentSetupError` with a
     message that says what to change.
     """
     settings = settings or Settings()
-    services = _build(settings, agent, server)
+    services = _build(settings, agent, server, auth)
     services.server.actions.include(actions or Actions())
     app = FastAPI(
         title="chatkit-server",
@@ -150,8 +153,8 @@ def _add_routes(app: FastAPI) -> None:
         app.include_router(routes.router)
 
 
-def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -> Services:
-    auth = open_auth(settings)
+def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory, auth: Login | None) -> Services:
+    door = open_door(settings, auth)
     models = open_models(settings)
     agent_source = load_agent(agent if agent is not None else settings.agent, tools=models.info.tools)
     engine = open_engine(settings.database_url)
@@ -160,7 +163,7 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -
     uploads, blobs = UploadStore(engine), make_blobs(settings)
     files = FileAttachmentStore(uploads, blobs, settings, models.info) if settings.attachments else None
     links = SignedLinks(
-        load_secret(settings), uploads, blobs, public_url=settings.public_url, seconds=settings.link_seconds
+        load_signing_keys(settings), uploads, blobs, public_url=settings.public_url, seconds=settings.link_seconds
     )
     parts = ServerParts(
         store=store,
@@ -184,7 +187,7 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory) -
         turns=running,
         once=once,
         sync_actions=SyncActions(chat_server, once),
-        auth=auth,
+        door=door,
         attachments=files,
         links=links,
         pruner=Pruner(uploads, blobs, timedelta(hours=settings.unsent_hours)),
@@ -210,6 +213,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         database_outage.clear()
         await services.database_probe.aclose()
         await services.recent_turns.aclose()
+        await services.door.aclose()
         await services.engine.dispose()
 
 

@@ -1,7 +1,10 @@
 """The request being served: its user, locale and id."""
 
+from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from chatkit_store import Owner
 
 current_request_id: ContextVar[str] = ContextVar("current_request_id", default="-")
 """The id of the request that the current task serves; `-` outside of any request.
@@ -9,6 +12,25 @@ current_request_id: ContextVar[str] = ContextVar("current_request_id", default="
 Set for each HTTP request and WebSocket frame. Tasks inherit it, so the turn that a request starts keeps its id.
 `startup.logs.RequestIdFilter` puts it on every log record.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTerms:
+    """What a chat session allows: `chatkit_configuration`, `rate_limits` and `workflow` of the sessions API."""
+
+    id: str
+    workflow_id: str
+    requests_per_minute: int
+    workflow_version: str | None = None
+    state_variables: Mapping[str, str | int | bool | float] = field(default_factory=dict)
+    has_titles: bool = True
+    has_uploads: bool = False
+    max_file_bytes: int = 512 * 1024**2
+    max_files: int = 10
+    """Of one message."""
+    has_history: bool = True
+    recent_threads: int | None = None
+    """How many threads the history shows; None for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +42,20 @@ class RequestContext:
     locale: str = "en"
     frame_id: str | None = None
     """`chatkit-frame-instance-id` of a ChatKit frame (a UUID per iframe load); None for any other client."""
+    tenant: str = ""
+    """Keeps the users of different customers apart; empty without tenants."""
+    user_name: str | None = None
+    """How the user may be addressed, if the login says so."""
+    is_admin: bool = False
+    session: SessionTerms | None = None
+    """The chat session whose client secret the request has, if it has one."""
+
+    @property
+    def owner(self) -> Owner:
+        """Who owns what the request creates: compare this, never `user_id` alone."""
+        return Owner(self.tenant, self.user_id)
+
+    @property
+    def state_variables(self) -> Mapping[str, str | int | bool | float]:
+        """What the customer's backend said about the user when it made the session."""
+        return {} if self.session is None else self.session.state_variables

@@ -7,7 +7,7 @@ from starlette.requests import HTTPConnection
 
 from chatkit_store import SqlStore, TurnStore
 
-from .auth import Auth
+from .auth import Door
 from .context import RequestContext
 from .errors.database_probe import DatabaseProbe
 from .files.attachment_store import FileAttachmentStore
@@ -35,7 +35,7 @@ class Services:
     turns: Turns
     once: OnceRunner
     sync_actions: SyncActions
-    auth: Auth
+    door: Door
     attachments: FileAttachmentStore | None
     """None if attachments are switched off."""
     links: SignedLinks

@@ -10,7 +10,7 @@ from chatkit_server.settings import Settings, variables_of
 
 HEAD = """\
 # Settings of chatkit-server. Copy this file to `.env` and uncomment what you want to change.
-# Environment variables take precedence. `make env-example` regenerates this file from chatkit_server/settings.py.
+# Environment variables take precedence. `make env-example` regenerates this file from chatkit_server/settings/.
 """
 
 
@@ -18,8 +18,10 @@ def format_default(default: Any) -> str:
     """Return the default as written in the file, or an empty string."""
     if default is None:
         return ""
-    if isinstance(default, bool | list):
+    if isinstance(default, bool):
         return json.dumps(default)
+    if isinstance(default, list):
+        return ",".join(default)
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 

@@ -127,7 +127,7 @@ def make_settings(folder: Path, **values: Any) -> Settings:
     defaults: dict[str, Any] = {
         "data_dir": folder,
         "database_url": f"sqlite:///{folder / DATABASE}",
-        "secret": SECRET,
+        "secrets": SECRET,
         "model": "demo",
         "demo_tokens_per_second": 1e6,
         "titles": False,  # an extra model call, for tests of titles only

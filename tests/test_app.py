@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,13 @@ import pytest
 from agents import Agent
 from starlette.requests import HTTPConnection
 
-from chatkit_server import RequestContext, __version__, create_app
-from chatkit_server.auth import Auth, NewUsers, Secret
+from chatkit_server import User, __version__, create_app
 from chatkit_server.errors.setup import AgentSetupError, ModelSetupError, SetupError
 from chatkit_server.routes import page
 from chatkit_server.routes.not_available import ROUTES
 from chatkit_store import open_engine
 from chatkit_store.migrations import current, head
-from tests.serving import SECRET, Served, make_settings, serve
+from tests.serving import Served, make_settings, serve
 from tests.support.live_server import live
 
 PAGE = "https://app.example"
@@ -111,12 +109,10 @@ async def test_an_unknown_address_gets_json_with_a_message(
 
 
 async def test_a_bug_in_any_route_gets_json_with_the_request_id(tmp_path: Path) -> None:
-    class Broken(Auth):
-        def authenticate(self, request: HTTPConnection) -> RequestContext:
-            raise RuntimeError("oops")
+    async def broken(request: HTTPConnection) -> User:
+        raise RuntimeError("oops")
 
-    app = create_app(make_settings(tmp_path, cors_origins=[PAGE]))
-    app.state.services = replace(app.state.services, auth=Broken(Secret(SECRET), NewUsers(1000)))
+    app = create_app(make_settings(tmp_path, cors_origins=[PAGE]), auth=broken)
     async with live(app) as url, aiohttp.ClientSession(url) as http:
         for method, path in (("GET", "/"), ("POST", "/api/turns/turn_1/stop"), ("POST", "/chatkit")):
             async with http.request(method, path, headers={"origin": PAGE}) as response:

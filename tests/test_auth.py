@@ -9,7 +9,8 @@ import pytest
 from itsdangerous import URLSafeSerializer
 
 from chatkit_server import Settings, create_app
-from chatkit_server.auth import COOKIE, open_auth
+from chatkit_server.auth import open_door
+from chatkit_server.auth.anonymous import COOKIE
 from chatkit_server.errors.setup import SetupError
 from tests.serving import SECRET, Served, Tab, make_settings, serve
 from tests.support.chatkit import Reply
@@ -93,12 +94,12 @@ async def test_an_invalid_cookie_means_a_new_user(tmp_path: Path, change: str) -
 
 
 async def test_cookies_stay_valid_after_a_restart_because_the_secret_is_kept(tmp_path: Path) -> None:
-    async with serve(tmp_path, secret=None) as served, served.tab() as tab:
+    async with serve(tmp_path, secrets=[]) as served, served.tab() as tab:
         cookie = cookie_of(await tab.create("Hello"))
     secret_file = tmp_path / "secret"
     assert stat.S_IMODE(secret_file.stat().st_mode) == 0o600
     assert len(secret_file.read_text(encoding="utf-8")) == 64
-    async with serve(tmp_path, secret=None) as served:
+    async with serve(tmp_path, secrets=[]) as served:
         assert await threads_with(served, cookie) == 1
 
 
@@ -106,17 +107,17 @@ async def test_cookies_stay_valid_after_a_restart_because_the_secret_is_kept(tmp
 def test_a_file_without_a_usable_secret_prevents_the_start(tmp_path: Path, content: str) -> None:
     (tmp_path / "secret").write_text(content, encoding="utf-8")
     with pytest.raises(SetupError, match="does not contain a usable secret"):
-        open_auth(make_settings(tmp_path, secret=None))
+        open_door(make_settings(tmp_path, secrets=[]))
 
 
 def test_a_directory_that_cannot_be_written_prevents_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SetupError, match="CHATKIT_DATA_DIR=.*file/data cannot be used: Not a directory"):
-        open_auth(make_settings(tmp_path / "file" / "data", secret=None))
+        open_door(make_settings(tmp_path / "file" / "data", secrets=[]))
 
 
 def test_with_a_secret_in_the_settings_no_file_is_created(tmp_path: Path) -> None:
-    open_auth(make_settings(tmp_path / "data"))
+    open_door(make_settings(tmp_path / "data"))
     assert not (tmp_path / "data").exists()
 
 
@@ -149,4 +150,4 @@ async def test_an_agent_gets_the_context_of_the_request(tmp_path: Path, header: 
 
 
 def test_settings_without_a_secret_are_fine_in_development() -> None:
-    assert Settings(_env_file=None).secret is None
+    assert Settings(_env_file=None).secrets == []

@@ -41,7 +41,7 @@ def test_without_an_environment_the_defaults_apply() -> None:
     settings = Settings()
     assert (settings.environment, settings.auth, settings.database_url) == (
         "development",
-        "none",
+        ["none"],
         "sqlite:///chatkit.db",
     )
     assert (settings.tracing, settings.openai_api_key, settings.model) == (False, None, None)
@@ -73,7 +73,7 @@ def test_every_setting_of_the_example_is_known() -> None:
 
 
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("CHATKIT_MODEL", "OPENAI_API_KEY", "CHATKIT_SECRET", "CHATKIT_PORT", "CHATKIT_CORS_ORIGINS"):
+    for name in ("CHATKIT_MODEL", "OPENAI_API_KEY", "CHATKIT_SECRETS", "CHATKIT_PORT", "CHATKIT_CORS_ORIGINS"):
         monkeypatch.setenv(name, "")
     assert Settings() == Settings(_env_file=None)
     assert Settings().openai_api_key is None
@@ -90,8 +90,8 @@ def test_the_key_and_lists_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"secret": "short and secret"}, "at least 32 characters"),
-        ({"environment": "production"}, "CHATKIT_SECRET must be set in production"),
+        ({"secrets": "short and secret"}, "at least 32 characters"),
+        ({"environment": "production"}, "CHATKIT_SECRETS must be set in production"),
         ({"environment": "staging"}, "environment"),
         ({"port": 70000}, "port"),
         ({"model_timeout": 0}, "model_timeout"),
@@ -137,12 +137,12 @@ def test_the_scheme_of_a_database_url_may_be_upper_case() -> None:
 
 def test_a_refused_secret_is_not_repeated() -> None:
     with pytest.raises(ValidationError) as refused:
-        Settings(secret="short-secret")
+        Settings(secrets="short-secret")
     assert "short-secret" not in str(refused.value)
 
 
 def test_secrets_do_not_show_in_any_representation() -> None:
-    settings = Settings(secret=SECRET, openai_api_key="sk-very-secret", environment="production")
+    settings = Settings(secrets=SECRET, openai_api_key="sk-very-secret", environment="production")
     for text in (repr(settings), str(settings), settings.model_dump_json(), repr(settings.model_dump())):
         assert SECRET not in text
         assert "sk-very-secret" not in text
@@ -206,7 +206,7 @@ def test_secrets_of_the_settings_are_redacted_in_the_log(capsys: pytest.CaptureF
     secrets = {
         "openai_api_key": "sk-of-the-model",
         "transcription_api_key": "sk-of-the-model-for-dictation",
-        "secret": "cookie" * 6,
+        "secrets": "cookie" * 6,
         "s3_access_key_id": "s3-key-id",
         "s3_secret_access_key": "s3-secret",
     }

@@ -169,6 +169,11 @@ class NotAuthenticated(ServerError):
     code = "not_authenticated"
     default_message = "You are not logged in. Please log in and try again."
 
+    def __init__(self, message: str | None = None, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        """Why, for the log: a client would learn what to forge next."""
+
 
 class ForeignHost(ServerError):
     """The request is for a host name that this server does not serve: perhaps a page that calls it by its own name."""

@@ -9,15 +9,15 @@ preview becomes a `data:` URL, because Chromium blocks images from localhost in 
 import asyncio
 import base64
 import re
+from collections.abc import Sequence
 from typing import Literal
 from urllib.parse import quote
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from pydantic import AnyUrl
 
-from chatkit_store import BlobMissing, Blobs, BlobsUnavailable, UploadStore
+from chatkit_store import BlobMissing, Blobs, BlobsUnavailable, Owner, UploadStore
 
-from ..auth import Secret
 from ..context import RequestContext
 from ..errors.http import LinkExpired
 
@@ -49,43 +49,43 @@ class SignedLinks:
     """Creates and verifies the URLs of files; each is valid for `seconds`."""
 
     def __init__(
-        self, secret: Secret, uploads: UploadStore, blobs: Blobs, *, public_url: str | None, seconds: int
+        self, keys: Sequence[str], uploads: UploadStore, blobs: Blobs, *, public_url: str | None, seconds: int
     ) -> None:
         self._signers: dict[Purpose, URLSafeTimedSerializer] = {
-            "download": URLSafeTimedSerializer(secret, salt="chatkit-download"),
-            "upload": URLSafeTimedSerializer(secret, salt="chatkit-upload"),
+            "download": URLSafeTimedSerializer(keys, salt="chatkit-download"),
+            "upload": URLSafeTimedSerializer(keys, salt="chatkit-upload"),
         }
         self._uploads = uploads
         self._blobs = blobs
         self._public_url = public_url
         self._seconds = seconds
 
-    def make(self, purpose: Purpose, attachment_id: str, user_id: str, base_url: str, version: str = "") -> str:
-        """Return a URL for one purpose, file and user. `version` only makes browsers load changed bytes again."""
-        token = self._signers[purpose].dumps([attachment_id, user_id])
+    def make(self, purpose: Purpose, attachment_id: str, owner: Owner, base_url: str, version: str = "") -> str:
+        """Return a URL for one purpose, file and owner. `version` only makes browsers load changed bytes again."""
+        token = self._signers[purpose].dumps([attachment_id, *owner])
         base = (self._public_url or base_url).rstrip("/")
         return f"{base}/api/attachments/{attachment_id}/content?token={quote(str(token))}{version and '&v='}{version}"
 
-    def for_provider(self, url: str, user_id: str) -> str | None:
+    def for_provider(self, url: str, owner: Owner) -> str | None:
         """Return a URL of the image for the model's provider, or None if the provider cannot reach this server."""
         if (match := _IMAGE.fullmatch(url)) is None:
             return url if url.startswith("https:") else None
         if self._public_url is None or not self._public_url.startswith("https:"):
             return None
-        return self.make("download", match[1], user_id, self._public_url)
+        return self.make("download", match[1], owner, self._public_url)
 
-    def verify(self, purpose: Purpose, attachment_id: str, token: str) -> str:
-        """Return the id of the user for whom the token was signed.
+    def verify(self, purpose: Purpose, attachment_id: str, token: str) -> Owner:
+        """Return the owner for whom the token was signed.
 
         Raises `LinkExpired` if it is too old, altered, or signed for another purpose or file.
         """
         try:
-            signed_id, user_id = self._signers[purpose].loads(token, max_age=self._seconds)
+            signed_id, tenant, user_id = self._signers[purpose].loads(token, max_age=self._seconds)
         except (BadData, TypeError, ValueError) as error:
             raise LinkExpired from error
-        if signed_id != attachment_id or not isinstance(user_id, str):
+        if signed_id != attachment_id or not (isinstance(tenant, str) and isinstance(user_id, str)):
             raise LinkExpired
-        return user_id
+        return Owner(tenant, user_id)
 
     async def resolve(self, body: bytes, context: RequestContext, base_url: str) -> bytes:
         """Replace each reference in JSON or SSE frames by a URL."""
@@ -100,7 +100,7 @@ class SignedLinks:
                 return b'"%b":"%b"' % (field, previews[attachment_id])
             purpose: Purpose = "upload" if scheme == b"attachment-upload" else "download"
             version = (match[4] or b"").decode()
-            link = self.make(purpose, attachment_id, context.user_id, base_url, version)
+            link = self.make(purpose, attachment_id, context.owner, base_url, version)
             return b'"%b":"%b"' % (field, link.encode())
 
         return _REFERENCE.sub(url, body)

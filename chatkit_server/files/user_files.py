@@ -93,7 +93,7 @@ class UserFiles:
 
     def provider_url(self, url: str) -> str | None:
         """Return the URL from which the model's provider can load a generated image, or None."""
-        return self.links.for_provider(url, self.context.user_id)
+        return self.links.for_provider(url, self.context.owner)
 
     async def _sizes(self, ids: list[str]) -> dict[str, int]:
         """Return each file's size in bytes; 0 if it is gone."""

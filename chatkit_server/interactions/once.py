@@ -60,9 +60,9 @@ class RepeatedFailure(ServerError):
 
 
 def action_key(params: ThreadCustomActionParams, context: RequestContext) -> str:
-    """Return the fingerprint of user, thread, widget, type and payload; it ignores the frame and the order of keys."""
+    """Return the fingerprint of owner, thread, widget, type and payload; it ignores the frame and the order of keys."""
     action = params.action
-    identity = [context.user_id, params.thread_id, params.item_id, action.type, action.payload]
+    identity = [*context.owner, params.thread_id, params.item_id, action.type, action.payload]
     return hashlib.sha256(b"action\0" + json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,6 +1,7 @@
 """Start the turn of a plain message, once per idempotency key."""
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 
 from chatkit_store import DuplicateRequest, RequestKey, TurnRecord
@@ -117,7 +118,7 @@ def request_key_of(key: str | None, context: RequestContext) -> RequestKey | Non
         return None
     if not 0 < len(key) <= KEY_LENGTH:
         raise InvalidParams(f"An idempotency key has 1 to {KEY_LENGTH} characters.")
-    digest = hashlib.sha256(b"idempotency\0%b\0%b" % (context.user_id.encode(), key.encode("utf-8", "surrogatepass")))
+    digest = hashlib.sha256(b"idempotency\0" + json.dumps([*context.owner, key]).encode())
     return RequestKey(digest.hexdigest(), KEY_SECONDS, ended_seconds=KEY_SECONDS)
 
 

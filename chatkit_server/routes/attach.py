@@ -72,7 +72,7 @@ async def turn_events(
     so far.
     """
     services = services_of(request)
-    context = services.auth.authenticate(request)
+    context = await services.door.authenticate(request)
     turn = await services.turns.find(turn_id, context)
     if turn is None:
         return LinkedResponse(await ended_turn(turn_id, services, context), services.links, context, request)

@@ -37,7 +37,7 @@ Token = Annotated[str, Query(description="the signature, from the URL that the s
 async def upload(request: Request) -> Response:
     """Return the attachment; its `id` goes into the next message."""
     services, attachments = _attachments_of(request)
-    context = services.auth.authenticate(request)
+    context = await services.door.authenticate(request)
     try:
         async with _form_file(request, services.settings.attachment_max_bytes) as file:
             name, mime_type = file.filename or "", file.content_type or ""
@@ -47,7 +47,7 @@ async def upload(request: Request) -> Response:
     except ClientDisconnect:
         return Response(status_code=499)
     response = LinkedResponse(_json(serialize(attachment)), services.links, context, request)
-    services.auth.remember(request, response, context)
+    services.door.remember(request, response, context)
     return response
 
 
@@ -87,8 +87,8 @@ def _attachments_of(request: Request) -> tuple[Services, FileAttachmentStore]:
 
 
 def _signer(services: Services, purpose: Purpose, attachment_id: str, token: str, request: Request) -> RequestContext:
-    user_id = services.links.verify(purpose, attachment_id, token)
-    return RequestContext(user_id=user_id, request_id=request.state.request_id)
+    owner = services.links.verify(purpose, attachment_id, token)
+    return RequestContext(**owner._asdict(), request_id=request.state.request_id)
 
 
 def _json(body: bytes) -> Response:

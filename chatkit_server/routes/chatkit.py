@@ -8,6 +8,7 @@ reaches another worker or the restarted one. An `error` event would lose what th
 """
 
 import hashlib
+import json
 from typing import TypeGuard
 
 from chatkit.types import (
@@ -61,7 +62,7 @@ async def chatkit(request: Request) -> Response:
     request_id: str = request.state.request_id
     body = b""
     try:
-        context = services.auth.authenticate(request)
+        context = await services.door.authenticate(request)
         check_is_json(request)
         body = await read_body(request, body_limit(services))
         response = await _answer(body, services, context, is_detached=request.headers.get(DETACH_HEADER) == "1")
@@ -69,7 +70,7 @@ async def chatkit(request: Request) -> Response:
         return Response(status_code=499)
     except Exception as error:
         return _refusal(request, body, to_server_error(error), request_id)
-    services.auth.remember(request, response, context)
+    services.door.remember(request, response, context)
     return LinkedResponse(response, services.links, context, request)
 
 
@@ -124,7 +125,7 @@ def _request_key(request: StreamingReq, body: bytes, services: Services, context
         return services.once.turn_key(request.params, services.settings.turn_seconds, context)
     if context.frame_id is None:
         return None
-    digest = hashlib.sha256(b"\0".join((context.user_id.encode(), context.frame_id.encode(), body)))
+    digest = hashlib.sha256(json.dumps([*context.owner, context.frame_id]).encode() + b"\0" + body)
     return RequestKey(digest.hexdigest(), JOIN_SECONDS, until_read=True)
 
 

@@ -16,7 +16,7 @@ router = APIRouter(prefix="/api/entities", tags=["page"], route_class=JsonRoute)
 async def search(request: Request, q: Annotated[str, Query(max_length=MAX_QUERY)] = "") -> Entities:
     """Return the entities this user may see that match the text after the @; none if the server has no search."""
     services = services_of(request)
-    context = services.auth.authenticate(request)
+    context = await services.door.authenticate(request)
     entities = await services.server.search_entities(q.strip(), context)
     return Entities(entities=entities[:MAX_ENTITIES])
 
@@ -25,7 +25,7 @@ async def search(request: Request, q: Annotated[str, Query(max_length=MAX_QUERY)
 async def preview_entity(request: Request, entity: Entity) -> Response:
     """`preview` is null if there is none. The server class must verify what the page sends about the entity."""
     services = services_of(request)
-    context = services.auth.authenticate(request)
+    context = await services.door.authenticate(request)
     widget = await services.server.preview_entity(entity, context)
     preview = b"null" if widget is None else serialize(widget)  # without unset fields, as in a stream
     return Response(b'{"preview":%b}' % preview, media_type="application/json")

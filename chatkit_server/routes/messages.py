@@ -77,10 +77,10 @@ async def stream_message(
     The headers `x-chatkit-turn-id` and `x-chatkit-thread-id` identify the turn and its thread.
     """
     services = services_of(request)
-    context = services.auth.authenticate(request)
+    context = await services.door.authenticate(request)
     turn = await _send(message, services, context, idempotency_key, x_chatkit_detach)
     response = TokenResponse(turn, lines_for(request.headers.get("accept", "")), services, context)
-    services.auth.remember(request, response, context)
+    services.door.remember(request, response, context)
     return response
 
 
@@ -96,10 +96,10 @@ async def answer_message(
 ) -> Response:
     """Return one JSON answer once the turn has ended in any way. Closing the connection stops the turn."""
     services = services_of(request)
-    context = services.auth.authenticate(request)
+    context = await services.door.authenticate(request)
     turn = await _send(message, services, context, idempotency_key, x_chatkit_detach)
     response = WholeAnswer(turn, services, context)
-    services.auth.remember(request, response, context)
+    services.door.remember(request, response, context)
     return response
 
 

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from chatkit_store import Owner
+
 from ..errors.http import TooManySockets
 from ..settings import Settings
 
@@ -13,20 +15,18 @@ class OpenSockets:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._by_user: Counter[str] = Counter()
+        self._by_user: Counter[Owner] = Counter()
 
     @contextmanager
-    def count(self, user_id: str) -> Iterator[None]:
+    def count(self, owner: Owner) -> Iterator[None]:
         """Count a socket while it is open. Raises `TooManySockets` beyond a limit."""
-        if self._by_user[user_id] >= self._settings.sockets_per_user:
-            raise TooManySockets(
-                f"You have {self._by_user[user_id]} open connections. Please close one, and try again."
-            )
+        if self._by_user[owner] >= self._settings.sockets_per_user:
+            raise TooManySockets(f"You have {self._by_user[owner]} open connections. Please close one, and try again.")
         if self._by_user.total() >= self._settings.sockets:
             raise TooManySockets
-        self._by_user[user_id] += 1
+        self._by_user[owner] += 1
         try:
             yield
         finally:
-            self._by_user[user_id] -= 1
+            self._by_user[owner] -= 1
             self._by_user += Counter()  # forgets users without a socket

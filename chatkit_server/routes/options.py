@@ -12,6 +12,6 @@ router = APIRouter(prefix="/api/chatkit", tags=["page"])
 async def options(request: Request, response: Response) -> Offers:
     """Return the options in the shapes of `@openai/chatkit`."""
     services = services_of(request)
-    context = services.auth.authenticate(request)
+    context = await services.door.authenticate(request)
     response.headers["cache-control"] = "private, no-cache"
     return services.server.offers(context)

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from ..auth import KEEPS_COOKIES
+from ..auth.anonymous import KEEPS_COOKIES
 from ..errors.http import ForeignHost, ForeignOrigin, ServerError
 from ..settings import Settings
 from .error_responses import error_response

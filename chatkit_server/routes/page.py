@@ -44,7 +44,7 @@ async def index(request: Request) -> Response:
     response.headers["cache-control"] = "private, no-cache"
     response.headers["content-security-policy"] = page_policy(services.settings)
     with contextlib.suppress(TooManyRequests):  # the page itself is for everyone
-        services.auth.remember(request, response, services.auth.authenticate(request), renew=True)
+        services.door.remember(request, response, await services.door.authenticate(request), renew=True)
     return response
 
 

@@ -33,7 +33,7 @@ class TurnState(Answer):
 async def poll_turn(turn_id: str, request: Request, if_none_match: Annotated[str, Header()] = "") -> Response:
     """Return a running or ended turn; 304 if nothing has changed since the `ETag` in `If-None-Match`."""
     services = services_of(request)
-    context = services.auth.authenticate(request)
+    context = await services.door.authenticate(request)
     answer = await load_answer(turn_id, services, context)
     body = TurnState(id=answer.turn_id, **answer.model_dump()).model_dump_json().encode()
     tag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'

@@ -34,7 +34,7 @@ async def retry_turn(
     `not_retryable` if the turn is complete, still runs, or is not the last one of its thread.
     """
     services = services_of(request)
-    context = services.auth.authenticate(request)
+    context = await services.door.authenticate(request)
     turn = await retry(turn_id, services, context, key=idempotency_key, is_detached=x_chatkit_detach == "1")
     accepted_type = request.headers.get("accept", "")
     response: TokenResponse | WholeAnswer
@@ -42,5 +42,5 @@ async def retry_turn(
         response = TokenResponse(turn, lines_for(accepted_type), services, context)
     else:
         response = WholeAnswer(turn, services, context)
-    services.auth.remember(request, response, context)
+    services.door.remember(request, response, context)
     return response

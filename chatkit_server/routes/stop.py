@@ -32,14 +32,14 @@ async def stop_turn(turn_id: str, request: Request) -> dict[str, str | None]:
     404 for another user's turn, 409 if the turn's worker does not react.
     """
     services = services_of(request)
-    return _stopped(await services.turns.stop(turn_id, "user", services.auth.authenticate(request)))
+    return _stopped(await services.turns.stop(turn_id, "user", await services.door.authenticate(request)))
 
 
 @router.post("/threads/{thread_id}/stop", summary="Stop the running turn of a thread", responses=STOPPED | ERRORS)
 async def stop_thread(thread_id: str, request: Request) -> dict[str, str | None]:
     """Like `/api/turns/{id}/stop`, for a page that only knows the thread; `id` is null if no turn was running."""
     services = services_of(request)
-    context = services.auth.authenticate(request)
+    context = await services.door.authenticate(request)
     await services.store.load_thread(thread_id, context)
     record = await services.turns.stop_thread(thread_id, "user", context)
     if record is None:

@@ -82,13 +82,13 @@ async def converse(websocket: WebSocket) -> None:
     request_id: str = websocket.state.request_id
     with ExitStack() as stack:
         try:
-            context = services.auth.authenticate(websocket)
-            stack.enter_context(websocket.app.state.open_sockets.count(context.user_id))
+            context = await services.door.authenticate(websocket)
+            stack.enter_context(websocket.app.state.open_sockets.count(context.owner))
         except Exception as error:
             await websocket.send_denial_response(error_response(to_server_error(error), request_id))
             return
         cookie = Response()
-        services.auth.remember(websocket, cookie, context)
+        services.door.remember(websocket, cookie, context)
         headers = [header for header in cookie.raw_headers if header[0] == b"set-cookie"]
         await websocket.accept(headers=[*headers, (b"x-request-id", request_id.encode())])
         await _Conversation(websocket, services, context).run()

@@ -9,7 +9,7 @@ def exposure_warnings(settings: Settings) -> list[str]:
     if settings.environment == "development" and is_loopback_name(settings.host):
         return []
     warnings = []
-    if settings.auth == "none":
+    if "none" in settings.auth:
         warnings.append(
             "ANYONE WHO REACHES THIS SERVER CAN USE IT: its agent, its tools and its model, without a login "
             "(CHATKIT_AUTH=none). Put a proxy with a login in front of it, or let only trusted networks reach it. "

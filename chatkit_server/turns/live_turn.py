@@ -9,6 +9,8 @@ from typing import Literal
 
 from chatkit.types import ClientToolCallItem, StreamOptions, ThreadItem, ThreadItemAddedEvent, ThreadStreamEvent
 
+from chatkit_store import Owner
+
 from ..events.fold import TurnItems, is_empty
 from ..events.snapshot import snapshot, without_calls
 from .turn_log import TurnLog
@@ -45,10 +47,10 @@ class LiveTurn(ABC):
 
     log: TurnLog
 
-    def __init__(self, turn_id: str, thread_id: str, user_id: str, options: StreamOptions) -> None:
+    def __init__(self, turn_id: str, thread_id: str, owner: Owner, options: StreamOptions) -> None:
         self.id = turn_id
         self.thread_id = thread_id
-        self.user_id = user_id
+        self.owner = owner
         self.items = TurnItems()
         self.readers = 0
         """How many connections have read it on this worker, in total."""

@@ -28,7 +28,7 @@ async def recover(record: TurnRecord, store: SqlStore[RequestContext], turns: Tu
     answer comes back. A turn that has ended meanwhile is left alone. Do not call this twice at once for one turn.
     Raises `StoreUnavailable`.
     """
-    context = RequestContext(user_id=record.user_id, request_id=record.request_id)
+    context = RequestContext(**record.owner._asdict(), request_id=record.request_id)
     if (await turns.load(record.id, context)).status != "running":
         return
     items = await _fold_journal(record.id, journal, context)

@@ -115,7 +115,7 @@ class RemoteTurn(LiveTurn):
         turns: TurnStore,
         journal: JournalStore,
     ) -> None:
-        super().__init__(record.id, record.thread_id, record.user_id, options)
+        super().__init__(record.id, record.thread_id, record.owner, options)
         self.log = TurnLog(still_open=self.added_events)
         self._record = record
         self._context = context

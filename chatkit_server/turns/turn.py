@@ -41,7 +41,7 @@ class Turn(LiveTurn):
     """A turn that this worker runs. `stop` may be called at any time and from anywhere in the process."""
 
     def __init__(self, turn_id: str, accepted: Accepted, context: RequestContext, services: TurnServices) -> None:
-        super().__init__(turn_id, accepted.thread.id, context.user_id, accepted.options)
+        super().__init__(turn_id, accepted.thread.id, context.owner, accepted.options)
         self.context = context
         self._settings = services.settings
         transcript = Transcript()

@@ -247,6 +247,7 @@ class Turns:
             user_item_id=accepted.user_item_id,
             model=accepted.model or self._model,
             worker_id=self.worker_id,
+            session_id=None if context.session is None else context.session.id,
         )
         with self._saving_message(new.id):
             save = TurnStart(self._turns, new, accepted, key, context)
@@ -302,7 +303,7 @@ class Turns:
     async def find(self, turn_id: str, context: RequestContext) -> LiveTurn | None:
         """Return the user's running turn with that id, or None."""
         if (turn := self._running.get(turn_id)) is not None:
-            return turn if turn.user_id == context.user_id else None
+            return turn if turn.owner == context.owner else None
         try:
             record = await self._turns.load(turn_id, context)
         except NotFoundError:
@@ -313,7 +314,7 @@ class Turns:
         """Return the running turn of the user's thread, or None."""
         for turn in self._turns_of(thread_id):
             if not turn.log.closed:
-                return turn if turn.user_id == context.user_id else None
+                return turn if turn.owner == context.owner else None
         record = await self._turns.running_on(thread_id, context)
         if record is None or record.id in self._running:  # a turn of this worker that is just ending
             return None
@@ -331,7 +332,7 @@ class Turns:
         Raises `NotFoundError` for another user's turn, `Conflict` if its worker does not react.
         """
         turn = self._running.get(turn_id)
-        if turn is not None and turn.user_id == context.user_id:
+        if turn is not None and turn.owner == context.owner:
             turn.stop(reason)
             await turn.ended()
         record = await self._turns.load(turn_id, context)
@@ -342,7 +343,7 @@ class Turns:
     async def stop_thread(self, thread_id: str, reason: StopReason, context: RequestContext) -> TurnRecord | None:
         """Stop the thread's running turn as `stop` does; return None if there is none."""
         for turn in self._turns_of(thread_id):
-            if turn.user_id == context.user_id and not turn.log.closed:
+            if turn.owner == context.owner and not turn.log.closed:
                 return await self.stop(turn.id, reason, context)
         record = await self._turns.running_on(thread_id, context)
         return None if record is None else await self.stop(record.id, reason, context)

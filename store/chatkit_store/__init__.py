@@ -23,6 +23,7 @@ from chatkit_store.ids import new_id
 from chatkit_store.items import Recent
 from chatkit_store.journal import Entry, JournalStore
 from chatkit_store.notices import is_notice_id, notice_id
+from chatkit_store.owner import Owner
 from chatkit_store.schema import create_schema
 from chatkit_store.sql import SqlStore
 from chatkit_store.statistics import StatisticsStore, TurnStatistics
@@ -56,6 +57,7 @@ __all__ = [
     "NewTurn",
     "NotFound",
     "OpenBlob",
+    "Owner",
     "PastTurn",
     "PausedRun",
     "Recent",

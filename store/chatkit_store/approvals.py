@@ -14,7 +14,7 @@ from chatkit_store.columns import UtcDateTime, dump_json, load_json
 from chatkit_store.database import AnyRow, Database
 from chatkit_store.errors import AlreadyDecided, NotFound
 from chatkit_store.items import check_thread
-from chatkit_store.owner import HasUser, owned
+from chatkit_store.owner import HasUser, owned, owner_values
 from chatkit_store.tables import approvals, paused_runs
 
 Decision = Literal["approved", "rejected"]
@@ -99,7 +99,7 @@ class ApprovalStore:
 
     async def load_run(self, thread_id: str, run_id: str, context: HasUser) -> PausedRun:
         """Return a run by its id. Raises `NotFound`."""
-        values = {"thread": thread_id, "run": run_id, "owner": context.user_id}
+        values = {"thread": thread_id, "run": run_id, **owner_values(context)}
 
         def work(connection: Connection) -> PausedRun:
             row = connection.execute(_OF_RUN, values).one_or_none()
@@ -111,7 +111,7 @@ class ApprovalStore:
 
     async def take(self, thread_id: str, run_id: str, context: HasUser) -> bool:
         """Mark a fully decided run as resumed; return True to exactly one caller, who must resume it."""
-        values = {"thread": thread_id, "run": run_id, "owner": context.user_id, "now": datetime.now(UTC)}
+        values = {"thread": thread_id, "run": run_id, **owner_values(context), "now": datetime.now(UTC)}
         return await self._database.write(lambda c: c.scalar(_RESUME, values)) is not None
 
     async def waiting(self, thread_id: str, context: HasUser) -> list[PausedRun]:
@@ -119,7 +119,7 @@ class ApprovalStore:
 
         def work(connection: Connection) -> list[PausedRun]:
             check_thread(connection, thread_id, context)
-            rows = connection.execute(_WAITING, {"thread": thread_id, "owner": context.user_id}).all()
+            rows = connection.execute(_WAITING, {"thread": thread_id, **owner_values(context)}).all()
             return [_run(connection, row, None) for row in rows]
 
         return await self._database.read(work)
@@ -173,7 +173,7 @@ def _load(connection: Connection, thread_id: str, approval_id: str, context: Has
 
 
 def _of_approval(thread_id: str, approval_id: str, context: HasUser) -> dict[str, str]:
-    return {"thread": thread_id, "approval": approval_id, "owner": context.user_id}
+    return {"thread": thread_id, "approval": approval_id, **owner_values(context)}
 
 
 def _run(connection: Connection, row: AnyRow, state: Any) -> PausedRun:

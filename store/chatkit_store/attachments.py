@@ -13,7 +13,7 @@ from chatkit_store.columns import dump_json, load_json
 from chatkit_store.database import Database, insert_into
 from chatkit_store.errors import IdClash, NotFound
 from chatkit_store.items import take_positions
-from chatkit_store.owner import HasUser, owned
+from chatkit_store.owner import HasUser, owned, owner_columns, owner_values
 from chatkit_store.tables import attachments
 
 _adapter: TypeAdapter[Attachment] = TypeAdapter(Attachment)
@@ -25,7 +25,7 @@ def to_row(attachment: Attachment, context: HasUser) -> dict[str, Any]:
     """Return the attachment's columns."""
     return {
         "id": attachment.id,
-        "user_id": context.user_id,
+        **owner_columns(context),
         "thread_id": attachment.thread_id,
         "name": attachment.name,
         "mime_type": attachment.mime_type,
@@ -39,7 +39,7 @@ def write(connection: Connection, dialect: str, row: dict[str, Any], context: Ha
     """Insert or update a row. Raises `IdClash` if another user has its id, `NotFound` for another user's thread."""
     if row["thread_id"] is not None:
         take_positions(connection, row["thread_id"], 0, context)
-    if connection.scalar(_upsert(dialect), row | {"owner": context.user_id}) is None:
+    if connection.scalar(_upsert(dialect), row | owner_values(context)) is None:
         raise IdClash("Attachment", row["id"])
 
 
@@ -62,13 +62,13 @@ def bind(connection: Connection, attachment_ids: Iterable[str], thread_id: str, 
     Raises `NotFound` if one belongs to another thread or user, or is not stored yet.
     """
     for attachment_id in attachment_ids:
-        values = {"attachment": attachment_id, "thread": thread_id, "owner": context.user_id}
+        values = {"attachment": attachment_id, "thread": thread_id, **owner_values(context)}
         row = connection.execute(_BIND, values).one_or_none()
         if row is None:
             raise NotFound("Attachment", attachment_id)
         payload = load_json(row.payload)
         if isinstance(payload, dict) and payload.get("thread_id") != thread_id:
-            values = {"attachment": attachment_id, "owner": context.user_id}
+            values = {"attachment": attachment_id, **owner_values(context)}
             connection.execute(_UPDATE, {**values, "payload": dump_json(payload | {"thread_id": thread_id})})
 
 
@@ -87,7 +87,7 @@ DELETION = delete(attachments).where(*_ONE).returning(a.id)
 
 async def load(database: Database, attachment_id: str, context: HasUser) -> Attachment:
     """Return one attachment. Raises `NotFound`, also if this version cannot read it."""
-    values = {"attachment": attachment_id, "owner": context.user_id}
+    values = {"attachment": attachment_id, **owner_values(context)}
     payload = await database.read(lambda c: c.scalar(_LOAD, values))
     try:
         if payload is not None:

@@ -13,7 +13,7 @@ from chatkit_store.errors import NotFound
 from chatkit_store.ids import new_id
 from chatkit_store.items import take_positions
 from chatkit_store.notices import is_notice_id
-from chatkit_store.owner import HasUser, owned
+from chatkit_store.owner import HasUser, owned, owner_values
 from chatkit_store.tables import feedback, thread_items
 
 f = feedback.c
@@ -34,7 +34,7 @@ def write_votes(
     the widget sends their ids, too.
     """
     take_positions(connection, thread_id, 0, context)
-    values = {"thread": thread_id, "owner": context.user_id, "vote": kind, "now": datetime.now(UTC)}
+    values = {"thread": thread_id, **owner_values(context), "vote": kind, "now": datetime.now(UTC)}
     for item_id in dict.fromkeys(item_id for item_id in item_ids if not is_notice_id(item_id)):
         if connection.scalar(_vote(dialect), {**values, "item": item_id, "new": new_id("fbk")}) is None:
             raise NotFound("Item", item_id)
@@ -47,6 +47,7 @@ def _vote(dialect: str) -> Any:
         f.id: bindparam("new", type_=f.id.type),
         f.thread_id: i.thread_id,
         f.item_id: i.id,
+        f.tenant: bindparam("owner_tenant", type_=f.tenant.type),
         f.user_id: bindparam("owner", type_=f.user_id.type),
         f.turn_id: i.turn_id,
         f.kind: bindparam("vote", type_=f.kind.type),

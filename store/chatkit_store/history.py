@@ -12,7 +12,7 @@ from chatkit_store.columns import UtcDateTime, load_json
 from chatkit_store.database import AnyRow, Database
 from chatkit_store.items import check_thread, from_row
 from chatkit_store.notices import IS_PART
-from chatkit_store.owner import HasUser, checked, owned
+from chatkit_store.owner import HasUser, checked, owned, owner_values
 from chatkit_store.paging import PAGE_BYTES, limit_bytes, rows_within
 from chatkit_store.tables import thread_items, turns
 
@@ -99,7 +99,7 @@ async def load_page(
 
     Raises `NotFound` if the thread is not the user's.
     """
-    owner = {"thread": thread_id, "owner": context.user_id}
+    owner = {"thread": thread_id, **owner_values(context)}
     end = before or FROM_THE_END
 
     def work(connection: Connection) -> tuple[list[AnyRow], list[AnyRow], HistoryCursor | None]:

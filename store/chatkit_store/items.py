@@ -19,7 +19,7 @@ from chatkit_store.database import AnyRow, Database, insert_into
 from chatkit_store.errors import IdClash, NotFound, ThreadChanged
 from chatkit_store.notices import IS_PART, is_notice_id
 from chatkit_store.notices import ROLE as NOTICE
-from chatkit_store.owner import HasUser, checked, owned
+from chatkit_store.owner import HasUser, checked, owned, owner_values
 from chatkit_store.paging import Pages
 from chatkit_store.tables import RUNNING, thread_items, threads, turns
 from chatkit_store.text import plain_text
@@ -120,7 +120,7 @@ def change_item(
 ) -> ThreadItem:
     """Replace an item by `change(item)` and return the result. Raises `NotFound`."""
     position = take_positions(connection, thread_id, 1, context)  # locks the thread, like every write of items
-    values = {"item": item_id, "thread": thread_id, "owner": context.user_id}
+    values = {"item": item_id, "thread": thread_id, **owner_values(context)}
     row = connection.execute(_LOAD_WITH_OPEN, values).one_or_none()
     item = None if row is None else from_row(row)
     if row is None or item is None:
@@ -146,7 +146,7 @@ def put_items(connection: Connection, dialect: str, rows: Sequence[dict[str, Any
 
 def take_positions(connection: Connection, thread_id: str, count: int, context: HasUser) -> int:
     """Check the owner, lock the thread and reserve `count` positions in one statement; return the last position."""
-    values = {"thread": thread_id, "owner": context.user_id, "count": count, "now": datetime.now(UTC)}
+    values = {"thread": thread_id, **owner_values(context), "count": count, "now": datetime.now(UTC)}
     last: int | None = connection.scalar(_TAKE_POSITIONS, values)
     if last is None:
         raise NotFound("Thread", thread_id)
@@ -156,7 +156,7 @@ def take_positions(connection: Connection, thread_id: str, count: int, context: 
 def _take_for_turn(
     connection: Connection, thread_id: str, count: int, context: HasUser, turn_id: str, worker_id: str
 ) -> int:
-    values = {"thread": thread_id, "owner": context.user_id, "count": count, "now": datetime.now(UTC)}
+    values = {"thread": thread_id, **owner_values(context), "count": count, "now": datetime.now(UTC)}
     last: int | None = connection.scalar(_TAKE_FOR_TURN, {**values, "turn": turn_id, "worker": worker_id})
     if last is None:
         check_thread(connection, thread_id, context)
@@ -261,7 +261,7 @@ async def load_page(
             position_of(connection, thread_id, after, context)
 
     pages = _ALL_PAGES if hidden else _VISIBLE_PAGES
-    values = {"thread": thread_id, "owner": context.user_id}
+    values = {"thread": thread_id, **owner_values(context)}
     return await pages.load(database, values, after, limit, order, from_row, explain)
 
 
@@ -278,7 +278,7 @@ async def load_changed_during(database: Database, thread_id: str, turn_id: str, 
 async def _load_of_turn(
     database: Database, statement: Select[Any], thread_id: str, turn_id: str, context: HasUser
 ) -> list[ThreadItem]:
-    values = {"thread": thread_id, "turn": turn_id, "owner": context.user_id}
+    values = {"thread": thread_id, "turn": turn_id, **owner_values(context)}
 
     def work(connection: Connection) -> Sequence[AnyRow]:
         check_thread(connection, thread_id, context)
@@ -305,7 +305,7 @@ async def last_position(database: Database, thread_id: str, context: HasUser) ->
 
 async def load_since_user(database: Database, thread_id: str, context: HasUser) -> Recent:
     """Return the items since the last user message. Raises `NotFound`."""
-    values = {"thread": thread_id, "owner": context.user_id}
+    values = {"thread": thread_id, **owner_values(context)}
 
     def work(connection: Connection) -> tuple[int, Sequence[AnyRow]]:
         position = _last_position(connection, thread_id, context)  # first: a write in between makes it outdated
@@ -319,14 +319,14 @@ async def saved_ids(database: Database, thread_id: str, item_ids: Sequence[str],
     """Return the ids that have a row in the thread, and whether each is still being written."""
     if not item_ids:
         return {}
-    values = {"thread": thread_id, "items": list(item_ids), "owner": context.user_id}
+    values = {"thread": thread_id, "items": list(item_ids), **owner_values(context)}
     rows = await database.read(lambda c: c.execute(_SAVED, values).all())
     return {row.id: row.open for row in rows}
 
 
 async def load_item(database: Database, thread_id: str, item_id: str, context: HasUser) -> ThreadItem:
     """Return one item. Raises `NotFound`, also if this version cannot read it."""
-    values = {"item": item_id, "thread": thread_id, "owner": context.user_id}
+    values = {"item": item_id, "thread": thread_id, **owner_values(context)}
     row = await database.read(lambda c: c.execute(_LOAD, values).one_or_none())
     item = None if row is None else from_row(row)
     if item is None:
@@ -336,7 +336,7 @@ async def load_item(database: Database, thread_id: str, item_id: str, context: H
 
 async def is_replaced(database: Database, thread_id: str, item_id: str, context: HasUser) -> bool:
     """Return whether a retry replaced the item."""
-    values = {"item": item_id, "thread": thread_id, "owner": context.user_id}
+    values = {"item": item_id, "thread": thread_id, **owner_values(context)}
     return await database.read(lambda c: c.scalar(_IS_REPLACED, values)) is not None
 
 
@@ -345,7 +345,7 @@ def _readable(rows: Sequence[AnyRow]) -> list[ThreadItem]:
 
 
 def _last_position(connection: Connection, thread_id: str, context: HasUser) -> int:
-    position: int | None = connection.scalar(_LAST_POSITION, {"thread": thread_id, "owner": context.user_id})
+    position: int | None = connection.scalar(_LAST_POSITION, {"thread": thread_id, **owner_values(context)})
     if position is None:
         raise NotFound("Thread", thread_id)
     return position
@@ -353,7 +353,7 @@ def _last_position(connection: Connection, thread_id: str, context: HasUser) -> 
 
 def position_of(connection: Connection, thread_id: str, item_id: str, context: HasUser) -> int:
     """Return the item's position. Raises `NotFound`."""
-    values = {"item": item_id, "thread": thread_id, "owner": context.user_id}
+    values = {"item": item_id, "thread": thread_id, **owner_values(context)}
     position: int | None = connection.scalar(_POSITION, values)
     if position is None:
         raise NotFound("Item", item_id)
@@ -362,5 +362,5 @@ def position_of(connection: Connection, thread_id: str, item_id: str, context: H
 
 def check_thread(connection: Connection, thread_id: str, context: HasUser) -> None:
     """Raise `NotFound` unless the thread exists and is the user's."""
-    if connection.scalar(_THREAD, {"thread": thread_id, "owner": context.user_id}) is None:
+    if connection.scalar(_THREAD, {"thread": thread_id, **owner_values(context)}) is None:
         raise NotFound("Thread", thread_id)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from chatkit_store.columns import CleanText, UtcDateTime, dump_json
 from chatkit_store.database import Database, insert_into
 from chatkit_store.errors import NotFound
-from chatkit_store.owner import HasUser, owned
+from chatkit_store.owner import HasUser, owned, owner_values
 from chatkit_store.tables import RUNNING, turn_events, turns
 from chatkit_store.turns import KEEP
 
@@ -95,7 +95,7 @@ class JournalStore:
 
     async def read(self, turn_id: str, after: int, context: HasUser) -> Excerpt:
         """Return the entries after number `after`, in order. Raises `NotFound` if the turn is not the user's."""
-        values = {"turn": turn_id, "after": after, "owner": context.user_id}
+        values = {"turn": turn_id, "after": after, **owner_values(context)}
 
         def work(connection: Connection) -> Excerpt | None:
             # The status first: it checks the owner, and no entry follows the end of a turn.

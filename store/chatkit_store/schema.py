@@ -9,13 +9,13 @@ from chatkit_store.tables import metadata
 
 VIEWS = {
     "messages": """
-SELECT i.thread_id, i.position, i.id AS item_id, i.turn_id, t.user_id, i.role, i.text, i.created_at
+SELECT i.thread_id, i.position, i.id AS item_id, i.turn_id, t.user_id, t.tenant, i.role, i.text, i.created_at
 FROM thread_items i JOIN threads t ON t.id = i.thread_id
 WHERE i.type IN ('user_message', 'assistant_message') AND NOT i.hidden AND i.replaced_by IS NULL
 ORDER BY t.position, i.position
 """,
     "thread_overview": """
-SELECT t.id AS thread_id, t.user_id, t.title, t.status, t.created_at, t.updated_at,
+SELECT t.id AS thread_id, t.user_id, t.tenant, t.title, t.status, t.created_at, t.updated_at,
   (SELECT count(*) FROM thread_items i WHERE i.thread_id = t.id AND NOT i.hidden AND i.replaced_by IS NULL
     AND i.type IN ('user_message', 'assistant_message')) AS messages,
   (SELECT count(*) FROM turns n WHERE n.thread_id = t.id) AS turns,
@@ -28,8 +28,9 @@ SELECT t.id AS thread_id, t.user_id, t.title, t.status, t.created_at, t.updated_
 FROM threads t
 """,
     "turn_stats": """
-SELECT n.id AS turn_id, n.thread_id, n.user_id, n.kind, n.model, n.status, n.stop_reason, n.error_code, n.started_at,
-  n.duration_ms, n.first_token_ms, n.input_tokens, n.output_tokens, n.tokens_per_second, n.retries, n.readers
+SELECT n.id AS turn_id, n.thread_id, n.user_id, n.tenant, n.kind, n.model, n.status, n.stop_reason, n.error_code,
+  n.started_at, n.duration_ms, n.first_token_ms, n.input_tokens, n.output_tokens, n.tokens_per_second, n.retries,
+  n.readers, n.session_id
 FROM turns n
 """,
 }

@@ -14,7 +14,7 @@ from chatkit_store.approvals import ApprovalStore
 from chatkit_store.database import Database
 from chatkit_store.errors import NotFound
 from chatkit_store.ids import new_id
-from chatkit_store.owner import HasUser
+from chatkit_store.owner import HasUser, owner_values
 from chatkit_store.sync_actions import SyncActionStore
 
 TContext = TypeVar("TContext", bound=HasUser, default=Any)
@@ -220,7 +220,7 @@ class SqlStore(Store[TContext], Generic[TContext]):
         await self._delete(attachments.DELETION, ids, context, NotFound("Attachment", attachment_id))
 
     async def _delete(self, statement: Any, ids: dict[str, str], context: TContext, missing: NotFound) -> None:
-        values = {**ids, "owner": context.user_id}
+        values = {**ids, **owner_values(context)}
 
         def work(connection: Connection) -> None:
             if connection.scalar(statement, values) is None:

@@ -11,7 +11,7 @@ from chatkit_store.columns import CleanText, UtcDateTime
 from chatkit_store.database import AnyRow, Database, insert_into
 from chatkit_store.errors import NotFound
 from chatkit_store.heartbeats import now
-from chatkit_store.owner import HasUser, owned
+from chatkit_store.owner import HasUser, owned, owner_values
 from chatkit_store.tables import sync_actions, threads, workers
 
 SyncActionStatus = Literal["running", "done", "failed"]
@@ -57,7 +57,7 @@ class SyncActionStore:
         dialect = self._database.dialect
 
         def work(connection: Connection) -> SyncAnswer | None:
-            values = _moments(connection, seconds) | {**vars(run), "which": run.key, "owner": context.user_id}
+            values = _moments(connection, seconds) | {**vars(run), "which": run.key, **owner_values(context)}
             if connection.scalar(_begin(dialect), values) is not None:
                 return None
             row = connection.execute(_OF_KEY, values).one_or_none()
@@ -71,7 +71,7 @@ class SyncActionStore:
         """Return the state of the run, or None if another run replaced it or its worker is gone."""
 
         def work(connection: Connection) -> AnyRow | None:
-            values = _moments(connection, LONGEST_SECONDS) | {"which": key, "run": run_id, "owner": context.user_id}
+            values = _moments(connection, LONGEST_SECONDS) | {"which": key, "run": run_id, **owner_values(context)}
             return connection.execute(_COUNTING, values).one_or_none()
 
         row = await self._database.read(work)
@@ -79,12 +79,12 @@ class SyncActionStore:
 
     async def end(self, run: SyncRun, status: SyncActionStatus, answer: str, context: HasUser) -> None:
         """Save the answer as JSON text, unless another run has replaced this one."""
-        values = {"which": run.key, "run": run.id, "owner": context.user_id, "new_status": status, "new_answer": answer}
+        values = {"which": run.key, "run": run.id, **owner_values(context), "new_status": status, "new_answer": answer}
         await self._database.write(lambda c: c.execute(_END, values))
 
     async def forget(self, key: str, run_id: str, context: HasUser) -> bool:
         """Delete the run if it is still running; return whether it was."""
-        values = {"which": key, "run": run_id, "owner": context.user_id}
+        values = {"which": key, "run": run_id, **owner_values(context)}
         return bool(await self._database.write(lambda c: c.execute(_FORGET, values).rowcount))
 
     async def prune(self) -> int:
@@ -128,12 +128,13 @@ def _begin(dialect: str) -> Any:
         bindparam("key", type_=CleanText),
         bindparam("id", type_=CleanText),
         threads.c.id,
+        threads.c.tenant,
         threads.c.user_id,
         bindparam("worker_id", type_=CleanText),
         literal("running", CleanText),
         _moment("now"),
     ).where(threads.c.id == bindparam("thread_id"), owned(threads))
-    columns = [s.key, s.id, s.thread_id, s.user_id, s.worker_id, s.status, s.began_at]
+    columns = [s.key, s.id, s.thread_id, s.tenant, s.user_id, s.worker_id, s.status, s.began_at]
     insert = insert_into(sync_actions, dialect).from_select(columns, of_thread)
     new = insert.excluded
     changed = {column.name: new[column.name] for column in columns[1:]}

@@ -40,6 +40,10 @@ def _thread_id(nullable: bool = False) -> Column[str]:
     return Column("thread_id", CleanText, ForeignKey("threads.id", ondelete="CASCADE"), nullable=nullable)
 
 
+def _tenant() -> Column[str]:
+    return Column("tenant", CleanText, nullable=False, server_default="", comment="Empty without tenants")
+
+
 RUNNING: ColumnClause[str] = literal_column("'running'")
 """The status of running turns. Not a parameter: an index of running turns only serves statements that name them."""
 
@@ -63,6 +67,7 @@ threads = Table(
     Column("last_position", _Big, nullable=False, server_default="0", comment="Highest position given to an item"),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    _tenant(),
     UniqueConstraint("id"),
     Index(None, "user_id", "position"),
     sqlite_autoincrement=True,  # never reuses the position of a deleted thread
@@ -109,6 +114,7 @@ sync_actions = Table(
     Column("status", CleanText, nullable=False, comment="running, done or failed"),
     Column("answer", JsonText, comment="What was answered, or the error; empty while it runs"),
     Column("began_at", UtcDateTime, nullable=False),
+    _tenant(),
     Index(None, "thread_id"),
     Index(None, "began_at"),
 )
@@ -171,6 +177,8 @@ turns = Table(
     Column("signal", CleanText, comment="What another worker wants of the one that runs it"),
     Column("request_key", CleanText, comment="Fingerprint of the request: a second one with it joins the turn"),
     Column("readers", Integer, nullable=False, server_default="0", comment="Connections that read it"),
+    _tenant(),
+    Column("session_id", CleanText, comment="The chat session of the request; plain, so it outlives a pruned session"),
     Index(None, "thread_id", "started_at"),
     Index(None, "user_id", "started_at"),
     Index(None, "user_item_id", **_only("user_item_id IS NOT NULL")),
@@ -178,6 +186,22 @@ turns = Table(
     Index("uq_turns_request_key", "request_key", unique=True),
     Index("uq_turns_running", "thread_id", unique=True, **_only("status = 'running'")),
     Index("ix_turns_running_worker", "worker_id", **_only("status = 'running'")),
+    Index("ix_turns_running_user", "user_id", **_only("status = 'running'")),
+    Index("ix_turns_of_tenant", "tenant", "started_at", **_only("tenant <> ''")),
+)
+
+deleted_turns = Table(
+    "deleted_turns",
+    metadata,
+    Column("id", CleanText, primary_key=True, comment="Of a turn whose thread was deleted: the limits still count it"),
+    Column("tenant", CleanText, nullable=False),
+    Column("user_id", CleanText, nullable=False),
+    Column("session_id", CleanText),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("tokens", Integer, nullable=False, comment="Input and output"),
+    Index(None, "user_id", "started_at"),
+    Index(None, "tenant", "started_at"),
+    Index(None, "started_at"),
 )
 
 turn_events = Table(
@@ -212,9 +236,11 @@ attachments = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("size", _Big, comment="Bytes; those announced until it is stored"),
     Column("status", CleanText, nullable=False, server_default="stored", comment="pending, uploading or stored"),
+    _tenant(),
     Index(None, "thread_id", **_only("thread_id IS NOT NULL")),
     Index("ix_attachments_unsent_of_user", "user_id", **_only("thread_id IS NULL")),
     Index("ix_attachments_unsent", "created_at", **_only("thread_id IS NULL")),
+    Index("ix_attachments_of_user", "user_id", "size"),
 )
 
 feedback = Table(
@@ -228,6 +254,40 @@ feedback = Table(
     Column("kind", CleanText, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    _tenant(),
     UniqueConstraint("item_id", "user_id"),
     Index(None, "thread_id"),
+)
+
+chat_sessions = Table(
+    "chat_sessions",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    Column("secret_hash", CleanText, nullable=False, comment="SHA-256 of the client secret, which is not stored"),
+    Column("tenant", CleanText, nullable=False),
+    Column("user_id", CleanText, nullable=False),
+    Column("user_name", CleanText),
+    Column("workflow", JsonText, nullable=False, comment="id, version, state_variables and tracing, as in the API"),
+    Column("configuration", JsonText, nullable=False, comment="chatkit_configuration, as in the API"),
+    Column("requests_per_minute", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("renewable_until", UtcDateTime, nullable=False, comment="The end of all sessions that it is renewed to"),
+    Column("cancelled_at", UtcDateTime),
+    Column("renewed_at", UtcDateTime, comment="When another session replaced it after it had expired"),
+    Index("uq_chat_sessions_secret_hash", "secret_hash", unique=True),
+    Index(None, "expires_at"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    Column("name", CleanText, nullable=False),
+    Column("key_hash", CleanText, nullable=False, comment="SHA-256 of the key, which is not stored"),
+    Column("hint", CleanText, nullable=False, comment="The first characters of the key"),
+    Column("is_admin", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime),
+    Index("uq_api_keys_key_hash", "key_hash", unique=True),
 )

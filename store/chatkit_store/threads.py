@@ -13,7 +13,7 @@ from chatkit_store.columns import aware_utc, dump_json, load_json
 from chatkit_store.database import AnyRow, Database, insert_into
 from chatkit_store.errors import IdClash, NotFound
 from chatkit_store.items import check_thread
-from chatkit_store.owner import HasUser, owned
+from chatkit_store.owner import HasUser, owned, owner_columns, owner_values
 from chatkit_store.paging import Pages
 from chatkit_store.tables import threads
 
@@ -96,7 +96,7 @@ async def save_thread(database: Database, thread: ThreadMetadata, context: HasUs
 
 async def name_thread(database: Database, thread_id: str, title: str, context: HasUser, instead_of: str | None) -> bool:
     """Set the title if it is still `instead_of`; return whether it was. Raises `NotFound`."""
-    values = {"thread": thread_id, "owner": context.user_id, "new": title, "old": instead_of}
+    values = {"thread": thread_id, **owner_values(context), "new": title, "old": instead_of}
 
     def work(connection: Connection) -> bool:
         if connection.scalar(_NAME, {**values, "now": datetime.now(UTC)}) is not None:
@@ -109,7 +109,7 @@ async def name_thread(database: Database, thread_id: str, title: str, context: H
 
 async def load_thread(database: Database, thread_id: str, context: HasUser) -> ThreadMetadata:
     """Return one thread and set its baseline. Raises `NotFound`."""
-    values = {"thread": thread_id, "owner": context.user_id}
+    values = {"thread": thread_id, **owner_values(context)}
     row = await database.read(lambda c: c.execute(_LOAD, values).one_or_none())
     if row is None:
         raise NotFound("Thread", thread_id)
@@ -125,7 +125,7 @@ async def load_page(
         if after is not None:
             check_thread(connection, after, context)
 
-    page = await _PAGES.load(database, {"owner": context.user_id}, after, limit, order, from_row, explain)
+    page = await _PAGES.load(database, owner_values(context), after, limit, order, from_row, explain)
     for thread in page.data:
         _remember(database, thread)
     return page
@@ -138,7 +138,7 @@ def _remember(database: Database, thread: ThreadMetadata) -> ThreadMetadata:
 
 def _update(connection: Connection, thread_id: str, changed: Columns, context: HasUser) -> None:
     """Run one UPDATE even if nothing changed, to check that the thread exists and is the user's."""
-    values: dict[str, Any] = {"thread": thread_id, "owner": context.user_id}
+    values: dict[str, Any] = {"thread": thread_id, **owner_values(context)}
     if changed:
         updated_id = connection.scalar(_UPDATE, {**values, **changed, "updated_at": datetime.now(UTC)})
     else:
@@ -150,7 +150,7 @@ def _update(connection: Connection, thread_id: str, changed: Columns, context: H
 def _upsert(
     connection: Connection, dialect: str, thread_id: str, row: Columns, names: frozenset[str], context: HasUser
 ) -> None:
-    values = {**_new_row(thread_id, row, context), "owner": context.user_id}
+    values = {**_new_row(thread_id, row, context), **owner_values(context)}
     if connection.scalar(_upsertion(dialect, names), values) is None:
         raise IdClash("Thread", thread_id)
 
@@ -169,7 +169,7 @@ def _new_row(thread_id: str, row: Columns, context: HasUser, last_position: int 
     return {
         **row,
         "id": thread_id,
-        "user_id": context.user_id,
+        **owner_columns(context),
         "last_position": last_position,
         "updated_at": datetime.now(UTC),
     }

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from chatkit_store.columns import dump_json, load_json
 from chatkit_store.database import AnyRow
-from chatkit_store.owner import HasUser
+from chatkit_store.owner import HasUser, Owner, owner_columns
 
 TurnStatus = Literal["running", "completed", "stopped", "failed", "interrupted"]
 
@@ -49,12 +49,14 @@ class NewTurn:
     user_item_id: str | None = None
     model: str | None = None
     worker_id: str | None = None
+    session_id: str | None = None
+    """The chat session that the request belongs to."""
 
     def to_row(self, key: RequestKey | None, context: HasUser) -> dict[str, Any]:
         """Return the columns of the turn as it starts now."""
         request_key = None if key is None else key.value
-        started = {"user_id": context.user_id, "status": "running", "started_at": datetime.now(UTC)}
-        return {**vars(self), **started, "request_key": request_key}
+        started = {"status": "running", "started_at": datetime.now(UTC)}
+        return {**vars(self), **owner_columns(context), **started, "request_key": request_key}
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ class TurnRecord:
 
     id: str
     thread_id: str
+    tenant: str
     user_id: str
     kind: str
     user_item_id: str | None
@@ -133,6 +136,12 @@ class TurnRecord:
     worker_id: str | None
     signal: str | None
     request_key: str | None
+    session_id: str | None
+
+    @property
+    def owner(self) -> Owner:
+        """The user whose request started it."""
+        return Owner(self.tenant, self.user_id)
 
     @classmethod
     def from_row(cls, row: AnyRow) -> "TurnRecord":

@@ -12,7 +12,7 @@ from chatkit_store.errors import DuplicateRequest, IdClash, NotFound, ThreadBusy
 from chatkit_store.items import UNFINISHED, check_thread, position_of, put_items, take_positions, to_rows, write_items
 from chatkit_store.notices import ROLE as NOTICE
 from chatkit_store.notices import remove_notices, remove_older_notices
-from chatkit_store.owner import HasUser, owned, owns_thread
+from chatkit_store.owner import HasUser, owned, owner_values, owns_thread
 from chatkit_store.paging import clamp
 from chatkit_store.tables import RUNNING, thread_items, turns, workers
 from chatkit_store.tables import threads as thread_rows
@@ -74,7 +74,7 @@ class TurnStore:
 
         def work(connection: Connection) -> list[str]:
             if key is not None and key.taken_from is not None:
-                connection.execute(_RELEASE_KEY, {"turn": key.taken_from, "owner": context.user_id})
+                connection.execute(_RELEASE_KEY, {"turn": key.taken_from, **owner_values(context)})
             if thread_row is not None:
                 threads.insert_thread(connection, dialect, turn.thread_id, thread_row, context, len(rows))
             replaced_ids = [] if replace_after is None else _replace(connection, turn, replace_after, context)
@@ -122,7 +122,7 @@ class TurnStore:
             if key.covers(row.status, row.started_at, row.readers):
                 raise DuplicateRequest(row.id)
             await self.release_key(row.id, context)
-        values = {"thread": turn.thread_id, "owner": context.user_id}
+        values = {"thread": turn.thread_id, **owner_values(context)}
         running_id: str | None = await self._database.read(lambda c: c.scalar(_RUNNING_ID, values))
         if running_id is not None:
             raise ThreadBusy(running_id)
@@ -153,7 +153,7 @@ class TurnStore:
         def work(connection: Connection) -> bool:
             if self._database.dialect == "postgresql":  # SQLite has one writer
                 connection.execute(_LOCK_THREAD, {"turn": turn_id})
-            values = {"turn": turn_id, "owner": context.user_id, "worker": worker_id, "more": end.readers}
+            values = {"turn": turn_id, **owner_values(context), "worker": worker_id, "more": end.readers}
             turn = connection.execute(_END, {**columns, **values}).one_or_none()
             if turn is None:
                 return False
@@ -191,7 +191,7 @@ class TurnStore:
         def work(connection: Connection) -> bool:
             if self._database.dialect == "postgresql":
                 connection.execute(_LOCK_THREAD, {"turn": turn_id})
-            values = {"turn": turn_id, "owner": context.user_id}
+            values = {"turn": turn_id, **owner_values(context)}
             closed = connection.execute(_COMPLETE, {**columns, **values, "more": end.readers}).one_or_none()
             if closed is None:
                 return False
@@ -213,7 +213,7 @@ class TurnStore:
 
     async def running_on(self, thread_id: str, context: HasUser) -> TurnRecord | None:
         """Return the running turn of a thread, or None."""
-        values = {"thread": thread_id, "owner": context.user_id}
+        values = {"thread": thread_id, **owner_values(context)}
         row = await self._database.read(lambda c: c.execute(_RUNNING, values).one_or_none())
         return None if row is None else TurnRecord.from_row(row)
 
@@ -224,21 +224,21 @@ class TurnStore:
 
     async def release_key(self, turn_id: str, context: HasUser) -> None:
         """Let the next request with the turn's key start a turn of its own."""
-        values = {"turn": turn_id, "owner": context.user_id}
+        values = {"turn": turn_id, **owner_values(context)}
         await self._database.write(lambda c: c.execute(_RELEASE_KEY, values))
 
     async def ask_to_stop(self, turn_id: str, reason: str, context: HasUser) -> None:
         """Signal the turn's worker to stop it. The first reason wins; does nothing once the turn has ended."""
-        values = {"turn": turn_id, "owner": context.user_id, "reason": reason}
+        values = {"turn": turn_id, **owner_values(context), "reason": reason}
         await self._database.write(lambda c: c.execute(_STOP, values))
 
     async def join(self, turn_id: str, context: HasUser) -> None:
         """Signal the turn's worker to keep it running without local readers, for a reader at another worker."""
-        await self._database.write(lambda c: c.execute(_JOIN, {"turn": turn_id, "owner": context.user_id}))
+        await self._database.write(lambda c: c.execute(_JOIN, {"turn": turn_id, **owner_values(context)}))
 
     async def count_reader(self, turn_id: str, context: HasUser) -> None:
         """Count a reader at another worker."""
-        await self._database.write(lambda c: c.execute(_COUNT_READER, {"turn": turn_id, "owner": context.user_id}))
+        await self._database.write(lambda c: c.execute(_COUNT_READER, {"turn": turn_id, **owner_values(context)}))
 
     async def running_by(self, worker_id: str) -> frozenset[str]:
         """Return the ids of the worker's running turns, of all users."""
@@ -257,14 +257,14 @@ class TurnStore:
         return [TurnRecord.from_row(row) for row in await self._database.write(work)]
 
     async def _find_by_key(self, key: RequestKey, context: HasUser) -> AnyRow | None:
-        values = {"key": key.value, "owner": context.user_id}
+        values = {"key": key.value, **owner_values(context)}
         return await self._database.read(lambda c: c.execute(_BY_KEY, values).one_or_none())
 
     # Records
 
     async def load(self, turn_id: str, context: HasUser) -> TurnRecord:
         """Return one turn. Raises `NotFound`."""
-        values = {"turn": turn_id, "owner": context.user_id}
+        values = {"turn": turn_id, **owner_values(context)}
         row = await self._database.read(lambda c: c.execute(_LOAD, values).one_or_none())
         if row is None:
             raise NotFound("Turn", turn_id)
@@ -272,7 +272,7 @@ class TurnStore:
 
     async def list(self, context: HasUser, thread_id: str | None = None, limit: int = 50) -> "list[TurnRecord]":
         """Return the user's latest turns, newest first, of one thread or of all; `limit` is clamped to 1..500."""
-        values = {"thread": thread_id, "owner": context.user_id, "count": clamp(limit)}
+        values = {"thread": thread_id, **owner_values(context), "count": clamp(limit)}
 
         def work(connection: Connection) -> Sequence[AnyRow]:
             rows = connection.execute(_LIST if thread_id is None else _LIST_OF_THREAD, values).all()

@@ -18,7 +18,7 @@ from chatkit_store.attachments import to_row, write
 from chatkit_store.columns import dump_json
 from chatkit_store.database import Database
 from chatkit_store.errors import NotFound, TooManyUnsent
-from chatkit_store.owner import HasUser, checked, owned
+from chatkit_store.owner import HasUser, checked, owned, owner_values
 from chatkit_store.tables import attachments, threads
 
 UploadStatus = Literal["pending", "uploading", "stored"]
@@ -65,14 +65,14 @@ class UploadStore:
         row = to_row(attachment, context) | {"status": "pending", "size": size}
 
         def work(connection: Connection) -> bool:
-            if newcomers is not None and not connection.scalar(_HAS_THREAD, {"owner": context.user_id}):
+            if newcomers is not None and not connection.scalar(_HAS_THREAD, owner_values(context)):
                 values = {"since": since, "newest": NEWEST + newcomers}
                 if (connection.scalar(_COUNT_NEWCOMERS, values) or 0) >= newcomers:
                     raise TooManyUnsent
             connection.execute(insert(attachments), row)
-            if (connection.scalar(_COUNT_UNSENT, {"owner": context.user_id}) or 0) <= limit:
+            if (connection.scalar(_COUNT_UNSENT, owner_values(context)) or 0) <= limit:
                 return True
-            connection.execute(_FORGET, {"attachment": attachment.id, "owner": context.user_id})
+            connection.execute(_FORGET, {"attachment": attachment.id, **owner_values(context)})
             return False
 
         return await self._database.write(work)
@@ -83,7 +83,7 @@ class UploadStore:
         Raises `NotFound` if the thread is not the user's, `IdClash` for another user's id.
         """
         row, dialect = to_row(attachment, context), self._database.dialect
-        values = {"attachment": attachment.id, "owner": context.user_id, "size": size}
+        values = {"attachment": attachment.id, **owner_values(context), "size": size}
 
         def work(connection: Connection) -> None:
             write(connection, dialect, row, context)
@@ -93,7 +93,7 @@ class UploadStore:
 
     async def load(self, attachment_id: str, context: HasUser) -> Upload:
         """Return one upload, in any state. Raises `NotFound`."""
-        values = {"attachment": attachment_id, "owner": context.user_id}
+        values = {"attachment": attachment_id, **owner_values(context)}
         row = await self._database.read(lambda c: c.execute(_LOAD, values).one_or_none())
         if row is None:
             raise NotFound("Attachment", attachment_id)
@@ -138,12 +138,12 @@ class UploadStore:
 
     async def sizes(self, ids: Collection[str], context: HasUser) -> dict[str, int | None]:
         """Return the sizes of those `ids` that are the user's, in any state; None if the size is unknown."""
-        values = {"ids": list(ids), "owner": context.user_id}
+        values = {"ids": list(ids), **owner_values(context)}
         return {row.id: row.size for row in await self._database.read(lambda c: c.execute(_SIZES, values).all())}
 
     async def stored(self, ids: Collection[str], context: HasUser) -> set[str]:
         """Return those `ids` that are stored files and the user's."""
-        values = {"ids": list(ids), "owner": context.user_id}
+        values = {"ids": list(ids), **owner_values(context)}
         return set(await self._database.read(lambda c: c.scalars(_STORED, values).all()))
 
     async def delete_unsent(self, before: datetime) -> list[str]:
@@ -162,7 +162,7 @@ class UploadStore:
         return set(await self._database.read(lambda c: c.scalars(_EXISTING, values).all()))
 
     async def _step(self, statement: Any, values: dict[str, Any], context: HasUser) -> bool:
-        values = values | {"owner": context.user_id}
+        values = values | owner_values(context)
         return await self._database.write(lambda c: c.scalar(statement, values)) is not None
 
 
@@ -175,7 +175,7 @@ _LOAD = select(a.payload, a.status, a.size).where(*_ONE)
 _COUNT_UNSENT = select(func.count()).select_from(attachments).where(owned(attachments), a.thread_id.is_(None))
 _HAS_THREAD = select(exists().where(owned(threads)))
 _NEWEST_UNSENT = (
-    select(a.user_id)
+    select(a.tenant, a.user_id)
     .where(a.thread_id.is_(None), a.created_at > bindparam("since", type_=a.created_at.type))
     .order_by(a.created_at.desc())
     .limit(bindparam("newest", type_=BigInteger))
@@ -184,7 +184,7 @@ _NEWEST_UNSENT = (
 _COUNT_NEWCOMERS = (
     select(func.count())
     .select_from(_NEWEST_UNSENT)
-    .where(~exists().where(threads.c.user_id == _NEWEST_UNSENT.c.user_id))
+    .where(~exists().where(threads.c.user_id == _NEWEST_UNSENT.c.user_id, threads.c.tenant == _NEWEST_UNSENT.c.tenant))
 )
 _PART = (
     select(case((a.status == "pending", 0), else_=a.size).label("size"), a.created_at)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 
 from chatkit_store.database import insert_into
-from chatkit_store.owner import HasUser, owned
+from chatkit_store.owner import HasUser, owned, owner_values
 from chatkit_store.tables import thread_items, widget_actions
 
 i = thread_items.c
@@ -28,7 +28,7 @@ def save_offers(connection: Connection, dialect: str, rows: Sequence[dict[str, A
 
 def is_withdrawn(connection: Connection, thread_id: str, item_id: str, type: str, context: HasUser) -> bool:
     """Return whether the widget used to offer an action of this type and no longer does."""
-    values = {"thread": thread_id, "item": item_id, "type": type, "owner": context.user_id}
+    values = {"thread": thread_id, "item": item_id, "type": type, **owner_values(context)}
     payload: str | None = connection.scalar(_ONCE_OFFERED, values)
     return payload is not None and type not in offered_types(payload)
 

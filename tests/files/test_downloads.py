@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from chatkit_store import Owner
 from tests.files.uploading import PDF, TEXT, UploadClient, picture, sqlite_only
 from tests.turns.conftest import Start
 
@@ -46,7 +47,7 @@ async def test_a_link_is_valid_for_one_file_one_purpose_and_a_limited_time(
     file, other = (await client.upload(TEXT)).id, (await client.upload(TEXT)).id
     valid = client.link(file)
     assert (await client.get(valid))[0] == 200
-    upload = client.chat.services.links.make("upload", file, client.user_id, client.chat.url)
+    upload = client.chat.services.links.make("upload", file, Owner("", client.user_id), client.chat.url)
     with monkeypatch.context() as patch:
         patch.setattr("itsdangerous.timed.TimestampSigner.get_timestamp", lambda _: int(time.time()) - 3700)
         expired = client.link(file)

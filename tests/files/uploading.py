@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 from PIL import Image
 
+from chatkit_store import Owner
 from tests.serving import Tab
 from tests.support.chatkit import Json
 from tests.turns.chat import Chat
@@ -119,13 +120,15 @@ class UploadClient:
 
     def link(self, attachment_id: str) -> str:
         """Return a fresh download URL of the file for this user."""
-        return self.chat.services.links.make("download", attachment_id, self.user_id, self.chat.url)
+        return self.chat.services.links.make("download", attachment_id, Owner("", self.user_id), self.chat.url)
 
     @property
     def user_id(self) -> str:
         """The user id that the server reads from the tab's cookie."""
         (cookie,) = self.tab.cookies.filter_cookies(self.tab_url).values()
-        user_id: str = self.chat.services.auth._cookies.loads(cookie.value)
+        anonymous = self.chat.services.door._anonymous
+        assert anonymous is not None
+        user_id: str = anonymous._cookies.loads(cookie.value)
         return user_id
 
     @property

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_server import create_app
-from chatkit_server.auth import COOKIE
+from chatkit_server.auth.anonymous import COOKIE
 from chatkit_server.routes.websocket import MESSAGES_AT_ONCE
 from tests.plain.plain import Plain, Socket, both_apis, key, sqlite_only
 from tests.serving import make_settings

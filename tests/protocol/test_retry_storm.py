@@ -17,7 +17,8 @@ from chatkit.types import StreamOptions, ThreadMetadata
 from starlette.requests import HTTPConnection
 
 from chatkit_server import AgentContext, RequestContext, create_app
-from chatkit_server.auth import Auth, NewUsers, Secret
+from chatkit_server.auth import Door
+from chatkit_server.auth.anonymous import Anonymous, NewUsers
 from chatkit_server.errors.http import NotAuthenticated
 from chatkit_server.services import Services
 from chatkit_server.turns.turns import Turns
@@ -78,17 +79,17 @@ class FailingTurnStore(TurnStore):
         return await super().finish(turn_id, end, context, **more)
 
 
-class FailingAuth(Auth):
+class FailingDoor(Door):
     """A failing login."""
 
     def __init__(self, fault: Fault) -> None:
-        super().__init__(Secret(SECRET), NewUsers(1000))
+        super().__init__([], Anonymous([SECRET], NewUsers(1000)))
         self._fault = fault
 
-    def authenticate(self, request: HTTPConnection) -> RequestContext:
+    async def authenticate(self, request: HTTPConnection) -> RequestContext:
         self._fault.strike("no user is logged in", NotAuthenticated())
         self._fault.strike("a bug in the login", RuntimeError("oops"))
-        return super().authenticate(request)
+        return await super().authenticate(request)
 
 
 class FailingServer(StageServer):
@@ -130,7 +131,7 @@ async def served(stages: Stage, fault: Fault, tmp_path_factory: pytest.TempPathF
     turn_store = FailingTurnStore(fault, services)
     engine = services.engine
     turns = Turns(store, turn_store, JournalStore(engine), HeartbeatStore(engine), services.server, services.settings)
-    app.state.services = replace(services, store=store, turn_store=turn_store, turns=turns, auth=FailingAuth(fault))
+    app.state.services = replace(services, store=store, turn_store=turn_store, turns=turns, door=FailingDoor(fault))
     async with live(app) as url:
         yield Served(app, url)
 

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp.abc import AbstractCookieJar
 
-from chatkit_server.auth import NewUsers
+from chatkit_server.auth.anonymous import NewUsers
 from chatkit_server.errors.http import TooManyRequests
 from tests.serving import Served, serve
 from tests.stage import Stage

@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatkit_server import AgentContext, create_app
-from chatkit_server.auth import Auth, NewUsers, load_secret
+from chatkit_server.auth.anonymous import Anonymous, NewUsers
+from chatkit_server.auth.signing_keys import load_signing_keys
 from chatkit_server.routes.protocol import OPERATIONS
 from tests.databases import Postgres
 from tests.routes.asgi import Answer, call, converse
@@ -75,7 +76,7 @@ async def target(folder: Path, url: str) -> AsyncIterator[Target]:
     uploads = {"attachments_unsent": 1_000_000, "attachments_new_users": 1_000_000}
     values = make_settings(folder, database_url=url, tools="search", journal_ms=0, **uploads)
     app = create_app(values, stage.agent, server=stage.factory())
-    cookie = str(Auth(load_secret(values), NewUsers(1))._cookies.dumps(USER))
+    cookie = str(Anonymous(load_signing_keys(values), NewUsers(1))._cookies.dumps(USER))
     async with app.router.lifespan_context(app):
         yield Target(app, f"chatkit_user={cookie}", stage)
 

@@ -1,0 +1,75 @@
+"""`none`: each browser is its own user, identified by a signed cookie."""
+
+from collections.abc import Sequence
+
+from itsdangerous import BadSignature, URLSafeSerializer
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from chatkit_store import new_id
+
+from ..context import RequestContext
+from ..errors.http import TooManyRequests
+from ..loops import Allowance
+from .login import User
+
+COOKIE = "chatkit_user"
+COOKIE_SECONDS = 365 * 24 * 3600
+KEEPS_COOKIES = "keeps_cookies"
+"""The state of a request that must not change the browser's cookies."""
+NEW_USER = "new_user"
+"""The state of a request whose user has no cookie yet."""
+
+
+class NewUsers(Allowance):
+    """Counts new users: as many as the limit at once, and then at its rate."""
+
+    def __init__(self, per_minute: int) -> None:
+        super().__init__(per_minute, per_minute / 60)
+
+    def add(self) -> None:
+        """Count one. Raises `TooManyRequests` beyond the limit."""
+        if not self.take():
+            raise TooManyRequests
+
+
+class Anonymous:
+    """One user per browser."""
+
+    def __init__(self, keys: Sequence[str], new_users: NewUsers) -> None:
+        self._cookies = URLSafeSerializer(keys, salt="chatkit-user")
+        self._new_users = new_users
+
+    def user(self, request: HTTPConnection) -> User:
+        """Return the user of the cookie; a browser without a valid one is a new user.
+
+        Raises `TooManyRequests` for a new user beyond the limit.
+        """
+        user_id = self._user_from_cookie(request)
+        if user_id is None:
+            self._new_users.add()
+            user_id = new_id("user")
+        return User(user_id)
+
+    def remember(
+        self, request: HTTPConnection, response: Response, context: RequestContext, *, renew: bool = False
+    ) -> None:
+        """Set the cookie of a new user; with `renew`, also extend that of a known user by another year."""
+        if getattr(request.state, KEEPS_COOKIES, False):
+            return
+        if renew or self._user_from_cookie(request) != context.user_id:
+            response.set_cookie(
+                COOKIE,
+                str(self._cookies.dumps(context.user_id)),
+                max_age=COOKIE_SECONDS,
+                httponly=True,
+                samesite="lax",
+                secure=request.scope.get("scheme") in ("https", "wss"),  # `url` fails for a query that is not UTF-8
+            )
+
+    def _user_from_cookie(self, request: HTTPConnection) -> str | None:
+        try:
+            user_id = self._cookies.loads(request.cookies.get(COOKIE, ""))
+        except BadSignature:
+            return None
+        return user_id if isinstance(user_id, str) else None

@@ -1,0 +1,81 @@
+"""The door that every request goes through."""
+
+import logging
+from collections.abc import Sequence
+
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from ..context import RequestContext
+from ..errors.http import NotAuthenticated
+from .anonymous import Anonymous
+from .login import Login, User
+
+logger = logging.getLogger(__name__)
+
+FRAME_ID_LENGTH = 100
+LOCALE_LENGTH = 35
+HEADER_LENGTH = 1000
+"""How much of a header is looked at."""
+
+
+class Door:
+    """Asks each login in turn who sends a request; the first that knows decides."""
+
+    def __init__(self, logins: Sequence[Login], anonymous: Anonymous | None) -> None:
+        """`anonymous` gives a user to whoever has no credentials of the other logins."""
+        self._logins = logins
+        self._anonymous = anonymous
+
+    async def authenticate(self, request: HTTPConnection) -> RequestContext:
+        """Return the context of the request.
+
+        Raises `NotAuthenticated`, whose reason only the log gets, and `TooManyRequests` for a new anonymous user
+        beyond the limit.
+        """
+        try:
+            user = await self._user(request)
+        except NotAuthenticated as error:
+            logger.info("not logged in: %s", error.reason)
+            raise
+        return RequestContext(
+            user_id=user.id,
+            request_id=request.state.request_id,
+            locale=_locale(request),
+            frame_id=_frame_id(request),
+            tenant=user.tenant,
+            user_name=user.name,
+            is_admin=user.is_admin,
+            session=user.session,
+        )
+
+    async def _user(self, request: HTTPConnection) -> User:
+        for login in self._logins:
+            if (user := await login(request)) is not None:
+                return user
+        if self._anonymous is None:
+            raise NotAuthenticated(reason="no credentials")
+        return self._anonymous.user(request)
+
+    def remember(
+        self, request: HTTPConnection, response: Response, context: RequestContext, *, renew: bool = False
+    ) -> None:
+        """Set the cookie of an anonymous user who is new; with `renew`, also extend that of a known one by a year."""
+        if self._anonymous is not None:
+            self._anonymous.remember(request, response, context, renew=renew)
+
+    async def aclose(self) -> None:
+        """Close what the logins keep open."""
+        for login in self._logins:
+            if (aclose := getattr(login, "aclose", None)) is not None:
+                await aclose()
+
+
+def _locale(request: HTTPConnection) -> str:
+    languages = request.headers.get("accept-language", "en")[:HEADER_LENGTH]
+    return languages.split(",")[0].split(";")[0].strip()[:LOCALE_LENGTH] or "en"
+
+
+def _frame_id(request: HTTPConnection) -> str | None:
+    frame_id = request.headers.get("chatkit-frame-instance-id")
+    return None if frame_id is None else frame_id[:FRAME_ID_LENGTH]

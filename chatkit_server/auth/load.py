@@ -1,0 +1,26 @@
+"""CHATKIT_AUTH: from names to the door."""
+
+from ..errors.setup import SetupError
+from ..settings import Settings
+from .anonymous import Anonymous, NewUsers
+from .door import Door
+from .login import Login
+from .signing_keys import load_signing_keys
+
+
+def open_door(settings: Settings, login: Login | None = None) -> Door:
+    """Return the door with the logins of the settings, or with `login` alone.
+
+    Raises `SetupError` for an unavailable mode, or without a signing key.
+    """
+    if login is not None:
+        return Door([login], None)
+    modes = [mode for mode in settings.auth if mode != "none"]
+    anonymous = None
+    if "none" in settings.auth:
+        anonymous = Anonymous(load_signing_keys(settings), NewUsers(settings.new_users_per_minute))
+    return Door([_login(mode, settings) for mode in modes], anonymous)
+
+
+def _login(mode: str, settings: Settings) -> Login:
+    raise SetupError(f"CHATKIT_AUTH={mode} is not available in this version; use CHATKIT_AUTH=none.")

@@ -1,0 +1,40 @@
+"""What a login is: it says who sends a request."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.requests import HTTPConnection
+
+from ..context import SessionTerms
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user who is logged in."""
+
+    id: str
+    """The same for every login of the user; unique within the tenant."""
+    tenant: str = ""
+    """Keeps the users of different customers apart; empty without tenants."""
+    name: str | None = None
+    """How an agent may address the user."""
+    is_admin: bool = False
+    session: SessionTerms | None = None
+    """What the client secret of the request allows."""
+
+
+class Login(Protocol):
+    """One way to log in."""
+
+    async def __call__(self, request: HTTPConnection) -> User | None:
+        """Return who sends the request, or None if it has no credentials of this kind.
+
+        Raises `NotAuthenticated` for credentials that are not valid, with the reason for the log.
+        """
+        ...
+
+
+def bearer_token(request: HTTPConnection) -> str | None:
+    """Return the bearer token of a request, or None."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None

@@ -1,0 +1,44 @@
+"""Who may use the server."""
+
+from typing import Annotated
+
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+from .parsing import comma_separated
+
+MODES = ("none", "session", "jwt", "header")
+
+
+class LoginSettings(BaseModel):
+    """Who may use the server."""
+
+    auth: Annotated[list[str], NoDecode, comma_separated("modes")] = Field(
+        default=["none"],
+        description="How users are identified: `none` gives each browser its own user, with a signed cookie; `session` "
+        "takes client secrets of POST /v1/chatkit/sessions, `jwt` bearer tokens of an issuer, `header` what a trusted "
+        "proxy says; `package.module:name` is a login of your own. Several, comma-separated, are tried in turn.",
+    )
+    secrets: Annotated[list[SecretStr], NoDecode, comma_separated("secrets")] = Field(
+        default=[],
+        validation_alias=AliasChoices("CHATKIT_SECRETS", "CHATKIT_SECRET", "secrets"),
+        description="Sign cookies and URLs; comma-separated, at least 32 characters each. The first signs, all verify. "
+        "CHATKIT_SECRET is read as well. In development, CHATKIT_DATA_DIR gets one.",
+    )
+
+    @field_validator("auth")
+    @classmethod
+    def _are_modes(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if name not in MODES and ":" not in name:
+                raise ValueError(f"{name} is not one of {', '.join(MODES)}, or package.module:name")
+        if not value:
+            raise ValueError("names no mode")
+        return value
+
+    @field_validator("secrets")
+    @classmethod
+    def _long_enough(cls, value: list[SecretStr]) -> list[SecretStr]:
+        if any(len(secret.get_secret_value()) < 32 for secret in value):
+            raise ValueError("must have at least 32 characters; `openssl rand -hex 32` generates one")
+        return value

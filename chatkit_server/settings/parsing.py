@@ -1,0 +1,48 @@
+"""How the text of an environment variable becomes a list or JSON. To be used with `NoDecode`."""
+
+import json
+from typing import Any
+
+from pydantic import AfterValidator, BeforeValidator
+
+from ..composer.choices import Choice
+
+
+def comma_separated(what: str) -> BeforeValidator:
+    """Return the validator of a list of `what`, comma-separated or as JSON; it drops spaces and a slash at the end."""
+
+    def split(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if not value.lstrip().startswith("["):
+            return [entry.strip().rstrip("/") for entry in value.split(",") if entry.strip()]
+        return _load(value, f"must be comma-separated {what}, or a JSON list of them")
+
+    return BeforeValidator(split)
+
+
+def _load(value: str, message: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError(message) from None
+
+
+def _names_or_json(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not value.lstrip().startswith("["):
+        return [name.strip() for name in value.split(",") if name.strip()]
+    return _load(value, "must be comma-separated names, or a JSON list")
+
+
+def _each_once(choices: list[Choice]) -> list[Choice]:
+    ids = [choice.id for choice in choices]
+    if len(ids) != len(set(ids)):
+        raise ValueError("contains an id twice")
+    return choices
+
+
+JSON = BeforeValidator(lambda value: _load(value, "must be JSON") if isinstance(value, str) else value)
+CHOICES = BeforeValidator(_names_or_json)
+EACH_ONCE = AfterValidator(_each_once)

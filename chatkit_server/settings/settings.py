@@ -1,0 +1,59 @@
+"""All settings of the server. Each has one field, one description and one environment variable."""
+
+from typing import Self
+
+from pydantic import AliasChoices, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .access import AccessSettings
+from .agent import AgentSettings
+from .files import FileSettings
+from .logins import LoginSettings
+from .model import ModelSettings
+from .process import ServerSettings
+from .turn_course import TurnSettings
+from .usage import LimitSettings
+
+PREFIX = "CHATKIT_"
+ENV_FILE = ".env"
+
+
+class Settings(  # pydantic takes the fields of the last base first
+    TurnSettings,
+    FileSettings,
+    LimitSettings,
+    AccessSettings,
+    LoginSettings,
+    AgentSettings,
+    ModelSettings,
+    ServerSettings,
+    BaseSettings,
+):
+    """The server's settings, from arguments, then the environment (prefix `CHATKIT_`), then a `.env` file.
+
+    They are read once in `create_app` and passed on; nothing else reads the environment. Raises
+    `pydantic.ValidationError` for a value that cannot work; the message names the setting.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=ENV_FILE,
+        extra="ignore",
+        populate_by_name=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,  # may be a password
+    )
+
+    @model_validator(mode="after")
+    def _safe_in_production(self) -> Self:
+        if self.environment == "production" and not self.secrets:
+            raise ValueError("CHATKIT_SECRETS must be set in production; `openssl rand -hex 32` generates one")
+        return self
+
+
+def variables_of(name: str) -> list[str]:
+    """Return the environment variables of a field, its `CHATKIT_` variable first."""
+    alias = Settings.model_fields[name].validation_alias
+    if isinstance(alias, AliasChoices):
+        return [str(choice) for choice in alias.choices if str(choice).isupper()]
+    return [PREFIX + name.upper()]

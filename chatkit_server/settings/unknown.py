@@ -1,0 +1,22 @@
+"""Find misspelled settings, which would be ignored silently."""
+
+from difflib import get_close_matches
+
+from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
+
+from .settings import ENV_FILE, PREFIX, Settings, variables_of
+
+
+def unknown_settings() -> list[str]:
+    """Return a warning for each unknown `CHATKIT_` variable in the environment and the `.env` file."""
+    variables = [variable for name in Settings.model_fields for variable in variables_of(name)]
+    by_short_name = {variable.removeprefix(PREFIX): variable for variable in variables}
+    warnings: dict[str, str] = {}
+    sources = {"": EnvSettingsSource(Settings), f" in {ENV_FILE}": DotEnvSettingsSource(Settings)}
+    for place, source in sources.items():
+        for name in sorted(map(str.upper, source.env_vars)):
+            if name.startswith(PREFIX) and name not in variables:
+                similar = get_close_matches(name.removeprefix(PREFIX), by_short_name, n=1)
+                advice = f"; did you mean {by_short_name[similar[0]]}?" if similar else "."
+                warnings.setdefault(name, f"{name}{place} is not a setting and is ignored{advice}")
+    return list(warnings.values())
