@@ -15,7 +15,7 @@ from chatkit_store.migrations import lock_schema
 from chatkit_store.tables import metadata
 from chatkit_store.urls import InvalidUrl, normalise_url
 
-DEFAULT_URL = "sqlite:///chatkit.db"  # the same as in chatkit_server/settings/process.py
+DEFAULT_URL = "sqlite:///chatkit.db"  # the same as in chatkit_server/settings/serving.py
 
 
 def find_url() -> str:

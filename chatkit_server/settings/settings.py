@@ -7,12 +7,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .access import AccessSettings
 from .agent import AgentSettings
+from .allowances import LimitSettings
 from .files import FileSettings
 from .logins import LoginSettings
 from .model import ModelSettings
-from .process import ServerSettings
+from .serving import ServerSettings
 from .turn_course import TurnSettings
-from .usage import LimitSettings
 
 PREFIX = "CHATKIT_"
 ENV_FILE = ".env"
