@@ -19,6 +19,11 @@ class LoginSettings(BaseModel):
         "takes client secrets of POST /v1/chatkit/sessions, `jwt` bearer tokens of an issuer, `header` what a trusted "
         "proxy says; `package.module:name` is a login of your own. Several, comma-separated, are tried in turn.",
     )
+    allow_anonymous: bool = Field(
+        default=False,
+        description="Anybody may use the server without a login, such as on a public help page: with it, "
+        "CHATKIT_AUTH=none is also served in production and on more than loopback.",
+    )
     secrets: Annotated[list[SecretStr], NoDecode, comma_separated("secrets")] = Field(
         default=[],
         validation_alias=AliasChoices("CHATKIT_SECRETS", "CHATKIT_SECRET", "secrets"),
