@@ -17,8 +17,8 @@ COOKIE = "chatkit_user"
 COOKIE_SECONDS = 365 * 24 * 3600
 KEEPS_COOKIES = "keeps_cookies"
 """The state of a request that must not change the browser's cookies."""
-NEW_USER = "new_user"
-"""The state of a request whose user has no cookie yet."""
+ANONYMOUS = "anonymous"
+"""The state of a request whose user is a browser without a login."""
 
 
 class NewUsers(Allowance):
@@ -49,13 +49,17 @@ class Anonymous:
         if user_id is None:
             self._new_users.add()
             user_id = new_id("user")
+        setattr(request.state, ANONYMOUS, True)
         return User(user_id)
 
     def remember(
         self, request: HTTPConnection, response: Response, context: RequestContext, *, renew: bool = False
     ) -> None:
-        """Set the cookie of a new user; with `renew`, also extend that of a known user by another year."""
-        if getattr(request.state, KEEPS_COOKIES, False):
+        """Set the cookie of a new user; with `renew`, also extend that of a known user by another year.
+
+        Nothing happens for a request whose user another login has named.
+        """
+        if not getattr(request.state, ANONYMOUS, False) or getattr(request.state, KEEPS_COOKIES, False):
             return
         if renew or self._user_from_cookie(request) != context.user_id:
             response.set_cookie(

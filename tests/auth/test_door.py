@@ -1,0 +1,32 @@
+"""The door: several logins in turn."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+from starlette.requests import HTTPConnection
+
+from chatkit_server import User, create_app
+from chatkit_server.auth import Door
+from chatkit_server.auth.anonymous import Anonymous, NewUsers
+from tests.serving import SECRET, make_settings
+from tests.support.live_server import live
+
+LIST = {"type": "threads.list", "params": {}}
+
+
+async def by_header(request: HTTPConnection) -> User | None:
+    """Return the user of a header."""
+    name = request.headers.get("x-test-user")
+    return None if name is None else User(name)
+
+
+async def test_only_a_visitor_without_a_login_gets_a_cookie(tmp_path: Path) -> None:
+    app = create_app(make_settings(tmp_path))
+    door = Door([by_header], Anonymous([SECRET], NewUsers(100)))
+    app.state.services = replace(app.state.services, door=door)
+    async with live(app) as url, aiohttp.ClientSession(url) as http:
+        async with http.post("/chatkit", json=LIST, headers={"x-test-user": "alice"}) as response:
+            assert (response.status, "set-cookie" in response.headers) == (200, False)
+        async with http.post("/chatkit", json=LIST) as response:
+            assert (response.status, "set-cookie" in response.headers) == (200, True)
