@@ -35,6 +35,7 @@ class HttpIssuer:
 
     def __post_init__(self) -> None:
         self.gate.set()
+        self._asked = asyncio.Condition()
 
     @property
     def jwks_url(self) -> str:
@@ -47,18 +48,22 @@ class HttpIssuer:
 
     async def wait_for_fetches(self, count: int) -> None:
         """Wait until the keys were asked for that often."""
-        async with asyncio.timeout(20):
-            while self.fetches() < count:
-                await asyncio.sleep(0.01)
+        async with asyncio.timeout(20), self._asked:
+            await self._asked.wait_for(lambda: self.fetches() >= count)
+
+    async def _record(self, request: web.Request) -> None:
+        async with self._asked:
+            self.requests.append(request.path)
+            self._asked.notify_all()
 
     async def _keys(self, request: web.Request) -> web.Response:
-        self.requests.append(request.path)
+        await self._record(request)
         await self.gate.wait()
         body = json.dumps({"keys": self.keys}).encode() if self.body is None else self.body
         return web.Response(body=body, status=self.status, headers=self.headers, content_type="application/json")
 
     async def _discovery(self, request: web.Request) -> web.Response:
-        self.requests.append(request.path)
+        await self._record(request)
         return web.json_response({"issuer": self.url, "jwks_uri": self.jwks_url} | self.discovery)
 
     @contextlib.asynccontextmanager
