@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from chatkit_store import HeartbeatStore, JournalStore, SqlStore, StatisticsStore, TurnStore, UploadStore, open_engine
+from chatkit_store import HeartbeatStore, JournalStore, SqlStore, StatisticsStore, TurnStore, UploadStore
 
 from .agents.loading import AgentLike, load_agent
 from .auth import Login, open_door
@@ -54,7 +54,7 @@ from .services import Services
 from .settings import Settings
 from .startup.agent_check import answering_models, try_at_start
 from .startup.event_loop import exit_with_loop, prepared_loop
-from .startup.schema import prepare_schema
+from .startup.schema import open_database, prepare_schema
 from .startup.stop_signal import on_stop_signal
 from .turns.recent_turns import RecentTurns
 from .turns.turns import Turns
@@ -157,7 +157,7 @@ def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory, a
     door = open_door(settings, auth)
     models = open_models(settings)
     agent_source = load_agent(agent if agent is not None else settings.agent, tools=models.info.tools)
-    engine = open_engine(settings.database_url)
+    engine = open_database(settings)
     store: SqlStore[RequestContext] = SqlStore(engine)
     turn_store = TurnStore(engine)
     uploads, blobs = UploadStore(engine), make_blobs(settings)
@@ -201,7 +201,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     settings = services.settings
     try:
-        await prepare_schema(services.engine, settings.environment)
+        await prepare_schema(services.engine, settings)
         with prepared_loop(settings.tool_threads):
             async with services.models, services.server.mcp:
                 await _log_models(services)

@@ -20,8 +20,7 @@ from pydantic_settings import SettingsError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import chatkit_store
-from chatkit_store import BlobsUnavailable, SchemaUnknown, StoreError, UploadStore, open_engine
-from chatkit_store.migrations import upgrade
+from chatkit_store import BlobsUnavailable, SchemaUnknown, StoreError, UploadStore
 
 from .app import __version__, create_app
 from .errors.database_problem import explain_database_error
@@ -35,7 +34,7 @@ from .startup.exposure import exposure_warnings
 from .startup.http_protocol import HttpProtocol
 from .startup.logs import configure_logging
 from .startup.open_files import raise_open_files
-from .startup.schema import prepare_schema
+from .startup.schema import migrate_database, open_database, prepare_schema
 from .startup.websocket_protocol import WebSocketProtocol
 
 logger = logging.getLogger(__name__)
@@ -159,8 +158,8 @@ def migrate() -> None:
     with _clear_errors():
         settings = Settings()
         configure_logging(settings)
-        applied = asyncio.run(_migrate(settings))
-    typer.echo(f"Applied {applied} migration(s)." if applied else "The database is up to date.")
+        for sentence in asyncio.run(_migrate(settings)):
+            typer.echo(sentence)
 
 
 @app.command()
@@ -233,7 +232,7 @@ def _code_directories(settings: Settings) -> list[str]:
 
 @asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(settings.database_url)
+    engine = open_database(settings)
     try:
         yield engine
     except StoreError as error:
@@ -253,15 +252,15 @@ async def _prune(settings: Settings, dry_run: bool) -> PruneResult:
         return await Pruner(UploadStore(engine), make_blobs(settings), keep).prune(dry_run=dry_run)
 
 
-async def _migrate(settings: Settings) -> int:
+async def _migrate(settings: Settings) -> list[str]:
     async with _database(settings) as engine:
-        return len(await upgrade(engine))
+        return await migrate_database(engine, settings)
 
 
 async def _migrate_or_refuse(settings: Settings) -> None:
     """Prepare the schema before the workers start, so that an error is printed once and not by each of them."""
     async with _database(settings) as engine:
-        await prepare_schema(engine, settings.environment)
+        await prepare_schema(engine, settings)
 
 
 @contextmanager

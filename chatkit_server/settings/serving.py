@@ -29,6 +29,12 @@ class ServerSettings(BaseModel):
         repr=False,  # may contain a password
         description="SQLAlchemy URL of the database, SQLite or PostgreSQL.",
     )
+    row_security: bool = Field(
+        default=False,
+        description="Let PostgreSQL show each transaction only the rows of its user: a second lock, for a query that "
+        "forgets its filter. `chatkit-server migrate` creates or removes the policies; the database role must be "
+        "neither superuser nor BYPASSRLS.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Lowest level that is logged. The text of messages is never logged."
     )

@@ -25,6 +25,7 @@ from ..services import Services
 from ..settings import unknown_settings
 from .agent_check import AnsweringModel, answering_models, try_agent
 from .exposure import exposure_warnings
+from .schema import row_security_problem
 
 MODEL_SECONDS = 30.0
 QUESTION = ("You are being tested.", "Answer with the word OK.")
@@ -78,6 +79,7 @@ async def _database(services: Services) -> Finding:
         return Finding("database", f"{file} does not exist yet; the server creates it when it first starts")
     try:
         missing, foreign_tables = await pending(services.engine), await taken_names(services.engine)
+        problem = None if missing else await row_security_problem(services.engine, services.settings)
     except SchemaUnknown as error:
         return Finding("database", str(error), "WRONG")
     except StoreError as error:
@@ -85,8 +87,11 @@ async def _database(services: Services) -> Finding:
     if foreign_tables:
         foreign = ", ".join(foreign_tables)
         return Finding("database", f"{kind}, has tables that chatkit-server did not create ({foreign})", "WRONG")
+    if problem is not None:
+        return Finding("database", problem, "WRONG")
     if not missing:
-        return Finding("database", f"{kind}, up to date")
+        guarded = ", with row-level security" if services.settings.row_security else ""
+        return Finding("database", f"{kind}, up to date{guarded}")
     text = f"{kind}, lacks {len(missing)} migration(s)"
     if services.settings.environment == "production":
         return Finding("database", f"{text}: run `chatkit-server migrate`", "WRONG")

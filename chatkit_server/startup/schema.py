@@ -1,20 +1,74 @@
-"""Prepare the database's tables before the server starts."""
-
-from typing import Literal
+"""Open the database, and prepare its tables before the server starts."""
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chatkit_store import open_engine, row_security
 from chatkit_store.migrations import pending, upgrade
 
 from ..errors.setup import SetupError
+from ..settings import Settings
 
 
-async def prepare_schema(engine: AsyncEngine, environment: Literal["development", "production"]) -> None:
-    """Migrate in development. In production, raise `SetupError` with the command to run: a person decides when."""
+def open_database(settings: Settings) -> AsyncEngine:
+    """Return an engine for the database of the settings. Raises `SetupError` if it cannot do what they demand."""
+    if settings.row_security and settings.database_url.startswith("sqlite"):
+        raise SetupError(
+            "SQLite has no row-level security. Set CHATKIT_DATABASE_URL to a PostgreSQL database, or remove "
+            "CHATKIT_ROW_SECURITY."
+        )
+    return open_engine(settings.database_url, row_security=settings.row_security)
+
+
+async def prepare_schema(engine: AsyncEngine, settings: Settings) -> None:
+    """Migrate in development. In production, raise `SetupError` with the command to run: a person decides when.
+
+    Raises `SetupError`, too, if row-level security is not in force as the settings say.
+    """
     missing = await pending(engine)
-    if missing and environment == "production":
+    if missing and settings.environment == "production":
         raise SetupError(
             f"The database lacks {len(missing)} migration(s). Run `chatkit-server migrate`, then start again."
         )
     if missing:
         await upgrade(engine)
+    if settings.row_security and settings.environment == "development":
+        await row_security.protect(engine)
+    if (problem := await row_security_problem(engine, settings)) is not None:
+        raise SetupError(problem)
+
+
+async def migrate_database(engine: AsyncEngine, settings: Settings) -> list[str]:
+    """Apply pending migrations, and create or remove row-level security; return a sentence about each change."""
+    applied = await upgrade(engine)
+    sentences = [f"Applied {len(applied)} migration(s)." if applied else "The database is up to date."]
+    if engine.dialect.name != "postgresql":
+        return sentences
+    if not settings.row_security:
+        if tables := await row_security.unprotect(engine):
+            sentences.append(f"Removed row-level security from {len(tables)} table(s).")
+        return sentences
+    if tables := await row_security.protect(engine):
+        sentences.append(f"Added row-level security to {len(tables)} table(s).")
+    return sentences
+
+
+async def row_security_problem(engine: AsyncEngine, settings: Settings) -> str | None:
+    """Return what is wrong with row-level security and what to do, or None. The database has no pending migrations."""
+    if engine.dialect.name != "postgresql":
+        return None
+    if not settings.row_security:
+        if not await row_security.protected(engine):
+            return None
+        return (
+            "The database has row-level security, so a server without it sees no rows. Set CHATKIT_ROW_SECURITY=true, "
+            "or run `chatkit-server migrate` to remove it."
+        )
+    role = await row_security.role_of(engine)
+    if role.is_exempt:
+        return (
+            f"The database role {role.name} is a superuser or has BYPASSRLS, so row-level security does not apply to "
+            "it. Use another role in CHATKIT_DATABASE_URL, or remove CHATKIT_ROW_SECURITY."
+        )
+    if tables := await row_security.unprotected(engine):
+        return f"{len(tables)} table(s) lack row-level security. Run `chatkit-server migrate`, then start again."
+    return None

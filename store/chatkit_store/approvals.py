@@ -91,11 +91,11 @@ class ApprovalStore:
             connection.execute(insert(paused_runs), run | {"status": "waiting"})
             connection.execute(insert(approvals), rows)
 
-        await self._database.write(work)
+        await self._database.write(work, context)
 
     async def load(self, thread_id: str, approval_id: str, context: HasUser) -> PausedRun:
         """Return the run that an approval belongs to. Raises `NotFound`."""
-        return await self._database.read(lambda c: _load(c, thread_id, approval_id, context))
+        return await self._database.read(lambda c: _load(c, thread_id, approval_id, context), context)
 
     async def load_run(self, thread_id: str, run_id: str, context: HasUser) -> PausedRun:
         """Return a run by its id. Raises `NotFound`."""
@@ -107,12 +107,12 @@ class ApprovalStore:
                 raise NotFound("Run", run_id)
             return _run(connection, row, load_json(row.state))
 
-        return await self._database.read(work)
+        return await self._database.read(work, context)
 
     async def take(self, thread_id: str, run_id: str, context: HasUser) -> bool:
         """Mark a fully decided run as resumed; return True to exactly one caller, who must resume it."""
         values = {"thread": thread_id, "run": run_id, **owner_values(context), "now": datetime.now(UTC)}
-        return await self._database.write(lambda c: c.scalar(_RESUME, values)) is not None
+        return await self._database.write(lambda c: c.scalar(_RESUME, values), context) is not None
 
     async def waiting(self, thread_id: str, context: HasUser) -> list[PausedRun]:
         """Return the waiting runs of a thread, including decided ones, without their states. Raises `NotFound`."""
@@ -122,7 +122,7 @@ class ApprovalStore:
             rows = connection.execute(_WAITING, {"thread": thread_id, **owner_values(context)}).all()
             return [_run(connection, row, None) for row in rows]
 
-        return await self._database.read(work)
+        return await self._database.read(work, context)
 
     async def expire(self, thread_id: str, context: HasUser) -> None:
         """Make all waiting runs of the thread expire. Raises `NotFound`."""
@@ -131,7 +131,7 @@ class ApprovalStore:
             check_thread(connection, thread_id, context)
             expire(connection, thread_id)
 
-        await self._database.write(work)
+        await self._database.write(work, context)
 
 
 def decide(connection: Connection, thread_id: str, decision: ApprovalDecision, context: HasUser) -> None:

@@ -88,7 +88,7 @@ DELETION = delete(attachments).where(*_ONE).returning(a.id)
 async def load(database: Database, attachment_id: str, context: HasUser) -> Attachment:
     """Return one attachment. Raises `NotFound`, also if this version cannot read it."""
     values = {"attachment": attachment_id, **owner_values(context)}
-    payload = await database.read(lambda c: c.scalar(_LOAD, values))
+    payload = await database.read(lambda c: c.scalar(_LOAD, values), context)
     try:
         if payload is not None:
             return _adapter.validate_json(payload)

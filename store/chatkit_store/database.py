@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
+from chatkit_store.acting import Actor, act_for, is_guarded
 from chatkit_store.baselines import Baselines
 from chatkit_store.engine import SQLITE_CONNECTIONS, is_memory
 from chatkit_store.errors import translate_errors
@@ -88,6 +89,7 @@ class Database:
     """Runs a store's work on a connection and always returns the connection, even on errors and cancellation.
 
     A cancelled call first finishes its transaction, for at most 5 seconds, so it is written as a whole or not at all.
+    Each call names its actor, for row-level security: `context`, or `ALL_USERS` for the server's own work.
     A call that waits longer than `call_seconds` raises `StoreUnavailable`, whatever it waits for: its turn, a
     connection, a lock or the server. A SQLite URL's `timeout` replaces the 75 seconds.
     """
@@ -97,8 +99,11 @@ class Database:
         self.dialect = engine.dialect.name
         self._is_sqlite = self.dialect == "sqlite"
         self._is_file = self._is_sqlite and not is_memory(engine.url)
-        # The statements of a read are independent, so PostgreSQL needs no BEGIN and ROLLBACK around them.
-        self._reader = engine if self._is_sqlite else engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._is_guarded = is_guarded(engine)
+        # The statements of a read are independent, so PostgreSQL needs no BEGIN and ROLLBACK around them, except where
+        # a transaction has to say for whom it acts.
+        needs_none = not (self._is_sqlite or self._is_guarded)
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT") if needs_none else engine
         self._shared = _shared_by(engine)
         if call_seconds is None:
             call_seconds = sqlite_seconds(engine.url) if self._is_sqlite else CALL_SECONDS
@@ -109,13 +114,13 @@ class Database:
         """The baselines of objects that stores on this engine have loaded or saved."""
         return self._shared.baselines
 
-    async def read(self, work: Work[T]) -> T:
-        """Run `work` on a connection without a transaction: each statement sees what is committed by then."""
+    async def read(self, work: Work[T], actor: Actor) -> T:
+        """Run `work`, which changes nothing: each statement sees what is committed by then."""
         if self._is_file:
             return await _uninterrupted(self._shared.sqlite_threads().read(work, self._call_seconds))
-        return await _uninterrupted(self._run(self._reader.connect, work))
+        return await _uninterrupted(self._run(self._reader.connect, self._acting_for(actor, work)))
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], actor: Actor) -> T:
         """Run `work` in one transaction, committed when it returns.
 
         Its first statement must be a change, not a SELECT: on SQLite that takes the write lock.
@@ -123,7 +128,17 @@ class Database:
         if self._is_file:
             return await _uninterrupted(self._shared.sqlite_threads().write(work, self._call_seconds))
         turn = self._shared.writer() if self._is_sqlite else None
-        return await _uninterrupted(self._run(self.engine.begin, work, turn))
+        return await _uninterrupted(self._run(self.engine.begin, self._acting_for(actor, work), turn))
+
+    def _acting_for(self, actor: Actor, work: Work[T]) -> Work[T]:
+        if not self._is_guarded:
+            return work
+
+        def acting(connection: Connection) -> T:
+            act_for(connection, actor)
+            return work(connection)
+
+        return acting
 
     async def _run(
         self,

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import time
+from typing import Any
 
 import aiosqlite
 from sqlalchemy import URL, Engine, create_engine, event
@@ -11,8 +12,9 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
 
+from chatkit_store.acting import OPTION
 from chatkit_store.errors import is_lost
-from chatkit_store.urls import normalise_url, postgres_arguments, sqlite_seconds
+from chatkit_store.urls import InvalidUrl, normalise_url, postgres_arguments, sqlite_seconds
 
 STATEMENT_SECONDS = 60
 IDLE_SECONDS = 60.0
@@ -30,21 +32,28 @@ def open_engine(
     pool_size: int | None = None,
     statement_seconds: int = STATEMENT_SECONDS,
     idle_seconds: float = IDLE_SECONDS,
+    row_security: bool = False,
 ) -> AsyncEngine:
     """Return an engine for a SQLite or PostgreSQL URL; the URL's driver is ignored. Close it with `engine.dispose()`.
 
     `pool_size` limits the connections. It defaults to 5 for SQLite and 10 for PostgreSQL, and is 1 for SQLite in
     memory. `timeout` in a SQLite URL is the time in seconds that a call may wait for other writes, 75 by default. On
     PostgreSQL, `statement_seconds` limits each statement, including its wait for locks, and connections that were idle
-    for `idle_seconds` are replaced. Errors do not contain a statement's values. Raises `InvalidUrl`, a `ValueError`.
+    for `idle_seconds` are replaced. With `row_security`, each transaction says for whom it acts, as the policies of
+    `row_security.protect` demand. Errors do not contain a statement's values. Raises `InvalidUrl`, a `ValueError`.
     """
     parsed = normalise_url(url)
     if parsed.get_backend_name() == "sqlite":
+        if row_security:
+            raise InvalidUrl("is of a SQLite database, which has no row-level security")
         return _open_sqlite(parsed, pool_size or SQLITE_CONNECTIONS)
-    return _open_postgresql(parsed, pool_size or 10, statement_seconds, idle_seconds)
+    options = {OPTION: True} if row_security else {}
+    return _open_postgresql(parsed, pool_size or 10, statement_seconds, idle_seconds, options)
 
 
-def _open_postgresql(url: URL, pool_size: int, statement_seconds: int, idle_seconds: float) -> AsyncEngine:
+def _open_postgresql(
+    url: URL, pool_size: int, statement_seconds: int, idle_seconds: float, options: dict[str, Any]
+) -> AsyncEngine:
     """Open an engine that replaces idle connections, which a firewall may have dropped silently.
 
     Younger connections are not pinged. If one is dead, its first statement fails and `Database` retries the call.
@@ -66,7 +75,14 @@ def _open_postgresql(url: URL, pool_size: int, statement_seconds: int, idle_seco
             raise DisconnectionError("idle for too long")  # the pool opens a new connection
 
     url, arguments = postgres_arguments(url)
-    engine = create_async_engine(url, connect_args=arguments, pool_size=pool_size, max_overflow=0, hide_parameters=True)
+    engine = create_async_engine(
+        url,
+        connect_args=arguments,
+        pool_size=pool_size,
+        max_overflow=0,
+        hide_parameters=True,
+        execution_options=options,
+    )
     event.listen(engine.sync_engine, "connect", limit_statements)
     event.listen(engine.sync_engine, "checkin", _note_idle)
     event.listen(engine.sync_engine, "checkout", refuse_idle)

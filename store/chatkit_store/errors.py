@@ -132,6 +132,8 @@ def _translated(error: exc.DBAPIError) -> StoreError:
     summary = _summary(error)
     if state == "23505" or "UNIQUE constraint failed" in reason:
         return IdClash("A row with this", "id")
+    if state == "42501" and "USING" in reason:  # row-level security hides the row that has the id of the new one
+        return IdClash("A row with this", "id")
     if state in _MISSING or reason.startswith(("no such table", "no such column")) or " has no column named " in reason:
         return SchemaOutdated("The database schema is missing or outdated; run `chatkit-server migrate`.")
     if error.connection_invalidated or state.startswith(_TEMPORARY) or isinstance(error, exc.OperationalError):

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chatkit_store.acting import ALL_USERS
 from chatkit_store.database import Database, insert_into
 from chatkit_store.tables import workers
 
@@ -41,11 +42,11 @@ class HeartbeatStore:
             rows = connection.execute(_OTHERS, {"worker": worker.id})
             return [WorkerRecord(r.id, r.host, r.process, (moment - r.seen_at).total_seconds()) for r in rows]
 
-        return await self._database.write(work)
+        return await self._database.write(work, ALL_USERS)
 
     async def forget(self, worker_ids: Sequence[str]) -> None:
         """Delete workers that are gone."""
-        await self._database.write(lambda c: c.execute(_FORGET, {"workers": list(worker_ids)}))
+        await self._database.write(lambda c: c.execute(_FORGET, {"workers": list(worker_ids)}), ALL_USERS)
 
 
 _OTHERS = select(workers).where(w.id != bindparam("worker"))

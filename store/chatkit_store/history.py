@@ -117,7 +117,7 @@ async def load_page(
         }
         return rows, list(connection.execute(_TURNS, owner | period).all()), start
 
-    rows, turn_rows, before_these = await database.read(work)
+    rows, turn_rows, before_these = await database.read(work, context)
     return HistoryPage(
         items=[HistoryItem(item, row.turn_id) for row in rows if (item := from_row(row)) is not None],
         turns=[_turn(row) for row in turn_rows],

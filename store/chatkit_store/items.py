@@ -262,7 +262,7 @@ async def load_page(
 
     pages = _ALL_PAGES if hidden else _VISIBLE_PAGES
     values = {"thread": thread_id, **owner_values(context)}
-    return await pages.load(database, values, after, limit, order, from_row, explain)
+    return await pages.load(database, context, values, after, limit, order, from_row, explain)
 
 
 async def load_written_by(database: Database, thread_id: str, turn_id: str, context: HasUser) -> list[ThreadItem]:
@@ -284,7 +284,7 @@ async def _load_of_turn(
         check_thread(connection, thread_id, context)
         return connection.execute(statement, values).all()
 
-    return _readable(await database.read(work))
+    return _readable(await database.read(work, context))
 
 
 @dataclass(frozen=True)
@@ -300,7 +300,7 @@ class Recent:
 
 async def last_position(database: Database, thread_id: str, context: HasUser) -> int:
     """Return the thread's last position. Raises `NotFound`."""
-    return await database.read(lambda c: _last_position(c, thread_id, context))
+    return await database.read(lambda c: _last_position(c, thread_id, context), context)
 
 
 async def load_since_user(database: Database, thread_id: str, context: HasUser) -> Recent:
@@ -311,7 +311,7 @@ async def load_since_user(database: Database, thread_id: str, context: HasUser) 
         position = _last_position(connection, thread_id, context)  # first: a write in between makes it outdated
         return position, connection.execute(_SINCE_USER, values).all()
 
-    position, rows = await database.read(work)
+    position, rows = await database.read(work, context)
     return Recent(_readable(rows), position)
 
 
@@ -320,14 +320,14 @@ async def saved_ids(database: Database, thread_id: str, item_ids: Sequence[str],
     if not item_ids:
         return {}
     values = {"thread": thread_id, "items": list(item_ids), **owner_values(context)}
-    rows = await database.read(lambda c: c.execute(_SAVED, values).all())
+    rows = await database.read(lambda c: c.execute(_SAVED, values).all(), context)
     return {row.id: row.open for row in rows}
 
 
 async def load_item(database: Database, thread_id: str, item_id: str, context: HasUser) -> ThreadItem:
     """Return one item. Raises `NotFound`, also if this version cannot read it."""
     values = {"item": item_id, "thread": thread_id, **owner_values(context)}
-    row = await database.read(lambda c: c.execute(_LOAD, values).one_or_none())
+    row = await database.read(lambda c: c.execute(_LOAD, values).one_or_none(), context)
     item = None if row is None else from_row(row)
     if item is None:
         raise NotFound("Item", item_id)
@@ -337,7 +337,7 @@ async def load_item(database: Database, thread_id: str, item_id: str, context: H
 async def is_replaced(database: Database, thread_id: str, item_id: str, context: HasUser) -> bool:
     """Return whether a retry replaced the item."""
     values = {"item": item_id, "thread": thread_id, **owner_values(context)}
-    return await database.read(lambda c: c.scalar(_IS_REPLACED, values)) is not None
+    return await database.read(lambda c: c.scalar(_IS_REPLACED, values), context) is not None
 
 
 def _readable(rows: Sequence[AnyRow]) -> list[ThreadItem]:

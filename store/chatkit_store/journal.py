@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Integer, bindparam, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chatkit_store.acting import ALL_USERS
 from chatkit_store.columns import CleanText, UtcDateTime, dump_json
 from chatkit_store.database import Database, insert_into
 from chatkit_store.errors import NotFound
@@ -90,7 +91,9 @@ class JournalStore:
             return [Signal(row.id, None if row.signal == KEEP else row.signal) for row in signals]
 
         return await (
-            self._database.write(work) if rows or transcript_rows or reader_rows else self._database.read(work)
+            self._database.write(work, ALL_USERS)
+            if rows or transcript_rows or reader_rows
+            else self._database.read(work, ALL_USERS)
         )
 
     async def read(self, turn_id: str, after: int, context: HasUser) -> Excerpt:
@@ -104,7 +107,7 @@ class JournalStore:
                 return None
             return Excerpt(status, [Entry(*row) for row in connection.execute(_AFTER, values)])
 
-        excerpt = await self._database.read(work)
+        excerpt = await self._database.read(work, context)
         if excerpt is None:
             raise NotFound("Turn", turn_id)
         return excerpt
@@ -112,7 +115,7 @@ class JournalStore:
     async def prune(self, seconds: float) -> int:
         """Delete the events of turns of all users that ended more than `seconds` ago; return their number."""
         values = {"moment": datetime.now(UTC) - timedelta(seconds=seconds)}
-        return await self._database.write(lambda c: c.execute(_PRUNE, values).rowcount)
+        return await self._database.write(lambda c: c.execute(_PRUNE, values).rowcount, ALL_USERS)
 
 
 e = turn_events.c

@@ -19,6 +19,7 @@ from alembic.util import CommandError
 from sqlalchemy import URL, Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chatkit_store.acting import ALL_USERS, act_for
 from chatkit_store.engine import open_engine
 from chatkit_store.errors import SchemaUnknown, translate_errors
 from chatkit_store.tables import metadata
@@ -98,6 +99,7 @@ def lock_schema(connection: Connection) -> Iterator[None]:
             connection.execute(text("SET LOCAL statement_timeout = 0"))  # waiting and migrating may take long
             connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+            act_for(connection, ALL_USERS)  # a migration changes the rows of all users
         else:
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # sqlite3 starts no transaction for DDL
         yield

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from chatkit_store.database import AnyRow, Database
+from chatkit_store.owner import HasUser
 
 T = TypeVar("T")
 
@@ -93,6 +94,7 @@ class Pages:
     async def load(
         self,
         database: Database,
+        context: HasUser,
         values: Mapping[str, Any],
         after: str | None,
         limit: int,
@@ -120,7 +122,7 @@ class Pages:
             return rows, is_cut
 
         while True:  # usually once
-            rows, is_cut = await database.read(fetch)
+            rows, is_cut = await database.read(fetch, context)
             for row in rows:
                 if (entry := read(row)) is None:
                     continue

@@ -170,7 +170,9 @@ class SqlStore(Store[TContext], Generic[TContext]):
         given and that worker does not run the turn (any more).
         """
         rows, dialect = items.to_rows(thread_id, new, turn_id, still_open), self._database.dialect
-        await self._database.write(lambda c: items.write_items(c, dialect, thread_id, rows, context, worker_id))
+        await self._database.write(
+            lambda c: items.write_items(c, dialect, thread_id, rows, context, worker_id), context
+        )
 
     async def change_item(
         self, thread_id: str, item_id: str, change: Callable[[ThreadItem], ThreadItem], context: TContext
@@ -180,7 +182,9 @@ class SqlStore(Store[TContext], Generic[TContext]):
         `change` keeps the id and has no side effects: it may run in an OS thread, and twice.
         """
         dialect = self._database.dialect
-        return await self._database.write(lambda c: items.change_item(c, dialect, thread_id, item_id, change, context))
+        return await self._database.write(
+            lambda c: items.change_item(c, dialect, thread_id, item_id, change, context), context
+        )
 
     async def delete_thread_item(self, thread_id: str, item_id: str, context: TContext) -> None:
         """Delete one item and its feedback."""
@@ -189,7 +193,9 @@ class SqlStore(Store[TContext], Generic[TContext]):
 
     async def has_withdrawn_action(self, thread_id: str, item_id: str, type: str, context: TContext) -> bool:
         """Return whether this widget used to offer an action of this type and no longer does; False if not a widget."""
-        return await self._database.read(lambda c: widget_actions.is_withdrawn(c, thread_id, item_id, type, context))
+        return await self._database.read(
+            lambda c: widget_actions.is_withdrawn(c, thread_id, item_id, type, context), context
+        )
 
     # Feedback
 
@@ -198,7 +204,9 @@ class SqlStore(Store[TContext], Generic[TContext]):
     ) -> None:
         """Save the user's vote on each item, replacing earlier votes. Raises `NotFound`, having saved none (T39)."""
         dialect = self._database.dialect
-        await self._database.write(lambda c: feedback.write_votes(c, dialect, thread_id, item_ids, kind, context))
+        await self._database.write(
+            lambda c: feedback.write_votes(c, dialect, thread_id, item_ids, kind, context), context
+        )
 
     # Attachments
 
@@ -208,7 +216,7 @@ class SqlStore(Store[TContext], Generic[TContext]):
         Raises `IdClash` if the id is another user's, `NotFound` if its thread is not the user's.
         """
         row, dialect = attachments.to_row(attachment, context), self._database.dialect
-        await self._database.write(lambda c: attachments.write(c, dialect, row, context))
+        await self._database.write(lambda c: attachments.write(c, dialect, row, context), context)
 
     async def load_attachment(self, attachment_id: str, context: TContext) -> Attachment:
         """Return one attachment of the user."""
@@ -226,4 +234,4 @@ class SqlStore(Store[TContext], Generic[TContext]):
             if connection.scalar(statement, values) is None:
                 raise missing
 
-        await self._database.write(work)
+        await self._database.write(work, context)

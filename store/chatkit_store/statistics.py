@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chatkit_store.acting import ALL_USERS
 from chatkit_store.columns import UtcDateTime
 from chatkit_store.database import Database
 from chatkit_store.tables import RUNNING, turns
@@ -41,7 +42,7 @@ class StatisticsStore:
     async def load(self, seconds: float) -> TurnStatistics:
         """Return the statistics of the last `seconds`."""
         values = {"since": datetime.now(UTC) - timedelta(seconds=seconds)}
-        row = await self._database.read(lambda c: c.execute(_RECENT, values).one())
+        row = await self._database.read(lambda c: c.execute(_RECENT, values).one(), ALL_USERS)
         latency, rate = (None if value is None else round(float(value), 1) for value in (row.latency, row.rate))
         return TurnStatistics(row.running, row.ended, row.failed, latency, rate)
 

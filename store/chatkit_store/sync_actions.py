@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, literal, not_, or_, select, update
 
+from chatkit_store.acting import ALL_USERS
 from chatkit_store.columns import CleanText, UtcDateTime
 from chatkit_store.database import AnyRow, Database, insert_into
 from chatkit_store.errors import NotFound
@@ -65,7 +66,7 @@ class SyncActionStore:
                 raise NotFound("Thread", run.thread_id)
             return SyncAnswer(*row)
 
-        return await self._database.write(work)
+        return await self._database.write(work, context)
 
     async def load(self, key: str, run_id: str, context: HasUser) -> SyncAnswer | None:
         """Return the state of the run, or None if another run replaced it or its worker is gone."""
@@ -74,22 +75,22 @@ class SyncActionStore:
             values = _moments(connection, LONGEST_SECONDS) | {"which": key, "run": run_id, **owner_values(context)}
             return connection.execute(_COUNTING, values).one_or_none()
 
-        row = await self._database.read(work)
+        row = await self._database.read(work, context)
         return None if row is None else SyncAnswer(*row)
 
     async def end(self, run: SyncRun, status: SyncActionStatus, answer: str, context: HasUser) -> None:
         """Save the answer as JSON text, unless another run has replaced this one."""
         values = {"which": run.key, "run": run.id, **owner_values(context), "new_status": status, "new_answer": answer}
-        await self._database.write(lambda c: c.execute(_END, values))
+        await self._database.write(lambda c: c.execute(_END, values), context)
 
     async def forget(self, key: str, run_id: str, context: HasUser) -> bool:
         """Delete the run if it is still running; return whether it was."""
         values = {"which": key, "run": run_id, **owner_values(context)}
-        return bool(await self._database.write(lambda c: c.execute(_FORGET, values).rowcount))
+        return bool(await self._database.write(lambda c: c.execute(_FORGET, values).rowcount, context))
 
     async def prune(self) -> int:
         """Delete the expired runs of all users; return their number."""
-        return await self._database.write(lambda c: c.execute(_PRUNE, _moments(c, LONGEST_SECONDS)).rowcount)
+        return await self._database.write(lambda c: c.execute(_PRUNE, _moments(c, LONGEST_SECONDS)).rowcount, ALL_USERS)
 
 
 def _moments(connection: Connection, seconds: float) -> dict[str, Any]:
@@ -139,5 +140,5 @@ def _begin(dialect: str) -> Any:
     new = insert.excluded
     changed = {column.name: new[column.name] for column in columns[1:]}
     return insert.on_conflict_do_update(
-        index_elements=[s.key], set_=changed | {"answer": None}, where=not_(_COUNTS)
+        index_elements=[s.key], set_=changed | {"answer": None}, where=and_(not_(_COUNTS), owned(sync_actions))
     ).returning(s.id)

@@ -87,7 +87,7 @@ async def save_thread(database: Database, thread: ThreadMetadata, context: HasUs
 
     baselines.mark_unknown(thread, names)  # until they are written, and for good if that fails
     unknown = baselines.columns_of(thread)
-    await database.write(work)
+    await database.write(work, context)
     if baselines.columns_of(thread) is unknown:
         baselines.remember(thread, row)
     else:  # a concurrent save of the same object: either may have been committed last
@@ -104,13 +104,13 @@ async def name_thread(database: Database, thread_id: str, title: str, context: H
         check_thread(connection, thread_id, context)
         return False
 
-    return await database.write(work)
+    return await database.write(work, context)
 
 
 async def load_thread(database: Database, thread_id: str, context: HasUser) -> ThreadMetadata:
     """Return one thread and set its baseline. Raises `NotFound`."""
     values = {"thread": thread_id, **owner_values(context)}
-    row = await database.read(lambda c: c.execute(_LOAD, values).one_or_none())
+    row = await database.read(lambda c: c.execute(_LOAD, values).one_or_none(), context)
     if row is None:
         raise NotFound("Thread", thread_id)
     return _remember(database, from_row(row))
@@ -125,7 +125,7 @@ async def load_page(
         if after is not None:
             check_thread(connection, after, context)
 
-    page = await _PAGES.load(database, owner_values(context), after, limit, order, from_row, explain)
+    page = await _PAGES.load(database, context, owner_values(context), after, limit, order, from_row, explain)
     for thread in page.data:
         _remember(database, thread)
     return page

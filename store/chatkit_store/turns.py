@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, Connection, Integer, bindparam, func, insert,
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import approvals, attachments, threads
+from chatkit_store.acting import ALL_USERS
 from chatkit_store.database import AnyRow, Database
 from chatkit_store.errors import DuplicateRequest, IdClash, NotFound, ThreadBusy, ThreadChanged
 from chatkit_store.items import UNFINISHED, check_thread, position_of, put_items, take_positions, to_rows, write_items
@@ -103,7 +104,7 @@ class TurnStore:
         while True:
             tries += 1
             try:
-                return await self._database.write(work)
+                return await self._database.write(work, context)
             except IdClash:  # of any unique column. Conflicts are looked up only now, so the usual case costs no query
                 if tries == START_TRIES:
                     raise
@@ -123,7 +124,7 @@ class TurnStore:
                 raise DuplicateRequest(row.id)
             await self.release_key(row.id, context)
         values = {"thread": turn.thread_id, **owner_values(context)}
-        running_id: str | None = await self._database.read(lambda c: c.scalar(_RUNNING_ID, values))
+        running_id: str | None = await self._database.read(lambda c: c.scalar(_RUNNING_ID, values), context)
         if running_id is not None:
             raise ThreadBusy(running_id)
 
@@ -173,7 +174,7 @@ class TurnStore:
             connection.execute(UNFINISHED, {"turn": turn_id})
             return True
 
-        return await self._database.write(work)
+        return await self._database.write(work, context)
 
     async def finish_closed(
         self, turn_id: str, end: TurnEnd, context: HasUser, *, items: Sequence[ThreadItem] = ()
@@ -205,7 +206,7 @@ class TurnStore:
             return True
 
         try:
-            return await self._database.write(work)
+            return await self._database.write(work, context)
         except _Refused:
             return False
 
@@ -214,7 +215,7 @@ class TurnStore:
     async def running_on(self, thread_id: str, context: HasUser) -> TurnRecord | None:
         """Return the running turn of a thread, or None."""
         values = {"thread": thread_id, **owner_values(context)}
-        row = await self._database.read(lambda c: c.execute(_RUNNING, values).one_or_none())
+        row = await self._database.read(lambda c: c.execute(_RUNNING, values).one_or_none(), context)
         return None if row is None else TurnRecord.from_row(row)
 
     async def find_duplicate(self, key: RequestKey, context: HasUser) -> str | None:
@@ -225,24 +226,28 @@ class TurnStore:
     async def release_key(self, turn_id: str, context: HasUser) -> None:
         """Let the next request with the turn's key start a turn of its own."""
         values = {"turn": turn_id, **owner_values(context)}
-        await self._database.write(lambda c: c.execute(_RELEASE_KEY, values))
+        await self._database.write(lambda c: c.execute(_RELEASE_KEY, values), context)
 
     async def ask_to_stop(self, turn_id: str, reason: str, context: HasUser) -> None:
         """Signal the turn's worker to stop it. The first reason wins; does nothing once the turn has ended."""
         values = {"turn": turn_id, **owner_values(context), "reason": reason}
-        await self._database.write(lambda c: c.execute(_STOP, values))
+        await self._database.write(lambda c: c.execute(_STOP, values), context)
 
     async def join(self, turn_id: str, context: HasUser) -> None:
         """Signal the turn's worker to keep it running without local readers, for a reader at another worker."""
-        await self._database.write(lambda c: c.execute(_JOIN, {"turn": turn_id, **owner_values(context)}))
+        await self._database.write(lambda c: c.execute(_JOIN, {"turn": turn_id, **owner_values(context)}), context)
 
     async def count_reader(self, turn_id: str, context: HasUser) -> None:
         """Count a reader at another worker."""
-        await self._database.write(lambda c: c.execute(_COUNT_READER, {"turn": turn_id, **owner_values(context)}))
+        await self._database.write(
+            lambda c: c.execute(_COUNT_READER, {"turn": turn_id, **owner_values(context)}), context
+        )
 
     async def running_by(self, worker_id: str) -> frozenset[str]:
         """Return the ids of the worker's running turns, of all users."""
-        return frozenset(await self._database.read(lambda c: c.scalars(_OF_WORKER, {"worker": worker_id}).all()))
+        return frozenset(
+            await self._database.read(lambda c: c.scalars(_OF_WORKER, {"worker": worker_id}).all(), ALL_USERS)
+        )
 
     async def adopt(self, worker_id: str, orphaned: Sequence[str] = ()) -> "list[TurnRecord]":
         """Assign the running turns of dead workers to this worker, for all users, and return them.
@@ -254,18 +259,18 @@ class TurnStore:
             turn_ids = connection.scalars(_ADOPT, {"worker": worker_id, "orphaned": list(orphaned)}).all()
             return connection.execute(_ADOPTED, {"turns": turn_ids}).all() if turn_ids else []
 
-        return [TurnRecord.from_row(row) for row in await self._database.write(work)]
+        return [TurnRecord.from_row(row) for row in await self._database.write(work, ALL_USERS)]
 
     async def _find_by_key(self, key: RequestKey, context: HasUser) -> AnyRow | None:
         values = {"key": key.value, **owner_values(context)}
-        return await self._database.read(lambda c: c.execute(_BY_KEY, values).one_or_none())
+        return await self._database.read(lambda c: c.execute(_BY_KEY, values).one_or_none(), context)
 
     # Records
 
     async def load(self, turn_id: str, context: HasUser) -> TurnRecord:
         """Return one turn. Raises `NotFound`."""
         values = {"turn": turn_id, **owner_values(context)}
-        row = await self._database.read(lambda c: c.execute(_LOAD, values).one_or_none())
+        row = await self._database.read(lambda c: c.execute(_LOAD, values).one_or_none(), context)
         if row is None:
             raise NotFound("Turn", turn_id)
         return TurnRecord.from_row(row)
@@ -280,7 +285,7 @@ class TurnStore:
                 check_thread(connection, thread_id, context)
             return rows
 
-        return [TurnRecord.from_row(row) for row in await self._database.read(work)]
+        return [TurnRecord.from_row(row) for row in await self._database.read(work, context)]
 
 
 class _Refused(Exception):

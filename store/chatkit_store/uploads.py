@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, Connection, bindparam, case, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chatkit_store.acting import ALL_USERS, for_all_users
 from chatkit_store.attachments import to_row, write
 from chatkit_store.columns import dump_json
 from chatkit_store.database import Database
@@ -67,7 +68,9 @@ class UploadStore:
         def work(connection: Connection) -> bool:
             if newcomers is not None and not connection.scalar(_HAS_THREAD, owner_values(context)):
                 values = {"since": since, "newest": NEWEST + newcomers}
-                if (connection.scalar(_COUNT_NEWCOMERS, values) or 0) >= newcomers:
+                with for_all_users(connection):
+                    unsent = connection.scalar(_COUNT_NEWCOMERS, values) or 0
+                if unsent >= newcomers:
                     raise TooManyUnsent
             connection.execute(insert(attachments), row)
             if (connection.scalar(_COUNT_UNSENT, owner_values(context)) or 0) <= limit:
@@ -75,7 +78,7 @@ class UploadStore:
             connection.execute(_FORGET, {"attachment": attachment.id, **owner_values(context)})
             return False
 
-        return await self._database.write(work)
+        return await self._database.write(work, context)
 
     async def keep(self, attachment: Attachment, size: int, context: HasUser) -> None:
         """Add or update a stored file of a thread that was not uploaded, such as a generated image.
@@ -89,12 +92,12 @@ class UploadStore:
             write(connection, dialect, row, context)
             connection.execute(_SIZE, values)
 
-        await self._database.write(work)
+        await self._database.write(work, context)
 
     async def load(self, attachment_id: str, context: HasUser) -> Upload:
         """Return one upload, in any state. Raises `NotFound`."""
         values = {"attachment": attachment_id, **owner_values(context)}
-        row = await self._database.read(lambda c: c.execute(_LOAD, values).one_or_none())
+        row = await self._database.read(lambda c: c.execute(_LOAD, values).one_or_none(), context)
         if row is None:
             raise NotFound("Attachment", attachment_id)
         return Upload(_adapter.validate_json(row.payload), row.status, row.size)
@@ -107,7 +110,7 @@ class UploadStore:
         """Return the size of the unsent files of all users, without pending ones; visits all their rows, in parts."""
         after, total = datetime.min.replace(tzinfo=UTC), 0
         while True:
-            part = await self._database.read(partial(_read_part, after=after))
+            part = await self._database.read(partial(_read_part, after=after), ALL_USERS)
             total += part.size or 0
             if part.files < PART:
                 return total
@@ -139,31 +142,33 @@ class UploadStore:
     async def sizes(self, ids: Collection[str], context: HasUser) -> dict[str, int | None]:
         """Return the sizes of those `ids` that are the user's, in any state; None if the size is unknown."""
         values = {"ids": list(ids), **owner_values(context)}
-        return {row.id: row.size for row in await self._database.read(lambda c: c.execute(_SIZES, values).all())}
+        return {
+            row.id: row.size for row in await self._database.read(lambda c: c.execute(_SIZES, values).all(), context)
+        }
 
     async def stored(self, ids: Collection[str], context: HasUser) -> set[str]:
         """Return those `ids` that are stored files and the user's."""
         values = {"ids": list(ids), **owner_values(context)}
-        return set(await self._database.read(lambda c: c.scalars(_STORED, values).all()))
+        return set(await self._database.read(lambda c: c.scalars(_STORED, values).all(), context))
 
     async def delete_unsent(self, before: datetime) -> list[str]:
         """Delete the rows of unsent files of all users that were added before a time; return their ids."""
         values = {"before": before}
-        return list(await self._database.write(lambda c: c.scalars(_DELETE_UNSENT, values).all()))
+        return list(await self._database.write(lambda c: c.scalars(_DELETE_UNSENT, values).all(), ALL_USERS))
 
     async def list_unsent(self, before: datetime) -> list[str]:
         """Return the ids that `delete_unsent` would delete."""
         values = {"before": before}
-        return list(await self._database.read(lambda c: c.scalars(_LIST_UNSENT, values).all()))
+        return list(await self._database.read(lambda c: c.scalars(_LIST_UNSENT, values).all(), ALL_USERS))
 
     async def existing(self, ids: Collection[str]) -> set[str]:
         """Return those `ids` that have a row, of any user."""
         values = {"ids": list(ids)}
-        return set(await self._database.read(lambda c: c.scalars(_EXISTING, values).all()))
+        return set(await self._database.read(lambda c: c.scalars(_EXISTING, values).all(), ALL_USERS))
 
     async def _step(self, statement: Any, values: dict[str, Any], context: HasUser) -> bool:
         values = values | owner_values(context)
-        return await self._database.write(lambda c: c.scalar(statement, values)) is not None
+        return await self._database.write(lambda c: c.scalar(statement, values), context) is not None
 
 
 def _read_part(connection: Connection, after: datetime) -> Any:

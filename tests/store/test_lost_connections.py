@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import SqlStore, StoreUnavailable, TurnEnd, TurnStore, create_schema, new_id, open_engine
+from chatkit_store.acting import ALL_USERS
 from chatkit_store.database import Database
 from chatkit_store.migrations import ADVISORY_LOCK
 from tests.conftest import checked_out, opened
@@ -105,7 +106,7 @@ async def test_concurrent_calls_survive_dead_connections(engine: AsyncEngine, ot
 
 async def test_transaction_that_lost_its_connection_is_retried_once(engine: AsyncEngine) -> None:
     runs: list[int] = []
-    await Database(engine).write(lambda c: c.execute(text("CREATE TABLE notes (n int)")))
+    await Database(engine).write(lambda c: c.execute(text("CREATE TABLE notes (n int)")), ALL_USERS)
 
     def insert(connection: Connection) -> int:
         runs.append(len(runs))
@@ -114,8 +115,8 @@ async def test_transaction_that_lost_its_connection_is_retried_once(engine: Asyn
             connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
         return len(runs)
 
-    assert await Database(engine).write(insert) == 2
-    assert await Database(engine).read(lambda c: c.scalar(text("SELECT count(*) FROM notes"))) == 1
+    assert await Database(engine).write(insert, ALL_USERS) == 2
+    assert await Database(engine).read(lambda c: c.scalar(text("SELECT count(*) FROM notes")), ALL_USERS) == 1
 
 
 async def test_connection_lost_at_every_try_raises(engine: AsyncEngine) -> None:
@@ -128,7 +129,7 @@ async def test_connection_lost_at_every_try_raises(engine: AsyncEngine) -> None:
     for call in (Database(engine).read, Database(engine).write):
         runs.clear()
         with pytest.raises(StoreUnavailable):
-            await call(terminate)
+            await call(terminate, ALL_USERS)
         assert len(runs) == 2
 
 
@@ -151,7 +152,7 @@ async def test_transaction_lost_during_its_commit_is_not_retried(engine: AsyncEn
         connection.execute(text("INSERT INTO notes VALUES (1)"))
 
     with pytest.raises(StoreUnavailable):
-        await Database(engine).write(insert)
+        await Database(engine).write(insert, ALL_USERS)
     assert len(runs) == 1
 
 
@@ -173,10 +174,10 @@ async def test_call_on_a_hanging_connection_times_out(engine: AsyncEngine) -> No
         os.kill(pid, signal.SIGSTOP)
         try:
             with pytest.raises(StoreUnavailable, match="does not answer"):
-                await call(rename_threads)
+                await call(rename_threads, ALL_USERS)
             assert monotonic() - start < 10
             assert checked_out(engine) == 0
-            await call(rename_threads)  # on another connection
+            await call(rename_threads, ALL_USERS)  # on another connection
         finally:
             os.kill(pid, signal.SIGCONT)
 

@@ -41,6 +41,7 @@ from chatkit_store import (
     new_id,
     notice_id,
 )
+from chatkit_store.acting import ALL_USERS
 from chatkit_store.database import Database
 from tests.conftest import fresh_database, opened
 from tests.store.crowd import GROWING, LONG_THREAD, fill
@@ -319,5 +320,5 @@ async def use_views(engine: AsyncEngine, explainer: Explainer) -> None:
     ):
         explainer.call = f"the view {view} by {column}"
         query = text(f"SELECT * FROM {view} WHERE {column} = :value").bindparams(value=value)
-        await database.read(partial(Connection.execute, statement=query))
+        await database.read(partial(Connection.execute, statement=query), ALL_USERS)
     explainer.call = ""

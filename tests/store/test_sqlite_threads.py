@@ -16,6 +16,7 @@ from chatkit.types import AssistantMessageContent, ThreadMetadata
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import SchemaOutdated, SqlStore, StoreUnavailable, TurnStore, create_schema, open_engine
+from chatkit_store.acting import ALL_USERS
 from chatkit_store.database import Database
 from tests.conftest import checked_out, opened
 from tests.store.conftest import Query
@@ -249,6 +250,6 @@ async def test_a_writer_in_memory_waits_for_its_turn_no_longer_than_for_the_rest
     database = Database(engine)
     async with database._shared.writer():
         with pytest.raises(StoreUnavailable):
-            await database.write(lambda connection: None)
+            await database.write(lambda connection: None, ALL_USERS)
     await Store(engine).save_thread(make_thread(), ALICE)
     await engine.dispose()
