@@ -54,6 +54,7 @@ from .services import Services
 from .settings import Settings
 from .startup.agent_check import answering_models, try_at_start
 from .startup.event_loop import exit_with_loop, prepared_loop
+from .startup.exposure import refuse_unsafe_production
 from .startup.schema import open_database, prepare_schema
 from .startup.stop_signal import on_stop_signal
 from .turns.recent_turns import RecentTurns
@@ -98,7 +99,8 @@ def create_app(
     message that says what to change.
     """
     settings = settings or Settings()
-    services = _build(settings, agent, server, auth)
+    refuse_unsafe_production(settings, has_login=auth is not None)
+    services = build_services(settings, agent, server, auth)
     services.server.actions.include(actions or Actions())
     app = FastAPI(
         title="chatkit-server",
@@ -153,7 +155,10 @@ def _add_routes(app: FastAPI) -> None:
         app.include_router(routes.router)
 
 
-def _build(settings: Settings, agent: AgentLike | None, server: ServerFactory, auth: Login | None) -> Services:
+def build_services(
+    settings: Settings, agent: AgentLike | None = None, server: ServerFactory = ChatServer, auth: Login | None = None
+) -> Services:
+    """Return the parts of an app, without asking whether they are safe to serve. See `create_app`."""
     door = open_door(settings, auth)
     models = open_models(settings)
     agent_source = load_agent(agent if agent is not None else settings.agent, tools=models.info.tools)

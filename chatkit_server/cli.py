@@ -22,15 +22,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 import chatkit_store
 from chatkit_store import BlobsUnavailable, SchemaUnknown, StoreError, UploadStore
 
-from .app import __version__, create_app
+from .app import __version__, build_services, create_app
 from .errors.database_problem import explain_database_error
 from .errors.setup import AgentSetupError, ModelSetupError, SetupError
 from .files.blob_storage import make_blobs
 from .files.pruning import Pruner, PruneResult
-from .services import Services
 from .settings import Settings, unknown_settings
-from .startup.doctor import examine
-from .startup.exposure import exposure_warnings
+from .startup.doctor import Finding, examinable, examine
+from .startup.exposure import exposure_warnings, refuse_open_address, refuse_unsafe_production
 from .startup.http_protocol import HttpProtocol
 from .startup.logs import configure_logging
 from .startup.open_files import raise_open_files
@@ -58,7 +57,7 @@ def build_app() -> FastAPI:
         settings = Settings()
         configure_logging(settings)
         _warn_of_unknown_settings()
-        _warn_of_exposure(settings)
+        _check_exposure(settings)
         thread.submit(asyncio.run, _migrate_or_refuse(settings)).result()
     return build_worker()
 
@@ -80,8 +79,13 @@ def _warn_of_unknown_settings() -> None:
         logger.warning("%s", warning)
 
 
-def _warn_of_exposure(settings: Settings) -> None:
-    """Log what is open to strangers: here, because only a command knows the address."""
+def _check_exposure(settings: Settings) -> None:
+    """Refuse to be open to strangers by accident, and log what is weak: here, because only a command knows the address.
+
+    Raises `SetupError`.
+    """
+    refuse_unsafe_production(settings)
+    refuse_open_address(settings)
     for warning in exposure_warnings(settings):
         logger.warning("%s", warning)
 
@@ -115,12 +119,12 @@ def serve(
         _warn_of_unknown_settings()
         if workers > 1 and settings.database_url.startswith("sqlite"):
             raise SetupError("Several workers need PostgreSQL. Set CHATKIT_DATABASE_URL, or serve with --workers 1.")
+        host, port = host or settings.host, settings.port if port is None else port
+        _check_exposure(settings.model_copy(update={"host": host}))
         asyncio.run(_migrate_or_refuse(settings))
         if workers > 1:
             create_app(settings)  # report a wrong agent or model once, not from each worker
-        host, port = host or settings.host, settings.port if port is None else port
         _check_address(host, port)
-        _warn_of_exposure(settings.model_copy(update={"host": host}))
     _spare_workers_this_module()
     uvicorn.run(
         "chatkit_server.cli:build_worker",
@@ -182,17 +186,18 @@ def doctor() -> None:
     """Check settings, database, MCP servers, agent and model; exit with 1 if something is wrong."""
     try:
         with _clear_errors():
-            services: Services = create_app(Settings()).state.services
+            settings = Settings()
+            findings = examine(build_services(examinable(settings)), settings)
     except SystemExit:
         raise typer.Exit(1) from None
     logging.disable()  # the findings already say it
-    if not asyncio.run(_print_findings(services)):
+    if not asyncio.run(_print_findings(findings)):
         raise typer.Exit(1)
 
 
-async def _print_findings(services: Services) -> bool:
+async def _print_findings(findings: AsyncIterator[Finding]) -> bool:
     is_well = True
-    async for finding in examine(services):
+    async for finding in findings:
         typer.echo(f"{finding.mark:<7}{finding.name:<12} {finding.text}")
         is_well = is_well and finding.mark != "WRONG"
     return is_well

@@ -23,6 +23,8 @@ from tests.support.live_server import live
 
 DATABASE = "chatkit.db"
 SECRET = "a secret that is only for the tests"
+PRODUCTION = {"environment": "production", "public_url": "https://chat.example", "allow_anonymous": True}
+"""What a server in production needs besides the secret of `make_settings`."""
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d.*")
 HIDDEN = frozenset({"hidden_context_item", "sdk_hidden_context"})
 USER_TEXTS = frozenset({"text", "delta", "value", "message"})

@@ -16,7 +16,7 @@ from chatkit_server.routes import page
 from chatkit_server.routes.not_available import ROUTES
 from chatkit_store import open_engine
 from chatkit_store.migrations import current, head
-from tests.serving import Served, make_settings, serve
+from tests.serving import PRODUCTION, Served, make_settings, serve
 from tests.support.live_server import live
 
 PAGE = "https://app.example"
@@ -318,7 +318,7 @@ async def test_in_development_the_database_is_migrated_and_threads_outlive_a_res
 
 
 async def test_in_production_missing_migrations_prevent_the_start(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, environment="production")
+    settings = make_settings(tmp_path, **PRODUCTION)
     app = create_app(settings)
     with pytest.raises(SetupError, match="chatkit-server migrate"):
         async with app.router.lifespan_context(app):

@@ -66,7 +66,7 @@ WRONG = [
     ("CHATKIT_DATABASE_URL", "sqlite:////nowhere/at/all/chatkit.db", "/nowhere/at/all/chatkit.db cannot be opened: "),
     ("CHATKIT_AUTH", "magic", "CHATKIT_AUTH: magic is not one of none, session, jwt, header"),
     ("CHATKIT_AUTH", "jwt", "CHATKIT_AUTH=jwt is not available"),
-    ("CHATKIT_ENVIRONMENT", "production", "CHATKIT_SECRETS must be set in production"),
+    ("CHATKIT_HOST", "0.0.0.0", "0.0.0.0 can be reached by others, and CHATKIT_AUTH=none lets everybody"),
     ("CHATKIT_MODEL", "gpt-test", "CHATKIT_MODEL=gpt-test needs an endpoint"),
     ("CHATKIT_DATA_DIR", "/proc/nowhere", "CHATKIT_DATA_DIR=/proc/nowhere cannot be used"),
     ("CHATKIT_TRACING", "true", "CHATKIT_TRACING=true uploads traces to OpenAI, but"),
@@ -183,14 +183,66 @@ def test_serve_warns_about_a_misspelled_setting(
     assert "CHATKIT_TITELS is not a setting and is ignored; did you mean CHATKIT_TITLES?" in caplog.messages
 
 
-def test_serve_warns_loudly_of_an_address_that_strangers_reach(
-    caplog: pytest.LogCaptureFixture, served: list[dict[str, Any]]
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "chat.example"])
+def test_serve_without_a_login_refuses_an_address_that_strangers_reach(
+    monkeypatch: pytest.MonkeyPatch, served: list[dict[str, Any]], host: str
 ) -> None:
-    assert run("serve", "--port", "0").exit_code == 0
-    assert "ANYONE" not in caplog.text
-    assert run("serve", "--port", "0", "--host", "0.0.0.0").exit_code == 0
-    assert "ANYONE WHO REACHES THIS SERVER CAN USE IT" in caplog.text
-    assert len(served) == 2
+    result = run("serve", "--host", host)
+    assert (result.exit_code, served, is_one_sentence(result.stderr)) == (2, [], True)
+    assert result.stderr.startswith(f"chatkit-server: {host} can be reached by others")
+    for variable in ("CHATKIT_AUTH=session", "CHATKIT_ALLOW_ANONYMOUS=true", "CHATKIT_HOST=127.0.0.1"):
+        assert variable in result.stderr
+    assert not Path("chatkit.db").exists()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_serve_without_a_login_is_fine_for_this_machine_only(served: list[dict[str, Any]], host: str) -> None:
+    assert (run("serve", "--host", host).exit_code, len(served)) == (0, 1)
+
+
+def test_serve_listens_anywhere_for_anonymous_visitors_who_are_wanted(
+    monkeypatch: pytest.MonkeyPatch, served: list[dict[str, Any]]
+) -> None:
+    monkeypatch.setenv("CHATKIT_ALLOW_ANONYMOUS", "true")
+    assert (run("serve", "--host", "0.0.0.0").exit_code, served[0]["host"]) == (0, "0.0.0.0")
+
+
+def test_production_demands_each_missing_setting_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, served: list[dict[str, Any]]
+) -> None:
+    monkeypatch.setenv("CHATKIT_ENVIRONMENT", "production")
+    result = run("serve")
+    head, *sentences = result.stderr.splitlines()
+    assert (result.exit_code, served) == (2, [])
+    assert head == "chatkit-server: CHATKIT_ENVIRONMENT=production is not safe with these settings:"
+    assert [sentence.split()[:3] for sentence in sentences] == [
+        ["-", "Set", "CHATKIT_SECRETS"],
+        ["-", "Set", "CHATKIT_AUTH"],
+        ["-", "Set", "CHATKIT_PUBLIC_URL"],
+        ["-", "Set", "CHATKIT_ALLOWED_HOSTS"],
+    ]
+    assert not Path("chatkit.db").exists()
+
+
+@pytest.mark.parametrize("command", ["migrate", "prune"])
+def test_a_command_that_serves_nobody_needs_no_setting_of_production(
+    monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("CHATKIT_ENVIRONMENT", "production")
+    run("migrate")
+    assert run(command).exit_code == 0
+
+
+def test_serve_in_production_says_what_is_weak(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, served: list[dict[str, Any]]
+) -> None:
+    run("migrate")
+    monkeypatch.setenv("CHATKIT_ENVIRONMENT", "production")
+    monkeypatch.setenv("CHATKIT_SECRETS", "x" * 32)
+    monkeypatch.setenv("CHATKIT_PUBLIC_URL", "https://chat.example")
+    monkeypatch.setenv("CHATKIT_ALLOW_ANONYMOUS", "true")
+    assert (run("serve").exit_code, len(served)) == (0, 1)
+    assert "CHATKIT_SECRETS has a value that can be guessed" in caplog.text
 
 
 @pytest.mark.parametrize("command", ["token", "threads", "turns", "stats"])

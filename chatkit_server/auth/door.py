@@ -64,6 +64,12 @@ class Door:
         if self._anonymous is not None:
             self._anonymous.remember(request, response, context, renew=renew)
 
+    async def problems(self) -> list[str]:
+        """Return why logins cannot work now, such as keys that cannot be fetched: a sentence for each, for `doctor`."""
+        checks = [getattr(login, "problem", None) for login in self._logins]
+        found = [await check() for check in checks if check is not None]
+        return [problem for problem in found if problem]
+
     async def aclose(self) -> None:
         """Close what the logins keep open."""
         for login in self._logins:

@@ -24,7 +24,10 @@ class User:
 
 
 class Login(Protocol):
-    """One way to log in."""
+    """One way to log in.
+
+    It may also have `async def aclose()`, and `async def problem() -> str | None`, whose sentence `doctor` shows.
+    """
 
     async def __call__(self, request: HTTPConnection) -> User | None:
         """Return who sends the request, or None if it has no credentials of this kind.

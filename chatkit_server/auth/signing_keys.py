@@ -9,6 +9,8 @@ from ..errors.setup import SetupError
 from ..settings import Settings
 
 SECRET_FILE = "secret"
+WORDS = ("secret", "change", "example", "password", "chatkit", "your", "test", "1234567")
+"""None of them is likely in what `openssl rand` prints, in hexadecimal."""
 
 
 def load_signing_keys(settings: Settings) -> Sequence[str]:
@@ -25,6 +27,12 @@ def load_signing_keys(settings: Settings) -> Sequence[str]:
             f"CHATKIT_DATA_DIR={settings.data_dir} cannot be used: {error.strerror}. Choose a writable directory, "
             "or set CHATKIT_SECRETS."
         ) from error
+
+
+def is_guessable(secret: str) -> bool:
+    """Return whether a secret looks written by a person, or copied from an example: repeated, or with words in it."""
+    is_repeated = secret in (secret + secret)[1:-1] or len(set(secret)) < 8
+    return is_repeated or any(word in secret.lower() for word in WORDS)
 
 
 def _development_key(path: Path) -> str:

@@ -77,14 +77,8 @@ class ForeignRequests:
 
 
 def allowed_hosts(settings: Settings) -> Sequence[str]:
-    """Return the names that requests may have as their `Host`, besides IP addresses and localhost.
-
-    Without CHATKIT_ALLOWED_HOSTS and CHATKIT_PUBLIC_URL, any name is allowed in production.
-    """
-    if settings.allowed_hosts:
-        names = [*settings.allowed_hosts, settings.host]
-    else:
-        names = [settings.host] if settings.public_url or settings.environment == "development" else ["*"]
+    """Return the names that requests may have as their `Host`, besides IP addresses and localhost."""
+    names = [*settings.allowed_hosts, settings.host]
     if settings.public_url:
         names.append(_host_name(_netloc(settings.public_url)))
     return [name.lower() for name in names]

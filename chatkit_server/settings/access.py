@@ -19,14 +19,13 @@ class AccessSettings(BaseModel):
     public_url: str | None = Field(
         default=None,
         description="URL at which browsers reach the server, such as https://chat.example.com, for the URLs of files; "
-        "by default that of each request.",
+        "by default that of each request. Required in production.",
     )
     allowed_hosts: Annotated[list[str], NoDecode, comma_separated("names")] = Field(
         default=[],
         description="Names under which the server may be called, comma-separated, such as "
         "chat.example.com,*.intra.example; `*` allows any. A web page could point another name at this server. "
-        "IP addresses, localhost and the host of CHATKIT_PUBLIC_URL are always allowed. By default, in production "
-        "without CHATKIT_PUBLIC_URL, any name is.",
+        "IP addresses, localhost and the host of CHATKIT_PUBLIC_URL are always allowed.",
     )
     cors_origins: Annotated[list[str], NoDecode, comma_separated("origins")] = Field(
         default=[],

@@ -28,7 +28,7 @@ class LoginSettings(BaseModel):
         default=[],
         validation_alias=AliasChoices("CHATKIT_SECRETS", "CHATKIT_SECRET", "secrets"),
         description="Sign cookies and URLs; comma-separated, at least 32 characters each. The first signs, all verify. "
-        "CHATKIT_SECRET is read as well. In development, CHATKIT_DATA_DIR gets one.",
+        "CHATKIT_SECRET is read as well. Required in production; in development, CHATKIT_DATA_DIR gets one.",
     )
 
     @field_validator("auth")

@@ -15,7 +15,8 @@ class ServerSettings(BaseModel):
 
     environment: Literal["development", "production"] = Field(
         default="development",
-        description="`production` refuses unsafe defaults and never migrates the database automatically.",
+        description="`production` requires CHATKIT_SECRETS, CHATKIT_PUBLIC_URL and a login (CHATKIT_AUTH), and never "
+        "migrates the database automatically.",
     )
     host: str = Field(default="127.0.0.1", description="Address that `chatkit-server serve` listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port that `chatkit-server serve` listens on.")

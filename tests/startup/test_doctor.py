@@ -62,23 +62,33 @@ async def test_a_correct_setup_is_confirmed_and_nothing_changes(
     lines = output.splitlines()
     assert (code, [line.split()[:2] for line in lines]) == (
         0,
-        [["ok", "settings"], ["ok", "database"], ["ok", "mcp"], ["ok", "agent"], ["ok", "model"]],
+        [["ok", name] for name in ("settings", "login", "secrets", "database", "mcp", "agent", "model")],
     )
-    assert "does not exist yet" in lines[1]
-    assert lines[2].endswith("connected")
-    assert "Assistant, the default agent; its tools: current_time, " in lines[3]
-    assert ", weather, " in lines[3]
-    assert lines[4].endswith("gpt-test (compatible) answers")
+    assert lines[1].endswith("none (each browser is a user of its own)")
+    assert "does not exist yet" in lines[3]
+    assert lines[4].endswith("connected")
+    assert "Assistant, the default agent; its tools: current_time, " in lines[5]
+    assert ", weather, " in lines[5]
+    assert lines[6].endswith("gpt-test (compatible) answers")
     assert not (tmp_path / "chatkit.db").exists()
     await doctor(tmp_path, "migrate")
     assert "sqlite, up to date" in (await doctor(tmp_path))[1]
 
 
+PRODUCTION = {
+    "CHATKIT_SECRETS": f"{'9f4c' * 8}27, {'71ab' * 8}93",
+    "CHATKIT_PUBLIC_URL": "https://chat.example",
+    "CHATKIT_ALLOW_ANONYMOUS": "true",
+}
+
+
 async def test_in_production_a_missing_database_file_is_wrong_because_serve_refuses_it(
     doctor: Doctor, tmp_path: Path
 ) -> None:
-    code, output = await doctor(tmp_path, CHATKIT_ENVIRONMENT="production", CHATKIT_SECRET="s" * 64)
+    code, output = await doctor(tmp_path, CHATKIT_ENVIRONMENT="production", **PRODUCTION)
     assert code == 1
+    assert "ok     secrets      2 in CHATKIT_SECRETS: the first signs, the others are still accepted" in output
+    assert "ok     public url   https://chat.example; `chatkit-server doctor --url https://chat.example`" in output
     assert "chatkit.db does not exist; run `chatkit-server migrate`" in output
 
 
@@ -88,19 +98,23 @@ async def test_all_problems_are_reported_at_once(doctor: Doctor, tmp_path: Path,
     code, output = await doctor(
         tmp_path,
         CHATKIT_ENVIRONMENT="production",
-        CHATKIT_SECRET="x" * 32,
         CHATKIT_DATABASE_URL="sqlite:///empty.db",
         CHATKIT_MCP_SERVERS=servers("/no/such/program"),
         **endpoint(upstream),
     )
     lines = output.splitlines()
-    assert (code, [line.split()[0] for line in lines]) == (1, ["ok", "WARN", "WARN", "WRONG", "WRONG", "ok", "WRONG"])
-    assert "ANYONE WHO REACHES THIS SERVER" in lines[1]
-    assert "Set CHATKIT_PUBLIC_URL or CHATKIT_ALLOWED_HOSTS" in lines[2]
-    assert "run `chatkit-server migrate`" in lines[3]
-    assert "/no/such/program: No such file or directory" in lines[4]
-    assert f"gpt-test (compatible) at {upstream.base_url}: model_auth (status_code=401 " in lines[6]
-    assert lines[6].endswith("Correct OPENAI_API_KEY.")
+    wrong = [line for line in lines if line.startswith("WRONG")]
+    assert (code, [line.split()[1] for line in wrong]) == (1, ["access"] * 4 + ["database", "mcp", "model"])
+    assert [line.split()[3] for line in wrong[:4]] == [
+        "CHATKIT_SECRETS",
+        "CHATKIT_AUTH",
+        "CHATKIT_PUBLIC_URL",
+        "CHATKIT_ALLOWED_HOSTS",
+    ]
+    assert "run `chatkit-server migrate`" in wrong[4]
+    assert "/no/such/program: No such file or directory" in wrong[5]
+    assert f"gpt-test (compatible) at {upstream.base_url}: model_auth (status_code=401 " in wrong[6]
+    assert wrong[6].endswith("Correct OPENAI_API_KEY.")
 
 
 async def test_an_unreachable_database_and_model(doctor: Doctor, tmp_path: Path) -> None:
@@ -145,7 +159,7 @@ async def test_the_agent_and_all_of_its_models_are_listed(
 ) -> None:
     (tmp_path / "shop.py").write_text(DESK, encoding="utf-8")
     code, output = await doctor(tmp_path, CHATKIT_AGENT="shop:manager", **endpoint(upstream))
-    assert [line.split(maxsplit=2)[2] for line in output.splitlines()[2:]] == [
+    assert [line.split(maxsplit=2)[2] for line in output.splitlines()[-3:]] == [
         "Manager (CHATKIT_AGENT=shop:manager); without tools; hands off to Desk",
         "gpt-large (compatible), set by the agent Manager, answers",
         "gpt-test (compatible) answers",

@@ -1,0 +1,77 @@
+"""Who may use the server, and from where."""
+
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
+
+from ...errors.setup import SetupError
+from ...services import Services
+from ...settings import Settings
+from ..exposure import exposure_warnings, production_demands, refuse_open_address
+from .finding import Finding
+
+LOGINS = {
+    "none": "each browser is a user of its own",
+    "session": "client secrets of POST /v1/chatkit/sessions",
+    "jwt": "bearer tokens of an issuer",
+    "header": "the user header of a trusted proxy",
+}
+
+
+async def examine_access(services: Services, settings: Settings) -> AsyncIterator[Finding]:
+    """Yield what is to be said of the logins, the secrets, and the names and pages that may call the server."""
+    for demand in production_demands(settings):
+        yield Finding("access", demand, "WRONG")
+    if settings.environment == "development":
+        try:
+            refuse_open_address(settings)
+        except SetupError as error:
+            yield Finding("access", str(error), "WRONG")
+    for warning in exposure_warnings(settings):
+        yield Finding("access", warning, "WARN")
+    yield Finding("login", ", then ".join(_login(mode) for mode in settings.auth))
+    for problem in await services.door.problems():
+        yield Finding("login", problem, "WRONG")
+    yield _secrets(settings)
+    for finding in _addresses(settings):
+        yield finding
+
+
+def _login(mode: str) -> str:
+    return f"{mode} ({LOGINS.get(mode, 'a login of your own')})"
+
+
+def _secrets(settings: Settings) -> Finding:
+    count = len(settings.secrets)
+    if count == 0:
+        return Finding("secrets", f"one, in {settings.data_dir}" if settings.environment == "development" else "none")
+    if count == 1:
+        return Finding("secrets", "one in CHATKIT_SECRETS")
+    return Finding("secrets", f"{count} in CHATKIT_SECRETS: the first signs, the others are still accepted")
+
+
+def _addresses(settings: Settings) -> Iterator[Finding]:
+    if settings.public_url:
+        yield Finding(
+            "public url", f"{settings.public_url}; `chatkit-server doctor --url {settings.public_url}` tries it"
+        )
+    if settings.allowed_hosts:
+        yield Finding("hosts", ", ".join(settings.allowed_hosts))
+    if settings.cors_origins:
+        yield Finding("origins", ", ".join(settings.cors_origins))
+    if settings.public_url and "none" in settings.auth:
+        for origin in settings.cors_origins:
+            if is_other_site(origin, settings.public_url):
+                yield Finding(
+                    "origins",
+                    f"{origin} is another site than {settings.public_url}: browsers do not send the cookie from there, "
+                    "so each request comes from a new user. Use another login than CHATKIT_AUTH=none, or one domain.",
+                    "WARN",
+                )
+
+
+def is_other_site(origin: str, url: str) -> bool:
+    """Return whether two addresses are certainly different sites for a browser, which then keeps its Lax cookies."""
+    first, second = urlsplit(origin), urlsplit(url)
+    if not first.hostname or not second.hostname:
+        return False
+    return first.scheme != second.scheme or first.hostname.split(".")[-2:] != second.hostname.split(".")[-2:]

@@ -1,0 +1,50 @@
+"""Whether the MCP servers can be reached, the agent can be loaded and its models answer."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from agents import Agent
+
+from ...agents.reachable import reachable_agents
+from ...services import Services
+from ..agent_check import answering_models, try_agent
+from .finding import Finding
+from .model_findings import examine_model
+
+
+async def examine_agent(services: Services) -> AsyncGenerator[Finding]:
+    """Yield what is to be said of the MCP servers, the agent and its models.
+
+    The agent is loaded while the servers are connected, because it uses their tools.
+    """
+    servers, specs = services.server.mcp, services.settings.mcp_servers
+    try:
+        await servers.start(patience=servers.timeouts.connect)
+        for name, problem in servers.problems().items():
+            if problem is None:
+                yield Finding(f"mcp {name}", "connected")
+            else:
+                yield Finding(f"mcp {name}", f"{specs[name].place}: {problem}", "WRONG")
+        trial = await try_agent(services.server)
+    finally:
+        await servers.close()
+    if trial.agent is not None:
+        yield Finding("agent", _describe_agent(trial.agent, services))
+    for problem in trial.problems:
+        yield Finding("agent", problem, "WRONG")
+    for answering in answering_models(trial.agent, services.models):
+        yield await examine_model(services, answering)
+
+
+def _describe_agent(agent: Agent[Any], services: Services) -> str:
+    source = services.server.agent
+    targets = [target.name for target in reachable_agents(agent)[1:]]
+    tools = ", ".join(tool.name for tool in agent.tools)
+    return "".join(
+        [
+            agent.name,
+            ", the default agent" if source.is_default else f" ({source.name})",
+            f"; its tools: {tools}" if tools else "; without tools",
+            f"; hands off to {', '.join(targets)}" if targets else "",
+        ]
+    )

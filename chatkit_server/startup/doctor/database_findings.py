@@ -1,0 +1,49 @@
+"""Whether the database answers and has this version's tables."""
+
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from chatkit_store import SchemaUnknown, StoreError
+from chatkit_store.migrations import pending, taken_names
+
+from ...errors.database_problem import explain_database_error, missing_folder
+from ...services import Services
+from ..schema import row_security_problem
+from .finding import Finding
+
+
+async def examine_database(services: Services) -> Finding:
+    """Return what is to be said of the database. Creates no file."""
+    kind = services.engine.dialect.name
+    if (file := _missing_file(services.engine.url)) is not None:
+        if (folder := missing_folder(file)) is not None:
+            return Finding("database", f"{file} cannot be created: the folder {folder} does not exist", "WRONG")
+        if services.settings.environment == "production":
+            return Finding("database", f"{file} does not exist; run `chatkit-server migrate`", "WRONG")
+        return Finding("database", f"{file} does not exist yet; the server creates it when it first starts")
+    try:
+        missing, foreign_tables = await pending(services.engine), await taken_names(services.engine)
+        problem = None if missing else await row_security_problem(services.engine, services.settings)
+    except SchemaUnknown as error:
+        return Finding("database", str(error), "WRONG")
+    except StoreError as error:
+        return Finding("database", explain_database_error(error, services.engine.url), "WRONG")
+    if foreign_tables:
+        foreign = ", ".join(foreign_tables)
+        return Finding("database", f"{kind}, has tables that chatkit-server did not create ({foreign})", "WRONG")
+    if problem is not None:
+        return Finding("database", problem, "WRONG")
+    if not missing:
+        guarded = ", with row-level security" if services.settings.row_security else ""
+        return Finding("database", f"{kind}, up to date{guarded}")
+    text = f"{kind}, lacks {len(missing)} migration(s)"
+    if services.settings.environment == "production":
+        return Finding("database", f"{text}: run `chatkit-server migrate`", "WRONG")
+    return Finding("database", f"{text}, which the server applies when it starts")
+
+
+def _missing_file(url: URL) -> str | None:
+    """Return the SQLite file if it does not exist; connecting would create it."""
+    is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    return url.database if is_file and not Path(str(url.database)).exists() else None

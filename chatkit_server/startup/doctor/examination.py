@@ -1,0 +1,39 @@
+"""The checks of `doctor`, in their order."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from pydantic import SecretStr
+
+from ...services import Services
+from ...settings import Settings, unknown_settings
+from .access_findings import examine_access
+from .agent_findings import examine_agent
+from .database_findings import examine_database
+from .finding import Finding
+
+
+async def examine(services: Services, settings: Settings) -> AsyncIterator[Finding]:
+    """Yield each finding as it is made, and close the services at the end. `settings` are those that were written."""
+    try:
+        yield Finding("settings", settings.environment)
+        for warning in unknown_settings():
+            yield Finding("settings", warning, "WARN")
+        async for finding in examine_access(services, settings):
+            yield finding
+        yield await examine_database(services)
+        async with aclosing(examine_agent(services)) as findings:
+            async for finding in findings:
+                yield finding
+    finally:
+        await services.models.aclose()
+        await services.door.aclose()
+        await services.engine.dispose()
+
+
+def examinable(settings: Settings) -> Settings:
+    """Return settings with which an app can be built, even if production lacks its secret: a key for this once."""
+    if settings.secrets or settings.environment == "development":
+        return settings
+    return settings.model_copy(update={"secrets": [SecretStr(secrets.token_hex(32))]})
