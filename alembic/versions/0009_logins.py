@@ -88,7 +88,13 @@ def create_chat_sessions() -> None:
     """Create the table of chat sessions."""
     op.create_table(
         "chat_sessions",
-        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False, comment="Of one client secret"),
+        sa.Column(
+            "session_id",
+            sa.Text(),
+            nullable=False,
+            comment="The session: the same for all secrets it is renewed to",
+        ),
         sa.Column(
             "secret_hash", sa.Text(), nullable=False, comment="SHA-256 of the client secret, which is not stored"
         ),
@@ -96,21 +102,26 @@ def create_chat_sessions() -> None:
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("user_name", sa.Text()),
         sa.Column(
+            "is_anonymous", sa.Boolean(), nullable=False, comment="Whether the user is a browser without a login"
+        ),
+        sa.Column(
             "workflow",
             sa.JSON(),
             nullable=False,
             comment="id, version, state_variables and tracing, as in the API",
         ),
         sa.Column("configuration", sa.JSON(), nullable=False, comment="chatkit_configuration, as in the API"),
-        sa.Column("requests_per_minute", sa.Integer(), nullable=False),
+        sa.Column("requests_per_minute", sa.Integer(), comment="Empty without a limit of its own"),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("expires_at", TIME, nullable=False),
-        sa.Column("renewable_until", TIME, nullable=False, comment="The end of all sessions that it is renewed to"),
+        sa.Column("renewable_until", TIME, nullable=False, comment="No secret of the session is valid for longer"),
         sa.Column("cancelled_at", TIME),
-        sa.Column("renewed_at", TIME, comment="When another session replaced it after it had expired"),
+        sa.Column("renewed_at", TIME, comment="When it was replaced after it had expired"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_chat_sessions")),
     )
     op.create_index("uq_chat_sessions_secret_hash", "chat_sessions", ["secret_hash"], unique=True)
+    op.create_index(op.f("ix_chat_sessions_session_id_expires_at"), "chat_sessions", ["session_id", "expires_at"])
+    op.create_index(op.f("ix_chat_sessions_user_id_expires_at"), "chat_sessions", ["user_id", "expires_at"])
     op.create_index(op.f("ix_chat_sessions_expires_at"), "chat_sessions", ["expires_at"])
 
 

@@ -1,7 +1,9 @@
 """A SQL store for any ChatKit server: threads, items, turns, attachments and feedback in SQLite or PostgreSQL."""
 
+from chatkit_store.api_keys import ApiKey, ApiKeyStore
 from chatkit_store.approvals import Approval, ApprovalDecision, ApprovalStore, Decision, NewApproval, PausedRun
 from chatkit_store.blobs import Blob, BlobMissing, Blobs, BlobsUnavailable, OpenBlob, S3Access
+from chatkit_store.chat_sessions import ChatSession, ChatSessionStore, SessionStatus
 from chatkit_store.clean import clean_body, clean_json, clean_text
 from chatkit_store.engine import open_engine
 from chatkit_store.errors import (
@@ -36,6 +38,8 @@ from chatkit_store.urls import InvalidUrl
 
 __all__ = [
     "AlreadyDecided",
+    "ApiKey",
+    "ApiKeyStore",
     "Approval",
     "ApprovalDecision",
     "ApprovalStore",
@@ -43,6 +47,8 @@ __all__ = [
     "BlobMissing",
     "Blobs",
     "BlobsUnavailable",
+    "ChatSession",
+    "ChatSessionStore",
     "Decision",
     "DuplicateRequest",
     "Entry",
@@ -65,6 +71,7 @@ __all__ = [
     "S3Access",
     "SchemaOutdated",
     "SchemaUnknown",
+    "SessionStatus",
     "SqlStore",
     "StatisticsStore",
     "StoreError",

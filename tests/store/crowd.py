@@ -22,9 +22,10 @@ GROWING = frozenset(
         "approvals",
         "sync_actions",
         "widget_actions",
+        "chat_sessions",
     }
 )
-"""The tables that this fills: all but `workers`, which has a row per process."""
+"""The tables that this fills: all but `workers` and `api_keys`, which have few rows."""
 
 _THREADS, _TURNS, _RUNNING, _OTHERS = 5_000, 25_000, 200, 20_000
 _NUMBERS = "WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < {count})"
@@ -35,6 +36,7 @@ _ITEM = (
     """'{"id": "x", "thread_id": "x", "created_at": "2026-01-01T00:00:00Z", "content": [], "inference_options": {}, '"""
     """ || '"attachments": [], "type": "' || CASE WHEN k % 4 = 0 THEN 'user' ELSE 'assistant' END || '_message"}'"""
 )
+JSON_COLUMNS = frozenset({"metadata", "payload", "transcript", "workflow", "configuration"})
 _TIME = "time"
 """Replaced by a different time for each row."""
 _OLD, _RECENT = "'2026-01-01 00:00:00.000000Z'", "'2100-01-01 00:00:00.000000Z'"
@@ -101,6 +103,12 @@ _COLUMNS: dict[str, tuple[int, dict[str, str]]] = {
         | {"status": "'done'", "began_at": _RECENT},
     ),
     "widget_actions": (_OTHERS, {"item_id": "'msg_x' || k", "type": "'click'"}),
+    "chat_sessions": (
+        _OTHERS,
+        {"id": "'cksess_x' || k", "session_id": "'cksess_x' || k", "secret_hash": "'hash_x' || k", "tenant": "''"}
+        | {"user_id": "'user' || (k % 100)", "is_anonymous": "false", "workflow": "'{}'", "configuration": "'{}'"}
+        | {"created_at": _OLD, "expires_at": _RECENT, "renewable_until": _RECENT},
+    ),
 }
 
 
@@ -136,4 +144,8 @@ def _typed(column: str, value: str, dialect: str) -> str:
         return value
     if column.endswith("_at"):
         return f"CAST({value} AS timestamptz)"
-    return f"CAST({value} AS json)" if column in {"metadata", "payload", "transcript"} else value
+    return (
+        f"CAST({value} AS json)"
+        if column in {"metadata", "payload", "transcript", "workflow", "configuration"}
+        else value
+    )

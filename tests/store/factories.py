@@ -1,7 +1,7 @@
 """Make complete objects with defaults; a test passes only the fields it is about."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chatkit.types import (
@@ -18,7 +18,7 @@ from chatkit.types import (
 )
 from chatkit.widgets import DynamicWidgetRoot
 
-from chatkit_store import NewTurn, new_id
+from chatkit_store import ApiKey, ChatSession, NewTurn, new_id
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -84,3 +84,38 @@ def text_of(item: ThreadItem) -> str:
 
 def _common(prefix: str) -> dict[str, Any]:
     return {"id": new_id(prefix), "thread_id": "thr_", "created_at": NOON}
+
+
+def make_session(*, seconds: float = 600, **fields: Any) -> ChatSession:
+    """Return an unsaved chat session of Alice that is valid for `seconds` and renewable for an hour."""
+    id, moment = new_id("cksess"), datetime.now(UTC)
+    defaults: dict[str, Any] = {
+        "id": id,
+        "session_id": id,
+        "secret_hash": f"hash of {id}",
+        "tenant": "",
+        "user_id": ALICE.user_id,
+        "user_name": None,
+        "is_anonymous": False,
+        "workflow": '{"id":"wf_1"}',
+        "configuration": "{}",
+        "requests_per_minute": 10,
+        "created_at": moment,
+        "expires_at": moment + timedelta(seconds=seconds),
+        "renewable_until": moment + timedelta(hours=1),
+    }
+    return ChatSession(**defaults | fields)
+
+
+def make_key(**fields: Any) -> ApiKey:
+    """Return an unsaved API key."""
+    id = new_id("key")
+    defaults: dict[str, Any] = {
+        "id": id,
+        "name": "backend",
+        "key_hash": f"hash of {id}",
+        "hint": "ck_abc",
+        "is_admin": False,
+        "created_at": datetime.now(UTC),
+    }
+    return ApiKey(**defaults | fields)

@@ -23,7 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 import chatkit_store
 from chatkit_store import (
+    ApiKeyStore,
     ApprovalDecision,
+    ChatSessionStore,
     Entry,
     HeartbeatStore,
     JournalStore,
@@ -46,7 +48,18 @@ from chatkit_store.database import Database
 from tests.conftest import fresh_database, opened
 from tests.store.crowd import GROWING, LONG_THREAD, fill
 from tests.store.explainer import Execution, Explainer
-from tests.store.factories import ALICE, BOB, User, assistant_message, make_thread, make_turn, user_message, widget_with
+from tests.store.factories import (
+    ALICE,
+    BOB,
+    User,
+    assistant_message,
+    make_key,
+    make_session,
+    make_thread,
+    make_turn,
+    user_message,
+    widget_with,
+)
 
 MAX_INSTRUCTIONS = 15_000
 """Of SQLite's virtual machine, for one statement. 200 running turns take 6,000; 12,500 turns of a user 200,000."""
@@ -137,6 +150,7 @@ async def test_no_statement_reads_the_rows_of_others(crowded: AsyncEngine, expla
     await use_sync_actions(store)
     await use_uploads(store, uploads)
     await use_workers(turns, journal, HeartbeatStore(crowded), StatisticsStore(crowded))
+    await use_sessions(ChatSessionStore(crowded), ApiKeyStore(crowded))
     await use_views(crowded, explainer)
     await store.delete_thread(await small_thread(store), ALICE)
     faults = [str(execution) for execution in explainer.executions if is_wasteful(execution)]
@@ -305,6 +319,22 @@ async def use_workers(
     await journal.prune(60)
     await statistics.load(300)
     await heartbeats.forget(["other"])
+
+
+async def use_sessions(sessions: ChatSessionStore, keys: ApiKeyStore) -> None:
+    """Make, find, renew and cancel sessions, and keys."""
+    session, key = make_session(), make_key()
+    await sessions.create(session)
+    await sessions.create_for_page(make_session())
+    await sessions.find(session.secret_hash)
+    await sessions.renew(session.secret_hash, new_id("cksess"), new_id("hash"), 60)
+    await sessions.cancel(session.session_id)
+    await sessions.prune(datetime.now(UTC))
+    await keys.create(key)
+    await keys.find(key.key_hash)
+    await keys.list()
+    await keys.is_empty()
+    await keys.revoke(key.id)
 
 
 async def use_views(engine: AsyncEngine, explainer: Explainer) -> None:
