@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import BigInteger, bindparam, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chatkit_store.acting import ALL_USERS
 from chatkit_store.columns import UtcDateTime
 from chatkit_store.database import Database
 from chatkit_store.tables import api_keys
@@ -39,27 +40,29 @@ class ApiKeyStore:
     async def create(self, key: ApiKey) -> None:
         """Add a key. Raises `IdClash` if it exists."""
         row = asdict(key)
-        await self._database.write(lambda connection: connection.execute(_INSERT, row))
+        await self._database.write(lambda connection: connection.execute(_INSERT, row), ALL_USERS)
 
     async def find(self, key_hash: str) -> ApiKey | None:
         """Return the key with this hash, unless it is revoked."""
         values = {"hash": key_hash}
-        row = await self._database.read(lambda connection: connection.execute(_FIND, values).one_or_none())
+        row = await self._database.read(lambda connection: connection.execute(_FIND, values).one_or_none(), ALL_USERS)
         return None if row is None else ApiKey(*row)
 
     async def list(self) -> Sequence[ApiKey]:
         """Return the newest keys, also revoked ones, newest first."""
-        rows = await self._database.read(lambda connection: connection.execute(_LIST, {"count": MAX_LISTED}).all())
+        rows = await self._database.read(
+            lambda connection: connection.execute(_LIST, {"count": MAX_LISTED}).all(), ALL_USERS
+        )
         return [ApiKey(*row) for row in rows]
 
     async def revoke(self, key_id: str) -> bool:
         """Revoke a key; return False if there is none with this id that is not revoked yet."""
         values = {"key": key_id, "now": datetime.now(UTC)}
-        return await self._database.write(lambda connection: connection.scalar(_REVOKE, values)) is not None
+        return await self._database.write(lambda connection: connection.scalar(_REVOKE, values), ALL_USERS) is not None
 
     async def is_empty(self) -> bool:
         """Return whether no key is valid."""
-        return not await self._database.read(lambda connection: connection.scalar(_ANY))
+        return not await self._database.read(lambda connection: connection.scalar(_ANY), ALL_USERS)
 
 
 _COLUMNS = [k[name] for name in ApiKey.__dataclass_fields__]

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chatkit_store.acting import ALL_USERS
 from chatkit_store.columns import UtcDateTime
 from chatkit_store.database import AnyRow, Database
 from chatkit_store.owner import Owner
@@ -67,7 +68,7 @@ class ChatSessionStore:
     async def create(self, session: ChatSession) -> None:
         """Add a session with its first secret. Raises `IdClash` for a secret that exists."""
         row = _to_row(session)
-        await self._database.write(lambda connection: connection.execute(_INSERT, row))
+        await self._database.write(lambda connection: connection.execute(_INSERT, row), ALL_USERS)
 
     async def create_for_page(self, session: ChatSession) -> bool:
         """Add a session that a page asks for itself; return False if its user has too many valid secrets."""
@@ -80,12 +81,12 @@ class ChatSessionStore:
                 connection.execute(_DELETE, {"row": session.id})
             return valid <= VALID_SECRETS
 
-        return await self._database.write(work)
+        return await self._database.write(work, ALL_USERS)
 
     async def find(self, secret_hash: str) -> ChatSession | None:
         """Return the session of a secret, valid or not."""
         values = {"hash": secret_hash}
-        row = await self._database.read(lambda connection: connection.execute(_FIND, values).one_or_none())
+        row = await self._database.read(lambda connection: connection.execute(_FIND, values).one_or_none(), ALL_USERS)
         return None if row is None else ChatSession(*row)
 
     async def renew(self, secret_hash: str, new_id: str, new_hash: str, grace: float) -> ChatSession | None:
@@ -106,7 +107,7 @@ class ChatSessionStore:
             connection.execute(_INSERT, _to_row(renewed))
             return renewed
 
-        return await self._database.write(work)
+        return await self._database.write(work, ALL_USERS)
 
     async def cancel(self, session_id: str) -> ChatSession | None:
         """Cancel all secrets of a session and return the newest; None if there is no such session."""
@@ -116,13 +117,13 @@ class ChatSessionStore:
             connection.execute(_CANCEL, {**values, "now": datetime.now(UTC)})
             return connection.execute(_NEWEST, values).first()
 
-        row = await self._database.write(work)
+        row = await self._database.write(work, ALL_USERS)
         return None if row is None else ChatSession(*row)
 
     async def prune(self, before: datetime) -> int:
         """Delete the secrets that expired before a time; return their number."""
         values = {"before": before}
-        return await self._database.write(lambda connection: connection.execute(_PRUNE, values).rowcount)
+        return await self._database.write(lambda connection: connection.execute(_PRUNE, values).rowcount, ALL_USERS)
 
 
 def _to_row(session: ChatSession) -> dict[str, Any]:
