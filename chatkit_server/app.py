@@ -43,6 +43,7 @@ from .routes import (
 )
 from .routes.api_docs import OPENAPI, add_api_docs
 from .routes.error_responses import UnexpectedErrors, install_error_handlers
+from .routes.event_stream import ERROR_HEADER
 from .routes.open_sockets import OpenSockets
 from .routes.origin import ForeignRequests
 from .routes.page import mount_page
@@ -132,7 +133,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT"],
             allow_headers=ALLOWED_HEADERS,
-            expose_headers=["x-request-id", "x-chatkit-turn-id", "x-chatkit-thread-id", "etag"],
+            expose_headers=["x-request-id", "x-chatkit-turn-id", "x-chatkit-thread-id", ERROR_HEADER, "etag"],
             allow_credentials="*" not in settings.cors_origins,
         )
 

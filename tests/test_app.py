@@ -217,7 +217,7 @@ async def test_a_page_from_a_listed_origin_may_send_its_cookie(http: aiohttp.Cli
     for answer in (reply, refused):
         assert answer.headers["access-control-allow-origin"] == PAGE
         exposed = {name.strip() for name in answer.headers["access-control-expose-headers"].split(",")}
-        assert exposed == {"x-request-id", "x-chatkit-turn-id", "x-chatkit-thread-id", "etag"}
+        assert exposed == {"x-request-id", "x-chatkit-turn-id", "x-chatkit-thread-id", "x-chatkit-error", "etag"}
 
 
 async def test_a_page_from_another_origin_may_not(http: aiohttp.ClientSession) -> None:

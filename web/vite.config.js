@@ -11,6 +11,8 @@ import { scriptBuild } from "./element/rolldown.config.js";
 
 const server = process.env.CHATKIT_DEV_SERVER ?? "http://127.0.0.1:8000";
 const ELEMENT_SOURCES = join(import.meta.dirname, "element/src");
+/** The element imports it; pages copy it. */
+const SESSION_SOURCE = join(import.meta.dirname, "src/session.ts");
 
 /** Adds the open element to each build of the page, also while watching. */
 function openElement() {
@@ -23,6 +25,7 @@ function openElement() {
     },
     buildStart() {
       for (const file of readdirSync(ELEMENT_SOURCES, { recursive: true })) if (/\.\w+$/.test(file)) this.addWatchFile(join(ELEMENT_SOURCES, file));
+      this.addWatchFile(SESSION_SOURCE);
     },
     async writeBundle() {
       await build({ ...scriptBuild(directory), logLevel: "warn" });
@@ -39,8 +42,8 @@ function openElementInDevelopment() {
       const directory = resolve(config.cacheDir, "open-element");
       const rebuild = () => build({ ...scriptBuild(directory), logLevel: "warn" });
       await rebuild();
-      watcher.add(ELEMENT_SOURCES).on("change", (file) => {
-        if (!file.startsWith(ELEMENT_SOURCES)) return;
+      watcher.add([ELEMENT_SOURCES, SESSION_SOURCE]).on("change", (file) => {
+        if (!file.startsWith(ELEMENT_SOURCES) && file !== SESSION_SOURCE) return;
         rebuild().then(
           () => ws.send({ type: "full-reload" }),
           (error) => config.logger.error(error.message),

@@ -18,6 +18,7 @@ SSE_HEADERS = {
     "cache-control": "no-store, no-transform",  # no-transform: a compressing proxy would delay tokens
     "x-accel-buffering": "no",  # nginx
 }
+ERROR_HEADER = "x-chatkit-error"
 
 
 class TurnResponse(Response):
@@ -96,10 +97,15 @@ class FinishedStream(Response):
 
 
 class ErrorStream(Response):
-    """An error as the only frame of a stream: a ChatKit frame shows it without retrying."""
+    """An error as the only frame of a stream: a ChatKit frame shows it without retrying.
+
+    The header names the error's code: a `fetch` of the page (`web/src/session.ts`) can log in again and repeat the
+    request before the frame sees anything.
+    """
 
     def __init__(self, error: ServerError, request_id: str) -> None:
-        super().__init__(frame(1, serialize(error.event(request_id))), headers=SSE_HEADERS)
+        headers = {**SSE_HEADERS, ERROR_HEADER: error.code}
+        super().__init__(frame(1, serialize(error.event(request_id))), headers=headers)
 
 
 class _Pings:

@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
-from ..errors.http import TooManyRequests
+from ..errors.http import ServerError
 from ..services import services_of
 from .page_files import PageFiles
 from .security_headers import page_policy
@@ -43,7 +43,7 @@ async def index(request: Request) -> Response:
     response: Response = FileResponse(directory / "index.html") if directory else HTMLResponse(NOT_BUILT)
     response.headers["cache-control"] = "private, no-cache"
     response.headers["content-security-policy"] = page_policy(services.settings)
-    with contextlib.suppress(TooManyRequests):  # the page itself is for everyone
+    with contextlib.suppress(ServerError):  # the page itself is for everyone: it says where a login is needed
         services.door.remember(request, response, await services.door.authenticate(request), renew=True)
     return response
 

@@ -4,6 +4,7 @@
  */
 import type { CustomApiConfig, HostedApiConfig } from "@openai/chatkit";
 
+import { withClientSecret } from "../../../src/session";
 import { isObject } from "./normalise";
 import { readEvents } from "./sse";
 import type { StreamEvent } from "./wire";
@@ -56,7 +57,7 @@ export type StopOutcome = "stopped" | "unknown" | "failed";
 export class Client {
   /** Identifies this element until the page is reloaded. */
   readonly frameId = uuid();
-  private secret: string | null = null;
+  private signed: { url: string; fetch: typeof fetch } | null = null;
   /** The server has answered, or the console says what may be wrong. */
   private isAdmitted = false;
 
@@ -122,16 +123,26 @@ export class Client {
     const headers = new Headers(init.headers);
     headers.set("chatkit-frame-instance-id", this.frameId);
     headers.set("accept-language", locale);
-    if (!("getClientSecret" in api)) return (api.fetch ?? window.fetch).call(window, url, { ...init, headers });
-    this.secret ??= await api.getClientSecret(null);
-    const send = () => {
-      headers.set("authorization", `Bearer ${this.secret}`);
-      return window.fetch(url, { ...init, headers });
-    };
-    const response = await send();
-    if (response.status !== 401) return response;
-    this.secret = await api.getClientSecret(this.secret);
-    return send();
+    if ("getClientSecret" in api) return this.session()(url, { ...init, headers });
+    return (api.fetch ?? window.fetch).call(window, url, { ...init, headers });
+  }
+
+  /** The `fetch` with the client secret of the API in use. The page may replace `getClientSecret` by the same again. */
+  private session(): typeof fetch {
+    const { url } = this;
+    if (this.signed?.url !== url) this.signed = { url, fetch: withClientSecret((existing) => this.clientSecret(existing), { url }) };
+    return this.signed.fetch;
+  }
+
+  private async clientSecret(existing: string | null): Promise<string> {
+    const { api } = this.options();
+    if (!("getClientSecret" in api)) throw new RequestError("", null); // the options have changed meanwhile
+    try {
+      return await api.getClientSecret(existing);
+    } catch (error) {
+      console.error("ChatKit: getClientSecret failed:", error);
+      throw new RequestError(messageOf(error), null);
+    }
   }
 
   private async openStream(type: string, params: unknown, signal: AbortSignal): Promise<OpenStream> {
@@ -166,7 +177,7 @@ export class Client {
       this.isAdmitted = true;
       return response;
     } catch (error) {
-      if (signal?.aborted) throw error;
+      if (signal?.aborted || error instanceof RequestError) throw error;
       this.explainOrigin();
       throw new RequestError(messageOf(error), null);
     }
