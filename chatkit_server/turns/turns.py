@@ -302,9 +302,10 @@ class Turns:
 
     async def find(self, turn_id: str, context: RequestContext) -> LiveTurn | None:
         """Return the user's running turn with that id, or None."""
-        if (turn := self._running.get(turn_id)) is not None:
-            return turn if turn.owner == context.owner else None
-        try:
+        turn = self._running.get(turn_id)
+        if turn is not None and turn.owner == context.owner:
+            return turn
+        try:  # also for another user's turn: without this statement it would differ from one that does not exist
             record = await self._turns.load(turn_id, context)
         except NotFoundError:
             return None
@@ -313,8 +314,8 @@ class Turns:
     async def running_on(self, thread_id: str, context: RequestContext) -> LiveTurn | None:
         """Return the running turn of the user's thread, or None."""
         for turn in self._turns_of(thread_id):
-            if not turn.log.closed:
-                return turn if turn.owner == context.owner else None
+            if not turn.log.closed and turn.owner == context.owner:
+                return turn
         record = await self._turns.running_on(thread_id, context)
         if record is None or record.id in self._running:  # a turn of this worker that is just ending
             return None
