@@ -39,6 +39,7 @@ from .routes import (
     poll,
     retry,
     stop,
+    stream_probe,
     websocket,
 )
 from .routes.api_docs import OPENAPI, add_api_docs
@@ -113,6 +114,7 @@ def create_app(
     )
     app.state.services = services
     app.state.open_sockets = OpenSockets(settings)
+    app.state.probe_allowance = stream_probe.probe_allowance()
     _add_middleware(app, settings)
     install_error_handlers(app)
     _add_routes(app)
@@ -151,6 +153,7 @@ def _add_routes(app: FastAPI) -> None:
         retry,
         poll,
         health,
+        stream_probe,
         not_available,
     ):
         app.include_router(routes.router)

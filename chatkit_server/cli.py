@@ -28,7 +28,7 @@ from .errors.setup import AgentSetupError, ModelSetupError, SetupError
 from .files.blob_storage import make_blobs
 from .files.pruning import Pruner, PruneResult
 from .settings import Settings, unknown_settings
-from .startup.doctor import Finding, examinable, examine
+from .startup.doctor import Finding, examinable, examine, examine_url, is_well, report
 from .startup.exposure import exposure_warnings, refuse_open_address, refuse_unsafe_production
 from .startup.http_protocol import HttpProtocol
 from .startup.logs import configure_logging
@@ -182,25 +182,42 @@ def prune(
 
 
 @app.command()
-def doctor() -> None:
-    """Check settings, database, MCP servers, agent and model; exit with 1 if something is wrong."""
+def doctor(
+    url: Annotated[
+        str | None, typer.Option(help="Look at a deployed server from outside instead, as a browser does.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the findings as one JSON object, for scripts.")
+    ] = False,
+) -> None:
+    """Check settings, logins, database, MCP servers, agent and model; exit with 1 if something is wrong.
+
+    With --url https://chat.example.com: whether the proxy passes streams, WebSockets, uploads, cookies and headers on,
+    and which other pages may call the server. It sends no message and needs no login.
+    """
     try:
-        with _clear_errors():
-            settings = Settings()
-            findings = examine(build_services(examinable(settings)), settings)
-    except SystemExit:
+        settings = Settings()
+        findings = examine_url(url, settings) if url else examine(build_services(examinable(settings)), settings)
+    except (ValidationError, *SETUP_ERRORS) as error:
+        if as_json:
+            typer.echo(report([Finding("settings", text, "WRONG") for text in _explanations(error)]))
+        else:
+            _print_explanations(error)
         raise typer.Exit(1) from None
     logging.disable()  # the findings already say it
-    if not asyncio.run(_print_findings(findings)):
+    if not asyncio.run(_print_findings(findings, as_json=as_json)):
         raise typer.Exit(1)
 
 
-async def _print_findings(findings: AsyncIterator[Finding]) -> bool:
-    is_well = True
+async def _print_findings(findings: AsyncIterator[Finding], *, as_json: bool) -> bool:
+    found = []
     async for finding in findings:
-        typer.echo(f"{finding.mark:<7}{finding.name:<12} {finding.text}")
-        is_well = is_well and finding.mark != "WRONG"
-    return is_well
+        found.append(finding)
+        if not as_json:
+            typer.echo(f"{finding.mark:<7}{finding.name:<12} {finding.text}")
+    if as_json:
+        typer.echo(report(found))
+    return is_well(found)
 
 
 def _refuse_unavailable() -> NoReturn:
@@ -273,15 +290,26 @@ def _clear_errors() -> Iterator[None]:
     """Turn setup errors into a message and exit code 2."""
     try:
         yield
-    except ValidationError as error:
-        for fault in error.errors(include_url=False, include_context=False, include_input=False):
-            location = _location(fault["loc"])
-            message = fault["msg"].removeprefix("Value error, ")
-            typer.echo(f"{location}: {message}" if location else message, err=True)
+    except (ValidationError, *SETUP_ERRORS) as error:
+        _print_explanations(error)
         raise SystemExit(2) from None
-    except SETUP_ERRORS as error:
-        typer.echo(f"chatkit-server: {error}", err=True)
-        raise SystemExit(2) from None
+
+
+def _print_explanations(error: Exception) -> None:
+    prefix = "" if isinstance(error, ValidationError) else "chatkit-server: "
+    for text in _explanations(error):
+        typer.echo(prefix + text, err=True)
+
+
+def _explanations(error: Exception) -> list[str]:
+    """Return what to change: a line for each wrong setting, or the text of a setup error."""
+    if not isinstance(error, ValidationError):
+        return [str(error)]
+    lines = []
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        location, message = _location(fault["loc"]), fault["msg"].removeprefix("Value error, ")
+        lines.append(f"{location}: {message}" if location else message)
+    return lines
 
 
 def _location(path: tuple[int | str, ...]) -> str:

@@ -1,5 +1,6 @@
 """`chatkit-server doctor` in a process of its own: one line per check, and the exit code."""
 
+import json
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,6 +11,7 @@ from sqlalchemy import text
 
 from chatkit_store import new_id, open_engine
 from tests.mcp.conftest import STDIO
+from tests.serving import serve
 from tests.support.openai_answers import INVALID_API_KEY, Answer
 from tests.support.openai_server import OpenAIServer
 from tests.workers.conftest import warm  # noqa: F401  a fixture, found by its name
@@ -31,10 +33,10 @@ async def upstream() -> AsyncIterator[OpenAIServer]:
 def doctor(warm: Nursery) -> Doctor:  # noqa: F811  the fixture
     """Run the command, or another one, in a folder; return exit code and output."""
 
-    async def run(folder: Path, command: str = "doctor", **settings: str) -> tuple[int, str]:
+    async def run(folder: Path, *command: str, **settings: str) -> tuple[int, str]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "CHATKIT_MODEL": "demo", "OPENAI_API_KEY": KEY}
         log = folder / f"{new_id('log')}.txt"
-        process = await run_command(warm, [command], environment | settings, folder, log)
+        process = await run_command(warm, list(command) or ["doctor"], environment | settings, folder, log)
         code = await process.gone(within=60)
         text = process.words()
         assert KEY not in text
@@ -234,3 +236,23 @@ async def test_invalid_settings_are_one_sentence(doctor: Doctor, tmp_path: Path)
     )
     code, output = await doctor(tmp_path, CHATKIT_PORT="many")
     assert (code, output.count("\n"), output.partition(":")[0]) == (1, 1, "CHATKIT_PORT")
+
+
+async def test_findings_of_a_url_are_json_for_scripts(doctor: Doctor, tmp_path: Path) -> None:
+    async with serve(tmp_path) as served:
+        code, output = await doctor(tmp_path, "doctor", "--json", "--url", served.url, CHATKIT_WIDGET="open")
+    report = json.loads(output)
+    assert (code, report["ok"], {finding["mark"] for finding in report["findings"]}) == (0, True, {"ok"})
+    assert set(report["findings"][0]) == {"name", "text", "mark"}
+
+
+async def test_a_wrong_setting_is_json_as_well(doctor: Doctor, tmp_path: Path) -> None:
+    code, output = await doctor(tmp_path, "doctor", "--json", CHATKIT_PORT="many")
+    report = json.loads(output)
+    (finding,) = report["findings"]
+    assert (code, report["ok"], finding["mark"], finding["text"].partition(":")[0]) == (
+        1,
+        False,
+        "WRONG",
+        "CHATKIT_PORT",
+    )

@@ -29,7 +29,7 @@ class TlsFront:
 @contextlib.asynccontextmanager
 async def tls_front(socket: Path, folder: Path, *, has_tls: bool = True) -> AsyncIterator[TlsFront]:
     """Serve PostgreSQL's socket on a port of 127.0.0.1, with or without TLS."""
-    context, certificate = _context(folder)
+    context, certificate = local_certificate(folder)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readexactly(8)
@@ -71,7 +71,7 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-def _context(folder: Path) -> tuple[ssl.SSLContext, Path]:
+def local_certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
     """Return a server's context with a new certificate for 127.0.0.1, and the certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "database")]), datetime.datetime.now(datetime.UTC)

@@ -1,6 +1,7 @@
 """`chatkit-server doctor`: check that everything the settings name exists and works. Changes nothing."""
 
+from .deployment import examine_url
 from .examination import examinable, examine
-from .finding import Finding
+from .finding import Finding, is_well, report
 
-__all__ = ["Finding", "examine", "examinable"]
+__all__ = ["Finding", "examinable", "examine", "examine_url", "is_well", "report"]

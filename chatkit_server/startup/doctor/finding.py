@@ -1,6 +1,8 @@
-"""What a check of `doctor` found."""
+"""What a check of `doctor` found, and all of them as JSON."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 
@@ -11,3 +13,13 @@ class Finding:
     name: str
     text: str
     mark: Literal["ok", "WARN", "WRONG"] = "ok"
+
+
+def is_well(findings: Sequence[Finding]) -> bool:
+    """Return whether nothing is wrong."""
+    return all(finding.mark != "WRONG" for finding in findings)
+
+
+def report(findings: Sequence[Finding]) -> str:
+    """Return the findings as JSON: `{"ok": true, "findings": [{"name": ..., "text": ..., "mark": "ok"}]}`."""
+    return json.dumps({"ok": is_well(findings), "findings": [asdict(finding) for finding in findings]}, indent=2)
