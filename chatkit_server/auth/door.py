@@ -9,7 +9,7 @@ from starlette.responses import Response
 from ..context import RequestContext
 from ..errors.http import NotAuthenticated
 from .anonymous import Anonymous
-from .login import Login, User
+from .login import Login, User, checked
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Door:
     async def _user(self, request: HTTPConnection) -> User:
         for login in self._logins:
             if (user := await login(request)) is not None:
-                return user
+                return checked(user)
         if self._anonymous is None:
             raise NotAuthenticated(reason="no credentials")
         return self._anonymous.user(request)

@@ -4,6 +4,7 @@ from ..errors.setup import SetupError
 from ..settings import Settings
 from .anonymous import Anonymous, NewUsers
 from .door import Door
+from .jwt_setup import open_jwt_login
 from .login import Login
 from .signing_keys import load_signing_keys
 
@@ -23,4 +24,6 @@ def open_door(settings: Settings, login: Login | None = None) -> Door:
 
 
 def _login(mode: str, settings: Settings) -> Login:
+    if mode == "jwt":
+        return open_jwt_login(settings)
     raise SetupError(f"CHATKIT_AUTH={mode} is not available in this version; use CHATKIT_AUTH=none.")

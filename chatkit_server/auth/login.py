@@ -6,6 +6,11 @@ from typing import Protocol
 from starlette.requests import HTTPConnection
 
 from ..context import SessionTerms
+from ..errors.http import NotAuthenticated
+
+CLIENT_SECRET_PREFIX = "ek_"
+"""How the client secrets of chat sessions begin, so that no other login takes them for its own."""
+MAX_ID = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +46,14 @@ def bearer_token(request: HTTPConnection) -> str | None:
     """Return the bearer token of a request, or None."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def checked(user: User) -> User:
+    """Return the user. Raises `NotAuthenticated` for an id that cannot name a user.
+
+    A database cannot store some characters, such as NUL, and two ids that differ in these alone would become one.
+    """
+    for name, value, least in (("id", user.id, 1), ("tenant", user.tenant, 0)):
+        if not least <= len(value) <= MAX_ID or value != value.strip() or not value.isprintable():
+            raise NotAuthenticated(reason=f"the user's {name} is empty, too long, or has unusable characters")
+    return user

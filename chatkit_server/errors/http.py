@@ -40,6 +40,7 @@
     ├── ServerStopping          503  server_stopping
     ├── AnswerInterrupted       503  interrupted
     ├── DatabaseUnavailable     503  database_unavailable
+    ├── LoginUnavailable        503  login_unavailable
     ├── FilesUnavailable        503  files_unavailable
     ├── InternalError           500  internal_error
     ├── DictationFailed         502  dictation_failed
@@ -407,6 +408,15 @@ class DatabaseUnavailable(ServerError):
     default_message = "The conversation could not be read or saved just now. Please try again in a moment."
 
 
+class LoginUnavailable(ServerError):
+    """Nobody can say now whether the request is logged in: the issuer's keys could not be read."""
+
+    status = 503
+    code = "login_unavailable"
+    allow_retry = True
+    default_message = "Your login could not be checked just now. Please try again in a moment."
+
+
 class FilesUnavailable(ServerError):
     """The file storage could not be reached or written."""
 
@@ -440,7 +450,7 @@ def to_server_error(error: BaseException) -> ServerError:
     """Return the error that a client sees for `error`. Logs the cause, unless the client itself made the mistake."""
     match error:
         case ServerError():
-            if error.status >= 500 and not isinstance(error, NotAvailable):
+            if error.status >= 500 and not isinstance(error, NotAvailable | LoginUnavailable):
                 cause = "" if error.__cause__ is None else f"\n{redacted_traceback(error.__cause__)}"
                 logger.warning("request failed: %s%s", error.code, cause)
             return error

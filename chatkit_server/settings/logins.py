@@ -30,6 +30,11 @@ class LoginSettings(BaseModel):
         description="Sign cookies and URLs; comma-separated, at least 32 characters each. The first signs, all verify. "
         "CHATKIT_SECRET is read as well. Required in production; in development, CHATKIT_DATA_DIR gets one.",
     )
+    admin_role: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The role that makes a user an admin. Nobody is one by default.",
+    )
 
     @field_validator("auth")
     @classmethod

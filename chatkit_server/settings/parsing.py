@@ -45,4 +45,6 @@ def _each_once(choices: list[Choice]) -> list[Choice]:
 
 JSON = BeforeValidator(lambda value: _load(value, "must be JSON") if isinstance(value, str) else value)
 CHOICES = BeforeValidator(_names_or_json)
+NAMES = BeforeValidator(_names_or_json)
+"""Unlike `comma_separated`, keeps a slash at the end: it is a part of the name."""
 EACH_ONCE = AfterValidator(_each_once)

@@ -7,6 +7,7 @@ from .access import AccessSettings
 from .agent import AgentSettings
 from .allowances import LimitSettings
 from .files import FileSettings
+from .jwt_tokens import JwtSettings
 from .logins import LoginSettings
 from .model import ModelSettings
 from .serving import ServerSettings
@@ -21,6 +22,7 @@ class Settings(  # pydantic takes the fields of the last base first
     FileSettings,
     LimitSettings,
     AccessSettings,
+    JwtSettings,
     LoginSettings,
     AgentSettings,
     ModelSettings,
