@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .jwt_verifier import Json, refused
-from .login import User
+from .login import User, checked
 
 NAME_LENGTH = 200
 
@@ -22,12 +22,13 @@ class ClaimNames:
     def user_of(self, claims: Json) -> User:
         """Return the user. Raises `NotAuthenticated` without a user, or without a tenant where one is demanded."""
         name = find(claims, self.name)
-        return User(
+        user = User(
             id=_identifier(claims, self.user),
             tenant="" if self.tenant is None else _identifier(claims, self.tenant),
             name=" ".join(name.split())[:NAME_LENGTH] or None if isinstance(name, str) else None,
             is_admin=self.admin_role is not None and self.admin_role in self._roles(claims),
         )
+        return checked(user)
 
     def _roles(self, claims: Json) -> list[Any]:
         roles = None if self.roles is None else find(claims, self.roles)

@@ -14,10 +14,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chatkit_store import StoreError
 
 from ..errors.author_code import as_exception
-from ..errors.http import InvalidParams, NotFound, ServerError, ServerStopping, TooManyRequests, to_server_error
+from ..errors.http import (
+    InvalidParams,
+    LoginUnavailable,
+    NotFound,
+    ServerError,
+    ServerStopping,
+    TooManyRequests,
+    to_server_error,
+)
 
 RESTART_SECONDS = "1"
 """Seconds until a client of a stopping server should try again."""
+ISSUER_SECONDS = "5"
+"""Seconds until the keys of an issuer may be readable again."""
 
 
 class ErrorBody(BaseModel):
@@ -44,6 +54,8 @@ def error_response(error: ServerError, request_id: str) -> JSONResponse:
     headers = {"x-request-id": request_id}
     if isinstance(error, TooManyRequests):
         headers["retry-after"] = "60"
+    if isinstance(error, LoginUnavailable):
+        headers["retry-after"] = ISSUER_SECONDS
     if isinstance(error, ServerStopping):  # the client's next connection reaches another worker
         headers |= {"retry-after": RESTART_SECONDS, "connection": "close"}
     return JSONResponse(error.body(request_id), status_code=error.status, headers=headers)
