@@ -65,7 +65,7 @@ class IssuerKeys:
         if self._refreshing is None:
             self._refreshing = asyncio.create_task(self._refresh(), name="issuer's keys", context=Context())
         if self.known is None:
-            await self._read()
+            await self._read_if_due()
         if self.known is None:
             raise LoginUnavailable
         return self.known
@@ -75,14 +75,13 @@ class IssuerKeys:
 
         Raises `LoginUnavailable` if they cannot be read, because the key may be a new one.
         """
-        await self._read()
+        await self._read_if_due()
         if self.known is None or self._failure is not None:
             raise LoginUnavailable
         return self.known
 
     async def problem(self) -> str | None:
         """Return why the keys cannot be read, or None."""
-        self._not_before = 0.0
         await self._read()
         return None if self._failure is None else f"The keys of {self._name} cannot be read: {self._failure}."
 
@@ -114,11 +113,13 @@ class IssuerKeys:
                 pauses = backoff(self._pauses.failed, self._pauses.usual)
                 await asyncio.sleep(self._pauses.usual)
 
+    async def _read_if_due(self) -> None:
+        """Read the keys for a request, or wait for the read under way; do nothing if the last was a moment ago."""
+        if self._reading is not None or monotonic() >= self._not_before:
+            await self._read()
+
     async def _read(self) -> None:
-        """Read the keys, or wait for the read under way; do nothing if the last one was a moment ago."""
         if self._reading is None:
-            if monotonic() < self._not_before:
-                return
             self._reading = asyncio.create_task(self._read_once(), context=Context())
         await asyncio.shield(self._reading)
 
