@@ -23,13 +23,17 @@ with warnings.catch_warnings():  # chatkit deprecates its widget classes while i
 from chatkit_server.startup.logs import RequestIdFilter
 from chatkit_store import create_schema, open_engine
 from chatkit_store.database import in_use
-from tests.databases import Postgres, copy_sqlite, run_postgres
+from tests.databases import Postgres, copy_sqlite, is_guarded, run_postgres
 
 # How long an example takes depends on the machine and what else it does.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 DATABASES = ("sqlite", "postgresql")
+GUARDED = "postgresql guarded"
+"""PostgreSQL with row-level security, for a role to which it applies."""
+also_guarded = pytest.mark.parametrize("database_url", [*DATABASES, GUARDED], indirect=True)
+"""Runs a test on this one as well."""
 LONGEST = ("tests/workers/", "tests/conformance/", "tests/startup/test_doctor.py", "tests/models/test_embedded.py")
 """Where the longest files are: they start first, so that no process ends long after the others."""
 
@@ -43,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         values = (
             item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
         )
-        if "postgresql" in values or "postgres" in getattr(item, "fixturenames", ()):
+        if "postgresql" in values or GUARDED in values or "postgres" in getattr(item, "fixturenames", ()):
             item.add_marker("postgresql")
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
@@ -88,7 +92,7 @@ def fresh_database(
         yield f"sqlite:///{folder / 'test.db'}"
         return
     server: Postgres = request.getfixturevalue("postgres")
-    with server.fresh_database(with_schema=with_schema) as url:
+    with server.guarded_database() if kind == GUARDED else server.fresh_database(with_schema=with_schema) as url:
         yield url
 
 
@@ -109,7 +113,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 @contextlib.asynccontextmanager
 async def opened(url: str, *, has_schema: bool = False) -> AsyncIterator[AsyncEngine]:
     """Yield an engine with the schema; afterwards, check that all connections are back in the pool, and close it."""
-    engine = open_engine(url)
+    engine = open_engine(url, row_security=is_guarded(url))
     try:
         if not has_schema:
             await create_schema(engine)

@@ -16,11 +16,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 from chatkit_store import create_schema, new_id, open_engine
+from chatkit_store.row_security import protect
 
 # The data need not survive; many connections for concurrent tests.
 TEMPLATE = "test_template"
 """The PostgreSQL database that is copied for each test: creating the schema takes longer than many tests."""
+GUARDED_TEMPLATE = "test_guarded_template"
+"""The same with row-level security, owned by PLAIN_ROLE."""
+PLAIN_ROLE = "plain"
+"""A role to which row-level security applies, unlike the superuser of the other tests."""
 QUICK = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200", "listen_addresses="]
 
 
@@ -36,9 +43,9 @@ class Postgres:
     folder: Path
     user: int | None = None
 
-    def url(self, database: str) -> str:
+    def url(self, database: str, role: str = "postgres") -> str:
         """Return the URL of a database."""
-        return f"postgresql://postgres@/{database}?host={self.folder}"
+        return f"postgresql://{role}@/{database}?host={self.folder}"
 
     @contextlib.contextmanager
     def fresh_database(self, *, with_schema: bool = False) -> Iterator[str]:
@@ -52,9 +59,27 @@ class Postgres:
         finally:
             self._psql(f"DROP DATABASE {name} WITH (FORCE)")
 
-    def create(self, name: str) -> None:
+    @contextlib.contextmanager
+    def guarded_database(self) -> Iterator[str]:
+        """Yield the URL of a new database for a plain role, which owns it, and drop it afterwards.
+
+        The schema has row-level security: open it with `row_security=True`.
+        """
+        name = new_id("test")
+        _prepare_guarded_template(self)
+        self._psql(f"CREATE DATABASE {name} TEMPLATE {GUARDED_TEMPLATE} OWNER {PLAIN_ROLE}")
+        try:
+            yield self.url(name, PLAIN_ROLE)
+        finally:
+            self._psql(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def create(self, name: str, owner: str = "postgres") -> None:
         """Create an empty database."""
-        self._psql(f"CREATE DATABASE {name} TEMPLATE template0")
+        self._psql(f"CREATE DATABASE {name} TEMPLATE template0 OWNER {owner}")
+
+    def create_role(self, name: str, attributes: str) -> None:
+        """Create a role that can log in."""
+        self._psql(f"CREATE ROLE {name} LOGIN {attributes}")
 
     def _psql(self, statement: str) -> None:
         _run(str(self.programs / "psql"), "-qX", "-h", str(self.folder), "-U", "postgres", "-c", statement)
@@ -117,6 +142,11 @@ def _serving(server: Postgres) -> Iterator[Postgres]:
         server.stop(signal.SIGINT)  # "fast shutdown": without waiting for clients
 
 
+def is_guarded(url: str) -> bool:
+    """Return whether a database is one of `Postgres.guarded_database`."""
+    return make_url(url).username == PLAIN_ROLE
+
+
 def _unprivileged(folder: Path) -> int | None:
     """Return None, or for root the user `nobody`, who gets the folder: PostgreSQL does not run as root."""
     if os.geteuid() != 0:
@@ -151,6 +181,13 @@ def _prepare_template(server: Postgres) -> None:
     _create_schema(server.url(TEMPLATE))
 
 
+@functools.cache
+def _prepare_guarded_template(server: Postgres) -> None:
+    server.create_role(PLAIN_ROLE, "NOSUPERUSER NOBYPASSRLS")
+    server.create(GUARDED_TEMPLATE, PLAIN_ROLE)
+    _create_schema(server.url(GUARDED_TEMPLATE, PLAIN_ROLE), row_security=True)
+
+
 def copy_sqlite(target: Path) -> None:
     """Write a SQLite database with the schema, a copy of one that is created once per process."""
     target.write_bytes(_sqlite_template())
@@ -164,11 +201,13 @@ def _sqlite_template() -> bytes:
         return file.read_bytes()
 
 
-def _create_schema(url: str) -> None:
+def _create_schema(url: str, *, row_security: bool = False) -> None:
     async def create() -> None:
         engine = open_engine(url)
         try:
             await create_schema(engine)
+            if row_security:
+                await protect(engine)
         finally:
             await engine.dispose()
 

@@ -25,9 +25,10 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class User:
-    """A context that only has a user."""
+    """A context that only has a user, who may belong to a tenant."""
 
     user_id: str
+    tenant: str = ""
 
 
 ALICE = User("alice")

@@ -4,7 +4,6 @@ A plan of SQLite does not show how many rows a statement visits, so its instruct
 the rows. SQLite is tried with and without statistics: no server runs ANALYZE there.
 """
 
-import inspect
 import pkgutil
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -46,6 +45,7 @@ from chatkit_store import (
 from chatkit_store.acting import ALL_USERS
 from chatkit_store.database import Database
 from tests.conftest import fresh_database, opened
+from tests.store.classes import public_methods, store_classes
 from tests.store.crowd import GROWING, LONG_THREAD, fill
 from tests.store.explainer import Execution, Explainer
 from tests.store.factories import (
@@ -69,6 +69,7 @@ MAX_ROWS = 2_500
 SMALL_INDEXES = ("uq_turns_running", "ix_turns_running_worker", "ix_attachments_unsent")
 """Indexes of running turns and of files that were not sent: limits keep both few, so a scan of one reads few rows."""
 
+ONLY_ON_POSTGRESQL = {"turns._LOCK_THREAD", "acting._SET", "acting._SET_SCOPE"}
 PARTS = {
     "approvals._RUN",
     "approvals._UNDECIDED",
@@ -80,21 +81,6 @@ PARTS = {
     "turns._NEWEST",
 }
 """Statements that are only parts of others."""
-
-
-def store_classes() -> dict[str, type]:
-    """Return the classes of the store that run statements, by name."""
-    modules = [import_module(f"chatkit_store.{module.name}") for module in pkgutil.iter_modules(chatkit_store.__path__)]
-    members = (member for module in modules for member in vars(module).items())
-    return {name: kind for name, kind in members if _is_store(name, kind)}
-
-
-def _is_store(name: str, member: Any) -> bool:
-    return inspect.isclass(member) and name.endswith("Store") and member.__module__.startswith("chatkit_store")
-
-
-def public_methods(kind: type) -> set[str]:
-    return {name for name, _ in inspect.getmembers(kind, inspect.iscoroutinefunction) if not name.startswith("_")}
 
 
 def statements() -> dict[int, str]:
@@ -158,7 +144,7 @@ async def test_no_statement_reads_the_rows_of_others(crowded: AsyncEngine, expla
     methods = {f"{name}.{method}" for name, kind in store_classes().items() for method in public_methods(kind)}
     assert methods - explainer.calls == set()
     missed = {name for key, name in statements().items() if key not in explainer.executed}
-    assert missed - {"turns._LOCK_THREAD"} == PARTS  # that one is for PostgreSQL only
+    assert missed - ONLY_ON_POSTGRESQL == PARTS
 
 
 def is_wasteful(execution: Execution) -> bool:

@@ -15,6 +15,7 @@ from chatkit_store import (
     TurnStore,
     notice_id,
 )
+from tests.conftest import also_guarded
 from tests.store.conftest import Query
 from tests.store.factories import (
     ALICE,
@@ -27,6 +28,8 @@ from tests.store.factories import (
     user_message,
     widget_with,
 )
+
+pytestmark = also_guarded
 
 Store = SqlStore[User]
 

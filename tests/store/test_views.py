@@ -34,7 +34,7 @@ async def test_messages_read_like_a_conversation(store: Store, turns: TurnStore,
     assert [(row.role, row.text) for row in rows] == [("user", "Tea?"), ("assistant", "Yes."), ("assistant", "Now.")]
     assert {(row.user_id, row.turn_id, row.thread_id) for row in rows} == {("alice", turn.id, threads[0].id)}
     assert rows[0]._fields == (
-        "thread_id", "position", "item_id", "turn_id", "user_id", "role", "text", "created_at"
+        "thread_id", "position", "item_id", "turn_id", "user_id", "tenant", "role", "text", "created_at"
     )  # fmt: skip
     assert [row.text for row in await sql("SELECT text FROM messages")] == ["Tea?", "Yes.", "Now.", "Elsewhere"]
 

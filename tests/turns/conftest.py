@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from chatkit_server import Actions, ChatServer, create_app
 from chatkit_server.agents.loading import AgentLike
 from chatkit_server.run.server import ServerFactory
+from tests.databases import is_guarded
 from tests.serving import make_settings
 from tests.support.live_server import live
 from tests.support.openai_server import OpenAIServer
@@ -52,7 +53,8 @@ async def start(
             **settings: Any,
         ) -> Chat:
             defaults = {"model": "gpt-test", "base_url": upstream.base_url, "api": api, "model_retries": 0}
-            values = {**defaults, "database_url": database_url, **settings}
+            where = {"database_url": database_url, "row_security": is_guarded(database_url)}
+            values = {**defaults, **where, **settings}
             app = create_app(make_settings(tmp_path, **values), agent, server=server, actions=actions)
             url = await stack.enter_async_context(live(app))
             return Chat(app, url, upstream, engine)

@@ -8,6 +8,7 @@ import pytest
 import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.databases import is_guarded
 from tests.support.openai_server import OpenAIServer
 from tests.turns.conftest import api, chat, start, upstream
 from tests.workers.processes import Nursery, Worker, fork, nursery
@@ -38,6 +39,7 @@ async def forked(
 
     async def start(**settings: Any) -> Worker:
         shared = {"database_url": database_url, "base_url": upstream.base_url, "api": api}
+        shared |= {"row_security": str(is_guarded(database_url))}
         workers.append(await fork(warm, tmp_path, f"worker-{len(workers)}", shared | settings))
         return workers[-1]
 

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.conftest import GUARDED
 from tests.support.openai_answers import Answer, Reasoning, Text
 from tests.support.openai_server import OpenAIServer, bench_tokens
 from tests.turns.coming_back import DETACH, asking, attaching, read_up_to
@@ -16,7 +17,7 @@ from tests.workers.processes import Worker
 from tests.workers.readers import Wanderer
 from tests.workers.sql import execute, select
 
-pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 HEARTBEAT = 1.0
 RECOVERY_SECONDS = 20.0
@@ -41,6 +42,7 @@ async def there(forked: Fork, here: Worker) -> Worker:
     return await forked(heartbeat_seconds=HEARTBEAT, api="responses")
 
 
+@on_postgresql
 async def test_a_stop_at_the_other_process_ends_the_model_call_and_all_readers(
     here: Worker, there: Worker, upstream: OpenAIServer, engine: AsyncEngine
 ) -> None:
@@ -57,7 +59,12 @@ async def test_a_stop_at_the_other_process_ends_the_model_call_and_all_readers(
         assert await select(engine, "SELECT status, stop_reason FROM turns") == [("stopped", "user")]
 
 
-@pytest.mark.parametrize("is_seen", [True, False], ids=["same machine", "another machine"])
+@pytest.mark.parametrize(
+    ("database_url", "is_seen"),
+    [("postgresql", True), ("postgresql", False), (GUARDED, True)],
+    ids=["same machine", "another machine", "row-level security"],
+    indirect=["database_url"],
+)
 async def test_the_other_worker_recovers_the_answers_of_a_killed_one(
     is_seen: bool, here: Worker, there: Worker, upstream: OpenAIServer, engine: AsyncEngine
 ) -> None:
@@ -83,6 +90,7 @@ async def test_the_other_worker_recovers_the_answers_of_a_killed_one(
         assert (reply.text, reply.error) == ("five", None)
 
 
+@on_postgresql
 async def test_a_worker_that_was_declared_dead_gives_up_its_answer(
     here: Worker, there: Worker, upstream: OpenAIServer, engine: AsyncEngine
 ) -> None:
@@ -109,6 +117,7 @@ async def test_a_worker_that_was_declared_dead_gives_up_its_answer(
         await here.gone()
 
 
+@on_postgresql
 async def test_readers_that_reconnect_to_any_worker_see_the_saved_text(
     here: Worker, there: Worker, upstream: OpenAIServer, engine: AsyncEngine
 ) -> None:
