@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import shutil
 import socket
 import ssl
@@ -202,10 +203,12 @@ http {{
   server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {upstream}; {more} }} }}
 }}
 """
-CAREFUL = """
-proxy_http_version 1.1; proxy_set_header Host $http_host; client_max_body_size 25m;
-proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";
-"""
+DEPLOYMENT = Path(__file__).parents[2] / "docs" / "deployment.md"
+(DOCUMENTED,) = re.findall(
+    r"^```nginx\nlocation / \{\n(.*?)^\}\n```$", DEPLOYMENT.read_text(encoding="utf-8"), re.M | re.S
+)
+CAREFUL = DOCUMENTED.partition("\n")[2]
+"""The location of docs/deployment.md, without its address of the server."""
 
 
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
@@ -213,10 +216,13 @@ proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";
     ("more", "expected"),
     [
         (CAREFUL, []),
-        (CAREFUL + "gzip on; gzip_types text/event-stream; gzip_min_length 1;", ["stream"]),
+        (
+            CAREFUL.replace("proxy_buffering off;", "") + "gzip on; gzip_types text/event-stream; gzip_min_length 1;",
+            ["stream"],
+        ),
         ("", ["websocket", "uploads"]),
     ],
-    ids=["careful", "compressing", "defaults"],
+    ids=["as documented", "compressing", "defaults"],
 )
 async def test_behind_nginx(served: Served, tmp_path: Path, more: str, expected: list[str]) -> None:
     port = free_port()
