@@ -113,6 +113,7 @@ def create_app(
         openapi_url=OPENAPI,
     )
     app.state.services = services
+    app.state.is_running = False
     app.state.open_sockets = OpenSockets(settings)
     app.state.probe_allowance = stream_probe.probe_allowance()
     _add_middleware(app, settings)
@@ -217,8 +218,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 prune_every = timedelta(minutes=settings.prune_minutes)
                 async with services.turns.running(), services.pruner.running(prune_every):
                     with on_stop_signal(services.turns.drain), exit_with_loop(settings.stop_seconds):
+                        app.state.is_running = True
                         yield
     finally:
+        app.state.is_running = False
         database_outage.clear()
         await services.database_probe.aclose()
         await services.recent_turns.aclose()

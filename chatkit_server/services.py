@@ -10,6 +10,7 @@ from chatkit_store import SqlStore, TurnStore
 from .auth import Door
 from .context import RequestContext
 from .errors.database_probe import DatabaseProbe
+from .errors.setup import SetupError
 from .files.attachment_store import FileAttachmentStore
 from .files.pruning import Pruner
 from .files.signed_links import SignedLinks
@@ -45,6 +46,15 @@ class Services:
 
 
 def services_of(connection: HTTPConnection) -> Services:
-    """Return the services of the app that handles the connection."""
-    services: Services = connection.app.state.services
+    """Return the services of the app that handles the connection.
+
+    Raises `SetupError` if its lifespan does not run: Starlette leaves that of a mounted app to the outer app.
+    """
+    state = connection.app.state
+    if not state.is_running:
+        raise SetupError(
+            "The chat server has not been started: an app that mounts it must run "
+            "`async with chat.router.lifespan_context(chat)` in its own lifespan."
+        )
+    services: Services = state.services
     return services

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 from agents import Agent
+from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 
 from chatkit_server import User, __version__, create_app
@@ -345,3 +346,14 @@ async def test_two_apps_in_one_process_are_independent(tmp_path: Path) -> None:
         # The other app accepts the cookie, but has a database of its own.
         assert await same_browser.history() == []
         assert "set-cookie" not in (await same_browser.create("Hello")).headers
+
+
+async def test_a_mounted_app_whose_lifespan_does_not_run_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outer = FastAPI()
+    outer.mount("/chat", create_app(make_settings(tmp_path)))
+    async with live(outer) as url, aiohttp.ClientSession(url) as http:
+        async with http.get("/chat/api/chatkit/options") as response:
+            assert response.status == 500
+    assert "lifespan_context(chat)" in caplog.text

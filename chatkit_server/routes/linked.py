@@ -15,7 +15,7 @@ class LinkedResponse(Response):
         self.inner = inner
         self.links = links
         self.context = context
-        self.base_url = str(request.base_url)
+        self.base_url = _base_url(request)
         self.status_code = inner.status_code
         self.background = None
         self.body = b""
@@ -37,6 +37,11 @@ class LinkedResponse(Response):
             await send(message)
 
         await self.inner(scope, receive, linking_send)
+
+
+def _base_url(request: Request) -> str:
+    """Return the URL of this app. Starlette's `base_url` is that of the app it is mounted in."""
+    return str(request.base_url.replace(path=request.scope.get("root_path", "").rstrip("/") + "/"))
 
 
 def _has_length(head: Message) -> bool:

@@ -5,6 +5,7 @@ import type { Activity } from "./activity";
 import { Banner } from "./Banner";
 import { Chat } from "./Chat";
 import { useHealth } from "./health";
+import { LoginNotice } from "./LoginNotice";
 import { useOffers } from "./offers";
 import { NEVER_STARTED, type Problem } from "./problem";
 import { ScriptNotice } from "./ScriptNotice";
@@ -16,7 +17,7 @@ import { texts } from "./texts";
 
 export function App() {
   const [health, reportRequest] = useHealth();
-  const offers = useOffers();
+  const { offers, needsLogin, retry: retryOffers } = useOffers();
   const { widget, retry, replaceStock } = useWidget(offers?.widget ?? null);
   const [activity, setActivity] = useState<Activity>("loading");
   const [speed, setSpeed] = useState<Speed | null>(null);
@@ -24,7 +25,7 @@ export function App() {
   const [start, setStart] = useState<Start>("pending");
   const [written, setWritten] = useState<Written | null>(null);
   const isUnreachable = health.reachable === false;
-  const hasFailed = widget.state === "failed";
+  const hasFailed = widget.state === "failed" || needsLogin;
 
   useEffect(() => {
     if (offers?.agent) document.title = offers.agent;
@@ -70,6 +71,7 @@ export function App() {
             />
           )}
           {widget.state === "failed" && <ScriptNotice reason={widget.reason} onRetry={retry} />}
+          {needsLogin && <LoginNotice onRetry={retryOffers} />}
           {!hasFailed && !written && <Waiting start={start} onOver={setWritten} />}
         </div>
       </main>

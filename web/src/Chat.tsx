@@ -14,6 +14,7 @@ import { ChatElement } from "./ChatElement";
 import { onEffect } from "./client";
 import { useColorScheme } from "./colorScheme";
 import type { ReportRequest } from "./health";
+import { serverFetch } from "./login";
 import type { Offers } from "./offers";
 import { chatOptions } from "./options";
 import { endsWithOutage, isFinal, isGone, isShownInThread, moreUseful, NEVER_STARTED, type Problem, problemOf, problemOfError, undeliveredProblem } from "./problem";
@@ -46,10 +47,10 @@ export function Chat({ widget: { kind, tag }, offers, written, isUnreachable, pr
   const scheme = useColorScheme();
   const [thread] = useState(() => new SavedThread());
   const [initialThread] = useState(() => thread.id);
-  const [attach] = useState(() => createAttach());
+  const [attach] = useState(() => createAttach({ fetch: serverFetch }));
   const [speedometer] = useState(() => new Speedometer((speed) => onSpeed(speed)));
   // The open element re-attaches, stops and refreshes by itself.
-  const [fetch] = useState(() => watchedFetch(isStock ? attach.fetch : window.fetch.bind(window), speedometer, onAnswer));
+  const [fetch] = useState(() => watchedFetch(isStock ? attach.fetch : serverFetch, speedometer, onAnswer));
   const [undelivered] = useState(() => new Undelivered(giveBack, () => compose({ content: [], attachments: [] })));
 
   /** An error stays visible until something new begins. */

@@ -1,6 +1,7 @@
 /**
- * What the page says, in the language of the browser, like the element. ScriptNotice.tsx and the console speak to those
- * who run the server, in English, and the texts of the server come as they are.
+ * What the page says, in the language of the browser, like the element. ScriptNotice.tsx, the lower part of
+ * LoginNotice.tsx and the console speak to those who run the server, in English, and the texts of the server come as
+ * they are.
  */
 export interface Texts {
   loading: string;
@@ -32,6 +33,8 @@ export interface Texts {
   tryAgain: string;
   serverUnreachable: string;
   tryingAgain: string;
+  loginNeeded: string;
+  loginNeededWhy: string;
   notFound: string;
   notFoundWhy: string;
   notLoaded: string;
@@ -74,6 +77,8 @@ const en: Texts = {
   tryAgain: "Try again",
   serverUnreachable: "The server cannot be reached.",
   tryingAgain: "Trying again every few seconds.",
+  loginNeeded: "Please log in.",
+  loginNeededWhy: "This chat is for people who are logged in. Log in as you usually do on this site, then try again.",
   notFound: "Conversation not found.",
   notFoundWhy: "It was deleted, or it belongs to another browser or user.",
   notLoaded: "The conversation could not be loaded.",
@@ -116,6 +121,8 @@ const de: Texts = {
   tryAgain: "Erneut versuchen",
   serverUnreachable: "Der Server ist nicht erreichbar.",
   tryingAgain: "Alle paar Sekunden wird es erneut versucht.",
+  loginNeeded: "Bitte melden Sie sich an.",
+  loginNeededWhy: "Dieser Chat ist für angemeldete Personen. Melden Sie sich wie gewohnt auf dieser Website an, und versuchen Sie es dann erneut.",
   notFound: "Unterhaltung nicht gefunden.",
   notFoundWhy: "Sie wurde gelöscht oder gehört zu einem anderen Browser oder Benutzer.",
   notLoaded: "Die Unterhaltung konnte nicht geladen werden.",
@@ -158,6 +165,8 @@ const fr: Texts = {
   tryAgain: "Réessayer",
   serverUnreachable: "Le serveur est injoignable.",
   tryingAgain: "Nouvel essai toutes les quelques secondes.",
+  loginNeeded: "Veuillez vous connecter.",
+  loginNeededWhy: "Ce chat est réservé aux personnes connectées. Connectez-vous comme d’habitude sur ce site, puis réessayez.",
   notFound: "Conversation introuvable.",
   notFoundWhy: "Elle a été supprimée, ou appartient à un autre navigateur ou utilisateur.",
   notLoaded: "La conversation n’a pas pu être chargée.",
@@ -200,6 +209,8 @@ const es: Texts = {
   tryAgain: "Reintentar",
   serverUnreachable: "No se puede conectar con el servidor.",
   tryingAgain: "Se vuelve a intentar cada pocos segundos.",
+  loginNeeded: "Inicia sesión.",
+  loginNeededWhy: "Este chat es para personas que han iniciado sesión. Inicia sesión en este sitio como siempre y vuelve a intentarlo.",
   notFound: "No se encontró la conversación.",
   notFoundWhy: "Se eliminó, o pertenece a otro navegador o usuario.",
   notLoaded: "No se pudo cargar la conversación.",
@@ -242,6 +253,8 @@ const zh: Texts = {
   tryAgain: "重试",
   serverUnreachable: "无法连接服务器。",
   tryingAgain: "每隔几秒会重试一次。",
+  loginNeeded: "请先登录。",
+  loginNeededWhy: "此聊天仅供已登录的用户使用。请像平常一样在此网站登录,然后重试。",
   notFound: "找不到该对话。",
   notFoundWhy: "它已被删除,或属于其他浏览器或用户。",
   notLoaded: "无法加载该对话。",
@@ -284,6 +297,8 @@ const ja: Texts = {
   tryAgain: "再試行",
   serverUnreachable: "サーバーに接続できません。",
   tryingAgain: "数秒ごとに再試行します。",
+  loginNeeded: "ログインしてください。",
+  loginNeededWhy: "このチャットはログインした方のみご利用いただけます。いつものようにこのサイトにログインしてから、もう一度お試しください。",
   notFound: "会話が見つかりません。",
   notFoundWhy: "削除されたか、別のブラウザーまたはユーザーのものです。",
   notLoaded: "会話を読み込めませんでした。",
@@ -326,6 +341,8 @@ const ar: Texts = {
   tryAgain: "إعادة المحاولة",
   serverUnreachable: "يتعذر الوصول إلى الخادم.",
   tryingAgain: "تُعاد المحاولة كل بضع ثوانٍ.",
+  loginNeeded: "يُرجى تسجيل الدخول.",
+  loginNeededWhy: "هذه المحادثة متاحة لمن سجّلوا الدخول. سجّل الدخول إلى هذا الموقع كالمعتاد، ثم أعد المحاولة.",
   notFound: "لم يُعثر على المحادثة.",
   notFoundWhy: "حُذفت، أو تخص متصفحًا أو مستخدمًا آخر.",
   notLoaded: "تعذر تحميل المحادثة.",
