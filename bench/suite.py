@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench import crowd, scenarios
 from bench.crowd import Stage
+from bench.login import doors
 from bench.processes import Kind, upstream
 from bench.readers import readers
 from bench.report import Result, progress, table
@@ -117,12 +118,24 @@ async def many_readers(bench: Bench) -> list[Result]:
     ]
 
 
+async def login(bench: Bench) -> list[Result]:
+    """Measure what it costs to say who sends a request."""
+    if not bench.has_ours:
+        return []
+    micros, queries = await doors(bench.folder, max(bench.plan.rounds, 3))
+    return [
+        Result("login", "Login: who sends a request, by mode", "CPU µs per request", micros, None),
+        Result("login_queries", "  queries", "per request", queries, None),
+    ]
+
+
 GROUPS: dict[str, Callable[[Bench], Awaitable[list[Result]]]] = {
     "tokens": tokens,
     "delay": delay,
     "capacity": capacity,
     "journal": journal,
     "readers": many_readers,
+    "login": login,
 }
 
 

@@ -20,6 +20,7 @@ from chatkit_server.errors.http import LoginUnavailable
 from tests.auth.issuer import DISCOVERY, JWKS, HttpIssuer, http_issuer
 from tests.auth.test_jwt import FORGED, RSA, connection, jwt_settings
 from tests.auth.tokens import AUDIENCE, ISSUER, TokenIssuer, forged_tokens, rsa_key
+from tests.hostile.house import recorded
 from tests.serving import serve
 
 PS = TokenIssuer("key-ps", "PS256")
@@ -379,3 +380,15 @@ async def test_the_server_refuses_strangers_and_waits_for_the_issuer(tmp_path: P
                 answer = await tab.post("threads.list", {})
                 assert (answer.status, answer.body["message"]) == (401, NotAuthenticated.default_message)
                 assert "set-cookie" not in answer.headers
+
+
+async def test_a_login_asks_neither_the_database_nor_the_issuer_again(tmp_path: Path) -> None:
+    async with http_issuer(RSA) as issuer:
+        values = jwt_settings(tmp_path).model_dump(include={"auth", "jwt_issuer", "jwt_audience"})
+        async with serve(tmp_path, jwt_jwks_url=issuer.jwks_url, **values) as served:
+            await served.services.door.authenticate(connection(f"Bearer {RSA.token()}"))
+            with recorded() as statements:
+                for user in ("alice", "bob", "alice"):
+                    context = await served.services.door.authenticate(connection(f"Bearer {RSA.token(user)}"))
+                    assert context.user_id == user
+            assert (list(statements.texts), issuer.fetches()) == ([], 1)

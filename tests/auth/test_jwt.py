@@ -68,7 +68,7 @@ def login(**values: Any) -> JwtLogin:
 def connection(authorization: str | None) -> HTTPConnection:
     """Return a request with an `Authorization` header."""
     headers = [] if authorization is None else [(b"authorization", authorization.encode("latin-1", "replace"))]
-    return HTTPConnection({"type": "http", "headers": headers})
+    return HTTPConnection({"type": "http", "headers": headers, "state": {"request_id": "req_test"}})
 
 
 async def user_of(token: str, **values: Any) -> User:
@@ -176,7 +176,6 @@ async def test_the_log_says_why(name: str, reason: str, caplog: pytest.LogCaptur
     caplog.set_level(logging.INFO)
     door = open_door(jwt_settings())
     request = connection(f"Bearer {FORGED[name]}")
-    request.state.request_id = "req_1"
     with pytest.raises(NotAuthenticated):
         await door.authenticate(request)
     (record,) = caplog.records
