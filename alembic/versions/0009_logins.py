@@ -16,6 +16,8 @@ NO_TENANT = "Empty without tenants"
 SESSION = "The chat session of the request; plain, so it outlives a pruned session"
 RUNNING = sa.text("status = 'running'")
 HAS_TENANT = sa.text("tenant <> ''")
+HAS_ADDRESS = sa.text("address_key IS NOT NULL")
+ADDRESS = "Keyed hash of an anonymous visitor's address, for a minute"
 
 VIEWS = {
     "messages": """
@@ -51,11 +53,14 @@ def upgrade() -> None:
     for table in OWNED:
         op.add_column(table, sa.Column("tenant", sa.Text(), nullable=False, server_default="", comment=NO_TENANT))
     op.add_column("turns", sa.Column("session_id", sa.Text(), comment=SESSION))
+    op.add_column("turns", sa.Column("address_key", sa.Text(), comment=ADDRESS))
     running: dict[str, Any] = {"sqlite_where": RUNNING, "postgresql_where": RUNNING}
-    op.create_index("ix_turns_running_user", "turns", ["user_id"], **running)
+    op.create_index("ix_turns_running_user", "turns", ["user_id", "tenant"], **running)
     has_tenant: dict[str, Any] = {"sqlite_where": HAS_TENANT, "postgresql_where": HAS_TENANT}
     op.create_index("ix_turns_of_tenant", "turns", ["tenant", "started_at"], **has_tenant)
-    op.create_index("ix_attachments_of_user", "attachments", ["user_id", "size"])
+    has_address: dict[str, Any] = {"sqlite_where": HAS_ADDRESS, "postgresql_where": HAS_ADDRESS}
+    op.create_index("ix_turns_of_address", "turns", ["address_key", "started_at"], **has_address)
+    op.create_index("ix_attachments_of_user", "attachments", ["user_id", "tenant", "size"])
     create_deleted_turns()
     create_chat_sessions()
     create_api_keys()
@@ -75,12 +80,16 @@ def create_deleted_turns() -> None:
         sa.Column("tenant", sa.Text(), nullable=False),
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("session_id", sa.Text()),
+        sa.Column("address_key", sa.Text()),
         sa.Column("started_at", TIME, nullable=False),
         sa.Column("tokens", sa.Integer(), nullable=False, comment="Input and output"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deleted_turns")),
     )
     op.create_index(op.f("ix_deleted_turns_user_id_started_at"), "deleted_turns", ["user_id", "started_at"])
-    op.create_index(op.f("ix_deleted_turns_tenant_started_at"), "deleted_turns", ["tenant", "started_at"])
+    has_tenant: dict[str, Any] = {"sqlite_where": HAS_TENANT, "postgresql_where": HAS_TENANT}
+    op.create_index("ix_deleted_turns_of_tenant", "deleted_turns", ["tenant", "started_at"], **has_tenant)
+    has_address: dict[str, Any] = {"sqlite_where": HAS_ADDRESS, "postgresql_where": HAS_ADDRESS}
+    op.create_index("ix_deleted_turns_of_address", "deleted_turns", ["address_key", "started_at"], **has_address)
     op.create_index(op.f("ix_deleted_turns_started_at"), "deleted_turns", ["started_at"])
 
 
@@ -159,8 +168,10 @@ def downgrade() -> None:
     for table in ("api_keys", "chat_sessions", "deleted_turns"):
         op.drop_table(table)
     op.drop_index("ix_attachments_of_user", "attachments")
+    op.drop_index("ix_turns_of_address", "turns")
     op.drop_index("ix_turns_of_tenant", "turns")
     op.drop_index("ix_turns_running_user", "turns")
+    op.drop_column("turns", "address_key")
     op.drop_column("turns", "session_id")
     for table in OWNED:
         op.drop_column(table, "tenant")

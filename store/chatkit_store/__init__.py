@@ -10,6 +10,7 @@ from chatkit_store.errors import (
     AlreadyDecided,
     DuplicateRequest,
     IdClash,
+    LimitReached,
     NotFound,
     SchemaOutdated,
     SchemaUnknown,
@@ -24,6 +25,7 @@ from chatkit_store.history import HistoryCursor, HistoryItem, HistoryPage, PastT
 from chatkit_store.ids import new_id
 from chatkit_store.items import Recent
 from chatkit_store.journal import Entry, JournalStore
+from chatkit_store.limits import Starter, TurnLimits
 from chatkit_store.notices import is_notice_id, notice_id
 from chatkit_store.owner import Owner
 from chatkit_store.schema import create_schema
@@ -59,6 +61,7 @@ __all__ = [
     "IdClash",
     "InvalidUrl",
     "JournalStore",
+    "LimitReached",
     "NewApproval",
     "NewTurn",
     "NotFound",
@@ -73,6 +76,7 @@ __all__ = [
     "SchemaUnknown",
     "SessionStatus",
     "SqlStore",
+    "Starter",
     "StatisticsStore",
     "StoreError",
     "StoreUnavailable",
@@ -84,6 +88,7 @@ __all__ = [
     "ThreadChanged",
     "TooManyUnsent",
     "TurnEnd",
+    "TurnLimits",
     "TurnRecord",
     "TurnStatistics",
     "TurnStatus",

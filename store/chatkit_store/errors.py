@@ -7,6 +7,7 @@
         ├── NotFound              (the same class: it has two parents)
         ├── IdClash               the id is taken by another thread or another user
         ├── TooManyUnsent         all users together have uploaded too much without sending it
+        ├── LimitReached          the user may not start another turn, or store another file, for now
         ├── AlreadyDecided        the approval is decided or expired
         ├── ThreadBusy            another turn is running on the thread
         ├── ThreadChanged         the thread has changed since it was read
@@ -21,6 +22,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from chatkit.store import NotFoundError
 from sqlalchemy import exc
@@ -50,6 +52,18 @@ class IdClash(StoreError):
 
 class TooManyUnsent(StoreError):
     """All users together have uploaded more files, or bytes, than they may without sending them."""
+
+
+class LimitReached(StoreError):
+    """A limit of the user, the session, the address or the thread is reached; nothing was written."""
+
+    def __init__(self, kind: str, limit: int, until: datetime | None) -> None:
+        super().__init__(f"the limit {kind} of {limit} is reached")
+        self.kind = kind
+        """A field of `TurnLimits`, or `file_bytes`."""
+        self.limit = limit
+        self.until = until
+        """When there is room again, if nothing else is started; None if that does not depend on the time."""
 
 
 class AlreadyDecided(StoreError):

@@ -82,8 +82,11 @@ class SqlStore(Store[TContext], Generic[TContext]):
         return await threads.name_thread(self._database, thread_id, title, context, instead_of)
 
     async def delete_thread(self, thread_id: str, context: TContext) -> None:
-        """Delete the thread with its items, turns, events, attachments and feedback."""
-        await self._delete(threads.DELETION, {"thread": thread_id}, context, NotFound("Thread", thread_id))
+        """Delete the thread with its items, turns, events, attachments and feedback.
+
+        What limits count of its turns is kept for a day.
+        """
+        await self._database.write(lambda c: threads.delete_thread(c, thread_id, context), context)
 
     # Items
 

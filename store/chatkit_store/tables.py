@@ -179,6 +179,7 @@ turns = Table(
     Column("readers", Integer, nullable=False, server_default="0", comment="Connections that read it"),
     _tenant(),
     Column("session_id", CleanText, comment="The chat session of the request; plain, so it outlives a pruned session"),
+    Column("address_key", CleanText, comment="Keyed hash of an anonymous visitor's address, for a minute"),
     Index(None, "thread_id", "started_at"),
     Index(None, "user_id", "started_at"),
     Index(None, "user_item_id", **_only("user_item_id IS NOT NULL")),
@@ -186,8 +187,9 @@ turns = Table(
     Index("uq_turns_request_key", "request_key", unique=True),
     Index("uq_turns_running", "thread_id", unique=True, **_only("status = 'running'")),
     Index("ix_turns_running_worker", "worker_id", **_only("status = 'running'")),
-    Index("ix_turns_running_user", "user_id", **_only("status = 'running'")),
+    Index("ix_turns_running_user", "user_id", "tenant", **_only("status = 'running'")),
     Index("ix_turns_of_tenant", "tenant", "started_at", **_only("tenant <> ''")),
+    Index("ix_turns_of_address", "address_key", "started_at", **_only("address_key IS NOT NULL")),
 )
 
 deleted_turns = Table(
@@ -197,10 +199,12 @@ deleted_turns = Table(
     Column("tenant", CleanText, nullable=False),
     Column("user_id", CleanText, nullable=False),
     Column("session_id", CleanText),
+    Column("address_key", CleanText),
     Column("started_at", UtcDateTime, nullable=False),
     Column("tokens", Integer, nullable=False, comment="Input and output"),
     Index(None, "user_id", "started_at"),
-    Index(None, "tenant", "started_at"),
+    Index("ix_deleted_turns_of_tenant", "tenant", "started_at", **_only("tenant <> ''")),
+    Index("ix_deleted_turns_of_address", "address_key", "started_at", **_only("address_key IS NOT NULL")),
     Index(None, "started_at"),
 )
 
@@ -240,7 +244,7 @@ attachments = Table(
     Index(None, "thread_id", **_only("thread_id IS NOT NULL")),
     Index("ix_attachments_unsent_of_user", "user_id", **_only("thread_id IS NULL")),
     Index("ix_attachments_unsent", "created_at", **_only("thread_id IS NULL")),
-    Index("ix_attachments_of_user", "user_id", "size"),
+    Index("ix_attachments_of_user", "user_id", "tenant", "size"),
 )
 
 feedback = Table(

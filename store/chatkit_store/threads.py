@@ -9,10 +9,11 @@ from typing import Any
 from chatkit.types import ActiveStatus, ClosedStatus, LockedStatus, Page, Thread, ThreadMetadata, ThreadStatus
 from sqlalchemy import Connection, bindparam, delete, select, update
 
+from chatkit_store import limits
 from chatkit_store.columns import aware_utc, dump_json, load_json
 from chatkit_store.database import AnyRow, Database, insert_into
 from chatkit_store.errors import IdClash, NotFound
-from chatkit_store.items import check_thread
+from chatkit_store.items import check_thread, take_positions
 from chatkit_store.owner import HasUser, owned, owner_columns, owner_values
 from chatkit_store.paging import Pages
 from chatkit_store.tables import threads
@@ -107,6 +108,13 @@ async def name_thread(database: Database, thread_id: str, title: str, context: H
     return await database.write(work, context)
 
 
+def delete_thread(connection: Connection, thread_id: str, context: HasUser) -> None:
+    """Delete a thread and all that belongs to it, but keep what limits count. Raises `NotFound`."""
+    take_positions(connection, thread_id, 0, context)  # locks it: no turn may start between the copy and the deletion
+    limits.keep_deleted(connection, thread_id, context)
+    connection.execute(_DELETE, {"thread": thread_id, **owner_values(context)})
+
+
 async def load_thread(database: Database, thread_id: str, context: HasUser) -> ThreadMetadata:
     """Return one thread and set its baseline. Raises `NotFound`."""
     values = {"thread": thread_id, **owner_values(context)}
@@ -192,8 +200,7 @@ _PAGES = Pages(
     [t.title, t.metadata, t.allowed_image_domains, t.status_reason],
 )
 
-DELETION = delete(threads).where(*_ONE).returning(t.id)
-"""Deletes one `thread`."""
+_DELETE = delete(threads).where(*_ONE)
 
 
 @cache

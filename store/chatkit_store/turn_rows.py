@@ -51,6 +51,8 @@ class NewTurn:
     worker_id: str | None = None
     session_id: str | None = None
     """The chat session that the request belongs to."""
+    address_key: str | None = None
+    """What the address of an anonymous visitor is counted under, for a limit per address."""
 
     def to_row(self, key: RequestKey | None, context: HasUser) -> dict[str, Any]:
         """Return the columns of the turn as it starts now."""
@@ -137,6 +139,7 @@ class TurnRecord:
     signal: str | None
     request_key: str | None
     session_id: str | None
+    address_key: str | None
 
     @property
     def owner(self) -> Owner:

@@ -1,12 +1,13 @@
 """Turns: start, end, find and signal them. A turn is one request that runs the agent."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from chatkit.types import ThreadItem, ThreadMetadata
 from sqlalchemy import BigInteger, Connection, Integer, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chatkit_store import approvals, attachments, threads
+from chatkit_store import approvals, attachments, limits, threads
 from chatkit_store.acting import ALL_USERS
 from chatkit_store.database import AnyRow, Database
 from chatkit_store.errors import DuplicateRequest, IdClash, NotFound, ThreadBusy, ThreadChanged
@@ -27,6 +28,8 @@ START_TRIES = 3
 
 KEEP = "keep"
 """The signal to keep a turn running for a reader at another worker. Any other signal is the reason to stop."""
+
+NO_LIMITS = limits.TurnLimits()
 
 t = turns.c
 i = thread_items.c
@@ -51,18 +54,21 @@ class TurnStore:
         decision: approvals.ApprovalDecision | None = None,
         key: RequestKey | None = None,
         seen_position: int | None = None,
+        allowed: limits.TurnLimits = NO_LIMITS,
     ) -> list[str]:
         """Start a turn in one transaction: write its thread if new, its first items, and its row as `running`.
 
         `replace_after` is the id of an item of the thread: everything after it is marked as replaced by this turn
         before `items` are added. Attachments of user messages among `items` are bound to the thread. If the turn has a
-        `user_item_id`, runs that wait for an approval expire. `decision` decides one such call.
+        `user_item_id`, runs that wait for an approval expire. `decision` decides one such call. `allowed` limits what
+        the user starts, exactly, over all workers.
 
         Returns the ids of the visible items that the thread no longer shows: the replaced ones and the notices.
 
         Raises, having written nothing:
         - `ThreadBusy` if a turn is running on the thread, `DuplicateRequest` if `key` belongs to an earlier turn;
         - `ThreadChanged` if the thread is no longer at `seen_position` (of `items.Recent`);
+        - `LimitReached` if one of the limits `allowed` is reached;
         - `AlreadyDecided` if the call of `decision` no longer waits;
         - `IdClash` if a turn, thread or item id is taken;
         - `NotFound` if an attachment was deleted or belongs to another thread or user.
@@ -72,8 +78,10 @@ class TurnStore:
         database, dialect = self._database, self._database.dialect
         rows, attachment_ids = to_rows(turn.thread_id, items, turn.id), attachments.ids_in(items)
         thread_row = None if new_thread is None else threads.to_row(new_thread)
+        starter = limits.Starter(turn.thread_id, new_thread is not None, turn.session_id, turn.address_key)
 
         def work(connection: Connection) -> list[str]:
+            limits.serialize(connection, dialect, allowed, starter, context)
             if key is not None and key.taken_from is not None:
                 connection.execute(_RELEASE_KEY, {"turn": key.taken_from, **owner_values(context)})
             if thread_row is not None:
@@ -89,6 +97,7 @@ class TurnStore:
             if decision is not None:
                 approvals.decide(connection, turn.thread_id, decision, context)
             removed_ids = [] if thread_row is not None else remove_notices(connection, turn.thread_id)
+            limits.check(connection, allowed, starter, context)
             connection.execute(_START, turn.to_row(key, context))
             return [*replaced_ids, *removed_ids]
 
@@ -127,6 +136,21 @@ class TurnStore:
         running_id: str | None = await self._database.read(lambda c: c.scalar(_RUNNING_ID, values), context)
         if running_id is not None:
             raise ThreadBusy(running_id)
+
+    async def check_limits(self, allowed: limits.TurnLimits, starter: limits.Starter, context: HasUser) -> None:
+        """Raise `LimitReached` if such a turn could not start now, before anything is done for it."""
+        await self._database.read(lambda c: limits.check(c, allowed, starter, context, is_written=False), context)
+
+    async def tenant_tokens(self, tenant: str, since: datetime) -> int:
+        """Return how many tokens the turns of a tenant, of all its users, have used that started since then.
+
+        Reads an index entry for each of them, so it is not for every request.
+        """
+        return await self._database.read(lambda c: limits.tenant_tokens(c, tenant, since), ALL_USERS)
+
+    async def prune_limits(self) -> None:
+        """Delete what no limit counts any more: old turns of deleted threads, and the keys of addresses."""
+        await self._database.write(limits.forget_old, ALL_USERS)
 
     async def finish(
         self,

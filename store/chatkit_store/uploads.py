@@ -14,11 +14,12 @@ from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, Connection, bindparam, case, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chatkit_store import limits
 from chatkit_store.acting import ALL_USERS, for_all_users
 from chatkit_store.attachments import to_row, write
 from chatkit_store.columns import dump_json
 from chatkit_store.database import Database
-from chatkit_store.errors import NotFound, TooManyUnsent
+from chatkit_store.errors import LimitReached, NotFound, TooManyUnsent
 from chatkit_store.owner import HasUser, checked, owned, owner_values
 from chatkit_store.tables import attachments, threads
 
@@ -57,15 +58,19 @@ class UploadStore:
         limit: int,
         newcomers: int | None = None,
         since: datetime | None = None,
+        owner_bytes: int | None = None,
     ) -> bool:
         """Add a pending row; return False, having written nothing, if the user has `limit` unsent files.
 
         `newcomers` limits the files of all users without a thread among the newest unsent ones that were added after
         `since`: a new user costs a stranger nothing. Raises `TooManyUnsent` beyond it, for such a user.
+        `owner_bytes` limits all files of the user, sent ones and generated images included. Raises `LimitReached`.
         """
         row = to_row(attachment, context) | {"status": "pending", "size": size}
 
         def work(connection: Connection) -> bool:
+            if owner_bytes is not None:
+                limits.lock_owner(connection, self._database.dialect, context)
             if newcomers is not None and not connection.scalar(_HAS_THREAD, owner_values(context)):
                 values = {"since": since, "newest": NEWEST + newcomers}
                 with for_all_users(connection):
@@ -73,6 +78,8 @@ class UploadStore:
                 if unsent >= newcomers:
                     raise TooManyUnsent
             connection.execute(insert(attachments), row)
+            if owner_bytes is not None and (connection.scalar(_SUM, owner_values(context)) or 0) > owner_bytes:
+                raise LimitReached("file_bytes", owner_bytes, None)
             if (connection.scalar(_COUNT_UNSENT, owner_values(context)) or 0) <= limit:
                 return True
             connection.execute(_FORGET, {"attachment": attachment.id, **owner_values(context)})
@@ -178,6 +185,7 @@ def _read_part(connection: Connection, after: datetime) -> Any:
 _ONE = (a.id == bindparam("attachment"), owned(attachments))
 _LOAD = select(a.payload, a.status, a.size).where(*_ONE)
 _COUNT_UNSENT = select(func.count()).select_from(attachments).where(owned(attachments), a.thread_id.is_(None))
+_SUM = select(func.sum(a.size)).where(owned(attachments))
 _HAS_THREAD = select(exists().where(owned(threads)))
 _NEWEST_UNSENT = (
     select(a.tenant, a.user_id)

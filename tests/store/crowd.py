@@ -15,6 +15,7 @@ GROWING = frozenset(
         "threads",
         "thread_items",
         "turns",
+        "deleted_turns",
         "turn_events",
         "attachments",
         "feedback",
@@ -31,7 +32,7 @@ _THREADS, _TURNS, _RUNNING, _OTHERS = 5_000, 25_000, 200, 20_000
 _NUMBERS = "WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < {count})"
 _THREAD = f"CASE WHEN k % 2 = 0 THEN '{LONG_THREAD}' ELSE 'thr_x' || (1 + k % {_THREADS}) END"
 _USER = "CASE WHEN k % 2 = 0 THEN 'alice' ELSE 'user' || (k % 100) END"
-_FEW_USERS = "CASE WHEN k % 10 = 0 THEN 'alice' ELSE 'user' || (k % 100) END"
+_FEW_USERS = "CASE WHEN k % 20 = 0 THEN 'alice' ELSE 'user' || (k % 100) END"
 _ITEM = (
     """'{"id": "x", "thread_id": "x", "created_at": "2026-01-01T00:00:00Z", "content": [], "inference_options": {}, '"""
     """ || '"attachments": [], "type": "' || CASE WHEN k % 4 = 0 THEN 'user' ELSE 'assistant' END || '_message"}'"""
@@ -60,6 +61,10 @@ _COLUMNS: dict[str, tuple[int, dict[str, str]]] = {
         {"id": "'run_x' || k", "thread_id": "'thr_x' || (2 * k + 2)", "user_id": "'user' || (k % 100)"}
         | {"kind": "'threads.add_user_message'", "request_id": "'req_x'", "status": "'running'"}
         | {"worker_id": "'live'", "started_at": _OLD},
+    ),
+    "deleted_turns": (
+        _OTHERS,
+        {"id": "'gone_x' || k", "tenant": "''", "user_id": "'user' || (k % 100)", "started_at": _RECENT, "tokens": "5"},
     ),
     "turn_events": (
         _RUNNING * 250,

@@ -28,14 +28,17 @@ from chatkit_store import (
     Entry,
     HeartbeatStore,
     JournalStore,
+    LimitReached,
     NewApproval,
     RequestKey,
     SqlStore,
+    Starter,
     StatisticsStore,
     StoreError,
     SyncRun,
     TooManyUnsent,
     TurnEnd,
+    TurnLimits,
     TurnStore,
     UploadStore,
     WorkerRecord,
@@ -66,10 +69,26 @@ MAX_INSTRUCTIONS = 15_000
 MAX_ROWS = 2_500
 """That PostgreSQL visits for one statement, counted at each step of its plan."""
 
-SMALL_INDEXES = ("uq_turns_running", "ix_turns_running_worker", "ix_attachments_unsent")
-"""Indexes of running turns and of files that were not sent: limits keep both few, so a scan of one reads few rows."""
+SMALL_INDEXES = (
+    "uq_turns_running",
+    "ix_turns_running_worker",
+    "ix_turns_running_user",
+    "ix_attachments_unsent",
+    "ix_turns_of_address",
+)
+"""Indexes of running turns, of files that were not sent and of the last minute's visitors: limits keep them few, so a
+scan of one reads few rows."""
+LIMITS = TurnLimits(
+    threads_per_user=900,
+    items_per_thread=2_000,
+    tokens_per_day=1000,
+    turns_per_minute=30,
+    turns_per_minute_of_session=20,
+    turns_per_minute_of_address=40,
+    running_turns=5,
+)
 
-ONLY_ON_POSTGRESQL = {"turns._LOCK_THREAD", "acting._SET", "acting._SET_SCOPE"}
+ONLY_ON_POSTGRESQL = {"turns._LOCK_THREAD", "limits._LOCK", "acting._SET", "acting._SET_SCOPE"}
 PARTS = {
     "approvals._RUN",
     "approvals._UNDECIDED",
@@ -138,7 +157,7 @@ async def test_no_statement_reads_the_rows_of_others(crowded: AsyncEngine, expla
     await use_workers(turns, journal, HeartbeatStore(crowded), StatisticsStore(crowded))
     await use_sessions(ChatSessionStore(crowded), ApiKeyStore(crowded))
     await use_views(crowded, explainer)
-    await store.delete_thread(await small_thread(store), ALICE)
+    await use_limits(store, turns)
     faults = [str(execution) for execution in explainer.executions if is_wasteful(execution)]
     assert not faults, "\n\n".join(dict.fromkeys(faults))
     methods = {f"{name}.{method}" for name, kind in store_classes().items() for method in public_methods(kind)}
@@ -270,7 +289,7 @@ async def use_uploads(store: SqlStore[User], uploads: UploadStore) -> None:
     """Upload, send and delete files."""
     for is_sent in (True, False):
         attachment = FileAttachment(id=new_id("atc"), name="a.txt", mime_type="text/plain")
-        await uploads.add(attachment, ALICE, size=3, limit=100_000)
+        await uploads.add(attachment, ALICE, size=3, limit=100_000, owner_bytes=10**9)
         await uploads.claim(attachment.id, ALICE)
         await uploads.release(attachment.id, ALICE)
         await uploads.claim(attachment.id, ALICE)
@@ -291,6 +310,20 @@ async def use_uploads(store: SqlStore[User], uploads: UploadStore) -> None:
     await uploads.unsent_bytes()
     await uploads.list_unsent(yesterday)
     await uploads.delete_unsent(yesterday)
+
+
+async def use_limits(store: SqlStore[User], turns: TurnStore) -> None:
+    """Start turns under limits, and delete threads with what limits count."""
+    thread_id = await small_thread(store)
+    for thread in (None, make_thread()):
+        turn = make_turn(thread_id if thread is None else thread.id, session_id="cksess", address_key="address")
+        await turns.start(turn, ALICE, new_thread=thread, items=[user_message()], allowed=LIMITS)
+        await turns.finish(turn.id, TurnEnd("completed", input_tokens=3, output_tokens=4), ALICE)
+    with pytest.raises(LimitReached, match="items_per_thread"):
+        await turns.check_limits(LIMITS, Starter(LONG_THREAD), ALICE)
+    await turns.tenant_tokens("acme", datetime.now(UTC) - timedelta(days=1))
+    await store.delete_thread(thread_id, ALICE)
+    await turns.prune_limits()
 
 
 async def use_workers(
