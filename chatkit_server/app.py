@@ -136,7 +136,14 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT"],
             allow_headers=ALLOWED_HEADERS,
-            expose_headers=["x-request-id", "x-chatkit-turn-id", "x-chatkit-thread-id", ERROR_HEADER, "etag"],
+            expose_headers=[
+                "x-request-id",
+                "x-chatkit-turn-id",
+                "x-chatkit-thread-id",
+                ERROR_HEADER,
+                "etag",
+                "retry-after",
+            ],
             allow_credentials="*" not in settings.cors_origins,
         )
 

@@ -69,6 +69,7 @@ def build_worker() -> FastAPI:
         configure_logging(settings)
         fastapi = create_app(settings)
     HttpProtocol.max_waiting = raise_open_files() // 2
+    HttpProtocol.body_seconds = settings.body_seconds
     _tame_garbage_collector()
     return fastapi
 

@@ -47,6 +47,10 @@ class RequestContext:
     user_name: str | None = None
     """How the user may be addressed, if the login says so."""
     is_admin: bool = False
+    is_anonymous: bool = False
+    """Whether the user is a visitor without a login."""
+    address_key: str | None = None
+    """What the address of such a visitor is counted under; never the address itself."""
     session: SessionTerms | None = None
     """The chat session whose client secret the request has, if it has one."""
 

@@ -1,9 +1,8 @@
-"""Background loops as long as the server runs, exponential backoff, repetition in an outage, and limits of a rate."""
+"""Background loops as long as the server runs, exponential backoff, and repetition in an outage."""
 
 import asyncio
 import logging
 import math
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -47,25 +46,6 @@ async def through_outage(call: Callable[[], Awaitable[T]], seconds: float, name:
                 logger.warning("%s waits for the database, for up to %g s (%s)", name, seconds, error)
         is_first = False
         await asyncio.sleep(pause)
-
-
-class Allowance:
-    """A limit of a rate: `at_once`, and then `per_second`."""
-
-    def __init__(self, at_once: float, per_second: float) -> None:
-        self._at_once = self._left = at_once
-        self._per_second = per_second
-        self._counted = time.monotonic()
-
-    def take(self, count: int = 1) -> bool:
-        """Return whether that many more are within the limit; if so, count them."""
-        now = time.monotonic()
-        self._left = min(self._at_once, self._left + (now - self._counted) * self._per_second)
-        self._counted = now
-        if self._left < count:
-            return False
-        self._left -= count
-        return True
 
 
 @asynccontextmanager

@@ -10,7 +10,8 @@ from chatkit_store import new_id
 
 from ..context import RequestContext
 from ..errors.http import TooManyRequests
-from ..loops import Allowance
+from ..limits.rate import Rate
+from .addresses import Addresses
 from .login import User
 
 COOKIE = "chatkit_user"
@@ -21,7 +22,7 @@ ANONYMOUS = "anonymous"
 """The state of a request whose user is a browser without a login."""
 
 
-class NewUsers(Allowance):
+class NewUsers(Rate):
     """Counts new users: as many as the limit at once, and then at its rate."""
 
     def __init__(self, per_minute: int) -> None:
@@ -39,6 +40,7 @@ class Anonymous:
     def __init__(self, keys: Sequence[str], new_users: NewUsers) -> None:
         self._cookies = URLSafeSerializer(keys, salt="chatkit-user")
         self._new_users = new_users
+        self._addresses = Addresses(keys)
 
     def user(self, request: HTTPConnection) -> User:
         """Return the user of the cookie; a browser without a valid one is a new user.
@@ -50,7 +52,7 @@ class Anonymous:
             self._new_users.add()
             user_id = new_id("user")
         setattr(request.state, ANONYMOUS, True)
-        return User(user_id)
+        return User(user_id, is_anonymous=True, address_key=self._addresses.key_of(request))
 
     def remember(
         self, request: HTTPConnection, response: Response, context: RequestContext, *, renew: bool = False

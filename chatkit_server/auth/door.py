@@ -46,6 +46,8 @@ class Door:
             tenant=user.tenant,
             user_name=user.name,
             is_admin=user.is_admin,
+            is_anonymous=user.is_anonymous,
+            address_key=user.address_key,
             session=user.session,
         )
 

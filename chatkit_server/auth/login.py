@@ -24,6 +24,10 @@ class User:
     name: str | None = None
     """How an agent may address the user."""
     is_admin: bool = False
+    is_anonymous: bool = False
+    """Whether nobody knows who it is: a visitor without a login, with limits of their own."""
+    address_key: str | None = None
+    """What an anonymous visitor's address is counted under (`auth.addresses`); None for users with a login."""
     session: SessionTerms | None = None
     """What the client secret of the request allows."""
 

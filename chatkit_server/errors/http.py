@@ -35,8 +35,10 @@
     ├── UnsupportedFile         415  unsupported_file
     ├── UpgradeRequired         426  upgrade_required
     ├── TooManyRequests         429  too_many_requests
-    │   └── TooManySockets      429  too_many_sockets
+    │   ├── TooManySockets      429  too_many_sockets
+    │   └── LimitReached        429  limit_reached
     ├── NotAvailable            501  not_available
+    ├── ServerBusy              503  server_busy
     ├── ServerStopping          503  server_stopping
     ├── AnswerInterrupted       503  interrupted
     ├── DatabaseUnavailable     503  database_unavailable
@@ -77,6 +79,10 @@ class ServerError(Exception):
     allow_retry: bool = False
     is_authors_text: bool = False
     """The agent's author wrote the message, for example in a guardrail: nothing is added to it."""
+    retry_after: int | None = None
+    """Seconds after which to try again, for the header `Retry-After`; None if waiting does not help or nobody knows."""
+    is_logged: ClassVar[bool] = True
+    """Whether the log has a line for each one with a status of 500 or more."""
     default_message: ClassVar[str] = "Something went wrong on the server. Please try again."
 
     def __init__(self, message: str | None = None) -> None:
@@ -341,6 +347,7 @@ class TooManyRequests(ServerError):
     status = 429
     code = "too_many_requests"
     allow_retry = True
+    retry_after: int | None = 60
     default_message = "The server has too much to do right now. Please try again in a minute."
 
 
@@ -349,6 +356,18 @@ class TooManySockets(TooManyRequests):
 
     code = "too_many_sockets"
     default_message = "The server has too many open connections. Please try again in a minute."
+
+
+class LimitReached(TooManyRequests):
+    """A limit of the user, the chat session, the address or the thread is reached."""
+
+    code = "limit_reached"
+
+    def __init__(self, message: str, retry_after: int | None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.repeats = 1
+        """How often this was said to the user lately."""
 
 
 class FileTooLarge(BodyTooLarge):
@@ -378,7 +397,19 @@ class NotAvailable(ServerError):
 
     status = 501
     code = "not_available"
+    is_logged = False
     default_message = "This server does not offer this feature."
+
+
+class ServerBusy(ServerError):
+    """The worker gives as many answers as it may, and the queue is full or did not move in time."""
+
+    status = 503
+    code = "server_busy"
+    allow_retry = True
+    retry_after = 5
+    is_logged = False
+    default_message = "The server is busy right now. Please try again in a few seconds."
 
 
 class ServerStopping(ServerError):
@@ -387,6 +418,7 @@ class ServerStopping(ServerError):
     status = 503
     code = "server_stopping"
     allow_retry = True
+    retry_after = 1
     default_message = "The server is restarting. Please try again in a moment."
 
 
@@ -414,6 +446,8 @@ class LoginUnavailable(ServerError):
     status = 503
     code = "login_unavailable"
     allow_retry = True
+    retry_after = 5
+    is_logged = False
     default_message = "Your login could not be checked just now. Please try again in a moment."
 
 
@@ -450,7 +484,7 @@ def to_server_error(error: BaseException) -> ServerError:
     """Return the error that a client sees for `error`. Logs the cause, unless the client itself made the mistake."""
     match error:
         case ServerError():
-            if error.status >= 500 and not isinstance(error, NotAvailable | LoginUnavailable):
+            if error.status >= 500 and error.is_logged:
                 cause = "" if error.__cause__ is None else f"\n{redacted_traceback(error.__cause__)}"
                 logger.warning("request failed: %s%s", error.code, cause)
             return error

@@ -19,6 +19,7 @@ from chatkit.types import (
 )
 
 from chatkit_store import Blobs, BlobsUnavailable, NotFound, OpenBlob, TooManyUnsent, UploadStore, new_id
+from chatkit_store import LimitReached as StoreLimitReached
 
 from ..context import RequestContext
 from ..errors.http import (
@@ -26,10 +27,12 @@ from ..errors.http import (
     Conflict,
     FileTooLarge,
     InvalidFile,
+    LimitReached,
     TooManyFiles,
     TooManyRequests,
     UnsupportedFile,
 )
+from ..limits.user_limits import UserLimits
 from ..models import ModelInfo
 from ..settings import Settings
 from .file_names import safe_file_name
@@ -75,6 +78,7 @@ class FileAttachmentStore(AttachmentStore[RequestContext]):
         self.blobs = blobs
         self._settings = settings
         self._model = model
+        self._limits = UserLimits(settings)
         self._unsent = UnsentSpace(uploads, settings.attachments_unsent_bytes)
 
     def generate_attachment_id(self, mime_type: str, context: RequestContext) -> str:
@@ -146,8 +150,20 @@ class FileAttachmentStore(AttachmentStore[RequestContext]):
         since = datetime.now(UTC) - NEWCOMERS_WINDOW
         try:
             is_added = await self.uploads.add(
-                attachment, context, size=size, limit=limit, newcomers=newcomers, since=since
+                attachment,
+                context,
+                size=size,
+                limit=limit,
+                newcomers=newcomers,
+                since=since,
+                owner_bytes=self._limits.file_bytes(context),
             )
+        except StoreLimitReached as reached:
+            raise LimitReached(
+                f"Your files may take up {readable_size(reached.limit)} together. Please delete a conversation with "
+                "files that you no longer need.",
+                None,
+            ) from None
         except TooManyUnsent:
             raise TooManyRequests(
                 "Too many new users are uploading files right now. Please send a message first, or try again in ten "

@@ -40,11 +40,20 @@ class Failure(BaseModel):
     message: str = Field(description="For users; says what to do next.")
     allow_retry: bool = Field(description="Whether sending the message again can help.")
     request_id: str = Field(description="The server's log has the cause under this id.")
+    retry_after: int | None = Field(
+        default=None, description="Seconds after which to send it again, as in the header `Retry-After`."
+    )
 
     @classmethod
     def of(cls, error: ServerError, request_id: str) -> "Failure":
         """Return `error` in the form for clients."""
-        return cls(code=error.code, message=error.message, allow_retry=error.allow_retry, request_id=request_id)
+        return cls(
+            code=error.code,
+            message=error.message,
+            allow_retry=error.allow_retry,
+            request_id=request_id,
+            retry_after=error.retry_after,
+        )
 
 
 class Usage(BaseModel):

@@ -10,6 +10,7 @@ from chatkit_store.turns import RETRY
 
 from ..context import RequestContext
 from ..errors.http import InvalidParams, KeyReused
+from ..limits.fair_queue import Gone
 from ..services import Services
 from ..turns.accept import Accepted, accept
 from ..turns.live_turn import LiveTurn
@@ -30,15 +31,16 @@ class EndedTurn:
 
 
 async def send(
-    message: Message, services: Services, context: RequestContext, *, key: str | None, is_detached: bool
+    message: Message, services: Services, context: RequestContext, *, key: str | None, is_detached: bool, gone: Gone
 ) -> LiveTurn | EndedTurn:
     """Start the turn of the message, or return the turn that this user's `key` has already started.
 
     If that turn was interrupted, or failed in a way that a retry can help, its message is answered again, unless the
     conversation has continued since.
 
-    With `is_detached`, the turn keeps running when its client disconnects. Raises `InvalidParams` for an invalid key,
-    `KeyReused` if the key came with a different message, and what `accept` and `Turns.start` raise.
+    With `is_detached`, the turn keeps running when its client disconnects. `gone` returns once it has. Raises
+    `InvalidParams` for an invalid key, `KeyReused` if the key came with a different message, and what `accept` and
+    `Turns.start` raise.
     """
     request = message.request()
     accepted_ids: list[str | None] = []
@@ -50,9 +52,11 @@ async def send(
 
     request_key = request_key_of(key, context)
     try:
-        turn = await services.turns.start(accept_message, message.thread_id, context, key=request_key)
+        turn = await services.turns.start(accept_message, message.thread_id, context, key=request_key, gone=gone)
     except DuplicateRequest as duplicate:
-        return await _repeat(message, duplicate.turn_id, request_key, services, context, is_detached=is_detached)
+        return await _repeat(
+            message, duplicate.turn_id, request_key, services, context, is_detached=is_detached, gone=gone
+        )
     if is_detached:
         turn.detach()
     if request_key is not None:
@@ -63,7 +67,7 @@ async def send(
 
 
 async def retry(
-    turn_id: str, services: Services, context: RequestContext, *, key: str | None, is_detached: bool
+    turn_id: str, services: Services, context: RequestContext, *, key: str | None, is_detached: bool, gone: Gone
 ) -> LiveTurn | EndedTurn:
     """Answer the message of an ended turn again, or return the turn that this user's `key` has already started.
 
@@ -74,7 +78,7 @@ async def retry(
     turn: LiveTurn | EndedTurn
     try:
         turn = await services.turns.start(
-            lambda: accept_retry(record, services, context), record.thread_id, context, key=request_key
+            lambda: accept_retry(record, services, context), record.thread_id, context, key=request_key, gone=gone
         )
         if is_detached:
             turn.detach()
@@ -93,6 +97,7 @@ async def _repeat(
     context: RequestContext,
     *,
     is_detached: bool,
+    gone: Gone,
 ) -> LiveTurn | EndedTurn:
     """Return the answer to a message whose key belongs to an ended turn; start it again if that can help."""
     first = await services.turn_store.load(turn_id, context)
@@ -103,7 +108,7 @@ async def _repeat(
     key = replace(key, taken_from=first.id)
     try:
         turn = await services.turns.start(
-            lambda: accept_retry(latest, services, context), latest.thread_id, context, key=key
+            lambda: accept_retry(latest, services, context), latest.thread_id, context, key=key, gone=gone
         )
     except DuplicateRequest as duplicate:  # the conversation has continued, or another repeat was faster and has ended
         return EndedTurn(duplicate.turn_id, latest.thread_id)

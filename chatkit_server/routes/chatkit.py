@@ -9,6 +9,7 @@ reaches another worker or the restarted one. An `error` event would lose what th
 
 import hashlib
 import json
+from functools import partial
 from typing import TypeGuard
 
 from chatkit.types import (
@@ -33,6 +34,7 @@ from ..errors.http import (
     to_server_error,
 )
 from ..interactions.approvals import is_approval
+from ..limits.fair_queue import Gone
 from ..services import Services, services_of
 from ..turns.accept import accept
 from .attach import attach_thread, ended_turn, is_attach
@@ -42,6 +44,7 @@ from .event_stream import ErrorStream, TurnResponse
 from .linked import LinkedResponse
 from .protocol import is_streaming_body, parse_request
 from .queries import answer
+from .reading import disconnected
 
 router = APIRouter()
 
@@ -65,7 +68,8 @@ async def chatkit(request: Request) -> Response:
         context = await services.door.authenticate(request)
         check_is_json(request)
         body = await read_body(request, body_limit(services))
-        response = await _answer(body, services, context, is_detached=request.headers.get(DETACH_HEADER) == "1")
+        is_detached = request.headers.get(DETACH_HEADER) == "1"
+        response = await _answer(body, services, context, partial(disconnected, request), is_detached=is_detached)
     except ClientDisconnect:
         return Response(status_code=499)
     except Exception as error:
@@ -74,7 +78,9 @@ async def chatkit(request: Request) -> Response:
     return LinkedResponse(response, services.links, context, request)
 
 
-async def _answer(body: bytes, services: Services, context: RequestContext, *, is_detached: bool) -> Response:
+async def _answer(
+    body: bytes, services: Services, context: RequestContext, gone: Gone, *, is_detached: bool
+) -> Response:
     request = parse_request(body)
     if not isinstance(request, InputTranscribeReq):
         check_size(len(body), services.settings.max_body_bytes)
@@ -87,7 +93,7 @@ async def _answer(body: bytes, services: Services, context: RequestContext, *, i
     key = _request_key(request, body, services, context)
     try:
         turn = await services.turns.start(
-            lambda: accept(request, services.server, context), thread_id, context, key=key
+            lambda: accept(request, services.server, context), thread_id, context, key=key, gone=gone
         )
     except DuplicateRequest as duplicate:  # an equal request's turn has ended in the meantime
         return await ended_turn(
@@ -146,8 +152,8 @@ def _refusal(request: Request, body: bytes, error: ServerError, request_id: str)
 
 
 def _wants_stream(request: Request, body: bytes, error: ServerError) -> bool:
-    if isinstance(error, TooManyRequests):  # the widget shows a text of its own, and posts once
-        return False
+    if isinstance(error, TooManyRequests) and error.retry_after is not None:
+        return False  # the widget shows a text of its own, and posts once
     if "text/event-stream" in request.headers.get("accept", ""):
         return True
     # The frame always sends the header on a streaming operation; a proxy may have removed it.

@@ -14,20 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chatkit_store import StoreError
 
 from ..errors.author_code import as_exception
-from ..errors.http import (
-    InvalidParams,
-    LoginUnavailable,
-    NotFound,
-    ServerError,
-    ServerStopping,
-    TooManyRequests,
-    to_server_error,
-)
-
-RESTART_SECONDS = "1"
-"""Seconds until a client of a stopping server should try again."""
-ISSUER_SECONDS = "5"
-"""Seconds until the keys of an issuer may be readable again."""
+from ..errors.http import InvalidParams, NotFound, ServerError, ServerStopping, to_server_error
 
 
 class ErrorBody(BaseModel):
@@ -52,12 +39,10 @@ def error_response(error: ServerError, request_id: str) -> JSONResponse:
     """Return the error as JSON, for clients other than a ChatKit frame."""
     # Sets the header too: Starlette answers an unexpected error outside of all middleware.
     headers = {"x-request-id": request_id}
-    if isinstance(error, TooManyRequests):
-        headers["retry-after"] = "60"
-    if isinstance(error, LoginUnavailable):
-        headers["retry-after"] = ISSUER_SECONDS
+    if error.retry_after is not None:
+        headers["retry-after"] = str(error.retry_after)
     if isinstance(error, ServerStopping):  # the client's next connection reaches another worker
-        headers |= {"retry-after": RESTART_SECONDS, "connection": "close"}
+        headers["connection"] = "close"
     return JSONResponse(error.body(request_id), status_code=error.status, headers=headers)
 
 

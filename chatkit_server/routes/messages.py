@@ -1,6 +1,7 @@
 """Messages from plain (non-ChatKit) clients, answered token by token or with the whole text at once."""
 
 import json
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Request, Response
@@ -9,10 +10,11 @@ from ..context import RequestContext
 from ..plain.answers import EXAMPLE_ANSWER, Answer
 from ..plain.message import EXAMPLE, Message
 from ..plain.sending import EndedTurn, send
-from ..services import Services, services_of
+from ..services import services_of
 from ..turns.live_turn import LiveTurn
 from .error_responses import ERRORS
 from .json_route import JsonRoute
+from .reading import disconnected
 from .token_responses import TokenResponse, WholeAnswer, lines_for
 
 router = APIRouter(prefix="/api", tags=["plain tokens"], route_class=JsonRoute)
@@ -78,7 +80,7 @@ async def stream_message(
     """
     services = services_of(request)
     context = await services.door.authenticate(request)
-    turn = await _send(message, services, context, idempotency_key, x_chatkit_detach)
+    turn = await _send(message, request, context, idempotency_key, x_chatkit_detach)
     response = TokenResponse(turn, lines_for(request.headers.get("accept", "")), services, context)
     services.door.remember(request, response, context)
     return response
@@ -97,13 +99,14 @@ async def answer_message(
     """Return one JSON answer once the turn has ended in any way. Closing the connection stops the turn."""
     services = services_of(request)
     context = await services.door.authenticate(request)
-    turn = await _send(message, services, context, idempotency_key, x_chatkit_detach)
+    turn = await _send(message, request, context, idempotency_key, x_chatkit_detach)
     response = WholeAnswer(turn, services, context)
     services.door.remember(request, response, context)
     return response
 
 
 async def _send(
-    message: Message, services: Services, context: RequestContext, key: str | None, detach: str | None
+    message: Message, request: Request, context: RequestContext, key: str | None, detach: str | None
 ) -> LiveTurn | EndedTurn:
-    return await send(message, services, context, key=key, is_detached=detach == "1")
+    gone = partial(disconnected, request)
+    return await send(message, services_of(request), context, key=key, is_detached=detach == "1", gone=gone)

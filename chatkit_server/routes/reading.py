@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+from starlette.requests import Request
 from starlette.types import Message, Receive
 
 from ..loops import background
@@ -31,6 +32,12 @@ class Connection:
             message = await receive()
         self._is_closed = self.reader.is_gone = True
         turn.log.wake()
+
+
+async def disconnected(request: Request) -> None:
+    """Return once the client has disconnected. The request's body must have been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """Retry a turn that has failed or was interrupted."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -8,10 +9,12 @@ from ..plain.answers import Answer
 from ..plain.sending import retry
 from ..services import services_of
 from .error_responses import ERRORS
+from .json_route import JsonRoute
 from .messages import STREAM, WHOLE, Detach, Key
+from .reading import disconnected
 from .token_responses import TokenResponse, WholeAnswer, lines_for
 
-router = APIRouter(prefix="/api", tags=["turns"])
+router = APIRouter(prefix="/api", tags=["turns"], route_class=JsonRoute)
 
 STREAM_TYPES = ("text/event-stream", "ndjson")
 CONTENT = {200: {"description": STREAM[200]["description"], "content": WHOLE[200]["content"] | STREAM[200]["content"]}}
@@ -35,7 +38,14 @@ async def retry_turn(
     """
     services = services_of(request)
     context = await services.door.authenticate(request)
-    turn = await retry(turn_id, services, context, key=idempotency_key, is_detached=x_chatkit_detach == "1")
+    turn = await retry(
+        turn_id,
+        services,
+        context,
+        key=idempotency_key,
+        is_detached=x_chatkit_detach == "1",
+        gone=partial(disconnected, request),
+    )
     accepted_type = request.headers.get("accept", "")
     response: TokenResponse | WholeAnswer
     if any(kind in accepted_type for kind in STREAM_TYPES):

@@ -1,6 +1,7 @@
 """`/api/stream/ws`: send messages, receive tokens and stop turns over one connection."""
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -8,11 +9,13 @@ from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Response, WebSocket
 from pydantic import BaseModel, Field, ValidationError
+from starlette.requests import ClientDisconnect
+from starlette.types import Message as WsMessage
 from starlette.websockets import WebSocketDisconnect
 
 from ..context import RequestContext, current_request_id
 from ..errors.http import InvalidJson, TooManyRequests, UpgradeRequired, to_server_error
-from ..loops import Allowance
+from ..limits.rate import Rate
 from ..plain.answers import Failure
 from ..plain.message import Message
 from ..plain.sending import EndedTurn, send
@@ -105,7 +108,9 @@ class _Conversation:
         self._turn: LiveTurn | EndedTurn | None = None
         self._reader = Reader(None)
         self._reading: asyncio.Task[None] | None = None
-        self._allowance = Allowance(MESSAGES_AT_ONCE, MESSAGES_PER_SECOND)
+        self._early: deque[WsMessage] = deque()
+        """What came while a message waited for its turn to be run."""
+        self._rate = Rate(MESSAGES_AT_ONCE, MESSAGES_PER_SECOND)
 
     async def run(self) -> None:
         """Handle one frame after the other; an invalid one is answered with an error frame."""
@@ -123,10 +128,10 @@ class _Conversation:
             await self._leave()
 
     async def _receive(self) -> None:
-        message = await self._websocket.receive()
+        message = self._early.popleft() if self._early else await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1005))
-        if not self._allowance.take():
+        if not self._rate.take():
             error = TooManyRequests("You send messages too fast. Please wait a moment, and connect again.")
             await self._send_error(error, self._context)
             await self._websocket.close(TOO_MANY, "too many messages")
@@ -137,6 +142,8 @@ class _Conversation:
             await self._handle(message.get("text"), context)
         except WebSocketDisconnect:
             raise
+        except ClientDisconnect:  # it did not wait for its turn to be run; what it sent instead comes next
+            return
         except Exception as error:
             await self._send_error(error, context)
 
@@ -151,7 +158,9 @@ class _Conversation:
 
     async def _answer(self, message: SocketMessage, context: RequestContext) -> None:
         """Stop a running answer only once the new message is accepted."""
-        turn = await send(message, self._services, context, key=message.key, is_detached=message.detach)
+        turn = await send(
+            message, self._services, context, key=message.key, is_detached=message.detach, gone=self._gone
+        )
         if self._reading is not None and not self._reading.done():
             if self._turn is not None and turn.id == self._turn.id:
                 return  # the same message again: its answer is running
@@ -160,6 +169,10 @@ class _Conversation:
         if isinstance(turn, LiveTurn):
             turn.reader_came(self._reader)
         self._reading = asyncio.create_task(self._read(turn, self._reader, context), name=f"socket reads {turn.id}")
+
+    async def _gone(self) -> None:
+        """Return once the client has disconnected, or has sent something else: a stop, or a message instead."""
+        self._early.append(await self._websocket.receive())
 
     async def _supersede(self) -> None:
         """Stop the running answer. On the same thread, the new turn has already done so."""

@@ -11,7 +11,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode
 from websockets.server import ServerProtocol
 
-from ..loops import Allowance
+from ..limits.rate import Rate
 from .unsent_bytes import UnsentBytes
 
 SLICE = 4096
@@ -38,7 +38,7 @@ class WebSocketProtocol(UnsentBytes, WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.conn = ServerProtocol(extensions=[], max_size=MESSAGE_BYTES, logger=self.logger)
-        self._allowance = Allowance(self.frames_at_once, self.frames_per_second)
+        self._rate = Rate(self.frames_at_once, self.frames_per_second)
         self._message_bytes = 0
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -58,7 +58,7 @@ class WebSocketProtocol(UnsentBytes, WebSocketsSansIOProtocol):
         """Count the frames before any of them is handled."""
         events = self.conn.events
         frames = len(events) if self.handshake_initiated else 0
-        if frames and not self._allowance.take(frames):
+        if frames and not self._rate.take(frames):
             events.clear()
             self._refuse(CloseCode.POLICY_VIOLATION, "too many frames; please send fewer")
             return

@@ -2,7 +2,7 @@
 
 from chatkit.store import NotFoundError
 
-from chatkit_store import NewTurn, RequestKey, StoreUnavailable, TurnStore
+from chatkit_store import NewTurn, RequestKey, StoreUnavailable, TurnLimits, TurnStore
 
 from ..context import RequestContext
 from .accept import Accepted
@@ -12,8 +12,15 @@ class TurnStart:
     """Save the start of a turn. To be called again if the database did not respond."""
 
     def __init__(
-        self, store: TurnStore, turn: NewTurn, accepted: Accepted, key: RequestKey | None, context: RequestContext
+        self,
+        store: TurnStore,
+        turn: NewTurn,
+        accepted: Accepted,
+        key: RequestKey | None,
+        context: RequestContext,
+        limits: TurnLimits,
     ) -> None:
+        self._limits = limits
         self._store = store
         self._turn = turn
         self._accepted = accepted
@@ -36,6 +43,7 @@ class TurnStart:
                 decision=accepted.decision,
                 key=self._key,
                 seen_position=accepted.seen_position,
+                allowed=self._limits,
             )
         except StoreUnavailable:
             self._may_be_saved = True

@@ -19,6 +19,7 @@ from chatkit_store import (
     NewTurn,
     RequestKey,
     SqlStore,
+    Starter,
     StoreUnavailable,
     ThreadBusy,
     ThreadChanged,
@@ -27,9 +28,12 @@ from chatkit_store import (
     is_notice_id,
     new_id,
 )
+from chatkit_store import LimitReached as StoreLimitReached
 
 from ..context import RequestContext
-from ..errors.http import ServerError, ServerStopping, ThreadAnswering, TooManyRequests
+from ..errors.http import LimitReached, ServerError, ServerStopping, ThreadAnswering
+from ..limits.fair_queue import FairQueue, Gone, Slot
+from ..limits.gate import Gate
 from ..loops import Periodic, through_outage
 from ..run.server import ChatServer
 from ..settings import Settings
@@ -57,6 +61,8 @@ CHANGE_SECONDS = 0.01
 """Seconds by which the pause before each repetition grows; the first has none."""
 REQUEST_SECONDS = 8.0
 """How long a request waits for the database at most, before it is refused: its client sees nothing until then."""
+LOOKED_UP = 3
+"""How many requests of a user at a limit are looked up in the database, as they may repeat one that was accepted."""
 BEATS_UNTIL_RECOVERED = 4
 """A dead worker's turn is closed within this many heartbeats; one of them is to spare."""
 
@@ -107,8 +113,8 @@ class Turns:
         self._by_key: WeakValueDictionary[str, Turn] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._starting = 0
-        """How many requests are between the check of `running_turns` and their turn."""
+        self._queue = FairQueue(settings.running_turns, settings.queue_length, settings.queue_seconds)
+        self._gate = Gate(settings, turns)
         self._saving: dict[str, asyncio.Future[None]] = {}
         """The turns whose messages are being saved, by their ids; they have no task yet."""
         self._draining: asyncio.Task[None] | None = None
@@ -146,21 +152,29 @@ class Turns:
     async def _prune(self) -> None:
         await self._prune_journal()
         await self._store.sync_actions.prune()
+        await self._turns.prune_limits()
 
     # -- starting
 
     async def start(
-        self, accept: Accept, thread_id: str | None, context: RequestContext, *, key: RequestKey | None = None
+        self,
+        accept: Accept,
+        thread_id: str | None,
+        context: RequestContext,
+        *,
+        key: RequestKey | None = None,
+        gone: Gone | None = None,
     ) -> LiveTurn:
         """Accept the request, save its items and start its turn in a task of its own.
 
         `accept` runs under the thread's lock, so that what it checks still holds when the turn starts; it runs again
         if a running turn had to be stopped first. `thread_id` is None for a thread that does not exist yet. Once this
         returns, the user's message is committed. A request is idempotent by its `key`: if the key was used before, the
-        turn of the first request is returned, wherever it runs.
+        turn of the first request is returned, wherever it runs. While it waits for its turn to be run, it gives up once
+        `gone` returns.
 
-        Raises what `accept` raises, `ServerStopping`, `TooManyRequests`, `ThreadAnswering`, a store's error, or
-        `DuplicateRequest` if the turn of the same request has ended.
+        Raises what `accept` raises, `ServerStopping`, `ServerBusy`, `LimitReached`, `ThreadAnswering`, a store's error,
+        `ClientDisconnect` because of `gone`, or `DuplicateRequest` if the turn of the same request has ended.
         """
         arrived_at = monotonic()
         if self.is_closing:  # checked first: no running turn must be stopped for a request that is refused
@@ -170,46 +184,48 @@ class Turns:
                 return same_turn
             await self._turns.release_key(same_turn.id, context)
             self._by_key.pop(key.value, None)
-        if len(self._running) + self._starting >= self._settings.running_turns and (
-            thread_id is None or not self._turns_of(thread_id)  # else the new turn replaces a running one
-        ):
-            raise TooManyRequests
-        self._starting += 1
         try:
-            return await self._start(accept, thread_id, context, key)
+            await self._gate.check(context)
+            with await self._slot(thread_id, context, gone) as slot:
+                return await self._start(accept, thread_id, context, key, slot)
         except DuplicateRequest as error:
             return await self._join(error.turn_id, context)
-        except (ServerError, NotFoundError, AlreadyDecided):
+        except (ServerError, NotFoundError, AlreadyDecided) as error:
             # The first request itself may be the reason: it has used the attachments, for example.
-            if key is None or (same_turn_id := await self._turns.find_duplicate(key, context)) is None:
+            if key is None or (isinstance(error, LimitReached) and error.repeats > LOOKED_UP):
+                raise
+            if (same_turn_id := await self._turns.find_duplicate(key, context)) is None:
                 raise
             return await self._join(same_turn_id, context)
-        finally:
-            self._starting -= 1
+
+    async def _slot(self, thread_id: str | None, context: RequestContext, gone: Gone | None) -> Slot:
+        if thread_id is not None and self._turns_of(thread_id):  # the new turn replaces a running one
+            return self._queue.take(context.owner)
+        return await self._queue.enter(context.owner, gone)
 
     async def _start(
-        self, accept: Accept, thread_id: str | None, context: RequestContext, key: RequestKey | None
+        self, accept: Accept, thread_id: str | None, context: RequestContext, key: RequestKey | None, slot: Slot
     ) -> Turn:
         accept = partial(through_outage, accept, self._request_seconds, "a request")
         if thread_id is None:
-            return await self._begin(await accept(), context, key)
+            return await self._begin(await accept(), context, key, slot)
         async with self._lock(thread_id):
             if key is not None and (same_turn := self._turn_of_key(key)) is not None:  # started while this one waited
                 raise DuplicateRequest(same_turn.id)
             accepted = await accept()
             if not self.is_closing and await self._make_room(thread_id, key, context):
                 accepted = await accept()
-            return await self._begin_among_workers(accepted, accept, context, key)
+            return await self._begin_among_workers(accepted, accept, context, key, slot)
 
     async def _begin_among_workers(
-        self, accepted: Accepted, accept: Accept, context: RequestContext, key: RequestKey | None
+        self, accepted: Accepted, accept: Accept, context: RequestContext, key: RequestKey | None, slot: Slot
     ) -> Turn:
         # The thread's lock holds only in this process. Against other workers the database decides, when the turn's row
         # is inserted: then stop their turn, or check the request again against what they changed, and try again.
         changes = 0
         while True:
             try:
-                return await self._begin(accepted, context, key)
+                return await self._begin(accepted, context, key, slot)
             except ThreadBusy as busy:
                 if self._settings.on_busy == "reject" and not await self._close_if_orphaned(busy.turn_id, context):
                     raise ThreadAnswering from busy
@@ -225,19 +241,30 @@ class Turns:
         """Stop the thread's turn on this worker; return whether there was one.
 
         Raises `ThreadAnswering`, or, before anything is stopped, `DuplicateRequest` if the turn of the same request
-        has ended.
+        has ended, and `LimitReached` if the new one could not start.
         """
         turns = self._turns_of(thread_id)
         if turns and key is not None and (same_turn_id := await self._turns.find_duplicate(key, context)) is not None:
             raise DuplicateRequest(same_turn_id)
         if self._settings.on_busy == "reject" and any(turn.status == "running" for turn in turns):
             raise ThreadAnswering
+        if turns:
+            await self._check_limits(thread_id, context)
         await self._stop_all(thread_id, "superseded")
         return bool(turns)
 
-    async def _begin(self, accepted: Accepted, context: RequestContext, key: RequestKey | None) -> Turn:
+    async def _check_limits(self, thread_id: str, context: RequestContext) -> None:
+        session_id = None if context.session is None else context.session.id
+        starter = Starter(thread_id, session_id=session_id, address_key=context.address_key)
+        try:
+            await self._turns.check_limits(self._gate.limits_of(context), starter, context)
+        except StoreLimitReached as reached:
+            raise await self._gate.refusal(reached, context) from None
+
+    async def _begin(self, accepted: Accepted, context: RequestContext, key: RequestKey | None, slot: Slot) -> Turn:
         if self.is_closing:
             raise ServerStopping
+        limits = self._gate.limits_of(context)
         new = NewTurn(
             id=new_id("turn"),
             thread_id=accepted.thread.id,
@@ -248,17 +275,21 @@ class Turns:
             model=accepted.model or self._model,
             worker_id=self.worker_id,
             session_id=None if context.session is None else context.session.id,
+            address_key=None if limits.turns_per_minute_of_address is None else context.address_key,
         )
         with self._saving_message(new.id):
-            save = TurnStart(self._turns, new, accepted, key, context)
-            gone_ids = await through_outage(save, self._request_seconds, "a request")
+            save = TurnStart(self._turns, new, accepted, key, context, limits)
+            try:
+                gone_ids = await through_outage(save, self._request_seconds, "a request")
+            except StoreLimitReached as reached:
+                raise await self._gate.refusal(reached, context) from None
             # The widget knows what a retry replaces, but not that a notice goes.
             shown_ids = gone_ids if accepted.sends_replaced else filter(is_notice_id, gone_ids)
             accepted.opening += [ThreadItemRemovedEvent(item_id=item_id) for item_id in shown_ids]
             turn = Turn(new.id, accepted, context, self._services)
             if key is not None:
                 self._by_key[key.value] = turn
-            self._run(turn)
+            self._run(turn, slot.keep())
         return turn
 
     @contextmanager
@@ -272,16 +303,17 @@ class Turns:
             del self._saving[turn_id]
             saving.set_result(None)
 
-    def _run(self, turn: Turn) -> None:
+    def _run(self, turn: Turn, slot: Slot) -> None:
         self._running[turn.id] = turn
         task = asyncio.create_task(turn.run(), name=turn.id)
         self._tasks.add(task)
-        task.add_done_callback(lambda task: self._forget(turn, task))
+        task.add_done_callback(lambda task: self._forget(turn, task, slot))
         if self._is_interrupted:  # the drain time ended while the message was saved
             turn.stop("shutdown")
 
-    def _forget(self, turn: Turn, task: asyncio.Task[None]) -> None:
+    def _forget(self, turn: Turn, task: asyncio.Task[None], slot: Slot) -> None:
         self._running.pop(turn.id, None)
+        slot.release()
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("turn %s failed unexpectedly", turn.id, exc_info=error)
@@ -423,6 +455,7 @@ class Turns:
             self.interrupt()
             return
         self.is_closing = True
+        self._queue.close()
         self._draining = asyncio.create_task(self._drain(), name="drain")
 
     async def _drain(self) -> None:
@@ -439,6 +472,7 @@ class Turns:
         Returns at once; `close` waits for the turns.
         """
         self.is_closing = self._is_interrupted = True
+        self._queue.close()
         self._remote.cut()
         for turn in list(self._running.values()):
             turn.stop("shutdown")

@@ -1,8 +1,6 @@
 """What all users together may do: strangers cost nothing, so limits of one user do not limit them."""
 
-import asyncio
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -11,8 +9,6 @@ from aiohttp.abc import AbstractCookieJar
 from chatkit_server.auth.anonymous import NewUsers
 from chatkit_server.errors.http import TooManyRequests
 from tests.serving import Served, serve
-from tests.stage import Stage
-from tests.support.chatkit import user_input
 
 
 async def upload(
@@ -73,7 +69,7 @@ async def test_a_new_user_is_refused_at_the_limit_and_a_known_one_is_served(tmp_
 
 async def test_new_users_come_back_at_their_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("chatkit_server.loops.time.monotonic", lambda: now)
+    monkeypatch.setattr("chatkit_server.limits.rate.time.monotonic", lambda: now)
     new_users = NewUsers(60)
     for _ in range(60):
         new_users.add()
@@ -82,47 +78,3 @@ async def test_new_users_come_back_at_their_rate(monkeypatch: pytest.MonkeyPatch
             new_users.add()
         now += 1.0
         new_users.add()
-
-
-async def test_more_answers_than_the_limit_are_refused_but_a_running_one_may_be_replaced(tmp_path: Path) -> None:
-    stage = Stage()
-    release = asyncio.Event()
-
-    async def wait(context: object) -> str:
-        await release.wait()
-        return "waited"
-
-    options = {"running_turns": 1}
-    async with serve(tmp_path, stage.agent, server=stage.factory(), **options) as served, served.tab() as tab:
-        stage.play_tool(wait, before="Let me see.")
-        async with tab.open("threads.create", {"input": user_input("Hello")}) as running:
-            await running.wait_for("thread.created")
-            async with served.tab() as other:
-                refused = await other.create("Me too")
-                assert (refused.status, refused.body["code"]) == (429, "too_many_requests")
-                assert (await other.list())["data"] == []
-            stage.play("Instead.")
-            assert (await tab.send(running.thread_id, "Something else")).text == "Instead."
-        release.set()
-
-
-async def test_requests_that_come_at_once_do_not_exceed_the_limit_together(tmp_path: Path) -> None:
-    stage = Stage()
-    release = asyncio.Event()
-
-    async def wait(context: object) -> str:
-        await release.wait()
-        return "waited"
-
-    async with serve(tmp_path, stage.agent, server=stage.factory(), running_turns=2) as served, served.tab() as tab:
-        await tab.list()  # the tab has its cookie now
-        stage.play_tool(wait)
-        stage.play_tool(wait)
-        posts = [asyncio.create_task(tab.create(f"Hello {number}")) for number in range(6)]
-        done: set[asyncio.Task[Any]] = set()
-        async with asyncio.timeout(20):
-            while len(done) < 4:
-                done, _ = await asyncio.wait(posts, timeout=0.05)
-        release.set()
-        replies = await asyncio.gather(*posts)
-        assert sorted(reply.status for reply in replies) == [200] * 2 + [429] * 4

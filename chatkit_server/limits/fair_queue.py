@@ -1,0 +1,143 @@
+"""Who gets the next turn of a worker that runs as many as it may: users in turn, each user's requests in order."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import ClientDisconnect
+
+from chatkit_store import Owner
+
+from ..errors.http import ServerBusy, ServerStopping
+
+Gone = Callable[[], Awaitable[object]]
+"""Returns once the client that waits has disconnected."""
+
+
+class Slot:
+    """The right to run one turn."""
+
+    def __init__(self, queue: "FairQueue", owner: Owner) -> None:
+        self._queue = queue
+        self._owner = owner
+        self._is_released = self._is_kept = False
+
+    def __enter__(self) -> "Slot":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Release it, unless a turn keeps it."""
+        if not self._is_kept:
+            self.release()
+
+    def keep(self) -> "Slot":
+        """Keep it beyond the block: whoever has it releases it."""
+        self._is_kept = True
+        return self
+
+    def release(self) -> None:
+        """Give it to whoever is next; a second call does nothing."""
+        if not self._is_released:
+            self._is_released = True
+            self._queue._release(self._owner)
+
+
+class FairQueue:
+    """Gives out `slots`, and lets at most `length` requests wait for one, for at most `seconds`.
+
+    A free slot goes to the waiting user with the fewest slots, and of those to the one in front;
+    who is served goes to the end of the line.
+    In a full queue, the user with the most requests loses the last one to a user with fewer.
+    """
+
+    def __init__(self, slots: int, length: int, seconds: float) -> None:
+        self._slots = slots
+        self._length = length
+        self._seconds = seconds
+        self._used: Counter[Owner] = Counter()
+        self._waiting: dict[Owner, deque[asyncio.Future[Slot]]] = {}  # in the order in which users are served
+        self._is_closed = False
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait."""
+        return sum(map(len, self._waiting.values()))
+
+    def take(self, owner: Owner) -> Slot:
+        """Return a slot at once, also beyond the limit: for a turn that replaces one."""
+        self._used[owner] += 1
+        return Slot(self, owner)
+
+    async def enter(self, owner: Owner, gone: Gone | None = None) -> Slot:
+        """Wait for a slot.
+
+        Raises `ServerBusy` if the queue is full or the time is up, `ServerStopping` once it is closed, and
+        `ClientDisconnect` as soon as `gone` returns.
+        """
+        if self._is_closed:
+            raise ServerStopping
+        if self._used.total() < self._slots:
+            return self.take(owner)
+        place = self._line_up(owner)
+        watch = asyncio.ensure_future(_until(gone))
+        try:
+            either: list[asyncio.Future[Any]] = [place, watch]
+            await asyncio.wait(either, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
+            if place.done():
+                return place.result()
+            raise ClientDisconnect if watch.done() else ServerBusy
+        except asyncio.CancelledError:
+            if place.done() and place.exception() is None:
+                place.result().release()
+            raise
+        finally:
+            if not place.done():
+                self._leave(owner, place)
+            watch.cancel()
+            await asyncio.wait([watch])
+
+    def close(self) -> None:
+        """Refuse the waiting requests, and all that come."""
+        self._is_closed = True
+        for places in self._waiting.values():
+            for place in places:
+                place.set_exception(ServerStopping())
+        self._waiting.clear()
+
+    def _line_up(self, owner: Owner) -> "asyncio.Future[Slot]":
+        if self.waiting >= self._length:
+            greediest = max(self._waiting, key=lambda other: len(self._waiting[other]), default=owner)
+            if len(self._waiting.get(greediest, ())) <= len(self._waiting.get(owner, ())) + 1:
+                raise ServerBusy
+            self._waiting[greediest].pop().set_exception(ServerBusy())
+        place: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(owner, deque()).append(place)
+        return place
+
+    def _leave(self, owner: Owner, place: "asyncio.Future[Slot]") -> None:
+        self._waiting[owner].remove(place)
+        if not self._waiting[owner]:
+            del self._waiting[owner]
+
+    def _next_of(self, owner: Owner) -> "asyncio.Future[Slot]":
+        places = self._waiting.pop(owner)
+        place = places.popleft()
+        if places:
+            self._waiting[owner] = places  # behind all others
+        return place
+
+    def _release(self, owner: Owner) -> None:
+        self._used[owner] -= 1
+        if not self._used[owner]:
+            del self._used[owner]
+        while self._waiting and self._used.total() < self._slots:
+            next_owner = min(self._waiting, key=lambda waiting: self._used[waiting])  # the first of equals
+            self._next_of(next_owner).set_result(self.take(next_owner))
+
+
+async def _until(gone: Gone | None) -> None:
+    if gone is None:
+        await asyncio.get_running_loop().create_future()
+    else:
+        await gone()

@@ -1,0 +1,108 @@
+"""What this worker remembers of users who have reached a limit: it refuses them without the database, and in no hurry.
+
+The database has said when there is room again. Until then nothing can make any, so its word holds.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from chatkit_store import LimitReached as StoreLimitReached
+
+from ..context import RequestContext
+from ..errors.http import LimitReached
+from .user_limits import refusal_of
+
+Subject = tuple[str, ...]
+
+FIRST_DELAY, LONGEST_DELAY = 0.05, 1.0
+"""Seconds that the second refusal in a row takes, and at most a later one: each takes twice as long as the last.
+
+A client that posts again as soon as it is refused then costs the others next to nothing.
+"""
+DELAYED_OF_ONE, DELAYED = 64, 1000
+"""How many refusals of one user, and of all, are held back at a time. Others are sent at once."""
+REMEMBERED = 10_000
+FORGET_AFTER = timedelta(minutes=1)
+
+
+@dataclass
+class _Refused:
+    reached: StoreLimitReached
+    at: datetime
+    refusals: int = 0
+    delayed: int = 0
+
+
+class Refusals:
+    """The refusals of the last minute."""
+
+    def __init__(self) -> None:
+        self._refused: dict[Subject, _Refused] = {}  # least recently refused first
+        self._delayed = 0
+
+    async def check(self, context: RequestContext) -> None:
+        """Raise `LimitReached`, perhaps after a delay, if a limit is reached whose end is known and lies ahead."""
+        if not self._refused:
+            return
+        now = datetime.now(UTC)
+        for subject in _subjects(context):
+            refused = self._refused.get(subject)
+            if refused is not None and refused.reached.until is not None and refused.reached.until > now:
+                raise await self._refusal(refused)
+
+    async def refusal(self, reached: StoreLimitReached, context: RequestContext) -> LimitReached:
+        """Return the error for a limit that the database has found reached, perhaps after a delay."""
+        now, subject = datetime.now(UTC), _subject(reached, context)
+        refused = self._refused.pop(subject, None)
+        if refused is None or now - refused.at > FORGET_AFTER:
+            refused = _Refused(reached, now)
+        refused.reached = reached
+        self._refused[subject] = refused
+        self._forget_old(now)
+        return await self._refusal(refused)
+
+    async def _refusal(self, refused: _Refused) -> LimitReached:
+        refused.refusals += 1
+        refused.at = datetime.now(UTC)
+        await self._delay(refused)
+        error = refusal_of(refused.reached)
+        error.repeats = refused.refusals
+        return error
+
+    async def _delay(self, refused: _Refused) -> None:
+        if refused.refusals == 1 or refused.delayed >= DELAYED_OF_ONE or self._delayed >= DELAYED:
+            return
+        longest = min(FIRST_DELAY * 2 ** min(refused.refusals - 2, 10), LONGEST_DELAY)
+        refused.delayed += 1
+        self._delayed += 1
+        try:
+            await asyncio.sleep(longest * random.uniform(0.5, 1.0))
+        finally:
+            refused.delayed -= 1
+            self._delayed -= 1
+
+    def _forget_old(self, now: datetime) -> None:
+        while self._refused:
+            subject, oldest = next(iter(self._refused.items()))
+            if len(self._refused) <= REMEMBERED and now - oldest.at <= FORGET_AFTER:
+                return
+            del self._refused[subject]
+
+
+def _subjects(context: RequestContext) -> Iterable[Subject]:
+    yield "owner", *context.owner
+    if context.session is not None:
+        yield "session", context.session.id
+    if context.address_key is not None:
+        yield "address", context.address_key
+
+
+def _subject(reached: StoreLimitReached, context: RequestContext) -> Subject:
+    if reached.kind == "turns_per_minute_of_session" and context.session is not None:
+        return "session", context.session.id
+    if reached.kind == "turns_per_minute_of_address" and context.address_key is not None:
+        return "address", context.address_key
+    return "owner", *context.owner
