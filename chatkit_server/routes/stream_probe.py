@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from ..errors.http import TooManyRequests
-from ..loops import Allowance
+from ..limits.rate import Rate
 from .error_responses import ERRORS
 from .event_stream import SSE_HEADERS
 
@@ -21,9 +21,9 @@ AT_ONCE, PER_SECOND = 10, 1.0
 SERVER = "chatkit-server"
 
 
-def probe_allowance() -> Allowance:
+def probe_allowance() -> Rate:
     """Return how many probes an app answers."""
-    return Allowance(AT_ONCE, PER_SECOND)
+    return Rate(AT_ONCE, PER_SECOND)
 
 
 @router.get(
