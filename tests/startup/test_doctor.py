@@ -238,6 +238,20 @@ async def test_invalid_settings_are_one_sentence(doctor: Doctor, tmp_path: Path)
     assert (code, output.count("\n"), output.partition(":")[0]) == (1, 1, "CHATKIT_PORT")
 
 
+async def test_a_login_that_cannot_work_now_is_wrong(doctor: Doctor, tmp_path: Path) -> None:
+    code, output = await doctor(
+        tmp_path,
+        CHATKIT_AUTH="jwt",
+        CHATKIT_JWT_ISSUER="https://login.example",
+        CHATKIT_JWT_AUDIENCE="chat",
+        CHATKIT_JWT_JWKS_URL="http://127.0.0.1:9/keys",
+    )
+    assert (code, "ok     login        jwt (bearer tokens of an issuer)" in output) == (1, True)
+    (wrong,) = [line for line in output.splitlines() if line.startswith("WRONG")]
+    assert wrong.split()[1] == "login"
+    assert "http://127.0.0.1:9/keys" in wrong
+
+
 async def test_findings_of_a_url_are_json_for_scripts(doctor: Doctor, tmp_path: Path) -> None:
     async with serve(tmp_path) as served:
         code, output = await doctor(tmp_path, "doctor", "--json", "--url", served.url, CHATKIT_WIDGET="open")
