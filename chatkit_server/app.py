@@ -51,6 +51,7 @@ from .routes.page import mount_page
 from .routes.request_id import RequestIds
 from .routes.request_limits import RequestLimits
 from .routes.security_headers import SecurityHeaders
+from .routes.trusted_proxies import TrustedProxies
 from .run.server import ChatServer, ServerFactory, ServerParts
 from .services import Services
 from .settings import Settings
@@ -146,6 +147,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             ],
             allow_credentials="*" not in settings.cors_origins,
         )
+    app.add_middleware(TrustedProxies, settings=settings)
 
 
 def _add_routes(app: FastAPI) -> None:

@@ -138,6 +138,7 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # routes/trusted_proxies.py
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http=HttpProtocol,
         limit_concurrency=raise_open_files(),

@@ -15,6 +15,8 @@ from .addresses import Addresses
 from .login import User
 
 COOKIE = "chatkit_user"
+SECURE_COOKIE = "__Host-chatkit_user"
+"""Over https: browsers take a cookie of such a name only from this very host, and never without encryption."""
 COOKIE_SECONDS = 365 * 24 * 3600
 KEEPS_COOKIES = "keeps_cookies"
 """The state of a request that must not change the browser's cookies."""
@@ -37,8 +39,11 @@ class NewUsers(Rate):
 class Anonymous:
     """One user per browser."""
 
-    def __init__(self, keys: Sequence[str], new_users: NewUsers) -> None:
+    def __init__(self, keys: Sequence[str], new_users: NewUsers, *, is_https: bool = False) -> None:
+        """`is_https` says that browsers use https whatever the requests look like."""
         self._cookies = URLSafeSerializer(keys, salt="chatkit-user")
+        self._newest = URLSafeSerializer(keys[-1], salt="chatkit-user")
+        self._is_https = is_https
         self._new_users = new_users
         self._addresses = Addresses(keys)
 
@@ -47,7 +52,7 @@ class Anonymous:
 
         Raises `TooManyRequests` for a new user beyond the limit.
         """
-        user_id = self._user_from_cookie(request)
+        user_id = self._user_from_cookie(request, self._cookies)
         if user_id is None:
             self._new_users.add()
             user_id = new_id("user")
@@ -57,25 +62,33 @@ class Anonymous:
     def remember(
         self, request: HTTPConnection, response: Response, context: RequestContext, *, renew: bool = False
     ) -> None:
-        """Set the cookie of a new user; with `renew`, also extend that of a known user by another year.
+        """Set the cookie of a new user, and of one whose cookie an old key has signed.
+
+        With `renew`, also extend that of a known user by another year.
 
         Nothing happens for a request whose user another login has named.
         """
         if not getattr(request.state, ANONYMOUS, False) or getattr(request.state, KEEPS_COOKIES, False):
             return
-        if renew or self._user_from_cookie(request) != context.user_id:
+        if renew or self._user_from_cookie(request, self._newest) != context.user_id:
+            is_secure = self._is_secure(request)
             response.set_cookie(
-                COOKIE,
-                str(self._cookies.dumps(context.user_id)),
+                SECURE_COOKIE if is_secure else COOKIE,
+                str(self._newest.dumps(context.user_id)),
                 max_age=COOKIE_SECONDS,
                 httponly=True,
                 samesite="lax",
-                secure=request.scope.get("scheme") in ("https", "wss"),  # `url` fails for a query that is not UTF-8
+                secure=is_secure,
             )
 
-    def _user_from_cookie(self, request: HTTPConnection) -> str | None:
+    def _user_from_cookie(self, request: HTTPConnection, serializer: URLSafeSerializer) -> str | None:
+        """Return the user of a valid cookie. Over https, a plain one is not valid: another host may have set it."""
         try:
-            user_id = self._cookies.loads(request.cookies.get(COOKIE, ""))
+            user_id = serializer.loads(request.cookies.get(SECURE_COOKIE if self._is_secure(request) else COOKIE, ""))
         except BadSignature:
             return None
         return user_id if isinstance(user_id, str) else None
+
+    def _is_secure(self, request: HTTPConnection) -> bool:
+        # Of the scope: `url` fails for a query that is not UTF-8.
+        return self._is_https or request.scope.get("scheme") in ("https", "wss")

@@ -7,7 +7,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from ..context import RequestContext
-from ..errors.http import NotAuthenticated
+from ..errors.http import NoCredentials, NotAuthenticated
 from .anonymous import Anonymous
 from .login import Login, User, checked
 
@@ -30,8 +30,8 @@ class Door:
     async def authenticate(self, request: HTTPConnection) -> RequestContext:
         """Return the context of the request.
 
-        Raises `NotAuthenticated`, whose reason only the log gets, and `TooManyRequests` for a new anonymous user
-        beyond the limit.
+        Raises `NotAuthenticated`, whose reason only the log gets, or `NoCredentials`; and `TooManyRequests` for a new
+        anonymous user beyond the limit.
         """
         try:
             user = await self._user(request)
@@ -56,7 +56,7 @@ class Door:
             if (user := await login(request)) is not None:
                 return checked(user)
         if self._anonymous is None:
-            raise NotAuthenticated(reason="no credentials")
+            raise NoCredentials
         return self._anonymous.user(request)
 
     def remember(

@@ -4,6 +4,7 @@ from ..errors.setup import SetupError
 from ..settings import Settings
 from .anonymous import Anonymous, NewUsers
 from .door import Door
+from .header_login import open_header_login
 from .jwt_setup import open_jwt_login
 from .login import Login
 from .signing_keys import load_signing_keys
@@ -19,11 +20,17 @@ def open_door(settings: Settings, login: Login | None = None) -> Door:
     modes = [mode for mode in settings.auth if mode != "none"]
     anonymous = None
     if "none" in settings.auth:
-        anonymous = Anonymous(load_signing_keys(settings), NewUsers(settings.new_users_per_minute))
+        anonymous = Anonymous(
+            load_signing_keys(settings),
+            NewUsers(settings.new_users_per_minute),
+            is_https=(settings.public_url or "").lower().startswith("https:"),
+        )
     return Door([_login(mode, settings) for mode in modes], anonymous)
 
 
 def _login(mode: str, settings: Settings) -> Login:
     if mode == "jwt":
         return open_jwt_login(settings)
+    if mode == "header":
+        return open_header_login(settings)
     raise SetupError(f"CHATKIT_AUTH={mode} is not available in this version; use CHATKIT_AUTH=none.")

@@ -1,5 +1,6 @@
 """What a login is: it says who sends a request."""
 
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +12,8 @@ from ..errors.http import NotAuthenticated
 CLIENT_SECRET_PREFIX = "ek_"
 """How the client secrets of chat sessions begin, so that no other login takes them for its own."""
 MAX_ID = 255
+BEARER = "bearer."
+PRINTABLE = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,24 @@ class Login(Protocol):
 
 
 def bearer_token(request: HTTPConnection) -> str | None:
-    """Return the bearer token of a request, or None."""
+    """Return the bearer token of a request, or None.
+
+    A WebSocket may have it in `Sec-WebSocket-Protocol`, as `bearer.<token>`: browsers set no other header there.
+    """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
+    if scheme.lower() == "bearer":
+        return token.strip() or None
+    offered = request.scope.get("subprotocols") or ()  # of WebSockets only
+    return next((name.removeprefix(BEARER) for name in offered if name.startswith(BEARER)), None) or None
+
+
+def with_token(request: HTTPConnection, token: str) -> HTTPConnection:
+    """Return the request as if it had come with this bearer token, and with no other."""
+    if not PRINTABLE.fullmatch(token):
+        raise NotAuthenticated(reason="the token has characters that no token has")
+    headers = [(name, value) for name, value in request.scope["headers"] if name != b"authorization"]
+    headers.append((b"authorization", b"Bearer " + token.encode()))
+    return HTTPConnection({**request.scope, "headers": headers, "subprotocols": []})
 
 
 def checked(user: User) -> User:

@@ -182,6 +182,13 @@ class NotAuthenticated(ServerError):
         """Why, for the log: a client would learn what to forge next."""
 
 
+class NoCredentials(NotAuthenticated):
+    """The request does not even try to log in."""
+
+    def __init__(self) -> None:
+        super().__init__(reason="no credentials")
+
+
 class ForeignHost(ServerError):
     """The request is for a host name that this server does not serve: perhaps a page that calls it by its own name."""
 

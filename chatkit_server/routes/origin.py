@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from ..auth.anonymous import KEEPS_COOKIES
+from ..auth.header_login import NAMES_USERS, login_headers
 from ..errors.http import ForeignHost, ForeignOrigin, ServerError
 from ..settings import Settings
 from .error_responses import error_response
@@ -31,6 +32,7 @@ class ForeignRequests:
         self.app = app
         self._settings = settings
         self._hosts = allowed_hosts(settings)
+        self._ambient = frozenset(name.encode() for name in ("cookie", *login_headers(settings)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -45,10 +47,10 @@ class ForeignRequests:
             else:
                 await response(scope, receive, send)
             return
-        await self.app(scope if is_trusted else _without_cookies(scope), receive, send)
+        await self.app(scope if is_trusted else self._without_login(scope), receive, send)
 
     def _check(self, scope: Scope) -> bool:
-        """Return whether to trust the cookies: not if only the `*` of CHATKIT_CORS_ORIGINS admits the page.
+        """Return whether to trust what the browser adds: not if only the `*` of CHATKIT_CORS_ORIGINS admits the page.
 
         Raises `ForeignHost` or `ForeignOrigin`.
         """
@@ -64,6 +66,15 @@ class ForeignRequests:
         if "*" in origins:
             return False
         raise ForeignOrigin
+
+    def _without_login(self, scope: Scope) -> Scope:
+        """Return the request without what the browser, or a proxy that knows it, adds to those of any page.
+
+        The user is a new one, who gets no cookie either: it would replace that of the browser's user.
+        """
+        headers = [header for header in scope["headers"] if header[0] not in self._ambient and not _is_ambient(*header)]
+        state = {**scope["state"], KEEPS_COOKIES: True, NAMES_USERS: False}
+        return {**scope, "headers": headers, "state": state}
 
     def _is_from_own_page(self, headers: Headers, host: str) -> bool:
         """Return whether the request comes from a page of this server, or from no page at all.
@@ -140,7 +151,6 @@ def _netloc(url: str) -> str:
         return ""
 
 
-def _without_cookies(scope: Scope) -> Scope:
-    """Return the request of a new user, who gets no cookie either: it would replace that of the browser's user."""
-    headers = [header for header in scope["headers"] if header[0] != b"cookie"]
-    return {**scope, "headers": headers, "state": {**scope["state"], KEEPS_COOKIES: True}}
+def _is_ambient(name: bytes, value: bytes) -> bool:
+    """Return whether a header has a password that the browser remembers; only scripts send a bearer token."""
+    return name == b"authorization" and not value.lower().startswith(b"bearer ")

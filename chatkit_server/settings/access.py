@@ -1,5 +1,6 @@
 """Which pages and names may call the server, and the page of its own."""
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -32,6 +33,13 @@ class AccessSettings(BaseModel):
         description="Origins of pages that may call the server, comma-separated, such as "
         "https://app.example,https://intra.example; or a JSON list.",
     )
+    trusted_proxies: Annotated[list[str], NoDecode, comma_separated("addresses")] = Field(
+        default=[],
+        description="Addresses and networks of the proxies in front of the server, comma-separated, such as "
+        "10.0.0.5,10.1.0.0/16; `unix` for those that connect by a Unix socket. What they say in X-Forwarded-For, "
+        "X-Forwarded-Proto and the headers of CHATKIT_AUTH=header is believed. By default, X-Forwarded-For and "
+        "X-Forwarded-Proto of proxies on the same machine are.",
+    )
     page_dir: Path | None = Field(
         default=None,
         description="Directory of a built page to serve at `/`; by default the page that comes with the server.",
@@ -55,6 +63,20 @@ class AccessSettings(BaseModel):
         for origin in value:
             if not ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin} is not an origin such as https://app.example, without a path")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_proxies(cls, value: list[str]) -> list[str]:
+        for entry in value:
+            if entry == "unix":
+                continue
+            try:
+                network = ipaddress.ip_network(entry)
+            except ValueError:
+                raise ValueError(f"{entry} is not an address, a network such as 10.1.0.0/16, or `unix`") from None
+            if network.prefixlen == 0:
+                raise ValueError(f"{entry} are all addresses: anybody could claim to be a proxy")
         return value
 
     @field_validator("allowed_hosts")

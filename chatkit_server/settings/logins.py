@@ -1,5 +1,6 @@
 """Who may use the server."""
 
+import re
 from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator
@@ -8,6 +9,10 @@ from pydantic_settings import NoDecode
 from .parsing import comma_separated
 
 MODES = ("none", "session", "jwt", "header")
+HEADER = re.compile(r"[A-Za-z0-9-]+")
+"""The name of a header: without `_`, which many proxies drop or confuse with `-`."""
+
+NOT_OF_A_LOGIN = ("host", "cookie", "authorization", "origin", "content-type", "content-length", "user-agent", "accept")
 
 
 class LoginSettings(BaseModel):
@@ -35,6 +40,35 @@ class LoginSettings(BaseModel):
         min_length=1,
         description="The role that makes a user an admin. Nobody is one by default.",
     )
+    header_user: str = Field(
+        default="x-forwarded-user",
+        description="With CHATKIT_AUTH=header: the header in which the proxy names the user.",
+    )
+    header_tenant: str | None = Field(
+        default=None, description="The header in which the proxy names the user's tenant; then every request needs it."
+    )
+    header_name: str | None = Field(
+        default=None, description="The header in which the proxy says how the user may be addressed."
+    )
+    header_roles: str | None = Field(
+        default=None, description="The header in which the proxy lists the user's roles, comma-separated."
+    )
+    header_secret: Annotated[list[SecretStr], NoDecode, comma_separated("secrets", dropped="")] = Field(
+        default=[],
+        description="What the proxy sends in the header x-chatkit-proxy-secret, at least 32 characters; several, "
+        "comma-separated, while you change it. If set, the other headers are only believed with it.",
+    )
+
+    @field_validator("header_user", "header_tenant", "header_name", "header_roles")
+    @classmethod
+    def _are_headers(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not HEADER.fullmatch(value):
+            raise ValueError(f"{value} is not a header's name of letters, digits and hyphens, such as x-forwarded-user")
+        if value.lower() in NOT_OF_A_LOGIN:
+            raise ValueError(f"{value} is a header that clients set themselves; choose one of the proxy's own")
+        return value.lower()
 
     @field_validator("auth")
     @classmethod
@@ -46,7 +80,7 @@ class LoginSettings(BaseModel):
             raise ValueError("names no mode")
         return value
 
-    @field_validator("secrets")
+    @field_validator("secrets", "header_secret")
     @classmethod
     def _long_enough(cls, value: list[SecretStr]) -> list[SecretStr]:
         if any(len(secret.get_secret_value()) < 32 for secret in value):

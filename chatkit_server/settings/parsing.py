@@ -8,14 +8,17 @@ from pydantic import AfterValidator, BeforeValidator
 from ..composer.choices import Choice
 
 
-def comma_separated(what: str) -> BeforeValidator:
-    """Return the validator of a list of `what`, comma-separated or as JSON; it drops spaces and a slash at the end."""
+def comma_separated(what: str, dropped: str = "/") -> BeforeValidator:
+    """Return the validator of a list of `what`, comma-separated or as JSON.
+
+    It drops spaces, and what an entry ends with by mistake: the slash of a URL.
+    """
 
     def split(value: object) -> object:
         if not isinstance(value, str):
             return value
         if not value.lstrip().startswith("["):
-            return [entry.strip().rstrip("/") for entry in value.split(",") if entry.strip()]
+            return [entry.strip().rstrip(dropped) for entry in value.split(",") if entry.strip()]
         return _load(value, f"must be comma-separated {what}, or a JSON list of them")
 
     return BeforeValidator(split)

@@ -40,6 +40,7 @@ async def live(app: ASGIApp, *, graceful: int = 1, within: float = 10.0) -> Asyn
         lifespan="on",
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=graceful,
     )
     server = _Server(config)
