@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from chatkit_store import HeartbeatStore, JournalStore, SqlStore, StatisticsStore, TurnStore, UploadStore
 
 from .agents.loading import AgentLike, load_agent
-from .auth import Login, open_door
+from .auth import LoginFunction, open_door
 from .auth.signing_keys import load_signing_keys
 from .context import RequestContext
 from .errors.database_probe import DatabaseProbe
@@ -89,14 +89,14 @@ def create_app(
     *,
     server: ServerFactory = ChatServer,
     actions: Actions | None = None,
-    auth: Login | None = None,
+    auth: LoginFunction | None = None,
 ) -> FastAPI:
     """Return the ASGI application.
 
     `settings` default to those of the environment. `agent` is an `agents.Agent`, or a function that returns one for a
     request; it defaults to `settings.agent`. `server` is `ChatServer` or a subclass. `actions` handle actions of
-    widgets and the page, in addition to those of the agent's module and the server. `auth` says who sends a request; by
-    default `settings.auth` does.
+    widgets and the page, in addition to those of the agent's module and the server. `auth` says who sends a request: a
+    function, async or not, that returns a `User`, the user's id, or None; by default `settings.auth` does.
 
     Nothing is opened before the lifespan starts. Raises `SetupError`, `ModelSetupError` or `AgentSetupError` with a
     message that says what to change.
@@ -170,7 +170,10 @@ def _add_routes(app: FastAPI) -> None:
 
 
 def build_services(
-    settings: Settings, agent: AgentLike | None = None, server: ServerFactory = ChatServer, auth: Login | None = None
+    settings: Settings,
+    agent: AgentLike | None = None,
+    server: ServerFactory = ChatServer,
+    auth: LoginFunction | None = None,
 ) -> Services:
     """Return the parts of an app, without asking whether they are safe to serve. See `create_app`."""
     door = open_door(settings, auth)

@@ -7,16 +7,17 @@ from .door import Door
 from .header_login import open_header_login
 from .jwt_setup import open_jwt_login
 from .login import Login
+from .own_login import LoginFunction, OwnLogin, load_own_login
 from .signing_keys import load_signing_keys
 
 
-def open_door(settings: Settings, login: Login | None = None) -> Door:
+def open_door(settings: Settings, login: LoginFunction | None = None) -> Door:
     """Return the door with the logins of the settings, or with `login` alone.
 
     Raises `SetupError` for an unavailable mode, or without a signing key.
     """
     if login is not None:
-        return Door([login], None)
+        return Door([OwnLogin(login, "The login of create_app(auth=...)")], None)
     modes = [mode for mode in settings.auth if mode != "none"]
     anonymous = None
     if "none" in settings.auth:
@@ -33,4 +34,6 @@ def _login(mode: str, settings: Settings) -> Login:
         return open_jwt_login(settings)
     if mode == "header":
         return open_header_login(settings)
+    if ":" in mode:
+        return load_own_login(mode)
     raise SetupError(f"CHATKIT_AUTH={mode} is not available in this version; use CHATKIT_AUTH=none.")
