@@ -38,11 +38,14 @@ class Try:
     async def send(self, house: House, headers: Headers) -> Seen:
         """Send it with the credentials in `headers`."""
         with recorded() as statements:
-            if isinstance(self.request, tuple):
-                answer = await house.operation(*self.request, headers, is_frame=self.is_frame)
-            else:
-                answer = await _send_attempt(house, self.name.partition(" ")[0], self.request, headers)
+            answer = await self.answer(house, headers)
         return Seen(answer, tuple(statements.texts))
+
+    async def answer(self, house: House, headers: Headers) -> Answer:
+        """Send it, without recording the statements: many may run at once."""
+        if isinstance(self.request, tuple):
+            return await house.operation(*self.request, headers, is_frame=self.is_frame)
+        return await _send_attempt(house, self.name.partition(" ")[0], self.request, headers)
 
 
 async def _send_attempt(house: House, method: str, attempt: Attempt, headers: Headers) -> Answer:
