@@ -142,7 +142,7 @@ class IssuerKeys:
                 )
             self.known, self._published = keys, published
             skipped = f"; not used: the key {', the key '.join(problems)}" if problems else ""
-            logger.info("%d keys of %s verify tokens%s", len(keys.keys), self._name, skipped)
+            logger.info("read the keys of %s: %d for tokens%s", self._name, len(keys.keys), skipped)
         elif self._failure is not None:
             logger.info("the keys of %s can be read again", self._name)
         self._failure = None

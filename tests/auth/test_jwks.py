@@ -229,7 +229,7 @@ async def test_old_keys_stay_in_use_while_the_issuer_is_away(caplog: pytest.LogC
         assert await client.login.problem() is None
         keys = f"the keys of {issuer.jwks_url}"
         assert lines(caplog) == [
-            f"1 keys of {issuer.jwks_url} verify tokens",
+            f"read {keys}: 1 for tokens",
             f"{keys} cannot be read: it answers with status 503; the keys read before stay in use",
             f"{keys} can be read again",
         ]
