@@ -32,7 +32,7 @@ def probe_allowance() -> Rate:
 async def probe(request: Request) -> StreamingResponse:
     """Send four events, with pauses of 150 ms. Needs no login and starts no model; at most one a second.
 
-    `sent_ms` is when an event was sent, `scheme` how the server takes the browser's connection.
+    `after_ms` is when an event is sent, counted from the first, `scheme` how the server takes the browser's connection.
     """
     if not request.app.state.probe_allowance.take():
         raise TooManyRequests
@@ -40,10 +40,13 @@ async def probe(request: Request) -> StreamingResponse:
 
 
 async def _events(version: str, scheme: str) -> AsyncIterator[str]:
-    now = asyncio.get_running_loop().time
-    started = now()
     for number in range(EVENTS):
         if number:
             await asyncio.sleep(PAUSE_SECONDS)
-        event = {"server": SERVER, "version": version, "scheme": scheme, "sent_ms": round((now() - started) * 1000)}
+        event = {
+            "server": SERVER,
+            "version": version,
+            "scheme": scheme,
+            "after_ms": round(number * PAUSE_SECONDS * 1000),
+        }
         yield f"data: {json.dumps(event)}\n\n"

@@ -90,6 +90,7 @@ async def test_in_production_a_missing_database_file_is_wrong_because_serve_refu
     code, output = await doctor(tmp_path, CHATKIT_ENVIRONMENT="production", **PRODUCTION)
     assert code == 1
     assert "ok     secrets      2 in CHATKIT_SECRETS: the first signs, the others are still accepted" in output
+    assert "ok     limits       of an anonymous visitor: threads per user 100, " in output
     assert "ok     public url   https://chat.example; `chatkit-server doctor --url https://chat.example`" in output
     assert "chatkit.db does not exist; run `chatkit-server migrate`" in output
 
@@ -245,8 +246,10 @@ async def test_a_login_that_cannot_work_now_is_wrong(doctor: Doctor, tmp_path: P
         CHATKIT_JWT_ISSUER="https://login.example",
         CHATKIT_JWT_AUDIENCE="chat",
         CHATKIT_JWT_JWKS_URL="http://127.0.0.1:9/keys",
+        CHATKIT_TURNS_PER_MINUTE="20",
     )
     assert (code, "ok     login        jwt (bearer tokens of an issuer)" in output) == (1, True)
+    assert "ok     limits       of a user: turns per minute 20\n" in output
     (wrong,) = [line for line in output.splitlines() if line.startswith("WRONG")]
     assert wrong.split()[1] == "login"
     assert "http://127.0.0.1:9/keys" in wrong

@@ -8,6 +8,7 @@ from ...services import Services
 from ...settings import Settings
 from ..exposure import exposure_warnings, production_demands, refuse_open_address
 from .finding import Finding
+from .limit_findings import examine_limits
 
 LOGINS = {
     "none": "each browser is a user of its own",
@@ -32,7 +33,7 @@ async def examine_access(services: Services, settings: Settings) -> AsyncIterato
     for problem in await services.door.problems():
         yield Finding("login", problem, "WRONG")
     yield _secrets(settings)
-    for finding in _addresses(settings):
+    for finding in (*_addresses(settings), *examine_limits(settings)):
         yield finding
 
 

@@ -41,7 +41,7 @@ async def examine_stream(browser: Browser, settings: Settings) -> AsyncIterator[
 
 def _pauses(arrivals: list[Arrival]) -> Finding:
     first, last = arrivals[0], arrivals[-1]
-    sent = int(last.data.get("sent_ms", 0)) - int(first.data.get("sent_ms", 0))
+    sent = int(last.data.get("after_ms", 0)) - int(first.data.get("after_ms", 0))
     arrived = round((last.at - first.at) * 1000)
     if arrived < sent * PASSED_ON:
         return Finding("stream", BUFFERING.format(sent=sent, arrived=arrived), "WRONG")
