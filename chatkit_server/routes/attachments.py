@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from tempfile import SpooledTemporaryFile
-from typing import IO, Annotated
+from typing import IO, Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
@@ -20,10 +20,11 @@ from ..files.file_types import ACTIVE, IMAGES, UNKNOWN
 from ..files.signed_links import Purpose
 from ..services import Services, services_of
 from .body import declared_size
+from .error_responses import ERRORS
 from .limits import check_text
 from .linked import LinkedResponse
 
-router = APIRouter(prefix="/api/attachments", tags=["attachments"])
+router = APIRouter(prefix="/api/attachments", tags=["attachments"], responses=ERRORS)
 
 MEMORY_BYTES = 1024 * 1024
 """How much of an upload is held in memory; the rest goes to an unnamed file that is deleted after the request."""
@@ -33,7 +34,16 @@ FORM_BYTES = 16 * 1024
 Token = Annotated[str, Query(description="the signature, from the URL that the server returned")]
 
 
-@router.post("", summary="Upload a file: multipart, field `file`", response_class=Response)
+FORM: dict[str, Any] = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {"file": {"type": "string", "format": "binary"}},
+}
+BODY_FORM: dict[str, Any] = {"requestBody": {"content": {"multipart/form-data": {"schema": FORM}}}}
+BODY_BYTES: dict[str, Any] = {"requestBody": {"content": {"application/octet-stream": {}}}}
+
+
+@router.post("", summary="Upload a file: multipart, field `file`", response_class=Response, openapi_extra=BODY_FORM)
 async def upload(request: Request) -> Response:
     """Return the attachment; its `id` goes into the next message."""
     services, attachments = _attachments_of(request)
@@ -51,8 +61,18 @@ async def upload(request: Request) -> Response:
     return response
 
 
-@router.put("/{attachment_id}/content", summary="Second phase of an upload: the file's bytes", response_class=Response)
-@router.post("/{attachment_id}/content", summary="The same as a form with the field `file`", response_class=Response)
+@router.put(
+    "/{attachment_id}/content",
+    summary="Second phase of an upload: the file's bytes",
+    response_class=Response,
+    openapi_extra=BODY_BYTES,
+)
+@router.post(
+    "/{attachment_id}/content",
+    summary="The same as a form with the field `file`",
+    response_class=Response,
+    openapi_extra=BODY_FORM,
+)
 async def complete(attachment_id: str, request: Request, token: Token = "") -> Response:
     """Store the bytes of an attachment made by `attachments.create`. The URL's signature authenticates the request."""
     services, attachments = _attachments_of(request)

@@ -10,7 +10,7 @@ reaches another worker or the restarted one. An `error` event would lose what th
 import hashlib
 import json
 from functools import partial
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from chatkit.types import (
     InputTranscribeReq,
@@ -39,14 +39,14 @@ from ..services import Services, services_of
 from ..turns.accept import accept
 from .attach import attach_thread, ended_turn, is_attach
 from .body import check_is_json, check_size, read_body
-from .error_responses import error_response
+from .error_responses import ERRORS, error_response
 from .event_stream import ErrorStream, TurnResponse
 from .linked import LinkedResponse
-from .protocol import is_streaming_body, parse_request
+from .protocol import OPERATIONS, is_streaming_body, parse_request
 from .queries import answer
 from .reading import disconnected
 
-router = APIRouter()
+router = APIRouter(responses=ERRORS)
 
 JOIN_SECONDS = 90.0
 """How long equal bytes from one frame count as the same request. The widget (June 2026) retries for half a minute."""
@@ -57,8 +57,23 @@ ROOM_FOR_JSON = 4096
 """Bytes of JSON around a recording."""
 
 
+OPERATION: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "params"],
+    "properties": {"type": {"enum": sorted(OPERATIONS)}, "params": {"type": "object"}},
+}
+"""The body in the API's description; chatkit's types define the parameters of each operation."""
+ANSWERS: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {}, "text/event-stream": {}}}}
+
+
 @router.post("/chatkit/", include_in_schema=False)  # a redirect would make some clients repeat it as GET
-@router.post("/chatkit", summary="The ChatKit protocol: all operations", response_class=Response)
+@router.post(
+    "/chatkit",
+    summary="The ChatKit protocol: all operations",
+    response_class=Response,
+    responses=ANSWERS,
+    openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": OPERATION}}}},
+)
 async def chatkit(request: Request) -> Response:
     """Accept `{"type": operation, "params": {...}}` as the stock widget sends it; answer JSON or an event stream."""
     services = services_of(request)

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Query, Request, Response
 from ..composer.mentions import MAX_ENTITIES, MAX_QUERY, Entities, Entity, EntityPreview
 from ..events.frames import serialize
 from ..services import services_of
+from .error_responses import ERRORS
 from .json_route import JsonRoute
 
-router = APIRouter(prefix="/api/entities", tags=["page"], route_class=JsonRoute)
+router = APIRouter(prefix="/api/entities", tags=["page"], responses=ERRORS, route_class=JsonRoute)
 
 
 @router.get("", summary="Search what can be mentioned", response_model_exclude_none=True)

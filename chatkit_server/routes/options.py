@@ -4,8 +4,9 @@ from fastapi import APIRouter, Request, Response
 
 from ..composer.offers import Offers
 from ..services import services_of
+from .error_responses import ERRORS
 
-router = APIRouter(prefix="/api/chatkit", tags=["page"])
+router = APIRouter(prefix="/api/chatkit", tags=["page"], responses=ERRORS)
 
 
 @router.get("/options", summary="The options of the widget", response_model_exclude_none=True)
