@@ -60,6 +60,11 @@ class RequestContext:
         return Owner(self.tenant, self.user_id)
 
     @property
+    def session_id(self) -> str | None:
+        """The id of the chat session, if there is one."""
+        return None if self.session is None else self.session.id
+
+    @property
     def state_variables(self) -> Mapping[str, str | int | bool | float]:
         """What the customer's backend said about the user when it made the session."""
         return {} if self.session is None else self.session.state_variables

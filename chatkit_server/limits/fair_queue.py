@@ -18,10 +18,11 @@ Gone = Callable[[], Awaitable[object]]
 class Slot:
     """The right to run one turn."""
 
-    def __init__(self, queue: "FairQueue", owner: Owner) -> None:
+    def __init__(self, queue: "FairQueue", owner: Owner, *, is_counted: bool) -> None:
         self._queue = queue
         self._owner = owner
-        self._is_released = self._is_kept = False
+        self._is_counted = is_counted
+        self._is_kept = False
 
     def __enter__(self) -> "Slot":
         return self
@@ -33,13 +34,20 @@ class Slot:
 
     def keep(self) -> "Slot":
         """Keep it beyond the block: whoever has it releases it."""
+        self.count()
         self._is_kept = True
         return self
 
+    def count(self) -> None:
+        """Count one that was only promised: before the replaced turn ends, as that one's slot would go to others."""
+        if not self._is_counted:
+            self._is_counted = True
+            self._queue._count(self._owner)
+
     def release(self) -> None:
         """Give it to whoever is next; a second call does nothing."""
-        if not self._is_released:
-            self._is_released = True
+        if self._is_counted:
+            self._is_counted = False
             self._queue._release(self._owner)
 
 
@@ -64,10 +72,12 @@ class FairQueue:
         """How many requests wait."""
         return sum(map(len, self._waiting.values()))
 
-    def take(self, owner: Owner) -> Slot:
-        """Return a slot at once, also beyond the limit: for a turn that replaces one."""
-        self._used[owner] += 1
-        return Slot(self, owner)
+    def promise(self, owner: Owner) -> Slot:
+        """Return a slot at once, for a turn that replaces one; `Slot.count` counts it, beyond the limit, too.
+
+        Not at once: many such requests may wait for the same thread, where only one of them runs.
+        """
+        return Slot(self, owner, is_counted=False)
 
     async def enter(self, owner: Owner, gone: Gone | None = None) -> Slot:
         """Wait for a slot.
@@ -78,7 +88,7 @@ class FairQueue:
         if self._is_closed:
             raise ServerStopping
         if self._used.total() < self._slots:
-            return self.take(owner)
+            return self._count(owner)
         place = self._line_up(owner)
         watch = asyncio.ensure_future(_until(gone))
         try:
@@ -127,13 +137,17 @@ class FairQueue:
             self._waiting[owner] = places  # behind all others
         return place
 
+    def _count(self, owner: Owner) -> Slot:
+        self._used[owner] += 1
+        return Slot(self, owner, is_counted=True)
+
     def _release(self, owner: Owner) -> None:
         self._used[owner] -= 1
         if not self._used[owner]:
             del self._used[owner]
         while self._waiting and self._used.total() < self._slots:
             next_owner = min(self._waiting, key=lambda waiting: self._used[waiting])  # the first of equals
-            self._next_of(next_owner).set_result(self.take(next_owner))
+            self._next_of(next_owner).set_result(self._count(next_owner))
 
 
 async def _until(gone: Gone | None) -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from time import monotonic
 from weakref import WeakValueDictionary
@@ -42,6 +42,7 @@ from .claim import Claim
 from .heartbeat import Heartbeat, this_worker
 from .journal import Journal
 from .live_turn import LiveTurn, StopReason
+from .local_turns import LocalTurns
 from .output import TurnServices
 from .recovery import recover
 from .remote import RemoteTurns
@@ -95,6 +96,7 @@ class Turns:
         self._services = TurnServices(store, turns, self._journal, settings, self._claim)
         stop_timeout = CLOSE_STEPS * settings.stop_seconds + BEATS_UNTIL_RECOVERED * settings.heartbeat_seconds
         self._remote = RemoteTurns(store, turns, journal, server, stop_timeout)
+        self._local = LocalTurns()
         self._recover_turn = partial(recover, store=store, turns=turns, journal=journal)
         self._recovering: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._heartbeat = Heartbeat(
@@ -103,22 +105,16 @@ class Turns:
             turns,
             settings.heartbeat_seconds,
             recover=self._recover_orphan,
-            running=self.running_ids,
-            saved=lambda: frozenset(self._running),
+            running=self._local.ids,
+            saved=self._local.saved_ids,
             lose=self.lose,
         )
         self._prune_journal = partial(journal.prune, settings.journal_keep_seconds)
         self._pruning = Periodic("pruning", PRUNE_SECONDS, self._prune)
-        self._running: dict[str, Turn] = {}
-        self._by_key: WeakValueDictionary[str, Turn] = WeakValueDictionary()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._queue = FairQueue(settings.running_turns, settings.queue_length, settings.queue_seconds)
         self._gate = Gate(settings, turns)
-        self._saving: dict[str, asyncio.Future[None]] = {}
-        """The turns whose messages are being saved, by their ids; they have no task yet."""
         self._draining: asyncio.Task[None] | None = None
-        self._is_interrupted = False
         self.is_closing = False
         """The process was asked to stop; no new turn starts."""
 
@@ -179,15 +175,14 @@ class Turns:
         arrived_at = monotonic()
         if self.is_closing:  # checked first: no running turn must be stopped for a request that is refused
             raise ServerStopping
-        if key is not None and (same_turn := self._turn_of_key(key)) is not None:
+        if key is not None and (same_turn := self._local.of_key(key)) is not None:
             if not key.until_read or not await same_turn.is_read_before(arrived_at):
                 return same_turn
             await self._turns.release_key(same_turn.id, context)
-            self._by_key.pop(key.value, None)
+            self._local.forget_key(key)
         try:
             await self._gate.check(context)
-            with await self._slot(thread_id, context, gone) as slot:
-                return await self._start(accept, thread_id, context, key, slot)
+            return await self._admit(accept, thread_id, context, key, gone)
         except DuplicateRequest as error:
             return await self._join(error.turn_id, context)
         except (ServerError, NotFoundError, AlreadyDecided) as error:
@@ -198,10 +193,18 @@ class Turns:
                 raise
             return await self._join(same_turn_id, context)
 
-    async def _slot(self, thread_id: str | None, context: RequestContext, gone: Gone | None) -> Slot:
-        if thread_id is not None and self._turns_of(thread_id):  # the new turn replaces a running one
-            return self._queue.take(context.owner)
-        return await self._queue.enter(context.owner, gone)
+    async def _admit(
+        self, accept: Accept, thread_id: str | None, context: RequestContext, key: RequestKey | None, gone: Gone | None
+    ) -> Turn:
+        if thread_id is not None and self._local.of_thread(thread_id):  # the new turn replaces a running one
+            slot = self._queue.promise(context.owner)
+        else:
+            slot = await self._queue.enter(context.owner, gone)
+        try:
+            with slot:
+                return await self._start(accept, thread_id, context, key, slot)
+        except StoreLimitReached as reached:  # with the slot and all locks released: the refusal may take its time
+            raise await self._gate.refusal(reached, context) from None
 
     async def _start(
         self, accept: Accept, thread_id: str | None, context: RequestContext, key: RequestKey | None, slot: Slot
@@ -210,10 +213,10 @@ class Turns:
         if thread_id is None:
             return await self._begin(await accept(), context, key, slot)
         async with self._lock(thread_id):
-            if key is not None and (same_turn := self._turn_of_key(key)) is not None:  # started while this one waited
+            if key is not None and (same_turn := self._local.of_key(key)) is not None:  # started while this one waited
                 raise DuplicateRequest(same_turn.id)
             accepted = await accept()
-            if not self.is_closing and await self._make_room(thread_id, key, context):
+            if not self.is_closing and await self._make_room(thread_id, key, context, slot):
                 accepted = await accept()
             return await self._begin_among_workers(accepted, accept, context, key, slot)
 
@@ -237,29 +240,23 @@ class Turns:
                 changes += 1
             accepted = await accept()
 
-    async def _make_room(self, thread_id: str, key: RequestKey | None, context: RequestContext) -> bool:
+    async def _make_room(self, thread_id: str, key: RequestKey | None, context: RequestContext, slot: Slot) -> bool:
         """Stop the thread's turn on this worker; return whether there was one.
 
         Raises `ThreadAnswering`, or, before anything is stopped, `DuplicateRequest` if the turn of the same request
-        has ended, and `LimitReached` if the new one could not start.
+        has ended, and the store's `LimitReached` if the new one could not start.
         """
-        turns = self._turns_of(thread_id)
+        turns = self._local.of_thread(thread_id)
         if turns and key is not None and (same_turn_id := await self._turns.find_duplicate(key, context)) is not None:
             raise DuplicateRequest(same_turn_id)
         if self._settings.on_busy == "reject" and any(turn.status == "running" for turn in turns):
             raise ThreadAnswering
         if turns:
-            await self._check_limits(thread_id, context)
-        await self._stop_all(thread_id, "superseded")
-        return bool(turns)
-
-    async def _check_limits(self, thread_id: str, context: RequestContext) -> None:
-        session_id = None if context.session is None else context.session.id
-        starter = Starter(thread_id, session_id=session_id, address_key=context.address_key)
-        try:
+            starter = Starter(thread_id, session_id=context.session_id, address_key=context.address_key)
             await self._turns.check_limits(self._gate.limits_of(context), starter, context)
-        except StoreLimitReached as reached:
-            raise await self._gate.refusal(reached, context) from None
+            slot.count()
+        await self._local.stop_thread(thread_id, "superseded")
+        return bool(turns)
 
     async def _begin(self, accepted: Accepted, context: RequestContext, key: RequestKey | None, slot: Slot) -> Turn:
         if self.is_closing:
@@ -274,55 +271,17 @@ class Turns:
             user_item_id=accepted.user_item_id,
             model=accepted.model or self._model,
             worker_id=self.worker_id,
-            session_id=None if context.session is None else context.session.id,
+            session_id=context.session_id,
             address_key=None if limits.turns_per_minute_of_address is None else context.address_key,
         )
-        with self._saving_message(new.id):
+        with self._local.saving(new.id):
             save = TurnStart(self._turns, new, accepted, key, context, limits)
-            try:
-                gone_ids = await through_outage(save, self._request_seconds, "a request")
-            except StoreLimitReached as reached:
-                raise await self._gate.refusal(reached, context) from None
+            gone_ids = await through_outage(save, self._request_seconds, "a request")
             # The widget knows what a retry replaces, but not that a notice goes.
             shown_ids = gone_ids if accepted.sends_replaced else filter(is_notice_id, gone_ids)
             accepted.opening += [ThreadItemRemovedEvent(item_id=item_id) for item_id in shown_ids]
             turn = Turn(new.id, accepted, context, self._services)
-            if key is not None:
-                self._by_key[key.value] = turn
-            self._run(turn, slot.keep())
-        return turn
-
-    @contextmanager
-    def _saving_message(self, turn_id: str) -> Iterator[None]:
-        """Have a drain wait for the block: a message that is being saved gets the drain time for its answer, too."""
-        saving = asyncio.get_running_loop().create_future()
-        self._saving[turn_id] = saving
-        try:
-            yield
-        finally:
-            del self._saving[turn_id]
-            saving.set_result(None)
-
-    def _run(self, turn: Turn, slot: Slot) -> None:
-        self._running[turn.id] = turn
-        task = asyncio.create_task(turn.run(), name=turn.id)
-        self._tasks.add(task)
-        task.add_done_callback(lambda task: self._forget(turn, task, slot))
-        if self._is_interrupted:  # the drain time ended while the message was saved
-            turn.stop("shutdown")
-
-    def _forget(self, turn: Turn, task: asyncio.Task[None], slot: Slot) -> None:
-        self._running.pop(turn.id, None)
-        slot.release()
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("turn %s failed unexpectedly", turn.id, exc_info=error)
-
-    def _turn_of_key(self, key: RequestKey) -> Turn | None:
-        """Return the running turn of the same request on this worker, or None; also None if the key has expired."""
-        turn = self._by_key.get(key.value)
-        if turn is None or turn.log.closed or monotonic() - turn.started > key.seconds:
-            return None
+            self._local.run(turn, key, slot.keep())
         return turn
 
     async def _join(self, turn_id: str, context: RequestContext) -> LiveTurn:
@@ -334,7 +293,7 @@ class Turns:
 
     async def find(self, turn_id: str, context: RequestContext) -> LiveTurn | None:
         """Return the user's running turn with that id, or None."""
-        turn = self._running.get(turn_id)
+        turn = self._local.get(turn_id)
         if turn is not None and turn.owner == context.owner:
             return turn
         try:  # also for another user's turn: without this statement it would differ from one that does not exist
@@ -345,17 +304,13 @@ class Turns:
 
     async def running_on(self, thread_id: str, context: RequestContext) -> LiveTurn | None:
         """Return the running turn of the user's thread, or None."""
-        for turn in self._turns_of(thread_id):
+        for turn in self._local.of_thread(thread_id):
             if not turn.log.closed and turn.owner == context.owner:
                 return turn
         record = await self._turns.running_on(thread_id, context)
-        if record is None or record.id in self._running:  # a turn of this worker that is just ending
+        if record is None or self._local.get(record.id) is not None:  # a turn of this worker that is just ending
             return None
         return await self._remote.open(record, context)
-
-    def running_ids(self) -> frozenset[str]:
-        """Return the ids of the turns that run on this worker, or are just being saved."""
-        return frozenset((*self._running, *self._saving))
 
     # -- stopping
 
@@ -364,7 +319,7 @@ class Turns:
 
         Raises `NotFoundError` for another user's turn, `Conflict` if its worker does not react.
         """
-        turn = self._running.get(turn_id)
+        turn = self._local.get(turn_id)
         if turn is not None and turn.owner == context.owner:
             turn.stop(reason)
             await turn.ended()
@@ -375,7 +330,7 @@ class Turns:
 
     async def stop_thread(self, thread_id: str, reason: StopReason, context: RequestContext) -> TurnRecord | None:
         """Stop the thread's running turn as `stop` does; return None if there is none."""
-        for turn in self._turns_of(thread_id):
+        for turn in self._local.of_thread(thread_id):
             if turn.owner == context.owner and not turn.log.closed:
                 return await self.stop(turn.id, reason, context)
         record = await self._turns.running_on(thread_id, context)
@@ -385,14 +340,14 @@ class Turns:
     async def alone(self, thread_id: str, reason: StopReason, context: RequestContext) -> AsyncIterator[None]:
         """Stop the thread's turn, wait until it is saved, and start no other turn on this worker inside the block."""
         async with self._lock(thread_id):
-            await self._stop_all(thread_id, reason)
+            await self._local.stop_thread(thread_id, reason)
             if (record := await self._turns.running_on(thread_id, context)) is not None:
                 await self._stop_remote(record.id, reason, context)
             yield
 
     def signal(self, turn_id: str, reason: str | None) -> None:
         """Handle another worker's signal: stop the turn for `reason`, or, if None, let it run without readers here."""
-        turn = self._running.get(turn_id)
+        turn = self._local.get(turn_id)
         if turn is None:
             return
         if reason is None:
@@ -403,7 +358,7 @@ class Turns:
 
     def lose(self, turn_id: str) -> None:
         """Stop a turn whose row another worker has closed."""
-        turn = self._running.get(turn_id)
+        turn = self._local.get(turn_id)
         if turn is not None and turn.status == "running":  # else it has just ended
             logger.error("turn %s was closed by another worker, which considered this one dead", turn_id)
             turn.stop("lost")
@@ -425,7 +380,7 @@ class Turns:
 
     async def _recover_orphan(self, record: TurnRecord) -> None:
         """Close a turn that belongs to this worker but does not run. Raises `StoreUnavailable`."""
-        if record.id in self.running_ids():
+        if record.id in self._local.ids():
             return
         async with self._recovering.setdefault(record.id, asyncio.Lock()):
             if self._journal.has_page(record.id):  # its last events are not written yet
@@ -434,14 +389,6 @@ class Turns:
 
     def _lock(self, thread_id: str) -> asyncio.Lock:
         return self._locks.setdefault(thread_id, asyncio.Lock())
-
-    def _turns_of(self, thread_id: str) -> list[Turn]:
-        return [turn for turn in self._running.values() if turn.thread_id == thread_id]
-
-    async def _stop_all(self, thread_id: str, reason: StopReason) -> None:
-        for turn in self._turns_of(thread_id):
-            turn.stop(reason)
-            await turn.ended()
 
     # -- shutdown
 
@@ -459,11 +406,7 @@ class Turns:
         self._draining = asyncio.create_task(self._drain(), name="drain")
 
     async def _drain(self) -> None:
-        now = asyncio.get_running_loop().time
-        deadline = now() + self._settings.drain_seconds
-        # Again after each wait: a message that was being saved when the drain began has started its turn since.
-        while (unfinished := {*self._tasks, *self._saving.values()}) and (remaining := deadline - now()) > 0:
-            await asyncio.wait(unfinished, timeout=remaining)
+        await self._local.wait(self._settings.drain_seconds)
         self.interrupt()
 
     def interrupt(self) -> None:
@@ -471,22 +414,15 @@ class Turns:
 
         Returns at once; `close` waits for the turns.
         """
-        self.is_closing = self._is_interrupted = True
+        self.is_closing = True
         self._queue.close()
         self._remote.cut()
-        for turn in list(self._running.values()):
-            turn.stop("shutdown")
+        self._local.interrupt()
 
     async def close(self) -> None:
         """Wait for a drain that has begun, else interrupt at once; then wait until all turns are saved."""
         if self._draining is not None:
             await self._draining
         self.interrupt()
-        deadline = asyncio.get_running_loop().time() + CLOSE_STEPS * self._settings.stop_seconds
-        while self._tasks and (remaining := deadline - asyncio.get_running_loop().time()) > 0:
-            await asyncio.wait(set(self._tasks), timeout=remaining)
-        for task in set(self._tasks):
-            logger.error("turn %s could not be saved before the server stopped", task.get_name())
-            task.cancel()
-        if self._tasks:  # a driver may wait for its database even when cancelled
-            await asyncio.wait(set(self._tasks), timeout=self._settings.stop_seconds)
+        await self._local.wait(CLOSE_STEPS * self._settings.stop_seconds)
+        await self._local.cancel(self._settings.stop_seconds)

@@ -128,6 +128,20 @@ async def test_a_slot_that_comes_with_a_cancellation_is_not_lost() -> None:
     (await asyncio.wait_for(queue.enter(CAROL), 5)).release()
 
 
+async def test_a_replacement_counts_from_when_it_runs() -> None:
+    queue = FairQueue(1, 10, 60)
+    replaced = await queue.enter(ALICE)
+    with queue.promise(ALICE):  # such as one that is refused
+        pass
+    slot = queue.promise(ALICE).keep()
+    replaced.release()
+    waiting = asyncio.create_task(queue.enter(BOB))
+    await asyncio.sleep(0)
+    assert queue.waiting == 1
+    slot.release()
+    (await asyncio.wait_for(waiting, 5)).release()
+
+
 async def test_a_stopping_server_refuses_all_who_wait() -> None:
     crowd = Crowd(FairQueue(1, 10, 60))
     for name, owner in (("a", ALICE), ("b", BOB), ("c", CAROL)):

@@ -99,7 +99,7 @@ async def test_a_key_starts_an_interrupted_answer_again(plain: Plain) -> None:
     plain.chat.upstream.script(COUNT)
     async with plain.streaming("Count", headers=key("k1")) as stream:
         await stream.read_up_to("one two")
-        plain.chat.services.turns._running[stream.headers["x-chatkit-turn-id"]].stop("shutdown")
+        plain.chat.services.turns._local._running[stream.headers["x-chatkit-turn-id"]].stop("shutdown")
         await stream.read()
     assert (stream.done["status"], stream.error["code"]) == ("interrupted", "interrupted")
     plain.chat.upstream.script(Answer(WHOLE))

@@ -253,7 +253,7 @@ async def test_hidden_items_stay_hidden_while_they_are_saved(start: Start, monke
     async def slow(
         self: SqlStore[RequestContext], thread_id: str, new: list[object], *args: object, **more: object
     ) -> None:
-        for turn in chat.services.turns._running.values():
+        for turn in chat.services.turns._local._running.values():
             open_types.extend(item.type for item in turn.open_items())
         await save(self, *args, **more)
 

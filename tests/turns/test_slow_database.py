@@ -53,7 +53,7 @@ async def test_a_client_that_leaves_during_the_save_loses_nothing(start: Start, 
             await within(write)
             stream.close()
             await response_ended()
-            (turn,) = chat.services.turns._running.values()
+            (turn,) = chat.services.turns._local._running.values()
             assert turn.stop_reason == "disconnected"
             if stop_seconds < 1:  # the turn ends while the first write still waits
                 async with asyncio.timeout(5):
@@ -104,7 +104,7 @@ async def test_items_saved_during_a_stop_are_sent(start: Start) -> None:
             await within(write)
             stopping = asyncio.create_task(chat.stop(tab, stream.headers["x-chatkit-turn-id"]))
             async with asyncio.timeout(5):
-                (turn,) = chat.services.turns._running.values()
+                (turn,) = chat.services.turns._local._running.values()
                 while turn.stop_reason is None:
                     await asyncio.wait([stopping], timeout=0.01)
         await stopping

@@ -200,7 +200,7 @@ async def test_a_turn_runs_on_while_only_a_remote_reader_is_left(here: Chat, the
 
 async def keeps(chat: Chat, reply: LiveReply) -> None:
     """Wait until the worker knows that its turn has a remote reader."""
-    turn = chat.services.turns._running[reply.headers["x-chatkit-turn-id"]]
+    turn = chat.services.turns._local._running[reply.headers["x-chatkit-turn-id"]]
     async with asyncio.timeout(5):
         while not turn.is_detached:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.02)

@@ -107,7 +107,7 @@ async def test_the_same_words_in_a_new_chat_are_a_new_thread(workers: list[Chat]
             await asyncio.sleep(0.02)
         if not stays:
             first.close()
-            (turn,) = here.services.turns._running.values()
+            (turn,) = here.services.turns._local._running.values()
             while turn._reading:  # noqa: ASYNC110 - nothing tells it
                 await asyncio.sleep(0.02)
         second = await there.ask(tab, "Count", headers=DETACH)
