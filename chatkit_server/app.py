@@ -9,10 +9,21 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from chatkit_store import HeartbeatStore, JournalStore, SqlStore, StatisticsStore, TurnStore, UploadStore
+from chatkit_store import (
+    ApiKeyStore,
+    ChatSessionStore,
+    HeartbeatStore,
+    JournalStore,
+    SqlStore,
+    StatisticsStore,
+    TurnStore,
+    UploadStore,
+)
 
-from .agents.loading import AgentLike, load_agent
+from .agents.workflows import AgentChoice, load_agents
 from .auth import LoginFunction, open_door
+from .auth.api_keys import ApiKeys
+from .auth.session_issuer import SessionIssuer
 from .auth.signing_keys import load_signing_keys
 from .context import RequestContext
 from .errors.database_probe import DatabaseProbe
@@ -36,8 +47,10 @@ from .routes import (
     messages,
     not_available,
     options,
+    page_sessions,
     poll,
     retry,
+    sessions,
     stop,
     stream_probe,
     websocket,
@@ -85,7 +98,7 @@ ALLOWED_HEADERS = [
 
 def create_app(
     settings: Settings | None = None,
-    agent: AgentLike | None = None,
+    agent: AgentChoice | None = None,
     *,
     server: ServerFactory = ChatServer,
     actions: Actions | None = None,
@@ -94,9 +107,10 @@ def create_app(
     """Return the ASGI application.
 
     `settings` default to those of the environment. `agent` is an `agents.Agent`, or a function that returns one for a
-    request; it defaults to `settings.agent`. `server` is `ChatServer` or a subclass. `actions` handle actions of
-    widgets and the page, in addition to those of the agent's module and the server. `auth` says who sends a request: a
-    function, async or not, that returns a `User`, the user's id, or None; by default `settings.auth` does.
+    request, or a mapping of workflow ids to them, from which a chat session chooses; it defaults to `settings.agent`.
+    `server` is `ChatServer` or a subclass. `actions` handle actions of widgets and the page, in addition to those of
+    the agent's module and the server. `auth` says who sends a request: a function, async or not, that returns a `User`,
+    the user's id, or None; by default `settings.auth` does.
 
     Nothing is opened before the lifespan starts. Raises `SetupError`, `ModelSetupError` or `AgentSetupError` with a
     message that says what to change.
@@ -155,6 +169,8 @@ def _add_routes(app: FastAPI) -> None:
         chatkit,
         attachments,
         options,
+        sessions,
+        page_sessions,
         entities,
         messages,
         websocket,
@@ -171,15 +187,16 @@ def _add_routes(app: FastAPI) -> None:
 
 def build_services(
     settings: Settings,
-    agent: AgentLike | None = None,
+    agent: AgentChoice | None = None,
     server: ServerFactory = ChatServer,
     auth: LoginFunction | None = None,
 ) -> Services:
     """Return the parts of an app, without asking whether they are safe to serve. See `create_app`."""
-    door = open_door(settings, auth)
     models = open_models(settings)
-    agent_source = load_agent(agent if agent is not None else settings.agent, tools=models.info.tools)
+    agents = load_agents(agent if agent is not None else settings.agent, tools=models.info.tools)
     engine = open_database(settings)
+    chat_sessions = ChatSessionStore(engine)
+    door = open_door(settings, auth, chat_sessions)
     store: SqlStore[RequestContext] = SqlStore(engine)
     turn_store = TurnStore(engine)
     uploads, blobs = UploadStore(engine), make_blobs(settings)
@@ -189,7 +206,7 @@ def build_services(
     )
     parts = ServerParts(
         store=store,
-        agent=agent_source,
+        agents=agents,
         models=models,
         settings=settings,
         attachment_store=files,
@@ -210,9 +227,11 @@ def build_services(
         once=once,
         sync_actions=SyncActions(chat_server, once),
         door=door,
+        session_issuer=SessionIssuer(chat_sessions, settings),
+        api_keys=ApiKeys(settings, ApiKeyStore(engine)),
         attachments=files,
         links=links,
-        pruner=Pruner(uploads, blobs, timedelta(hours=settings.unsent_hours)),
+        pruner=Pruner(uploads, blobs, timedelta(hours=settings.unsent_hours), chat_sessions),
         database_probe=DatabaseProbe(engine),
         recent_turns=RecentTurns(StatisticsStore(engine)),
     )
@@ -243,9 +262,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _log_models(services: Services) -> None:
     """Log which models answer, and what is wrong with the agent, as far as that shows before the first request."""
-    info, check = services.models.info, await try_at_start(services.server)
-    for problem in check.problems:
-        logger.warning("%s", problem)
-    names = [model.name for model in answering_models(check.agent, services.models)]
+    info, trials = services.models.info, await try_at_start(services.server)
+    for trial in trials:
+        for problem in trial.problems:
+            logger.warning("%s", problem)
+    names = [model.name for model in answering_models(trials, services.models)]
     note = f": {info.note}" if info.note else ""
     logger.info("answers come from %s (%s)%s", " or ".join(names), info.provider, note)

@@ -20,7 +20,7 @@ from pydantic_settings import SettingsError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import chatkit_store
-from chatkit_store import BlobsUnavailable, SchemaUnknown, StoreError, UploadStore
+from chatkit_store import BlobsUnavailable, ChatSessionStore, SchemaUnknown, StoreError, UploadStore
 
 from .app import __version__, build_services, create_app
 from .errors.database_problem import explain_database_error
@@ -248,8 +248,9 @@ def _check_address(host: str, port: int) -> None:
 def _code_directories(settings: Settings) -> list[str]:
     """Return the directories that `--reload` watches: our code and the agent's."""
     directories = [Path(__file__).parent, Path(str(chatkit_store.__file__)).parent]
-    if settings.agent:
-        package = Path(settings.agent.partition(":")[0].split(".")[0])
+    names = settings.agent.values() if isinstance(settings.agent, dict) else filter(None, [settings.agent])
+    for name in names:
+        package = Path(name.partition(":")[0].split(".")[0])
         directories.append(package if package.is_dir() else Path())
     return [str(directory.resolve()) for directory in directories]
 
@@ -273,7 +274,8 @@ async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
 async def _prune(settings: Settings, dry_run: bool) -> PruneResult:
     async with _database(settings) as engine:
         keep = timedelta(hours=settings.unsent_hours)
-        return await Pruner(UploadStore(engine), make_blobs(settings), keep).prune(dry_run=dry_run)
+        pruner = Pruner(UploadStore(engine), make_blobs(settings), keep, ChatSessionStore(engine))
+        return await pruner.prune(dry_run=dry_run)
 
 
 async def _migrate(settings: Settings) -> list[str]:

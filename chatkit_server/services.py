@@ -8,6 +8,8 @@ from starlette.requests import HTTPConnection
 from chatkit_store import SqlStore, TurnStore
 
 from .auth import Door
+from .auth.api_keys import ApiKeys
+from .auth.session_issuer import SessionIssuer
 from .context import RequestContext
 from .errors.database_probe import DatabaseProbe
 from .errors.setup import SetupError
@@ -37,6 +39,8 @@ class Services:
     once: OnceRunner
     sync_actions: SyncActions
     door: Door
+    session_issuer: SessionIssuer
+    api_keys: ApiKeys
     attachments: FileAttachmentStore | None
     """None if attachments are switched off."""
     links: SignedLinks

@@ -1,5 +1,7 @@
 """CHATKIT_AUTH: from names to the door."""
 
+from chatkit_store import ChatSessionStore
+
 from ..errors.setup import SetupError
 from ..settings import Settings
 from .anonymous import Anonymous, NewUsers
@@ -8,16 +10,18 @@ from .header_login import open_header_login
 from .jwt_setup import open_jwt_login
 from .login import Login
 from .own_login import LoginFunction, OwnLogin, load_own_login
+from .session_login import SessionLogin
 from .signing_keys import load_signing_keys
 
 
-def open_door(settings: Settings, login: LoginFunction | None = None) -> Door:
-    """Return the door with the logins of the settings, or with `login` alone.
+def open_door(settings: Settings, login: LoginFunction | None = None, sessions: ChatSessionStore | None = None) -> Door:
+    """Return the door with the logins of the settings; or with `login`, and besides it only client secrets.
 
-    Raises `SetupError` for an unavailable mode, or without a signing key.
+    Raises `SetupError` for an unavailable mode, such as `session` without `sessions`, or without a signing key.
     """
     if login is not None:
-        return Door([OwnLogin(login, "The login of create_app(auth=...)")], None)
+        logins = [_login(mode, settings, sessions) for mode in settings.auth if mode == "session"]
+        return Door([*logins, OwnLogin(login, "The login of create_app(auth=...)")], None)
     modes = [mode for mode in settings.auth if mode != "none"]
     anonymous = None
     if "none" in settings.auth:
@@ -26,10 +30,12 @@ def open_door(settings: Settings, login: LoginFunction | None = None) -> Door:
             NewUsers(settings.new_users_per_minute),
             is_https=(settings.public_url or "").lower().startswith("https:"),
         )
-    return Door([_login(mode, settings) for mode in modes], anonymous)
+    return Door([_login(mode, settings, sessions) for mode in modes], anonymous)
 
 
-def _login(mode: str, settings: Settings) -> Login:
+def _login(mode: str, settings: Settings, sessions: ChatSessionStore | None) -> Login:
+    if mode == "session" and sessions is not None:
+        return SessionLogin(sessions)
     if mode == "jwt":
         return open_jwt_login(settings)
     if mode == "header":

@@ -1,11 +1,11 @@
-"""Delete uploads that were never sent, and the bytes that deleted threads left behind."""
+"""Delete uploads that were never sent, the bytes that deleted threads left behind, and ended chat sessions."""
 
 import logging
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from chatkit_store import Blob, Blobs, UploadStore
+from chatkit_store import Blob, Blobs, ChatSessionStore, UploadStore
 
 from ..loops import Periodic
 from .file_threads import in_file_thread
@@ -14,6 +14,9 @@ logger = logging.getLogger(__name__)
 
 MAX_WRITE_TIME = timedelta(hours=1)
 """Older half-written files are leftovers: no upload takes that long."""
+
+KEEP_SESSIONS = timedelta(days=1)
+"""How long the secrets of sessions are kept after their end."""
 
 
 @dataclass(frozen=True)
@@ -27,21 +30,23 @@ class PruneResult:
 
 
 class Pruner:
-    """Delete uploads that were not sent within `keep`, and bytes without a row.
+    """Delete uploads that were not sent within `keep`, bytes without a row, and sessions that ended a day ago.
 
     Several processes may prune at the same time.
     """
 
-    def __init__(self, uploads: UploadStore, blobs: Blobs, keep: timedelta) -> None:
+    def __init__(self, uploads: UploadStore, blobs: Blobs, keep: timedelta, sessions: ChatSessionStore) -> None:
         self._uploads = uploads
         self._blobs = blobs
         self._keep = keep
+        self._sessions = sessions
 
     async def prune(self, *, dry_run: bool = False) -> PruneResult:
         """Delete once and return what was deleted; with `dry_run`, only count. Raises `chatkit_store.StoreError`."""
         before = datetime.now(UTC) - self._keep
         unsent = await (self._uploads.list_unsent(before) if dry_run else self._uploads.delete_unsent(before))
         if not dry_run:
+            await self._sessions.prune(datetime.now(UTC) - KEEP_SESSIONS)
             await in_file_thread(self._blobs.delete_half_written, datetime.now(UTC) - MAX_WRITE_TIME)
         orphaned, size = await self._delete_orphaned(set(unsent), dry_run)
         return PruneResult(len(unsent), len(orphaned - set(unsent)), size)

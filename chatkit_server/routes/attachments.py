@@ -18,6 +18,7 @@ from ..events.frames import serialize
 from ..files.attachment_store import FileAttachmentStore, StoredFile, too_large
 from ..files.file_types import ACTIVE, IMAGES, UNKNOWN
 from ..files.signed_links import Purpose
+from ..files.upload_limits import check_uploads, size_limit
 from ..services import Services, services_of
 from .body import declared_size
 from .error_responses import ERRORS
@@ -48,8 +49,9 @@ async def upload(request: Request) -> Response:
     """Return the attachment; its `id` goes into the next message."""
     services, attachments = _attachments_of(request)
     context = await services.door.authenticate(request)
+    check_uploads(context)
     try:
-        async with _form_file(request, services.settings.attachment_max_bytes) as file:
+        async with _form_file(request, size_limit(services.settings, context)) as file:
             name, mime_type = file.filename or "", file.content_type or ""
             check_text("name", name)
             check_text("mime_type", mime_type)

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
-from ..errors.http import InvalidParams
+from ..errors.http import InvalidParams, ServerError
 from ..services import services_of
 from .body import check_is_json, parse_json, read_body
 
@@ -32,9 +32,13 @@ class JsonRoute(APIRoute):
             except ClientDisconnect:
                 return Response(status_code=499)
             except RequestValidationError as error:
-                raise invalid(error.errors()) from None
+                raise self.refusal(error.errors()) from None
 
         return handle
+
+    def refusal(self, faults: Any) -> ServerError:
+        """Return the error for a body with these faults of pydantic's."""
+        return invalid(faults)
 
 
 def invalid(faults: Any) -> InvalidParams:

@@ -7,8 +7,6 @@ from ..errors.http import NotAvailable
 router = APIRouter(include_in_schema=False)
 
 ROUTES: dict[str, list[str]] = {
-    "/api/chatkit/session": ["POST"],
-    "/api/chatkit/refresh": ["POST"],
     "/metrics": ["GET"],
     "/doctor": ["GET"],
 }

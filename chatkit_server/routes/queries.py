@@ -16,6 +16,7 @@ from chatkit.types import (
     Page,
     Thread,
     ThreadItem,
+    ThreadMetadata,
     ThreadsDeleteReq,
     ThreadsGetByIdReq,
     ThreadsListReq,
@@ -26,6 +27,8 @@ from chatkit.types import (
 from ..context import RequestContext
 from ..errors.http import InvalidParams, NotAvailable
 from ..events.frames import serialize
+from ..files.attachment_store import too_large
+from ..files.upload_limits import check_uploads, size_limit
 from ..interactions.sync_actions import SyncActions
 from ..run.server import ChatServer
 from ..turns.accept import thread_response
@@ -55,9 +58,7 @@ async def answer(
         case ThreadsDeleteReq():
             return await _delete_thread(request, server, turns, context)
         case AttachmentsCreateReq():
-            attachment = await _attachments(server).create_attachment(request.params, context)
-            await server.store.save_attachment(attachment, context)
-            return serialize(attachment)
+            return await _create_attachment(request, server, context)
         case AttachmentsDeleteReq():
             return await _delete_attachment(request.params.attachment_id, server, context)
         case InputTranscribeReq():
@@ -78,7 +79,15 @@ async def _get_thread(request: ThreadsGetByIdReq, server: ChatServer, turns: Tur
 async def _list_threads(request: ThreadsListReq, server: ChatServer, context: RequestContext) -> bytes:
     params = request.params
     limit = DEFAULT_PAGE_SIZE if params.limit is None else params.limit
-    page = await server.store.load_threads(limit, params.after, params.order, context)
+    session = context.session
+    if session is not None and not session.has_history:
+        page = Page[ThreadMetadata]()
+    elif session is not None and session.recent_threads is not None:
+        page = await server.sql_store.load_threads(
+            limit, params.after, params.order, context, newest=session.recent_threads
+        )
+    else:
+        page = await server.store.load_threads(limit, params.after, params.order, context)
     threads = [thread_response(thread) for thread in page.data]
     return serialize(Page[Thread](data=threads, has_more=page.has_more, after=page.after))
 
@@ -132,6 +141,16 @@ def _attachments(server: ChatServer) -> AttachmentStore[RequestContext]:
     if server.attachment_store is None:
         raise NotAvailable("This server does not accept attachments.")
     return server.attachment_store
+
+
+async def _create_attachment(request: AttachmentsCreateReq, server: ChatServer, context: RequestContext) -> bytes:
+    files, params = _attachments(server), request.params
+    check_uploads(context)
+    if params.size > (limit := size_limit(server.settings, context)):
+        raise too_large(limit)
+    attachment = await files.create_attachment(params, context)
+    await server.store.save_attachment(attachment, context)
+    return serialize(attachment)
 
 
 async def _delete_attachment(attachment_id: str, server: ChatServer, context: RequestContext) -> bytes:

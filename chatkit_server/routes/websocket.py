@@ -151,6 +151,8 @@ class _Conversation:
         if text is None:
             raise InvalidJson("A frame must be JSON text.")
         check_size(len(text.encode("utf-8", "surrogatepass")), self._services.settings.max_body_bytes)
+        if context.session is not None:
+            await self._services.session_issuer.check_still_valid(context.session)
         if _parse(Frame, text).type == "message":
             await self._answer(_parse(SocketMessage, text), context)
         elif isinstance(self._turn, LiveTurn):

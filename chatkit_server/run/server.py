@@ -26,10 +26,10 @@ from chatkit.types import (
 from chatkit_store import SqlStore
 
 from ..agent_context import AgentContext, unfinished_workflow
-from ..agents.loading import AgentSource
 from ..agents.prepare import limit_tools, require_tool, with_guardrails
 from ..agents.reachable import find_agent
 from ..agents.tool_failures import contain_tools, explain_tool_failure
+from ..agents.workflows import AgentSources, UnknownWorkflow
 from ..composer.choices import NO_SELECTION, Choices, Selection
 from ..composer.mentions import Mentions
 from ..composer.offers import Features, OfferedAttachments, Offers, offered_model, offered_tool
@@ -40,6 +40,7 @@ from ..conversion.tool_display import ToolDisplay, ToolDisplays
 from ..errors.http import NotAvailable
 from ..files.generated_images import GeneratedImages
 from ..files.sizes import offered_limit
+from ..files.upload_limits import count_limit, size_limit
 from ..files.user_files import UserFiles, turn_files
 from ..interactions.actions import ActionCall, ActionHandler, Actions
 from ..loops import through_outage
@@ -63,7 +64,7 @@ class ServerParts:
     """The parts that `create_app` gives to a server. A subclass with its own `__init__` passes them on."""
 
     store: SqlStore[RequestContext]
-    agent: AgentSource
+    agents: AgentSources
     models: Models
     settings: Settings
     attachment_store: AttachmentStore[RequestContext] | None
@@ -89,7 +90,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         super().__init__(parts.store, parts.attachment_store)
         settings = parts.settings
         self.sql_store = parts.store
-        self.agent = parts.agent
+        self.agents = parts.agents
         self.models = parts.models
         self.settings = settings
         self.files_of = parts.files_of
@@ -97,7 +98,8 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         self.actions = Actions.of_methods(self)
         """Handlers by action type: methods marked with `on_action`, then those of the agent and of
         `create_app(actions=...)`."""
-        self.actions.include(parts.agent.actions)
+        if not parts.agents.is_mapping:  # else the agent that answers decides
+            self.actions.include(parts.agents.first.actions)
         self.deadlines = Deadlines(
             first_event=settings.first_event_seconds,
             silence=settings.silence_seconds,
@@ -107,7 +109,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         self.displays = ToolDisplays(self.tool_displays) if settings.show_tools else None
         # Built once: the Agents SDK resolves the type hints of all its fields each time it makes one.
         self.run_config = self.make_run_config()
-        self._run_configs: dict[str, RunConfig] = {}
+        self._run_configs: dict[tuple[str | None, bool], RunConfig] = {}
         self.titles = self.make_titles()
         self.choices = Choices(settings.models, settings.tools)
         self.mcp = McpServers(settings.mcp_servers if parts.models.info.tools else {})
@@ -131,7 +133,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             await self._through_outage(lambda: self.load_input(agent, selection, memory, context)),
             context=agent_context,
             max_turns=self.settings.max_turns,
-            run_config=self.run_config_for(selection),
+            run_config=self.run_config_for(selection, context),
         )
         title = self._start_title(memory, agent_context, selection)
         # A subclass may change the events, so its text must not bypass it.
@@ -157,7 +159,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         selection = self.selection_for(None, recent.items)
         self._set_origin(selection)
         context.set_starting_agent(agent)
-        result = Runner.run_streamed(agent, state, run_config=self.run_config_for(selection))
+        result = Runner.run_streamed(agent, state, run_config=self.run_config_for(selection, context.request_context))
         async with aclosing(self._stream(context, result, None, None)) as events:
             async for event in events:
                 yield event
@@ -176,7 +178,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             deadlines=self.deadlines,
             displays=self.displays,
             guardrails=len(self.run_config.input_guardrails or ()),
-            output_text=self.output_text,
+            output_text=self._output_text_for(context.request_context),
         )
         try:
             async with aclosing(run) as events:
@@ -196,10 +198,19 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
 
         By default, this is what the function `output_text` beside the agent returns, else the data as Markdown.
         """
-        return readable(output) if self.agent.output_text is None else self.agent.output_text(output)
+        return (self.agents.first.output_text or readable)(output)
+
+    def _output_text_for(self, context: RequestContext) -> Callable[[Any], str | None]:
+        """Return the method, if it is a subclass's own, or else the function beside the agent that answers."""
+        if type(self).output_text is not ChatServer.output_text or not self.agents.is_mapping:
+            return self.output_text
+        return self.agents.of(context).output_text or readable
 
     def _start_title(self, memory: Memory, agent_context: AgentContext, selection: Selection) -> PendingTitle | None:
-        return self.titles.start(memory.recent_items, agent_context, selection.model) if self.titles else None
+        session = agent_context.request_context.session
+        if self.titles is None or (session is not None and not session.has_titles):
+            return None
+        return self.titles.start(memory.recent_items, agent_context, selection.model)
 
     @property
     def offers_dictation(self) -> bool:
@@ -208,29 +219,34 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
 
     def offers(self, context: RequestContext) -> Offers:
         """Return what the page may offer this user. A subclass may remove entries."""
-        default_prompts = prompts_for(self.models.info.provider, is_default_agent=self.agent.is_default)
+        try:
+            agent = self.agents.of(context)
+        except UnknownWorkflow:  # the session outlived a change of CHATKIT_AGENT; its messages say it
+            agent = self.agents.first
+        attachments = self._offered_attachments(context)
+        default_prompts = prompts_for(self.models.info.provider, is_default_agent=agent.is_default)
         prompts = self.settings.prompts
         return Offers(
             widget=self.settings.widget,
-            agent=self.agent.agent_name,
+            agent=agent.agent_name,
             models=[offered_model(choice) for choice in self.choices.models],
             tools=[offered_tool(choice) for choice in self.choices.tools],
             prompts=list(default_prompts) if prompts is None else prompts,
-            attachments=self._offered_attachments(),
+            attachments=attachments,
             features=Features(
-                attachments=self.attachment_store is not None,
+                attachments=attachments is not None,
                 dictation=self.offers_dictation,
                 mentions=self.offers_mentions,
                 mention_previews=self.offers_previews,
+                history=context.session is None or context.session.has_history,
             ),
         )
 
-    def _offered_attachments(self) -> OfferedAttachments | None:
-        if self.attachment_store is None:
+    def _offered_attachments(self, context: RequestContext) -> OfferedAttachments | None:
+        if self.attachment_store is None or (context.session is not None and not context.session.has_uploads):
             return None
-        settings = self.settings
         return OfferedAttachments(
-            max_size=offered_limit(settings.attachment_max_bytes), max_count=settings.attachments_per_message
+            max_size=offered_limit(size_limit(self.settings, context)), max_count=count_limit(self.settings, context)
         )
 
     async def load_agent(self, agent_context: AgentContext, selection: Selection, memory: Memory) -> Agent[Any]:
@@ -246,7 +262,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
     async def configured_agent(self, context: RequestContext) -> Agent[Any]:
         """Return the configured agent for this request, with a time limit on its tools and with the tools of connected
         MCP servers, which have their own limits."""
-        agent = await self.agent.load(context)
+        agent = await self.agents.of(context).load(context)
         limit_tools(agent, self.settings.tool_call_seconds)
         agent = await self.mcp.with_tools(agent)
         contain_tools(agent)
@@ -285,14 +301,19 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         last = next((item for item in reversed(items) if isinstance(item, UserMessageItem)), None)
         return Selection(self.choices.still_offered(last.inference_options).model) if last is not None else NO_SELECTION
 
-    def run_config_for(self, selection: Selection) -> RunConfig:
-        """Return `run_config`, with the selected model for all agents of the run."""
-        if selection.model is None:
+    def run_config_for(self, selection: Selection, context: RequestContext) -> RunConfig:
+        """Return `run_config`, with the selected model for all agents of the run, and without traces if the session of
+        the request wants none."""
+        session = context.session
+        is_traced = not self.run_config.tracing_disabled and (session is None or session.has_tracing)
+        if selection.model is None and is_traced != self.run_config.tracing_disabled:
             return self.run_config
-        if selection.model not in self._run_configs:
+        key = (selection.model, is_traced)
+        if key not in self._run_configs:
             # Passed by name, so that the Agents SDK applies its default settings for this model.
-            self._run_configs[selection.model] = replace(self.run_config, model=selection.model)
-        return self._run_configs[selection.model]
+            changes: dict[str, Any] = {} if selection.model is None else {"model": selection.model}
+            self._run_configs[key] = replace(self.run_config, tracing_disabled=not is_traced, **changes)
+        return self._run_configs[key]
 
     def make_titles(self, *, grace: float = GRACE_SECONDS) -> TitleMaker | None:
         """Return what names new threads, or None if titles are off or the provider cannot write them.
@@ -333,7 +354,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         Raises immediately, before the iterator is read: `NotAvailable` if the type has no handler, `InvalidParams` if
         the payload is invalid.
         """
-        return self._handler_of(action).stream(ActionCall(action, thread, sender, context, self))
+        return self._handler_of(action, context).stream(ActionCall(action, thread, sender, context, self))
 
     async def sync_action(
         self,
@@ -343,10 +364,13 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         context: RequestContext,
     ) -> SyncCustomActionResponse:
         """Answer an action with a single item. Raises as `action` does."""
-        return await self._handler_of(action).answer(ActionCall(action, thread, sender, context, self))
+        return await self._handler_of(action, context).answer(ActionCall(action, thread, sender, context, self))
 
-    def _handler_of(self, action: Action[str, Any]) -> ActionHandler:
-        if (handler := self.actions.find(action.type)) is None:
+    def _handler_of(self, action: Action[str, Any], context: RequestContext) -> ActionHandler:
+        handler = self.actions.find(action.type)
+        if handler is None and self.agents.is_mapping:
+            handler = self.agents.of(context).actions.find(action.type)
+        if handler is None:
             raise NotAvailable(f"This server has no handler for the action “{action.type}”.")
         return handler
 

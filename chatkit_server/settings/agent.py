@@ -7,15 +7,17 @@ from pydantic_settings import NoDecode
 
 from ..composer.choices import Prompt, ToolChoice
 from ..mcp.spec import McpSpec
-from .parsing import CHOICES, EACH_ONCE, JSON
+from .parsing import CHOICES, EACH_ONCE, JSON, TEXT_OR_JSON
 
 
 class AgentSettings(BaseModel):
     """The agent, its tools, and what the page offers of them."""
 
-    agent: str | None = Field(
+    agent: Annotated[str | dict[str, str] | None, NoDecode, TEXT_OR_JSON] = Field(
         default=None,
-        description="`package.module:name` of an `agents.Agent`, or of a function that returns one.",
+        description="`package.module:name` of an `agents.Agent`, or of a function that returns one; or a JSON object "
+        'of several by workflow id, {"wf_1": "package.module:name"}: a chat session chooses, without one the first '
+        "answers.",
     )
     mcp_servers: Annotated[dict[Annotated[str, Field(pattern=r"^[\w-]+$")], McpSpec], NoDecode, JSON] = Field(
         default={},

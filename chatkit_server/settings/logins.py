@@ -70,6 +70,35 @@ class LoginSettings(BaseModel):
             raise ValueError(f"{value} is a header that clients set themselves; choose one of the proxy's own")
         return value.lower()
 
+    api_keys: Annotated[list[SecretStr], NoDecode, comma_separated("keys")] = Field(
+        default=[],
+        description="Keys with which your backend makes sessions at POST /v1/chatkit/sessions, comma-separated, at "
+        "least 20 characters each; they are also admin keys. `chatkit-server keys create` makes others, which the "
+        "database keeps as hashes.",
+    )
+    session_seconds: int = Field(
+        default=600, ge=10, description="How long a client secret is valid if `expires_after` does not say it."
+    )
+    session_max_seconds: int = Field(
+        default=24 * 3600, ge=10, description="The longest `expires_after` of a session, in seconds."
+    )
+    session_renew_seconds: int = Field(
+        default=3600,
+        ge=0,
+        description="How long after its start a session can be renewed with its client secret, at POST "
+        "/api/chatkit/refresh, without asking your backend; 0 for never beyond its own end.",
+    )
+    session_grace_seconds: float = Field(
+        default=60, ge=0, description="How long after its end a client secret can still be renewed, once."
+    )
+
+    @field_validator("api_keys")
+    @classmethod
+    def _are_keys(cls, value: list[SecretStr]) -> list[SecretStr]:
+        if any(len(key.get_secret_value()) < 20 for key in value):
+            raise ValueError("must have at least 20 characters; `openssl rand -hex 32` generates one")
+        return value
+
     @field_validator("auth")
     @classmethod
     def _are_modes(cls, value: list[str]) -> list[str]:

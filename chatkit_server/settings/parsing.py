@@ -47,6 +47,14 @@ def _each_once(choices: list[Choice]) -> list[Choice]:
 
 
 JSON = BeforeValidator(lambda value: _load(value, "must be JSON") if isinstance(value, str) else value)
+
+
+def _text_or_json(value: object) -> object:
+    is_object = isinstance(value, str) and value.lstrip().startswith("{")
+    return _load(str(value), "must be a text, or a JSON object") if is_object else value
+
+
+TEXT_OR_JSON = BeforeValidator(_text_or_json)
 CHOICES = BeforeValidator(_names_or_json)
 NAMES = BeforeValidator(_names_or_json)
 """Unlike `comma_separated`, keeps a slash at the end: it is a part of the name."""

@@ -5,14 +5,15 @@
 
 import asyncio
 import traceback
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from agents import Agent, Model
 
 from ..agents.reachable import reachable_agents
-from ..context import RequestContext
+from ..context import RequestContext, SessionTerms
 from ..errors.author_code import AuthorCodeError
 from ..errors.log_format import redacted_message
 from ..errors.setup import AgentSetupError
@@ -26,8 +27,9 @@ TRIED = f" when it was called for the test user “{TEST_USER.user_id}”"
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The loaded agent, or None, and all problems found."""
+    """The loaded agent of a workflow, or None, and all problems found."""
 
+    workflow_id: str
     agent: Agent[Any] | None
     problems: list[str] = field(default_factory=list)
 
@@ -45,33 +47,41 @@ class AnsweringModel:
     """Whether it is called at the endpoint of the settings."""
 
 
-async def try_agent(server: ChatServer) -> Trial:
-    """Load the agent as for a message. Never raises."""
+async def try_agents(server: ChatServer) -> list[Trial]:
+    """Load each agent as for a message. Never raises."""
+    return [await _try(server, id) for id in server.agents.ids]
+
+
+async def try_at_start(server: ChatServer) -> list[Trial]:
+    """Like `try_agents`, but return an empty trial for agents made by a function or by a server subclass."""
+    is_own = type(server).configured_agent is not ChatServer.configured_agent
+    skipped = {id for id in server.agents.ids if is_own or server.agents.find(id).is_function}
+    return [Trial(id, None) if id in skipped else await _try(server, id) for id in server.agents.ids]
+
+
+async def _try(server: ChatServer, workflow_id: str) -> Trial:
+    name = server.agents.find(workflow_id).name
+    terms = SessionTerms(id="trial", workflow_id=workflow_id, requests_per_minute=None)
+    context = replace(TEST_USER, session=terms) if server.agents.is_mapping else TEST_USER
     try:
         async with asyncio.timeout(AGENT_SECONDS):
-            agent = await server.configured_agent(TEST_USER)
+            agent = await server.configured_agent(context)
     except AgentSetupError as error:
-        return Trial(None, [str(error)])
+        return Trial(workflow_id, None, [str(error)])
     except TimeoutError:
-        return Trial(None, [f"{server.agent.name} returned no agent within {AGENT_SECONDS:g} seconds{TRIED}."])
+        return Trial(workflow_id, None, [f"{name} returned no agent within {AGENT_SECONDS:g} seconds{TRIED}."])
     except Exception as error:  # a user's function may raise anything
-        return Trial(None, [f"{server.agent.name} raised {redacted_message(error)}{_location(error)}{TRIED}."])
-    return Trial(agent, list(_missing_tools(server, agent)))
+        return Trial(workflow_id, None, [f"{name} raised {redacted_message(error)}{_location(error)}{TRIED}."])
+    return Trial(workflow_id, agent, list(_missing_tools(server, agent)))
 
 
-async def try_at_start(server: ChatServer) -> Trial:
-    """Like `try_agent`, but return an empty trial for agents made by a function or by a server subclass."""
-    if server.agent.is_function or type(server).configured_agent is not ChatServer.configured_agent:
-        return Trial(None)
-    return await try_agent(server)
-
-
-def answering_models(agent: Agent[Any] | None, models: Models) -> list[AnsweringModel]:
-    """Return the models of `agent` and its handoffs, each once; without an agent, that of the settings."""
+def answering_models(trials: Sequence[Trial], models: Models) -> list[AnsweringModel]:
+    """Return the models of the agents and their handoffs, each once; without an agent, that of the settings."""
     answering: dict[str, AnsweringModel] = {}
-    for reachable in reachable_agents(agent or Agent(name="nobody")):
-        model = _model_of(reachable, models)
-        answering.setdefault(model.name, model)
+    for trial in trials:
+        for reachable in reachable_agents(trial.agent or Agent(name="nobody")):
+            model = _model_of(reachable, models)
+            answering.setdefault(model.name, model)
     return list(answering.values())
 
 

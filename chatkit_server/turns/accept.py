@@ -52,6 +52,7 @@ from ..errors.http import (
 )
 from ..events.snapshot import without_calls
 from ..files.generated_images import GeneratedImages
+from ..files.upload_limits import check_uploads, count_limit
 from ..interactions.approvals import accept_decision, is_approval, resume_run
 from ..interactions.notice_card import is_retry, message_to_retry
 from ..interactions.pending import PendingInput, load_pending
@@ -128,7 +129,8 @@ def thread_response(thread: ThreadMetadata) -> Thread:
 async def _create(request: ThreadsCreateReq, server: ChatServer, context: RequestContext) -> Accepted:
     thread = ThreadMetadata(id=server.store.generate_thread_id(context), created_at=datetime.now(UTC))
     message = await _user_message(request.params.input, server, thread, context)
-    thread.title = first_words(message)
+    has_title = context.session is None or context.session.has_titles
+    thread.title = first_words(message) if has_title else None
     return Accepted(
         kind=request.type,
         thread=thread,
@@ -282,7 +284,9 @@ async def _approval(
 async def _user_message(
     message: UserMessageInput, server: ChatServer, thread: ThreadMetadata, context: RequestContext
 ) -> UserMessageItem:
-    limit = server.settings.attachments_per_message
+    if message.attachments:
+        check_uploads(context)
+    limit = count_limit(server.settings, context)
     if len(message.attachments) > limit:
         raise TooManyFiles(f"A message takes at most {limit} files. Please send them in several messages.")
     if not message.attachments and not any(part.text.strip() for part in message.content):

@@ -61,9 +61,14 @@ class SqlStore(Store[TContext], Generic[TContext]):
         """Return the thread as a new object whose changes `save_thread` can detect."""
         return await threads.load_thread(self._database, thread_id, context)
 
-    async def load_threads(self, limit: int, after: str | None, order: str, context: TContext) -> Page[ThreadMetadata]:
-        """Return a page of the user's threads by creation; `limit` is clamped to 1..500, `after` is a thread id."""
-        return await threads.load_page(self._database, after, limit, order, context)
+    async def load_threads(
+        self, limit: int, after: str | None, order: str, context: TContext, *, newest: int | None = None
+    ) -> Page[ThreadMetadata]:
+        """Return a page of the user's threads by creation; `limit` is clamped to 1..500, `after` is a thread id.
+
+        With `newest`, all pages together have only that many of the newest threads.
+        """
+        return await threads.load_page(self._database, after, limit, order, context, newest)
 
     async def save_thread(self, thread: ThreadMetadata, context: TContext) -> None:
         """Insert a new thread, or write the columns that changed since this store loaded or saved that object (T15).

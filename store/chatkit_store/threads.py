@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from chatkit.types import ActiveStatus, ClosedStatus, LockedStatus, Page, Thread, ThreadMetadata, ThreadStatus
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, delete, func, select, update
 
 from chatkit_store import limits
 from chatkit_store.columns import aware_utc, dump_json, load_json
@@ -125,15 +125,21 @@ async def load_thread(database: Database, thread_id: str, context: HasUser) -> T
 
 
 async def load_page(
-    database: Database, after: str | None, limit: int, order: str, context: HasUser
+    database: Database, after: str | None, limit: int, order: str, context: HasUser, newest: int | None = None
 ) -> Page[ThreadMetadata]:
-    """Return a page of the user's threads and set their baselines. Raises `NotFound` for an unknown `after`."""
+    """Return a page of the user's threads and set their baselines. Raises `NotFound` for an unknown `after`.
+
+    `newest` leaves out all threads but that many of the newest, on all pages.
+    """
+    pages, values = _PAGES, dict[str, Any](owner_values(context))
+    if newest is not None:
+        pages, values = _NEWEST_PAGES, values | {"older": newest - 1}
 
     def explain(connection: Connection) -> None:
         if after is not None:
             check_thread(connection, after, context)
 
-    page = await _PAGES.load(database, context, owner_values(context), after, limit, order, from_row, explain)
+    page = await pages.load(database, context, values, after, limit, order, from_row, explain)
     for thread in page.data:
         _remember(database, thread)
     return page
@@ -193,11 +199,23 @@ _NAME = (
     .returning(t.id)
 )
 _TOUCH = _UPDATE.values(updated_at=t.updated_at)
-_PAGES = Pages(
-    select(*COLUMNS).where(owned(threads)),
+_CURSOR = select(t.position).where(t.id == bindparam("after"), owned(threads)).scalar_subquery()
+_LARGE = (t.title, t.metadata, t.allowed_image_domains, t.status_reason)
+_PAGES = Pages(select(*COLUMNS).where(owned(threads)), t.position, _CURSOR, _LARGE)
+_OLDEST_OF_NEWEST = (
+    select(t.position)
+    .where(owned(threads))
+    .order_by(t.position.desc())
+    .limit(1)
+    .offset(bindparam("older", type_=BigInteger))
+    .correlate(None)
+    .scalar_subquery()
+)
+_NEWEST_PAGES = Pages(
+    select(*COLUMNS).where(owned(threads), t.position >= func.coalesce(_OLDEST_OF_NEWEST, 0)),
     t.position,
-    select(t.position).where(t.id == bindparam("after"), owned(threads)).scalar_subquery(),
-    [t.title, t.metadata, t.allowed_image_domains, t.status_reason],
+    _CURSOR,
+    _LARGE,
 )
 
 _DELETE = delete(threads).where(*_ONE)

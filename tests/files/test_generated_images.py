@@ -202,7 +202,7 @@ class StockServer(ChatServer):
     """A server like those in OpenAI's samples."""
 
     async def respond(self, thread: Any, input_user_message: Any, context: Any) -> AsyncIterator[ThreadStreamEvent]:
-        agent = await self.agent.load(context)
+        agent = await self.agents.of(context).load(context)
         stock: Any = StockContext(thread=thread, store=self.store, request_context=context)
         result = Runner.run_streamed(agent, "Draw", context=stock, run_config=self.run_config)
         async for event in stock_stream(stock, result):

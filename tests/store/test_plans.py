@@ -239,6 +239,8 @@ async def read_thread(thread_id: str, item_id: str, turn_id: str, store: SqlStor
     for order in ("asc", "desc"):
         await store.load_threads(20, None, order, ALICE)
         await store.load_threads(20, thread_id, order, ALICE)
+        await store.load_threads(20, None, order, ALICE, newest=30)
+        await store.load_threads(20, thread_id, order, ALICE, newest=30)
         for after in (None, item_id):
             await store.load_thread_items(thread_id, after, 20, order, ALICE)
             await store.load_visible_items(thread_id, after, 20, order, ALICE)
@@ -346,6 +348,7 @@ async def use_sessions(sessions: ChatSessionStore, keys: ApiKeyStore) -> None:
     await sessions.create(session)
     await sessions.create_for_page(make_session())
     await sessions.find(session.secret_hash)
+    await sessions.load(session.session_id)
     await sessions.renew(session.secret_hash, new_id("cksess"), new_id("hash"), 60)
     await sessions.cancel(session.session_id)
     await sessions.prune(datetime.now(UTC))

@@ -5,9 +5,10 @@ from typing import Any
 
 from agents import Agent
 
+from ...agents.loading import AgentSource
 from ...agents.reachable import reachable_agents
 from ...services import Services
-from ..agent_check import answering_models, try_agent
+from ..agent_check import answering_models, try_agents
 from .finding import Finding
 from .model_findings import examine_model
 
@@ -25,19 +26,21 @@ async def examine_agent(services: Services) -> AsyncGenerator[Finding]:
                 yield Finding(f"mcp {name}", "connected")
             else:
                 yield Finding(f"mcp {name}", f"{specs[name].place}: {problem}", "WRONG")
-        trial = await try_agent(services.server)
+        trials = await try_agents(services.server)
     finally:
         await servers.close()
-    if trial.agent is not None:
-        yield Finding("agent", _describe_agent(trial.agent, services))
-    for problem in trial.problems:
-        yield Finding("agent", problem, "WRONG")
-    for answering in answering_models(trial.agent, services.models):
+    for trial in trials:
+        name = f"agent {trial.workflow_id}" if services.server.agents.is_mapping else "agent"
+        if trial.agent is not None:
+            source = services.server.agents.find(trial.workflow_id)
+            yield Finding(name, _describe_agent(trial.agent, source))
+        for problem in trial.problems:
+            yield Finding(name, problem, "WRONG")
+    for answering in answering_models(trials, services.models):
         yield await examine_model(services, answering)
 
 
-def _describe_agent(agent: Agent[Any], services: Services) -> str:
-    source = services.server.agent
+def _describe_agent(agent: Agent[Any], source: AgentSource) -> str:
     targets = [target.name for target in reachable_agents(agent)[1:]]
     tools = ", ".join(tool.name for tool in agent.tools)
     return "".join(

@@ -1,0 +1,57 @@
+"""`session`: the bearer token is a client secret of `POST /v1/chatkit/sessions`, one query by its hash."""
+
+import hashlib
+import secrets
+
+from starlette.requests import HTTPConnection
+
+from chatkit_store import ChatSession, ChatSessionStore
+
+from ..errors.http import NotAuthenticated
+from .login import User, bearer_token
+from .session_terms import terms_of
+
+PREFIX = "ek_"
+SECRET_LENGTH = 200
+"""More characters than a secret of ours has."""
+
+
+def new_secret() -> str:
+    """Return a client secret of 256 random bits."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def secret_hash(secret: str) -> str:
+    """Return the hash under which a secret is stored. A random secret needs no slow hash, and no salt."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def client_secret(request: HTTPConnection) -> str | None:
+    """Return the bearer token if it looks like a client secret."""
+    token = bearer_token(request)
+    return token if token is not None and token.startswith(PREFIX) else None
+
+
+def check_valid(session: ChatSession | None) -> ChatSession:
+    """Return the session if its secret is valid. Raises `NotAuthenticated` with the reason."""
+    if session is None:
+        raise NotAuthenticated(reason="the client secret is unknown")
+    if session.status != "active":
+        raise NotAuthenticated(reason=f"the client secret of session {session.session_id} is {session.status}")
+    return session
+
+
+class SessionLogin:
+    """Finds the user of a client secret, and what the session allows."""
+
+    def __init__(self, sessions: ChatSessionStore) -> None:
+        self._sessions = sessions
+
+    async def __call__(self, request: HTTPConnection) -> User | None:
+        """Return the user of the secret; None without a bearer token that looks like one."""
+        secret = client_secret(request)
+        if secret is None:
+            return None
+        is_too_long = len(secret) > SECRET_LENGTH
+        session = check_valid(None if is_too_long else await self._sessions.find(secret_hash(secret)))
+        return User(session.user_id, session.tenant, session.user_name, session=terms_of(session))
