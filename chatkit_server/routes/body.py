@@ -29,6 +29,11 @@ def declared_size(request: Request) -> int:
     return int(length) if length.isdecimal() else 0
 
 
+def has_body(request: Request) -> bool:
+    """Return whether the client sends a body, however short."""
+    return declared_size(request) > 0 or "transfer-encoding" in request.headers
+
+
 def check_size(size: int, limit: int) -> None:
     """Raise `BodyTooLarge` if `size` exceeds `limit`, both in bytes."""
     if size > limit:

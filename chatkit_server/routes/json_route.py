@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 
 from ..errors.http import InvalidParams, ServerError
 from ..services import services_of
-from .body import check_is_json, parse_json, read_body
+from .body import check_is_json, has_body, parse_json, read_body
 
 
 class JsonRoute(APIRoute):
@@ -22,7 +22,7 @@ class JsonRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             try:
-                if self.body_field is not None:
+                if self.body_field is not None and (self.body_field.field_info.is_required() or has_body(request)):
                     check_is_json(request)
                     # Starlette keeps a body that was already read and parsed in these.
                     request._body = await read_body(request, services_of(request).settings.max_body_bytes)

@@ -150,10 +150,9 @@ def test_with_a_secret_in_the_settings_no_file_is_created(tmp_path: Path) -> Non
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("mode", ["session"])
-def test_an_unavailable_mode_prevents_the_start(tmp_path: Path, mode: str) -> None:
-    with pytest.raises(SetupError, match=f"CHATKIT_AUTH={mode} is not available"):
-        create_app(make_settings(tmp_path, auth=mode))
+def test_client_secrets_need_a_database(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="CHATKIT_AUTH=session is not available"):
+        open_door(make_settings(tmp_path, auth="session"))
 
 
 @pytest.mark.parametrize(

@@ -297,7 +297,7 @@ def events_of(body: bytes) -> list[Json]:
 async def open_house(folder: Path, url: str, **values: Any) -> AsyncIterator[House]:
     """Yield the app with the login of these tests, on a database of its own."""
     stage = Stage(transcript="said")
-    defaults = {"journal_ms": 0, "attachments": True, "tools": "search", "heartbeat_seconds": 60}
+    defaults = {"auth": "session", "journal_ms": 0, "attachments": True, "tools": "search", "heartbeat_seconds": 60}
     settings = make_settings(folder, database_url=url, **defaults | values)
     app = create_app(settings, stage.agent, server=stage.factory(), auth=login)
     async with app.router.lifespan_context(app):

@@ -47,10 +47,18 @@ OPEN: Mapping[str, str] = {
 NOT_IMPLEMENTED = frozenset({
     "GET /metrics",
     "GET /doctor",
-    "POST /api/chatkit/session",
-    "POST /api/chatkit/refresh",
 })  # fmt: skip
 """Routes that answer 501 to anyone."""
+
+SESSION = json.dumps({"user": "alice", "tenant": "acme", "workflow": {"id": "wf_1"}}).encode()
+BY_KEY: Mapping[str, Attempt] = {
+    "POST /v1/chatkit/sessions": Attempt("/v1/chatkit/sessions", SESSION, JSON),
+    "POST /v1/chatkit/sessions/{session_id}/cancel": Attempt("/v1/chatkit/sessions/cksess_1/cancel"),
+}
+"""Routes for the customer's backend: an API key is the only login; those with one are in tests/routes/."""
+
+BY_SECRET: Mapping[str, Attempt] = {"POST /api/chatkit/refresh": Attempt("/api/chatkit/refresh")}
+"""Routes where a client secret in the body or the header is the only login; those with one are in tests/routes/."""
 
 SIGNED = frozenset({
     "GET /api/attachments/{attachment_id}/content",
@@ -62,6 +70,7 @@ SIGNED = frozenset({
 NAMES_NOTHING: Mapping[str, Attempt] = {
     "GET /api/chatkit/options": Attempt("/api/chatkit/options"),
     "GET /api/entities": Attempt("/api/entities", query=b"q=a"),
+    "POST /api/chatkit/session": Attempt("/api/chatkit/session"),
     "POST /api/entities/preview": Attempt("/api/entities/preview", json.dumps(ENTITY).encode(), JSON),
     "POST /api/attachments": Attempt("/api/attachments", FILE, FORM),
 }

@@ -9,7 +9,7 @@ from chatkit_server.routes.protocol import OPERATIONS
 from tests.hostile import operations, routes
 from tests.hostile.conftest import Furnished
 from tests.hostile.house import ALICE, PRIVATE, STRANGERS, Ids, Rows, logged_in
-from tests.hostile.sending import refusal_status, tries_naming_nothing, tries_with
+from tests.hostile.sending import Try, refusal_status, tries_naming_nothing, tries_with
 from tests.hostile.surface import routes_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -23,7 +23,12 @@ async def test_there_is_an_attempt_for_each_operation_and_route(furnished: Furni
         assert params or operation in operations.NAMES_NOTHING, f"{operation} has no attempt"
     protocol = {"POST /chatkit", "POST /chatkit/"}
     attempted = protocol.union(
-        routes.attempts_with(ids, ids), routes.NAMES_NOTHING, routes.OPEN, routes.NOT_IMPLEMENTED
+        routes.attempts_with(ids, ids),
+        routes.NAMES_NOTHING,
+        routes.OPEN,
+        routes.NOT_IMPLEMENTED,
+        routes.BY_KEY,
+        routes.BY_SECRET,
     )
     missing = routes_of(furnished.house.app) - attempted
     assert not missing, (
@@ -75,6 +80,19 @@ async def test_nobody_is_told_to_log_in_and_nothing_is_read_or_written(furnished
         assert seen.is_refused
         assert b"not logged in" in seen.answer.body
         assert seen.statements == ()
+    assert await house.rows() == before
+
+
+@pytest.mark.parametrize("bearer", ["", "Bearer", "Bearer ek_x", "Bearer ck_x", "Bearer " + "a" * 3000, "Basic eDp5"])
+@pytest.mark.parametrize("who", [*STRANGERS, "Alice", "nobody"])
+async def test_no_user_can_call_what_needs_a_key_or_a_secret(furnished: Furnished, who: str, bearer: str) -> None:
+    house, before = furnished.house, await furnished.house.rows()
+    owner = STRANGERS.get(who, ALICE)
+    headers = ({} if who == "nobody" else dict(logged_in(owner))) | ({"authorization": bearer} if bearer else {})
+    for name, attempt in {**routes.BY_KEY, **routes.BY_SECRET}.items():
+        seen = await Try(name, attempt).send(house, headers)
+        assert seen.answer.status == 401, (name, seen)
+        assert not any("api_keys" not in text and "chat_sessions" not in text for text in seen.statements), seen
     assert await house.rows() == before
 
 
