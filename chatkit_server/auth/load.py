@@ -4,6 +4,7 @@ from chatkit_store import ChatSessionStore
 
 from ..errors.setup import SetupError
 from ..settings import Settings
+from .addresses import Addresses
 from .anonymous import Anonymous, NewUsers
 from .door import Door
 from .header_login import open_header_login
@@ -35,7 +36,7 @@ def open_door(settings: Settings, login: LoginFunction | None = None, sessions: 
 
 def _login(mode: str, settings: Settings, sessions: ChatSessionStore | None) -> Login:
     if mode == "session" and sessions is not None:
-        return SessionLogin(sessions)
+        return SessionLogin(sessions, Addresses(load_signing_keys(settings)))
     if mode == "jwt":
         return open_jwt_login(settings)
     if mode == "header":

@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 from chatkit_store import ChatSession, ChatSessionStore
 
 from ..errors.http import NotAuthenticated
+from .addresses import Addresses
 from .login import User, bearer_token
 from .session_terms import terms_of
 
@@ -44,8 +45,10 @@ def check_valid(session: ChatSession | None) -> ChatSession:
 class SessionLogin:
     """Finds the user of a client secret, and what the session allows."""
 
-    def __init__(self, sessions: ChatSessionStore) -> None:
+    def __init__(self, sessions: ChatSessionStore, addresses: Addresses) -> None:
+        """`addresses` counts the visitors without a login who have got a secret for themselves."""
         self._sessions = sessions
+        self._addresses = addresses
 
     async def __call__(self, request: HTTPConnection) -> User | None:
         """Return the user of the secret; None without a bearer token that looks like one."""
@@ -54,4 +57,11 @@ class SessionLogin:
             return None
         is_too_long = len(secret) > SECRET_LENGTH
         session = check_valid(None if is_too_long else await self._sessions.find(secret_hash(secret)))
-        return User(session.user_id, session.tenant, session.user_name, session=terms_of(session))
+        return User(
+            session.user_id,
+            session.tenant,
+            session.user_name,
+            is_anonymous=session.is_anonymous,
+            session=terms_of(session),
+            address_key=self._addresses.key_of(request) if session.is_anonymous else None,
+        )

@@ -6,7 +6,6 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import AliasChoices, BaseModel, Field
 
-from ..auth.anonymous import ANONYMOUS
 from ..auth.session_issuer import IssuedSession, NewSession
 from ..auth.session_login import client_secret
 from ..auth.session_terms import MAX_COUNT, Configuration, FileUpload, Workflow
@@ -61,7 +60,7 @@ async def start_session(request: Request, response: Response) -> ClientSecret:
         NewSession(
             owner=context.owner,
             user_name=context.user_name,
-            is_anonymous=getattr(request.state, ANONYMOUS, False),
+            is_anonymous=context.is_anonymous,
             workflow=Workflow(id=services.server.agents.first_id),
             configuration=EVERYTHING,
             requests_per_minute=None,

@@ -39,6 +39,13 @@ async def test_a_browser_of_another_login_gets_a_secret_for_its_own_user(tmp_pat
         assert 590 < issued["expires_at"] - time.time() <= 600
         async with backend.tab(issued["client_secret"]) as tab:
             assert [thread["id"] for thread in await tab.history()] == [thread_id]
+            assert (await tab.create("Hello again")).text
+        of_cookie, of_secret = backend.contexts[0], backend.contexts[-1]
+        assert of_cookie.session is None
+        assert of_secret.session is not None
+        for context in (of_cookie, of_secret):
+            assert context.is_anonymous
+        assert of_secret.address_key == of_cookie.address_key, "the limits of an address still count this visitor"
         status, answer = await backend.post("/api/chatkit/session", bearer=issued["client_secret"])
         assert (status, answer["code"]) == (409, "conflict")
 
