@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from itsdangerous import URLSafeSerializer
 
-from chatkit_server import Settings, create_app
+from chatkit_server import Settings
 from chatkit_server.auth import open_door
 from chatkit_server.auth.anonymous import COOKIE, SECURE_COOKIE
 from chatkit_server.errors.setup import SetupError
@@ -173,7 +173,14 @@ async def test_an_agent_gets_the_context_of_the_request(tmp_path: Path, header: 
     async with serve(tmp_path, agent) as served, Tab(served.url, locale=header) as tab:
         reply = await tab.create("Hello")
         owner = await served.owner(reply.thread_id)
-    expected = RequestContext(owner.user_id, reply.headers["x-request-id"], locale, tab.frame_id)
+    expected = RequestContext(
+        owner.user_id,
+        reply.headers["x-request-id"],
+        locale,
+        tab.frame_id,
+        is_anonymous=True,
+        address_key=contexts[0].address_key,
+    )
     assert contexts == [expected]
 
 
