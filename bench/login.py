@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from bench.scenarios import Samples
 from chatkit_server import create_app
+from chatkit_server.auth.header_login import NAMES_USERS
 from chatkit_server.services import Services
 from chatkit_store import new_id
 from tests.auth.issuer import http_issuer
@@ -57,6 +58,7 @@ async def _modes() -> AsyncIterator[Sequence[Mode]]:
             Mode("none", {"auth": "none"}, _cookie),
             Mode("jwt", jwt, same_token),
             Mode("jwt, a new token each time", jwt, new_tokens),
+            Mode("header", {"auth": "header", "trusted_proxies": "unix"}, _header),
         ]
 
 
@@ -91,12 +93,16 @@ async def _sample(app: FastAPI, mode: Mode) -> tuple[float, float]:
 
 
 def _request(app: FastAPI, headers: Headers) -> HTTPConnection:
-    state = {"request_id": "req_bench"}
+    state = {"request_id": "req_bench", NAMES_USERS: True}  # as the middleware says of a trusted proxy's request
     return HTTPConnection({"type": "http", "app": app, "headers": headers, "state": state, "scheme": "http"})
 
 
 def _bearer(token: str) -> Headers:
     return [(b"authorization", f"Bearer {token}".encode())]
+
+
+async def _header(services: Services, count: int) -> Sequence[Headers]:
+    return [[(services.settings.header_user.encode(), b"alice")]] * count
 
 
 async def _cookie(services: Services, count: int) -> Sequence[Headers]:
