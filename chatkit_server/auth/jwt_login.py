@@ -1,6 +1,7 @@
 """`jwt`: bearer tokens of an issuer."""
 
 import time
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Protocol
 
@@ -41,8 +42,8 @@ class Keys(Protocol):
 class FixedKeys:
     """Keys of the settings."""
 
-    def __init__(self, key: VerificationKey) -> None:
-        self._keys = KeySet([key])
+    def __init__(self, keys: Sequence[VerificationKey]) -> None:
+        self._keys = KeySet(keys)
         self.known: KeySet | None = self._keys
 
     async def current(self) -> KeySet:

@@ -12,7 +12,7 @@ from .claims import ClaimNames
 from .jwks import IssuerKeys
 from .jwt_login import FixedKeys, JwtLogin, Keys
 from .jwt_verifier import Verifier
-from .verification_keys import SECRET_BYTES, UnusableKey, VerificationKey, read_pem, verification_key
+from .verification_keys import SECRET_BYTES, UnusableKey, VerificationKey, pem_keys
 
 PUBLIC_KEY_ALGORITHMS = ("RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA")
 ANY = "*"
@@ -33,7 +33,7 @@ def open_jwt_login(settings: Settings) -> JwtLogin:
 
 
 def _algorithms(settings: Settings) -> Sequence[str]:
-    is_secret = settings.jwt_secret is not None
+    is_secret = bool(settings.jwt_secret)
     chosen = settings.jwt_algorithms or (["HS256"] if is_secret else PUBLIC_KEY_ALGORITHMS)
     for algorithm in chosen:
         if (algorithm in SECRET_BYTES) != is_secret:
@@ -66,13 +66,13 @@ def _keys(settings: Settings, algorithms: Sequence[str]) -> Keys:
         "CHATKIT_JWT_PUBLIC_KEY": settings.jwt_public_key,
         "CHATKIT_JWT_SECRET": settings.jwt_secret,
     }
-    names = [name for name, value in sources.items() if value is not None]
+    names = [name for name, value in sources.items() if value]
     if len(names) > 1:
         raise SetupError(f"{' and '.join(names)} are both set; tokens are verified with one of them.")
     if settings.jwt_public_key is not None:
-        return FixedKeys(_public_key(settings.jwt_public_key, algorithms))
-    if settings.jwt_secret is not None:
-        return FixedKeys(_secret(settings.jwt_secret.get_secret_value(), algorithms))
+        return FixedKeys(_public_keys(settings.jwt_public_key, algorithms))
+    if settings.jwt_secret:
+        return FixedKeys([_secret(secret.get_secret_value(), algorithms) for secret in settings.jwt_secret])
     if settings.jwt_jwks_url is None:
         _check_discovery(settings.jwt_issuer)
     return IssuerKeys(algorithms, issuer=settings.jwt_issuer, jwks_url=settings.jwt_jwks_url)
@@ -91,7 +91,7 @@ def _check_discovery(issuer: str | None) -> None:
         )
 
 
-def _public_key(value: str, algorithms: Sequence[str]) -> VerificationKey:
+def _public_keys(value: str, algorithms: Sequence[str]) -> Sequence[VerificationKey]:
     pem = value.replace("\\n", "\n")  # as many tools write a PEM into one line
     if "-----BEGIN" not in pem:
         try:
@@ -100,7 +100,7 @@ def _public_key(value: str, algorithms: Sequence[str]) -> VerificationKey:
             reason = error.strerror if isinstance(error, OSError) else "it is not a text"
             raise SetupError(f"CHATKIT_JWT_PUBLIC_KEY is neither PEM nor a readable file: {reason}.") from error
     try:
-        return verification_key(read_pem(pem), algorithms)
+        return pem_keys(pem, algorithms)
     except UnusableKey as error:
         raise SetupError(f"CHATKIT_JWT_PUBLIC_KEY {error}.") from None
 

@@ -1,5 +1,6 @@
 """The keys that verify tokens, and which of them may verify which token."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -21,6 +22,7 @@ CURVE_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES
 SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 """RFC 7518, section 3.2: a secret is at least as long as the hash."""
 MIN_RSA_BITS = 2048
+PEM_BLOCK = re.compile(r"-----BEGIN [^-]+-----.*?-----END [^-]+-----", re.DOTALL)
 MAX_KEYS = 100
 """How many keys of an issuer are looked at."""
 MAX_TRIES = 8
@@ -126,14 +128,20 @@ def _published_key(member: object, allowed: Collection[str]) -> VerificationKey:
     return verification_key(key, allowed, jwk.kid)
 
 
-def read_pem(pem: str) -> object:
-    """Return the public key of a PEM text or certificate. Raises `UnusableKey`."""
-    data = pem.encode()
-    if b"PRIVATE KEY" in data:
+def pem_keys(pem: str, allowed: Collection[str]) -> list[VerificationKey]:
+    """Return the public keys and certificates of a PEM text. Raises `UnusableKey` if one must not be used."""
+    blocks = PEM_BLOCK.findall(pem)
+    if not blocks:
+        raise UnusableKey("is not a public key or certificate in PEM")
+    return [verification_key(_read_pem(block.encode()), allowed) for block in blocks]
+
+
+def _read_pem(block: bytes) -> object:
+    if b"PRIVATE KEY" in block:
         raise UnusableKey("is a private key, which belongs to the issuer alone; use its public key")
     try:
-        if b"BEGIN CERTIFICATE" in data:
-            return x509.load_pem_x509_certificate(data).public_key()
-        return load_pem_public_key(data)
+        if b"BEGIN CERTIFICATE" in block:
+            return x509.load_pem_x509_certificate(block).public_key()
+        return load_pem_public_key(block)
     except (ValueError, UnsupportedAlgorithm):
         raise UnusableKey("is not a public key or certificate in PEM") from None

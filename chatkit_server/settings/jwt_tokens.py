@@ -28,10 +28,14 @@ class JwtSettings(BaseModel):
     )
     jwt_jwks_url: str | None = Field(default=None, description="Where the issuer publishes its keys (JWKS).")
     jwt_public_key: str | None = Field(
-        default=None, description="The issuer's public key or certificate instead: PEM, or the path of a PEM file."
+        default=None,
+        description="The issuer's public key or certificate instead: PEM, or the path of a PEM file. Several, one "
+        "after another, while it changes.",
     )
-    jwt_secret: SecretStr | None = Field(
-        default=None, description="The secret that signs tokens (HS256) instead: 32 bytes or more."
+    jwt_secret: Annotated[list[SecretStr], NoDecode, NAMES] = Field(
+        default=[],
+        description="The secret that signs tokens (HS256) instead: 32 bytes or more. Several, comma-separated, while "
+        "it changes; a JSON list if one contains a comma.",
     )
     jwt_algorithms: Annotated[list[Algorithm], NoDecode, NAMES] = Field(
         default=[],

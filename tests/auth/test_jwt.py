@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime
+import json
 import logging
 import re
 import time
@@ -97,8 +98,26 @@ async def test_a_token_names_its_user(issuer: TokenIssuer) -> None:
 
 async def test_a_token_of_a_shared_secret_names_its_user() -> None:
     token = joined(b'{"alg": "HS256"}', encode(RSA.claims("alice")), hs256(SECRET.encode()))
-    assert await user_of(token, jwt_public_key=None, jwt_secret=SECRET) == User("alice")
-    assert "signature" in await reason_of(token, jwt_public_key=None, jwt_secret=SECRET[::-1])
+    assert await user_of(token, jwt_public_key=None, jwt_secret=[SECRET]) == User("alice")
+    assert "signature" in await reason_of(token, jwt_public_key=None, jwt_secret=[SECRET[::-1]])
+
+
+@pytest.mark.parametrize("issuer", ISSUERS.values(), ids=ISSUERS)
+@pytest.mark.parametrize("signature", [b"", b"x", b"x" * 63, b"x" * 64, bytes(64), bytes(96), b"x" * 256, bytes(1000)])
+async def test_any_bytes_are_no_signature(issuer: TokenIssuer, signature: bytes) -> None:
+    token = f"{issuer.token().rpartition('.')[0]}.{base64url(signature)}"
+    assert "signature" in await reason_of(token, jwt_public_key=issuer.public_pem)
+
+
+async def test_an_old_key_or_secret_is_valid_until_the_settings_drop_it() -> None:
+    new = TokenIssuer("key-2")
+    keys = f"{new.public_pem}\n{certificate()}"
+    for issuer in (RSA, new):
+        assert await user_of(issuer.token("alice"), jwt_public_key=keys) == User("alice")
+    secrets = [f"{SECRET} (old)", SECRET]
+    for secret in secrets:
+        token = joined(b'{"alg": "HS256"}', encode(RSA.claims("alice")), hs256(secret.encode()))
+        assert await user_of(token, jwt_public_key=None, jwt_secret=json.dumps(secrets)) == User("alice")
 
 
 @pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer ", "Basic YTpi", "Bearer ek_abc.def.ghi"])
@@ -363,6 +382,7 @@ async def test_a_public_key_is_pem_or_a_file_or_a_certificate(tmp_path: Path) ->
         assert await user_of(RSA.token(), jwt_public_key=key) == User("alice")
 
 
+BOTH = f"{RSA.public_pem}{RSA.private_pem}"
 NO_PEM = "-----BEGIN PUBLIC KEY-----\nnone\n-----END PUBLIC KEY-----"
 
 
@@ -375,17 +395,21 @@ NO_PEM = "-----BEGIN PUBLIC KEY-----\nnone\n-----END PUBLIC KEY-----"
         ({"jwt_public_key": None, "jwt_issuer": None, "jwt_jwks_url": "https://a.example/k"}, "needs CHATKIT_JWT_ISSU"),
         ({"jwt_audience": None}, "CHATKIT_AUTH=jwt needs CHATKIT_JWT_AUDIENCE"),
         ({"jwt_jwks_url": "https://a.example/k"}, "CHATKIT_JWT_JWKS_URL and CHATKIT_JWT_PUBLIC_KEY are both set"),
-        ({"jwt_secret": SECRET}, "CHATKIT_JWT_PUBLIC_KEY and CHATKIT_JWT_SECRET are both set"),
+        ({"jwt_secret": [SECRET]}, "CHATKIT_JWT_PUBLIC_KEY and CHATKIT_JWT_SECRET are both set"),
         ({"jwt_public_key": "no/such.pem"}, "neither PEM nor a readable file: No such file"),
         ({"jwt_public_key": NO_PEM}, "is not a public key or certificate in PEM"),
+        ({"jwt_public_key": BOTH}, "is a private key"),
         ({"jwt_public_key": RSA.private_pem}, "is a private key, which belongs to the issuer alone"),
         ({"jwt_public_key": TokenIssuer(key=rsa_key(1024)).public_pem}, "has 1024 bits, fewer than 2048"),
         ({"jwt_algorithms": "ES256"}, "CHATKIT_JWT_PUBLIC_KEY fits none of the allowed algorithms"),
         ({"jwt_algorithms": "RS256,HS256"}, "HS256 does not go with public keys"),
-        ({"jwt_public_key": None, "jwt_secret": SECRET, "jwt_algorithms": "RS256"}, "RS256 does not go with a secret"),
-        ({"jwt_public_key": None, "jwt_secret": "x" * 31}, "CHATKIT_JWT_SECRET has 31 bytes; HS256 need 32"),
-        ({"jwt_public_key": None, "jwt_secret": SECRET, "jwt_algorithms": "HS512"}, "HS512 need 64"),
-        ({"jwt_public_key": None, "jwt_secret": RSA.public_pem}, "CHATKIT_JWT_SECRET is a key in PEM or JSON"),
+        (
+            {"jwt_public_key": None, "jwt_secret": [SECRET], "jwt_algorithms": "RS256"},
+            "RS256 does not go with a secret",
+        ),
+        ({"jwt_public_key": None, "jwt_secret": ["x" * 31]}, "CHATKIT_JWT_SECRET has 31 bytes; HS256 need 32"),
+        ({"jwt_public_key": None, "jwt_secret": [SECRET], "jwt_algorithms": "HS512"}, "HS512 need 64"),
+        ({"jwt_public_key": None, "jwt_secret": [RSA.public_pem]}, "CHATKIT_JWT_SECRET is a key in PEM or JSON"),
     ],
 )
 def test_a_mistake_in_the_settings_is_one_sentence(values: dict[str, Any], sentence: str) -> None:
