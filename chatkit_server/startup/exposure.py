@@ -76,10 +76,16 @@ def _weaknesses(settings: Settings) -> Iterator[str]:
             "CHATKIT_CORS_ORIGINS=* lets pages of any origin call the server, and therefore ignores their cookies. "
             "Name the origins instead."
         )
-    if any(is_guessable(secret.get_secret_value()) for secret in settings.secrets):
+    for name, secrets in (("CHATKIT_SECRETS", settings.secrets), ("CHATKIT_HEADER_SECRET", settings.header_secret)):
+        if any(is_guessable(secret.get_secret_value()) for secret in secrets):
+            yield (
+                f"{name} has a value that can be guessed: whoever does can be any user. Put a new one, which "
+                "`openssl rand -hex 32` prints, before it, and remove it soon."
+            )
+    if "jwt" in settings.auth and "*" in settings.jwt_audience:
         yield (
-            "CHATKIT_SECRETS has a value that can be guessed: whoever does can be any user. Put a new one, which "
-            "`openssl rand -hex 32` prints, before it, and remove it soon."
+            "CHATKIT_JWT_AUDIENCE=* accepts tokens that users gave to other services of the issuer, which could use "
+            "them here. Name this server's audience instead."
         )
     if settings.log_level == "DEBUG":
         yield "CHATKIT_LOG_LEVEL=DEBUG is for development: other packages may log more than you want. Use INFO."

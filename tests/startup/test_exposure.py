@@ -74,6 +74,8 @@ def test_this_machine_needs_none(tmp_path: Path, host: str) -> None:
         (SAFE | {"allowed_hosts": "*"}, ["answers under any name"]),
         (SAFE | {"cors_origins": "*"}, ["CHATKIT_CORS_ORIGINS=*"]),
         (SAFE | {"secrets": f"{RANDOM},{'x' * 32}"}, ["CHATKIT_SECRETS has a value that can be guessed"]),
+        (SAFE | {"header_secret": "x" * 32}, ["CHATKIT_HEADER_SECRET has a value that can be guessed"]),
+        (SAFE | {"auth": "jwt", "jwt_audience": "*"}, ["CHATKIT_JWT_AUDIENCE=* accepts tokens"]),
         (SAFE | {"log_level": "DEBUG"}, ["CHATKIT_LOG_LEVEL=DEBUG"]),
         (SAFE | {"tracing": True}, ["CHATKIT_TRACING=true"]),
         ({"host": "0.0.0.0", "allow_anonymous": True, "secrets": RANDOM, "tracing": True}, ["CHATKIT_TRACING=true"]),

@@ -57,6 +57,8 @@ def _addresses(settings: Settings) -> Iterator[Finding]:
         )
     if settings.allowed_hosts:
         yield Finding("hosts", ", ".join(settings.allowed_hosts))
+    if settings.trusted_proxies:
+        yield Finding("proxies", ", ".join(settings.trusted_proxies))
     if settings.cors_origins:
         yield Finding("origins", ", ".join(settings.cors_origins))
     if settings.public_url and "none" in settings.auth:
