@@ -1,16 +1,19 @@
 """Routes whose body is a pydantic model: enforce the limits, and say what is wrong with a body."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
 from ..errors.http import InvalidParams, ServerError
 from ..services import services_of
 from .body import check_is_json, has_body, parse_json, read_body
+
+T = TypeVar("T", bound=BaseModel)
 
 
 class JsonRoute(APIRoute):
@@ -39,6 +42,14 @@ class JsonRoute(APIRoute):
     def refusal(self, faults: Any) -> ServerError:
         """Return the error for a body with these faults of pydantic's."""
         return invalid(faults)
+
+
+def parse_model(kind: type[T], text: str) -> T:
+    """Return the model that a JSON text contains. Raises `ServerError` if it is none, or exceeds a limit."""
+    try:
+        return kind.model_validate(parse_json(text.encode("utf-8", "surrogatepass")))
+    except ValidationError as error:
+        raise invalid(error.errors()) from None
 
 
 def invalid(faults: Any) -> InvalidParams:

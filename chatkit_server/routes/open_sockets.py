@@ -16,6 +16,7 @@ class OpenSockets:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._by_user: Counter[Owner] = Counter()
+        self._unknown = 0
 
     @contextmanager
     def count(self, owner: Owner) -> Iterator[None]:
@@ -30,3 +31,14 @@ class OpenSockets:
         finally:
             self._by_user[owner] -= 1
             self._by_user += Counter()  # forgets users without a socket
+
+    @contextmanager
+    def count_unknown(self) -> Iterator[None]:
+        """Count a socket until its user is known: as many as those of users, of whom they take no place."""
+        if self._unknown >= self._settings.sockets:
+            raise TooManySockets
+        self._unknown += 1
+        try:
+            yield
+        finally:
+            self._unknown -= 1

@@ -5,10 +5,10 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Response, WebSocket
-from pydantic import BaseModel, Field, ValidationError
+from fastapi import APIRouter, WebSocket
+from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 from starlette.types import Message as WsMessage
 from starlette.websockets import WebSocketDisconnect
@@ -23,13 +23,12 @@ from ..plain.token_stream import TokenStream, ending
 from ..plain.tokens import Json
 from ..services import Services, services_of
 from ..turns.live_turn import LiveTurn, Reader
-from .body import check_size, parse_json
-from .error_responses import ERRORS, error_response
-from .json_route import invalid
+from .body import check_size
+from .error_responses import ERRORS
+from .json_route import parse_model
+from .socket_login import accept
 
 router = APIRouter(prefix="/api/stream", tags=["plain tokens"])
-
-T = TypeVar("T", bound=BaseModel)
 
 SERVER_RESTARTS = 1012
 """The close code of uvicorn (0.54) for connections that it closes itself."""
@@ -58,7 +57,13 @@ class SocketMessage(Message):
 
 @router.get("/ws", summary="Messages and tokens over a WebSocket", responses=ERRORS | {101: {"description": "Opened"}})
 async def describe_websocket() -> None:
-    """Open it as a WebSocket. Frames are JSON texts. From the client:
+    """Open it as a WebSocket, with a cookie or a bearer token like any other request. A browser cannot set the header
+    `Authorization` there. It offers the subprotocols `chatkit` and `bearer.<token>`
+    (`new WebSocket(url, ["chatkit", "bearer." + token])`), or sends the token as the first frame within 10 s:
+    `{"type": "login", "token": "..."}`, which is answered with `{"type": "login", "login": true}`. Without valid
+    credentials, the connection is closed with 1008 after an `error` frame with the code `not_authenticated`.
+
+    Frames are JSON texts. From the client:
 
     - `{"type": "message", "message": "...", "thread_id": null, "key": null, "detach": false}`, with the other fields of
       `POST /api/message`; it stops and replaces a running answer
@@ -82,19 +87,9 @@ async def describe_websocket() -> None:
 async def converse(websocket: WebSocket) -> None:
     """Answer messages until the client disconnects."""
     services = services_of(websocket)
-    request_id: str = websocket.state.request_id
     with ExitStack() as stack:
-        try:
-            context = await services.door.authenticate(websocket)
-            stack.enter_context(websocket.app.state.open_sockets.count(context.owner))
-        except Exception as error:
-            await websocket.send_denial_response(error_response(to_server_error(error), request_id))
-            return
-        cookie = Response()
-        services.door.remember(websocket, cookie, context)
-        headers = [header for header in cookie.raw_headers if header[0] == b"set-cookie"]
-        await websocket.accept(headers=[*headers, (b"x-request-id", request_id.encode())])
-        await _Conversation(websocket, services, context).run()
+        if (context := await accept(websocket, services, stack)) is not None:
+            await _Conversation(websocket, services, context).run()
 
 
 class _Conversation:
@@ -153,8 +148,8 @@ class _Conversation:
         check_size(len(text.encode("utf-8", "surrogatepass")), self._services.settings.max_body_bytes)
         if context.session is not None:
             await self._services.session_issuer.check_still_valid(context.session)
-        if _parse(Frame, text).type == "message":
-            await self._answer(_parse(SocketMessage, text), context)
+        if parse_model(Frame, text).type == "message":
+            await self._answer(parse_model(SocketMessage, text), context)
         elif isinstance(self._turn, LiveTurn):
             await self._services.turns.stop(self._turn.id, "user", context)
 
@@ -216,13 +211,6 @@ class _Conversation:
             self._turn.log.wake()
         await asyncio.wait([self._reading], timeout=LEAVING_SECONDS)
         self._reading.cancel()  # a client that stopped reading would block its last write
-
-
-def _parse(kind: type[T], text: str) -> T:
-    try:
-        return kind.model_validate(parse_json(text.encode("utf-8", "surrogatepass")))
-    except ValidationError as error:
-        raise invalid(error.errors()) from None
 
 
 def _numbered(context: RequestContext) -> Iterator[RequestContext]:

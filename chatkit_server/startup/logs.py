@@ -28,7 +28,7 @@ IN_URLS = (
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
-# At DEBUG, these log the traffic with the model or the database.
+# At DEBUG, these log the traffic with clients, the model or the database.
 WIRES = (
     "httpx2",
     "httpcore2",
@@ -39,6 +39,7 @@ WIRES = (
     "aiosqlite",
     "watchfiles",
     "aiohttp",
+    "websockets",
 )
 
 

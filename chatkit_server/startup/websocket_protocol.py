@@ -5,6 +5,7 @@ last one, and answers pings whether or not the client reads. Compressed frames m
 """
 
 import asyncio
+import logging
 from typing import Any, ClassVar, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -14,6 +15,8 @@ from websockets.server import ServerProtocol
 from ..limits.rate import Rate
 from .unsent_bytes import UnsentBytes
 
+FRAMES_LOGGER = logging.getLogger("websockets.server")
+"""At DEBUG, it gets each header and frame: tokens and messages, which must not be in uvicorn's log."""
 SLICE = 4096
 """How many bytes are parsed before frames are counted."""
 MESSAGE_BYTES = 1024 * 1024
@@ -37,7 +40,7 @@ class WebSocketProtocol(UnsentBytes, WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.conn = ServerProtocol(extensions=[], max_size=MESSAGE_BYTES, logger=self.logger)
+        self.conn = ServerProtocol(extensions=[], max_size=MESSAGE_BYTES, logger=FRAMES_LOGGER)
         self._rate = Rate(self.frames_at_once, self.frames_per_second)
         self._message_bytes = 0
 

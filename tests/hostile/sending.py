@@ -60,6 +60,9 @@ async def _send_attempt(house: House, method: str, attempt: Attempt, headers: He
     frames = [json.loads(message["text"]) for message in sent if message["type"] == "websocket.send"]
     errors = [frame for frame in frames if frame["type"] == "error"]
     status = 404 if errors and len(errors) == len(frames) else 200
+    if errors and errors[0]["error"]["code"] == "not_authenticated":
+        assert sent[-1]["type"] == "websocket.close"
+        status = 401
     return Answer(status, list(sent[0]["headers"]), json.dumps(frames).replace('"code": ', '"code":').encode())
 
 

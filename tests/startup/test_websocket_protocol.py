@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
@@ -131,3 +133,15 @@ async def until_lagging(count: int) -> None:
     async with asyncio.timeout(10):
         while len(UnsentBytes._lagging) != count:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)
+
+
+async def test_uvicorns_log_has_neither_headers_nor_messages(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "websockets")  # as `configure_logging` does
+    caplog.set_level(logging.DEBUG)
+    async with aiohttp.ClientSession() as session:
+        async with session.ws_connect(f"{url}/", protocols=["bearer.a-token"]) as connection:
+            await connection.send_str("a message")
+            await connection.receive()
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith(("uvicorn", "websockets"))]
+    assert any("[accepted]" in line for line in lines)
+    assert not any("a-token" in line or "a message" in line for line in lines)
