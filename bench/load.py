@@ -17,6 +17,7 @@ from tests.support.sse import parse
 
 RAMP_SECONDS = 1.0  # concurrent answers start spread over this time
 
+TOO_MANY_REQUESTS = 429
 DELTA = b"text_delta"
 CHAT_DELTA = b"output_text.delta"
 
@@ -65,6 +66,12 @@ class Load:
                 chunks.append(chunk)
         check(b"".join(chunks), tokens)
         return Turn(tokens, first)
+
+    async def is_refused(self, tokens: int, rate: float | None = None) -> bool:
+        """Create a thread and read its answer without checking it; return whether a limit refuses it."""
+        async with self._session.post(self._url, json=_ask(tokens, rate), headers=_headers()) as response:
+            await response.read()
+            return response.status == TOO_MANY_REQUESTS
 
     async def turns_at_once(self, count: int, tokens: int, rate: float) -> list[Turn]:
         """Run `count` concurrent turns, started one after another within `RAMP_SECONDS`."""

@@ -20,11 +20,19 @@ ROOT = Path(__file__).parents[1]
 START_SECONDS = 60.0
 
 Kind = Literal[
-    "stock", "stock-uvloop", "ours", "ours-unflushed", "ours-no-journal", "ours-postgres", "ours-postgres-no-journal"
+    "stock",
+    "stock-uvloop",
+    "ours",
+    "ours-unflushed",
+    "ours-limited",
+    "ours-no-journal",
+    "ours-postgres",
+    "ours-postgres-no-journal",
 ]
 
 OVERRIDES: dict[Kind, Mapping[str, str]] = {
     "ours-unflushed": {"CHATKIT_FLUSH_MS": "0"},
+    "ours-limited": {"CHATKIT_TURNS_PER_MINUTE": "30"},
     "ours-no-journal": {"CHATKIT_JOURNAL_MS": "0"},
     "ours-postgres-no-journal": {"CHATKIT_JOURNAL_MS": "0"},
 }

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import crowd, scenarios
+from bench import crowd, flood, scenarios
 from bench.crowd import Stage
 from bench.login import doors
 from bench.processes import Kind, upstream
@@ -118,6 +118,20 @@ async def many_readers(bench: Bench) -> list[Result]:
     ]
 
 
+async def beside_flood(bench: Bench) -> list[Result]:
+    """Measure what a user who floods the server costs the others."""
+    if not bench.has_ours:
+        return []
+    model = await bench.stack.enter_async_context(upstream(bench.folder, "tests.support.openai_server"))
+    [contender] = await serve(["ours-limited"], model.url, bench.folder, bench.stack)
+    first_token, cost = await flood.flood(contender.server, bench.plan)
+    title = f"First token, alone and beside {flood.CLIENTS} clients of a user at the limit"
+    return [
+        Result("flood", title, "ms", first_token, flood.ALONE),
+        Result("flood_cost", "  the flood meanwhile", "each", cost, None),
+    ]
+
+
 async def login(bench: Bench) -> list[Result]:
     """Measure what it costs to say who sends a request."""
     if not bench.has_ours:
@@ -136,6 +150,7 @@ GROUPS: dict[str, Callable[[Bench], Awaitable[list[Result]]]] = {
     "journal": journal,
     "readers": many_readers,
     "login": login,
+    "flood": beside_flood,
 }
 
 

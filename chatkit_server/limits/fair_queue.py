@@ -91,6 +91,7 @@ class FairQueue:
             return self._count(owner)
         place = self._line_up(owner)
         watch = asyncio.ensure_future(_until(gone))
+        watch.add_done_callback(_ignore_error)
         try:
             either: list[asyncio.Future[Any]] = [place, watch]
             await asyncio.wait(either, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -104,8 +105,7 @@ class FairQueue:
         finally:
             if not place.done():
                 self._leave(owner, place)
-            watch.cancel()
-            await asyncio.wait([watch])
+            watch.cancel()  # without waiting for its end: a cancellation meanwhile would lose the slot
 
     def close(self) -> None:
         """Refuse the waiting requests, and all that come."""
@@ -155,3 +155,9 @@ async def _until(gone: Gone | None) -> None:
         await asyncio.get_running_loop().create_future()
     else:
         await gone()
+
+
+def _ignore_error(watch: asyncio.Future[None]) -> None:
+    """Mark an exception as retrieved: a connection that cannot be watched is as good as gone."""
+    if not watch.cancelled():
+        watch.exception()

@@ -117,15 +117,29 @@ async def test_who_leaves_makes_room(how: str) -> None:
     (await queue.enter(CAROL)).release()
 
 
-async def test_a_slot_that_comes_with_a_cancellation_is_not_lost() -> None:
+@pytest.mark.parametrize("steps", range(4))
+async def test_a_slot_that_comes_with_a_cancellation_is_not_lost(steps: int) -> None:
+    async def gone() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)  # a watch that takes its time to end
+
+    async def use(owner: Owner) -> None:
+        with await queue.enter(owner, gone):
+            await asyncio.sleep(0)
+
     queue = FairQueue(1, 10, 60)
     slot = await queue.enter(ALICE)
-    waiting = asyncio.create_task(queue.enter(BOB))
-    await asyncio.sleep(0)
+    waiting = asyncio.create_task(use(BOB))
+    while not queue.waiting:  # noqa: ASYNC110 - a queue has no event for it
+        await asyncio.sleep(0)
     slot.release()
+    for _ in range(steps):
+        await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.wait([waiting], timeout=5)
-    (await asyncio.wait_for(queue.enter(CAROL), 5)).release()
+    await asyncio.wait_for(use(CAROL), 5)
 
 
 async def test_a_replacement_counts_from_when_it_runs() -> None:
