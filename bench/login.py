@@ -20,8 +20,10 @@ from starlette.responses import Response
 from bench.scenarios import Samples
 from chatkit_server import create_app
 from chatkit_server.auth.header_login import NAMES_USERS
+from chatkit_server.auth.session_issuer import NewSession
+from chatkit_server.auth.session_terms import Configuration, Workflow
 from chatkit_server.services import Services
-from chatkit_store import new_id
+from chatkit_store import Owner, new_id
 from tests.auth.issuer import http_issuer
 from tests.auth.tokens import AUDIENCE, ISSUER, TokenIssuer
 from tests.databases import copy_sqlite
@@ -58,6 +60,7 @@ async def _modes() -> AsyncIterator[Sequence[Mode]]:
             Mode("none", {"auth": "none"}, _cookie),
             Mode("jwt", jwt, same_token),
             Mode("jwt, a new token each time", jwt, new_tokens),
+            Mode("session", {"auth": "session"}, _client_secret),
             Mode("header", {"auth": "header", "trusted_proxies": "unix"}, _header),
         ]
 
@@ -99,6 +102,12 @@ def _request(app: FastAPI, headers: Headers) -> HTTPConnection:
 
 def _bearer(token: str) -> Headers:
     return [(b"authorization", f"Bearer {token}".encode())]
+
+
+async def _client_secret(services: Services, count: int) -> Sequence[Headers]:
+    new = NewSession(Owner("", "alice"), Workflow(id="default"), Configuration(), requests_per_minute=10)
+    issued = await services.session_issuer.create(new)
+    return [_bearer(issued.secret)] * count
 
 
 async def _header(services: Services, count: int) -> Sequence[Headers]:

@@ -11,7 +11,8 @@ from ..errors.http import NotAuthenticated
 
 CLIENT_SECRET_PREFIX = "ek_"
 """How the client secrets of chat sessions begin, so that no other login takes them for its own."""
-MAX_ID = 255
+MAX_ID = 512
+"""Characters of an id."""
 BEARER = "bearer."
 PRINTABLE = re.compile(r"[!-~]+")
 
@@ -70,12 +71,16 @@ def with_token(request: HTTPConnection, token: str) -> HTTPConnection:
     return HTTPConnection({**request.scope, "headers": headers, "subprotocols": []})
 
 
-def checked(user: User) -> User:
-    """Return the user. Raises `NotAuthenticated` for an id that cannot name a user.
+def is_identifier(value: str) -> bool:
+    """Return whether a text can name a user or tenant.
 
     A database cannot store some characters, such as NUL, and two ids that differ in these alone would become one.
     """
-    for name, value, least in (("id", user.id, 1), ("tenant", user.tenant, 0)):
-        if not least <= len(value) <= MAX_ID or value != value.strip() or not value.isprintable():
-            raise NotAuthenticated(reason=f"the user's {name} is empty, too long, or has unusable characters")
+    return 0 < len(value) <= MAX_ID and value == value.strip() and value.isprintable()
+
+
+def checked(user: User) -> User:
+    """Return the user. Raises `NotAuthenticated` if its id or tenant cannot name one."""
+    if not is_identifier(user.id) or (user.tenant and not is_identifier(user.tenant)):
+        raise NotAuthenticated(reason="the user's id or tenant is empty, too long, or has unusable characters")
     return user

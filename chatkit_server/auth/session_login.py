@@ -9,17 +9,16 @@ from chatkit_store import ChatSession, ChatSessionStore
 
 from ..errors.http import NotAuthenticated
 from .addresses import Addresses
-from .login import User, bearer_token
+from .login import CLIENT_SECRET_PREFIX, User, bearer_token
 from .session_terms import terms_of
 
-PREFIX = "ek_"
 SECRET_LENGTH = 200
 """More characters than a secret of ours has."""
 
 
 def new_secret() -> str:
     """Return a client secret of 256 random bits."""
-    return PREFIX + secrets.token_urlsafe(32)
+    return CLIENT_SECRET_PREFIX + secrets.token_urlsafe(32)
 
 
 def secret_hash(secret: str) -> str:
@@ -30,7 +29,7 @@ def secret_hash(secret: str) -> str:
 def client_secret(request: HTTPConnection) -> str | None:
     """Return the bearer token if it looks like a client secret."""
     token = bearer_token(request)
-    return token if token is not None and token.startswith(PREFIX) else None
+    return token if token is not None and token.startswith(CLIENT_SECRET_PREFIX) else None
 
 
 def check_valid(session: ChatSession | None) -> ChatSession:

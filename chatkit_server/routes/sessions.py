@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, StrictInt, StrictStr, field_validator
 from chatkit_store import Owner, SessionStatus
 
 from ..agents.workflows import UnknownWorkflow
+from ..auth.login import MAX_ID, is_identifier
 from ..auth.session_issuer import IssuedSession, NewSession
 from ..auth.session_terms import MAX_COUNT, Configuration, Count, SessionPart, Workflow
 from ..errors.http import NotAvailable, NotFound
@@ -40,21 +41,21 @@ class RateLimits(SessionPart):
 class CreateSession(SessionPart):
     """The body of `POST /v1/chatkit/sessions`."""
 
-    user: Annotated[StrictStr, Field(min_length=1, max_length=512)]
+    user: Annotated[StrictStr, Field(min_length=1, max_length=MAX_ID)]
     workflow: Workflow
     expires_after: ExpiresAfter | None = None
     rate_limits: RateLimits = RateLimits()
     chatkit_configuration: Configuration = Configuration()
-    tenant: Annotated[StrictStr, Field(max_length=255)] = ""
+    tenant: Annotated[StrictStr, Field(min_length=1, max_length=MAX_ID)] = ""
     """Not in OpenAI's API: their client sends it as `extra_body={"tenant": ...}`."""
     user_name: Annotated[StrictStr, Field(min_length=1, max_length=255)] | None = None
     """Not in OpenAI's API: how the agent may address the user."""
 
-    @field_validator("user")
+    @field_validator("user", "tenant")
     @classmethod
-    def _is_not_blank(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("must not be blank")
+    def _can_name_somebody(cls, value: str) -> str:
+        if not is_identifier(value):
+            raise ValueError("must not begin or end with a space, nor contain control characters")
         return value
 
 

@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 
 from chatkit_server import NotAuthenticated, Settings, User, create_app
 from chatkit_server.auth.header_login import NAMES_USERS, HeaderLogin, open_header_login
+from chatkit_server.auth.login import MAX_ID
 from chatkit_server.errors.setup import SetupError
 from tests.serving import make_settings, serve
 
@@ -108,7 +109,7 @@ async def test_users_of_a_proxy_have_their_own_threads(tmp_path: Path, caplog: p
     assert "wrong" not in caplog.text
 
 
-@pytest.mark.parametrize("user", ["x" * 256, "ann\x01", "a\u2028b"])
+@pytest.mark.parametrize("user", ["x" * (MAX_ID + 1), "ann\x01", "a\u2028b"])
 async def test_an_id_that_cannot_be_stored_logs_nobody_in(tmp_path: Path, user: str) -> None:
     """Such as one that is too long: cut, it could be the id of another user."""
     headers = {"x-chatkit-proxy-secret": SECRET.encode(), "x-forwarded-user": user.encode()}
