@@ -1,13 +1,12 @@
-"""The `chatkit-server` command: serve, migrate, prune and doctor."""
+"""The `chatkit-server` command: serve, migrate, prune, doctor, keys and token."""
 
 import asyncio
 import gc
 import logging
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -16,24 +15,23 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
-from pydantic_settings import SettingsError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 import chatkit_store
-from chatkit_store import BlobsUnavailable, ChatSessionStore, SchemaUnknown, StoreError, UploadStore
+from chatkit_store import ChatSessionStore, UploadStore
 
 from .app import __version__, build_services, create_app
-from .errors.database_problem import explain_database_error
-from .errors.setup import AgentSetupError, ModelSetupError, SetupError
+from .errors.setup import SetupError
 from .files.blob_storage import make_blobs
 from .files.pruning import Pruner, PruneResult
 from .settings import Settings, unknown_settings
+from .startup.command_errors import SETUP_ERRORS, clear_errors, database_of, explanations, print_explanations
 from .startup.doctor import Finding, examinable, examine, examine_url, is_well, report
 from .startup.exposure import exposure_warnings, refuse_open_address, refuse_unsafe_production
 from .startup.http_protocol import HttpProtocol
+from .startup.key_commands import keys, token
 from .startup.logs import configure_logging
 from .startup.open_files import raise_open_files
-from .startup.schema import migrate_database, open_database, prepare_schema
+from .startup.schema import migrate_database, prepare_schema
 from .startup.websocket_protocol import WebSocketProtocol
 
 logger = logging.getLogger(__name__)
@@ -42,7 +40,6 @@ app = typer.Typer(
     help="A server for self-hosted ChatKit chats.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
 )
 
-SETUP_ERRORS = (SetupError, AgentSetupError, ModelSetupError, StoreError, SettingsError)
 WORKER_START_SECONDS = 120
 """How long a worker may take to import what it needs; uvicorn's 5 seconds are too few for large agents."""
 LATER = "This command is not available in this version yet."
@@ -53,7 +50,7 @@ def build_app() -> FastAPI:
 
     Exits with a message and code 2 if the settings or the database are wrong.
     """
-    with _clear_errors(), ThreadPoolExecutor(1) as thread:  # the current thread may already run an event loop
+    with clear_errors(), ThreadPoolExecutor(1) as thread:  # the current thread may already run an event loop
         settings = Settings()
         configure_logging(settings)
         _warn_of_unknown_settings()
@@ -64,7 +61,7 @@ def build_app() -> FastAPI:
 
 def build_worker() -> FastAPI:
     """Return the app for a worker of `serve`, with settings from the environment and logging configured."""
-    with _clear_errors():
+    with clear_errors():
         settings = Settings()
         configure_logging(settings)
         fastapi = create_app(settings)
@@ -114,7 +111,7 @@ def serve(
     reload: Annotated[bool, typer.Option(help="Restart when the code changes (development).")] = False,
 ) -> None:
     """Serve the page, the ChatKit protocol and the API."""
-    with _clear_errors():
+    with clear_errors():
         settings = Settings()
         configure_logging(settings)
         _warn_of_unknown_settings()
@@ -161,7 +158,7 @@ def _spare_workers_this_module() -> None:
 @app.command()
 def migrate() -> None:
     """Migrate the database to this version."""
-    with _clear_errors():
+    with clear_errors():
         settings = Settings()
         configure_logging(settings)
         for sentence in asyncio.run(_migrate(settings)):
@@ -173,7 +170,7 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be deleted.")] = False,
 ) -> None:
     """Delete files that were never sent, or belong to deleted conversations."""
-    with _clear_errors():
+    with clear_errors():
         settings = Settings()
         configure_logging(settings)
         pruned = asyncio.run(_prune(settings, dry_run))
@@ -202,9 +199,9 @@ def doctor(
         findings = examine_url(url, settings) if url else examine(build_services(examinable(settings)), settings)
     except (ValidationError, *SETUP_ERRORS) as error:
         if as_json:
-            typer.echo(report([Finding("settings", text, "WRONG") for text in _explanations(error)]))
+            typer.echo(report([Finding("settings", text, "WRONG") for text in explanations(error)]))
         else:
-            _print_explanations(error)
+            print_explanations(error)
         raise typer.Exit(1) from None
     logging.disable()  # the findings already say it
     if not asyncio.run(_print_findings(findings, as_json=as_json)):
@@ -229,8 +226,12 @@ def _refuse_unavailable() -> NoReturn:
 
 
 _ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
-for _name in ("token", "threads", "turns", "stats"):
+for _name in ("threads", "turns", "stats"):
     app.command(_name, hidden=True, context_settings=_ANY_ARGUMENTS)(_refuse_unavailable)
+
+
+app.add_typer(keys, name="keys")
+app.command()(token)
 
 
 def _check_address(host: str, port: int) -> None:
@@ -255,71 +256,19 @@ def _code_directories(settings: Settings) -> list[str]:
     return [str(directory.resolve()) for directory in directories]
 
 
-@asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    engine = open_database(settings)
-    try:
-        yield engine
-    except StoreError as error:
-        # aiosqlite (0.22) does not wait for the thread of a failed connection, which prints a traceback if the loop
-        # has already closed.
-        await asyncio.sleep(0.1)
-        if isinstance(error, BlobsUnavailable | SchemaUnknown):  # not about the location of the database
-            raise
-        raise SetupError(explain_database_error(error, engine.url)) from error
-    finally:
-        await engine.dispose()
-
-
 async def _prune(settings: Settings, dry_run: bool) -> PruneResult:
-    async with _database(settings) as engine:
+    async with database_of(settings) as engine:
         keep = timedelta(hours=settings.unsent_hours)
         pruner = Pruner(UploadStore(engine), make_blobs(settings), keep, ChatSessionStore(engine))
         return await pruner.prune(dry_run=dry_run)
 
 
 async def _migrate(settings: Settings) -> list[str]:
-    async with _database(settings) as engine:
+    async with database_of(settings) as engine:
         return await migrate_database(engine, settings)
 
 
 async def _migrate_or_refuse(settings: Settings) -> None:
     """Prepare the schema before the workers start, so that an error is printed once and not by each of them."""
-    async with _database(settings) as engine:
+    async with database_of(settings) as engine:
         await prepare_schema(engine, settings)
-
-
-@contextmanager
-def _clear_errors() -> Iterator[None]:
-    """Turn setup errors into a message and exit code 2."""
-    try:
-        yield
-    except (ValidationError, *SETUP_ERRORS) as error:
-        _print_explanations(error)
-        raise SystemExit(2) from None
-
-
-def _print_explanations(error: Exception) -> None:
-    prefix = "" if isinstance(error, ValidationError) else "chatkit-server: "
-    for text in _explanations(error):
-        typer.echo(prefix + text, err=True)
-
-
-def _explanations(error: Exception) -> list[str]:
-    """Return what to change: a line for each wrong setting, or the text of a setup error."""
-    if not isinstance(error, ValidationError):
-        return [str(error)]
-    lines = []
-    for fault in error.errors(include_url=False, include_context=False, include_input=False):
-        location, message = _location(fault["loc"]), fault["msg"].removeprefix("Value error, ")
-        lines.append(f"{location}: {message}" if location else message)
-    return lines
-
-
-def _location(path: tuple[int | str, ...]) -> str:
-    """Return the environment variable of a fault and the path within its JSON; empty if it concerns several."""
-    if not path:
-        return ""
-    name = str(path[0]).upper()
-    within = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path[1:])
-    return (name if name.startswith(("CHATKIT_", "OPENAI_")) else f"CHATKIT_{name}") + within

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from chatkit_server import ChatServer, RequestContext, Settings, create_app
-from chatkit_server.agents.loading import AgentLike
+from chatkit_server.agents.workflows import AgentChoice
 from chatkit_server.run.server import ServerFactory
 from chatkit_server.services import Services
 from chatkit_store.acting import ALL_USERS, act_for
@@ -144,7 +144,7 @@ def make_settings(folder: Path, **values: Any) -> Settings:
 
 @asynccontextmanager
 async def serve(
-    folder: Path, agent: AgentLike | None = None, *, server: ServerFactory = ChatServer, **settings: Any
+    folder: Path, agent: AgentChoice | None = None, *, server: ServerFactory = ChatServer, **settings: Any
 ) -> AsyncIterator[Served]:
     """Yield the app with these settings, on a real socket. A new SQLite database already has the schema."""
     if "database_url" not in settings and not (folder / DATABASE).exists():

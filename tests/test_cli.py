@@ -245,7 +245,7 @@ def test_serve_in_production_says_what_is_weak(
     assert "CHATKIT_SECRETS has a value that can be guessed" in caplog.text
 
 
-@pytest.mark.parametrize("command", ["token", "threads", "turns", "stats"])
+@pytest.mark.parametrize("command", ["threads", "turns", "stats"])
 def test_a_reserved_command_is_not_available(command: str) -> None:
     result = run(command, "list")
     assert (result.exit_code, result.stderr.strip()) == (2, "This command is not available in this version yet.")

@@ -56,6 +56,10 @@ class Configuration(SessionPart):
     history: History = History()
 
 
+EVERYTHING = Configuration(file_upload=FileUpload(enabled=True, max_files=MAX_COUNT))
+"""Only the server's own limits hold."""
+
+
 class Workflow(SessionPart):
     """`workflow`: which agent answers, and what the customer's backend says about the user."""
 

@@ -50,8 +50,11 @@ async def upload(request: Request) -> Response:
     services, attachments = _attachments_of(request)
     context = await services.door.authenticate(request)
     check_uploads(context)
+    limit = size_limit(services.settings, context)
     try:
-        async with _form_file(request, size_limit(services.settings, context)) as file:
+        async with _form_file(request, limit) as file:
+            if (file.size or 0) > limit:
+                raise too_large(limit)
             name, mime_type = file.filename or "", file.content_type or ""
             check_text("name", name)
             check_text("mime_type", mime_type)

@@ -8,7 +8,7 @@ from pydantic import AliasChoices, BaseModel, Field
 
 from ..auth.session_issuer import IssuedSession, NewSession
 from ..auth.session_login import client_secret
-from ..auth.session_terms import MAX_COUNT, Configuration, FileUpload, Workflow
+from ..auth.session_terms import EVERYTHING, Workflow
 from ..errors.http import Conflict, NotAuthenticated
 from ..services import services_of
 from .error_responses import ERRORS
@@ -18,9 +18,6 @@ from .sessions import check_enabled, unix_seconds
 logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/api/chatkit", tags=["sessions"], route_class=JsonRoute, responses=ERRORS)
-
-EVERYTHING = Configuration(file_upload=FileUpload(enabled=True, max_files=MAX_COUNT))
-"""The server's own limits hold, as for the user's other login."""
 
 
 class Renewal(BaseModel):
