@@ -65,7 +65,7 @@ WRONG = [
     ("CHATKIT_DATABASE_URL", f"postgresql://user:{PASSWORD}@127.0.0.1:1/db", "The database does not answer"),
     ("CHATKIT_DATABASE_URL", "sqlite:////nowhere/at/all/chatkit.db", "/nowhere/at/all/chatkit.db cannot be opened: "),
     ("CHATKIT_AUTH", "magic", "CHATKIT_AUTH: magic is not one of none, session, jwt, header"),
-    ("CHATKIT_AUTH", "jwt", "CHATKIT_AUTH=jwt is not available"),
+    ("CHATKIT_AUTH", "jwt", "CHATKIT_AUTH=jwt needs CHATKIT_JWT_AUDIENCE"),
     ("CHATKIT_HOST", "0.0.0.0", "0.0.0.0 can be reached by others, and CHATKIT_AUTH=none lets everybody"),
     ("CHATKIT_MODEL", "gpt-test", "CHATKIT_MODEL=gpt-test needs an endpoint"),
     ("CHATKIT_DATA_DIR", "/proc/nowhere", "CHATKIT_DATA_DIR=/proc/nowhere cannot be used"),
