@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatkit_store import create_schema, new_id, open_engine
+from chatkit_store.acting import ALL_USERS, OPTION, act_for
 from chatkit_store.row_security import protect
 
 # The data need not survive; many connections for concurrent tests.
@@ -145,6 +147,12 @@ def _serving(server: Postgres) -> Iterator[Postgres]:
 def is_guarded(url: str) -> bool:
     """Return whether a database is one of `Postgres.guarded_database`."""
     return make_url(url).username == PLAIN_ROLE
+
+
+async def see_all(connection: AsyncConnection) -> None:
+    """See the rows of all users, also with row-level security."""
+    if connection.engine.get_execution_options().get(OPTION):
+        await connection.run_sync(act_for, ALL_USERS)
 
 
 def _unprivileged(folder: Path) -> int | None:

@@ -17,8 +17,7 @@ from chatkit_server import ChatServer, RequestContext, Settings, create_app
 from chatkit_server.agents.workflows import AgentChoice
 from chatkit_server.run.server import ServerFactory
 from chatkit_server.services import Services
-from chatkit_store.acting import ALL_USERS, act_for
-from tests.databases import copy_sqlite
+from tests.databases import copy_sqlite, see_all
 from tests.support.chatkit import ChatKitClient, Json, LiveReply, Picture
 from tests.support.live_server import live
 
@@ -113,8 +112,7 @@ class Served:
     async def rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
         """Return the rows of an SQL statement."""
         async with self.services.engine.connect() as connection:
-            if self.services.settings.row_security:
-                await connection.run_sync(act_for, ALL_USERS)
+            await see_all(connection)
             return [dict(row._mapping) for row in await connection.execute(text(statement), values)]
 
     async def owner(self, thread_id: str) -> RequestContext:

@@ -45,10 +45,10 @@ async def migrate_database(engine: AsyncEngine, settings: Settings) -> list[str]
         return sentences
     if not settings.row_security:
         if tables := await row_security.unprotect(engine):
-            sentences.append(f"Removed row-level security from {len(tables)} table(s).")
+            sentences.append(f"Removed row-level security from {len(tables)} tables.")
         return sentences
     if tables := await row_security.protect(engine):
-        sentences.append(f"Added row-level security to {len(tables)} table(s).")
+        sentences.append(f"Added row-level security to {len(tables)} table(s) and view(s).")
     return sentences
 
 
@@ -70,5 +70,6 @@ async def row_security_problem(engine: AsyncEngine, settings: Settings) -> str |
             "it. Use another role in CHATKIT_DATABASE_URL, or remove CHATKIT_ROW_SECURITY."
         )
     if tables := await row_security.unprotected(engine):
-        return f"{len(tables)} table(s) lack row-level security. Run `chatkit-server migrate`, then start again."
+        lacking = f"{len(tables)} table(s) and view(s) lack row-level security."
+        return f"{lacking} Run `chatkit-server migrate`, then start again."
     return None

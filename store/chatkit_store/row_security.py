@@ -67,7 +67,7 @@ class Role:
 
 
 async def protect(engine: AsyncEngine) -> list[str]:
-    """Create the policies that are missing or outdated, and return the names of their tables.
+    """Create the policies that are missing or outdated; return the names of the tables, and of views that changed.
 
     The role must own the tables. Any number of workers may call it at once.
     """
@@ -80,7 +80,7 @@ async def unprotect(engine: AsyncEngine) -> list[str]:
 
 
 async def unprotected(engine: AsyncEngine) -> list[str]:
-    """Return the tables whose policy is missing, outdated or not in force."""
+    """Return the tables whose policy is missing, outdated or not in force, and the views that pass policies by."""
     return await _read(engine, _unprotected)
 
 
@@ -109,7 +109,7 @@ async def _read(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
 
 
 def _protect(connection: Connection) -> list[str]:
-    tables = _unprotected(connection)
+    tables, views = _open_tables(connection), _open_views(connection)
     for table in tables:
         condition = _condition(table)
         for statement in (
@@ -120,8 +120,9 @@ def _protect(connection: Connection) -> list[str]:
             f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
         ):
             connection.execute(text(statement))
-    _let_views_ask(connection, "SET (security_invoker = true)")
-    return tables
+    for view in views:
+        connection.execute(text(f"ALTER VIEW {view} SET (security_invoker = true)"))
+    return [*tables, *views]
 
 
 def _unprotect(connection: Connection) -> list[str]:
@@ -133,19 +134,28 @@ def _unprotect(connection: Connection) -> list[str]:
             f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY",
         ):
             connection.execute(text(statement))
-    if tables:
-        _let_views_ask(connection, "RESET (security_invoker)")
+    if tables and _has_invoker_views(connection):
+        for view in VIEWS:
+            connection.execute(text(f"ALTER VIEW {view} RESET (security_invoker)"))
     return tables
 
 
-def _let_views_ask(connection: Connection, option: str) -> None:
-    """Let the views read with the rights of who reads them: a superuser may own them, to whom no policy applies."""
-    if (connection.dialect.server_version_info or ()) >= INVOKER_VERSION:
-        for view in VIEWS:
-            connection.execute(text(f"ALTER VIEW {view} {option}"))
+def _has_invoker_views(connection: Connection) -> bool:
+    return (connection.dialect.server_version_info or ()) >= INVOKER_VERSION
 
 
 def _unprotected(connection: Connection) -> list[str]:
+    return [*_open_tables(connection), *_open_views(connection)]
+
+
+def _open_views(connection: Connection) -> list[str]:
+    """Return the views that read with the rights of their owner, who may be a superuser: no policy applies to those."""
+    if not _has_invoker_views(connection):
+        return []
+    return sorted(connection.scalars(_OWNER_VIEWS, {"views": list(VIEWS)}).all())
+
+
+def _open_tables(connection: Connection) -> list[str]:
     policies = _policies(connection)
     return sorted(table for table in CONDITIONS if policies.get(table) != _mark(table))
 
@@ -165,6 +175,10 @@ def _mark(table: str) -> str:
 
 
 _ROLE = text("SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+_OWNER_VIEWS = text(
+    "SELECT relname FROM pg_class WHERE relkind = 'v' AND relname = ANY(:views) AND pg_table_is_visible(oid)"
+    " AND NOT coalesce('security_invoker=true' = ANY(reloptions), false)"
+)
 _POLICIES = text(
     "SELECT relation.relname AS table, obj_description(policy.oid, 'pg_policy') AS mark,"
     " relation.relrowsecurity AND relation.relforcerowsecurity AS is_forced"

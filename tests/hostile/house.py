@@ -21,7 +21,7 @@ from chatkit_server.files.signed_links import Purpose, SignedLinks
 from chatkit_server.interactions.approval_card import ACTION
 from chatkit_server.services import Services
 from chatkit_store import Owner
-from chatkit_store.acting import ALL_USERS, act_for
+from tests.databases import see_all
 from tests.routes.asgi import Answer, call, converse
 from tests.serving import make_settings
 from tests.stage import Stage, stream_item, tool
@@ -229,8 +229,7 @@ class House:
         async with asyncio.timeout(20):
             await has_started.wait()
         async with self.services.engine.connect() as connection:
-            if self.services.settings.row_security:
-                await connection.run_sync(act_for, ALL_USERS)
+            await see_all(connection)
             (row,) = await connection.execute(
                 text("SELECT id, thread_id FROM turns WHERE status = 'running' ORDER BY started_at DESC LIMIT 1")
             )

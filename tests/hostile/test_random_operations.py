@@ -20,9 +20,8 @@ from sqlalchemy import text
 
 from chatkit_server import RequestContext
 from chatkit_store import Owner, new_id
-from chatkit_store.acting import ALL_USERS, act_for
 from tests.conftest import GUARDED
-from tests.databases import is_guarded
+from tests.databases import is_guarded, see_all
 from tests.hostile.house import ALICE, STRANGERS, House, Ids, logged_in, open_house
 from tests.hostile.routes import Attempt
 from tests.hostile.sending import Seen, Try, tries_naming_nothing, tries_with
@@ -232,8 +231,7 @@ def check_what_was_seen(people: list[Person]) -> None:
 async def check_rows(people: list[Person], house: House) -> None:
     """Check that rows and files with a marker belong to its user."""
     async with house.services.engine.connect() as connection:
-        if house.services.settings.row_security:
-            await connection.run_sync(act_for, ALL_USERS)
+        await see_all(connection)
         for query in TEXTS:
             for row in await connection.execute(text(query)):
                 check_words(str(row.words), Owner(row.tenant, row.user_id), people)

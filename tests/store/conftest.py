@@ -9,7 +9,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import HeartbeatStore, JournalStore, SqlStore, TurnStore, UploadStore
-from chatkit_store.acting import ALL_USERS, act_for, is_guarded
+from tests.databases import see_all
 from tests.store.factories import ALICE, User, make_thread
 
 Query = Callable[..., Awaitable[list[Row[*tuple[Any, ...]]]]]
@@ -49,8 +49,7 @@ def sql(engine: AsyncEngine) -> Query:
 
     async def run(statement: str, **values: Any) -> list[Row[*tuple[Any, ...]]]:
         async with engine.begin() as connection:
-            if is_guarded(engine):
-                await connection.run_sync(act_for, ALL_USERS)
+            await see_all(connection)
             result = await connection.execute(text(statement), values)
             return list(result.all()) if result.returns_rows else []
 

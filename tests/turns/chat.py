@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from yarl import URL
 
 from tests.conftest import checked_out
+from tests.databases import see_all
 from tests.serving import Served, Tab
 from tests.support.chatkit import user_input
 from tests.support.openai_server import ModelRequest, OpenAIServer
@@ -64,6 +65,7 @@ class Chat(Served):
     async def select(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         """Return the rows of a plain SQL statement."""
         async with self.sql.connect() as connection:
+            await see_all(connection)
             return [tuple(row) for row in await connection.execute(text(statement), values)]
 
     async def messages(self, thread_id: str) -> Conversation:

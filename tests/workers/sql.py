@@ -3,15 +3,9 @@
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chatkit_store.acting import ALL_USERS, act_for, is_guarded
-
-
-async def see_all(connection: AsyncConnection) -> None:
-    """See the rows of all users, also with row-level security."""
-    if is_guarded(connection.engine):
-        await connection.run_sync(act_for, ALL_USERS)
+from tests.databases import see_all
 
 
 async def select(engine: AsyncEngine, statement: str, **values: Any) -> list[tuple[Any, ...]]:
