@@ -17,8 +17,9 @@ logger = logging.getLogger(__name__)
 router = APIRouter(include_in_schema=False)
 
 _PACKAGE = Path(__file__).parent.parent
-PLACES = (_PACKAGE / "page", _PACKAGE.parent / "web" / "dist")
-"""Where the built page is: in an installed package, and in a checkout."""
+_WEB = _PACKAGE.parent / "web"
+PLACES = (_PACKAGE / "page", _WEB / "dist", _WEB / "dist-dev")
+"""Where the built page is: in an installed package, and in a checkout, where `make dev` builds another one."""
 
 NOT_BUILT = """<!doctype html><meta charset="utf-8"><title>chatkit-server</title>
 <p>The server is running, but its page has not been built. Run <code>make web</code> and reload; with

@@ -1,6 +1,12 @@
 /** src/session.ts with a `fetch` of the test. In a browser: login.test.js. */
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { mock, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 
 import { built } from "../element/test/built.js";
 
@@ -243,4 +249,19 @@ test("a secret that is still valid is used where it cannot be renewed, and fails
   mock.timers.tick(20_000);
   await assert.rejects(fetch(URL_OF_API, OPERATION), { message: "down" });
   assert.equal(await text(fetch(URL_OF_API, OPERATION)), "for secret 4");
+});
+
+test("compiles by itself in a project of others, also to plain JavaScript as docs/embedding.md says", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "chatkit-e2e-session-"));
+  t.after(() => rm(folder, { recursive: true }));
+  await copyFile(join(import.meta.dirname, "../src/session.ts"), join(folder, "session.ts"));
+  const options = "--target es2022 --module es2022 --lib es2022,dom --types";
+  const strict = "--strict --exactOptionalPropertyTypes --noUncheckedIndexedAccess --noPropertyAccessFromIndexSignature --erasableSyntaxOnly --isolatedModules";
+  const tsc = join(import.meta.dirname, "../node_modules/.bin/tsc");
+  await promisify(execFile)(tsc, ["session.ts", ...options.split(" "), "", ...strict.split(" ")], { cwd: folder });
+  const { withClientSecret } = await import(pathToFileURL(join(folder, "session.js")));
+  const secrets = [];
+  const fetch = withClientSecret(() => "secret 1", { url: URL_OF_API, fetch: async (_input, { headers }) => secrets.push(headers.get("authorization")) && new Response() });
+  await fetch(URL_OF_API, OPERATION);
+  assert.deepEqual(secrets, ["Bearer secret 1"]);
 });
