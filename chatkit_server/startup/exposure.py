@@ -42,8 +42,8 @@ def production_demands(settings: Settings, *, has_login: bool = False) -> Iterat
         yield "Set CHATKIT_PUBLIC_URL to the URL at which browsers reach the server, such as https://chat.example.com."
         if not settings.allowed_hosts:
             yield (
-                "Set CHATKIT_ALLOWED_HOSTS to the names under which the server may be called, if there are others than "
-                "that of CHATKIT_PUBLIC_URL, which suffices."
+                "Set CHATKIT_ALLOWED_HOSTS only if the server has other names than that of CHATKIT_PUBLIC_URL: it "
+                "answers to no others."
             )
 
 

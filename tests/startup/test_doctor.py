@@ -255,6 +255,17 @@ async def test_a_login_that_cannot_work_now_is_wrong(doctor: Doctor, tmp_path: P
     assert "http://127.0.0.1:9/keys" in wrong
 
 
+async def test_sessions_that_nobody_can_make_are_wrong(doctor: Doctor, tmp_path: Path) -> None:
+    code, output = await doctor(tmp_path, CHATKIT_AUTH="session")
+    assert (code, "WRONG  api keys     Nobody can log in: CHATKIT_AUTH=session takes client secrets" in output) == (
+        1,
+        True,
+    )
+    assert not (tmp_path / "chatkit.db").exists()
+    code, output = await doctor(tmp_path, CHATKIT_AUTH="session", CHATKIT_API_KEYS="7c1e" * 10)
+    assert (code, "ok     api keys     1 in CHATKIT_API_KEYS" in output) == (0, True)
+
+
 async def test_findings_of_a_url_are_json_for_scripts(doctor: Doctor, tmp_path: Path) -> None:
     async with serve(tmp_path) as served:
         code, output = await doctor(tmp_path, "doctor", "--json", "--url", served.url, CHATKIT_WIDGET="open")

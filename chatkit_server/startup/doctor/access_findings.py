@@ -32,8 +32,7 @@ async def examine_access(services: Services, settings: Settings) -> AsyncIterato
     yield Finding("login", ", then ".join(_login(mode) for mode in settings.auth))
     for problem in await services.door.problems():
         yield Finding("login", problem, "WRONG")
-    yield _secrets(settings)
-    for finding in (*_addresses(settings), *examine_limits(settings)):
+    for finding in (*_secrets(settings), *_addresses(settings), *examine_limits(settings)):
         yield finding
 
 
@@ -41,13 +40,15 @@ def _login(mode: str) -> str:
     return f"{mode} ({LOGINS.get(mode, 'a login of your own')})"
 
 
-def _secrets(settings: Settings) -> Finding:
+def _secrets(settings: Settings) -> Iterator[Finding]:
     count = len(settings.secrets)
-    if count == 0:
-        return Finding("secrets", f"one, in {settings.data_dir}" if settings.environment == "development" else "none")
-    if count == 1:
-        return Finding("secrets", "one in CHATKIT_SECRETS")
-    return Finding("secrets", f"{count} in CHATKIT_SECRETS: the first signs, the others are still accepted")
+    if count > 1:
+        text = f"{count} in CHATKIT_SECRETS: the first signs, the others are still accepted"
+        yield Finding("secrets", text)
+    elif count == 1:
+        yield Finding("secrets", "one in CHATKIT_SECRETS")
+    elif settings.environment == "development":
+        yield Finding("secrets", f"one, in {settings.data_dir}")
 
 
 def _addresses(settings: Settings) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from .finding import Finding
 async def examine_database(services: Services) -> Finding:
     """Return what is to be said of the database. Creates no file."""
     kind = services.engine.dialect.name
-    if (file := _missing_file(services.engine.url)) is not None:
+    if (file := missing_file(services.engine.url)) is not None:
         if (folder := missing_folder(file)) is not None:
             return Finding("database", f"{file} cannot be created: the folder {folder} does not exist", "WRONG")
         if services.settings.environment == "production":
@@ -43,7 +43,7 @@ async def examine_database(services: Services) -> Finding:
     return Finding("database", f"{text}, which the server applies when it starts")
 
 
-def _missing_file(url: URL) -> str | None:
+def missing_file(url: URL) -> str | None:
     """Return the SQLite file if it does not exist; connecting would create it."""
     is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
     return url.database if is_file and not Path(str(url.database)).exists() else None

@@ -12,6 +12,7 @@ from .access_findings import examine_access
 from .agent_findings import examine_agent
 from .database_findings import examine_database
 from .finding import Finding
+from .key_findings import examine_api_keys
 
 
 async def examine(services: Services, settings: Settings) -> AsyncIterator[Finding]:
@@ -23,6 +24,8 @@ async def examine(services: Services, settings: Settings) -> AsyncIterator[Findi
         async for finding in examine_access(services, settings):
             yield finding
         yield await examine_database(services)
+        async for finding in examine_api_keys(services, settings):
+            yield finding
         async with aclosing(examine_agent(services)) as findings:
             async for finding in findings:
                 yield finding
