@@ -1,6 +1,6 @@
 # `make` lists the targets. Each installs what it needs: Python packages in .venv, npm packages in web/node_modules.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test check fix migrate bench web weights wheel lock env-example clean
+.PHONY: help setup dev test fuzz check fix migrate bench web weights wheel lock env-example clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -28,6 +28,9 @@ else
 	$(PYTEST) -m "not postgresql" --cov --cov-report=term
 	$(PYTEST) -m postgresql
 endif
+
+fuzz: $(VENV) ## Send the server tens of thousands of invalid requests (20 minutes)
+	FUZZ=1 $(BIN)/python -m pytest -n 2 tests/routes/test_fuzz.py
 
 check: setup ## Lint and type-check without changing anything
 	$(BIN)/ruff check $(CODE)

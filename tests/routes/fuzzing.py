@@ -52,6 +52,8 @@ class World:
     items: dict[str, str]
     attachment_id: str
     turn_id: str
+    foreign_ids: Sequence[str] = ()
+    """Ids of what another user has."""
 
     def operations(self) -> dict[str, Json]:
         """Return valid parameters of all operations."""
@@ -209,7 +211,9 @@ class Fuzzer:
         return value
 
     def value(self) -> Json:
-        """Return a wrong value."""
+        """Return a wrong value, or a right one that is another user's."""
+        if self.world.foreign_ids and self.random.random() < 0.2:
+            return self.random.choice(self.world.foreign_ids)
         return copy.deepcopy(self.random.choice(VALUES))
 
     def change_bytes(self, body: bytes, probability: float) -> bytes:
