@@ -7,6 +7,7 @@ from typing import Any
 from chatkit.store import NotFoundError
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from chatkit_store import StoreError
 
@@ -18,6 +19,28 @@ from .json_route import JsonRoute
 logger = logging.getLogger(__name__)
 
 CODES: dict[type[ServerError], str] = {NotAuthenticated: "invalid_api_key", TooManyRequests: "rate_limit_exceeded"}
+
+
+class OpenAiError(BaseModel):
+    """What is wrong, as OpenAI's API says it."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAiErrorBody(BaseModel):
+    """The body of an error response."""
+
+    error: OpenAiError
+
+
+OPENAI_ERRORS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": OpenAiErrorBody, "description": "Rejected without effect: 401 the API key is not valid"},
+    501: {"model": OpenAiErrorBody, "description": "CHATKIT_AUTH does not include `session`"},
+}
+"""The `responses` of a route, for OpenAPI."""
 
 
 class InvalidField(InvalidParams):

@@ -14,9 +14,9 @@ from ..auth.session_issuer import IssuedSession, NewSession
 from ..auth.session_terms import MAX_COUNT, Configuration, Count, SessionPart, Workflow
 from ..errors.http import NotAvailable, NotFound
 from ..services import Services, services_of
-from .openai_route import InvalidField, OpenAiRoute
+from .openai_route import OPENAI_ERRORS, InvalidField, OpenAiRoute
 
-router = APIRouter(prefix="/v1/chatkit", tags=["sessions"], route_class=OpenAiRoute)
+router = APIRouter(prefix="/v1/chatkit", tags=["sessions"], route_class=OpenAiRoute, responses=OPENAI_ERRORS)
 
 DEFAULT_REQUESTS = 10
 NO_SESSIONS = (

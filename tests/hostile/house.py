@@ -17,6 +17,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Message
 
 from chatkit_server import AgentContext, User, create_app
+from chatkit_server.auth.own_login import LoginFunction
 from chatkit_server.files.signed_links import Purpose, SignedLinks
 from chatkit_server.interactions.approval_card import ACTION
 from chatkit_server.services import Services
@@ -293,12 +294,14 @@ def events_of(body: bytes) -> list[Json]:
 
 
 @asynccontextmanager
-async def open_house(folder: Path, url: str, **values: Any) -> AsyncIterator[House]:
-    """Yield the app with the login of these tests, on a database of its own."""
+async def open_house(
+    folder: Path, url: str, *, by: LoginFunction | None = login, **values: Any
+) -> AsyncIterator[House]:
+    """Yield the app with the login of these tests, or, without `by`, those of the settings."""
     stage = Stage(transcript="said")
     defaults = {"auth": "session", "journal_ms": 0, "attachments": True, "tools": "search", "heartbeat_seconds": 60}
     settings = make_settings(folder, database_url=url, **defaults | values)
-    app = create_app(settings, stage.agent, server=stage.factory(), auth=login)
+    app = create_app(settings, stage.agent, server=stage.factory(), auth=by)
     async with app.router.lifespan_context(app):
         house = House(app, stage)
         try:

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 AnyCase: TypeAlias = Case[Any]
 
+API_KEY = "an API key of the customer's backend"
 EXAMPLES = 300
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -46,7 +47,7 @@ class Described:
 async def described(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Described]:
     """Yield an app with one user."""
     folder = tmp_path_factory.mktemp("openapi")
-    async with open_house(folder, f"sqlite:///{folder / 'test.db'}") as house:
+    async with open_house(folder, f"sqlite:///{folder / 'test.db'}", auth="session", api_keys=API_KEY) as house:
         ids = await house.furnish(ALICE)
         house.stage.playing = Agent(name="Nobody")  # the demo model answers
         yield Described(house, ids, st.one_of(*_cases(house)))
@@ -67,7 +68,7 @@ def with_real_ids(case: AnyCase, ids: Ids) -> None:
     reads = case.method.upper() == "GET"
     file, token = (ids.attachment, ids.download) if reads else (ids.pending, ids.upload)
     real = {"turn_id": ids.turn, "thread_id": ids.thread, "attachment_id": file}
-    case.path_parameters = {name: real[name] for name in case.path_parameters or {}}
+    case.path_parameters = {name: real.get(name, value) for name, value in (case.path_parameters or {}).items()}
     if "attachment_id" in case.path_parameters:
         case.query = {**(case.query or {}), "token": token}
 
@@ -81,6 +82,8 @@ async def sent(case: AnyCase, house: House) -> tuple[requests.PreparedRequest, A
     body = request.body.encode() if isinstance(request.body, str) else request.body or b""
     assert isinstance(body, bytes)
     headers = {name.lower(): value for name, value in request.headers.items()} | dict(logged_in(ALICE))
+    if url.path.startswith("/v1/"):
+        headers["authorization"] = f"Bearer {API_KEY}"
     return request, await house.send(case.method.upper(), url.path, body, headers, url.query.encode())
 
 
