@@ -27,7 +27,7 @@ from .settings import Settings, unknown_settings
 from .startup.command_errors import SETUP_ERRORS, clear_errors, database_of, explanations, print_explanations
 from .startup.doctor import Finding, examinable, examine, examine_url, is_well, report
 from .startup.exposure import exposure_warnings, refuse_open_address, refuse_unsafe_production
-from .startup.http_protocol import HttpProtocol
+from .startup.http_protocol import HttpProtocol, limit_connections
 from .startup.key_commands import keys, token
 from .startup.logs import configure_logging
 from .startup.open_files import raise_open_files
@@ -65,8 +65,7 @@ def build_worker() -> FastAPI:
         settings = Settings()
         configure_logging(settings)
         fastapi = create_app(settings)
-    HttpProtocol.max_waiting = raise_open_files() // 2
-    HttpProtocol.body_seconds = settings.body_seconds
+    limit_connections(settings)
     _tame_garbage_collector()
     return fastapi
 

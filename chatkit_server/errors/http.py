@@ -369,8 +369,9 @@ class LimitReached(TooManyRequests):
     """A limit of the user, the chat session, the address or the thread is reached."""
 
     code = "limit_reached"
+    default_message = "A limit is reached. Please try again later."
 
-    def __init__(self, message: str, retry_after: int | None) -> None:
+    def __init__(self, message: str | None = None, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.repeats = 1

@@ -10,9 +10,17 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from ..settings import Settings
+from .open_files import raise_open_files
 from .unsent_bytes import UnsentBytes
 
 HEAD_BYTES = 64 * 1024
+
+
+def limit_connections(settings: Settings) -> None:
+    """Apply the settings to all connections of this process."""
+    HttpProtocol.body_seconds = settings.body_seconds
+    HttpProtocol.max_waiting = raise_open_files() // 2
 
 
 class HttpProtocol(UnsentBytes, HttpToolsProtocol):
@@ -25,7 +33,7 @@ class HttpProtocol(UnsentBytes, HttpToolsProtocol):
     body_rate: ClassVar[int] = 8 * 1024
     """The lowest rate of a body, in bytes per second."""
     max_waiting: ClassVar[int] = 10_000
-    """How many connections may be without a complete request; `serve` sets it."""
+    """How many connections may be without a complete request."""
     _waiting: ClassVar[dict["HttpProtocol", None]] = {}
     """The connections of this process without a complete request, oldest first."""
 

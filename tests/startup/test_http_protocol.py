@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -15,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from chatkit_server.startup.http_protocol import HEAD_BYTES, HttpProtocol
+from chatkit_server import Settings
+from chatkit_server.startup.http_protocol import HEAD_BYTES, HttpProtocol, limit_connections
 from chatkit_server.startup.open_files import RESERVED, raise_open_files
 
 
@@ -45,7 +47,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 async def port() -> AsyncIterator[int]:
     listener = socket.socket(proto=socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, http=Impatient, lifespan="off", log_config=None, access_log=False))
+    options: dict[str, Any] = {"lifespan": "off", "log_config": None, "access_log": False, "timeout_keep_alive": 1}
+    server = uvicorn.Server(uvicorn.Config(app, http=Impatient, **options))
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # pytest's are left alone
     task = asyncio.create_task(server.serve(sockets=[listener]))
     for _ in range(1000):
@@ -101,6 +104,19 @@ async def test_a_head_that_does_not_arrive_is_given_up(port: int, pieces: tuple[
 async def test_a_body_that_stops_is_given_up(port: int) -> None:
     assert (await exchange(port, HEAD % 100, b"abc")).startswith(b"HTTP/1.1 408 ")
     assert (await exchange(port, HEAD % 100, *[b"a"] * 20, pause=0.05)).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_an_idle_connection_is_closed(port: int) -> None:
+    head = HEAD.replace(b"connection: close\r\n", b"")
+    assert (await exchange(port, head % 3, b"abc")).endswith(b"\r\n\r\n3")
+
+
+async def test_the_time_of_a_body_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HttpProtocol, "body_seconds", HttpProtocol.body_seconds)
+    monkeypatch.setattr(HttpProtocol, "max_waiting", HttpProtocol.max_waiting)
+    limit_connections(Settings(_env_file=None, body_seconds=7.5))
+    assert HttpProtocol.body_seconds == 7.5
+    assert HttpProtocol.max_waiting == raise_open_files() // 2
 
 
 async def test_a_large_body_may_take_its_time(port: int) -> None:
