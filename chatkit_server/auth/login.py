@@ -6,6 +6,8 @@ from typing import Protocol
 
 from starlette.requests import HTTPConnection
 
+from chatkit_store.clean import REPLACEMENT
+
 from ..context import SessionTerms
 from ..errors.http import NotAuthenticated
 
@@ -74,9 +76,10 @@ def with_token(request: HTTPConnection, token: str) -> HTTPConnection:
 def is_identifier(value: str) -> bool:
     """Return whether a text can name a user or tenant.
 
-    A database cannot store some characters, such as NUL, and two ids that differ in these alone would become one.
+    A database cannot store some characters, such as NUL, and two ids that differ in these alone would become one: they
+    are replaced, here or before.
     """
-    return 0 < len(value) <= MAX_ID and value == value.strip() and value.isprintable()
+    return 0 < len(value) <= MAX_ID and value == value.strip() and value.isprintable() and REPLACEMENT not in value
 
 
 def checked(user: User) -> User:

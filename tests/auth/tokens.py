@@ -142,6 +142,7 @@ def forged_tokens(issuer: TokenIssuer, other: TokenIssuer, user: str = "alice") 
         "user too long": issuer.token(user, sub="a" * 5000),
         "user with NUL": issuer.token(user, sub=f"{user}\0"),
         "user with half a character": issuer.token(user, sub=f"{user}\ud800"),
+        "user with a replaced character": issuer.token(user, sub=f"{user}\ufffd"),
         "user twice": issuer.signed(encode(issuer.header()), _with(issuer, "mallory", b'"sub": ' + encode(user))),
         "audience twice": issuer.signed(encode(issuer.header()), _with(issuer, user, b'"aud": ["x", "chat"]')),
         "exp twice": issuer.signed(
