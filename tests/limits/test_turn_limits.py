@@ -23,6 +23,7 @@ from chatkit_store import (
     open_engine,
 )
 from chatkit_store.errors import ThreadBusy
+from tests.conftest import also_guarded
 from tests.store.conftest import Query
 from tests.store.factories import ALICE, BOB, User, make_thread, make_turn, user_message
 
@@ -143,6 +144,7 @@ async def test_pruning_forgets_what_nothing_counts(turns: TurnStore, store: SqlS
     assert await sql("SELECT id FROM deleted_turns") == []
 
 
+@also_guarded
 async def test_limits_count_their_own_subject_only(turns: TurnStore) -> None:
     one = TurnLimits(turns_per_minute=1)
     await begin(turns, one, ALICE)
@@ -198,6 +200,7 @@ async def test_a_full_thread_takes_no_more(turns: TurnStore, thread: ThreadMetad
     await begin(turns, limits)
 
 
+@also_guarded
 async def test_tokens_of_a_tenant_are_those_of_all_its_users(turns: TurnStore, store: SqlStore[User]) -> None:
     for name in ("alice", "bob"):
         for user in (TenantUser(name), TenantUser(name, "other"), User(name)):

@@ -28,6 +28,7 @@ from chatkit_store.acting import ALL_USERS, Actor, for_all_users
 from chatkit_store.columns import JsonText, UtcDateTime
 from chatkit_store.database import Database
 from chatkit_store.errors import code_of
+from chatkit_store.migrations import lock_schema
 from chatkit_store.owner import Owner
 from chatkit_store.row_security import CONDITIONS, OPEN, protect, protected, role_of, unprotect, unprotected
 from chatkit_store.tables import metadata
@@ -234,6 +235,16 @@ async def test_policies_are_made_and_removed_once(postgres: Postgres, url: str) 
         assert not (await role_of(engine)).is_exempt
     async with opened(url.replace("plain@", "postgres@"), has_schema=True) as administrator:
         assert (await role_of(administrator)).is_exempt
+
+
+async def test_a_migration_changes_the_rows_of_all_users(database: Database) -> None:
+    def migrate(connection: Connection) -> int:
+        with lock_schema(connection):
+            return connection.execute(update(metadata.tables["threads"]).values(title="migrated")).rowcount
+
+    async with database.engine.connect() as connection:
+        assert await connection.run_sync(migrate) == len(OWNERS)
+    assert await left_behind(database.engine) == (False, 0)
 
 
 async def _administer(engine: AsyncEngine, statement: str) -> None:
