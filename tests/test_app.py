@@ -91,11 +91,11 @@ async def test_reserved_routes_are_not_available(http: aiohttp.ClientSession, pa
     ("method", "path", "status", "code"),
     [
         ("GET", "/nothing/here", 404, "not_found"),
-        ("POST", "/api/nothing", 405, "http_error"),
+        ("POST", "/api/nothing", 404, "not_found"),
         ("GET", "/../../etc/passwd", 404, "not_found"),
         ("GET", "/assets/..%2f..%2f..%2fpyproject.toml", 404, "not_found"),
-        ("GET", "/chatkit", 404, "not_found"),
-        ("DELETE", "/healthz", 405, "http_error"),
+        ("GET", "/chatkit", 405, "method_not_allowed"),
+        ("DELETE", "/healthz", 405, "method_not_allowed"),
         ("POST", "/api/turns/turn_unknown/stop", 404, "not_found"),
     ],
 )

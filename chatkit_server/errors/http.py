@@ -15,6 +15,7 @@
     ├── ForeignOrigin           403  foreign_origin
     ├── LinkExpired             403  link_expired
     ├── NotFound                404  not_found
+    ├── MethodNotAllowed        405  method_not_allowed
     ├── Conflict                409  conflict
     │   ├── ThreadLocked        409  thread_locked
     │   ├── ThreadClosed        409  thread_closed
@@ -57,6 +58,7 @@ code, and whether a retry can help.
 """
 
 import logging
+from collections.abc import Sequence
 from typing import ClassVar
 
 from chatkit.store import NotFoundError
@@ -227,6 +229,17 @@ class NotFound(ServerError):
     status = 404
     code = "not_found"
     default_message = "This was not found. It may have been deleted."
+
+
+class MethodNotAllowed(ServerError):
+    """The address has other methods, which the header `Allow` lists."""
+
+    status = 405
+    code = "method_not_allowed"
+
+    def __init__(self, methods: Sequence[str]) -> None:
+        super().__init__(f"This address takes {', '.join(methods)} only.")
+        self.methods = methods
 
 
 class Conflict(ServerError):

@@ -14,7 +14,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chatkit_store import StoreError
 
 from ..errors.author_code import as_exception
-from ..errors.http import InvalidParams, NotFound, ServerError, ServerStopping, to_server_error
+from ..errors.http import (
+    InvalidParams,
+    MethodNotAllowed,
+    NotAuthenticated,
+    NotFound,
+    ServerError,
+    ServerStopping,
+    to_server_error,
+)
+from .allowed_methods import AllowedMethods, is_of_the_api
 
 
 class ErrorBody(BaseModel):
@@ -41,6 +50,10 @@ def error_response(error: ServerError, request_id: str) -> JSONResponse:
     headers = {"x-request-id": request_id}
     if error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
+    if isinstance(error, NotAuthenticated):
+        headers["www-authenticate"] = "Bearer"  # a 401 must name a scheme; for this one, no browser asks the user
+    if isinstance(error, MethodNotAllowed):
+        headers["allow"] = ", ".join(error.methods)
     if isinstance(error, ServerStopping):  # the client's next connection reaches another worker
         headers["connection"] = "close"
     return JSONResponse(error.body(request_id), status_code=error.status, headers=headers)
@@ -94,9 +107,22 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     return error_response(InvalidParams(), request.state.request_id)
 
 
+def _allowed_methods(app: FastAPI) -> AllowedMethods:
+    """Return those of all routes of the app, which are complete when its first request comes."""
+    if not hasattr(app.state, "allowed_methods"):
+        app.state.allowed_methods = AllowedMethods(app)
+    allowed: AllowedMethods = app.state.allowed_methods
+    return allowed
+
+
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    if error.status_code == NotFound.status:
-        return error_response(NotFound("There is nothing at this address."), request.state.request_id)
+    is_wrong_method = error.status_code == MethodNotAllowed.status
+    if is_wrong_method or error.status_code == NotFound.status:
+        methods = _allowed_methods(request.app).at(request.scope)
+        if not methods and is_wrong_method and not is_of_the_api(request.scope):
+            methods = ["GET", "HEAD"]  # of the page's files
+        found = MethodNotAllowed(methods) if methods else NotFound("There is nothing at this address.")
+        return error_response(found, request.state.request_id)
     body = {"code": "http_error", "message": error.detail, "request_id": request.state.request_id}
     return JSONResponse(body, status_code=error.status_code, headers=error.headers)

@@ -15,7 +15,7 @@ from .reading import reading
 
 SSE_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-store, no-transform",  # no-transform: a compressing proxy would delay tokens
+    "cache-control": "private, no-store, no-transform",  # no-transform: a compressing proxy would delay tokens
     "x-accel-buffering": "no",  # nginx
 }
 ERROR_HEADER = "x-chatkit-error"

@@ -86,7 +86,6 @@ async def refresh_session(request: Request, response: Response, body: Renewal | 
 
 
 def _answer(issued: IssuedSession, response: Response) -> ClientSecret:
-    response.headers["cache-control"] = "no-store"
     return ClientSecret(
         id=issued.session.session_id,
         client_secret=issued.secret,

@@ -37,7 +37,7 @@ async def poll_turn(turn_id: str, request: Request, if_none_match: Annotated[str
     answer = await load_answer(turn_id, services, context)
     body = TurnState(id=answer.turn_id, **answer.model_dump()).model_dump_json().encode()
     tag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
-    headers = {"etag": tag, "cache-control": "private, no-cache"}
+    headers = {"etag": tag}
     if _matches(if_none_match, tag):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type="application/json", headers=headers)

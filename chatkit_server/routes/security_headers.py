@@ -30,8 +30,9 @@ class SecurityHeaders:
         self._defaults = {
             "x-content-type-options": "nosniff",
             "referrer-policy": "strict-origin-when-cross-origin",
-            "cache-control": "no-store",
+            "cache-control": "private, no-store",
             "content-security-policy": frame_ancestors(settings),
+            "cross-origin-resource-policy": "same-origin",  # no page of another site loads it as a script or picture
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -103,6 +103,7 @@ async def test_users_of_a_proxy_have_their_own_threads(tmp_path: Path, caplog: p
             async with served.tab(headers={"x-forwarded-user": "ann"} | forged) as stranger:
                 refused = await stranger.post("threads.list", {})
                 assert (refused.status, refused.body["code"]) == (401, "not_authenticated")
+                assert refused.headers["www-authenticate"] == "Bearer"
         assert await served.rows("SELECT DISTINCT user_id FROM threads") == [{"user_id": "ann"}]
     assert "x-forwarded-user is ignored: the request has no valid x-chatkit-proxy-secret" in caplog.text
     assert SECRET not in caplog.text

@@ -2,10 +2,13 @@
 
 import time
 
+import aiohttp
 import pytest
 
+from chatkit_server.auth.anonymous import COOKIE
 from chatkit_store import Owner
 from tests.files.uploading import PDF, TEXT, UploadClient, picture, sqlite_only
+from tests.serving import Tab
 from tests.turns.conftest import Start
 
 pytestmark = sqlite_only
@@ -54,6 +57,29 @@ async def test_a_link_is_valid_for_one_file_one_purpose_and_a_limited_time(
     for link in (valid.replace(file, other), valid.partition("?")[0], valid[:-2], upload, expired):
         status, body, _ = await client.get(link)
         assert (status, b"link_expired" in body) == (403, True), link
+
+
+async def test_a_link_is_bound_to_its_user_and_opens_nothing_else(client: UploadClient) -> None:
+    file = (await client.upload(TEXT)).id
+    links, base = client.chat.services.links, client.chat.url
+    for stranger in (Owner("", "user_other"), Owner("acme", client.user_id), Owner("", "")):
+        assert (await client.get(links.make("download", file, stranger, base)))[0] == 404
+    token = client.link(file).partition("token=")[2]
+    for headers in ({"cookie": f"{COOKIE}={token}"}, {"authorization": f"Bearer {token}"}):
+        async with Tab(base, headers=headers, cookies=aiohttp.DummyCookieJar()) as tab:
+            assert (await tab.send("thr_1", "Look", attachments=[file])).error
+            assert (await tab.post("attachments.delete", {"attachment_id": file})).status == 404
+    async with aiohttp.ClientSession() as http, http.put(client.link(file), data=TEXT) as response:
+        assert (response.status, (await response.json())["code"]) == (403, "link_expired")
+    assert (await client.get(client.link(file)))[:2] == (200, TEXT)
+
+
+async def test_a_link_for_an_upload_works_once(client: UploadClient) -> None:
+    announced = await client.announce()
+    assert (await client.put(announced, TEXT)).status == 200
+    again = await client.put(announced, b"other bytes")
+    assert (again.status, again.body["code"]) == (409, "already_uploaded")
+    assert client.bytes_of(announced["id"]) == TEXT
 
 
 async def test_a_link_fails_once_its_file_or_its_thread_is_deleted(client: UploadClient) -> None:

@@ -21,10 +21,11 @@ async def test_a_stream_is_uncached_untransformed_and_unbuffered(stage: Stage, t
     (row,) = await served.rows("SELECT id FROM turns WHERE thread_id = :id", id=reply.thread_id)
     assert {name.lower(): reply.headers[name] for name in reply.headers} | {"date": "", "x-request-id": ""} == {
         "content-type": "text/event-stream; charset=utf-8",
-        "cache-control": "no-store, no-transform",
+        "cache-control": "private, no-store, no-transform",
         "x-content-type-options": "nosniff",
         "referrer-policy": "strict-origin-when-cross-origin",
         "content-security-policy": "frame-ancestors 'self'",
+        "cross-origin-resource-policy": "same-origin",
         "x-accel-buffering": "no",
         "x-chatkit-turn-id": row["id"],
         "set-cookie": reply.headers["set-cookie"],
@@ -39,7 +40,7 @@ async def test_a_stream_is_uncached_untransformed_and_unbuffered(stage: Stage, t
 @covers("sse.headers")
 async def test_an_error_stream_has_the_same_headers(tab: Tab) -> None:
     reply = await tab.post("threads.add_user_message", {"thread_id": "thr_1", "input": user_input("Hello")})
-    expected = ("text/event-stream; charset=utf-8", "no-store, no-transform", "no")
+    expected = ("text/event-stream; charset=utf-8", "private, no-store, no-transform", "no")
     assert tuple(reply.headers[name] for name in ("content-type", "cache-control", "x-accel-buffering")) == expected
 
 

@@ -54,7 +54,7 @@ async def test_any_site_may_load_the_element_and_its_chunks(http: aiohttp.Client
 async def test_other_files_are_for_the_page_only(http: aiohttp.ClientSession) -> None:
     for name in ("favicon.svg", "assets/index-A1b2c3.js", "element/missing.js"):
         async with http.get(f"/{name}") as response:
-            assert "cross-origin-resource-policy" not in response.headers
+            assert response.headers["cross-origin-resource-policy"] == "same-origin"
 
 
 async def test_texts_are_compressed_for_those_who_accept_it(http: aiohttp.ClientSession) -> None:

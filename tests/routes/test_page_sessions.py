@@ -34,7 +34,7 @@ async def test_a_browser_of_another_login_gets_a_secret_for_its_own_user(tmp_pat
         thread_id = (await browser.create("Hello")).thread_id
         async with browser.session.post(f"{browser.base_url}/api/chatkit/session") as response:
             issued = await response.json()
-            assert (response.status, response.headers["cache-control"]) == (200, "no-store")
+            assert (response.status, response.headers["cache-control"]) == (200, "private, no-store")
         assert set(issued) == {"id", "client_secret", "expires_at", "renewable_until"}
         assert 590 < issued["expires_at"] - time.time() <= 600
         async with backend.tab(issued["client_secret"]) as tab:

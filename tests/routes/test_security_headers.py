@@ -10,6 +10,10 @@ from tests.serving import Served, Tab, serve
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+PAGES = ("/", "/api/chatkit/options")
+"""What browsers may keep, and ask for again."""
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/healthz", "/api/chatkit/options", "/api/turns/turn_1", "/nothing", "/api/docs"]
 )
@@ -19,20 +23,18 @@ async def test_no_response_is_sniffed_framed_by_strangers_or_kept_by_a_shared_ca
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "strict-origin-when-cross-origin"
     assert "frame-ancestors 'self'" in headers["content-security-policy"]
-    assert headers["cache-control"] in (
-        "no-store",
-        "private, no-cache",
-        "no-cache" if path == "/nothing" else "no-store",
-    )
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers["cache-control"] in ("private, no-store", "private, no-cache" if path in PAGES else "no-cache")
+    assert headers["cache-control"] != "no-cache" or path == "/nothing"
 
 
 async def test_conversations_are_not_stored_by_any_cache(tab: Tab) -> None:
     created = await tab.create("Hello")
     assert "no-store" in created.headers["cache-control"]
     for operation, params in (("threads.list", {}), ("threads.get_by_id", {"thread_id": created.thread_id})):
-        assert (await tab.post(operation, params)).headers["cache-control"] == "no-store"
+        assert (await tab.post(operation, params)).headers["cache-control"] == "private, no-store"
     refused = await tab.post("threads.get_by_id", {"thread_id": "thr_unknown"})
-    assert refused.headers["cache-control"] == "no-store"
+    assert refused.headers["cache-control"] == "private, no-store"
 
 
 async def test_the_page_runs_its_own_scripts_and_the_widgets(tmp_path: Path) -> None:

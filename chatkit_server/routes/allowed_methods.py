@@ -1,0 +1,36 @@
+"""Which methods an address has, for the answer to any other.
+
+A router looks for a route that matches the path and the method. The page's files match every path, so that a request
+with a wrong method would be for one of those.
+"""
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette.routing import Route, compile_path
+from starlette.types import Scope
+
+API = ("/api/", "/v1/")
+"""Where the page has no files."""
+
+
+class AllowedMethods:
+    """The methods of all routes of an app."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._routes = [
+            (compile_path(context.path)[0], frozenset(context.methods or ()))
+            for context in iter_route_contexts(app.routes)
+            if isinstance(context.original_route, Route) and context.path is not None
+        ]
+
+    def at(self, scope: Scope) -> list[str]:
+        """Return the methods that the address of a request has, in alphabetical order; none without such a route."""
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        found = [methods for pattern, methods in self._routes if pattern.fullmatch(path)]
+        return sorted(frozenset[str]().union(*found))
+
+
+def is_of_the_api(scope: Scope) -> bool:
+    """Return whether an address is one of the API, where the page has no files."""
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path.startswith(API)
