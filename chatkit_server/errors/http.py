@@ -432,6 +432,11 @@ class ServerBusy(ServerError):
     is_logged = False
     default_message = "The server is busy right now. Please try again in a few seconds."
 
+    def __init__(self, message: str | None = None, *, has_waited: bool = False) -> None:
+        super().__init__(message)
+        self.has_waited = has_waited
+        """Whether the request was in the queue for as long as it may be, and not refused at once."""
+
 
 class ServerStopping(ServerError):
     """No new turns while the server shuts down."""

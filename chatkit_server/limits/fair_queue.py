@@ -97,7 +97,7 @@ class FairQueue:
             await asyncio.wait(either, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
             if place.done():
                 return place.result()
-            raise ClientDisconnect if watch.done() else ServerBusy
+            raise ClientDisconnect if watch.done() else ServerBusy(has_waited=True)
         except asyncio.CancelledError:
             if place.done() and place.exception() is None:
                 place.result().release()

@@ -5,7 +5,7 @@ been answered already. `Turns.start` also refuses: a thread that is still answer
 approval.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import assert_never
@@ -48,6 +48,7 @@ from ..errors.http import (
     InvalidItem,
     InvalidParams,
     NotFound,
+    ServerError,
     TooManyFiles,
 )
 from ..events.snapshot import without_calls
@@ -112,6 +113,25 @@ async def accept(request: StreamingReq, server: ChatServer, context: RequestCont
     accepted.options = server.get_stream_options(accepted.thread, context)
     accepted.opening.append(StreamOptionsEvent(stream_options=accepted.options))
     return accepted
+
+
+async def accept_unanswered(accept: Callable[[], Awaitable[Accepted]], error: ServerError) -> Accepted:
+    """Accept a message whose turn fails with `error` at once: it is saved, and its user can retry.
+
+    Raises the error for anything but a message, and what `accept` raises.
+    """
+    accepted = await accept()
+    if accepted.user_item_id is None or accepted.replace_after is not None:
+        raise error
+    accepted.run, accepted.allows_fast_path = lambda: _fail(error), False
+    return accepted
+
+
+async def _fail(error: ServerError) -> AsyncIterator[ThreadStreamEvent]:
+    events: Sequence[ThreadStreamEvent] = ()
+    for event in events:  # makes it a generator
+        yield event
+    raise error
 
 
 def thread_response(thread: ThreadMetadata) -> Thread:

@@ -31,13 +31,13 @@ from chatkit_store import (
 from chatkit_store import LimitReached as StoreLimitReached
 
 from ..context import RequestContext
-from ..errors.http import LimitReached, ServerError, ServerStopping, ThreadAnswering
+from ..errors.http import LimitReached, ServerBusy, ServerError, ServerStopping, ThreadAnswering
 from ..limits.fair_queue import FairQueue, Gone, Slot
 from ..limits.gate import Gate
 from ..loops import Periodic, through_outage
 from ..run.server import ChatServer
 from ..settings import Settings
-from .accept import Accepted
+from .accept import Accepted, accept_unanswered
 from .claim import Claim
 from .heartbeat import Heartbeat, this_worker
 from .journal import Journal
@@ -196,10 +196,15 @@ class Turns:
     async def _admit(
         self, accept: Accept, thread_id: str | None, context: RequestContext, key: RequestKey | None, gone: Gone | None
     ) -> Turn:
-        if thread_id is not None and self._local.of_thread(thread_id):  # the new turn replaces a running one
-            slot = self._queue.promise(context.owner)
-        else:
-            slot = await self._queue.enter(context.owner, gone)
+        slot = self._queue.promise(context.owner)
+        if thread_id is None or not self._local.of_thread(thread_id):  # else the new turn replaces a running one
+            try:
+                slot = await self._queue.enter(context.owner, gone)
+            except ServerBusy as busy:
+                if not busy.has_waited or context.frame_id is None:
+                    raise
+                # After any error without its message, a ChatKit frame has lost what the user typed.
+                accept = partial(accept_unanswered, accept, busy)
         try:
             with slot:
                 return await self._start(accept, thread_id, context, key, slot)

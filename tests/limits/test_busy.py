@@ -75,13 +75,7 @@ async def cookies_of(served: Served, reply: LiveReply) -> Any:
 
 @pytest.mark.parametrize("settings", [{"queue_length": 0}, {"queue_seconds": 0.05}], ids=["full", "too long"])
 async def test_who_waits_in_vain_is_told_that_the_server_is_busy(tmp_path: Path, settings: dict[str, Any]) -> None:
-    async with busy(tmp_path, **settings) as (served, _, _, _), served.tab() as frame, served.tab(frame=False) as plain:
-        refused = await frame.create("Me too")
-        assert refused.status == 200
-        assert refused.types == ["error"]
-        assert refused.error is not None
-        assert refused.error["allow_retry"]
-        assert "busy" in refused.error["message"]
+    async with busy(tmp_path, **settings) as (served, _, _, _), served.tab(frame=False) as plain:
         other = await plain.create("Me too")
         assert (other.status, other.body["code"], other.headers["retry-after"]) == (503, "server_busy", "5")
         async with plain.session.post(f"{served.url}/api/message", json={"message": "Hi"}) as response:
@@ -91,6 +85,34 @@ async def test_who_waits_in_vain_is_told_that_the_server_is_busy(tmp_path: Path,
             error = (await socket.receive_json(timeout=10))["error"]
             assert (error["code"], error["retry_after"]) == ("server_busy", 5)
         assert len(await served.rows("SELECT id FROM threads")) == 1
+
+
+async def test_a_frame_is_told_in_the_chat_that_the_queue_is_full(tmp_path: Path) -> None:
+    async with busy(tmp_path, queue_length=0) as (served, _, _, _), served.tab() as frame:
+        refused = await frame.create("Me too")
+        assert (refused.status, refused.types) == (200, ["error"])
+        assert refused.error is not None
+        assert "busy" in refused.error["message"]
+        assert len(await served.rows("SELECT id FROM threads")) == 1
+
+
+async def test_a_frame_that_has_waited_keeps_its_message_and_can_retry(tmp_path: Path) -> None:
+    async with busy(tmp_path, queue_seconds=0.05) as (served, stage, running, release), served.tab() as frame:
+        refused = await frame.create("Me too")
+        assert refused.user_item["content"][0]["text"] == "Me too"
+        assert refused.types[-1] == "error"
+        assert refused.error is not None
+        assert refused.error["allow_retry"]
+        assert "busy" in refused.error["message"]
+        (row,) = await served.rows("SELECT status, error_code FROM turns WHERE status <> 'running'")
+        assert row == {"status": "failed", "error_code": "server_busy"}
+        again = await frame.retry(refused.thread_id, refused.user_item["id"])
+        assert again.error is not None  # still busy
+        assert again.types == ["error"]
+        release.set()
+        await running.read()
+        stage.play("Here you are.")
+        assert (await frame.retry(refused.thread_id, refused.user_item["id"])).text == "Here you are."
 
 
 @pytest.mark.parametrize("how", ["frame", "plain", "socket"])
