@@ -175,7 +175,7 @@ async def test_a_bad_value_is_a_400_that_names_it(backend: Backend) -> None:
         status, answer = await backend.post("/v1/chatkit/sessions", body, bearer=API_KEY)
         assert (status, answer["error"]["param"]) == (400, missing)
         assert answer["error"]["message"] == f"Missing required parameter: '{missing}'."
-    for user in ("", " ", "ada\n", "ada\0", "a" * 513):  # the door would refuse its secret
+    for user in ("", " ", "ada\n", "a\x01da", "a" * 513):  # the door would refuse its secret
         with pytest.raises(openai.BadRequestError):
             await backend.create(user)
     assert await backend.served.rows("SELECT id FROM chat_sessions") == []
