@@ -216,8 +216,9 @@ describe("client secrets", () => {
     const { page, chat } = await visit(t, stage);
     await page.goto(stage.server.origin);
     await page.getByLabel("Client secret").fill("ek_not_a_secret");
+    const refused = page.waitForResponse((response) => response.url().endsWith("/api/chatkit/refresh") && response.status() === 401);
     await page.getByRole("button", { name: "Use it" }).click();
-    await page.waitForEvent("load");
+    await refused;
     await page.getByRole("heading", { name: "Please log in." }).waitFor();
     assert.equal(await page.evaluate(() => sessionStorage.length), 0);
 

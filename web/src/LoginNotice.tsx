@@ -16,13 +16,13 @@ export function LoginNotice({ onRetry }: { onRetry: () => void }) {
       >
         <p>{texts.loginNeededWhy}</p>
       </Notice>
-      {isLocal && <ForDevelopers />}
+      {isLocal && <ForDevelopers onEntered={onRetry} />}
     </>
   );
 }
 
 /** English, as everything for those who run the server. */
-function ForDevelopers() {
+function ForDevelopers({ onEntered }: { onEntered: () => void }) {
   return (
     <section className="notice aside" lang="en" dir="ltr">
       <h2>If this is your server</h2>
@@ -48,6 +48,7 @@ function ForDevelopers() {
         onSubmit={(event) => {
           event.preventDefault();
           enterCredential(String(new FormData(event.currentTarget).get("credential")));
+          onEntered();
         }}
       >
         <label>

@@ -10,19 +10,25 @@ const MEMORY = "chatkit-credential";
 /** Whether the page's server runs on the user's computer: nobody else's link can make it ask for a secret. */
 export const isLocal = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(location.hostname);
 
-/** For all requests to our server that need a login. */
-export const serverFetch: typeof fetch = pasted() === null ? (input, init) => fetch(input, init) : withClientSecret(getClientSecret, { url: document.baseURI });
+let credential = remembered();
+let signedFetch = credential === null ? null : makeSignedFetch();
 
-/** Uses the text as the page's credential from the next load on. */
+/** For all requests to our server that need a login. */
+export const serverFetch: typeof fetch = (input, init) => (signedFetch ?? fetch)(input, init);
+
+/** Sends this client secret or token with all requests from now on. */
 export function enterCredential(text: string): void {
   keep(text.trim() || null);
-  location.reload();
+  signedFetch = makeSignedFetch(); // a new one: each keeps its secret
+}
+
+function makeSignedFetch(): typeof fetch {
+  return withClientSecret(getClientSecret, { url: document.baseURI });
 }
 
 /** Renews a client secret. What the server does not renew, such as an issuer's token, is refused once more and forgotten. */
 async function getClientSecret(existing: string | null): Promise<ClientSecret> {
-  const first = pasted();
-  if (existing === null && first !== null) return first;
+  if (existing === null && credential !== null) return credential;
   const response = await fetch(serverUrl("api/chatkit/refresh"), {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -33,11 +39,14 @@ async function getClientSecret(existing: string | null): Promise<ClientSecret> {
     keep(renewed.client_secret);
     return renewed;
   }
-  if (response.status < 500) keep(null);
+  if (response.status < 500) {
+    keep(null);
+    signedFetch = null;
+  }
   return existing ?? "";
 }
 
-function pasted(): string | null {
+function remembered(): string | null {
   try {
     return isLocal ? sessionStorage.getItem(MEMORY) : null;
   } catch {
@@ -45,10 +54,11 @@ function pasted(): string | null {
   }
 }
 
-function keep(credential: string | null): void {
+function keep(value: string | null): void {
+  credential = value;
   try {
-    if (credential === null) sessionStorage.removeItem(MEMORY);
-    else sessionStorage.setItem(MEMORY, credential);
+    if (value === null) sessionStorage.removeItem(MEMORY);
+    else sessionStorage.setItem(MEMORY, value);
   } catch {
     // no storage: the next load asks again
   }
