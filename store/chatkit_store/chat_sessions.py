@@ -116,11 +116,16 @@ class ChatSessionStore:
         return await self._database.write(work, ALL_USERS)
 
     async def cancel(self, session_id: str) -> ChatSession | None:
-        """Cancel all secrets of a session and return the newest; None if there is no such session."""
+        """Cancel all secrets of a session and return the newest; None if there is no such session.
+
+        On PostgreSQL, the statement waits for a renewal that holds a secret's row, but does not see the secret that it
+        adds. So it runs until it finds none: from then on, no renewal finds one either.
+        """
         values = {"session": session_id}
 
         def work(connection: Connection) -> AnyRow | None:
-            connection.execute(_CANCEL, {**values, "now": datetime.now(UTC)})
+            while connection.execute(_CANCEL, {**values, "now": datetime.now(UTC)}).rowcount:
+                pass
             return connection.execute(_NEWEST, values).first()
 
         row = await self._database.write(work, ALL_USERS)
@@ -183,8 +188,8 @@ _VALID_OF_USER = (
 )
 _CANCEL = (
     update(chat_sessions)
-    .where(c.session_id == bindparam("session"))
-    .values(cancelled_at=func.coalesce(c.cancelled_at, _time("now")))
+    .where(c.session_id == bindparam("session"), c.cancelled_at.is_(None))
+    .values(cancelled_at=_time("now"))
 )
 _NEWEST = (
     select(*_COLUMNS)
