@@ -30,7 +30,7 @@ from tests.turns.conftest import Start
 from tests.turns.crashing import silence, wake_up
 from tests.turns.log import listening
 
-USER = RequestContext(user_id="alice")
+USER = RequestContext(user_id="alice", tenant="acme")
 RETRY = "threads.retry_after_item"
 
 
