@@ -1,6 +1,7 @@
 """What this worker remembers of users who have reached a limit: it refuses them without the database, and in no hurry.
 
-The database has said when there is room again. Until then nothing can make any, so its word holds.
+Where the database has said when there is room again, nothing can make any until then, so its word holds. About a limit
+that an end or a deletion lifts it is asked again, but for somebody who keeps on posting only once in a while.
 """
 
 import asyncio
@@ -24,6 +25,8 @@ A client that posts again as soon as it is refused then costs the others next to
 """
 DELAYED_OF_ONE, DELAYED = 64, 1000
 """How many refusals of one user, and of all, are held back at a time. Others are sent at once."""
+PATIENCE, ASKED_AGAIN = 3, timedelta(seconds=1)
+"""After that many refusals in a row, the database is asked so often about a limit that no time lifts."""
 REMEMBERED = 10_000
 FORGET_AFTER = timedelta(minutes=1)
 
@@ -32,6 +35,7 @@ FORGET_AFTER = timedelta(minutes=1)
 class _Refused:
     reached: StoreLimitReached
     at: datetime
+    asked_at: datetime
     refusals: int = 0
     delayed: int = 0
 
@@ -50,7 +54,7 @@ class Refusals:
         now = datetime.now(UTC)
         for subject in _subjects(context):
             refused = self._refused.get(subject)
-            if refused is not None and refused.reached.until is not None and refused.reached.until > now:
+            if refused is not None and _holds(refused, now):
                 raise await self._refusal(refused)
 
     async def refusal(self, reached: StoreLimitReached, context: RequestContext) -> LimitReached:
@@ -58,8 +62,8 @@ class Refusals:
         now, subject = datetime.now(UTC), _subject(reached, context)
         refused = self._refused.pop(subject, None)
         if refused is None or now - refused.at > FORGET_AFTER:
-            refused = _Refused(reached, now)
-        refused.reached = reached
+            refused = _Refused(reached, now, now)
+        refused.reached, refused.asked_at = reached, now
         self._refused[subject] = refused
         self._forget_old(now)
         return await self._refusal(refused)
@@ -90,6 +94,16 @@ class Refusals:
             if len(self._refused) <= REMEMBERED and now - oldest.at <= FORGET_AFTER:
                 return
             del self._refused[subject]
+
+
+def _holds(refused: _Refused, now: datetime) -> bool:
+    """Return whether the refusal still holds; if not, the database is asked, by this request alone for a while."""
+    if refused.reached.until is not None:
+        return refused.reached.until > now
+    if refused.refusals > PATIENCE and now - refused.asked_at < ASKED_AGAIN:
+        return True
+    refused.asked_at = now
+    return False
 
 
 def _subjects(context: RequestContext) -> Iterable[Subject]:
