@@ -7,8 +7,8 @@ from ..context import RequestContext
 from ..errors.setup import AgentSetupError
 from .loading import AgentLike, AgentSource, load_agent
 
-AgentChoice = AgentLike | Mapping[str, AgentLike]
-"""What `create_app` takes: an agent or function for all requests, or several by workflow id."""
+AgentChoice = AgentLike | Mapping[str, AgentLike | str]
+"""What `create_app` takes: an agent or function for all requests, or several by workflow id, also by their names."""
 
 ONLY = "default"
 """The workflow id of sessions that the server makes itself where one agent answers all."""
@@ -56,7 +56,7 @@ class AgentSources:
         return self.first if context.session is None else self.find(context.session.workflow_id)
 
 
-def load_agents(agent: AgentChoice | str | Mapping[str, str] | None, *, tools: bool = True) -> AgentSources:
+def load_agents(agent: AgentChoice | str | None, *, tools: bool = True) -> AgentSources:
     """Return the sources of a single agent or of a mapping. Raises `AgentSetupError`; see `load_agent`."""
     if not isinstance(agent, Mapping):
         return AgentSources({ONLY: load_agent(agent, tools=tools)}, is_mapping=False)

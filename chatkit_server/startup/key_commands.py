@@ -12,6 +12,7 @@ from chatkit_store import ApiKey, ApiKeyStore, ChatSessionStore, Owner, new_id
 
 from ..agents.workflows import ONLY
 from ..auth.api_keys import HINT_LENGTH, key_hash, new_key
+from ..auth.login import is_identifier
 from ..auth.session_issuer import NewSession, SessionIssuer
 from ..auth.session_terms import EVERYTHING, Workflow
 from ..errors.setup import SetupError
@@ -81,6 +82,9 @@ def token(
     """
 
     async def make(engine: AsyncEngine, settings: Settings) -> str:
+        for option, value in (("--user", user), ("--tenant", tenant or "x")):
+            if not is_identifier(value):
+                raise SetupError(f"{option} cannot name anybody: the server would refuse its client secret.")
         new = NewSession(
             owner=Owner(tenant, user),
             workflow=Workflow(id=_workflow_id(workflow, settings)),

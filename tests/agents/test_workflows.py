@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from agents import Agent
+from openai.types.beta.chatkit import ChatSession
 
 from chatkit_server import RequestContext, Settings
 from chatkit_server.agents.loading import AgentLike
@@ -11,6 +12,7 @@ from chatkit_server.agents.workflows import ONLY, UnknownWorkflow, load_agents
 from chatkit_server.context import SessionTerms
 from chatkit_server.errors.setup import AgentSetupError
 from chatkit_server.startup.agent_check import try_agents
+from tests.routes.sessions import serving_sessions
 from tests.serving import serve
 
 SALES, HELP = Agent(name="Sales"), Agent(name="Help")
@@ -66,3 +68,48 @@ async def test_each_agent_of_a_mapping_is_checked(tmp_path: Path) -> None:
     assert (sales.workflow_id, sales.agent, sales.problems) == ("wf_sales", SALES, [])
     assert failed.agent is None
     assert "RuntimeError" in failed.problems[0]
+
+
+MODULE = """
+from agents import Agent
+from chatkit_server import Actions
+
+agent = Agent(name="{name}")
+actions = Actions()
+
+@actions.on("{action}")
+async def answer(payload: dict) -> None:
+    raise ValueError("{name}")
+"""
+
+
+async def test_each_agent_answers_the_actions_of_its_own_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("first_shop", "second_shop"):
+        (tmp_path / f"{name}.py").write_text(MODULE.format(name=name, action="buy"), encoding="utf-8")
+    mapping = {"wf_1": "first_shop:agent", "wf_2": "second_shop:agent"}
+    async with serving_sessions(tmp_path, mapping) as backend:
+
+        async def said_by(session: ChatSession) -> str:
+            caplog.clear()
+            async with backend.tab(session.client_secret) as tab:
+                thread_id = (await tab.create("Hello")).thread_id
+                assert (await tab.action(thread_id, "buy", {})).error is not None
+                return caplog.text
+
+        first, second = [await said_by(await backend.create(workflow=id)) for id in mapping]
+    assert "first_shop" in first
+    assert "second_shop" not in first
+    assert "second_shop" in second
+    assert "first_shop" not in second
+
+
+async def test_a_session_of_a_workflow_that_is_gone_is_answered_by_no_other_agent(tmp_path: Path) -> None:
+    async with serving_sessions(tmp_path, {"wf_1": SALES, "wf_2": HELP}) as backend:
+        session = await backend.create(workflow="wf_2")
+    async with serving_sessions(tmp_path, {"wf_1": SALES}) as backend, backend.tab(session.client_secret) as tab:
+        reply = await tab.create("Hello")
+        assert reply.error is not None
+        assert reply.text == ""

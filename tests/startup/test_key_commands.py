@@ -81,6 +81,8 @@ def test_a_token_that_no_server_would_take_is_refused(monkeypatch: pytest.Monkey
         2,
         "chatkit-server: CHATKIT_AGENT has no workflow wf_3; it has wf_1, wf_2.\n",
     )
+    for wrong_name in (("--user", " "), ("--user", "ada", "--tenant", "a\n")):
+        assert run("token", "--workflow", "wf_1", *wrong_name).exit_code == 2
     monkeypatch.setenv("CHATKIT_AUTH", "none")
     refused = run("token", "--user", "ada")
     assert refused.exit_code == 2
