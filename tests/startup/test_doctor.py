@@ -264,6 +264,9 @@ async def test_sessions_that_nobody_can_make_are_wrong(doctor: Doctor, tmp_path:
     assert not (tmp_path / "chatkit.db").exists()
     code, output = await doctor(tmp_path, CHATKIT_AUTH="session", CHATKIT_API_KEYS="7c1e" * 10)
     assert (code, "ok     api keys     1 in CHATKIT_API_KEYS" in output) == (0, True)
+    await doctor(tmp_path, "migrate")
+    await doctor(tmp_path, "keys", "create")
+    assert (await doctor(tmp_path, CHATKIT_AUTH="session"))[0] == 0
 
 
 async def test_findings_of_a_url_are_json_for_scripts(doctor: Doctor, tmp_path: Path) -> None:

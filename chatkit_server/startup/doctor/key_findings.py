@@ -10,8 +10,8 @@ from .database_findings import missing_file
 from .finding import Finding
 
 NO_KEY = (
-    "Nobody can log in: CHATKIT_AUTH=session takes client secrets, and your backend needs an API key to make one. Set "
-    "CHATKIT_API_KEYS to what `openssl rand -hex 32` prints."
+    "Nobody can log in: CHATKIT_AUTH=session takes client secrets, and your backend needs an API key to make one. "
+    "Make a key with `chatkit-server keys create`, or set CHATKIT_API_KEYS to what `openssl rand -hex 32` prints."
 )
 
 
