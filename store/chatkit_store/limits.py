@@ -234,8 +234,13 @@ _DAY = _sum(
         (deleted_turns, owned(deleted_turns) & (d.started_at >= _of_day)),
     )
 )
-_LAST_POSITION = select(threads.c.last_position).where(threads.c.id == bindparam("thread")).scalar_subquery()
-"""Never less than the number of items, so that those of most threads need not be counted."""
+_LAST_POSITION = (
+    select(threads.c.last_position).where(threads.c.id == bindparam("thread"), owned(threads)).scalar_subquery()
+)
+"""Never less than the number of items, so that those of most threads need not be counted.
+
+Only of the user's own thread: that of another user must not differ from one that does not exist.
+"""
 _NTH_ITEM = (
     select(thread_items.c.position)
     .where(thread_items.c.thread_id == bindparam("thread"))

@@ -23,6 +23,7 @@ from chatkit_store import (
     UploadStore,
     new_id,
 )
+from chatkit_store.limits import Starter, TurnLimits
 from tests.conftest import also_guarded
 from tests.store.classes import public_methods, store_classes
 from tests.store.conftest import Query
@@ -34,6 +35,8 @@ OF_THE_SERVER = {"HeartbeatStore", "StatisticsStore", "ChatSessionStore", "ApiKe
 WITHOUT_USER = {
     "TurnStore.adopt",
     "TurnStore.running_by",
+    "TurnStore.tenant_tokens",
+    "TurnStore.prune_limits",
     "JournalStore.write",
     "JournalStore.prune",
     "SyncActionStore.prune",
@@ -50,6 +53,7 @@ QUIET = {
     "SqlStore.is_replaced",
     "TurnStore.finish",
     "TurnStore.running_on",
+    "TurnStore.check_limits",
     "TurnStore.find_duplicate",
     "TurnStore.ask_to_stop",
     "TurnStore.join",
@@ -66,6 +70,8 @@ QUIET = {
 TWIN = User(ALICE.user_id, tenant="other")
 """A user with Alice's id in another tenant."""
 
+LOWEST = TurnLimits(items_per_thread=1, turns_per_minute=1, turns_per_minute_of_session=1, running_turns=1)
+"""Limits that she has reached, and the stranger has not."""
 KEY = RequestKey("hers", 60)
 RUN = SyncRun(new_id("act"), "her click", "", "worker")
 TABLES = ("threads", "thread_items", "turns", "attachments", "feedback", "paused_runs", "approvals", "sync_actions")
@@ -225,6 +231,7 @@ def attempts_on(
             lambda: store.saved_ids(thread, [item], stranger),
             lambda: store.saved_ids(own, [item], stranger),
         ],
+        "TurnStore.check_limits": [lambda: turns.check_limits(LOWEST, Starter(thread), stranger)],
         "TurnStore.running_on": [lambda: turns.running_on(thread, stranger)],
         "TurnStore.find_duplicate": [lambda: turns.find_duplicate(KEY, stranger)],
         "TurnStore.ask_to_stop": [lambda: turns.ask_to_stop(hers.turn.id, "user", stranger)],
