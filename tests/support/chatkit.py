@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import aiohttp
 from multidict import CIMultiDictProxy
+from yarl import URL
 
 from tests.support.sse import Frame, SseParser
 
@@ -225,7 +226,9 @@ class ChatKitClient:
             self._headers["chatkit-frame-instance-id"] = self.frame_id
         self._headers |= headers or {}
         # unsafe: the server has an IP address, whose cookies a jar rejects by default.
-        self.cookies = aiohttp.CookieJar(unsafe=True) if cookies is None else cookies
+        # Browsers, too, send Secure cookies to a server on the same machine.
+        jar = aiohttp.CookieJar(unsafe=True, treat_as_secure_origin=URL(base_url))
+        self.cookies = jar if cookies is None else cookies
         self.session = aiohttp.ClientSession(cookie_jar=self.cookies, timeout=aiohttp.ClientTimeout(total=timeout))
 
     async def __aenter__(self) -> Self:
