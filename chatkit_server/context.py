@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from chatkit_store import Owner
 
@@ -23,8 +22,6 @@ class SessionTerms:
     workflow_id: str
     requests_per_minute: int | None
     """None without a limit of its own."""
-    expires_at: datetime | None = None
-    """When its client secret ends; None for never."""
     workflow_version: str | None = None
     state_variables: Mapping[str, str | int | bool | float] = field(default_factory=dict)
     has_titles: bool = True
@@ -37,11 +34,6 @@ class SessionTerms:
     """How many threads the history shows; None for all."""
     has_tracing: bool = True
     """Whether traces are uploaded where the settings allow it."""
-
-    @property
-    def has_expired(self) -> bool:
-        """Return whether the client secret has ended; a stream that began before goes on."""
-        return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 from chatkit_store import ChatSession, ChatSessionStore, Owner, new_id
 
-from ..context import SessionTerms
 from ..errors.http import NotAuthenticated, TooManyRequests
 from ..settings import Settings
 from .session_login import check_valid, new_secret, secret_hash
@@ -76,12 +75,6 @@ class SessionIssuer:
         if refused.renewable_until > datetime.now(UTC):
             raise TooManyRequests(TOO_MANY)
         raise NotAuthenticated(reason=f"session {refused.session_id} is at its end")
-
-    async def check_still_valid(self, terms: SessionTerms) -> None:
-        """Check the session of a connection that stays open, before it is used again. Raises `NotAuthenticated`."""
-        session = await self._store.load(terms.id)
-        if session is None or session.status == "cancelled" or terms.has_expired:
-            raise NotAuthenticated(reason=f"session {terms.id} has ended since the connection was opened")
 
     async def cancel(self, session_id: str) -> ChatSession | None:
         """Cancel all secrets of a session; None if there is no such session."""

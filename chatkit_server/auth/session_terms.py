@@ -95,7 +95,6 @@ def terms_of(session: ChatSession) -> SessionTerms:
         id=session.session_id,
         workflow_id=workflow.id,
         requests_per_minute=session.requests_per_minute,
-        expires_at=session.expires_at,
         workflow_version=workflow.version,
         state_variables=workflow.state_variables or {},
         has_titles=configuration.automatic_thread_titling.enabled,

@@ -6,10 +6,12 @@ accepted, and closed after an error.
 
 import asyncio
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from typing import Literal
 
 from fastapi import Response, WebSocket
 from pydantic import BaseModel
+from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
 
 from ..auth.login import with_token
@@ -31,6 +33,25 @@ NOT_LOGGED_IN, TRY_AGAIN = 1008, 1013
 """Close codes."""
 
 
+@dataclass(frozen=True, slots=True)
+class SocketLogin:
+    """Who has opened a connection, and the request that said so."""
+
+    context: RequestContext
+    _request: HTTPConnection
+
+    async def check(self, services: Services) -> None:
+        """Ask the logins again, before the open connection is used again: a token may have expired or been revoked.
+
+        Raises `NotAuthenticated`. A visitor without a login has nothing that ends.
+        """
+        if self.context.is_anonymous and self.context.session is None:
+            return
+        context = await services.door.authenticate(self._request)
+        if context.owner != self.context.owner:
+            raise NotAuthenticated(reason="the credentials are those of another user since the connection was opened")
+
+
 class LoginFrame(BaseModel):
     """The first message of a connection whose handshake had no credentials."""
 
@@ -38,7 +59,7 @@ class LoginFrame(BaseModel):
     token: str
 
 
-async def accept(websocket: WebSocket, services: Services, stack: ExitStack) -> RequestContext | None:
+async def accept(websocket: WebSocket, services: Services, stack: ExitStack) -> SocketLogin | None:
     """Accept the connection and return whose it is; `stack` counts it as long as it is open.
 
     Returns None if it was refused; it is closed then.
@@ -56,12 +77,13 @@ async def accept(websocket: WebSocket, services: Services, stack: ExitStack) -> 
         return None
     await _accept(websocket, services, context)
     if context is not None:
-        return context
+        return SocketLogin(context, websocket)
     try:
         if not isinstance(refusal, NoCredentials):
             raise refusal or NoCredentials()
         with sockets.count_unknown():
-            context = await _login(websocket, services)
+            request = await _login_request(websocket)
+            context = await services.door.authenticate(request)
         stack.enter_context(sockets.count(context.owner))
         await websocket.send_json({"type": "login", "login": True})
     except WebSocketDisconnect:
@@ -69,7 +91,7 @@ async def accept(websocket: WebSocket, services: Services, stack: ExitStack) -> 
     except Exception as error:
         await _refuse(websocket, to_server_error(error))
         return None
-    return context
+    return SocketLogin(context, request)
 
 
 async def _accept(websocket: WebSocket, services: Services, context: RequestContext | None) -> None:
@@ -82,8 +104,8 @@ async def _accept(websocket: WebSocket, services: Services, context: RequestCont
     await websocket.accept(subprotocol, headers)
 
 
-async def _login(websocket: WebSocket, services: Services) -> RequestContext:
-    """Return who sends the first message. Raises `NotAuthenticated`, also if none comes in time."""
+async def _login_request(websocket: WebSocket) -> HTTPConnection:
+    """Return the request with the token of the first message. Raises `NotAuthenticated`, also if none comes in time."""
     try:
         async with asyncio.timeout(LOGIN_SECONDS):
             message = await websocket.receive()
@@ -99,7 +121,7 @@ async def _login(websocket: WebSocket, services: Services) -> RequestContext:
         frame = parse_model(LoginFrame, text)
     except ServerError as error:
         raise NotAuthenticated(reason="the first message is no login") from error
-    return await services.door.authenticate(with_token(websocket, frame.token))
+    return with_token(websocket, frame.token)
 
 
 async def _refuse(websocket: WebSocket, error: ServerError) -> None:

@@ -26,7 +26,7 @@ from ..turns.live_turn import LiveTurn, Reader
 from .body import check_size
 from .error_responses import ERRORS
 from .json_route import parse_model
-from .socket_login import accept
+from .socket_login import SocketLogin, accept
 
 router = APIRouter(prefix="/api/stream", tags=["plain tokens"])
 
@@ -88,18 +88,19 @@ async def converse(websocket: WebSocket) -> None:
     """Answer messages until the client disconnects."""
     services = services_of(websocket)
     with ExitStack() as stack:
-        if (context := await accept(websocket, services, stack)) is not None:
-            await _Conversation(websocket, services, context).run()
+        if (login := await accept(websocket, services, stack)) is not None:
+            await _Conversation(websocket, services, login).run()
 
 
 class _Conversation:
     """One connection, with at most one running answer."""
 
-    def __init__(self, websocket: WebSocket, services: Services, context: RequestContext) -> None:
+    def __init__(self, websocket: WebSocket, services: Services, login: SocketLogin) -> None:
         self._websocket = websocket
         self._services = services
-        self._context = context
-        self._contexts = _numbered(context)
+        self._login = login
+        self._context = login.context
+        self._contexts = _numbered(login.context)
         self._turn: LiveTurn | EndedTurn | None = None
         self._reader = Reader(None)
         self._reading: asyncio.Task[None] | None = None
@@ -146,8 +147,7 @@ class _Conversation:
         if text is None:
             raise InvalidJson("A frame must be JSON text.")
         check_size(len(text.encode("utf-8", "surrogatepass")), self._services.settings.max_body_bytes)
-        if context.session is not None:
-            await self._services.session_issuer.check_still_valid(context.session)
+        await self._login.check(self._services)
         if parse_model(Frame, text).type == "message":
             await self._answer(parse_model(SocketMessage, text), context)
         elif isinstance(self._turn, LiveTurn):

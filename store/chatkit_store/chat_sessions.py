@@ -89,12 +89,6 @@ class ChatSessionStore:
         row = await self._database.read(lambda connection: connection.execute(_FIND, values).one_or_none(), ALL_USERS)
         return None if row is None else ChatSession(*row)
 
-    async def load(self, session_id: str) -> ChatSession | None:
-        """Return the newest secret of a session, valid or not."""
-        values = {"session": session_id}
-        row = await self._database.read(lambda connection: connection.execute(_NEWEST, values).first(), ALL_USERS)
-        return None if row is None else ChatSession(*row)
-
     async def renew(self, secret_hash: str, new_id: str, new_hash: str, grace: float) -> ChatSession | None:
         """Add another secret for the session of this one, with the same terms, and return it.
 

@@ -149,3 +149,35 @@ async def test_the_token_is_never_logged(url: str, caplog: pytest.LogCaptureFixt
     ours = [record.getMessage() for record in caplog.records if record.name.startswith(("chatkit", "uvicorn"))]
     assert ours
     assert not [text for text in ours if TOKEN in text]
+
+
+async def test_a_token_that_was_revoked_starts_nothing_on_an_open_connection(tmp_path: Path) -> None:
+    users = {"first": User("ann"), "second": User("ann")}
+
+    async def by_token(request: HTTPConnection) -> User | None:
+        if (token := bearer_token(request)) is None:
+            return None
+        if (user := users.get(token)) is None:
+            raise NotAuthenticated(reason="unknown token")
+        return user
+
+    async def expect_refusal(connection: ClientWebSocketResponse) -> None:
+        await connection.send_json({"message": "Hello"})
+        while (frame := await connection.receive_json())["type"] != "error":  # the first answer still streams
+            pass
+        assert frame["error"]["code"] == "not_authenticated"
+
+    copy_sqlite(tmp_path / DATABASE)
+    async with (
+        live(create_app(make_settings(tmp_path), auth=by_token)) as url,
+        socket(url, "chatkit", "bearer.first") as by_subprotocol,
+        socket(url) as by_message,
+    ):
+        await by_message.send_json({"type": "login", "token": "second"})
+        assert (await by_message.receive_json())["type"] == "login"
+        for connection in (by_subprotocol, by_message):
+            await answers(connection)
+        del users["first"]
+        users["second"] = User("bob")  # the token now belongs to somebody else
+        for connection in (by_subprotocol, by_message):
+            await expect_refusal(connection)

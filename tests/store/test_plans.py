@@ -349,7 +349,6 @@ async def use_sessions(sessions: ChatSessionStore, keys: ApiKeyStore) -> None:
     assert await sessions.create_for_page(make_session())
     assert not await sessions.create_for_page(make_session(user_id="user1")), "this user has too many"
     await sessions.find(session.secret_hash)
-    await sessions.load(session.session_id)
     await sessions.renew(session.secret_hash, new_id("cksess"), new_id("hash"), 60)
     await sessions.cancel(session.session_id)
     await sessions.prune(datetime.now(UTC))
