@@ -3,6 +3,7 @@
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from weakref import WeakValueDictionary
 
 from chatkit_store import LimitReached, TurnStore
 from chatkit_store.limits import midnight
@@ -18,25 +19,24 @@ class TenantTokens:
     def __init__(self, turns: TurnStore, limit: int | None) -> None:
         self._turns = turns
         self._limit = limit
-        self._counted: dict[str, tuple[float, int]] = {}
-        self._counting = asyncio.Lock()
+        self._counted: dict[tuple[str, datetime], tuple[float, int]] = {}  # by tenant and the day's start
+        self._counting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def check(self, tenant: str) -> None:
         """Raise the store's `LimitReached` if the tenant has used up its tokens. Nobody is the empty tenant."""
         if self._limit is None or not tenant:
             return
-        now = datetime.now(UTC)
-        if await self._tokens(tenant, midnight(now)) >= self._limit:
-            raise LimitReached("tokens_per_day_per_tenant", self._limit, midnight(now) + timedelta(days=1))
+        day = midnight(datetime.now(UTC))
+        if await self._tokens(tenant, day) >= self._limit:
+            raise LimitReached("tokens_per_day_per_tenant", self._limit, day + timedelta(days=1))
 
-    async def _tokens(self, tenant: str, since: datetime) -> int:
-        async with self._counting:  # one question at a time: the next request finds its answer
+    async def _tokens(self, tenant: str, day: datetime) -> int:
+        # One question of a tenant at a time: its next request finds the answer. Other tenants do not wait for it.
+        async with self._counting.setdefault(tenant, asyncio.Lock()):
             now = time.monotonic()
-            at, tokens = self._counted.get(tenant, (-COUNTED_SECONDS, 0))
-            if now - at >= COUNTED_SECONDS or tenant not in self._counted:
-                tokens = await self._turns.tenant_tokens(tenant, since)
-                self._counted = {
-                    name: count for name, count in self._counted.items() if now - count[0] < COUNTED_SECONDS
-                }
-                self._counted[tenant] = (time.monotonic(), tokens)
+            at, tokens = self._counted.get((tenant, day), (-COUNTED_SECONDS, 0))
+            if now - at >= COUNTED_SECONDS or (tenant, day) not in self._counted:
+                tokens = await self._turns.tenant_tokens(tenant, day)
+                self._counted = {key: count for key, count in self._counted.items() if now - count[0] < COUNTED_SECONDS}
+                self._counted[tenant, day] = (time.monotonic(), tokens)
             return tokens
