@@ -23,14 +23,17 @@ class Gate:
         """Return the limits for the transaction that starts a turn."""
         return self._limits.of_turns(context)
 
-    async def check(self, context: RequestContext) -> None:
-        """Raise `LimitReached` if it is already known that the request must be refused, perhaps after a delay."""
-        await self._refusals.check(context)
+    async def check(self, context: RequestContext, thread_id: str | None) -> None:
+        """Raise `LimitReached` if it is already known that the request must be refused, perhaps after a delay.
+
+        `thread_id` is None for a new thread.
+        """
+        await self._refusals.check(context, thread_id)
         try:
             await self._tenants.check(context.tenant)
         except StoreLimitReached as reached:
-            raise await self.refusal(reached, context) from None
+            raise await self.refusal(reached, context, thread_id) from None
 
-    async def refusal(self, reached: StoreLimitReached, context: RequestContext) -> LimitReached:
+    async def refusal(self, reached: StoreLimitReached, context: RequestContext, thread_id: str | None) -> LimitReached:
         """Return the error for a limit that the store has found reached, perhaps after a delay."""
-        return await self._refusals.refusal(reached, context)
+        return await self._refusals.refusal(reached, context, thread_id)

@@ -29,6 +29,10 @@ PATIENCE, ASKED_AGAIN = 3, timedelta(seconds=1)
 """After that many refusals in a row, the database is asked so often about a limit that no time lifts."""
 REMEMBERED = 10_000
 FORGET_AFTER = timedelta(minutes=1)
+OF_THREADS = frozenset({"items_per_thread", "threads_per_user"})
+"""Limits that refuse what is for one thread, or for a new one."""
+NEW = ""
+"""Stands for the id of a new thread."""
 
 
 @dataclass
@@ -47,19 +51,22 @@ class Refusals:
         self._refused: dict[Subject, _Refused] = {}  # least recently refused first
         self._delayed = 0
 
-    async def check(self, context: RequestContext) -> None:
-        """Raise `LimitReached`, perhaps after a delay, if a limit is reached whose end is known and lies ahead."""
+    async def check(self, context: RequestContext, thread_id: str | None) -> None:
+        """Raise `LimitReached`, perhaps after a delay, if it was reached and that still holds.
+
+        `thread_id` is None for a new thread.
+        """
         if not self._refused:
             return
         now = datetime.now(UTC)
-        for subject in _subjects(context):
+        for subject in _subjects(context, thread_id):
             refused = self._refused.get(subject)
             if refused is not None and _holds(refused, now):
                 raise await self._refusal(refused)
 
-    async def refusal(self, reached: StoreLimitReached, context: RequestContext) -> LimitReached:
+    async def refusal(self, reached: StoreLimitReached, context: RequestContext, thread_id: str | None) -> LimitReached:
         """Return the error for a limit that the database has found reached, perhaps after a delay."""
-        now, subject = datetime.now(UTC), _subject(reached, context)
+        now, subject = datetime.now(UTC), _subject(reached, context, thread_id)
         refused = self._refused.pop(subject, None)
         if refused is None or now - refused.at > FORGET_AFTER:
             refused = _Refused(reached, now, now)
@@ -106,15 +113,18 @@ def _holds(refused: _Refused, now: datetime) -> bool:
     return False
 
 
-def _subjects(context: RequestContext) -> Iterable[Subject]:
+def _subjects(context: RequestContext, thread_id: str | None) -> Iterable[Subject]:
     yield "owner", *context.owner
+    yield "thread", *context.owner, thread_id or NEW
     if context.session is not None:
         yield "session", context.session.id
     if context.address_key is not None:
         yield "address", context.address_key
 
 
-def _subject(reached: StoreLimitReached, context: RequestContext) -> Subject:
+def _subject(reached: StoreLimitReached, context: RequestContext, thread_id: str | None) -> Subject:
+    if reached.kind in OF_THREADS:  # the user's other threads still have room
+        return "thread", *context.owner, thread_id or NEW
     if reached.kind == "turns_per_minute_of_session" and context.session is not None:
         return "session", context.session.id
     if reached.kind == "turns_per_minute_of_address" and context.address_key is not None:

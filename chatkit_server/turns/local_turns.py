@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from time import monotonic
 from weakref import WeakValueDictionary
 
-from chatkit_store import RequestKey
+from chatkit_store import Owner, RequestKey
 
 from ..limits.fair_queue import Slot
 from .live_turn import StopReason
@@ -31,9 +31,9 @@ class LocalTurns:
         """Return a running turn, of any user."""
         return self._running.get(turn_id)
 
-    def of_thread(self, thread_id: str) -> list[Turn]:
-        """Return the turns of a thread that have not ended completely."""
-        return [turn for turn in self._running.values() if turn.thread_id == thread_id]
+    def of_thread(self, thread_id: str, owner: Owner) -> list[Turn]:
+        """Return the turns of the owner's thread that have not ended completely."""
+        return [turn for turn in self._running.values() if turn.thread_id == thread_id and turn.owner == owner]
 
     def of_key(self, key: RequestKey) -> Turn | None:
         """Return the running turn of the same request, or None; also None if the key has expired."""
@@ -83,9 +83,9 @@ class LocalTurns:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("turn %s failed unexpectedly", turn.id, exc_info=error)
 
-    async def stop_thread(self, thread_id: str, reason: StopReason) -> None:
-        """Stop the thread's turn, and wait until it is saved."""
-        for turn in self.of_thread(thread_id):
+    async def stop_thread(self, thread_id: str, owner: Owner, reason: StopReason) -> None:
+        """Stop the turn of the owner's thread, and wait until it is saved."""
+        for turn in self.of_thread(thread_id, owner):
             turn.stop(reason)
             await turn.ended()
 

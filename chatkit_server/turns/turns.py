@@ -111,7 +111,7 @@ class Turns:
         )
         self._prune_journal = partial(journal.prune, settings.journal_keep_seconds)
         self._pruning = Periodic("pruning", PRUNE_SECONDS, self._prune)
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
         self._queue = FairQueue(settings.running_turns, settings.queue_length, settings.queue_seconds)
         self._gate = Gate(settings, turns)
         self._draining: asyncio.Task[None] | None = None
@@ -181,7 +181,7 @@ class Turns:
             await self._turns.release_key(same_turn.id, context)
             self._local.forget_key(key)
         try:
-            await self._gate.check(context)
+            await self._gate.check(context, thread_id)
             return await self._admit(accept, thread_id, context, key, gone)
         except DuplicateRequest as error:
             return await self._join(error.turn_id, context)
@@ -197,7 +197,8 @@ class Turns:
         self, accept: Accept, thread_id: str | None, context: RequestContext, key: RequestKey | None, gone: Gone | None
     ) -> Turn:
         slot = self._queue.promise(context.owner)
-        if thread_id is None or not self._local.of_thread(thread_id):  # else the new turn replaces a running one
+        # A turn on a thread of the user is replaced. One of another user must look like one that does not exist.
+        if thread_id is None or not self._local.of_thread(thread_id, context.owner):
             try:
                 slot = await self._queue.enter(context.owner, gone)
             except ServerBusy as busy:
@@ -209,7 +210,7 @@ class Turns:
             with slot:
                 return await self._start(accept, thread_id, context, key, slot)
         except StoreLimitReached as reached:  # with the slot and all locks released: the refusal may take its time
-            raise await self._gate.refusal(reached, context) from None
+            raise await self._gate.refusal(reached, context, thread_id) from None
 
     async def _start(
         self, accept: Accept, thread_id: str | None, context: RequestContext, key: RequestKey | None, slot: Slot
@@ -217,7 +218,7 @@ class Turns:
         accept = partial(through_outage, accept, self._request_seconds, "a request")
         if thread_id is None:
             return await self._begin(await accept(), context, key, slot)
-        async with self._lock(thread_id):
+        async with self._lock(thread_id, context):
             if key is not None and (same_turn := self._local.of_key(key)) is not None:  # started while this one waited
                 raise DuplicateRequest(same_turn.id)
             accepted = await accept()
@@ -251,7 +252,7 @@ class Turns:
         Raises `ThreadAnswering`, or, before anything is stopped, `DuplicateRequest` if the turn of the same request
         has ended, and the store's `LimitReached` if the new one could not start.
         """
-        turns = self._local.of_thread(thread_id)
+        turns = self._local.of_thread(thread_id, context.owner)
         if turns and key is not None and (same_turn_id := await self._turns.find_duplicate(key, context)) is not None:
             raise DuplicateRequest(same_turn_id)
         if self._settings.on_busy == "reject" and any(turn.status == "running" for turn in turns):
@@ -260,7 +261,7 @@ class Turns:
             starter = Starter(thread_id, session_id=context.session_id, address_key=context.address_key)
             await self._turns.check_limits(self._gate.limits_of(context), starter, context)
             slot.count()
-        await self._local.stop_thread(thread_id, "superseded")
+        await self._local.stop_thread(thread_id, context.owner, "superseded")
         return bool(turns)
 
     async def _begin(self, accepted: Accepted, context: RequestContext, key: RequestKey | None, slot: Slot) -> Turn:
@@ -309,8 +310,8 @@ class Turns:
 
     async def running_on(self, thread_id: str, context: RequestContext) -> LiveTurn | None:
         """Return the running turn of the user's thread, or None."""
-        for turn in self._local.of_thread(thread_id):
-            if not turn.log.closed and turn.owner == context.owner:
+        for turn in self._local.of_thread(thread_id, context.owner):
+            if not turn.log.closed:
                 return turn
         record = await self._turns.running_on(thread_id, context)
         if record is None or self._local.get(record.id) is not None:  # a turn of this worker that is just ending
@@ -335,8 +336,8 @@ class Turns:
 
     async def stop_thread(self, thread_id: str, reason: StopReason, context: RequestContext) -> TurnRecord | None:
         """Stop the thread's running turn as `stop` does; return None if there is none."""
-        for turn in self._local.of_thread(thread_id):
-            if turn.owner == context.owner and not turn.log.closed:
+        for turn in self._local.of_thread(thread_id, context.owner):
+            if not turn.log.closed:
                 return await self.stop(turn.id, reason, context)
         record = await self._turns.running_on(thread_id, context)
         return None if record is None else await self.stop(record.id, reason, context)
@@ -344,8 +345,8 @@ class Turns:
     @asynccontextmanager
     async def alone(self, thread_id: str, reason: StopReason, context: RequestContext) -> AsyncIterator[None]:
         """Stop the thread's turn, wait until it is saved, and start no other turn on this worker inside the block."""
-        async with self._lock(thread_id):
-            await self._local.stop_thread(thread_id, reason)
+        async with self._lock(thread_id, context):
+            await self._local.stop_thread(thread_id, context.owner, reason)
             if (record := await self._turns.running_on(thread_id, context)) is not None:
                 await self._stop_remote(record.id, reason, context)
             yield
@@ -392,8 +393,9 @@ class Turns:
                 await self._journal.write()
             await self._recover_turn(record)
 
-    def _lock(self, thread_id: str) -> asyncio.Lock:
-        return self._locks.setdefault(thread_id, asyncio.Lock())
+    def _lock(self, thread_id: str, context: RequestContext) -> asyncio.Lock:
+        """Return the lock of the user's thread: who only knows its id must not hold it up."""
+        return self._locks.setdefault((*context.owner, thread_id), asyncio.Lock())
 
     # -- shutdown
 

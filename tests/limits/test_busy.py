@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from agents import Agent
 
+from chatkit_server import RequestContext
 from tests.serving import Served, Tab, serve
 from tests.stage import Stage
 from tests.support.chatkit import LiveReply, user_input
@@ -62,6 +63,24 @@ async def test_a_running_answer_may_be_replaced_without_waiting(tmp_path: Path) 
         async with owner:
             assert (await owner.send(running.thread_id, "Something else")).text == "Instead."
         assert (await asked).text == "Yours."
+
+
+async def test_a_full_worker_tells_no_stranger_which_threads_are_answered(tmp_path: Path) -> None:
+    async with busy(tmp_path, queue_length=0) as (served, _, running, _), served.tab() as stranger:
+        replies = []
+        for thread_id in (running.thread_id, "thr_" + "0" * 32):
+            body = {"message": "Hello", "thread_id": thread_id}
+            async with stranger.session.post(f"{served.url}/api/message", json=body) as response:
+                replies.append((response.status, (await response.json())["code"]))
+        assert replies == [(503, "server_busy")] * 2
+
+
+async def test_a_stranger_does_not_hold_up_the_next_message_on_a_thread(tmp_path: Path) -> None:
+    async with serve(tmp_path) as served, served.tab() as tab:
+        thread_id = (await tab.create("Hello")).thread_id
+        context = RequestContext("stranger")
+        async with served.services.turns._lock(thread_id, context), asyncio.timeout(5):
+            assert (await tab.send(thread_id, "Again")).error is None
 
 
 async def cookies_of(served: Served, reply: LiveReply) -> Any:

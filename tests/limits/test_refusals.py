@@ -158,6 +158,17 @@ async def test_who_keeps_on_posting_is_refused_without_the_database(
         assert [statement for statement in statements if "turns.signal" not in statement] == []  # that is the journal's
 
 
+async def test_a_full_thread_refuses_nothing_on_other_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refusals, "ASKED_AGAIN", timedelta(minutes=1))
+    async with serve(tmp_path, threads_per_user=2, items_per_thread=2) as served, served.tab() as tab:
+        full, other = (await tab.create("Hello")).thread_id, (await tab.create("Hi")).thread_id
+        for number in range(6):
+            assert (await tab.send(full, f"More {number}")).error is not None
+            assert (await tab.create(f"Again {number}")).error is not None
+        monkeypatch.setattr(served.services.turns._gate, "_limits", UserLimits(make_settings(tmp_path)))
+        assert (await tab.send(other, "More")).error is None
+
+
 async def test_repeated_refusals_take_their_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refusals, "DELAYED_OF_ONE", 3)
     monkeypatch.setattr(refusals, "FIRST_DELAY", 30.0)

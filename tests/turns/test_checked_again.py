@@ -41,8 +41,9 @@ def assert_refused(reply: Reply, frame: bool, code: str, words: str) -> None:
 
 async def waits_for_the_thread(chat: Chat, thread_id: str, within: float = 5.0) -> None:
     """Wait until a request waits for another one's turn to start."""
+    lock = chat.services.turns._lock(thread_id, await chat.owner(thread_id))
     async with asyncio.timeout(within):
-        while not chat.services.turns._locks[thread_id]._waiters:  # noqa: ASYNC110 - asyncio has no event for it
+        while not lock._waiters:  # noqa: ASYNC110 - asyncio has no event for it
             await asyncio.sleep(0.002)
 
 
