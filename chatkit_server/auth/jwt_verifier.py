@@ -7,7 +7,6 @@ members that occur twice, of which other software may read the other one; `exp` 
 
 import base64
 import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ MAX_TOKEN = 16_384
 MAX_KID = 256
 TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 TIMES = ("exp", "nbf", "iat")
+MAX_TIME = 2**53
+"""Seconds. PyJWT fails on a number that is no float, and on one that is not finite."""
 SHOWN = 80
 """How many characters of a value of a token the log shows."""
 
@@ -123,7 +124,7 @@ class _Decoder(jwt.PyJWT):
         claims = _load(decoded["payload"])
         for name in TIMES:
             if name in claims and not _is_time(claims[name]):
-                raise refused(f"{name} is not a number")
+                raise refused(f"{name} is not a time")
         return claims
 
 
@@ -153,7 +154,7 @@ def _each_once(members: list[tuple[str, Any]]) -> Json:
 
 
 def _is_time(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -MAX_TIME < value < MAX_TIME
 
 
 def _shown(value: object) -> str:

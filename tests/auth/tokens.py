@@ -119,6 +119,7 @@ def forged_tokens(issuer: TokenIssuer, other: TokenIssuer, user: str = "alice") 
         "exp a text": issuer.token(user, exp=str(now + 600)),
         "exp true": issuer.token(user, exp=True),
         "exp infinite": issuer.signed(encode(issuer.header()), _with(issuer, user, b'"exp": 1e999')),
+        "exp of 400 digits": issuer.signed(encode(issuer.header()), _with(issuer, user, b'"exp": 1' + b"0" * 400)),
         "exp not a number": issuer.signed(encode(issuer.header()), _with(issuer, user, b'"exp": NaN')),
         "exp huge": issuer.signed(encode(issuer.header()), _with(issuer, user, b'"exp": 1' + b"0" * 5000)),
         "nbf a list": issuer.token(user, nbf=[now]),
