@@ -52,7 +52,12 @@ def _issuer(settings: Settings) -> str | None:
 
 
 def _audience(settings: Settings) -> Sequence[str] | None:
-    if not settings.jwt_audience:
+    """Return what may be in `aud`: none of them means that tokens must not have one, None that they may have any.
+
+    An issuer with published keys has other customers or services. Whoever has given this server a key of its own need
+    not name an audience; RFC 7519 demands that a token for somebody else is refused nevertheless.
+    """
+    if not settings.jwt_audience and not settings.jwt_secret and settings.jwt_public_key is None:
         raise SetupError(
             "CHATKIT_AUTH=jwt needs CHATKIT_JWT_AUDIENCE, the `aud` of tokens for this server; `*` accepts any, which "
             "also lets in tokens that users gave to other services of the issuer."

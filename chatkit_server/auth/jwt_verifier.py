@@ -49,7 +49,7 @@ class Verifier:
     def __init__(
         self, algorithms: Sequence[str], *, issuer: str | None, audience: Sequence[str] | None, leeway: float
     ) -> None:
-        """None for `issuer` or `audience` accepts any."""
+        """None for `issuer` or `audience` accepts any; an empty `audience` accepts tokens without one only."""
         self.algorithms = tuple(algorithms)
         self._issuer = issuer
         self._audience = audience
@@ -90,7 +90,7 @@ class Verifier:
             token,
             key.value,
             algorithms=[algorithm],
-            audience=self._audience,
+            audience=self._audience or None,
             issuer=self._issuer,
             leeway=self._leeway,
             options={
@@ -108,6 +108,8 @@ class Verifier:
                 return refused(f"expired {time.time() - _segment(token, 1)['exp']:.0f} s ago")
             case jwt.ImmatureSignatureError():
                 return refused("not yet valid: are the clocks of issuer and server right?")
+            case jwt.InvalidAudienceError() if not self._audience:
+                return refused(f"audience {_shown(_segment(token, 1).get('aud'))}, but CHATKIT_JWT_AUDIENCE names none")
             case jwt.InvalidAudienceError():
                 return refused(f"audience {_shown(_segment(token, 1).get('aud'))} is not {_shown(self._audience)}")
             case jwt.InvalidIssuerError():

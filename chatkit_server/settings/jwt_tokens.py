@@ -24,7 +24,8 @@ class JwtSettings(BaseModel):
     jwt_audience: Annotated[list[str], NoDecode, NAMES] = Field(
         default=[],
         description="The tokens that are for this server: one of these, comma-separated, must be in their `aud`. "
-        "`*` accepts any, which also lets in tokens that users gave to other services of the issuer.",
+        "Needed for an issuer's published keys; without it, tokens must not have an `aud`. `*` accepts any, which also "
+        "lets in tokens that users gave to other services of the issuer.",
     )
     jwt_jwks_url: str | None = Field(default=None, description="Where the issuer publishes its keys (JWKS).")
     jwt_public_key: str | None = Field(

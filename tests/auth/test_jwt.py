@@ -141,6 +141,13 @@ async def test_any_audience_and_issuer_on_demand() -> None:
     assert await user_of(RSA.token(aud="billing"), jwt_audience="*") == User("alice")
 
 
+async def test_with_a_key_of_ones_own_and_no_audience_a_token_must_have_none() -> None:
+    assert await user_of(RSA.token(aud=None), jwt_audience=None) == User("alice")
+    for audience in ("billing", ["chat", "billing"]):
+        reason = await reason_of(RSA.token(aud=audience), jwt_audience=None)
+        assert "CHATKIT_JWT_AUDIENCE names none" in reason, audience
+
+
 @pytest.mark.parametrize("type_", [None, "JWT", "jwt", "at+jwt", "application/at+jwt"])
 async def test_a_token_is_an_access_token(type_: str | None) -> None:
     assert await user_of(RSA.token(header={"typ": type_})) == User("alice")
@@ -393,7 +400,7 @@ NO_PEM = "-----BEGIN PUBLIC KEY-----\nnone\n-----END PUBLIC KEY-----"
         ({"jwt_public_key": None, "jwt_issuer": "*"}, "CHATKIT_AUTH=jwt needs a key"),
         ({"jwt_public_key": None, "jwt_issuer": "me"}, "CHATKIT_JWT_ISSUER=me is not a URL"),
         ({"jwt_public_key": None, "jwt_issuer": None, "jwt_jwks_url": "https://a.example/k"}, "needs CHATKIT_JWT_ISSU"),
-        ({"jwt_audience": None}, "CHATKIT_AUTH=jwt needs CHATKIT_JWT_AUDIENCE"),
+        ({"jwt_audience": None, "jwt_public_key": None}, "CHATKIT_AUTH=jwt needs CHATKIT_JWT_AUDIENCE"),
         ({"jwt_jwks_url": "https://a.example/k"}, "CHATKIT_JWT_JWKS_URL and CHATKIT_JWT_PUBLIC_KEY are both set"),
         ({"jwt_secret": [SECRET]}, "CHATKIT_JWT_PUBLIC_KEY and CHATKIT_JWT_SECRET are both set"),
         ({"jwt_public_key": "no/such.pem"}, "neither PEM nor a readable file: No such file"),
