@@ -8,11 +8,14 @@ from ..settings import Settings
 WIDGET = "https://cdn.platform.openai.com"
 """The stock element's script and its iframe."""
 
+CONNECTIONS = "connect-src 'self' https: http: data: blob:"
+"""Uploads may go to a storage elsewhere."""
+
 OPEN_ELEMENT = "; ".join(
     (
         "default-src 'self'",
         "img-src 'self' https: http: data: blob:",  # of answers and widgets, which may come from anywhere
-        "connect-src 'self' https: http:",  # uploads may go to a storage elsewhere
+        CONNECTIONS,
         "font-src 'self' https: data:",
         "frame-src 'none'",
         "require-trusted-types-for 'script'",
@@ -62,5 +65,5 @@ def page_policy(settings: Settings) -> str:
     if settings.page_dir is not None:
         return common
     if settings.widget != "open":
-        return f"{common}; script-src 'self' {WIDGET}; frame-src 'self' {WIDGET}"
+        return f"{common}; script-src 'self' {WIDGET}; frame-src 'self' {WIDGET}; {CONNECTIONS}"
     return f"{common}; {OPEN_ELEMENT}"

@@ -48,6 +48,7 @@ async def test_the_page_runs_its_own_scripts_and_the_widgets(tmp_path: Path) -> 
         "form-action 'self'",
         "script-src 'self' https://cdn.platform.openai.com",
         "frame-src 'self' https://cdn.platform.openai.com",
+        "connect-src 'self' https: http: data: blob:",
     ]
 
 
