@@ -7,7 +7,7 @@ from chatkit_store import ChatSession, ChatSessionStore, Owner, new_id
 
 from ..errors.http import NotAuthenticated, TooManyRequests
 from ..settings import Settings
-from .session_login import check_valid, new_secret, secret_hash
+from .session_login import UNKNOWN, check_valid, new_secret, secret_hash
 from .session_terms import Configuration, Workflow
 
 ID_PREFIX = "cksess"
@@ -66,6 +66,8 @@ class SessionIssuer:
         Raises `NotAuthenticated` if the secret can no longer be renewed, `TooManyRequests` if it has been too often.
         """
         renewed_secret, hashed = new_secret(), secret_hash(secret)
+        if await self._store.find(hashed) is None:  # nobody may keep the database's writer busy without a secret
+            raise NotAuthenticated(reason=UNKNOWN)
         session = await self._store.renew(
             hashed, new_id(ID_PREFIX), secret_hash(renewed_secret), grace=self._grace_seconds
         )

@@ -14,6 +14,8 @@ from .session_terms import terms_of
 
 SECRET_LENGTH = 200
 """More characters than a secret of ours has."""
+UNKNOWN = "the client secret is unknown"
+"""A reason for the log."""
 
 
 def new_secret() -> str:
@@ -35,7 +37,7 @@ def client_secret(request: HTTPConnection) -> str | None:
 def check_valid(session: ChatSession | None) -> ChatSession:
     """Return the session if its secret is valid. Raises `NotAuthenticated` with the reason."""
     if session is None:
-        raise NotAuthenticated(reason="the client secret is unknown")
+        raise NotAuthenticated(reason=UNKNOWN)
     if session.status != "active":
         raise NotAuthenticated(reason=f"the client secret of session {session.session_id} is {session.status}")
     return session

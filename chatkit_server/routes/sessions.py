@@ -20,9 +20,10 @@ router = APIRouter(prefix="/v1/chatkit", tags=["sessions"], route_class=OpenAiRo
 
 DEFAULT_REQUESTS = 10
 NO_SESSIONS = (
-    "This server does not take client secrets: CHATKIT_AUTH is {modes}. Add `session` to it, such as "
+    "This server does not take client secrets. Its administrator can add `session` to CHATKIT_AUTH, such as "
     "CHATKIT_AUTH=session."
 )
+"""Does not say which logins there are: strangers read it, too."""
 
 
 class ExpiresAfter(SessionPart):
@@ -109,7 +110,7 @@ def _services_with_sessions(request: Request) -> Services:
 def check_enabled(services: Services) -> None:
     """Raise `NotAvailable`, with the setting to change, if the server takes no client secrets."""
     if not services.session_issuer.is_enabled:
-        raise NotAvailable(NO_SESSIONS.format(modes=",".join(services.settings.auth)))
+        raise NotAvailable(NO_SESSIONS)
 
 
 def _known(workflow: Workflow, services: Services) -> Workflow:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -100,6 +101,24 @@ async def test_an_expired_secret_is_refused_and_renewed_once_within_the_grace(tm
         assert await is_logged_in(backend, renewed["client_secret"])
         await expire(backend, ago=61)
         assert (await backend.post("/api/chatkit/refresh", {"client_secret": renewed["client_secret"]}))[0] == 401
+
+
+async def test_who_has_no_secret_starts_no_write(tmp_path: Path) -> None:
+    async with serving_sessions(tmp_path) as backend:
+        writes: list[object] = []
+        store = backend.served.services.session_issuer._store
+        write = store._database.write
+
+        def counted(*arguments: Any) -> Any:
+            writes.append(arguments)
+            return write(*arguments)
+
+        store._database.write = counted  # type: ignore[assignment, method-assign]
+        assert (await backend.post("/api/chatkit/refresh", {"client_secret": "ek_" + "x" * 43}))[0] == 401
+        assert writes == []
+        secret = (await backend.create()).client_secret
+        assert (await backend.post("/api/chatkit/refresh", {"client_secret": secret}))[0] == 200
+        assert len(writes) == 2
 
 
 async def test_a_session_is_not_renewed_beyond_its_end(tmp_path: Path) -> None:
