@@ -9,8 +9,7 @@ from starlette.responses import Response
 from chatkit_store import new_id
 
 from ..context import RequestContext
-from ..errors.http import TooManyRequests
-from ..limits.rate import Rate
+from ..limits.new_users import NewUsers
 from .addresses import Addresses
 from .login import User
 
@@ -22,18 +21,6 @@ KEEPS_COOKIES = "keeps_cookies"
 """The state of a request that must not change the browser's cookies."""
 ANONYMOUS = "anonymous"
 """The state of a request whose user is a browser without a login."""
-
-
-class NewUsers(Rate):
-    """Counts new users: as many as the limit at once, and then at its rate."""
-
-    def __init__(self, per_minute: int) -> None:
-        super().__init__(per_minute, per_minute / 60)
-
-    def add(self) -> None:
-        """Count one. Raises `TooManyRequests` beyond the limit."""
-        if not self.take():
-            raise TooManyRequests
 
 
 class Anonymous:
@@ -52,12 +39,12 @@ class Anonymous:
 
         Raises `TooManyRequests` for a new user beyond the limit.
         """
-        user_id = self._user_from_cookie(request, self._cookies)
+        user_id, address_key = self._user_from_cookie(request, self._cookies), self._addresses.key_of(request)
         if user_id is None:
-            self._new_users.add()
+            self._new_users.add(address_key)
             user_id = new_id("user")
         setattr(request.state, ANONYMOUS, True)
-        return User(user_id, is_anonymous=True, address_key=self._addresses.key_of(request))
+        return User(user_id, is_anonymous=True, address_key=address_key)
 
     def remember(
         self, request: HTTPConnection, response: Response, context: RequestContext, *, renew: bool = False

@@ -3,9 +3,10 @@
 from chatkit_store import ChatSessionStore
 
 from ..errors.setup import SetupError
+from ..limits.new_users import NewUsers
 from ..settings import Settings
 from .addresses import Addresses
-from .anonymous import Anonymous, NewUsers
+from .anonymous import Anonymous
 from .door import Door
 from .header_login import open_header_login
 from .jwt_setup import open_jwt_login

@@ -13,10 +13,14 @@ class Rate:
 
     def take(self, count: int = 1) -> bool:
         """Return whether that many more are within the limit; if so, count them."""
-        now = time.monotonic()
-        self._left = min(self._at_once, self._left + (now - self._counted) * self._per_second)
-        self._counted = now
-        if self._left < count:
+        if self.left() < count:
             return False
         self._left -= count
         return True
+
+    def left(self) -> float:
+        """Return how many are within the limit now."""
+        now = time.monotonic()
+        self._left = min(self._at_once, self._left + (now - self._counted) * self._per_second)
+        self._counted = now
+        return self._left

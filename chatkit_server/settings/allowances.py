@@ -78,5 +78,6 @@ class LimitSettings(BaseModel):
     new_users_per_minute: int = Field(
         default=600,
         ge=1,
-        description="Most browsers without a cookie that one worker accepts in a minute as new users.",
+        description="Most browsers without a cookie that one worker accepts in a minute as new users; once half are "
+        "used, an address gets a tenth of it.",
     )

@@ -8,7 +8,8 @@ from starlette.requests import HTTPConnection
 
 from chatkit_server import User, create_app
 from chatkit_server.auth import Door
-from chatkit_server.auth.anonymous import Anonymous, NewUsers
+from chatkit_server.auth.anonymous import Anonymous
+from chatkit_server.limits.new_users import NewUsers
 from tests.serving import SECRET, make_settings
 from tests.support.live_server import live
 

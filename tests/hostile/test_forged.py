@@ -11,10 +11,11 @@ import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import rsa
 from sqlalchemy import update
 
-from chatkit_server.auth.anonymous import Anonymous, NewUsers
+from chatkit_server.auth.anonymous import Anonymous
 from chatkit_server.auth.session_issuer import IssuedSession, NewSession
 from chatkit_server.auth.session_terms import Configuration, Workflow
 from chatkit_server.auth.signing_keys import load_signing_keys
+from chatkit_server.limits.new_users import NewUsers
 from chatkit_store import Owner
 from chatkit_store.tables import chat_sessions
 from tests.auth.issuer import http_issuer

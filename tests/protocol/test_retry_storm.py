@@ -18,8 +18,9 @@ from starlette.requests import HTTPConnection
 
 from chatkit_server import AgentContext, RequestContext, create_app
 from chatkit_server.auth import Door
-from chatkit_server.auth.anonymous import Anonymous, NewUsers
+from chatkit_server.auth.anonymous import Anonymous
 from chatkit_server.errors.http import NotAuthenticated
+from chatkit_server.limits.new_users import NewUsers
 from chatkit_server.services import Services
 from chatkit_server.turns.turns import Turns
 from chatkit_store import HeartbeatStore, JournalStore, NewTurn, SqlStore, StoreUnavailable, TurnEnd, TurnStore

@@ -6,8 +6,8 @@ import aiohttp
 import pytest
 from aiohttp.abc import AbstractCookieJar
 
-from chatkit_server.auth.anonymous import NewUsers
 from chatkit_server.errors.http import TooManyRequests
+from chatkit_server.limits.new_users import NewUsers
 from tests.serving import Served, serve
 
 
@@ -72,9 +72,35 @@ async def test_new_users_come_back_at_their_rate(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("chatkit_server.limits.rate.time.monotonic", lambda: now)
     new_users = NewUsers(60)
     for _ in range(60):
-        new_users.add()
+        new_users.add(None)
     for _ in range(3):
         with pytest.raises(TooManyRequests):
-            new_users.add()
+            new_users.add(None)
         now += 1.0
-        new_users.add()
+        new_users.add(None)
+
+
+def accepted(new_users: NewUsers, address_key: str, count: int) -> int:
+    """Return how many of as many new users of an address are accepted."""
+    refused = 0
+    for _ in range(count):
+        try:
+            new_users.add(address_key)
+        except TooManyRequests:
+            refused += 1
+    return count - refused
+
+
+def test_a_flood_from_one_address_leaves_room_for_new_users_of_others() -> None:
+    new_users = NewUsers(600)
+    assert 300 <= accepted(new_users, "flood", 600) <= 362
+    assert all(accepted(new_users, f"address {number}", 1) for number in range(100))
+    assert accepted(new_users, "another flood", 600) <= 62
+
+
+def test_few_addresses_of_new_users_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatkit_server.limits.new_users.ADDRESSES", 3)
+    new_users = NewUsers(600)
+    for number in range(10):
+        new_users.add(f"address {number}")
+    assert list(new_users._of_addresses) == ["address 7", "address 8", "address 9"]

@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 
 from chatkit_server import AgentContext, create_app
 from chatkit_server.auth import Login
-from chatkit_server.auth.anonymous import Anonymous, NewUsers
+from chatkit_server.auth.anonymous import Anonymous
 from chatkit_server.auth.signing_keys import load_signing_keys
+from chatkit_server.limits.new_users import NewUsers
 from chatkit_server.routes.protocol import OPERATIONS
 from tests.databases import Postgres
 from tests.hostile.house import login
