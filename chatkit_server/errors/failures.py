@@ -14,8 +14,9 @@ import httpx2
 import openai
 from chatkit.errors import CustomStreamError, StreamError
 
-from .http import AnswerInterrupted, InternalError, ServerError, TurnFailed, to_server_error
+from .http import AnswerInterrupted, InternalError, ServerError, TurnFailed
 from .log_format import redacted_traceback
+from .mapping import to_server_error
 from .provider_failures import provider_failure
 from .retry_after import seconds_to_wait, wait_in_words
 from .setup import AgentSetupError

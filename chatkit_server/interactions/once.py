@@ -26,8 +26,9 @@ from chatkit_store import (
 )
 
 from ..context import RequestContext
-from ..errors.http import ActionRunning, ServerError, to_server_error
+from ..errors.http import ActionRunning, ServerError
 from ..errors.log_format import redacted_traceback
+from ..errors.mapping import to_server_error
 
 logger = logging.getLogger(__name__)
 

@@ -25,14 +25,8 @@ from starlette.requests import ClientDisconnect
 from chatkit_store import DuplicateRequest, RequestKey
 
 from ..context import RequestContext
-from ..errors.http import (
-    BodyTooLarge,
-    NotAuthenticated,
-    ServerError,
-    ServerStopping,
-    TooManyRequests,
-    to_server_error,
-)
+from ..errors.http import BodyTooLarge, NotAuthenticated, ServerError, ServerStopping, TooManyRequests
+from ..errors.mapping import to_server_error
 from ..interactions.approvals import is_approval
 from ..limits.fair_queue import Gone
 from ..services import Services, services_of

@@ -14,15 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chatkit_store import StoreError
 
 from ..errors.author_code import as_exception
-from ..errors.http import (
-    InvalidParams,
-    MethodNotAllowed,
-    NotAuthenticated,
-    NotFound,
-    ServerError,
-    ServerStopping,
-    to_server_error,
-)
+from ..errors.http import InvalidParams, MethodNotAllowed, NotAuthenticated, NotFound, ServerError, ServerStopping
+from ..errors.mapping import to_server_error
 from .allowed_methods import AllowedMethods, is_of_the_api
 
 

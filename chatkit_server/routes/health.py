@@ -6,7 +6,8 @@ from fastapi.responses import JSONResponse
 from chatkit_store import StoreError, StoreUnavailable, TurnStatistics
 
 from ..errors.database_problem import summarize_database_error
-from ..errors.http import DatabaseUnavailable, ServerError, ServerStopping, to_server_error
+from ..errors.http import DatabaseUnavailable, ServerError, ServerStopping
+from ..errors.mapping import to_server_error
 from ..errors.outage import A_REQUEST, database_outage
 from ..services import services_of
 from ..turns.recent_turns import WINDOW_SECONDS

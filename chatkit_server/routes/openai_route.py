@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from chatkit_store import StoreError
 
-from ..errors.http import InvalidParams, NotAuthenticated, NotAvailable, ServerError, TooManyRequests, to_server_error
+from ..errors.http import InvalidParams, NotAuthenticated, NotAvailable, ServerError, TooManyRequests
+from ..errors.mapping import to_server_error
 from ..services import services_of
 from .error_responses import error_response
 from .json_route import JsonRoute

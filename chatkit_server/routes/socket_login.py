@@ -16,7 +16,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from ..auth.login import with_token
 from ..context import RequestContext
-from ..errors.http import InvalidJson, NoCredentials, NotAuthenticated, ServerError, to_server_error
+from ..errors.http import InvalidJson, NoCredentials, NotAuthenticated, ServerError
+from ..errors.mapping import to_server_error
 from ..plain.answers import Failure
 from ..services import Services
 from .body import check_size

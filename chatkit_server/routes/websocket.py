@@ -14,7 +14,8 @@ from starlette.types import Message as WsMessage
 from starlette.websockets import WebSocketDisconnect
 
 from ..context import RequestContext, current_request_id
-from ..errors.http import InvalidJson, TooManyRequests, UpgradeRequired, to_server_error
+from ..errors.http import InvalidJson, TooManyRequests, UpgradeRequired
+from ..errors.mapping import to_server_error
 from ..limits.rate import Rate
 from ..plain.answers import Failure
 from ..plain.message import Message

@@ -26,7 +26,8 @@ from chatkit_store import Entry, JournalStore, SqlStore, StoreError, TurnRecord,
 
 from ..context import RequestContext
 from ..errors.failures import failure_of_ended_turn
-from ..errors.http import Conflict, to_server_error
+from ..errors.http import Conflict
+from ..errors.mapping import to_server_error
 from ..events.decode import decode_event
 from ..events.snapshot import visible_items, without_calls
 from ..interactions.notice_card import is_notice

@@ -18,7 +18,8 @@ from chatkit_store import TurnEnd, TurnStatus
 
 from ..context import RequestContext
 from ..errors.failures import TurnTooLong, to_turn_failure
-from ..errors.http import AnswerInterrupted, ServerError, to_server_error
+from ..errors.http import AnswerInterrupted, ServerError
+from ..errors.mapping import to_server_error
 from ..interactions.notice_card import cut_notice, failure_notice
 from ..loops import backoff, through_outage
 from ..memory import Transcript, turn_transcript
