@@ -21,6 +21,14 @@ def websocket_frame(opcode: int, payload: bytes = b"", *, is_last: bool = True, 
     return bytes([first]) + length + b"\0\0\0\0" + payload
 
 
+class _PatientReader(asyncio.StreamReader):
+    """Gives out what arrived before a reset, such as the close frame of a server that had not read everything."""
+
+    def set_exception(self, exc: type[BaseException] | BaseException) -> None:
+        """Take a reset for the end of the stream."""
+        self.feed_eof()
+
+
 class RawSocket:
     """A connection to `/api/stream/ws` that reads only in `closed`."""
 
@@ -41,7 +49,11 @@ class RawSocket:
 
     async def connect(self) -> "RawSocket":
         """Connect, offering compression as browsers do."""
-        self._reader, self._writer = await asyncio.open_connection(self._host, self._port, limit=2**16)
+        loop = asyncio.get_running_loop()
+        self._reader = _PatientReader(limit=2**16, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(self._reader, loop=loop)
+        transport, _ = await loop.create_connection(lambda: protocol, self._host, self._port)
+        self._writer = asyncio.StreamWriter(transport, protocol, self._reader, loop)
         head = (
             f"GET /api/stream/ws HTTP/1.1\r\nhost: {self._host}\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
             f"sec-websocket-key: {base64.b64encode(b'0' * 16).decode()}\r\nsec-websocket-version: 13\r\n"
