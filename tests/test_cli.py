@@ -74,6 +74,7 @@ WRONG = [
     ("CHATKIT_MODELS", "[oops", "CHATKIT_MODELS: must be comma-separated names"),
     ("CHATKIT_MODELS", "another", "CHATKIT_MODELS must list CHATKIT_MODEL"),
     ("CHATKIT_PROMPTS", "Hello", "CHATKIT_PROMPTS: must be JSON"),
+    ("CHATKIT_AGENT", "{'a': 'b:c'}", "JSON object (Expecting property name enclosed in double quotes at character 2)"),
     ("CHATKIT_MCP_SERVERS", "{oops", "CHATKIT_MCP_SERVERS: must be JSON"),
     ("CHATKIT_MCP_SERVERS", f'{{"x": {{"env": {{"KEY": "{PASSWORD}"}}}}}}', "CHATKIT_MCP_SERVERS.x: needs either a"),
     ("CHATKIT_MODELS", '["a", {"label": "B"}]', "CHATKIT_MODELS[1].id: Field required"),
@@ -219,7 +220,6 @@ def test_production_demands_each_missing_setting_in_a_sentence(
         ["-", "Set", "CHATKIT_SECRETS"],
         ["-", "Set", "CHATKIT_AUTH"],
         ["-", "Set", "CHATKIT_PUBLIC_URL"],
-        ["-", "Set", "CHATKIT_ALLOWED_HOSTS"],
     ]
     assert not Path("chatkit.db").exists()
 

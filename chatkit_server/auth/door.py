@@ -18,6 +18,8 @@ LOCALE_LENGTH = 35
 HEADER_LENGTH = 1000
 """How much of a header is looked at."""
 
+UNKNOWN_KIND = "no credentials that CHATKIT_AUTH takes, but an Authorization header of another kind"
+
 
 class Door:
     """Asks each login in turn who sends a request; the first that knows decides."""
@@ -56,7 +58,8 @@ class Door:
             if (user := await login(request)) is not None:
                 return checked(user)
         if self._anonymous is None:
-            raise NoCredentials
+            has_other = "authorization" in request.headers
+            raise NoCredentials(UNKNOWN_KIND if has_other else "no credentials")
         return self._anonymous.user(request)
 
     def remember(

@@ -65,7 +65,7 @@ class Verifier:
         header = _segment(token, 0)
         algorithm, kid, type_ = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
         if not isinstance(algorithm, str) or algorithm not in self.algorithms:
-            raise refused(f"algorithm {_shown(algorithm)} is not allowed")
+            raise refused(f"algorithm {_shown(algorithm)} is not allowed, only {', '.join(self.algorithms)}")
         if "crit" in header or "b64" in header:
             raise refused("extensions (crit, b64) are not supported")
         if not isinstance(type_, str) or type_.lower() not in TYPES:
@@ -83,7 +83,8 @@ class Verifier:
                 continue
             except jwt.PyJWTError as error:
                 raise self._refusal(token, error) from None
-        raise refused(f"the signature is not that of key {_shown(header.kid)}")
+        key_name = "the key or secret" if header.kid is None else f"key {_shown(header.kid)}"
+        raise refused(f"the signature is not that of {key_name}")
 
     def _decode(self, token: str, algorithm: str, key: VerificationKey) -> Json:
         return self._decoder.decode(

@@ -178,10 +178,10 @@ class NotAuthenticated(ServerError):
 
 
 class NoCredentials(NotAuthenticated):
-    """The request does not even try to log in."""
+    """The request does not even try to log in, or in a way that this server does not have."""
 
-    def __init__(self) -> None:
-        super().__init__(reason="no credentials")
+    def __init__(self, reason: str = "no credentials") -> None:
+        super().__init__(reason=reason)
 
 
 class ForeignHost(ServerError):

@@ -27,6 +27,8 @@ def comma_separated(what: str, dropped: str = "/") -> BeforeValidator:
 def _load(value: str, message: str) -> Any:
     try:
         return json.loads(value)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{message} ({error.msg} at character {error.pos + 1})") from None
     except ValueError:
         raise ValueError(message) from None
 

@@ -39,12 +39,10 @@ def production_demands(settings: Settings, *, has_login: bool = False) -> Iterat
             "CHATKIT_ALLOW_ANONYMOUS=true, if anybody may use the server without a login, as on a public help page."
         )
     if not settings.public_url:
-        yield "Set CHATKIT_PUBLIC_URL to the URL at which browsers reach the server, such as https://chat.example.com."
-        if not settings.allowed_hosts:
-            yield (
-                "Set CHATKIT_ALLOWED_HOSTS only if the server has other names than that of CHATKIT_PUBLIC_URL: it "
-                "answers to no others."
-            )
+        yield (
+            "Set CHATKIT_PUBLIC_URL to the URL at which browsers reach the server, such as https://chat.example.com. "
+            "The server answers to no other name, unless CHATKIT_ALLOWED_HOSTS lists it."
+        )
 
 
 def refuse_open_address(settings: Settings) -> None:

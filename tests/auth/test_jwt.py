@@ -178,7 +178,7 @@ async def test_a_forged_token_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("alg none", "algorithm 'none' is not allowed"),
+        ("alg none", "algorithm 'none' is not allowed, only RS256, PS256"),
         ("HS256 with the public key", "algorithm 'HS256' is not allowed"),
         ("expired", r"expired 3\d\d\d s ago"),
         ("not yet valid", "not yet valid"),
@@ -213,7 +213,7 @@ async def test_the_log_says_why(name: str, reason: str, caplog: pytest.LogCaptur
 async def test_a_value_of_a_token_cannot_forge_a_line_of_the_log() -> None:
     reason = await reason_of(RSA.token(header={"alg": "x\nINFO logged in: alice" + "y" * 200}))
     assert "\n" not in reason
-    assert len(reason) < 150
+    assert len(reason) < 200
 
 
 LOGIN = login()

@@ -107,17 +107,12 @@ async def test_all_problems_are_reported_at_once(doctor: Doctor, tmp_path: Path,
     )
     lines = output.splitlines()
     wrong = [line for line in lines if line.startswith("WRONG")]
-    assert (code, [line.split()[1] for line in wrong]) == (1, ["access"] * 4 + ["database", "mcp", "model"])
-    assert [line.split()[3] for line in wrong[:4]] == [
-        "CHATKIT_SECRETS",
-        "CHATKIT_AUTH",
-        "CHATKIT_PUBLIC_URL",
-        "CHATKIT_ALLOWED_HOSTS",
-    ]
-    assert "run `chatkit-server migrate`" in wrong[4]
-    assert "/no/such/program: No such file or directory" in wrong[5]
-    assert f"gpt-test (compatible) at {upstream.base_url}: model_auth (status_code=401 " in wrong[6]
-    assert wrong[6].endswith("Correct OPENAI_API_KEY.")
+    assert (code, [line.split()[1] for line in wrong]) == (1, ["access"] * 3 + ["database", "mcp", "model"])
+    assert [line.split()[3] for line in wrong[:3]] == ["CHATKIT_SECRETS", "CHATKIT_AUTH", "CHATKIT_PUBLIC_URL"]
+    assert "run `chatkit-server migrate`" in wrong[3]
+    assert "/no/such/program: No such file or directory" in wrong[4]
+    assert f"gpt-test (compatible) at {upstream.base_url}: model_auth (status_code=401 " in wrong[5]
+    assert wrong[5].endswith("Correct OPENAI_API_KEY.")
 
 
 async def test_an_unreachable_database_and_model(doctor: Doctor, tmp_path: Path) -> None:

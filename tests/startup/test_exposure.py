@@ -24,7 +24,7 @@ SAFE = PRODUCTION | {"secrets": RANDOM}
         (["CHATKIT_SECRETS"], {"secrets": []}),
         (["CHATKIT_AUTH"], {"allow_anonymous": False}),
         (["CHATKIT_AUTH"], {"allow_anonymous": False, "auth": "jwt,none"}),
-        (["CHATKIT_PUBLIC_URL", "CHATKIT_ALLOWED_HOSTS"], {"public_url": None}),
+        (["CHATKIT_PUBLIC_URL"], {"public_url": None}),
         (["CHATKIT_PUBLIC_URL"], {"public_url": None, "allowed_hosts": "*"}),
         ([], {"allowed_hosts": "*"}),
         ([], {"environment": "development", "secrets": [], "public_url": None, "allow_anonymous": False}),
