@@ -5,6 +5,7 @@ Run it with `uvicorn examples.logins.fastapi.app:app` and open http://127.0.0.1:
 
 import hashlib
 import hmac
+import logging
 import os
 import secrets
 from collections.abc import AsyncIterator
@@ -18,6 +19,9 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import HTTPConnection
 
 from chatkit_server import Settings, User, create_app
+
+logging.basicConfig()
+logging.getLogger("chatkit_server").setLevel(logging.INFO)  # why a login failed, for example
 
 # The website's users: a name, and scrypt's hash of the password with its salt. Yours are in your database.
 USERS = {
