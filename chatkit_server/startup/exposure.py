@@ -15,6 +15,9 @@ OPEN_ADDRESS = (
     "machine with CHATKIT_HOST=127.0.0.1."
 )
 
+JWT_KEYS = ("jwt_issuer", "jwt_jwks_url", "jwt_public_key", "jwt_secret")
+"""The settings that nobody makes without wanting a login by tokens."""
+
 
 def refuse_unsafe_production(settings: Settings, *, has_login: bool = False) -> None:
     """Raise `SetupError` with a sentence for each setting that production lacks.
@@ -52,10 +55,17 @@ def refuse_open_address(settings: Settings) -> None:
 
 
 def exposure_warnings(settings: Settings) -> list[str]:
-    """Return what the administrator of a server that is not only for this machine should know."""
+    """Return what the administrator should know: of a login that is off, and of a server that others can reach."""
     if settings.environment == "development" and is_loopback_name(settings.host):
-        return []
-    return list(_weaknesses(settings))
+        return list(_unused_keys(settings))
+    return [*_unused_keys(settings), *_weaknesses(settings)]
+
+
+def _unused_keys(settings: Settings) -> Iterator[str]:
+    names = [name for name in JWT_KEYS if getattr(settings, name)]
+    if names and "jwt" not in settings.auth:
+        auth = ",".join(settings.auth)
+        yield f"CHATKIT_{names[0].upper()} is set, but CHATKIT_AUTH={auth} does not use it. Add `jwt` to CHATKIT_AUTH."
 
 
 def _weaknesses(settings: Settings) -> Iterator[str]:

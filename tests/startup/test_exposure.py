@@ -76,6 +76,8 @@ def test_this_machine_needs_none(tmp_path: Path, host: str) -> None:
         (SAFE | {"secrets": f"{RANDOM},{'x' * 32}"}, ["CHATKIT_SECRETS has a value that can be guessed"]),
         (SAFE | {"header_secret": "x" * 32}, ["CHATKIT_HEADER_SECRET has a value that can be guessed"]),
         (SAFE | {"auth": "jwt", "jwt_audience": "*"}, ["CHATKIT_JWT_AUDIENCE=* accepts tokens"]),
+        ({"jwt_secret": RANDOM}, ["CHATKIT_JWT_SECRET is set, but CHATKIT_AUTH=none does not use it. Add `jwt` to"]),
+        (SAFE | {"auth": "session", "jwt_issuer": "https://a.example"}, ["CHATKIT_JWT_ISSUER is set, but"]),
         (SAFE | {"log_level": "DEBUG"}, ["CHATKIT_LOG_LEVEL=DEBUG"]),
         (SAFE | {"tracing": True}, ["CHATKIT_TRACING=true"]),
         ({"host": "0.0.0.0", "allow_anonymous": True, "secrets": RANDOM, "tracing": True}, ["CHATKIT_TRACING=true"]),
