@@ -75,6 +75,14 @@ class Refusals:
         self._forget_old(now)
         return await self._refusal(refused)
 
+    def check_again(self, context: RequestContext, thread_id: str | None) -> None:
+        """Raise the store's `LimitReached` if a limit is reached whose end is known and lies ahead."""
+        now = datetime.now(UTC)
+        for subject in _subjects(context, thread_id) if self._refused else ():
+            refused = self._refused.get(subject)
+            if refused is not None and refused.reached.until is not None and refused.reached.until > now:
+                raise StoreLimitReached(refused.reached.kind, refused.reached.limit, refused.reached.until)
+
     async def _refusal(self, refused: _Refused) -> LimitReached:
         refused.refusals += 1
         refused.at = datetime.now(UTC)

@@ -26,11 +26,12 @@ class TurnStart:
         self._accepted = accepted
         self._key = key
         self._context = context
-        self._may_be_saved = False
+        self.may_be_saved = False
+        """Whether an attempt was made whose result is unknown."""
 
     async def __call__(self) -> list[str]:
         """Return the ids of the items that the thread no longer shows, as far as they are known."""
-        if self._may_be_saved and await self._is_saved():  # only the reply to the commit was lost
+        if self.may_be_saved and await self._is_saved():  # only the reply to the commit was lost
             return []
         accepted = self._accepted
         try:
@@ -46,7 +47,7 @@ class TurnStart:
                 allowed=self._limits,
             )
         except StoreUnavailable:
-            self._may_be_saved = True
+            self.may_be_saved = True
             raise
 
     async def _is_saved(self) -> bool:

@@ -281,7 +281,14 @@ class Turns:
             address_key=None if limits.turns_per_minute_of_address is None else context.address_key,
         )
         with self._local.saving(new.id):
-            save = TurnStart(self._turns, new, accepted, key, context, limits)
+            start = TurnStart(self._turns, new, accepted, key, context, limits)
+
+            async def save() -> list[str]:
+                async with self._gate.one_at_a_time(context, limits, self._request_seconds):
+                    if not start.may_be_saved:
+                        self._gate.check_again(context, None if accepted.is_new_thread else new.thread_id)
+                    return await start()
+
             gone_ids = await through_outage(save, self._request_seconds, "a request")
             # The widget knows what a retry replaces, but not that a notice goes.
             shown_ids = gone_ids if accepted.sends_replaced else filter(is_notice_id, gone_ids)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -16,8 +16,11 @@ from starlette.requests import HTTPConnection
 from chatkit_server import RequestContext, User, create_app
 from chatkit_server.auth.addresses import Addresses
 from chatkit_server.context import SessionTerms
+from chatkit_server.errors.http import ServerBusy
 from chatkit_server.limits import refusals, tenant_tokens
+from chatkit_server.limits.gate import Gate
 from chatkit_server.limits.user_limits import UserLimits
+from chatkit_store import NewTurn, TurnLimits, TurnStore
 from tests.databases import copy_sqlite
 from tests.serving import DATABASE, Served, Tab, make_settings, serve
 from tests.stage import Stage
@@ -167,6 +170,46 @@ async def test_a_full_thread_refuses_nothing_on_other_threads(tmp_path: Path, mo
             assert (await tab.create(f"Again {number}")).error is not None
         monkeypatch.setattr(served.services.turns._gate, "_limits", UserLimits(make_settings(tmp_path)))
         assert (await tab.send(other, "More")).error is None
+
+
+async def test_one_start_of_a_user_at_a_time_asks_the_database_and_others_do_not_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve(tmp_path, turns_per_minute=1) as served, served.tab() as tab, served.tab() as other:
+        thread_id = (await tab.create("Hello")).thread_id
+        user_id = (await served.owner(thread_id)).user_id
+        store, asked, release = served.services.turn_store, asyncio.Event(), asyncio.Event()
+        start, starters = store.start, []
+
+        async def slow(turn: NewTurn, context: RequestContext, **values: Any) -> list[str]:
+            starters.append(context.user_id)
+            if context.user_id == user_id:
+                asked.set()
+                await release.wait()
+            return await start(turn, context, **values)
+
+        monkeypatch.setattr(store, "start", slow)
+        flood = [asyncio.create_task(tab.create(f"Again {number}")) for number in range(20)]
+        await asyncio.wait_for(asked.wait(), 10)
+        assert (await other.create("Hello")).error is None
+        release.set()
+        assert {reply.status for reply in await asyncio.gather(*flood)} == {429}
+        assert starters.count(user_id) == 1
+
+
+async def test_who_waits_too_long_for_the_own_turns_to_start_is_told_that_the_server_is_busy(tmp_path: Path) -> None:
+    limits, context = TurnLimits(turns_per_minute=1), RequestContext("alice")
+    gate = Gate(make_settings(tmp_path), cast(TurnStore, None))
+    async with gate.one_at_a_time(context, limits, 5):
+        async with (
+            gate.one_at_a_time(replace(context, tenant="acme"), limits, 5),
+            gate.one_at_a_time(context, TurnLimits(), 5),
+        ):
+            with pytest.raises(ServerBusy):
+                async with gate.one_at_a_time(context, limits, 0.01):
+                    pass
+    async with gate.one_at_a_time(context, limits, 5):
+        pass
 
 
 async def test_repeated_refusals_take_their_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
