@@ -219,7 +219,7 @@ describe("client secrets", () => {
     const refused = page.waitForResponse((response) => response.url().endsWith("/api/chatkit/refresh") && response.status() === 401);
     await page.getByRole("button", { name: "Use it" }).click();
     await refused;
-    await page.getByRole("heading", { name: "Please log in." }).waitFor();
+    await page.getByRole("alert").filter({ hasText: "has refused that one" }).waitFor();
     assert.equal(await page.evaluate(() => sessionStorage.length), 0);
 
     const { client_secret: secret } = await makeSession(2);

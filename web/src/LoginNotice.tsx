@@ -1,5 +1,5 @@
 /** In place of the chat where the server asks for a login; on a developer's computer, also how to get one. */
-import { enterCredential, isLocal } from "./login";
+import { enterCredential, isLocal, wasRefused } from "./login";
 import { Notice } from "./Notice";
 import { texts } from "./texts";
 
@@ -57,6 +57,7 @@ function ForDevelopers({ onEntered }: { onEntered: () => void }) {
         </label>
         <button type="submit">Use it in this tab</button>
       </form>
+      {wasRefused() && <p role="alert">The server has refused that one. Its log says why.</p>}
     </section>
   );
 }

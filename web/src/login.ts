@@ -13,12 +13,18 @@ export const isLocal = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(location.hostn
 let credential = remembered();
 let signedFetch = credential === null ? null : makeSignedFetch();
 
+let hasRefused = false;
+
+/** Whether the server has refused what was entered last. */
+export const wasRefused = () => hasRefused;
+
 /** For all requests to our server that need a login. */
 export const serverFetch: typeof fetch = (input, init) => (signedFetch ?? fetch)(input, init);
 
 /** Sends this client secret or token with all requests from now on. */
 export function enterCredential(text: string): void {
   keep(text.trim() || null);
+  hasRefused = false;
   signedFetch = makeSignedFetch(); // a new one: each keeps its secret
 }
 
@@ -42,6 +48,7 @@ async function getClientSecret(existing: string | null): Promise<ClientSecret> {
   if (response.status < 500) {
     keep(null);
     signedFetch = null;
+    hasRefused = true;
   }
   return existing ?? "";
 }
