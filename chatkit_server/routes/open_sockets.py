@@ -1,7 +1,7 @@
 """The WebSockets that this process has open, limited per user and in total."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from chatkit_store import Owner
@@ -16,7 +16,7 @@ class OpenSockets:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._by_user: Counter[Owner] = Counter()
-        self._unknown = 0
+        self._unknown: dict[object, Callable[[], None]] = {}  # longest waiting first
 
     @contextmanager
     def count(self, owner: Owner) -> Iterator[None]:
@@ -33,12 +33,16 @@ class OpenSockets:
             self._by_user += Counter()  # forgets users without a socket
 
     @contextmanager
-    def count_unknown(self) -> Iterator[None]:
-        """Count a socket until its user is known: as many as those of users, of whom they take no place."""
-        if self._unknown >= self._settings.sockets:
-            raise TooManySockets
-        self._unknown += 1
+    def count_unknown(self, give_way: Callable[[], None]) -> Iterator[None]:
+        """Count a socket that waits for its login: as many as those of users, of whom they take no place.
+
+        Beyond that, the one that has waited longest must give way: whoever opens many keeps nobody out who logs in.
+        """
+        if len(self._unknown) >= self._settings.sockets:
+            self._unknown.pop(next(iter(self._unknown)))()
+        key = object()
+        self._unknown[key] = give_way
         try:
             yield
         finally:
-            self._unknown -= 1
+            self._unknown.pop(key, None)

@@ -82,9 +82,8 @@ async def accept(websocket: WebSocket, services: Services, stack: ExitStack) -> 
     try:
         if not isinstance(refusal, NoCredentials):
             raise refusal or NoCredentials()
-        with sockets.count_unknown():
-            request = await _login_request(websocket)
-            context = await services.door.authenticate(request)
+        request = await _login_request(websocket, sockets)
+        context = await services.door.authenticate(request)
         stack.enter_context(sockets.count(context.owner))
         await websocket.send_json({"type": "login", "login": True})
     except WebSocketDisconnect:
@@ -105,11 +104,12 @@ async def _accept(websocket: WebSocket, services: Services, context: RequestCont
     await websocket.accept(subprotocol, headers)
 
 
-async def _login_request(websocket: WebSocket) -> HTTPConnection:
+async def _login_request(websocket: WebSocket, sockets: OpenSockets) -> HTTPConnection:
     """Return the request with the token of the first message. Raises `NotAuthenticated`, also if none comes in time."""
     try:
-        async with asyncio.timeout(LOGIN_SECONDS):
-            message = await websocket.receive()
+        async with asyncio.timeout(LOGIN_SECONDS) as wait:
+            with sockets.count_unknown(lambda: None if wait.expired() else wait.reschedule(0)):
+                message = await websocket.receive()
     except TimeoutError:
         raise NotAuthenticated(reason="no login within the time for it") from None
     if message["type"] == "websocket.disconnect":

@@ -126,13 +126,12 @@ async def test_a_connection_without_a_login_is_closed_in_time(url: str, monkeypa
 
 
 async def test_connections_that_wait_for_a_login_take_no_place_of_users(url: str) -> None:
-    async with socket(url) as first, socket(url), socket(url):
-        async with socket(url) as fourth:
-            await refused(fourth, "too_many_sockets", 1013)
+    async with socket(url) as first, socket(url), socket(url), socket(url) as fourth:
+        await refused(first)  # it has waited longest
         async with socket(url, "chatkit", f"bearer.{TOKEN}") as user:
             await answers(user)
-            await first.send_json(LOGIN)
-            assert (await first.receive_json())["login"] is True
+            await fourth.send_json(LOGIN)
+            assert (await fourth.receive_json())["login"] is True
             async with socket(url) as again, socket(url, "chatkit", f"bearer.{TOKEN}x") as wrong:
                 await again.send_json(LOGIN)
                 await refused(again, "too_many_sockets", 1013)  # two of this user are open
