@@ -3,8 +3,6 @@
 import importlib
 import inspect
 import logging
-import os
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -14,7 +12,7 @@ from typing import Any, cast
 from agents import Agent
 
 from ..context import RequestContext
-from ..errors.author_code import as_exception
+from ..errors.author_code import as_exception, import_failure, see_working_directory
 from ..errors.setup import AgentSetupError
 from ..interactions.actions import Actions
 from .default import default_actions, default_agent
@@ -91,18 +89,16 @@ def _split(spec: str) -> tuple[str, str]:
 
 
 def _module(name: str, spec: str) -> ModuleType:
-    cwd = os.getcwd()  # a console script, unlike `python -m`, does not have it on the path
-    if cwd not in sys.path:
-        sys.path.insert(0, cwd)
-    importlib.invalidate_caches()
+    directory = see_working_directory()
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:  # the user's module may raise anything; report it
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
             raise AgentSetupError(
-                f"CHATKIT_AGENT={spec}: there is no module {error.name!r} in {cwd} or among the installed packages."
+                f"CHATKIT_AGENT={spec}: there is no module {error.name!r} in {directory} or among the installed "
+                "packages."
             ) from None
-        reason = f"{type(error).__name__}: {error}".rstrip(": .")
+        reason = import_failure(error)
         raise AgentSetupError(f"CHATKIT_AGENT={spec}: importing {name!r} failed with {reason}.") from error
 
 

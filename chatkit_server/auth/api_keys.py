@@ -1,8 +1,6 @@
 """API keys: those of CHATKIT_API_KEYS, and those that `chatkit-server keys create` has made."""
 
-import hashlib
 import hmac
-import secrets
 from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
@@ -12,6 +10,7 @@ from chatkit_store import ApiKey, ApiKeyStore
 from ..errors.http import NotAuthenticated
 from ..settings import Settings
 from .login import bearer_token
+from .random_secrets import stored_hash
 
 PREFIX = "ck_"
 HINT_LENGTH = 8
@@ -33,21 +32,11 @@ class ApiCaller:
     is_admin: bool
 
 
-def new_key() -> str:
-    """Return an API key of 256 random bits."""
-    return PREFIX + secrets.token_urlsafe(32)
-
-
-def key_hash(key: str) -> str:
-    """Return the hash under which a key is stored. A random key needs no slow hash, and no salt."""
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-
-
 class ApiKeys:
     """Finds the caller of a key."""
 
     def __init__(self, settings: Settings, keys: ApiKeyStore) -> None:
-        self._hashes = [key_hash(key.get_secret_value()) for key in settings.api_keys]
+        self._hashes = [stored_hash(key.get_secret_value()) for key in settings.api_keys]
         self._keys = keys
 
     async def authenticate(self, request: HTTPConnection) -> ApiCaller:
@@ -64,7 +53,7 @@ class ApiKeys:
     async def _find(self, key: str) -> ApiCaller | None:
         if len(key) > KEY_LENGTH:
             return None
-        hashed = key_hash(key)
+        hashed = stored_hash(key)
         matches = [hmac.compare_digest(hashed, known) for known in self._hashes]  # all, so that each takes as long
         if any(matches):
             return ApiCaller(f"CHATKIT_API_KEYS[{matches.index(True)}]", is_admin=True)

@@ -38,7 +38,7 @@ class Door:
         try:
             user = await self._user(request)
         except NotAuthenticated as error:
-            logger.info("not logged in: %s", error.reason)
+            log_refusal(error)
             raise
         return RequestContext(
             user_id=user.id,
@@ -80,6 +80,11 @@ class Door:
         for login in self._logins:
             if (aclose := getattr(login, "aclose", None)) is not None:
                 await aclose()
+
+
+def log_refusal(error: NotAuthenticated) -> None:
+    """Write to the log why somebody is not logged in; the client never learns it."""
+    logger.info("not logged in: %s", error.reason)
 
 
 def _locale(request: HTTPConnection) -> str:

@@ -25,7 +25,7 @@ MAX_REDIRECTS = 3
 
 
 class IssuerProblem(Exception):
-    """Why the keys cannot be read. The message goes on from "the keys of …: "."""
+    """Why the keys cannot be read. The message continues "the keys of …: "."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class IssuerKeys:
         try:
             async with asyncio.timeout(2 * FETCH_SECONDS):
                 self._keep(await self._fetch_keys())
-        except Exception as error:  # whatever the issuer answers, the loop must go on
+        except Exception as error:  # whatever the issuer answers, the loop keeps running
             self._failed(_reason(error))
         finally:
             self._reading = None

@@ -1,15 +1,14 @@
-"""A login of the user's own: a function or a callable object, passed to `create_app` or named in CHATKIT_AUTH."""
+"""A login by code of the user: a function or a callable object, passed to `create_app` or named in CHATKIT_AUTH."""
 
 import inspect
-import os
 import pkgutil
-import sys
 from collections.abc import Awaitable, Callable
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
+from ..errors.author_code import import_failure, see_working_directory
 from ..errors.http import NotAuthenticated
 from ..errors.setup import SetupError
 from .login import User
@@ -63,15 +62,12 @@ class OwnLogin:
 
 def load_own_login(spec: str) -> OwnLogin:
     """Return the login at `package.module:name`. Raises `SetupError` with one sentence."""
-    cwd = os.getcwd()  # a console script, unlike `python -m`, does not have it on the path
-    if cwd not in sys.path:
-        sys.path.insert(0, cwd)
+    see_working_directory()
     title = f"CHATKIT_AUTH={spec}"
     try:
         login = pkgutil.resolve_name(spec)
     except (Exception, SystemExit) as error:  # the user's module may raise anything
-        reason = f"{type(error).__name__}: {error}".rstrip(": .")
-        raise SetupError(f"{title} cannot be imported: {reason}.") from error
+        raise SetupError(f"{title} cannot be imported: {import_failure(error)}.") from error
     return OwnLogin(login, title)
 
 

@@ -7,7 +7,9 @@ from chatkit_store import ChatSession, ChatSessionStore, Owner, new_id
 
 from ..errors.http import NotAuthenticated, TooManyRequests
 from ..settings import Settings
-from .session_login import UNKNOWN, check_valid, new_secret, secret_hash
+from .login import CLIENT_SECRET_PREFIX
+from .random_secrets import random_secret, stored_hash
+from .session_login import UNKNOWN, check_valid
 from .session_terms import Configuration, Workflow
 
 ID_PREFIX = "cksess"
@@ -65,11 +67,11 @@ class SessionIssuer:
 
         Raises `NotAuthenticated` if the secret can no longer be renewed, `TooManyRequests` if it has been too often.
         """
-        renewed_secret, hashed = new_secret(), secret_hash(secret)
+        renewed_secret, hashed = random_secret(CLIENT_SECRET_PREFIX), stored_hash(secret)
         if await self._store.find(hashed) is None:  # nobody may keep the database's writer busy without a secret
             raise NotAuthenticated(reason=UNKNOWN)
         session = await self._store.renew(
-            hashed, new_id(ID_PREFIX), secret_hash(renewed_secret), grace=self._grace_seconds
+            hashed, new_id(ID_PREFIX), stored_hash(renewed_secret), grace=self._grace_seconds
         )
         if session is not None:
             return IssuedSession(renewed_secret, session)
@@ -83,12 +85,12 @@ class SessionIssuer:
         return await self._store.cancel(session_id)
 
     def _issue(self, new: NewSession) -> IssuedSession:
-        secret, id, moment = new_secret(), new_id(ID_PREFIX), datetime.now(UTC)
+        secret, id, moment = random_secret(CLIENT_SECRET_PREFIX), new_id(ID_PREFIX), datetime.now(UTC)
         expires_at = moment + timedelta(seconds=new.seconds or self._seconds)
         session = ChatSession(
             id=id,
             session_id=id,
-            secret_hash=secret_hash(secret),
+            secret_hash=stored_hash(secret),
             tenant=new.owner.tenant,
             user_id=new.owner.user_id,
             user_name=new.user_name,

@@ -1,8 +1,5 @@
 """`session`: the bearer token is a client secret of `POST /v1/chatkit/sessions`, one query by its hash."""
 
-import hashlib
-import secrets
-
 from starlette.requests import HTTPConnection
 
 from chatkit_store import ChatSession, ChatSessionStore
@@ -10,22 +7,13 @@ from chatkit_store import ChatSession, ChatSessionStore
 from ..errors.http import NotAuthenticated
 from .addresses import Addresses
 from .login import CLIENT_SECRET_PREFIX, User, bearer_token
+from .random_secrets import stored_hash
 from .session_terms import terms_of
 
 SECRET_LENGTH = 200
 """More characters than a secret of ours has."""
 UNKNOWN = "the client secret is unknown"
 """A reason for the log."""
-
-
-def new_secret() -> str:
-    """Return a client secret of 256 random bits."""
-    return CLIENT_SECRET_PREFIX + secrets.token_urlsafe(32)
-
-
-def secret_hash(secret: str) -> str:
-    """Return the hash under which a secret is stored. A random secret needs no slow hash, and no salt."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def client_secret(request: HTTPConnection) -> str | None:
@@ -57,7 +45,7 @@ class SessionLogin:
         if secret is None:
             return None
         is_too_long = len(secret) > SECRET_LENGTH
-        session = check_valid(None if is_too_long else await self._sessions.find(secret_hash(secret)))
+        session = check_valid(None if is_too_long else await self._sessions.find(stored_hash(secret)))
         return User(
             session.user_id,
             session.tenant,

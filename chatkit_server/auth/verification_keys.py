@@ -30,7 +30,7 @@ MAX_TRIES = 8
 
 
 class UnusableKey(Exception):
-    """A key that must not verify tokens. The message goes on from "the key "."""
+    """A key that must not verify tokens. The message continues "the key "."""
 
 
 @dataclass(frozen=True, slots=True)

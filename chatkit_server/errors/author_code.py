@@ -8,6 +8,9 @@ process.
 """
 
 import asyncio
+import importlib
+import os
+import sys
 from collections.abc import Coroutine, Generator
 from contextvars import Context
 from typing import Any
@@ -19,6 +22,20 @@ event loop finds them in the stack of a blocking tool."""
 
 class AuthorCodeError(Exception):
     """The author's code raised something that is not an ordinary exception, which is the `__cause__`."""
+
+
+def see_working_directory() -> str:
+    """Make modules of the working directory importable; return it. A console script does not have it on the path."""
+    directory = os.getcwd()
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+    importlib.invalidate_caches()
+    return directory
+
+
+def import_failure(error: BaseException) -> str:
+    """Return why a module of the author cannot be imported, without a period at the end."""
+    return f"{type(error).__name__}: {error}".rstrip(": .")
 
 
 def as_exception(error: BaseException) -> Exception:

@@ -57,13 +57,10 @@ code, and whether a retry can help.
 `to_server_error` (mapping.py) maps any other exception to one of these.
 """
 
-import logging
 from collections.abc import Sequence
 from typing import ClassVar
 
 from chatkit.types import ErrorEvent
-
-logger = logging.getLogger(__name__)
 
 
 class ServerError(Exception):

@@ -105,7 +105,7 @@ class FairQueue:
         finally:
             if not place.done():
                 self._leave(owner, place)
-            watch.cancel()  # without waiting for its end: a cancellation meanwhile would lose the slot
+            watch.cancel()  # not awaited: a cancellation during the wait would lose the slot
 
     def close(self) -> None:
         """Refuse the waiting requests, and all that come."""

@@ -115,7 +115,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
         methods = _allowed_methods(request.app).at(request.scope)
         if not methods and is_wrong_method and not is_of_the_api(request.scope):
             methods = ["GET", "HEAD"]  # of the page's files
-        found = MethodNotAllowed(methods) if methods else NotFound("There is nothing at this address.")
-        return error_response(found, request.state.request_id)
+        refusal = MethodNotAllowed(methods) if methods else NotFound("There is nothing at this address.")
+        return error_response(refusal, request.state.request_id)
     body = {"code": "http_error", "message": error.detail, "request_id": request.state.request_id}
     return JSONResponse(body, status_code=error.status_code, headers=error.headers)

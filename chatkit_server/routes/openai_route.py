@@ -1,6 +1,5 @@
 """Routes in the shape of OpenAI's API: called with an API key, errors as `{"error": {…}}`."""
 
-import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -11,13 +10,12 @@ from pydantic import BaseModel
 
 from chatkit_store import StoreError
 
+from ..auth.door import log_refusal
 from ..errors.http import InvalidParams, NotAuthenticated, NotAvailable, ServerError, TooManyRequests
 from ..errors.mapping import to_server_error
 from ..services import services_of
 from .error_responses import error_response
 from .json_route import JsonRoute
-
-logger = logging.getLogger(__name__)
 
 CODES: dict[type[ServerError], str] = {NotAuthenticated: "invalid_api_key", TooManyRequests: "rate_limit_exceeded"}
 
@@ -82,7 +80,7 @@ class OpenAiRoute(JsonRoute):
 def openai_error(error: ServerError, request_id: str) -> JSONResponse:
     """Return the error as OpenAI's clients read it."""
     if isinstance(error, NotAuthenticated):
-        logger.info("not logged in: %s", error.reason)
+        log_refusal(error)
     code = next((code for kind, code in CODES.items() if isinstance(error, kind)), error.code)
     body = {
         "message": error.message,

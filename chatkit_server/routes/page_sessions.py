@@ -1,11 +1,11 @@
 """Client secrets for a page: of a user who is logged in here in another way, and the renewal of any session."""
 
-import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 from pydantic import AliasChoices, BaseModel, Field
 
+from ..auth.door import log_refusal
 from ..auth.session_issuer import IssuedSession, NewSession
 from ..auth.session_login import client_secret
 from ..auth.session_terms import EVERYTHING, Workflow
@@ -14,8 +14,6 @@ from ..services import services_of
 from .error_responses import ERRORS
 from .json_route import JsonRoute
 from .sessions import check_enabled, unix_seconds
-
-logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/api/chatkit", tags=["sessions"], route_class=JsonRoute, responses=ERRORS)
 
@@ -81,7 +79,7 @@ async def refresh_session(request: Request, response: Response, body: Renewal | 
             raise NotAuthenticated(reason="no client secret to renew")
         return _answer(await services.session_issuer.renew(secret), response)
     except NotAuthenticated as error:
-        logger.info("not logged in: %s", error.reason)
+        log_refusal(error)
         raise
 
 

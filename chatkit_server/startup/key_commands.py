@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from chatkit_store import ApiKey, ApiKeyStore, ChatSessionStore, Owner, new_id
 
 from ..agents.workflows import ONLY
-from ..auth.api_keys import HINT_LENGTH, key_hash, new_key
+from ..auth.api_keys import HINT_LENGTH, PREFIX
 from ..auth.login import is_identifier
+from ..auth.random_secrets import random_secret, stored_hash
 from ..auth.session_issuer import NewSession, SessionIssuer
 from ..auth.session_terms import EVERYTHING, Workflow
 from ..errors.setup import SetupError
@@ -32,11 +33,11 @@ def create_key(
     admin: Annotated[bool, typer.Option("--admin", help="Not only for sessions: the key of an administrator.")] = False,
 ) -> None:
     """Make a key and print it, once: the database keeps only its hash."""
-    key = new_key()
+    key = random_secret(PREFIX)
     row = ApiKey(
         id=new_id("key"),
         name=name,
-        key_hash=key_hash(key),
+        key_hash=stored_hash(key),
         hint=key[:HINT_LENGTH],
         is_admin=admin,
         created_at=datetime.now(UTC),

@@ -401,7 +401,7 @@ class Turns:
             await self._recover_turn(record)
 
     def _lock(self, thread_id: str, context: RequestContext) -> asyncio.Lock:
-        """Return the lock of the user's thread: who only knows its id must not hold it up."""
+        """Return the lock of the owner and the thread: another user who knows the id must not block it."""
         return self._locks.setdefault((*context.owner, thread_id), asyncio.Lock())
 
     # -- shutdown

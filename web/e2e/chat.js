@@ -10,16 +10,21 @@ import { recordFailure, screenshot, visitor } from "./visit.js";
  * has nothing but the element with these options. The rest are options of Playwright's browser context.
  */
 export async function openChat(t, stage, { path = "/", origin = stage.server.origin, bare, ...options } = {}) {
+  const { chat, ...visit } = await openVisit(t, stage, options);
+  if (bare !== undefined) await serveBarePage(visit.context, stage.element, bare);
+  await chat.goto(bare === undefined ? path : `/bare.html${path.slice(1)}`, origin);
+  return chat;
+}
+
+/** Opens a browser with nothing loaded yet; `chat` drives the element of whatever page is opened in it. */
+export async function openVisit(t, stage, options) {
   const visit = await visitor(stage.browser, stage.element.name, options);
-  const chat = new Chat(visit, stage);
   t.after(async () => {
     if (!t.passed || visit.exceptions.length) await recordFailure(t, visit, stage.server);
     await visit.context.close();
     assert.deepEqual(visit.exceptions, [], "exceptions that no script of the page caught");
   });
-  if (bare !== undefined) await serveBarePage(visit.context, stage.element, bare);
-  await chat.goto(bare === undefined ? path : `/bare.html${path.slice(1)}`, origin);
-  return chat;
+  return { ...visit, chat: new Chat(visit, stage) };
 }
 
 async function serveBarePage(context, element, options) {

@@ -10,25 +10,14 @@ import { after, before, describe, test } from "node:test";
 import react from "@vitejs/plugin-react";
 import { build } from "vite";
 
-import { Chat } from "./chat.js";
+import { openVisit } from "./chat.js";
 import { open as openElement } from "./elements/open.js";
 import { askAndHold } from "./gate.js";
 import { setStage } from "./stage.js";
-import { recordFailure, visitor } from "./visit.js";
 
 const WEB = join(import.meta.dirname, "..");
 const API_KEY = "an API key that is only for the tests";
 const TYPES = { ".html": "text/html", ".js": "text/javascript" };
-
-async function visit(t, stage, options) {
-  const visit = await visitor(stage.browser, "open", options);
-  t.after(async () => {
-    if (!t.passed || visit.exceptions.length) await recordFailure(t, visit, stage.server);
-    await visit.context.close();
-    assert.deepEqual(visit.exceptions, []);
-  });
-  return { ...visit, chat: new Chat(visit, stage) };
-}
 
 describe("client secrets", () => {
   /** What the backend of the page does: `secrets` were made, `asked` is what `getClientSecret` got. */
@@ -145,7 +134,7 @@ describe("client secrets", () => {
   /** Opens the website; it is one user's, whatever the test. */
   async function open(t, options = {}) {
     Object.assign(backend, { asked: [], sessions: [], firstIsCancelled: false, seconds: 600, ...options });
-    const opened = await visit(t, stage);
+    const opened = await openVisit(t, stage);
     await opened.chat.goto("/index.html", await originOf());
     return opened;
   }
@@ -213,7 +202,7 @@ describe("client secrets", () => {
   }
 
   test("our page takes a client secret that a developer enters, renews it, and forgets one that is refused", async (t) => {
-    const { page, chat } = await visit(t, stage);
+    const { page, chat } = await openVisit(t, stage);
     await page.goto(stage.server.origin);
     await page.getByLabel("Client secret").fill("ek_not_a_secret");
     const refused = page.waitForResponse((response) => response.url().endsWith("/api/chatkit/refresh") && response.status() === 401);

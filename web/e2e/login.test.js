@@ -3,26 +3,16 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { assertAccessible } from "./axe.js";
-import { Chat } from "./chat.js";
+import { openVisit } from "./chat.js";
 import { open as openElement } from "./elements/open.js";
 import { setStage } from "./stage.js";
-import { recordFailure, screenshot, visitor } from "./visit.js";
-
-async function visit(t, stage, options) {
-  const visit = await visitor(stage.browser, "open", options);
-  t.after(async () => {
-    if (!t.passed || visit.exceptions.length) await recordFailure(t, visit, stage.server);
-    await visit.context.close();
-    assert.deepEqual(visit.exceptions, []);
-  });
-  return { ...visit, chat: new Chat(visit, stage) };
-}
+import { screenshot } from "./visit.js";
 
 describe("a website with its own login, and our page mounted at /chat", () => {
   const stage = setStage({ CHATKIT_E2E_APP: "website:app" }, openElement);
 
   test("without a login the page says so, and works after it", async (t) => {
-    const { page, context, chat } = await visit(t, stage);
+    const { page, context, chat } = await openVisit(t, stage);
     await page.goto(`${stage.server.origin}/chat/`);
     await page.getByRole("alert").getByRole("heading", { name: "Please log in." }).waitFor();
     await page.getByText("CHATKIT_AUTH=none").waitFor(); // for those who develop
@@ -49,7 +39,7 @@ describe("a website with its own login, and our page mounted at /chat", () => {
 
   test("the notice speaks the user's language, and fits a phone", async (t) => {
     for (const [locale, text] of [["de-DE", "Bitte melden Sie sich an."], ["ar-EG", "يُرجى تسجيل الدخول."]]) {
-      const { page } = await visit(t, stage, { locale, viewport: { width: 360, height: 640 } });
+      const { page } = await openVisit(t, stage, { locale, viewport: { width: 360, height: 640 } });
       await page.goto(`${stage.server.origin}/chat/`);
       await page.getByRole("alert").getByRole("heading", { name: text }).waitFor();
       assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth), 0);
