@@ -23,6 +23,7 @@ from chatkit_store.errors import (
 from chatkit_store.heartbeats import HeartbeatStore, WorkerRecord
 from chatkit_store.history import HistoryCursor, HistoryItem, HistoryPage, PastTurn
 from chatkit_store.ids import new_id
+from chatkit_store.imports import ImportedThread, ImportStore
 from chatkit_store.items import Recent
 from chatkit_store.journal import Entry, JournalStore
 from chatkit_store.limits import Starter, TurnLimits
@@ -59,6 +60,8 @@ __all__ = [
     "HistoryItem",
     "HistoryPage",
     "IdClash",
+    "ImportStore",
+    "ImportedThread",
     "InvalidUrl",
     "JournalStore",
     "LimitReached",

@@ -43,6 +43,7 @@ CONDITIONS: Mapping[str, str] = {
     "sync_actions": _OWNED,
     "deleted_turns": _OWNED,
     "chat_sessions": _OWNED,
+    "imported_threads": _OWNED,
     "thread_items": _part_of("threads", "thread_items.thread_id"),
     "paused_runs": _part_of("threads", "paused_runs.thread_id"),
     "approvals": _part_of("threads", "approvals.thread_id"),

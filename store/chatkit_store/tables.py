@@ -299,3 +299,15 @@ api_keys = Table(
     Column("revoked_at", UtcDateTime),
     Index("uq_api_keys_key_hash", "key_hash", unique=True),
 )
+
+imported_threads = Table(
+    "imported_threads",
+    metadata,
+    Column("source_id", CleanText, nullable=False, comment="Id of the thread at the server that it comes from"),
+    Column("user_id", CleanText, nullable=False),
+    Column("tenant", CleanText, nullable=False),
+    Column("thread_id", CleanText, nullable=False, comment="Its id here; plain, so it outlives a deleted thread"),
+    Column("last_item_id", CleanText, comment="The source's id of the last item that was taken over"),
+    Column("imported_at", UtcDateTime, nullable=False, comment="When something of it was last taken over"),
+    PrimaryKeyConstraint("source_id", "user_id", "tenant"),
+)

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from chatkit.types import ActiveStatus, ClosedStatus, LockedStatus, Page, Thread, ThreadMetadata, ThreadStatus
-from sqlalchemy import BigInteger, Connection, bindparam, delete, func, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, delete, func, literal, select, update
 
 from chatkit_store import limits
 from chatkit_store.columns import aware_utc, dump_json, load_json
@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 t = threads.c
 COLUMNS = (t.id, t.position, t.title, t.status, t.status_reason, t.allowed_image_domains, t.metadata, t.created_at)
+
+LOWEST = -(2**63)
+"""No position is lower: those of imported threads are negative (`imports`)."""
 
 Columns = Mapping[str, Any]
 
@@ -70,7 +73,7 @@ def insert_thread(
     connection: Connection, dialect: str, thread_id: str, row: Columns, context: HasUser, last_position: int
 ) -> None:
     """Insert a thread with `last_position` positions taken. Raises `IdClash` if any user has a thread with the id."""
-    if connection.scalar(_insertion(dialect), _new_row(thread_id, row, context, last_position)) is None:
+    if connection.scalar(_insertion(dialect), new_row(thread_id, row, context, last_position)) is None:
         raise IdClash("Thread", thread_id)
 
 
@@ -164,7 +167,7 @@ def _update(connection: Connection, thread_id: str, changed: Columns, context: H
 def _upsert(
     connection: Connection, dialect: str, thread_id: str, row: Columns, names: frozenset[str], context: HasUser
 ) -> None:
-    values = {**_new_row(thread_id, row, context), **owner_values(context)}
+    values = {**new_row(thread_id, row, context), **owner_values(context)}
     if connection.scalar(_upsertion(dialect, names), values) is None:
         raise IdClash("Thread", thread_id)
 
@@ -179,7 +182,8 @@ def _own_columns(thread: ThreadMetadata, row: Columns) -> frozenset[str]:
     return frozenset(name for name, value in row.items() if name != "created_at" and (not new or value != new[name]))
 
 
-def _new_row(thread_id: str, row: Columns, context: HasUser, last_position: int = 0) -> dict[str, Any]:
+def new_row(thread_id: str, row: Columns, context: HasUser, last_position: int = 0) -> dict[str, Any]:
+    """Return all columns of a new thread but its position."""
     return {
         **row,
         "id": thread_id,
@@ -212,7 +216,7 @@ _OLDEST_OF_NEWEST = (
     .scalar_subquery()
 )
 _NEWEST_PAGES = Pages(
-    select(*COLUMNS).where(owned(threads), t.position >= func.coalesce(_OLDEST_OF_NEWEST, 0)),
+    select(*COLUMNS).where(owned(threads), t.position >= func.coalesce(_OLDEST_OF_NEWEST, literal(LOWEST, BigInteger))),
     t.position,
     _CURSOR,
     _LARGE,

@@ -24,6 +24,7 @@ GROWING = frozenset(
         "sync_actions",
         "widget_actions",
         "chat_sessions",
+        "imported_threads",
     }
 )
 """The tables that this fills: all but `workers` and `api_keys`, which have few rows."""
@@ -106,6 +107,11 @@ _COLUMNS: dict[str, tuple[int, dict[str, str]]] = {
         _OTHERS,
         {"key": "'key_x' || k", "id": "'act_x' || k", "thread_id": _THREAD, "user_id": _USER, "worker_id": "'live'"}
         | {"status": "'done'", "began_at": _RECENT},
+    ),
+    "imported_threads": (
+        _OTHERS,
+        {"source_id": "'cthr_x' || k", "user_id": _USER, "tenant": "''", "thread_id": "'thr_x' || k"}
+        | {"imported_at": _OLD},
     ),
     "widget_actions": (_OTHERS, {"item_id": "'msg_x' || k", "type": "'click'"}),
     "chat_sessions": (

@@ -27,9 +27,11 @@ from chatkit_store import (
     ChatSessionStore,
     Entry,
     HeartbeatStore,
+    ImportStore,
     JournalStore,
     LimitReached,
     NewApproval,
+    Owner,
     RequestKey,
     SqlStore,
     Starter,
@@ -60,6 +62,7 @@ from tests.store.factories import (
     make_session,
     make_thread,
     make_turn,
+    tool_call,
     user_message,
     widget_with,
 )
@@ -156,6 +159,7 @@ async def test_no_statement_reads_the_rows_of_others(crowded: AsyncEngine, expla
     await use_uploads(store, uploads)
     await use_workers(turns, journal, HeartbeatStore(crowded), StatisticsStore(crowded))
     await use_sessions(ChatSessionStore(crowded), ApiKeyStore(crowded))
+    await use_imports(ImportStore(crowded))
     await use_views(crowded, explainer)
     await use_limits(store, turns)
     faults = [str(execution) for execution in explainer.executions if is_wasteful(execution)]
@@ -357,6 +361,16 @@ async def use_sessions(sessions: ChatSessionStore, keys: ApiKeyStore) -> None:
     await keys.list()
     await keys.is_empty()
     await keys.revoke(key.id)
+
+
+async def use_imports(imports: ImportStore) -> None:
+    """Take threads over, under free ids and others."""
+    owner, call = Owner(ALICE.tenant, ALICE.user_id), tool_call()
+    for source_id in (new_id("cthr"), LONG_THREAD):
+        for _ in range(2):
+            await imports.begin(source_id, make_thread(id=source_id), owner)
+            await imports.append(source_id, [user_message(id="msg_x1"), call], "msg_x1", owner)
+        await imports.find(source_id, owner)
 
 
 async def use_views(engine: AsyncEngine, explainer: Explainer) -> None:

@@ -29,8 +29,9 @@ from tests.store.classes import public_methods, store_classes
 from tests.store.conftest import Query
 from tests.store.factories import ALICE, BOB, User, assistant_message, make_thread, make_turn, user_message, widget_with
 
-OF_THE_SERVER = {"HeartbeatStore", "StatisticsStore", "ChatSessionStore", "ApiKeyStore"}
-"""Stores whose methods have no user: the server calls them for itself, or finds out by them who sends a request."""
+OF_THE_SERVER = {"HeartbeatStore", "StatisticsStore", "ChatSessionStore", "ApiKeyStore", "ImportStore"}
+"""Stores whose methods have no user: the server calls them for itself, or finds out by them who sends a request; or an
+administrator does, who names the owner (tests/store/test_imports.py)."""
 
 WITHOUT_USER = {
     "TurnStore.adopt",
