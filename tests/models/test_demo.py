@@ -3,11 +3,12 @@
 import re
 import time
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import openai
 import pytest
 from agents import Agent, Runner, function_tool
+from pydantic import BaseModel, Field
 
 from chatkit_server import Settings
 from chatkit_server.agents.default import default_agent
@@ -157,6 +158,47 @@ async def test_it_gives_the_same_answer_without_streaming(models: Models) -> Non
     result = await Runner.run(calculator, message, run_config=run_config(models))
     assert result.final_output == (await run(models, message, calculator)).output
     assert result.context_wrapper.usage.requests == 2
+
+
+class Item(BaseModel):
+    """A field of the answer below, which contains itself."""
+
+    name: str
+    next: "Item | None"
+
+
+class Triage(BaseModel):
+    """A structured answer with all kinds of fields."""
+
+    category: Literal["orders", "order returns", "other"]
+    kind: Literal["triage"]
+    question: str
+    count: int = Field(ge=2)
+    is_complete: bool
+    note: str | None
+    first: Item
+    items: list[Item]
+    pair: list[int] = Field(min_length=2)
+    number_or_text: int | str
+
+
+async def test_structured_output_is_a_value_of_its_schema(models: Models) -> None:
+    agent = Agent(name="Triage", output_type=Triage)
+    choices: dict[str, Literal["orders", "order returns"]] = {"Hello": "orders", "My order (returns)": "order returns"}
+    for message, category in choices.items():
+        output = (await Runner.run(agent, message, run_config=run_config(models))).final_output
+        assert output == Triage(
+            category=category,
+            kind="triage",
+            question=message,
+            count=2,
+            is_complete=True,
+            note=None,
+            first=Item(name=message, next=None),
+            items=[],
+            pair=[0, 0],
+            number_or_text=0,
+        )
 
 
 async def test_it_streams_at_the_configured_rate() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 import openai
-from agents import Model, ModelProvider, ModelResponse, ModelSettings, Tool, Usage
+from agents import AgentOutputSchemaBase, Model, ModelProvider, ModelResponse, ModelSettings, Tool, Usage
 from agents.items import TResponseInputItem
 from openai.types.responses import (
     ResponseFunctionCallArgumentsDeltaEvent,
@@ -16,10 +16,11 @@ from openai.types.responses import (
 )
 
 from .answer_events import ResponseEvents
-from .conversation import read_conversation
+from .conversation import Conversation, read_conversation
 from .pace import Pace
 from .pieces import split_pieces
 from .script import Failure, Message, Reasoning, Step, ToolCall, make_script
+from .structured import structured_answer
 from .texts import ERROR_MESSAGE
 
 DELTAS = ResponseTextDeltaEvent | ResponseReasoningSummaryTextDeltaEvent | ResponseFunctionCallArgumentsDeltaEvent
@@ -38,12 +39,13 @@ class DemoModel(Model):
         input: str | list[TResponseInputItem],
         model_settings: ModelSettings,
         tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
         *args: Any,
         **kwargs: Any,
     ) -> AsyncIterator[ResponseStreamEvent]:
         """Yield the events of the answer. Raises an `openai.APIError` if the message asks for an error."""
         pace = Pace(self._tokens_per_second)
-        for event in self._events(input, tools):
+        for event in self._events(input, tools, output_schema):
             if isinstance(event, DELTAS):
                 await pace.wait()
             yield event
@@ -54,12 +56,13 @@ class DemoModel(Model):
         input: str | list[TResponseInputItem],
         model_settings: ModelSettings,
         tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
         *args: Any,
         **kwargs: Any,
     ) -> ModelResponse:
         """Return the whole answer. Raises an `openai.APIError` if the message asks for an error."""
         await asyncio.sleep(0)
-        *_, last = self._events(input, tools)
+        *_, last = self._events(input, tools, output_schema)
         assert last.type == "response.completed"
         response, usage = last.response, last.response.usage
         assert usage is not None
@@ -74,12 +77,14 @@ class DemoModel(Model):
             ),
         )
 
-    def _events(self, input: str | list[TResponseInputItem], tools: list[Tool]) -> Iterator[ResponseStreamEvent]:
+    def _events(
+        self, input: str | list[TResponseInputItem], tools: list[Tool], output_schema: AgentOutputSchemaBase | None
+    ) -> Iterator[ResponseStreamEvent]:
         conversation = read_conversation(input)
         events = ResponseEvents(model=self._name, input_tokens=len(split_pieces(str(input))))
         yield from events.start()
         for step in make_script(conversation, [tool.name for tool in tools]):
-            yield from _play(step, events)
+            yield from _play(_structured(step, conversation, output_schema), events)
         yield from events.complete()
 
 
@@ -92,6 +97,13 @@ class DemoProvider(ModelProvider):
     def get_model(self, model_name: str | None) -> Model:
         """Return the demo model, whatever the name."""
         return self._model
+
+
+def _structured(step: Step, conversation: Conversation, output_schema: AgentOutputSchemaBase | None) -> Step:
+    """Return the step with a message that an agent with an `output_type` can read."""
+    if not isinstance(step, Message) or output_schema is None or output_schema.is_plain_text():
+        return step
+    return Message(structured_answer(output_schema, conversation.text))
 
 
 def _play(step: Step, events: ResponseEvents) -> Iterator[ResponseStreamEvent]:
