@@ -20,6 +20,7 @@ from chatkit_store import (
     UploadStore,
 )
 
+from .agents.turn_runner import installed_turn_runner
 from .agents.workflows import AgentChoice, load_agents
 from .auth import LoginFunction, open_door
 from .auth.api_keys import ApiKeys
@@ -243,7 +244,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = services.settings
     try:
         await prepare_schema(services.engine, settings)
-        with prepared_loop(settings.tool_threads):
+        with prepared_loop(settings.tool_threads), installed_turn_runner():
             async with services.models, services.server.mcp:
                 await _log_models(services)
                 prune_every = timedelta(minutes=settings.prune_minutes)

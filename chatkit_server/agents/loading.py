@@ -16,12 +16,14 @@ from ..errors.author_code import as_exception, import_failure, see_working_direc
 from ..errors.setup import AgentSetupError
 from ..interactions.actions import Actions
 from .default import default_actions, default_agent
+from .exported_workflow import ExportedWorkflow, find_exported_workflow
 
 logger = logging.getLogger(__name__)
 
 AnyAgent = Agent[Any]
-AgentLike = AnyAgent | Callable[..., AnyAgent | Awaitable[AnyAgent]]
-"""An agent, or a function that returns one, sync or async; it gets the `RequestContext` if it takes an argument."""
+AgentLike = AnyAgent | Callable[..., AnyAgent | Awaitable[Any]]
+"""An agent, or a function that returns one, sync or async; it gets the `RequestContext` if it takes an argument. Or the
+`run_workflow` of a workflow that Agent Builder exported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class AgentSource:
     """Where the agent of a request comes from."""
 
     name: str
-    make: Callable[[RequestContext], AnyAgent | Awaitable[AnyAgent]]
+    make: Callable[[RequestContext], Any]
     """Returns the agent for a request."""
     is_default: bool = False
     is_function: bool = False
@@ -38,6 +40,8 @@ class AgentSource:
     """The agent's own name; None if `is_function`."""
     actions: Actions = field(default_factory=Actions)
     """The object named `actions` in the agent's module: handlers for the actions of the agent's widgets."""
+    workflow: ExportedWorkflow | None = None
+    """The exported workflow that answers in place of a single agent."""
     output_text: Callable[[Any], str | None] | None = None
     """The function named `output_text` in the agent's module: what a user reads of an output other than text."""
 
@@ -133,6 +137,8 @@ def _source(value: object, title: str) -> AgentSource:
         return AgentSource(title, lambda context: value, agent_name=value.name)
     if inspect.isclass(value) or not callable(value):
         raise AgentSetupError(f"{title} is {_type_name(value)}, not an agents.Agent or a function that returns one.")
+    if (workflow := find_exported_workflow(value, title)) is not None:
+        return AgentSource(title, lambda context: workflow, is_function=True, workflow=workflow)
     make = cast(Callable[..., Any], value)
     with_context = make if _takes_context(make, title) else lambda context: make()
     return AgentSource(title, with_context, is_function=True)

@@ -133,6 +133,7 @@ class AssistantMessages:
         text = render(source)
         self.is_shown = True  # also if the author decided to show nothing
         if not text:
+            self._shown_items.transcript.leave_out("message")  # reasoning before it is not that of what follows
             return []
         events = self.show(text)
         if isinstance(done := events[-1], ThreadItemDoneEvent):

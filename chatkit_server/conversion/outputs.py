@@ -47,6 +47,11 @@ class Outputs:
         return render
 
 
+def answers_in_text(agent: Agent[Any]) -> bool:
+    """Return whether the agent has no `output_type` other than text."""
+    return _schema_of(agent) is None
+
+
 def _schema_of(agent: Agent[Any] | None) -> AgentOutputSchemaBase | None:
     output_type = agent.output_type if agent is not None else None
     if output_type is None or output_type is str:

@@ -7,6 +7,7 @@ from chatkit.agents import ThreadItemConverter
 from chatkit.types import ThreadItem, ThreadMetadata, UserMessageItem
 
 from chatkit_store import HistoryCursor, HistoryPage, PastTurn, SqlStore
+from chatkit_store.text import plain_text
 
 from ..context import RequestContext
 from .call_pairs import InputItem, pair_calls
@@ -46,6 +47,12 @@ class Memory:
         return [row.item for row in reversed(self._newest.items)]
 
     @property
+    def user_text(self) -> str:
+        """The text of the user's last message, with what it quotes; empty if there is none."""
+        message = next((item for item in reversed(self.recent_items) if isinstance(item, UserMessageItem)), None)
+        return "" if message is None else plain_text(message)
+
+    @property
     def last_agent(self) -> str | None:
         """The name of the agent that answered last, from the newest page's transcripts; None if they name none."""
         complete, partial = self._cut(self._newest, Exchange([], END))
@@ -64,7 +71,23 @@ class Memory:
         `budget` is in tokens. The newest exchange is always included. An older one that does not fit is reduced to its
         visible items; if these do not fit either, it and all older ones are left out.
         """
-        exchanges: list[list[InputItem]] = []  # newest first
+        exchanges = await self._fitting(converter, budget, origin)
+        return _joined(exchanges[::-1], is_unique=origin is not None)
+
+    async def split_input(
+        self, converter: ThreadItemConverter, *, budget: int, origin: str | None = None
+    ) -> tuple[list[InputItem], list[InputItem]]:
+        """Return the same as `model_input` in two parts: the earlier exchanges, and the newest, which begins with the
+        user's message. It may be called again for another origin.
+        """
+        newest, *earlier = await self._fitting(converter, budget, origin) or [[]]
+        is_unique = origin is not None
+        return _joined(earlier[::-1], is_unique=is_unique), _joined([newest], is_unique=is_unique)
+
+    async def _fitting(self, converter: ThreadItemConverter, budget: int, origin: str | None) -> list[list[InputItem]]:
+        """Return the exchanges that fit into the budget, newest first."""
+        self._replayed.clear()
+        exchanges: list[list[InputItem]] = []
         async for exchange in self._exchanges():
             items = await self._replay(exchange, converter, origin)
             if exchanges and count_tokens(items) > budget:
@@ -73,8 +96,7 @@ class Memory:
             if exchanges and budget < 0:
                 break
             exchanges.append(with_answer(items) if exchanges else items)
-        history = pair_calls([item for items in reversed(exchanges) for item in items], is_unique=origin is not None)
-        return join_notes(history, [note for items in exchanges for note in notes_of(items)])
+        return exchanges
 
     async def _exchanges(self) -> AsyncIterator[Exchange]:
         """Yield the exchanges, newest first."""
@@ -125,6 +147,12 @@ class Memory:
         self._replayed.add(turn.id)
         entries: list[Json] | None = turn.transcript.get("entries")
         return entries
+
+
+def _joined(exchanges: Sequence[list[InputItem]], *, is_unique: bool) -> list[InputItem]:
+    """Return exchanges, oldest first, as one history."""
+    history = pair_calls([item for items in exchanges for item in items], is_unique=is_unique)
+    return join_notes(history, [note for items in exchanges for note in notes_of(items)])
 
 
 def _is_same_model(turn: PastTurn, origin: str | None) -> bool:

@@ -88,6 +88,11 @@ class Transcript:
         self.size += len(str(entry))
         self._changed(is_hidden=True)
 
+    def leave_out(self, kind: str) -> None:
+        """Record that an item of this type was here that is not sent in a later request."""
+        self._entries.append({"left_out": kind})
+        self._changed()
+
     def open_calls(self) -> list[Json]:
         """Return the tool calls that have no output yet."""
         items = [entry["item"] for entry in self._entries if "item" in entry]

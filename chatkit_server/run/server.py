@@ -26,6 +26,7 @@ from chatkit.types import (
 from chatkit_store import SqlStore
 
 from ..agent_context import AgentContext, unfinished_workflow
+from ..agents.exported_workflow import ExportedWorkflow
 from ..agents.prepare import limit_tools, require_tool, with_guardrails
 from ..agents.reachable import find_agent
 from ..agents.tool_failures import contain_tools, explain_tool_failure
@@ -35,9 +36,12 @@ from ..composer.mentions import Mentions
 from ..composer.offers import Features, OfferedAttachments, Offers, offered_model, offered_tool
 from ..composer.prompts import prompts_for
 from ..context import RequestContext
+from ..conversion.outputs import OutputText
 from ..conversion.readable import readable
 from ..conversion.tool_display import ToolDisplay, ToolDisplays
 from ..errors.http import NotAvailable
+from ..exports.run_input import Conversation
+from ..exports.workflow_turn import WorkflowTurn
 from ..files.generated_images import GeneratedImages
 from ..files.sizes import offered_limit
 from ..files.upload_limits import count_limit, size_limit
@@ -55,6 +59,7 @@ from .deadlines import Deadlines
 from .dictation import dictate
 from .stream import stream_agent_response
 from .titles import GRACE_SECONDS, PendingTitle, TitleMaker
+from .workflow_host import WorkflowHost
 
 T = TypeVar("T")
 
@@ -126,6 +131,21 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         if input_user_message is None:
             agent_context.workflow_item = unfinished_workflow(memory.recent_items)
         selection = self.selection_for(input_user_message, memory.recent_items)
+        # A subclass may change the events, so its text must not bypass it.
+        sink = text_sink.get() if type(self).respond is ChatServer.respond else None
+        if (workflow := self.agents.of(context).workflow) is not None:
+            run = self._workflow_turn(workflow, memory, agent_context, selection, sink).events()
+        else:
+            run = await self._start_run(memory, agent_context, selection, sink)
+        title = self._start_title(memory, agent_context, selection)
+        async with aclosing(self._with_title(run, title)) as events:
+            async for event in events:
+                yield event
+
+    async def _start_run(
+        self, memory: Memory, agent_context: AgentContext, selection: Selection, sink: TextSink | None
+    ) -> AsyncGenerator[ThreadStreamEvent, None]:
+        context = agent_context.request_context
         agent = await self.load_agent(agent_context, selection, memory)
         agent_context.set_starting_agent(agent)
         result = Runner.run_streamed(
@@ -135,12 +155,38 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             max_turns=self.settings.max_turns,
             run_config=self.run_config_for(selection, context),
         )
-        title = self._start_title(memory, agent_context, selection)
-        # A subclass may change the events, so its text must not bypass it.
-        sink = text_sink.get() if type(self).respond is ChatServer.respond else None
-        async with aclosing(self._stream(agent_context, result, sink, title)) as events:
-            async for event in events:
-                yield event
+        return self._stream(agent_context, result, sink)
+
+    def _workflow_turn(
+        self,
+        workflow: ExportedWorkflow,
+        memory: Memory,
+        agent_context: AgentContext,
+        selection: Selection,
+        sink: TextSink | None,
+    ) -> WorkflowTurn:
+        """Return the run of an exported workflow for the thread's last message."""
+        context, settings = agent_context.request_context, self.settings
+
+        async def load(agent: Agent[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+            origin_of, converter = self._set_origin(selection), self._converter_for(context)
+            return await self._through_outage(
+                lambda: memory.split_input(converter, budget=settings.history_tokens, origin=origin_of(agent))
+            )
+
+        self._set_origin(selection)
+        host = WorkflowHost(
+            agent_context,
+            settings,
+            self.run_config_for(selection, context),
+            lambda result, output_text: self._stream(agent_context, result, sink, output_text),
+            load,
+            self._output_text_for(context),
+        )
+        text = memory.user_text
+        return WorkflowTurn(
+            workflow, agent_context, host, Conversation(host, text, has_history=settings.workflow_history), text
+        )
 
     async def find_starting_agent(self, name: str, context: RequestContext) -> Agent[Any] | None:
         """Return the agent that a run began with, as it is configured now, or None if it no longer exists."""
@@ -160,7 +206,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         self._set_origin(selection)
         context.set_starting_agent(agent)
         result = Runner.run_streamed(agent, state, run_config=self.run_config_for(selection, context.request_context))
-        async with aclosing(self._stream(context, result, None, None)) as events:
+        async with aclosing(self._stream(context, result, None)) as events:
             async for event in events:
                 yield event
 
@@ -168,9 +214,13 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         return await through_outage(read, self.settings.outage_seconds, "a turn's start")
 
     async def _stream(
-        self, context: AgentContext, result: RunResultStreaming, sink: TextSink | None, title: PendingTitle | None
+        self,
+        context: AgentContext,
+        result: RunResultStreaming,
+        sink: TextSink | None,
+        output_text: OutputText | None = None,
     ) -> AsyncGenerator[ThreadStreamEvent, None]:
-        """Yield the events of a run, then that of its title. Token usage is counted however the run ends."""
+        """Yield the events of a run. Token usage is counted however the run ends."""
         run = stream_agent_response(
             context,
             result,
@@ -178,8 +228,20 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             deadlines=self.deadlines,
             displays=self.displays,
             guardrails=len(self.run_config.input_guardrails or ()),
-            output_text=self._output_text_for(context.request_context),
+            output_text=output_text or self._output_text_for(context.request_context),
         )
+        try:
+            async with aclosing(run) as events:
+                async for event in events:
+                    yield event
+        finally:
+            if (usage := turn_usage.get()) is not None:
+                usage.add(result)
+
+    async def _with_title(
+        self, run: AsyncGenerator[ThreadStreamEvent, None], title: PendingTitle | None
+    ) -> AsyncGenerator[ThreadStreamEvent, None]:
+        """Yield the events of a run, then that of the thread's title."""
         try:
             async with aclosing(run) as events:
                 async for event in events:
@@ -188,8 +250,6 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
                 async for event in title.wait():
                     yield event
         finally:
-            if (usage := turn_usage.get()) is not None:
-                usage.add(result)
             if title is not None:
                 await title.close()
 
@@ -272,13 +332,15 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         self, agent: Agent[Any], selection: Selection, memory: Memory, context: RequestContext
     ) -> list[Any]:
         """Return the thread as input for the agent's model. Sets the origin of the turn's transcript."""
-        origin_of = self._set_origin(selection)
-        budget = self.settings.history_tokens
+        origin_of, converter = self._set_origin(selection), self._converter_for(context)
+        return await memory.model_input(converter, budget=self.settings.history_tokens, origin=origin_of(agent))
+
+    def _converter_for(self, context: RequestContext) -> ThreadItemConverter:
+        """Return the converter that reads the user's files and mentions."""
         converter = with_mentions(self.converter, lambda mention: self.mention_text(mention, context))
         files = self.files_of(context)
         turn_files.set(files)
-        converter = with_files(converter, files)
-        return await memory.model_input(converter, budget=budget, origin=origin_of(agent))
+        return with_files(converter, files)
 
     def _set_origin(self, selection: Selection) -> Callable[[Agent[Any]], str | None]:
         """Return a function from agent to the origin of its answers in this turn, and set it on the transcript."""

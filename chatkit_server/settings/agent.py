@@ -15,7 +15,8 @@ class AgentSettings(BaseModel):
 
     agent: Annotated[str | dict[str, str] | None, NoDecode, TEXT_OR_JSON] = Field(
         default=None,
-        description="`package.module:name` of an `agents.Agent`, or of a function that returns one; or a JSON object "
+        description="`package.module:name` of an `agents.Agent`, of a function that returns one, or of a workflow that "
+        "Agent Builder exported (`my_export:run_workflow`); or a JSON object "
         'of several by workflow id, {"wf_1": "package.module:name"}: a chat session chooses, without one the first '
         "answers.",
     )
@@ -45,6 +46,11 @@ class AgentSettings(BaseModel):
         ge=500,
         description="About how many tokens of a conversation are replayed to the model; the oldest turns are dropped "
         "first, the newest never.",
+    )
+    workflow_history: bool = Field(
+        default=True,
+        description="Put the conversation so far before the input of an exported workflow's agents; false: they know "
+        "only the last message.",
     )
     show_tools: bool = Field(
         default=True, description="Show above an answer which tools the agent calls, and handoffs to other agents."

@@ -60,7 +60,10 @@ async def try_at_start(server: ChatServer) -> list[Trial]:
 
 
 async def _try(server: ChatServer, workflow_id: str) -> Trial:
-    name = server.agents.find(workflow_id).name
+    source = server.agents.find(workflow_id)
+    if source.workflow is not None:  # its agents run when a message asks for it
+        return Trial(workflow_id, None)
+    name = source.name
     terms = SessionTerms(id="trial", workflow_id=workflow_id, requests_per_minute=None)
     context = replace(TEST_USER, session=terms) if server.agents.is_mapping else TEST_USER
     try:

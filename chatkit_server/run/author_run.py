@@ -1,0 +1,60 @@
+"""Start a run of an author's code with the server's models, limits and tracing, as far as the code has no own wish."""
+
+from dataclasses import replace
+from typing import Any
+
+from agents import Agent, ModelProvider, MultiProvider, OpenAIProvider, RunConfig, RunResultStreaming
+from agents.models._openai_shared import get_default_openai_client
+from agents.run import DEFAULT_MAX_TURNS, AgentRunner
+
+from ..agents.turn_runner import RunInput, RunOptions
+
+_RUNNER = AgentRunner()
+
+
+def start_author_run(
+    agent: Agent[Any], input: RunInput, options: RunOptions, *, config: RunConfig, max_turns: int
+) -> RunResultStreaming:
+    """Start a streamed run. `options` are those that the code gave to `Runner.run`, `config` is the server's."""
+    options = {**options, "run_config": merged_config(options.get("run_config"), config)}
+    if options.get("max_turns", DEFAULT_MAX_TURNS) == DEFAULT_MAX_TURNS:  # the SDK fills in its own default
+        options["max_turns"] = max_turns
+    return _RUNNER.run_streamed(agent, input, **options)
+
+
+def merged_config(own: RunConfig | dict[str, Any] | None, config: RunConfig) -> RunConfig:
+    """Return the author's configuration with the server's where the author's says nothing.
+
+    A provider that the author chose stays, also one that is chosen by `set_default_openai_client`. Traces are uploaded
+    only if both allow it.
+    """
+    if own is None:
+        return config if get_default_openai_client() is None else replace(config, model_provider=MultiProvider())
+    if isinstance(own, dict):
+        own = RunConfig(**own)
+    settings = config.model_settings
+    return replace(
+        own,
+        model=own.model or config.model,
+        model_provider=config.model_provider if _is_default(own.model_provider) else own.model_provider,
+        model_settings=settings.resolve(own.model_settings) if settings is not None else own.model_settings,
+        tracing_disabled=own.tracing_disabled or config.tracing_disabled,
+        tool_error_formatter=own.tool_error_formatter or config.tool_error_formatter,
+        tool_not_found_behavior=config.tool_not_found_behavior,
+    )
+
+
+def _is_default(provider: ModelProvider) -> bool:
+    """Return whether this is the provider that the Agents SDK fills in (agents 0.24), not one that the author made."""
+    return (
+        type(provider) is MultiProvider
+        and provider.provider_map is None
+        and _choices(provider.openai_provider) == _choices(MultiProvider().openai_provider)
+        and get_default_openai_client() is None
+    )
+
+
+def _choices(provider: OpenAIProvider) -> dict[str, Any]:
+    return {name: value for name, value in vars(provider).items() if value is None or isinstance(value, str | bool)} | {
+        "has_client": getattr(provider, "_client", None) is not None
+    }

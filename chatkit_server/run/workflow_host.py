@@ -1,0 +1,59 @@
+"""What exported workflows need of the server: it starts and streams the runs of one turn."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agents import Agent, RunConfig, RunResultStreaming
+from chatkit.types import ThreadStreamEvent
+
+from ..agent_context import AgentContext
+from ..agents.prepare import limit_tools
+from ..agents.tool_failures import contain_tools
+from ..agents.turn_runner import RunInput, RunOptions
+from ..conversion.outputs import Outputs, OutputText
+from ..settings import Settings
+from .author_run import start_author_run
+
+StreamRun = Callable[[RunResultStreaming, OutputText | None], AsyncGenerator[ThreadStreamEvent, None]]
+"""Yields the events of a run; the function renders outputs other than text."""
+
+
+@dataclass(frozen=True)
+class WorkflowHost:
+    """Implements `exports.run_host.RunHost` for one turn."""
+
+    context: AgentContext
+    settings: Settings
+    run_config: RunConfig
+    stream_run: StreamRun
+    load: Callable[[Agent[Any]], Awaitable[tuple[Sequence[Any], Sequence[Any]]]]
+    render: OutputText
+
+    @property
+    def variables(self) -> Mapping[str, Any]:
+        """As `RunHost.variables`."""
+        return self.context.request_context.state_variables
+
+    async def load_thread(self, agent: Agent[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+        """As `RunHost.load_thread`."""
+        return await self.load(agent)
+
+    def start(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
+        """As `RunHost.start`. An agent without a context of its own gets the `AgentContext`, as ours do."""
+        limit_tools(agent, self.settings.tool_call_seconds)
+        contain_tools(agent)
+        options = {**options, "context": self.context if options.get("context") is None else options["context"]}
+        return start_author_run(agent, input, options, config=self.run_config, max_turns=self.settings.max_turns)
+
+    def stream(self, result: RunResultStreaming, *, is_step: bool) -> AsyncGenerator[ThreadStreamEvent, None]:
+        """As `RunHost.stream`."""
+        return self.stream_run(result, _show_nothing if is_step else None)
+
+    def output_text(self, output: Any) -> str | None:
+        """As `RunHost.output_text`."""
+        return Outputs(self.render).render(output)
+
+
+def _show_nothing(output: Any) -> str | None:
+    return None
