@@ -371,6 +371,8 @@ def _update(item: Json, update: Json) -> None:
 
 def _update_message(content: list[Json], update: Json) -> None:
     index = update["content_index"]
+    while len(content) < index or (len(content) == index and update["type"].endswith(("delta", "annotation_added"))):
+        content.append({"type": "output_text", "text": "", "annotations": []})  # as chatkit pads the list
     match update["type"].rpartition(".")[2]:
         case "added" | "done":
             _put_at(content, index, update["content"])
