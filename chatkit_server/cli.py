@@ -1,4 +1,4 @@
-"""The `chatkit-server` command: serve, migrate, prune, doctor, keys and token."""
+"""The `chatkit-server` command: serve, migrate, prune, doctor, keys, token and migrate-workflow."""
 
 import asyncio
 import gc
@@ -30,6 +30,7 @@ from .startup.exposure import exposure_warnings, refuse_open_address, refuse_uns
 from .startup.http_protocol import HttpProtocol, limit_connections
 from .startup.key_commands import keys, token
 from .startup.logs import configure_logging
+from .startup.migrate_workflow_command import migrate_workflow
 from .startup.open_files import raise_open_files
 from .startup.schema import migrate_database, prepare_schema
 from .startup.websocket_protocol import WebSocketProtocol
@@ -231,6 +232,7 @@ for _name in ("threads", "turns", "stats"):
 
 app.add_typer(keys, name="keys")
 app.command()(token)
+app.command("migrate-workflow")(migrate_workflow)
 
 
 def _check_address(host: str, port: int) -> None:

@@ -3,6 +3,7 @@
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ..errors.author_code import ENV_FILE
 from .access import AccessSettings
 from .agent import AgentSettings
 from .allowances import LimitSettings
@@ -14,7 +15,6 @@ from .serving import ServerSettings
 from .turn_course import TurnSettings
 
 PREFIX = "CHATKIT_"
-ENV_FILE = ".env"
 
 
 class Settings(  # pydantic takes the fields of the last base first

@@ -4,7 +4,8 @@ from difflib import get_close_matches
 
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
-from .settings import ENV_FILE, PREFIX, Settings, variables_of
+from ..errors.author_code import ENV_FILE
+from .settings import PREFIX, Settings, variables_of
 
 
 def unknown_settings() -> list[str]:

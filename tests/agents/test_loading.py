@@ -224,3 +224,24 @@ async def test_the_function_output_text_is_loaded_with_its_agent(shop: Path) -> 
     assert output_text is not None
     assert output_text(["a", "b"]) == "a and b"
     assert load_agent("shop.team:support").output_text is None
+
+
+def test_a_module_sees_the_variables_of_the_env_file_except_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`AsyncOpenAI()` at module level, as in exported workflows, reads the environment only."""
+    for name in ("OPENAI_API_KEY", "ORDERS_URL", "SHOP"):
+        monkeypatch.setenv(name, "from the environment")  # so that it is restored
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.delenv("ORDERS_URL")
+    Path(".env").write_text(
+        "OPENAI_API_KEY=sk-of-file\nORDERS_URL='https://orders.example'\nSHOP=of-file\nCHATKIT_PORT=8001\nEMPTY=\n",
+        encoding="utf-8",
+    )
+    Path("reading_agents.py").write_text(
+        "import os\nfrom agents import Agent\n"
+        "names = [os.environ.get(name) for name in ('OPENAI_API_KEY', 'ORDERS_URL', 'SHOP', 'CHATKIT_PORT', 'EMPTY')]\n"
+        "agent = Agent(name=str(names))\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(Path.cwd())
+    source = load_agent("reading_agents:agent")
+    assert source.agent_name == str(["sk-of-file", "https://orders.example", "from the environment", None, None])

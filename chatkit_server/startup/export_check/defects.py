@@ -1,0 +1,154 @@
+"""What Agent Builder exports that fails when it runs, although Python can read it."""
+
+import ast
+import builtins
+import importlib
+import symtable
+from collections.abc import Iterator
+
+from .export_file import Export
+from .note import Edit, Note
+from .syntax_repairs import JSON_TYPES
+from .syntax_tree import Function, argument, assigned, callee, calls, dotted, functions, returns_only_a_constant
+
+_LIBRARIES = ("agents", "openai", "pydantic", "typing")
+_MODULE_NAMES = {"__name__", "__file__", "__doc__", "__package__", "__spec__", "__loader__", "__builtins__"}
+
+
+def find_defects(export: Export) -> Iterator[Note]:
+    """Yield what makes the export fail at startup or in a turn."""
+    yield from _undefined_names(export)
+    yield from _searches(export)
+    yield from _guardrail_helpers(export)
+    yield from _blocking_calls(export)
+
+
+def _undefined_names(export: Export) -> Iterator[Note]:
+    if any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in ast.walk(export.tree)):
+        return
+    for name in sorted(_globals_without_value(symtable.symtable(export.text, "export", "exec"))):
+        places = [node for node in ast.walk(export.tree) if isinstance(node, ast.Name) and node.id == name]
+        if not places:
+            continue
+        number = min(node.lineno for node in places)
+        if name in JSON_TYPES:
+            lines = export.text.split("\n")
+            edits = tuple(
+                Edit(line, f": {name}", f": {JSON_TYPES[name]}")
+                for line in sorted({node.lineno for node in places})
+                if f": {name}" in lines[line - 1]
+            )
+            yield Note("FIX", f"`{name}` is a type of JSON, not of Python.", number, edits)
+            continue
+        library = next((library for library in _LIBRARIES if hasattr(importlib.import_module(library), name)), None)
+        advice = f"it lacks `from {library} import {name}`" if library else "define or import it"
+        yield Note("FIX", f"`{name}` is not defined: {advice}.", number, _import_too(export, library, name))
+
+
+def _import_too(export: Export, library: str | None, name: str) -> tuple[Edit, ...]:
+    for node in export.tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module == library:
+            line = export.text.split("\n")[node.lineno - 1]
+            old = f"from {library} import {'(' if line.rstrip().endswith('(') else ''}"
+            return (Edit(node.lineno, old, f"{old}{name}, "),) if line.startswith(old) else ()
+    return ()
+
+
+def _globals_without_value(module: symtable.SymbolTable) -> set[str]:
+    defined, used, tables = set(_MODULE_NAMES), set(), [module]
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        for symbol in table.get_symbols():
+            is_global = symbol.is_global() or table is module
+            if is_global and (symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()):
+                defined.add(symbol.get_name())
+            elif is_global and symbol.is_referenced():
+                used.add(symbol.get_name())
+    return used - defined - set(dir(builtins))
+
+
+def _searches(export: Export) -> Iterator[Note]:
+    """Yield each loop over the pages of an async client that is not an async loop."""
+    clients = {name for name, value, _ in assigned(export.tree, ast.Call) if callee_of(value) == "AsyncOpenAI"}
+    for loop in ast.walk(export.tree):
+        if not isinstance(loop, ast.For | ast.comprehension) or getattr(loop, "is_async", False):
+            continue
+        call = loop.iter
+        if not isinstance(call, ast.Call) or callee(call) not in {"search", "list"}:
+            continue
+        if dotted(call.func).partition(".")[0] in clients:
+            number = loop.target.lineno
+            old = f"for {ast.unparse(loop.target)} in "
+            edits = (Edit(number, old, f"async {old}"),) if old in export.text.split("\n")[number - 1] else ()
+            yield Note("FIX", f"`{dotted(call.func)}` of an AsyncOpenAI needs `async for`.", number, edits)
+
+
+def callee_of(value: ast.expr) -> str:
+    """Return the last name of what an expression calls; empty if it is no call."""
+    return callee(value) if isinstance(value, ast.Call) else ""
+
+
+def _guardrail_helpers(export: Export) -> Iterator[Note]:
+    """Yield the helpers that access the result of a guardrail that is not configured, which is None."""
+    for function in ast.walk(export.tree):
+        if not isinstance(function, ast.FunctionDef) or function.name not in {"_tripwire", "_info"}:
+            continue
+        match function.body, [parameter.arg for parameter in function.args.args]:
+            case [ast.Return(value=ast.Attribute(value=ast.Name(id=name)) as value)], [parameter] if name == parameter:
+                new = f"{ast.unparse(value)} if {name} else None"
+            case [ast.Return(value=ast.Call(args=[ast.Attribute(value=ast.Name(id=name)) as attribute]) as value)], [
+                parameter
+            ] if name == parameter:
+                new = f"bool({name} and {ast.unparse(attribute)})"
+            case _:
+                continue
+        yield Note(
+            "FIX",
+            "Fails with AttributeError as long as one kind of guardrail is not configured.",
+            value.lineno,
+            (Edit(value.lineno, f"return {ast.unparse(value)}", f"return {new}"),),
+        )
+
+
+def _blocking_calls(export: Export) -> Iterator[Note]:
+    for call in calls(export.tree, "run_sync"):
+        if dotted(call.func) == "Runner.run_sync":
+            yield Note("FIX", "Runner.run_sync fails in a server: use `await Runner.run`.", call.lineno)
+    for call in calls(export.tree, "input"):
+        if isinstance(call.func, ast.Name):
+            yield Note("FIX", "input() waits for the keyboard of the server.", call.lineno)
+    for node in export.tree.body:  # what stands below `if __name__ == "__main__"` does not run
+        if isinstance(node, ast.Expr | ast.Assign):
+            for call in calls(node, "run"):
+                if dotted(call.func) == "asyncio.run":
+                    yield Note("FIX", "asyncio.run at module level runs when the server imports the file.", call.lineno)
+
+
+def find_placeholders(export: Export) -> Iterator[Note]:
+    """Yield the tools that Agent Builder could not export, and the approvals that the server asks for instead."""
+    for function in functions(export.tree):
+        if not returns_only_a_constant(function):
+            continue
+        if any("function_tool" in ast.unparse(decorator) for decorator in function.decorator_list):
+            yield Note(
+                "FIX",
+                f"The tool `{function.name}` does nothing yet: the model gets no result from it. Write its body.",
+                function.lineno,
+            )
+        elif is_approval(function) and list(calls(export.tree, function.name)):
+            yield Note("ok", f"`{function.name}` asks the user, with Approve and Reject in the chat.", function.lineno)
+
+
+def is_approval(function: Function) -> bool:
+    """Return whether a placeholder stands for the approval of the user."""
+    return "approv" in function.name.lower() and len(function.args.args) <= 1
+
+
+def find_empty_values(export: Export) -> Iterator[Note]:
+    """Yield searches and tools whose node had no vector store or query in Agent Builder."""
+    for call in calls(export.tree, "search"):
+        for name, meaning in (("vector_store_id", "vector store"), ("query", "query")):
+            value = argument(call, name)
+            if isinstance(value, ast.Constant) and value.value == "":
+                yield Note("FIX", f"The search has no {meaning}: {name} is empty.", value.lineno)

@@ -1,0 +1,64 @@
+"""The lines of `.env` that serve an export: shown first, written if asked for."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import set_key
+
+from .check import Checked
+
+
+@dataclass(frozen=True, slots=True)
+class EnvLine:
+    """A variable, its new value, and the value that it replaces."""
+
+    name: str
+    value: str
+    old: str | None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether `.env` has another value, or none."""
+        return self.old != self.value
+
+    def __str__(self) -> str:
+        was = f"    # instead of {self.old}" if self.old is not None and self.is_new else ""
+        return f"{self.name}={self.value}{was}"
+
+
+def lines_for(checked: Sequence[Checked], in_file: Mapping[str, str | None]) -> list[EnvLine]:
+    """Return what to set: the one workflow, or several by the ids with which sessions are made.
+
+    A mapping that the file already has is kept, and gets another entry.
+    """
+    served = [(entry, *entry.setting) for entry in checked if entry.setting is not None]
+    lines = [EnvLine(name, value, in_file.get(name)) for _, name, value in served if name != "CHATKIT_AGENT"][:1]
+    agents = {key: value for entry, name, value in served if name == "CHATKIT_AGENT" for key in _keys(entry, value)}
+    if agents:
+        old = in_file.get("CHATKIT_AGENT")
+        mapping = _mapping(old) | agents
+        several = len(set(agents.values())) > 1 or bool(_mapping(old))
+        value = json.dumps(mapping) if several else next(iter(agents.values()))
+        lines.append(EnvLine("CHATKIT_AGENT", value, old))
+    return lines
+
+
+def _keys(entry: Checked, value: str) -> list[str]:
+    """Return the workflow ids of an export; the module's name if it has none."""
+    return entry.workflow_ids or [value.partition(":")[0]]
+
+
+def _mapping(value: str | None) -> dict[str, str]:
+    try:
+        mapping = json.loads(value or "")
+    except ValueError:
+        return {}
+    return mapping if isinstance(mapping, dict) else {}
+
+
+def write_lines(path: Path, lines: Sequence[EnvLine]) -> None:
+    """Set the lines in a `.env` file, which is made if it is missing; all other lines stay as they are."""
+    for line in lines:
+        set_key(path, line.name, line.value, quote_mode="always" if '"' in line.value else "never")

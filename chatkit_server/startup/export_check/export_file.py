@@ -1,0 +1,112 @@
+"""Read the file that somebody exported from Agent Builder, and say what it is if it is something else."""
+
+import ast
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from .note import Note
+from .syntax_repairs import Unreadable, repaired
+from .syntax_tree import Function, calls, dotted, functions, text_of
+
+_TYPESCRIPT = re.compile(r"""from ["']@openai/agents|export (const|async function) runWorkflow""")
+_TYPESCRIPT_SUFFIXES = {".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs"}
+INPUT_PARAMETER, INPUT_FIELD = "workflow_input", "input_as_text"
+
+
+class NotAnExport(Exception):
+    """The file cannot be served; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """An export in Python, mended where Python could not read it."""
+
+    path: Path
+    text: str
+    tree: ast.Module
+    repairs: list[Note]
+
+    @cached_property
+    def workflow(self) -> Function | None:
+        """The function that runs the workflow: by its name, else by its parameter."""
+        candidates = [function for function in functions(self.tree) if self._takes_workflow_input(function)]
+        named = [function for function in candidates if function.name == "run_workflow"]
+        return next(iter(named or candidates), None)
+
+    @cached_property
+    def agents(self) -> dict[str, ast.Call]:
+        """The agents of the module by their variables."""
+        made = {id(call) for call in calls(self.tree, "Agent")}
+        return {
+            node.targets[0].id: node.value
+            for node in self.tree.body
+            if isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and isinstance(node.value, ast.Call)
+            and id(node.value) in made
+        }
+
+    @cached_property
+    def server_class(self) -> str | None:
+        """The module's subclass of `ChatKitServer`, if there is one."""
+        for node in self.tree.body:
+            if isinstance(node, ast.ClassDef):
+                for base in node.bases:
+                    name = dotted(base.value if isinstance(base, ast.Subscript) else base)
+                    if name.rpartition(".")[2] == "ChatKitServer":
+                        return node.name
+        return None
+
+    @cached_property
+    def workflow_ids(self) -> list[str]:
+        """The `workflow_id` of the trace metadata: the id with which sessions were made."""
+        found = [
+            value
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.Dict)
+            for key, entry in zip(node.keys, node.values, strict=True)
+            if text_of(key) == "workflow_id" and (value := text_of(entry))
+        ]
+        return list(dict.fromkeys(found))
+
+    def _takes_workflow_input(self, function: Function) -> bool:
+        parameters = [*function.args.posonlyargs, *function.args.args]
+        if not parameters or len(parameters) - len(function.args.defaults) > 1:
+            return False
+        annotation = parameters[0].annotation
+        name = text_of(annotation) or (dotted(annotation) if annotation else "")
+        return parameters[0].arg == INPUT_PARAMETER or name in self._input_classes
+
+    @cached_property
+    def _input_classes(self) -> set[str]:
+        return {
+            node.name
+            for node in self.tree.body
+            if isinstance(node, ast.ClassDef)
+            for field in node.body
+            if isinstance(field, ast.AnnAssign) and dotted(field.target) == INPUT_FIELD
+        }
+
+
+def read_export(path: Path) -> Export:
+    """Read an export. Raises `NotAnExport`."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise NotAnExport("This is not a text file in UTF-8.") from None
+    except OSError as error:
+        raise NotAnExport(f"The file cannot be read: {error.strerror}.") from None
+    if path.suffix in _TYPESCRIPT_SUFFIXES or _TYPESCRIPT.search(text):
+        raise NotAnExport(
+            "This is the TypeScript export; the server runs the Python one. Export again from Agent Builder: Code, "
+            "Agents SDK, Python. If that is no longer possible, docs/migrate.md says how to translate it."
+        )
+    if path.suffix == ".ipynb" or text.lstrip()[:1] == "{":
+        raise NotAnExport("This is JSON. The server runs the Python code of Agent Builder: Code, Agents SDK, Python.")
+    try:
+        text, tree, repairs = repaired(text)
+    except Unreadable as error:
+        raise NotAnExport(str(error)) from None
+    return Export(path, text, tree, repairs)

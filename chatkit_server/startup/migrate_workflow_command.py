@@ -1,0 +1,86 @@
+"""`chatkit-server migrate-workflow`: what an export of Agent Builder needs, and the settings that serve it."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from dotenv import dotenv_values
+
+from ..errors.author_code import ENV_FILE
+from .export_check import MARKS, Checked, EnvLine, check_export, lines_for, write_lines
+
+TITLES = {
+    "ok": "Works",
+    "NOTE": "Not as it was",
+    "NEEDS": "Needs",
+    "FIX": "Must be changed in the file",
+}
+
+
+def migrate_workflow(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Python files exported from Agent Builder.")],
+    write: Annotated[
+        bool, typer.Option("--write/--dry-run", help="Write the settings to .env, or only show them.")
+    ] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend the file where the export itself is wrong; the original stays as .orig.")
+    ] = False,
+) -> None:
+    """Look at exported workflows: what works, what they need, what must change. Exit with 1 if they cannot run yet.
+
+    The files are read and not imported. Several become one CHATKIT_AGENT, by the ids with which sessions are made.
+    """
+    in_file = dotenv_values(ENV_FILE)
+    checked = [_check(file, in_file) for file in files]
+    if fix:
+        for before in [entry for entry in checked if entry.mended is not None]:
+            _mend(before)
+        checked = [_check(file, in_file) for file in files]
+    for entry in checked:
+        _print(entry)
+    if lines := lines_for(checked, in_file):
+        _set(lines, write=write)
+    if not all(entry.runs for entry in checked):
+        raise typer.Exit(1)
+
+
+def _check(file: Path, in_file: dict[str, str | None]) -> Checked:
+    variables = {name: value for name, value in in_file.items() if value} | dict(os.environ)
+    return check_export(file, Path.cwd(), variables)
+
+
+def _mend(entry: Checked) -> None:
+    original = entry.path.with_name(f"{entry.path.name}.orig")
+    if not original.exists():
+        original.write_bytes(entry.path.read_bytes())
+    entry.path.write_text(entry.mended or "", encoding="utf-8")
+    typer.echo(f"Mended {entry.path}; the original is {original}.\n")
+
+
+def _print(entry: Checked) -> None:
+    typer.echo(str(entry.path))
+    for mark in MARKS:
+        notes = [note for note in entry.notes if note.mark == mark]
+        if notes:
+            typer.echo(f"\n  {TITLES[mark]}")
+        for note in notes:
+            typer.echo(f"    {mark:<6} {note}")
+    typer.echo()
+
+
+def _set(lines: Sequence[EnvLine], *, write: bool) -> None:
+    typer.echo("Settings for .env")
+    for line in lines:
+        typer.echo(f"  {line}")
+        if os.environ.get(line.name, line.value) != line.value:
+            typer.echo(f"  The environment has another {line.name}, which takes precedence over .env.")
+    new = [line for line in lines if line.is_new]
+    if not new:
+        typer.echo(f"{ENV_FILE} has them already.")
+    elif write:
+        write_lines(Path(ENV_FILE), new)
+        typer.echo(f"Written to {ENV_FILE}. Next: chatkit-server doctor, then chatkit-server serve.")
+    else:
+        typer.echo("Nothing is written yet: add --write.")
