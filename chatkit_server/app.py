@@ -20,6 +20,7 @@ from chatkit_store import (
     UploadStore,
 )
 
+from .adopted import ContextMaker, ServerChoice, load_server
 from .agents.turn_runner import installed_turn_runner
 from .agents.workflows import AgentChoice, load_agents
 from .auth import LoginFunction, open_door
@@ -66,7 +67,7 @@ from .routes.request_id import RequestIds
 from .routes.request_limits import RequestLimits
 from .routes.security_headers import SecurityHeaders
 from .routes.trusted_proxies import TrustedProxies
-from .run.server import ChatServer, ServerFactory, ServerParts
+from .run.server import ChatServer, ServerParts
 from .services import Services
 from .settings import Settings
 from .startup.agent_check import answering_models, try_at_start
@@ -101,7 +102,8 @@ def create_app(
     settings: Settings | None = None,
     agent: AgentChoice | None = None,
     *,
-    server: ServerFactory = ChatServer,
+    server: ServerChoice | None = None,
+    context: ContextMaker | None = None,
     actions: Actions | None = None,
     auth: LoginFunction | None = None,
 ) -> FastAPI:
@@ -109,7 +111,9 @@ def create_app(
 
     `settings` default to those of the environment. `agent` is an `agents.Agent`, or a function that returns one for a
     request, or a mapping of workflow ids to them, from which a chat session chooses; it defaults to `settings.agent`.
-    `server` is `ChatServer` or a subclass. `actions` handle actions of widgets and the page, in addition to those of
+    `server` is `ChatServer`, a subclass or a function that makes one; or any other `ChatKitServer` class or instance:
+    it runs unchanged, with `context(request)` as its context or else `{"request": request}`. It defaults to
+    `settings.server`. `actions` handle actions of widgets and the page, in addition to those of
     the agent's module and the server. `auth` says who sends a request: a function, async or not, that returns a `User`,
     the user's id, or None; by default `settings.auth` does.
 
@@ -118,7 +122,7 @@ def create_app(
     """
     settings = settings or Settings()
     refuse_unsafe_production(settings, has_login=auth is not None)
-    services = build_services(settings, agent, server, auth)
+    services = build_services(settings, agent, server, auth, context=context)
     services.server.actions.include(actions or Actions())
     app = FastAPI(
         title="chatkit-server",
@@ -189,11 +193,15 @@ def _add_routes(app: FastAPI) -> None:
 def build_services(
     settings: Settings,
     agent: AgentChoice | None = None,
-    server: ServerFactory = ChatServer,
+    server: ServerChoice | None = None,
     auth: LoginFunction | None = None,
+    *,
+    context: ContextMaker | None = None,
 ) -> Services:
     """Return the parts of an app, without asking whether they are safe to serve. See `create_app`."""
     models = open_models(settings)
+    choice = server if server is not None else settings.server or ChatServer
+    make_server = load_server(choice, context or settings.server_context)
     agents = load_agents(agent if agent is not None else settings.agent, tools=models.info.tools)
     engine = open_database(settings)
     chat_sessions = ChatSessionStore(engine)
@@ -214,7 +222,7 @@ def build_services(
         files_of=lambda context: UserFiles(uploads, blobs, links, context, settings.attachments_model_bytes),
         generated_images=GeneratedImages(uploads, blobs),
     )
-    chat_server = server(parts)
+    chat_server = make_server(parts)
     running = Turns(store, turn_store, JournalStore(engine), HeartbeatStore(engine), chat_server, settings)
     once = OnceRunner(store.sync_actions, running.worker_id)
     return Services(

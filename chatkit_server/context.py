@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import SkipValidation
+from starlette.requests import HTTPConnection
 
 from chatkit_store import Owner
 
@@ -56,6 +60,9 @@ class RequestContext:
     """What the address of such a visitor is counted under; never the address itself."""
     session: SessionTerms | None = None
     """The chat session whose client secret the request has, if it has one."""
+    connection: Annotated[HTTPConnection | None, SkipValidation] = field(default=None, repr=False, compare=False)
+    """The request itself, or the WebSocket; None where there is none, such as for an upload by a signed URL. Its body
+    has been read."""
 
     @property
     def owner(self) -> Owner:

@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from chatkit_server import ChatServer, RequestContext, Settings, create_app
+from chatkit_server.adopted import ContextMaker, ServerChoice
 from chatkit_server.agents.workflows import AgentChoice
-from chatkit_server.run.server import ServerFactory
 from chatkit_server.services import Services
 from tests.databases import copy_sqlite, see_all
 from tests.support.chatkit import ChatKitClient, Json, LiveReply, Picture
@@ -142,11 +142,16 @@ def make_settings(folder: Path, **values: Any) -> Settings:
 
 @asynccontextmanager
 async def serve(
-    folder: Path, agent: AgentChoice | None = None, *, server: ServerFactory = ChatServer, **settings: Any
+    folder: Path,
+    agent: AgentChoice | None = None,
+    *,
+    server: ServerChoice = ChatServer,
+    context: ContextMaker | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Served]:
     """Yield the app with these settings, on a real socket. A new SQLite database already has the schema."""
     if "database_url" not in settings and not (folder / DATABASE).exists():
         copy_sqlite(folder / DATABASE)
-    app = create_app(make_settings(folder, **settings), agent, server=server)
+    app = create_app(make_settings(folder, **settings), agent, server=server, context=context)
     async with live(app) as url:
         yield Served(app, url)

@@ -51,6 +51,7 @@ class Door:
             is_anonymous=user.is_anonymous,
             address_key=user.address_key,
             session=user.session,
+            connection=request,
         )
 
     async def _user(self, request: HTTPConnection) -> User:

@@ -14,6 +14,7 @@ from chatkit.store import AttachmentStore
 from chatkit.types import (
     AudioInput,
     FeedbackKind,
+    StreamOptions,
     SyncCustomActionResponse,
     ThreadItem,
     ThreadMetadata,
@@ -58,7 +59,7 @@ from ..settings import Settings
 from .deadlines import Deadlines
 from .dictation import dictate
 from .stream import stream_agent_response
-from .titles import GRACE_SECONDS, PendingTitle, TitleMaker
+from .titles import GRACE_SECONDS, PendingTitle, TitleMaker, first_words
 from .workflow_host import WorkflowHost
 
 T = TypeVar("T")
@@ -266,6 +267,10 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             return self.output_text
         return self.agents.of(context).output_text or readable
 
+    def first_title(self, message: UserMessageItem, context: RequestContext) -> str | None:
+        """Return the title that a new thread has until it gets another: the first words; None without titles."""
+        return first_words(message) if context.session is None or context.session.has_titles else None
+
     def _start_title(self, memory: Memory, agent_context: AgentContext, selection: Selection) -> PendingTitle | None:
         session = agent_context.request_context.session
         if self.titles is None or (session is not None and not session.has_titles):
@@ -435,6 +440,10 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         if handler is None:
             raise NotAvailable(f"This server has no handler for the action “{action.type}”.")
         return handler
+
+    async def load_stream_options(self, thread: ThreadMetadata, context: RequestContext) -> StreamOptions:
+        """Return what `get_stream_options` returns. A subclass may have to wait for it."""
+        return self.get_stream_options(thread, context)
 
     async def transcribe(self, audio_input: AudioInput, context: RequestContext) -> TranscriptionResult:
         """Return the text of a recording. Requires CHATKIT_TRANSCRIPTION_MODEL. Raises as `dictation.dictate` does."""

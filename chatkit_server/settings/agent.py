@@ -20,6 +20,17 @@ class AgentSettings(BaseModel):
         'of several by workflow id, {"wf_1": "package.module:name"}: a chat session chooses, without one the first '
         "answers.",
     )
+    server: str | None = Field(
+        default=None,
+        description="`package.module:name` of a `ChatKitServer` that answers instead of an agent: a class whose "
+        "constructor needs no arguments, an instance, or a function that returns one. Its store is replaced by this "
+        "server's.",
+    )
+    server_context: str | None = Field(
+        default=None,
+        description="`package.module:name` of a function of the request that returns the context of CHATKIT_SERVER; "
+        'without it, the context is {"request": request}.',
+    )
     mcp_servers: Annotated[dict[Annotated[str, Field(pattern=r"^[\w-]+$")], McpSpec], NoDecode, JSON] = Field(
         default={},
         repr=False,

@@ -59,7 +59,6 @@ from ..interactions.notice_card import is_retry, message_to_retry
 from ..interactions.pending import PendingInput, load_pending
 from ..interactions.preconditions import current_item, submitted_sender, writable_thread
 from ..run.server import ChatServer
-from ..run.titles import first_words
 
 
 @dataclass
@@ -110,7 +109,7 @@ async def accept(request: StreamingReq, server: ChatServer, context: RequestCont
         case _:
             assert_never(request)
     accepted.images = server.generated_images
-    accepted.options = server.get_stream_options(accepted.thread, context)
+    accepted.options = await server.load_stream_options(accepted.thread, context)
     accepted.opening.append(StreamOptionsEvent(stream_options=accepted.options))
     return accepted
 
@@ -149,8 +148,7 @@ def thread_response(thread: ThreadMetadata) -> Thread:
 async def _create(request: ThreadsCreateReq, server: ChatServer, context: RequestContext) -> Accepted:
     thread = ThreadMetadata(id=server.store.generate_thread_id(context), created_at=datetime.now(UTC))
     message = await _user_message(request.params.input, server, thread, context)
-    has_title = context.session is None or context.session.has_titles
-    thread.title = first_words(message) if has_title else None
+    thread.title = server.first_title(message, context)
     return Accepted(
         kind=request.type,
         thread=thread,

@@ -1,6 +1,7 @@
 """One app per module; each test is a different user. `stage` scripts the agent."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -19,7 +20,7 @@ async def stages() -> Stage:
 async def served(stages: Stage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
     """Yield the module's app."""
     folder = tmp_path_factory.mktemp("served")
-    options = {"ping_seconds": 0.2, "max_body_bytes": 20_000, "tools": "search", "attachments": False}
+    options: dict[str, Any] = {"ping_seconds": 0.2, "max_body_bytes": 20_000, "tools": "search", "attachments": False}
     async with serve(folder, stages.agent, server=stages.factory(), **options) as served:
         yield served
 

@@ -1,0 +1,195 @@
+"""`AdoptedServer`: an unchanged `ChatKitServer` class of somebody else behind our turns, store and models."""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any
+
+from agents import Agent
+from chatkit.actions import Action
+from chatkit.server import ChatKitServer
+from chatkit.types import (
+    AudioInput,
+    FeedbackKind,
+    StreamOptions,
+    SyncCustomActionResponse,
+    Thread,
+    ThreadMetadata,
+    ThreadStreamEvent,
+    ThreadUpdatedEvent,
+    TranscriptionResult,
+    UserMessageItem,
+    WidgetItem,
+)
+
+from chatkit_store import NotFound, StoreError
+
+from ..context import RequestContext
+from ..errors.http import NotAvailable
+from ..errors.setup import AgentSetupError
+from ..run.server import ChatServer, ServerParts
+from ..run.titles import first_words
+from .author_call import AuthorCall, calling, current_call
+from .author_context import AuthorContexts
+from .author_store import adopt_store
+from .author_thread import AuthorThread
+from .author_times import with_naive_times
+
+logger = logging.getLogger(__name__)
+
+FIRST_ITEMS = 20
+"""Among how many items at the start of a thread its first message is looked for."""
+
+Events = AsyncIterator[ThreadStreamEvent]
+
+
+class AdoptedServer(ChatServer):
+    """Calls the author's server where `ChatServer` runs an agent."""
+
+    def __init__(self, parts: ServerParts, author: ChatKitServer[Any], contexts: AuthorContexts) -> None:
+        """Replace the store of `author`. Raises `SetupError` if that is impossible."""
+        super().__init__(parts)
+        self.author = author
+        self._contexts = contexts
+        adopt_store(author.store)
+
+    @property
+    def author_name(self) -> str:
+        """The name of the author's class."""
+        return type(self.author).__name__
+
+    # -- turns
+
+    async def respond(
+        self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: RequestContext
+    ) -> Events:
+        """Yield the events of the author's `respond`, then that of a title if the thread still has none."""
+        message = _own_copy(input_user_message)
+        try:
+            async for event in self._events(
+                thread, context, lambda own, call: self.author.respond(own, message, call.author_context)
+            ):
+                yield event
+        except BaseException:
+            await self._name(thread.id, context)
+            raise
+        if (named := await self._name(thread.id, context)) is not None:
+            yield ThreadUpdatedEvent(thread=Thread(**named.model_dump(), items={"data": []}))
+
+    def action(
+        self, thread: ThreadMetadata, action: Action[str, Any], sender: WidgetItem | None, context: RequestContext
+    ) -> Events:
+        """Answer an action with a handler of `create_app(actions=...)`, or else with the author's `action`."""
+        if self.actions.find(action.type) is not None:
+            return super().action(thread, action, sender, context)
+        self._check_has("action", action)
+        widget = _own_copy(sender)
+        return self._events(
+            thread, context, lambda own, call: self.author.action(own, action, widget, call.author_context)
+        )
+
+    async def sync_action(
+        self, thread: ThreadMetadata, action: Action[str, Any], sender: WidgetItem | None, context: RequestContext
+    ) -> SyncCustomActionResponse:
+        """Answer an action with a single item, as `action` does."""
+        if self.actions.find(action.type) is not None:
+            return await super().sync_action(thread, action, sender, context)
+        self._check_has("sync_action", action)
+        with calling(await self._call_for(context)) as call:
+            own = await AuthorThread.load(thread.id, call)
+            response = await self.author.sync_action(own.thread, action, _own_copy(sender), call.author_context)
+            if response.updated_item is None:
+                return response
+            return response.model_copy(update={"updated_item": call.ids.rename(response.updated_item)})
+
+    async def _events(
+        self, thread: ThreadMetadata, context: RequestContext, start: Callable[[ThreadMetadata, AuthorCall], Events]
+    ) -> Events:
+        call = await self._call_for(context)
+        current_call.set(call)  # for the turn's task, and for all tasks that the author's code starts in it
+        own = await AuthorThread.load(thread.id, call)
+        events = start(own.thread, call)
+        try:
+            async for event in events:
+                own.carry_over(thread)
+                for saved_event in call.ids.translate(event):
+                    yield saved_event
+            own.carry_over(thread)
+        finally:
+            if (aclose := getattr(events, "aclose", None)) is not None:
+                await aclose()
+
+    # -- titles
+
+    def first_title(self, message: UserMessageItem, context: RequestContext) -> str | None:
+        """Return None: the author's code may name only threads without a title."""
+        return None
+
+    async def _name(self, thread_id: str, context: RequestContext) -> ThreadMetadata | None:
+        """Name a thread by its first words if it has no title after a turn. Return it if it got one."""
+        if context.session is not None and not context.session.has_titles:
+            return None
+        with suppress(StoreError, NotFound):  # of no consequence: the next turn tries again
+            thread = await self.sql_store.load_thread(thread_id, context)
+            if thread.title is not None:
+                return None
+            page = await self.sql_store.load_thread_items(thread_id, None, FIRST_ITEMS, "asc", context)
+            message = next((item for item in page.data if isinstance(item, UserMessageItem)), None)
+            title = None if message is None else first_words(message)
+            if title is not None and await self.sql_store.name_thread(thread_id, title, context, instead_of=None):
+                return thread.model_copy(update={"title": title})
+        return None
+
+    # -- other requests
+
+    async def transcribe(self, audio_input: AudioInput, context: RequestContext) -> TranscriptionResult:
+        """Transcribe with the author's method, or else with the model of the settings."""
+        if not self._has("transcribe"):
+            return await super().transcribe(audio_input, context)
+        with calling(await self._call_for(context)) as call:
+            return await self.author.transcribe(audio_input, call.author_context)
+
+    async def add_feedback(
+        self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext
+    ) -> None:
+        """Store the votes, then tell the author's code."""
+        await super().add_feedback(thread_id, item_ids, feedback, context)
+        with calling(await self._call_for(context)) as call:
+            await self.author.add_feedback(thread_id, item_ids, feedback, call.author_context)
+
+    async def load_stream_options(self, thread: ThreadMetadata, context: RequestContext) -> StreamOptions:
+        """Return what the author's `get_stream_options` returns."""
+        with calling(await self._call_for(context)) as call:
+            return self.author.get_stream_options(_own_copy(thread), call.author_context)
+
+    @property
+    def offers_dictation(self) -> bool:
+        """Return whether the author's class implements `transcribe`, or a transcription model is configured."""
+        return self._has("transcribe") or self.models.transcriber is not None
+
+    async def configured_agent(self, context: RequestContext) -> Agent[Any]:
+        """Raise `AgentSetupError`: the author's code chooses its agents."""
+        raise AgentSetupError(f"{self.author_name} runs its own agents.")
+
+    # -- calls
+
+    async def _call_for(self, context: RequestContext) -> AuthorCall:
+        """Return the call of a request: one for all methods, so that they get the same context."""
+        call = current_call.get()
+        if call is None or call.context is not context or call.store is not self.sql_store:
+            call = AuthorCall(context, self.sql_store)
+            with calling(call):
+                call.author_context = await self._contexts.context_for(context)
+        return call
+
+    def _has(self, method: str) -> bool:
+        return getattr(type(self.author), method) is not getattr(ChatKitServer, method)
+
+    def _check_has(self, method: str, action: Action[str, Any]) -> None:
+        if not self._has(method):
+            raise NotAvailable(f"This server has no handler for the action “{action.type}”.")
+
+
+def _own_copy(model: Any) -> Any:
+    """Return a copy with naive times that the author's code may change."""
+    return None if model is None else with_naive_times(model.model_copy(deep=True))

@@ -1,0 +1,155 @@
+"""The author's store, with our SQL store behind chatkit's methods.
+
+The store object itself changes its class, to a subclass of its own with these methods. So helpers that keep a reference
+to it, and pydantic fields that demand its class, as in chatkit's samples, go on working, and methods of the author's
+that use chatkit's are served as well.
+"""
+
+import contextlib
+from functools import cache
+from types import new_class
+from typing import Any
+
+from chatkit.store import NotFoundError, Store, StoreItemType, default_generate_id
+from chatkit.types import Attachment, Page, ThreadItem, ThreadMetadata
+
+from chatkit_store import new_id
+
+from ..errors.setup import SetupError
+from .author_call import AuthorCall, current_call
+from .author_times import naive_page, with_naive_times
+
+STORE_LIMIT = 500
+"""The longest page of the SQL store. The author's code may ask for more, to get all."""
+MOST_ITEMS = 10_000
+"""How many it gets at most."""
+
+
+class OutsideRequest(RuntimeError):
+    """The author's code used its store outside of any request, so that nobody knows for which user."""
+
+    def __init__(self) -> None:
+        super().__init__("the store of an adopted server was used outside of a request: for which user is unknown")
+
+
+class AdoptedStore(Store[Any]):
+    """chatkit's `Store` for the user of the current request, whatever context is passed.
+
+    Unlike the SQL store, it takes deletions of what does not exist, as the stores of chatkit's samples do.
+    """
+
+    __slots__ = ()  # so that a store object of any class can get a subclass of this one
+
+    def generate_thread_id(self, context: Any) -> str:
+        """Return a new id."""
+        return new_id("thr")
+
+    def generate_item_id(self, item_type: StoreItemType, thread: ThreadMetadata, context: Any) -> str:
+        """Return a new id with chatkit's prefix for the type, or, for a type that chatkit does not know, the type."""
+        try:
+            prefix = default_generate_id(item_type).partition("_")[0]
+        except KeyError:
+            prefix = item_type
+        return new_id(prefix)
+
+    async def load_thread(self, thread_id: str, context: Any) -> ThreadMetadata:
+        """Return the thread."""
+        call = _call()
+        return with_naive_times(await call.store.load_thread(thread_id, call.context))
+
+    async def save_thread(self, thread: ThreadMetadata, context: Any) -> None:
+        """Save the thread, without the items of a `Thread`."""
+        call = _call()
+        await call.store.save_thread(thread, call.context)
+
+    async def load_threads(self, limit: int, after: str | None, order: str, context: Any) -> Page[ThreadMetadata]:
+        """Return a page of the user's threads."""
+        call = _call()
+        return naive_page(await call.store.load_threads(limit, after, order, call.context))
+
+    async def delete_thread(self, thread_id: str, context: Any) -> None:
+        """Delete the thread, if it exists."""
+        call = _call()
+        with contextlib.suppress(NotFoundError):
+            await call.store.delete_thread(thread_id, call.context)
+
+    async def load_thread_items(
+        self, thread_id: str, after: str | None, limit: int, order: str, context: Any
+    ) -> Page[ThreadItem]:
+        """Return a page of the thread's items, hidden ones included."""
+        call = _call()
+        limit = min(limit, MOST_ITEMS)
+        page = await call.store.load_thread_items(thread_id, after, limit, order, call.context)
+        while page.has_more and len(page.data) < limit:
+            left = limit - len(page.data)
+            rest = await call.store.load_thread_items(thread_id, page.after, left, order, call.context)
+            page = Page(data=page.data + rest.data, has_more=rest.has_more, after=rest.after)
+        return naive_page(page)
+
+    async def add_thread_item(self, thread_id: str, item: ThreadItem, context: Any) -> None:
+        """Save a new or changed item."""
+        call = _call()
+        await call.store.add_thread_items(thread_id, [call.ids.rename(item)], call.context)
+
+    async def save_item(self, thread_id: str, item: ThreadItem, context: Any) -> None:
+        """Save a new or changed item."""
+        await self.add_thread_item(thread_id, item, context)
+
+    async def load_item(self, thread_id: str, item_id: str, context: Any) -> ThreadItem:
+        """Return one item."""
+        call = _call()
+        return with_naive_times(await call.store.load_item(thread_id, call.ids.current(item_id), call.context))
+
+    async def delete_thread_item(self, thread_id: str, item_id: str, context: Any) -> None:
+        """Delete one item, if it exists."""
+        call = _call()
+        with contextlib.suppress(NotFoundError):
+            await call.store.delete_thread_item(thread_id, call.ids.current(item_id), call.context)
+
+    async def save_attachment(self, attachment: Attachment, context: Any) -> None:
+        """Save an attachment."""
+        call = _call()
+        await call.store.save_attachment(without_upload(attachment), call.context)
+
+    async def load_attachment(self, attachment_id: str, context: Any) -> Attachment:
+        """Return one attachment."""
+        call = _call()
+        return await call.store.load_attachment(attachment_id, call.context)
+
+    async def delete_attachment(self, attachment_id: str, context: Any) -> None:
+        """Delete an attachment, if it exists."""
+        call = _call()
+        with contextlib.suppress(NotFoundError):
+            await call.store.delete_attachment(attachment_id, call.context)
+
+
+def adopt_store(store: Store[Any]) -> None:
+    """Put the SQL store behind a store object. Raises `SetupError` if its class cannot be changed."""
+    if isinstance(store, AdoptedStore):
+        return
+    kind = type(store)
+    try:
+        store.__class__ = _adopted_class(kind)
+    except TypeError as error:
+        raise SetupError(
+            f"The store class {kind.__qualname__} cannot be replaced ({error}). Give the server a store class that is "
+            "written in Python, such as the MemoryStore of chatkit's samples."
+        ) from error
+
+
+def without_upload(attachment: Attachment) -> Attachment:
+    """Return an attachment as it is saved: as a finished one, because nobody tells us when its bytes have arrived."""
+    return attachment.model_copy(update={"upload_descriptor": None})
+
+
+@cache
+def _adopted_class(kind: type[Store[Any]]) -> type[Any]:
+    names = {"__slots__": (), "__module__": kind.__module__}
+    return new_class(f"Adopted{kind.__name__}", (AdoptedStore, kind), {}, lambda namespace: namespace.update(names))
+
+
+def _call() -> AuthorCall:
+    call = current_call.get()
+    if call is None:
+        raise OutsideRequest
+    return call

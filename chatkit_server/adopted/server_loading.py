@@ -1,0 +1,89 @@
+"""CHATKIT_SERVER, `create_app(server=...)`: from a name, class, instance or function to the factory of our server."""
+
+import inspect
+import pkgutil
+from functools import partial
+from typing import Any
+
+from chatkit.server import ChatKitServer
+
+from ..errors.author_code import import_failure, see_working_directory
+from ..errors.setup import SetupError
+from ..run.server import ChatServer, ServerFactory, ServerParts
+from .adopted_server import AdoptedServer
+from .author_context import AuthorContexts, ContextMaker
+
+ServerChoice = ServerFactory | ChatKitServer[Any] | type[ChatKitServer[Any]]
+"""`ChatServer` or a subclass, a function that makes one of `ServerParts`; or any other `ChatKitServer`: a class,
+whose constructor needs no arguments, or an instance."""
+
+
+def is_adopted(server: Any) -> bool:
+    """Return whether it is a chatkit server that was not written for this one."""
+    if inspect.isclass(server):
+        return issubclass(server, ChatKitServer) and not issubclass(server, ChatServer)
+    return isinstance(server, ChatKitServer)
+
+
+def load_server(server: ServerChoice | str, context: ContextMaker | str | None = None) -> ServerFactory:
+    """Return the factory for a server. Raises `SetupError` with one sentence that explains the mistake."""
+    title = f"CHATKIT_SERVER={server}" if isinstance(server, str) else f"The server {_name(server)}"
+    loaded: Any = _load(server, title) if isinstance(server, str) else server
+    if isinstance(server, str) and inspect.isfunction(loaded) and not _required(loaded):
+        loaded = _made(loaded, title)
+    if not is_adopted(loaded):
+        return _own_factory(loaded, title, context)
+    make: Any = context
+    context_title = "create_app(context=...)"
+    if isinstance(context, str):
+        context_title = f"CHATKIT_SERVER_CONTEXT={context}"
+        make = _load(context, context_title)
+    contexts = AuthorContexts(make, context_title)
+    author = _made(loaded, title) if inspect.isclass(loaded) else loaded
+    if not hasattr(author, "store"):
+        raise SetupError(f"{title} has no `store`: its constructor must call `super().__init__(store)`.")
+    return partial(_adopt, author, contexts)
+
+
+def _adopt(author: ChatKitServer[Any], contexts: AuthorContexts, parts: ServerParts) -> ChatServer:
+    return AdoptedServer(parts, author, contexts)
+
+
+def _own_factory(loaded: Any, title: str, context: object) -> ServerFactory:
+    if context is not None:
+        raise SetupError(f"{title} gets our RequestContext; a function for another context has no use there.")
+    if isinstance(loaded, ChatServer) or not callable(loaded):
+        raise SetupError(f"{title} is of type {type(loaded).__name__}, not a class of a ChatKitServer.")
+    factory: ServerFactory = loaded
+    return factory
+
+
+def _load(spec: str, title: str) -> object:
+    see_working_directory()
+    try:
+        return pkgutil.resolve_name(spec)
+    except (Exception, SystemExit) as error:  # the author's module may raise anything
+        raise SetupError(f"{title} cannot be imported: {import_failure(error)}.") from error
+
+
+def _made(make: Any, title: str) -> Any:
+    """Call a class or function without arguments."""
+    if required := _required(make):
+        raise SetupError(
+            f"{title} needs the arguments {', '.join(required)}. Name an instance, or a function that returns one."
+        )
+    try:
+        return make()
+    except (Exception, SystemExit) as error:  # the author's constructor may raise anything
+        raise SetupError(f"{title} cannot be made: {import_failure(error)}.") from error
+
+
+def _required(make: Any) -> list[str]:
+    """Return the names of the arguments that a class or function cannot be called without."""
+    parameters = inspect.signature(make).parameters.values()
+    variable = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    return [p.name for p in parameters if p.default is p.empty and p.kind not in variable]
+
+
+def _name(server: object) -> str:
+    return getattr(server, "__name__", None) or type(server).__name__
