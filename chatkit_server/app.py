@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from chatkit_store import (
+    AllThreadsStore,
     ApiKeyStore,
     ChatSessionStore,
     HeartbeatStore,
@@ -55,6 +56,7 @@ from .routes import (
     sessions,
     stop,
     stream_probe,
+    threads,
     websocket,
 )
 from .routes.api_docs import OPENAPI, add_api_docs
@@ -176,6 +178,7 @@ def _add_routes(app: FastAPI) -> None:
         options,
         sessions,
         page_sessions,
+        threads,
         entities,
         messages,
         websocket,
@@ -230,6 +233,7 @@ def build_services(
         engine=engine,
         store=store,
         turn_store=turn_store,
+        all_threads=AllThreadsStore(engine),
         models=models,
         server=chat_server,
         turns=running,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import HTTPConnection
 
-from chatkit_store import SqlStore, TurnStore
+from chatkit_store import AllThreadsStore, SqlStore, TurnStore
 
 from .auth import Door
 from .auth.api_keys import ApiKeys
@@ -33,6 +33,7 @@ class Services:
     engine: AsyncEngine
     store: SqlStore[RequestContext]
     turn_store: TurnStore
+    all_threads: AllThreadsStore
     models: Models
     server: ChatServer
     turns: Turns

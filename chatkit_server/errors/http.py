@@ -11,6 +11,7 @@
     │   ├── LimitExceeded       400  limit_exceeded
     │   └── InvalidItem         400  invalid_item
     ├── NotAuthenticated        401  not_authenticated
+    ├── AdminKeyNeeded          403  admin_key_needed
     ├── ForeignHost             403  foreign_host
     ├── ForeignOrigin           403  foreign_origin
     ├── LinkExpired             403  link_expired
@@ -179,6 +180,17 @@ class NoCredentials(NotAuthenticated):
 
     def __init__(self, reason: str = "no credentials") -> None:
         super().__init__(reason=reason)
+
+
+class AdminKeyNeeded(ServerError):
+    """The API key is valid, but not an admin key."""
+
+    status = 403
+    code = "admin_key_needed"
+    default_message = (
+        "This needs an admin key: a key of CHATKIT_API_KEYS, or one made with `chatkit-server keys create --admin`. "
+        "The key of this request can only make and cancel sessions."
+    )
 
 
 class ForeignHost(ServerError):

@@ -9,7 +9,9 @@ from fastapi.routing import iter_route_contexts
 from starlette.routing import Route, compile_path
 from starlette.types import Scope
 
-API = ("/api/", "/v1/")
+OPENAI = "/v1/"
+"""Where OpenAI's API is."""
+API = ("/api/", OPENAI)
 """Where the page has no files."""
 
 
@@ -25,12 +27,22 @@ class AllowedMethods:
 
     def at(self, scope: Scope) -> list[str]:
         """Return the methods that the address of a request has, in alphabetical order; none without such a route."""
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        path = path_of(scope)
         found = [methods for pattern, methods in self._routes if pattern.fullmatch(path)]
         return sorted(frozenset[str]().union(*found))
 
 
+def path_of(scope: Scope) -> str:
+    """Return the path of a request, without that of an app around this one."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
 def is_of_the_api(scope: Scope) -> bool:
     """Return whether an address is one of the API, where the page has no files."""
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    return path.startswith(API)
+    return path_of(scope).startswith(API)
+
+
+def is_for_openai(scope: Scope) -> bool:
+    """Return whether an address is one of OpenAI's API."""
+    return path_of(scope).startswith(OPENAI)

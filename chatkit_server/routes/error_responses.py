@@ -14,9 +14,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chatkit_store import StoreError
 
 from ..errors.author_code import as_exception
-from ..errors.http import InvalidParams, MethodNotAllowed, NotAuthenticated, NotFound, ServerError, ServerStopping
+from ..errors.http import (
+    InvalidParams,
+    MethodNotAllowed,
+    NotAuthenticated,
+    NotAvailable,
+    NotFound,
+    ServerError,
+    ServerStopping,
+)
 from ..errors.mapping import to_server_error
-from .allowed_methods import AllowedMethods, is_of_the_api
+from .allowed_methods import AllowedMethods, is_for_openai, is_of_the_api
+from .openai_errors import WrongBase, openai_base, openai_body
 
 
 class ErrorBody(BaseModel):
@@ -39,6 +48,21 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 def error_response(error: ServerError, request_id: str) -> JSONResponse:
     """Return the error as JSON, for clients other than a ChatKit frame."""
+    return JSONResponse(error.body(request_id), status_code=error.status, headers=_headers(error, request_id))
+
+
+def response_for(scope: Scope, error: ServerError) -> JSONResponse:
+    """Return the error as JSON, for whoever uses the address: below `/v1`, OpenAI's client."""
+    request_id: str = scope["state"]["request_id"]
+    if not is_for_openai(scope):
+        return error_response(error, request_id)
+    headers = _headers(error, request_id)
+    if isinstance(error, NotAvailable):  # until the settings change, the client's retries would all fail
+        headers["x-should-retry"] = "false"
+    return JSONResponse(openai_body(error).model_dump(), status_code=error.status, headers=headers)
+
+
+def _headers(error: ServerError, request_id: str) -> dict[str, str]:
     # Sets the header too: Starlette answers an unexpected error outside of all middleware.
     headers = {"x-request-id": request_id}
     if error.retry_after is not None:
@@ -49,7 +73,7 @@ def error_response(error: ServerError, request_id: str) -> JSONResponse:
         headers["allow"] = ", ".join(error.methods)
     if isinstance(error, ServerStopping):  # the client's next connection reaches another worker
         headers["connection"] = "close"
-    return JSONResponse(error.body(request_id), status_code=error.status, headers=headers)
+    return headers
 
 
 class UnexpectedErrors:
@@ -93,11 +117,11 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 async def _any(request: Request, error: Exception) -> JSONResponse:
-    return error_response(to_server_error(error), request.state.request_id)
+    return response_for(request.scope, to_server_error(error))
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
-    return error_response(InvalidParams(), request.state.request_id)
+    return response_for(request.scope, InvalidParams())
 
 
 def _allowed_methods(app: FastAPI) -> AllowedMethods:
@@ -112,10 +136,14 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     is_wrong_method = error.status_code == MethodNotAllowed.status
     if is_wrong_method or error.status_code == NotFound.status:
+        if (base := openai_base(request)) is not None:
+            wrong_base = WrongBase(base)
+            body = wrong_base.body(request.state.request_id) | openai_body(wrong_base).model_dump()
+            return JSONResponse(body, status_code=wrong_base.status)
         methods = _allowed_methods(request.app).at(request.scope)
         if not methods and is_wrong_method and not is_of_the_api(request.scope):
             methods = ["GET", "HEAD"]  # of the page's files
         refusal = MethodNotAllowed(methods) if methods else NotFound("There is nothing at this address.")
-        return error_response(refusal, request.state.request_id)
+        return response_for(request.scope, refusal)
     body = {"code": "http_error", "message": error.detail, "request_id": request.state.request_id}
     return JSONResponse(body, status_code=error.status_code, headers=error.headers)

@@ -17,7 +17,7 @@ from ..auth.anonymous import KEEPS_COOKIES
 from ..auth.header_login import NAMES_USERS, login_headers
 from ..errors.http import ForeignHost, ForeignOrigin, ServerError
 from ..settings import Settings
-from .error_responses import error_response
+from .error_responses import response_for
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PROBES = frozenset({"/healthz", "/readyz"})
@@ -41,7 +41,7 @@ class ForeignRequests:
         try:
             is_trusted = self._check(scope)
         except ServerError as error:
-            response = error_response(error, scope["state"]["request_id"])
+            response = response_for(scope, error)
             if scope["type"] == "websocket":
                 await WebSocket(scope, receive, send).send_denial_response(response)
             else:

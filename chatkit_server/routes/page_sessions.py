@@ -13,7 +13,8 @@ from ..errors.http import Conflict, NotAuthenticated
 from ..services import services_of
 from .error_responses import ERRORS
 from .json_route import JsonRoute
-from .sessions import check_enabled, unix_seconds
+from .openai_route import unix_seconds
+from .sessions import check_enabled
 
 router = APIRouter(prefix="/api/chatkit", tags=["sessions"], route_class=JsonRoute, responses=ERRORS)
 

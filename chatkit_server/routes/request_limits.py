@@ -4,7 +4,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from ..errors.http import TargetTooLong
-from .error_responses import error_response
+from .error_responses import response_for
 from .limits import TARGET
 
 COOKIES_BYTES = 2048
@@ -22,7 +22,7 @@ class RequestLimits:
             await self.app(scope, receive, send)
             return
         if len(scope["path"]) > TARGET or len(scope.get("query_string", b"")) > TARGET:
-            response = error_response(TargetTooLong(), scope["state"]["request_id"])
+            response = response_for(scope, TargetTooLong())
             if scope["type"] == "websocket":
                 await WebSocket(scope, receive, send).send_denial_response(response)
             else:

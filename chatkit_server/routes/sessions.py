@@ -1,6 +1,5 @@
 """`/v1/chatkit/sessions`: chat sessions as the customer's backend makes and cancels them with OpenAI's client."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
@@ -14,9 +13,17 @@ from ..auth.session_issuer import IssuedSession, NewSession
 from ..auth.session_terms import MAX_COUNT, Configuration, Count, SessionPart, Workflow
 from ..errors.http import NotAvailable, NotFound
 from ..services import Services, services_of
-from .openai_route import OPENAI_ERRORS, InvalidField, OpenAiRoute
+from .openai_errors import InvalidField, OpenAiErrorBody
+from .openai_route import OPENAI_ERRORS, OpenAiRoute, unix_seconds
 
-router = APIRouter(prefix="/v1/chatkit", tags=["sessions"], route_class=OpenAiRoute, responses=OPENAI_ERRORS)
+NOT_ENABLED = {"model": OpenAiErrorBody, "description": "CHATKIT_AUTH does not include `session`"}
+
+router = APIRouter(
+    prefix="/v1/chatkit",
+    tags=["sessions"],
+    route_class=OpenAiRoute,
+    responses=OPENAI_ERRORS | {501: NOT_ENABLED},
+)
 
 DEFAULT_REQUESTS = 10
 NO_SESSIONS = (
@@ -137,7 +144,7 @@ def _body(issued: IssuedSession) -> ChatSessionBody:
     return ChatSessionBody(
         id=session.session_id,
         client_secret=issued.secret,
-        expires_at=unix_seconds(session.expires_at),
+        expires_at=unix_seconds(session.expires_at),  # the secret is valid until then at least
         status=session.status,
         user=session.user_id,
         max_requests_per_1_minute=requests,
@@ -145,8 +152,3 @@ def _body(issued: IssuedSession) -> ChatSessionBody:
         workflow=Workflow.model_validate_json(session.workflow),
         chatkit_configuration=Configuration.model_validate_json(session.configuration),
     )
-
-
-def unix_seconds(moment: datetime) -> int:
-    """Return the time as OpenAI's API has it, rounded down: a secret is valid until then at least."""
-    return int(moment.timestamp())

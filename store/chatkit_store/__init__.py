@@ -1,5 +1,6 @@
 """A SQL store for any ChatKit server: threads, items, turns, attachments and feedback in SQLite or PostgreSQL."""
 
+from chatkit_store.all_threads import AllThreadsStore, Between, Cursors, OwnedThread
 from chatkit_store.api_keys import ApiKey, ApiKeyStore
 from chatkit_store.approvals import Approval, ApprovalDecision, ApprovalStore, Decision, NewApproval, PausedRun
 from chatkit_store.blobs import Blob, BlobMissing, Blobs, BlobsUnavailable, OpenBlob, S3Access
@@ -40,18 +41,21 @@ from chatkit_store.uploads import Upload, UploadStore
 from chatkit_store.urls import InvalidUrl
 
 __all__ = [
+    "AllThreadsStore",
     "AlreadyDecided",
     "ApiKey",
     "ApiKeyStore",
     "Approval",
     "ApprovalDecision",
     "ApprovalStore",
+    "Between",
     "Blob",
     "BlobMissing",
     "Blobs",
     "BlobsUnavailable",
     "ChatSession",
     "ChatSessionStore",
+    "Cursors",
     "Decision",
     "DuplicateRequest",
     "Entry",
@@ -70,6 +74,7 @@ __all__ = [
     "NotFound",
     "OpenBlob",
     "Owner",
+    "OwnedThread",
     "PastTurn",
     "PausedRun",
     "Recent",

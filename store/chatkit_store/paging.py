@@ -22,8 +22,8 @@ from sqlalchemy import (
     select,
 )
 
+from chatkit_store.acting import Actor
 from chatkit_store.database import AnyRow, Database
-from chatkit_store.owner import HasUser
 
 T = TypeVar("T")
 
@@ -94,7 +94,7 @@ class Pages:
     async def load(
         self,
         database: Database,
-        context: HasUser,
+        actor: Actor,
         values: Mapping[str, Any],
         after: str | None,
         limit: int,
@@ -122,7 +122,7 @@ class Pages:
             return rows, is_cut
 
         while True:  # usually once
-            rows, is_cut = await database.read(fetch, context)
+            rows, is_cut = await database.read(fetch, actor)
             for row in rows:
                 if (entry := read(row)) is None:
                     continue

@@ -204,8 +204,8 @@ _NAME = (
 )
 _TOUCH = _UPDATE.values(updated_at=t.updated_at)
 _CURSOR = select(t.position).where(t.id == bindparam("after"), owned(threads)).scalar_subquery()
-_LARGE = (t.title, t.metadata, t.allowed_image_domains, t.status_reason)
-_PAGES = Pages(select(*COLUMNS).where(owned(threads)), t.position, _CURSOR, _LARGE)
+LARGE = (t.title, t.metadata, t.allowed_image_domains, t.status_reason)
+_PAGES = Pages(select(*COLUMNS).where(owned(threads)), t.position, _CURSOR, LARGE)
 _OLDEST_OF_NEWEST = (
     select(t.position)
     .where(owned(threads))
@@ -219,7 +219,7 @@ _NEWEST_PAGES = Pages(
     select(*COLUMNS).where(owned(threads), t.position >= func.coalesce(_OLDEST_OF_NEWEST, literal(LOWEST, BigInteger))),
     t.position,
     _CURSOR,
-    _LARGE,
+    LARGE,
 )
 
 _DELETE = delete(threads).where(*_ONE)

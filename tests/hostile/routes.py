@@ -54,6 +54,10 @@ SESSION = json.dumps({"user": "alice", "tenant": "acme", "workflow": {"id": "wf_
 BY_KEY: Mapping[str, Attempt] = {
     "POST /v1/chatkit/sessions": Attempt("/v1/chatkit/sessions", SESSION, JSON),
     "POST /v1/chatkit/sessions/{session_id}/cancel": Attempt("/v1/chatkit/sessions/cksess_1/cancel"),
+    "GET /v1/chatkit/threads": Attempt("/v1/chatkit/threads", query=b"user=alice"),
+    "GET /v1/chatkit/threads/{thread_id}": Attempt("/v1/chatkit/threads/thr_1"),
+    "DELETE /v1/chatkit/threads/{thread_id}": Attempt("/v1/chatkit/threads/thr_1"),
+    "GET /v1/chatkit/threads/{thread_id}/items": Attempt("/v1/chatkit/threads/thr_1/items"),
 }
 """Routes for the customer's backend: an API key is the only login; those with one are in tests/routes/."""
 

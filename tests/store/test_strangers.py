@@ -29,9 +29,16 @@ from tests.store.classes import public_methods, store_classes
 from tests.store.conftest import Query
 from tests.store.factories import ALICE, BOB, User, assistant_message, make_thread, make_turn, user_message, widget_with
 
-OF_THE_SERVER = {"HeartbeatStore", "StatisticsStore", "ChatSessionStore", "ApiKeyStore", "ImportStore"}
+OF_THE_SERVER = {
+    "HeartbeatStore",
+    "StatisticsStore",
+    "ChatSessionStore",
+    "ApiKeyStore",
+    "ImportStore",
+    "AllThreadsStore",
+}
 """Stores whose methods have no user: the server calls them for itself, or finds out by them who sends a request; or an
-administrator does, who names the owner (tests/store/test_imports.py)."""
+administrator does, who names the owner (tests/store/test_imports.py) or reads the threads of all."""
 
 WITHOUT_USER = {
     "TurnStore.adopt",
