@@ -116,11 +116,19 @@ def test_the_guide_has_no_module_without_a_test() -> None:
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(r"(?<![\w/.:-])[\w./-]+\.(?:py|ts|tsx|js|toml|md|ini|sh|widget)\b")
-PLACES = ("", "chatkit_server", "store", "web/src", "examples/embed/html", "examples/embed/next")
+PLACES = (
+    "",
+    "chatkit_server",
+    "store",
+    "web/src",
+    "examples/embed/html",
+    "examples/embed/next",
+    "examples/hosted-page/after",
+)
 BUILT = {"element.js", "Next.js"}  # the latter is a framework
 """Files that a build writes."""
 NAME = re.compile(r"`([A-Za-z_]\w*(?:\.\w+)*)(?:\(.*?\))?`")
-SETTING = re.compile(r"\bCHATKIT_[A-Z0-9_]+\b")
+SETTING = re.compile(r"\bCHATKIT_[A-Z0-9_]+\b(?<!CHATKIT_API_BASE)")  # that one is a variable of OpenAI's starter app
 
 
 def anchors(path: Path) -> set[str]:
