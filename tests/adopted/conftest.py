@@ -28,7 +28,7 @@ def _no_traces() -> Iterator[None]:
     provider.set_disabled(False)
 
 
-@pytest.fixture(params=["stock"])
+@pytest.fixture(params=["stock", "ours"])
 def host(request: pytest.FixtureRequest, tmp_path: Path, upstream: OpenAIServer, _no_traces: None) -> Host:
     """Return a host of `ChatKitServer` classes; a test that uses it runs on each."""
     return Host(request.param, tmp_path, upstream.base_url)

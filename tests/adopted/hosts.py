@@ -14,6 +14,9 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 from openai import AsyncOpenAI
 
+from chatkit_server import create_app
+from tests.databases import copy_sqlite
+from tests.serving import DATABASE, Tab, make_settings
 from tests.support.chatkit import ChatKitClient
 from tests.support.live_server import live
 
@@ -43,6 +46,20 @@ def stock_app(server: AnyServer, context: MakeContext, router: APIRouter | None)
     return app
 
 
+def beside(router: APIRouter, chat: FastAPI) -> FastAPI:
+    """Return an app of the author's with routes of its own, in which ours is mounted, as docs/login.md says."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with chat.router.lifespan_context(chat):
+            yield
+
+    app = FastAPI(lifespan=lifespan)
+    app.include_router(router)
+    app.mount("/", chat)
+    return app
+
+
 @contextlib.asynccontextmanager
 async def stock_client() -> AsyncIterator[None]:
     """Give the Agents SDK a client that a test can close; its own stays open until the process ends."""
@@ -67,13 +84,31 @@ class Host:
         """Whether `process` of chatkit answers."""
         return self.name == "stock"
 
+    def app_for(self, server: AnyServer, context: MakeContext, router: APIRouter | None, settings: Any) -> FastAPI:
+        """Return the app that serves the server at `/chatkit`, beside the routes of its author."""
+        if self.is_stock:
+            return stock_app(server, context, router)
+        defaults = {"model": "gpt-test", "base_url": self._model_url, "api": "responses", "api_key": "sk-ours"}
+        if "database_url" not in settings and not (self._folder / DATABASE).exists():
+            copy_sqlite(self._folder / DATABASE)
+        # The context that our app makes by default is that of the samples.
+        made = None if context is request_in_dict else context
+        chat = create_app(make_settings(self._folder, **defaults | settings), server=server, context=made)
+        return chat if router is None else beside(router, chat)
+
     @contextlib.asynccontextmanager
     async def serve(
-        self, server: AnyServer, *, context: MakeContext = request_in_dict, router: APIRouter | None = None
+        self,
+        server: AnyServer,
+        *,
+        context: MakeContext = request_in_dict,
+        router: APIRouter | None = None,
+        **settings: Any,
     ) -> AsyncIterator[ChatKitClient]:
-        """Yield a browser tab that shows the server."""
-        app = stock_app(server, context, router)
-        async with stock_client(), live(app) as url, ChatKitClient(url) as tab:
+        """Yield a browser tab that shows the server; `settings` are those of our app."""
+        app = self.app_for(server, context, router, settings)
+        client = stock_client() if self.is_stock else contextlib.nullcontext()
+        async with client, live(app) as url, (ChatKitClient if self.is_stock else Tab)(url) as tab:
             yield tab
 
 
