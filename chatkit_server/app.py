@@ -21,7 +21,7 @@ from chatkit_store import (
     UploadStore,
 )
 
-from .adopted import ContextMaker, ServerChoice, load_server
+from .adopted import AdoptedServer, ContextMaker, ServerChoice, load_server
 from .agents.turn_runner import installed_turn_runner
 from .agents.workflows import AgentChoice, load_agents
 from .auth import LoginFunction, open_door
@@ -224,6 +224,7 @@ def build_services(
         attachment_store=files,
         files_of=lambda context: UserFiles(uploads, blobs, links, context, settings.attachments_model_bytes),
         generated_images=GeneratedImages(uploads, blobs),
+        authenticate=door.authenticate,
     )
     chat_server = make_server(parts)
     running = Turns(store, turn_store, JournalStore(engine), HeartbeatStore(engine), chat_server, settings)
@@ -242,7 +243,7 @@ def build_services(
         door=door,
         session_issuer=SessionIssuer(chat_sessions, settings),
         api_keys=ApiKeys(settings, ApiKeyStore(engine)),
-        attachments=files,
+        attachments=None if isinstance(chat_server, AdoptedServer) else files,
         links=links,
         pruner=Pruner(uploads, blobs, timedelta(hours=settings.unsent_hours), chat_sessions),
         database_probe=DatabaseProbe(engine),

@@ -7,9 +7,14 @@ from typing import Any
 
 from agents import Agent
 from chatkit.actions import Action
+from chatkit.errors import CustomStreamError, ErrorCode, StreamError
 from chatkit.server import ChatKitServer
+from chatkit.store import AttachmentStore
 from chatkit.types import (
+    Attachment,
+    AttachmentCreateParams,
     AudioInput,
+    ErrorEvent,
     FeedbackKind,
     StreamOptions,
     SyncCustomActionResponse,
@@ -24,6 +29,8 @@ from chatkit.types import (
 
 from chatkit_store import NotFound, StoreError
 
+from ..auth.signing_keys import load_signing_keys
+from ..composer.choices import AuthorChoices
 from ..context import RequestContext
 from ..errors.http import NotAvailable
 from ..errors.setup import AgentSetupError
@@ -31,9 +38,12 @@ from ..run.server import ChatServer, ServerParts
 from ..run.titles import first_words
 from .author_call import AuthorCall, calling, current_call
 from .author_context import AuthorContexts
-from .author_store import adopt_store
+from .author_files import AuthorFiles
+from .author_links import AuthorLinks
+from .author_store import adopt_store, without_upload
 from .author_thread import AuthorThread
 from .author_times import with_naive_times
+from .outside_call import OutsideCalls
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +61,11 @@ class AdoptedServer(ChatServer):
         super().__init__(parts)
         self.author = author
         self._contexts = contexts
-        adopt_store(author.store)
+        self.choices = AuthorChoices(parts.settings.models, parts.settings.tools)
+        links = AuthorLinks(load_signing_keys(parts.settings), parts.settings.public_url)
+        files = author.attachment_store if parts.settings.attachments else None
+        self.attachment_store = None if files is None else AuthorFiles(files, links, self._call_for)
+        adopt_store(author.store, OutsideCalls(parts.store, links, parts.authenticate))
 
     @property
     def author_name(self) -> str:
@@ -109,15 +123,21 @@ class AdoptedServer(ChatServer):
         current_call.set(call)  # for the turn's task, and for all tasks that the author's code starts in it
         own = await AuthorThread.load(thread.id, call)
         events = start(own.thread, call)
+        errors: list[ErrorEvent] = []
         try:
             async for event in events:
                 own.carry_over(thread)
+                if isinstance(event, ErrorEvent):
+                    errors.append(event)
+                    continue
                 for saved_event in call.ids.translate(event):
                     yield saved_event
             own.carry_over(thread)
         finally:
             if (aclose := getattr(events, "aclose", None)) is not None:
                 await aclose()
+        if errors:  # so that the turn fails, and a reload says so
+            raise _exception_for(errors[0])
 
     # -- titles
 
@@ -141,6 +161,14 @@ class AdoptedServer(ChatServer):
         return None
 
     # -- other requests
+
+    async def add_attachment(
+        self, files: AttachmentStore[RequestContext], input: AttachmentCreateParams, context: RequestContext
+    ) -> Attachment:
+        """Save the attachment of the author's store as complete: nobody says when its bytes have arrived."""
+        attachment = await files.create_attachment(input, context)
+        await self.sql_store.save_attachment(without_upload(attachment), context)
+        return attachment
 
     async def transcribe(self, audio_input: AudioInput, context: RequestContext) -> TranscriptionResult:
         """Transcribe with the author's method, or else with the model of the settings."""
@@ -188,6 +216,13 @@ class AdoptedServer(ChatServer):
     def _check_has(self, method: str, action: Action[str, Any]) -> None:
         if not self._has(method):
             raise NotAvailable(f"This server has no handler for the action “{action.type}”.")
+
+
+def _exception_for(event: ErrorEvent) -> CustomStreamError | StreamError:
+    """Return what chatkit would have made the event of."""
+    if event.message is not None:
+        return CustomStreamError(event.message, allow_retry=event.allow_retry)
+    return StreamError(ErrorCode.STREAM_ERROR, allow_retry=event.allow_retry)
 
 
 def _own_copy(model: Any) -> Any:

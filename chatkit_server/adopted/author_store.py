@@ -18,18 +18,12 @@ from chatkit_store import new_id
 from ..errors.setup import SetupError
 from .author_call import AuthorCall, current_call
 from .author_times import naive_page, with_naive_times
+from .outside_call import OutsideCalls, OutsideRequest
 
 STORE_LIMIT = 500
 """The longest page of the SQL store. The author's code may ask for more, to get all."""
 MOST_ITEMS = 10_000
 """How many it gets at most."""
-
-
-class OutsideRequest(RuntimeError):
-    """The author's code used its store outside of any request, so that nobody knows for which user."""
-
-    def __init__(self) -> None:
-        super().__init__("the store of an adopted server was used outside of a request: for which user is unknown")
 
 
 class AdoptedStore(Store[Any]):
@@ -54,22 +48,22 @@ class AdoptedStore(Store[Any]):
 
     async def load_thread(self, thread_id: str, context: Any) -> ThreadMetadata:
         """Return the thread."""
-        call = _call()
+        call = await _call(self, context)
         return with_naive_times(await call.store.load_thread(thread_id, call.context))
 
     async def save_thread(self, thread: ThreadMetadata, context: Any) -> None:
         """Save the thread, without the items of a `Thread`."""
-        call = _call()
+        call = await _call(self, context)
         await call.store.save_thread(thread, call.context)
 
     async def load_threads(self, limit: int, after: str | None, order: str, context: Any) -> Page[ThreadMetadata]:
         """Return a page of the user's threads."""
-        call = _call()
+        call = await _call(self, context)
         return naive_page(await call.store.load_threads(limit, after, order, call.context))
 
     async def delete_thread(self, thread_id: str, context: Any) -> None:
         """Delete the thread, if it exists."""
-        call = _call()
+        call = await _call(self, context)
         with contextlib.suppress(NotFoundError):
             await call.store.delete_thread(thread_id, call.context)
 
@@ -77,7 +71,7 @@ class AdoptedStore(Store[Any]):
         self, thread_id: str, after: str | None, limit: int, order: str, context: Any
     ) -> Page[ThreadItem]:
         """Return a page of the thread's items, hidden ones included."""
-        call = _call()
+        call = await _call(self, context)
         limit = min(limit, MOST_ITEMS)
         page = await call.store.load_thread_items(thread_id, after, limit, order, call.context)
         while page.has_more and len(page.data) < limit:
@@ -88,7 +82,7 @@ class AdoptedStore(Store[Any]):
 
     async def add_thread_item(self, thread_id: str, item: ThreadItem, context: Any) -> None:
         """Save a new or changed item."""
-        call = _call()
+        call = await _call(self, context)
         await call.store.add_thread_items(thread_id, [call.ids.rename(item)], call.context)
 
     async def save_item(self, thread_id: str, item: ThreadItem, context: Any) -> None:
@@ -97,44 +91,51 @@ class AdoptedStore(Store[Any]):
 
     async def load_item(self, thread_id: str, item_id: str, context: Any) -> ThreadItem:
         """Return one item."""
-        call = _call()
+        call = await _call(self, context)
         return with_naive_times(await call.store.load_item(thread_id, call.ids.current(item_id), call.context))
 
     async def delete_thread_item(self, thread_id: str, item_id: str, context: Any) -> None:
         """Delete one item, if it exists."""
-        call = _call()
+        call = await _call(self, context)
         with contextlib.suppress(NotFoundError):
             await call.store.delete_thread_item(thread_id, call.ids.current(item_id), call.context)
 
     async def save_attachment(self, attachment: Attachment, context: Any) -> None:
         """Save an attachment."""
-        call = _call()
+        call = await _call(self, context, attachment.id)
         await call.store.save_attachment(without_upload(attachment), call.context)
 
     async def load_attachment(self, attachment_id: str, context: Any) -> Attachment:
         """Return one attachment."""
-        call = _call()
+        call = await _call(self, context, attachment_id)
         return await call.store.load_attachment(attachment_id, call.context)
 
     async def delete_attachment(self, attachment_id: str, context: Any) -> None:
         """Delete an attachment, if it exists."""
-        call = _call()
+        call = await _call(self, context, attachment_id)
         with contextlib.suppress(NotFoundError):
             await call.store.delete_attachment(attachment_id, call.context)
 
 
-def adopt_store(store: Store[Any]) -> None:
-    """Put the SQL store behind a store object. Raises `SetupError` if its class cannot be changed."""
-    if isinstance(store, AdoptedStore):
-        return
-    kind = type(store)
-    try:
-        store.__class__ = _adopted_class(kind)
-    except TypeError as error:
-        raise SetupError(
-            f"The store class {kind.__qualname__} cannot be replaced ({error}). Give the server a store class that is "
-            "written in Python, such as the MemoryStore of chatkit's samples."
-        ) from error
+def adopt_store(store: Store[Any], outside: OutsideCalls) -> None:
+    """Put the SQL store behind a store object; `outside` says who asks outside of a request.
+
+    Raises `SetupError` if its class cannot be changed.
+    """
+    if not isinstance(store, AdoptedStore):
+        kind = type(store)
+        try:
+            store.__class__ = _adopted_class(kind)
+        except TypeError as error:
+            raise SetupError(
+                f"The store class {kind.__qualname__} cannot be replaced ({error}). Give the server a store class that "
+                "is written in Python, such as the MemoryStore of chatkit's samples."
+            ) from error
+    with contextlib.suppress(AttributeError):  # a class with only `__slots__`: then its code needs a request of ours
+        setattr(store, _OUTSIDE, outside)
+
+
+_OUTSIDE = "_chatkit_outside_calls"
 
 
 def without_upload(attachment: Attachment) -> Attachment:
@@ -148,8 +149,12 @@ def _adopted_class(kind: type[Store[Any]]) -> type[Any]:
     return new_class(f"Adopted{kind.__name__}", (AdoptedStore, kind), {}, lambda namespace: namespace.update(names))
 
 
-def _call() -> AuthorCall:
+async def _call(store: AdoptedStore, author_context: Any, attachment_id: str | None = None) -> AuthorCall:
+    """Return the call of the current request, or one for the request in the author's context."""
     call = current_call.get()
-    if call is None:
+    if call is not None:
+        return call
+    outside: OutsideCalls | None = getattr(store, _OUTSIDE, None)
+    if outside is None:
         raise OutsideRequest
-    return call
+    return await outside.call_for(author_context, attachment_id)

@@ -100,5 +100,16 @@ class Choices:
         return Selection(model, next((tool.name for tool in self.tools if tool.id == tool_id), None))
 
 
+class AuthorChoices(Choices):
+    """Choices of an adopted server: its code reads them, and where the settings offer none, its page offers its own."""
+
+    def check(self, options: InferenceOptions) -> Selection:
+        """As `Choices.check`, of what the settings offer."""
+        offered = InferenceOptions(
+            model=options.model if self.models else None, tool_choice=options.tool_choice if self.tools else None
+        )
+        return super().check(offered)
+
+
 def _refusal(kind: str, id: str) -> str:
     return f"The {kind} “{id[:60]}” is not on offer here. Please reload the page and choose another one."

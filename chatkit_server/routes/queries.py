@@ -148,9 +148,7 @@ async def _create_attachment(request: AttachmentsCreateReq, server: ChatServer, 
     check_uploads(context)
     if params.size > (limit := size_limit(server.settings, context)):
         raise too_large(limit)
-    attachment = await files.create_attachment(params, context)
-    await server.store.save_attachment(attachment, context)
-    return serialize(attachment)
+    return serialize(await server.add_attachment(files, params, context))
 
 
 async def _delete_attachment(attachment_id: str, server: ChatServer, context: RequestContext) -> bytes:

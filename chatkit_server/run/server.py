@@ -12,6 +12,8 @@ from chatkit.agents import ThreadItemConverter
 from chatkit.server import ChatKitServer
 from chatkit.store import AttachmentStore
 from chatkit.types import (
+    Attachment,
+    AttachmentCreateParams,
     AudioInput,
     FeedbackKind,
     StreamOptions,
@@ -23,6 +25,7 @@ from chatkit.types import (
     UserMessageItem,
     WidgetItem,
 )
+from starlette.requests import HTTPConnection
 
 from chatkit_store import SqlStore
 
@@ -79,6 +82,8 @@ class ServerParts:
     """Returns the files of a user, for the model."""
     generated_images: GeneratedImages
     """Stores the images that models draw."""
+    authenticate: Callable[[HTTPConnection], Awaitable[RequestContext]]
+    """Returns the context of a request, for code outside of our routes. Raises `ServerError`."""
 
 
 class ChatServer(Mentions, ChatKitServer[RequestContext]):
@@ -450,6 +455,14 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         if self.models.transcriber is None:
             return await super().transcribe(audio_input, context)
         return await dictate(self.models.transcriber, audio_input, self.settings.transcription_max_bytes)
+
+    async def add_attachment(
+        self, files: AttachmentStore[RequestContext], input: AttachmentCreateParams, context: RequestContext
+    ) -> Attachment:
+        """Return the attachment of a new upload, for which the client then sends the bytes."""
+        attachment = await files.create_attachment(input, context)
+        await self.store.save_attachment(attachment, context)
+        return attachment
 
     async def add_feedback(
         self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext

@@ -1,11 +1,13 @@
 """A server in the manner of OpenAI's customer support, with files through a store of its own and dictation."""
 
 import base64
+from importlib import import_module, reload
+from types import ModuleType
 
+import pytest
 from aiohttp import FormData
 
 from tests.adopted.hosts import Host, check_reload
-from tests.adopted.servers.luggage_desk import Desk, luggage_server, router
 from tests.support.chatkit import ChatKitClient, Json
 from tests.support.openai_answers import Answer, ToolCall
 from tests.support.openai_server import OpenAIServer
@@ -13,6 +15,12 @@ from tests.support.openai_server import OpenAIServer
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+
+
+@pytest.fixture
+def desk() -> ModuleType:
+    """Return the module as it is after an import: its server is an instance, which a host changes."""
+    return reload(import_module("tests.adopted.servers.luggage_desk"))
 
 
 async def upload(tab: ChatKitClient, name: str, mime_type: str, data: bytes) -> Json:
@@ -28,14 +36,13 @@ async def upload(tab: ChatKitClient, name: str, mime_type: str, data: bytes) -> 
     return attachment
 
 
-async def test_its_tools_keep_what_they_know_of_a_thread(host: Host, upstream: OpenAIServer) -> None:
+async def test_its_tools_keep_what_they_know_of_a_thread(host: Host, desk: ModuleType, upstream: OpenAIServer) -> None:
     upstream.script(
         Answer(tool_calls=[ToolCall("report_bag", {"description": "a blue bag"})]),
         Answer("I reported it."),
         Answer("A blue one."),
     )
-    luggage_server.desk = Desk()
-    async with host.serve(luggage_server, router=router) as tab:
+    async with host.serve(desk.luggage_server, router=desk.router) as tab:
         reply = await tab.create("My blue bag is lost")
         assert reply.text == "I reported it."
         assert (await tab.send(reply.thread_id, "Which bag?")).text == "A blue one."
@@ -43,9 +50,11 @@ async def test_its_tools_keep_what_they_know_of_a_thread(host: Host, upstream: O
     assert upstream.requests[0].body["temperature"] == 0.3
 
 
-async def test_a_picture_goes_through_its_own_store_and_routes(host: Host, upstream: OpenAIServer) -> None:
+async def test_a_picture_goes_through_its_own_store_and_routes(
+    host: Host, desk: ModuleType, upstream: OpenAIServer
+) -> None:
     upstream.script(Answer("A red suitcase."), Answer("It was red."))
-    async with host.serve(luggage_server, router=router) as tab:
+    async with host.serve(desk.luggage_server, router=desk.router) as tab:
         picture = await upload(tab, "bag.png", "image/png", PNG)
         assert picture["id"].startswith("tag_atc_")
         note = await upload(tab, "note.txt", "text/plain", b"It has wheels.")
@@ -63,18 +72,18 @@ async def test_a_picture_goes_through_its_own_store_and_routes(host: Host, upstr
         assert "The traveller sent the file note.txt." in str(request.body)
 
 
-async def test_a_file_is_deleted_from_its_store(host: Host) -> None:
-    async with host.serve(luggage_server, router=router) as tab:
+async def test_a_file_is_deleted_from_its_store(host: Host, desk: ModuleType) -> None:
+    async with host.serve(desk.luggage_server, router=desk.router) as tab:
         picture = await upload(tab, "bag.png", "image/png", PNG)
-        assert luggage_server.files.read(picture["id"]) == PNG
+        assert desk.luggage_server.files.read(picture["id"]) == PNG
         deleted = await tab.post("attachments.delete", {"attachment_id": picture["id"]})
         assert deleted.status == 200
-        assert picture["id"] not in luggage_server.files._files
+        assert picture["id"] not in desk.luggage_server.files._files
 
 
-async def test_it_transcribes_recordings(host: Host, upstream: OpenAIServer) -> None:
+async def test_it_transcribes_recordings(host: Host, desk: ModuleType, upstream: OpenAIServer) -> None:
     upstream.transcripts.append("where is my bag")
-    async with host.serve(luggage_server, router=router) as tab:
+    async with host.serve(desk.luggage_server, router=desk.router) as tab:
         recording = {"audio_base64": base64.b64encode(b"sound").decode(), "mime_type": "audio/webm;codecs=opus"}
         reply = await tab.post("input.transcribe", recording)
         assert reply.body == {"text": "where is my bag"}
