@@ -23,6 +23,7 @@ from chatkit_store import (
 
 from .adopted import AdoptedServer, ContextMaker, ServerChoice, load_server
 from .agents.turn_runner import installed_turn_runner
+from .agents.turn_traces import installed_turn_traces
 from .agents.workflows import AgentChoice, load_agents
 from .auth import LoginFunction, open_door
 from .auth.api_keys import ApiKeys
@@ -257,7 +258,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = services.settings
     try:
         await prepare_schema(services.engine, settings)
-        with prepared_loop(settings.tool_threads), installed_turn_runner():
+        with prepared_loop(settings.tool_threads), installed_turn_runner(), installed_turn_traces():
             async with services.models, services.server.mcp:
                 await _log_models(services)
                 prune_every = timedelta(minutes=settings.prune_minutes)

@@ -24,6 +24,7 @@ from chatkit.types import (
     ThreadsUpdateReq,
 )
 
+from ..agents.turn_traces import allows_traces
 from ..context import RequestContext
 from ..errors.http import InvalidParams, NotAvailable
 from ..events.frames import serialize
@@ -42,6 +43,7 @@ async def answer(
     request: NonStreamingReq, server: ChatServer, turns: Turns, actions: SyncActions, context: RequestContext
 ) -> bytes:
     """Return the JSON response of an operation. Raises `ServerError`, or what the store raises."""
+    allows_traces.set(server.allows_traces(context))
     match request:
         case ThreadsGetByIdReq():
             return await _get_thread(request, server, turns, context)

@@ -376,8 +376,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
     def run_config_for(self, selection: Selection, context: RequestContext) -> RunConfig:
         """Return `run_config`, with the selected model for all agents of the run, and without traces if the session of
         the request wants none."""
-        session = context.session
-        is_traced = not self.run_config.tracing_disabled and (session is None or session.has_tracing)
+        is_traced = self.allows_traces(context)
         if selection.model is None and is_traced != self.run_config.tracing_disabled:
             return self.run_config
         key = (selection.model, is_traced)
@@ -386,6 +385,11 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             changes: dict[str, Any] = {} if selection.model is None else {"model": selection.model}
             self._run_configs[key] = replace(self.run_config, tracing_disabled=not is_traced, **changes)
         return self._run_configs[key]
+
+    def allows_traces(self, context: RequestContext) -> bool:
+        """Return whether the request may leave traces: those of our runs, and those of the author's code."""
+        session = context.session
+        return not self.run_config.tracing_disabled and (session is None or session.has_tracing)
 
     def make_titles(self, *, grace: float = GRACE_SECONDS) -> TitleMaker | None:
         """Return what names new threads, or None if titles are off or the provider cannot write them.

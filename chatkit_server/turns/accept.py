@@ -86,6 +86,7 @@ class Accepted:
     """The thread's last position when it was checked; None if `items` do not depend on what was pending."""
     images: GeneratedImages | None = None
     """Stores the images that the turn's model generates."""
+    allows_traces: bool = False
 
 
 async def accept(request: StreamingReq, server: ChatServer, context: RequestContext) -> Accepted:
@@ -109,6 +110,7 @@ async def accept(request: StreamingReq, server: ChatServer, context: RequestCont
         case _:
             assert_never(request)
     accepted.images = server.generated_images
+    accepted.allows_traces = server.allows_traces(context)
     accepted.options = await server.load_stream_options(accepted.thread, context)
     accepted.opening.append(StreamOptionsEvent(stream_options=accepted.options))
     return accepted
