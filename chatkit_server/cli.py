@@ -1,4 +1,4 @@
-"""The `chatkit-server` command: serve, migrate, prune, doctor, keys, token and migrate-workflow."""
+"""The `chatkit-server` command: serve, migrate, prune, doctor, keys, token, import and migrate-workflow."""
 
 import asyncio
 import gc
@@ -28,6 +28,7 @@ from .startup.command_errors import SETUP_ERRORS, clear_errors, database_of, exp
 from .startup.doctor import Finding, examinable, examine, examine_url, is_well, report
 from .startup.exposure import exposure_warnings, refuse_open_address, refuse_unsafe_production
 from .startup.http_protocol import HttpProtocol, limit_connections
+from .startup.import_commands import import_threads
 from .startup.key_commands import keys, token
 from .startup.logs import configure_logging
 from .startup.migrate_workflow_command import migrate_workflow
@@ -233,6 +234,7 @@ for _name in ("threads", "turns", "stats"):
 app.add_typer(keys, name="keys")
 app.command()(token)
 app.command("migrate-workflow")(migrate_workflow)
+app.command("import")(import_threads)
 
 
 def _check_address(host: str, port: int) -> None:

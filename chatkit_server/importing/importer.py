@@ -1,0 +1,113 @@
+"""Import a thread: each page of its items is saved before the next is read, so it may stop at any moment."""
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+
+from chatkit.types import ThreadMetadata
+
+from chatkit_store import NotFound, Owner, is_notice_id, new_id
+
+from ..auth.login import is_identifier
+from .destination import Destination
+from .import_report import ImportReport
+from .imported_items import ImportedItem, attachments_of, convert_item, is_waiting
+from .source import RawItem, Source, SourceFailed, SourceThread
+
+MAX_ID = 255
+"""Characters of an id that clients may send."""
+FAKE_ID = "__fake_id__"
+"""chatkit's placeholder for an id."""
+
+
+class Importer:
+    """Imports threads of a source for the users of one tenant."""
+
+    def __init__(self, source: Source, destination: Destination, report: ImportReport, tenant: str) -> None:
+        self._source = source
+        self._destination = destination
+        self._report = report
+        self._tenant = tenant
+
+    async def take(self, thread: SourceThread) -> None:
+        """Import one thread, or what is new of it. Raises `SourceFailed`, `ThreadGone`, `StoreError`."""
+        if not is_identifier(thread.user):
+            raise SourceFailed("its user id is one that no login could have.")
+        owner = Owner(self._tenant, thread.user)
+        known = await self._destination.find(thread.id, owner)
+        if known is not None and known.is_deleted:
+            self._report.deleted += 1
+            return
+        after = None if known is None else known.last_item_id
+        pages = self._source.pages(thread, after)
+        # Before anything is written: a source that fails leaves no empty thread.
+        first: list[RawItem] = await anext(pages, [])
+        place = await self._destination.begin(thread.id, _metadata(thread), owner)
+        try:
+            new_items = await self._take_items(thread, place.thread_id, after, _chain(first, pages), owner)
+        except NotFound:  # deleted here in this very moment
+            self._report.deleted += 1
+            return
+        self._report.count_thread(is_new=known is None, new_items=new_items, user=thread.user)
+
+    async def _take_items(
+        self, thread: SourceThread, thread_id: str, after: str | None, pages: AsyncIterator[list[RawItem]], owner: Owner
+    ) -> int:
+        count, earlier = 0, thread.created_at
+        async for page in pages:
+            converted: list[ImportedItem] = []
+            for raw in page:
+                converted.append(await self._convert(raw, thread_id, earlier, owner))
+                earlier = converted[-1].item.created_at
+            after = _last_complete(page) or after
+            items = [entry.item for entry in converted]
+            written = await self._destination.append(thread.id, items, after, owner)
+            count += written
+            if written:  # else the page only repeats what was there
+                self._report.notes.update(kind for entry in converted for kind in entry.notes)
+        return count
+
+    async def _convert(self, raw: RawItem, thread_id: str, earlier: datetime, owner: Owner) -> ImportedItem:
+        source_id = raw.get("id")
+        if not isinstance(source_id, str) or not source_id:
+            raise SourceFailed("one of its items has no id.")
+        files = {}
+        for attachment in attachments_of(raw):
+            if (file := await self._destination.take_file(attachment, thread_id, owner)) is not None:
+                files[attachment["id"]] = file
+        self._report.pictures += len(files)
+        return convert_item(raw, item_id(source_id, thread_id), thread_id, earlier, files)
+
+
+def item_id(source_id: str, thread_id: str) -> str:
+    """Return the source's id if this server can use it, else one that is always the same."""
+    is_usable = len(source_id) <= MAX_ID and is_identifier(source_id)
+    if is_usable and source_id != FAKE_ID and not is_notice_id(source_id):
+        return source_id
+    digest = hashlib.blake2b(f"{thread_id} {source_id}".encode(errors="replace"), digest_size=16).hexdigest()
+    return f"imp_{digest}"
+
+
+def _metadata(thread: SourceThread) -> ThreadMetadata:
+    is_usable = len(thread.id) <= MAX_ID and is_identifier(thread.id)
+    return ThreadMetadata(
+        id=thread.id if is_usable else new_id("thr"),
+        title=thread.title,
+        created_at=thread.created_at,
+        status=thread.status,
+    )
+
+
+def _last_complete(page: Sequence[RawItem]) -> str | None:
+    """Return the id of the last item that is not read again by the next import, or None if there is none."""
+    for raw in reversed(page):
+        if not is_waiting(raw):
+            return str(raw["id"])
+    return None
+
+
+async def _chain(first: list[RawItem], rest: AsyncIterator[list[RawItem]]) -> AsyncIterator[list[RawItem]]:
+    if first:
+        yield first
+    async for page in rest:
+        yield page

@@ -1,0 +1,141 @@
+"""Threads in a folder of JSON files: those of `import --save`, or what people saved of the API's answers themselves.
+
+A file has a thread with its items (`{"thread": {…}, "items": […]}`, or a thread with `items`), or threads or items
+alone, as lists, as pages of the API, or one per line (.jsonl). The items of a thread may be in other files.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ..errors.setup import SetupError
+from .source import RawItem, Selection, SourceThread, Unreadable, read_thread, read_time
+
+BATCH = 100
+"""Items of a page."""
+ENDINGS = (".json", ".jsonl")
+CACHED_FILES = 8
+"""Files whose content stays in memory: a file may have the items of many threads."""
+
+ItemsOfThreads = dict[str, list[RawItem]]
+
+
+class ThreadFolder:
+    """The threads in the files of a folder and of the folders in it."""
+
+    def __init__(self, folder: Path, selection: Selection) -> None:
+        self.problems: list[str] = []
+        self._folder = folder
+        self._selection = selection
+        self._threads: dict[str, SourceThread] = {}
+        self._files: dict[str, list[Path]] = {}
+        """The files with items of each thread."""
+        self._read = lru_cache(CACHED_FILES)(read_file)
+
+    async def threads(self) -> list[SourceThread]:
+        """Return the selected threads, oldest first. Raises `SetupError` if there are no files."""
+        files = sorted(path for path in self._folder.rglob("*") if path.suffix in ENDINGS and path.is_file())
+        if not files:
+            what = "has no .json files" if self._folder.is_dir() else "does not exist"
+            raise SetupError(f"The folder {self._folder} {what}.")
+        for file in files:
+            try:
+                self._add(file)
+            except Unreadable as error:
+                self.problems.append(f"{file}: {error}.")
+        lost = {thread_id: files for thread_id, files in self._files.items() if thread_id not in self._threads}
+        for thread_id, files in lost.items():
+            self.problems.append(f"{files[0]}: it has items of thread {thread_id}, but no file says whose that is.")
+        return sorted(filter(self._selection.includes, self._threads.values()), key=lambda thread: thread.created_at)
+
+    async def pages(self, thread: SourceThread, after: str | None) -> AsyncIterator[list[RawItem]]:
+        """Yield the items of a thread in order."""
+        items: dict[Any, RawItem] = {}
+        for file in self._files.get(thread.id, ()):
+            for item in oldest_first(self._read(file).items.get(thread.id, [])):
+                items.setdefault(item.get("id"), item)
+        ids = list(items)
+        rest = oldest_first(list(items.values()))
+        if after in ids:
+            place = [item.get("id") for item in rest].index(after)
+            rest = rest[place + 1 :]
+        for start in range(0, len(rest), BATCH):
+            yield rest[start : start + BATCH]
+
+    def _add(self, file: Path) -> None:
+        content = self._read(file)
+        for raw in content.threads:
+            thread = read_thread(raw)
+            self._threads.setdefault(thread.id, thread)
+        for thread_id in content.items:
+            self._files.setdefault(thread_id, []).append(file)
+        if not content.threads and not content.items:
+            raise Unreadable("it has no threads of the hosted API")
+
+
+class FileContent:
+    """The threads and items of one file."""
+
+    def __init__(self) -> None:
+        self.threads: list[Mapping[str, Any]] = []
+        self.items: ItemsOfThreads = {}
+
+    def add(self, value: Any) -> None:
+        """Add what a JSON value of any of the shapes has."""
+        match value:
+            case list():
+                for entry in value:
+                    self.add(entry)
+            case {"thread": {"id": str() as thread_id} as thread}:
+                self.threads.append(thread)
+                self._add_items(thread_id, value.get("items", value.get("data")))
+            case {"type": str() as kind, "thread_id": str() as thread_id} if kind.startswith("chatkit."):
+                self.items.setdefault(thread_id, []).append(value)
+            case {"id": str() as thread_id, "user": _, "created_at": _}:
+                self.threads.append(value)
+                self._add_items(thread_id, value.get("items"))
+            case {"data": list() as entries} | {"threads": list() as entries} | {"items": list() as entries}:
+                self.add(entries)
+
+    def _add_items(self, thread_id: str, items: Any) -> None:
+        if isinstance(items, Mapping):  # a page of the API
+            items = items.get("data")
+        if isinstance(items, list):
+            self.items.setdefault(thread_id, []).extend(item for item in items if isinstance(item, Mapping))
+
+
+def read_file(file: Path) -> FileContent:
+    """Return the threads and items of a file. Raises `Unreadable`."""
+    content = FileContent()
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unreadable(getattr(error, "strerror", None) or "it is not a text in UTF-8") from error
+    for value in _values(text, is_lines=file.suffix == ".jsonl"):
+        content.add(value)
+    return content
+
+
+def _values(text: str, *, is_lines: bool) -> Iterator[Any]:
+    first = 1
+    for number, part in enumerate(text.splitlines() if is_lines else [text], first):
+        if is_lines and not part.strip():
+            continue
+        try:
+            yield json.loads(part)
+        except json.JSONDecodeError as error:
+            line = number if is_lines else error.lineno
+            raise Unreadable(f"it is not valid JSON (line {line}, column {error.colno}: {error.msg})") from error
+        except (RecursionError, ValueError) as error:
+            raise Unreadable("it is not valid JSON") from error
+
+
+def oldest_first(items: list[RawItem]) -> list[RawItem]:
+    """Return the items by time; of equal times, in the order of the list, which may be the API's: newest first."""
+    times = [moment.timestamp() if (moment := read_time(item.get("created_at"))) else 0.0 for item in items]
+    order = range(len(items))
+    if times and times[0] > times[-1]:
+        order = order[::-1]
+    return [items[index] for index in sorted(order, key=lambda index: times[index])]

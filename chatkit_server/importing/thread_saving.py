@@ -1,0 +1,69 @@
+"""Save threads to a folder, one JSON file each, as the API sends them: what `ThreadFolder` reads later."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from .import_report import ImportReport
+from .source import RawItem, Source, SourceThread, Unreadable
+from .thread_folder import read_file
+
+SAFE_NAME = re.compile(r"[A-Za-z0-9_-]{1,120}")
+
+Keep = Callable[[RawItem], Awaitable[RawItem]]
+"""Returns an item with the pictures in it that only the API has now."""
+
+
+class ThreadSaver:
+    """Saves what the folder does not have yet, so that a second call continues the first."""
+
+    def __init__(self, source: Source, folder: Path, keep: Keep, report: ImportReport, *, dry_run: bool) -> None:
+        self._source = source
+        self._folder = folder
+        self._keep = keep
+        self._report = report
+        self._dry_run = dry_run
+
+    async def take(self, thread: SourceThread) -> None:
+        """Save one thread. Raises `SourceFailed`, `ThreadGone`."""
+        file = self._folder / file_name(thread.id)
+        saved = _saved_items(file, thread.id)
+        known = {item.get("id") for item in saved or ()}
+        last_id = saved[-1].get("id") if saved else None
+        new: list[RawItem] = []
+        async for page in self._source.pages(thread, last_id):
+            new += [await self._keep(item) for item in page if item.get("id") not in known]
+        if saved is None or new:
+            self._write(file, {"thread": thread.raw, "items": [*(saved or []), *new]})
+        self._report.count_thread(is_new=saved is None, new_items=len(new), user=thread.user)
+
+    def _write(self, file: Path, content: dict[str, Any]) -> None:
+        """Write a file as a whole or not at all, for those who stop the command."""
+        if self._dry_run:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8", errors="surrogatepass")
+        os.replace(part, file)
+
+
+def file_name(thread_id: str) -> str:
+    """Return the name of a thread's file: its id, unless that is no name for a file."""
+    if SAFE_NAME.fullmatch(thread_id):
+        return f"{thread_id}.json"
+    return f"{hashlib.blake2b(thread_id.encode(errors='replace'), digest_size=16).hexdigest()}.json"
+
+
+def _saved_items(file: Path, thread_id: str) -> list[RawItem] | None:
+    """Return the items that are saved, or None if the file has to be written anew."""
+    if not file.exists():
+        return None
+    try:
+        content = read_file(file)
+    except Unreadable:
+        return None
+    return content.items.get(thread_id, []) if content.threads else None
