@@ -70,7 +70,8 @@ from .routes.request_id import RequestIds
 from .routes.request_limits import RequestLimits
 from .routes.security_headers import SecurityHeaders
 from .routes.trusted_proxies import TrustedProxies
-from .run.server import ChatServer, ServerParts
+from .run.server import ChatServer
+from .run.server_parts import ServerParts
 from .services import Services
 from .settings import Settings
 from .startup.agent_check import answering_models, try_at_start

@@ -34,7 +34,8 @@ from ..composer.choices import AuthorChoices
 from ..context import RequestContext
 from ..errors.http import NotAvailable
 from ..errors.setup import AgentSetupError
-from ..run.server import ChatServer, ServerParts
+from ..run.server import ChatServer
+from ..run.server_parts import ServerParts
 from ..run.titles import first_words
 from .author_call import AuthorCall, calling, current_call
 from .author_context import AuthorContexts

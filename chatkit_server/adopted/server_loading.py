@@ -9,7 +9,8 @@ from chatkit.server import ChatKitServer
 
 from ..errors.author_code import import_failure, see_working_directory
 from ..errors.setup import SetupError
-from ..run.server import ChatServer, ServerFactory, ServerParts
+from ..run.server import ChatServer, ServerFactory
+from ..run.server_parts import ServerParts
 from .adopted_server import AdoptedServer
 from .author_context import AuthorContexts, ContextMaker
 

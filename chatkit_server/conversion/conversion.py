@@ -56,6 +56,7 @@ class Conversion:
     ) -> None:
         self._context = context
         self._transcript = transcript
+        self._mark = transcript.mark()  # the turn may have had other runs
         self._shown_items = ShownItems(context, transcript)
         self._workflow = OpenWorkflow(context, self._shown_items)
         self._messages = AssistantMessages(context, converter, self._shown_items, self._workflow)
@@ -133,7 +134,7 @@ class Conversion:
         """Return the last events of a run that ended with `error`, or with None."""
         if isinstance(error, _GUARDRAILS):
             self._workflow.forget()
-            self._transcript.clear()
+            self._transcript.revert(self._mark)
             self._is_reverted = True
             return self._shown_items.revert()
         if isinstance(error, LengthReached):

@@ -7,7 +7,7 @@ not see more of it than the user.
 import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from agents import Agent
 from pydantic import BaseModel
@@ -26,6 +26,14 @@ RECORDED = HOSTED | CALLS | OUTPUTS | {"reasoning"}
 MAX_OUTPUT = 200_000
 """Characters of one tool output that are stored."""
 BASE64 = re.compile(r"data:[\w.+/-]+(;[\w=.+-]+)*;base64,[\w+/=-]*")
+
+
+class Mark(NamedTuple):
+    """A state of a transcript: how many entries and agents it had, and their size."""
+
+    entries: int
+    agents: int
+    size: int
 
 
 class Transcript:
@@ -99,11 +107,15 @@ class Transcript:
         returned = {item["call_id"] for item in items if item["type"] in OUTPUTS}
         return [item for item in items if item["type"] in CALLS and item["call_id"] not in returned]
 
-    def clear(self) -> None:
-        """Forget everything recorded: the turn's items were removed."""
-        self._entries.clear()
-        self.size = 0
-        self._agents.clear()
+    def mark(self) -> Mark:
+        """Return the current state, for `revert`."""
+        return Mark(len(self._entries), len(self._agents), self.size)
+
+    def revert(self, mark: Mark) -> None:
+        """Forget everything recorded since the mark: the items of that run were removed."""
+        del self._entries[mark.entries :]
+        del self._agents[mark.agents :]
+        self.size = mark.size
         self._changed()
 
     def _changed(self, *, is_hidden: bool = False) -> None:

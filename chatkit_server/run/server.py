@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -25,20 +24,15 @@ from chatkit.types import (
     UserMessageItem,
     WidgetItem,
 )
-from starlette.requests import HTTPConnection
-
-from chatkit_store import SqlStore
 
 from ..agent_context import AgentContext, unfinished_workflow
 from ..agents.exported_workflow import ExportedWorkflow
 from ..agents.prepare import limit_tools, require_tool, with_guardrails
 from ..agents.reachable import find_agent
-from ..agents.tool_failures import contain_tools, explain_tool_failure
-from ..agents.workflows import AgentSources, UnknownWorkflow
+from ..agents.tool_failures import contain_tools
 from ..composer.choices import NO_SELECTION, Choices, Selection
 from ..composer.mentions import Mentions
-from ..composer.offers import Features, OfferedAttachments, Offers, offered_model, offered_tool
-from ..composer.prompts import prompts_for
+from ..composer.offers import Features, Offers
 from ..context import RequestContext
 from ..conversion.outputs import OutputText
 from ..conversion.readable import readable
@@ -46,44 +40,24 @@ from ..conversion.tool_display import ToolDisplay, ToolDisplays
 from ..errors.http import NotAvailable
 from ..exports.run_input import Conversation
 from ..exports.workflow_turn import WorkflowTurn
-from ..files.generated_images import GeneratedImages
-from ..files.sizes import offered_limit
-from ..files.upload_limits import count_limit, size_limit
-from ..files.user_files import UserFiles, turn_files
+from ..files.user_files import turn_files
 from ..interactions.actions import ActionCall, ActionHandler, Actions
 from ..loops import through_outage
 from ..mcp import McpServers
 from ..memory import Memory, turn_transcript
 from ..memory.converter import SafeConverter, with_files, with_mentions
-from ..models import Models
 from ..models.tap import TextSink, text_sink
 from ..models.usage import turn_usage
-from ..settings import Settings
 from .deadlines import Deadlines
 from .dictation import dictate
+from .run_configs import RunConfigs, server_run_config
+from .server_offers import offers_for
+from .server_parts import ServerParts
 from .stream import stream_agent_response
 from .titles import GRACE_SECONDS, PendingTitle, TitleMaker, first_words
 from .workflow_host import WorkflowHost
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerParts:
-    """The parts that `create_app` gives to a server. A subclass with its own `__init__` passes them on."""
-
-    store: SqlStore[RequestContext]
-    agents: AgentSources
-    models: Models
-    settings: Settings
-    attachment_store: AttachmentStore[RequestContext] | None
-    """None if attachments are switched off."""
-    files_of: Callable[[RequestContext], UserFiles]
-    """Returns the files of a user, for the model."""
-    generated_images: GeneratedImages
-    """Stores the images that models draw."""
-    authenticate: Callable[[HTTPConnection], Awaitable[RequestContext]]
-    """Returns the context of a request, for code outside of our routes. Raises `ServerError`."""
 
 
 class ChatServer(Mentions, ChatKitServer[RequestContext]):
@@ -118,9 +92,8 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             stop=settings.stop_seconds,
         )
         self.displays = ToolDisplays(self.tool_displays) if settings.show_tools else None
-        # Built once: the Agents SDK resolves the type hints of all its fields each time it makes one.
         self.run_config = self.make_run_config()
-        self._run_configs: dict[tuple[str | None, bool], RunConfig] = {}
+        self._run_configs = RunConfigs(lambda: self.run_config)
         self.titles = self.make_titles()
         self.choices = Choices(settings.models, settings.tools)
         self.mcp = McpServers(settings.mcp_servers if parts.models.info.tools else {})
@@ -289,35 +262,13 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
 
     def offers(self, context: RequestContext) -> Offers:
         """Return what the page may offer this user. A subclass may remove entries."""
-        try:
-            agent = self.agents.of(context)
-        except UnknownWorkflow:  # the session outlived a change of CHATKIT_AGENT; its messages say it
-            agent = self.agents.first
-        attachments = self._offered_attachments(context)
-        default_prompts = prompts_for(self.models.info.provider, is_default_agent=agent.is_default)
-        prompts = self.settings.prompts
-        return Offers(
-            widget=self.settings.widget,
-            agent=agent.agent_name,
-            models=[offered_model(choice) for choice in self.choices.models],
-            tools=[offered_tool(choice) for choice in self.choices.tools],
-            prompts=list(default_prompts) if prompts is None else prompts,
-            attachments=attachments,
-            features=Features(
-                attachments=attachments is not None,
-                dictation=self.offers_dictation,
-                mentions=self.offers_mentions,
-                mention_previews=self.offers_previews,
-                history=context.session is None or context.session.has_history,
-            ),
+        features = Features(
+            attachments=self.attachment_store is not None,
+            dictation=self.offers_dictation,
+            mentions=self.offers_mentions,
+            mention_previews=self.offers_previews,
         )
-
-    def _offered_attachments(self, context: RequestContext) -> OfferedAttachments | None:
-        if self.attachment_store is None or (context.session is not None and not context.session.has_uploads):
-            return None
-        return OfferedAttachments(
-            max_size=offered_limit(size_limit(self.settings, context)), max_count=count_limit(self.settings, context)
-        )
+        return offers_for(context, self.agents, self.choices, self.models.info, self.settings, features)
 
     async def load_agent(self, agent_context: AgentContext, selection: Selection, memory: Memory) -> Agent[Any]:
         """Return the agent for one run: the last to answer in the thread, or one that has the selected tool."""
@@ -374,17 +325,8 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         return Selection(self.choices.still_offered(last.inference_options).model) if last is not None else NO_SELECTION
 
     def run_config_for(self, selection: Selection, context: RequestContext) -> RunConfig:
-        """Return `run_config`, with the selected model for all agents of the run, and without traces if the session of
-        the request wants none."""
-        is_traced = self.allows_traces(context)
-        if selection.model is None and is_traced != self.run_config.tracing_disabled:
-            return self.run_config
-        key = (selection.model, is_traced)
-        if key not in self._run_configs:
-            # Passed by name, so that the Agents SDK applies its default settings for this model.
-            changes: dict[str, Any] = {} if selection.model is None else {"model": selection.model}
-            self._run_configs[key] = replace(self.run_config, tracing_disabled=not is_traced, **changes)
-        return self._run_configs[key]
+        """Return `run_config` with what the message and the session of the request choose, see `RunConfigs.select`."""
+        return self._run_configs.select(selection.model, is_traced=self.allows_traces(context))
 
     def allows_traces(self, context: RequestContext) -> bool:
         """Return whether the request may leave traces: those of our runs, and those of the author's code."""
@@ -409,14 +351,8 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         )
 
     def make_run_config(self) -> RunConfig:
-        """Return the configuration of all runs. Unlike the SDK's default, it uploads no traces unless enabled (T44)."""
-        return RunConfig(
-            model_provider=self.models.provider,
-            model_settings=self.models.model_settings,
-            tracing_disabled=not self.settings.tracing,
-            tool_error_formatter=explain_tool_failure,
-            tool_not_found_behavior="return_error_to_model",
-        )
+        """Return the configuration of all runs."""
+        return server_run_config(self.models, tracing=self.settings.tracing)
 
     def action(
         self,

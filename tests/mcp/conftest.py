@@ -14,7 +14,7 @@ import pytest
 from chatkit_server import ChatServer
 from chatkit_server.mcp import McpServers
 from chatkit_server.mcp.connection import McpTimeouts
-from chatkit_server.run.server import ServerParts
+from chatkit_server.run.server_parts import ServerParts
 from tests.serving import Served, serve
 from tests.support.openai_server import OpenAIServer
 

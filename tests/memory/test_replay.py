@@ -135,8 +135,9 @@ def test_a_transcript_leaves_out_files_and_truncates_long_outputs() -> None:
 def test_an_empty_transcript_is_none() -> None:
     transcript = Transcript()
     assert transcript.to_json() is None
+    beginning = transcript.mark()
     transcript.add_shown("msg_1")
-    transcript.clear()
+    transcript.revert(beginning)
     assert transcript.to_json() is None
 
 

@@ -247,6 +247,7 @@ async def test_the_page_records_all_events_with_merged_text() -> None:
 
 async def test_a_transcript_is_taken_if_it_changed_and_adds_to_the_items() -> None:
     transcript = Transcript()
+    beginning = transcript.mark()
     page = Page("turn", transcript)
     transcript.add_shown("msg_1")
     assert not page.take(NOW).has_transcript
@@ -258,12 +259,13 @@ async def test_a_transcript_is_taken_if_it_changed_and_adds_to_the_items() -> No
     assert page.take(NOW + 1).has_transcript
     transcript.add_shown("msg_2")
     assert page.take(NOW + 2).has_transcript
-    transcript.clear()
+    transcript.revert(beginning)
     assert page.take(NOW + 2).has_transcript, "what was taken back is taken back there too"
 
 
 async def test_a_long_transcript_is_taken_less_often_the_longer_it_is() -> None:
     transcript = Transcript()
+    beginning = transcript.mark()
     page = Page("turn", transcript)
     written = 0
     for batch in range(400):  # four per second; a tool returns 200 kB in each of the first hundred
@@ -278,7 +280,7 @@ async def test_a_long_transcript_is_taken_less_often_the_longer_it_is() -> None:
     transcript.add_shown("msg_2")
     assert not page.take(NOW + 201).has_transcript
     assert page.take(NOW + 201, is_last=True).has_transcript, "nothing comes after it"
-    transcript.clear()
+    transcript.revert(beginning)
     assert page.take(NOW + 201).has_transcript, "what was taken back does not wait"
 
 
