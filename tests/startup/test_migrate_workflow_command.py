@@ -83,11 +83,11 @@ def test_guardrails_approvals_and_placeholders_are_found() -> None:
         "line 9: The tool `find_offers` does nothing yet: the model gets no result from it. Write its body.",
         "line 9: The type of a tool's argument is one of JSON, not of Python. Replace `: string,null` with "
         "`: str | None` (--fix does it).",
-        "line 169: This branch is empty. Replace `else:` with `else: pass` (--fix does it).",
         "line 9: `integer` is a type of JSON, not of Python. Replace `: integer` with `: int` (--fix does it).",
         f"line 38: {never_configured} Replace `return bool(r.tripwire_triggered)` with "
         "`return bool(r and r.tripwire_triggered)` (--fix does it).",
         f"line 40: {never_configured} Replace `return r.info` with `return r.info if r else None` (--fix does it).",
+        "line 169: This branch is empty. Replace `else:` with `else: pass` (--fix does it).",
     ]
 
 
@@ -102,6 +102,7 @@ def test_tools_of_openai_are_found_and_no_secret_is_printed() -> None:
     result = run(export("research"))
     assert result.exit_code == 1
     assert marked(result, "ok")[2:] == [
+        "`state_variables` of a session replace the defaults of `state`: rounds.",
         "OpenAI runs FileSearchTool, WebSearchTool, CodeInterpreterTool as before.",
         "line 30: Calls of orders ask the user for approval in the chat.",
     ]
@@ -126,9 +127,9 @@ def test_tools_of_openai_are_found_and_no_secret_is_printed() -> None:
         '`"X-API-Key"` (--fix does it).',
         "line 85: `trace` is not defined: it lacks `from agents import trace`. Replace `from agents import` with "
         "`from agents import trace,` (--fix does it).",
-        "line 107: `client.vector_stores.search` of an AsyncOpenAI needs `async for`. Replace `for result in` with "
-        "`async for result in` (--fix does it).",
         "line 107: The search has no query: query is empty.",
+        "line 131: `client.vector_stores.search` of an AsyncOpenAI needs `async for`. Replace `for result in` with "
+        "`async for result in` (--fix does it).",
     ]
     for secret in ("4H2kq4kS7O1APsxrPlHJ", "ya29", "secret-project"):
         assert secret not in result.output
@@ -156,6 +157,14 @@ def test_a_variable_or_package_that_exists_is_not_needed(monkeypatch: pytest.Mon
     needs = " ".join(marked(run(export("research")), "NEEDS"))
     for name in ("CATALOGUE", "company_catalogue", "OPENAI_API_KEY"):
         assert name not in needs
+
+
+def test_other_fields_of_the_input_come_from_the_session() -> None:
+    text = (EXPORTS / "greeting.txt").read_text(encoding="utf-8")
+    Path("greeting.py").write_text(text.replace("_text: str\n", "_text: str\n  plan: str\n  seats: int = 1\n"), "utf-8")
+    assert "`state_variables` of each session with plan, which the workflow's input demands." in marked(
+        run("greeting.py"), "NEEDS"
+    )
 
 
 def test_another_endpoint_is_said_to_lack_hosted_tools(monkeypatch: pytest.MonkeyPatch) -> None:

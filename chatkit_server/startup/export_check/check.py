@@ -46,7 +46,7 @@ def check_export(path: Path, directory: Path, variables: Mapping[str, str]) -> C
     edits = [edit for note in notes if note not in export.repairs for edit in note.edits]
     return Checked(
         path,
-        sorted(notes, key=lambda note: MARKS.index(note.mark)),
+        sorted(notes, key=lambda note: (MARKS.index(note.mark), note.line or 0 if note.mark == "FIX" else 0)),
         (name[0], f"{module}:{name[1]}") if isinstance(name, tuple) and isinstance(module, str) else None,
         export.workflow_ids,
         _mended(export, edits),

@@ -6,6 +6,7 @@ import importlib
 import symtable
 from collections.abc import Iterator
 
+from ...agents.async_search import Loop, synchronous_loops
 from .export_file import Export
 from .note import Edit, Note
 from .syntax_repairs import JSON_TYPES
@@ -69,10 +70,13 @@ def _globals_without_value(module: symtable.SymbolTable) -> set[str]:
 
 
 def _searches(export: Export) -> Iterator[Note]:
-    """Yield each loop over the pages of an async client that is not an async loop."""
+    """Yield each loop over pages of an async client that is not an async loop; the server makes the workflow's own."""
     clients = {name for name, value, _ in assigned(export.tree, ast.Call) if callee_of(value) == "AsyncOpenAI"}
+    changed = set()
+    if isinstance(export.workflow, ast.AsyncFunctionDef):
+        changed = {id(loop) for loop in synchronous_loops(export.workflow, lambda path: path[0] in clients)}
     for loop in ast.walk(export.tree):
-        if not isinstance(loop, ast.For | ast.comprehension) or getattr(loop, "is_async", False):
+        if not isinstance(loop, Loop) or id(loop) in changed or getattr(loop, "is_async", False):
             continue
         call = loop.iter
         if not isinstance(call, ast.Call) or callee(call) not in {"search", "list"}:

@@ -71,23 +71,37 @@ class Export:
         ]
         return list(dict.fromkeys(found))
 
+    @cached_property
+    def required_fields(self) -> list[str]:
+        """The fields of the workflow's input that have no default, besides the text."""
+        fields = self._input_classes.get(_annotation(self.workflow) or "", []) if self.workflow is not None else []
+        return [dotted(field.target) for field in fields if field.value is None and dotted(field.target) != INPUT_FIELD]
+
     def _takes_workflow_input(self, function: Function) -> bool:
         parameters = [*function.args.posonlyargs, *function.args.args]
         if not parameters or len(parameters) - len(function.args.defaults) > 1:
             return False
-        annotation = parameters[0].annotation
-        name = text_of(annotation) or (dotted(annotation) if annotation else "")
-        return parameters[0].arg == INPUT_PARAMETER or name in self._input_classes
+        return parameters[0].arg == INPUT_PARAMETER or _annotation(function) in self._input_classes
 
     @cached_property
-    def _input_classes(self) -> set[str]:
-        return {
-            node.name
+    def _input_classes(self) -> dict[str, list[ast.AnnAssign]]:
+        """The fields of each class that has the text of a message."""
+        classes = {
+            node.name: [field for field in node.body if isinstance(field, ast.AnnAssign)]
             for node in self.tree.body
             if isinstance(node, ast.ClassDef)
-            for field in node.body
-            if isinstance(field, ast.AnnAssign) and dotted(field.target) == INPUT_FIELD
         }
+        return {
+            name: fields
+            for name, fields in classes.items()
+            if any(dotted(field.target) == INPUT_FIELD for field in fields)
+        }
+
+
+def _annotation(function: Function) -> str | None:
+    """Return the type of the function's first parameter, if it is a name."""
+    annotation = [*function.args.posonlyargs, *function.args.args][0].annotation
+    return text_of(annotation) or (dotted(annotation) if annotation else None)
 
 
 def read_export(path: Path) -> Export:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from .export_file import Export
 from .note import Note
-from .syntax_tree import Function, argument, assigned, calls, dotted, text_of
+from .syntax_tree import Function, argument, assigned, calls, dotted, entries, text_of
 
 
 def describe_workflow(export: Export, workflow: Function) -> Iterator[Note]:
@@ -31,10 +31,20 @@ def describe_workflow(export: Export, workflow: Function) -> Iterator[Note]:
                 "Builder made a widget of it: the export does not contain the widget.",
                 export.agents[variable].lineno,
             )
+    if variables := _state(workflow):
+        yield Note("ok", f"`state_variables` of a session replace the defaults of `state`: {', '.join(variables)}.")
+    if fields := export.required_fields:
+        names = ", ".join(fields)
+        yield Note("NEEDS", f"`state_variables` of each session with {names}, which the workflow's input demands.")
     if not _runs(workflow):
         yield Note("NOTE", "The workflow runs no agent: only what it returns is shown.", workflow.lineno)
     if list(calls(workflow, "trace")):
         yield Note("NOTE", "`trace` uploads nothing unless CHATKIT_TRACING=true; evaluations of traces need that.")
+
+
+def _state(workflow: Function) -> list[str]:
+    """Return the variables with which the workflow starts."""
+    return next((list(entries(value)) for name, value, _ in assigned(workflow, ast.Dict) if name == "state"), [])
 
 
 def _is_structured(agent: ast.Call) -> bool:
