@@ -30,17 +30,18 @@ from chatkit.types import (
 from chatkit_store import NotFound, StoreError
 
 from ..auth.signing_keys import load_signing_keys
-from ..composer.choices import AuthorChoices
+from ..composer.choices import NO_SELECTION, AuthorChoices, Selection
 from ..context import RequestContext
 from ..errors.http import NotAvailable
 from ..errors.setup import AgentSetupError
 from ..run.server import ChatServer
 from ..run.server_parts import ServerParts
 from ..run.titles import first_words
-from .author_call import AuthorCall, calling, current_call
+from .author_call import AuthorCall, calling, current_call, enter
 from .author_context import AuthorContexts
 from .author_files import AuthorFiles
 from .author_links import AuthorLinks
+from .author_runs import AuthorRuns
 from .author_store import adopt_store, without_upload
 from .author_thread import AuthorThread
 from .author_times import with_naive_times
@@ -80,9 +81,10 @@ class AdoptedServer(ChatServer):
     ) -> Events:
         """Yield the events of the author's `respond`, then that of a title if the thread still has none."""
         message = _own_copy(input_user_message)
+        selection = self.selection_for(input_user_message)
         try:
             async for event in self._events(
-                thread, context, lambda own, call: self.author.respond(own, message, call.author_context)
+                thread, context, lambda own, call: self.author.respond(own, message, call.author_context), selection
             ):
                 yield event
         except BaseException:
@@ -115,15 +117,20 @@ class AdoptedServer(ChatServer):
             response = await self.author.sync_action(own.thread, action, _own_copy(sender), call.author_context)
             if response.updated_item is None:
                 return response
-            return response.model_copy(update={"updated_item": call.ids.rename(response.updated_item)})
+            return response.model_copy(update={"updated_item": await call.ids.rename(response.updated_item, thread.id)})
 
     async def _events(
-        self, thread: ThreadMetadata, context: RequestContext, start: Callable[[ThreadMetadata, AuthorCall], Events]
+        self,
+        thread: ThreadMetadata,
+        context: RequestContext,
+        start: Callable[[ThreadMetadata, AuthorCall], Events],
+        selection: Selection = NO_SELECTION,
     ) -> Events:
         call = await self._call_for(context)
-        current_call.set(call)  # for the turn's task, and for all tasks that the author's code starts in it
+        call.runs = runs = self._runs_for(selection, context)
+        enter(call)
         own = await AuthorThread.load(thread.id, call)
-        events = start(own.thread, call)
+        events, is_stopped = start(own.thread, call), True
         errors: list[ErrorEvent] = []
         try:
             async for event in events:
@@ -131,12 +138,14 @@ class AdoptedServer(ChatServer):
                 if isinstance(event, ErrorEvent):
                     errors.append(event)
                     continue
-                for saved_event in call.ids.translate(event):
+                for saved_event in await call.ids.translate(event, thread.id):
                     yield saved_event
             own.carry_over(thread)
+            is_stopped = False
         finally:
             if (aclose := getattr(events, "aclose", None)) is not None:
                 await aclose()
+            await runs.close(is_stopped=is_stopped)
         if errors:  # so that the turn fails, and a reload says so
             raise _exception_for(errors[0])
 
@@ -187,9 +196,10 @@ class AdoptedServer(ChatServer):
             await self.author.add_feedback(thread_id, item_ids, feedback, call.author_context)
 
     async def load_stream_options(self, thread: ThreadMetadata, context: RequestContext) -> StreamOptions:
-        """Return what the author's `get_stream_options` returns."""
-        with calling(await self._call_for(context)) as call:
-            return self.author.get_stream_options(_own_copy(thread), call.author_context)
+        """Return what the author's `get_stream_options` returns, before a turn starts."""
+        call = await self._call_for(context)
+        enter(call)  # the turn, whose task is started from here, continues with it: one context for the whole request
+        return self.author.get_stream_options(_own_copy(thread), call.author_context)
 
     @property
     def offers_dictation(self) -> bool:
@@ -206,10 +216,13 @@ class AdoptedServer(ChatServer):
         """Return the call of a request: one for all methods, so that they get the same context."""
         call = current_call.get()
         if call is None or call.context is not context or call.store is not self.sql_store:
-            call = AuthorCall(context, self.sql_store)
+            call = AuthorCall(context, self.sql_store, self._runs_for(NO_SELECTION, context))
             with calling(call):
                 call.author_context = await self._contexts.context_for(context)
         return call
+
+    def _runs_for(self, selection: Selection, context: RequestContext) -> AuthorRuns:
+        return AuthorRuns(self.run_config_for(selection, context), self.settings)
 
     def _has(self, method: str) -> bool:
         return getattr(type(self.author), method) is not getattr(ChatKitServer, method)

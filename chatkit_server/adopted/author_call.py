@@ -12,7 +12,9 @@ from typing import Any
 
 from chatkit_store import SqlStore
 
+from ..agents.turn_runner import turn_runs
 from ..context import RequestContext
+from .author_runs import AuthorRuns
 from .item_ids import ItemIds
 
 
@@ -22,9 +24,14 @@ class AuthorCall:
 
     context: RequestContext
     store: SqlStore[RequestContext]
+    runs: AuthorRuns | None = None
+    """Starts its runs of the Agents SDK; None outside of our operations."""
     author_context: Any = None
     """What the author's code gets as its context."""
-    ids: ItemIds = field(default_factory=ItemIds)
+    ids: ItemIds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ids = ItemIds(self.store, self.context)
 
 
 current_call: ContextVar[AuthorCall | None] = ContextVar("current_call", default=None)
@@ -33,8 +40,15 @@ current_call: ContextVar[AuthorCall | None] = ContextVar("current_call", default
 @contextmanager
 def calling(call: AuthorCall) -> Iterator[AuthorCall]:
     """Make `call` the current one inside the block."""
-    token = current_call.set(call)
+    tokens = current_call.set(call), turn_runs.set(call.runs)
     try:
         yield call
     finally:
-        current_call.reset(token)
+        current_call.reset(tokens[0])
+        turn_runs.reset(tokens[1])
+
+
+def enter(call: AuthorCall) -> None:
+    """Make `call` the current one for the rest of the task, and in all tasks that it starts."""
+    current_call.set(call)
+    turn_runs.set(call.runs)

@@ -44,7 +44,8 @@ class AdoptedStore(Store[Any]):
             prefix = default_generate_id(item_type).partition("_")[0]
         except KeyError:
             prefix = item_type
-        return new_id(prefix)
+        call = current_call.get()
+        return new_id(prefix) if call is None else call.ids.generate(prefix)
 
     async def load_thread(self, thread_id: str, context: Any) -> ThreadMetadata:
         """Return the thread."""
@@ -83,7 +84,7 @@ class AdoptedStore(Store[Any]):
     async def add_thread_item(self, thread_id: str, item: ThreadItem, context: Any) -> None:
         """Save a new or changed item."""
         call = await _call(self, context)
-        await call.store.add_thread_items(thread_id, [call.ids.rename(item)], call.context)
+        await call.store.add_thread_items(thread_id, [await call.ids.rename(item, thread_id)], call.context)
 
     async def save_item(self, thread_id: str, item: ThreadItem, context: Any) -> None:
         """Save a new or changed item."""
@@ -92,13 +93,15 @@ class AdoptedStore(Store[Any]):
     async def load_item(self, thread_id: str, item_id: str, context: Any) -> ThreadItem:
         """Return one item."""
         call = await _call(self, context)
-        return with_naive_times(await call.store.load_item(thread_id, call.ids.current(item_id), call.context))
+        saved_id = await call.ids.resolve(item_id, thread_id)
+        return with_naive_times(await call.store.load_item(thread_id, saved_id, call.context))
 
     async def delete_thread_item(self, thread_id: str, item_id: str, context: Any) -> None:
         """Delete one item, if it exists."""
         call = await _call(self, context)
         with contextlib.suppress(NotFoundError):
-            await call.store.delete_thread_item(thread_id, call.ids.current(item_id), call.context)
+            saved_id = await call.ids.resolve(item_id, thread_id)
+            await call.store.delete_thread_item(thread_id, saved_id, call.context)
 
     async def save_attachment(self, attachment: Attachment, context: Any) -> None:
         """Save an attachment."""

@@ -1,7 +1,8 @@
-"""Ids of the items that an author's code makes. Rows need ids that no other item has; the author's may repeat.
+"""Ids of the items that an author's code makes. In SQL an id is unique, whereas the author's ids may repeat.
 
-An id that is free, or of this thread, is kept. A new one replaces `__fake_id__`, which the Agents SDK gives to all
-items of Chat Completions, and an id that is added again after its item was done.
+An id that is free, or of the same thread, is kept. `__fake_id__`, which the Agents SDK gives to all items of Chat
+Completions, is replaced each time, and so is an id that is added again after its item was done. An id that another
+thread has is replaced by one that is derived from it, so that the author's code finds the item again.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,9 @@ from chatkit.types import (
     ThreadStreamEvent,
 )
 
-from chatkit_store import new_id
+from chatkit_store import IdClash, SqlStore, derived_id, new_id
+
+from ..context import RequestContext
 
 PREFIXES = {
     "client_tool_call": "tc",
@@ -26,63 +29,88 @@ PREFIXES = {
     "hidden_context_item": "shcx",
     "sdk_hidden_context": "shcx",
 }
-"""Of new ids, by the item's type; `msg` for all others."""
+"""Of new ids, by the item's type."""
+PREFIX = "msg"
+"""Of all others."""
+
+Key = tuple[str, str]
+"""A thread, and the author's id of an item in it."""
 
 
 class ItemIds:
-    """The ids in one request: from the author's to those that are saved."""
+    """From the author's ids to those that are saved, for one request."""
 
-    def __init__(self) -> None:
-        self._saved_as: dict[str, list[str]] = {}
+    def __init__(self, store: SqlStore[RequestContext], context: RequestContext) -> None:
+        self._store = store
+        self._context = context
+        self._generated: set[str] = set()
+        """Ids that the store gave to the author's code. No other item has them."""
+        self._saved_as: dict[Key, list[str]] = {}
         """All ids that the author's id stands for, the current one last."""
         self._types: dict[str, str] = {}
         """The type of the item, by the id that is saved."""
         self._done: set[str] = set()
         """The saved ids of items that are done."""
 
-    def translate(self, event: ThreadStreamEvent) -> Sequence[ThreadStreamEvent]:
-        """Return the event with the ids that are saved. One that removes an id removes all items that had it."""
+    def generate(self, prefix: str) -> str:
+        """Return a new id for the author's code."""
+        item_id = new_id(prefix)
+        self._generated.add(item_id)
+        return item_id
+
+    async def translate(self, event: ThreadStreamEvent, thread_id: str) -> Sequence[ThreadStreamEvent]:
+        """Return the event with the ids that are saved, and with a copy of its item: the turn changes that one.
+
+        An event that removes an id becomes one for each item that had it.
+        """
         match event:
-            case ThreadItemAddedEvent():
-                return [event.model_copy(update={"item": self._renamed(event.item, is_added=True)})]
-            case ThreadItemDoneEvent():
-                item = self._renamed(event.item, is_added=False)
-                self._done.add(item.id)
-                return [event.model_copy(update={"item": item})]
-            case ThreadItemReplacedEvent():
-                return [event.model_copy(update={"item": self._renamed(event.item, is_added=False)})]
-            case ThreadItemUpdatedEvent():
-                item_id = self.current(event.item_id)
+            case ThreadItemUpdatedEvent():  # first, for it comes with every token
+                item_id = await self.resolve(event.item_id, thread_id)
                 return [event if item_id == event.item_id else event.model_copy(update={"item_id": item_id})]
+            case ThreadItemAddedEvent() | ThreadItemDoneEvent() | ThreadItemReplacedEvent():
+                item = await self.rename(event.item, thread_id, is_added=isinstance(event, ThreadItemAddedEvent))
+                if isinstance(event, ThreadItemDoneEvent):
+                    self._done.add(item.id)
+                return [event.model_copy(update={"item": item})]
             case ThreadItemRemovedEvent():
-                removed_ids = self._saved_as.pop(event.item_id, [event.item_id])
-                return [ThreadItemRemovedEvent(item_id=item_id) for item_id in removed_ids]
+                await self.resolve(event.item_id, thread_id)
+                return [ThreadItemRemovedEvent(item_id=id) for id in self._saved_as.pop((thread_id, event.item_id))]
             case _:
                 return [event]
 
-    def current(self, author_id: str) -> str:
-        """Return the id of the item that the author's id stands for now."""
-        return self._saved_as.get(author_id, [author_id])[-1]
-
-    def rename(self, item: ThreadItem) -> ThreadItem:
-        """Return the item with the id under which it is saved outside of the event stream."""
-        return self._renamed(item, is_added=False)
-
-    def _renamed(self, item: ThreadItem, *, is_added: bool) -> ThreadItem:
-        item_id = self._id_for(item, is_added=is_added)
+    async def rename(self, item: ThreadItem, thread_id: str, *, is_added: bool = False) -> ThreadItem:
+        """Return a copy of the item with the id under which it is saved. `is_added` tells that it is a new one."""
+        item_id = await self._id_for(item, thread_id, is_added=is_added)
         self._types[item_id] = item.type
-        return item if item_id == item.id else item.model_copy(update={"id": item_id})
+        return item.model_copy(update={"id": item_id}, deep=True)
 
-    def _id_for(self, item: ThreadItem, *, is_added: bool) -> str:
-        saved_ids = self._saved_as.setdefault(item.id, [])
-        if saved_ids and self._is_same(saved_ids[-1], item, is_added=is_added):
-            return saved_ids[-1]
-        is_free = not saved_ids and item.id != FAKE_RESPONSES_ID
-        saved_ids.append(item.id if is_free else new_id(PREFIXES.get(item.type, "msg")))
+    async def resolve(self, author_id: str, thread_id: str) -> str:
+        """Return the id of the item that the author's id stands for now."""
+        saved_ids = self._saved_as.get((thread_id, author_id))
+        if not saved_ids:
+            saved_ids = self._saved_as[thread_id, author_id] = [await self._free_id(author_id, PREFIX, thread_id)]
+        return saved_ids[-1]
+
+    async def _id_for(self, item: ThreadItem, thread_id: str, *, is_added: bool) -> str:
+        saved_ids = self._saved_as.setdefault((thread_id, item.id), [])
+        prefix, is_fake = PREFIXES.get(item.type, PREFIX), item.id == FAKE_RESPONSES_ID
+        if not saved_ids and not is_fake:
+            saved_ids.append(await self._free_id(item.id, prefix, thread_id))
+        elif not saved_ids or not self._is_same(saved_ids[-1], item, is_added=is_added):
+            saved_ids.append(new_id(prefix))
         return saved_ids[-1]
 
     def _is_same(self, saved_id: str, item: ThreadItem, *, is_added: bool) -> bool:
         """Return whether the event is about the item that has this id already."""
-        if self._types[saved_id] != item.type:
+        if self._types.get(saved_id, item.type) != item.type:
             return False
         return saved_id not in self._done or (not is_added and item.id != FAKE_RESPONSES_ID)
+
+    async def _free_id(self, author_id: str, prefix: str, thread_id: str) -> str:
+        if author_id in self._generated:
+            return author_id
+        try:
+            await self._store.check_item_id(thread_id, author_id, self._context)
+        except IdClash:
+            return derived_id(prefix, thread_id, author_id)
+        return author_id

@@ -9,9 +9,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from math import inf
-from typing import Any
 
-from agents import InputGuardrailTripwireTriggered, RunContextWrapper, RunResultStreaming
+from agents import InputGuardrailTripwireTriggered, RunResultStreaming
 from agents.items import TResponseStreamEvent
 from agents.stream_events import RawResponsesStreamEvent
 from chatkit.agents import ResponseStreamConverter
@@ -28,6 +27,7 @@ from ..memory import Transcript, turn_transcript
 from ..models.tap import Tap, TextSink, close_tap, open_tap
 from .deadlines import Deadlines, SilenceWatch
 from .guardrails import TripwireWatch
+from .tool_tasks import tool_tasks
 
 NO_DEADLINES = Deadlines(first_event=inf, silence=inf, tool=inf, stop=inf)
 
@@ -202,7 +202,7 @@ class RunStream:
             async with asyncio.timeout(self._stop_seconds):
                 # Tools start their cleanup once the run's own tasks have ended, so they are looked up again each time.
                 while tasks := {task for task in run_tasks if not task.done()} or (
-                    _tool_tasks(self._context) if is_running else set()
+                    tool_tasks(self._context) if is_running else set()
                 ):
                     await asyncio.wait(tasks)
         if pump.done() and not pump.cancelled():
@@ -217,26 +217,3 @@ class RunStream:
                 self._inbox.put_nowait(event)
             else:
                 self._conversion.remember(event)
-
-
-def _tool_tasks(context: AgentContext) -> set[asyncio.Task[Any]]:
-    """Return the Agents SDK's tasks in which tools of this run, or of runs nested in its tools, still clean up."""
-    return {task for task in asyncio.all_tasks() - {asyncio.current_task()} if _belongs_to(task, context)}
-
-
-def _belongs_to(task: asyncio.Task[Any], context: AgentContext) -> bool:
-    """Return whether the SDK started this task for a run with this context.
-
-    This reads the local variables of another task's coroutine, because there is no other way (agents 0.24): when a run
-    is cancelled, the SDK cancels its tool tasks without awaiting them, keeps no public reference to them, and names
-    none of them. Tool hooks do not help, they run in other tasks. What identifies such a task is the
-    `RunContextWrapper` it was started with. Tasks that a tool itself starts are not matched: their code is not in
-    `agents.*`. If the SDK changes how it starts tools, nothing matches, and a cancelled tool may outlive its turn:
-    tests/turns/test_tools_of_a_stopped_turn.py fails then.
-
-    To ask upstream: let `RunResultStreaming.cancel()` be awaited until its tool tasks have ended, or expose the tasks.
-    """
-    frame = getattr(task.get_coro(), "cr_frame", None)
-    if frame is None or not str(frame.f_globals.get("__name__")).startswith("agents."):
-        return False
-    return any(isinstance(value, RunContextWrapper) and value.context is context for value in frame.f_locals.values())

@@ -23,7 +23,7 @@ from chatkit_store.errors import (
 )
 from chatkit_store.heartbeats import HeartbeatStore, WorkerRecord
 from chatkit_store.history import HistoryCursor, HistoryItem, HistoryPage, PastTurn
-from chatkit_store.ids import new_id
+from chatkit_store.ids import derived_id, new_id
 from chatkit_store.imports import ImportedThread, ImportStore
 from chatkit_store.items import Recent
 from chatkit_store.journal import Entry, JournalStore
@@ -108,6 +108,7 @@ __all__ = [
     "clean_json",
     "clean_text",
     "create_schema",
+    "derived_id",
     "is_notice_id",
     "new_id",
     "notice_id",

@@ -1,5 +1,6 @@
 """Create ids: a prefix for the kind and 128 bits that sort by time (UUID version 7, RFC 9562)."""
 
+import hashlib
 import secrets
 import threading
 import time
@@ -16,6 +17,11 @@ def new_id(prefix: str) -> str:
     tick = _next_tick()
     tail = 0b10 << 62 | secrets.randbits(62)
     return f"{prefix}_{tick >> 12:012x}7{tick & 0xFFF:03x}{tail:016x}"
+
+
+def derived_id(prefix: str, thread_id: str, item_id: str) -> str:
+    """Return the id of an item whose own one is taken by another thread: within its thread always the same."""
+    return f"{prefix}_{hashlib.blake2b(f'{thread_id} {item_id}'.encode(), digest_size=16).hexdigest()}"
 
 
 def _next_tick() -> int:

@@ -3,7 +3,6 @@
 The source's id of a thread stays known when the thread is deleted here, so that a repeated import does not restore it.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ from chatkit_store.acting import for_all_users
 from chatkit_store.columns import UtcDateTime, aware_utc
 from chatkit_store.database import AnyRow, Database, insert_into
 from chatkit_store.errors import IdClash, NotFound
-from chatkit_store.ids import new_id
+from chatkit_store.ids import derived_id, new_id
 from chatkit_store.owner import Owner, owned, owner_columns, owner_values
 from chatkit_store.tables import imported_threads, thread_items
 from chatkit_store.tables import threads as threads_table
@@ -107,11 +106,6 @@ class ImportStore:
         return await self._database.write(work, owner)
 
 
-def derived_id(thread_id: str, item_id: str) -> str:
-    """Return the id of an item whose own one is taken: always the same within a thread, so repetition finds it."""
-    return f"imp_{hashlib.blake2b(f'{thread_id} {item_id}'.encode(), digest_size=16).hexdigest()}"
-
-
 def _imported(row: AnyRow) -> ImportedThread:
     return ImportedThread(row.thread_id, row.last_item_id, is_deleted=row.id is None)
 
@@ -145,7 +139,7 @@ def _take_positions(connection: Connection, thread_id: str, new: Sequence[Thread
 
 def _missing(connection: Connection, thread_id: str, new: Sequence[ThreadItem]) -> list[ThreadItem]:
     """Return the items that the thread lacks, under ids that are free."""
-    derived = {item.id: derived_id(thread_id, item.id) for item in new}
+    derived = {item.id: derived_id("imp", thread_id, item.id) for item in new}
     with for_all_users(connection):
         rows = connection.execute(_EXISTING, {"items": [*derived, *derived.values()]}).all()
     existing = {row.id: row for row in rows}

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, Connection, Select, Text, bindparam, cast, delete, func, or_, select, update
 
 from chatkit_store import widget_actions
+from chatkit_store.acting import for_all_users
 from chatkit_store.columns import UtcDateTime, aware_utc, dump_json
 from chatkit_store.database import AnyRow, Database, insert_into
 from chatkit_store.errors import IdClash, NotFound, ThreadChanged
@@ -238,6 +239,7 @@ _ITEM = (i.id == bindparam("item"), owned(thread_items))
 _LOAD = select(i.id, i.type, i.payload).where(*_ITEM)
 _IS_REPLACED = select(i.id).where(*_ITEM, i.replaced_by.is_not(None))
 _LOAD_WITH_OPEN = select(i.id, i.type, i.payload, i.open).where(*_ITEM)
+_ELSEWHERE = select(i.id).where(i.id == bindparam("item"), i.thread_id != bindparam("thread"))
 _SAVED = select(i.id, i.open).where(i.id.in_(bindparam("items", expanding=True)), checked(thread_items))
 _POSITION = select(i.position).where(*_ITEM)
 _LAST_POSITION = select(threads.c.last_position).where(threads.c.id == bindparam("thread"), owned(threads))
@@ -332,6 +334,19 @@ async def load_item(database: Database, thread_id: str, item_id: str, context: H
     if item is None:
         raise NotFound("Item", item_id)
     return item
+
+
+async def check_id(database: Database, thread_id: str, item_id: str, context: HasUser) -> None:
+    """Raise `IdClash` if an item of any other thread has the id; `NotFound` for another user's thread."""
+
+    def work(connection: Connection) -> None:
+        check_thread(connection, thread_id, context)
+        with for_all_users(connection):
+            is_taken = connection.scalar(_ELSEWHERE, {"item": item_id, "thread": thread_id}) is not None
+        if is_taken:
+            raise IdClash("Item", item_id)
+
+    await database.read(work, context)
 
 
 async def is_replaced(database: Database, thread_id: str, item_id: str, context: HasUser) -> bool:

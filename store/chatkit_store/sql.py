@@ -150,6 +150,10 @@ class SqlStore(Store[TContext], Generic[TContext]):
         """Return one item of the thread, which may be hidden or replaced."""
         return await items.load_item(self._database, thread_id, item_id, context)
 
+    async def check_item_id(self, thread_id: str, item_id: str, context: TContext) -> None:
+        """Raise `IdClash` if the thread cannot have an item with this id, because another thread has one."""
+        await items.check_id(self._database, thread_id, item_id, context)
+
     async def is_replaced(self, thread_id: str, item_id: str, context: TContext) -> bool:
         """Return whether a retry replaced the item."""
         return await items.is_replaced(self._database, thread_id, item_id, context)

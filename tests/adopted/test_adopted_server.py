@@ -11,7 +11,7 @@ from chatkit.agents import AgentContext, simple_to_agent_input, stream_agent_res
 from chatkit.server import ChatKitServer
 from chatkit.types import ThreadMetadata, ThreadStreamEvent, UserMessageItem
 
-from tests.adopted.memory_store import MemoryStore
+from tests.adopted.servers.memory_store import MemoryStore
 from tests.serving import serve
 
 model = ScriptedModel([])

@@ -8,7 +8,7 @@ from chatkit.types import ClientToolCallItem
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import ImportStore, NotFound, Owner, SqlStore, new_id
-from chatkit_store.imports import derived_id
+from chatkit_store.ids import derived_id
 from tests.conftest import also_guarded
 from tests.store.conftest import Query, fixture_of
 from tests.store.factories import (
@@ -81,7 +81,7 @@ async def test_ids_that_are_taken_are_replaced(imports: ImportStore, store: SqlS
         await imports.append(thread.id, mine, mine[-1].id, HERS)
     assert imported.thread_id != thread.id
     page = await store.load_thread_items(imported.thread_id, None, 10, "asc", ALICE)
-    assert [item.id for item in page.data] == [derived_id(imported.thread_id, question.id), mine[1].id]
+    assert [item.id for item in page.data] == [derived_id("imp", imported.thread_id, question.id), mine[1].id]
     assert await texts(store, imported.thread_id) == ["hers", "free"]
     assert await texts(store, thread.id, BOB) == ["his", "his, too"]
 

@@ -216,6 +216,7 @@ async def use_thread(thread_id: str, store: SqlStore[User], turns: TurnStore, jo
     await turns.find_duplicate(key, ALICE)
     await store.add_thread_items(thread_id, [answer], ALICE, turn.id, [answer.id], "live")
     await store.saved_ids(thread_id, [answer.id], ALICE)
+    await store.check_item_id(thread_id, answer.id, ALICE)
     entry = Entry(turn.id, 1, '{"type":"x"}')
     await journal.write([entry, Entry(turn.id, 2, "{}", ('{"type"',))], "live", {turn.id: []})
     await journal.write([], "live", None, [turn.id])

@@ -239,6 +239,10 @@ def attempts_on(
             lambda: store.saved_ids(thread, [item], stranger),
             lambda: store.saved_ids(own, [item], stranger),
         ],
+        "SqlStore.check_item_id": [
+            lambda: store.check_item_id(thread, item, stranger),
+            lambda: store.check_item_id(own, item, stranger),
+        ],
         "TurnStore.check_limits": [lambda: turns.check_limits(LOWEST, Starter(thread), stranger)],
         "TurnStore.running_on": [lambda: turns.running_on(thread, stranger)],
         "TurnStore.find_duplicate": [lambda: turns.find_duplicate(KEY, stranger)],

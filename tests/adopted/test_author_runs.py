@@ -1,0 +1,70 @@
+"""Runs of an author's code: the server's models answer, a stop ends them, their tokens count."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from agents import Agent, Runner
+from agents.testing import ModelStep, ScriptedModel, assistant_message
+from chatkit.agents import AgentContext, simple_to_agent_input, stream_agent_response
+from chatkit.types import ThreadItemDoneEvent, ThreadMetadata, ThreadStreamEvent
+
+from tests.adopted.play_server import PlayServer, Scene
+from tests.adopted.play_server import message as said
+from tests.serving import serve
+
+
+def run(agent: Agent[Any]) -> Scene:
+    """Return a scene that runs an agent as chatkit's samples do."""
+
+    async def scene(server: PlayServer, thread: ThreadMetadata, context: Any) -> AsyncIterator[ThreadStreamEvent]:
+        items = await server.store.load_thread_items(thread.id, None, 20, "asc", context)
+        agent_context: AgentContext[Any] = AgentContext(thread=thread, store=server.store, request_context=context)
+        result = Runner.run_streamed(agent, await simple_to_agent_input(items.data), context=agent_context)
+        async for event in stream_agent_response(agent_context, result):
+            yield event
+
+    return scene
+
+
+async def ask(server: PlayServer, thread: ThreadMetadata, context: Any) -> AsyncIterator[ThreadStreamEvent]:
+    result = await Runner.run(Agent(name="Asked"), "markdown")
+    text = result.final_output_as(str)
+    yield ThreadItemDoneEvent(item=said(thread, f"It said: {text}", "asked"))
+
+
+async def test_the_models_of_the_settings_answer(tmp_path: Path) -> None:
+    async with serve(tmp_path, server=PlayServer(run(Agent(name="Plain")), ask)) as served, served.tab() as tab:
+        reply = await tab.create("hello")
+        assert (reply.error, reply.text != "") == (None, True)
+        again = await tab.send(reply.thread_id, "hello")
+        assert again.text.startswith("It said: #")
+        assert again.error is None
+        (first, second) = await served.rows("SELECT model, input_tokens FROM turns ORDER BY started_at")
+        assert first["model"] == "demo"
+        assert first["input_tokens"] > 0
+
+
+async def test_a_stop_ends_the_model_call(tmp_path: Path) -> None:
+    asked, ended = asyncio.Event(), asyncio.Event()
+
+    async def never(call: Any) -> Any:
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    agent = Agent[Any](name="Slow", model=ScriptedModel([ModelStep.respond(never), [assistant_message("Back.")]]))
+    async with serve(tmp_path, server=PlayServer(run(agent), run(agent))) as served, served.tab() as tab:
+        content = [{"type": "input_text", "text": "hello"}]
+        message = {"content": content, "attachments": [], "quoted_text": "", "inference_options": {}}
+        async with tab.open("threads.create", {"input": message}) as reply:
+            await asyncio.wait_for(asked.wait(), 10)
+            turn_id = reply.headers["x-chatkit-turn-id"]
+            async with tab.session.post(f"{served.url}/api/turns/{turn_id}/stop", json={}) as response:
+                assert response.status == 200
+            await reply.read()
+        await asyncio.wait_for(ended.wait(), 10)
+        assert (await tab.send(reply.thread_id, "go on")).text == "Back."
