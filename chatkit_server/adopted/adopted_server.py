@@ -58,6 +58,8 @@ Events = AsyncIterator[ThreadStreamEvent]
 class AdoptedServer(ChatServer):
     """Calls the author's server where `ChatServer` runs an agent."""
 
+    refuses_withdrawn_actions = False  # chatkit asks the author's code, which may answer such a click
+
     def __init__(self, parts: ServerParts, author: ChatKitServer[Any], contexts: AuthorContexts) -> None:
         """Replace the store of `author`. Raises `SetupError` if that is impossible."""
         super().__init__(parts)

@@ -28,6 +28,10 @@ class InteractionHost(Protocol):
         """The same store, with the methods that chatkit's interface lacks."""
 
     @property
+    def refuses_withdrawn_actions(self) -> bool:
+        """Whether an action that its widget no longer offers is refused, without asking a handler."""
+
+    @property
     def converter(self) -> ThreadItemConverter:
         """Converts thread items to model input."""
 

@@ -49,7 +49,9 @@ async def submitted_sender(
     item = await current_item(server, thread, item_id, context)
     if not isinstance(item, WidgetItem):
         raise InvalidItem("An action can only come from a widget.")
-    if await server.sql_store.has_withdrawn_action(thread.id, item_id, action.type, context):
+    if server.refuses_withdrawn_actions and await server.sql_store.has_withdrawn_action(
+        thread.id, item_id, action.type, context
+    ):
         raise ActionGone
     submitted = with_submitted(item, action)
     return submitted, [] if submitted is item else [submitted]

@@ -68,6 +68,8 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
 
     converter: ThreadItemConverter = SafeConverter()
     """Converts thread items to model input."""
+    refuses_withdrawn_actions = True
+    """Whether a click on an action that its widget no longer offers is refused, without asking its handler."""
     tool_displays: Mapping[str, ToolDisplay] = MappingProxyType({})
     """How to show tools that `shown_as` cannot decorate, by tool name."""
 
