@@ -7,7 +7,7 @@ Differences from chatkit 1.6.5: times are aware UTC (T17, T18); a workflow task 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from agents import Agent, RunResultStreaming
 from chatkit.agents import AgentContext as SdkAgentContext
@@ -69,6 +69,13 @@ class RunEnd:
         self.error = error
 
 
+class Recording(Protocol):
+    """What the author's function that runs agents has done so far."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is saved with a run that pauses."""
+
+
 class AgentContext(SdkAgentContext[RequestContext]):
     """One per turn. `thread`, `store`, `request_context` and all helpers work as the SDK documents them."""
 
@@ -81,6 +88,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
     _question_ids: list[str] = PrivateAttr(default_factory=list)
     _failed_calls: set[str] = PrivateAttr(default_factory=set)
     _generated_ids: set[str] = PrivateAttr(default_factory=set)
+    _recording: Recording | None = PrivateAttr(default=None)
 
     @property
     def inbox(self) -> Inbox:
@@ -101,6 +109,15 @@ class AgentContext(SdkAgentContext[RequestContext]):
     def client_calls(self) -> list[ClientToolCallItem]:
         """Client tool calls that tools of this run made."""
         return self._client_calls
+
+    @property
+    def recording(self) -> Recording | None:
+        """The recording of the function that runs the agents; None if we run one ourselves."""
+        return self._recording
+
+    def record(self, recording: Recording) -> None:
+        """Save this recording with a run that pauses."""
+        self._recording = recording
 
     def generate_id(self, type: StoreItemType, thread: ThreadMetadata | None = None) -> str:
         """Return a new id from the store."""

@@ -13,6 +13,7 @@ from agents import Agent
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors.setup import AgentSetupError
+from .approval_placeholders import fill_placeholders
 from .state_variables import reading_variables
 
 PARAMETER = "workflow_input"
@@ -64,6 +65,7 @@ def find_exported_workflow(value: object, title: str) -> ExportedWorkflow | None
     input_class = _input_class(value, parameters[0].name)
     if input_class is None and parameters[0].name != PARAMETER:
         return None
+    fill_placeholders(value.__globals__)
     agents = tuple(entry for entry in value.__globals__.values() if isinstance(entry, Agent))
     return ExportedWorkflow(title, reading_variables(value), input_class or _Input, agents)
 

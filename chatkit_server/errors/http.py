@@ -30,6 +30,7 @@
     │   ├── KeyReused           409  key_reused
     │   ├── NotRetryable        409  not_retryable
     │   └── ApprovalClosed      409  approval_over
+    │       └── AssistantChanged 409 approval_over
     ├── BodyTooLarge            413  body_too_large
     │   ├── FileTooLarge        413  file_too_large
     │   └── FilesTooLarge       413  files_too_large
@@ -337,6 +338,12 @@ class ApprovalClosed(Conflict):
 
     code = "approval_over"
     default_message = "This is no longer waiting for a decision."
+
+
+class AssistantChanged(ApprovalClosed):
+    """The agent, or the function that runs it, has changed so that a paused run cannot continue."""
+
+    default_message = "This can no longer be run: the assistant has changed since it asked. Please ask again."
 
 
 class BodyTooLarge(ServerError):

@@ -30,12 +30,9 @@ class Conversation:
         """
         if isinstance(input, RunState):
             return input
-        items: list[Any] = [{"role": "user", "content": input}] if isinstance(input, str) else list(input)
+        items = _items_of(input)
         opening = _text_of(items[0]) if items else None
-        is_first = self._opening is None
-        if is_first:
-            self._opening = opening or ""
-        elif opening is None or opening != self._opening:
+        if not self.note(input) and (opening is None or opening != self._opening):
             return input
         earlier, newest = await self._host.load_thread(agent)
         history = list(earlier) if self._has_history else []
@@ -44,6 +41,14 @@ class Conversation:
         message, *since = newest
         return [*history, self._with_files(items[0], message), *(since if self._has_history else []), *items[1:]]
 
+    def note(self, input: RunInput) -> bool:
+        """Note what the first run begins with. Return whether this is the first."""
+        if self._opening is not None:
+            return False
+        items = [] if isinstance(input, RunState) else _items_of(input)
+        self._opening = (_text_of(items[0]) if items else None) or ""
+        return True
+
     def _with_files(self, own: Mapping[str, Any], message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the user's message as the thread has it, with its files and quotes; if the workflow has changed the
         text, such as to mask names in it, that text with the files."""
@@ -51,6 +56,10 @@ class Conversation:
             return message
         files = [part for part in _parts(message) if part.get("type") not in ("input_text", "text")]
         return {**own, "content": [*_parts(own), *files]} if files else own
+
+
+def _items_of(input: str | Sequence[Any]) -> list[Any]:
+    return [{"role": "user", "content": input}] if isinstance(input, str) else list(input)
 
 
 def _text_of(item: Mapping[str, Any]) -> str | None:

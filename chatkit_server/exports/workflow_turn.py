@@ -1,7 +1,8 @@
 """Run an exported workflow for one message, and stream the agents that it runs.
 
 The function runs in a task. Each `Runner.run` in it waits until `events` has streamed that run: so the events of a turn
-have one order, also if the workflow starts two runs at once.
+have one order, also if the workflow starts two runs at once. A workflow that waits for the user ends; once the user has
+answered, it is called again with a recording of its runs.
 """
 
 import asyncio
@@ -22,17 +23,24 @@ from chatkit.types import (
 )
 
 from ..agent_context import AgentContext, RunEnd
+from ..agents.approval_placeholders import approval_asker
 from ..agents.exported_workflow import ExportedWorkflow
 from ..agents.state_variables import session_variables
 from ..agents.turn_runner import RunInput, RunOptions, turn_runs
 from ..conversion.outputs import answers_in_text
 from ..errors.author_code import as_exception
 from ..errors.failures import NoAnswer
+from ..errors.http import AssistantChanged
+from ..interactions.approvals import ask_question
 from ..memory import turn_transcript
+from ..recording.run_recording import ReplayDiverged, RunRecording
 from .ending import answer_text, plain_answer
 from .run_host import RunHost
 from .run_input import Conversation
 from .steps import Steps
+
+SHOWN = "shown"
+VARIABLES = "variables"
 
 
 class RunAbandoned(Exception):
@@ -43,6 +51,8 @@ class RunAbandoned(Exception):
 class _Request:
     """A `Runner.run` that waits for its result."""
 
+    place: int
+    """How many runs the workflow started before."""
     agent: Agent[Any]
     input: RunInput
     options: RunOptions
@@ -55,29 +65,45 @@ class WorkflowTurn:
     """One call of a workflow. It is the `TurnRuns` of its task."""
 
     def __init__(
-        self, workflow: ExportedWorkflow, context: AgentContext, host: RunHost, conversation: Conversation, text: str
+        self,
+        workflow: ExportedWorkflow,
+        context: AgentContext,
+        host: RunHost,
+        conversation: Conversation,
+        text: str,
+        recording: RunRecording | None = None,
     ) -> None:
+        """`recording` is that of the earlier call that this one repeats."""
         self._workflow = workflow
         self._context = context
         self._host = host
         self._conversation = conversation
-        self._input = workflow.make_input(text, host.variables)
+        self._recording = recording = recording or RunRecording()
+        context.record(recording)
+        self._variables = recording.memo.setdefault(VARIABLES, dict(host.variables))
+        self._input = workflow.make_input(text, self._variables)
         self._requests: asyncio.Queue[_Request | None] = asyncio.Queue()
         self._steps = Steps(context)
-        self._shown: set[str] = set()
+        self._shown: list[str] = recording.memo.setdefault(SHOWN, [])
         """The texts of the messages that the turn has shown."""
-        self._has_shown_item = False
+        self._has_shown_item = recording.is_replaying
+        self._is_paused = False
 
     async def run(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
-        """Have `events` stream the run, and return its result."""
+        """Have `events` stream the run, and return its result. A recorded run is not repeated."""
+        place = self._recording.enter(agent)
+        if self._recording.is_recorded(place):
+            self._conversation.note(input)
+            return await self._recording.restore(place, agent, self._run_context(options))
         result: asyncio.Future[RunResultStreaming] = asyncio.get_running_loop().create_future()
-        self._requests.put_nowait(_Request(agent, input, options, copy_context(), result))
+        self._requests.put_nowait(_Request(place, agent, input, options, copy_context(), result))
         return await result
 
     def run_streamed(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
         """Start a run that the workflow reads; only what the workflow returns of it is shown."""
         context = copy_context()
         context.run(turn_runs.set, None)
+        context.run(approval_asker.set, None)
         return context.run(self._host.start, agent, input, options)
 
     async def events(self) -> AsyncGenerator[ThreadStreamEvent, None]:
@@ -92,7 +118,7 @@ class WorkflowTurn:
                     for event in self._steps.close():
                         yield event
                     return
-            for event in [*self._steps.close(), *self._ending(task.result())]:
+            async for event in self._end(task):
                 yield event
         finally:
             task.cancel()
@@ -100,15 +126,27 @@ class WorkflowTurn:
             if not task.cancelled():
                 task.exception()  # retrieved, so that asyncio does not log it
 
-    @property
-    def _is_paused(self) -> bool:
-        """Whether the user or the page must answer first."""
-        context = self._context
-        return bool(context.client_calls or context.question_ids)
+    async def _end(self, task: "asyncio.Task[Any]") -> AsyncGenerator[ThreadStreamEvent, None]:
+        """Yield the events of the end: what the workflow returned, or the question to the user that it waits for."""
+        for event in self._steps.close():
+            yield event
+        if (question := self._recording.question) is not None:
+            async for event in ask_question(self._context, question):
+                yield event
+            return
+        try:
+            returned = task.result()
+        except ReplayDiverged as error:
+            raise AssistantChanged from error
+        if self._recording.is_replaying:
+            raise AssistantChanged
+        for event in self._ending(returned):
+            yield event
 
     async def _call(self) -> Any:
         turn_runs.set(self)
-        session_variables.set(self._host.variables)
+        approval_asker.set(self._recording.ask)
+        session_variables.set(self._variables)
         try:
             return await self._workflow.function(self._input)
         except SystemExit as error:
@@ -119,7 +157,8 @@ class WorkflowTurn:
         if request.result.cancelled():
             return
         is_step = not answers_in_text(request.agent)
-        for event in self._steps.start(request.agent.name) if is_step else self._steps.close():
+        is_new_step = is_step and not self._recording.is_paused(request.place)  # else it is shown already
+        for event in self._steps.start(request.agent.name) if is_new_step else self._steps.close():
             yield event
         try:
             result = await self._start(request)
@@ -129,18 +168,34 @@ class WorkflowTurn:
                     yield event
         except (NoAnswer, RunAbandoned):  # the workflow decides what an empty answer means
             pass
+        except ReplayDiverged as error:
+            raise AssistantChanged from error
         except Exception as error:
             if request.result.done():
                 raise
+            self._recording.fail(request.place, request.agent, error)
             request.result.set_exception(error)
             return
-        for event in self._steps.finish() if is_step else []:
+        for event in self._steps.finish() if is_new_step else []:
             yield event
+        self._is_paused = self._must_wait_for(result)
         if not request.result.done() and not self._is_paused:
+            self._recording.finish(request.place, request.agent, result)
             request.result.set_result(result)
 
+    def _must_wait_for(self, result: RunResultStreaming) -> bool:
+        """Return whether the user or the page must answer first."""
+        return bool(result.interruptions or self._context.client_calls or self._context.question_ids)
+
     async def _start(self, request: _Request) -> RunResultStreaming:
-        input = await self._conversation.complete(request.agent, request.input)
+        run_context = self._run_context(request.options)
+        if self._recording.is_paused(request.place):
+            self._conversation.note(request.input)
+            input: RunInput = await self._recording.resume(request.agent, run_context)
+        else:
+            input = await self._conversation.complete(request.agent, request.input)
+        self._recording.begin(request.place, request.agent, run_context)
+        self._context.set_starting_agent(request.agent)
         inbox = self._context.inbox
 
         def give_up(future: "asyncio.Future[RunResultStreaming]") -> None:
@@ -149,12 +204,17 @@ class WorkflowTurn:
 
         request.result.add_done_callback(give_up)
         request.context.run(turn_runs.set, None)
+        request.context.run(approval_asker.set, None)
         return request.context.run(self._host.start, request.agent, input, request.options)
+
+    def _run_context(self, options: RunOptions) -> Any:
+        own = options.get("context")
+        return self._context if own is None else own
 
     def _note(self, event: ThreadStreamEvent) -> None:
         self._has_shown_item = True
         if isinstance(event, ThreadItemDoneEvent) and isinstance(event.item, AssistantMessageItem):
-            self._shown.add("".join(part.text for part in event.item.content).strip())
+            self._shown.append("".join(part.text for part in event.item.content).strip())
 
     def _ending(self, returned: Any) -> list[ThreadStreamEvent]:
         """Return the events that show what the workflow returned, if nothing has shown it."""

@@ -28,6 +28,10 @@ BLANKS = re.compile(r"[\s\u115f\u1160\u2800\u3164\uffa0]{17,}")
 """Runs of blanks that push what follows out of sight; up to 16 pass, enough for ordinary indentation. The letters in
 this set look like blanks."""
 
+QUESTION = "question"
+"""The call id of a question that a function of the author's asks between two runs: there is no tool, and `arguments` is
+the question as plain text."""
+
 STATES: dict[State, tuple[str, str]] = {
     "waiting": ("Waiting for your decision", "warning"),
     "approved": ("Approved", "success"),
@@ -40,20 +44,21 @@ STATES: dict[State, tuple[str, str]] = {
 def approval_card(item: WidgetItem, approval: NewApproval, state: State) -> WidgetItem:
     """Return a copy of the card's item that shows this state."""
     label, _ = STATES[state]
-    text = f"{approval.tool}({approval.arguments}): {label}"
+    text = f"{approval.tool}({approval.arguments}): {label}" if approval.tool else f"{approval.arguments}: {label}"
     return item.model_copy(update={"widget": approval_widget(approval, state), "copy_text": text})
 
 
 def approval_widget(approval: NewApproval, state: State) -> DynamicWidgetRoot:
     """Return the card: the tool, its arguments, and two buttons while it waits."""
     label, color = STATES[state]
-    lines = _argument_lines(approval.arguments)
+    lines = _lines(approval)
     fits = _fits(lines)
     if not fits:
         length = sum(map(len, lines))
-        lines = [f"This call is too long to show ({length} characters), so it can only be rejected."]
+        what = "call" if approval.tool else "question"
+        lines = [f"This {what} is too long to show ({length} characters), so it can only be rejected."]
     children: list[Any] = [
-        {"type": "Title", "value": f"Run {approval.tool}?", "size": "sm"},
+        {"type": "Title", "value": f"Run {approval.tool}?" if approval.tool else "Do you approve?", "size": "sm"},
         *({"type": "Text", "value": line, "size": "sm"} for line in lines),
     ]
     if state == "waiting":
@@ -67,7 +72,11 @@ def approval_widget(approval: NewApproval, state: State) -> DynamicWidgetRoot:
 
 def can_be_shown(approval: NewApproval) -> bool:
     """Return whether the card can show the whole call; otherwise the call cannot be approved."""
-    return _fits(_argument_lines(approval.arguments))
+    return _fits(_lines(approval))
+
+
+def _lines(approval: NewApproval) -> list[str]:
+    return _argument_lines(approval.arguments) if approval.tool else [_visible(approval.arguments)]
 
 
 def _fits(lines: Sequence[str]) -> bool:

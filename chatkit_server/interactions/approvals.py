@@ -6,28 +6,27 @@ decision.
 """
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from agents import RunResultStreaming, ToolApprovalItem
 from chatkit.actions import Action
-from chatkit.types import ThreadItemDoneEvent, ThreadMetadata, ThreadStreamEvent, WidgetItem
+from chatkit.types import ThreadItemDoneEvent, ThreadItemReplacedEvent, ThreadMetadata, ThreadStreamEvent, WidgetItem
 
 from chatkit_store import Approval, ApprovalDecision, NewApproval, PausedRun, SqlStore, new_id
 
 from ..agent_context import AgentContext
 from ..context import RequestContext
-from ..errors.http import ApprovalClosed, InvalidItem, InvalidParams
-from .approval_card import ACTION, approval_card, approval_widget, can_be_shown
+from ..errors.http import ApprovalClosed, AssistantChanged, InvalidItem, InvalidParams
+from .approval_card import ACTION, QUESTION, approval_card, approval_widget, can_be_shown
 from .host import InteractionHost
 from .pending import PendingInput, load_pending
-from .run_state import RestoredRun, call_id, raw_field, restore_state, save_state
+from .run_state import restore_state, save_state
+from .saved_run import ResumableRun, call_id, raw_field
 
 logger = logging.getLogger(__name__)
-
-CHANGED = "This can no longer be run: the assistant has changed since it asked. Please ask again."
 
 
 def is_approval(action: Action[str, Any]) -> bool:
@@ -37,22 +36,51 @@ def is_approval(action: Action[str, Any]) -> bool:
 
 async def ask_approvals(context: AgentContext, result: RunResultStreaming) -> AsyncIterator[ThreadStreamEvent]:
     """Save a run that stopped because tools need an approval, and yield a card for each of the calls."""
-    store = context.store
-    if not isinstance(store, SqlStore):
-        logger.error("a run needs an approval, but its store is not a SqlStore and cannot save it")
-        return
     calls = [_call(context, item) for item in result.interruptions]
-    thread = context.thread
-    state = await save_state(context, result)
-    await store.approvals.pause(thread.id, new_id("run"), context.starting_agent, state, calls, context.request_context)
+    async for event in _ask(context, result, calls):
+        yield event
+
+
+async def ask_question(context: AgentContext, message: str) -> AsyncIterator[ThreadStreamEvent]:
+    """Save the recording of a function that asks the user between two runs, and yield the card."""
+    item_id = context.generate_id("message")
+    call = NewApproval(id=new_id("apr"), item_id=item_id, call_id=QUESTION, tool="", arguments=message)
+    async for event in _ask(context, None, [call]):
+        yield event
+
+
+async def wait_for_answers(context: AgentContext, result: RunResultStreaming) -> None:
+    """Save a run of a function's that ended because the page or the user must answer; the answer resumes it.
+
+    A run of our own needs no state for that: its answer calls the model with the thread.
+    """
+    if context.recording is not None and (context.client_calls or context.question_ids) and not result.interruptions:
+        await _pause(context, result, [])
+
+
+async def _ask(
+    context: AgentContext, result: RunResultStreaming | None, calls: Sequence[NewApproval]
+) -> AsyncIterator[ThreadStreamEvent]:
+    if not await _pause(context, result, calls):
+        return
     for call in calls:
         blank = WidgetItem(
             id=call.item_id,
-            thread_id=thread.id,
+            thread_id=context.thread.id,
             created_at=datetime.now(UTC),
             widget=approval_widget(call, "waiting"),
         )
         yield ThreadItemDoneEvent(item=approval_card(blank, call, "waiting"))
+
+
+async def _pause(context: AgentContext, result: RunResultStreaming | None, calls: Sequence[NewApproval]) -> bool:
+    store, thread = context.store, context.thread
+    if not isinstance(store, SqlStore):
+        logger.error("a run needs an approval, but its store is not a SqlStore and cannot save it")
+        return False
+    state = await save_state(context, result)
+    await store.approvals.pause(thread.id, new_id("run"), context.starting_agent, state, calls, context.request_context)
+    return True
 
 
 @dataclass(frozen=True)
@@ -67,13 +95,13 @@ class AcceptedDecision:
     decision: ApprovalDecision | None
     pending: PendingInput
     """What the thread still waits for after the click."""
-    restored: RestoredRun | None
+    restored: ResumableRun | None
 
     async def run(self) -> AsyncIterator[ThreadStreamEvent]:
-        """Resume the run if nothing else is pending. Raises `ApprovalClosed` if the agent has changed."""
+        """Resume the run if nothing else is pending. Raises `AssistantChanged` if the agent has changed."""
         if self.decision is None:
             await self.server.sql_store.approvals.expire(self.thread.id, self.context)
-            raise ApprovalClosed(CHANGED)
+            raise AssistantChanged
         if self.pending.is_complete and (run := self.pending.run_to_resume) is not None:
             async for event in resume_run(self.server, self.thread, run, self.context, self.restored):
                 yield event
@@ -84,12 +112,12 @@ async def resume_run(
     thread: ThreadMetadata,
     run: PausedRun,
     context: RequestContext,
-    restored: RestoredRun | None = None,
+    restored: ResumableRun | None = None,
 ) -> AsyncIterator[ThreadStreamEvent]:
     """Resume a decided run. `restored` is the run's state if it has been restored already.
 
     The paused run leaves the store at the last moment: after an earlier failure it is still waiting, and the user's
-    next message expires it. Raises `ApprovalClosed` if the agent has changed since it asked.
+    next message expires it. Raises `AssistantChanged` if the agent has changed since it asked.
     """
     store = server.sql_store.approvals
     if restored is None:
@@ -99,11 +127,19 @@ async def resume_run(
         agent_context = AgentContext(thread=thread, store=server.store, request_context=context)
         restored = await restore_state(server, saved, agent_context)
         if restored is None:
-            raise ApprovalClosed(CHANGED)
+            raise AssistantChanged
     restored.decide(run)
-    if await store.take(thread.id, run.id, context):
-        async for event in server.resume(restored.agent, restored.state, restored.context):
+    if not await store.take(thread.id, run.id, context):
+        return
+    try:
+        async for event in restored.events():
             yield event
+    except AssistantChanged:
+        for approval in run.approvals:
+            card = await server.store.load_item(thread.id, approval.item_id, context)
+            if isinstance(card, WidgetItem):
+                yield ThreadItemReplacedEvent(item=approval_card(card, approval, "changed"))
+        raise
 
 
 async def accept_decision(

@@ -14,6 +14,7 @@ from chatkit_store import SqlStore
 from ..agent_context import AgentContext
 from ..context import RequestContext
 from ..files.user_files import UserFiles
+from .saved_run import ResumableRun, SavedRun
 
 
 class InteractionHost(Protocol):
@@ -46,6 +47,9 @@ class InteractionHost(Protocol):
         self, agent: Agent[Any], state: RunState[Any, Agent[Any]], context: AgentContext
     ) -> AsyncIterator[ThreadStreamEvent]:
         """Resume a run that began with `agent`; `state` holds the decisions."""
+
+    async def restore_recorded(self, saved: SavedRun, context: AgentContext) -> ResumableRun | None:
+        """Return a paused run of a function's, or None if the function has changed."""
 
     def action(
         self, thread: ThreadMetadata, action: Action[str, Any], sender: WidgetItem | None, context: RequestContext

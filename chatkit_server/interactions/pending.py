@@ -74,7 +74,8 @@ class PendingInput:
             for approval in run.approvals:
                 if approval.decision != "rejected" and (card := self.cards.get(approval.item_id)) is not None:
                     changed.append(approval_card(card, approval, "expired"))
-            notes.append(_note(thread, run.approvals))
+            if run.approvals:
+                notes.append(_note(thread, run.approvals))
         return changed, notes
 
 
@@ -92,7 +93,7 @@ async def load_pending(
                 pending.questions.append(item)
             case WidgetItem():
                 pending.cards[item.id] = item
-    if pending.cards:
+    if pending.cards or pending.calls or pending.questions:
         pending.runs = await store.approvals.waiting(thread.id, context)
     return pending
 
@@ -120,7 +121,7 @@ def _with_decision(run: PausedRun, decision: ApprovalDecision) -> PausedRun:
 def _note(thread: ThreadMetadata, approvals: Sequence[Approval]) -> SDKHiddenContextItem:
     """Return a hidden note such as "The user approved `pay` and did not decide about `ship`, ..."."""
     clauses = [
-        f"{verb} {', '.join(f'`{approval.tool}`' for approval in approvals if approval.decision == decision)}"
+        f"{verb} {', '.join(_name(approval) for approval in approvals if approval.decision == decision)}"
         for decision, verb in DECISIONS.items()
         if any(approval.decision == decision for approval in approvals)
     ]
@@ -130,3 +131,7 @@ def _note(thread: ThreadMetadata, approvals: Sequence[Approval]) -> SDKHiddenCon
         created_at=datetime.now(UTC),
         content=f"The user {', '.join(clauses)} and continued the conversation. None of these calls was run.",
     )
+
+
+def _name(approval: Approval) -> str:
+    return f"`{approval.tool}`" if approval.tool else f"the question “{approval.arguments}”"

@@ -1,6 +1,7 @@
 """Build the model input of the next turn: the thread from its newest exchange back, within a budget of tokens."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from chatkit.agents import ThreadItemConverter
@@ -40,6 +41,12 @@ class Memory:
         memory = cls(store, thread.id, context)
         memory._newest = await memory._load_page(None)
         return memory
+
+    def leave_out_answer(self) -> None:
+        """Leave out everything after the user's last message, as it was when the message arrived."""
+        rows = self._newest.items
+        position = next((index for index, row in enumerate(rows) if isinstance(row.item, UserMessageItem)), 0)
+        self._newest = replace(self._newest, items=rows[position:])
 
     @property
     def recent_items(self) -> list[ThreadItem]:

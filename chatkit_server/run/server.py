@@ -42,12 +42,15 @@ from ..exports.run_input import Conversation
 from ..exports.workflow_turn import WorkflowTurn
 from ..files.user_files import turn_files
 from ..interactions.actions import ActionCall, ActionHandler, Actions
+from ..interactions.saved_run import SavedRun
 from ..loops import through_outage
 from ..mcp import McpServers
 from ..memory import Memory, turn_transcript
 from ..memory.converter import SafeConverter, with_files, with_mentions
 from ..models.tap import TextSink, text_sink
 from ..models.usage import turn_usage
+from ..recording.recorded_turn import RecordedTurn, can_resume
+from ..recording.run_recording import RunRecording
 from .deadlines import Deadlines
 from .dictation import dictate
 from .run_configs import RunConfigs, server_run_config
@@ -115,7 +118,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         # A subclass may change the events, so its text must not bypass it.
         sink = text_sink.get() if type(self).respond is ChatServer.respond else None
         if (workflow := self.agents.of(context).workflow) is not None:
-            run = self._workflow_turn(workflow, memory, agent_context, selection, sink).events()
+            run = self._workflow_turn(workflow, memory, agent_context, selection, sink)
         else:
             run = await self._start_run(memory, agent_context, selection, sink)
         title = self._start_title(memory, agent_context, selection)
@@ -145,8 +148,10 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         agent_context: AgentContext,
         selection: Selection,
         sink: TextSink | None,
-    ) -> WorkflowTurn:
-        """Return the run of an exported workflow for the thread's last message."""
+        recording: RunRecording | None = None,
+    ) -> AsyncGenerator[ThreadStreamEvent, None]:
+        """Yield the events of an exported workflow for the thread's last message; with a recording, those that follow
+        it."""
         context, settings = agent_context.request_context, self.settings
 
         async def load(agent: Agent[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
@@ -165,9 +170,8 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             self._output_text_for(context),
         )
         text = memory.user_text
-        return WorkflowTurn(
-            workflow, agent_context, host, Conversation(host, text, has_history=settings.workflow_history), text
-        )
+        conversation = Conversation(host, text, has_history=settings.workflow_history)
+        return WorkflowTurn(workflow, agent_context, host, conversation, text, recording).events()
 
     async def find_starting_agent(self, name: str, context: RequestContext) -> Agent[Any] | None:
         """Return the agent that a run began with, as it is configured now, or None if it no longer exists."""
@@ -190,6 +194,21 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         async with aclosing(self._stream(context, result, None)) as events:
             async for event in events:
                 yield event
+
+    async def restore_recorded(self, saved: SavedRun, context: AgentContext) -> RecordedTurn | None:
+        """Return a paused exported workflow, or None if the agent that waits has changed."""
+        workflow = self.agents.of(context.request_context).workflow
+        if workflow is None or not await can_resume(saved, workflow.agents, context):
+            return None
+
+        async def replay(recording: RunRecording) -> AsyncGenerator[ThreadStreamEvent, None]:
+            thread, request_context = context.thread, context.request_context
+            memory = await self._through_outage(lambda: Memory.load(self.sql_store, thread, request_context))
+            selection = self.selection_for(None, memory.recent_items)
+            memory.leave_out_answer()  # the recorded runs contain it
+            return self._workflow_turn(workflow, memory, context, selection, None, recording)
+
+        return RecordedTurn(saved, replay)
 
     async def _through_outage(self, read: Callable[[], Awaitable[T]]) -> T:
         return await through_outage(read, self.settings.outage_seconds, "a turn's start")

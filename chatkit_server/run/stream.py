@@ -22,7 +22,7 @@ from ..conversion import Conversion, text_delta_event
 from ..conversion.outputs import OutputText
 from ..conversion.tool_display import ToolDisplays
 from ..errors.failures import ModelSilent, NoAnswer, ToolSilent
-from ..interactions.approvals import ask_approvals
+from ..interactions.approvals import ask_approvals, wait_for_answers
 from ..memory import Transcript, turn_transcript
 from ..models.tap import Tap, TextSink, close_tap, open_tap
 from .deadlines import Deadlines, SilenceWatch
@@ -164,6 +164,8 @@ class RunStream:
 
     async def _end(self, error: BaseException | None) -> AsyncGenerator[ThreadStreamEvent, None]:
         conversion, result = self._conversion, self._result
+        if error is None:  # saved before the page gets its call
+            await wait_for_answers(self._context, result)
         for event in [*([] if error is not None else conversion.final_answer(result)), *conversion.end(error)]:
             yield event
         if error is not None:

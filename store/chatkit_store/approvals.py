@@ -34,7 +34,10 @@ class ApprovalDecision:
 
 @dataclass(frozen=True)
 class NewApproval:
-    """A tool call to approve; `arguments` is JSON as the model wrote it, `item_id` the approval card."""
+    """A tool call to approve; `arguments` is JSON as the model wrote it, `item_id` the approval card.
+
+    Without a `tool`, it is a question to the user, with `arguments` as its text.
+    """
 
     id: str
     item_id: str
@@ -80,7 +83,10 @@ class ApprovalStore:
     async def pause(
         self, thread_id: str, run_id: str, agent: str, state: Any, calls: Sequence[NewApproval], context: HasUser
     ) -> None:
-        """Save a run and the calls it waits for. Raises `NotFound` if the thread is not the user's."""
+        """Save a run and the calls it waits for; none if it waits for other answers.
+
+        Raises `NotFound` if the thread is not the user's.
+        """
         now = datetime.now(UTC)
         run = {"id": run_id, "thread_id": thread_id, "agent": agent, "state": dump_json(state), "created_at": now}
         common = {"run_id": run_id, "thread_id": thread_id, "created_at": now}
@@ -89,7 +95,8 @@ class ApprovalStore:
         def work(connection: Connection) -> None:
             check_thread(connection, thread_id, context)
             connection.execute(insert(paused_runs), run | {"status": "waiting"})
-            connection.execute(insert(approvals), rows)
+            if rows:
+                connection.execute(insert(approvals), rows)
 
         await self._database.write(work, context)
 

@@ -1,0 +1,103 @@
+"""Save a run that has ended, as the Agents SDK's `RunState` in JSON (agents 0.24), and rebuild its result."""
+
+import json
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from agents import Agent, AgentOutputSchemaBase, RunContextWrapper, RunResultStreaming, RunState
+from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
+
+Json = dict[str, Any]
+
+
+def finished_run(agent: Agent[Any], result: RunResultStreaming) -> Json:
+    """Return the run as JSON; `agent` is the one that it began with."""
+    state = result.to_state().to_json(context_serializer=lambda _: {})
+    state["context"]["context"] = plain_context(result.context_wrapper.context)
+    return {
+        "agent": agent.name,
+        "state": state,
+        "output": to_jsonable_python(result.final_output, fallback=str),
+        "is_rewritten": result._replay_from_model_input_items,
+    }
+
+
+def failed_run(agent: Agent[Any], error: Exception) -> Json:
+    """Return a run that raised an error as JSON."""
+    return {"agent": agent.name, "error": [type(error).__module__, type(error).__qualname__, str(error)]}
+
+
+async def restore_result(saved: Json, agent: Agent[Any], context: Any) -> RunResultStreaming:
+    """Return the result of the run with everything that its author may read of it. It has no events left.
+
+    `agent` is as it is configured now. Values that tools wrote to a dict that is the run's context are in it again.
+    Raises the error that the run raised, as far as it can be rebuilt.
+    """
+    if "error" in saved:
+        raise _error(*saved["error"])
+    restore_context(saved["state"], context)
+    wrapper: RunContextWrapper[Any] = RunContextWrapper(context)
+    state: RunState[Any, Agent[Any]] = await RunState.from_json(agent, saved["state"], context_override=wrapper)
+    last = state._current_agent or agent
+    result = RunResultStreaming(
+        input=state._original_input,
+        new_items=state._session_items,
+        raw_responses=state._model_responses,
+        final_output=_output(saved["output"], last),
+        input_guardrail_results=state._input_guardrail_results,
+        output_guardrail_results=state._output_guardrail_results,
+        tool_input_guardrail_results=state._tool_input_guardrail_results,
+        tool_output_guardrail_results=state._tool_output_guardrail_results,
+        context_wrapper=wrapper,
+        current_agent=last,
+        current_turn=state._current_turn,
+        max_turns=state._max_turns,
+        _current_agent_output_schema=None,
+        trace=None,
+        is_complete=True,
+        _model_input_items=state._generated_items,
+        _last_processed_response=state._last_processed_response,
+    )
+    result._replay_from_model_input_items = saved["is_rewritten"]
+    result._starting_agent_for_state = agent
+    return result
+
+
+def plain_context(context: Any) -> Json:
+    """Return what of a run's context is saved: a dict of plain values, or nothing."""
+    if not isinstance(context, Mapping):
+        return {}
+    try:
+        json.dumps(plain := dict(context))
+    except (TypeError, ValueError):
+        return {}
+    return plain
+
+
+def restore_context(state: Json, context: Any) -> None:
+    """Put the values of the saved state's context into the dict that is the context now."""
+    if isinstance(context, MutableMapping) and isinstance(values := state["context"]["context"], Mapping):
+        context.update(values)
+
+
+def _output(data: Any, agent: Agent[Any]) -> Any:
+    output_type = agent.output_type
+    if data is None or output_type is None or output_type is str:
+        return data
+    text = json.dumps(data)
+    if isinstance(output_type, AgentOutputSchemaBase):
+        return output_type.validate_json(text)
+    return TypeAdapter(output_type).validate_json(text)
+
+
+def _error(module: str, name: str, text: str) -> Exception:
+    kind = getattr(sys.modules.get(module), name, None)
+    if not (isinstance(kind, type) and issubclass(kind, Exception)):
+        return RuntimeError(text)
+    error: Exception = kind.__new__(kind)  # the arguments of its class are not known
+    error.args = (text,)
+    if hasattr(kind, "message") or module.startswith(("agents.", "openai")):
+        error.message = text  # type: ignore[attr-defined]  # what the SDKs' errors print
+    return error

@@ -1,0 +1,135 @@
+"""What a function has got from its runs and questions so far, in the order in which it asked."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agents import Agent, RunContextWrapper, RunResultStreaming, RunState
+
+from chatkit_store import PausedRun
+
+from ..interactions.saved_run import SavedRun
+from .finished_run import Json, failed_run, finished_run, plain_context, restore_context, restore_result
+
+
+class TurnPaused(BaseException):
+    """The function waits for the user. It is no `Exception`, so that the author's code lets it pass."""
+
+
+class ReplayDiverged(BaseException):
+    """The function, called again, does something else than it did: its author has changed it."""
+
+
+class RunRecording:
+    """The runs and questions of one call of a function, and those of the call before that it repeats.
+
+    Implements `agent_context.Recording`.
+    """
+
+    def __init__(self, replayed: Mapping[str, Any] | None = None, paused: SavedRun | None = None) -> None:
+        """`replayed` is what `to_json` returned in the call that paused, `paused` the run that it waits for."""
+        replayed = replayed or {}
+        self._runs: dict[int, Json] = {int(place): run for place, run in replayed.get("runs", {}).items()}
+        self._results: dict[int, tuple[Agent[Any], RunResultStreaming]] = {}
+        self._answers: list[bool] = list(replayed.get("answers", ()))
+        self._paused = paused
+        self._paused_place: int | None = replayed.get("place")
+        self._paused_agent: str | None = replayed.get("agent")
+        self._memo: Json = dict(replayed.get("memo", {}))
+        self._places = 0
+        self._questions = 0
+        self._current: tuple[int, Agent[Any], Any] | None = None
+        self.question: str | None = None
+        """What the user is asked before the function can continue."""
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the function has not yet come to the place where it paused."""
+        return self._paused_place is not None or self._questions < len(self._answers)
+
+    @property
+    def memo(self) -> Json:
+        """What the caller of the function keeps across a pause: plain JSON."""
+        return self._memo
+
+    def decide(self, run: PausedRun) -> None:
+        """Take the user's decisions: on the calls of the paused run, or the answer to the question."""
+        if self._paused is not None:
+            self._paused.decide(run)
+        else:
+            self._answers.append(all(approval.decision == "approved" for approval in run.approvals))
+
+    def ask(self, message: str) -> bool:
+        """Return the user's answer. Raises `TurnPaused` if the user has not been asked yet."""
+        self.check_running()
+        self._questions += 1
+        if self._questions <= len(self._answers):
+            return self._answers[self._questions - 1]
+        self.question = message
+        raise TurnPaused
+
+    def check_running(self) -> None:
+        """Raises `TurnPaused` if the function has caught one and continues."""
+        if self.question is not None:
+            raise TurnPaused
+
+    def enter(self, agent: Agent[Any]) -> int:
+        """Return the place of the next run. Raises `ReplayDiverged` if another agent was there before."""
+        self.check_running()
+        place = self._places
+        self._places += 1
+        recorded = self._runs.get(place, {}).get("agent")
+        if place == self._paused_place:
+            recorded = self._paused_agent
+        if recorded is not None and recorded != agent.name:
+            raise ReplayDiverged(f"run {place} was that of {recorded}")
+        return place
+
+    def is_recorded(self, place: int) -> bool:
+        """Return whether the run has ended in an earlier call."""
+        return place in self._runs
+
+    def is_paused(self, place: int) -> bool:
+        """Return whether this is the run that the function waited for."""
+        return place == self._paused_place
+
+    async def restore(self, place: int, agent: Agent[Any], context: Any) -> RunResultStreaming:
+        """Return the result of a recorded run, or raise its error. Raises `ReplayDiverged` if it no longer fits."""
+        saved = self._runs[place]
+        if "error" in saved:
+            return await restore_result(saved, agent, context)
+        try:
+            return await restore_result(saved, agent, context)
+        except Exception as error:  # the SDK's and pydantic's errors, depending on what is missing
+            raise ReplayDiverged(f"the result of run {place} does not fit any more") from error
+
+    async def resume(self, agent: Agent[Any], context: Any) -> RunState[Any, Agent[Any]]:
+        """Return the paused run with the decisions. Raises `ReplayDiverged` if the agent has changed."""
+        assert self._paused is not None
+        restore_context({"context": {"context": self._memo.get("context", {})}}, context)
+        state = await self._paused.restore(agent, RunContextWrapper(context))
+        if state is None:
+            raise ReplayDiverged("the agent has changed")
+        self._paused_place = None
+        return state
+
+    def begin(self, place: int, agent: Agent[Any], context: Any) -> None:
+        """Note which run is the current one: if it pauses, it is saved with the recording."""
+        self._current = (place, agent, context)
+
+    def finish(self, place: int, agent: Agent[Any], result: RunResultStreaming) -> None:
+        """Record the result of a run."""
+        self._results[place] = (agent, result)
+
+    def fail(self, place: int, agent: Agent[Any], error: Exception) -> None:
+        """Record the error of a run."""
+        self._runs[place] = failed_run(agent, error)
+
+    def to_json(self) -> Json:
+        """Return the recording with the place where it pauses now."""
+        runs = self._runs | {place: finished_run(*entry) for place, entry in self._results.items()}
+        saved: Json = {"runs": {str(place): run for place, run in runs.items()}, "answers": self._answers}
+        if self.question is None and self._current is not None:
+            place, agent, context = self._current
+            saved |= {"place": place, "agent": agent.name}
+            self._memo["context"] = plain_context(context)
+        return saved | {"memo": self._memo}
