@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from chatkit.types import ThreadItem, ThreadMetadata
-from sqlalchemy import Column, Connection, ScalarSelect, Select, bindparam, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chatkit_store import items, threads
+from chatkit_store import deleted_threads, items, threads
 from chatkit_store.acting import ALL_USERS
 from chatkit_store.database import AnyRow, Database
 from chatkit_store.errors import NotFound
 from chatkit_store.notices import IS_PART
 from chatkit_store.owner import Owner
-from chatkit_store.paging import Pages
+from chatkit_store.paging import Pages, clamp
 from chatkit_store.tables import thread_items
 from chatkit_store.tables import threads as threads_table
 
@@ -89,7 +89,8 @@ class AllThreadsStore:
     ) -> Between[OwnedThread]:
         """Return a page of threads by creation, of all users or those of one, of all tenants or one.
 
-        `limit` is clamped to 1..500. Raises `NotFound` for a cursor that is not a thread.
+        `limit` is clamped to 1..500. A thread that was deleted in the last day still serves as a cursor. Raises
+        `NotFound` for any other cursor that is not a thread.
         """
         pages = _THREAD_PAGES[user_id is not None, tenant is not None]
         values = {"user": user_id, "tenant": tenant}
@@ -133,13 +134,15 @@ class AllThreadsStore:
             return None if entry is None else (row.position, entry)
 
         direction = order if not is_backward else _OPPOSITE[order]
+        limit = clamp(limit)
+        count = limit if end is None else limit + 1  # one more shows whether there are more before the end
         page = await pages.pages.load(
-            self._database, ALL_USERS, values, start, limit, direction, read_with_position, explain
+            self._database, ALL_USERS, values, start, count, direction, read_with_position, explain
         )
         inside = [entry for position, entry in page.data if end is None or _is_before(position, end, order)]
-        if is_backward:
-            inside.reverse()
-        return Between(inside, has_more=page.has_more and len(inside) == len(page.data))
+        has_more = len(inside) > limit or (page.has_more and len(inside) == len(page.data))
+        inside = inside[:limit]
+        return Between(inside[::-1] if is_backward else inside, has_more)
 
     async def _position(
         self, pages: "_BothWays", values: Mapping[str, Any], cursor: str | None, check: Callable[[Connection], None]
@@ -159,7 +162,7 @@ class _BothWays:
         kind: str,
         query: Select[Any],
         position: Column[int],
-        cursor: ScalarSelect[int],
+        cursor: ColumnElement[int],
         large: tuple[Column[Any], ...],
     ) -> None:
         self.pages = Pages(query, position, cursor, large)
@@ -190,17 +193,18 @@ _LOAD = select(*_COLUMNS).where(t.id == bindparam("thread"))
 _EXISTS = select(t.id).where(t.id == bindparam("thread"))
 _OF_USER = t.user_id == bindparam("user", type_=t.user_id.type)
 _OF_TENANT = t.tenant == bindparam("tenant", type_=t.tenant.type)
-_THREAD_CURSOR = select(t.position).where(t.id == bindparam("after")).scalar_subquery()
+_BY_INDEX = t.created_at.is_not(None)
+"""Says that SQLite may use the index of a tenant's threads, which must not serve for those of a user."""
 
 
 def _thread_pages(*conditions: Any) -> _BothWays:
     query = select(*_COLUMNS).where(*conditions)
-    return _BothWays("Thread", query, t.position, _THREAD_CURSOR, threads.LARGE)
+    return _BothWays("Thread", query, t.position, deleted_threads.POSITION, threads.LARGE)
 
 
 _THREAD_PAGES = {
     (False, False): _thread_pages(),
-    (False, True): _thread_pages(_OF_TENANT),
+    (False, True): _thread_pages(_OF_TENANT, _BY_INDEX),
     (True, False): _thread_pages(_OF_USER),
     (True, True): _thread_pages(_OF_USER, _OF_TENANT),
 }

@@ -13,7 +13,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    ScalarSelect,
     Select,
     Text,
     bindparam,
@@ -78,7 +77,7 @@ class Pages:
     """
 
     def __init__(
-        self, query: Select[Any], position: Column[int], cursor: ScalarSelect[int], large: Sequence[Column[Any]]
+        self, query: Select[Any], position: Column[int], cursor: ColumnElement[int], large: Sequence[Column[Any]]
     ) -> None:
         count = bindparam("count", type_=BigInteger)
         starts = {"first": None, "after": cursor, "position": bindparam("position", type_=BigInteger)}

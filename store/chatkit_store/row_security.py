@@ -50,6 +50,7 @@ CONDITIONS: Mapping[str, str] = {
     "widget_actions": _part_of("thread_items", "widget_actions.item_id"),
     "turn_events": _part_of("turns", "turn_events.turn_id"),
     "api_keys": "false",
+    "deleted_threads": "false",
 }
 """When a user may read and write a row of a table. The server's own work may read and write all of them."""
 

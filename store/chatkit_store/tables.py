@@ -70,6 +70,9 @@ threads = Table(
     _tenant(),
     UniqueConstraint("id"),
     Index(None, "user_id", "position"),
+    # On SQLite, only statements that repeat the condition may use it: without statistics, it might look for a user's
+    # threads among those of the tenant.
+    Index(None, "tenant", "position", sqlite_where=text("created_at IS NOT NULL")),
     sqlite_autoincrement=True,  # never reuses the position of a deleted thread
 )
 
@@ -190,6 +193,15 @@ turns = Table(
     Index("ix_turns_running_user", "user_id", "tenant", **_only("status = 'running'")),
     Index("ix_turns_of_tenant", "tenant", "started_at", **_only("tenant <> ''")),
     Index("ix_turns_of_address", "address_key", "started_at", **_only("address_key IS NOT NULL")),
+)
+
+deleted_threads = Table(
+    "deleted_threads",
+    metadata,
+    Column("id", CleanText, primary_key=True, comment="Of a thread that was deleted in the last day"),
+    Column("position", _Big, nullable=False, comment="Where it was among all threads: a cursor may still name it"),
+    Column("deleted_at", UtcDateTime, nullable=False),
+    Index(None, "deleted_at"),
 )
 
 deleted_turns = Table(

@@ -9,7 +9,7 @@ from typing import Any
 from chatkit.types import ActiveStatus, ClosedStatus, LockedStatus, Page, Thread, ThreadMetadata, ThreadStatus
 from sqlalchemy import BigInteger, Connection, bindparam, delete, func, literal, select, update
 
-from chatkit_store import limits
+from chatkit_store import deleted_threads, limits
 from chatkit_store.columns import aware_utc, dump_json, load_json
 from chatkit_store.database import AnyRow, Database, insert_into
 from chatkit_store.errors import IdClash, NotFound
@@ -112,9 +112,10 @@ async def name_thread(database: Database, thread_id: str, title: str, context: H
 
 
 def delete_thread(connection: Connection, thread_id: str, context: HasUser) -> None:
-    """Delete a thread and all that belongs to it, but keep what limits count. Raises `NotFound`."""
+    """Delete a thread and all that belongs to it, but keep what limits count and its position. Raises `NotFound`."""
     take_positions(connection, thread_id, 0, context)  # locks it: no turn may start between the copy and the deletion
     limits.keep_deleted(connection, thread_id, context)
+    deleted_threads.keep_position(connection, thread_id)
     connection.execute(_DELETE, {"thread": thread_id, **owner_values(context)})
 
 

@@ -7,7 +7,7 @@ from chatkit.types import ThreadItem, ThreadMetadata
 from sqlalchemy import BigInteger, Connection, Integer, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chatkit_store import approvals, attachments, limits, threads
+from chatkit_store import approvals, attachments, deleted_threads, limits, threads
 from chatkit_store.acting import ALL_USERS
 from chatkit_store.database import AnyRow, Database
 from chatkit_store.errors import DuplicateRequest, IdClash, NotFound, ThreadBusy, ThreadChanged
@@ -149,8 +149,13 @@ class TurnStore:
         return await self._database.read(lambda c: limits.tenant_tokens(c, tenant, since), ALL_USERS)
 
     async def prune_limits(self) -> None:
-        """Delete what no limit counts any more: old turns of deleted threads, and the keys of addresses."""
-        await self._database.write(limits.forget_old, ALL_USERS)
+        """Delete what no limit counts any more and what deleted threads left for a day; and the keys of addresses."""
+
+        def work(connection: Connection) -> None:
+            limits.forget_old(connection)
+            deleted_threads.forget_old(connection)
+
+        await self._database.write(work, ALL_USERS)
 
     async def finish(
         self,

@@ -16,6 +16,7 @@ GROWING = frozenset(
         "thread_items",
         "turns",
         "deleted_turns",
+        "deleted_threads",
         "turn_events",
         "attachments",
         "feedback",
@@ -67,6 +68,7 @@ _COLUMNS: dict[str, tuple[int, dict[str, str]]] = {
         _OTHERS,
         {"id": "'gone_x' || k", "tenant": "''", "user_id": "'user' || (k % 100)", "started_at": _RECENT, "tokens": "5"},
     ),
+    "deleted_threads": (_OTHERS, {"id": "'thr_gone' || k", "position": "k", "deleted_at": _RECENT}),
     "turn_events": (
         _RUNNING * 250,
         {"turn_id": f"'run_x' || (1 + k % {_RUNNING})", "seq": "k", "payload": "'{}'", "created_at": _OLD},

@@ -17,8 +17,8 @@ async def rows_left(chat: Chat, thread_id: str) -> dict[str, int]:
     counts = {}
     for table in metadata.sorted_tables:
         columns = [c.name for c in inspect(table).columns]
-        if table.name in ("workers", "chat_sessions", "api_keys", "deleted_turns"):
-            continue  # not about threads; the last one keeps what limits count
+        if table.name in ("workers", "chat_sessions", "api_keys", "deleted_turns", "deleted_threads"):
+            continue  # not about threads; the last two keep what limits count, and the position
         if table.name == "threads":
             where = "id = :id"
         elif "thread_id" in columns:
