@@ -27,11 +27,13 @@ TRIED = f" when it was called for the test user “{TEST_USER.user_id}”"
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The loaded agent of a workflow, or None, and all problems found."""
+    """The loaded agent of a workflow id, or None, and all problems found."""
 
     workflow_id: str
     agent: Agent[Any] | None
     problems: list[str] = field(default_factory=list)
+    agents: Sequence[Agent[Any]] = ()
+    """The agents of an exported workflow, which has none that starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +57,15 @@ async def try_agents(server: ChatServer) -> list[Trial]:
 async def try_at_start(server: ChatServer) -> list[Trial]:
     """Like `try_agents`, but return an empty trial for agents made by a function or by a server subclass."""
     is_own = type(server).configured_agent is not ChatServer.configured_agent
-    skipped = {id for id in server.agents.ids if is_own or server.agents.find(id).is_function}
+    sources = {id: server.agents.find(id) for id in server.agents.ids}
+    skipped = {id for id, source in sources.items() if source.workflow is None and (is_own or source.is_function)}
     return [Trial(id, None) if id in skipped else await _try(server, id) for id in server.agents.ids]
 
 
 async def _try(server: ChatServer, workflow_id: str) -> Trial:
     source = server.agents.find(workflow_id)
     if source.workflow is not None:  # its agents run when a message asks for it
-        return Trial(workflow_id, None)
+        return Trial(workflow_id, None, agents=source.workflow.agents)
     name = source.name
     terms = SessionTerms(id="trial", workflow_id=workflow_id, requests_per_minute=None)
     context = replace(TEST_USER, session=terms) if server.agents.is_mapping else TEST_USER
@@ -82,9 +85,10 @@ def answering_models(trials: Sequence[Trial], models: Models) -> list[AnsweringM
     """Return the models of the agents and their handoffs, each once; without an agent, that of the settings."""
     answering: dict[str, AnsweringModel] = {}
     for trial in trials:
-        for reachable in reachable_agents(trial.agent or Agent(name="nobody")):
-            model = _model_of(reachable, models)
-            answering.setdefault(model.name, model)
+        for agent in trial.agents or [trial.agent or Agent(name="nobody")]:
+            for reachable in reachable_agents(agent):
+                model = _model_of(reachable, models)
+                answering.setdefault(model.name, model)
     return list(answering.values())
 
 

@@ -166,6 +166,26 @@ async def test_the_agent_and_all_of_its_models_are_listed(
     assert [request.body["model"] for request in upstream.requests] == ["gpt-large", "gpt-test"]
 
 
+async def test_an_exported_workflow_is_listed_with_its_models_and_what_is_unfinished(
+    doctor: Doctor, tmp_path: Path, upstream: OpenAIServer
+) -> None:
+    text = (ROOT / "tests/startup/exports/greeting.txt").read_text(encoding="utf-8")
+    placeholder = "from agents import function_tool\n@function_tool\ndef find_offers(n: str):\n  pass\n\n"
+    (tmp_path / "greeting.py").write_text(placeholder + text, encoding="utf-8")
+    code, output = await doctor(tmp_path, CHATKIT_AGENT="greeting:run_workflow", **endpoint(upstream))
+    assert [line.split(maxsplit=2)[::2] for line in output.splitlines()[-3:]] == [
+        ["ok", "CHATKIT_AGENT=greeting:run_workflow, a workflow of the agents My agent"],
+        [
+            "WARN",
+            "greeting.py, line 3: The tool `find_offers` does nothing yet: the model gets no result from it. Write its "
+            "body.",
+        ],
+        ["ok", "gpt-5 (compatible), set by the agent My agent, answers"],
+    ]
+    assert code == 0
+    assert [request.body["model"] for request in upstream.requests] == ["gpt-5"]
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

@@ -11,6 +11,7 @@ from ...services import Services
 from ..agent_check import answering_models, try_agents
 from .finding import Finding
 from .model_findings import examine_model
+from .workflow_findings import examine_workflow
 
 
 async def examine_agent(services: Services) -> AsyncGenerator[Finding]:
@@ -31,8 +32,11 @@ async def examine_agent(services: Services) -> AsyncGenerator[Finding]:
         await servers.close()
     for trial in trials:
         name = f"agent {trial.workflow_id}" if services.server.agents.is_mapping else "agent"
-        if trial.agent is not None:
-            source = services.server.agents.find(trial.workflow_id)
+        source = services.server.agents.find(trial.workflow_id)
+        if source.workflow is not None:
+            for finding in examine_workflow(name, source.workflow):
+                yield finding
+        elif trial.agent is not None:
             yield Finding(name, _describe_agent(trial.agent, source))
         for problem in trial.problems:
             yield Finding(name, problem, "WRONG")

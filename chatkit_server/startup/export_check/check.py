@@ -53,6 +53,16 @@ def check_export(path: Path, directory: Path, variables: Mapping[str, str]) -> C
     )
 
 
+def faults_of(path: Path) -> list[Note]:
+    """Return what must change in a file that the server can import."""
+    try:
+        export = read_export(path)
+    except NotAnExport as error:
+        return [Note("FIX", str(error))]
+    notes = [*export.repairs, *find_placeholders(export), *find_defects(export), *find_empty_values(export)]
+    return [note for note in [*notes, *find_hosted_tools(export)] if note.mark == "FIX"]
+
+
 def _notes(export: Export, directory: Path, variables: Mapping[str, str]) -> Iterator[Note]:
     if export.workflow is not None:
         yield from describe_workflow(export, export.workflow)
