@@ -38,13 +38,14 @@ from ..run.server import ChatServer
 from ..run.server_parts import ServerParts
 from ..run.titles import first_words
 from .author_call import AuthorCall, calling, current_call, enter
+from .author_cancellation import AuthorCancellation
 from .author_context import AuthorContexts
 from .author_files import AuthorFiles
 from .author_links import AuthorLinks
 from .author_runs import AuthorRuns
 from .author_store import adopt_store, without_upload
 from .author_thread import AuthorThread
-from .author_times import with_naive_times
+from .author_times import with_aware_times, with_naive_times
 from .outside_call import OutsideCalls
 
 logger = logging.getLogger(__name__)
@@ -75,6 +76,11 @@ class AdoptedServer(ChatServer):
     def author_name(self) -> str:
         """The name of the author's class."""
         return type(self.author).__name__
+
+    @property
+    def context_name(self) -> str:
+        """What the author's code gets as its context, for `doctor`."""
+        return self._contexts.describe()
 
     # -- turns
 
@@ -119,7 +125,8 @@ class AdoptedServer(ChatServer):
             response = await self.author.sync_action(own.thread, action, _own_copy(sender), call.author_context)
             if response.updated_item is None:
                 return response
-            return response.model_copy(update={"updated_item": await call.ids.rename(response.updated_item, thread.id)})
+            item = await call.ids.rename(with_aware_times(response.updated_item), thread.id)
+            return response.model_copy(update={"updated_item": item})
 
     async def _events(
         self,
@@ -134,9 +141,11 @@ class AdoptedServer(ChatServer):
         own = await AuthorThread.load(thread.id, call)
         events, is_stopped = start(own.thread, call), True
         errors: list[ErrorEvent] = []
+        cancellation = AuthorCancellation(self.author)
         try:
             async for event in events:
                 own.carry_over(thread)
+                cancellation.note(event)
                 if isinstance(event, ErrorEvent):
                     errors.append(event)
                     continue
@@ -144,6 +153,12 @@ class AdoptedServer(ChatServer):
                     yield saved_event
             own.carry_over(thread)
             is_stopped = False
+        except Exception:
+            await own.save(call)  # chatkit saves the thread, too
+            raise
+        except BaseException:  # the task was cancelled, or its generator closed
+            await cancellation.tell(own.thread, call)
+            raise
         finally:
             if (aclose := getattr(events, "aclose", None)) is not None:
                 await aclose()

@@ -28,6 +28,8 @@ class AuthorCall:
     """Starts its runs of the Agents SDK; None outside of our operations."""
     author_context: Any = None
     """What the author's code gets as its context."""
+    is_cancelled: bool = False
+    """The turn was stopped, and it says so to the model."""
     ids: ItemIds = field(init=False)
 
     def __post_init__(self) -> None:

@@ -25,6 +25,12 @@ class AuthorContexts:
         self._make = make
         self._takes_ours = make is not None and _takes_two(make, title)
 
+    def describe(self) -> str:
+        """Return what makes the contexts, for `doctor`."""
+        if self._make is None:
+            return '{"request": request}'
+        return f"what {getattr(self._make, '__qualname__', type(self._make).__name__)} makes of the request"
+
     async def context_for(self, context: RequestContext) -> Any:
         """Return a new context for a request. Raises what the author's function raises."""
         request = _request_of(context)

@@ -11,7 +11,7 @@ from types import new_class
 from typing import Any
 
 from chatkit.store import NotFoundError, Store, StoreItemType, default_generate_id
-from chatkit.types import Attachment, Page, ThreadItem, ThreadMetadata
+from chatkit.types import Attachment, Page, SDKHiddenContextItem, ThreadItem, ThreadMetadata
 
 from chatkit_store import new_id
 
@@ -84,6 +84,8 @@ class AdoptedStore(Store[Any]):
     async def add_thread_item(self, thread_id: str, item: ThreadItem, context: Any) -> None:
         """Save a new or changed item."""
         call = await _call(self, context)
+        if call.is_cancelled and isinstance(item, SDKHiddenContextItem):
+            return  # chatkit's `handle_stream_cancelled` tells the model what the turn tells it
         await call.store.add_thread_items(thread_id, [await call.ids.rename(item, thread_id)], call.context)
 
     async def save_item(self, thread_id: str, item: ThreadItem, context: Any) -> None:
@@ -136,6 +138,12 @@ def adopt_store(store: Store[Any], outside: OutsideCalls) -> None:
             ) from error
     with contextlib.suppress(AttributeError):  # a class with only `__slots__`: then its code needs a request of ours
         setattr(store, _OUTSIDE, outside)
+
+
+def original_class(store: Store[Any]) -> type[Store[Any]]:
+    """Return the author's class of a store object."""
+    kind = type(store)
+    return kind.__bases__[1] if isinstance(store, AdoptedStore) else kind
 
 
 _OUTSIDE = "_chatkit_outside_calls"

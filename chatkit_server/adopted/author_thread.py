@@ -1,6 +1,11 @@
 """The thread object that an author's code gets, and what it changes in it."""
 
+from contextlib import suppress
+
+from chatkit.store import NotFoundError
 from chatkit.types import ThreadMetadata
+
+from chatkit_store import StoreError
 
 from .author_call import AuthorCall
 from .author_times import with_naive_times
@@ -30,3 +35,10 @@ class AuthorThread:
             if getattr(changed, name) != getattr(self._seen, name):
                 setattr(thread, name, getattr(changed, name))
         self._seen = self.thread.model_copy(deep=True)
+
+    async def save(self, call: AuthorCall) -> None:
+        """Save what the author's code has changed since the last time: its `respond` failed. Errors are ignored: that
+        one is told."""
+        if self.thread != self._seen:
+            with suppress(StoreError, NotFoundError):
+                await call.store.save_thread(self.thread, call.context)

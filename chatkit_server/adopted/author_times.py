@@ -4,7 +4,7 @@ Their code subtracts and compares the times of stored items with `datetime.now()
 way back, naive times are read as local (T17).
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from chatkit.types import Page
@@ -23,6 +23,12 @@ def with_naive_times(model: Model) -> Model:
     if isinstance(created_at := getattr(model, "created_at", None), datetime):
         model.created_at = naive(created_at)  # type: ignore[attr-defined]  # every thread and item has one
     return model
+
+
+def with_aware_times(model: Model) -> Model:
+    """Return a copy of a thread or an item with its time in UTC."""
+    created_at = getattr(model, "created_at", None)
+    return model.model_copy(update={"created_at": created_at.astimezone(UTC)}) if created_at is not None else model
 
 
 def naive_page(page: Page[Model]) -> Page[Model]:

@@ -12,6 +12,8 @@ from typing import Any
 
 from agents import Agent, Model
 
+from ..adopted import AdoptedServer
+from ..adopted.author_agents import agents_of
 from ..agents.reachable import reachable_agents
 from ..context import RequestContext, SessionTerms
 from ..errors.author_code import AuthorCodeError
@@ -50,12 +52,16 @@ class AnsweringModel:
 
 
 async def try_agents(server: ChatServer) -> list[Trial]:
-    """Load each agent as for a message. Never raises."""
+    """Load each agent as for a message; of an adopted server, take those beside its class. Never raises."""
+    if isinstance(server, AdoptedServer):
+        return [Trial("", agent) for agent in agents_of(server.author)] or [Trial("", None)]
     return [await _try(server, id) for id in server.agents.ids]
 
 
 async def try_at_start(server: ChatServer) -> list[Trial]:
     """Like `try_agents`, but return an empty trial for agents made by a function or by a server subclass."""
+    if isinstance(server, AdoptedServer):
+        return await try_agents(server)
     is_own = type(server).configured_agent is not ChatServer.configured_agent
     sources = {id: server.agents.find(id) for id in server.agents.ids}
     skipped = {id for id, source in sources.items() if source.workflow is None and (is_own or source.is_function)}

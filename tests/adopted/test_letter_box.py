@@ -56,6 +56,7 @@ async def test_its_errors_reach_the_user(host: Host) -> None:
         assert refused.error is not None
         assert refused.error["message"] == "No such address."
         assert refused.error["allow_retry"] is False
+        assert (await tab.get(refused.thread_id))["title"] == "return to sender"
         for text in ("burn it", "lose it"):
             failed = await tab.create(text)
             assert failed.error is not None

@@ -5,10 +5,12 @@ from typing import Any
 
 from agents import Agent
 
+from ...adopted import AdoptedServer
 from ...agents.loading import AgentSource
 from ...agents.reachable import reachable_agents
 from ...services import Services
 from ..agent_check import answering_models, try_agents
+from .adopted_findings import examine_adopted
 from .finding import Finding
 from .model_findings import examine_model
 from .workflow_findings import examine_workflow
@@ -30,7 +32,10 @@ async def examine_agent(services: Services) -> AsyncGenerator[Finding]:
         trials = await try_agents(services.server)
     finally:
         await servers.close()
-    for trial in trials:
+    if isinstance(services.server, AdoptedServer):
+        for finding in examine_adopted(services.server, services.settings):
+            yield finding
+    for trial in trials if not isinstance(services.server, AdoptedServer) else ():
         name = f"agent {trial.workflow_id}" if services.server.agents.is_mapping else "agent"
         source = services.server.agents.find(trial.workflow_id)
         if source.workflow is not None:

@@ -1,0 +1,52 @@
+"""What an adopted `ChatKitServer` does itself, and what it gets from this server instead."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from agents import Agent
+from agents.models._openai_shared import get_default_openai_client
+from chatkit.server import ChatKitServer
+
+from ...adopted import AdoptedServer
+from ...adopted.author_agents import agents_of
+from ...adopted.author_store import original_class
+from ...settings import Settings
+from .finding import Finding
+
+ASKED = ("action", "sync_action", "transcribe", "add_feedback", "handle_stream_cancelled")
+"""Methods that an author may write besides `respond`."""
+
+
+def examine_adopted(server: AdoptedServer, settings: Settings) -> Iterator[Finding]:
+    """Yield what is to be said of the author's class, its store, its files and its models."""
+    author = server.author
+    written = [name for name in ("respond", *ASKED) if _has(author, name)]
+    yield Finding("server", f"{type(author).__module__}.{server.author_name}; it has {', '.join(written)}")
+    yield Finding(
+        "server", f"its store {original_class(author.store).__name__} reads and writes this server's database"
+    )
+    yield _of_files(server, settings)
+    yield Finding("server", f"its context is {server.context_name}")
+    if agents := agents_of(author):
+        yield Finding("server", f"its agents: {', '.join(map(_describe, agents))}")
+    if get_default_openai_client() is not None:
+        text = "its code calls set_default_openai_client, so its agents do not use the endpoint of the settings"
+        yield Finding("server", text, "WARN")
+
+
+def _of_files(server: AdoptedServer, settings: Settings) -> Finding:
+    own = server.author.attachment_store
+    if own is None:
+        return Finding("server", "it has no attachment store, so users cannot send files")
+    if not settings.attachments:
+        return Finding("server", f"its {type(own).__name__} is not used: CHATKIT_ATTACHMENTS is off", "WARN")
+    return Finding("server", f"its {type(own).__name__} takes the files; the routes for their bytes are its own")
+
+
+def _describe(agent: Agent[Any]) -> str:
+    model = agent.model if isinstance(agent.model, str | None) else type(agent.model).__name__
+    return f"{agent.name} ({model or 'the model of the settings'})"
+
+
+def _has(author: ChatKitServer[Any], method: str) -> bool:
+    return getattr(type(author), method) is not getattr(ChatKitServer, method)

@@ -1,0 +1,71 @@
+"""What `doctor` says of an adopted server, and the log at the start."""
+
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatkit_server.app import build_services
+from chatkit_server.startup.doctor.examination import examine
+from chatkit_server.startup.doctor.finding import Finding
+from tests.adopted.servers.gazette import GazetteServer
+from tests.serving import make_settings, serve
+from tests.support.openai_server import OpenAIServer
+
+SERVERS = "tests.adopted.servers"
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[dict[str, str]]:
+    async with OpenAIServer(models=["gpt-4.1-mini", "gpt-5-nano"]) as upstream:
+        yield {"model": "gpt-4.1-mini", "base_url": upstream.base_url, "api": "responses"}
+
+
+async def doctor(folder: Path, **settings: str) -> list[Finding]:
+    written = make_settings(folder, **settings)
+    return [finding async for finding in examine(build_services(written), written)]
+
+
+def of_server(findings: list[Finding]) -> list[str]:
+    assert not [finding for finding in findings if finding.mark == "WRONG"]
+    return [finding.text for finding in findings if finding.name == "server"]
+
+
+async def test_it_says_what_the_class_does_itself(tmp_path: Path, model: dict[str, str]) -> None:
+    context = {"server_context": f"{SERVERS}.gazette:make_context"}
+    findings = await doctor(tmp_path, server=f"{SERVERS}.gazette:GazetteServer", **context, **model)
+    assert of_server(findings) == [
+        f"{SERVERS}.gazette.GazetteServer; it has respond, action, add_feedback",
+        "its store MemoryStore reads and writes this server's database",
+        "it has no attachment store, so users cannot send files",
+        "its context is what make_context makes of the request",
+        "its agents: Puzzle keeper (gpt-4.1-mini), Headlines (gpt-5-nano), Reader desk (gpt-4.1-mini)",
+    ]
+    models = [finding.text for finding in findings if finding.name == "model"]
+    assert len(models) == 2
+    assert all(text.endswith("answers") for text in models)
+
+
+async def test_it_says_who_takes_the_files(tmp_path: Path) -> None:
+    findings = await doctor(tmp_path, server=f"{SERVERS}.luggage_desk:luggage_server")
+    assert "its LocalAttachmentStore takes the files; the routes for their bytes are its own" in of_server(findings)
+    off = await doctor(tmp_path, server=f"{SERVERS}.luggage_desk:luggage_server", attachments="false")
+    assert "its LocalAttachmentStore is not used: CHATKIT_ATTACHMENTS is off" in of_server(off)
+
+
+async def test_a_server_without_agents(tmp_path: Path) -> None:
+    texts = of_server(await doctor(tmp_path, server=f"{SERVERS}.letter_box:LetterBoxServer"))
+    assert texts[0].endswith("it has respond, handle_stream_cancelled")
+    assert not [text for text in texts if "agents" in text]
+
+
+async def test_the_log_names_the_models_of_its_agents(
+    tmp_path: Path, model: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings: dict[str, Any] = {**model}
+    with caplog.at_level(logging.INFO, "chatkit_server"):
+        async with serve(tmp_path, server=GazetteServer, **settings):
+            pass
+    assert "answers come from gpt-4.1-mini or gpt-5-nano (compatible)" in caplog.text
