@@ -134,10 +134,9 @@ class WorkflowTurn:
             async for event in ask_question(self._context, question):
                 yield event
             return
-        try:
-            returned = task.result()
-        except ReplayDiverged as error:
-            raise AssistantChanged from error
+        if self._recording.divergence is not None:
+            raise AssistantChanged from self._recording.divergence
+        returned = task.result()
         if self._recording.is_replaying:
             raise AssistantChanged
         for event in self._ending(returned):

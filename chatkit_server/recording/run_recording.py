@@ -40,6 +40,8 @@ class RunRecording:
         self._current: tuple[int, Agent[Any], Any] | None = None
         self.question: str | None = None
         """What the user is asked before the function can continue."""
+        self.divergence: ReplayDiverged | None = None
+        """Why the replay cannot continue."""
 
     @property
     def is_replaying(self) -> bool:
@@ -68,7 +70,9 @@ class RunRecording:
         raise TurnPaused
 
     def check_running(self) -> None:
-        """Raises `TurnPaused` if the function has caught one and continues."""
+        """Raises the `TurnPaused` or `ReplayDiverged` again that the function has caught."""
+        if self.divergence is not None:
+            raise self.divergence
         if self.question is not None:
             raise TurnPaused
 
@@ -81,7 +85,7 @@ class RunRecording:
         if place == self._paused_place:
             recorded = self._paused_agent
         if recorded is not None and recorded != agent.name:
-            raise ReplayDiverged(f"run {place} was that of {recorded}")
+            raise self._diverge(f"run {place} was that of {recorded}")
         return place
 
     def is_recorded(self, place: int) -> bool:
@@ -100,7 +104,7 @@ class RunRecording:
         try:
             return await restore_result(saved, agent, context)
         except Exception as error:  # the SDK's and pydantic's errors, depending on what is missing
-            raise ReplayDiverged(f"the result of run {place} does not fit any more") from error
+            raise self._diverge(f"the result of run {place} does not fit any more") from error
 
     async def resume(self, agent: Agent[Any], context: Any) -> RunState[Any, Agent[Any]]:
         """Return the paused run with the decisions. Raises `ReplayDiverged` if the agent has changed."""
@@ -108,7 +112,7 @@ class RunRecording:
         restore_context({"context": {"context": self._memo.get("context", {})}}, context)
         state = await self._paused.restore(agent, RunContextWrapper(context))
         if state is None:
-            raise ReplayDiverged("the agent has changed")
+            raise self._diverge("the agent has changed")
         self._paused_place = None
         return state
 
@@ -133,3 +137,7 @@ class RunRecording:
             saved |= {"place": place, "agent": agent.name}
             self._memo["context"] = plain_context(context)
         return saved | {"memo": self._memo}
+
+    def _diverge(self, reason: str) -> ReplayDiverged:
+        self.divergence = ReplayDiverged(reason)
+        return self.divergence
