@@ -4,9 +4,9 @@ Its input is a pydantic class with the field `input_as_text`; what it returns is
 """
 
 import inspect
-import typing
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 from agents import Agent
@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors.setup import AgentSetupError
 from .approval_placeholders import fill_placeholders
-from .state_variables import reading_variables
+from .async_search import search_async
+from .recompiled import recompile
+from .state_variables import read_variables
 
 PARAMETER = "workflow_input"
 TEXT = "input_as_text"
@@ -55,25 +57,46 @@ class ExportedWorkflow:
             ) from None
 
 
-def find_exported_workflow(value: object, title: str) -> ExportedWorkflow | None:
-    """Return the workflow, or None if `value` is something else, such as a function that returns an agent."""
-    if not inspect.iscoroutinefunction(value):
+def find_exported_workflow(value: Callable[..., Any], title: str) -> ExportedWorkflow | None:
+    """Return the workflow, or None if `value` is something else, such as a function that returns an agent.
+
+    Raises `AgentSetupError` for a workflow that cannot be called like one.
+    """
+    inner = inspect.unwrap(value)
+    parameters = [parameter for parameter in _parameters(value) if parameter.kind not in _VARIABLE]
+    if not parameters or not inspect.isfunction(inner):
         return None
-    parameters = list(inspect.signature(value).parameters.values())
-    if not parameters or any(parameter.default is parameter.empty for parameter in parameters[1:]):
-        return None
-    input_class = _input_class(value, parameters[0].name)
+    input_class = _input_class(inner, parameters[0])
     if input_class is None and parameters[0].name != PARAMETER:
         return None
-    fill_placeholders(value.__globals__)
-    agents = tuple(entry for entry in value.__globals__.values() if isinstance(entry, Agent))
-    return ExportedWorkflow(title, reading_variables(value), input_class or _Input, agents)
+    if not inspect.iscoroutinefunction(inner):
+        raise AgentSetupError(f"{title} takes a {PARAMETER}, but is not a coroutine function: write `async def`.")
+    if required := [parameter.name for parameter in parameters[1:] if parameter.default is parameter.empty]:
+        raise AgentSetupError(
+            f"{title} needs the arguments {', '.join(required)}, but a workflow gets only one, its input."
+        )
+    fill_placeholders(inner.__globals__)
+    recompile(value, [read_variables, search_async])
+    agents = tuple(entry for entry in inner.__globals__.values() if isinstance(entry, Agent))
+    return ExportedWorkflow(title, value, input_class or _Input, agents)
 
 
-def _input_class(function: Callable[..., Any], parameter: str) -> type[BaseModel] | None:
+_VARIABLE = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     try:
-        annotation = typing.get_type_hints(function).get(parameter)
-    except Exception:  # an annotation that names what only a type checker imports
-        return None
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # a callable of another language
+        return []
+
+
+def _input_class(function: FunctionType, parameter: inspect.Parameter) -> type[BaseModel] | None:
+    annotation = parameter.annotation
+    if isinstance(annotation, str):  # as with `from __future__ import annotations`
+        try:
+            annotation = eval(annotation, function.__globals__)
+        except Exception:  # it names what only a type checker imports
+            return None
     is_input = inspect.isclass(annotation) and issubclass(annotation, BaseModel) and TEXT in annotation.model_fields
     return annotation if is_input else None

@@ -20,6 +20,9 @@ from .exported_workflow import ExportedWorkflow, find_exported_workflow
 
 logger = logging.getLogger(__name__)
 
+WORKFLOW = "run_workflow"
+"""The name of the function in Agent Builder's exports."""
+
 AnyAgent = Agent[Any]
 AgentLike = AnyAgent | Callable[..., AnyAgent | Awaitable[Any]]
 """An agent, or a function that returns one, sync or async; it gets the `RequestContext` if it takes an argument. Or the
@@ -54,7 +57,7 @@ class AgentSource:
         except SystemExit as error:  # at startup, no task contains it yet
             raise as_exception(error) from error
         if not isinstance(agent, Agent):
-            raise AgentSetupError(f"{self.name} returned {_type_name(agent)}, not an agents.Agent.")
+            raise AgentSetupError(f"{self.name} returned {_type_name(agent)}, not an agents.Agent.{_hint(agent)}")
         return agent
 
 
@@ -87,7 +90,8 @@ def _split(spec: str) -> tuple[str, str]:
     module, colon, name = spec.strip().partition(":")
     if not (colon and name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
         raise AgentSetupError(
-            f"CHATKIT_AGENT={spec} must look like package.module:name, for example my_agents:support."
+            f"CHATKIT_AGENT={spec} must look like package.module:name, for example my_agents:support, or "
+            "my_export:run_workflow for a workflow of Agent Builder."
         )
     return module, name
 
@@ -111,7 +115,8 @@ def _attribute(module: ModuleType, name: str, spec: str) -> object:
         return getattr(module, name)
     candidates = [key for key, value in vars(module).items() if isinstance(value, Agent) or inspect.isfunction(value)]
     agents = [key for key, value in vars(module).items() if isinstance(value, Agent)]
-    similar = get_close_matches(name, candidates, n=3) or agents
+    workflows = [key for key, value in vars(module).items() if inspect.iscoroutinefunction(value) and key == WORKFLOW]
+    similar = get_close_matches(name, candidates, n=3) or workflows or agents
     suggestion = f"; did you mean {' or '.join(similar)}?" if similar else "."
     raise AgentSetupError(f"CHATKIT_AGENT={spec}: module {module.__name__!r} has no {name!r}{suggestion}")
 
@@ -156,6 +161,13 @@ def _takes_context(make: Callable[..., Any], title: str) -> bool:
             "the RequestContext."
         )
     return bool(positional)
+
+
+def _hint(returned: object) -> str:
+    """Return advice for what a workflow of Agent Builder returns, if it is not recognised as one."""
+    if isinstance(returned, dict | str | None):
+        return " If it is an exported workflow, its first parameter must be called workflow_input."
+    return ""
 
 
 def _type_name(value: object) -> str:

@@ -2,20 +2,13 @@
 
 Agent Builder's export has the workflow's state as a local variable of `run_workflow`, `state = {"plan": "free"}`, with
 the defaults of its start node. The hosted backend replaces them by the session's variables. So the function is compiled
-again with one change: what is assigned to `state` is passed through `with_variables`.
+again (`recompiled.py`) with one change: what is first assigned to `state` is passed through `with_variables`.
 """
 
 import ast
-import inspect
-import logging
-import textwrap
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
-from typing import Any, TypeVar, cast
-
-logger = logging.getLogger(__name__)
-
-F = TypeVar("F", bound=Callable[..., Any])
+from typing import Any
 
 STATE = "state"
 HOOK = "__chatkit_state__"
@@ -31,28 +24,19 @@ def with_variables(state: Any) -> Any:
     return state
 
 
-def reading_variables(function: F) -> F:
-    """Return the function with the session's variables in its first `state`, or the function itself if it has none."""
-    try:
-        source = textwrap.dedent(inspect.getsource(function))
-        module = ast.parse(source)
-    except (OSError, TypeError, SyntaxError):
-        logger.debug("the source of %s is not at hand: state_variables stay out of its state", function.__qualname__)
-        return function
-    definition = module.body[0]
-    if not isinstance(definition, ast.AsyncFunctionDef) or (assignment := _first_assignment(definition)) is None:
-        return function
-    assert assignment.value is not None
+def read_variables(definition: ast.AsyncFunctionDef, names: dict[str, Any]) -> bool:
+    """Let the first `state` of the function have the session's variables. Return whether it has a state.
+
+    `names` are its globals.
+    """
+    assignment = _first_assignment(definition)
+    if assignment is None or assignment.value is None:
+        return False
     assignment.value = ast.copy_location(
         ast.Call(func=ast.Name(id=HOOK, ctx=ast.Load()), args=[assignment.value], keywords=[]), assignment.value
     )
-    definition.decorator_list = []  # they have been applied: what we got is what they returned
-    ast.increment_lineno(module, function.__code__.co_firstlineno - 1)
-    code = compile(ast.fix_missing_locations(module), function.__code__.co_filename, "exec")
-    names: dict[str, Any] = {}
-    function.__globals__[HOOK] = with_variables
-    exec(code, function.__globals__, names)
-    return cast(F, names[definition.name])
+    names[HOOK] = with_variables
+    return True
 
 
 def _first_assignment(definition: ast.AsyncFunctionDef) -> ast.Assign | ast.AnnAssign | None:
