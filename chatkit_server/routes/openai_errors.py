@@ -62,13 +62,13 @@ class WrongBase(NotFound):
         )
 
 
-_MISPLACED = re.compile(r"(?:/v1)*(?P<call>/chatkit/(?:sessions|threads)(?:/.*)?)")
+_CALL = re.compile(r".*?(?P<path>/chatkit/(?:sessions|threads)(?:/.*)?)", re.DOTALL)
 
 
 def openai_base(request: Request) -> str | None:
     """Return the base URL of the API if the request is a call of it below another one, such as without `/v1`."""
     path = path_of(request.scope)
-    if (match := _MISPLACED.fullmatch(path)) is None or path == "/v1" + match["call"]:
+    if (call := _CALL.fullmatch(path)) is None or path == f"/v1{call['path']}":
         return None
     root: str = request.scope.get("root_path", "")
     return str(request.base_url.replace(path=f"{root}/v1", query=""))

@@ -62,6 +62,7 @@ from pydantic import TypeAdapter
 
 from chatkit_store import OwnedThread
 
+from ..events.frames import serialize
 from .openai_route import unix_seconds
 
 _status: TypeAdapter[Status] = TypeAdapter(Status)
@@ -90,7 +91,7 @@ def openai_item(item: ThreadItem) -> Data:
         case AssistantMessageItem():
             return _assistant_message(item)
         case WidgetItem():
-            widget = item.widget.model_dump_json(exclude_none=True)
+            widget = serialize(item.widget).decode()
             return ChatKitWidgetItem(**_base(item), type="chatkit.widget", widget=widget)
         case ClientToolCallItem():
             return _client_tool_call(item)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import openai
 import pytest
 from chatkit.types import (
@@ -357,7 +358,7 @@ async def test_a_bad_value_in_the_query_is_a_400_that_names_it(hosted: AsyncOpen
 
 async def test_a_base_url_without_v1_or_with_two_is_answered_by_the_right_one(backend: Backend) -> None:
     url = backend.served.url
-    for base in (url, f"{url}/v1/v1"):
+    for base in (url, f"{url}/v1/v1", f"{url}/chatkit"):
         async with AsyncOpenAI(base_url=base, api_key="any", max_retries=0) as client:
             for call in (
                 lambda: client.beta.chatkit.sessions.create(user="ada", workflow={"id": "wf_1"}),
@@ -367,3 +368,15 @@ async def test_a_base_url_without_v1_or_with_two_is_answered_by_the_right_one(ba
             ):
                 with pytest.raises(openai.NotFoundError, match=f"OpenAI API is {url}/v1: set it as `base_url`"):
                     await call()
+
+
+async def test_errors_outside_of_the_routes_have_the_shape_of_openai(backend: Backend) -> None:
+    for method, path, status, code in (
+        ("PUT", "/v1/chatkit/threads", 405, "method_not_allowed"),
+        ("GET", "/v1/chatkit/nothing", 404, "not_found"),
+        ("GET", f"/v1/chatkit/threads/{'x' * 9000}", 414, "target_too_long"),
+    ):
+        async with aiohttp.ClientSession() as session:
+            async with session.request(method, backend.served.url + path) as response:
+                error = (await response.json())["error"]
+                assert (response.status, error["type"], error["code"]) == (status, "invalid_request_error", code)
