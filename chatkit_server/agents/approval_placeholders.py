@@ -45,7 +45,12 @@ def is_placeholder(function: FunctionType) -> bool:
     except (OSError, TypeError, SyntaxError):
         return False
     definition = module.body[0]
-    return isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef) and all(map(_is_empty, definition.body))
+    return isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef) and does_nothing(definition)
+
+
+def does_nothing(definition: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Return whether a function has no body but a constant."""
+    return all(map(_is_empty, definition.body))
 
 
 def _is_empty(statement: ast.stmt) -> bool:

@@ -41,7 +41,7 @@ def migrate_workflow(
     for entry in checked:
         _print(entry)
     if lines := lines_for(checked, in_file):
-        _set(lines, write=write)
+        _set(lines, has_server=bool(in_file.get("CHATKIT_SERVER") or os.environ.get("CHATKIT_SERVER")), write=write)
     if not all(entry.runs for entry in checked):
         raise typer.Exit(1)
 
@@ -70,10 +70,12 @@ def _print(entry: Checked) -> None:
     typer.echo()
 
 
-def _set(lines: Sequence[EnvLine], *, write: bool) -> None:
+def _set(lines: Sequence[EnvLine], *, has_server: bool, write: bool) -> None:
     typer.echo("Settings for .env")
     for line in lines:
         typer.echo(f"  {line}")
+        if line.name == "CHATKIT_AGENT" and has_server:
+            typer.echo("  CHATKIT_SERVER is set as well: remove it, unless it is to run this workflow.")
         if os.environ.get(line.name, line.value) != line.value:
             typer.echo(f"  The environment has another {line.name}, which takes precedence over .env.")
     new = [line for line in lines if line.is_new]

@@ -177,8 +177,8 @@ async def test_an_exported_workflow_is_listed_with_its_models_and_what_is_unfini
         ["ok", "CHATKIT_AGENT=greeting:run_workflow, a workflow of the agents My agent"],
         [
             "WARN",
-            "greeting.py, line 3: The tool `find_offers` does nothing yet: the model gets no result from it. Write its "
-            "body.",
+            "greeting.py, line 3: The tool `find_offers` does nothing yet. Write its body; or, if the page answers it "
+            "in onClientTool, decorate it with chatkit_server.client_tool.",
         ],
         ["ok", "gpt-5 (compatible), set by the agent My agent, answers"],
     ]

@@ -80,7 +80,8 @@ def test_guardrails_approvals_and_placeholders_are_found() -> None:
     ]
     never_configured = "Fails with AttributeError as long as one kind of guardrail is not configured."
     assert [text for text in marked(result, "FIX") if NEW_SYNTAX not in text] == [
-        "line 9: The tool `find_offers` does nothing yet: the model gets no result from it. Write its body.",
+        "line 9: The tool `find_offers` does nothing yet. Write its body; or, if the page answers it in onClientTool, "
+        "decorate it with chatkit_server.client_tool.",
         "line 9: The type of a tool's argument is one of JSON, not of Python. Replace `: string,null` with "
         "`: str | None` (--fix does it).",
         "line 9: `integer` is a type of JSON, not of Python. Replace `: integer` with `: int` (--fix does it).",
@@ -193,6 +194,26 @@ def test_several_workflows_are_served_by_the_ids_of_their_sessions() -> None:
     assert dotenv_values(".env")["CHATKIT_AGENT"] == third
 
 
+def test_a_server_class_that_would_answer_instead_is_told() -> None:
+    Path(".env").write_text("CHATKIT_SERVER=shop:MyServer\n", encoding="utf-8")
+    assert "CHATKIT_SERVER is set as well: remove it" in run(export("greeting")).stdout
+
+
+def test_calls_that_let_all_users_wait_are_told() -> None:
+    Path("slow.py").write_text(
+        "import time, requests\nfrom openai import OpenAI\nclient = OpenAI()\nclient.models.list()\n"
+        "async def run_workflow(workflow_input):\n    client.vector_stores.search('vs', query='q')\n"
+        "    requests.get('https://shop.example')\n    time.sleep(1)\n",
+        encoding="utf-8",
+    )
+    wait = "lets all users of the server wait: use an asynchronous one."
+    assert marked(run("slow.py"), "NOTE")[1:] == [
+        f"line 6: client.vector_stores.search {wait}",
+        f"line 7: requests.get {wait}",
+        f"line 8: time.sleep {wait}",
+    ]
+
+
 def test_a_variable_of_the_environment_that_hides_env_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATKIT_AGENT", "old:agent")
     assert "The environment has another CHATKIT_AGENT" in run(export("greeting"), "--write").stdout
@@ -227,6 +248,8 @@ NOT_WORKFLOWS = [
         "import asyncio\nasync def run_workflow(workflow_input): ...\nasyncio.run(run_workflow(1))",
         "imports",
     ),
+    ("export.py", "import uvicorn\nasync def run_workflow(workflow_input): ...\nuvicorn.run('x')", "uvicorn.run at mo"),
+    ("export.py", "async def run_workflow(workflow_input, user): ...", "others need defaults"),
     ("export.py", "async def run_workflow(workflow_input):\n    return input()", "keyboard of the server"),
     (
         "export.py",

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .defects import find_defects, find_empty_values, find_placeholders
+from .defects import find_defects, find_empty_values, find_placeholders, find_slow_calls
 from .export_file import Export, NotAnExport, read_export
 from .hosted_tools_check import find_hosted_tools
 from .needs import find_needs
@@ -74,6 +74,7 @@ def _notes(export: Export, directory: Path, variables: Mapping[str, str]) -> Ite
         yield Note("ok", f"`{next(iter(export.agents))}` is an agent, without a workflow around it.")
     yield from find_placeholders(export)
     yield from find_hosted_tools(export)
+    yield from find_slow_calls(export)
     if export.workflow is not None or export.agents:
         yield from find_needs(export, directory, variables)
     yield from export.repairs

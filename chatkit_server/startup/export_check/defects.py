@@ -6,11 +6,12 @@ import importlib
 import symtable
 from collections.abc import Iterator
 
+from ...agents.approval_placeholders import NAME, does_nothing
 from ...agents.async_search import Loop, synchronous_loops
 from .export_file import Export
 from .note import Edit, Note
 from .syntax_repairs import JSON_TYPES
-from .syntax_tree import Function, argument, assigned, callee, calls, dotted, functions, returns_only_a_constant
+from .syntax_tree import argument, assigned, callee, calls, dotted, functions
 
 _LIBRARIES = ("agents", "openai", "pydantic", "typing")
 _MODULE_NAMES = {"__name__", "__file__", "__doc__", "__package__", "__spec__", "__loader__", "__builtins__"}
@@ -125,28 +126,34 @@ def _blocking_calls(export: Export) -> Iterator[Note]:
     for node in export.tree.body:  # what stands below `if __name__ == "__main__"` does not run
         if isinstance(node, ast.Expr | ast.Assign):
             for call in calls(node, "run"):
-                if dotted(call.func) == "asyncio.run":
-                    yield Note("FIX", "asyncio.run at module level runs when the server imports the file.", call.lineno)
+                if (name := dotted(call.func)) in {"asyncio.run", "uvicorn.run", "app.run"}:
+                    yield Note("FIX", f"{name} at module level runs when the server imports the file.", call.lineno)
+
+
+def find_slow_calls(export: Export) -> Iterator[Note]:
+    """Yield the calls that let all users wait: they block the event loop."""
+    clients = {name for name, value, _ in assigned(export.tree, ast.Call) if callee_of(value) == "OpenAI"}
+    coroutines = [node for node in ast.walk(export.tree) if isinstance(node, ast.AsyncFunctionDef)]
+    for call in [node for function in coroutines for node in ast.walk(function) if isinstance(node, ast.Call)]:
+        name = dotted(call.func)
+        if name == "time.sleep" or name.partition(".")[0] in {"requests", *clients}:
+            yield Note("NOTE", f"{name} lets all users of the server wait: use an asynchronous one.", call.lineno)
 
 
 def find_placeholders(export: Export) -> Iterator[Note]:
     """Yield the tools that Agent Builder could not export, and the approvals that the server asks for instead."""
     for function in functions(export.tree):
-        if not returns_only_a_constant(function):
+        if not does_nothing(function):
             continue
         if any("function_tool" in ast.unparse(decorator) for decorator in function.decorator_list):
             yield Note(
                 "FIX",
-                f"The tool `{function.name}` does nothing yet: the model gets no result from it. Write its body.",
+                f"The tool `{function.name}` does nothing yet. Write its body; or, if the page answers it in "
+                "onClientTool, decorate it with chatkit_server.client_tool.",
                 function.lineno,
             )
-        elif is_approval(function) and list(calls(export.tree, function.name)):
+        elif NAME.search(function.name) and list(calls(export.tree, function.name)):
             yield Note("ok", f"`{function.name}` asks the user, with Approve and Reject in the chat.", function.lineno)
-
-
-def is_approval(function: Function) -> bool:
-    """Return whether a placeholder stands for the approval of the user."""
-    return "approv" in function.name.lower() and len(function.args.args) <= 1
 
 
 def find_empty_values(export: Export) -> Iterator[Note]:

@@ -22,8 +22,9 @@ _DISTRIBUTIONS = {
 _STORED = {
     "vs_": "Vector stores of the OpenAI project",
     "file-": "Files of the OpenAI project",
+    "pmpt_": "Prompts of the OpenAI project",
 }
-_ID = re.compile(r"(vs_|file-)[A-Za-z0-9]{10,}")
+_ID = re.compile(r"(vs_|file-|pmpt_)[A-Za-z0-9]{10,}")
 
 
 def find_needs(export: Export, directory: Path, variables: Mapping[str, str]) -> Iterator[Note]:

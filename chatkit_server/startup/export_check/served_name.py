@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .export_file import Export
 from .note import Note
+from .syntax_tree import functions
 
 
 def module_of(path: Path, directory: Path) -> str | Note:
@@ -40,6 +41,8 @@ def served_name(export: Export) -> tuple[str, str] | Note:
         return "CHATKIT_AGENT", export.workflow.name
     if export.server_class is not None:
         return "CHATKIT_SERVER", export.server_class
+    if any(function.name == "run_workflow" for function in functions(export.tree)):
+        return Note("FIX", "`run_workflow` must take one argument, `workflow_input`; others need defaults.")
     agents = list(export.agents)
     if len(agents) == 1:
         return "CHATKIT_AGENT", agents[0]

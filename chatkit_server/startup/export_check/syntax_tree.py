@@ -74,17 +74,3 @@ def assigned(tree: ast.AST, kind: type[ast.expr] = ast.expr) -> Iterator[tuple[s
                 yield name, value, node.lineno
             case _:
                 pass
-
-
-def returns_only_a_constant(function: Function) -> bool:
-    """Return whether a function does nothing: `pass`, `...` or the return of a constant, besides its docstring."""
-    body = [node for node in function.body if not _is_constant_expression(node)]
-    match body:
-        case [] | [ast.Pass()] | [ast.Return(value=None | ast.Constant())]:
-            return True
-        case _:
-            return False
-
-
-def _is_constant_expression(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
