@@ -76,9 +76,15 @@ def convert_item(
     """
     created_at = read_time(raw.get("created_at")) or earlier
     common = {"id": item_id, "thread_id": thread_id, "created_at": created_at}
-    defaults = {"object": "chatkit.thread_item", "attachments": [], "thread_id": thread_id}
+    readable = {
+        "object": "chatkit.thread_item",
+        "thread_id": thread_id,
+        **raw,
+        "created_at": int(created_at.timestamp()),
+        "attachments": [_named(attachment) for attachment in attachments_of(raw)],
+    }
     try:
-        hosted = _adapter.validate_python({**defaults, **raw, "created_at": int(created_at.timestamp())})
+        hosted = _adapter.validate_python(readable)
     except ValidationError:
         return _note(common, raw)
     match hosted:
@@ -107,6 +113,12 @@ def attachments_of(raw: RawItem) -> list[Mapping[str, Any]]:
     if raw.get("type") != "chatkit.user_message" or not isinstance(entries, list):
         return []
     return [entry for entry in entries if isinstance(entry, Mapping) and isinstance(entry.get("id"), str)]
+
+
+def _named(attachment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of an attachment ends up in a message, if only its name."""
+    name = attachment.get("name")
+    return {"id": attachment["id"], "name": name if isinstance(name, str) else "file", "mime_type": "", "type": "file"}
 
 
 def is_waiting(raw: RawItem) -> bool:

@@ -1,12 +1,11 @@
 """Import a thread: each page of its items is saved before the next is read, so it may stop at any moment."""
 
-import hashlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
 from chatkit.types import ThreadMetadata
 
-from chatkit_store import NotFound, Owner, is_notice_id, new_id
+from chatkit_store import NotFound, Owner, clean_text, derived_id, is_notice_id, new_id
 
 from ..auth.login import is_identifier
 from .destination import Destination
@@ -21,7 +20,7 @@ FAKE_ID = "__fake_id__"
 
 
 class Importer:
-    """Imports threads of a source for the users of one tenant."""
+    """Imports threads of a source, for the users of one tenant if it is named, else of the source's."""
 
     def __init__(self, source: Source, destination: Destination, report: ImportReport, tenant: str) -> None:
         self._source = source
@@ -31,9 +30,9 @@ class Importer:
 
     async def take(self, thread: SourceThread) -> None:
         """Import one thread, or what is new of it. Raises `SourceFailed`, `ThreadGone`, `StoreError`."""
-        if not is_identifier(thread.user):
-            raise SourceFailed("its user id is one that no login could have.")
-        owner = Owner(self._tenant, thread.user)
+        owner = Owner(self._tenant or thread.tenant, thread.user)
+        if not is_identifier(owner.user_id) or (owner.tenant and not is_identifier(owner.tenant)):
+            raise SourceFailed("its user or tenant is one that no login could have.")
         known = await self._destination.find(thread.id, owner)
         if known is not None and known.is_deleted:
             self._report.deleted += 1
@@ -84,8 +83,7 @@ def item_id(source_id: str, thread_id: str) -> str:
     is_usable = len(source_id) <= MAX_ID and is_identifier(source_id)
     if is_usable and source_id != FAKE_ID and not is_notice_id(source_id):
         return source_id
-    digest = hashlib.blake2b(f"{thread_id} {source_id}".encode(errors="replace"), digest_size=16).hexdigest()
-    return f"imp_{digest}"
+    return derived_id("imp", thread_id, clean_text(source_id))
 
 
 def _metadata(thread: SourceThread) -> ThreadMetadata:

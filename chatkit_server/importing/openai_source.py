@@ -65,9 +65,8 @@ class OpenAISource:
                 except Unreadable as error:
                     self.problems.append(f"{self._address}: {error}.")
                     continue
-                if self._selection.since is not None and thread.created_at < self._selection.since:
-                    return
-                yield thread
+                if self._selection.includes(thread):  # to the end: another server may have imported older ones later
+                    yield thread
 
     async def _pages(self, call: Call, after: str | None, **query: Any) -> AsyncIterator[list[RawItem]]:
         """Yield pages as JSON: the client's types would drop unknown fields, and take unknown items for messages."""

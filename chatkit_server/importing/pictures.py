@@ -5,7 +5,6 @@ The API hands out no content of other files, so those are lost.
 
 import base64
 import binascii
-import hashlib
 import io
 import re
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from typing import Any
 import httpx2
 from chatkit.types import ImageAttachment
 
-from chatkit_store import Blobs, NotFound, Owner, UploadStore
+from chatkit_store import Blobs, NotFound, Owner, UploadStore, clean_text, derived_id
 
 from ..errors.http import InvalidFile
 from ..files.file_names import safe_file_name
@@ -114,7 +113,7 @@ class ImportedPictures:
                     return source_id
             except NotFound:
                 pass
-        return f"atc_{hashlib.blake2b(f'{thread_id} {source_id}'.encode(), digest_size=16).hexdigest()}"
+        return derived_id("atc", thread_id, clean_text(source_id))
 
 
 def _decode(url: str) -> bytes | None:

@@ -34,8 +34,10 @@ class SourceThread:
     created_at: datetime
     title: str | None
     status: ThreadStatus
+    tenant: str
+    """Of another chatkit-server; empty for the hosted API, which has none."""
     raw: Mapping[str, Any]
-    """As the hosted API sends it."""
+    """As the API sends it."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,16 @@ def read_thread(raw: Any) -> SourceThread:
     created_at = read_time(raw.get("created_at"))
     if created_at is None:
         raise Unreadable(f"thread {raw['id']} has no time in created_at")
-    return SourceThread(raw["id"], user, created_at, title if isinstance(title, str) else None, _status(raw), raw)
+    tenant = raw.get("tenant")
+    return SourceThread(
+        id=raw["id"],
+        user=user,
+        created_at=created_at,
+        title=title if isinstance(title, str) else None,
+        status=_status(raw),
+        tenant=tenant if isinstance(tenant, str) else "",
+        raw=raw,
+    )
 
 
 def read_time(value: Any) -> datetime | None:

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from chatkit_store import clean_text
+
 from .import_report import ImportReport
 from .source import RawItem, Source, SourceThread, Unreadable
 from .thread_folder import read_file
@@ -47,7 +49,7 @@ class ThreadSaver:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(".part")
-        part.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8", errors="surrogatepass")
+        part.write_text(clean_text(json.dumps(content, ensure_ascii=False, indent=1)), encoding="utf-8")
         os.replace(part, file)
 
 

@@ -69,7 +69,7 @@ def import_threads(
     since: Annotated[
         str | None, typer.Option(metavar="DATE", help="Only threads that began at this date or time (UTC) or later.")
     ] = None,
-    tenant: Annotated[str, typer.Option(help="The tenant that the users have here.")] = "",
+    tenant: Annotated[str, typer.Option(help="The tenant of the users here; by default the source's.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read everything, write nothing.")] = False,
     base_url: Annotated[str, typer.Option(help="The address of the API.")] = OPENAI_URL,
     api_key_env: Annotated[
@@ -175,7 +175,7 @@ def _moment(text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise SetupError(f"--since {text} is not a date such as 2026-01-31 or 2026-01-31T12:00.") from None
+        raise SetupError(f'--since {text} is not a date such as 2026-01-31 or "2026-01-31 12:00".') from None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 

@@ -26,6 +26,8 @@ class HostedApi:
     threads: dict[str, Json] = field(default_factory=dict)
     items: dict[str, list[Json]] = field(default_factory=dict)
     pictures: dict[str, bytes] = field(default_factory=dict)
+    picture_headers: list[set[str]] = field(default_factory=list)
+    """The names of the headers of each request for a picture."""
     requests: list[str] = field(default_factory=list)
     """The path and query of each request."""
     faults: list[Response] = field(default_factory=list)
@@ -71,6 +73,7 @@ class HostedApi:
         return self._answer(request, self.items[thread_id])
 
     async def _picture(self, request: Request) -> Response:
+        self.picture_headers.append(set(request.headers))
         content = self.pictures.get(request.path_params["name"])
         return Response(content, media_type="image/png") if content is not None else failure(404, "expired")
 

@@ -124,7 +124,7 @@ async def test_only_some_users_and_only_since_a_date(api: HostedApi, command: Co
     api.add("cthr_2", title="hers")
     api.add("cthr_3", title="his", user="ben")
     api.add("cthr_4", title="another's", user="eve")
-    done = await command("openai", "--user", "ada", "--user", "ben", "--since", "2026-01-01")
+    done = await command("openai", "--user", "ada", "--user", "ben", "--since", "2026-01-01 00:00")
     assert done.exit_code == 0
     assert [await titles_of(store, user) for user in (ADA, BEN, User("eve"))] == [["hers"], ["his"], []]
 
@@ -255,7 +255,7 @@ async def test_a_thread_that_fails_does_not_stop_the_others(
     done = await command("openai")
     assert done.exit_code == 1
     assert "Thread cthr_2: one of its items has no id." in done.stderr
-    assert "Thread cthr_4: its user id is one that no login could have." in done.stderr
+    assert "Thread cthr_4: its user or tenant is one that no login could have." in done.stderr
     assert "1 thread vanished from the source meanwhile." in done.stdout
     assert "2 problems, named above." in done.stdout
     assert [title for title in await titles_of(store, ADA) if title != "Broken"] == ["Coffee", "Tea"]

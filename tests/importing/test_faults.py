@@ -1,0 +1,171 @@
+"""`chatkit-server import` when the source refuses, fails for a while or for good, or the command is killed."""
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+
+import openai
+import pytest
+from openai import AsyncOpenAI
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.responses import PlainTextResponse, Response
+
+from chatkit_server.importing.polite_calls import PoliteCalls
+from chatkit_store import SqlStore
+from tests.importing.conftest import Command
+from tests.importing.hosted_api import KEY, HostedApi, answer, failure, question
+from tests.store.factories import User, text_of
+
+ADA = User("ada")
+AT_ONCE = {"retry_after_ms": "1"}
+
+
+async def saved(engine: AsyncEngine) -> dict[str | None, list[str]]:
+    """Return the texts of each thread, by title, oldest first."""
+    store = SqlStore[User](engine)
+    threads = (await store.load_threads(100, None, "asc", ADA)).data
+    pages = {thread.title: await store.load_thread_items(thread.id, None, 500, "asc", ADA) for thread in threads}
+    return {title: [text_of(item) for item in page.data] for title, page in pages.items()}
+
+
+async def test_a_wrong_key_is_named(command: Command, monkeypatch: pytest.MonkeyPatch, api: HostedApi) -> None:
+    monkeypatch.setenv("OTHER_KEY", "wrong")
+    done = await command("openai", "--api-key-env", "OTHER_KEY")
+    assert done.exit_code == 2
+    assert done.stderr == (
+        f"chatkit-server: {api.url}/v1 refuses the API key: the server answered status 401: "
+        "Incorrect API key provided\n"
+    )
+    missing = await command("openai", "--api-key-env", "NO_KEY")
+    assert (missing.exit_code, missing.stderr.split(" to an API key")[0]) == (2, "chatkit-server: Set NO_KEY")
+
+
+async def test_the_key_may_be_in_the_file_of_settings(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text(f"HOSTED_KEY='{KEY}'\n", encoding="utf-8")
+    assert (await command("openai", "--api-key-env", "HOSTED_KEY")).exit_code == 0
+
+
+async def test_a_key_without_the_right_and_a_wrong_address_are_named(command: Command, api: HostedApi) -> None:
+    api.faults = [failure(403, "You have no access")]
+    refused = await command("openai")
+    assert refused.exit_code == 2
+    assert "may not read the threads" in refused.stderr
+    assert "You have no access" in refused.stderr
+    wrong_path = await command("openai", "--base-url", api.url)
+    assert wrong_path.exit_code == 2
+    assert "has no ChatKit API" in wrong_path.stderr
+    assert "usually ends with /v1" in wrong_path.stderr
+    nobody = await command("openai", "--base-url", "http://127.0.0.1:9/v1")
+    assert nobody.exit_code == 2
+    assert "http://127.0.0.1:9/v1: the server cannot be reached" in nobody.stderr
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]", '{"data": "none"}'])
+async def test_an_answer_of_another_kind_is_named(command: Command, api: HostedApi, body: str) -> None:
+    api.faults = [PlainTextResponse(body)]
+    done = await command("openai")
+    assert done.exit_code == 2
+    assert f"{api.url}/v1: the answer is not" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["nowhere"], ["folder", "--save", "x"], ["openai", "--since", "yesterday"]])
+async def test_wrong_arguments_are_named(command: Command, arguments: list[str]) -> None:
+    done = await command(*arguments)
+    assert done.exit_code == 2
+    assert done.stderr.startswith("chatkit-server: ")
+
+
+async def test_requests_that_fail_for_a_while_are_repeated(
+    command: Command, api: HostedApi, engine: AsyncEngine
+) -> None:
+    api.add("cthr_1", question("one"), title="Tea")
+    api.faults = [failure(429, "Slow down", **AT_ONCE), failure(503, "Later", **AT_ONCE), failure(500, "", **AT_ONCE)]
+    assert (await command("openai")).exit_code == 0
+    assert await saved(engine) == {"Tea": ["one"]}
+    assert len(api.requests) == 5
+
+
+async def test_a_source_that_goes_away_ends_the_import_which_the_next_one_continues(
+    command: Command, api: HostedApi, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatkit_server.importing.polite_calls.ATTEMPTS", 2)
+    for number in range(9):
+        api.add(f"cthr_{number}", question(f"{number}"), title=f"{number}")
+
+    def go_away(path: str) -> Response | None:
+        items_requests = [request for request in api.requests if "/items" in request]
+        return failure(503, "Down for maintenance", **AT_ONCE) if len(items_requests) > 3 else None
+
+    api.on_request = go_away
+    done = await command("openai")
+    assert done.exit_code == 1
+    assert "the source is away: the server answered status 503: Down for maintenance Run the same" in done.stderr
+    assert len(await saved(engine)) == 3
+    api.on_request = lambda path: None
+    assert (await command("openai")).exit_code == 0
+    assert await saved(engine) == {f"{number}": [f"{number}"] for number in range(9)}
+
+
+async def test_a_killed_import_is_continued(command: Command, api: HostedApi, engine: AsyncEngine) -> None:
+    """In the middle of a long thread: what was read is saved, and nothing is there twice."""
+    texts = [f"message {number}" for number in range(450)]
+    api.add("cthr_1", *map(question, texts), title="long")
+    api.add("cthr_2", answer("short"), title="short")
+    is_in_the_middle = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stall(path: str) -> Response | None:
+        if "after=cthi_cthr_1_299" not in path:
+            return None
+        loop.call_soon(is_in_the_middle.set)
+        return failure(503, "Never", retry_after="3600")
+
+    api.on_request = stall
+    arguments = ["import", "openai", "--base-url", f"{api.url}/v1", "--requests-per-minute", "1000000"]
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "chatkit_server", *arguments, env=os.environ)
+    async with asyncio.timeout(60):
+        await is_in_the_middle.wait()
+    process.kill()
+    await process.wait()
+    assert (await saved(engine))["long"] == texts[:300]
+    api.on_request = lambda path: None
+    api.requests.clear()
+    assert (await command("openai")).exit_code == 0
+    assert await saved(engine) == {"long": texts, "short": ["short"]}
+    assert not any("cthr_1/items?limit=100&order=asc" == path.rpartition("threads/")[2] for path in api.requests)
+
+
+async def test_all_calls_wait_as_long_as_the_server_asks_one_to(api: HostedApi) -> None:
+    reports: list[str] = []
+    calls = PoliteCalls(100_000, first_pause=0.01, report=reports.append)
+    api.faults = [failure(429, "Slow down", retry_after="0.2"), failure(500, "no header")]
+    async with AsyncOpenAI(api_key=KEY, base_url=f"{api.url}/v1", max_retries=0) as client:
+        start = time.monotonic()
+        pages = await asyncio.gather(*(calls(lambda: client.beta.chatkit.threads.list()) for _ in range(3)))
+    assert time.monotonic() - start >= 0.2
+    assert [page.data for page in pages] == [[], [], []]
+    assert len(api.requests) == 5
+    assert reports == []
+
+
+async def test_calls_keep_their_rate(api: HostedApi) -> None:
+    calls = PoliteCalls(60 * 50, report=print)
+    moments: list[float] = []
+
+    async def call() -> None:
+        moments.append(time.monotonic())
+
+    await asyncio.gather(*(calls(call) for _ in range(4)))
+    assert moments[-1] - moments[0] >= 3 / 50 - 0.001
+
+
+async def test_what_cannot_be_helped_is_not_repeated(api: HostedApi) -> None:
+    calls = PoliteCalls(100_000, report=print)
+    async with AsyncOpenAI(api_key="wrong", base_url=f"{api.url}/v1", max_retries=0) as client:
+        with pytest.raises(openai.AuthenticationError):
+            await calls(lambda: client.beta.chatkit.threads.list())
+    assert len(api.requests) == 1

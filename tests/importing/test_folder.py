@@ -1,0 +1,112 @@
+"""`chatkit-server import --save FOLDER`, and `import FOLDER` of that and of folders that people made themselves."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.importing.conftest import Command
+from tests.importing.hosted_api import HostedApi, answer, question
+from tests.importing.test_faults import saved
+
+
+def write(file: Path, value: Any) -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(value), encoding="utf-8")
+
+
+@pytest.mark.parametrize("source", [["openai"], []])
+async def test_what_was_saved_can_be_imported_later(
+    command: Command, api: HostedApi, engine: AsyncEngine, tmp_path: Path, source: list[str]
+) -> None:
+    api.add("cthr_1", question("one"), answer("two"), title="Tea", created_at=1_767_000_000)
+    api.add("cthr.2", *(question(str(number)) for number in range(250)), title="long")
+    done = await command(*source, "--save", "threads")
+    assert (done.exit_code, done.stdout) == (0, "Saved 2 threads of 1 user, with 252 items.\n")
+    content = json.loads((tmp_path / "threads/cthr_1.json").read_text(encoding="utf-8"))
+    assert content == {"thread": api.threads["cthr_1"], "items": api.items["cthr_1"]}
+    assert await saved(engine) == {}
+    assert (await command("threads")).stdout == "Imported 2 threads of 1 user, with 252 items.\n"
+    assert await saved(engine) == {"Tea": ["one", "two"], "long": [str(number) for number in range(250)]}
+    assert "2 earlier threads had nothing new." in (await command("threads")).stdout
+    api.extend("cthr_1", question("three"))
+    assert "Added 1 item to 1 earlier thread." in (await command("openai")).stdout, "the folder was of the same threads"
+
+
+async def test_saving_again_adds_what_is_new(command: Command, api: HostedApi, tmp_path: Path) -> None:
+    api.add("cthr_1", question("one"))
+    api.add("cthr_2", question("two"))
+    assert "Would have saved 2 threads" in (await command("--save", "threads", "--dry-run")).stdout
+    assert not (tmp_path / "threads").exists()
+    await command("--save", "threads")
+    api.extend("cthr_1", answer("three"))
+    (tmp_path / "threads/cthr_2.json").write_text('{"thread": ', encoding="utf-8")
+    api.requests.clear()
+    again = await command("--save", "threads")
+    assert again.stdout == "Saved 1 thread of 1 user, with 1 item.\nAdded 1 item to 1 earlier thread.\n"
+    assert len(api.requests) == 3
+    for thread_id in ("cthr_1", "cthr_2"):
+        content = json.loads((tmp_path / f"threads/{thread_id}.json").read_text(encoding="utf-8"))
+        assert content["items"] == api.items[thread_id]
+    assert sorted(path.name for path in (tmp_path / "threads").iterdir()) == ["cthr_1.json", "cthr_2.json"]
+
+
+async def test_a_damaged_file_is_named_and_the_others_are_imported(
+    command: Command, api: HostedApi, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    api.add("cthr_1", question("one"), title="Tea")
+    await command("--save", "threads")
+    folder = tmp_path / "threads"
+    (folder / "half.json").write_text('{"thread": {"id": "cthr_2",\n "user": ', encoding="utf-8")
+    (folder / "binary.json").write_bytes(b"\xff\xfe\x00")
+    (folder / "deep.json").write_text("[" * 100_000, encoding="utf-8")
+    write(folder / "other.json", {"name": "package"})
+    write(folder / "nobody.json", {"thread": {"id": "cthr_3", "created_at": 1}, "items": []})
+    write(folder / "lost.json", [question() | {"id": "cthi_1", "thread_id": "cthr_4", "created_at": 1}])
+    (folder / "notes.txt").write_text("ignored", encoding="utf-8")
+    done = await command("threads")
+    assert done.exit_code == 1
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("threads/")]
+    assert [line.partition(":")[0] for line in warnings] == [
+        f"threads/{name}.json" for name in ("binary", "deep", "half", "nobody", "other", "lost")
+    ]
+    assert "half.json: it is not valid JSON (line 2, column 10:" in done.stderr
+    assert "nobody.json: thread cthr_3 has no user." in done.stderr
+    assert "6 problems, named above." in done.stdout
+    assert await saved(engine) == {"Tea": ["one"]}
+
+
+async def test_folders_of_other_shapes(command: Command, api: HostedApi, engine: AsyncEngine, tmp_path: Path) -> None:
+    for number in range(5):
+        api.add(f"cthr_{number}", *(question(f"{number}.{item}") for item in range(3)), title=f"{number}")
+    threads, items = list(api.threads.values()), api.items
+    folder = tmp_path / "mine"
+    write(folder / "threads.json", {"object": "list", "data": threads[:2][::-1], "has_more": False})
+    write(folder / "items-0.json", {"object": "list", "data": items["cthr_0"][::-1], "has_more": False})
+    write(folder / "items-1a.json", items["cthr_1"][:2])
+    write(folder / "items-1b.json", items["cthr_1"][1:])
+    write(folder / "deeper" / "two.json", {"threads": [threads[2] | {"items": items["cthr_2"]}]})
+    write(folder / "three.json", threads[3] | {"items": {"object": "list", "data": items["cthr_3"][::-1]}})
+    lines = [{"thread": threads[4], "items": []}, *items["cthr_4"]]
+    text = "\n\n".join(json.dumps(line) for line in lines)
+    (folder / "four.jsonl").write_text("\ufeff" + text, encoding="utf-8")
+    done = await command("mine")
+    assert (done.exit_code, done.stderr) == (0, done.stderr)
+    assert await saved(engine) == {f"{number}": [f"{number}.{item}" for item in range(3)] for number in range(5)}
+    for number, thread in enumerate(threads):
+        thread["created_at"] = f"2026-01-0{number + 1} 10:00:00"  # as a script may have written it
+    write(folder / "threads.json", threads)
+    assert "5 earlier threads had nothing new." in (await command("mine")).stdout
+
+
+async def test_texts_that_no_database_can_store_are_cleaned(
+    command: Command, api: HostedApi, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    half = "\ud83d"
+    api.add("cthr_1", question(f"tea{half}\0", id=f"cthi_{half}"), title=f"Tea\0{half}")
+    write(tmp_path / "mine" / "one.json", {"thread": api.threads["cthr_1"], "items": api.items["cthr_1"]})
+    for _ in range(2):
+        assert (await command("mine")).exit_code == 0
+        assert await saved(engine) == {"Tea\ufffd\ufffd": ["tea\ufffd\ufffd"]}

@@ -1,0 +1,93 @@
+"""Pictures of imported messages: what is fetched, and what becomes a note."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chatkit.types import ImageAttachment, ThreadItem, UserMessageItem
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chatkit_store import SqlStore
+from tests.files.uploading import PDF, decompression_bomb, picture
+from tests.importing.conftest import Command
+from tests.importing.hosted_api import HostedApi, question
+from tests.store.factories import User
+
+ADA = User("ada")
+LOST = "Its content could not be imported."
+
+
+def data_url(content: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+
+
+def attachment(url: Any, **fields: Any) -> dict[str, Any]:
+    common = {"id": "cfile_1", "type": "image", "name": "tea/../pot.png", "mime_type": "image/png"}
+    return common | {"preview_url": url} | fields
+
+
+async def message_of(engine: AsyncEngine) -> UserMessageItem:
+    items: list[ThreadItem] = (await SqlStore[User](engine).load_thread_items("cthr_1", None, 1, "asc", ADA)).data
+    assert isinstance(items[0], UserMessageItem)
+    return items[0]
+
+
+async def test_a_picture_is_stored_with_its_message(
+    command: Command, api: HostedApi, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    api.pictures = {"pot": picture()}
+    url = f"{api.url}/pictures/pot"
+    api.add("cthr_1", question(attachments=[attachment(url), attachment(url, id="atc_" + "a" * 32, name=None)]))
+    for _ in range(2):
+        assert (await command("openai")).exit_code == 0
+    first, second = (await message_of(engine)).attachments
+    assert isinstance(first, ImageAttachment)
+    assert (first.name, str(first.preview_url), first.thread_id) == ("pot.png", f"attachment:{first.id}", "cthr_1")
+    assert second.id == "atc_" + "a" * 32
+    files = [path for path in (tmp_path / "data" / "files").rglob("*") if path.is_file()]
+    assert sorted(path.name for path in files) == sorted(
+        name for id in (first.id, second.id) for name in (id, f"{id}.preview")
+    )
+    assert {path.read_bytes() for path in files if not path.name.endswith(".preview")} == {picture()}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        attachment("/pictures/expired"),
+        attachment("http://127.0.0.1:9/pot.png"),
+        attachment("ftp://tea.example/pot.png"),
+        attachment("http://["),
+        attachment("data:image/png;base64,!"),
+        attachment("data:image/png,plain"),
+        attachment(data_url(PDF)),
+        attachment(data_url(b"\x89PNG\r\n\x1a\n half")),
+        attachment(data_url(decompression_bomb())),
+        attachment(data_url(bytes(3_000_000))),
+        attachment(7),
+        attachment(data_url(picture()), type="file"),
+    ],
+    ids=lambda entry: str(entry["preview_url"])[:30],
+)
+async def test_what_is_no_picture_becomes_a_note(
+    command: Command, api: HostedApi, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, entry: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("CHATKIT_ATTACHMENT_MAX_BYTES", "2000000")
+    if str(entry["preview_url"]).startswith("/"):
+        entry = entry | {"preview_url": api.url + entry["preview_url"]}
+    if not isinstance(entry["preview_url"], str):
+        entry = entry | {"preview_url": None}
+    api.add("cthr_1", question("See", attachments=[entry]))
+    done = await command("openai")
+    assert done.exit_code == 0, done.output
+    message = await message_of(engine)
+    assert (message.attachments, LOST in message.content[1].text) == ([], True)
+
+
+async def test_the_key_is_not_sent_to_where_pictures_are(command: Command, api: HostedApi) -> None:
+    api.pictures = {"pot": picture()}
+    api.add("cthr_1", question(attachments=[attachment(f"{api.url}/pictures/pot")]))
+    await command("openai")
+    assert api.picture_headers
+    assert not any("authorization" in headers for headers in api.picture_headers)
