@@ -18,7 +18,7 @@ def delete_older_than(days: int) -> int:
     """Delete the threads that were started more than `days` ago, the oldest first; return how many."""
     limit = time.time() - days * 24 * 60 * 60
     count = 0
-    for thread in client.beta.chatkit.threads.list(order="asc", limit=100):
+    for thread in client.beta.chatkit.threads.list(order="asc"):
         if thread.created_at > limit:
             break
         client.beta.chatkit.threads.delete(thread.id)
@@ -30,7 +30,7 @@ def transcript(thread_id: str) -> Iterator[str]:
     """Yield the title and the messages of a thread, the oldest first."""
     thread = client.beta.chatkit.threads.retrieve(thread_id)
     yield f"# {thread.title or 'Untitled'} ({thread.user})"
-    for item in client.beta.chatkit.threads.list_items(thread_id, order="asc", limit=100):
+    for item in client.beta.chatkit.threads.list_items(thread_id, order="asc"):
         match item.type:
             case "chatkit.user_message":
                 yield f"{thread.user}: {' '.join(part.text for part in item.content)}"
