@@ -11,6 +11,7 @@ from chatkit_server.app import build_services
 from chatkit_server.startup.doctor.examination import examine
 from chatkit_server.startup.doctor.finding import Finding
 from tests.adopted.servers.gazette import GazetteServer
+from tests.adopted.servers.letter_box import LetterBoxServer
 from tests.serving import make_settings, serve
 from tests.support.openai_server import OpenAIServer
 
@@ -57,8 +58,20 @@ async def test_it_says_who_takes_the_files(tmp_path: Path) -> None:
 
 async def test_a_server_without_agents(tmp_path: Path) -> None:
     texts = of_server(await doctor(tmp_path, server=f"{SERVERS}.letter_box:LetterBoxServer"))
-    assert texts[0].endswith("it has respond, handle_stream_cancelled")
+    assert texts[0].endswith("it has respond, get_stream_options, handle_stream_cancelled")
     assert not [text for text in texts if "agents" in text]
+
+
+class ProcessingServer(LetterBoxServer):
+    """A server that does more in `process`."""
+
+    async def process(self, request: str | bytes | bytearray, context: Any) -> Any:
+        return await super().process(request, context)
+
+
+async def test_it_names_what_is_never_called(tmp_path: Path) -> None:
+    findings = await doctor(tmp_path, server=f"{__name__}:ProcessingServer")
+    assert Finding("server", "its process is not called: this server does that work", "WARN") in findings
 
 
 async def test_the_log_names_the_models_of_its_agents(

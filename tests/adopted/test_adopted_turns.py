@@ -95,6 +95,18 @@ async def test_its_users_do_not_see_each_others_threads(tmp_path: Path) -> None:
     assert vars(server.store)["_entries"] == {}, "nothing is left in memory"
 
 
+async def test_two_users_write_at_the_same_time(tmp_path: Path) -> None:
+    server = LetterBoxServer()
+    async with serve(tmp_path, server=server) as chat, chat.tab() as alice, chat.tab() as bob:
+        await bob.create("Dear diary")
+        async with writing(chat, alice) as first, writing(chat, bob) as second:
+            server.may_continue.set()
+            await asyncio.gather(first.read(), second.read())
+        assert first.text == second.text == WHOLE
+        assert [thread["id"] for thread in await alice.history()] == [first.thread_id]
+        assert len(await bob.history()) == 2
+
+
 @pytest.fixture
 async def workers(tmp_path: Path) -> AsyncIterator[tuple[Served, Served, LetterBoxServer]]:
     """Two workers on one database, and the server of the first."""

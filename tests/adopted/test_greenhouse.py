@@ -49,3 +49,16 @@ async def test_a_name_is_chosen_in_a_widget(host: Host, upstream: OpenAIServer) 
         assert renamed.text == "It is called Ivy already."
         await tab.send(reply.thread_id, "What does it need?")
     assert "<NAME_CHOSEN>Ivy</NAME_CHOSEN>" in str(upstream.requests[1].body)
+
+
+async def test_a_retry_asks_its_model_without_the_old_answer(host: Host, upstream: OpenAIServer) -> None:
+    upstream.script(Answer("It is thirsty."), Answer("It is happy."), Answer("Because of the rain."))
+    async with host.serve(GreenhouseServer) as tab:
+        reply = await tab.create("How is it?")
+        retried = await tab.retry(reply.thread_id, reply.user_item["id"])
+        assert retried.text == "It is happy."
+        await tab.send(reply.thread_id, "Why?")
+        await check_reload(tab, reply.thread_id)
+        assert [text for _, text in tab.pictures[reply.thread_id].texts()][1] == "It is happy."
+    assert upstream.requests[1].body["input"] == upstream.requests[0].body["input"]
+    assert "thirsty" not in str(upstream.requests[2].body)

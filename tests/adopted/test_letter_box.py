@@ -77,3 +77,27 @@ async def test_its_stream_options_reach_the_page(host: Host) -> None:
         again = await tab.send(reply.thread_id, "please")
         options = [event["stream_options"] for event in again.of_type("stream_options")]
         assert options == [{"allow_cancel": False}]
+
+
+async def test_the_user_answers_its_question(host: Host) -> None:
+    async with host.serve(LetterBoxServer) as tab:
+        reply = await tab.create("I need a stamp")
+        (question,) = reply.picture.of_type("structured_input")
+        answers = {"stamp": {"values": ["red"], "skipped": False}}
+        params = {"thread_id": reply.thread_id, "item_id": question["id"]}
+        answered = await tab.post(
+            "threads.add_structured_input", params | {"input": {"status": "answered", "answers": answers}}
+        )
+        assert answered.error is None
+        assert answered.text == "Posted with a red stamp."
+        await check_reload(tab, reply.thread_id)
+
+
+async def test_its_widget_streams(host: Host) -> None:
+    async with host.serve(LetterBoxServer) as tab:
+        reply = await tab.create("paint it")
+        updates = [event["update"] for event in reply.of_type("thread.item.updated")]
+        assert [update["delta"] for update in updates] == [" friend", "!"]
+        (widget,) = reply.picture.of_type("widget")
+        assert widget["widget"]["children"][0]["value"] == "Dear friend!"
+        await check_reload(tab, reply.thread_id)

@@ -88,3 +88,13 @@ async def test_it_transcribes_recordings(host: Host, desk: ModuleType, upstream:
         reply = await tab.post("input.transcribe", recording)
         assert reply.body == {"text": "where is my bag"}
     assert upstream.recordings[0].model == "gpt-4o-mini-transcribe"
+
+
+async def test_its_guardrail_takes_an_answer_back(host: Host, desk: ModuleType, upstream: OpenAIServer) -> None:
+    upstream.script(Answer("Roses are red"), Answer("Gladly."))
+    async with host.serve(desk.luggage_server, router=desk.router) as tab:
+        reply = await tab.create("Write a poem")
+        assert reply.error is None
+        assert reply.picture.texts() == [("user", "Write a poem"), ("assistant", "Only luggage, please.")]
+        assert (await tab.send(reply.thread_id, "Find my bag")).text == "Gladly."
+        await check_reload(tab, reply.thread_id)

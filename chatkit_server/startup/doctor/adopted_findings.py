@@ -1,5 +1,6 @@
 """What an adopted `ChatKitServer` does itself, and what it gets from this server instead."""
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from ...adopted.author_store import original_class
 from ...settings import Settings
 from .finding import Finding
 
-ASKED = ("action", "sync_action", "transcribe", "add_feedback", "handle_stream_cancelled")
+ASKED = ("action", "sync_action", "transcribe", "add_feedback", "get_stream_options", "handle_stream_cancelled")
 """Methods that an author may write besides `respond`."""
 
 
@@ -50,3 +51,9 @@ def _describe(agent: Agent[Any]) -> str:
 
 def _has(author: ChatKitServer[Any], method: str) -> bool:
     return getattr(type(author), method) is not getattr(ChatKitServer, method)
+
+
+def _unused(author: ChatKitServer[Any]) -> list[str]:
+    """Return the author's versions of methods with which chatkit's `process` does its work."""
+    chatkits = {name for name, member in vars(ChatKitServer).items() if inspect.isfunction(member)}
+    return sorted(name for name in chatkits - {"__init__", "respond", *ASKED} if _has(author, name))

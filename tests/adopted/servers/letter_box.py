@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 from chatkit.errors import CustomStreamError
-from chatkit.server import ChatKitServer
+from chatkit.server import ChatKitServer, stream_widget
 from chatkit.types import (
     AssistantMessageContent,
     AssistantMessageContentPartAdded,
@@ -23,6 +23,9 @@ from chatkit.types import (
     LockedStatus,
     NoticeEvent,
     StreamOptions,
+    StructuredInputItem,
+    StructuredInputMultipleChoice,
+    StructuredInputMultipleChoiceOption,
     ThreadItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
@@ -35,6 +38,7 @@ from chatkit.types import (
     WorkflowItem,
     WorkflowTaskUpdated,
 )
+from chatkit.widgets import DynamicWidgetRoot, WidgetRoot
 
 from .memory_store import MemoryStore
 
@@ -52,6 +56,8 @@ class LetterBoxServer(ChatKitServer[dict[str, Any]]):
         self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: dict[str, Any]
     ) -> AsyncIterator[ThreadStreamEvent]:
         if input_user_message is None:
+            async for event in self._post(thread, context):
+                yield event
             return
         text = "".join(part.text for part in input_user_message.content if isinstance(part, UserMessageTextContent))
         page = await self.store.load_thread_items(thread.id, None, 100, "asc", context)
@@ -60,22 +66,30 @@ class LetterBoxServer(ChatKitServer[dict[str, Any]]):
             thread.title = text[:20]
         thread.metadata["letters"] = letters
 
+        async for event in self._answer(thread, text, f"Letter {letters}"):
+            yield event
+
+    def _answer(self, thread: ThreadMetadata, text: str, letter: str) -> AsyncIterator[ThreadStreamEvent]:
         if "slowly" in text:
-            async for event in self._write_slowly(thread, f"Letter {letters}: {text}"):
-                yield event
-        elif "sort" in text:
-            async for event in self._sort(thread):
-                yield event
-        elif "loosely" in text:
-            async for event in self._write_loosely(thread, f"Letter {letters}"):
-                yield event
+            return self._write_slowly(thread, f"{letter}: {text}")
+        if "loosely" in text:
+            return self._write_loosely(thread, letter)
+        if "sort" in text:
+            return self._sort(thread)
+        if "paint" in text:
+            return stream_widget(thread, self._paint(), copy_text="a painted letter")
+        return self._answer_at_once(thread, text, letter)
+
+    async def _answer_at_once(self, thread: ThreadMetadata, text: str, letter: str) -> AsyncIterator[ThreadStreamEvent]:
+        if "stamp" in text:
+            yield ThreadItemDoneEvent(item=self._question(thread))
         elif "seal" in text:
             yield NoticeEvent(level="warning", title="Sealed", message="Nobody can write here any more.")
             thread.status = LockedStatus(reason="This box is sealed.")
         elif "lose" in text:
             yield ErrorEvent(code=ErrorCode.STREAM_ERROR, allow_retry=True)
         else:
-            yield ThreadItemDoneEvent(item=self._message(thread, f"Letter {letters}: {self._deliver(text)}"))
+            yield ThreadItemDoneEvent(item=self._message(thread, f"{letter}: {self._deliver(text)}"))
 
     def _deliver(self, text: str) -> str:
         if "return" in text:
@@ -124,6 +138,28 @@ class LetterBoxServer(ChatKitServer[dict[str, Any]]):
             item_id=item.id, update=AssistantMessageContentPartDone(content_index=0, content=content)
         )
         yield ThreadItemDoneEvent(item=item.model_copy(update={"content": [content]}))
+
+    def _question(self, thread: ThreadMetadata) -> StructuredInputItem:
+        options = [StructuredInputMultipleChoiceOption(value=value) for value in ("blue", "red")]
+        return StructuredInputItem(
+            id=f"question-{uuid.uuid4()}",
+            thread_id=thread.id,
+            created_at=datetime.now(),
+            inputs=[StructuredInputMultipleChoice(id="stamp", question="Which stamp?", options=options)],
+        )
+
+    async def _post(self, thread: ThreadMetadata, context: dict[str, Any]) -> AsyncIterator[ThreadStreamEvent]:
+        """Answer an answered question."""
+        page = await self.store.load_thread_items(thread.id, None, 1, "desc", context)
+        question = page.data[0]
+        if isinstance(question, StructuredInputItem):
+            values = question.inputs[0].answer.values
+            yield ThreadItemDoneEvent(item=self._message(thread, f"Posted with a {values[0]} stamp."))
+
+    async def _paint(self) -> AsyncGenerator[WidgetRoot, None]:
+        for text in ("Dear", "Dear friend", "Dear friend!"):
+            children = [{"type": "Text", "id": "text", "value": text}]
+            yield DynamicWidgetRoot.model_validate({"type": "Card", "children": children})
 
     async def _sort(self, thread: ThreadMetadata) -> AsyncIterator[ThreadStreamEvent]:
         """Show a workflow, a hidden note, and a message with a naive time."""

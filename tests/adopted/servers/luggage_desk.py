@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from agents import Agent, RunConfig, RunContextWrapper, Runner, function_tool
+from agents import (
+    Agent,
+    GuardrailFunctionOutput,
+    InputGuardrailTripwireTriggered,
+    RunConfig,
+    RunContextWrapper,
+    Runner,
+    function_tool,
+    input_guardrail,
+)
 from agents.model_settings import ModelSettings
 from chatkit.agents import AgentContext, ThreadItemConverter, stream_agent_response
 from chatkit.server import ChatKitServer
 from chatkit.types import (
+    AssistantMessageContent,
+    AssistantMessageItem,
     Attachment,
     AudioInput,
     ImageAttachment,
+    ThreadItemDoneEvent,
     ThreadMetadata,
     ThreadStreamEvent,
     TranscriptionResult,
@@ -57,8 +70,15 @@ def build_agent(desk: Desk) -> Agent[AgentContext]:
     async def report_bag(ctx: RunContextWrapper[AgentContext], description: str) -> dict[str, int]:
         return {"bags_reported": desk.report(ctx.context.thread.id, description)}
 
+    @input_guardrail
+    async def is_about_luggage(
+        ctx: RunContextWrapper[AgentContext], agent: Agent[Any], input: str | list[Any]
+    ) -> GuardrailFunctionOutput:
+        return GuardrailFunctionOutput(output_info=None, tripwire_triggered="poem" in str(input[-1]))
+
     return Agent[AgentContext](
         name="Luggage desk",
+        input_guardrails=[is_about_luggage],
         model="gpt-4.1-mini",
         instructions="You take reports of lost bags.",
         tools=[report_bag],
@@ -94,8 +114,18 @@ class LuggageServer(ChatKitServer[dict[str, Any]]):
             context=agent_context,
             run_config=RunConfig(model_settings=ModelSettings(temperature=0.3)),
         )
-        async for event in stream_agent_response(agent_context, result):
-            yield event
+        try:
+            async for event in stream_agent_response(agent_context, result):
+                yield event
+        except InputGuardrailTripwireTriggered:
+            yield ThreadItemDoneEvent(
+                item=AssistantMessageItem(
+                    id=self.store.generate_item_id("message", thread, context),
+                    thread_id=thread.id,
+                    created_at=datetime.now(),
+                    content=[AssistantMessageContent(text="Only luggage, please.")],
+                )
+            )
 
     async def transcribe(self, audio_input: AudioInput, context: dict[str, Any]) -> TranscriptionResult:
         name = f"recording.{audio_input.media_type.partition('/')[2]}"
