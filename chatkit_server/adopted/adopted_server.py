@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, get_args
 
 from agents import Agent
 from chatkit.actions import Action
@@ -19,6 +19,7 @@ from chatkit.types import (
     StreamOptions,
     SyncCustomActionResponse,
     Thread,
+    ThreadItemUpdatedEvent,
     ThreadMetadata,
     ThreadStreamEvent,
     ThreadUpdatedEvent,
@@ -47,11 +48,15 @@ from .author_store import adopt_store, without_upload
 from .author_thread import AuthorThread
 from .author_times import with_aware_times, with_naive_times
 from .outside_call import OutsideCalls
+from .stray_objects import StrayWatch, describe_strays
 
 logger = logging.getLogger(__name__)
 
 FIRST_ITEMS = 20
 """Among how many items at the start of a thread its first message is looked for."""
+
+EVENTS: tuple[type, ...] = get_args(get_args(ThreadStreamEvent)[0])
+"""The classes of all events."""
 
 Events = AsyncIterator[ThreadStreamEvent]
 
@@ -71,6 +76,8 @@ class AdoptedServer(ChatServer):
         files = author.attachment_store if parts.settings.attachments else None
         self.attachment_store = None if files is None else AuthorFiles(files, links, self._call_for)
         adopt_store(author.store, OutsideCalls(parts.store, links, parts.authenticate))
+        self._strays = StrayWatch(author.store)
+        self._unknown_kinds: set[str] = set()
 
     @property
     def author_name(self) -> str:
@@ -81,6 +88,11 @@ class AdoptedServer(ChatServer):
     def context_name(self) -> str:
         """What the author's code gets as its context, for `doctor`."""
         return self._contexts.describe()
+
+    @property
+    def strays(self) -> str:
+        """What the store object held when it was replaced, such as `_threads (3 objects)`: nobody will see it."""
+        return describe_strays(self._strays.at_start)
 
     # -- turns
 
@@ -123,6 +135,7 @@ class AdoptedServer(ChatServer):
         with calling(await self._call_for(context)) as call:
             own = await AuthorThread.load(thread.id, call)
             response = await self.author.sync_action(own.thread, action, _own_copy(sender), call.author_context)
+            self._strays.look()
             if response.updated_item is None:
                 return response
             item = await call.ids.rename(with_aware_times(response.updated_item), thread.id)
@@ -144,10 +157,14 @@ class AdoptedServer(ChatServer):
         cancellation = AuthorCancellation(self.author)
         try:
             async for event in events:
-                own.carry_over(thread)
+                if not isinstance(event, ThreadItemUpdatedEvent):  # that is nearly each: one per token
+                    own.carry_over(thread)
                 cancellation.note(event)
                 if isinstance(event, ErrorEvent):
                     errors.append(event)
+                    continue
+                if not isinstance(event, EVENTS):
+                    self._report_unknown(event)
                     continue
                 for saved_event in await call.ids.translate(event, thread.id):
                     yield saved_event
@@ -163,6 +180,7 @@ class AdoptedServer(ChatServer):
             if (aclose := getattr(events, "aclose", None)) is not None:
                 await aclose()
             await runs.close(is_stopped=is_stopped)
+            self._strays.look()
         if errors:  # so that the turn fails, and a reload says so
             raise _exception_for(errors[0])
 
@@ -240,6 +258,18 @@ class AdoptedServer(ChatServer):
 
     def _runs_for(self, selection: Selection, context: RequestContext) -> AuthorRuns:
         return AuthorRuns(self.run_config_for(selection, context), self.settings)
+
+    def _report_unknown(self, event: object) -> None:
+        """Log a kind of object that is not an event, once. chatkit sends it to the page, which ignores it."""
+        kind = type(event).__name__
+        if kind not in self._unknown_kinds:
+            self._unknown_kinds.add(kind)
+            logger.warning(
+                "%s has yielded a %s, which is not an event and has no effect; an update of an item goes into a "
+                "ThreadItemUpdatedEvent",
+                self.author_name,
+                kind,
+            )
 
     def _has(self, method: str) -> bool:
         return getattr(type(self.author), method) is not getattr(ChatKitServer, method)
