@@ -21,10 +21,10 @@ from chatkit_store import (
     UploadStore,
 )
 
-from .adopted import AdoptedServer, ContextMaker, ServerChoice, load_server
+from .adopted import AdoptedServer, ContextMaker, ServerChoice, load_agents_for, load_server
 from .agents.turn_runner import installed_turn_runner
 from .agents.turn_traces import installed_turn_traces
-from .agents.workflows import AgentChoice, load_agents
+from .agents.workflows import AgentChoice
 from .auth import LoginFunction, open_door
 from .auth.api_keys import ApiKeys
 from .auth.session_issuer import SessionIssuer
@@ -207,7 +207,8 @@ def build_services(
     models = open_models(settings)
     choice = server if server is not None else settings.server or ChatServer
     make_server = load_server(choice, context or settings.server_context)
-    agents = load_agents(agent if agent is not None else settings.agent, tools=models.info.tools)
+    chosen_agent = agent if agent is not None else settings.agent
+    agents = load_agents_for(make_server, chosen_agent, tools=models.info.tools)
     engine = open_database(settings)
     chat_sessions = ChatSessionStore(engine)
     door = open_door(settings, auth, chat_sessions)

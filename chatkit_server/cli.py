@@ -253,7 +253,7 @@ def _code_directories(settings: Settings) -> list[str]:
     """Return the directories that `--reload` watches: our code and the agent's."""
     directories = [Path(__file__).parent, Path(str(chatkit_store.__file__)).parent]
     names = settings.agent.values() if isinstance(settings.agent, dict) else filter(None, [settings.agent])
-    for name in names:
+    for name in [*names, *filter(None, [settings.server])]:
         package = Path(name.partition(":")[0].split(".")[0])
         directories.append(package if package.is_dir() else Path())
     return [str(directory.resolve()) for directory in directories]

@@ -32,6 +32,7 @@ from chatkit_store import NotFound, StoreError
 
 from ..auth.signing_keys import load_signing_keys
 from ..composer.choices import NO_SELECTION, AuthorChoices, Selection
+from ..composer.offers import Offers
 from ..context import RequestContext
 from ..errors.http import NotAvailable
 from ..errors.setup import AgentSetupError
@@ -235,6 +236,10 @@ class AdoptedServer(ChatServer):
         call = await self._call_for(context)
         enter(call)  # the turn, whose task is started from here, continues with it: one context for the whole request
         return self.author.get_stream_options(_own_copy(thread), call.author_context)
+
+    def offers(self, context: RequestContext) -> Offers:
+        """Return what the page may offer: no starter prompts but those of the settings, which know what it can do."""
+        return super().offers(context).model_copy(update={"prompts": self.settings.prompts or []})
 
     @property
     def offers_dictation(self) -> bool:

@@ -10,10 +10,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.exceptions import HTTPException
+
 from chatkit_store import SqlStore
 
 from ..agents.turn_runner import turn_runs
 from ..context import RequestContext
+from ..errors.http import AuthorRefusal
 from .author_runs import AuthorRuns
 from .item_ids import ItemIds
 
@@ -41,13 +44,23 @@ current_call: ContextVar[AuthorCall | None] = ContextVar("current_call", default
 
 @contextmanager
 def calling(call: AuthorCall) -> Iterator[AuthorCall]:
-    """Make `call` the current one inside the block."""
+    """Make `call` the current one inside the block. Raises `AuthorRefusal` for an `HTTPException`."""
     tokens = current_call.set(call), turn_runs.set(call.runs)
     try:
-        yield call
+        with author_refusals():
+            yield call
     finally:
         current_call.reset(tokens[0])
         turn_runs.reset(tokens[1])
+
+
+@contextmanager
+def author_refusals() -> Iterator[None]:
+    """Raise `AuthorRefusal` for an `HTTPException`, which an author's code raises as it would below FastAPI."""
+    try:
+        yield
+    except HTTPException as error:
+        raise AuthorRefusal(error.detail if isinstance(error.detail, str) else None, error.status_code) from error
 
 
 def enter(call: AuthorCall) -> None:

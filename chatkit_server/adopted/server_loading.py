@@ -2,13 +2,16 @@
 
 import inspect
 import pkgutil
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 from chatkit.server import ChatKitServer
 
+from ..agents.loading import AgentSource
+from ..agents.workflows import ONLY, AgentChoice, AgentSources, load_agents
+from ..context import RequestContext
 from ..errors.author_code import import_failure, see_working_directory
-from ..errors.setup import SetupError
+from ..errors.setup import AgentSetupError, SetupError
 from ..run.server import ChatServer, ServerFactory
 from ..run.server_parts import ServerParts
 from .adopted_server import AdoptedServer
@@ -43,11 +46,37 @@ def load_server(server: ServerChoice | str, context: ContextMaker | str | None =
     author = _made(loaded, title) if inspect.isclass(loaded) else loaded
     if not hasattr(author, "store"):
         raise SetupError(f"{title} has no `store`: its constructor must call `super().__init__(store)`.")
-    return partial(_adopt, author, contexts)
+    return Adoption(author, contexts, title)
 
 
-def _adopt(author: ChatKitServer[Any], contexts: AuthorContexts, parts: ServerParts) -> ChatServer:
-    return AdoptedServer(parts, author, contexts)
+@dataclass(frozen=True)
+class Adoption:
+    """The factory for an adopted server."""
+
+    author: ChatKitServer[Any]
+    contexts: AuthorContexts
+    title: str
+
+    def __call__(self, parts: ServerParts) -> ChatServer:
+        """Return the server."""
+        return AdoptedServer(parts, self.author, self.contexts)
+
+    def agents(self) -> AgentSources:
+        """Return the source of no agent: the author's code runs its own."""
+
+        def refuse(context: RequestContext) -> AgentSource:
+            raise AgentSetupError(f"{self.title} runs its own agents.")
+
+        return AgentSources({ONLY: AgentSource(self.title, refuse, is_function=True)}, is_mapping=False)
+
+
+def load_agents_for(server: ServerFactory, agent: AgentChoice | str | None, *, tools: bool) -> AgentSources:
+    """Return the agents that answer. Raises `SetupError` for one beside an adopted server, which would never answer."""
+    if not isinstance(server, Adoption):
+        return load_agents(agent, tools=tools)
+    if agent is not None:
+        raise SetupError(f"{server.title} runs its own agents: remove CHATKIT_AGENT, or `agent`.")
+    return server.agents()
 
 
 def _own_factory(loaded: Any, title: str, context: object) -> ServerFactory:

@@ -50,6 +50,7 @@
     ├── InternalError           500  internal_error
     ├── DictationFailed         502  dictation_failed
     ├── TurnFailed              502  one code for each kind of model or agent failure, see `TEXTS` in failures.py
+    ├── AuthorRefusal           the status of an HTTPException of an adopted server (adopted/)
     └── RepeatedFailure         the error of an earlier request, for its repetition (interactions/once.py)
 
 To change the text of an error, edit `default_message` of its class here, or its entry in `TEXTS` in failures.py. A few
@@ -513,3 +514,16 @@ class TurnFailed(ServerError):
         self.code = code
         self.allow_retry = allow_retry
         self.is_authors_text = is_authors_text
+
+
+class AuthorRefusal(ServerError):
+    """An `HTTPException` that the code of an adopted server raised, with its status and text."""
+
+    status = 400
+    code = "refused"
+    is_authors_text = True
+    default_message = "This was refused."
+
+    def __init__(self, message: str | None = None, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status

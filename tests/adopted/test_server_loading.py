@@ -1,0 +1,103 @@
+"""CHATKIT_SERVER and `create_app(server=...)`: classes, instances, functions, and mistakes."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatkit_server import ChatServer, create_app
+from chatkit_server.adopted import AdoptedServer, load_server
+from chatkit_server.errors.setup import SetupError
+from tests.adopted.play_server import PlayServer
+from tests.serving import make_settings
+
+MODULE = """
+from tests.adopted.play_server import PlayServer
+from chatkit_server import ChatServer
+
+instance = PlayServer()
+number = 5
+
+def function():
+    return PlayServer()
+
+def own(parts):
+    return ChatServer(parts)
+
+def broken():
+    raise RuntimeError("no database")
+
+class WithArguments(PlayServer):
+    def __init__(self, state, *, size):
+        super().__init__()
+
+class WithoutStore(PlayServer):
+    def __init__(self):
+        pass
+
+def context(request):
+    return request
+"""
+
+
+@pytest.fixture
+def _module(tmp_path: Path) -> Iterator[None]:
+    """Put the module `their_server` into the working directory."""
+    (tmp_path / "their_server.py").write_text(MODULE, encoding="utf-8")
+    yield
+    sys.modules.pop("their_server", None)
+    sys.path.remove(str(tmp_path))
+
+
+@pytest.mark.usefixtures("_module")
+@pytest.mark.parametrize("spec", ["instance", "function", "PlayServer"])
+def test_a_class_an_instance_and_a_function_are_adopted(tmp_path: Path, spec: str) -> None:
+    settings = make_settings(tmp_path, server=f"their_server:{spec}", server_context="their_server:context")
+    server = create_app(settings).state.services.server
+    assert isinstance(server, AdoptedServer)
+    assert isinstance(server.author, PlayServer)
+
+
+@pytest.mark.usefixtures("_module")
+@pytest.mark.parametrize("spec", ["own", "ChatServer"])
+def test_a_server_of_ours_may_be_named_too(tmp_path: Path, spec: str) -> None:
+    settings = make_settings(tmp_path, server=f"their_server:{spec}")
+    assert type(create_app(settings).state.services.server) is ChatServer
+
+
+@pytest.mark.usefixtures("_module")
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ("their_server:missing", "cannot be imported: AttributeError"),
+        ("no_module:x", "cannot be imported: ModuleNotFoundError"),
+        ("their_server:number", "is of type int, not a class of a ChatKitServer"),
+        ("their_server:broken", "cannot be made: RuntimeError: no database"),
+        ("their_server:WithArguments", r"needs the arguments state, size\. Name an instance"),
+        ("their_server:WithoutStore", "has no `store`: its constructor must call"),
+    ],
+)
+def test_mistakes_are_explained(spec: str, reason: str) -> None:
+    with pytest.raises(SetupError, match=f"CHATKIT_SERVER={spec} {reason}"):
+        load_server(spec)
+
+
+@pytest.mark.usefixtures("_module")
+def test_a_context_function_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="CHATKIT_SERVER_CONTEXT=their_server:function must take the request"):
+        load_server("their_server:instance", "their_server:function")
+    with pytest.raises(SetupError, match="gets our RequestContext"):
+        load_server("their_server:own", "their_server:context")
+
+
+def test_an_agent_beside_it_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="PlayServer runs its own agents: remove CHATKIT_AGENT"):
+        create_app(make_settings(tmp_path, agent="tests.stage:Stage"), server=PlayServer)
+
+
+def test_the_same_instance_may_be_served_again(tmp_path: Path) -> None:
+    instance: Any = PlayServer()
+    for name in ("one", "two"):
+        create_app(make_settings(tmp_path / name), server=instance)
