@@ -23,9 +23,10 @@ def examine_adopted(server: AdoptedServer, settings: Settings) -> Iterator[Findi
     author = server.author
     written = [name for name in ("respond", *ASKED) if _has(author, name)]
     yield Finding("server", f"{type(author).__module__}.{server.author_name}; it has {', '.join(written)}")
-    yield Finding(
-        "server", f"its store {original_class(author.store).__name__} reads and writes this server's database"
-    )
+    if unused := _unused(author):
+        yield Finding("server", f"its {', '.join(unused)} is not called: this server does that work", "WARN")
+    store = original_class(author.store).__name__
+    yield Finding("server", f"its store {store} reads and writes this server's database")
     yield _of_files(server, settings)
     yield Finding("server", f"its context is {server.context_name}")
     if agents := agents_of(author):
