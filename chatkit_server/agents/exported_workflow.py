@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ..errors.setup import AgentSetupError
 from .approval_placeholders import fill_placeholders
 from .async_search import search_async
+from .guardrail_helpers import complete_guardrail_results
 from .recompiled import recompile
 from .state_variables import read_variables
 
@@ -76,6 +77,7 @@ def find_exported_workflow(value: Callable[..., Any], title: str) -> ExportedWor
             f"{title} needs the arguments {', '.join(required)}, but a workflow gets only one, its input."
         )
     fill_placeholders(inner.__globals__)
+    complete_guardrail_results(inner.__globals__)
     recompile(value, [read_variables, search_async])
     agents = tuple(entry for entry in inner.__globals__.values() if isinstance(entry, Agent))
     return ExportedWorkflow(title, value, input_class or _Input, agents)

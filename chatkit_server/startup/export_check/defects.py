@@ -21,7 +21,6 @@ def find_defects(export: Export) -> Iterator[Note]:
     """Yield what makes the export fail at startup or in a turn."""
     yield from _undefined_names(export)
     yield from _searches(export)
-    yield from _guardrail_helpers(export)
     yield from _blocking_calls(export)
 
 
@@ -92,28 +91,6 @@ def _searches(export: Export) -> Iterator[Note]:
 def callee_of(value: ast.expr) -> str:
     """Return the last name of what an expression calls; empty if it is no call."""
     return callee(value) if isinstance(value, ast.Call) else ""
-
-
-def _guardrail_helpers(export: Export) -> Iterator[Note]:
-    """Yield the helpers that access the result of a guardrail that is not configured, which is None."""
-    for function in ast.walk(export.tree):
-        if not isinstance(function, ast.FunctionDef) or function.name not in {"_tripwire", "_info"}:
-            continue
-        match function.body, [parameter.arg for parameter in function.args.args]:
-            case [ast.Return(value=ast.Attribute(value=ast.Name(id=name)) as value)], [parameter] if name == parameter:
-                new = f"{ast.unparse(value)} if {name} else None"
-            case [ast.Return(value=ast.Call(args=[ast.Attribute(value=ast.Name(id=name)) as attribute]) as value)], [
-                parameter
-            ] if name == parameter:
-                new = f"bool({name} and {ast.unparse(attribute)})"
-            case _:
-                continue
-        yield Note(
-            "FIX",
-            "Fails with AttributeError as long as one kind of guardrail is not configured.",
-            value.lineno,
-            (Edit(value.lineno, f"return {ast.unparse(value)}", f"return {new}"),),
-        )
 
 
 def _blocking_calls(export: Export) -> Iterator[Note]:

@@ -94,13 +94,15 @@ def _imports(export: Export) -> dict[str, int]:
 
 
 def _guardrails(export: Export) -> Iterator[Note]:
-    """Yield what single guardrails need beyond the package."""
-    for node in ast.walk(export.tree):
-        if isinstance(node, ast.Dict) and text_of(entries(node).get("name")) == "Contains PII":
-            if importlib.util.find_spec("en_core_web_sm") is None:
-                text = "The guardrail Contains PII needs a model of spaCy: python -m spacy download en_core_web_sm."
-                yield Note("NEEDS", text, node.lineno)
-            return
+    """Yield the guardrails, and what one of them needs beyond the package."""
+    lists = [entries(node).get("guardrails") for node in ast.walk(export.tree) if isinstance(node, ast.Dict)]
+    guardrails = [node for value in lists if isinstance(value, ast.List) for node in value.elts]
+    places = {kind: node.lineno for node in guardrails if (kind := text_of(entries(node).get("name"))) is not None}
+    if places:
+        yield Note("ok", f"Guardrails, which run in the server's process: {', '.join(places)}.")
+    if (number := places.get("Contains PII")) is not None and importlib.util.find_spec("en_core_web_sm") is None:
+        text = "The guardrail Contains PII needs a model of spaCy: python -m spacy download en_core_web_sm."
+        yield Note("NEEDS", text, number)
 
 
 def _variables(export: Export, variables: Mapping[str, str]) -> Iterator[Note]:
