@@ -10,7 +10,10 @@ from itertools import islice
 from types import ModuleType
 from typing import Any
 
+from chatkit.store import Store
 from chatkit.types import AttachmentBase, ThreadItemBase, ThreadMetadata
+
+from .author_store import original_class
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +45,14 @@ def describe_strays(strays: Mapping[str, int]) -> str:
 class StrayWatch:
     """Logs when more of them appear in a store object; never what they say."""
 
-    def __init__(self, store: object) -> None:
+    def __init__(self, store: Store[Any]) -> None:
         self._store = store
         self.at_start = find_strays(store)
         self._seen = self.at_start
         if self.at_start:
             logger.warning(
                 "the %s of the adopted server holds %s: its store is the database now, where these are missing",
-                _class_of(store),
+                original_class(store).__name__,
                 describe_strays(self.at_start),
             )
 
@@ -63,13 +66,8 @@ class StrayWatch:
                 "code of the adopted server has written to %s of its %s, past the methods of chatkit's Store: "
                 "this is not saved, and no user sees it. Use those methods",
                 describe_strays(new),
-                _class_of(self._store),
+                original_class(self._store).__name__,
             )
-
-
-def _class_of(store: object) -> str:
-    """Return the name of the author's class, not of the subclass that replaces it."""
-    return type(store).__mro__[2].__name__
 
 
 def _objects(value: Any, depth: int, budget: Iterator[int]) -> Iterator[object]:

@@ -12,6 +12,7 @@ from chatkit_server.startup.doctor.examination import examine
 from chatkit_server.startup.doctor.finding import Finding
 from tests.adopted.servers.gazette import GazetteServer
 from tests.adopted.servers.letter_box import LetterBoxServer
+from tests.adopted.servers.memory_store import MemoryStore
 from tests.serving import make_settings, serve
 from tests.support.openai_server import OpenAIServer
 
@@ -72,6 +73,22 @@ class ProcessingServer(LetterBoxServer):
 async def test_it_names_what_is_never_called(tmp_path: Path) -> None:
     findings = await doctor(tmp_path, server=f"{__name__}:ProcessingServer")
     assert Finding("server", "its process is not called: this server does that work", "WARN") in findings
+
+
+class FilledServer(LetterBoxServer):
+    """A server that begins with letters in its store."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        store = MemoryStore()
+        store._items("thr_of_the_sample")
+        self.store = store
+
+
+async def test_it_warns_of_what_the_store_held(tmp_path: Path) -> None:
+    findings = await doctor(tmp_path, server=f"{__name__}:FilledServer")
+    (warning,) = (finding for finding in findings if finding.name == "server" and finding.mark == "WARN")
+    assert warning.text == "what MemoryStore held before stays in memory, unseen: _entries (1 object)"
 
 
 async def test_the_log_names_the_models_of_its_agents(

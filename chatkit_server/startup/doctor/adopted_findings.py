@@ -27,6 +27,8 @@ def examine_adopted(server: AdoptedServer, settings: Settings) -> Iterator[Findi
         yield Finding("server", f"its {', '.join(unused)} is not called: this server does that work", "WARN")
     store = original_class(author.store).__name__
     yield Finding("server", f"its store {store} reads and writes this server's database")
+    if server.strays:
+        yield Finding("server", f"what {store} held before stays in memory, unseen: {server.strays}", "WARN")
     yield _of_files(server, settings)
     yield Finding("server", f"its context is {server.context_name}")
     if agents := agents_of(author):
