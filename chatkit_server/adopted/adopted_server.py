@@ -36,6 +36,7 @@ from ..composer.offers import Offers
 from ..context import RequestContext
 from ..errors.http import NotAvailable
 from ..errors.setup import AgentSetupError
+from ..run.author_runs import AuthorRuns
 from ..run.server import ChatServer
 from ..run.server_parts import ServerParts
 from ..run.titles import first_words
@@ -44,7 +45,6 @@ from .author_cancellation import AuthorCancellation
 from .author_context import AuthorContexts
 from .author_files import AuthorFiles
 from .author_links import AuthorLinks
-from .author_runs import AuthorRuns
 from .author_store import adopt_store, without_upload
 from .author_thread import AuthorThread
 from .author_times import with_aware_times, with_naive_times

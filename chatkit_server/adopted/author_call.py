@@ -17,7 +17,7 @@ from chatkit_store import SqlStore
 from ..agents.turn_runner import turn_runs
 from ..context import RequestContext
 from ..errors.http import AuthorRefusal
-from .author_runs import AuthorRuns
+from ..run.author_runs import AuthorRuns
 from .item_ids import ItemIds
 
 

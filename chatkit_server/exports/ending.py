@@ -2,48 +2,70 @@
 
 Agent Builder's export returns a dict of its last node: `{"output_text": "..."}` of an agent that answers in text,
 `{"output_text": "<JSON>", "output_parsed": {...}}` of one with a schema, the fields of an end node, or what a guardrail
-says: `{"moderation": {"failed": true, ...}, ...}`.
+says: `{"moderation": {"failed": true, ...}, ...}`. Some return nothing, or what they began with.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from agents.result import RunResultBase
 
+from ..agents.exported_workflow import TEXT
 from ..conversion.tool_display import humanized
 
 STOPPED = "This message did not pass a check of this assistant, so it was not answered"
+CHECK_NAMES = {"pii": "personal data", "Contains PII": "personal data"}
 
 
-def plain_answer(returned: Any) -> str | None:
-    """Return the text of an agent that the workflow returns, as the agent wrote it; None if there is none."""
+def answer_text(returned: Any, output_text: Callable[[Any], str | None], shown: Collection[str]) -> str:
+    """Return what the user reads of it; nothing of what is in `shown`. `output_text` renders data."""
     if isinstance(returned, RunResultBase):
         returned = returned.final_output
-    if isinstance(returned, Mapping):
-        returned = returned.get("output_text")
-    return returned if isinstance(returned, str) else None
+    text = _text(returned, lambda data: output_text(data) or "", shown).strip()
+    return "" if text in shown else text
 
 
-def answer_text(returned: Any, output_text: Callable[[Any], str | None]) -> str:
-    """Return what the user reads of it. `output_text` renders data."""
-    if isinstance(returned, RunResultBase):
-        returned = returned.final_output
+def failed_checks(returned: Any) -> list[str] | None:
+    """Return the names of the guardrails that failed; None if this is not the output of guardrails."""
+    match returned:
+        case {"failed": bool(), "failures": list() as failures}:
+            return [str(failure.get("guardrail_name")) for failure in failures if isinstance(failure, Mapping)]
+        case Mapping() if returned and all(_is_check(check) for check in returned.values()):
+            return [str(name) for name, check in returned.items() if check["failed"]]
+    return None
+
+
+def _text(returned: Any, render: Callable[[Any], str], shown: Collection[str]) -> str:
     match returned:
         case None:
             return ""
         case str():
             return returned
+        case Mapping() if TEXT in returned:  # the input of the workflow
+            return ""
+        case Mapping() if (failed := failed_checks(returned)) is not None:
+            names = [CHECK_NAMES.get(name) or humanized(name).lower() for name in failed]
+            return f"{STOPPED}: {', '.join(names)}." if failed else ""
+        case {"output_text": str() as text} if text.strip() in shown:
+            return ""
         case {"output_parsed": parsed} if parsed is not None:
-            return output_text(parsed) or ""
+            return render(parsed)
         case {"output_text": str() as text}:
             data = _data_of(text)
-            return text if data is None else output_text(data) or ""
-        case Mapping() if failed := _failed_checks(returned):
-            return f"{STOPPED}: {', '.join(humanized(name).lower() for name in failed)}."
-        case Mapping() if not returned:
-            return ""
-    return output_text(returned) or ""
+            return text if data is None else render(data)
+        case Mapping():
+            new = {name: value for name, value in returned.items() if not _is_shown(value, shown)}
+            return render(new) if new else ""
+    return render(returned)
+
+
+def _is_check(check: Any) -> bool:
+    return isinstance(check, Mapping) and isinstance(check.get("failed"), bool)
+
+
+def _is_shown(value: Any, shown: Collection[str]) -> bool:
+    return isinstance(value, str) and value.strip() in shown
 
 
 def _data_of(text: str) -> Any:
@@ -54,11 +76,3 @@ def _data_of(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return None
-
-
-def _failed_checks(returned: Mapping[str, Any]) -> list[str]:
-    """Return the names of the guardrails that failed, if this is the output of guardrails."""
-    checks = returned.values()
-    if not all(isinstance(check, Mapping) and isinstance(check.get("failed"), bool) for check in checks):
-        return []
-    return [name for name, check in returned.items() if check["failed"]]

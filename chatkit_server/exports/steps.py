@@ -14,6 +14,8 @@ from chatkit.types import (
 )
 
 from ..agent_context import AgentContext
+from ..events.fold import settle
+from ..events.workflow_summary import FAILED
 
 Events = list[ThreadStreamEvent]
 
@@ -35,12 +37,13 @@ class Steps:
         tasks.append(task)
         return [self._updated(WorkflowTaskAdded(task=task, task_index=len(tasks) - 1))]
 
-    def finish(self) -> Events:
-        """Return the events that show the last step as done."""
+    def finish(self, *, has_failed: bool = False) -> Events:
+        """Return the events that show the last step as done, or as failed."""
         if self._item is None:
             return []
         tasks = self._item.workflow.tasks
-        tasks[-1] = task = tasks[-1].model_copy(update={"status_indicator": "complete"})
+        end = {"status_indicator": "none", "content": FAILED} if has_failed else {"status_indicator": "complete"}
+        tasks[-1] = task = tasks[-1].model_copy(update=end)
         return [self._updated(WorkflowTaskUpdated(task=task, task_index=len(tasks) - 1))]
 
     def close(self) -> Events:
@@ -51,7 +54,7 @@ class Steps:
         titles = list(dict.fromkeys(str(getattr(task, "title", "")) for task in item.workflow.tasks))
         item.workflow.summary = CustomSummary(title=", ".join(titles))
         item.workflow.expanded = False
-        return [ThreadItemDoneEvent(item=item)]
+        return [ThreadItemDoneEvent(item=settle(item))]
 
     def _updated(self, update: WorkflowTaskAdded | WorkflowTaskUpdated) -> ThreadItemUpdatedEvent:
         assert self._item is not None

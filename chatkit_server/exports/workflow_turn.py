@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from contextvars import Context, copy_context
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,37 +27,28 @@ from ..agents.exported_workflow import ExportedWorkflow
 from ..agents.state_variables import session_variables
 from ..agents.turn_runner import RunInput, RunOptions, turn_runs
 from ..conversion.outputs import answers_in_text
-from ..errors.author_code import as_exception
+from ..errors.author_code import AuthorCodeError
 from ..errors.failures import NoAnswer
 from ..errors.http import AssistantChanged
 from ..interactions.approvals import ask_question
 from ..memory import turn_transcript
 from ..recording.run_recording import ReplayDiverged, RunRecording
-from .ending import answer_text, plain_answer
+from .ending import answer_text, failed_checks
+from .followed_run import FollowedRun
 from .run_host import RunHost
 from .run_input import Conversation
+from .run_request import RunRequest
+from .shown_answers import ShownAnswers
 from .steps import Steps
 
 SHOWN = "shown"
 VARIABLES = "variables"
 
+Events = AsyncGenerator[ThreadStreamEvent, None]
+
 
 class RunAbandoned(Exception):
     """The workflow no longer waits for the run: it was cancelled, such as by a timeout of the author."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Request:
-    """A `Runner.run` that waits for its result."""
-
-    place: int
-    """How many runs the workflow started before."""
-    agent: Agent[Any]
-    input: RunInput
-    options: RunOptions
-    context: Context
-    """The context variables of the caller, such as the current trace."""
-    result: "asyncio.Future[RunResultStreaming]"
 
 
 class WorkflowTurn:
@@ -82,12 +72,15 @@ class WorkflowTurn:
         context.record(recording)
         self._variables = recording.memo.setdefault(VARIABLES, dict(host.variables))
         self._input = workflow.make_input(text, self._variables)
-        self._requests: asyncio.Queue[_Request | None] = asyncio.Queue()
+        self._requests: asyncio.Queue[RunRequest | None] = asyncio.Queue()
+        self._waiting: set[RunRequest] = set()
+        """The runs that have no result yet."""
+        self._current: RunRequest | None = None
+        """The run that is streamed now."""
         self._steps = Steps(context)
-        self._shown: list[str] = recording.memo.setdefault(SHOWN, [])
-        """The texts of the messages that the turn has shown."""
-        self._has_shown_item = recording.is_replaying
-        self._is_paused = False
+        self._shown = ShownAnswers(recording.memo.setdefault(SHOWN, {}))
+        self._is_over = False
+        """The workflow gets no more runs: the turn ends, whatever it still does."""
 
     async def run(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
         """Have `events` stream the run, and return its result. A recorded run is not repeated."""
@@ -95,38 +88,87 @@ class WorkflowTurn:
         if self._recording.is_recorded(place):
             self._conversation.note(input)
             return await self._recording.restore(place, agent, self._run_context(options))
-        result: asyncio.Future[RunResultStreaming] = asyncio.get_running_loop().create_future()
-        self._requests.put_nowait(_Request(place, agent, input, options, copy_context(), result))
-        return await result
+        if self._is_over:
+            await asyncio.sleep(0)  # so that code which asks again and again does not block the server
+            raise asyncio.CancelledError
+        return await self._request(place, agent, input, options).result
 
     def run_streamed(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
-        """Start a run that the workflow reads; only what the workflow returns of it is shown."""
-        context = copy_context()
-        context.run(turn_runs.set, None)
-        context.run(approval_asker.set, None)
-        return context.run(self._host.start, agent, input, options)
+        """Start a run whose events the workflow reads, too. It is not recorded: a replay repeats it."""
+        if self._is_over:
+            raise asyncio.CancelledError
+        context = self._nested_context()
+        run = context.run(self._host.start, agent, input, options, before_model=self._conversation.completion(options))
+        followed = FollowedRun(run)
+        request = self._request(self._recording.enter(agent), agent, input, options, followed)
+        request.result.add_done_callback(lambda result: result.cancelled() or result.exception())
+        return followed
 
-    async def events(self) -> AsyncGenerator[ThreadStreamEvent, None]:
+    def _request(
+        self,
+        place: int,
+        agent: Agent[Any],
+        input: RunInput,
+        options: RunOptions,
+        followed: FollowedRun | None = None,
+    ) -> RunRequest:
+        result: asyncio.Future[RunResultStreaming] = asyncio.get_running_loop().create_future()
+        request = RunRequest(place, agent, input, options, self._nested_context(), result, followed)
+        self._waiting.add(request)
+        result.add_done_callback(lambda _: self._waiting.discard(request))
+        self._requests.put_nowait(request)
+        return request
+
+    def _nested_context(self) -> Context:
+        """Return the current context variables, for a run. What its tools run is not ours to show."""
+        context = copy_context()
+        context.run(turn_runs.set, self._host.nested_runs)
+        context.run(approval_asker.set, None)
+        return context
+
+    async def events(self) -> Events:
         """Yield the events of the turn. Raises what the workflow raises. Closing the iterator stops the workflow."""
         task = asyncio.create_task(self._call(), name="workflow")
         task.add_done_callback(lambda _: self._requests.put_nowait(None))
+        is_complete = False
         try:
-            while (request := await self._requests.get()) is not None:
-                async for event in self._stream(request):
+            async with aclosing(self._until_over(task)) as events:
+                async for event in events:
                     yield event
-                if self._is_paused:
-                    for event in self._steps.close():
-                        yield event
-                    return
-            async for event in self._end(task):
+            is_complete = True
+        except Exception:
+            for event in self._steps.close():
                 yield event
+            raise
         finally:
-            task.cancel()
-            await asyncio.wait({task})
-            if not task.cancelled():
-                task.exception()  # retrieved, so that asyncio does not log it
+            await self._stop(task, is_complete=is_complete)
 
-    async def _end(self, task: "asyncio.Task[Any]") -> AsyncGenerator[ThreadStreamEvent, None]:
+    async def _until_over(self, task: "asyncio.Task[Any]") -> Events:
+        while (request := await self._requests.get()) is not None:
+            async with aclosing(self._stream(request)) as events:
+                async for event in events:
+                    yield event
+            if self._is_over:
+                for event in self._steps.close():
+                    yield event
+                return
+        async for event in self._end(task):
+            yield event
+
+    async def _stop(self, task: "asyncio.Task[Any]", *, is_complete: bool) -> None:
+        """Stop the workflow, and whatever waits for a run, such as a task that it has started and left alone."""
+        self._is_over = True
+        task.cancel()
+        for request in list(self._waiting):
+            request.result.cancel()
+            if request.followed is not None:
+                request.followed.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # retrieved, so that asyncio does not log it
+        await self._host.close(is_stopped=not is_complete)
+
+    async def _end(self, task: "asyncio.Task[Any]") -> Events:
         """Yield the events of the end: what the workflow returned, or the question to the user that it waits for."""
         for event in self._steps.close():
             yield event
@@ -136,6 +178,8 @@ class WorkflowTurn:
             return
         if self._recording.divergence is not None:
             raise AssistantChanged from self._recording.divergence
+        if task.cancelled():
+            raise AuthorCodeError("the workflow was cancelled from inside")
         returned = task.result()
         if self._recording.is_replaying:
             raise AssistantChanged
@@ -146,39 +190,58 @@ class WorkflowTurn:
         turn_runs.set(self)
         approval_asker.set(self._recording.ask)
         session_variables.set(self._variables)
-        try:
-            return await self._workflow.function(self._input)
-        except SystemExit as error:
-            raise as_exception(error) from error
+        return await self._workflow.function(self._input)
 
-    async def _stream(self, request: _Request) -> AsyncGenerator[ThreadStreamEvent, None]:
+    async def _stream(self, request: RunRequest) -> Events:
         """Stream one run, and give its result or its error to the workflow."""
-        if request.result.cancelled():
+        if request.result.done():
             return
         is_step = not answers_in_text(request.agent)
         is_new_step = is_step and not self._recording.is_paused(request.place)  # else it is shown already
         for event in self._steps.start(request.agent.name) if is_new_step else self._steps.close():
             yield event
+        self._current = request
+        request.result.add_done_callback(self._give_up)
+        result: RunResultStreaming | None = None
+        failure: Exception | None = None
         try:
             result = await self._start(request)
             async with aclosing(self._host.stream(result, is_step=is_step)) as events:
                 async for event in events:
-                    self._note(event)
-                    yield event
-        except (NoAnswer, RunAbandoned):  # the workflow decides what an empty answer means
+                    for passed in self._pass(event):
+                        yield passed
+        except NoAnswer:  # the workflow decides what an empty answer means
             pass
         except ReplayDiverged as error:
             raise AssistantChanged from error
         except Exception as error:
-            if request.result.done():
-                raise
-            self._recording.fail(request.place, request.agent, error)
-            request.result.set_exception(error)
-            return
-        for event in self._steps.finish() if is_new_step else []:
+            failure = error
+        finally:
+            self._current = None
+        for event in self._steps.finish(has_failed=failure is not None) if is_new_step else []:
             yield event
-        self._is_paused = self._must_wait_for(result)
-        if not request.result.done() and not self._is_paused:
+        self._finish(request, result, failure)
+
+    def _pass(self, event: ThreadStreamEvent) -> list[ThreadStreamEvent]:
+        """Note an event of a run. An answer closes the block of steps: it may come from another agent, by a handoff."""
+        self._shown.note(event)
+        is_message = isinstance(event, ThreadItemAddedEvent) and isinstance(event.item, AssistantMessageItem)
+        return [*(self._steps.finish() + self._steps.close() if is_message else []), event]
+
+    def _finish(self, request: RunRequest, result: RunResultStreaming | None, failure: Exception | None) -> None:
+        """Give the workflow what it waits for."""
+        if request.followed is not None:
+            request.followed.end(failure)
+        if failure is not None:
+            if not request.result.done():
+                self._recording.fail(request.place, request.agent, failure)
+                request.result.set_exception(failure)
+            return
+        assert result is not None
+        # A refusal and a cut answer end the run with an error, but they are the answer.
+        self._is_over = self._must_wait_for(result) or result.run_loop_exception is not None
+        self._shown.unread = result.final_output if result.final_output != "" else None
+        if not self._is_over and not request.result.done():
             self._recording.finish(request.place, request.agent, result)
             request.result.set_result(result)
 
@@ -186,43 +249,36 @@ class WorkflowTurn:
         """Return whether the user or the page must answer first."""
         return bool(result.interruptions or self._context.client_calls or self._context.question_ids)
 
-    async def _start(self, request: _Request) -> RunResultStreaming:
+    async def _start(self, request: RunRequest) -> RunResultStreaming:
         run_context = self._run_context(request.options)
+        self._recording.begin(request.place, request.agent, run_context)
+        self._context.set_starting_agent(request.agent)
+        if request.followed is not None:
+            return request.followed.run
         if self._recording.is_paused(request.place):
             self._conversation.note(request.input)
             input: RunInput = await self._recording.resume(request.agent, run_context)
         else:
-            input = await self._conversation.complete(request.agent, request.input)
-        self._recording.begin(request.place, request.agent, run_context)
-        self._context.set_starting_agent(request.agent)
-        inbox = self._context.inbox
-
-        def give_up(future: "asyncio.Future[RunResultStreaming]") -> None:
-            if future.cancelled():
-                inbox.put_nowait(RunEnd(RunAbandoned()))
-
-        request.result.add_done_callback(give_up)
-        request.context.run(turn_runs.set, None)
-        request.context.run(approval_asker.set, None)
+            input = await self._conversation.complete(request.agent, request.input, request.options)
         return request.context.run(self._host.start, request.agent, input, request.options)
+
+    def _give_up(self, result: "asyncio.Future[RunResultStreaming]") -> None:
+        """End the current run if nothing waits for it any more."""
+        if result.cancelled() and self._current is not None and self._current.result is result:
+            self._context.inbox.put_nowait(RunEnd(RunAbandoned()))
 
     def _run_context(self, options: RunOptions) -> Any:
         own = options.get("context")
         return self._context if own is None else own
 
-    def _note(self, event: ThreadStreamEvent) -> None:
-        self._has_shown_item = True
-        if isinstance(event, ThreadItemDoneEvent) and isinstance(event.item, AssistantMessageItem):
-            self._shown.append("".join(part.text for part in event.item.content).strip())
-
     def _ending(self, returned: Any) -> list[ThreadStreamEvent]:
         """Return the events that show what the workflow returned, if nothing has shown it."""
-        if returned == self._input.model_dump():  # an end node that passes on what the workflow began with
-            returned = None
-        plain = plain_answer(returned)
-        text = answer_text(returned, self._host.output_text).strip()
-        if not text or text in self._shown or (plain is not None and plain.strip() in self._shown):
-            if not self._has_shown_item and not text:
+        if failed_checks(returned):
+            self._conversation.leave_out_message()
+        shown, render = self._shown.texts, self._host.output_text
+        text = answer_text(returned, render, shown) or answer_text(self._unread(returned), render, shown)
+        if not text:
+            if self._shown.is_empty:
                 raise NoAnswer("the workflow ended without an answer")
             return []
         item = AssistantMessageItem(
@@ -234,3 +290,7 @@ class WorkflowTurn:
         if (transcript := turn_transcript.get()) is not None:
             transcript.add_shown(item.id)
         return [ThreadItemAddedEvent(item=item.model_copy(update={"content": []})), ThreadItemDoneEvent(item=item)]
+
+    def _unread(self, returned: Any) -> Any:
+        """Return the output of the last step, if the workflow returns nothing that shows it: some exports do."""
+        return self._shown.unread if returned is None or self._shown.is_empty else None

@@ -5,14 +5,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from chatkit.agents import ThreadItemConverter
-from chatkit.types import ThreadItem, ThreadMetadata, UserMessageItem
+from chatkit.types import ThreadItem, ThreadMetadata, UserMessageItem, UserMessageTextContent
 
 from chatkit_store import HistoryCursor, HistoryPage, PastTurn, SqlStore
 from chatkit_store.text import plain_text
 
 from ..context import RequestContext
 from .call_pairs import InputItem, pair_calls
-from .exchange import END, Exchange, PastTurns
+from .exchange import END, Exchange, PastTurns, TurnPart
 from .notes import join_notes, notes_of, with_answer
 from .replay import replay_turn
 from .token_estimate import count_tokens
@@ -98,7 +98,8 @@ class Memory:
         async for exchange in self._exchanges():
             items = await self._replay(exchange, converter, origin)
             if exchanges and count_tokens(items) > budget:
-                items = await _convert([row.item for row in exchange.rows], converter)
+                visible = [item for part in exchange.parts(self._past) for item in _as_read(part)]
+                items = await _convert(visible, converter)
             budget -= count_tokens(items)
             if exchanges and budget < 0:
                 break
@@ -139,12 +140,12 @@ class Memory:
     async def _replay(self, exchange: Exchange, converter: ThreadItemConverter, origin: str | None) -> list[InputItem]:
         items: list[InputItem] = []
         for part in exchange.parts(self._past):
-            entries = self._take_entries(part.turn)
+            entries, read = self._take_entries(part.turn), _as_read(part)
             if part.turn is None or entries is None:
-                items += await _convert(part.items, converter)
+                items += await _convert(read, converter)
                 continue
             is_same_model = _is_same_model(part.turn, origin)
-            items += await replay_turn(part.items, entries, converter, is_same_model=is_same_model)
+            items += await replay_turn(read, entries, converter, is_same_model=is_same_model)
         return items
 
     def _take_entries(self, turn: PastTurn | None) -> list[Json] | None:
@@ -165,6 +166,15 @@ def _joined(exchanges: Sequence[list[InputItem]], *, is_unique: bool) -> list[In
 def _is_same_model(turn: PastTurn, origin: str | None) -> bool:
     is_recent = datetime.now(UTC) - turn.started_at < PROVIDER_MEMORY
     return is_recent and origin is not None and turn.transcript.get("origin") == origin
+
+
+def _as_read(part: TurnPart) -> list[ThreadItem]:
+    """Return the items, with the user's message as the turn's agents got it: its author may have masked names in it."""
+    text = part.turn.transcript.get("message") if part.turn is not None and part.turn.transcript else None
+    if text is None:
+        return part.items
+    changes = {"content": [UserMessageTextContent(text=text)], "quoted_text": None}
+    return [item.model_copy(update=changes) if isinstance(item, UserMessageItem) else item for item in part.items]
 
 
 async def _convert(items: Sequence[ThreadItem], converter: ThreadItemConverter) -> list[InputItem]:

@@ -60,6 +60,13 @@ class Transcript:
         """Approximate size of the model's items in characters."""
         self._entries: list[Json] = []
         self._agents: list[Agent[Any]] = []
+        self._message_text: str | None = None
+
+    def set_message_text(self, text: str | None) -> None:
+        """Record how the agents got the user's message, if its author has changed the text; None if as it was."""
+        if text != self._message_text:
+            self._message_text = text
+            self._changed(is_hidden=True)
 
     def add_agent(self, agent: Agent[Any]) -> None:
         """Record that this agent answers from now on."""
@@ -134,14 +141,14 @@ class Transcript:
 
     def to_json(self) -> Json | None:
         """Return the value for `turns.transcript`; None if nothing was recorded."""
-        if not self._entries:
+        if not self._entries and self._message_text is None:
             return None
         origins = {self.origin_of(agent) for agent in self._agents}
         return {
             "agent": self._agents[-1].name if self._agents else None,
             "origin": origins.pop() if len(origins) == 1 else None,
             "entries": self._entries,
-        }
+        } | ({} if self._message_text is None else {"message": self._message_text})
 
 
 turn_transcript: ContextVar[Transcript | None] = ContextVar("turn_transcript", default=None)

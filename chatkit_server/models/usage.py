@@ -1,26 +1,36 @@
 """Count the tokens and retries of a turn, as reported by the model's provider."""
 
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from agents import RunResultStreaming
+from agents import RunResultStreaming, Usage
 
 
 @dataclass
 class TurnUsage:
-    """The usage of one turn; token counts are None if the provider reported none."""
+    """The usage of one turn."""
 
-    input_tokens: int | None = None
-    output_tokens: int | None = None
     retries: int = 0
     """Requests to the model that its HTTP client repeated."""
+    _counted: dict[int, Usage] = field(default_factory=dict)
+    """By identity: the run of an agent that is a tool of another shares the usage of that one's run."""
 
     def add(self, result: RunResultStreaming) -> None:
         """Add the usage of a run that ended or was stopped."""
         usage = result.context_wrapper.usage
-        if usage.total_tokens:
-            self.input_tokens = (self.input_tokens or 0) + usage.input_tokens
-            self.output_tokens = (self.output_tokens or 0) + usage.output_tokens
+        self._counted[id(usage)] = usage
+
+    @property
+    def input_tokens(self) -> int | None:
+        """The tokens of all input; None if the provider reported none."""
+        reported = [usage.input_tokens for usage in self._counted.values() if usage.total_tokens]
+        return sum(reported) if reported else None
+
+    @property
+    def output_tokens(self) -> int | None:
+        """The tokens of all output; None if the provider reported none."""
+        reported = [usage.output_tokens for usage in self._counted.values() if usage.total_tokens]
+        return sum(reported) if reported else None
 
 
 turn_usage: ContextVar[TurnUsage | None] = ContextVar("turn_usage", default=None)

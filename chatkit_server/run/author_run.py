@@ -1,25 +1,50 @@
 """Start a run of an author's code with the server's models, limits and tracing, as far as the code has no own wish."""
 
+import inspect
 from dataclasses import replace
 from typing import Any
 
 from agents import Agent, ModelProvider, MultiProvider, OpenAIProvider, RunConfig, RunResultStreaming
 from agents.models._openai_shared import get_default_openai_client
 from agents.run import DEFAULT_MAX_TURNS, AgentRunner
+from agents.run_config import CallModelData, CallModelInputFilter, ModelInputData
 
 from ..agents.turn_runner import RunInput, RunOptions
+from ..exports.run_host import Completion
 
 _RUNNER = AgentRunner()
 
 
 def start_author_run(
-    agent: Agent[Any], input: RunInput, options: RunOptions, *, config: RunConfig, max_turns: int
+    agent: Agent[Any],
+    input: RunInput,
+    options: RunOptions,
+    *,
+    config: RunConfig,
+    max_turns: int,
+    before_model: Completion | None = None,
 ) -> RunResultStreaming:
-    """Start a streamed run. `options` are those that the code gave to `Runner.run`, `config` is the server's."""
-    options = {**options, "run_config": merged_config(options.get("run_config"), config)}
+    """Start a streamed run. `options` are those that the code gave to `Runner.run`, `config` is the server's.
+
+    `before_model` completes the input of each model call, before a filter of the author's own sees it.
+    """
+    merged = merged_config(options.get("run_config"), config)
+    if before_model is not None:
+        merged = replace(merged, call_model_input_filter=_filter(before_model, merged.call_model_input_filter))
+    options = {**options, "run_config": merged}
     if options.get("max_turns", DEFAULT_MAX_TURNS) == DEFAULT_MAX_TURNS:  # the SDK fills in its own default
         options["max_turns"] = max_turns
     return _RUNNER.run_streamed(agent, input, **options)
+
+
+def _filter(complete: Completion, own: CallModelInputFilter | None) -> CallModelInputFilter:
+    async def filter_input(data: CallModelData[Any]) -> ModelInputData:
+        items = await complete(data.agent, data.model_data.input)
+        completed = replace(data, model_data=replace(data.model_data, input=items))
+        filtered = completed.model_data if own is None else own(completed)
+        return await filtered if inspect.isawaitable(filtered) else filtered
+
+    return filter_input
 
 
 def merged_config(own: RunConfig | dict[str, Any] | None, config: RunConfig) -> RunConfig:
@@ -30,6 +55,8 @@ def merged_config(own: RunConfig | dict[str, Any] | None, config: RunConfig) -> 
     """
     if own is None:
         return config if get_default_openai_client() is None else replace(config, model_provider=MultiProvider())
+    if own is config:
+        return config
     if isinstance(own, dict):
         own = RunConfig(**own)
     settings = config.model_settings

@@ -51,6 +51,7 @@ from ..models.tap import TextSink, text_sink
 from ..models.usage import turn_usage
 from ..recording.recorded_turn import RecordedTurn, can_resume
 from ..recording.run_recording import RunRecording
+from .author_runs import AuthorRuns
 from .deadlines import Deadlines
 from .dictation import dictate
 from .run_configs import RunConfigs, server_run_config
@@ -161,13 +162,15 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             )
 
         self._set_origin(selection)
+        config = self.run_config_for(selection, context)
         host = WorkflowHost(
             agent_context,
             settings,
-            self.run_config_for(selection, context),
+            config,
             lambda result, output_text: self._stream(agent_context, result, sink, output_text),
             load,
             self._output_text_for(context),
+            AuthorRuns(config, settings),
         )
         text = memory.user_text
         conversation = Conversation(host, text, has_history=settings.workflow_history)

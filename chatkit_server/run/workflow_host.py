@@ -12,8 +12,10 @@ from ..agents.prepare import limit_tools
 from ..agents.tool_failures import contain_tools
 from ..agents.turn_runner import RunInput, RunOptions
 from ..conversion.outputs import Outputs, OutputText
+from ..exports.run_host import Completion
 from ..settings import Settings
 from .author_run import start_author_run
+from .author_runs import AuthorRuns
 
 StreamRun = Callable[[RunResultStreaming, OutputText | None], AsyncGenerator[ThreadStreamEvent, None]]
 """Yields the events of a run; the function renders outputs other than text."""
@@ -29,6 +31,7 @@ class WorkflowHost:
     stream_run: StreamRun
     load: Callable[[Agent[Any]], Awaitable[tuple[Sequence[Any], Sequence[Any]]]]
     render: OutputText
+    nested: AuthorRuns
 
     @property
     def variables(self) -> Mapping[str, Any]:
@@ -39,16 +42,30 @@ class WorkflowHost:
         """As `RunHost.load_thread`."""
         return await self.load(agent)
 
-    def start(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
+    @property
+    def nested_runs(self) -> AuthorRuns:
+        """As `RunHost.nested_runs`."""
+        return self.nested
+
+    def start(
+        self, agent: Agent[Any], input: RunInput, options: RunOptions, before_model: Completion | None = None
+    ) -> RunResultStreaming:
         """As `RunHost.start`. An agent without a context of its own gets the `AgentContext`, as ours do."""
         limit_tools(agent, self.settings.tool_call_seconds)
         contain_tools(agent)
         options = {**options, "context": self.context if options.get("context") is None else options["context"]}
-        return start_author_run(agent, input, options, config=self.run_config, max_turns=self.settings.max_turns)
+        config = self.run_config
+        return start_author_run(
+            agent, input, options, config=config, max_turns=self.settings.max_turns, before_model=before_model
+        )
 
     def stream(self, result: RunResultStreaming, *, is_step: bool) -> AsyncGenerator[ThreadStreamEvent, None]:
         """As `RunHost.stream`."""
         return self.stream_run(result, _show_nothing if is_step else None)
+
+    async def close(self, *, is_stopped: bool) -> None:
+        """As `RunHost.close`."""
+        await self.nested.close(is_stopped=is_stopped)
 
     def output_text(self, output: Any) -> str | None:
         """As `RunHost.output_text`."""

@@ -9,9 +9,9 @@ from ..agents.prepare import limit_tools
 from ..agents.tool_failures import contain_tools
 from ..agents.turn_runner import RunInput, RunOptions
 from ..models.usage import turn_usage
-from ..run.author_run import start_author_run
-from ..run.tool_tasks import tool_tasks
 from ..settings import Settings
+from .author_run import start_author_run
+from .tool_tasks import tool_tasks
 
 
 class AuthorRuns:
@@ -62,6 +62,5 @@ async def _cancel(result: RunResultStreaming) -> None:
     if task is None or task.done():
         return
     result.cancel()
-    context = result.context_wrapper.context
-    while tasks := ({task} if not task.done() else set()) or (tool_tasks(context) if context is not None else set()):
+    while tasks := ({task} if not task.done() else set()) or tool_tasks(result.context_wrapper):
         await asyncio.wait(tasks)

@@ -1,0 +1,49 @@
+"""What a turn has shown of the answers so far, so that what the workflow returns is shown once."""
+
+from typing import Any
+
+from chatkit.types import (
+    AssistantMessageItem,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
+    ThreadStreamEvent,
+)
+
+NO_ANSWERS = frozenset({"workflow", "task", "hidden_context_item", "sdk_hidden_context"})
+"""Types of items that show work, or nothing."""
+
+
+class ShownAnswers:
+    """The items that the turn has shown, by id."""
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        """`texts` are those of the messages so far, by item id; it is filled here."""
+        self._texts = texts
+        self._ids = set(texts)
+        self.unread: Any = None
+        """The output of the last step, unless a message has followed it."""
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """The texts of the messages."""
+        return frozenset(self._texts.values())
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the user has nothing that could be an answer."""
+        return not self._ids
+
+    def note(self, event: ThreadStreamEvent) -> None:
+        """Note an event of a run."""
+        match event:
+            case ThreadItemRemovedEvent():
+                self._ids.discard(event.item_id)
+                self._texts.pop(event.item_id, None)
+            case ThreadItemAddedEvent() | ThreadItemDoneEvent() if event.item.type not in NO_ANSWERS:
+                self._ids.add(event.item.id)
+                self.unread = None
+                if isinstance(event, ThreadItemDoneEvent) and isinstance(event.item, AssistantMessageItem):
+                    self._texts[event.item.id] = "".join(part.text for part in event.item.content).strip()
+            case _:
+                pass
