@@ -14,6 +14,7 @@ import httpx2
 import typer
 from dotenv import dotenv_values
 from openai import AsyncOpenAI
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import ImportStore, UploadStore
 from chatkit_store.migrations import pending
@@ -117,6 +118,8 @@ async def _run(options: ImportOptions, settings: Settings, report: ImportReport)
         fetcher = PictureFetcher(client, settings.attachment_max_bytes)
         source = await stack.enter_async_context(_open_source(options))
         run = ThreadRun(source, report, warn=_warn)
+        if sys.stderr.isatty():
+            _warn("Reading the list of threads")
         threads = await run.list_threads()
         take: Take
         if options.save is not None:
@@ -152,11 +155,18 @@ async def _open_destination(
     async with database_of(settings) as engine:
         imports = ImportStore(engine)
         if options.dry_run:
-            yield Rehearsal(None if await pending(engine) else imports, fetcher)
+            yield Rehearsal(imports if await _has_tables(engine) else None, fetcher)
             return
         await prepare_schema(engine, settings)
         pictures = ImportedPictures(fetcher, UploadStore(engine), make_blobs(settings), settings)
         yield ServerDestination(imports, pictures)
+
+
+async def _has_tables(engine: AsyncEngine) -> bool:
+    """Return whether the database is ready, without creating the file of one that is not there."""
+    if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
+        return False
+    return not await pending(engine)
 
 
 def _source_word(source: str | None, save: Path | None) -> str:

@@ -150,6 +150,15 @@ async def test_a_dry_run_reads_everything_and_writes_nothing(
     assert "Would have added 1 item to 1 earlier thread." in again.stdout
 
 
+async def test_a_dry_run_needs_no_database(
+    api: HostedApi, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CHATKIT_DATABASE_URL", f"sqlite:///{tmp_path / 'new.db'}")
+    api.add("cthr_1", question())
+    assert "Would have imported 1 thread of 1 user, with 1 item." in (await command("openai", "--dry-run")).stdout
+    assert not (tmp_path / "new.db").exists()
+
+
 async def test_every_kind_of_item_becomes_chatkits(api: HostedApi, command: Command, store: SqlStore[User]) -> None:
     card = {"type": "Card", "children": [{"type": "Text", "value": "Tea", "future": 1}]}
     sources = [
