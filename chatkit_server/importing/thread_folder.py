@@ -52,15 +52,14 @@ class ThreadFolder:
 
     async def pages(self, thread: SourceThread, after: str | None) -> AsyncIterator[list[RawItem]]:
         """Yield the items of a thread in order."""
+        parts = [oldest_first(self._read(file).items.get(thread.id, [])) for file in self._files.get(thread.id, ())]
         items: dict[Any, RawItem] = {}
-        for file in self._files.get(thread.id, ()):
-            for item in oldest_first(self._read(file).items.get(thread.id, [])):
+        for part in sorted(filter(None, parts), key=lambda part: _seconds(part[0])):
+            for item in part:
                 items.setdefault(item.get("id"), item)
-        ids = list(items)
-        rest = oldest_first(list(items.values()))
+        ids, rest = list(items), list(items.values())
         if after in ids:
-            place = [item.get("id") for item in rest].index(after)
-            rest = rest[place + 1 :]
+            rest = rest[ids.index(after) + 1 :]
         for start in range(0, len(rest), BATCH):
             yield rest[start : start + BATCH]
 
@@ -133,9 +132,13 @@ def _values(text: str, *, is_lines: bool) -> Iterator[Any]:
 
 
 def oldest_first(items: list[RawItem]) -> list[RawItem]:
-    """Return the items by time; of equal times, in the order of the list, which may be the API's: newest first."""
-    times = [moment.timestamp() if (moment := read_time(item.get("created_at"))) else 0.0 for item in items]
-    order = range(len(items))
-    if times and times[0] > times[-1]:
-        order = order[::-1]
-    return [items[index] for index in sorted(order, key=lambda index: times[index])]
+    """Return the items in their order, which may be reversed: the API lists the newest first unless it is asked not to.
+
+    They are not sorted: of the items of one second, only the list says which came first.
+    """
+    return items[::-1] if items and _seconds(items[0]) > _seconds(items[-1]) else items
+
+
+def _seconds(item: RawItem) -> float:
+    moment = read_time(item.get("created_at"))
+    return 0.0 if moment is None else moment.timestamp()

@@ -4,15 +4,16 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from chatkit_store import clean_text
 
 from .import_report import ImportReport
+from .imported_items import is_waiting
 from .source import RawItem, Source, SourceThread, Unreadable
-from .thread_folder import read_file
+from .thread_folder import FileContent, read_file
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-]{1,120}")
 
@@ -33,15 +34,17 @@ class ThreadSaver:
     async def take(self, thread: SourceThread) -> None:
         """Save one thread. Raises `SourceFailed`, `ThreadGone`."""
         file = self._folder / file_name(thread.id)
-        saved = _saved_items(file, thread.id)
-        known = {item.get("id") for item in saved or ()}
-        last_id = saved[-1].get("id") if saved else None
+        content = _saved(file)
+        saved = content.items.get(thread.id, [])
+        complete = saved[: _count_complete(saved)]
+        known = {item.get("id") for item in complete}  # which the source repeats if it has to begin anew
         new: list[RawItem] = []
-        async for page in self._source.pages(thread, last_id):
+        async for page in self._source.pages(thread, complete[-1].get("id") if complete else None):
             new += [await self._keep(item) for item in page if item.get("id") not in known]
-        if saved is None or new:
-            self._write(file, {"thread": thread.raw, "items": [*(saved or []), *new]})
-        self._report.count_thread(is_new=saved is None, new_items=len(new), user=thread.user)
+        if content.threads != [thread.raw] or [*complete, *new] != saved:
+            self._write(file, {"thread": thread.raw, "items": [*complete, *new]})
+        count = len(complete) + len(new) - len(saved)
+        self._report.count_thread(is_new=not content.threads, new_items=max(count, 0), user=thread.user)
 
     def _write(self, file: Path, content: dict[str, Any]) -> None:
         """Write a file as a whole or not at all, for those who stop the command."""
@@ -60,12 +63,17 @@ def file_name(thread_id: str) -> str:
     return f"{hashlib.blake2b(thread_id.encode(errors='replace'), digest_size=16).hexdigest()}.json"
 
 
-def _saved_items(file: Path, thread_id: str) -> list[RawItem] | None:
-    """Return the items that are saved, or None if the file has to be written anew."""
-    if not file.exists():
-        return None
+def _saved(file: Path) -> FileContent:
+    """Return what is saved; nothing if the file has to be written anew."""
     try:
-        content = read_file(file)
+        return read_file(file) if file.exists() else FileContent()
     except Unreadable:
-        return None
-    return content.items.get(thread_id, []) if content.threads else None
+        return FileContent()
+
+
+def _count_complete(items: Sequence[RawItem]) -> int:
+    """Return how many items need not be read again: all but the calls at the end that waited for their output."""
+    count = len(items)
+    while count and is_waiting(items[count - 1]):
+        count -= 1
+    return count

@@ -14,6 +14,7 @@ import httpx2
 import typer
 from dotenv import dotenv_values
 from openai import AsyncOpenAI
+from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import ImportStore, UploadStore
@@ -164,9 +165,11 @@ async def _open_destination(
 
 async def _has_tables(engine: AsyncEngine) -> bool:
     """Return whether the database is ready, without creating the file of one that is not there."""
-    if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
-        return False
-    return not await pending(engine)
+    return not _is_missing(engine.url) and not await pending(engine)
+
+
+def _is_missing(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
 
 
 def _source_word(source: str | None, save: Path | None) -> str:

@@ -11,6 +11,11 @@ from tests.importing.conftest import Command
 from tests.importing.hosted_api import HostedApi, answer, question
 from tests.importing.test_faults import saved
 
+CALL = {"type": "chatkit.client_tool_call", "name": "n", "call_id": "c", "arguments": "{}"} | {
+    "status": "in_progress",
+    "output": None,
+}
+
 
 def write(file: Path, value: Any) -> None:
     file.parent.mkdir(exist_ok=True)
@@ -41,15 +46,20 @@ async def test_saving_again_adds_what_is_new(command: Command, api: HostedApi, t
     assert "Would have saved 2 threads" in (await command("--save", "threads", "--dry-run")).stdout
     assert not (tmp_path / "threads").exists()
     await command("--save", "threads")
-    api.extend("cthr_1", answer("three"))
+    api.extend("cthr_1", answer("three"), CALL)
+    api.threads["cthr_1"]["title"] = "Made later"
     (tmp_path / "threads/cthr_2.json").write_text('{"thread": ', encoding="utf-8")
     api.requests.clear()
     again = await command("--save", "threads")
-    assert again.stdout == "Saved 1 thread of 1 user, with 1 item.\nAdded 1 item to 1 earlier thread.\n"
+    assert again.stdout == "Saved 1 thread of 1 user, with 1 item.\nAdded 2 items to 1 earlier thread.\n"
     assert len(api.requests) == 3
     for thread_id in ("cthr_1", "cthr_2"):
         content = json.loads((tmp_path / f"threads/{thread_id}.json").read_text(encoding="utf-8"))
-        assert content["items"] == api.items[thread_id]
+        assert content == {"thread": api.threads[thread_id], "items": api.items[thread_id]}
+    api.items["cthr_1"][-1] |= {"status": "completed", "output": "1"}
+    assert "2 earlier threads had nothing new." in (await command("--save", "threads")).stdout
+    content = json.loads((tmp_path / "threads/cthr_1.json").read_text(encoding="utf-8"))
+    assert content["items"] == api.items["cthr_1"]
     assert sorted(path.name for path in (tmp_path / "threads").iterdir()) == ["cthr_1.json", "cthr_2.json"]
 
 
