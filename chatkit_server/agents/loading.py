@@ -3,9 +3,11 @@
 import importlib
 import inspect
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
@@ -107,7 +109,17 @@ def _module(name: str, spec: str) -> ModuleType:
                 "packages."
             ) from None
         reason = import_failure(error)
-        raise AgentSetupError(f"CHATKIT_AGENT={spec}: importing {name!r} failed with {reason}.") from error
+        advice = _advice_for_export(Path(directory, *name.split(".")).with_suffix(".py"))
+        raise AgentSetupError(f"CHATKIT_AGENT={spec}: importing {name!r} failed with {reason}.{advice}") from error
+
+
+def _advice_for_export(path: Path) -> str:
+    """Return what helps with a file of Agent Builder, which exports mistakes as well; nothing for any other."""
+    try:
+        is_export = b"agent-builder" in path.read_bytes()
+    except OSError:
+        return ""
+    return f" `chatkit-server migrate-workflow {os.path.relpath(path)}` says what to change." if is_export else ""
 
 
 def _attribute(module: ModuleType, name: str, spec: str) -> object:

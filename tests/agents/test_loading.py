@@ -245,3 +245,16 @@ def test_a_module_sees_the_variables_of_the_env_file_except_settings(monkeypatch
     monkeypatch.syspath_prepend(Path.cwd())
     source = load_agent("reading_agents:agent")
     assert source.agent_name == str(["sk-of-file", "https://orders.example", "from the environment", None, None])
+
+
+@pytest.mark.parametrize(("source", "advice"), [("agent-builder", True), ("mine", False)])
+def test_an_export_that_cannot_be_imported_is_sent_to_its_check(
+    monkeypatch: pytest.MonkeyPatch, source: str, advice: bool
+) -> None:
+    monkeypatch.syspath_prepend(Path.cwd())
+    Path("flows").mkdir()
+    Path("flows/wrong.py").write_text(f'SOURCE = "{source}"\nLIMIT = integer(3)\n', encoding="utf-8")
+    with pytest.raises(AgentSetupError) as raised:
+        load_agent("flows.wrong:run_workflow")
+    assert str(raised.value).endswith("migrate-workflow flows/wrong.py` says what to change.") is advice
+    assert "failed with NameError: name 'integer' is not defined." in str(raised.value)
