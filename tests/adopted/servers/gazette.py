@@ -116,6 +116,15 @@ async def show_articles(ctx: RunContextWrapper[ReaderContext], article_ids: list
     await context.stream_widget(build_list(article_ids))
 
 
+@function_tool(needs_approval=True, description_override="Subscribe the reader to the paper.")
+async def subscribe(ctx: RunContextWrapper[ReaderContext], months: int) -> str:
+    subscriptions.append(months)
+    return f"subscribed for {months} months"
+
+
+subscriptions: list[int] = []
+
+
 def build_list(article_ids: list[str], opened: str | None = None) -> DynamicWidgetRoot:
     rows = []
     for article in (ARTICLES[article_id] for article_id in article_ids):
@@ -146,6 +155,7 @@ reader_agent = Agent[ReaderContext](
         search_articles,
         open_article,
         show_articles,
+        subscribe,
         puzzle_agent.as_tool(tool_name="set_a_puzzle", tool_description="Ask the puzzle keeper for a puzzle."),
     ],
     tool_use_behavior=StopAtTools(stop_at_tool_names=[show_articles.name]),

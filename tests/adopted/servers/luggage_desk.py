@@ -25,6 +25,7 @@ from chatkit.types import (
     AssistantMessageItem,
     Attachment,
     AudioInput,
+    HiddenContextItem,
     ImageAttachment,
     ThreadItemDoneEvent,
     ThreadMetadata,
@@ -46,6 +47,9 @@ class Desk:
     """What the desk knows of its travellers, by thread."""
 
     reports: dict[str, list[str]] = field(default_factory=dict)
+    payments: list[int] = field(default_factory=list)
+    questions: int = 0
+    """How often somebody asked."""
 
     def report(self, thread_id: str, bag: str) -> int:
         bags = self.reports.setdefault(thread_id, [])
@@ -70,18 +74,23 @@ def build_agent(desk: Desk) -> Agent[AgentContext]:
     async def report_bag(ctx: RunContextWrapper[AgentContext], description: str) -> dict[str, int]:
         return {"bags_reported": desk.report(ctx.context.thread.id, description)}
 
+    @function_tool(needs_approval=True, description_override="Pay for a lost bag.")
+    async def pay(ctx: RunContextWrapper[AgentContext], euros: int) -> str:
+        desk.payments.append(euros)
+        return f"{euros} euros are paid"
+
     @input_guardrail
     async def is_about_luggage(
         ctx: RunContextWrapper[AgentContext], agent: Agent[Any], input: str | list[Any]
     ) -> GuardrailFunctionOutput:
-        return GuardrailFunctionOutput(output_info=None, tripwire_triggered="poem" in str(input[-1]))
+        return GuardrailFunctionOutput(output_info=None, tripwire_triggered="poem" in str(input[-2:]))
 
     return Agent[AgentContext](
         name="Luggage desk",
         input_guardrails=[is_about_luggage],
         model="gpt-4.1-mini",
         instructions="You take reports of lost bags.",
-        tools=[report_bag],
+        tools=[report_bag, pay],
     )
 
 
@@ -99,6 +108,16 @@ class LuggageServer(ChatKitServer[dict[str, Any]]):
     async def respond(
         self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: dict[str, Any]
     ) -> AsyncIterator[ThreadStreamEvent]:
+        self.desk.questions += 1
+        if input_user_message is not None:
+            thread.metadata["asked"] = thread.metadata.get("asked", 0) + 1
+            note = HiddenContextItem(
+                id=self.store.generate_item_id("message", thread, context),
+                thread_id=thread.id,
+                created_at=datetime.now(),
+                content="<DESK_OPEN/>",
+            )
+            await self.store.add_thread_item(thread.id, note, context=context)
         page = await self.store.load_thread_items(thread.id, None, 20, "desc", context)
         items = list(reversed(page.data))
         bags = self.desk.reports.get(thread.id, [])
