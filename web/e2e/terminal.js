@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 
 const COMMAND_MS = 120_000; // of two slow cores
 const START_MS = 60_000;
+const STOP_MS = 10_000;
 const BLOCK = /^## ([^\n]+)$|^### ([^\n]+)$|^```sh\n(.*?)^```$/gms;
 
 /** The blocks of shell commands of a document, as `{ heading, text }`, in order. */
@@ -67,7 +68,9 @@ export class Terminal {
 
   async #end({ child, ended }) {
     child.kill("SIGTERM");
+    const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
     await ended;
+    clearTimeout(timer);
   }
 
   #bash(text, extra, stdio) {
