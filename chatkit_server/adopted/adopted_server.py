@@ -1,11 +1,14 @@
 """`AdoptedServer`: an unchanged `ChatKitServer` class of somebody else behind our turns, store and models."""
 
+import inspect
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, suppress
+from functools import cached_property
 from typing import Any, get_args
 
-from agents import Agent
+from agents import Agent, RunResultStreaming
 from chatkit.actions import Action
 from chatkit.errors import CustomStreamError, ErrorCode, StreamError
 from chatkit.server import ChatKitServer
@@ -30,12 +33,18 @@ from chatkit.types import (
 
 from chatkit_store import NotFound, StoreError
 
+from ..agent_context import AgentContext
 from ..auth.signing_keys import load_signing_keys
 from ..composer.choices import NO_SELECTION, AuthorChoices, Selection
 from ..composer.offers import Offers
 from ..context import RequestContext
-from ..errors.http import NotAvailable
+from ..errors.http import AssistantChanged, NotAvailable
 from ..errors.setup import AgentSetupError
+from ..files.user_files import turn_files
+from ..interactions.approvals import ask_approvals
+from ..interactions.saved_run import SavedRun
+from ..recording.recorded_turn import RecordedTurn
+from ..recording.run_recording import RunRecording, TurnPaused
 from ..run.author_runs import AuthorRuns
 from ..run.server import ChatServer
 from ..run.server_parts import ServerParts
@@ -59,7 +68,14 @@ FIRST_ITEMS = 20
 EVENTS: tuple[type, ...] = get_args(get_args(ThreadStreamEvent)[0])
 """The classes of all events."""
 
+HAS_MESSAGE = "has_message"
+ACTION = "action"
+SENDER = "sender"
+"""Keys of what is saved of a call that pauses."""
+
 Events = AsyncIterator[ThreadStreamEvent]
+Start = Callable[[ThreadMetadata, AuthorCall], Events]
+"""Calls the author's method."""
 
 
 class AdoptedServer(ChatServer):
@@ -101,13 +117,11 @@ class AdoptedServer(ChatServer):
         self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: RequestContext
     ) -> Events:
         """Yield the events of the author's `respond`, then that of a title if the thread still has none."""
-        message = _own_copy(input_user_message)
-        selection = self.selection_for(input_user_message)
+        recording = RunRecording({"memo": {HAS_MESSAGE: input_user_message is not None}})
         try:
-            async for event in self._events(
-                thread, context, lambda own, call: self.author.respond(own, message, call.author_context), selection
-            ):
-                yield event
+            async with aclosing(self._answer(thread, input_user_message, context, recording)) as events:
+                async for event in events:
+                    yield event
         except BaseException:
             await self._name(thread.id, context)
             raise
@@ -121,10 +135,52 @@ class AdoptedServer(ChatServer):
         if self.actions.find(action.type) is not None:
             return super().action(thread, action, sender, context)
         self._check_has("action", action)
+        memo = {ACTION: action.model_dump(mode="json"), SENDER: None if sender is None else sender.id}
+        recording = RunRecording({"memo": memo})
+        return self._act(thread, action, sender, context, recording)
+
+    def _answer(
+        self, thread: ThreadMetadata, message: UserMessageItem | None, context: RequestContext, recording: RunRecording
+    ) -> AsyncGenerator[ThreadStreamEvent, None]:
+        own_message, selection = _own_copy(message), self.selection_for(message)
+        return self._events(
+            thread,
+            context,
+            lambda own, call: self.author.respond(own, own_message, call.author_context),
+            recording,
+            selection=selection,
+        )
+
+    def _act(
+        self,
+        thread: ThreadMetadata,
+        action: Action[str, Any],
+        sender: WidgetItem | None,
+        context: RequestContext,
+        recording: RunRecording,
+    ) -> AsyncGenerator[ThreadStreamEvent, None]:
         widget = _own_copy(sender)
         return self._events(
-            thread, context, lambda own, call: self.author.action(own, action, widget, call.author_context)
+            thread, context, lambda own, call: self.author.action(own, action, widget, call.author_context), recording
         )
+
+    async def restore_recorded(self, saved: SavedRun, context: AgentContext) -> RecordedTurn:
+        """Return a paused `respond` or `action` of the author's."""
+        thread, request_context = context.thread, context.request_context
+
+        async def replay(recording: RunRecording) -> AsyncGenerator[ThreadStreamEvent, None]:
+            memo = recording.memo
+            if (action := memo.get(ACTION)) is not None:
+                sender_id = memo[SENDER]
+                item = sender_id and await self.sql_store.load_item(thread.id, sender_id, request_context)
+                sender = item if isinstance(item, WidgetItem) else None
+                return self._act(thread, Action.model_validate(action), sender, request_context, recording)
+            items = (await self.sql_store.load_since_user(thread.id, request_context)).items
+            messages = (item for item in items if isinstance(item, UserMessageItem))
+            message = next(messages, None) if memo[HAS_MESSAGE] else None
+            return self._answer(thread, message, request_context, recording)
+
+        return RecordedTurn(saved, replay, is_strict=False)
 
     async def sync_action(
         self, thread: ThreadMetadata, action: Action[str, Any], sender: WidgetItem | None, context: RequestContext
@@ -143,14 +199,31 @@ class AdoptedServer(ChatServer):
             return response.model_copy(update={"updated_item": item})
 
     async def _events(
-        self,
-        thread: ThreadMetadata,
-        context: RequestContext,
-        start: Callable[[ThreadMetadata, AuthorCall], Events],
-        selection: Selection = NO_SELECTION,
-    ) -> Events:
+        self, thread: ThreadMetadata, context: RequestContext, start: Start, recording: RunRecording, **selected: Any
+    ) -> AsyncGenerator[ThreadStreamEvent, None]:
+        """Yield the events of the author's method, in a replay only those after the place where it paused."""
+        runs = self._runs_for(context, recording=None if self._decides_itself else recording, **selected)
+        try:
+            async with aclosing(self._all_events(thread, context, start, runs)) as events:
+                async for event in events:
+                    if not recording.is_replaying:
+                        yield event
+        except (Exception, TurnPaused) as error:
+            if recording.divergence is not None:
+                raise AssistantChanged from error
+            if runs.paused is None:
+                raise
+        if runs.paused is not None:
+            async for event in self._ask(thread, context, recording, *runs.paused):
+                yield event
+        elif recording.is_replaying:
+            raise AssistantChanged
+
+    async def _all_events(
+        self, thread: ThreadMetadata, context: RequestContext, start: Start, runs: AuthorRuns
+    ) -> AsyncGenerator[ThreadStreamEvent, None]:
         call = await self._call_for(context)
-        call.runs = runs = self._runs_for(selection, context)
+        call.runs = runs
         enter(call)
         own = await AuthorThread.load(thread.id, call)
         events, is_stopped = start(own.thread, call), True
@@ -171,7 +244,7 @@ class AdoptedServer(ChatServer):
                     yield saved_event
             own.carry_over(thread)
             is_stopped = False
-        except Exception:
+        except (Exception, TurnPaused):
             await own.save(call)  # chatkit saves the thread, too
             raise
         except BaseException:  # the task was cancelled, or its generator closed
@@ -184,6 +257,30 @@ class AdoptedServer(ChatServer):
             self._strays.look()
         if errors:  # so that the turn fails, and a reload says so
             raise _exception_for(errors[0])
+
+    async def _ask(
+        self,
+        thread: ThreadMetadata,
+        context: RequestContext,
+        recording: RunRecording,
+        agent: Agent[Any],
+        result: RunResultStreaming,
+    ) -> AsyncGenerator[ThreadStreamEvent, None]:
+        """Save a run that needs the user's approval, with the runs before it, and yield the cards."""
+        agent_context = AgentContext(thread=thread, store=self.store, request_context=context)
+        agent_context.record(recording)
+        agent_context.set_starting_agent(agent)
+        turn_files.set(self.files_of(context))
+        async for event in ask_approvals(agent_context, result):
+            yield event
+
+    @cached_property
+    def _decides_itself(self) -> bool:
+        """Whether the author's code looks at runs that need an approval: then they are its business."""
+        try:
+            return "interruptions" in inspect.getsource(sys.modules[type(self.author).__module__])
+        except (OSError, TypeError, KeyError):
+            return False
 
     # -- titles
 
@@ -256,13 +353,15 @@ class AdoptedServer(ChatServer):
         """Return the call of a request: one for all methods, so that they get the same context."""
         call = current_call.get()
         if call is None or call.context is not context or call.store is not self.sql_store:
-            call = AuthorCall(context, self.sql_store, self._runs_for(NO_SELECTION, context))
+            call = AuthorCall(context, self.sql_store, self._runs_for(context))
             with calling(call):
                 call.author_context = await self._contexts.context_for(context)
         return call
 
-    def _runs_for(self, selection: Selection, context: RequestContext) -> AuthorRuns:
-        return AuthorRuns(self.run_config_for(selection, context), self.settings)
+    def _runs_for(
+        self, context: RequestContext, *, selection: Selection = NO_SELECTION, recording: RunRecording | None = None
+    ) -> AuthorRuns:
+        return AuthorRuns(self.run_config_for(selection, context), self.settings, recording)
 
     def _report_unknown(self, event: object) -> None:
         """Log a kind of object that is not an event, once. chatkit sends it to the page, which ignores it."""

@@ -84,6 +84,8 @@ class AdoptedStore(Store[Any]):
     async def add_thread_item(self, thread_id: str, item: ThreadItem, context: Any) -> None:
         """Save a new or changed item."""
         call = await _call(self, context)
+        if call.runs is not None and call.runs.is_replaying:
+            return  # it is saved already
         if call.is_cancelled and isinstance(item, SDKHiddenContextItem):
             return  # chatkit's `handle_stream_cancelled` tells the model what the turn tells it
         await call.store.add_thread_items(thread_id, [await call.ids.rename(item, thread_id)], call.context)

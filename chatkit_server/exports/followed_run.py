@@ -17,11 +17,15 @@ class FollowedRun(RunResultStreaming):
 
     def __init__(self, run: RunResultStreaming) -> None:
         # Not that of the dataclass: all attributes are those of the run.
-        object.__setattr__(self, "run", run)
         object.__setattr__(self, "_passed", [])
         object.__setattr__(self, "_has_news", asyncio.Event())
         object.__setattr__(self, "_error", None)
         object.__setattr__(self, "_has_ended", False)
+        self.follow(run)
+
+    def follow(self, run: RunResultStreaming) -> None:
+        """Be the result of this run from now on: a paused one is there only once it has been restored."""
+        object.__setattr__(self, "run", run)
         source = run.stream_events
 
         async def read() -> AsyncIterator[StreamEvent]:
@@ -67,4 +71,4 @@ class FollowedRun(RunResultStreaming):
         self._has_news.set()
 
 
-_OWN = frozenset({"__class__", "__dict__", "stream_events", "end", "_pass"})
+_OWN = frozenset({"__class__", "__dict__", "stream_events", "follow", "end", "_pass"})

@@ -15,8 +15,8 @@ from .followed_run import FollowedRun
 class RunRequest:
     """A `Runner.run` that waits for its result, or a `Runner.run_streamed` that waits to be shown."""
 
-    place: int
-    """How many runs the workflow started before."""
+    place: str
+    """See `RunRecording`."""
     agent: Agent[Any]
     input: RunInput
     options: RunOptions

@@ -32,6 +32,7 @@ from ..errors.failures import NoAnswer
 from ..errors.http import AssistantChanged
 from ..interactions.approvals import ask_question
 from ..memory import turn_transcript
+from ..recording.late_result import blank_result, late_result
 from ..recording.run_recording import ReplayDiverged, RunRecording
 from .ending import answer_text, failed_checks
 from .followed_run import FollowedRun
@@ -79,6 +80,7 @@ class WorkflowTurn:
         """The run that is streamed now."""
         self._steps = Steps(context)
         self._shown = ShownAnswers(recording.memo.setdefault(SHOWN, {}))
+        self._is_repeated = recording.is_replaying
         self._is_over = False
         """The workflow gets no more runs: the turn ends, whatever it still does."""
 
@@ -94,19 +96,26 @@ class WorkflowTurn:
         return await self._request(place, agent, input, options).result
 
     def run_streamed(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
-        """Start a run whose events the workflow reads, too. It is not recorded: a replay repeats it."""
+        """Start a run whose events the workflow reads, too. A recorded one has no events."""
         if self._is_over:
             raise asyncio.CancelledError
-        context = self._nested_context()
-        run = context.run(self._host.start, agent, input, options, before_model=self._conversation.completion(options))
+        place = self._recording.enter(agent)
+        if self._recording.is_recorded(place):
+            self._conversation.note(input)
+            return late_result(agent, lambda: self._recording.restore(place, agent, self._run_context(options)))
+        if self._recording.is_paused(place):
+            run = blank_result(agent)
+        else:
+            before_model = self._conversation.completion(options)
+            run = self._nested_context().run(self._host.start, agent, input, options, before_model=before_model)
         followed = FollowedRun(run)
-        request = self._request(self._recording.enter(agent), agent, input, options, followed)
+        request = self._request(place, agent, input, options, followed)
         request.result.add_done_callback(lambda result: result.cancelled() or result.exception())
         return followed
 
     def _request(
         self,
-        place: int,
+        place: str,
         agent: Agent[Any],
         input: RunInput,
         options: RunOptions,
@@ -234,7 +243,7 @@ class WorkflowTurn:
             request.followed.end(failure)
         if failure is not None:
             if not request.result.done():
-                self._recording.fail(request.place, request.agent, failure)
+                self._recording.fail(request.place, failure)
                 request.result.set_exception(failure)
             return
         assert result is not None
@@ -242,7 +251,7 @@ class WorkflowTurn:
         self._is_over = self._must_wait_for(result) or result.run_loop_exception is not None
         self._shown.unread = result.final_output if result.final_output != "" else None
         if not self._is_over and not request.result.done():
-            self._recording.finish(request.place, request.agent, result)
+            self._recording.finish(request.place, result)
             request.result.set_result(result)
 
     def _must_wait_for(self, result: RunResultStreaming) -> bool:
@@ -251,16 +260,20 @@ class WorkflowTurn:
 
     async def _start(self, request: RunRequest) -> RunResultStreaming:
         run_context = self._run_context(request.options)
-        self._recording.begin(request.place, request.agent, run_context)
+        self._recording.begin(request.place, run_context)
         self._context.set_starting_agent(request.agent)
-        if request.followed is not None:
+        is_paused = self._recording.is_paused(request.place)
+        if request.followed is not None and not is_paused:
             return request.followed.run
-        if self._recording.is_paused(request.place):
+        if is_paused:
             self._conversation.note(request.input)
             input: RunInput = await self._recording.resume(request.agent, run_context)
         else:
             input = await self._conversation.complete(request.agent, request.input, request.options)
-        return request.context.run(self._host.start, request.agent, input, request.options)
+        run: RunResultStreaming = request.context.run(self._host.start, request.agent, input, request.options)
+        if request.followed is not None:
+            request.followed.follow(run)
+        return run
 
     def _give_up(self, result: "asyncio.Future[RunResultStreaming]") -> None:
         """End the current run if nothing waits for it any more."""
@@ -278,7 +291,7 @@ class WorkflowTurn:
         shown, render = self._shown.texts, self._host.output_text
         text = answer_text(returned, render, shown) or answer_text(self._unread(returned), render, shown)
         if not text:
-            if self._shown.is_empty:
+            if self._shown.is_empty and not self._is_repeated:
                 raise NoAnswer("the workflow ended without an answer")
             return []
         item = AssistantMessageItem(

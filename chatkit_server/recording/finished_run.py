@@ -12,21 +12,20 @@ from pydantic_core import to_jsonable_python
 Json = dict[str, Any]
 
 
-def finished_run(agent: Agent[Any], result: RunResultStreaming) -> Json:
-    """Return the run as JSON; `agent` is the one that it began with."""
+def finished_run(result: RunResultStreaming) -> Json:
+    """Return the run as JSON."""
     state = result.to_state().to_json(context_serializer=lambda _: {})
     state["context"]["context"] = plain_context(result.context_wrapper.context)
     return {
-        "agent": agent.name,
         "state": state,
         "output": to_jsonable_python(result.final_output, fallback=str),
         "is_rewritten": result._replay_from_model_input_items,
     }
 
 
-def failed_run(agent: Agent[Any], error: Exception) -> Json:
+def failed_run(error: Exception) -> Json:
     """Return a run that raised an error as JSON."""
-    return {"agent": agent.name, "error": [type(error).__module__, type(error).__qualname__, str(error)]}
+    return {"error": [type(error).__module__, type(error).__qualname__, str(error)]}
 
 
 async def restore_result(saved: Json, agent: Agent[Any], context: Any) -> RunResultStreaming:

@@ -1,5 +1,6 @@
-"""What a function has got from its runs and questions so far, in the order in which it asked."""
+"""What a function has got from its runs and questions so far."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,22 +23,30 @@ class ReplayDiverged(BaseException):
 class RunRecording:
     """The runs and questions of one call of a function, and those of the call before that it repeats.
 
-    Implements `agent_context.Recording`.
+    The place of a run is the name of its agent and how many runs that agent had before. So two runs that are started
+    at once keep their places, whichever comes first. Implements `agent_context.Recording`.
     """
 
-    def __init__(self, replayed: Mapping[str, Any] | None = None, paused: SavedRun | None = None) -> None:
-        """`replayed` is what `to_json` returned in the call that paused, `paused` the run that it waits for."""
+    def __init__(
+        self, replayed: Mapping[str, Any] | None = None, paused: SavedRun | None = None, *, is_strict: bool = False
+    ) -> None:
+        """`replayed` is what `to_json` returned in the call that paused, `paused` the run that it waits for.
+
+        With `is_strict`, a run that the earlier call had not started before it paused is a divergence.
+        """
         replayed = replayed or {}
-        self._runs: dict[int, Json] = {int(place): run for place, run in replayed.get("runs", {}).items()}
-        self._results: dict[int, tuple[Agent[Any], RunResultStreaming]] = {}
+        self._runs: dict[str, Json] = dict(replayed.get("runs", {}))
+        self._results: dict[str, RunResultStreaming] = {}
+        self._expected: set[str] | None = set(replayed["started"]) if replayed and is_strict else None
+        self._started: list[str] = []
         self._answers: list[bool] = list(replayed.get("answers", ()))
         self._paused = paused
-        self._paused_place: int | None = replayed.get("place")
-        self._paused_agent: str | None = replayed.get("agent")
+        self._paused_place: str | None = replayed.get("place")
+        self._has_reached_run = self._paused_place is None
         self._memo: Json = dict(replayed.get("memo", {}))
-        self._places = 0
-        self._questions = 0
-        self._current: tuple[int, Agent[Any], Any] | None = None
+        self._run_counts: Counter[str] = Counter()
+        self._question_count = 0
+        self._current: tuple[str, Any] | None = None
         self.question: str | None = None
         """What the user is asked before the function can continue."""
         self.divergence: ReplayDiverged | None = None
@@ -46,7 +55,7 @@ class RunRecording:
     @property
     def is_replaying(self) -> bool:
         """Whether the function has not yet come to the place where it paused."""
-        return self._paused_place is not None or self._questions < len(self._answers)
+        return not self._has_reached_run or self._question_count < len(self._answers)
 
     @property
     def memo(self) -> Json:
@@ -62,41 +71,34 @@ class RunRecording:
 
     def ask(self, message: str) -> bool:
         """Return the user's answer. Raises `TurnPaused` if the user has not been asked yet."""
-        self.check_running()
-        self._questions += 1
-        if self._questions <= len(self._answers):
-            return self._answers[self._questions - 1]
+        self._check_running()
+        self._question_count += 1
+        if self._question_count <= len(self._answers):
+            return self._answers[self._question_count - 1]
         self.question = message
         raise TurnPaused
 
-    def check_running(self) -> None:
-        """Raises the `TurnPaused` or `ReplayDiverged` again that the function has caught."""
-        if self.divergence is not None:
-            raise self.divergence
-        if self.question is not None:
-            raise TurnPaused
-
-    def enter(self, agent: Agent[Any]) -> int:
-        """Return the place of the next run. Raises `ReplayDiverged` if another agent was there before."""
-        self.check_running()
-        place = self._places
-        self._places += 1
-        recorded = self._runs.get(place, {}).get("agent")
+    def enter(self, agent: Agent[Any]) -> str:
+        """Return the place of the next run. Raises `ReplayDiverged` if it was not there in the earlier call."""
+        self._check_running()
+        place = f"{agent.name}#{self._run_counts[agent.name]}"
+        self._run_counts[agent.name] += 1
+        if self.is_replaying and self._expected is not None and place not in self._expected:
+            raise self._diverge(f"{place} is new")
         if place == self._paused_place:
-            recorded = self._paused_agent
-        if recorded is not None and recorded != agent.name:
-            raise self._diverge(f"run {place} was that of {recorded}")
+            self._has_reached_run = True
+        self._started.append(place)
         return place
 
-    def is_recorded(self, place: int) -> bool:
+    def is_recorded(self, place: str) -> bool:
         """Return whether the run has ended in an earlier call."""
         return place in self._runs
 
-    def is_paused(self, place: int) -> bool:
+    def is_paused(self, place: str) -> bool:
         """Return whether this is the run that the function waited for."""
         return place == self._paused_place
 
-    async def restore(self, place: int, agent: Agent[Any], context: Any) -> RunResultStreaming:
+    async def restore(self, place: str, agent: Agent[Any], context: Any) -> RunResultStreaming:
         """Return the result of a recorded run, or raise its error. Raises `ReplayDiverged` if it no longer fits."""
         saved = self._runs[place]
         if "error" in saved:
@@ -104,7 +106,7 @@ class RunRecording:
         try:
             return await restore_result(saved, agent, context)
         except Exception as error:  # the SDK's and pydantic's errors, depending on what is missing
-            raise self._diverge(f"the result of run {place} does not fit any more") from error
+            raise self._diverge(f"the result of {place} does not fit any more") from error
 
     async def resume(self, agent: Agent[Any], context: Any) -> RunState[Any, Agent[Any]]:
         """Return the paused run with the decisions. Raises `ReplayDiverged` if the agent has changed."""
@@ -116,27 +118,33 @@ class RunRecording:
         self._paused_place = None
         return state
 
-    def begin(self, place: int, agent: Agent[Any], context: Any) -> None:
+    def begin(self, place: str, context: Any) -> None:
         """Note which run is the current one: if it pauses, it is saved with the recording."""
-        self._current = (place, agent, context)
+        self._current = (place, context)
 
-    def finish(self, place: int, agent: Agent[Any], result: RunResultStreaming) -> None:
+    def finish(self, place: str, result: RunResultStreaming) -> None:
         """Record the result of a run."""
-        self._results[place] = (agent, result)
+        self._results[place] = result
 
-    def fail(self, place: int, agent: Agent[Any], error: Exception) -> None:
+    def fail(self, place: str, error: Exception) -> None:
         """Record the error of a run."""
-        self._runs[place] = failed_run(agent, error)
+        self._runs[place] = failed_run(error)
 
     def to_json(self) -> Json:
         """Return the recording with the place where it pauses now."""
-        runs = self._runs | {place: finished_run(*entry) for place, entry in self._results.items()}
-        saved: Json = {"runs": {str(place): run for place, run in runs.items()}, "answers": self._answers}
+        runs = self._runs | {place: finished_run(result) for place, result in self._results.items()}
+        saved: Json = {"runs": runs, "answers": self._answers, "started": self._started, "memo": self._memo}
         if self.question is None and self._current is not None:
-            place, agent, context = self._current
-            saved |= {"place": place, "agent": agent.name}
+            saved["place"], context = self._current
             self._memo["context"] = plain_context(context)
-        return saved | {"memo": self._memo}
+        return saved
+
+    def _check_running(self) -> None:
+        """Raises the `TurnPaused` or `ReplayDiverged` again that the function has caught."""
+        if self.divergence is not None:
+            raise self.divergence
+        if self.question is not None:
+            raise TurnPaused
 
     def _diverge(self, reason: str) -> ReplayDiverged:
         self.divergence = ReplayDiverged(reason)

@@ -1,26 +1,41 @@
 """The runs of the Agents SDK that an author's code starts, with the server's models, limits and tracing."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextvars import copy_context
 from typing import Any
 
-from agents import Agent, RunConfig, RunResultStreaming
+from agents import Agent, RunConfig, RunResultStreaming, RunState, StreamEvent
 
 from ..agents.prepare import limit_tools
 from ..agents.tool_failures import contain_tools
-from ..agents.turn_runner import RunInput, RunOptions
+from ..agents.turn_runner import RunInput, RunOptions, turn_runs
 from ..models.usage import turn_usage
+from ..recording.late_result import late_result, watch_events
+from ..recording.run_recording import RunRecording, TurnPaused
 from ..settings import Settings
 from .author_run import start_author_run
 from .tool_tasks import tool_tasks
 
 
 class AuthorRuns:
-    """Starts the runs of one request, also those that tools start. The author's code reads their events."""
+    """Starts the runs of one request, also those that tools start. The author's code reads their events.
 
-    def __init__(self, config: RunConfig, settings: Settings) -> None:
+    With a recording, a run that needs the user's approval ends the author's code by `TurnPaused`; `paused` has the run.
+    """
+
+    def __init__(self, config: RunConfig, settings: Settings, recording: RunRecording | None = None) -> None:
         self._config = config
         self._settings = settings
+        self._recording = recording
         self._results: list[RunResultStreaming] = []
+        self.paused: tuple[Agent[Any], RunResultStreaming] | None = None
+        """The run that waits for the user, and the agent that it began with."""
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the author's code only repeats what it did before it paused."""
+        return self._recording is not None and self._recording.is_replaying
 
     async def run(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
         """Run the agent to its end."""
@@ -36,7 +51,55 @@ class AuthorRuns:
         return result
 
     def run_streamed(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
-        """Start a run whose events the author's code reads."""
+        """Start a run whose events the author's code reads; a recorded or paused one when it reads the first event."""
+        recording = self._recording
+        if recording is None or isinstance(input, RunState):  # a state: the author decides about approvals
+            return self._start(agent, input, options)
+        place = recording.enter(agent)
+        if recording.is_recorded(place):
+            return late_result(agent, lambda: recording.restore(place, agent, options.get("context")))
+
+        async def resume() -> RunResultStreaming:
+            return self._start(agent, await recording.resume(agent, options.get("context")), options)
+
+        is_paused = recording.is_paused(place)
+        result = late_result(agent, resume) if is_paused else self._start(agent, input, options)
+        watch_events(result, lambda events: self._record(place, agent, result, events))
+        return result
+
+    async def _record(
+        self, place: str, agent: Agent[Any], result: RunResultStreaming, events: AsyncIterator[StreamEvent]
+    ) -> AsyncIterator[StreamEvent]:
+        """Yield the events of a run, and record how it ended. Raises `TurnPaused` if the user must approve a call."""
+        recording = self._recording
+        assert recording is not None
+        try:
+            async for event in events:
+                yield event
+        except Exception as error:
+            recording.fail(place, error)
+            raise
+        if not result.interruptions:
+            recording.finish(place, result)
+            return
+        if self.paused is None:
+            recording.begin(place, result.context_wrapper.context)
+            self.paused = (agent, result)
+        await _helpers_read(result.context_wrapper.context)
+        raise TurnPaused
+
+    def _start(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
+        context = copy_context()
+        context.run(turn_runs.set, self._nested)  # for runs that tools start
+        return context.run(self._start_here, agent, input, options)
+
+    @property
+    def _nested(self) -> "AuthorRuns":
+        nested = AuthorRuns(self._config, self._settings)
+        nested._results = self._results
+        return nested
+
+    def _start_here(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
         limit_tools(agent, self._settings.tool_call_seconds)
         contain_tools(agent)
         result = start_author_run(agent, input, options, config=self._config, max_turns=self._settings.max_turns)
@@ -48,12 +111,20 @@ class AuthorRuns:
 
         chatkit's `stream_agent_response` leaves a run going when it is cancelled.
         """
-        results, self._results = self._results, []
+        results = self._results.copy()
+        self._results.clear()
         if is_stopped:
             await asyncio.gather(*map(_cancel, results))
         if (usage := turn_usage.get()) is not None:
             for result in results:
                 usage.add(result)
+
+
+async def _helpers_read(context: Any) -> None:
+    """Wait until chatkit's `stream_agent_response` has read what tools have shown by the helpers of their context."""
+    events = getattr(context, "_events", None)
+    while isinstance(events, asyncio.Queue) and not events.empty():  # noqa: ASYNC110 - the queue does not tell
+        await asyncio.sleep(0)
 
 
 async def _cancel(result: RunResultStreaming) -> None:

@@ -12,7 +12,7 @@ from chatkit_server import client_tool
 from tests.interactions.cards import Context, both_databases
 from tests.mcp.conftest import STDIO
 from tests.serving import Tab
-from tests.support.chatkit import Reply
+from tests.support.chatkit import ChatKitClient, Reply
 from tests.support.openai_answers import Answer, McpApproval, ToolCall
 from tests.support.sse import Json
 from tests.turns.chat import Chat, model_input
@@ -42,7 +42,7 @@ def call(number: int) -> ToolCall:
     return ToolCall("delete_order", {"number": number}, f"call_of_order_{number}")
 
 
-def cards(tab: Tab, thread_id: str) -> Sequence[Json]:
+def cards(tab: ChatKitClient, thread_id: str) -> Sequence[Json]:
     return tab.pictures[thread_id].of_type("widget")
 
 
@@ -57,7 +57,7 @@ def badge(card: Json) -> str:
     return str(text)
 
 
-async def press(tab: Tab, thread_id: str, card: Json, label: str) -> Reply:
+async def press(tab: ChatKitClient, thread_id: str, card: Json, label: str) -> Reply:
     """Click on a button of this card, as it was."""
     action = buttons(card)[label]
     return await tab.action(thread_id, action["type"], action["payload"], card["id"])
