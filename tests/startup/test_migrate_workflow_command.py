@@ -227,6 +227,12 @@ NOT_WORKFLOWS = [
     ("export.py", "async def run_workflow(workflow_input:\n  pass", "line 1: Python cannot read this ("),
     ("export.py", "x = 1\n\0", "Python cannot read this (source code "),
     ("export.py", "x = 1", "neither an `async def run_workflow(workflow_input)` nor an Agent"),
+    ("backend.py", "client.beta.chatkit.sessions.create(user='ada')", "This calls the hosted API"),
+    (
+        "shop.py",
+        "from chatkit.server import ChatKitServer\nclass Shop(ChatKitServer):\n    def __init__(self, store): ...",
+        "line 2: The constructor of Shop needs arguments",
+    ),
     ("export.py", "async def main(text: str): ...", "neither an `async def run_workflow(workflow_input)` nor an Agent"),
     ("export.py", "from agents import Agent\na = Agent(name='A')\nb = Agent(name='B')", "there are the agents a, b"),
     ("export.py", "def run_workflow(workflow_input): ...", "line 1: `run_workflow` must be `async def`."),
@@ -273,6 +279,11 @@ SERVED = [
     (
         "from chatkit.server import ChatKitServer\nclass MyServer(ChatKitServer[dict]): ...",
         "CHATKIT_SERVER=module:MyServer",
+    ),
+    (
+        "from chatkit.server import ChatKitServer\nclass MyServer(ChatKitServer[dict]):\n"
+        "    def __init__(self, store): ...\nserver = MyServer(1)",
+        "CHATKIT_SERVER=module:server",
     ),
     (
         "from pydantic import BaseModel\nclass In(BaseModel):\n    input_as_text: str\nasync def flow(given: In): ...",

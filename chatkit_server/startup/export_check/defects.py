@@ -11,7 +11,7 @@ from ...agents.async_search import Loop, synchronous_loops
 from .export_file import Export
 from .note import Edit, Note
 from .syntax_repairs import JSON_TYPES
-from .syntax_tree import argument, assigned, callee, calls, dotted, functions
+from .syntax_tree import argument, assigned, callee, callee_of, calls, dotted, functions
 
 _LIBRARIES = ("agents", "openai", "pydantic", "typing")
 _MODULE_NAMES = {"__name__", "__file__", "__doc__", "__package__", "__spec__", "__loader__", "__builtins__"}
@@ -86,11 +86,6 @@ def _searches(export: Export) -> Iterator[Note]:
             old = f"for {ast.unparse(loop.target)} in "
             edits = (Edit(number, old, f"async {old}"),) if old in export.text.split("\n")[number - 1] else ()
             yield Note("FIX", f"`{dotted(call.func)}` of an AsyncOpenAI needs `async for`.", number, edits)
-
-
-def callee_of(value: ast.expr) -> str:
-    """Return the last name of what an expression calls; empty if it is no call."""
-    return callee(value) if isinstance(value, ast.Call) else ""
 
 
 def _blocking_calls(export: Export) -> Iterator[Note]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .note import Note
 from .syntax_repairs import Unreadable, repaired
-from .syntax_tree import Function, calls, dotted, functions, text_of
+from .syntax_tree import Function, assigned, callee_of, calls, dotted, functions, text_of
 
 _TYPESCRIPT = re.compile(r"""from ["']@openai/agents|export (const|async function) runWorkflow""")
 _TYPESCRIPT_SUFFIXES = {".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs"}
@@ -49,15 +49,28 @@ class Export:
         }
 
     @cached_property
-    def server_class(self) -> str | None:
+    def server_class(self) -> ast.ClassDef | None:
         """The module's subclass of `ChatKitServer`, if there is one."""
         for node in self.tree.body:
             if isinstance(node, ast.ClassDef):
                 for base in node.bases:
                     name = dotted(base.value if isinstance(base, ast.Subscript) else base)
                     if name.rpartition(".")[2] == "ChatKitServer":
-                        return node.name
+                        return node
         return None
+
+    @cached_property
+    def server_name(self) -> str | None:
+        """What CHATKIT_SERVER may name: the class, or its instance in the module if its constructor needs arguments."""
+        if (server := self.server_class) is None:
+            return None
+        constructor = next((node for node in server.body if getattr(node, "name", "") == "__init__"), None)
+        arguments = constructor.args if isinstance(constructor, ast.FunctionDef) else None
+        if arguments is None or len(arguments.args) - len(arguments.defaults) <= 1:
+            return server.name
+        assignments = [node for node in self.tree.body if isinstance(node, ast.Assign)]
+        made = [entry for node in assignments for entry in assigned(node, ast.Call)]
+        return next((name for name, value, _ in made if callee_of(value) == server.name), None)
 
     @cached_property
     def workflow_ids(self) -> list[str]:

@@ -40,7 +40,10 @@ def served_name(export: Export) -> tuple[str, str] | Note:
     if export.workflow is not None:
         return "CHATKIT_AGENT", export.workflow.name
     if export.server_class is not None:
-        return "CHATKIT_SERVER", export.server_class
+        if export.server_name is not None:
+            return "CHATKIT_SERVER", export.server_name
+        text = f"The constructor of {export.server_class.name} needs arguments: write a function that returns one, and "
+        return Note("FIX", f"{text}name it in CHATKIT_SERVER.", export.server_class.lineno)
     if any(function.name == "run_workflow" for function in functions(export.tree)):
         return Note("FIX", "`run_workflow` must take one argument, `workflow_input`; others need defaults.")
     agents = list(export.agents)
@@ -52,6 +55,8 @@ def served_name(export: Export) -> tuple[str, str] | Note:
             f"There is no `async def run_workflow(workflow_input)`, but there are the agents {', '.join(agents)}: set "
             "CHATKIT_AGENT to the one that starts.",
         )
+    if "chatkit.sessions" in export.text or "chatkit.threads" in export.text:
+        return Note("FIX", "This calls the hosted API: give its client another base_url and api_key (docs/migrate.md).")
     return Note(
         "FIX",
         "This is no export of Agent Builder: it has neither an `async def run_workflow(workflow_input)` nor an Agent.",

@@ -24,6 +24,11 @@ def callee(call: ast.Call) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func)
 
 
+def callee_of(value: ast.expr) -> str:
+    """Return the last name of what an expression calls; empty if it is no call."""
+    return callee(value) if isinstance(value, ast.Call) else ""
+
+
 def calls(tree: ast.AST, *names: str) -> Iterator[ast.Call]:
     """Return the calls of functions or classes with one of these names, in the order of the file."""
     found = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and callee(node) in names]
