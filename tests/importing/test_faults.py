@@ -64,19 +64,27 @@ async def test_a_key_without_the_right_and_a_wrong_address_are_named(command: Co
     assert "http://127.0.0.1:9/v1: the server cannot be reached" in nobody.stderr
 
 
-@pytest.mark.parametrize("body", ["<html>", "[]", '{"data": "none"}'])
-async def test_an_answer_of_another_kind_is_named(command: Command, api: HostedApi, body: str) -> None:
-    api.faults = [PlainTextResponse(body)]
-    done = await command("openai")
-    assert done.exit_code == 2
-    assert f"{api.url}/v1: the answer is not" in done.stderr
+async def test_an_answer_of_another_kind_is_named(command: Command, api: HostedApi) -> None:
+    for body in ("<html>", "[]", '{"data": "none"}'):
+        api.faults = [PlainTextResponse(body)]
+        done = await command("openai")
+        assert done.exit_code == 2
+        assert f"{api.url}/v1: the answer is not" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [[], ["nowhere"], ["folder", "--save", "x"], ["openai", "--since", "yesterday"]])
-async def test_wrong_arguments_are_named(command: Command, arguments: list[str]) -> None:
-    done = await command(*arguments)
-    assert done.exit_code == 2
-    assert done.stderr.startswith("chatkit-server: ")
+async def test_wrong_arguments_are_named(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for arguments in (
+        [],
+        ["nowhere"],
+        ["empty"],
+        ["folder", "--save", "x"],
+        ["openai", "--since", "yesterday"],
+        ["openai", "--tenant", " "],
+    ):
+        done = await command(*arguments)
+        assert done.exit_code == 2
+        assert done.stderr.startswith("chatkit-server: ")
 
 
 async def test_requests_that_fail_for_a_while_are_repeated(
