@@ -201,6 +201,20 @@ describe("client secrets", () => {
     });
   }
 
+  test("the open element asks for a secret at once: copies of OpenAI's starter app cover it until then", async (t) => {
+    const root = await mkdtemp(join(tmpdir(), "chatkit-e2e-login-"));
+    t.after(() => rm(root, { recursive: true }));
+    const script = `const element = document.querySelector("openai-chatkit");
+      const getClientSecret = async (existing) => (await (await fetch("/api/session", { method: "POST", body: JSON.stringify({ existing }) })).json()).client_secret;
+      element.setOptions({ api: { getClientSecret }, history: { enabled: false } });`;
+    await writeFile(join(root, "index.html"), `${INDEX.replace(/<script type.*/, "")}<openai-chatkit></openai-chatkit><script>${script}</script>`);
+    backend.root = root;
+    const { chat } = await open(t);
+    await chat.until(() => backend.asked.length, "a secret");
+    await chat.say("Hello");
+    assert.deepEqual(backend.asked, [null]);
+  });
+
   test("our page takes a client secret that a developer enters, renews it, and forgets one that is refused", async (t) => {
     const { page, chat } = await openVisit(t, stage);
     await page.goto(stage.server.origin);

@@ -96,8 +96,9 @@ export class Chat extends Observable {
   /** Loads the history and the first thread; call once. */
   async start(): Promise<void> {
     this.hasStarted = true;
-    const { history, initialThread } = this.options;
+    const { api, history, initialThread } = this.options;
     if (history?.enabled !== false) void this.refreshHistory();
+    else if (!initialThread && "getClientSecret" in api) void this.client.logIn();
     if (initialThread) await this.open(initialThread);
   }
 
