@@ -1,5 +1,6 @@
 """What a turn has shown of the answers so far, so that what the workflow returns is shown once."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from chatkit.types import (
@@ -9,6 +10,7 @@ from chatkit.types import (
     ThreadItemRemovedEvent,
     ThreadStreamEvent,
 )
+from pydantic_core import to_jsonable_python
 
 NO_ANSWERS = frozenset({"workflow", "task", "hidden_context_item", "sdk_hidden_context"})
 """Types of items that show work, or nothing."""
@@ -21,6 +23,7 @@ class ShownAnswers:
         """`texts` are those of the messages so far, by item id; it is filled here."""
         self._texts = texts
         self._ids = set(texts)
+        self._outputs: list[Any] = []
         self.unread: Any = None
         """The output of the last step, unless a message has followed it."""
 
@@ -33,6 +36,17 @@ class ShownAnswers:
     def is_empty(self) -> bool:
         """Whether the user has nothing that could be an answer."""
         return not self._ids
+
+    def note_output(self, output: Any) -> None:
+        """Note the output of a step."""
+        self._outputs.append(to_jsonable_python(output, fallback=str))
+        self.unread = output
+
+    def has_followed(self, data: Mapping[str, Any]) -> bool:
+        """Return whether an answer has followed the step that these fields come from: the user needs them no more."""
+        return self.unread is None and any(
+            isinstance(output, Mapping) and data.items() <= output.items() for output in self._outputs
+        )
 
     def note(self, event: ThreadStreamEvent) -> None:
         """Note an event of a run."""

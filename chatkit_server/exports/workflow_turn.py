@@ -6,7 +6,7 @@ answered, it is called again with a recording of its runs.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from contextvars import Context, copy_context
 from datetime import UTC, datetime
@@ -249,7 +249,8 @@ class WorkflowTurn:
         assert result is not None
         # A refusal and a cut answer end the run with an error, but they are the answer.
         self._is_over = self._must_wait_for(result) or result.run_loop_exception is not None
-        self._shown.unread = result.final_output if result.final_output != "" else None
+        if not answers_in_text(request.agent):
+            self._shown.note_output(result.final_output)
         if not self._is_over and not request.result.done():
             self._recording.finish(request.place, result)
             request.result.set_result(result)
@@ -288,6 +289,8 @@ class WorkflowTurn:
         """Return the events that show what the workflow returned, if nothing has shown it."""
         if failed_checks(returned):
             self._conversation.leave_out_message()
+        if isinstance(fields := _fields(returned), Mapping) and self._shown.has_followed(fields):
+            returned = {}
         shown, render = self._shown.texts, self._host.output_text
         text = answer_text(returned, render, shown) or answer_text(self._unread(returned), render, shown)
         if not text:
@@ -307,3 +310,8 @@ class WorkflowTurn:
     def _unread(self, returned: Any) -> Any:
         """Return the output of the last step, if the workflow returns nothing that shows it: some exports do."""
         return self._shown.unread if returned is None or self._shown.is_empty else None
+
+
+def _fields(returned: Any) -> Any:
+    """Return the data of what a workflow returns."""
+    return returned.get("output_parsed", returned) if isinstance(returned, Mapping) else None

@@ -108,6 +108,16 @@ class McpApproval:
 
 
 @dataclass(frozen=True)
+class McpCall:
+    """A call of a hosted MCP server's tool, which the provider makes; Responses only."""
+
+    server: str
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    output: str = ""
+
+
+@dataclass(frozen=True)
 class Image:
     """An image by the tool `image_generation` (Responses only): partial images, then the final one."""
 
@@ -115,7 +125,7 @@ class Image:
     partial: Sequence[bytes] = ()
 
 
-Output = Image | McpApproval | Text | Refusal | Reasoning | ToolCall | WebSearch | FileSearch
+Output = Image | McpApproval | McpCall | Text | Refusal | Reasoning | ToolCall | WebSearch | FileSearch
 
 
 @dataclass(frozen=True)

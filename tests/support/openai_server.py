@@ -25,6 +25,7 @@ from typing import Any, Self
 from aiohttp import ClientConnectionResetError, web
 
 from tests.support.openai_answers import INVALID_API_KEY, Answer, Failure, Reasoning, Text
+from tests.support.openai_checks import ProviderChecks
 from tests.support.openai_recordings import Recording, read_recording
 from tests.support.openai_rules import SentItems, broken_rule
 from tests.support.openai_wire import ChatWire, ResponsesWire, Step, Wire
@@ -95,6 +96,7 @@ class OpenAIServer:
         self.closed = 0
         self._transcribing = asyncio.Event()
         self._transcribing.set()
+        self.checks = ProviderChecks()
         self._api_key = api_key
         self._models = models
         self._rules = rules
@@ -151,6 +153,7 @@ class OpenAIServer:
         app.router.add_post("/v1/chat/completions", self._generate)
         app.router.add_post("/v1/audio/transcriptions", self._transcribe)
         app.router.add_get("/v1/models", self._list_models)
+        self.checks.add_to(app)
         return app
 
     async def _list_models(self, _: web.Request) -> web.Response:

@@ -23,6 +23,7 @@ from tests.support.openai_answers import (
     FileSearch,
     Image,
     McpApproval,
+    McpCall,
     Reasoning,
     Refusal,
     Text,
@@ -93,6 +94,8 @@ class ResponsesWire:
                     yield from self._search(index, new_id("ws"), "web_search_call", _web_search(output))
                 case McpApproval():
                     yield from self._approval(index, output)
+                case McpCall():
+                    yield from self._mcp_call(index, output)
                 case FileSearch():
                     yield from self._search(index, new_id("fs"), "file_search_call", _file_search(output))
         status = "incomplete" if self._answer.incomplete else "completed"
@@ -191,6 +194,15 @@ class ResponsesWire:
         item |= {"name": output.name, "arguments": json.dumps(output.arguments)}
         yield self._added(index, item)
         yield self._done(index, item)
+
+    def _mcp_call(self, index: int, output: McpCall) -> Iterator[Step]:
+        item: Json = {"id": new_id("mcp"), "type": "mcp_call", "server_label": output.server, "name": output.name}
+        item |= {"arguments": json.dumps(output.arguments), "output": None, "error": None}
+        where = {"item_id": item["id"], "output_index": index}
+        yield self._added(index, item)
+        for state in ("in_progress", "completed"):
+            yield self._event(f"response.mcp_call.{state}", **where), False
+        yield self._done(index, item | {"output": output.output})
 
     def _image(self, index: int, output: Image) -> Iterator[Step]:
         item_id = new_id("ig")
