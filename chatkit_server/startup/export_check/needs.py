@@ -64,8 +64,8 @@ def _stored_objects(export: Export) -> Iterator[Note]:
 
 def _packages(export: Export, directory: Path) -> Iterator[Note]:
     for name, number in _imports(export).items():
-        local = any((parent / f"{name}.py").exists() or (parent / name).is_dir() for parent in (directory,))
-        if local or name in sys.stdlib_module_names:
+        is_local = (directory / f"{name}.py").exists() or (directory / name).is_dir()
+        if is_local or name in sys.stdlib_module_names:
             continue
         wanted = _DISTRIBUTIONS.get(name)
         if wanted == "openai-guardrails":
