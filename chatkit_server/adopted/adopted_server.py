@@ -361,7 +361,7 @@ class AdoptedServer(ChatServer):
     def _runs_for(
         self, context: RequestContext, *, selection: Selection = NO_SELECTION, recording: RunRecording | None = None
     ) -> AuthorRuns:
-        return AuthorRuns(self.run_config_for(selection, context), self.settings, recording)
+        return AuthorRuns(self.run_config_for(selection, context), self.settings, self.deadlines, recording)
 
     def _report_unknown(self, event: object) -> None:
         """Log a kind of object that is not an event, once. chatkit sends it to the page, which ignores it."""

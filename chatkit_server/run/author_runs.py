@@ -15,6 +15,8 @@ from ..recording.late_result import late_result, watch_events
 from ..recording.run_recording import RunRecording, TurnPaused
 from ..settings import Settings
 from .author_run import start_author_run
+from .deadlines import Deadlines
+from .limited_silence import limit_silence
 from .tool_tasks import tool_tasks
 
 
@@ -24,10 +26,14 @@ class AuthorRuns:
     With a recording, a run that needs the user's approval ends the author's code by `TurnPaused`; `paused` has the run.
     """
 
-    def __init__(self, config: RunConfig, settings: Settings, recording: RunRecording | None = None) -> None:
+    def __init__(
+        self, config: RunConfig, settings: Settings, deadlines: Deadlines, recording: RunRecording | None = None
+    ) -> None:
         self._config = config
         self._settings = settings
+        self._deadlines = deadlines
         self._recording = recording
+        self._stopped = asyncio.Event()
         self._results: list[RunResultStreaming] = []
         self.paused: tuple[Agent[Any], RunResultStreaming] | None = None
         """The run that waits for the user, and the agent that it began with."""
@@ -95,8 +101,8 @@ class AuthorRuns:
 
     @property
     def _nested(self) -> "AuthorRuns":
-        nested = AuthorRuns(self._config, self._settings)
-        nested._results = self._results
+        nested = AuthorRuns(self._config, self._settings, self._deadlines)
+        nested._results, nested._stopped = self._results, self._stopped
         return nested
 
     def _start_here(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
@@ -104,6 +110,7 @@ class AuthorRuns:
         contain_tools(agent)
         result = start_author_run(agent, input, options, config=self._config, max_turns=self._settings.max_turns)
         self._results.append(result)
+        limit_silence(result, self._deadlines, is_stopped=self._stopped.is_set)
         return result
 
     async def close(self, *, is_stopped: bool) -> None:
@@ -114,6 +121,7 @@ class AuthorRuns:
         results = self._results.copy()
         self._results.clear()
         if is_stopped:
+            self._stopped.set()
             await asyncio.gather(*map(_cancel, results))
         if (usage := turn_usage.get()) is not None:
             for result in results:

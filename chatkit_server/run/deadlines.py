@@ -30,26 +30,17 @@ class Deadlines:
     """For tools to clean up after a deadline or a guardrail ended the run."""
 
 
-class SilenceWatch:
-    """Ends a run that has been silent for too long.
+class Activity:
+    """What a run is waiting for: a tool, or the model; and for how long it may."""
 
-    Per event the run only increments `event_count`; a timer checks whether it has changed.
-    """
-
-    def __init__(self, inbox: Inbox, deadlines: Deadlines) -> None:
+    def __init__(self, deadlines: Deadlines) -> None:
         self.event_count = 0
-        self._inbox = inbox
+        """How many events have shown that the run is alive."""
         self._deadlines = deadlines
-        self._loop = asyncio.get_running_loop()
         self._running_tools = 0
-        self._last_count = 0
-        self._last_change = self._loop.time()
-        shortest = min(deadlines.first_event, deadlines.silence, deadlines.tool, MAX_WAIT)
-        self._interval = shortest / CHECKS
-        self._timer = self._loop.call_later(self._interval, self._check)
 
     def note(self, event: Any) -> None:
-        """Track what the run is waiting for: a tool, or the model."""
+        """Track what the run is waiting for, after `event_count` was increased for the event."""
         if isinstance(event, RunItemStreamEvent):
             self._running_tools += {"tool_called": 1, "tool_output": -1}.get(event.name, 0)
         elif isinstance(event, AgentUpdatedStreamEvent | OutsideEvent):
@@ -57,21 +48,43 @@ class SilenceWatch:
         elif getattr(event, "type", "") == "response.created":
             self._running_tools = 0  # hosted tools have no output event
 
-    def stop(self) -> None:
-        """Stop watching."""
-        self._timer.cancel()
-
-    def _limit(self) -> float:
+    def limit(self) -> float:
+        """Return how many seconds of silence there may be now."""
         if self._running_tools > 0:
             return self._deadlines.tool
         return self._deadlines.silence if self.event_count else self._deadlines.first_event
+
+    def silence(self) -> ModelSilent | ToolSilent:
+        """Return the error of a silence that was too long."""
+        return ToolSilent() if self._running_tools > 0 else ModelSilent()
+
+
+class SilenceWatch(Activity):
+    """Ends a run that has been silent for too long.
+
+    Per event the run only increments `event_count`; a timer checks whether it has changed.
+    """
+
+    def __init__(self, inbox: Inbox, deadlines: Deadlines) -> None:
+        super().__init__(deadlines)
+        self._inbox = inbox
+        self._loop = asyncio.get_running_loop()
+        self._last_count = 0
+        self._last_change = self._loop.time()
+        shortest = min(deadlines.first_event, deadlines.silence, deadlines.tool, MAX_WAIT)
+        self._interval = shortest / CHECKS
+        self._timer = self._loop.call_later(self._interval, self._check)
+
+    def stop(self) -> None:
+        """Stop watching."""
+        self._timer.cancel()
 
     def _check(self) -> None:
         now = self._loop.time()
         # An event that waits in the inbox means that our reader is busy, not that the model is silent.
         if self.event_count != self._last_count or not self._inbox.empty():
             self._last_count, self._last_change = self.event_count, now
-        if now - self._last_change >= self._limit():
-            self._inbox.put_nowait(RunEnd(ToolSilent() if self._running_tools > 0 else ModelSilent()))
+        if now - self._last_change >= self.limit():
+            self._inbox.put_nowait(RunEnd(self.silence()))
             return
         self._timer = self._loop.call_later(self._interval, self._check)

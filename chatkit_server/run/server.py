@@ -170,7 +170,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             lambda result, output_text: self._stream(agent_context, result, sink, output_text),
             load,
             self._output_text_for(context),
-            AuthorRuns(config, settings),
+            AuthorRuns(config, settings, self.deadlines),
         )
         text = memory.user_text
         conversation = Conversation(host, text, has_history=settings.workflow_history)

@@ -1,10 +1,12 @@
 """Runs of an author's code: the server's models answer, a stop ends them, their tokens count."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from agents import Agent, Runner
 from agents.testing import ModelStep, ScriptedModel, assistant_message
 from chatkit.agents import AgentContext, simple_to_agent_input, stream_agent_response
@@ -46,7 +48,7 @@ async def test_the_models_of_the_settings_answer(tmp_path: Path) -> None:
         assert first["input_tokens"] > 0
 
 
-async def test_a_stop_ends_the_model_call(tmp_path: Path) -> None:
+async def test_a_stop_ends_the_model_call(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     asked, ended = asyncio.Event(), asyncio.Event()
 
     async def never(call: Any) -> Any:
@@ -68,3 +70,33 @@ async def test_a_stop_ends_the_model_call(tmp_path: Path) -> None:
             await reply.read()
         await asyncio.wait_for(ended.wait(), 10)
         assert (await tab.send(reply.thread_id, "go on")).text == "Back."
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
+async def test_a_silent_model_ends_the_turn(tmp_path: Path) -> None:
+    async def never(call: Any) -> Any:
+        await asyncio.Event().wait()
+
+    agent = Agent[Any](name="Silent", model=ScriptedModel([ModelStep.respond(never), [assistant_message("Back.")]]))
+    async with (
+        serve(tmp_path, server=PlayServer(run(agent), run(agent)), first_event_seconds=0.2) as served,
+        served.tab() as tab,
+    ):
+        reply = await tab.create("hello")
+        assert reply.error is not None
+        assert reply.error["message"].startswith("The model did not answer in time.")
+        assert reply.error["allow_retry"]
+        assert (await tab.retry(reply.thread_id, reply.user_item["id"])).text == "Back."
+
+
+async def test_code_that_cancels_its_own_run_reads_on(tmp_path: Path) -> None:
+    async def scene(server: PlayServer, thread: ThreadMetadata, context: Any) -> AsyncIterator[ThreadStreamEvent]:
+        result = Runner.run_streamed(Agent(name="Long"), "markdown")
+        async for event in result.stream_events():
+            if event.type == "raw_response_event" and event.data.type == "response.output_text.delta":
+                result.cancel()
+        yield ThreadItemDoneEvent(item=said(thread, "I stopped it myself.", "stopped"))
+
+    async with serve(tmp_path, server=PlayServer(scene)) as served, served.tab() as tab:
+        assert (await tab.create("hello")).text == "I stopped it myself."
