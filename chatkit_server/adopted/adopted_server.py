@@ -71,6 +71,7 @@ EVENTS: tuple[type, ...] = get_args(get_args(ThreadStreamEvent)[0])
 HAS_MESSAGE = "has_message"
 ACTION = "action"
 SENDER = "sender"
+THREAD = "thread"
 """Keys of what is saved of a call that pauses."""
 
 Events = AsyncIterator[ThreadStreamEvent]
@@ -204,7 +205,7 @@ class AdoptedServer(ChatServer):
         """Yield the events of the author's method, in a replay only those after the place where it paused."""
         runs = self._runs_for(context, recording=None if self._decides_itself else recording, **selected)
         try:
-            async with aclosing(self._all_events(thread, context, start, runs)) as events:
+            async with aclosing(self._all_events(thread, context, start, runs, recording)) as events:
                 async for event in events:
                     if not recording.is_replaying:
                         yield event
@@ -220,19 +221,24 @@ class AdoptedServer(ChatServer):
             raise AssistantChanged
 
     async def _all_events(
-        self, thread: ThreadMetadata, context: RequestContext, start: Start, runs: AuthorRuns
+        self,
+        thread: ThreadMetadata,
+        context: RequestContext,
+        start: Start,
+        runs: AuthorRuns,
+        recording: RunRecording,
     ) -> AsyncGenerator[ThreadStreamEvent, None]:
         call = await self._call_for(context)
         call.runs = runs
         enter(call)
-        own = await AuthorThread.load(thread.id, call)
+        own = await AuthorThread.load(thread.id, call, recording.memo.get(THREAD))
         events, is_stopped = start(own.thread, call), True
         errors: list[ErrorEvent] = []
         cancellation = AuthorCancellation(self.author)
         try:
             async for event in events:
                 if not isinstance(event, ThreadItemUpdatedEvent):  # that is nearly each: one per token
-                    own.carry_over(thread)
+                    own.carry_over(thread, is_saved=recording.is_replaying)
                 cancellation.note(event)
                 if isinstance(event, ErrorEvent):
                     errors.append(event)
@@ -245,6 +251,9 @@ class AdoptedServer(ChatServer):
             own.carry_over(thread)
             is_stopped = False
         except (Exception, TurnPaused):
+            if runs.paused is not None:
+                await runs.wait_for_others()
+                recording.memo[THREAD] = own.pause(thread)
             await own.save(call)  # chatkit saves the thread, too
             raise
         except BaseException:  # the task was cancelled, or its generator closed

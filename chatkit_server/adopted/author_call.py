@@ -35,6 +35,11 @@ class AuthorCall:
     """The turn was stopped, and it says so to the model."""
     ids: ItemIds = field(init=False)
 
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the author's code only repeats what it did, and saved, before it paused."""
+        return self.runs is not None and self.runs.is_replaying
+
     def __post_init__(self) -> None:
         self.ids = ItemIds(self.store, self.context)
 

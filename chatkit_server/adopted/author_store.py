@@ -55,7 +55,8 @@ class AdoptedStore(Store[Any]):
     async def save_thread(self, thread: ThreadMetadata, context: Any) -> None:
         """Save the thread, without the items of a `Thread`."""
         call = await _call(self, context)
-        await call.store.save_thread(thread, call.context)
+        if not call.is_replaying:
+            await call.store.save_thread(thread, call.context)
 
     async def load_threads(self, limit: int, after: str | None, order: str, context: Any) -> Page[ThreadMetadata]:
         """Return a page of the user's threads."""
@@ -84,7 +85,7 @@ class AdoptedStore(Store[Any]):
     async def add_thread_item(self, thread_id: str, item: ThreadItem, context: Any) -> None:
         """Save a new or changed item."""
         call = await _call(self, context)
-        if call.runs is not None and call.runs.is_replaying:
+        if call.is_replaying:
             return  # it is saved already
         if call.is_cancelled and isinstance(item, SDKHiddenContextItem):
             return  # chatkit's `handle_stream_cancelled` tells the model what the turn tells it

@@ -35,6 +35,8 @@ class AuthorRuns:
         self._recording = recording
         self._stopped = asyncio.Event()
         self._results: list[RunResultStreaming] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        """The tasks of the author's code that have waited for a run."""
         self.paused: tuple[Agent[Any], RunResultStreaming] | None = None
         """The run that waits for the user, and the agent that it began with."""
 
@@ -45,6 +47,8 @@ class AuthorRuns:
 
     async def run(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
         """Run the agent to its end."""
+        if self._recording is not None and (task := asyncio.current_task()) is not None:
+            self._tasks.add(task)
         result = self.run_streamed(agent, input, options)
         try:
             async for _ in result.stream_events():
@@ -112,6 +116,11 @@ class AuthorRuns:
         self._results.append(result)
         limit_silence(result, self._deadlines, is_stopped=self._stopped.is_set)
         return result
+
+    async def wait_for_others(self) -> None:
+        """Let tasks end that run agents beside the one that has paused, such as for a title: the turn ends now."""
+        if tasks := self._tasks - {asyncio.current_task()}:
+            await asyncio.wait(tasks, timeout=self._settings.stop_seconds)
 
     async def close(self, *, is_stopped: bool) -> None:
         """Count the tokens of the runs so far; if the turn was stopped, cancel those that go on, with their tools (T3).
