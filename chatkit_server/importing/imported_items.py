@@ -53,6 +53,8 @@ _adapter: TypeAdapter[Any] = TypeAdapter(Data)
 WIDGET_NOTE = "[A widget was shown here. It cannot be read and was not imported.]"
 ITEM_NOTE = "[Something was shown here that cannot be imported ({kind}).]"
 FILE_NOTE = "[The file “{name}” was attached here. Its content could not be imported.]"
+MAX_DEPTH = 100
+"""How deep JSON may be: pydantic saves and reads at most about twice that."""
 THOUGHTS = CustomSummary(title="Thoughts")
 """The line that the widget shows of a block of thoughts; without one the block looks unfinished."""
 
@@ -186,10 +188,18 @@ def _tool_call(common: dict[str, Any], hosted: DataChatKitClientToolCall) -> Cli
 
 
 def _json(text: str) -> Any:
+    """Return the value of a JSON text, or the text if it is none, or one that cannot be saved."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return text
+    return value if _is_flat(value, MAX_DEPTH) else text
+
+
+def _is_flat(value: Any, depth: int) -> bool:
+    """Return whether lists and objects are nested in each other at most `depth` times."""
+    entries = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return depth >= 0 and all(_is_flat(entry, depth - 1) for entry in entries)
 
 
 def _workflow(hosted: Sequence[DataChatKitTaskGroupTask]) -> Workflow:

@@ -23,7 +23,7 @@ ItemsOfThreads = dict[str, list[RawItem]]
 
 
 class ThreadFolder:
-    """The threads in the files of a folder and of the folders in it."""
+    """The threads in the files of a folder and of the folders in it, or in a single file."""
 
     def __init__(self, folder: Path, selection: Selection) -> None:
         self.problems: list[str] = []
@@ -36,11 +36,7 @@ class ThreadFolder:
 
     async def threads(self) -> list[SourceThread]:
         """Return the selected threads, oldest first. Raises `SetupError` if there are no files."""
-        files = sorted(path for path in self._folder.rglob("*") if path.suffix in ENDINGS and path.is_file())
-        if not files:
-            what = "has no .json files" if self._folder.is_dir() else "does not exist"
-            raise SetupError(f"The folder {self._folder} {what}.")
-        for file in files:
+        for file in self._list_files():
             try:
                 self._add(file)
             except Unreadable as error:
@@ -62,6 +58,15 @@ class ThreadFolder:
             rest = rest[ids.index(after) + 1 :]
         for start in range(0, len(rest), BATCH):
             yield rest[start : start + BATCH]
+
+    def _list_files(self) -> list[Path]:
+        if self._folder.is_file():
+            return [self._folder]
+        files = sorted(path for path in self._folder.rglob("*") if path.suffix in ENDINGS and path.is_file())
+        if not files:
+            what = "has no .json files" if self._folder.is_dir() else "does not exist"
+            raise SetupError(f"The folder {self._folder} {what}.")
+        return files
 
     def _add(self, file: Path) -> None:
         content = self._read(file)
@@ -112,8 +117,11 @@ def read_file(file: Path) -> FileContent:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise Unreadable(getattr(error, "strerror", None) or "it is not a text in UTF-8") from error
-    for value in _values(text, is_lines=file.suffix == ".jsonl"):
-        content.add(value)
+    try:
+        for value in _values(text, is_lines=file.suffix == ".jsonl"):
+            content.add(value)
+    except RecursionError as error:
+        raise Unreadable("it is nested too deeply") from error
     return content
 
 
@@ -127,7 +135,7 @@ def _values(text: str, *, is_lines: bool) -> Iterator[Any]:
         except json.JSONDecodeError as error:
             line = number if is_lines else error.lineno
             raise Unreadable(f"it is not valid JSON (line {line}, column {error.colno}: {error.msg})") from error
-        except (RecursionError, ValueError) as error:
+        except ValueError as error:  # such as a number of too many digits
             raise Unreadable("it is not valid JSON") from error
 
 

@@ -109,6 +109,7 @@ async def test_folders_of_other_shapes(command: Command, api: HostedApi, engine:
         thread["created_at"] = f"2026-01-0{number + 1} 10:00:00"  # as a script may have written it
     write(folder / "threads.json", threads)
     assert "5 earlier threads had nothing new." in (await command("mine")).stdout
+    assert "1 earlier thread had nothing new." in (await command("mine/three.json")).stdout
 
 
 async def test_texts_that_no_database_can_store_are_cleaned(
