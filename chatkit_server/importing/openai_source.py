@@ -95,7 +95,10 @@ class OpenAISource:
                     "A chatkit-server demands the key of an administrator."
                 )
             case openai.NotFoundError():
-                return f"{self._address} has no ChatKit API: {describe(error)} The address usually ends with /v1."
+                return (
+                    f"{self._address} has no ChatKit API: {describe(error)} The address usually ends with /v1. "
+                    "OpenAI's own ends on 30 November 2026."
+                )
         return f"{self._address}: {describe(error)}"
 
 

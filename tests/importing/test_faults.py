@@ -147,7 +147,10 @@ async def test_a_killed_import_is_continued(command: Command, api: HostedApi, en
     assert not any("cthr_1/items?limit=100&order=asc" == path.rpartition("threads/")[2] for path in api.requests)
 
 
-async def test_all_calls_wait_as_long_as_the_server_asks_one_to(api: HostedApi) -> None:
+async def test_all_calls_wait_as_long_as_the_server_asks_one_to(
+    api: HostedApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatkit_server.importing.polite_calls.NAMED", 0.1)  # seconds, from which a pause is reported
     reports: list[str] = []
     calls = PoliteCalls(100_000, first_pause=0.01, report=reports.append)
     api.faults = [failure(429, "Slow down", retry_after="0.2"), failure(500, "no header")]
@@ -157,7 +160,7 @@ async def test_all_calls_wait_as_long_as_the_server_asks_one_to(api: HostedApi) 
     assert time.monotonic() - start >= 0.2
     assert [page.data for page in pages] == [[], [], []]
     assert len(api.requests) == 5
-    assert reports == []
+    assert reports == ["Waiting for 0 s: the server answered status 429: Slow down"]
 
 
 async def test_calls_keep_their_rate(api: HostedApi) -> None:

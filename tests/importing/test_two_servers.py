@@ -139,6 +139,10 @@ async def test_a_new_server_tells_the_same_as_the_old_one(folders: tuple[Path, P
             reply = await tab.send(history[0]["id"], "And now?")
             assert reply.error is None
             assert (await tab.reload(history[0]["id"])).texts()[0] == ("user", "Question 4")
+            question = (await tab.reload(history[2]["id"])).items[0]
+            assert (await tab.retry(history[2]["id"], question["id"])).error is None
+            texts = (await tab.reload(history[2]["id"])).texts()
+            assert [role for role, _ in texts] == ["user", "assistant"], "the new answer is in the place of the old one"
 
 
 async def test_threads_of_a_server_in_itself_have_other_ids(folders: tuple[Path, Path]) -> None:
