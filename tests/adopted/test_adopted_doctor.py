@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chatkit.types import ThreadMetadata
 
 from chatkit_server.app import build_services
 from chatkit_server.startup.doctor.examination import examine
@@ -99,3 +101,16 @@ async def test_the_log_names_the_models_of_its_agents(
         async with serve(tmp_path, server=GazetteServer, **settings):
             pass
     assert "answers come from gpt-4.1-mini or gpt-5-nano (compatible)" in caplog.text
+
+
+def make_server_with_a_thread() -> LetterBoxServer:
+    server = LetterBoxServer()
+    thread = ThreadMetadata(id="thr_1", created_at=datetime.now(UTC))
+    vars(server.store)["_entries"]["thr_1"] = thread
+    return server
+
+
+async def test_it_warns_of_threads_in_the_old_store(tmp_path: Path) -> None:
+    findings = await doctor(tmp_path, server=f"{__name__}:make_server_with_a_thread")
+    (warning,) = [finding.text for finding in findings if finding.name == "server" and finding.mark == "WARN"]
+    assert warning == "what MemoryStore held before stays in memory, unseen: _entries (1 object)"

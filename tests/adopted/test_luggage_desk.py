@@ -8,6 +8,7 @@ import pytest
 from aiohttp import FormData
 
 from tests.adopted.hosts import Host, check_reload
+from tests.serving import Tab
 from tests.support.chatkit import ChatKitClient, Json
 from tests.support.openai_answers import Answer, ToolCall
 from tests.support.openai_server import OpenAIServer
@@ -98,3 +99,31 @@ async def test_its_guardrail_takes_an_answer_back(host: Host, desk: ModuleType, 
         assert reply.picture.texts() == [("user", "Write a poem"), ("assistant", "Only luggage, please.")]
         assert (await tab.send(reply.thread_id, "Find my bag")).text == "Gladly."
         await check_reload(tab, reply.thread_id)
+
+
+@pytest.mark.parametrize("host", ["ours"], indirect=True)
+async def test_others_can_neither_send_nor_replace_a_file(host: Host, desk: ModuleType) -> None:
+    """On chatkit's `process`, its files are everybody's."""
+    async with host.serve(desk.luggage_server, router=desk.router) as alice, Tab(alice.base_url) as mallory:
+        picture = await upload(alice, "bag.png", "image/png", PNG)
+        stolen = await mallory.create("Mine!", attachments=[picture["id"]])
+        assert stolen.error is not None
+        url = picture["upload_descriptor"]["url"].partition("?")[0]
+        for forged in (url, f"{url}?chatkit_token=forged"):
+            form = FormData()
+            form.add_field("file", b"something else", filename="bag.png")
+            async with mallory.session.post(forged, data=form) as response:
+                assert response.status == 404
+        deleted = await mallory.post("attachments.delete", {"attachment_id": picture["id"]})
+        assert deleted.status == 404
+        assert desk.luggage_server.files.read(picture["id"]) == PNG
+
+
+@pytest.mark.parametrize("host", ["ours"], indirect=True)
+async def test_a_file_that_its_store_refuses_is_refused(host: Host, desk: ModuleType) -> None:
+    """On chatkit's `process`, its app answers an `HTTPException`."""
+    async with host.serve(desk.luggage_server, router=desk.router) as tab:
+        large = {"name": "bag.png", "size": 65 * 1024, "mime_type": "image/png"}
+        refused = await tab.post("attachments.create", large)
+        assert refused.status == 413
+        assert refused.body["message"] == "The desk takes files up to 64 KB."
