@@ -181,7 +181,7 @@ class AdoptedServer(ChatServer):
             message = next(messages, None) if memo[HAS_MESSAGE] else None
             return self._answer(thread, message, request_context, recording)
 
-        return RecordedTurn(saved, replay, is_strict=False)
+        return RecordedTurn(saved, replay)
 
     async def sync_action(
         self, thread: ThreadMetadata, action: Action[str, Any], sender: WidgetItem | None, context: RequestContext

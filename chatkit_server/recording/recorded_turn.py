@@ -20,9 +20,8 @@ Replay = Callable[[RunRecording], Awaitable[AsyncGenerator[ThreadStreamEvent, No
 class RecordedTurn:
     """Implements `interactions.saved_run.ResumableRun`."""
 
-    def __init__(self, saved: SavedRun, replay: Replay, *, is_strict: bool = True) -> None:
-        paused = saved if saved.has_run else None
-        self._recording = RunRecording(saved.recording, paused, is_strict=is_strict)
+    def __init__(self, saved: SavedRun, replay: Replay) -> None:
+        self._recording = RunRecording(saved.recording, saved if saved.has_run else None)
         self._replay = replay
 
     def decide(self, run: PausedRun) -> None:

@@ -27,17 +27,12 @@ class RunRecording:
     at once keep their places, whichever comes first. Implements `agent_context.Recording`.
     """
 
-    def __init__(
-        self, replayed: Mapping[str, Any] | None = None, paused: SavedRun | None = None, *, is_strict: bool = False
-    ) -> None:
-        """`replayed` is what `to_json` returned in the call that paused, `paused` the run that it waits for.
-
-        With `is_strict`, a run that the earlier call had not started before it paused is a divergence.
-        """
+    def __init__(self, replayed: Mapping[str, Any] | None = None, paused: SavedRun | None = None) -> None:
+        """`replayed` is what `to_json` returned in the call that paused, `paused` the run that it waits for."""
         replayed = replayed or {}
         self._runs: dict[str, Json] = dict(replayed.get("runs", {}))
         self._results: dict[str, RunResultStreaming] = {}
-        self._expected: set[str] | None = set(replayed["started"]) if replayed and is_strict else None
+        self._expected: set[str] | None = set(replayed["started"]) if "started" in replayed else None
         self._started: list[str] = []
         self._answers: list[bool] = list(replayed.get("answers", ()))
         self._paused = paused
@@ -79,7 +74,7 @@ class RunRecording:
         raise TurnPaused
 
     def enter(self, agent: Agent[Any]) -> str:
-        """Return the place of the next run. Raises `ReplayDiverged` if it was not there in the earlier call."""
+        """Return the place of the next run. Raises `ReplayDiverged` if the earlier call had not begun it."""
         self._check_running()
         place = f"{agent.name}#{self._run_counts[agent.name]}"
         self._run_counts[agent.name] += 1

@@ -155,12 +155,24 @@ async def test_an_action_is_called_again_with_its_payload(ours: Host, upstream: 
     assert calls == ["respond Hello", *["action pay {'amount': 5}"] * 2, "pay 5"]
 
 
-async def test_a_changed_server_says_so(ours: Host, upstream: OpenAIServer) -> None:
-    class OtherServer(CashServer):
-        async def respond(self, thread: Any, input_user_message: Any, context: Any) -> AsyncIterator[ThreadStreamEvent]:
-            yield self.message(thread, "I am another one.", context)
+class SilentServer(CashServer):
+    """A later version that runs no agent."""
 
-    async with ours.serve(CashServer) as tab, ours.serve(OtherServer) as other:
+    async def respond(self, thread: Any, input_user_message: Any, context: Any) -> AsyncIterator[ThreadStreamEvent]:
+        yield self.message(thread, "I am another one.", context)
+
+
+class RenamedServer(CashServer):
+    """A later version whose planner has another name."""
+
+    async def pay(self, thread: Any, agent_input: Any, context: Any) -> AsyncIterator[ThreadStreamEvent]:
+        plan = await Runner.run(Agent(name="Strategist"), agent_input)
+        yield self.message(thread, plan.final_output, context)
+
+
+@pytest.mark.parametrize("changed", [SilentServer, RenamedServer])
+async def test_a_changed_server_says_so(ours: Host, upstream: OpenAIServer, changed: type[CashServer]) -> None:
+    async with ours.serve(CashServer) as tab, ours.serve(changed) as other:
         upstream.script(PLAN, ASKS)
         thread_id = (await tab.create("Pay 5")).thread_id
         async with Tab(other.base_url, cookies=tab.cookies) as page:
@@ -169,4 +181,5 @@ async def test_a_changed_server_says_so(ours: Host, upstream: OpenAIServer) -> N
             assert "the assistant has changed" in str(reply.events[-1])
             assert badge(cards(page, thread_id)[0]) == "Not run: the assistant has changed since it asked"
             assert page.pictures[thread_id].texts() == SHOWN
-    assert calls == ["respond Pay 5"]
+    assert [call for call in calls if call.startswith("pay")] == []
+    assert len(upstream.requests) == 2
