@@ -4,7 +4,7 @@ import inspect
 import logging
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import cached_property
 from typing import Any, get_args
 
@@ -31,8 +31,6 @@ from chatkit.types import (
     WidgetItem,
 )
 
-from chatkit_store import NotFound, StoreError
-
 from ..agent_context import AgentContext
 from ..auth.signing_keys import load_signing_keys
 from ..composer.choices import NO_SELECTION, AuthorChoices, Selection
@@ -48,7 +46,6 @@ from ..recording.run_recording import RunRecording, TurnPaused
 from ..run.author_runs import AuthorRuns
 from ..run.server import ChatServer
 from ..run.server_parts import ServerParts
-from ..run.titles import first_words
 from .author_call import AuthorCall, calling, current_call, enter
 from .author_cancellation import AuthorCancellation
 from .author_context import AuthorContexts
@@ -57,13 +54,11 @@ from .author_links import AuthorLinks
 from .author_store import adopt_store, without_upload
 from .author_thread import AuthorThread
 from .author_times import with_aware_times, with_naive_times
+from .author_titles import name_by_first_words
 from .outside_call import OutsideCalls
 from .stray_objects import StrayWatch, describe_strays
 
 logger = logging.getLogger(__name__)
-
-FIRST_ITEMS = 20
-"""Among how many items at the start of a thread its first message is looked for."""
 
 EVENTS: tuple[type, ...] = get_args(get_args(ThreadStreamEvent)[0])
 """The classes of all events."""
@@ -124,9 +119,9 @@ class AdoptedServer(ChatServer):
                 async for event in events:
                     yield event
         except BaseException:
-            await self._name(thread.id, context)
+            await name_by_first_words(self.sql_store, thread.id, context)
             raise
-        if (named := await self._name(thread.id, context)) is not None:
+        if (named := await name_by_first_words(self.sql_store, thread.id, context)) is not None:
             yield ThreadUpdatedEvent(thread=Thread(**named.model_dump(), items={"data": []}))
 
     def action(
@@ -291,25 +286,8 @@ class AdoptedServer(ChatServer):
         except (OSError, TypeError, KeyError):
             return False
 
-    # -- titles
-
     def first_title(self, message: UserMessageItem, context: RequestContext) -> str | None:
         """Return None: the author's code may name only threads without a title."""
-        return None
-
-    async def _name(self, thread_id: str, context: RequestContext) -> ThreadMetadata | None:
-        """Name a thread by its first words if it has no title after a turn. Return it if it got one."""
-        if context.session is not None and not context.session.has_titles:
-            return None
-        with suppress(StoreError, NotFound):  # of no consequence: the next turn tries again
-            thread = await self.sql_store.load_thread(thread_id, context)
-            if thread.title is not None:
-                return None
-            page = await self.sql_store.load_thread_items(thread_id, None, FIRST_ITEMS, "asc", context)
-            message = next((item for item in page.data if isinstance(item, UserMessageItem)), None)
-            title = None if message is None else first_words(message)
-            if title is not None and await self.sql_store.name_thread(thread_id, title, context, instead_of=None):
-                return thread.model_copy(update={"title": title})
         return None
 
     # -- other requests

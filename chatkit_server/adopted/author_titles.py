@@ -1,0 +1,35 @@
+"""The title of a thread that the author's code has not named: the first words of its first message.
+
+It is set after a turn: before, the author's code must find the thread without a title, as chatkit's own server leaves
+it, because it may name only such a thread.
+"""
+
+from contextlib import suppress
+
+from chatkit.types import ThreadMetadata, UserMessageItem
+
+from chatkit_store import NotFound, SqlStore, StoreError
+
+from ..context import RequestContext
+from ..run.titles import first_words
+
+FIRST_ITEMS = 20
+"""Among how many items at the start of a thread its first message is looked for."""
+
+
+async def name_by_first_words(
+    store: SqlStore[RequestContext], thread_id: str, context: RequestContext
+) -> ThreadMetadata | None:
+    """Name a thread that has no title, unless the session wants none. Return it if it got one. Raises nothing."""
+    if context.session is not None and not context.session.has_titles:
+        return None
+    with suppress(StoreError, NotFound):  # of no consequence: the next turn tries again
+        thread = await store.load_thread(thread_id, context)
+        if thread.title is not None:
+            return None
+        page = await store.load_thread_items(thread_id, None, FIRST_ITEMS, "asc", context)
+        message = next((item for item in page.data if isinstance(item, UserMessageItem)), None)
+        title = None if message is None else first_words(message)
+        if title is not None and await store.name_thread(thread_id, title, context, instead_of=None):
+            return thread.model_copy(update={"title": title})
+    return None
