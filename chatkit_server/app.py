@@ -69,6 +69,7 @@ from .routes.page import mount_page
 from .routes.request_id import RequestIds
 from .routes.request_limits import RequestLimits
 from .routes.security_headers import SecurityHeaders
+from .routes.server_app import ServerApp
 from .routes.trusted_proxies import TrustedProxies
 from .run.server import ChatServer
 from .run.server_parts import ServerParts
@@ -128,7 +129,7 @@ def create_app(
     refuse_unsafe_production(settings, has_login=auth is not None)
     services = build_services(settings, agent, server, auth, context=context)
     services.server.actions.include(actions or Actions())
-    app = FastAPI(
+    app = ServerApp(
         title="chatkit-server",
         version=__version__,
         lifespan=_lifespan,

@@ -17,6 +17,9 @@ Set for each HTTP request and WebSocket frame. Tasks inherit it, so the turn tha
 `startup.logs.RequestIdFilter` puts it on every log record.
 """
 
+OUTER_APP = "chatkit_server.outer_app"
+"""The key in an ASGI scope of the app that the server is mounted in."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionTerms:

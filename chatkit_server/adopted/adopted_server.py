@@ -41,6 +41,7 @@ from ..errors.setup import AgentSetupError
 from ..files.user_files import turn_files
 from ..interactions.approvals import ask_approvals
 from ..interactions.saved_run import SavedRun
+from ..memory import turn_transcript
 from ..recording.recorded_turn import RecordedTurn
 from ..recording.run_recording import RunRecording, TurnPaused
 from ..run.author_runs import AuthorRuns
@@ -257,10 +258,18 @@ class AdoptedServer(ChatServer):
         finally:
             if (aclose := getattr(events, "aclose", None)) is not None:
                 await aclose()
+            self._note_model(runs)
             await runs.close(is_stopped=is_stopped)
             self._strays.look()
         if errors:  # so that the turn fails, and a reload says so
             raise _exception_for(errors[0])
+
+    def _note_model(self, runs: AuthorRuns) -> None:
+        """Record whose model answered, for the turn's row."""
+        transcript, agent = turn_transcript.get(), runs.answering_agent
+        if transcript is not None and agent is not None:
+            transcript.model_of = lambda answering: self.models.name_for(answering, runs.chosen_model)
+            transcript.add_agent(agent)
 
     async def _ask(
         self,

@@ -4,9 +4,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 
-from ..context import RequestContext
+from ..context import OUTER_APP, RequestContext
 from ..errors.setup import SetupError
 
 ContextMaker = Callable[..., Any]
@@ -41,12 +41,18 @@ class AuthorContexts:
 
 
 def _request_of(context: RequestContext) -> Request | None:
-    """Return the request, also for a WebSocket: its handshake is one."""
-    connection: HTTPConnection | None = context.connection
-    if connection is None or isinstance(connection, Request):
-        return connection
-    scheme = connection.scope.get("scheme", "ws")
-    return Request({**connection.scope, "type": "http", "method": "GET", "scheme": HTTP_SCHEMES.get(scheme, scheme)})
+    """Return the request as the author's own app would have got it; also for a WebSocket, whose handshake is one."""
+    connection = context.connection
+    if connection is None:
+        return None
+    scope, changes = connection.scope, dict[str, Any]()
+    if (outer := scope.get(OUTER_APP)) is not None:
+        changes["app"] = outer
+    if isinstance(connection, Request):
+        return Request({**scope, **changes}, connection.receive) if changes else connection
+    scheme = scope.get("scheme", "ws")
+    changes |= {"type": "http", "method": "GET", "scheme": HTTP_SCHEMES.get(scheme, scheme)}
+    return Request({**scope, **changes})
 
 
 def _takes_two(make: ContextMaker, title: str) -> bool:

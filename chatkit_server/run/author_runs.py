@@ -122,6 +122,19 @@ class AuthorRuns:
         if tasks := self._tasks - {asyncio.current_task()}:
             await asyncio.wait(tasks, timeout=self._settings.stop_seconds)
 
+    @property
+    def answering_agent(self) -> Agent[Any] | None:
+        """The agent whose run had the most output, beside those of titles and tools; None before any run."""
+        results = [result for result in self._results if result.current_agent is not None]
+        answer = max(results, key=lambda result: result.context_wrapper.usage.output_tokens, default=None)
+        return None if answer is None else answer.current_agent
+
+    @property
+    def chosen_model(self) -> str | None:
+        """The model that the user has chosen for all agents."""
+        model = self._config.model
+        return model if isinstance(model, str) else None
+
     async def close(self, *, is_stopped: bool) -> None:
         """Count the tokens of the runs so far; if the turn was stopped, cancel those that go on, with their tools (T3).
 

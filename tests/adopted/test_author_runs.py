@@ -15,6 +15,8 @@ from chatkit.types import ThreadItemDoneEvent, ThreadMetadata, ThreadStreamEvent
 from tests.adopted.play_server import PlayServer, Scene
 from tests.adopted.play_server import message as said
 from tests.serving import serve
+from tests.support.openai_answers import Answer
+from tests.support.openai_server import OpenAIServer
 
 
 def run(agent: Agent[Any]) -> Scene:
@@ -46,6 +48,20 @@ async def test_the_models_of_the_settings_answer(tmp_path: Path) -> None:
         (first, second) = await served.rows("SELECT model, input_tokens FROM turns ORDER BY started_at")
         assert first["model"] == "demo"
         assert first["input_tokens"] > 0
+
+
+async def test_the_turn_names_the_model_of_the_agent_that_answered(tmp_path: Path) -> None:
+    async def scene(server: PlayServer, thread: ThreadMetadata, context: Any) -> AsyncIterator[ThreadStreamEvent]:
+        async for event in run(Agent(name="Answering", model="large"))(server, thread, context):
+            yield event
+        await Runner.run(Agent(name="Titles", model="small"), "a title")
+
+    async with OpenAIServer() as upstream:
+        upstream.script(Answer("A long answer to a short question."), Answer("Title"))
+        endpoint: dict[str, Any] = {"model": "of the settings", "base_url": upstream.base_url, "api": "responses"}
+        async with serve(tmp_path, server=PlayServer(scene), **endpoint) as served, served.tab() as tab:
+            assert (await tab.create("hello")).error is None
+            assert await served.rows("SELECT model FROM turns") == [{"model": "large"}]
 
 
 async def test_a_stop_ends_the_model_call(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
