@@ -11,7 +11,7 @@ from ..auth.login import is_identifier
 from .destination import Destination
 from .import_report import ImportReport
 from .imported_items import ImportedItem, attachments_of, convert_item, is_waiting
-from .source import RawItem, Source, SourceFailed, SourceThread
+from .source import RawItem, Source, SourceThread, Unreadable
 
 MAX_ID = 255
 """Characters of an id that clients may send."""
@@ -29,10 +29,10 @@ class Importer:
         self._tenant = tenant
 
     async def take(self, thread: SourceThread) -> None:
-        """Import one thread, or what is new of it. Raises `SourceFailed`, `ThreadGone`, `StoreError`."""
+        """Import one thread, or what is new of it. Raises `SourceFailed`, `ThreadGone`, `Unreadable`, `StoreError`."""
         owner = Owner(self._tenant or thread.tenant, thread.user)
         if not is_identifier(owner.user_id) or (owner.tenant and not is_identifier(owner.tenant)):
-            raise SourceFailed("its user or tenant is one that no login could have.")
+            raise Unreadable("its user or tenant is one that no login could have")
         known = await self._destination.find(thread.id, owner)
         if known is not None and known.is_deleted:
             self._report.deleted += 1
@@ -69,7 +69,7 @@ class Importer:
     async def _convert(self, raw: RawItem, thread_id: str, earlier: datetime, owner: Owner) -> ImportedItem:
         source_id = raw.get("id")
         if not isinstance(source_id, str) or not source_id:
-            raise SourceFailed("one of its items has no id.")
+            raise Unreadable("one of its items has no id")
         files = {}
         for attachment in attachments_of(raw):
             if (file := await self._destination.take_file(attachment, thread_id, owner)) is not None:

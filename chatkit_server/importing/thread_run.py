@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from itertools import groupby
 
 from .import_report import ImportReport
-from .source import Source, SourceFailed, SourceThread, ThreadGone
+from .source import Source, SourceFailed, SourceThread, ThreadGone, Unreadable
 
 AT_A_TIME = 4
 MAX_FAILURES = 3
@@ -60,6 +60,8 @@ class ThreadRun:
             self._failures = 0
         except ThreadGone:
             self._report.gone += 1
+        except Unreadable as error:
+            self._add_problem(f"Thread {thread.id}: {error}.")
         except SourceFailed as error:
             self._add_problem(f"Thread {thread.id}: {error}")
             self._failures += 1

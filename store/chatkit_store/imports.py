@@ -103,7 +103,10 @@ class ImportStore:
             items.put_items(connection, dialect, rows, last_position - len(new) + 1)
             return len(rows)
 
-        return await self._database.write(work, owner)
+        try:
+            return await self._database.write(work, owner)
+        except IdClash:  # another thread took one of the ids after it was free
+            return await self._database.write(work, owner)
 
 
 def _imported(row: AnyRow) -> ImportedThread:
