@@ -43,7 +43,7 @@ from ..interactions.approvals import ask_approvals
 from ..interactions.saved_run import SavedRun
 from ..memory import turn_transcript
 from ..recording.recorded_turn import RecordedTurn
-from ..recording.run_recording import RunRecording, TurnPaused
+from ..recording.run_recording import FunctionEnded, RunRecording
 from ..run.author_runs import AuthorRuns
 from ..run.server import ChatServer
 from ..run.server_parts import ServerParts
@@ -205,7 +205,7 @@ class AdoptedServer(ChatServer):
                 async for event in events:
                     if not recording.is_replaying:
                         yield event
-        except (Exception, TurnPaused) as error:
+        except (Exception, FunctionEnded) as error:
             if recording.divergence is not None:
                 raise AssistantChanged from error
             if runs.paused is None:
@@ -246,7 +246,7 @@ class AdoptedServer(ChatServer):
                     yield saved_event
             own.carry_over(thread)
             is_stopped = False
-        except (Exception, TurnPaused):
+        except (Exception, FunctionEnded):
             if runs.paused is not None:
                 await runs.wait_for_others()
                 recording.memo[THREAD] = own.pause(thread)

@@ -12,11 +12,15 @@ from ..interactions.saved_run import SavedRun
 from .finished_run import Json, failed_run, finished_run, plain_context, restore_context, restore_result
 
 
-class TurnPaused(BaseException):
-    """The function waits for the user. It is no `Exception`, so that the author's code lets it pass."""
+class FunctionEnded(BaseException):
+    """The function must end here. This is no `Exception`, so that the author's code lets it pass."""
 
 
-class ReplayDiverged(BaseException):
+class TurnPaused(FunctionEnded):
+    """The function waits for the user."""
+
+
+class ReplayDiverged(FunctionEnded):
     """The function, called again, does something else than it did: its author has changed it."""
 
 
