@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 from chatkit.types import AssistantMessageItem
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.adopted.servers.greenhouse import GreenhouseServer
 from tests.adopted.servers.letter_box import LetterBoxServer
+from tests.conftest import also_guarded
+from tests.databases import is_guarded
 from tests.serving import Served, Tab, serve
 from tests.support.chatkit import LiveReply
 from tests.support.openai_answers import Answer, ToolCall
@@ -152,3 +155,29 @@ async def test_a_switch_of_a_widget_answers_without_a_stream(tmp_path: Path, ups
         assert answer.body["updated_item"]["widget"]["children"][2]["label"] == "Reminder is on"
         (reloaded,) = (await tab.reload(reply.thread_id)).of_type("widget")
         assert reloaded == answer.body["updated_item"]
+
+
+@also_guarded
+async def test_a_conversation_on_each_database(
+    engine: AsyncEngine, database_url: str, tmp_path: Path, upstream: OpenAIServer
+) -> None:
+    upstream.script(
+        Answer(tool_calls=[ToolCall("suggest_names", {"names": ["Fern", "Ivy"]})]),
+        Answer(tool_calls=[ToolCall("water_plant", {"amount": 2})]),
+        Answer("Ivy thanks you."),
+        Answer("Ivy is glad."),
+    )
+    model: dict[str, Any] = {"model": "gpt-test", "base_url": upstream.base_url, "api": "responses"}
+    where: dict[str, Any] = {"database_url": database_url, "row_security": is_guarded(database_url)}
+    async with serve(tmp_path, server=GreenhouseServer, **model, **where) as chat, chat.tab() as tab:
+        reply = await tab.create("Which name?")
+        (widget,) = reply.picture.of_type("widget")
+        action = widget["widget"]["children"][1]["onClickAction"]
+        assert (await tab.action(reply.thread_id, action["type"], action["payload"], widget["id"])).error is None
+        watered = await tab.send(reply.thread_id, "Water it")
+        assert watered.text == "Ivy thanks you."
+        assert (await tab.retry(reply.thread_id, watered.user_item["id"])).text == "Ivy is glad."
+        reloaded = await tab.reload(reply.thread_id)
+        assert reloaded.items == tab.pictures[reply.thread_id].items
+        assert reloaded.thread["title"] == "Ivy in the greenhouse"
+    assert "<NAME_CHOSEN>Ivy</NAME_CHOSEN>" in str(upstream.requests[1].body)
