@@ -54,6 +54,8 @@ def _text(returned: Any, render: Callable[[Any], str], shown: Collection[str]) -
         case {"output_text": str() as text}:
             data = _data_of(text)
             return text if data is None else render(data)
+        case {"output_text": data} if data is not None:
+            return render(data)
         case Mapping() if not returned or any(_is_shown(value, shown) for value in returned.values()):
             return ""  # an end node that passes on what an agent has said, perhaps with other values for a program
     return render(returned)

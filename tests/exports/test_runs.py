@@ -1,0 +1,233 @@
+"""What the runs of an exported workflow may be: streamed, nested in tools, handed over, with contexts and helpers."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from agents import RunContextWrapper, Runner, function_tool, handoff
+from chatkit.types import ProgressUpdateEvent
+
+from chatkit_server import AgentContext
+from tests.exports.inputs import inputs
+from tests.exports.small import Topic, WorkflowInput, finder, helper
+from tests.serving import Tab
+from tests.support.chatkit import Reply
+from tests.support.openai_answers import SERVER_ERROR, Answer, ToolCall
+from tests.turns.conftest import Start
+
+FOUND = Answer('{"topic": "tea"}')
+
+
+async def as_shown(tab: Tab, reply: Reply) -> list[tuple[str, str]]:
+    """Return the answers, which a reload shows as the stream did."""
+    picture = await tab.reload(reply.thread_id)
+    assert picture.items == tab.pictures[reply.thread_id].items
+    assert reply.error is None
+    return [text for text in picture.texts() if text[0] == "assistant"]
+
+
+async def test_a_streamed_run_is_shown_and_read_by_the_workflow(start: Start) -> None:
+    async def run_workflow(workflow_input: WorkflowInput) -> Any:
+        topic = Runner.run_streamed(finder(), workflow_input.input_as_text)
+        async for _ in topic.stream_events():
+            pass
+        answer = Runner.run_streamed(helper(), [{"role": "user", "content": workflow_input.input_as_text}])
+        types = [event.type async for event in answer.stream_events()]
+        assert isinstance(topic.final_output, Topic)
+        return {"output_text": answer.final_output, "topic": topic.final_output.topic, "count": len(types)}
+
+    chat = await start(run_workflow)
+    chat.upstream.script(FOUND, Answer("Green."), FOUND, Answer("Black."))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Tea?")
+        assert await as_shown(tab, reply) == [("assistant", "Green.")]
+        (block,) = tab.pictures[reply.thread_id].of_type("workflow")
+        assert [task["status_indicator"] for task in block["workflow"]["tasks"]] == ["complete"]
+        assert len(await as_shown(tab, await tab.send(reply.thread_id, "And you?"))) == 2
+        await tab.session.close()
+        await chat.quiet()
+    history = [("user", "Tea?"), ("assistant", "Green."), ("user", "And you?")]
+    assert inputs(chat.upstream) == [history[:1], history[:1], history, history]
+
+
+async def test_a_streamed_run_that_the_workflow_stops_reading(start: Start) -> None:
+    async def run_workflow(workflow_input: WorkflowInput) -> Any:
+        answer = Runner.run_streamed(helper("Talker"), workflow_input.input_as_text)
+        async for _ in answer.stream_events():
+            break
+        unread = Runner.run_streamed(helper("Unread"), workflow_input.input_as_text)
+        return str(type(unread).__mro__[1].__name__)
+
+    chat = await start(run_workflow)
+    chat.upstream.script(Answer("one two"), Answer("three"))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Tea?")
+        assert await as_shown(tab, reply) == [
+            ("assistant", "one two"),
+            ("assistant", "three"),
+            ("assistant", "RunResultStreaming"),
+        ]
+        await tab.session.close()
+        await chat.quiet()
+
+
+@pytest.mark.parametrize("is_caught", [True, False])
+async def test_the_failure_of_a_streamed_run_reaches_the_workflow(start: Start, is_caught: bool) -> None:
+    async def run_workflow(workflow_input: WorkflowInput) -> Any:
+        answer = Runner.run_streamed(helper(), workflow_input.input_as_text)
+        try:
+            async for _ in answer.stream_events():
+                pass
+        except Exception:
+            if not is_caught:
+                raise
+            return "Sorry."
+
+    chat = await start(run_workflow)
+    chat.upstream.script(Answer(fail=SERVER_ERROR))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Tea?")
+        assert (reply.text == "Sorry.") is is_caught
+        assert (reply.error is None) is is_caught
+        await tab.session.close()
+        await chat.quiet()
+
+
+async def test_stop_ends_a_streamed_run(start: Start) -> None:
+    async def run_workflow(workflow_input: WorkflowInput) -> Any:
+        first = Runner.run_streamed(helper(), workflow_input.input_as_text)
+        second = Runner.run_streamed(helper(), "Beside it")
+        async for _ in first.stream_events():
+            pass
+        return second.final_output
+
+    chat = await start(run_workflow)
+    chat.upstream.script(Answer("one two", hang_after=1), Answer("one two", hang_after=1))
+    async with await chat.visitor() as tab, await chat.ask(tab, "Go") as stream:
+        await stream.read_until(lambda frame: '"delta":"one"' in frame.data)
+        await chat.upstream.wait_for_request(2)
+        await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
+        for request in chat.upstream.requests:
+            await request.wait_closed()
+        await stream.read_to_end()
+        await tab.session.close()
+        await chat.quiet()
+
+
+async def test_runs_inside_tools_use_our_models_and_are_not_shown(start: Start) -> None:
+    inner = helper("Inner")
+
+    @function_tool
+    async def ask() -> str:
+        """Asks another agent."""
+        result = await Runner.run(inner, "Inside")
+        return f"inner said {result.final_output}"
+
+    outer = helper("Outer", tools=[ask, inner.as_tool("ask_inner", "Asks.")])
+
+    async def run_workflow(workflow_input: WorkflowInput) -> Any:
+        return await Runner.run(outer, workflow_input.input_as_text)
+
+    chat = await start(run_workflow)
+    calls = [ToolCall("ask", {}, "c1"), ToolCall("ask_inner", {"input": "As a tool"}, "c2")]
+    chat.upstream.script(Answer(tool_calls=calls), Answer("yes"), Answer("yes"), Answer("Both said yes."))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Tea?")
+        assert await as_shown(tab, reply) == [("assistant", "Both said yes.")]
+    first, *nested, last = inputs(chat.upstream)
+    assert sorted(nested) == [[("user", "As a tool")], [("user", "Inside")]], "without the thread"
+    assert first == [("user", "Tea?")]
+    assert ("function_call_output", "inner said yes") in last
+    ((read, written),) = await chat.select("SELECT input_tokens, output_tokens FROM turns")
+    assert written == sum(request.tokens_sent for request in chat.upstream.requests)
+    assert read > 0
+
+
+async def test_a_handoff(start: Start) -> None:
+    expert = helper("Expert")
+    triage = finder().clone(name="Triage", handoffs=[handoff(expert)])
+
+    async def run_workflow(workflow_input: WorkflowInput) -> Any:
+        result = await Runner.run(triage, workflow_input.input_as_text)
+        return {"output_text": result.final_output_as(str), "agent": result.last_agent.name}
+
+    chat = await start(run_workflow, show_tools=True)
+    chat.upstream.script(Answer(tool_calls=[ToolCall("transfer_to_expert", {}, "c1")]), Answer("I know tea."))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Tea?")
+        assert await as_shown(tab, reply) == [("assistant", "I know tea.")]
+        assert "loading" not in str(tab.pictures[reply.thread_id].items)
+        titles = [
+            task["title"]
+            for block in tab.pictures[reply.thread_id].of_type("workflow")
+            for task in block["workflow"]["tasks"]
+        ]
+        assert titles == ["Triage", "Expert takes over"]
+        chat.upstream.script(Answer('{"topic": "milk"}'))
+        second = await tab.send(reply.thread_id, "Milk?")
+        assert second.text == "milk"
+
+
+async def test_helpers_of_the_context_show_what_they_show(start: Start) -> None:
+    @function_tool
+    async def look(context: RunContextWrapper[AgentContext]) -> str:
+        """Looks."""
+        await context.context.stream(ProgressUpdateEvent(text="Looking"))
+        return context.context.thread.id
+
+    async def run_workflow(workflow_input: WorkflowInput) -> Any:
+        looked = await Runner.run(helper(tools=[look]), workflow_input.input_as_text)
+        return {"output_text": looked.final_output}
+
+    chat = await start(run_workflow)
+    chat.upstream.script(Answer(tool_calls=[ToolCall("look", {}, "c1")]), Answer("I looked."))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Look")
+        assert await as_shown(tab, reply) == [("assistant", "I looked.")]
+        assert [event["text"] for event in reply.of_type("progress_update")] == ["Looking"]
+    assert ("function_call_output", reply.thread_id) in inputs(chat.upstream)[1]
+
+
+async def test_a_context_of_the_authors_own(start: Start) -> None:
+    @function_tool
+    async def plan(context: RunContextWrapper[dict[str, str]]) -> str:
+        """Tells the plan."""
+        return context.context["plan"]
+
+    async def run_workflow(workflow_input: WorkflowInput) -> Any:
+        context = {"plan": "pro"}
+        return await Runner.run(helper(tools=[plan]), workflow_input.input_as_text, context=context)
+
+    chat = await start(run_workflow, show_tools=True)
+    chat.upstream.script(Answer(tool_calls=[ToolCall("plan", {}, "c1")]), Answer("Pro."))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Which plan?")
+        assert await as_shown(tab, reply) == [("assistant", "Pro.")]
+    assert ("function_call_output", "pro") in inputs(chat.upstream)[1]
+
+
+async def test_two_turns_at_once_share_nothing(start: Start) -> None:
+    both = asyncio.Event()
+    waiting: list[str] = []
+
+    async def run_workflow(workflow_input: WorkflowInput) -> Any:
+        state: dict[str, Any] = {"texts": []}
+        first = await Runner.run(shared, workflow_input.input_as_text)
+        state["texts"].append(first.final_output)
+        waiting.append(workflow_input.input_as_text)
+        if len(waiting) == 2:
+            both.set()
+        async with asyncio.timeout(5):
+            await both.wait()
+        second = await Runner.run(shared, [{"role": "user", "content": workflow_input.input_as_text}])
+        return {"output_text": " ".join([*state["texts"], second.final_output])}
+
+    shared = helper()
+    chat = await start(run_workflow)
+    chat.upstream.default = lambda request: Answer(request.body["input"][-1]["content"][0]["text"].upper())
+    async with await chat.visitor() as ada, await chat.visitor() as bob:
+        replies = await asyncio.gather(ada.create("ada"), bob.create("bob"))
+        assert [await as_shown(tab, reply) for tab, reply in zip((ada, bob), replies, strict=True)] == [
+            [("assistant", "ADA"), ("assistant", "ADA"), ("assistant", "ADA ADA")],
+            [("assistant", "BOB"), ("assistant", "BOB"), ("assistant", "BOB BOB")],
+        ]
