@@ -49,14 +49,13 @@ class FollowedRun(RunResultStreaming):
         """Yield the events of the run, then raise its error."""
         index = 0
         while True:
-            for event in self._passed[index:]:
+            while index < len(self._passed):  # it grows, and may end, while a slow reader works on an event
+                yield self._passed[index]
                 index += 1
-                yield event
             if self._has_ended:
                 break
             self._has_news.clear()
-            if index == len(self._passed):
-                await self._has_news.wait()
+            await self._has_news.wait()
         if self._error is not None:
             raise self._error
 

@@ -357,3 +357,24 @@ async def test_a_run_that_the_author_gives_up_is_ended(start: Start) -> None:
         assert picture.items == tab.pictures[reply.thread_id].items
         await tab.session.close()
         await chat.quiet()
+
+
+async def test_a_workflow_that_reads_slowly_gets_all_events(start: Start) -> None:
+    events: list[str] = []
+    has_streamed = asyncio.Event()
+
+    async def read_slowly(workflow_input: WorkflowInput) -> Any:
+        result = Runner.run_streamed(helper(), workflow_input.input_as_text)
+        async for event in result.stream_events():
+            if not events:
+                await has_streamed.wait()  # by then, the run has ended
+            events.append(event.type)
+        return {"output_text": result.final_output}
+
+    chat = await start(read_slowly)
+    chat.upstream.script(Answer("one two"))
+    async with await chat.visitor() as tab, await chat.ask(tab, "Tea?") as stream:
+        await stream.read_until(lambda frame: '"type":"thread.item.done"' in frame.data and "one two" in frame.data)
+        has_streamed.set()
+        await stream.read_to_end()
+    assert events[-1] == "run_item_stream_event"
