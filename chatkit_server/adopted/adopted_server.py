@@ -57,6 +57,7 @@ from .author_thread import AuthorThread
 from .author_times import with_aware_times, with_naive_times
 from .author_titles import name_by_first_words
 from .outside_call import OutsideCalls
+from .repeated_ids import RepeatedIds
 from .stray_objects import StrayWatch, describe_strays
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ HAS_MESSAGE = "has_message"
 ACTION = "action"
 SENDER = "sender"
 THREAD = "thread"
+IDS = "ids"
 """Keys of what is saved of a call that pauses."""
 
 Events = AsyncIterator[ThreadStreamEvent]
@@ -226,6 +228,7 @@ class AdoptedServer(ChatServer):
     ) -> AsyncGenerator[ThreadStreamEvent, None]:
         call = await self._call_for(context)
         call.runs = runs
+        call.repeated_ids = RepeatedIds(recording.memo.setdefault(IDS, {}))
         enter(call)
         own = await AuthorThread.load(thread.id, call, recording.memo.get(THREAD))
         events, is_stopped = start(own.thread, call), True

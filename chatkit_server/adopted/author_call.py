@@ -12,13 +12,14 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
-from chatkit_store import SqlStore
+from chatkit_store import SqlStore, new_id
 
 from ..agents.turn_runner import turn_runs
 from ..context import RequestContext
 from ..errors.http import AuthorRefusal
 from ..run.author_runs import AuthorRuns
 from .item_ids import ItemIds
+from .repeated_ids import RepeatedIds
 
 
 @dataclass(eq=False)
@@ -34,6 +35,8 @@ class AuthorCall:
     is_cancelled: bool = False
     """The turn was stopped, and it says so to the model."""
     ids: ItemIds = field(init=False)
+    repeated_ids: RepeatedIds | None = None
+    """Those of a method that may pause."""
 
     @property
     def is_replaying(self) -> bool:
@@ -42,6 +45,18 @@ class AuthorCall:
 
     def __post_init__(self) -> None:
         self.ids = ItemIds(self.store, self.context)
+
+    def generate_id(self, prefix: str) -> str:
+        """Return an id for a new item of the author's code."""
+        item_id = self._generate_id(prefix)
+        self.ids.add_generated(item_id)
+        return item_id
+
+    def _generate_id(self, prefix: str) -> str:
+        runs = self.runs
+        if self.repeated_ids is None or runs is None or runs is not turn_runs.get() or runs.is_reading:
+            return new_id(prefix)  # what tools do, or code for an event of a run, is not repeated
+        return self.repeated_ids.generate(prefix, is_replaying=runs.is_replaying)
 
 
 current_call: ContextVar[AuthorCall | None] = ContextVar("current_call", default=None)

@@ -45,7 +45,7 @@ class AdoptedStore(Store[Any]):
         except KeyError:
             prefix = item_type
         call = current_call.get()
-        return new_id(prefix) if call is None else call.ids.generate(prefix)
+        return new_id(prefix) if call is None else call.generate_id(prefix)
 
     async def load_thread(self, thread_id: str, context: Any) -> ThreadMetadata:
         """Return the thread."""

@@ -52,11 +52,9 @@ class ItemIds:
         self._done: set[str] = set()
         """The saved ids of items that are done."""
 
-    def generate(self, prefix: str) -> str:
-        """Return a new id for the author's code."""
-        item_id = new_id(prefix)
+    def add_generated(self, item_id: str) -> None:
+        """Note an id that the author's code gets for a new item."""
         self._generated.add(item_id)
-        return item_id
 
     async def translate(self, event: ThreadStreamEvent, thread_id: str) -> Sequence[ThreadStreamEvent]:
         """Return the event with the ids that are saved, and with a copy of its item: the turn changes that one.

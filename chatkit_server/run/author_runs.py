@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
@@ -19,6 +20,9 @@ from .deadlines import Deadlines
 from .limited_silence import limit_silence
 from .tool_tasks import tool_tasks
 
+UNREAD_SECONDS = 1.0
+"""How long what tools have shown may wait for a reader before a paused run ends its turn."""
+
 
 class AuthorRuns:
     """Starts the runs of one request, also those that tools start. The author's code reads their events.
@@ -33,6 +37,7 @@ class AuthorRuns:
         self._settings = settings
         self._deadlines = deadlines
         self._recording = recording
+        self._reading_count = 0
         self._stopped = asyncio.Event()
         self._results: list[RunResultStreaming] = []
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -45,11 +50,17 @@ class AuthorRuns:
         """Whether the author's code only repeats what it did before it paused."""
         return self._recording is not None and self._recording.is_replaying
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether the author's code reads the events of a run. A replay has none, so what the code does with each event
+        is not repeated."""
+        return self._reading_count > 0
+
     async def run(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
         """Run the agent to its end."""
         if self._recording is not None and (task := asyncio.current_task()) is not None:
             self._tasks.add(task)
-        result = self.run_streamed(agent, input, options)
+        result = self._run_streamed(agent, input, options, is_read=False)
         try:
             async for _ in result.stream_events():
                 pass
@@ -62,6 +73,11 @@ class AuthorRuns:
 
     def run_streamed(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
         """Start a run whose events the author's code reads; a recorded or paused one when it reads the first event."""
+        return self._run_streamed(agent, input, options, is_read=True)
+
+    def _run_streamed(
+        self, agent: Agent[Any], input: RunInput, options: RunOptions, *, is_read: bool
+    ) -> RunResultStreaming:
         recording = self._recording
         if recording is None or isinstance(input, RunState):  # a state: the author decides about approvals
             return self._start(agent, input, options)
@@ -74,28 +90,38 @@ class AuthorRuns:
 
         is_paused = recording.is_paused(place)
         result = late_result(agent, resume) if is_paused else self._start(agent, input, options)
-        watch_events(result, lambda events: self._record(place, agent, result, events))
+        watch_events(result, lambda events: self._record(place, agent, result, events, is_read=is_read))
         return result
 
     async def _record(
-        self, place: str, agent: Agent[Any], result: RunResultStreaming, events: AsyncIterator[StreamEvent]
+        self,
+        place: str,
+        agent: Agent[Any],
+        result: RunResultStreaming,
+        events: AsyncIterator[StreamEvent],
+        *,
+        is_read: bool,
     ) -> AsyncIterator[StreamEvent]:
         """Yield the events of a run, and record how it ended. Raises `TurnPaused` if the user must approve a call."""
         recording = self._recording
         assert recording is not None
+        self._reading_count += is_read
         try:
             async for event in events:
                 yield event
         except Exception as error:
             recording.fail(place, error)
             raise
+        finally:
+            self._reading_count -= is_read
         if not result.interruptions:
             recording.finish(place, result)
             return
         if self.paused is None:
             recording.begin(place, result.context_wrapper.context)
             self.paused = (agent, result)
-        await _helpers_read(result.context_wrapper.context)
+        if is_read:
+            await _helpers_read(result.context_wrapper.context)
         raise TurnPaused
 
     def _start(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
@@ -151,10 +177,15 @@ class AuthorRuns:
 
 
 async def _helpers_read(context: Any) -> None:
-    """Wait until chatkit's `stream_agent_response` has read what tools have shown by the helpers of their context."""
+    """Wait until chatkit's `stream_agent_response` has read what tools have shown by the helpers of their context.
+
+    Nothing reads it if the author's code only waits for the run's result.
+    """
     events = getattr(context, "_events", None)
-    while isinstance(events, asyncio.Queue) and not events.empty():  # noqa: ASYNC110 - the queue does not tell
-        await asyncio.sleep(0)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(UNREAD_SECONDS):
+            while isinstance(events, asyncio.Queue) and not events.empty():  # noqa: ASYNC110 - it has no such event
+                await asyncio.sleep(0.005)
 
 
 async def _cancel(result: RunResultStreaming) -> None:

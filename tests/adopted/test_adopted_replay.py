@@ -7,20 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agents import Agent, Runner, function_tool
+from agents import Agent, RunContextWrapper, Runner, function_tool
 from chatkit.actions import Action
 from chatkit.agents import AgentContext, simple_to_agent_input, stream_agent_response
 from chatkit.server import ChatKitServer
 from chatkit.types import (
     AssistantMessageContent,
     AssistantMessageItem,
+    CustomTask,
     HiddenContextItem,
     ProgressUpdateEvent,
     ThreadItemDoneEvent,
+    ThreadItemReplacedEvent,
     ThreadMetadata,
     ThreadStreamEvent,
     UserMessageItem,
     WidgetItem,
+    Workflow,
+    WorkflowItem,
 )
 
 from tests.adopted.hosts import Host
@@ -183,3 +187,48 @@ async def test_a_changed_server_says_so(ours: Host, upstream: OpenAIServer, chan
             assert page.pictures[thread_id].texts() == SHOWN
     assert [call for call in calls if call.startswith("pay")] == []
     assert len(upstream.requests) == 2
+
+
+@function_tool
+async def look(context: RunContextWrapper[AgentContext[Any]]) -> str:
+    """Looks, and says so."""
+    await context.context.stream(ProgressUpdateEvent(text="Looking"))
+    return "seen"
+
+
+class StepServer(CashServer):
+    """Shows by hand what it does, first a step that an agent takes alone."""
+
+    async def pay(
+        self, thread: ThreadMetadata, agent_input: Any, context: dict[str, Any]
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        agent_context = AgentContext[dict[str, Any]](thread=thread, store=self.store, request_context=context)
+        looker = Runner.run_streamed(Agent(name="Looker", tools=[look]), agent_input, context=agent_context)
+        async for event in stream_agent_response(agent_context, looker):
+            yield event
+            agent_context.generate_id("workflow")  # no replay asks for it again
+        steps = WorkflowItem(
+            id=agent_context.generate_id("workflow"),
+            thread_id=thread.id,
+            created_at=thread.created_at,
+            workflow=Workflow(type="custom", tasks=[CustomTask(title="Paying")]),
+        )
+        yield ThreadItemDoneEvent(item=steps)
+        # Nobody reads what the tools of this run show.
+        result = await Runner.run(Agent(name="Payer", tools=[look, pay]), agent_input, context=agent_context)
+        steps.workflow.tasks[0].title = "Paid"
+        yield ThreadItemReplacedEvent(item=steps)
+        yield self.message(thread, f"After: {result.final_output}", context)
+
+
+async def test_what_is_shown_before_the_pause_can_be_changed_after_it(ours: Host, upstream: OpenAIServer) -> None:
+    both = [ToolCall("look", {}, "call_look"), ToolCall("pay", {"amount": 5}, "call_pay")]
+    async with ours.serve(StepServer) as tab:
+        upstream.script(Answer("I look.", tool_calls=both[:1]), Answer("Seen."), Answer("I pay.", tool_calls=both))
+        reply = await tab.create("Pay 5")
+        assert reply.error is None
+        upstream.script(Answer("Done."))
+        assert (await press(tab, reply.thread_id, cards(tab, reply.thread_id)[0], "Approve")).error is None
+        picture = await tab.reload(reply.thread_id)
+        assert [block["workflow"]["tasks"][0]["title"] for block in picture.of_type("workflow")] == ["Paid"]
+        assert picture.items == tab.pictures[reply.thread_id].items
