@@ -230,7 +230,7 @@ class AdoptedServer(ChatServer):
         call.runs = runs
         call.repeated_ids = RepeatedIds(recording.memo.setdefault(IDS, {}))
         enter(call)
-        own = await AuthorThread.load(thread.id, call, recording.memo.get(THREAD))
+        own = await self._through_outage(lambda: AuthorThread.load(thread.id, call, recording.memo.get(THREAD)))
         events, is_stopped = start(own.thread, call), True
         errors: list[ErrorEvent] = []
         cancellation = AuthorCancellation(self.author)

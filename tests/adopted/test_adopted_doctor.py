@@ -77,6 +77,27 @@ async def test_it_names_what_is_never_called(tmp_path: Path) -> None:
     assert Finding("server", "its process is not called: this server does that work", "WARN") in findings
 
 
+class CountingStore(MemoryStore):
+    """A store that does more than chatkit asks for."""
+
+    def count(self) -> int:
+        return len(self._entries)
+
+
+class CountingServer(LetterBoxServer):
+    """A server with such a store."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = CountingStore()
+
+
+async def test_it_warns_of_methods_that_read_the_fields_of_the_store(tmp_path: Path) -> None:
+    findings = await doctor(tmp_path, server=f"{__name__}:CountingServer")
+    text = "CountingStore has methods of its own (count): what they keep in its fields is not in the database"
+    assert Finding("server", text, "WARN") in findings
+
+
 class FilledServer(LetterBoxServer):
     """A server that begins with letters in its store."""
 

@@ -7,6 +7,7 @@ from typing import Any
 from agents import Agent
 from agents.models._openai_shared import get_default_openai_client
 from chatkit.server import ChatKitServer
+from chatkit.store import Store
 
 from ...adopted import AdoptedServer
 from ...adopted.author_agents import agents_of
@@ -27,6 +28,9 @@ def examine_adopted(server: AdoptedServer, settings: Settings) -> Iterator[Findi
         yield Finding("server", f"its {', '.join(unused)} is not called: this server does that work", "WARN")
     store = original_class(author.store).__name__
     yield Finding("server", f"its store {store} reads and writes this server's database")
+    if own := _own_methods(original_class(author.store)):
+        text = f"{store} has methods of its own ({', '.join(own)}): what they keep in its fields is not in the database"
+        yield Finding("server", text, "WARN")
     if server.strays:
         yield Finding("server", f"what {store} held before stays in memory, unseen: {server.strays}", "WARN")
     yield _of_files(server, settings)
@@ -36,6 +40,13 @@ def examine_adopted(server: AdoptedServer, settings: Settings) -> Iterator[Findi
     if get_default_openai_client() is not None:
         text = "its code calls set_default_openai_client, so its agents do not use the endpoint of the settings"
         yield Finding("server", text, "WARN")
+
+
+def _own_methods(store: type[Store[Any]]) -> list[str]:
+    """Return the public methods of the author's store that chatkit does not know."""
+    classes = [kind for kind in store.__mro__ if issubclass(kind, Store) and kind is not Store]
+    names = {name for kind in classes for name, member in vars(kind).items() if inspect.isfunction(member)}
+    return sorted(name for name in names if not name.startswith("_") and not hasattr(Store, name))
 
 
 def _of_files(server: AdoptedServer, settings: Settings) -> Finding:
