@@ -5,7 +5,15 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-from agents import Agent, AgentOutputSchemaBase, RunContextWrapper, RunResultStreaming, RunState
+from agents import (
+    Agent,
+    AgentOutputSchema,
+    AgentOutputSchemaBase,
+    RunContextWrapper,
+    RunResultStreaming,
+    RunState,
+    ToolCallOutputItem,
+)
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
@@ -19,6 +27,7 @@ def finished_run(result: RunResultStreaming) -> Json:
     return {
         "state": state,
         "output": to_jsonable_python(result.final_output, fallback=str),
+        "is_from_tool": bool(result.new_items) and isinstance(result.new_items[-1], ToolCallOutputItem),
         "is_rewritten": result._replay_from_model_input_items,
     }
 
@@ -44,7 +53,7 @@ async def restore_result(saved: Json, agent: Agent[Any], context: Any) -> RunRes
         input=state._original_input,
         new_items=state._session_items,
         raw_responses=state._model_responses,
-        final_output=_output(saved["output"], last),
+        final_output=saved["output"] if saved["is_from_tool"] else _output(saved["output"], last),
         input_guardrail_results=state._input_guardrail_results,
         output_guardrail_results=state._output_guardrail_results,
         tool_input_guardrail_results=state._tool_input_guardrail_results,
@@ -82,7 +91,9 @@ def restore_context(state: Json, context: Any) -> None:
 
 
 def _output(data: Any, agent: Agent[Any]) -> Any:
-    output_type = agent.output_type
+    output_type: Any = agent.output_type
+    if isinstance(output_type, AgentOutputSchema):  # it would expect what the model wrote, with a wrapper
+        output_type = output_type.output_type
     if data is None or output_type is None or output_type is str:
         return data
     text = json.dumps(data)

@@ -3,13 +3,15 @@
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from agents import ToolOutputFileContent, ToolOutputImage, ToolOutputText, function_tool
+from agents import Agent, Runner, ToolOutputFileContent, ToolOutputImage, ToolOutputText, function_tool
 
 from tests.files.test_generated_images import FULL_IMAGE, PARTIAL_IMAGES
 from tests.files.test_messages import parts_of, whole_database
 from tests.files.uploading import PDF, TEXT, UploadClient, picture, sqlite_only
+from tests.interactions.approval_export import WorkflowInput
 from tests.interactions.test_approvals import agent, call, cards, press
 from tests.support.openai_answers import Answer, Image, ToolCall
 from tests.turns.conftest import Start
@@ -90,3 +92,33 @@ async def test_a_paused_run_resumes_without_a_file_that_is_gone(start: Start) ->
         answer = await press(client.tab, reply.thread_id, cards(client.tab, reply.thread_id)[-1], "Approve")
         assert (answer.error, answer.text, len(done)) == (None, "It is deleted.", 1)
         assert parts_of(client.chat)[1]["text"] == "[The user attached a file that cannot be read: a.png (image/png)]"
+
+
+async def test_a_workflow_that_waits_keeps_its_files_out_of_the_database(start: Start) -> None:
+    done: list[str] = []
+    looker, clerk = Agent[Any](name="Looker"), agent(done)
+
+    async def run_workflow(workflow_input: WorkflowInput) -> Any:
+        message: Any = {"role": "user", "content": workflow_input.input_as_text}
+        looked = await Runner.run(looker, [message])
+        await Runner.run(clerk, [message, *[item.to_input_item() for item in looked.new_items]])
+        return {"output_text": (await Runner.run(looker, [message])).final_output}
+
+    async with UploadClient.of(await start(run_workflow)) as client:
+        upstream = client.chat.upstream
+        image = (await client.upload(picture(), "a.png", "image/png")).id
+        upstream.script(Answer("A picture."), Answer(tool_calls=[call(1)]), Answer(tool_calls=[call(2)]))
+        reply = await client.send(image)
+        for number in (1, 2):
+            stored = await whole_database(client.chat)
+            assert "waiting" in stored
+            assert (";base64," in stored, "iVBORw0KGgo" in stored) == (False, False)
+            if number == 2:
+                upstream.script(Answer("Both are deleted."), Answer("The end."))
+            answer = await press(client.tab, reply.thread_id, cards(client.tab, reply.thread_id)[-1], "Approve")
+            assert (answer.error, len(done)) == (None, number)
+        assert answer.text.endswith("The end.")
+        messages = [request.body["input"][0]["content"] for request in upstream.requests]
+    assert [part["type"] for part in messages[0]] == ["input_text", "input_image"]
+    assert all(message == messages[0] for message in messages)
+    assert len(messages) == 5
