@@ -2,12 +2,13 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from agents import AgentUpdatedStreamEvent, RunItemStreamEvent
 
 from ..agent_context import Inbox, OutsideEvent, RunEnd
 from ..errors.failures import ModelSilent, ToolSilent
+from ..settings import Settings
 
 MAX_WAIT = 86_400.0
 """Seconds; event loops reject an infinite timer."""
@@ -28,6 +29,16 @@ class Deadlines:
     """While a tool runs."""
     stop: float
     """For tools to clean up after a deadline or a guardrail ended the run."""
+
+    @classmethod
+    def of_settings(cls, settings: Settings) -> Self:
+        """Return the deadlines of the settings."""
+        return cls(
+            first_event=settings.first_event_seconds,
+            silence=settings.silence_seconds,
+            tool=settings.tool_seconds,
+            stop=settings.stop_seconds,
+        )
 
 
 class Activity:

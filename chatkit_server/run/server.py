@@ -38,8 +38,6 @@ from ..conversion.outputs import OutputText
 from ..conversion.readable import readable
 from ..conversion.tool_display import ToolDisplay, ToolDisplays
 from ..errors.http import NotAvailable
-from ..exports.run_input import Conversation
-from ..exports.workflow_turn import WorkflowTurn
 from ..files.user_files import turn_files
 from ..interactions.actions import ActionCall, ActionHandler, Actions
 from ..interactions.saved_run import SavedRun
@@ -58,7 +56,7 @@ from .run_configs import RunConfigs, server_run_config
 from .server_offers import offers_for
 from .server_parts import ServerParts
 from .stream import stream_agent_response
-from .titles import GRACE_SECONDS, PendingTitle, TitleMaker, first_words
+from .titles import GRACE_SECONDS, PendingTitle, TitleMaker, first_words, with_title
 from .workflow_host import WorkflowHost
 
 T = TypeVar("T")
@@ -91,12 +89,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         `create_app(actions=...)`."""
         if not parts.agents.is_mapping:  # else the agent that answers decides
             self.actions.include(parts.agents.first.actions)
-        self.deadlines = Deadlines(
-            first_event=settings.first_event_seconds,
-            silence=settings.silence_seconds,
-            tool=settings.tool_seconds,
-            stop=settings.stop_seconds,
-        )
+        self.deadlines = Deadlines.of_settings(settings)
         self.displays = ToolDisplays(self.tool_displays) if settings.show_tools else None
         self.run_config = self.make_run_config()
         self._run_configs = RunConfigs(lambda: self.run_config)
@@ -122,8 +115,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             run = self._workflow_turn(workflow, memory, agent_context, selection, sink)
         else:
             run = await self._start_run(memory, agent_context, selection, sink)
-        title = self._start_title(memory, agent_context, selection)
-        async with aclosing(self._with_title(run, title)) as events:
+        async with aclosing(with_title(run, self._start_title(memory, agent_context, selection))) as events:
             async for event in events:
                 yield event
 
@@ -172,9 +164,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             self._output_text_for(context),
             AuthorRuns(config, settings, self.deadlines),
         )
-        text = memory.user_text
-        conversation = Conversation(host, text, has_history=settings.workflow_history)
-        return WorkflowTurn(workflow, agent_context, host, conversation, text, recording).events()
+        return host.call(workflow, memory.user_text, recording)
 
     async def find_starting_agent(self, name: str, context: RequestContext) -> Agent[Any] | None:
         """Return the agent that a run began with, as it is configured now, or None if it no longer exists."""
@@ -240,21 +230,6 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         finally:
             if (usage := turn_usage.get()) is not None:
                 usage.add(result)
-
-    async def _with_title(
-        self, run: AsyncGenerator[ThreadStreamEvent, None], title: PendingTitle | None
-    ) -> AsyncGenerator[ThreadStreamEvent, None]:
-        """Yield the events of a run, then that of the thread's title."""
-        try:
-            async with aclosing(run) as events:
-                async for event in events:
-                    yield event
-            if title is not None:
-                async for event in title.wait():
-                    yield event
-        finally:
-            if title is not None:
-                await title.close()
 
     def output_text(self, output: Any) -> str | None:
         """Return what a user reads of an output other than text, such as that of an `output_type`; None for nothing.
@@ -354,25 +329,11 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
 
     def allows_traces(self, context: RequestContext) -> bool:
         """Return whether the request may leave traces: those of our runs, and those of the author's code."""
-        session = context.session
-        return not self.run_config.tracing_disabled and (session is None or session.has_tracing)
+        return not self.run_config.tracing_disabled and (context.session is None or context.session.has_tracing)
 
     def make_titles(self, *, grace: float = GRACE_SECONDS) -> TitleMaker | None:
-        """Return what names new threads, or None if titles are off or the provider cannot write them.
-
-        `grace`, in seconds, is how long a complete answer waits for its title.
-        """
-        info, settings = self.models.info, self.settings
-        if not settings.titles or info.provider in {"demo", "embedded"}:
-            return None
-        return TitleMaker(
-            self.sql_store,
-            self.models.provider,
-            model=settings.title_model,
-            default_model=info.name,
-            seconds=settings.title_seconds,
-            grace=grace,
-        )
+        """Return what names new threads, or None without titles; an answer waits `grace` seconds for its own."""
+        return TitleMaker.of_settings(self.sql_store, self.models, self.settings, grace=grace)
 
     def make_run_config(self) -> RunConfig:
         """Return the configuration of all runs."""

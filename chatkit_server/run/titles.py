@@ -3,18 +3,21 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 
 from agents import ModelProvider
 from chatkit.store import NotFoundError
-from chatkit.types import Page, Thread, ThreadItem, ThreadUpdatedEvent, UserMessageItem
+from chatkit.types import Page, Thread, ThreadItem, ThreadStreamEvent, ThreadUpdatedEvent, UserMessageItem
 
 from chatkit_store import SqlStore, plain_text
 
 from ..agent_context import AgentContext, Inbox, OutsideEvent
 from ..context import RequestContext
 from ..errors.log_format import redacted_traceback
+from ..models import Models
 from ..models.one_shot import ask_once
+from ..settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +53,22 @@ def clean_title(reply: str) -> str | None:
     lines = (line.strip(TRIMMED) for line in THINKING.sub("", reply).splitlines())
     line = LABEL.sub("", next((line for line in lines if line), "")).strip(TRIMMED)
     return _cut(line) or None if len(line) <= MAX_REPLY else None
+
+
+async def with_title(
+    run: AsyncGenerator[ThreadStreamEvent, None], title: "PendingTitle | None"
+) -> AsyncGenerator[ThreadStreamEvent, None]:
+    """Yield the events of a run, then that of the thread's title."""
+    try:
+        async with aclosing(run) as events:
+            async for event in events:
+                yield event
+        if title is not None:
+            async for updated in title.wait():
+                yield updated
+    finally:
+        if title is not None:
+            await title.close()
 
 
 class PendingTitle:
@@ -113,6 +132,22 @@ class TitleMaker:
         self._model = model
         self._default_model = default_model
         self._seconds = seconds
+
+    @classmethod
+    def of_settings(
+        cls, store: SqlStore[RequestContext], models: Models, settings: Settings, *, grace: float
+    ) -> "TitleMaker | None":
+        """Return what names threads; None if titles are off or the provider cannot write them."""
+        if not settings.titles or models.info.provider in {"demo", "embedded"}:
+            return None
+        return cls(
+            store,
+            models.provider,
+            model=settings.title_model,
+            default_model=models.info.name,
+            seconds=settings.title_seconds,
+            grace=grace,
+        )
 
     def start(self, items: Sequence[ThreadItem], context: AgentContext, answering: str | None) -> PendingTitle | None:
         """Start a title, or return None if the thread has a name other than its first words.

@@ -8,11 +8,15 @@ from agents import Agent, RunConfig, RunResultStreaming
 from chatkit.types import ThreadStreamEvent
 
 from ..agent_context import AgentContext
+from ..agents.exported_workflow import ExportedWorkflow
 from ..agents.prepare import limit_tools
 from ..agents.tool_failures import contain_tools
 from ..agents.turn_runner import RunInput, RunOptions
 from ..conversion.outputs import Outputs, OutputText
 from ..exports.run_host import Completion
+from ..exports.run_input import Conversation
+from ..exports.workflow_turn import WorkflowTurn
+from ..recording.run_recording import RunRecording
 from ..settings import Settings
 from .author_run import start_author_run
 from .author_runs import AuthorRuns
@@ -32,6 +36,13 @@ class WorkflowHost:
     load: Callable[[Agent[Any]], Awaitable[tuple[Sequence[Any], Sequence[Any]]]]
     render: OutputText
     nested: AuthorRuns
+
+    def call(
+        self, workflow: ExportedWorkflow, text: str, recording: RunRecording | None
+    ) -> AsyncGenerator[ThreadStreamEvent, None]:
+        """Yield the events of the workflow for the user's message; with a recording, those that follow it."""
+        conversation = Conversation(self, text, has_history=self.settings.workflow_history)
+        return WorkflowTurn(workflow, self.context, self, conversation, text, recording).events()
 
     @property
     def variables(self) -> Mapping[str, Any]:
