@@ -11,7 +11,7 @@ from ..auth.login import is_identifier
 from .destination import Destination
 from .import_report import ImportReport
 from .imported_items import ImportedItem, attachments_of, convert_item, is_waiting
-from .source import RawItem, Source, SourceThread, Unreadable
+from .source import RawItem, Source, SourceThread, Unreadable, id_of
 
 MAX_ID = 255
 """Characters of an id that clients may send."""
@@ -67,9 +67,7 @@ class Importer:
         return count
 
     async def _convert(self, raw: RawItem, thread_id: str, earlier: datetime, owner: Owner) -> ImportedItem:
-        source_id = raw.get("id")
-        if not isinstance(source_id, str) or not source_id:
-            raise Unreadable("one of its items has no id")
+        source_id = id_of(raw)
         files = {}
         for attachment in attachments_of(raw):
             if (file := await self._destination.take_file(attachment, thread_id, owner)) is not None:
@@ -100,7 +98,7 @@ def _last_complete(page: Sequence[RawItem]) -> str | None:
     """Return the id of the last item that is not read again by the next import, or None if there is none."""
     for raw in reversed(page):
         if not is_waiting(raw):
-            return str(raw["id"])
+            return id_of(raw)
     return None
 
 

@@ -4,7 +4,6 @@ The API hands out no content of other files, so those are lost.
 """
 
 import base64
-import binascii
 import io
 import re
 from collections.abc import Mapping
@@ -120,7 +119,7 @@ def _decode(url: str) -> bytes | None:
     head, _, data = url.partition(",")
     try:
         return base64.b64decode(data, validate=True) if head.endswith(";base64") else None
-    except binascii.Error:
+    except ValueError:  # not base64, or not even ASCII
         return None
 
 

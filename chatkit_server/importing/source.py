@@ -64,7 +64,7 @@ class Source(Protocol):
     def pages(self, thread: SourceThread, after: str | None) -> AsyncIterator[list[RawItem]]:
         """Yield the thread's items after the one with the id `after`, or all if it is None or no longer exists.
 
-        Raises `SourceFailed`, `ThreadGone`.
+        Raises `SourceFailed`, `ThreadGone`, `Unreadable`.
         """
         ...
 
@@ -94,6 +94,14 @@ def read_thread(raw: Any) -> SourceThread:
         tenant=tenant if isinstance(tenant, str) else "",
         raw=raw,
     )
+
+
+def id_of(item: RawItem) -> str:
+    """Return the id of an item. Raises `Unreadable`."""
+    item_id = item.get("id")
+    if not isinstance(item_id, str) or not item_id:
+        raise Unreadable("one of its items has no id")
+    return item_id
 
 
 def read_time(value: Any) -> datetime | None:

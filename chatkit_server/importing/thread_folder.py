@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors.setup import SetupError
-from .source import RawItem, Selection, SourceThread, Unreadable, read_thread, read_time
+from .source import RawItem, Selection, SourceThread, Unreadable, id_of, read_thread, read_time
 
 BATCH = 100
 """Items of a page."""
@@ -47,14 +47,14 @@ class ThreadFolder:
         return sorted(filter(self._selection.includes, self._threads.values()), key=lambda thread: thread.created_at)
 
     async def pages(self, thread: SourceThread, after: str | None) -> AsyncIterator[list[RawItem]]:
-        """Yield the items of a thread in order."""
+        """Yield the items of a thread in order. Raises `Unreadable`."""
         parts = [oldest_first(self._read(file).items.get(thread.id, [])) for file in self._files.get(thread.id, ())]
-        items: dict[Any, RawItem] = {}
+        items: dict[str, RawItem] = {}
         for part in sorted(filter(None, parts), key=lambda part: _seconds(part[0])):
             for item in part:
-                items.setdefault(item.get("id"), item)
+                items.setdefault(id_of(item), item)
         ids, rest = list(items), list(items.values())
-        if after in ids:
+        if after in items:
             rest = rest[ids.index(after) + 1 :]
         for start in range(0, len(rest), BATCH):
             yield rest[start : start + BATCH]

@@ -12,7 +12,7 @@ from chatkit_store import clean_text
 
 from .import_report import ImportReport
 from .imported_items import is_waiting
-from .source import RawItem, Source, SourceThread, Unreadable
+from .source import RawItem, Source, SourceThread, Unreadable, id_of
 from .thread_folder import FileContent, read_file
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-]{1,120}")
@@ -32,15 +32,15 @@ class ThreadSaver:
         self._dry_run = dry_run
 
     async def take(self, thread: SourceThread) -> None:
-        """Save one thread. Raises `SourceFailed`, `ThreadGone`."""
+        """Save one thread. Raises `SourceFailed`, `ThreadGone`, `Unreadable`."""
         file = self._folder / file_name(thread.id)
         content = _saved(file)
         saved = content.items.get(thread.id, [])
         complete = saved[: _count_complete(saved)]
-        known = {item.get("id") for item in complete}  # which the source repeats if it has to begin anew
+        known = {id_of(item) for item in complete}  # which the source repeats if it has to begin anew
         new: list[RawItem] = []
-        async for page in self._source.pages(thread, complete[-1].get("id") if complete else None):
-            new += [await self._keep(item) for item in page if item.get("id") not in known]
+        async for page in self._source.pages(thread, id_of(complete[-1]) if complete else None):
+            new += [await self._keep(item) for item in page if id_of(item) not in known]
         if content.threads != [thread.raw] or [*complete, *new] != saved:
             self._write(file, {"thread": thread.raw, "items": [*complete, *new]})
         count = len(complete) + len(new) - len(saved)

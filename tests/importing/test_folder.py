@@ -88,6 +88,18 @@ async def test_a_damaged_file_is_named_and_the_others_are_imported(
     assert await saved(engine) == {"Tea": ["one"]}
 
 
+@pytest.mark.parametrize("item_id", [None, ["a"], ""])
+async def test_an_item_without_an_id_keeps_its_thread_out_and_is_named(
+    command: Command, api: HostedApi, engine: AsyncEngine, tmp_path: Path, item_id: Any
+) -> None:
+    api.add("cthr_1", question("one"), question("two", id=item_id), question("three"), title="Tea")
+    api.add("cthr_2", question("four"), title="Milk")
+    write(tmp_path / "mine" / "all.json", [{"thread": api.threads[id], "items": api.items[id]} for id in api.threads])
+    done = await command("mine")
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (1, "Thread cthr_1: one of its items has no id.")
+    assert await saved(engine) == {"Milk": ["four"]}
+
+
 async def test_folders_of_other_shapes(command: Command, api: HostedApi, engine: AsyncEngine, tmp_path: Path) -> None:
     for number in range(5):
         api.add(f"cthr_{number}", *(question(f"{number}.{item}") for item in range(3)), title=f"{number}")

@@ -63,6 +63,7 @@ async def test_what_is_no_picture_becomes_a_note(
         "ftp://tea.example/pot.png",
         "http://[",
         "data:image/png;base64,!",
+        "data:image/png;base64,é",
         "data:image/png,plain",
         data_url(PDF),
         data_url(b"\x89PNG\r\n\x1a\n half"),
