@@ -6,6 +6,7 @@ Differences from chatkit 1.6.5: times are aware UTC (T17, T18); a workflow task 
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -285,6 +286,11 @@ class AgentContext(SdkAgentContext[RequestContext]):
     def _put(self, event: ThreadStreamEvent) -> None:
         # A copy, because the tool may change its item before the event is read.
         self._inbox.put_nowait(HelperEvent(event.model_copy(deep=True)))
+
+
+turn_context: ContextVar[AgentContext | None] = ContextVar("turn_context", default=None)
+"""The context of the turn whose run the current task belongs to, if an author's code gave that run a context of its
+own."""
 
 
 def unfinished_workflow(items: Sequence[ThreadItem]) -> WorkflowItem | None:

@@ -21,7 +21,7 @@ from chatkit.types import (
     ThreadStreamEvent,
 )
 
-from ..agent_context import AgentContext, RunEnd
+from ..agent_context import AgentContext, RunEnd, turn_context
 from ..agents.approval_placeholders import approval_asker
 from ..agents.exported_workflow import ExportedWorkflow
 from ..agents.state_variables import session_variables
@@ -133,6 +133,7 @@ class WorkflowTurn:
         context = copy_context()
         context.run(turn_runs.set, self._host.nested_runs)
         context.run(approval_asker.set, None)
+        context.run(turn_context.set, self._context)
         return context
 
     async def events(self) -> Events:

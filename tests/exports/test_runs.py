@@ -194,15 +194,23 @@ async def test_a_context_of_the_authors_own(start: Start) -> None:
         """Tells the plan."""
         return context.context["plan"]
 
+    @function_tool
+    async def fail() -> str:
+        """Fails."""
+        raise RuntimeError
+
     async def run_workflow(workflow_input: WorkflowInput) -> Any:
         context = {"plan": "pro"}
-        return await Runner.run(helper(tools=[plan]), workflow_input.input_as_text, context=context)
+        return await Runner.run(helper(tools=[plan, fail]), workflow_input.input_as_text, context=context)
 
     chat = await start(run_workflow, show_tools=True)
-    chat.upstream.script(Answer(tool_calls=[ToolCall("plan", {}, "c1")]), Answer("Pro."))
+    chat.upstream.script(Answer(tool_calls=[ToolCall("plan", {}, "c1"), ToolCall("fail", {}, "c2")]), Answer("Pro."))
     async with await chat.visitor() as tab:
         reply = await tab.create("Which plan?")
         assert await as_shown(tab, reply) == [("assistant", "Pro.")]
+        (block,) = tab.pictures[reply.thread_id].of_type("workflow")
+        states = {task["title"]: task["status_indicator"] for task in block["workflow"]["tasks"]}
+        assert states == {"Plan": "complete", "Fail": "none"}
     assert ("function_call_output", "pro") in inputs(chat.upstream)[1]
 
 
