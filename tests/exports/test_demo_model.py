@@ -1,9 +1,11 @@
 """Exports can be tried without a key: the demo model answers for whatever models and tools they name."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from chatkit_server.agents.loading import AgentLike
 from tests.serving import serve
 
 HERE = "tests.exports.workflows"
@@ -11,7 +13,8 @@ HERE = "tests.exports.workflows"
 
 @pytest.mark.parametrize("name", ["one_agent", "branches", "while_loop", "approval", "pair"])
 async def test_the_demo_model_answers(tmp_path: Path, name: str) -> None:
-    async with serve(tmp_path, f"{HERE}.{name}:run_workflow") as served, served.tab() as tab:
+    run_workflow = import_module(f"{HERE}.{name}").run_workflow
+    async with serve(tmp_path, run_workflow) as served, served.tab() as tab:
         reply = await tab.create("I want to return my lamp")
         assert reply.error is None
         picture = await tab.reload(reply.thread_id)
@@ -21,7 +24,10 @@ async def test_the_demo_model_answers(tmp_path: Path, name: str) -> None:
 
 
 async def test_the_mapping_of_workflow_ids_takes_exports_by_name(tmp_path: Path) -> None:
-    agents = {"wf_one": f"{HERE}.one_agent:run_workflow", "wf_pair": f"{HERE}.pair:run_workflow"}
+    agents: dict[str, AgentLike | str] = {
+        "wf_one": f"{HERE}.one_agent:run_workflow",
+        "wf_pair": f"{HERE}.pair:run_workflow",
+    }
     async with serve(tmp_path, agents) as served, served.tab() as tab:
         assert (await tab.create("Hello")).error is None
         assert served.services.server.agents.ids == ["wf_one", "wf_pair"]
