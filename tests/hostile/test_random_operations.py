@@ -194,7 +194,7 @@ async def test_users_in_parallel_never_get_a_byte_of_each_other(
         await asyncio.gather(*(lane(person, number) for person in people for number in range(LANES)))
         for person in people:
             await look_at_everything(person, house)
-        check_what_was_seen(people)
+        check_what_was_seen(people, count)
         await check_rows(people, house)
     for person in people:
         assert person.done == count // LANES * LANES
@@ -216,10 +216,13 @@ async def look_at_everything(person: Person, house: House) -> None:
     await asyncio.sleep(0)
 
 
-def check_what_was_seen(people: list[Person]) -> None:
-    """Check that everybody has seen a lot, and nothing of the others."""
+def check_what_was_seen(people: list[Person], count: int) -> None:
+    """Check that everybody has seen enough in `count` operations, and nothing of the others.
+
+    How much is left to see depends on which of the parallel operations came first: some delete threads.
+    """
     for person in people:
-        assert person.seen.count(person.marker.encode()) > 20
+        assert person.seen.count(person.marker.encode()) >= count // 50
         assert person.refused > 0
         for other in people:
             if other is not person:
