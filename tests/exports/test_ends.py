@@ -17,7 +17,8 @@ from agents import (
 from tests.exports.inputs import inputs
 from tests.exports.small import WorkflowInput, finder, helper
 from tests.support.openai_answers import MODEL_NOT_FOUND, SERVER_ERROR, Answer, ToolCall
-from tests.turns.chat import Chat, thread_of
+from tests.turns.chat import Chat, model_input, thread_of
+from tests.turns.coming_back import asking, read_up_to
 from tests.turns.conftest import Start
 
 FOUND = Answer('{"topic": "tea"}')
@@ -161,7 +162,7 @@ async def test_usage_of_all_runs_is_counted_once(start: Start) -> None:
 
 
 async def test_a_silent_model_ends_the_turn(start: Start) -> None:
-    chat = await start(two_runs, first_event_seconds=0.2, silence_seconds=0.2)
+    chat = await start(two_runs, first_event_seconds=1.0, silence_seconds=1.0)
     chat.upstream.script(FOUND, Answer("never", hang_after=0))
     async with await chat.visitor() as tab:
         reply = await tab.create("Tea?")
@@ -339,16 +340,23 @@ async def test_runs_at_once_come_one_after_the_other(start: Start) -> None:
 
 
 async def test_a_run_that_the_author_gives_up_is_ended(start: Start) -> None:
+    limits: list[asyncio.Timeout] = []
+
     async def run_workflow(workflow_input: WorkflowInput) -> Any:
         try:
-            return await asyncio.wait_for(Runner.run(helper("Slow"), workflow_input.input_as_text), 0.2)
+            async with asyncio.timeout(30) as limit:
+                limits.append(limit)
+                return await Runner.run(helper("Slow"), workflow_input.input_as_text)
         except TimeoutError:
             return await Runner.run(helper("Fast"), workflow_input.input_as_text)
 
     chat = await start(run_workflow)
     chat.upstream.script(Answer("one two", hang_after=1), Answer("Quick."))
     async with await chat.visitor() as tab:
-        reply = await tab.create("Tea?")
+        async with asking(tab, "Tea?") as reply:
+            await read_up_to(reply, "one")
+            limits[0].reschedule(0)
+            await reply.read()
         assert reply.error is None
         await chat.upstream.requests[0].wait_closed()
         assert chat.upstream.requests[0].client_gone
@@ -359,22 +367,13 @@ async def test_a_run_that_the_author_gives_up_is_ended(start: Start) -> None:
         await chat.quiet()
 
 
-async def test_a_workflow_that_reads_slowly_gets_all_events(start: Start) -> None:
-    events: list[str] = []
-    has_streamed = asyncio.Event()
-
-    async def read_slowly(workflow_input: WorkflowInput) -> Any:
-        result = Runner.run_streamed(helper(), workflow_input.input_as_text)
-        async for event in result.stream_events():
-            if not events:
-                await has_streamed.wait()  # by then, the run has ended
-            events.append(event.type)
-        return {"output_text": result.final_output}
-
-    chat = await start(read_slowly)
-    chat.upstream.script(Answer("one two"))
-    async with await chat.visitor() as tab, await chat.ask(tab, "Tea?") as stream:
-        await stream.read_until(lambda frame: '"type":"thread.item.done"' in frame.data and "one two" in frame.data)
-        has_streamed.set()
-        await stream.read_to_end()
-    assert events[-1] == "run_item_stream_event"
+@pytest.mark.parametrize("api", ["chat_completions"])
+async def test_chat_completions_get_the_same_conversation(start: Start) -> None:
+    chat = await start(two_runs)
+    chat.upstream.script(FOUND, Answer("Green."), FOUND, Answer("Black."))
+    async with await chat.visitor() as tab:
+        first = await tab.create("Tea?")
+        assert (await tab.send(first.thread_id, "And you?")).text == "Black."
+        assert (await tab.reload(first.thread_id)).items == tab.pictures[first.thread_id].items
+    conversation = [("user", "Tea?"), ("assistant", "Green."), ("user", "And you?")]
+    assert [model_input(request) for request in chat.upstream.requests] == [conversation[:1]] * 2 + [conversation] * 2
