@@ -240,9 +240,9 @@ class WorkflowTurn:
 
     def _finish(self, request: RunRequest, result: RunResultStreaming | None, failure: Exception | None) -> None:
         """Give the workflow what it waits for."""
-        if request.followed is not None:
-            request.followed.end(failure)
         if failure is not None:
+            if request.followed is not None:
+                request.followed.end(failure)
             if not request.result.done():
                 self._recording.fail(request.place, failure)
                 request.result.set_exception(failure)
@@ -252,6 +252,8 @@ class WorkflowTurn:
         self._is_over = self._must_wait_for(result) or result.run_loop_exception is not None
         if not answers_in_text(request.agent):
             self._shown.note_output(result.final_output)
+        if not self._is_over and request.followed is not None:  # else it waits for more events until it is cancelled
+            request.followed.end(None)
         if not self._is_over and not request.result.done():
             self._recording.finish(request.place, result)
             request.result.set_result(result)

@@ -93,6 +93,25 @@ async def test_the_failure_of_a_streamed_run_reaches_the_workflow(start: Start, 
         await chat.quiet()
 
 
+async def test_a_workflow_does_not_continue_behind_a_streamed_run_without_a_result(start: Start) -> None:
+    continued: list[Any] = []
+
+    async def run_workflow(workflow_input: WorkflowInput) -> Any:
+        answer = Runner.run_streamed(finder(), workflow_input.input_as_text)
+        async for _ in answer.stream_events():
+            pass
+        continued.append(answer.final_output)
+
+    chat = await start(run_workflow)
+    chat.upstream.script(Answer(refusal="I must not."))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Tea?")
+        assert (reply.error, reply.text) == (None, "I must not.")
+        await tab.session.close()
+        await chat.quiet()
+    assert continued == []
+
+
 async def test_stop_ends_a_streamed_run(start: Start) -> None:
     async def run_workflow(workflow_input: WorkflowInput) -> Any:
         first = Runner.run_streamed(helper(), workflow_input.input_as_text)
