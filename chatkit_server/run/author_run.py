@@ -2,7 +2,7 @@
 
 import inspect
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from agents import Agent, ModelProvider, MultiProvider, OpenAIProvider, RunConfig, RunResultStreaming
 from agents.models._openai_shared import get_default_openai_client
@@ -11,6 +11,8 @@ from agents.run_config import CallModelData, CallModelInputFilter, ModelInputDat
 
 from ..agents.turn_runner import RunInput, RunOptions
 from ..exports.run_host import Completion
+
+T = TypeVar("T")
 
 _RUNNER = AgentRunner()
 
@@ -66,9 +68,16 @@ def merged_config(own: RunConfig | dict[str, Any] | None, config: RunConfig) -> 
         model_provider=config.model_provider if _is_default(own.model_provider) else own.model_provider,
         model_settings=settings.resolve(own.model_settings) if settings is not None else own.model_settings,
         tracing_disabled=own.tracing_disabled or config.tracing_disabled,
+        input_guardrails=_joined(config.input_guardrails, own.input_guardrails),
+        output_guardrails=_joined(config.output_guardrails, own.output_guardrails),
         tool_error_formatter=own.tool_error_formatter or config.tool_error_formatter,
         tool_not_found_behavior=config.tool_not_found_behavior,
     )
+
+
+def _joined(server: list[T] | None, own: list[T] | None) -> list[T] | None:
+    """Return the guardrails of both: those of the server hold for every run."""
+    return [*(server or ()), *(guardrail for guardrail in own or () if guardrail not in (server or ()))] or None
 
 
 def _is_default(provider: ModelProvider) -> bool:
