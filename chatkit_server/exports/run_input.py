@@ -13,6 +13,7 @@ from ..memory import turn_transcript
 from .run_host import Completion, RunHost
 
 OWN_HISTORY = ("session", "conversation_id", "previous_response_id", "auto_previous_response_id")
+INSTRUCTIONS = ("system", "developer")
 STOPPED_MESSAGE = "[A check stopped this message: the assistant did not get it.]"
 """What agents read in later turns of a message that no agent has got."""
 
@@ -41,7 +42,7 @@ class Conversation:
         if isinstance(input, RunState) or any(options.get(name) for name in OWN_HISTORY):
             self.note(input)
             return input
-        items = _items_of(input)
+        instructions, items = _split(_items_of(input))
         is_first = self.note(input)
         first = items[0] if items else {}
         opening = _text_of(first)
@@ -50,10 +51,11 @@ class Conversation:
         earlier, newest = await self._host.load_thread(agent)
         history = list(earlier) if self._has_history else []
         if not newest or opening is None:
-            return [*history, *items]
+            return [*instructions, *history, *items]
         self._note_text(opening)
         message, *since = newest
-        return [*history, self._with_files(first, message), *(since if self._has_history else []), *items[1:]]
+        completed = [self._with_files(first, message), *(since if self._has_history else []), *items[1:]]
+        return [*instructions, *history, *completed]
 
     def completion(self, options: RunOptions) -> Completion:
         """Return a function that completes the input of each model call of a run that has started already."""
@@ -69,7 +71,7 @@ class Conversation:
         if self._has_run:
             return False
         self._has_run = True
-        items = [] if isinstance(input, RunState) else _items_of(input)
+        _, items = _split([] if isinstance(input, RunState) else _items_of(input))
         self._opening = items[0] if items else None
         return True
 
@@ -102,6 +104,12 @@ class Conversation:
 
 def _items_of(input: str | Sequence[Any]) -> list[Any]:
     return [{"role": "user", "content": input}] if isinstance(input, str) else list(input)
+
+
+def _split(items: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Return the instructions that the input begins with, and the conversation."""
+    count = next((n for n, item in enumerate(items) if item.get("role") not in INSTRUCTIONS), len(items))
+    return items[:count], items[count:]
 
 
 def _text_of(item: Mapping[str, Any]) -> str | None:

@@ -124,6 +124,24 @@ async def test_the_input_list_of_a_result_has_the_history_once(start: Start) -> 
     assert inputs(chat.upstream)[3] == conversation
 
 
+async def test_instructions_stay_before_the_conversation(start: Start) -> None:
+    async def run_workflow(workflow_input: WorkflowInput) -> Any:
+        message: Any = {"role": "user", "content": workflow_input.input_as_text}
+        return await Runner.run(helper(), [{"role": "developer", "content": "Be brief."}, message])
+
+    chat = await start(run_workflow)
+    chat.upstream.script(Answer("Green."), Answer("Black."))
+    async with await chat.visitor() as tab:
+        upload = await UploadClient(chat, tab).upload(picture(), "dot.png", "image/png")
+        first = await tab.create("Tea?", attachments=[upload.id])
+        await tab.send(first.thread_id, "And you?")
+    brief = ("developer", "Be brief.")
+    first_input, second_input = inputs(chat.upstream)
+    assert first_input == [brief, first_input[1]]
+    assert "input_image" in first_input[1][1]
+    assert second_input == [brief, first_input[1], ("assistant", "Green."), ("user", "And you?")]
+
+
 class CustomerInput(BaseModel):
     input_as_text: str
     customer: str = "nobody"
