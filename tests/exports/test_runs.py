@@ -12,7 +12,7 @@ from tests.exports.inputs import inputs
 from tests.exports.small import Topic, WorkflowInput, finder, helper
 from tests.serving import Tab
 from tests.support.chatkit import Reply
-from tests.support.openai_answers import SERVER_ERROR, Answer, ToolCall
+from tests.support.openai_answers import SERVER_ERROR, Answer, Reasoning, ToolCall
 from tests.turns.conftest import Start
 
 FOUND = Answer('{"topic": "tea"}')
@@ -258,3 +258,38 @@ async def test_two_turns_at_once_share_nothing(start: Start) -> None:
             [("assistant", "ADA"), ("assistant", "ADA"), ("assistant", "ADA ADA")],
             [("assistant", "BOB"), ("assistant", "BOB"), ("assistant", "BOB BOB")],
         ]
+
+
+async def test_a_step_shows_its_thoughts_and_calls_below_its_name(start: Start) -> None:
+    @function_tool
+    def look() -> str:
+        """Looks."""
+        return "seen"
+
+    async def run_workflow(workflow_input: WorkflowInput) -> Any:
+        topic = await Runner.run(finder().clone(tools=[look]), workflow_input.input_as_text)
+        return await Runner.run(helper(), topic.to_input_list())
+
+    chat = await start(run_workflow, show_tools=True)
+    thinking = Reasoning(["What is it?"])
+    chat.upstream.script(
+        Answer(reasoning=thinking, tool_calls=[ToolCall("look", {}, "c1")]), FOUND, Answer("Green.", reasoning=thinking)
+    )
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Tea?")
+        assert await as_shown(tab, reply) == [("assistant", "Green.")]
+        blocks = tab.pictures[reply.thread_id].of_type("workflow")
+        titles = [[task.get("title") or task["content"] for task in block["workflow"]["tasks"]] for block in blocks]
+        assert titles == [["Topic finder"], ["What is it?", "Look"], ["What is it?"]]
+        assert "loading" not in str(blocks)
+        chat.upstream.script(FOUND, Answer("Black."))
+        assert (await tab.send(reply.thread_id, "And you?")).text == "Black."
+    assert [kind for kind, _ in inputs(chat.upstream)[3]] == [
+        "user",
+        "reasoning",
+        "function_call",
+        "function_call_output",
+        "reasoning",
+        "assistant",
+        "user",
+    ]
