@@ -78,7 +78,14 @@ async def test_a_placeholder_asks_the_user_and_a_tool_asks_after_it(start: Start
         rows = await chat.select(
             "SELECT input_tokens FROM turns WHERE thread_id = :id ORDER BY started_at", id=thread_id
         )
-    assert len(chat.upstream.requests) == 4
+        chat.upstream.script(*FOUND)
+        await tab.send(thread_id, "And order 8?")
+    history = outputs(
+        chat.upstream.requests.pop(5).body["input"]
+    )  # the clerk's call was in one turn, its output in another
+    assert history == {"call_of_look_up": "order 7 costs 20 euros", "call_of_refund": "order 7 is paid back"}
+    assert len(chat.upstream.requests) == 5
+    chat.upstream.requests.pop()
     last = chat.upstream.requests[-1].body["input"]
     assert outputs(last) == {"call_of_look_up": "order 7 costs 20 euros", "call_of_refund": "order 7 is paid back"}
     assert last[0] == chat.upstream.requests[0].body["input"][0]  # the user's message, without the cards
@@ -153,7 +160,9 @@ async def test_a_new_message_closes_the_question_and_begins_anew(start: Start, c
     async with await chat.visitor() as tab:
         thread_id = await ask(chat, tab)
         (card,) = cards(tab, thread_id)
-        await chat.stop(tab, "turn_of_nobody")  # nothing runs while a card waits
+        ((turn_id,),) = await chat.select("SELECT id FROM turns WHERE thread_id = :id", id=thread_id)
+        assert (await chat.stop(tab, turn_id))[1]["status"] == "completed"  # nothing runs while a card waits
+        assert list(buttons((await tab.reload(thread_id)).of_type("widget")[0])) == ["Approve", "Reject"]
         chat.upstream.script(*FOUND)
         assert (await tab.send(thread_id, "Order 7, I mean")).error is None
         assert calls == ["begin", "look_up 7"] * 2
