@@ -42,7 +42,8 @@ describe("auto", () => {
       await page.goto(stage.server.origin);
       await page.locator(".model", { hasText: "demo" }).waitFor(); // the page does not wait for the script
       await asked;
-      await page.clock.fastForward(4_000);
+      // The others answer; moved forward, the clock would overtake their answer.
+      if (cdn === "hangs") await page.clock.fastForward(4_000);
       await openRoot(page).waitFor();
       await say(page, "Hello");
       assert.equal(await implementation(page), "open");
