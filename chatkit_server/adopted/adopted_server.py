@@ -1,4 +1,4 @@
-"""`AdoptedServer`: an unchanged `ChatKitServer` class of somebody else behind our turns, store and models."""
+"""`AdoptedServer`: an author's unchanged `ChatKitServer` class behind our turns, store and models."""
 
 import inspect
 import logging

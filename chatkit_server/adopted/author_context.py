@@ -36,8 +36,8 @@ class AuthorContexts:
         request = _request_of(context)
         if self._make is None:
             return {"request": request}
-        made = self._make(request, context) if self._takes_ours else self._make(request)
-        return await made if inspect.isawaitable(made) else made
+        author_context = self._make(request, context) if self._takes_ours else self._make(request)
+        return await author_context if inspect.isawaitable(author_context) else author_context
 
 
 def _request_of(context: RequestContext) -> Request | None:

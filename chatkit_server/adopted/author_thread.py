@@ -57,8 +57,8 @@ class AuthorThread:
         return {"before": self._before, "after": _fields_of(thread)}
 
     async def save(self, call: AuthorCall) -> None:
-        """Save what the author's code has changed since the last time: its `respond` failed. Errors are ignored: that
-        one is told."""
+        """Save what the author's code has changed since the last time: its `respond` failed. Its own errors
+        are ignored: the failure of `respond` is the one to report."""
         if self.thread != self._seen:
             with suppress(StoreError, NotFoundError):
                 await call.store.save_thread(self.thread, call.context)

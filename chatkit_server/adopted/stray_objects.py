@@ -27,7 +27,7 @@ DEEPEST = 4
 
 
 def find_strays(store: object) -> dict[str, int]:
-    """Return how many of them were found in each field of the object."""
+    """Return how many of them each field of the object holds."""
     budget = iter(range(MOST))
     counts = {
         name: sum(1 for _ in _objects(value, DEEPEST, budget))
@@ -90,7 +90,7 @@ def _parts(value: Any) -> list[Any]:
 
 def _newest(values: Iterable[Any]) -> list[Any]:
     ordered: Any = values
-    with contextlib.suppress(RuntimeError):  # changed meanwhile, by another OS thread
+    with contextlib.suppress(RuntimeError):  # another OS thread changed it during the iteration
         with contextlib.suppress(TypeError):  # has no order
             return list(islice(reversed(ordered), NEWEST))
         return list(islice(ordered, NEWEST))

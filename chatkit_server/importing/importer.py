@@ -33,11 +33,11 @@ class Importer:
         owner = Owner(self._tenant or thread.tenant, thread.user)
         if not is_identifier(owner.user_id) or (owner.tenant and not is_identifier(owner.tenant)):
             raise Unreadable("its user or tenant is one that no login could have")
-        known = await self._destination.find(thread.id, owner)
-        if known is not None and known.is_deleted:
+        existing = await self._destination.find(thread.id, owner)
+        if existing is not None and existing.is_deleted:
             self._report.deleted += 1
             return
-        after = None if known is None else known.last_item_id
+        after = None if existing is None else existing.last_item_id
         pages = self._source.pages(thread, after)
         # Before anything is written: a source that fails leaves no empty thread.
         first: list[RawItem] = await anext(pages, [])
@@ -47,7 +47,7 @@ class Importer:
         except NotFound:  # deleted here in this very moment
             self._report.deleted += 1
             return
-        self._report.count_thread(is_new=known is None, new_items=new_items, user=thread.user)
+        self._report.count_thread(is_new=existing is None, new_items=new_items, user=thread.user)
 
     async def _take_items(
         self, thread: SourceThread, thread_id: str, after: str | None, pages: AsyncIterator[list[RawItem]], owner: Owner

@@ -20,7 +20,7 @@ TEMPORARY = frozenset({408, 409, 425, 429})
 
 
 class PoliteCalls:
-    """Keeps a pause between two calls, and lets all calls wait when one is told to."""
+    """Keeps a pause between two calls, and lets all calls wait when the source asks one to wait."""
 
     def __init__(self, per_minute: int, *, first_pause: float = 1.0, report: Callable[[str], None]) -> None:
         """`report` gets a sentence about each long pause."""
@@ -49,7 +49,7 @@ class PoliteCalls:
     async def _wait(self) -> None:
         """Wait until a call may start, and reserve the next one's time."""
         now = asyncio.get_running_loop().time
-        while (seconds := self._next_call - now()) > 0:  # noqa: ASYNC110 - another call may be told to wait meanwhile
+        while (seconds := self._next_call - now()) > 0:  # noqa: ASYNC110 - the source may ask another call to wait
             await asyncio.sleep(seconds)
         self._next_call = now() + self._interval
 

@@ -37,10 +37,10 @@ class ThreadSaver:
         content = _saved(file)
         saved = content.items.get(thread.id, [])
         complete = saved[: _count_complete(saved)]
-        known = {id_of(item) for item in complete}  # which the source repeats if it has to begin anew
+        saved_ids = {id_of(item) for item in complete}  # which the source repeats if it has to begin anew
         new: list[RawItem] = []
         async for page in self._source.pages(thread, id_of(complete[-1]) if complete else None):
-            new += [await self._keep(item) for item in page if id_of(item) not in known]
+            new += [await self._keep(item) for item in page if id_of(item) not in saved_ids]
         if content.threads != [thread.raw] or [*complete, *new] != saved:
             self._write(file, {"thread": thread.raw, "items": [*complete, *new]})
         count = len(complete) + len(new) - len(saved)
@@ -57,7 +57,7 @@ class ThreadSaver:
 
 
 def file_name(thread_id: str) -> str:
-    """Return the name of a thread's file: its id, unless that is no name for a file."""
+    """Return the name of a thread's file: its id, where a file can have that name."""
     if SAFE_NAME.fullmatch(thread_id):
         return f"{thread_id}.json"
     return f"{hashlib.blake2b(thread_id.encode(errors='replace'), digest_size=16).hexdigest()}.json"

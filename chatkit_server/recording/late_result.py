@@ -17,7 +17,7 @@ def late_result(agent: Agent[Any], start: Callable[[], Awaitable[RunResultStream
 
     async def events() -> AsyncIterator[StreamEvent]:
         started = await start()
-        result.__dict__ = started.__dict__  # one state for both: the run goes on changing it
+        result.__dict__ = started.__dict__  # one state for both: the run keeps changing it
         async for event in started.stream_events():
             yield event
 

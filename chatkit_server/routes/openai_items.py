@@ -128,7 +128,7 @@ def _user_message(item: UserMessageItem) -> ChatKitThreadUserMessageItem:
 
 
 def _content(part: UserMessageContent) -> Content:
-    """Return the text of a part; a tag is told as the model reads it."""
+    """Return the text of a part; a tag is given as the model reads it."""
     text = f"@{part.text}" if isinstance(part, UserMessageTagContent) else part.text
     return ContentInputText(type="input_text", text=text)
 

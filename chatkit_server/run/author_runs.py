@@ -162,7 +162,7 @@ class AuthorRuns:
         return model if isinstance(model, str) else None
 
     async def close(self, *, is_stopped: bool) -> None:
-        """Count the tokens of the runs so far; if the turn was stopped, cancel those that go on, with their tools (T3).
+        """Count the tokens of the runs so far; if the turn was stopped, cancel the rest, with their tools (T3).
 
         chatkit's `stream_agent_response` leaves a run going when it is cancelled.
         """

@@ -36,7 +36,7 @@ CONVERSATION = (
     "task",
     "workflow",
 )
-"""The types of items that a conversation is told by, outside of this server."""
+"""The types of items that make up a conversation outside of this server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class OwnedThread:
 
 @dataclass(frozen=True, slots=True)
 class Cursors:
-    """Where a page lies in its order."""
+    """Where a page begins and ends in its order."""
 
     after: str | None = None
     before: str | None = None

@@ -158,7 +158,7 @@ def _missing(connection: Connection, thread_id: str, new: Sequence[ThreadItem]) 
 
 
 def _has_output_now(row: AnyRow, item: ThreadItem) -> bool:
-    """Return whether a saved call waits for the output that the source has meanwhile."""
+    """Return whether a saved call waits for the output that the source has by now."""
     if not isinstance(item, ClientToolCallItem) or item.status == "pending":
         return False
     saved = items.from_row(row)

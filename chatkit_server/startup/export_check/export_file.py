@@ -38,14 +38,14 @@ class Export:
     @cached_property
     def agents(self) -> dict[str, ast.Call]:
         """The agents of the module by their variables."""
-        made = {id(call) for call in calls(self.tree, "Agent")}
+        agent_calls = {id(call) for call in calls(self.tree, "Agent")}
         return {
             node.targets[0].id: node.value
             for node in self.tree.body
             if isinstance(node, ast.Assign)
             and isinstance(node.targets[0], ast.Name)
             and isinstance(node.value, ast.Call)
-            and id(node.value) in made
+            and id(node.value) in agent_calls
         }
 
     @cached_property
@@ -69,20 +69,20 @@ class Export:
         if arguments is None or len(arguments.args) - len(arguments.defaults) <= 1:
             return server.name
         assignments = [node for node in self.tree.body if isinstance(node, ast.Assign)]
-        made = [entry for node in assignments for entry in assigned(node, ast.Call)]
-        return next((name for name, value, _ in made if callee_of(value) == server.name), None)
+        instances = [entry for node in assignments for entry in assigned(node, ast.Call)]
+        return next((name for name, value, _ in instances if callee_of(value) == server.name), None)
 
     @cached_property
     def workflow_ids(self) -> list[str]:
         """The `workflow_id` of the trace metadata: the id with which sessions were made."""
-        found = [
+        ids = [
             value
             for node in ast.walk(self.tree)
             if isinstance(node, ast.Dict)
             for key, entry in zip(node.keys, node.values, strict=True)
             if text_of(key) == "workflow_id" and (value := text_of(entry))
         ]
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(ids))
 
     @cached_property
     def required_fields(self) -> list[str]:

@@ -15,7 +15,7 @@ _SECRET = re.compile(r"(sk|ek|sbp|ghp|gho|xox[abp]|pat|glpat)[-_][A-Za-z0-9_\-]{
 
 
 def find_hosted_tools(export: Export) -> Iterator[Note]:
-    """Yield what works as before, what OpenAI needs for it, and what is no longer done for the author."""
+    """Yield what works as before, what OpenAI needs for it, and what the author has to do now."""
     names = [name for name in _RUN_BY_OPENAI if list(calls(export.tree, name))]
     if names:
         yield Note("ok", f"OpenAI runs {', '.join(names)} as before.")

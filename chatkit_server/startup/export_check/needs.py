@@ -1,4 +1,4 @@
-"""What an export needs outside of its file: keys, packages, variables, and what lies in OpenAI's project."""
+"""What an export needs outside of its file: keys, packages, variables, and what is stored in OpenAI's project."""
 
 import ast
 import importlib.util
@@ -79,7 +79,7 @@ def _packages(export: Export, directory: Path) -> Iterator[Note]:
 
 def _imports(export: Export) -> dict[str, int]:
     """Return the top-level names of what is imported, with the line."""
-    found: dict[str, int] = {}
+    lines: dict[str, int] = {}
     for node in ast.walk(export.tree):
         match node:
             case ast.Import(names=names):
@@ -89,8 +89,8 @@ def _imports(export: Export) -> dict[str, int]:
             case _:
                 continue
         for module in modules:
-            found.setdefault(module.partition(".")[0], node.lineno)
-    return found
+            lines.setdefault(module.partition(".")[0], node.lineno)
+    return lines
 
 
 def _guardrails(export: Export) -> Iterator[Note]:

@@ -38,12 +38,12 @@ def repaired(text: str) -> tuple[str, ast.Module, list[Note]]:
             symtable.symtable(text, "export", "exec")  # refuses more than the parser, for example duplicate arguments
             return text, ast.parse(text), notes
         except SyntaxError as error:
-            found = _repairs(text, error)
-            if not found:
+            repairs = _repairs(text, error)
+            if not repairs:
                 place = f"line {error.lineno}: " if error.lineno else ""
                 raise Unreadable(f"{place}Python cannot read this ({error.msg}).") from None
-            notes += found
-            text = _mend(text, found)
+            notes += repairs
+            text = _mend(text, repairs)
         except ValueError as error:  # null bytes, which are a SyntaxError since 3.12
             raise Unreadable(f"Python cannot read this ({error}).") from None
     raise Unreadable(f"line {notes[-1].line}: Python cannot read this.")

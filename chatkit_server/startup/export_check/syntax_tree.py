@@ -25,14 +25,14 @@ def callee(call: ast.Call) -> str:
 
 
 def callee_of(value: ast.expr) -> str:
-    """Return the last name of what an expression calls; empty if it is no call."""
+    """Return the last name of what an expression calls; empty if it is not a call."""
     return callee(value) if isinstance(value, ast.Call) else ""
 
 
 def calls(tree: ast.AST, *names: str) -> Iterator[ast.Call]:
     """Return the calls of functions or classes with one of these names, in the order of the file."""
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and callee(node) in names]
-    yield from sorted(found, key=lambda node: (node.lineno, node.col_offset))
+    matching = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and callee(node) in names]
+    yield from sorted(matching, key=lambda node: (node.lineno, node.col_offset))
 
 
 def argument(call: ast.Call, name: str, position: int | None = None) -> ast.expr | None:
