@@ -8,6 +8,7 @@ again (`recompiled.py`) with one change: what is first assigned to `state` is pa
 import ast
 from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
+from copy import copy
 from typing import Any
 
 STATE = "state"
@@ -18,10 +19,28 @@ session_variables: ContextVar[Mapping[str, Any]] = ContextVar("session_variables
 
 
 def with_variables(state: Any) -> Any:
-    """Return the workflow's initial state with the session's variables in it, if it is a dict."""
+    """Return a copy of the workflow's initial state with the session's variables in it, if it is a dict.
+
+    A copy, because `state` may be the name of defaults that all turns share.
+    """
     if isinstance(state, MutableMapping):
+        state = _copied(state)
         state.update(session_variables.get({}))
     return state
+
+
+def _copied(value: Any) -> Any:
+    """Copy a value as deep as its dicts and lists go: what else a state has, such as a client, may have no copy."""
+    match value:
+        case MutableMapping():
+            entries = copy(value)
+            entries.update({key: _copied(entry) for key, entry in value.items()})
+            return entries
+        case list():
+            return [_copied(entry) for entry in value]
+        case set():
+            return copy(value)
+    return value
 
 
 def read_variables(definition: ast.AsyncFunctionDef, names: dict[str, Any]) -> bool:

@@ -152,6 +152,15 @@ async def tell_plan(workflow_input: CustomerInput) -> Any:
     return {"output_text": f"{workflow_input.customer} has {state['plan']} with {state['seats']}"}
 
 
+DEFAULTS: dict[str, Any] = {"plan": "free", "orders": []}
+
+
+async def count_orders(workflow_input: WorkflowInput) -> Any:
+    state = DEFAULTS
+    state["orders"].append(workflow_input.input_as_text)
+    return {"output_text": f"{state['plan']}: {len(state['orders'])}"}
+
+
 scripted = Agent(name="Scripted")
 
 
@@ -161,10 +170,10 @@ async def say(workflow_input: WorkflowInput) -> Any:
 
 async def test_sessions_choose_the_workflow_and_its_variables(tmp_path: Path) -> None:
     scripted.model = ScriptedModel([[assistant_message("Said.")]])
-    async with serving_sessions(tmp_path, {"wf_plan": tell_plan, "wf_say": say}) as backend:
+    async with serving_sessions(tmp_path, {"wf_plan": tell_plan, "wf_say": say, "wf_count": count_orders}) as backend:
 
-        async def ask(workflow: dict[str, Any]) -> str:
-            session = await backend.openai.beta.chatkit.sessions.create(user="ada", workflow=workflow)  # type: ignore[arg-type]
+        async def ask(workflow: dict[str, Any], user: str = "ada") -> str:
+            session = await backend.openai.beta.chatkit.sessions.create(user=user, workflow=workflow)  # type: ignore[arg-type]
             async with backend.tab(session.client_secret) as tab:
                 return (await tab.create("Hello")).text
 
@@ -173,3 +182,5 @@ async def test_sessions_choose_the_workflow_and_its_variables(tmp_path: Path) ->
         assert await ask({"id": "wf_plan", "state_variables": variables}) == "Ada has pro with 1"
         assert await ask({"id": "wf_plan"}) == "nobody has free with 1", "and the next session has the defaults"
         assert await ask({"id": "wf_say", "state_variables": variables}) == "Said."
+        assert await ask({"id": "wf_count", "state_variables": {"plan": "pro"}}) == "pro: 1"
+        assert await ask({"id": "wf_count"}, "bob") == "free: 1", "the defaults of the module stay as they are"

@@ -13,6 +13,7 @@ from tests.exports.small import Topic, WorkflowInput, finder, helper
 from tests.serving import Tab
 from tests.support.chatkit import Reply
 from tests.support.openai_answers import SERVER_ERROR, Answer, Reasoning, ToolCall
+from tests.turns.coming_back import asking, attaching, read_up_to
 from tests.turns.conftest import Start
 
 FOUND = Answer('{"topic": "tea"}')
@@ -129,6 +130,32 @@ async def test_stop_ends_a_streamed_run(start: Start) -> None:
         for request in chat.upstream.requests:
             await request.wait_closed()
         await stream.read_to_end()
+        await tab.session.close()
+        await chat.quiet()
+
+
+async def test_stop_ends_a_streamed_run_for_every_tab_that_reads_it(start: Start) -> None:
+    async def run_workflow(workflow_input: WorkflowInput) -> Any:
+        answer = Runner.run_streamed(helper(), workflow_input.input_as_text)
+        async for _ in answer.stream_events():
+            pass
+        return {"output_text": answer.final_output}
+
+    chat = await start(run_workflow)
+    chat.upstream.script(Answer("one two three", hang_after=2))
+    async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as second, asking(tab, "Go") as first:
+        await read_up_to(first, "one two")
+        async with attaching(second, first.thread_id) as again:
+            await read_up_to(again, "one two")
+            await chat.stop(second, first.headers["x-chatkit-turn-id"])
+            async with asyncio.timeout(5):
+                await asyncio.gather(first.read(), again.read())
+        await chat.upstream.requests[0].wait_closed()
+        assert chat.upstream.requests[0].client_gone
+        assert await chat.messages(first.thread_id) == [("user", "Go"), ("assistant", "one two")]
+        assert first.error is again.error is None
+        assert first.picture.items == again.picture.items == (await tab.reload(first.thread_id)).items
+        await second.session.close()
         await tab.session.close()
         await chat.quiet()
 
