@@ -6,6 +6,7 @@ answered, it is called again with a recording of its runs.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from contextvars import Context, copy_context
@@ -41,6 +42,8 @@ from .run_input import Conversation
 from .run_request import RunRequest
 from .shown_answers import ShownAnswers
 from .steps import Steps
+
+logger = logging.getLogger(__name__)
 
 SHOWN = "shown"
 VARIABLES = "variables"
@@ -83,6 +86,9 @@ class WorkflowTurn:
         self._is_repeated = recording.is_replaying
         self._is_over = False
         """The workflow gets no more runs: the turn ends, whatever it still does."""
+        self._has_returned = False
+        self._late_agents: set[str] = set()
+        """The agents that tasks of the workflow have asked for after its end."""
 
     async def run(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
         """Have `events` stream the run, and return its result. A recorded run is not repeated."""
@@ -91,6 +97,7 @@ class WorkflowTurn:
             self._conversation.note(input)
             return await self._recording.restore(place, agent, self._run_context(options))
         if self._is_over:
+            self._note_late_run(agent)
             await asyncio.sleep(0)  # so that code which asks again and again does not block the server
             raise asyncio.CancelledError
         return await self._request(place, agent, input, options).result
@@ -98,6 +105,7 @@ class WorkflowTurn:
     def run_streamed(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
         """Start a run whose events the workflow reads, too. A recorded one has no events."""
         if self._is_over:
+            self._note_late_run(agent)
             raise asyncio.CancelledError
         place = self._recording.enter(agent)
         if self._recording.is_recorded(place):
@@ -170,6 +178,7 @@ class WorkflowTurn:
         self._is_over = True
         task.cancel()
         for request in list(self._waiting):
+            self._note_late_run(request.agent)
             request.result.cancel()
             if request.followed is not None:
                 request.followed.cancel()
@@ -177,6 +186,17 @@ class WorkflowTurn:
         if not task.cancelled():
             task.exception()  # retrieved, so that asyncio does not log it
         await self._host.close(is_stopped=not is_complete)
+
+    def _note_late_run(self, agent: Agent[Any]) -> None:
+        """Tell the author of a run that cannot begin: a task of the workflow asks for it, but it has returned."""
+        if self._has_returned and agent.name not in self._late_agents:
+            self._late_agents.add(agent.name)
+            logger.warning(
+                "%s has returned, so a task that it started can no longer run the agent %r and is cancelled: "
+                "await such tasks before the function returns (docs/workflows.md).",
+                self._workflow.title,
+                agent.name,
+            )
 
     async def _end(self, task: "asyncio.Task[Any]") -> Events:
         """Yield the events of the end: what the workflow returned, or the question to the user that it waits for."""
@@ -191,6 +211,7 @@ class WorkflowTurn:
         if task.cancelled():
             raise AuthorCodeError("the workflow was cancelled from inside")
         returned = task.result()
+        self._has_returned = True
         if self._recording.is_replaying:
             raise AssistantChanged
         for event in self._ending(returned):

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from agents import Agent
+from agents import Agent, Runner
 from pydantic import BaseModel
+
+from tests.support.chatkit import Picture
 
 
 class WorkflowInput(BaseModel):
@@ -22,3 +24,19 @@ def finder() -> Agent[Any]:
 def helper(name: str = "Helper", **options: Any) -> Agent[Any]:
     """An agent that answers in text."""
     return Agent(name=name, **options)
+
+
+async def two_runs(workflow_input: WorkflowInput) -> Any:
+    """A step, then an answer."""
+    topic = await Runner.run(finder(), workflow_input.input_as_text)
+    answer = await Runner.run(helper(), [{"role": "user", "content": workflow_input.input_as_text}])
+    return {"output_text": answer.final_output_as(str), "topic": topic.final_output.topic}
+
+
+def tasks_of(picture: Picture) -> list[tuple[str, str]]:
+    """Return title and state of all tasks that the thread shows."""
+    return [
+        (task["title"], task["status_indicator"])
+        for block in picture.of_type("workflow")
+        for task in block["workflow"]["tasks"]
+    ]
