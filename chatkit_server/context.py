@@ -64,8 +64,7 @@ class RequestContext:
     session: SessionTerms | None = None
     """The chat session whose client secret the request has, if it has one."""
     connection: Annotated[HTTPConnection | None, SkipValidation] = field(default=None, repr=False, compare=False)
-    """The request itself, or the WebSocket; None where there is none, such as for an upload by a signed URL. Its body
-    has been read."""
+    """The request itself, or the WebSocket; None where there is none, such as for an upload by a signed URL."""
 
     @property
     def owner(self) -> Owner:

@@ -1,5 +1,6 @@
 """The parts of an app, for its routes."""
 
+import logging
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -12,7 +13,7 @@ from .auth.api_keys import ApiKeys
 from .auth.session_issuer import SessionIssuer
 from .context import RequestContext
 from .errors.database_probe import DatabaseProbe
-from .errors.setup import SetupError
+from .errors.http import NotStarted
 from .files.attachment_store import FileAttachmentStore
 from .files.pruning import Pruner
 from .files.signed_links import SignedLinks
@@ -23,6 +24,8 @@ from .run.server import ChatServer
 from .settings import Settings
 from .turns.recent_turns import RecentTurns
 from .turns.turns import Turns
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,11 @@ class Services:
 def services_of(connection: HTTPConnection) -> Services:
     """Return the services of the app that handles the connection.
 
-    Raises `SetupError` if its lifespan does not run: Starlette leaves that of a mounted app to the outer app.
+    Raises `NotStarted` if its lifespan does not run: Starlette leaves that of a mounted app to the outer app.
     """
     state = connection.app.state
     if not state.is_running:
-        raise SetupError(
-            "The chat server has not been started: an app that mounts it must run "
-            "`async with chat.router.lifespan_context(chat)` in its own lifespan."
-        )
+        logger.error("%s", NotStarted.default_message)
+        raise NotStarted
     services: Services = state.services
     return services

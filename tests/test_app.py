@@ -17,7 +17,7 @@ from chatkit_server.routes import page
 from chatkit_server.routes.not_available import ROUTES
 from chatkit_store import open_engine
 from chatkit_store.migrations import current, head
-from tests.serving import PRODUCTION, Served, make_settings, serve
+from tests.serving import PRODUCTION, Served, Tab, make_settings, serve
 from tests.support.live_server import live
 
 PAGE = "https://app.example"
@@ -354,7 +354,10 @@ async def test_a_mounted_app_whose_lifespan_does_not_run_says_so(
 ) -> None:
     outer = FastAPI()
     outer.mount("/chat", create_app(make_settings(tmp_path)))
-    async with live(outer) as url, aiohttp.ClientSession(url) as http:
-        async with http.get("/chat/api/chatkit/options") as response:
-            assert response.status == 500
+    async with live(outer) as url, Tab(f"{url}/chat") as tab:
+        reply = await tab.create("hello")
+        assert reply.error is not None
+        assert "lifespan_context(chat)" in reply.error["message"], "the widget shows it"
+        async with tab.session.get(f"{url}/chat/api/chatkit/options") as response:
+            assert (response.status, (await response.json())["code"]) == (503, "not_started")
     assert "lifespan_context(chat)" in caplog.text

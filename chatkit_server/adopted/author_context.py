@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 from starlette.requests import Request
@@ -49,7 +50,9 @@ def _request_of(context: RequestContext) -> Request | None:
     if (outer := scope.get(OUTER_APP)) is not None:
         changes["app"] = outer
     if isinstance(connection, Request):
-        return Request({**scope, **changes}, connection.receive) if changes else connection
+        request = copy(connection)  # with the body, which has been read
+        request.scope = {**scope, **changes}
+        return request
     scheme = scope.get("scheme", "ws")
     changes |= {"type": "http", "method": "GET", "scheme": HTTP_SCHEMES.get(scheme, scheme)}
     return Request({**scope, **changes})

@@ -42,6 +42,7 @@
     │   └── LimitReached        429  limit_reached
     ├── NotAvailable            501  not_available
     ├── ServerBusy              503  server_busy
+    ├── NotStarted              503  not_started
     ├── ServerStopping          503  server_stopping
     ├── AnswerInterrupted       503  interrupted
     ├── DatabaseUnavailable     503  database_unavailable
@@ -446,6 +447,18 @@ class ServerBusy(ServerError):
         super().__init__(message)
         self.has_waited = has_waited
         """Whether the request was in the queue for as long as it may be, and not refused at once."""
+
+
+class NotStarted(ServerError):
+    """The lifespan of the server does not run."""
+
+    status = 503
+    code = "not_started"
+    is_logged = False  # `services_of` does it, with the text
+    default_message = (
+        "The chat server has not been started: an app that mounts it must run "
+        "`async with chat.router.lifespan_context(chat)` in its own lifespan."
+    )
 
 
 class ServerStopping(ServerError):

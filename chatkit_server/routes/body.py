@@ -12,7 +12,10 @@ from .limits import check_json, check_json_size
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body. Raises `BodyTooLarge` without reading more than `limit` bytes into memory."""
+    """Return the body, also to whoever reads it from the request later: the code of an adopted server may.
+
+    Raises `BodyTooLarge` without reading more than `limit` bytes into memory.
+    """
     check_size(declared_size(request), limit)
     chunks: list[bytes] = []
     size = 0
@@ -20,7 +23,8 @@ async def read_body(request: Request, limit: int) -> bytes:
         size += len(chunk)
         check_size(size, limit)
         chunks.append(chunk)
-    return b"".join(chunks)
+    request._body = body = b"".join(chunks)  # as `Request.body` does, which has no limit
+    return body
 
 
 def declared_size(request: Request) -> int:

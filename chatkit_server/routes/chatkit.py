@@ -70,10 +70,10 @@ ANSWERS: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json"
 )
 async def chatkit(request: Request) -> Response:
     """Accept `{"type": operation, "params": {...}}` as the stock widget sends it; answer JSON or an event stream."""
-    services = services_of(request)
     request_id: str = request.state.request_id
     body = b""
     try:
+        services = services_of(request)
         context = await services.door.authenticate(request)
         check_is_json(request)
         body = await read_body(request, body_limit(services))

@@ -27,10 +27,9 @@ class JsonRoute(APIRoute):
             try:
                 if self.body_field is not None and (self.body_field.field_info.is_required() or has_body(request)):
                     check_is_json(request)
-                    # Starlette keeps a body that was already read and parsed in these.
-                    request._body = await read_body(request, services_of(request).settings.max_body_bytes)
-                    if request._body:
-                        request._json = parse_json(request._body)
+                    body = await read_body(request, services_of(request).settings.max_body_bytes)
+                    if body:
+                        request._json = parse_json(body)  # where Starlette keeps a body that was already parsed
                 return await handle_request(request)
             except ClientDisconnect:
                 return Response(status_code=499)

@@ -12,7 +12,8 @@ _SAFE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestIds:
-    """ASGI middleware. Keeps an `x-request-id` set by a proxy if it is safe to log."""
+    """ASGI middleware. Keeps an id that is safe to log: that of the app around this one, in `request.state.request_id`,
+    or an `x-request-id` set by a proxy."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -21,9 +22,10 @@ class RequestIds:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        proxy_id = Headers(scope=scope).get("x-request-id", "")
-        request_id = proxy_id if _SAFE.fullmatch(proxy_id) else secrets.token_hex(8)
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = scope.setdefault("state", {})
+        earlier_ids = (str(state.get("request_id", "")), Headers(scope=scope).get("x-request-id", ""))
+        request_id = next(filter(_SAFE.fullmatch, earlier_ids), "") or secrets.token_hex(8)
+        state["request_id"] = request_id
         # Not reset at the end: each request has a task of its own, and uvicorn logs an unhandled exception there.
         current_request_id.set(request_id)
 

@@ -1,22 +1,17 @@
 """What an author's code gets as its context, by every way into the server."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from chatkit.types import ThreadItemDoneEvent, ThreadMetadata
-from fastapi import FastAPI
 from starlette.requests import Request
 
-from chatkit_server import RequestContext, create_app
+from chatkit_server import RequestContext
 from chatkit_server.adopted.author_context import AuthorContexts
 from chatkit_server.errors.setup import SetupError
 from tests.adopted.play_server import PlayServer, message
-from tests.databases import copy_sqlite
-from tests.serving import DATABASE, Tab, make_settings, serve
-from tests.support.live_server import live
+from tests.serving import serve
 
 
 async def hello(server: PlayServer, thread: ThreadMetadata, context: Any) -> Any:
@@ -62,27 +57,6 @@ async def test_a_message_of_the_plain_api_and_of_a_websocket_has_a_request_too(t
     assert [request.query_params["by"] for request in requests] == ["post", "socket"]
     assert all(isinstance(request, Request) for request in requests)
     assert requests[1].url.scheme == "http"
-
-
-async def test_mounted_in_an_app_of_the_author_the_request_is_of_that_app(tmp_path: Path) -> None:
-    server = PlayServer(hello)
-    copy_sqlite(tmp_path / DATABASE)
-    chat = create_app(make_settings(tmp_path), server=server)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with chat.router.lifespan_context(chat):
-            yield
-
-    app = FastAPI(lifespan=lifespan)
-    app.state.pool = "their pool"
-    app.get("/files/{name}", name="file")(lambda name: name)
-    app.mount("/chat", chat)
-    async with live(app) as url, Tab(f"{url}/chat") as tab:
-        assert (await tab.create("hello")).text == "hello"
-        request = server.contexts[0]["request"]
-        assert request.app.state.pool == "their pool"
-        assert str(request.url_for("file", name="a.txt")) == f"{url}/files/a.txt"
 
 
 @pytest.mark.parametrize(
