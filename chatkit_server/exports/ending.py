@@ -12,18 +12,30 @@ from typing import Any
 from agents.result import RunResultBase
 
 from ..agents.exported_workflow import TEXT
+from ..conversion.readable import readable
 from ..conversion.tool_display import humanized
+from .news import news_in
 
 STOPPED = "This message did not pass a check of this assistant, so it was not answered"
 CHECK_NAMES = {"pii": "personal data", "Contains PII": "personal data"}
 
 
-def answer_text(returned: Any, output_text: Callable[[Any], str | None], shown: Collection[str]) -> str:
-    """Return what the user reads of it; nothing of what is in `shown`. `output_text` renders data."""
+def answer_text(
+    returned: Any, output_text: Callable[[Any], str | None], shown: Collection[str], known: Collection[str] = ()
+) -> str:
+    """Return what the user reads of it; nothing of what is in `shown`. `output_text` renders data.
+
+    `known` are texts that are no news beside one that was shown.
+    """
     if isinstance(returned, RunResultBase):
         returned = returned.final_output
-    text = _text(returned, lambda data: output_text(data) or "", shown).strip()
-    return "" if text in shown else text
+    content = _content(returned, shown)
+    news = news_in(content, shown, known)
+    if isinstance(news, str):
+        return news.strip()
+    if news is not content:  # not what the author's function renders
+        return readable(news)
+    return str(news_in(output_text(content) or "", shown)).strip()
 
 
 def failed_checks(returned: Any) -> list[str] | None:
@@ -36,13 +48,12 @@ def failed_checks(returned: Any) -> list[str] | None:
     return None
 
 
-def _text(returned: Any, render: Callable[[Any], str], shown: Collection[str]) -> str:
+def _content(returned: Any, shown: Collection[str]) -> Any:
+    """Return the text or the data in it that is meant for the user; "" for none."""
     match returned:
         case None:
             return ""
-        case str():
-            return returned
-        case Mapping() if TEXT in returned:  # the input of the workflow
+        case Mapping() if not returned or TEXT in returned:  # nothing, or the input of the workflow
             return ""
         case Mapping() if (failed := failed_checks(returned)) is not None:
             names = [CHECK_NAMES.get(name) or humanized(name).lower() for name in failed]
@@ -50,23 +61,17 @@ def _text(returned: Any, render: Callable[[Any], str], shown: Collection[str]) -
         case {"output_text": str() as text} if text.strip() in shown:
             return ""
         case {"output_parsed": parsed} if parsed is not None:
-            return render(parsed)
+            return parsed
         case {"output_text": str() as text}:
             data = _data_of(text)
-            return text if data is None else render(data)
+            return text if data is None else data
         case {"output_text": data} if data is not None:
-            return render(data)
-        case Mapping() if not returned or any(_is_shown(value, shown) for value in returned.values()):
-            return ""  # an end node that passes on what an agent has said, perhaps with other values for a program
-    return render(returned)
+            return data
+    return returned
 
 
 def _is_check(check: Any) -> bool:
     return isinstance(check, Mapping) and isinstance(check.get("failed"), bool)
-
-
-def _is_shown(value: Any, shown: Collection[str]) -> bool:
-    return isinstance(value, str) and value.strip() in shown
 
 
 def _data_of(text: str) -> Any:

@@ -1,6 +1,6 @@
 """What a turn has shown of the answers so far, so that what the workflow returns is shown once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chatkit.types import (
@@ -19,9 +19,10 @@ NO_ANSWERS = frozenset({"workflow", "task", "hidden_context_item", "sdk_hidden_c
 class ShownAnswers:
     """The items that the turn has shown, by id."""
 
-    def __init__(self, texts: dict[str, str]) -> None:
-        """`texts` are those of the messages so far, by item id; it is filled here."""
+    def __init__(self, texts: dict[str, str], message: str) -> None:
+        """`texts` are those of the answers so far, by item id; it is filled here. `message` is the user's."""
         self._texts = texts
+        self._message = message
         self._ids = set(texts)
         self._outputs: list[Any] = []
         self.unread: Any = None
@@ -31,6 +32,11 @@ class ShownAnswers:
     def texts(self) -> frozenset[str]:
         """The texts of the messages."""
         return frozenset(self._texts.values())
+
+    @property
+    def known_texts(self) -> set[str]:
+        """Texts that are no news beside an answer: the user's message, and what steps have found."""
+        return {self._message.strip(), *(text.strip() for output in self._outputs for text in _texts_in(output))}
 
     @property
     def is_empty(self) -> bool:
@@ -61,3 +67,15 @@ class ShownAnswers:
                     self._texts[event.item.id] = "".join(part.text for part in event.item.content).strip()
             case _:
                 pass
+
+
+def _texts_in(data: Any) -> Iterator[str]:
+    match data:
+        case str():
+            yield data
+        case dict():
+            for entry in data.values():
+                yield from _texts_in(entry)
+        case list():
+            for entry in data:
+                yield from _texts_in(entry)

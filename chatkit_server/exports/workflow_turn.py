@@ -82,7 +82,7 @@ class WorkflowTurn:
         self._current: RunRequest | None = None
         """The run that is streamed now."""
         self._steps = Steps(context)
-        self._shown = ShownAnswers(recording.memo.setdefault(SHOWN, {}))
+        self._shown = ShownAnswers(recording.memo.setdefault(SHOWN, {}), text)
         self._is_repeated = recording.is_replaying
         self._is_over = False
         """The workflow gets no more runs: the turn ends, whatever it still does."""
@@ -315,8 +315,8 @@ class WorkflowTurn:
             self._conversation.leave_out_message()
         if isinstance(fields := _fields(returned), Mapping) and self._shown.has_followed(fields):
             returned = {}
-        shown, render = self._shown.texts, self._host.output_text
-        text = answer_text(returned, render, shown) or answer_text(self._unread(returned), render, shown)
+        shown, known, render = self._shown.texts, self._shown.known_texts, self._host.output_text
+        text = answer_text(returned, render, shown, known) or answer_text(self._unread(returned), render, shown)
         if not text:
             if self._shown.is_empty and not self._is_repeated:
                 raise NoAnswer("the workflow ended without an answer")

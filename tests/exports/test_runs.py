@@ -274,7 +274,7 @@ async def test_two_turns_at_once_share_nothing(start: Start) -> None:
         async with asyncio.timeout(5):
             await both.wait()
         second = await Runner.run(shared, [{"role": "user", "content": workflow_input.input_as_text}])
-        return {"output_text": " ".join([*state["texts"], second.final_output])}
+        return {"output_text": " and ".join([*state["texts"], second.final_output])}
 
     shared = helper()
     chat = await start(run_workflow)
@@ -282,8 +282,8 @@ async def test_two_turns_at_once_share_nothing(start: Start) -> None:
     async with await chat.visitor() as ada, await chat.visitor() as bob:
         replies = await asyncio.gather(ada.create("ada"), bob.create("bob"))
         assert [await as_shown(tab, reply) for tab, reply in zip((ada, bob), replies, strict=True)] == [
-            [("assistant", "ADA"), ("assistant", "ADA"), ("assistant", "ADA ADA")],
-            [("assistant", "BOB"), ("assistant", "BOB"), ("assistant", "BOB BOB")],
+            [("assistant", "ADA"), ("assistant", "ADA"), ("assistant", "ADA and ADA")],
+            [("assistant", "BOB"), ("assistant", "BOB"), ("assistant", "BOB and BOB")],
         ]
 
 
