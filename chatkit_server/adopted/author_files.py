@@ -9,6 +9,7 @@ from chatkit.types import Attachment, AttachmentCreateParams
 from ..context import RequestContext
 from .author_call import AuthorCall, calling
 from .author_links import AuthorLinks
+from .author_store import original_class
 
 
 class AuthorFiles(AttachmentStore[RequestContext]):
@@ -32,5 +33,8 @@ class AuthorFiles(AttachmentStore[RequestContext]):
 
     async def delete_attachment(self, attachment_id: str, context: RequestContext) -> None:
         """Delete the bytes."""
+        delete = original_class(
+            self.author
+        ).delete_attachment  # if the server's store is the same object, ours is not it
         with calling(await self._call_for(context)) as call:
-            await self.author.delete_attachment(attachment_id, call.author_context)
+            await delete(self.author, attachment_id, call.author_context)

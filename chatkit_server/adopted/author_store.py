@@ -8,9 +8,9 @@ that use chatkit's are served as well.
 import contextlib
 from functools import cache
 from types import new_class
-from typing import Any
+from typing import Any, TypeVar
 
-from chatkit.store import NotFoundError, Store, StoreItemType, default_generate_id
+from chatkit.store import AttachmentStore, NotFoundError, Store, StoreItemType, default_generate_id
 from chatkit.types import Attachment, Page, SDKHiddenContextItem, ThreadItem, ThreadMetadata
 
 from chatkit_store import new_id
@@ -20,10 +20,10 @@ from .author_call import AuthorCall, current_call
 from .author_times import naive_page, with_naive_times
 from .outside_call import OutsideCalls, OutsideRequest
 
-STORE_LIMIT = 500
-"""The longest page of the SQL store. The author's code may ask for more, to get all."""
+AnyStore = TypeVar("AnyStore", bound=Store[Any] | AttachmentStore[Any])
+
 MOST_ITEMS = 10_000
-"""How many it gets at most."""
+"""How many items the author's code gets at most, which may ask for all of them: more than a page of the SQL store."""
 
 
 class AdoptedStore(Store[Any]):
@@ -143,9 +143,9 @@ def adopt_store(store: Store[Any], outside: OutsideCalls) -> None:
         setattr(store, _OUTSIDE, outside)
 
 
-def original_class(store: Store[Any]) -> type[Store[Any]]:
-    """Return the author's class of a store object."""
-    kind = type(store)
+def original_class(store: AnyStore) -> type[AnyStore]:
+    """Return the author's class of a store object, which may be an attachment store as well, or only one."""
+    kind: type[Any] = type(store)
     return kind.__bases__[1] if isinstance(store, AdoptedStore) else kind
 
 

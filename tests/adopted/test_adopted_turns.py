@@ -16,7 +16,7 @@ from tests.conftest import also_guarded
 from tests.databases import is_guarded
 from tests.serving import Served, Tab, serve
 from tests.support.chatkit import LiveReply
-from tests.support.openai_answers import Answer, ToolCall
+from tests.support.openai_answers import Answer, Text, ToolCall
 from tests.support.openai_server import OpenAIServer
 from tests.turns.coming_back import asking, attaching, read_up_to
 
@@ -66,6 +66,26 @@ async def test_a_stop_keeps_what_was_written_and_tells_its_code(tmp_path: Path) 
         assert len(hidden) == 1, "the model reads once that the user has stopped it"
         server.may_continue.set()
         assert (await tab.send(reply.thread_id, "Again")).text == "Letter 2: Again"
+
+
+async def test_a_stop_ends_a_run_of_its_code_for_all_readers(tmp_path: Path, upstream: OpenAIServer) -> None:
+    """chatkit's `stream_agent_response`, which its code reads, leaves the run going."""
+    upstream.script(Answer(Text("", tokens=["It ", "needs ", "water."]), hang_after=2), Answer("I am here."))
+    model: dict[str, Any] = {"model": "gpt-test", "base_url": upstream.base_url, "api": "responses"}
+    async with serve(tmp_path, server=GreenhouseServer, **model) as chat, chat.tab() as tab:
+        async with asking(tab, "How is it?") as first:
+            await read_up_to(first, "It needs ")
+            async with chat.tab(cookies=tab.cookies) as second, attaching(second, first.thread_id) as again:
+                await read_up_to(again, "It needs ")
+                assert await stop(chat, second, first) == "stopped"
+                await asyncio.gather(first.read(), again.read())
+        await upstream.requests[0].wait_closed()
+        assert upstream.requests[0].client_gone
+        assert [first.error, again.error] == [None, None]
+        assert first.text == again.text == "It needs "
+        assert (await tab.reload(first.thread_id)).items == first.picture.items == again.picture.items
+        assert (await tab.send(first.thread_id, "Are you there?")).text == "I am here."
+    assert "It needs " in str(upstream.requests[1].body["input"])
 
 
 async def test_a_retry_replaces_the_answer(tmp_path: Path) -> None:

@@ -8,14 +8,23 @@ from typing import Annotated, Any, cast
 
 import pytest
 from chatkit.agents import AgentContext
-from chatkit.store import NotFoundError, StoreItemType
-from chatkit.types import HiddenContextItem, ThreadItemDoneEvent, ThreadMetadata, ThreadStreamEvent
+from chatkit.store import AttachmentStore, NotFoundError, StoreItemType
+from chatkit.types import (
+    Attachment,
+    AttachmentCreateParams,
+    FileAttachment,
+    HiddenContextItem,
+    ThreadItemDoneEvent,
+    ThreadMetadata,
+    ThreadStreamEvent,
+)
 from pydantic import ConfigDict, Field
 
+from chatkit_server import create_app
 from chatkit_server.adopted.outside_call import OutsideRequest
 from tests.adopted.play_server import PlayServer, Scene, message
 from tests.adopted.servers.memory_store import MemoryStore
-from tests.serving import Served, Tab, serve
+from tests.serving import Served, Tab, make_settings, serve
 
 
 class NarrowContext(AgentContext[dict[str, Any]]):
@@ -36,6 +45,25 @@ class CountingStore(MemoryStore):
         page = await self.load_thread_items(thread_id, None, 100, "asc", context)
         self.counted.append(len(page.data))
         return len(page.data)
+
+
+class StoreOfAll(MemoryStore, AttachmentStore[dict[str, Any]]):
+    """Keeps the bytes of files as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.files: dict[str, bytes] = {}
+
+    async def create_attachment(self, input: AttachmentCreateParams, context: dict[str, Any]) -> Attachment:
+        attachment = FileAttachment(
+            id=self.generate_attachment_id(input.mime_type, context), name=input.name, mime_type=input.mime_type
+        )
+        self.files[attachment.id] = b"bytes"
+        return attachment
+
+    async def delete_attachment(self, attachment_id: str, context: dict[str, Any]) -> None:
+        await super().delete_attachment(attachment_id, context)
+        self.files.pop(attachment_id, None)
 
 
 async def answer(server: PlayServer, thread: ThreadMetadata, context: Any) -> AsyncIterator[ThreadStreamEvent]:
@@ -97,6 +125,20 @@ async def test_it_is_the_object_that_the_author_made_wherever_that_is_kept(tmp_p
     async with serve(tmp_path, server=server) as served, served.tab() as tab:
         await ask(served, tab, server, scene)
     assert store.counted == [1, 1]
+
+
+@pytest.mark.parametrize("is_used_again", [False, True])
+async def test_a_store_that_also_keeps_files_deletes_their_bytes(tmp_path: Path, is_used_again: bool) -> None:
+    server, store = PlayServer(), StoreOfAll()
+    server.store = server.attachment_store = store
+    if is_used_again:
+        create_app(make_settings(tmp_path), server=server)
+    async with serve(tmp_path, server=server, attachments=True) as served, served.tab() as tab:
+        created = await tab.post("attachments.create", {"name": "a.txt", "size": 5, "mime_type": "text/plain"})
+        assert list(store.files) == [created.body["id"]]
+        assert (await tab.post("attachments.delete", {"attachment_id": created.body["id"]})).status == 200
+        assert store.files == {}
+        assert await served.rows("SELECT id FROM attachments") == []
 
 
 async def test_a_task_of_the_request_may_write_when_the_turn_has_ended(tmp_path: Path) -> None:
