@@ -46,6 +46,7 @@ from openai.types.beta.chatkit.chatkit_widget_item import ChatKitWidgetItem
 from pydantic import TypeAdapter, ValidationError
 
 from ..events.workflow_summary import summarize_tools
+from .missing_fields import completed
 from .source import RawItem, Unreadable, read_time
 
 _adapter: TypeAdapter[Any] = TypeAdapter(Data)
@@ -76,6 +77,7 @@ def convert_item(
     `earlier` is the time of an item without a readable one, `attachments` are the files that came along, by their
     source's id.
     """
+    raw = completed(raw)
     created_at = read_time(raw.get("created_at")) or earlier
     common = {"id": item_id, "thread_id": thread_id, "created_at": created_at}
     readable = {
@@ -110,11 +112,15 @@ def convert_item(
 
 
 def attachments_of(raw: RawItem) -> list[Mapping[str, Any]]:
-    """Return the attachments of a message that have an id; of any other item none."""
+    """Return the attachments of a message, those without an id with one of their place; of any other item none."""
     entries = raw.get("attachments")
     if raw.get("type") != "chatkit.user_message" or not isinstance(entries, list):
         return []
-    return [entry for entry in entries if isinstance(entry, Mapping) and isinstance(entry.get("id"), str)]
+    attachments = [entry for entry in entries if isinstance(entry, Mapping)]
+    return [
+        entry if isinstance(entry.get("id"), str) else {**entry, "id": f"{raw.get('id')} {place}"}
+        for place, entry in enumerate(attachments)
+    ]
 
 
 def _named(attachment: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,7 +131,7 @@ def _named(attachment: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_waiting(raw: RawItem) -> bool:
     """Return whether the item is a call of a tool in the page that has no output yet."""
-    return raw.get("type") == "chatkit.client_tool_call" and raw.get("status") != "completed"
+    return raw.get("type") == "chatkit.client_tool_call" and raw.get("status") == "in_progress"
 
 
 def _user_message(

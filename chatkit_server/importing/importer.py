@@ -1,5 +1,6 @@
 """Import a thread: each page of its items is saved before the next is read, so it may stop at any moment."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
@@ -13,8 +14,10 @@ from .import_report import ImportReport
 from .imported_items import ImportedItem, attachments_of, convert_item, is_waiting
 from .source import RawItem, Source, SourceThread, Unreadable, id_of
 
-MAX_ID = 255
-"""Characters of an id that clients may send."""
+USABLE_ID = re.compile(r"(?=.*[^.])[A-Za-z0-9_.:=@~+-]{1,255}")
+"""Ids that clients may send, also as a part of a path that proxies and clients leave as it is."""
+MAX_SOURCE_ID = 512
+"""Characters of a thread's id at its source: it is part of an index."""
 FAKE_ID = "__fake_id__"
 """chatkit's placeholder for an id."""
 
@@ -30,6 +33,8 @@ class Importer:
 
     async def take(self, thread: SourceThread) -> None:
         """Import one thread, or what is new of it. Raises `SourceFailed`, `ThreadGone`, `Unreadable`, `StoreError`."""
+        if len(thread.id) > MAX_SOURCE_ID:
+            raise Unreadable(f"its id has more than {MAX_SOURCE_ID} characters")
         owner = Owner(self._tenant or thread.tenant, thread.user)
         if not is_identifier(owner.user_id) or (owner.tenant and not is_identifier(owner.tenant)):
             raise Unreadable("its user or tenant is one that no login could have")
@@ -78,16 +83,14 @@ class Importer:
 
 def item_id(source_id: str, thread_id: str) -> str:
     """Return the source's id if this server can use it, else one that is always the same."""
-    is_usable = len(source_id) <= MAX_ID and is_identifier(source_id)
-    if is_usable and source_id != FAKE_ID and not is_notice_id(source_id):
+    if USABLE_ID.fullmatch(source_id) and source_id != FAKE_ID and not is_notice_id(source_id):
         return source_id
     return derived_id("imp", thread_id, clean_text(source_id))
 
 
 def _metadata(thread: SourceThread) -> ThreadMetadata:
-    is_usable = len(thread.id) <= MAX_ID and is_identifier(thread.id)
     return ThreadMetadata(
-        id=thread.id if is_usable else new_id("thr"),
+        id=thread.id if USABLE_ID.fullmatch(thread.id) else new_id("thr"),
         title=thread.title,
         created_at=thread.created_at,
         status=thread.status,

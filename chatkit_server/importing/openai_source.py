@@ -1,7 +1,7 @@
 """Threads of an API with the shape of OpenAI's hosted ChatKit backend, read with OpenAI's own client."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import openai
 from openai import AsyncOpenAI
@@ -12,6 +12,8 @@ from .source import RawItem, Selection, SourceFailed, SourceThread, ThreadGone, 
 
 PAGE = 100
 """The most that the API allows."""
+RESTARTS = 3
+"""How often a list is read anew because entries were deleted meanwhile."""
 
 Call = Callable[..., Awaitable[Any]]
 
@@ -42,20 +44,16 @@ class OpenAISource:
         return sorted(oldest_first, key=lambda thread: thread.created_at)  # stable: equal times keep the API's order
 
     async def pages(self, thread: SourceThread, after: str | None) -> AsyncIterator[list[RawItem]]:
-        """Yield the items of a thread; from its start if the API does not know `after`."""
+        """Yield the items of a thread, some of them twice if one is deleted meanwhile; all if `after` is unknown."""
         try:
-            try:
-                async for page in self._pages(self._threads.list_items, after, thread_id=thread.id, order="asc"):
-                    yield page
-            except (openai.NotFoundError, openai.BadRequestError):
-                if after is None:
-                    raise
-                async for page in self._pages(self._threads.list_items, None, thread_id=thread.id, order="asc"):
-                    yield page
+            async for page in self._pages(self._threads.list_items, after, thread_id=thread.id, order="asc"):
+                yield page
         except openai.NotFoundError as error:
             raise ThreadGone from error
         except openai.APIError as error:
             raise SourceFailed(describe(error)) from error
+        except ValueError as error:
+            raise Unreadable("its id makes no address of the API") from error
 
     async def _newest_first(self, query: dict[str, str]) -> AsyncIterator[SourceThread]:
         async for page in self._pages(self._threads.list, None, order="desc", **query):
@@ -69,21 +67,30 @@ class OpenAISource:
                     yield thread
 
     async def _pages(self, call: Call, after: str | None, **query: Any) -> AsyncIterator[list[RawItem]]:
-        """Yield pages as JSON: the client's types would drop unknown fields, and take unknown items for messages."""
+        """Yield pages as JSON: the client's types would drop unknown fields, and take unknown items for messages.
+
+        If the entry behind which the next page begins is deleted, they begin anew.
+        """
+        restarts = 0
+        cursors: set[str] = set()
         while True:
-            if after is not None:
-                query["after"] = after
-            response = await self._calls(lambda: call(limit=PAGE, **query))
-            page = _json_of(response)
-            entries = page.get("data")
-            if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-                raise SourceFailed("the answer is not a list of the ChatKit API.")
-            if entries:
-                yield entries
-            last_id = page.get("last_id") or (entries and entries[-1].get("id"))
-            if not page.get("has_more") or not last_id or last_id == after:
+            cursor = {} if after is None else {"after": after}
+            try:
+                response = await self._calls(lambda: call(limit=PAGE, **cursor, **query))  # noqa: B023 - called here
+            except (openai.NotFoundError, openai.BadRequestError):
+                if after is None or restarts == RESTARTS:
+                    raise
+                restarts, after, cursors = restarts + 1, None, set()
+                continue
+            page = _page_of(response)
+            if page.entries:
+                yield page.entries
+            if not page.has_more:
                 return
-            after = last_id
+            after = page.last_id
+            if after is None or after in cursors:
+                raise SourceFailed("a page of its list says that more follow, but leads to no new one.")
+            cursors.add(after)
 
     def _explain(self, error: openai.APIError) -> str:
         match error:
@@ -102,11 +109,20 @@ class OpenAISource:
         return f"{self._address}: {describe(error)}"
 
 
-def _json_of(response: Any) -> dict[str, Any]:
+class _Page(NamedTuple):
+    entries: list[RawItem]
+    last_id: str | None
+    has_more: bool
+
+
+def _page_of(response: Any) -> _Page:
+    """Return a page. Raises `SourceFailed` if the answer is none."""
     try:
         page = response.http_response.json()
     except ValueError as error:
         raise SourceFailed("the answer is not JSON.") from error
-    if not isinstance(page, dict):
+    entries = page.get("data") if isinstance(page, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise SourceFailed("the answer is not a list of the ChatKit API.")
-    return page
+    last_id = page.get("last_id") or (entries[-1].get("id") if entries else None)
+    return _Page(entries, last_id if isinstance(last_id, str) else None, bool(page.get("has_more")))

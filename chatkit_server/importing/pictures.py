@@ -38,7 +38,7 @@ class PictureFetcher:
     async def fetch(self, attachment: Mapping[str, Any]) -> bytes | None:
         """Return the bytes of a picture, or None if they cannot be had."""
         url = attachment.get("preview_url")
-        if attachment.get("type") != "image" or not isinstance(url, str):
+        if attachment.get("type") not in ("image", None) or not isinstance(url, str):
             return None
         content = _decode(url) if url.startswith("data:") else await self._download(url)
         return content if content and len(content) <= self._max_bytes else None

@@ -11,6 +11,8 @@ RawItem = Mapping[str, Any]
 """An item as the hosted API sends it."""
 LATEST = 253_402_300_799
 """The last second of the year 9999, after which no `datetime` exists."""
+MILLISECONDS = 100_000_000_000
+"""A time from here on is in milliseconds: in seconds it would be in the year 5138, in milliseconds it is in 1973."""
 
 
 class Unreadable(ValueError):
@@ -80,7 +82,7 @@ def read_thread(raw: Any) -> SourceThread:
         raise Unreadable("a thread has no id")
     user, title = raw.get("user"), raw.get("title")
     if not isinstance(user, str):
-        raise Unreadable(f"thread {raw['id']} has no user")
+        raise Unreadable(f"thread {raw['id']} has no user" + ("" if user is None else " that is a text"))
     created_at = read_time(raw.get("created_at"))
     if created_at is None:
         raise Unreadable(f"thread {raw['id']} has no time in created_at")
@@ -105,16 +107,27 @@ def id_of(item: RawItem) -> str:
 
 
 def read_time(value: Any) -> datetime | None:
-    """Return the time of a `created_at`: Unix seconds, or an ISO text in folders that people made; None for others."""
+    """Return the time of a `created_at`: Unix seconds; in files that people made, milliseconds or an ISO text, too.
+
+    None for anything else.
+    """
     if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            return None
-        return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).astimezone(UTC)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LATEST:
+        return _read_text(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LATEST * 1000:
         return None
-    return datetime.fromtimestamp(value, UTC)
+    return datetime.fromtimestamp(value / 1000 if value >= MILLISECONDS else value, UTC)
+
+
+def _read_text(value: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value)
+        return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).astimezone(UTC)
+    except (ValueError, OverflowError):  # in UTC, it may be before the first year, or behind the last one
+        pass
+    try:
+        return read_time(float(value))
+    except ValueError:
+        return None
 
 
 def _status(raw: Mapping[str, Any]) -> ThreadStatus:

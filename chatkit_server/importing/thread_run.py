@@ -10,6 +10,8 @@ from .source import Source, SourceFailed, SourceThread, ThreadGone, Unreadable
 AT_A_TIME = 4
 MAX_FAILURES = 3
 """Failures in a row that mean the source is away, and not that a thread is damaged."""
+LONGEST_NAME = 100
+"""Characters of an id in a problem."""
 
 Take = Callable[[SourceThread], Awaitable[None]]
 
@@ -61,9 +63,9 @@ class ThreadRun:
         except ThreadGone:
             self._report.gone += 1
         except Unreadable as error:
-            self._add_problem(f"Thread {thread.id}: {error}.")
+            self._add_problem(f"Thread {_short(thread.id)}: {error}.")
         except SourceFailed as error:
-            self._add_problem(f"Thread {thread.id}: {error}")
+            self._add_problem(f"Thread {_short(thread.id)}: {error}")
             self._failures += 1
             if self._failures == MAX_FAILURES:
                 raise SourceAway(str(error)) from error
@@ -71,3 +73,7 @@ class ThreadRun:
     def _add_problem(self, problem: str) -> None:
         self._report.problems.append(problem)
         self._warn(problem)
+
+
+def _short(thread_id: str) -> str:
+    return thread_id if len(thread_id) <= LONGEST_NAME else f"{thread_id[:LONGEST_NAME]}…"

@@ -5,11 +5,14 @@ import json
 import os
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from chatkit_store import clean_text
 
+from ..errors.setup import SetupError
 from .import_report import ImportReport
 from .imported_items import is_waiting
 from .source import RawItem, Source, SourceThread, Unreadable, id_of
@@ -32,28 +35,34 @@ class ThreadSaver:
         self._dry_run = dry_run
 
     async def take(self, thread: SourceThread) -> None:
-        """Save one thread. Raises `SourceFailed`, `ThreadGone`, `Unreadable`."""
+        """Save one thread. Raises `SourceFailed`, `ThreadGone`, `Unreadable`, `SetupError` if it cannot be written."""
         file = self._folder / file_name(thread.id)
         content = _saved(file)
         saved = content.items.get(thread.id, [])
         complete = saved[: _count_complete(saved)]
         saved_ids = {id_of(item) for item in complete}  # which the source repeats if it has to begin anew
-        new: list[RawItem] = []
+        new: dict[str, RawItem] = {}
         async for page in self._source.pages(thread, id_of(complete[-1]) if complete else None):
-            new += [await self._keep(item) for item in page if id_of(item) not in saved_ids]
-        if content.threads != [thread.raw] or [*complete, *new] != saved:
-            self._write(file, {"thread": thread.raw, "items": [*complete, *new]})
-        count = len(complete) + len(new) - len(saved)
+            new |= {id_of(item): await self._keep(item) for item in page if id_of(item) not in saved_ids}
+        items = [*complete, *new.values()]
+        if content.threads != [thread.raw] or items != saved:
+            self._write(file, {"thread": thread.raw, "items": items})
+        count = len(items) - len(saved)
         self._report.count_thread(is_new=not content.threads, new_items=max(count, 0), user=thread.user)
 
     def _write(self, file: Path, content: dict[str, Any]) -> None:
-        """Write a file as a whole or not at all, for those who stop the command."""
+        """Write a file as a whole or not at all, for those who stop the command, or run it twice at once."""
         if self._dry_run:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        part.write_text(clean_text(json.dumps(content, ensure_ascii=False, indent=1)), encoding="utf-8")
-        os.replace(part, file)
+        part = file.with_suffix(f".{token_hex(8)}.part")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            part.write_text(clean_text(json.dumps(content, ensure_ascii=False, indent=1)), encoding="utf-8")
+            os.replace(part, file)
+        except OSError as error:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise SetupError(f"The folder {self._folder} cannot be written: {error.strerror}.") from error
 
 
 def file_name(thread_id: str) -> str:

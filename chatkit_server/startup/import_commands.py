@@ -99,7 +99,7 @@ def import_threads(
         configure_logging(settings)
         report = ImportReport()
         try:
-            asyncio.run(_run(options, settings, report))
+            asyncio.run(run_import(options, settings, report))
         except SourceAway as error:
             _warn(f"chatkit-server: the source is away: {error} {AGAIN}")
         except KeyboardInterrupt:
@@ -113,7 +113,8 @@ def import_threads(
         raise typer.Exit(1)
 
 
-async def _run(options: ImportOptions, settings: Settings, report: ImportReport) -> None:
+async def run_import(options: ImportOptions, settings: Settings, report: ImportReport) -> None:
+    """Import, or save, and count in the report. Raises `SetupError`, `StoreError`, `SourceAway`."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(httpx2.AsyncClient(timeout=SECONDS))
         fetcher = PictureFetcher(client, settings.attachment_max_bytes)

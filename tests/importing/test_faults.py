@@ -4,16 +4,22 @@ import asyncio
 import os
 import sys
 import time
+from itertools import cycle
 from pathlib import Path
 
 import openai
 import pytest
 from openai import AsyncOpenAI
 from sqlalchemy.ext.asyncio import AsyncEngine
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from chatkit_server.importing.import_report import ImportReport
 from chatkit_server.importing.polite_calls import PoliteCalls
+from chatkit_server.importing.source import Selection
+from chatkit_server.settings import Settings
+from chatkit_server.startup.import_commands import OPENAI, ImportOptions, run_import
 from chatkit_store import SqlStore
+from tests.conftest import GUARDED
 from tests.importing.conftest import Command
 from tests.importing.hosted_api import KEY, HostedApi, answer, failure, question
 from tests.store.factories import User, text_of
@@ -116,6 +122,78 @@ async def test_a_source_that_goes_away_ends_the_import_which_the_next_one_contin
     api.on_request = lambda path: None
     assert (await command("openai")).exit_code == 0
     assert await saved(engine) == {f"{number}": [f"{number}"] for number in range(9)}
+
+
+async def test_entries_that_are_deleted_between_two_pages_do_not_end_the_lists(
+    command: Command, api: HostedApi, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    """The next page begins behind an entry that is gone, for which the API has no place."""
+    texts = [f"message {number}" for number in range(150)]
+    for number in range(120):
+        api.add(f"cthr_{number}", title=f"{number}")
+    api.extend("cthr_7", *map(question, texts))
+    gone = {
+        "after=cthr_20": lambda: api.threads.pop("cthr_20"),
+        "after=cthi_cthr_7_99": lambda: api.items["cthr_7"].pop(99),
+    }
+
+    def delete(path: str) -> None:
+        for cursor in [cursor for cursor in gone if path.endswith(cursor) or f"{cursor}&" in path]:
+            gone.pop(cursor)()
+
+    api.on_request = delete
+    done = await command("--save", "threads")
+    assert (done.exit_code, gone) == (0, {})
+    assert done.stdout == "Saved 120 threads of 1 user, with 150 items.\n", "what was read is not lost, nor read twice"
+    assert (await command("threads")).exit_code == 0
+    assert (await saved(engine))["7"] == texts
+
+
+async def test_a_list_without_an_end_is_named(command: Command, api: HostedApi, engine: AsyncEngine) -> None:
+    for thread_id in ("cthr_1", "cthr_2"):
+        api.add(thread_id, question("one"), answer("two"), title=thread_id)
+    pages = cycle([{"data": [item], "has_more": True} for item in api.items["cthr_1"]])
+    api.on_request = lambda path: JSONResponse(next(pages)) if "cthr_1/items" in path else None
+    done = await command("openai")
+    assert done.exit_code == 1
+    assert "Thread cthr_1: a page of its list says that more follow, but leads to no new one.\n" in done.stderr
+    assert await saved(engine) == {thread_id: ["one", "two"] for thread_id in ("cthr_1", "cthr_2")}
+    for end in ({}, {"last_id": "cthr_1"}):
+        api.on_request = lambda path, page={"data": [], "has_more": True} | end: JSONResponse(page)  # type: ignore[misc]
+        assert (await command("openai")).exit_code == 2
+
+
+async def test_a_folder_that_cannot_be_written_is_named(command: Command, api: HostedApi, tmp_path: Path) -> None:
+    api.add("cthr_1", question("one"))
+    (tmp_path / "file").touch()
+    for folder in ("file", "file/deeper", "/dev/full/threads"):
+        done = await command("--save", folder)
+        assert done.exit_code == 2
+        assert f"chatkit-server: The folder {folder} cannot be written: " in done.stderr
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", GUARDED], indirect=True)
+async def test_commands_at_the_same_time_do_the_work_once(
+    command: Command, api: HostedApi, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    """Here in one process, since a test's output is that of its process."""
+    texts = [f"message {number}" for number in range(120)]
+    for number in range(9):
+        api.add(f"cthr_{number}", *map(question, texts), title=f"{number}")
+
+    async def run(source: str, save: Path | None) -> ImportReport:
+        options = ImportOptions(source, save, f"{api.url}/v1", "OPENAI_API_KEY", Selection(), "", 1_000_000, False)
+        report = ImportReport()
+        await run_import(options, Settings(), report)
+        return report
+
+    folder = tmp_path / "threads"
+    for source, save in ((OPENAI, folder), (str(folder), None)):
+        reports = await asyncio.gather(*(run(source, save) for _ in range(2)))
+        assert [report.problems for report in reports] == [[], []]
+    assert sum(report.new_items + report.added_items for report in reports) == 9 * 120
+    assert len(list(folder.iterdir())) == 9
+    assert await saved(engine) == {f"{number}": texts for number in range(9)}
 
 
 async def test_a_killed_import_is_continued(command: Command, api: HostedApi, engine: AsyncEngine) -> None:

@@ -238,20 +238,6 @@ async def test_a_note_stands_where_something_cannot_be_read(
     assert times == [NOON, NOON + 1, NOON + 2, NOON + 3, NOON + 3]
 
 
-async def test_ids_that_clients_may_not_use_are_replaced(
-    api: HostedApi, command: Command, store: SqlStore[User]
-) -> None:
-    """A notice is not part of the conversation, and its id says that it is one."""
-    for _ in range(2):
-        api.add("x" * 300, *(question(id=id) for id in ("turn_notice_1", "__fake_id__", "y" * 300)))
-        assert (await command("openai")).exit_code == 0
-    (thread,) = (await store.load_threads(10, None, "asc", ADA)).data
-    assert thread.id.startswith("thr_")
-    items = await items_of(store, thread.id)
-    assert len(items) == 3
-    assert all(item.id.startswith("imp_") for item in items)
-
-
 async def test_a_thread_that_fails_does_not_stop_the_others(
     api: HostedApi, command: Command, store: SqlStore[User]
 ) -> None:
@@ -260,6 +246,8 @@ async def test_a_thread_that_fails_does_not_stop_the_others(
     api.add("cthr_3", question(), title="Gone")
     for number in range(4, 8):  # more than failures in a row that mean that the source is away
         api.add(f"cthr_{number}", question(), title="Nobody's", user=" ")
+    api.add("z" * 9000, question(), title="Endless")
+    api.add("..", question(), title="Another path")
     api.add("cthr_9", question(), title="Coffee")
     api.on_request = lambda path: failure(404, "No thread found") if "cthr_3/" in path else None
     done = await command("openai")
@@ -267,7 +255,9 @@ async def test_a_thread_that_fails_does_not_stop_the_others(
     assert "Thread cthr_2: one of its items has no id." in done.stderr
     assert "Thread cthr_4: its user or tenant is one that no login could have." in done.stderr
     assert "1 thread vanished from the source meanwhile." in done.stdout
-    assert "5 problems, named above." in done.stdout
+    assert f"Thread {'z' * 100}…: its id has more than 512 characters.\n" in done.stderr
+    assert "Thread ..: its id makes no address of the API.\n" in done.stderr
+    assert "7 problems, named above." in done.stdout
     assert [title for title in await titles_of(store, ADA) if title != "Broken"] == ["Coffee", "Tea"]
 
 
