@@ -10,10 +10,11 @@ from chatkit.server import ChatKitServer
 from ..agents.loading import AgentSource
 from ..agents.workflows import ONLY, AgentChoice, AgentSources, load_agents
 from ..context import RequestContext
-from ..errors.author_code import import_failure, see_working_directory
+from ..errors.author_code import import_failure
 from ..errors.setup import AgentSetupError, SetupError
 from ..run.server import ChatServer, ServerFactory
 from ..run.server_parts import ServerParts
+from ..settings.working_directory import see_working_directory
 from .adopted_server import AdoptedServer
 from .author_context import AuthorContexts, ContextMaker
 

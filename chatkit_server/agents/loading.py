@@ -14,9 +14,10 @@ from typing import Any, cast
 from agents import Agent
 
 from ..context import RequestContext
-from ..errors.author_code import as_exception, import_failure, see_working_directory
+from ..errors.author_code import as_exception, import_failure
 from ..errors.setup import AgentSetupError
 from ..interactions.actions import Actions
+from ..settings.working_directory import see_working_directory
 from .default import default_actions, default_agent
 from .exported_workflow import ExportedWorkflow, find_exported_workflow
 

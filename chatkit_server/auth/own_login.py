@@ -8,9 +8,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
-from ..errors.author_code import import_failure, see_working_directory
+from ..errors.author_code import import_failure
 from ..errors.http import NotAuthenticated
 from ..errors.setup import SetupError
+from ..settings.working_directory import see_working_directory
 from .login import User
 
 Answer = User | str | None

@@ -8,50 +8,17 @@ process.
 """
 
 import asyncio
-import importlib
-import os
-import sys
 from collections.abc import Coroutine, Generator
 from contextvars import Context
-from pathlib import Path
 from typing import Any
-
-from dotenv import dotenv_values
 
 TOOL_CALL, TOOL_VARIABLE = "call_tool", "tool_name"
 """The function that calls a tool (`agents/tool_failures.py`) and its variable with the tool's name: the watch of the
 event loop finds them in the stack of a blocking tool."""
 
 
-ENV_FILE = ".env"
-"""The file in the working directory whose lines are settings, and variables for the author's code."""
-
-
 class AuthorCodeError(Exception):
     """The author's code raised something that is not an ordinary exception, which is the `__cause__`."""
-
-
-def see_working_directory() -> str:
-    """Make modules of the working directory importable; return it. A console script does not have it on the path.
-
-    The modules also see the variables of its `.env` file.
-    """
-    directory = os.getcwd()
-    if directory not in sys.path:
-        sys.path.insert(0, directory)
-    importlib.invalidate_caches()
-    _share_env_file(Path(directory, ENV_FILE))
-    return directory
-
-
-def _share_env_file(path: Path) -> None:
-    """Put into the environment what it lacks, without our settings: `AsyncOpenAI()` in a module reads OPENAI_API_KEY.
-
-    Settings stay out, because a restarted worker would inherit them, and miss what has changed in the file since.
-    """
-    for name, value in dotenv_values(path).items():
-        if value and not name.upper().startswith("CHATKIT_"):
-            os.environ.setdefault(name, value)
 
 
 def import_failure(error: BaseException) -> str:

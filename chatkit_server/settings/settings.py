@@ -3,7 +3,6 @@
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ..errors.author_code import ENV_FILE
 from .access import AccessSettings
 from .agent import AgentSettings
 from .allowances import LimitSettings
@@ -13,6 +12,7 @@ from .logins import LoginSettings
 from .model import ModelSettings
 from .serving import ServerSettings
 from .turn_course import TurnSettings
+from .working_directory import ENV_FILE
 
 PREFIX = "CHATKIT_"
 

@@ -4,8 +4,8 @@ from difflib import get_close_matches
 
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
-from ..errors.author_code import ENV_FILE
 from .settings import PREFIX, Settings, variables_of
+from .working_directory import ENV_FILE
 
 
 def unknown_settings() -> list[str]:

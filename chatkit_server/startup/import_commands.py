@@ -1,7 +1,6 @@
 """`chatkit-server import`: threads of OpenAI's hosted backend into this server, or into a folder for later."""
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,7 +11,6 @@ from typing import Annotated
 
 import httpx2
 import typer
-from dotenv import dotenv_values
 from openai import AsyncOpenAI
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -21,7 +19,6 @@ from chatkit_store import ImportStore, UploadStore
 from chatkit_store.migrations import pending
 
 from ..auth.login import is_identifier
-from ..errors.author_code import ENV_FILE
 from ..errors.setup import SetupError
 from ..files.blob_storage import make_blobs
 from ..importing.destination import Destination, Rehearsal, ServerDestination
@@ -35,6 +32,7 @@ from ..importing.thread_folder import ThreadFolder
 from ..importing.thread_run import SourceAway, Take, ThreadRun
 from ..importing.thread_saving import ThreadSaver
 from ..settings import Settings
+from ..settings.working_directory import variables
 from .command_errors import clear_errors, database_of
 from .logs import configure_logging
 from .schema import prepare_schema
@@ -139,7 +137,7 @@ async def _open_source(options: ImportOptions) -> AsyncIterator[Source]:
     if options.source != OPENAI:
         yield ThreadFolder(Path(options.source), options.selection)
         return
-    key = os.environ.get(options.api_key_env) or dotenv_values(ENV_FILE).get(options.api_key_env)
+    key = variables().get(options.api_key_env)
     if not key:
         raise SetupError(
             f"Set {options.api_key_env} to an API key of {options.base_url}, or name another variable with "

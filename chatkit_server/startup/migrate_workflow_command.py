@@ -1,14 +1,12 @@
 """`chatkit-server migrate-workflow`: what an export of Agent Builder needs, and the settings that serve it."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from dotenv import dotenv_values
 
-from ..errors.author_code import ENV_FILE
+from ..settings.working_directory import ENV_FILE, environment, file_variables, variables
 from .export_check import MARKS, Checked, EnvLine, check_export, lines_for, write_lines
 
 TITLES = {
@@ -32,23 +30,21 @@ def migrate_workflow(
 
     The files are read and not imported. Several become one CHATKIT_AGENT, by the ids with which sessions are made.
     """
-    in_file = dotenv_values(ENV_FILE)
-    checked = [_check(file, in_file) for file in files]
+    checked = [_check(file) for file in files]
     if fix:
         for before in [entry for entry in checked if entry.mended is not None]:
             _mend(before)
-        checked = [_check(file, in_file) for file in files]
+        checked = [_check(file) for file in files]
     for entry in checked:
         _print(entry)
-    if lines := lines_for(checked, in_file):
-        _set(lines, has_server=bool(in_file.get("CHATKIT_SERVER") or os.environ.get("CHATKIT_SERVER")), write=write)
+    if lines := lines_for(checked, file_variables()):
+        _set(lines, has_server="CHATKIT_SERVER" in variables(), write=write)
     if not all(entry.runs for entry in checked):
         raise typer.Exit(1)
 
 
-def _check(file: Path, in_file: dict[str, str | None]) -> Checked:
-    variables = {name: value for name, value in in_file.items() if value} | dict(os.environ)
-    return check_export(file, Path.cwd(), variables)
+def _check(file: Path) -> Checked:
+    return check_export(file, Path.cwd(), variables())
 
 
 def _mend(entry: Checked) -> None:
@@ -76,7 +72,7 @@ def _set(lines: Sequence[EnvLine], *, has_server: bool, write: bool) -> None:
         typer.echo(f"  {line}")
         if line.name == "CHATKIT_AGENT" and has_server:
             typer.echo("  CHATKIT_SERVER is set as well: remove it, unless it is to run this workflow.")
-        if os.environ.get(line.name, line.value) != line.value:
+        if environment().get(line.name, line.value) != line.value:
             typer.echo(f"  The environment has another {line.name}, which takes precedence over .env.")
     new = [line for line in lines if line.is_new]
     if not new:

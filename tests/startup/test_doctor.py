@@ -248,7 +248,8 @@ async def test_a_database_with_foreign_tables_is_wrong(doctor: Doctor, tmp_path:
 async def test_invalid_settings_are_one_sentence(doctor: Doctor, tmp_path: Path) -> None:
     assert await doctor(tmp_path, CHATKIT_AGENT="nonsense") == (
         1,
-        "chatkit-server: CHATKIT_AGENT=nonsense must look like package.module:name, for example my_agents:support.\n",
+        "chatkit-server: CHATKIT_AGENT=nonsense must look like package.module:name, for example my_agents:support, or "
+        "my_export:run_workflow for a workflow of Agent Builder.\n",
     )
     code, output = await doctor(tmp_path, CHATKIT_PORT="many")
     assert (code, output.count("\n"), output.partition(":")[0]) == (1, 1, "CHATKIT_PORT")
