@@ -33,8 +33,7 @@ class AuthorFiles(AttachmentStore[RequestContext]):
 
     async def delete_attachment(self, attachment_id: str, context: RequestContext) -> None:
         """Delete the bytes."""
-        delete = original_class(
-            self.author
-        ).delete_attachment  # if the server's store is the same object, ours is not it
+        # Not the object's own method: if the server's store is the same object, that is ours.
+        delete = original_class(self.author).delete_attachment
         with calling(await self._call_for(context)) as call:
             await delete(self.author, attachment_id, call.author_context)

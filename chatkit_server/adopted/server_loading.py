@@ -2,25 +2,27 @@
 
 import inspect
 import pkgutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from chatkit.server import ChatKitServer
+from chatkit.store import Store
 
 from ..agents.loading import AgentSource
 from ..agents.workflows import ONLY, AgentChoice, AgentSources, load_agents
 from ..context import RequestContext
 from ..errors.author_code import import_failure
-from ..errors.setup import AgentSetupError, SetupError
+from ..errors.setup import AgentSetupError, ModelSetupError, SetupError
 from ..run.server import ChatServer, ServerFactory
 from ..run.server_parts import ServerParts
 from ..settings.working_directory import see_working_directory
 from .adopted_server import AdoptedServer
 from .author_context import AuthorContexts, ContextMaker
 
-ServerChoice = ServerFactory | ChatKitServer[Any] | type[ChatKitServer[Any]]
+ServerChoice = ServerFactory | ChatKitServer[Any] | type[ChatKitServer[Any]] | Callable[[], ChatKitServer[Any]]
 """`ChatServer` or a subclass, a function that makes one of `ServerParts`; or any other `ChatKitServer`: a class,
-whose constructor needs no arguments, or an instance."""
+whose constructor needs no arguments, an instance, or a function without arguments that returns one."""
 
 
 def is_adopted(server: Any) -> bool:
@@ -34,7 +36,7 @@ def load_server(server: ServerChoice | str, context: ContextMaker | str | None =
     """Return the factory for a server. Raises `SetupError` with one sentence that explains the mistake."""
     title = f"CHATKIT_SERVER={server}" if isinstance(server, str) else f"The server {_name(server)}"
     loaded: Any = _load(server, title) if isinstance(server, str) else server
-    if isinstance(server, str) and inspect.isfunction(loaded) and not _required(loaded):
+    if _returns_server(loaded):
         loaded = _made(loaded, title)
     if not is_adopted(loaded):
         return _own_factory(loaded, title, context)
@@ -45,8 +47,8 @@ def load_server(server: ServerChoice | str, context: ContextMaker | str | None =
         make = _load(context, context_title)
     contexts = AuthorContexts(make, context_title)
     author = _made(loaded, title) if inspect.isclass(loaded) else loaded
-    if not hasattr(author, "store"):
-        raise SetupError(f"{title} has no `store`: its constructor must call `super().__init__(store)`.")
+    if not isinstance(getattr(author, "store", None), Store):
+        raise SetupError(f"{title} has no `store` of chatkit's: its constructor must call `super().__init__(store)`.")
     return Adoption(author, contexts, title)
 
 
@@ -85,8 +87,28 @@ def _own_factory(loaded: Any, title: str, context: object) -> ServerFactory:
         raise SetupError(f"{title} gets our RequestContext; a function for another context has no use there.")
     if isinstance(loaded, ChatServer) or not callable(loaded):
         raise SetupError(f"{title} is of type {type(loaded).__name__}, not a class of a ChatKitServer.")
-    factory: ServerFactory = loaded
-    return factory
+    if inspect.isclass(loaded) and not issubclass(loaded, ChatKitServer):
+        raise SetupError(f"{title} is the class {loaded.__name__}, not a class of a ChatKitServer.")
+    if len(required := _required(loaded)) > 1:
+        raise _needs(required, title)
+
+    def make(parts: ServerParts) -> ChatServer:
+        made = _called(loaded, title, parts)
+        if not isinstance(made, ChatServer):
+            raise SetupError(
+                f"{title} has returned an object of type {type(made).__name__}, not a ChatServer. "
+                "A function that returns another ChatKitServer takes no arguments."
+            )
+        return made
+
+    return make
+
+
+def _returns_server(loaded: Any) -> bool:
+    """Return whether it is a function that is called without `ServerParts`."""
+    if not callable(loaded) or inspect.isclass(loaded) or is_adopted(loaded):
+        return False
+    return not _required(loaded)
 
 
 def _load(spec: str, title: str) -> object:
@@ -100,13 +122,27 @@ def _load(spec: str, title: str) -> object:
 def _made(make: Any, title: str) -> Any:
     """Call a class or function without arguments."""
     if required := _required(make):
-        raise SetupError(
-            f"{title} needs the arguments {', '.join(required)}. Name an instance, or a function that returns one."
-        )
+        raise _needs(required, title)
+    made = _called(make, title)
+    if inspect.iscoroutine(made):
+        made.close()
+        raise SetupError(f"{title} is async. Name an instance, or a function that returns one without waiting.")
+    return made
+
+
+def _called(make: Any, title: str, *arguments: object) -> Any:
     try:
-        return make()
+        return make(*arguments)
+    except (SetupError, AgentSetupError, ModelSetupError):
+        raise
     except (Exception, SystemExit) as error:  # the author's constructor may raise anything
         raise SetupError(f"{title} cannot be made: {import_failure(error)}.") from error
+
+
+def _needs(required: Sequence[str], title: str) -> SetupError:
+    return SetupError(
+        f"{title} needs the arguments {', '.join(required)}. Name an instance, or a function that returns one."
+    )
 
 
 def _required(make: Any) -> list[str]:

@@ -1,5 +1,6 @@
 """CHATKIT_SERVER and `create_app(server=...)`: classes, instances, functions, and mistakes."""
 
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from tests.adopted.play_server import PlayServer
 from tests.serving import make_settings
 
 MODULE = """
+import functools
+from chatkit.server import ChatKitServer
 from tests.adopted.play_server import PlayServer
 from chatkit_server import ChatServer
 
@@ -23,8 +26,26 @@ number = 5
 def function():
     return PlayServer()
 
+@functools.lru_cache
+def cached():
+    return PlayServer()
+
+class Factory:
+    @classmethod
+    def create(cls):
+        return PlayServer()
+
+async def waiting():
+    return PlayServer()
+
 def own(parts):
     return ChatServer(parts)
+
+def with_argument(desk):
+    return PlayServer()
+
+def with_arguments(desk, size):
+    return PlayServer()
 
 def broken():
     raise RuntimeError("no database")
@@ -33,9 +54,22 @@ class WithArguments(PlayServer):
     def __init__(self, state, *, size):
         super().__init__()
 
+filled = functools.partial(WithArguments, "open", size=2)
+
 class WithoutStore(PlayServer):
     def __init__(self):
         pass
+
+class WithOtherStore(PlayServer):
+    def __init__(self):
+        super().__init__()
+        self.store = {}
+
+class Abstract(ChatKitServer):
+    pass
+
+class Other:
+    pass
 
 def context(request):
     return request
@@ -52,7 +86,7 @@ def _module(tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_module")
-@pytest.mark.parametrize("spec", ["instance", "function", "PlayServer"])
+@pytest.mark.parametrize("spec", ["instance", "function", "cached", "filled", "Factory.create", "PlayServer"])
 def test_a_class_an_instance_and_a_function_are_adopted(tmp_path: Path, spec: str) -> None:
     settings = make_settings(tmp_path, server=f"their_server:{spec}", server_context="their_server:context")
     server = create_app(settings).state.services.server
@@ -76,12 +110,30 @@ def test_a_server_of_ours_may_be_named_too(tmp_path: Path, spec: str) -> None:
         ("their_server:number", "is of type int, not a class of a ChatKitServer"),
         ("their_server:broken", "cannot be made: RuntimeError: no database"),
         ("their_server:WithArguments", r"needs the arguments state, size\. Name an instance"),
-        ("their_server:WithoutStore", "has no `store`: its constructor must call"),
+        ("their_server:WithoutStore", "has no `store` of chatkit's: its constructor must call"),
+        ("their_server:WithOtherStore", "has no `store` of chatkit's: its constructor must call"),
+        ("their_server:Abstract", "needs the arguments store"),
+        ("their_server:Other", "is the class Other, not a class of a ChatKitServer"),
+        ("their_server:waiting", "is async"),
+        ("their_server:with_arguments", "needs the arguments desk, size"),
     ],
 )
 def test_mistakes_are_explained(spec: str, reason: str) -> None:
     with pytest.raises(SetupError, match=f"CHATKIT_SERVER={spec} {reason}"):
         load_server(spec)
+
+
+@pytest.mark.usefixtures("_module")
+def test_what_a_function_with_an_argument_returns_must_be_ours(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="with_argument has returned an object of type PlayServer, not a ChatServer"):
+        create_app(make_settings(tmp_path, server="their_server:with_argument"))
+
+
+def test_create_app_takes_a_function_that_returns_one(tmp_path: Path) -> None:
+    make = functools.lru_cache(PlayServer)
+    server = create_app(make_settings(tmp_path), server=make).state.services.server
+    assert isinstance(server, AdoptedServer)
+    assert server.author is make()
 
 
 @pytest.mark.usefixtures("_module")
