@@ -293,6 +293,11 @@ turn_context: ContextVar[AgentContext | None] = ContextVar("turn_context", defau
 own."""
 
 
+def turn_of(context: Any) -> AgentContext | None:
+    """Return the context of the turn whose run has this context: that itself, or one of the author's own."""
+    return context if isinstance(context, AgentContext) else turn_context.get()
+
+
 def unfinished_workflow(items: Sequence[ThreadItem]) -> WorkflowItem | None:
     """Return the workflow that a client tool call left open, if it is the last visible item, or None."""
     item = next((item for item in reversed(items) if item.type not in BEHIND_A_WORKFLOW), None)

@@ -12,7 +12,7 @@ from typing import Any
 
 from agents import Agent, FunctionTool, ModelBehaviorError, RunContextWrapper, ToolErrorFormatterArgs
 
-from ..agent_context import AgentContext, turn_context
+from ..agent_context import turn_of
 from ..errors.author_code import AuthorCodeError, as_exception
 from ..errors.log_format import redacted_traceback
 from .reachable import reachable_agents
@@ -112,15 +112,10 @@ def report_timeout(context: RunContextWrapper[Any], error: Exception) -> str:
 
 
 def _mark_failed(context: Any, call_id: str) -> None:
-    if (turn := _turn_of(context)) is not None:
+    if (turn := turn_of(context)) is not None:
         turn.failed_calls.add(call_id)
 
 
 def _is_marked_failed(context: Any, call_id: str) -> bool:
-    turn = _turn_of(context)
+    turn = turn_of(context)
     return turn is not None and call_id in turn.failed_calls
-
-
-def _turn_of(context: Any) -> AgentContext | None:
-    """Return the context of the turn whose run has this context: that itself, or one of the author's own."""
-    return context if isinstance(context, AgentContext) else turn_context.get()

@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, overload
 
-from agents import FunctionTool, function_tool
+from agents import FunctionTool, UserError, function_tool
 from agents.function_schema import function_schema
 from agents.tool_context import ToolContext
 from chatkit.types import ClientToolCallItem, ThreadItem
 from pydantic import BaseModel, ValidationError
 
-from ..agent_context import AgentContext
+from ..agent_context import turn_of
 from ..memory.call_pairs import client_tool_output
 
 PLACEHOLDER = "The user's page was asked to do this. Its answer follows."
@@ -38,7 +38,8 @@ def client_tool(
     """Make a tool for an agent's `tools`, which the page answers in its `onClientTool`.
 
     `name` and `description` override the function's own. Raises what `agents.function_tool` raises for a signature that
-    it cannot describe. The agent has to run under `ChatServer` or with an `AgentContext`.
+    it cannot describe. The agent has to run in a turn of `ChatServer`, with any context, or with an
+    `AgentContext`.
     """
 
     def decorate(function: Function) -> FunctionTool:
@@ -68,13 +69,15 @@ def _with_outputs(value: Any, outputs: Mapping[str, str]) -> Any:
 
 
 def _call_page(name: str, parameters: type[BaseModel]) -> Callable[[ToolContext[Any], str], Any]:
-    async def invoke(context: ToolContext[AgentContext], arguments: str) -> str:
+    async def invoke(context: ToolContext[Any], arguments: str) -> str:
         try:
             values = parameters.model_validate_json(arguments or "{}")
         except ValidationError as error:
             faults = error.errors(include_url=False, include_context=False, include_input=False)
             return f"Error: the arguments are invalid: {json.dumps(faults)}. Correct them and try again."
-        context.context.call_client_tool(name, values.model_dump(mode="json", exclude_unset=True), context.tool_call_id)
+        if (turn := turn_of(context.context)) is None:
+            raise UserError(f"{name} runs in the page, so its agent has to run in a turn of this server.")
+        turn.call_client_tool(name, values.model_dump(mode="json", exclude_unset=True), context.tool_call_id)
         return PLACEHOLDER
 
     return invoke

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from agents import RunContextWrapper, function_tool
+from agents import RunContextWrapper, UserError, function_tool
 from chatkit.types import (
     StructuredInput,
     StructuredInputFreeform,
@@ -12,7 +12,7 @@ from chatkit.types import (
 )
 from pydantic import BaseModel, Field
 
-from ..agent_context import AgentContext
+from ..agent_context import turn_of
 
 ASKED = "The user was asked. Their answers follow."
 """The tool's output; the run ends with it, and the answers reach the model as an item of the thread."""
@@ -27,7 +27,7 @@ class Question(BaseModel):
 
 
 @function_tool
-async def ask_user(context: RunContextWrapper[AgentContext], questions: list[Question]) -> str:
+async def ask_user(context: RunContextWrapper[Any], questions: list[Question]) -> str:
     """Ask the user something that you need to know before you can continue, as a short form. The answers come back
     together; a question may be skipped.
 
@@ -36,7 +36,9 @@ async def ask_user(context: RunContextWrapper[AgentContext], questions: list[Que
     """
     if not questions:
         return "Error: there is no question."
-    await context.context.ask(structured_inputs(questions))
+    if (turn := turn_of(context.context)) is None:
+        raise UserError("ask_user shows a form in the chat, so its agent has to run in a turn of this server.")
+    await turn.ask(structured_inputs(questions))
     return ASKED
 
 

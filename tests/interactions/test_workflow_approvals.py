@@ -268,7 +268,8 @@ async def test_two_hosted_mcp_calls_of_a_step_and_one_of_the_next_run(start: Sta
     assert responses == {"mcpr_tea": approve, "mcpr_milk": True, "mcpr_sell": approve}
 
 
-async def test_the_answers_of_the_page_and_of_the_user_continue_a_workflow(start: Start) -> None:
+@pytest.mark.parametrize("context", [None, {"state_tier": "gold"}], ids=["ours", "the workflow's own"])
+async def test_the_answers_of_the_page_and_of_the_user_continue_a_workflow(start: Start, context: Any) -> None:
     @client_tool
     async def get_selection() -> str:  # type: ignore[empty-body]
         """Returns what is selected."""
@@ -277,8 +278,8 @@ async def test_the_answers_of_the_page_and_of_the_user_continue_a_workflow(start
     asker = Agent(name="Asker", tools=[ask_user])
 
     async def run_workflow(workflow_input: approval_export.WorkflowInput) -> Any:
-        order = (await Runner.run(reader, workflow_input.input_as_text)).final_output
-        return {"output_text": (await Runner.run(asker, f"Sell {order.item}")).final_output}
+        order = (await Runner.run(reader, workflow_input.input_as_text, context=context)).final_output
+        return {"output_text": (await Runner.run(asker, f"Sell {order.item}", context=context)).final_output}
 
     chat = await start(run_workflow)
     async with await chat.visitor() as tab:

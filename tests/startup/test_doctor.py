@@ -178,7 +178,7 @@ async def test_an_exported_workflow_is_listed_with_its_models_and_what_is_unfini
         [
             "WARN",
             "greeting.py, line 3: The tool `find_offers` does nothing yet. Write its body; or, if the page answers it "
-            "in onClientTool, decorate it with chatkit_server.client_tool.",
+            "in onClientTool, put chatkit_server.client_tool in place of function_tool.",
         ],
         ["ok", "gpt-5 (compatible), set by the agent My agent, answers"],
     ]

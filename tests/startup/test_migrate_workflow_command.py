@@ -81,7 +81,7 @@ def test_guardrails_approvals_and_placeholders_are_found() -> None:
     ]
     assert [text for text in marked(result, "FIX") if NEW_SYNTAX not in text] == [
         "line 9: The tool `find_offers` does nothing yet. Write its body; or, if the page answers it in onClientTool, "
-        "decorate it with chatkit_server.client_tool.",
+        "put chatkit_server.client_tool in place of function_tool.",
         "line 9: The type of a tool's argument is one of JSON, not of Python. Replace `: string,null` with "
         "`: str | None` (--fix does it).",
         "line 9: `integer` is a type of JSON, not of Python. Replace `: integer` with `: int` (--fix does it).",

@@ -121,7 +121,7 @@ def find_placeholders(export: Export) -> Iterator[Note]:
             yield Note(
                 "FIX",
                 f"The tool `{function.name}` does nothing yet. Write its body; or, if the page answers it in "
-                "onClientTool, decorate it with chatkit_server.client_tool.",
+                "onClientTool, put chatkit_server.client_tool in place of function_tool.",
                 function.lineno,
             )
         elif NAME.search(function.name) and list(calls(export.tree, function.name)):
