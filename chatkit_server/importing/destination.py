@@ -58,7 +58,7 @@ class Rehearsal:
 
     async def append(self, source_id: str, new: Sequence[ThreadItem], last_item_id: str | None, owner: Owner) -> int:
         """Return how many items it would take."""
-        return len(new)
+        return len(new) if self._imports is None else await self._imports.count_new(source_id, new, owner)
 
     async def take_file(self, attachment: Mapping[str, Any], thread_id: str, owner: Owner) -> Attachment | None:
         """Fetch the file, and return something in its place if that worked."""

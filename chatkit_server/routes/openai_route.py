@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from chatkit_store import StoreError
 
 from ..auth.door import log_refusal
-from ..errors.http import NotAuthenticated, ServerError
+from ..errors.http import InvalidParams, NotAuthenticated, ServerError
 from ..errors.mapping import to_server_error
 from ..services import services_of
 from .error_responses import response_for
@@ -51,6 +51,8 @@ class OpenAiRoute(JsonRoute):
         """Return an error with the first of pydantic's `faults`."""
         fault = faults[0]
         param = ".".join(str(step) for step in fault["loc"][1:])  # the first is the part of the request
+        if not param:
+            return InvalidParams("The body is not a JSON object.")
         if fault["type"] == "missing":
             return InvalidField(param, f"Missing required parameter: '{param}'.")
         message = fault["msg"].removeprefix("Value error, ")

@@ -108,6 +108,16 @@ class ImportStore:
         except IdClash:  # another thread took one of the ids after it was free
             return await self._database.write(work, owner)
 
+    async def count_new(self, source_id: str, new: Sequence[ThreadItem], owner: Owner) -> int:
+        """Return how many items `append` would add now: all if the thread was not begun."""
+        values = {"source": source_id, **owner_values(owner)}
+
+        def work(connection: Connection) -> int:
+            row = connection.execute(_FIND, values).one_or_none()
+            return len(new if row is None else _missing(connection, row.thread_id, new))
+
+        return await self._database.read(work, owner)
+
 
 def _imported(row: AnyRow) -> ImportedThread:
     return ImportedThread(row.thread_id, row.last_item_id, is_deleted=row.id is None)

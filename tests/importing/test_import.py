@@ -204,6 +204,8 @@ async def test_every_kind_of_item_becomes_chatkits(api: HostedApi, command: Comm
     assert steps.workflow.summary is not None
     assert isinstance(waiting, ClientToolCallItem)
     assert waiting.status == "pending"
+    for options in (["--dry-run"], []):
+        assert "1 earlier thread had nothing new." in (await command("openai", *options)).stdout
     api.items["cthr_1"][-1] |= {"status": "completed", "output": '"now"'}
     await command("openai")
     waiting = (await items_of(store, "cthr_1"))[-1]

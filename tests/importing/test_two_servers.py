@@ -2,48 +2,29 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import aiohttp
 import pytest
-from chatkit.types import (
-    Annotation,
-    AssistantMessageContent,
-    ClosedStatus,
-    CustomSummary,
-    CustomTask,
-    FileSource,
-    InferenceOptions,
-    SearchTask,
-    TaskItem,
-    ThoughtTask,
-    ThreadItem,
-    ToolChoice,
-    URLSource,
-    Workflow,
-    WorkflowItem,
-)
+from chatkit.types import ClosedStatus, LockedStatus, ThreadStatus
 from openai import AsyncOpenAI
+from openai.types.beta.chatkit.chatkit_thread_item_list import Data
 from typer.testing import CliRunner, Result
 
 from chatkit_server import RequestContext, cli
-from chatkit_store import new_id
 from tests.files.uploading import form, picture
 from tests.routes.sessions import API_KEY, Backend, serving_sessions
+from tests.routes.test_threads import conversation
 from tests.serving import DATABASE
-from tests.store.factories import (
-    NOON,
-    assistant_message,
-    hidden_item,
-    make_thread,
-    tool_call,
-    user_message,
-    widget_with,
-)
+from tests.store.factories import NOON, make_thread, tool_call, user_message
 
 Json = dict[str, Any]
+ALL_TYPES = {get_args(kind.model_fields["type"].annotation)[0] for kind in get_args(get_args(Data)[0])}
+"""Those of OpenAI's client."""
+
+STATUSES: dict[int, ThreadStatus] = {1: LockedStatus(), 3: ClosedStatus(reason="over")}
 
 
 @pytest.fixture
@@ -69,39 +50,17 @@ async def command(backend: Backend, *options: str) -> Result:
 async def fill(backend: Backend) -> None:
     """Give two users, and one with the first one's id in a tenant, threads with everything that `/v1` tells."""
     store = backend.served.services.store
-    tasks = [
-        ThoughtTask(title="Hm", content="Tea?"),
-        SearchTask(title="Searching", queries=["tea"]),
-        CustomTask(content="Done"),
-    ]
-    sources = [URLSource(title="Tea", url="https://tea.example"), FileSource(title="a", filename="a.pdf")]
-    annotations = [Annotation(source=source) for source in sources]
-    workflow = Workflow(type="custom", tasks=list(tasks), summary=CustomSummary(title="Used 2 tools"))
-    common = {"thread_id": "", "created_at": NOON}
     for number, (user, tenant) in enumerate([("ada", ""), ("ben", ""), ("ada", "acme"), ("ada", ""), ("ada", "")]):
         context = RequestContext(user, tenant=tenant)
         began = NOON - timedelta(hours=9 - number)
-        thread = make_thread(title=f"Thread {number}", created_at=began)
-        thread.status = ClosedStatus(reason="over") if number == 3 else thread.status
-        options = InferenceOptions(model="gpt", tool_choice=ToolChoice(id="search"))
+        thread = make_thread(title=f"Thread {number}" if number else None, created_at=began)
+        thread.status = STATUSES.get(number, thread.status)
         await store.save_thread(thread, context)
-        items: list[ThreadItem] = [
-            user_message(f"Question {number}", quoted_text="quoted\ntext", inference_options=options),
-            hidden_item(),
-            WorkflowItem(**common, id=new_id("wf"), workflow=workflow),
-            TaskItem(**common, id=new_id("tsk"), task=CustomTask(title="Boil", content="water")),
-            widget_with("click"),
-            tool_call(status="completed", output={"found": [1, None, "ü"]}),
-            assistant_message(content=[AssistantMessageContent(text="Answer", annotations=annotations)]),
-            tool_call(),
-        ]
+        first, *rest = conversation()
+        items = [first.model_copy(update={"attachments": []}), *rest, tool_call(), user_message(f"Question {number}")]
         moments = [began + timedelta(seconds=place // 2) for place in range(len(items))]
-        timed = [_at(moment, item) for item, moment in zip(items, moments, strict=True)]
+        timed = [item.model_copy(update={"created_at": at}) for item, at in zip(items, moments, strict=True)]
         await store.add_thread_items(thread.id, timed, context)
-
-
-def _at(moment: datetime, item: ThreadItem) -> ThreadItem:
-    return item.model_copy(update={"created_at": moment})
 
 
 async def everything(client: AsyncOpenAI) -> list[tuple[Json, list[Json]]]:
@@ -122,27 +81,39 @@ def without_ids(value: Any) -> Any:
     return [without_ids(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
-async def test_a_new_server_tells_the_same_as_the_old_one(folders: tuple[Path, Path]) -> None:
+async def test_a_new_server_tells_the_same_as_the_old_one_and_goes_on_from_there(folders: tuple[Path, Path]) -> None:
     old, new = folders
-    async with serving_sessions(old) as source:
+    async with serving_sessions(old) as source, serving_sessions(new) as target:
         await fill(source)
         before = await everything(source.openai)
         done = await command(source)
-        assert (done.exit_code, done.stdout) == (0, "Imported 5 threads of 2 users, with 35 items.\n")
-    async with serving_sessions(new) as target:
+        assert (done.exit_code, done.stdout) == (0, "Imported 5 threads of 2 users, with 50 items.\n")
         assert await everything(target.openai) == before
+        assert {item["type"] for _, items in before for item in items} == ALL_TYPES
         assert [thread["user"] for thread, _ in before] == ["ada", "ben", "ada", "ada", "ada"]
         session = await target.create("ada")
         async with target.tab(session.client_secret) as tab:
             history = await tab.history()
-            assert [thread["title"] for thread in history] == ["Thread 4", "Thread 3", "Thread 0"]
-            reply = await tab.send(history[0]["id"], "And now?")
-            assert reply.error is None
-            assert (await tab.reload(history[0]["id"])).texts()[0] == ("user", "Question 4")
-            question = (await tab.reload(history[2]["id"])).items[0]
-            assert (await tab.retry(history[2]["id"], question["id"])).error is None
-            texts = (await tab.reload(history[2]["id"])).texts()
+            assert [thread.get("title") for thread in history] == ["Thread 4", "Thread 3", None]
+            newest, _, oldest = (thread["id"] for thread in history)
+            items = (await tab.reload(newest)).items
+            said = next(item["id"] for item in items if item["type"] == "assistant_message")
+            assert (await tab.feedback(newest, [said])).error is None
+            assert (await tab.send(newest, "And now?")).error is None
+            assert [item["id"] for item in (await tab.reload(newest)).items][: len(items)] == [
+                item["id"] for item in items
+            ]
+            assert (await tab.retry(oldest, (await tab.reload(oldest)).items[0]["id"])).error is None
+            texts = (await tab.reload(oldest)).texts()
             assert [role for role, _ in texts] == ["user", "assistant"], "the new answer is in the place of the old one"
+            assert (await tab.post("threads.delete", {"thread_id": history[1]["id"]})).error is None
+        continued = await everything(target.openai)
+        again = await command(source)
+        assert again.stdout.splitlines()[1:] == [
+            "4 earlier threads had nothing new.",
+            "1 earlier thread stayed away: deleted here since.",
+        ]
+        assert await everything(target.openai) == continued
 
 
 async def test_threads_of_a_server_in_itself_have_other_ids(folders: tuple[Path, Path]) -> None:
@@ -151,7 +122,7 @@ async def test_threads_of_a_server_in_itself_have_other_ids(folders: tuple[Path,
         await fill(backend)
         before = await everything(backend.openai)
         done = await command(backend, "--tenant", "copy", "--user", "ada", "--user", "ben")
-        assert (done.exit_code, done.stdout) == (0, "Imported 5 threads of 2 users, with 35 items.\n")
+        assert (done.exit_code, done.stdout) == (0, "Imported 5 threads of 2 users, with 50 items.\n")
         after = await everything(backend.openai.with_options(default_query={"tenant": "copy"}))
         originals = [entry for entry in await everything(backend.openai) if entry[0].get("tenant") != "copy"]
         assert originals == before

@@ -178,6 +178,9 @@ async def test_a_bad_value_is_a_400_that_names_it(backend: Backend) -> None:
     for user in ("", " ", "ada\n", "a\x01da", "a" * 513):  # the door would refuse its secret
         with pytest.raises(openai.BadRequestError):
             await backend.create(user)
+    status, answer = await backend.post("/v1/chatkit/sessions", [], bearer=API_KEY)
+    assert (status, answer["error"]["param"]) == (400, None)
+    assert answer["error"]["message"] == "The body is not a JSON object."
     assert await backend.served.rows("SELECT id FROM chat_sessions") == []
 
 

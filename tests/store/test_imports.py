@@ -161,7 +161,9 @@ async def test_a_waiting_call_gets_the_output_it_has_meanwhile(imports: ImportSt
     thread, call = make_thread(), tool_call()
     done = call.model_copy(update={"status": "completed", "output": {"found": 2}})
     await imports.begin("there", thread, HERS)
+    assert await imports.count_new("elsewhere", [call], HERS) == 1
     for item, expected in ((call, 1), (call, 0), (done, 1), (call, 0), (done, 0)):
+        assert await imports.count_new("there", [item], HERS) == expected
         assert await imports.append("there", [item], item.id, HERS) == expected
     (saved,) = (await store.load_thread_items(thread.id, None, 10, "asc", ALICE)).data
     assert isinstance(saved, ClientToolCallItem)

@@ -378,6 +378,7 @@ async def use_imports(imports: ImportStore) -> None:
         for _ in range(2):
             await imports.begin(source_id, make_thread(id=source_id), owner)
             await imports.append(source_id, [user_message(id="msg_x1"), call], "msg_x1", owner)
+            await imports.count_new(source_id, [user_message(id="msg_x1"), call], owner)
         await imports.find(source_id, owner)
 
 
