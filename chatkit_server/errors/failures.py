@@ -146,7 +146,8 @@ def to_turn_failure(error: Exception, *, subject: str = "turn") -> ServerError:
 
     `subject` is what has failed, for the log.
     """
-    source = _raised_by_tool(error) or error
+    first = _first(error)
+    source = _raised_by_tool(first) or first
     match source:
         case ServerError():
             return to_server_error(source)
@@ -203,6 +204,13 @@ def tripwire_message(error: BaseException) -> str | None:
     info = getattr(getattr(source, "output", None), "output_info", None)
     message = info.get("message") if isinstance(info, Mapping) else getattr(info, "message", None)
     return message.strip() or None if isinstance(message, str) else None
+
+
+def _first(error: Exception) -> Exception:
+    """Return the first exception of a group, as an `asyncio.TaskGroup` of the author raises it."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _raised_by_tool(error: Exception) -> Exception | None:

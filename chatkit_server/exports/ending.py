@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from agents.result import RunResultBase
+from pydantic_core import to_jsonable_python
 
 from ..agents.exported_workflow import TEXT
 from ..conversion.readable import readable
@@ -48,6 +49,14 @@ def failed_checks(returned: Any) -> list[str] | None:
     return None
 
 
+def passes_on(returned: Any, output: Any) -> bool:
+    """Return whether an end node has the output of a step among its fields, as JSON: the others are for a program."""
+    if output is None or not isinstance(returned, Mapping) or "output_text" in returned:
+        return False
+    data = to_jsonable_python(output, fallback=str)
+    return any(isinstance(value, str) and _data_of(value) == data for value in returned.values())
+
+
 def _content(returned: Any, shown: Collection[str]) -> Any:
     """Return the text or the data in it that is meant for the user; "" for none."""
     match returned:
@@ -63,10 +72,14 @@ def _content(returned: Any, shown: Collection[str]) -> Any:
         case {"output_parsed": parsed} if parsed is not None:
             return parsed
         case {"output_text": str() as text}:
-            data = _data_of(text)
-            return text if data is None else data
+            return _data_of(text) or text
         case {"output_text": data} if data is not None:
             return data
+        case [*_, {"role": "assistant", "content": content}]:  # the input for another agent
+            text = content if isinstance(content, str) else "".join(str(part.get("text", "")) for part in content)
+            return _data_of(text) or text
+        case [*_, {"role": "user" | "system" | "developer", "content": _}]:
+            return ""
     return returned
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from agents import RunResultStreaming, StreamEvent
 
+from ..models.tap import pass_text_on
+
 
 class FollowedRun(RunResultStreaming):
     """What `Runner.run_streamed` returns to a workflow: the result of the run, whose events the turn passes on.
@@ -26,6 +28,7 @@ class FollowedRun(RunResultStreaming):
     def follow(self, run: RunResultStreaming) -> None:
         """Be the result of this run from now on: a paused one is there only once it has been restored."""
         object.__setattr__(self, "run", run)
+        pass_text_on(run.run_loop_task)
         source = run.stream_events
 
         async def read() -> AsyncIterator[StreamEvent]:

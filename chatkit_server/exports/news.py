@@ -14,7 +14,9 @@ LONG = 40
 """Characters of a line that nobody repeats by chance."""
 _HEADING = re.compile(r"#{1,6}\s.*|\*\*[^*]+\*\*:?|[\w ]{1,40}:|[-*_=#~|\s]+")
 """A line that only introduces or separates: a heading, a title in bold, a label, a rule."""
-_LABEL = re.compile(r"(?:[-*+>]\s|\d+[.)]\s)*(?:(?:\*\*)?[\w ]{1,40}:(?:\*\*)?\s)?")
+_BULLET = re.compile(r"(?:[-*+>]\s|\d+[.)]\s)*(?:\*\*[\w ]{1,40}:\*\*\s)?")
+_LABEL = re.compile(r"(?:[-*+>]\s|\d+[.)]\s)*[\w ]{1,40}:\s")
+"""Words before an answer. Before a short one they count: of "Wrong: yes", the first word is the news."""
 _SEPARATORS = frozenset(" -–—*_|,;/·•=#")
 _IDENTIFIER = re.compile(r"[!-~]*")
 """A text without spaces, in ASCII: a value for a program rather than a sentence."""
@@ -100,7 +102,9 @@ def _removable(lines: Sequence[str], places: Sequence[int], answers: Answers) ->
 def _answer_length(lines: Sequence[str], start: int, answers: Answers) -> int:
     """Return how many lines from `start` on are an answer; 0 if they are none."""
     first = lines[start]
-    beginnings = (first, _LABEL.sub("", first, count=1))
+    beginnings = {first, _BULLET.sub("", first, count=1)}
+    if len(unlabelled := _LABEL.sub("", first, count=1)) >= LONG:
+        beginnings.add(unlabelled)
     lengths = [
         len(answer)
         for answer in answers

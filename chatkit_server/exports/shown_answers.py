@@ -25,18 +25,20 @@ class ShownAnswers:
         self._message = message
         self._ids = set(texts)
         self._outputs: list[Any] = []
+        self._is_followed = False
+        """Whether an answer has followed the last step."""
         self.unread: Any = None
-        """The output of the last step, unless a message has followed it."""
+        """The output of the last step of this call, unless an answer has followed it."""
 
     @property
     def texts(self) -> frozenset[str]:
-        """The texts of the messages."""
-        return frozenset(self._texts.values())
+        """The texts of the answers, with the message that they answer."""
+        return frozenset([*self._texts.values(), self._message.strip()] if self._texts else [])
 
     @property
     def known_texts(self) -> set[str]:
-        """Texts that are no news beside an answer: the user's message, and what steps have found."""
-        return {self._message.strip(), *(text.strip() for output in self._outputs for text in _texts_in(output))}
+        """What steps have found: no news beside an answer."""
+        return {text.strip() for output in self._outputs for text in _texts_in(output)}
 
     @property
     def is_empty(self) -> bool:
@@ -45,12 +47,18 @@ class ShownAnswers:
 
     def note_output(self, output: Any) -> None:
         """Note the output of a step."""
-        self._outputs.append(to_jsonable_python(output, fallback=str))
+        self.repeat(output, is_step=True)
         self.unread = output
+
+    def repeat(self, output: Any, *, is_step: bool) -> None:
+        """Note the output of a run that an earlier call has shown."""
+        self._is_followed = not is_step
+        if is_step:
+            self._outputs.append(to_jsonable_python(output, fallback=str))
 
     def has_followed(self, data: Mapping[str, Any]) -> bool:
         """Return whether an answer has followed the step that these fields come from: the user needs them no more."""
-        return self.unread is None and any(
+        return self._is_followed and any(
             isinstance(output, Mapping) and data.items() <= output.items() for output in self._outputs
         )
 
@@ -62,7 +70,7 @@ class ShownAnswers:
                 self._texts.pop(event.item_id, None)
             case ThreadItemAddedEvent() | ThreadItemDoneEvent() if event.item.type not in NO_ANSWERS:
                 self._ids.add(event.item.id)
-                self.unread = None
+                self.unread, self._is_followed = None, True
                 if isinstance(event, ThreadItemDoneEvent) and isinstance(event.item, AssistantMessageItem):
                     self._texts[event.item.id] = "".join(part.text for part in event.item.content).strip()
             case _:

@@ -35,7 +35,7 @@ from ..interactions.approvals import ask_question
 from ..memory import turn_transcript
 from ..recording.late_result import blank_result, late_result
 from ..recording.run_recording import ReplayDiverged, RunRecording
-from .ending import answer_text, failed_checks
+from .ending import answer_text, failed_checks, passes_on
 from .followed_run import FollowedRun
 from .run_host import RunHost
 from .run_input import Conversation
@@ -95,7 +95,7 @@ class WorkflowTurn:
         place = self._recording.enter(agent)
         if self._recording.is_recorded(place):
             self._conversation.note(input)
-            return await self._recording.restore(place, agent, self._run_context(options))
+            return await self._repeat(place, agent, options)
         if self._is_over:
             self._note_late_run(agent)
             await asyncio.sleep(0)  # so that code which asks again and again does not block the server
@@ -110,7 +110,7 @@ class WorkflowTurn:
         place = self._recording.enter(agent)
         if self._recording.is_recorded(place):
             self._conversation.note(input)
-            return late_result(agent, lambda: self._recording.restore(place, agent, self._run_context(options)))
+            return late_result(agent, lambda: self._repeat(place, agent, options))
         if self._recording.is_paused(place):
             run = blank_result(agent)
         else:
@@ -120,6 +120,12 @@ class WorkflowTurn:
         request = self._request(place, agent, input, options, followed)
         request.result.add_done_callback(lambda result: result.cancelled() or result.exception())
         return followed
+
+    async def _repeat(self, place: str, agent: Agent[Any], options: RunOptions) -> RunResultStreaming:
+        """Return the result of a recorded run, or raise its error."""
+        result = await self._recording.restore(place, agent, self._run_context(options))
+        self._shown.repeat(result.final_output, is_step=not answers_in_text(agent))
+        return result
 
     def _request(
         self,
@@ -315,6 +321,8 @@ class WorkflowTurn:
             self._conversation.leave_out_message()
         if isinstance(fields := _fields(returned), Mapping) and self._shown.has_followed(fields):
             returned = {}
+        elif passes_on(returned, self._shown.unread):
+            returned = self._shown.unread
         shown, known, render = self._shown.texts, self._shown.known_texts, self._host.output_text
         text = answer_text(returned, render, shown, known) or answer_text(self._unread(returned), render, shown)
         if not text:

@@ -2,8 +2,8 @@
 
 The Agents SDK passes each event of a model through a retry wrapper, a queue and a separate task. A tap hands every
 event to the run's listener as soon as the model yields it, in the model's order. The SDK gets only the events it needs,
-which carry items and the finished response; text deltas, nearly all of the events, stop at the tap. The listener may
-hand their text straight to the turn's log (`text_sink`).
+which carry items and the finished response; text deltas, nearly all of the events, stop at the tap unless an author's
+code reads the events too (`pass_text_on`). The listener may hand their text straight to the turn's log (`text_sink`).
 
 A tap belongs to the task of one run (`RunResultStreaming.run_loop_task`), so a run never hears the model of another run
 that one of its tools starts.
@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextvars import ContextVar
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from agents.items import TResponseStreamEvent
 from openai.types.responses import ResponseTextDeltaEvent
@@ -24,14 +24,15 @@ Listener = Callable[[TResponseStreamEvent], None]
 class Tap:
     """Passes the events of one run's models to a listener."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, *, passes_text_on: bool = False) -> None:
         self._listener = listener
+        self._passes_text_on = passes_text_on
         self._passed_on: set[int] = set()
 
     def hear(self, event: TResponseStreamEvent) -> bool:
         """Give the event to the listener; return whether the SDK needs it too."""
         self._listener(event)
-        if type(event) is ResponseTextDeltaEvent:
+        if type(event) is ResponseTextDeltaEvent and not self._passes_text_on:
             return False
         self._passed_on.add(id(event))
         return True
@@ -44,11 +45,18 @@ class Tap:
 
 
 _taps: WeakKeyDictionary[asyncio.Task[Any], Tap] = WeakKeyDictionary()
+_read_runs: WeakSet[asyncio.Task[Any]] = WeakSet()
+
+
+def pass_text_on(run: asyncio.Task[Any] | None) -> None:
+    """Let the SDK get the text deltas of the run with this task too, because an author's code reads its events."""
+    if run is not None:
+        _read_runs.add(run)
 
 
 def open_tap(run: asyncio.Task[Any] | None, listener: Listener) -> Tap:
     """Tap the models of the run with this task until `close_tap`. Models that do not support taps are not heard."""
-    tap = Tap(listener)
+    tap = Tap(listener, passes_text_on=run in _read_runs)
     if run is not None:
         _taps[run] = tap
     return tap

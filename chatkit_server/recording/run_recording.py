@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from agents import Agent, RunContextWrapper, RunResultStreaming, RunState
+from agents import Agent, RunContextWrapper, RunResultStreaming, RunState, ToolApprovalItem
 
 from chatkit_store import PausedRun
 
@@ -122,7 +122,9 @@ class RunRecording:
         self._current = (place, context)
 
     def finish(self, place: str, result: RunResultStreaming) -> None:
-        """Record the result of a run."""
+        """Record the result of a run. What the user has approved is no longer among its items: exports convert each of
+        them for the next agent, which raises an error for an approval (agents 0.24)."""
+        result.new_items = [item for item in result.new_items if not isinstance(item, ToolApprovalItem)]
         self._results[place] = result
 
     def fail(self, place: str, error: Exception) -> None:

@@ -37,6 +37,10 @@ def caused(error: Exception, cause: Exception) -> Exception:
             caused(UserError("Error running tool x: Buy"), CustomStreamError("Buy more.", allow_retry=False)),
             ("custom", "Buy more.", False),
         ),
+        (
+            ExceptionGroup("", [ExceptionGroup("", [ProviderFailure("rate_limit_exceeded")])]),
+            failed("model_rate_limit"),
+        ),
         (openai.OpenAIError("no key"), failed("agent_misconfigured")),
         (agents.ToolTimeoutError("slow", 1.0), failed("tool_timeout")),
         (agents.AgentsException("odd"), failed("agent_error")),

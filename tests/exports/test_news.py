@@ -33,7 +33,7 @@ class Both(BaseModel):
         "one\n\n---\n\ntwo",
         "# Report\n\n## Research\n\none\n\n## Editing\ntwo",
         "**Research:**\none\n\n**Editing**\n\ntwo\n\n---",
-        "Research: one\n\nEditing: two",
+        f"Research: {LONG}\n\n**Editing:** two",
         "- one\n- two",
         "1. one\n2. two",
         "**Research:** one\n\n**Editing:** two",
@@ -92,6 +92,7 @@ def test_the_news_of_it_are_shown(returned: Any, news: str) -> None:
         f"They say: {LONG} But why?",
         "# one or two",
         "They ask for a name.",
+        "Wrong: one",
     ],
 )
 def test_a_text_is_not_torn(returned: str) -> None:

@@ -33,9 +33,12 @@ async def test_a_streamed_run_is_shown_and_read_by_the_workflow(start: Start) ->
         async for _ in topic.stream_events():
             pass
         answer = Runner.run_streamed(helper(), [{"role": "user", "content": workflow_input.input_as_text}])
-        types = [event.type async for event in answer.stream_events()]
+        text = ""
+        async for event in answer.stream_events():
+            if event.type == "raw_response_event" and event.data.type == "response.output_text.delta":
+                text += event.data.delta
         assert isinstance(topic.final_output, Topic)
-        return {"output_text": answer.final_output, "topic": topic.final_output.topic, "count": len(types)}
+        return {"output_text": text, "topic": topic.final_output.topic, "is_read": text == answer.final_output}
 
     chat = await start(run_workflow)
     chat.upstream.script(FOUND, Answer("Green."), FOUND, Answer("Black."))
