@@ -12,6 +12,8 @@ from collections.abc import Coroutine, Generator
 from contextvars import Context
 from typing import Any
 
+from openai import OpenAIError
+
 TOOL_CALL, TOOL_VARIABLE = "call_tool", "tool_name"
 """The function that calls a tool (`agents/tool_failures.py`) and its variable with the tool's name: the watch of the
 event loop finds them in the stack of a blocking tool."""
@@ -23,6 +25,8 @@ class AuthorCodeError(Exception):
 
 def import_failure(error: BaseException) -> str:
     """Return why a module of the author cannot be imported, without a period at the end."""
+    if isinstance(error, OpenAIError) and "OPENAI_API_KEY" in str(error):  # its text names five ways to pass a key
+        return "OpenAIError: it makes an OpenAI client of its own; set OPENAI_API_KEY, in .env or the environment"
     return f"{type(error).__name__}: {error}".rstrip(": .")
 
 

@@ -19,7 +19,7 @@ from .embedded.embedded_model import MAX_TOKENS
 from .endpoint import EndpointProvider
 from .model_info import ModelInfo
 from .openai_client import make_client
-from .provider_choice import choose_provider
+from .provider_choice import choose_provider, is_openai
 from .transcription import Transcriber, open_transcriber
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -113,19 +113,21 @@ def open_models(settings: Settings) -> Models:
             assert_never(unknown)
     models.transcriber = open_transcriber(settings, models.base_url)
     if settings.tracing:
-        _open_tracing(settings, models.info)
+        _open_tracing(settings, models)
     return models
 
 
-def _open_tracing(settings: Settings, info: ModelInfo) -> None:
+def _open_tracing(settings: Settings, models: Models) -> None:
     """Give the Agents SDK the key for uploading traces; on its own it reads only the environment.
 
-    The key of another endpoint must not be sent to OpenAI, so tracing then raises `ModelSetupError`.
+    It uploads to api.openai.com, which must get neither the key of another endpoint nor the traces of another region:
+    tracing then raises `ModelSetupError`.
     """
-    if info.provider != "openai" or settings.openai_api_key is None:
+    host, info = urlsplit(models.base_url or "").hostname, models.info
+    if host != "api.openai.com" or settings.openai_api_key is None:
         raise ModelSetupError(
-            f"CHATKIT_TRACING=true uploads traces to OpenAI, but the answers come from {info.name} ({info.provider}), "
-            "so there is no OpenAI key to upload with: turn CHATKIT_TRACING off, or use OpenAI's own endpoint."
+            "CHATKIT_TRACING=true uploads traces to OpenAI, at api.openai.com, but the answers come from "
+            f"{info.name} ({host or info.provider}): turn CHATKIT_TRACING off, or use that endpoint."
         )
     set_tracing_export_api_key(settings.openai_api_key.get_secret_value())
 
@@ -151,13 +153,16 @@ def _open_compatible(settings: Settings) -> Models:
     parts = urlsplit(base_url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ModelSetupError(f"CHATKIT_BASE_URL={base_url} must be a full URL such as http://127.0.0.1:11434/v1.")
-    if settings.model is None:
-        raise ModelSetupError("CHATKIT_BASE_URL is set, so CHATKIT_MODEL must name a model that is served there.")
-    return _open_endpoint(settings, name=settings.model, base_url=base_url)
+    if settings.model is None and not is_openai(base_url):
+        raise ModelSetupError(
+            f"The models are those of {base_url} (CHATKIT_BASE_URL or OPENAI_BASE_URL), so CHATKIT_MODEL must name one "
+            "that is served there."
+        )
+    return _open_endpoint(settings, name=settings.model or get_default_model(), base_url=base_url)
 
 
 def _open_endpoint(settings: Settings, *, name: str, base_url: str) -> Models:
-    official = urlsplit(base_url).hostname == "api.openai.com"
+    official = is_openai(base_url)
     api = settings.api or ("responses" if official else "chat_completions")
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
     if official and not key:

@@ -31,8 +31,7 @@ class ModelSettings(BaseModel):
     )
     api: Literal["responses", "chat_completions"] | None = Field(
         default=None,
-        description="API of the model endpoint; by default `responses` for OpenAI, "
-        "`chat_completions` if CHATKIT_BASE_URL is set.",
+        description="API of the model endpoint; by default `responses` for OpenAI, `chat_completions` for others.",
     )
     models: Annotated[list[ModelChoice], NoDecode, CHOICES, EACH_ONCE] = Field(
         default=[],

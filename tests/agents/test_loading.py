@@ -258,3 +258,12 @@ def test_an_export_that_cannot_be_imported_is_sent_to_its_check(
         load_agent("flows.wrong:run_workflow")
     assert str(raised.value).endswith("migrate-workflow flows/wrong.py` says what to change.") is advice
     assert "failed with NameError: name 'integer' is not defined." in str(raised.value)
+
+
+def test_an_export_with_a_client_of_its_own_is_said_to_need_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path.cwd())
+    Path("guarded_export.py").write_text("from openai import AsyncOpenAI\nclient = AsyncOpenAI()\n", encoding="utf-8")
+    with pytest.raises(
+        AgentSetupError, match=r"an OpenAI client of its own; set OPENAI_API_KEY, in .env or the environ"
+    ):
+        load_agent("guarded_export:run_workflow")

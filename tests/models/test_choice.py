@@ -28,6 +28,9 @@ def opened(**values: Any) -> Models:
         ({**URL, "model": "qwen"}, "compatible", "qwen"),
         ({**URL, **KEY, "model": "qwen"}, "compatible", "qwen"),
         ({**KEY, "model": "gpt-4.1", "base_url": "https://api.openai.com/v1"}, "openai", "gpt-4.1"),
+        ({**KEY, "base_url": "https://eu.api.openai.com/v1"}, "openai", "gpt-5.6-luna"),
+        ({**KEY, "model": "m", "base_url": "https://eu-api.openai.com.example/v1"}, "compatible", "m"),
+        ({**KEY, "model": "m", "base_url": "https://myapi.openai.com/v1"}, "compatible", "m"),
     ],
 )
 def test_the_settings_choose_the_model(values: dict[str, Any], provider: str, name: str) -> None:
@@ -49,7 +52,10 @@ def test_the_notes_explain_what_kind_of_model_answers() -> None:
     ("values", "sentence"),
     [
         ({"model": "gpt-4.1"}, "CHATKIT_MODEL=gpt-4.1 needs an endpoint: set OPENAI_API_KEY"),
-        ({**URL}, "CHATKIT_BASE_URL is set, so CHATKIT_MODEL must name a model"),
+        (
+            {**URL},
+            r"those of http://127.0.0.1:1/v1 \(CHATKIT_BASE_URL or OPENAI_BASE_URL\), so CHATKIT_MODEL must name",
+        ),
         ({"base_url": "localhost:11434", "model": "qwen"}, "CHATKIT_BASE_URL=localhost:11434 must be a full URL"),
         ({"base_url": "https://api.openai.com/v1", "model": "gpt-4.1"}, "needs a key: set OPENAI_API_KEY"),
     ],
@@ -79,6 +85,7 @@ async def test_traces_are_uploaded_with_the_key_of_the_settings(uploaded: list[s
     [
         {"base_url": "http://127.0.0.1:9/v1", "model": "m", "openai_api_key": "the gateway's"},
         {"base_url": "https://api.openai.com.evil.example/v1", "model": "m", "openai_api_key": "the gateway's"},
+        {"base_url": "https://eu.api.openai.com/v1", "openai_api_key": "sk-eu"},
         {"model": "demo", "openai_api_key": "sk-1"},
         {"model": "demo"},
     ],

@@ -70,12 +70,12 @@ def test_guardrails_approvals_and_placeholders_are_found() -> None:
         "Guardrails, which run in the server's process: Jailbreak, Contains PII.",
     ]
     assert marked(result, "NOTE")[0] == (
-        "line 78: The workflow does not read the output of Card. If Agent Builder made a widget of it: the export does "
-        "not contain the widget."
+        "line 78: The workflow reads no field of the output of Card. If Agent Builder made a widget of it: the export "
+        "does not contain the widget."
     )
     assert marked(result, "NEEDS") == [
         "OPENAI_API_KEY is not set: a key of the project of the workflow, in .env or the environment.",
-        "Models that the key can use: gpt-4.1-mini, gpt-4.1.",
+        "Models that the key can use: gpt-4.1-mini, gpt-4.1, gpt-5-nano.",
         "line 4: `guardrails` cannot be imported: pip install openai-guardrails.",
         "line 19: The guardrail Contains PII needs a model of spaCy: python -m spacy download en_core_web_sm.",
     ]
@@ -165,9 +165,12 @@ def test_other_fields_of_the_input_come_from_the_session() -> None:
     )
 
 
-def test_another_endpoint_is_said_to_lack_hosted_tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHATKIT_BASE_URL", "http://127.0.0.1:11434/v1")
-    assert "hosted tools (file search, web search, " in marked(run(export("greeting")), "NEEDS")[0]
+@pytest.mark.parametrize("name", ["CHATKIT_BASE_URL", "OPENAI_BASE_URL"])
+def test_another_endpoint_is_said_to_lack_hosted_tools(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "http://127.0.0.1:11434/v1")
+    assert marked(run(export("greeting")), "NEEDS")[0].startswith(f"{name} names an endpoint other than OpenAI's")
+    monkeypatch.setenv(name, "https://eu.api.openai.com/v1")
+    assert marked(run(export("greeting")), "NEEDS")[0].startswith("OPENAI_API_KEY is not set")
 
 
 def test_write_keeps_all_other_lines_of_env() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+from ...models.provider_choice import is_openai
 from .export_file import Export
 from .note import Note
 from .syntax_tree import argument, calls, dotted, entries, text_of
@@ -30,10 +31,7 @@ _ID = re.compile(r"(vs_|file-|pmpt_)[A-Za-z0-9]{10,}")
 def find_needs(export: Export, directory: Path, variables: Mapping[str, str]) -> Iterator[Note]:
     """Yield what must exist for the export to work. `variables` are those of the environment and the `.env` file."""
     yield _key(variables)
-    models = dict.fromkeys(
-        text for agent in calls(export.tree, "Agent") if (text := text_of(argument(agent, "model"))) is not None
-    )
-    if models:
+    if models := dict.fromkeys([*_models_of_agents(export), *_models_of_guardrails(export)]):
         yield Note("NEEDS", f"Models that the key can use: {', '.join(models)}.")
     yield from _stored_objects(export)
     yield from _packages(export, directory)
@@ -41,12 +39,26 @@ def find_needs(export: Export, directory: Path, variables: Mapping[str, str]) ->
     yield from _variables(export, variables)
 
 
+def _models_of_agents(export: Export) -> Iterator[str]:
+    for agent in calls(export.tree, "Agent"):
+        if (model := text_of(argument(agent, "model"))) is not None:
+            yield model
+
+
+def _models_of_guardrails(export: Export) -> Iterator[str]:
+    for guardrail in _guardrail_entries(export):
+        config = entries(guardrail).get("config")
+        if isinstance(config, ast.Dict) and (model := text_of(entries(config).get("model"))) is not None:
+            yield model
+
+
 def _key(variables: Mapping[str, str]) -> Note:
-    if variables.get("CHATKIT_BASE_URL"):
+    name = "CHATKIT_BASE_URL" if variables.get("CHATKIT_BASE_URL") else "OPENAI_BASE_URL"
+    if (base_url := variables.get(name)) and not is_openai(base_url):
         return Note(
             "NEEDS",
-            "CHATKIT_BASE_URL names an endpoint other than OpenAI's: the models of the export must exist there, and "
-            "hosted tools (file search, web search, code interpreter, hosted MCP) mostly do not.",
+            f"{name} names an endpoint other than OpenAI's: the models of the export must exist there, and hosted "
+            "tools (file search, web search, code interpreter, hosted MCP) mostly do not.",
         )
     if variables.get("OPENAI_API_KEY"):
         return Note("ok", "OPENAI_API_KEY is set; it must belong to the project of the workflow.")
@@ -93,10 +105,15 @@ def _imports(export: Export) -> dict[str, int]:
     return lines
 
 
+def _guardrail_entries(export: Export) -> list[ast.expr]:
+    """Return the guardrails' settings."""
+    lists = [entries(node).get("guardrails") for node in ast.walk(export.tree) if isinstance(node, ast.Dict)]
+    return [node for value in lists if isinstance(value, ast.List) for node in value.elts]
+
+
 def _guardrails(export: Export) -> Iterator[Note]:
     """Yield the guardrails, and what one of them needs beyond the package."""
-    lists = [entries(node).get("guardrails") for node in ast.walk(export.tree) if isinstance(node, ast.Dict)]
-    guardrails = [node for value in lists if isinstance(value, ast.List) for node in value.elts]
+    guardrails = _guardrail_entries(export)
     places = {kind: node.lineno for node in guardrails if (kind := text_of(entries(node).get("name"))) is not None}
     if places:
         yield Note("ok", f"Guardrails, which run in the server's process: {', '.join(places)}.")

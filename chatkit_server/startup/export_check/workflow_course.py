@@ -27,7 +27,7 @@ def describe_workflow(export: Export, workflow: Function) -> Iterator[Note]:
         if variable in _runs(workflow).values() and not _is_read(workflow, variable):
             yield Note(
                 "NOTE",
-                f"The workflow does not read the output of {_name(export.agents[variable], variable)}. If Agent "
+                f"The workflow reads no field of the output of {_name(export.agents[variable], variable)}. If Agent "
                 "Builder made a widget of it: the export does not contain the widget.",
                 export.agents[variable].lineno,
             )
