@@ -36,6 +36,7 @@ from ..auth.signing_keys import load_signing_keys
 from ..composer.choices import NO_SELECTION, AuthorChoices, Selection
 from ..composer.offers import Offers
 from ..context import RequestContext
+from ..errors.author_code import FunctionEnded
 from ..errors.http import AssistantChanged, NotAvailable
 from ..errors.setup import AgentSetupError
 from ..files.user_files import turn_files
@@ -43,7 +44,7 @@ from ..interactions.approvals import ask_approvals
 from ..interactions.saved_run import SavedRun
 from ..memory import turn_transcript
 from ..recording.recorded_turn import RecordedTurn
-from ..recording.run_recording import FunctionEnded, RunRecording
+from ..recording.run_recording import RunRecording
 from ..run.author_runs import AuthorRuns
 from ..run.server import ChatServer
 from ..run.server_parts import ServerParts
@@ -64,6 +65,9 @@ logger = logging.getLogger(__name__)
 
 EVENTS: tuple[type, ...] = get_args(get_args(ThreadStreamEvent)[0])
 """The classes of all events."""
+
+FAILURES = (Exception, FunctionEnded, BaseExceptionGroup)
+"""How the author's method ends early, unless it is cancelled. A task group of it makes a group of `FunctionEnded`."""
 
 HAS_MESSAGE = "has_message"
 ACTION = "action"
@@ -207,7 +211,7 @@ class AdoptedServer(ChatServer):
                 async for event in events:
                     if not recording.is_replaying:
                         yield event
-        except (Exception, FunctionEnded) as error:
+        except FAILURES as error:
             if recording.divergence is not None:
                 raise AssistantChanged from error
             if runs.paused is None:
@@ -249,7 +253,7 @@ class AdoptedServer(ChatServer):
                     yield saved_event
             own.carry_over(thread)
             is_stopped = False
-        except (Exception, FunctionEnded):
+        except FAILURES:
             if runs.paused is not None:
                 await runs.wait_for_others()
                 recording.memo[THREAD] = own.pause(thread)

@@ -19,8 +19,17 @@ TOOL_CALL, TOOL_VARIABLE = "call_tool", "tool_name"
 event loop finds them in the stack of a blocking tool."""
 
 
+class FunctionEnded(BaseException):
+    """The author's function must end here: raised by this server, not by the author. This is no `Exception`, so that
+    `except Exception` in the author's code lets it pass, also where it comes from a task."""
+
+
 class AuthorCodeError(Exception):
     """The author's code raised something that is not an ordinary exception, which is the `__cause__`."""
+
+
+PASSED = (Exception, asyncio.CancelledError, KeyboardInterrupt, FunctionEnded)
+"""What the coroutine of a task may raise."""
 
 
 def import_failure(error: BaseException) -> str:
@@ -75,7 +84,7 @@ class ContainedCoroutine(Coroutine[Any, Any, Any]):
         """Resume the coroutine. Runs once per step of every task."""
         try:
             return self._coroutine.send(value)
-        except (Exception, asyncio.CancelledError, KeyboardInterrupt):  # StopIteration is its result
+        except PASSED:  # StopIteration is its result
             raise
         except BaseException as error:
             raise as_exception(error) from error
@@ -84,7 +93,7 @@ class ContainedCoroutine(Coroutine[Any, Any, Any]):
         """Resume the coroutine with an exception."""
         try:
             return self._coroutine.throw(*exception)
-        except (Exception, asyncio.CancelledError, KeyboardInterrupt):
+        except PASSED:
             raise
         except BaseException as error:
             if error in exception:  # thrown in by the caller, and not the author's

@@ -8,12 +8,9 @@ from agents import Agent, RunContextWrapper, RunResultStreaming, RunState, ToolA
 
 from chatkit_store import PausedRun
 
+from ..errors.author_code import FunctionEnded
 from ..interactions.saved_run import SavedRun
 from .finished_run import Json, failed_run, finished_run, plain_context, restore_context, restore_result
-
-
-class FunctionEnded(BaseException):
-    """The function must end here. This is no `Exception`, so that the author's code lets it pass."""
 
 
 class TurnPaused(FunctionEnded):

@@ -232,3 +232,50 @@ async def test_what_is_shown_before_the_pause_can_be_changed_after_it(ours: Host
         picture = await tab.reload(reply.thread_id)
         assert [block["workflow"]["tasks"][0]["title"] for block in picture.of_type("workflow")] == ["Paid"]
         assert picture.items == tab.pictures[reply.thread_id].items
+
+
+class CatchingServer(CashServer):
+    """Apologizes for all errors."""
+
+    async def pay(
+        self, thread: ThreadMetadata, agent_input: Any, context: dict[str, Any]
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        try:
+            async for event in super().pay(thread, agent_input, context):
+                yield event
+        except Exception:
+            yield self.message(thread, "Sorry.", context)
+
+
+class GroupServer(CashServer):
+    """Pays in a task group, as a task beside others, and apologizes for all errors."""
+
+    async def pay(
+        self, thread: ThreadMetadata, agent_input: Any, context: dict[str, Any]
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        thread.title = "Cash"
+        plan = await Runner.run(Agent(name="Planner"), agent_input)
+        yield self.message(thread, f"The plan: {plan.final_output}", context)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                paying = tasks.create_task(Runner.run(Agent(name="Payer", tools=[pay]), plan.to_input_list()))
+                tasks.create_task(asyncio.sleep(0))
+            yield self.message(thread, f"After: {paying.result().final_output}", context)
+        except Exception:
+            yield self.message(thread, "Sorry.", context)
+
+
+@pytest.mark.parametrize("server", [CatchingServer, GroupServer])
+async def test_a_pause_is_no_error_for_its_code(ours: Host, upstream: OpenAIServer, server: type[CashServer]) -> None:
+    """Also where the run is read in another task, as chatkit's `stream_agent_response` does."""
+    async with ours.serve(server) as tab:
+        upstream.script(PLAN, ASKS)
+        reply = await tab.create("Pay 5")
+        assert (reply.error, "Sorry." in str(reply.picture.items)) == (None, False)
+        upstream.script(Answer("Done."))
+        assert (await press(tab, reply.thread_id, cards(tab, reply.thread_id)[0], "Approve")).error is None
+        picture = await tab.reload(reply.thread_id)
+        assert picture.texts()[-1] == ("assistant", "After: Done.")
+        assert "Sorry." not in str(picture.items)
+        assert picture.items == tab.pictures[reply.thread_id].items
+    assert calls == ["respond Pay 5", "respond Pay 5", "pay 5"]
