@@ -21,11 +21,9 @@ from chatkit.types import (
     FeedbackKind,
     StreamOptions,
     SyncCustomActionResponse,
-    Thread,
     ThreadItemUpdatedEvent,
     ThreadMetadata,
     ThreadStreamEvent,
-    ThreadUpdatedEvent,
     TranscriptionResult,
     UserMessageItem,
     WidgetItem,
@@ -56,7 +54,7 @@ from .author_links import AuthorLinks
 from .author_store import adopt_store, without_upload
 from .author_thread import AuthorThread
 from .author_times import with_aware_times, with_naive_times
-from .author_titles import name_by_first_words
+from .author_titles import with_first_title
 from .outside_call import OutsideCalls
 from .repeated_ids import RepeatedIds
 from .stray_objects import StrayWatch, describe_strays
@@ -116,20 +114,13 @@ class AdoptedServer(ChatServer):
 
     # -- turns
 
-    async def respond(
+    def respond(
         self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: RequestContext
     ) -> Events:
-        """Yield the events of the author's `respond`, then that of a title if the thread still has none."""
+        """Return the events of the author's `respond`, then that of a title if the thread still has none."""
         recording = RunRecording({"memo": {HAS_MESSAGE: input_user_message is not None}})
-        try:
-            async with aclosing(self._answer(thread, input_user_message, context, recording)) as events:
-                async for event in events:
-                    yield event
-        except BaseException:
-            await name_by_first_words(self.sql_store, thread.id, context)
-            raise
-        if (named := await name_by_first_words(self.sql_store, thread.id, context)) is not None:
-            yield ThreadUpdatedEvent(thread=Thread(**named.model_dump(), items={"data": []}))
+        events = self._answer(thread, input_user_message, context, recording)
+        return with_first_title(events, self.sql_store, thread.id, context)
 
     def action(
         self, thread: ThreadMetadata, action: Action[str, Any], sender: WidgetItem | None, context: RequestContext

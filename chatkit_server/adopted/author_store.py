@@ -6,6 +6,7 @@ that use chatkit's are served as well.
 """
 
 import contextlib
+from collections.abc import Awaitable, Callable
 from functools import cache
 from types import new_class
 from typing import Any, TypeVar
@@ -17,13 +18,13 @@ from chatkit_store import new_id
 
 from ..errors.setup import SetupError
 from .author_call import AuthorCall, current_call
-from .author_times import naive_page, with_naive_times
+from .author_times import Model, naive_page, with_naive_times
 from .outside_call import OutsideCalls, OutsideRequest
 
 AnyStore = TypeVar("AnyStore", bound=Store[Any] | AttachmentStore[Any])
 
-MOST_ITEMS = 10_000
-"""How many items the author's code gets at most, which may ask for all of them: more than a page of the SQL store."""
+LONGEST_PAGE = 10_000
+"""How much the author's code gets at most, which may ask for all: the pages of the SQL store are shorter."""
 
 
 class AdoptedStore(Store[Any]):
@@ -61,7 +62,9 @@ class AdoptedStore(Store[Any]):
     async def load_threads(self, limit: int, after: str | None, order: str, context: Any) -> Page[ThreadMetadata]:
         """Return a page of the user's threads."""
         call = await _call(self, context)
-        return naive_page(await call.store.load_threads(limit, after, order, call.context))
+        return await _long_page(
+            lambda after, limit: call.store.load_threads(limit, after, order, call.context), after, limit
+        )
 
     async def delete_thread(self, thread_id: str, context: Any) -> None:
         """Delete the thread, if it exists."""
@@ -74,13 +77,11 @@ class AdoptedStore(Store[Any]):
     ) -> Page[ThreadItem]:
         """Return a page of the thread's items, hidden ones included."""
         call = await _call(self, context)
-        limit = min(limit, MOST_ITEMS)
-        page = await call.store.load_thread_items(thread_id, after, limit, order, call.context)
-        while page.has_more and len(page.data) < limit:
-            left = limit - len(page.data)
-            rest = await call.store.load_thread_items(thread_id, page.after, left, order, call.context)
-            page = Page(data=page.data + rest.data, has_more=rest.has_more, after=rest.after)
-        return naive_page(page)
+        return await _long_page(
+            lambda after, limit: call.store.load_thread_items(thread_id, after, limit, order, call.context),
+            after,
+            limit,
+        )
 
     async def add_thread_item(self, thread_id: str, item: ThreadItem, context: Any) -> None:
         """Save a new or changed item."""
@@ -161,6 +162,18 @@ def without_upload(attachment: Attachment) -> Attachment:
 def _adopted_class(kind: type[Store[Any]]) -> type[Any]:
     names = {"__slots__": (), "__module__": kind.__module__}
     return new_class(f"Adopted{kind.__name__}", (AdoptedStore, kind), {}, lambda namespace: namespace.update(names))
+
+
+async def _long_page(
+    load: Callable[[str | None, int], Awaitable[Page[Model]]], after: str | None, limit: int
+) -> Page[Model]:
+    """Return a page of as many threads or items as the author's code asks for, within reason."""
+    limit = min(limit, LONGEST_PAGE)
+    page = await load(after, limit)
+    while page.has_more and len(page.data) < limit:
+        rest = await load(page.after, limit - len(page.data))
+        page = Page(data=page.data + rest.data, has_more=rest.has_more, after=rest.after)
+    return naive_page(page)
 
 
 async def _call(store: AdoptedStore, author_context: Any, attachment_id: str | None = None) -> AuthorCall:

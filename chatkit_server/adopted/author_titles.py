@@ -4,9 +4,10 @@ It is set after a turn: before, the author's code must find the thread without a
 it, because it may name only such a thread.
 """
 
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 
-from chatkit.types import ThreadMetadata, UserMessageItem
+from chatkit.types import Thread, ThreadMetadata, ThreadStreamEvent, ThreadUpdatedEvent, UserMessageItem
 
 from chatkit_store import NotFound, SqlStore, StoreError
 
@@ -17,7 +18,30 @@ FIRST_ITEMS = 20
 """Among how many items at the start of a thread its first message is looked for."""
 
 
-async def name_by_first_words(
+async def with_first_title(
+    events: AsyncGenerator[ThreadStreamEvent, None],
+    store: SqlStore[RequestContext],
+    thread_id: str,
+    context: RequestContext,
+) -> AsyncGenerator[ThreadStreamEvent, None]:
+    """Yield the events of a turn, however it ends, then that of the title if the thread has got it now."""
+    failure: Exception | None = None
+    try:
+        async with aclosing(events):
+            async for event in events:
+                yield event
+    except Exception as error:
+        failure = error
+    except BaseException:  # the turn was stopped: nobody reads another event
+        await _name_by_first_words(store, thread_id, context)
+        raise
+    if (named := await _name_by_first_words(store, thread_id, context)) is not None:
+        yield ThreadUpdatedEvent(thread=Thread(**named.model_dump(), items={"data": []}))
+    if failure is not None:
+        raise failure
+
+
+async def _name_by_first_words(
     store: SqlStore[RequestContext], thread_id: str, context: RequestContext
 ) -> ThreadMetadata | None:
     """Name a thread that has no title, unless the session wants none. Return it if it got one. Raises nothing."""

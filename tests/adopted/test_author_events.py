@@ -92,4 +92,5 @@ async def test_a_thread_that_nobody_named_gets_its_first_words_also_when_the_tur
     async with serve(tmp_path, server=PlayServer(fails)) as served, served.tab() as tab:
         reply = await tab.create("What a day")
         assert reply.error is not None
+        assert reply.picture.thread["title"] == "What a day"
         assert [entry["title"] for entry in await tab.history()] == ["What a day"]

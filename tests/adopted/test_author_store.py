@@ -201,3 +201,19 @@ async def test_outside_of_requests_nobody_is_assumed(tmp_path: Path) -> None:
         for context in contexts:
             with pytest.raises(OutsideRequest):
                 await server.store.load_thread(thread_id, context)
+
+
+async def test_it_returns_as_many_threads_as_its_code_asks_for(tmp_path: Path) -> None:
+    server, pages = PlayServer(), []
+
+    async def scene(server: PlayServer, thread: ThreadMetadata, context: Any) -> AsyncIterator[ThreadStreamEvent]:
+        for index in range(505):
+            await server.store.save_thread(thread.model_copy(update={"id": f"thr_{index}"}), context)
+        pages.append(await server.store.load_threads(9999, None, "asc", context))
+        pages.append(await server.store.load_threads(503, None, "asc", context))
+        async for event in answer(server, thread, context):
+            yield event
+
+    async with serve(tmp_path, server=server) as served, served.tab() as tab:
+        await ask(served, tab, server, scene)
+    assert [(len(page.data), page.has_more) for page in pages] == [(506, False), (503, True)]
