@@ -116,7 +116,7 @@ def attachments_of(raw: RawItem) -> list[Mapping[str, Any]]:
     entries = raw.get("attachments")
     if raw.get("type") != "chatkit.user_message" or not isinstance(entries, list):
         return []
-    attachments = [entry for entry in entries if isinstance(entry, Mapping)]
+    attachments = [entry if isinstance(entry, Mapping) else {"name": entry} for entry in entries]
     return [
         entry if isinstance(entry.get("id"), str) else {**entry, "id": f"{raw.get('id')} {place}"}
         for place, entry in enumerate(attachments)

@@ -1,25 +1,35 @@
 """`chatkit-server import` when the source refuses, fails for a while or for good, or the command is killed."""
 
 import asyncio
+import base64
+import json
 import os
 import sys
 import time
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import openai
 import pytest
 from openai import AsyncOpenAI
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from chatkit_server.files.blob_storage import make_blobs
+from chatkit_server.importing.destination import ServerDestination
 from chatkit_server.importing.import_report import ImportReport
+from chatkit_server.importing.importer import Importer
+from chatkit_server.importing.pictures import ImportedPictures, PictureFetcher
 from chatkit_server.importing.polite_calls import PoliteCalls
 from chatkit_server.importing.source import Selection
+from chatkit_server.importing.thread_folder import ThreadFolder
 from chatkit_server.settings import Settings
 from chatkit_server.startup.import_commands import OPENAI, ImportOptions, run_import
-from chatkit_store import SqlStore
+from chatkit_store import ImportStore, SqlStore, UploadStore
 from tests.conftest import GUARDED
+from tests.files.uploading import picture
 from tests.importing.conftest import Command
 from tests.importing.hosted_api import KEY, HostedApi, answer, failure, question
 from tests.store.factories import User, text_of
@@ -223,6 +233,73 @@ async def test_a_killed_import_is_continued(command: Command, api: HostedApi, en
     assert (await command("openai")).exit_code == 0
     assert await saved(engine) == {"long": texts, "short": ["short"]}
     assert not any("cthr_1/items?limit=100&order=asc" == path.rpartition("threads/")[2] for path in api.requests)
+
+
+class Stopped(BaseException):
+    """What a test raises where a kill would end the command."""
+
+
+class Stopping:
+    """Lets so many calls of its targets pass, and raises `Stopped` at the next."""
+
+    def __init__(self, calls: int) -> None:
+        self._left = calls
+
+    def around(self, target: Any) -> Any:
+        """Return an object with the methods of the target."""
+        stopping = self
+
+        class Wrapper:
+            def __getattr__(self, name: str) -> Any:
+                async def call(*arguments: Any) -> Any:
+                    stopping._left -= 1
+                    if stopping._left < 0:
+                        raise Stopped
+                    return await getattr(target, name)(*arguments)
+
+                return call
+
+        return Wrapper()
+
+
+@pytest.mark.usefixtures("command")
+async def test_an_import_that_ends_before_any_of_its_writes_is_continued(
+    engine: AsyncEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatkit_server.importing.thread_folder.BATCH", 2)
+    settings = Settings()
+    fetcher = PictureFetcher(httpx2.AsyncClient(), settings.attachment_max_bytes)
+    url = f"data:image/png;base64,{base64.b64encode(picture()).decode()}"
+    file = tmp_path / "thread.json"
+
+    async def run(user: str, calls: int) -> None:
+        """Import a thread of the user: each stop has another, so that one database is enough."""
+        stopping = Stopping(calls)
+        blobs = stopping.around(make_blobs(settings))
+        pictures = ImportedPictures(fetcher, stopping.around(UploadStore(engine)), blobs, settings)
+        destination = ServerDestination(stopping.around(ImportStore(engine)), pictures)
+        thread = {"id": f"cthr_{user}", "user": user, "created_at": 1}
+        items = [question(f"{number}") | {"id": f"{user}_{number}"} for number in range(5)]
+        items[2]["attachments"] = [{"name": "tea.png", "type": "image", "preview_url": url}]
+        file.write_text(json.dumps({"thread": thread, "items": items}), encoding="utf-8")
+        source = ThreadFolder(file, Selection())
+        (listed,) = await source.threads()
+        await Importer(source, destination, ImportReport(), "").take(listed)
+
+    stops = 0
+    while True:
+        user = f"user{stops}"
+        try:
+            await run(user, stops)
+            break
+        except Stopped:
+            await run(user, 1000)
+        page = await SqlStore[User](engine).load_thread_items(f"cthr_{user}", None, 9, "asc", User(user))
+        assert [text_of(item) for item in page.data] == ["0", "1", "2", "3", "4"]
+        (attachment,) = page.data[2].attachments  # type: ignore[union-attr]  # a message of the user
+        assert await make_blobs(settings).get(attachment.id) == picture()
+        stops += 1
+    assert stops >= 8, "find, begin, keep, two files, three pages"
 
 
 async def test_all_calls_wait_as_long_as_the_server_asks_one_to(

@@ -175,7 +175,7 @@ async def test_a_thread_is_as_new_as_its_newest_item(imports: ImportStore, sql: 
     await imports.begin("there", thread, HERS)
     moments = [(NOON - timedelta(days=days)) for days in (1, 2)]
     await imports.append("there", [user_message(created_at=moment) for moment in moments], None, HERS)
-    ((days,),) = await sql("SELECT count(*) FROM threads WHERE updated_at > created_at AND title IS NULL")
-    assert days == 1
+    rows = await sql("SELECT count(*) FROM threads WHERE updated_at = (SELECT max(created_at) FROM thread_items)")
+    assert [tuple(row) for row in rows] == [(1,)]
     saved = await SqlStore[User](engine).load_thread(thread.id, ALICE)
     assert saved.created_at == thread.created_at
