@@ -333,6 +333,14 @@ class AdoptedServer(ChatServer):
         return super().offers(context).model_copy(update={"prompts": self.settings.prompts or []})
 
     @property
+    def offers_attachments(self) -> bool:
+        """Return whether the author's attachment store has `create_attachment`, without which files come by routes of
+        the author's own alone."""
+        files = self.author.attachment_store
+        has_creation = type(files).create_attachment is not AttachmentStore.create_attachment if files else False
+        return super().offers_attachments and has_creation
+
+    @property
     def offers_dictation(self) -> bool:
         """Return whether the author's class implements `transcribe`, or a transcription model is configured."""
         return self._has("transcribe") or self.models.transcriber is not None

@@ -40,6 +40,8 @@ class AuthorRuns:
         self._reading_count = 0
         self._stopped = asyncio.Event()
         self._results: list[RunResultStreaming] = []
+        self._read: list[RunResultStreaming] = []
+        """Those of them whose events the author's code reads."""
         self._tasks: set[asyncio.Task[Any]] = set()
         """The tasks of the author's code that have waited for a run."""
         self.paused: tuple[Agent[Any], RunResultStreaming] | None = None
@@ -80,16 +82,17 @@ class AuthorRuns:
     ) -> RunResultStreaming:
         recording = self._recording
         if recording is None or isinstance(input, RunState):  # a state: the author decides about approvals
-            return self._start(agent, input, options)
+            return self._start(agent, input, options, is_read=is_read)
         place = recording.enter(agent)
         if recording.is_recorded(place):
             return late_result(agent, lambda: recording.restore(place, agent, options.get("context")))
 
         async def resume() -> RunResultStreaming:
-            return self._start(agent, await recording.resume(agent, options.get("context")), options)
+            state = await recording.resume(agent, options.get("context"))
+            return self._start(agent, state, options, is_read=is_read)
 
         is_paused = recording.is_paused(place)
-        result = late_result(agent, resume) if is_paused else self._start(agent, input, options)
+        result = late_result(agent, resume) if is_paused else self._start(agent, input, options, is_read=is_read)
         watch_events(result, lambda events: self._record(place, agent, result, events, is_read=is_read))
         return result
 
@@ -124,10 +127,13 @@ class AuthorRuns:
             await _helpers_read(result.context_wrapper.context)
         raise TurnPaused
 
-    def _start(self, agent: Agent[Any], input: RunInput, options: RunOptions) -> RunResultStreaming:
+    def _start(self, agent: Agent[Any], input: RunInput, options: RunOptions, *, is_read: bool) -> RunResultStreaming:
         context = copy_context()
         context.run(turn_runs.set, self._nested)  # for runs that tools start
-        return context.run(self._start_here, agent, input, options)
+        result = context.run(self._start_here, agent, input, options)
+        if is_read:
+            self._read.append(result)
+        return result
 
     @property
     def _nested(self) -> "AuthorRuns":
@@ -150,8 +156,9 @@ class AuthorRuns:
 
     @property
     def answering_agent(self) -> Agent[Any] | None:
-        """The agent whose run had the most output, beside those of titles and tools; None before any run."""
-        results = [result for result in self._results if result.current_agent is not None]
+        """The agent whose run had the most output, beside those of titles and tools; None before any run. It is one
+        whose events were read, if there is any."""
+        results = [result for result in self._read or self._results if result.current_agent is not None]
         answer = max(results, key=lambda result: result.context_wrapper.usage.output_tokens, default=None)
         return None if answer is None else answer.current_agent
 

@@ -255,6 +255,11 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         return self.titles.start(memory.recent_items, agent_context, selection.model)
 
     @property
+    def offers_attachments(self) -> bool:
+        """Return whether the page may create attachments."""
+        return self.attachment_store is not None
+
+    @property
     def offers_dictation(self) -> bool:
         """Return whether a transcription model is configured, or a subclass implements `transcribe`."""
         return self.models.transcriber is not None or type(self).transcribe is not ChatServer.transcribe
@@ -262,7 +267,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
     def offers(self, context: RequestContext) -> Offers:
         """Return what the page may offer this user. A subclass may remove entries."""
         features = Features(
-            attachments=self.attachment_store is not None,
+            attachments=self.offers_attachments,
             dictation=self.offers_dictation,
             mentions=self.offers_mentions,
             mention_previews=self.offers_previews,

@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chatkit.types import ThreadMetadata
+from agents import Agent
+from chatkit.store import AttachmentStore
 
 from chatkit_server.app import build_services
 from chatkit_server.startup.doctor.examination import examine
@@ -57,6 +57,44 @@ async def test_it_says_who_takes_the_files(tmp_path: Path) -> None:
     assert "its LocalAttachmentStore takes the files; the routes for their bytes are its own" in of_server(findings)
     off = await doctor(tmp_path, server=f"{SERVERS}.luggage_desk:luggage_server", attachments="false")
     assert "its LocalAttachmentStore is not used: CHATKIT_ATTACHMENTS is off" in of_server(off)
+
+
+class UploadsOnly(AttachmentStore[Any]):
+    """Files come by a route of its server's own app."""
+
+    async def delete_attachment(self, attachment_id: str, context: Any) -> None:
+        """Delete nothing."""
+
+
+class DirectServer(LetterBoxServer):
+    """A server whose page uploads directly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attachment_store = UploadsOnly()
+
+
+async def test_files_without_creation_are_not_offered(tmp_path: Path) -> None:
+    findings = await doctor(tmp_path, server=f"{__name__}:DirectServer")
+    text = "its UploadsOnly has no create_attachment: files can only be uploaded to routes of its own"
+    assert Finding("server", text, "WARN") in findings
+    async with serve(tmp_path, server=DirectServer, attachments=True) as served, served.tab() as tab:
+        async with tab.session.get(f"{served.url}/api/chatkit/options") as response:
+            assert "attachments" not in await response.json()
+
+
+class SwitchingServer(LetterBoxServer):
+    """A server that has its agents in a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.agents = {"short": Agent(name="Short", model="small"), "long": Agent(name="Long")}
+
+
+async def test_agents_in_a_dict_are_found(tmp_path: Path) -> None:
+    findings = await doctor(tmp_path, server=f"{__name__}:SwitchingServer")
+    text = "its agents: Short (small), Long (the model of the settings)"
+    assert Finding("server", text) in findings
 
 
 async def test_a_server_without_agents(tmp_path: Path) -> None:
@@ -122,16 +160,3 @@ async def test_the_log_names_the_models_of_its_agents(
         async with serve(tmp_path, server=GazetteServer, **settings):
             pass
     assert "answers come from gpt-4.1-mini or gpt-5-nano (compatible)" in caplog.text
-
-
-def make_server_with_a_thread() -> LetterBoxServer:
-    server = LetterBoxServer()
-    thread = ThreadMetadata(id="thr_1", created_at=datetime.now(UTC))
-    vars(server.store)["_entries"]["thr_1"] = thread
-    return server
-
-
-async def test_it_warns_of_threads_in_the_old_store(tmp_path: Path) -> None:
-    findings = await doctor(tmp_path, server=f"{__name__}:make_server_with_a_thread")
-    (warning,) = [finding.text for finding in findings if finding.name == "server" and finding.mark == "WARN"]
-    assert warning == "what MemoryStore held before stays in memory, unseen: _entries (1 object)"

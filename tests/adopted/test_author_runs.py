@@ -52,12 +52,12 @@ async def test_the_models_of_the_settings_answer(tmp_path: Path) -> None:
 
 async def test_the_turn_names_the_model_of_the_agent_that_answered(tmp_path: Path) -> None:
     async def scene(server: PlayServer, thread: ThreadMetadata, context: Any) -> AsyncIterator[ThreadStreamEvent]:
+        await Runner.run(Agent(name="Titles", model="small"), "a title")
         async for event in run(Agent(name="Answering", model="large"))(server, thread, context):
             yield event
-        await Runner.run(Agent(name="Titles", model="small"), "a title")
 
     async with OpenAIServer() as upstream:
-        upstream.script(Answer("A long answer to a short question."), Answer("Title"))
+        upstream.script(Answer("A long title of a short answer"), Answer("Yes."))
         endpoint: dict[str, Any] = {"model": "of the settings", "base_url": upstream.base_url, "api": "responses"}
         async with serve(tmp_path, server=PlayServer(scene), **endpoint) as served, served.tab() as tab:
             assert (await tab.create("hello")).error is None

@@ -55,6 +55,9 @@ def _of_files(server: AdoptedServer, settings: Settings) -> Finding:
         return Finding("server", "it has no attachment store, so users cannot send files")
     if not settings.attachments:
         return Finding("server", f"its {type(own).__name__} is not used: CHATKIT_ATTACHMENTS is off", "WARN")
+    if not server.offers_attachments:
+        text = f"its {type(own).__name__} has no create_attachment: files can only be uploaded to routes of its own"
+        return Finding("server", text, "WARN")
     return Finding("server", f"its {type(own).__name__} takes the files; the routes for their bytes are its own")
 
 
