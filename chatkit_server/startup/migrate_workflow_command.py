@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..settings.working_directory import ENV_FILE, environment, file_variables, variables
-from .export_check import MARKS, Checked, EnvLine, check_export, lines_for, write_lines
+from .export_check import MARKS, Checked, EnvLine, check_export, lines_for, shared_ids, write_lines
 
 TITLES = {
     "ok": "Works",
@@ -30,6 +30,7 @@ def migrate_workflow(
 
     The files are read and not imported. Several become one CHATKIT_AGENT, by the ids with which sessions are made.
     """
+    files = list(dict.fromkeys(files))
     checked = [_check(file) for file in files]
     if fix:
         for before in [entry for entry in checked if entry.mended is not None]:
@@ -37,9 +38,13 @@ def migrate_workflow(
         checked = [_check(file) for file in files]
     for entry in checked:
         _print(entry)
+    is_ready = all(entry.runs for entry in checked)
+    for id, (first, *others) in shared_ids(checked).items():
+        typer.echo(f"{first} gets the sessions with the id {id}. Give the others an id of their own, see below:")
+        typer.echo(f"  {', '.join(map(str, others))}\n")
     if lines := lines_for(checked, file_variables()):
-        _set(lines, has_server="CHATKIT_SERVER" in variables(), write=write)
-    if not all(entry.runs for entry in checked):
+        _set(lines, has_server="CHATKIT_SERVER" in variables(), write=write, is_ready=is_ready)
+    if not is_ready:
         raise typer.Exit(1)
 
 
@@ -66,7 +71,7 @@ def _print(entry: Checked) -> None:
     typer.echo()
 
 
-def _set(lines: Sequence[EnvLine], *, has_server: bool, write: bool) -> None:
+def _set(lines: Sequence[EnvLine], *, has_server: bool, write: bool, is_ready: bool) -> None:
     typer.echo("Settings for .env")
     for line in lines:
         typer.echo(f"  {line}")
@@ -79,6 +84,7 @@ def _set(lines: Sequence[EnvLine], *, has_server: bool, write: bool) -> None:
         typer.echo(f"{ENV_FILE} has them already.")
     elif write:
         write_lines(Path(ENV_FILE), new)
-        typer.echo(f"Written to {ENV_FILE}. Next: chatkit-server doctor, then chatkit-server serve.")
+        first = "" if is_ready else "what must be changed in the file, then "
+        typer.echo(f"Written to {ENV_FILE}. Next: {first}chatkit-server doctor, then chatkit-server serve.")
     else:
         typer.echo("Nothing is written yet: add --write.")

@@ -148,6 +148,25 @@ def test_fix_mends_what_needs_no_decision_and_keeps_the_original(name: str, left
     assert "Mended" not in run(file, "--fix").stdout
 
 
+@pytest.mark.parametrize(
+    ("lines", "mended"),
+    [
+        (["if x:", "    y = 1", "else:", "", "z = 1"], [3]),
+        (["if x:", "else:", "    y = 1"], [1]),
+        (["if x:", "    # nothing", "elif y:", "", "else:", "    if z:", "    else:", ""], [1, 3, 6, 7]),
+        (["if (", "    x", "):", "z = 1"], [3]),
+        (["while x:", "", "z = 1"], []),
+    ],
+)
+def test_empty_branches_are_mended_wherever_they_stand(lines: list[str], mended: list[int]) -> None:
+    Path("branches.py").write_text("\n".join(lines), encoding="utf-8")
+    result = run("branches.py", "--fix")
+    assert Path("branches.py").read_text(encoding="utf-8").split("\n") == [
+        f"{line} pass" if number in mended else line for number, line in enumerate(lines, 1)
+    ]
+    assert ("Python cannot read this" in result.stdout) is (not mended)
+
+
 def test_a_variable_or_package_that_exists_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("CATALOGUE_URL=https://catalogue.example\nOPENAI_API_KEY=sk-test\n", encoding="utf-8")
     Path("company_catalogue.py").touch()
@@ -186,12 +205,45 @@ def test_write_keeps_all_other_lines_of_env() -> None:
 
 
 def test_several_workflows_are_served_by_the_ids_of_their_sessions() -> None:
-    assert run(export("greeting"), export("research"), "--write").exit_code == 1
+    result = run(export("greeting"), export("research"), "--write")
+    assert result.exit_code == 1
+    assert "Next: what must be changed in the file, then chatkit-server doctor" in result.stdout
     both = '{"wf_6902c65510d48190": "greeting:run_workflow", "wf_69142c49783c8190": "research:run_workflow"}'
     assert dotenv_values(".env")["CHATKIT_AGENT"] == both
     run(export("retention"), "--write")
     third = both[:-1] + ', "wf_68e6dd7187248190": "retention:run_workflow"}'
     assert dotenv_values(".env")["CHATKIT_AGENT"] == third
+
+
+def test_files_with_the_same_workflow_id_do_not_hide_each_other() -> None:
+    result = run(export("greeting"), export("greeting", "newer.py"), export("greeting"))
+    assert "greeting.py gets the sessions with the id wf_6902c65510d48190." in result.stdout
+    both = '{"wf_6902c65510d48190": "greeting:run_workflow", "newer": "newer:run_workflow"}'
+    assert f"  CHATKIT_AGENT={both}\n" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "run_it",
+    ["return await Runner.run(agent, 'x')", "await asyncio.gather(Runner.run(agent, 'x'))", "return await helper()"],
+)
+def test_a_workflow_that_runs_its_agent_somehow_is_not_said_to_run_none(run_it: str) -> None:
+    Path("flow.py").write_text(
+        "import asyncio\nfrom agents import Agent, Runner\nagent = Agent(name='A')\n"
+        "async def helper():\n    return await Runner.run(agent, 'x')\n"
+        f"async def run_workflow(workflow_input):\n    {run_it}\n",
+        encoding="utf-8",
+    )
+    assert marked(run("flow.py"), "NOTE") == []
+
+
+def test_a_workflow_with_other_parameters_is_not_served_as_its_agent() -> None:
+    Path("flow.py").write_text(
+        "from agents import Agent\nagent = Agent(name='A')\nasync def run_workflow(args, workflow_input): ...",
+        encoding="utf-8",
+    )
+    result = run("flow.py", "--write")
+    assert (result.exit_code, marked(result, "ok")) == (1, [])
+    assert not Path(".env").exists()
 
 
 def test_a_server_class_that_would_answer_instead_is_told() -> None:
@@ -256,6 +308,11 @@ NOT_WORKFLOWS = [
     ),
     ("export.py", "import uvicorn\nasync def run_workflow(workflow_input): ...\nuvicorn.run('x')", "uvicorn.run at mo"),
     ("export.py", "async def run_workflow(workflow_input, user): ...", "others need defaults"),
+    (
+        "export.py",
+        "class Flow:\n    async def run_workflow(self, workflow_input): ...",
+        "line 1: `run_workflow` is a method of Flow",
+    ),
     ("export.py", "async def run_workflow(workflow_input):\n    return input()", "keyboard of the server"),
     (
         "export.py",

@@ -70,7 +70,7 @@ def _notes(export: Export, directory: Path, variables: Mapping[str, str]) -> Ite
             yield Note("FIX", f"`{export.workflow.name}` must be `async def`.", export.workflow.lineno)
     elif export.server_class is not None:
         yield Note("ok", f"`{export.server_class.name}` is a ChatKitServer, which runs unchanged.")
-    elif len(export.agents) == 1:
+    elif len(export.agents) == 1 and not export.has_unsuitable_workflow:
         yield Note("ok", f"`{next(iter(export.agents))}` is an agent, without a workflow around it.")
     yield from find_placeholders(export)
     yield from find_hosted_tools(export)

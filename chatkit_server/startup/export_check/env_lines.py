@@ -35,8 +35,7 @@ def lines_for(checked: Sequence[Checked], in_file: Mapping[str, str | None]) -> 
     """
     served = [(entry, *entry.setting) for entry in checked if entry.setting is not None]
     lines = [EnvLine(name, value, in_file.get(name)) for _, name, value in served if name != "CHATKIT_AGENT"][:1]
-    agents = {key: value for entry, name, value in served if name == "CHATKIT_AGENT" for key in _keys(entry, value)}
-    if agents:
+    if agents := _agents([(entry, value) for entry, name, value in served if name == "CHATKIT_AGENT"]):
         old = in_file.get("CHATKIT_AGENT")
         mapping = _mapping(old) | agents
         several = len(set(agents.values())) > 1 or bool(_mapping(old))
@@ -45,9 +44,22 @@ def lines_for(checked: Sequence[Checked], in_file: Mapping[str, str | None]) -> 
     return lines
 
 
-def _keys(entry: Checked, value: str) -> list[str]:
-    """Return the workflow ids of an export; the module's name if it has none."""
-    return entry.workflow_ids or [value.partition(":")[0]]
+def shared_ids(checked: Sequence[Checked]) -> dict[str, list[Path]]:
+    """Return the workflow ids that several files have, such as versions of one workflow. The first file keeps it."""
+    files: dict[str, list[Path]] = {}
+    for entry in checked:
+        for id in entry.workflow_ids if entry.setting is not None else ():
+            files.setdefault(id, []).append(entry.path)
+    return {id: paths for id, paths in files.items() if len(paths) > 1}
+
+
+def _agents(served: Sequence[tuple[Checked, str]]) -> dict[str, str]:
+    """Return the workflows by their ids; by the module's name if there is none, or another file has it."""
+    agents: dict[str, str] = {}
+    for entry, value in served:
+        own_ids = [id for id in entry.workflow_ids if id not in agents]
+        agents |= dict.fromkeys(own_ids or [value.partition(":")[0]], value)
+    return agents
 
 
 def _mapping(value: str | None) -> dict[str, str]:

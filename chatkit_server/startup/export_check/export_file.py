@@ -12,6 +12,7 @@ from .syntax_tree import Function, assigned, callee_of, calls, dotted, functions
 
 _TYPESCRIPT = re.compile(r"""from ["']@openai/agents|export (const|async function) runWorkflow""")
 _TYPESCRIPT_SUFFIXES = {".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs"}
+WORKFLOW = "run_workflow"
 INPUT_PARAMETER, INPUT_FIELD = "workflow_input", "input_as_text"
 
 
@@ -32,8 +33,21 @@ class Export:
     def workflow(self) -> Function | None:
         """The function that runs the workflow: by its name, else by its parameter."""
         candidates = [function for function in functions(self.tree) if self._takes_workflow_input(function)]
-        named = [function for function in candidates if function.name == "run_workflow"]
+        named = [function for function in candidates if function.name == WORKFLOW]
         return next(iter(named or candidates), None)
+
+    @cached_property
+    def has_unsuitable_workflow(self) -> bool:
+        """Whether the module has a `run_workflow` that cannot be called with the workflow's input alone."""
+        return self.workflow is None and any(function.name == WORKFLOW for function in functions(self.tree))
+
+    @cached_property
+    def class_of_workflow(self) -> ast.ClassDef | None:
+        """The class that has the workflow as a method, which the server cannot call."""
+        for node in self.tree.body:
+            if isinstance(node, ast.ClassDef) and any(getattr(entry, "name", "") == WORKFLOW for entry in node.body):
+                return node
+        return None
 
     @cached_property
     def agents(self) -> dict[str, ast.Call]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from .export_file import Export
 from .note import Note
-from .syntax_tree import functions
 
 
 def module_of(path: Path, directory: Path) -> str | Note:
@@ -44,8 +43,15 @@ def served_name(export: Export) -> tuple[str, str] | Note:
             return "CHATKIT_SERVER", export.server_name
         text = f"The constructor of {export.server_class.name} needs arguments: write a function that returns one, and "
         return Note("FIX", f"{text}name it in CHATKIT_SERVER.", export.server_class.lineno)
-    if any(function.name == "run_workflow" for function in functions(export.tree)):
+    if export.has_unsuitable_workflow:
         return Note("FIX", "`run_workflow` must take one argument, `workflow_input`; others need defaults.")
+    if (outer := export.class_of_workflow) is not None:
+        return Note(
+            "FIX",
+            f"`run_workflow` is a method of {outer.name}: the server needs a function of the module that calls it, "
+            "`async def run_workflow(workflow_input)`.",
+            outer.lineno,
+        )
     agents = list(export.agents)
     if len(agents) == 1:
         return "CHATKIT_AGENT", agents[0]

@@ -19,6 +19,7 @@ JSON_TYPES = {
 
 MAX_REPAIRS = 20
 _OR_NULL = re.compile(rf":\s*({'|'.join(JSON_TYPES)}|object),\s*null\b")
+_EMPTY_BLOCK = re.compile(r"expected an indented block after .* on line (\d+)")
 _REPLACED_FIELD = re.compile(r"\{[^{}]*\"[^{}]*\}")
 
 
@@ -72,11 +73,24 @@ def _nullable_parameters(text: str) -> list[Note]:
 
 def _repairs(text: str, error: SyntaxError) -> list[Note]:
     number = error.lineno or 1
-    line = text.split("\n")[number - 1]
-    if re.match(r"\s*(else|elif .*|if .*|while .*|for .*):\s*$", line) and "expected an indented block" in error.msg:
-        return [Note("FIX", "This branch is empty.", number, (Edit(number, line.rstrip(), f"{line.rstrip()} pass"),))]
+    lines = text.split("\n")
+    if empty := _EMPTY_BLOCK.match(error.msg):
+        return _empty_block(lines, int(empty.group(1)), number)
+    line = lines[number - 1]
     if sys.version_info < (3, 12) and "f-string" in error.msg:
         return _nested_quotes(number, line)
+    return []
+
+
+def _empty_block(lines: list[str], start: int, end: int) -> list[Note]:
+    """`else:` without anything below it, which Agent Builder exports for a branch that leads nowhere. Its header begins
+    in line `start`; Python has noticed in line `end`. An empty loop is left to its author: it might never end."""
+    if lines[start - 1].lstrip().startswith(("while ", "for ", "async for ")):
+        return []
+    for number in range(max(start, end - 1), start - 1, -1):
+        header = lines[number - 1].rstrip()
+        if header.endswith(":"):
+            return [Note("FIX", "This branch is empty.", number, (Edit(number, header, f"{header} pass"),))]
     return []
 
 

@@ -7,6 +7,8 @@ from .export_file import Export
 from .note import Note
 from .syntax_tree import Function, argument, assigned, calls, dotted, entries, text_of
 
+RUNS = {"Runner.run", "Runner.run_streamed", "Runner.run_sync"}
+
 
 def describe_workflow(export: Export, workflow: Function) -> Iterator[Note]:
     """Yield the entry, the agents with what users see of them, and what is not as in Agent Builder."""
@@ -36,7 +38,7 @@ def describe_workflow(export: Export, workflow: Function) -> Iterator[Note]:
     if fields := export.required_fields:
         names = ", ".join(fields)
         yield Note("NEEDS", f"`state_variables` of each session with {names}, which the workflow's input demands.")
-    if not _runs(workflow):
+    if not any(dotted(call.func) in RUNS for call in calls(export.tree, "run", "run_streamed", "run_sync")):
         yield Note("NOTE", "The workflow runs no agent: only what it returns is shown.", workflow.lineno)
     if list(calls(workflow, "trace")):
         yield Note("NOTE", "`trace` uploads nothing unless CHATKIT_TRACING=true; evaluations of traces need that.")
@@ -61,7 +63,7 @@ def _runs(workflow: Function) -> dict[str, str]:
     runs = {}
     for name, value, _ in assigned(workflow):
         call = value.value if isinstance(value, ast.Await) else value
-        if isinstance(call, ast.Call) and dotted(call.func) in {"Runner.run", "Runner.run_streamed"}:
+        if isinstance(call, ast.Call) and dotted(call.func) in RUNS:
             agent = argument(call, "starting_agent", 0)
             runs[name] = dotted(agent) if agent is not None else ""
     return runs
