@@ -77,10 +77,11 @@ class ItemIds:
                 return [event]
 
     async def rename(self, item: ThreadItem, thread_id: str, *, is_added: bool = False) -> ThreadItem:
-        """Return a copy of the item with the id under which it is saved. `is_added` tells that it is a new one."""
+        """Return a copy of the item with the ids of itself and its thread under which it is saved. `is_added` tells
+        that it is a new one."""
         item_id = await self._id_for(item, thread_id, is_added=is_added)
         self._types[item_id] = item.type
-        return item.model_copy(update={"id": item_id}, deep=True)
+        return item.model_copy(update={"id": item_id, "thread_id": thread_id}, deep=True)
 
     async def resolve(self, author_id: str, thread_id: str) -> str:
         """Return the id of the item that the author's id stands for now."""

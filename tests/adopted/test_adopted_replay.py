@@ -279,3 +279,26 @@ async def test_a_pause_is_no_error_for_its_code(ours: Host, upstream: OpenAIServ
         assert "Sorry." not in str(picture.items)
         assert picture.items == tab.pictures[reply.thread_id].items
     assert calls == ["respond Pay 5", "respond Pay 5", "pay 5"]
+
+
+class TidyServer(CashServer):
+    """Removes the widgets of earlier answers."""
+
+    async def pay(
+        self, thread: ThreadMetadata, agent_input: Any, context: dict[str, Any]
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        for item in (await self.store.load_thread_items(thread.id, None, 20, "asc", context)).data:
+            if isinstance(item, WidgetItem):
+                await self.store.delete_thread_item(thread.id, item.id, context)
+        async for event in super().pay(thread, agent_input, context):
+            yield event
+
+
+async def test_a_replay_deletes_nothing(ours: Host, upstream: OpenAIServer) -> None:
+    async with ours.serve(TidyServer) as tab:
+        upstream.script(PLAN, ASKS)
+        reply = await tab.create("Pay 5")
+        upstream.script(Answer("Done."))
+        assert (await press(tab, reply.thread_id, cards(tab, reply.thread_id)[0], "Approve")).error is None
+        assert badge(cards(tab, reply.thread_id)[0]) == "Approved"
+        assert (await tab.reload(reply.thread_id)).items == tab.pictures[reply.thread_id].items

@@ -53,6 +53,11 @@ async def withdrawn(server: PlayServer, thread: ThreadMetadata, context: Any) ->
     yield ThreadItemDoneEvent(item=message(thread, "three", FAKE))
 
 
+async def elsewhere(server: PlayServer, thread: ThreadMetadata, context: Any) -> AsyncIterator[ThreadStreamEvent]:
+    item = message(thread, "one", "msg_1")
+    yield ThreadItemDoneEvent(item=item.model_copy(update={"thread_id": "thr_of_a_template"}))
+
+
 def ids(reply: Reply) -> list[str]:
     return [event["item"]["id"] for event in reply.of_type("thread.item.done")][1:]
 
@@ -86,4 +91,11 @@ async def test_removing_an_id_removes_all_items_that_had_it(tmp_path: Path) -> N
     async with serve(tmp_path, server=PlayServer(withdrawn)) as served, served.tab() as tab:
         reply = await tab.create("hello")
         assert [text for _, text in tab.pictures[reply.thread_id].texts()] == ["hello", "three"]
+        await check_reload(tab, reply)
+
+
+async def test_an_item_belongs_to_the_thread_of_the_turn(tmp_path: Path) -> None:
+    async with serve(tmp_path, server=PlayServer(elsewhere)) as served, served.tab() as tab:
+        reply = await tab.create("hello")
+        assert reply.picture.items[-1]["thread_id"] == reply.thread_id
         await check_reload(tab, reply)
