@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from agents import Agent, RunResultStreaming
+from agents import Agent, RunContextWrapper, RunResultStreaming, UserError
 from chatkit.agents import AgentContext as SdkAgentContext
 from chatkit.server import stream_widget
 from chatkit.store import StoreItemType
@@ -90,6 +90,16 @@ class AgentContext(SdkAgentContext[RequestContext]):
     _failed_calls: set[str] = PrivateAttr(default_factory=set)
     _generated_ids: set[str] = PrivateAttr(default_factory=set)
     _recording: Recording | None = PrivateAttr(default=None)
+
+    @classmethod
+    def of(cls, run: RunContextWrapper[Any]) -> "AgentContext":
+        """Return the context of the turn that a run belongs to, for the tools of runs with a context of their own.
+
+        Raises `UserError` outside of the turns of this server.
+        """
+        if (turn := turn_of(run.context)) is None:
+            raise UserError("This belongs to a chat: its agent has to run in a turn of this server.")
+        return turn
 
     @property
     def inbox(self) -> Inbox:

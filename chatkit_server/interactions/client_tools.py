@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, overload
 
-from agents import FunctionTool, UserError, function_tool
+from agents import FunctionTool, function_tool
 from agents.function_schema import function_schema
 from agents.tool_context import ToolContext
 from chatkit.types import ClientToolCallItem, ThreadItem
 from pydantic import BaseModel, ValidationError
 
-from ..agent_context import turn_of
+from ..agent_context import AgentContext
 from ..memory.call_pairs import client_tool_output
 
 PLACEHOLDER = "The user's page was asked to do this. Its answer follows."
@@ -75,8 +75,7 @@ def _call_page(name: str, parameters: type[BaseModel]) -> Callable[[ToolContext[
         except ValidationError as error:
             faults = error.errors(include_url=False, include_context=False, include_input=False)
             return f"Error: the arguments are invalid: {json.dumps(faults)}. Correct them and try again."
-        if (turn := turn_of(context.context)) is None:
-            raise UserError(f"{name} runs in the page, so its agent has to run in a turn of this server.")
+        turn = AgentContext.of(context)
         turn.call_client_tool(name, values.model_dump(mode="json", exclude_unset=True), context.tool_call_id)
         return PLACEHOLDER
 

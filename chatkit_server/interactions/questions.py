@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from agents import RunContextWrapper, UserError, function_tool
+from agents import RunContextWrapper, function_tool
 from chatkit.types import (
     StructuredInput,
     StructuredInputFreeform,
@@ -12,7 +12,7 @@ from chatkit.types import (
 )
 from pydantic import BaseModel, Field
 
-from ..agent_context import turn_of
+from ..agent_context import AgentContext
 
 ASKED = "The user was asked. Their answers follow."
 """The tool's output; the run ends with it, and the answers reach the model as an item of the thread."""
@@ -36,9 +36,7 @@ async def ask_user(context: RunContextWrapper[Any], questions: list[Question]) -
     """
     if not questions:
         return "Error: there is no question."
-    if (turn := turn_of(context.context)) is None:
-        raise UserError("ask_user shows a form in the chat, so its agent has to run in a turn of this server.")
-    await turn.ask(structured_inputs(questions))
+    await AgentContext.of(context).ask(structured_inputs(questions))
     return ASKED
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from agents import RunContextWrapper, Runner, function_tool, handoff
 from chatkit.types import ProgressUpdateEvent
+from chatkit.widgets import DynamicWidgetRoot
 
 from chatkit_server import AgentContext
 from tests.exports.inputs import inputs
@@ -217,15 +218,19 @@ async def test_a_handoff(start: Start) -> None:
         assert second.text == "milk"
 
 
-async def test_helpers_of_the_context_show_what_they_show(start: Start) -> None:
+@pytest.mark.parametrize("context", [None, {"state_plan": "pro"}], ids=["ours", "the author's own"])
+async def test_helpers_of_the_context_show_what_they_show(start: Start, context: Any) -> None:
     @function_tool
-    async def look(context: RunContextWrapper[AgentContext]) -> str:
+    async def look(context: RunContextWrapper[Any]) -> str:
         """Looks."""
-        await context.context.stream(ProgressUpdateEvent(text="Looking"))
-        return context.context.thread.id
+        turn = AgentContext.of(context)
+        await turn.stream(ProgressUpdateEvent(text="Looking"))
+        card = {"type": "Card", "children": [{"type": "Text", "value": "Found"}]}
+        await turn.stream_widget(DynamicWidgetRoot.model_validate(card))
+        return turn.thread.id
 
     async def run_workflow(workflow_input: WorkflowInput) -> Any:
-        looked = await Runner.run(helper(tools=[look]), workflow_input.input_as_text)
+        looked = await Runner.run(helper(tools=[look]), workflow_input.input_as_text, context=context)
         return {"output_text": looked.final_output}
 
     chat = await start(run_workflow)
@@ -234,6 +239,8 @@ async def test_helpers_of_the_context_show_what_they_show(start: Start) -> None:
         reply = await tab.create("Look")
         assert await as_shown(tab, reply) == [("assistant", "I looked.")]
         assert [event["text"] for event in reply.of_type("progress_update")] == ["Looking"]
+        (widget,) = tab.pictures[reply.thread_id].of_type("widget")
+        assert widget["widget"]["children"][0]["value"] == "Found"
     assert ("function_call_output", reply.thread_id) in inputs(chat.upstream)[1]
 
 
