@@ -37,7 +37,7 @@ class ThreadSaver:
     async def take(self, thread: SourceThread) -> None:
         """Save one thread. Raises `SourceFailed`, `ThreadGone`, `Unreadable`, `SetupError` if it cannot be written."""
         file = self._folder / file_name(thread.id)
-        content = _saved(file)
+        content = _saved(file, thread.id)
         saved = content.items.get(thread.id, [])
         complete = saved[: _count_complete(saved)]
         saved_ids = {id_of(item) for item in complete}  # which the source repeats if it has to begin anew
@@ -72,12 +72,20 @@ def file_name(thread_id: str) -> str:
     return f"{hashlib.blake2b(thread_id.encode(errors='replace'), digest_size=16).hexdigest()}.json"
 
 
-def _saved(file: Path) -> FileContent:
-    """Return what is saved; nothing if the file has to be written anew."""
+def _saved(file: Path, thread_id: str) -> FileContent:
+    """Return what is saved of a thread; nothing if the file has to be written anew.
+
+    Raises `Unreadable` if the file has something else, such as a thread whose id differs in upper case alone.
+    """
     try:
-        return read_file(file) if file.exists() else FileContent()
+        content = read_file(file) if file.exists() else None
     except Unreadable:
+        content = None
+    if content is None:
         return FileContent()
+    if {raw["id"] for raw in content.threads} | set(content.items) != {thread_id}:
+        raise Unreadable(f"{file} has something else, and is not overwritten")
+    return content
 
 
 def _count_complete(items: Sequence[RawItem]) -> int:

