@@ -70,6 +70,10 @@ def find_exported_workflow(value: Callable[..., Any], title: str) -> ExportedWor
     input_class = _input_class(inner, parameters[0])
     if input_class is None and parameters[0].name != PARAMETER:
         return None
+    if inspect.isasyncgenfunction(inner):
+        raise AgentSetupError(
+            f"{title} yields its answer: write `return` instead of `yield`; its agents stream anyway."
+        )
     if not inspect.iscoroutinefunction(inner):
         raise AgentSetupError(f"{title} takes a {PARAMETER}, but is not a coroutine function: write `async def`.")
     if required := [parameter.name for parameter in parameters[1:] if parameter.default is parameter.empty]:

@@ -32,13 +32,13 @@ class ShownAnswers:
 
     @property
     def texts(self) -> frozenset[str]:
-        """The texts of the answers, with the message that they answer."""
-        return frozenset([*self._texts.values(), self._message.strip()] if self._texts else [])
+        """The texts of the answers."""
+        return frozenset(self._texts.values())
 
     @property
     def known_texts(self) -> set[str]:
-        """What steps have found: no news beside an answer."""
-        return {text.strip() for output in self._outputs for text in _texts_in(output)}
+        """The user's message, and what steps have found: no news beside an answer."""
+        return {self._message.strip(), *(text.strip() for output in self._outputs for text in _texts_in(output))}
 
     @property
     def is_empty(self) -> bool:

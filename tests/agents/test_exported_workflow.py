@@ -150,6 +150,9 @@ def test_what_is_no_workflow_says_so() -> None:
     def synchronous(workflow_input: WorkflowInput) -> Any:
         return None
 
+    async def yielding(workflow_input: WorkflowInput) -> Any:
+        yield "Hello."
+
     async def with_more(workflow_input: WorkflowInput, customer: str) -> Any:
         return None
 
@@ -158,6 +161,8 @@ def test_what_is_no_workflow_says_so() -> None:
 
     with pytest.raises(AgentSetupError, match="is not a coroutine function: write `async def`"):
         load_agent(synchronous)
+    with pytest.raises(AgentSetupError, match="yields its answer: write `return`"):
+        load_agent(yielding)
     with pytest.raises(AgentSetupError, match="needs the arguments customer, but a workflow gets only one"):
         load_agent(with_more)
     assert load_agent(agent_function).workflow is None

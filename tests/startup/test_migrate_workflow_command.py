@@ -316,6 +316,11 @@ NOT_WORKFLOWS = [
     ("export.py", "async def run_workflow(workflow_input):\n    return input()", "keyboard of the server"),
     (
         "export.py",
+        "async def run_workflow(workflow_input):\n    if 1:\n        yield 2",
+        "line 3: `run_workflow` must `return`",
+    ),
+    (
+        "export.py",
         "async def run_workflow(workflow_input):\n    return helper(1)",
         "`helper` is not defined: define or",
     ),

@@ -11,6 +11,7 @@ from .hosted_tools_check import find_hosted_tools
 from .needs import find_needs
 from .note import Edit, Note, apply_edits
 from .served_name import module_of, served_name
+from .syntax_tree import yielding_line
 from .workflow_course import describe_workflow
 
 MARKS = ("ok", "NOTE", "NEEDS", "FIX")
@@ -68,6 +69,8 @@ def _notes(export: Export, directory: Path, variables: Mapping[str, str]) -> Ite
         yield from describe_workflow(export, export.workflow)
         if isinstance(export.workflow, ast.FunctionDef):
             yield Note("FIX", f"`{export.workflow.name}` must be `async def`.", export.workflow.lineno)
+        elif (number := yielding_line(export.workflow)) is not None:
+            yield Note("FIX", f"`{export.workflow.name}` must `return` its answer instead of yielding it.", number)
     elif export.server_class is not None:
         yield Note("ok", f"`{export.server_class.name}` is a ChatKitServer, which runs unchanged.")
     elif len(export.agents) == 1 and not export.has_unsuitable_workflow:

@@ -68,6 +68,18 @@ def functions(tree: ast.Module) -> Iterator[Function]:
     yield from (node for node in tree.body if isinstance(node, Function))
 
 
+def yielding_line(function: Function) -> int | None:
+    """Return the line of the function's first `yield`, without those of functions inside it; None if there is none."""
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, ast.Yield | ast.YieldFrom):
+            return node.lineno
+        if not isinstance(node, Function | ast.Lambda | ast.ClassDef):
+            waiting[:0] = ast.iter_child_nodes(node)
+    return None
+
+
 def assigned(tree: ast.AST, kind: type[ast.expr] = ast.expr) -> Iterator[tuple[str, ast.expr, int]]:
     """Return name, value and line of each assignment of such an expression to one name."""
     for node in ast.walk(tree):
