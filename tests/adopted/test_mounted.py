@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from chatkit.types import ThreadItemDoneEvent, ThreadMetadata
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.sessions import SessionMiddleware
 
 from chatkit_server import create_app
+from tests.adopted.hosts import beside
 from tests.adopted.play_server import PlayServer, message
+from tests.adopted.servers.letter_box import LetterBoxServer
 from tests.databases import copy_sqlite
 from tests.serving import DATABASE, Tab, make_settings
+from tests.support.chatkit import ChatKitClient
 from tests.support.live_server import live
 
 
@@ -108,3 +112,24 @@ async def test_routes_of_the_outer_app_read_the_store_of_the_logged_in_user(tmp_
         await tab.session.get(f"{url}/login/grace")
         async with tab.session.get(f"{url}/files/any") as response:
             assert await response.json() == []
+
+
+async def test_an_endpoint_that_still_calls_process_shows_the_threads_of_its_user(tmp_path: Path) -> None:
+    server, router = LetterBoxServer(), APIRouter()
+
+    @router.post("/old/chatkit")
+    async def endpoint(request: Request) -> Response:
+        result: Any = await server.process(await request.body(), {"request": request})
+        if hasattr(result, "json"):
+            return Response(result.json, media_type="application/json")
+        return StreamingResponse(result, media_type="text/event-stream")
+
+    copy_sqlite(tmp_path / DATABASE)
+    app = beside(router, create_app(make_settings(tmp_path), server=server))
+    async with live(app) as url, Tab(url) as tab, ChatKitClient(f"{url}/old") as stranger:
+        reply = await tab.create("Dear friend")
+        async with ChatKitClient(f"{url}/old", cookies=tab.cookies) as old:
+            assert [thread["id"] for thread in await old.history()] == [reply.thread_id]
+            assert (await old.send(reply.thread_id, "Yours")).text == "Letter 2: Yours"
+        assert await stranger.history() == []
+        assert (await tab.reload(reply.thread_id)).texts()[-1] == ("assistant", "Letter 2: Yours")
