@@ -3,10 +3,12 @@
 The API hands out no content of other files, so those are lost.
 """
 
+import asyncio
 import base64
 import io
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import httpx2
@@ -15,17 +17,23 @@ from chatkit.types import ImageAttachment
 from chatkit_store import Blobs, NotFound, Owner, UploadStore, clean_text, derived_id
 
 from ..errors.http import InvalidFile
+from ..errors.retry_after import retry_after
 from ..files.file_names import safe_file_name
 from ..files.file_threads import in_file_thread, in_preview_thread
 from ..files.file_types import IMAGES, sniff
 from ..files.previews import make_preview
 from ..files.signed_links import download_reference, preview_key
+from ..loops import backoff
 from ..settings import Settings
 from .imported_items import attachments_of
+from .polite_calls import is_temporary
 from .source import RawItem
 
 OWN_ID = re.compile(r"atc_[0-9a-f]{32}")
 """The only ids that links can be made for."""
+REPETITIONS = 4
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds."""
 
 
 class PictureFetcher:
@@ -44,17 +52,28 @@ class PictureFetcher:
         return content if content and len(content) <= self._max_bytes else None
 
     async def _download(self, url: str) -> bytes | None:
+        """Return what is at the address, asked again while it fails for a moment: a note would stay for good."""
+        for pause in [*islice(backoff(FIRST_PAUSE, LONGEST_PAUSE), REPETITIONS), None]:
+            try:
+                async with self._client.stream("GET", url, follow_redirects=True) as response:
+                    if not is_temporary(response.status_code):
+                        return await self._read(response) if response.status_code == httpx2.codes.OK else None
+                    seconds = retry_after(response.headers)
+            except (httpx2.ReadError, httpx2.RemoteProtocolError, httpx2.TimeoutException):
+                seconds = None
+            except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
+                return None
+            if pause is None:
+                break
+            await asyncio.sleep(min(pause if seconds is None else seconds, LONGEST_PAUSE))
+        return None
+
+    async def _read(self, response: httpx2.Response) -> bytes | None:
         content = bytearray()
-        try:
-            async with self._client.stream("GET", url, follow_redirects=True) as response:
-                if response.status_code != httpx2.codes.OK:
-                    return None
-                async for part in response.aiter_bytes():
-                    content += part
-                    if len(content) > self._max_bytes:
-                        return None
-        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
-            return None
+        async for part in response.aiter_bytes():
+            content += part
+            if len(content) > self._max_bytes:
+                return None
         return bytes(content)
 
     async def inline(self, item: RawItem) -> RawItem:

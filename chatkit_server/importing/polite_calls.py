@@ -65,7 +65,12 @@ class PoliteCalls:
             return False
         if isinstance(error, openai.APIConnectionError):
             return self._has_worked or attempt == 1  # a wrong address should be reported soon
-        return isinstance(error, openai.APIStatusError) and (error.status_code in TEMPORARY or error.status_code >= 500)
+        return isinstance(error, openai.APIStatusError) and is_temporary(error.status_code)
+
+
+def is_temporary(status: int) -> bool:
+    """Return whether a request with this answer may work later."""
+    return status in TEMPORARY or status >= 500
 
 
 def describe(error: openai.APIError) -> str:

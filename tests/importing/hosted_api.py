@@ -26,6 +26,8 @@ class HostedApi:
     threads: dict[str, Json] = field(default_factory=dict)
     items: dict[str, list[Json]] = field(default_factory=dict)
     pictures: dict[str, bytes] = field(default_factory=dict)
+    picture_faults: list[Response] = field(default_factory=list)
+    """The next requests for a picture get these."""
     picture_headers: list[set[str]] = field(default_factory=list)
     """The names of the headers of each request for a picture."""
     requests: list[str] = field(default_factory=list)
@@ -74,6 +76,8 @@ class HostedApi:
 
     async def _picture(self, request: Request) -> Response:
         self.picture_headers.append(set(request.headers))
+        if self.picture_faults:
+            return self.picture_faults.pop(0)
         content = self.pictures.get(request.path_params["name"])
         return Response(content, media_type="image/png") if content is not None else failure(404, "expired")
 

@@ -1,17 +1,19 @@
 """Pictures of imported messages: what is fetched, and what becomes a note."""
 
 import base64
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from chatkit.types import ImageAttachment, ThreadItem, UserMessageItem
 from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.responses import StreamingResponse
 
 from chatkit_store import SqlStore
 from tests.files.uploading import PDF, decompression_bomb, picture
 from tests.importing.conftest import Command
-from tests.importing.hosted_api import HostedApi, question
+from tests.importing.hosted_api import HostedApi, failure, question
 from tests.store.factories import User
 
 ADA = User("ada")
@@ -81,6 +83,28 @@ async def test_what_is_no_picture_becomes_a_note(
     message = await message_of(engine)
     assert message.attachments == []
     assert ["could not be imported" in part.text for part in message.content] == [False, *[True] * len(entries)]
+
+
+async def test_a_picture_that_fails_for_a_moment_is_asked_for_again(
+    command: Command, api: HostedApi, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def half() -> AsyncIterator[bytes]:
+        yield picture()[:20]
+        raise ConnectionResetError
+
+    monkeypatch.setattr("chatkit_server.importing.pictures.FIRST_PAUSE", 0.001)
+    api.pictures = {"pot": picture()}
+    api.picture_faults = [
+        failure(429, "Slow down", retry_after_ms="1"),
+        failure(503, "Later", retry_after="0"),
+        StreamingResponse(half(), headers={"content-length": str(len(picture()))}),
+    ]
+    api.add("cthr_1", question(attachments=[attachment(f"{api.url}/pictures/pot")]))
+    assert "1 picture came along." in (await command("openai")).stdout
+    assert api.picture_faults == []
+    api.add("cthr_2", question(attachments=[attachment(f"{api.url}/pictures/pot")]))
+    api.picture_faults = [failure(503, "Down", retry_after_ms="1") for _ in range(9)]
+    assert "could not be read or fetched: 1 file." in (await command("openai")).stdout
 
 
 async def test_the_key_is_not_sent_to_where_pictures_are(command: Command, api: HostedApi) -> None:
