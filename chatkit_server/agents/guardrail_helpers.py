@@ -1,11 +1,13 @@
 """Give the guardrail helpers of an exported workflow a result for each kind of guardrail.
 
 Agent Builder exports `build_guardrail_fail_output(results)` with each workflow that has guardrails, and calls it in
-each run. It looks up all kinds of guardrails, and raises an AttributeError for each that is not configured.
+each run. It looks up all kinds of guardrails, and raises an AttributeError for each that is not configured. The results
+also tell whether the message was stopped.
 """
 
 import functools
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from contextvars import ContextVar
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
@@ -20,6 +22,9 @@ KINDS = (
     "Custom Prompt Check",
     "Prompt Injection Detection",
 )
+tripwire_listener: ContextVar[Callable[[], None] | None] = ContextVar("tripwire_listener", default=None)
+"""Called when a guardrail was triggered in the turn that the current task runs: what the workflow returns then, its
+author decides."""
 _MARK = "__chatkit_completes__"
 
 
@@ -32,11 +37,18 @@ def complete_guardrail_results(names: MutableMapping[str, Any]) -> None:
     @functools.wraps(helper)
     def build(results: Any = None, *args: Any, **kwargs: Any) -> Any:
         present = list(results or [])
+        if any(getattr(result, "tripwire_triggered", False) is True for result in present):
+            _tell_listener()
         kinds = {_kind(result) for result in present}
         return helper([*present, *(_passed(kind) for kind in KINDS if kind not in kinds)], *args, **kwargs)
 
     setattr(build, _MARK, True)
     names[HELPER] = build
+
+
+def _tell_listener() -> None:
+    if (listener := tripwire_listener.get()) is not None:
+        listener()
 
 
 def _kind(result: Any) -> Any:

@@ -25,6 +25,7 @@ from chatkit.types import (
 from ..agent_context import AgentContext, RunEnd, turn_context
 from ..agents.approval_placeholders import approval_asker
 from ..agents.exported_workflow import ExportedWorkflow
+from ..agents.guardrail_helpers import tripwire_listener
 from ..agents.state_variables import session_variables
 from ..agents.turn_runner import RunInput, RunOptions, turn_runs
 from ..conversion.outputs import answers_in_text
@@ -227,6 +228,7 @@ class WorkflowTurn:
         turn_runs.set(self)
         approval_asker.set(self._recording.ask)
         session_variables.set(self._variables)
+        tripwire_listener.set(self._conversation.leave_out_message)
         return await self._workflow.function(self._input)
 
     async def _stream(self, request: RunRequest) -> Events:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -60,6 +61,22 @@ async def test_an_end_node_with_flags_shows_only_what_an_agent_said(start: Start
         await chat.quiet()
     history = [("user", "What is it?"), ("assistant", "Buy it.")]
     assert model_input(chat.upstream.requests[2])[:2] == history
+
+
+async def test_a_message_that_a_guardrail_stopped_is_forgotten_whatever_the_end_node_says(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = await start(f"{HERE}.sales:run_workflow")
+    async with await chat.visitor() as tab:
+        with monkeypatch.context() as patch:
+            (guardrail,) = import_module(f"{HERE}.sales").input_safety_check_config["guardrails"]
+            patch.setitem(guardrail["config"], "block", True)
+            stopped = await tab.create("I am ann@shop.example")
+        assert (stopped.error, stopped.text) == (None, "- **Failed:** no\n- **Reason:**")
+        chat.upstream.script(Answer('{"interest_area": "product"}'), Answer("Buy it."))
+        assert (await tab.send(stopped.thread_id, "What is it?")).text == "Buy it."
+    assert len(chat.upstream.requests) == 2
+    assert "ann@shop.example" not in str([request.body for request in chat.upstream.requests])
 
 
 @BOTH_APIS
