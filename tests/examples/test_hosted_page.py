@@ -46,6 +46,12 @@ def test_the_readme_shows_every_line_that_differs() -> None:
     assert {line for lines in changes.values() for line in lines} == shown | {"+import os"}
 
 
+def test_the_server_accepts_the_settings_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in re.findall(r"^export (CHATKIT_\w+)=(.*)$", README, re.M):
+        monkeypatch.setenv(name, value)
+    assert f"export CHAT_API_KEY={Settings().api_keys[0].get_secret_value()}\n" in README
+
+
 def test_the_copied_file_is_that_of_the_page() -> None:
     assert filecmp.cmp(AFTER / "react/src/session.ts", ROOT / "web/src/session.ts", shallow=False)
 
