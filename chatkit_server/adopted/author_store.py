@@ -142,14 +142,19 @@ def adopt_store(store: Store[Any], outside: OutsideCalls) -> None:
     if not isinstance(store, AdoptedStore):
         kind = type(store)
         try:
-            store.__class__ = _adopted_class(kind)
+            _set(store, "__class__", _adopted_class(kind))
         except TypeError as error:
             raise SetupError(
                 f"The store class {kind.__qualname__} cannot be replaced ({error}). Give the server a store class that "
                 "is written in Python, such as the MemoryStore of chatkit's samples."
             ) from error
     with contextlib.suppress(AttributeError):  # a class with only `__slots__`: then its code needs a request of ours
-        setattr(store, _OUTSIDE, outside)
+        _set(store, _OUTSIDE, outside)
+
+
+def _set(store: Store[Any], name: str, value: object) -> None:
+    """Set an attribute, also of a frozen dataclass."""
+    object.__setattr__(store, name, value)
 
 
 def original_class(store: AnyStore) -> type[AnyStore]:

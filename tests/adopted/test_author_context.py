@@ -62,15 +62,16 @@ async def test_a_message_of_the_plain_api_and_of_a_websocket_has_a_request_too(t
 @pytest.mark.parametrize(
     ("make", "takes_ours"),
     [
-        (lambda request: 1, False),
-        (lambda request, debug=False: 1, False),
-        (lambda request, request_context=None: 1, True),
-        (lambda request, mine: 1, True),
-        (lambda *parts: 1, False),
+        (lambda request: None, False),
+        (lambda request, debug=None: debug, False),
+        (lambda request, request_context=None: request_context, True),
+        (lambda request, mine: mine, True),
+        (lambda *parts: parts[1] if len(parts) > 1 else None, False),
     ],
 )
 async def test_our_context_is_passed_to_functions_that_need_it(make: Any, takes_ours: bool) -> None:
-    assert AuthorContexts(make)._takes_ours is takes_ours
+    context = RequestContext("alice")
+    assert await AuthorContexts(make).context_for(context) is (context if takes_ours else None)
 
 
 @pytest.mark.parametrize("make", [lambda: 1, lambda one, two, three: 1, 5])

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -45,6 +46,14 @@ class CountingStore(MemoryStore):
         page = await self.load_thread_items(thread_id, None, 100, "asc", context)
         self.counted.append(len(page.data))
         return len(page.data)
+
+
+@dataclass(frozen=True)
+class FrozenStore(MemoryStore):
+    """Has settings that do not change."""
+
+    _entries: dict[str, Any] = field(default_factory=dict)
+    _attachments: dict[str, Any] = field(default_factory=dict)
 
 
 class StoreOfAll(MemoryStore, AttachmentStore[dict[str, Any]]):
@@ -125,6 +134,14 @@ async def test_it_is_the_object_that_the_author_made_wherever_that_is_kept(tmp_p
     async with serve(tmp_path, server=server) as served, served.tab() as tab:
         await ask(served, tab, server, scene)
     assert store.counted == [1, 1]
+
+
+async def test_a_frozen_store_is_replaced_too(tmp_path: Path) -> None:
+    server = PlayServer()
+    server.store = FrozenStore()
+    async with serve(tmp_path, server=server) as served, served.tab() as tab:
+        thread_id = await ask(served, tab, server, answer)
+        assert (await tab.reload(thread_id)).texts()[-1] == ("assistant", "hello")
 
 
 @pytest.mark.parametrize("is_used_again", [False, True])
