@@ -30,7 +30,7 @@ def answer_text(
     """
     if isinstance(returned, RunResultBase):
         returned = returned.final_output
-    content = _content(returned, shown)
+    content = _content(returned)
     news = news_in(content, shown, known)
     if isinstance(news, str):
         return news.strip()
@@ -54,10 +54,10 @@ def passes_on(returned: Any, output: Any) -> bool:
     if output is None or not isinstance(returned, Mapping) or "output_text" in returned:
         return False
     data = to_jsonable_python(output, fallback=str)
-    return any(isinstance(value, str) and _data_of(value) == data for value in returned.values())
+    return any(isinstance(value, str) and _data_in(value) == data for value in returned.values())
 
 
-def _content(returned: Any, shown: Collection[str]) -> Any:
+def _content(returned: Any) -> Any:
     """Return the text or the data in it that is meant for the user; "" for none."""
     match returned:
         case None:
@@ -67,17 +67,15 @@ def _content(returned: Any, shown: Collection[str]) -> Any:
         case Mapping() if (failed := failed_checks(returned)) is not None:
             names = [CHECK_NAMES.get(name) or humanized(name).lower() for name in failed]
             return f"{STOPPED}: {', '.join(names)}." if failed else ""
-        case {"output_text": str() as text} if text.strip() in shown:
-            return ""
         case {"output_parsed": parsed} if parsed is not None:
             return parsed
         case {"output_text": str() as text}:
-            return _data_of(text) or text
+            return _data_in(text)
         case {"output_text": data} if data is not None:
             return data
         case [*_, {"role": "assistant", "content": content}]:  # the input for another agent
             text = content if isinstance(content, str) else "".join(str(part.get("text", "")) for part in content)
-            return _data_of(text) or text
+            return _data_in(text)
         case [*_, {"role": "user" | "system" | "developer", "content": _}]:
             return ""
     return returned
@@ -87,11 +85,11 @@ def _is_check(check: Any) -> bool:
     return isinstance(check, Mapping) and isinstance(check.get("failed"), bool)
 
 
-def _data_of(text: str) -> Any:
-    """Return the object or list that the text is the JSON of, or None."""
+def _data_in(text: str) -> Any:
+    """Return the object or list that the text is the JSON of, or the text itself."""
     if not text.lstrip().startswith(("{", "[")):
-        return None
+        return text
     try:
         return json.loads(text)
     except ValueError:
-        return None
+        return text
