@@ -171,14 +171,20 @@ async def test_an_exported_workflow_is_listed_with_its_models_and_what_is_unfini
 ) -> None:
     text = (ROOT / "tests/startup/exports/greeting.txt").read_text(encoding="utf-8")
     placeholder = "from agents import function_tool\n@function_tool\ndef find_offers(n: str):\n  pass\n\n"
-    (tmp_path / "greeting.py").write_text(placeholder + text, encoding="utf-8")
+    guardrails = 'config = {"guardrails": [{"name": "Contains PII", "config": {"block": False}}]}\n'
+    (tmp_path / "greeting.py").write_text(placeholder + guardrails + text, encoding="utf-8")
     code, output = await doctor(tmp_path, CHATKIT_AGENT="greeting:run_workflow", **endpoint(upstream))
-    assert [line.split(maxsplit=2)[::2] for line in output.splitlines()[-3:]] == [
+    assert [line.split(maxsplit=2)[::2] for line in output.splitlines()[-4:]] == [
         ["ok", "CHATKIT_AGENT=greeting:run_workflow, a workflow of the agents My agent"],
         [
             "WARN",
             "greeting.py, line 3: The tool `find_offers` does nothing yet. Write its body; or, if the page answers it "
             "in onClientTool, put chatkit_server.client_tool in place of function_tool.",
+        ],
+        [
+            "WARN",
+            "greeting.py, line 6: The guardrail Contains PII needs a model of spaCy: python -m spacy download "
+            "en_core_web_sm.",
         ],
         ["ok", "gpt-5 (compatible), set by the agent My agent, answers"],
     ]

@@ -10,7 +10,7 @@ from .finding import Finding
 
 
 def examine_workflow(name: str, workflow: ExportedWorkflow) -> Iterator[Finding]:
-    """Yield the workflow with its agents, then what `migrate-workflow` says must be changed."""
+    """Yield the workflow with its agents, then what `migrate-workflow` says must be changed or is missing."""
     agents = ", ".join(agent.name for agent in workflow.agents)
     yield Finding(name, f"{workflow.title}, a workflow" + (f" of the agents {agents}" if agents else ""))
     path = Path(inspect.unwrap(workflow.function).__code__.co_filename)

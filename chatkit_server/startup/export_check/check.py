@@ -8,7 +8,7 @@ from pathlib import Path
 from .defects import find_defects, find_empty_values, find_placeholders, find_slow_calls
 from .export_file import Export, NotAnExport, read_export
 from .hosted_tools_check import find_hosted_tools
-from .needs import find_needs
+from .needs import find_guardrails, find_needs
 from .note import Edit, Note, apply_edits
 from .served_name import module_of, served_name
 from .syntax_tree import yielding_line
@@ -55,13 +55,14 @@ def check_export(path: Path, directory: Path, variables: Mapping[str, str]) -> C
 
 
 def faults_of(path: Path) -> list[Note]:
-    """Return what must change in a file that the server can import."""
+    """Return what must change in a file that the server can import, and what its guardrails lack."""
     try:
         export = read_export(path)
     except NotAnExport as error:
         return [Note("FIX", str(error))]
     notes = [*export.repairs, *find_placeholders(export), *find_defects(export), *find_empty_values(export)]
-    return [note for note in [*notes, *find_hosted_tools(export)] if note.mark == "FIX"]
+    notes = [note for note in [*notes, *find_hosted_tools(export)] if note.mark == "FIX"]
+    return notes + [note for note in find_guardrails(export) if note.mark == "NEEDS"]
 
 
 def _notes(export: Export, directory: Path, variables: Mapping[str, str]) -> Iterator[Note]:

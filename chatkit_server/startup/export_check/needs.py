@@ -35,7 +35,7 @@ def find_needs(export: Export, directory: Path, variables: Mapping[str, str]) ->
         yield Note("NEEDS", f"Models that the key can use: {', '.join(models)}.")
     yield from _stored_objects(export)
     yield from _packages(export, directory)
-    yield from _guardrails(export)
+    yield from find_guardrails(export)
     yield from _variables(export, variables)
 
 
@@ -111,7 +111,7 @@ def _guardrail_entries(export: Export) -> list[ast.expr]:
     return [node for value in lists if isinstance(value, ast.List) for node in value.elts]
 
 
-def _guardrails(export: Export) -> Iterator[Note]:
+def find_guardrails(export: Export) -> Iterator[Note]:
     """Yield the guardrails, and what one of them needs beyond the package."""
     guardrails = _guardrail_entries(export)
     places = {kind: node.lineno for node in guardrails if (kind := text_of(entries(node).get("name"))) is not None}
