@@ -185,25 +185,34 @@ async def test_a_folder_that_cannot_be_written_is_named(command: Command, api: H
 
 @pytest.mark.parametrize("database_url", ["sqlite", GUARDED], indirect=True)
 async def test_commands_at_the_same_time_do_the_work_once(
-    command: Command, api: HostedApi, engine: AsyncEngine, tmp_path: Path
+    command: Command, api: HostedApi, engine: AsyncEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here in one process, since a test's output is that of its process."""
+    """Here in threads of one process, since processes would take seconds to start."""
     texts = [f"message {number}" for number in range(120)]
     for number in range(9):
         api.add(f"cthr_{number}", *map(question, texts), title=f"{number}")
 
-    async def run(source: str, save: Path | None) -> ImportReport:
+    def run(source: str, save: Path | None) -> ImportReport:
         options = ImportOptions(source, save, f"{api.url}/v1", "OPENAI_API_KEY", Selection(), "", 1_000_000, False)
         report = ImportReport()
-        await run_import(options, Settings(), report)
+        asyncio.run(run_import(options, Settings(), report))
         return report
 
+    half_written: list[Path] = []
+    replace = os.replace
+
+    def recorded_replace(part: Path, file: Path) -> None:
+        half_written.append(part)
+        replace(part, file)
+
+    monkeypatch.setattr("chatkit_server.importing.thread_saving.os.replace", recorded_replace)
     folder = tmp_path / "threads"
     for source, save in ((OPENAI, folder), (str(folder), None)):
-        reports = await asyncio.gather(*(run(source, save) for _ in range(2)))
+        reports = await asyncio.gather(*(asyncio.to_thread(run, source, save) for _ in range(2)))
         assert [report.problems for report in reports] == [[], []]
     assert sum(report.new_items + report.added_items for report in reports) == 9 * 120
     assert len(list(folder.iterdir())) == 9
+    assert len(set(half_written)) == len(half_written) >= 9, "they do not write into the same file"
     assert await saved(engine) == {f"{number}": texts for number in range(9)}
 
 

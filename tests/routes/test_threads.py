@@ -40,6 +40,7 @@ from chatkit.types import (
     WorkflowItem,
 )
 from openai import AsyncOpenAI, OpenAI
+from openai.types.beta.chatkit import ChatKitThread, ChatKitThreadItemList
 from pydantic import AnyUrl
 
 from chatkit_server import RequestContext
@@ -125,7 +126,8 @@ async def test_a_thread_has_all_fields_of_openai(backend: Backend, hosted: Async
         "title": "Tea",
         "user": "ada",
     }
-    locked = (await hosted.beta.chatkit.threads.retrieve(locked_id)).to_dict()
+    raw = await hosted.beta.chatkit.threads.with_raw_response.retrieve(locked_id)
+    locked = ChatKitThread.model_validate_json(raw.http_response.text, strict=True).to_dict()
     assert (locked["title"], locked["status"]) == (None, {"type": "locked", "reason": "spam"})
     with pytest.raises(openai.NotFoundError):
         await hosted.beta.chatkit.threads.retrieve("cthr_unknown")
@@ -207,6 +209,8 @@ def conversation() -> list[ThreadItem]:
 async def test_items_have_the_shapes_of_openai(backend: Backend, hosted: AsyncOpenAI) -> None:
     items = conversation()
     thread_id = await save(backend, ADA, *items)
+    raw = await hosted.beta.chatkit.threads.with_raw_response.list_items(thread_id)
+    ChatKitThreadItemList.model_validate_json(raw.http_response.text, strict=True)
     told = [item.to_dict() async for item in hosted.beta.chatkit.threads.list_items(thread_id, limit=2, order="asc")]
     common = {"thread_id": thread_id, "created_at": UNIX_NOON, "object": "chatkit.thread_item"}
     for item in told:
