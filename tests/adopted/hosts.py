@@ -88,7 +88,7 @@ class Host:
         """Return the app that serves the server at `/chatkit`, beside the routes of its author."""
         if self.is_stock:
             return stock_app(server, context, router)
-        defaults = {"model": "gpt-test", "base_url": self._model_url, "api": "responses", "api_key": "sk-ours"}
+        defaults = {"model": "gpt-test", "base_url": self._model_url, "api": "responses", "openai_api_key": "sk-ours"}
         if "database_url" not in settings and not (self._folder / DATABASE).exists():
             copy_sqlite(self._folder / DATABASE)
         # The context that our app makes by default is that of the samples.
