@@ -70,7 +70,7 @@ WRONG = [
     ("CHATKIT_HOST", "0.0.0.0", "0.0.0.0 can be reached by others, and CHATKIT_AUTH=none lets everybody"),
     ("CHATKIT_MODEL", "gpt-test", "CHATKIT_MODEL=gpt-test needs an endpoint"),
     ("CHATKIT_DATA_DIR", "/proc/nowhere", "CHATKIT_DATA_DIR=/proc/nowhere cannot be used"),
-    ("CHATKIT_TRACING", "true", "CHATKIT_TRACING=true uploads traces to OpenAI, but"),
+    ("CHATKIT_TRACING", "true", "CHATKIT_TRACING=true uploads traces to OpenAI, at"),
     ("CHATKIT_AGENT", "nonsense", "must look like package.module:name"),
     ("CHATKIT_MODELS", "[oops", "CHATKIT_MODELS: must be comma-separated names"),
     ("CHATKIT_MODELS", "another", "CHATKIT_MODELS must list CHATKIT_MODEL"),
