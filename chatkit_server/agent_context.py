@@ -6,12 +6,13 @@ Differences from chatkit 1.6.5: times are aware UTC (T17, T18); a workflow task 
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
-from agents import Agent, RunContextWrapper, RunResultStreaming, UserError
+from agents import Agent, RunContextWrapper, RunResultStreaming
 from chatkit.agents import AgentContext as SdkAgentContext
+from chatkit.agents import ClientToolCall
 from chatkit.server import stream_widget
 from chatkit.store import StoreItemType
 from chatkit.types import (
@@ -78,7 +79,11 @@ class Recording(Protocol):
 
 
 class AgentContext(SdkAgentContext[RequestContext]):
-    """One per turn. `thread`, `store`, `request_context` and all helpers work as the SDK documents them."""
+    """One per turn. `thread`, `store`, `request_context` and all helpers work as the SDK documents them.
+
+    The agent's code gets it as the context of the run, or a subclass of the author's with more fields. It may also get
+    any other object (`run_context`); then `AgentContext.of` returns that of the turn.
+    """
 
     _inbox: Inbox = PrivateAttr(default_factory=asyncio.Queue)
     _authored: set[str] = PrivateAttr(default_factory=set)
@@ -90,16 +95,49 @@ class AgentContext(SdkAgentContext[RequestContext]):
     _failed_calls: set[str] = PrivateAttr(default_factory=set)
     _generated_ids: set[str] = PrivateAttr(default_factory=set)
     _recording: Recording | None = PrivateAttr(default=None)
+    _own_context: Any = PrivateAttr(default=None)
+    _is_taken: bool = PrivateAttr(default=False)
 
     @classmethod
-    def of(cls, run: RunContextWrapper[Any]) -> "AgentContext":
-        """Return the context of the turn that a run belongs to, for the tools of runs with a context of their own.
+    def of(cls, context: Any) -> Self:
+        """Return the `AgentContext` of the turn that a run belongs to, whatever the context of that run is.
 
-        Raises `UserError` outside of the turns of this server.
+        `context` is what a tool, a guardrail or a hook gets. Raises RuntimeError outside of a turn, TypeError if the
+        turn's is not of this class.
         """
-        if (turn := turn_of(run.context)) is None:
-            raise UserError("This belongs to a chat: its agent has to run in a turn of this server.")
+        turn = context_of_turn(context.context if isinstance(context, RunContextWrapper) else context)
+        if turn is None:
+            raise RuntimeError("There is no chat here: this run was not started by a turn of the chat server.")
+        if not isinstance(turn, cls):
+            raise TypeError(f"The context of this turn is {type(turn).__name__}, not {cls.__name__}.")
         return turn
+
+    @property
+    def run_context(self) -> Any:
+        """What the agent's code gets as the context of its run: this object, or one of the author's own."""
+        return self if self._own_context is None else self._own_context
+
+    def carry(self, own: Any) -> None:
+        """Make an object of the author's the context of the run. The helpers of chatkit's class send to this turn."""
+        self._own_context = own
+        if isinstance(own, SdkAgentContext):
+            own._events = _TurnEvents(self)
+
+    def take(self) -> bool:
+        """Return whether no turn has taken this object before: it belongs to one."""
+        is_free, self._is_taken = not self._is_taken, True
+        return is_free
+
+    @property
+    def page_call(self) -> ClientToolCall | None:
+        """The call of the page's tools that a tool has left in the context, as in chatkit's samples."""
+        own = self._own_context
+        return own.client_tool_call if isinstance(own, SdkAgentContext) else self.client_tool_call
+
+    def take_events(self) -> list[ThreadStreamEvent]:
+        """Return what the helpers have sent, where no run is there to show it."""
+        events = [self._inbox.get_nowait() for _ in range(self._inbox.qsize())]
+        return [event.event for event in events if isinstance(event, HelperEvent)]
 
     @property
     def inbox(self) -> Inbox:
@@ -298,14 +336,32 @@ class AgentContext(SdkAgentContext[RequestContext]):
         self._inbox.put_nowait(HelperEvent(event.model_copy(deep=True)))
 
 
+class _TurnEvents(asyncio.Queue[Any]):
+    """The queue of an `AgentContext` of chatkit's class: what its helpers put there is sent in the turn."""
+
+    def __init__(self, turn: AgentContext) -> None:
+        super().__init__()
+        self._turn = turn
+
+    async def put(self, item: Any) -> None:
+        """Send an event."""
+        await self._turn.stream(item)
+
+
 turn_context: ContextVar[AgentContext | None] = ContextVar("turn_context", default=None)
-"""The context of the turn whose run the current task belongs to, if an author's code gave that run a context of its
-own."""
+"""The context of the turn whose run the current task belongs to."""
 
 
-def turn_of(context: Any) -> AgentContext | None:
-    """Return the context of the turn whose run has this context: that itself, or one of the author's own."""
-    return context if isinstance(context, AgentContext) else turn_context.get()
+def context_of_turn(run_context: Any) -> AgentContext | None:
+    """Return that of the turn whose run has this context: the context itself, or else that of the current task."""
+    return run_context if isinstance(run_context, AgentContext) else turn_context.get()
+
+
+def in_turn(context: AgentContext) -> Context:
+    """Return the current context variables with the turn's context among them, to start a run in."""
+    variables = copy_context()
+    variables.run(turn_context.set, context)
+    return variables
 
 
 def unfinished_workflow(items: Sequence[ThreadItem]) -> WorkflowItem | None:

@@ -117,10 +117,11 @@ def create_app(
     `settings` default to those of the environment. `agent` is an `agents.Agent`, or a function that returns one for a
     request, or a mapping of workflow ids to them, from which a chat session chooses; it defaults to `settings.agent`.
     `server` is `ChatServer`, a subclass or a function that makes one; or any other `ChatKitServer` class or instance:
-    it runs unchanged, with `context(request)` as its context or else `{"request": request}`. It defaults to
-    `settings.server`. `actions` handle actions of widgets and the page, in addition to those of
-    the agent's module and the server. `auth` says who sends a request: a function, async or not, that returns a `User`,
-    the user's id, or None; by default `settings.auth` does.
+    it runs unchanged. It defaults to `settings.server`. `context` makes what the author's code gets as its context: of
+    an agent, instead of the function `context` in its module (see `ChatServer.agent_context`); of another
+    `ChatKitServer`, instead of `{"request": request}`. `actions` handle actions of widgets and the page, in addition to
+    those of the agent's module and the server. `auth` says who sends a request: a function, async or not, that returns
+    a `User`, the user's id, or None; by default `settings.auth` does.
 
     Nothing is opened before the lifespan starts. Raises `SetupError`, `ModelSetupError` or `AgentSetupError` with a
     message that says what to change.
@@ -207,9 +208,10 @@ def build_services(
     """Return the parts of an app, without asking whether they are safe to serve. See `create_app`."""
     models = open_models(settings)
     choice = server if server is not None else settings.server or ChatServer
-    make_server = load_server(choice, context or settings.server_context)
+    make_context = context or settings.server_context
+    make_server = load_server(choice, make_context)
     chosen_agent = agent if agent is not None else settings.agent
-    agents = load_agents_for(make_server, chosen_agent, tools=models.info.tools)
+    agents = load_agents_for(make_server, chosen_agent, make_context, tools=models.info.tools)
     engine = open_database(settings)
     chat_sessions = ChatSessionStore(engine)
     door = open_door(settings, auth, chat_sessions)

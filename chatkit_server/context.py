@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from contextvars import ContextVar
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import SkipValidation
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
 from chatkit_store import Owner
 
@@ -16,6 +17,8 @@ current_request_id: ContextVar[str] = ContextVar("current_request_id", default="
 Set for each HTTP request and WebSocket frame. Tasks inherit it, so the turn that a request starts keeps its id.
 `startup.logs.RequestIdFilter` puts it on every log record.
 """
+
+HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
 OUTER_APP = "chatkit_server.outer_app"
 """The key in an ASGI scope of the app that the server is mounted in."""
@@ -80,3 +83,20 @@ class RequestContext:
     def state_variables(self) -> Mapping[str, str | int | bool | float]:
         """What the customer's backend said about the user when it made the session."""
         return {} if self.session is None else self.session.state_variables
+
+
+def request_of(context: RequestContext) -> Request | None:
+    """Return the request as the author's own app would have got it; also for a WebSocket, whose handshake is one."""
+    connection = context.connection
+    if connection is None:
+        return None
+    scope, changes = connection.scope, dict[str, Any]()
+    if (outer := scope.get(OUTER_APP)) is not None:
+        changes["app"] = outer
+    if isinstance(connection, Request):
+        request = copy(connection)  # with the body, which has been read
+        request.scope = {**scope, **changes}
+        return request
+    scheme = scope.get("scheme", "ws")
+    changes |= {"type": "http", "method": "GET", "scheme": HTTP_SCHEMES.get(scheme, scheme)}
+    return Request({**scope, **changes})

@@ -2,12 +2,9 @@
 
 import inspect
 from collections.abc import Callable
-from copy import copy
 from typing import Any
 
-from starlette.requests import Request
-
-from ..context import OUTER_APP, RequestContext
+from ..context import RequestContext, request_of
 from ..errors.setup import SetupError
 
 ContextMaker = Callable[..., Any]
@@ -15,7 +12,6 @@ ContextMaker = Callable[..., Any]
 
 OURS = "request_context"
 """A parameter of this name gets our context, even if it has a default."""
-HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
 
 class AuthorContexts:
@@ -34,28 +30,11 @@ class AuthorContexts:
 
     async def context_for(self, context: RequestContext) -> Any:
         """Return a new context for a request. Raises what the author's function raises."""
-        request = _request_of(context)
+        request = request_of(context)
         if self._make is None:
             return {"request": request}
         author_context = self._make(request, context) if self._takes_ours else self._make(request)
         return await author_context if inspect.isawaitable(author_context) else author_context
-
-
-def _request_of(context: RequestContext) -> Request | None:
-    """Return the request as the author's own app would have got it; also for a WebSocket, whose handshake is one."""
-    connection = context.connection
-    if connection is None:
-        return None
-    scope, changes = connection.scope, dict[str, Any]()
-    if (outer := scope.get(OUTER_APP)) is not None:
-        changes["app"] = outer
-    if isinstance(connection, Request):
-        request = copy(connection)  # with the body, which has been read
-        request.scope = {**scope, **changes}
-        return request
-    scheme = scope.get("scheme", "ws")
-    changes |= {"type": "http", "method": "GET", "scheme": HTTP_SCHEMES.get(scheme, scheme)}
-    return Request({**scope, **changes})
 
 
 def _takes_two(make: ContextMaker, title: str) -> bool:

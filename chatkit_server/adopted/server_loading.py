@@ -9,6 +9,7 @@ from typing import Any
 from chatkit.server import ChatKitServer
 from chatkit.store import Store
 
+from ..agents.context_function import ContextFunction
 from ..agents.loading import AgentSource
 from ..agents.workflows import ONLY, AgentChoice, AgentSources, load_agents
 from ..context import RequestContext
@@ -39,13 +40,8 @@ def load_server(server: ServerChoice | str, context: ContextMaker | str | None =
     if _returns_server(loaded):
         loaded = _made(loaded, title)
     if not is_adopted(loaded):
-        return _own_factory(loaded, title, context)
-    make: Any = context
-    context_title = "create_app(context=...)"
-    if isinstance(context, str):
-        context_title = f"CHATKIT_SERVER_CONTEXT={context}"
-        make = _load(context, context_title)
-    contexts = AuthorContexts(make, context_title)
+        return _own_factory(loaded, title)
+    contexts = AuthorContexts(*_context_maker(context))
     author = _made(loaded, title) if inspect.isclass(loaded) else loaded
     if not isinstance(getattr(author, "store", None), Store):
         raise SetupError(f"{title} has no `store` of chatkit's: its constructor must call `super().__init__(store)`.")
@@ -73,18 +69,30 @@ class Adoption:
         return AgentSources({ONLY: AgentSource(self.title, refuse, is_function=True)}, is_mapping=False)
 
 
-def load_agents_for(server: ServerFactory, agent: AgentChoice | str | None, *, tools: bool) -> AgentSources:
-    """Return the agents that answer. Raises `SetupError` for one beside an adopted server, which would never answer."""
+def load_agents_for(
+    server: ServerFactory, agent: AgentChoice | str | None, context: ContextMaker | str | None = None, *, tools: bool
+) -> AgentSources:
+    """Return the agents that answer; `context` makes the contexts of their runs.
+
+    Raises `SetupError` for an agent beside an adopted server, which would never answer.
+    """
     if not isinstance(server, Adoption):
-        return load_agents(agent, tools=tools)
+        agents, (make, title) = load_agents(agent, tools=tools), _context_maker(context)
+        return agents if make is None else agents.with_context(ContextFunction(make, title))
     if agent is not None:
         raise SetupError(f"{server.title} runs its own agents: remove CHATKIT_AGENT, or `agent`.")
     return server.agents()
 
 
-def _own_factory(loaded: Any, title: str, context: object) -> ServerFactory:
-    if context is not None:
-        raise SetupError(f"{title} gets our RequestContext; a function for another context has no use there.")
+def _context_maker(context: ContextMaker | str | None) -> tuple[Any, str]:
+    """Return the function that makes contexts, and how errors name it."""
+    if not isinstance(context, str):
+        return context, "create_app(context=...)"
+    title = f"CHATKIT_SERVER_CONTEXT={context}"
+    return _load(context, title), title
+
+
+def _own_factory(loaded: Any, title: str) -> ServerFactory:
     if isinstance(loaded, ChatServer) or not callable(loaded):
         raise SetupError(f"{title} is of type {type(loaded).__name__}, not a class of a ChatKitServer.")
     if inspect.isclass(loaded) and not issubclass(loaded, ChatKitServer):

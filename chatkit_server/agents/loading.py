@@ -15,9 +15,10 @@ from agents import Agent
 
 from ..context import RequestContext
 from ..errors.author_code import as_exception, import_failure
-from ..errors.setup import AgentSetupError
+from ..errors.setup import AgentSetupError, SetupError
 from ..interactions.actions import Actions
 from ..settings.working_directory import see_working_directory
+from .context_function import ContextFunction
 from .default import default_actions, default_agent
 from .exported_workflow import ExportedWorkflow, find_exported_workflow
 
@@ -50,6 +51,9 @@ class AgentSource:
     """The exported workflow that answers in place of a single agent."""
     output_text: Callable[[Any], str | None] | None = None
     """The function named `output_text` in the agent's module: what a user reads of an output other than text."""
+
+    context: ContextFunction | None = None
+    """The function named `context` in the agent's module, or that of `create_app`: makes the context of its runs."""
 
     async def load(self, context: RequestContext) -> AnyAgent:
         """Return the agent for one request. Raises `AgentSetupError` if the user's function returned something else."""
@@ -85,7 +89,10 @@ def load_agent(agent: AgentLike | str | None, *, tools: bool = True) -> AgentSou
     source = _source(_attribute(module, name, agent), f"CHATKIT_AGENT={agent}")
     output_text = getattr(module, "output_text", None)
     return replace(
-        source, actions=_actions(module, agent), output_text=output_text if inspect.isfunction(output_text) else None
+        source,
+        actions=_actions(module, agent),
+        output_text=output_text if inspect.isfunction(output_text) else None,
+        context=_context(module, agent),
     )
 
 
@@ -148,6 +155,20 @@ def _actions(module: ModuleType, spec: str) -> Actions:
         )
         return Actions()
     return actions
+
+
+def _context(module: ModuleType, spec: str) -> ContextFunction | None:
+    """Return the module's function `context`; None if that is missing, or something else, which is logged."""
+    function, title = getattr(module, "context", None), f"`context` in module {module.__name__!r}"
+    if function is None or inspect.ismodule(function):
+        return None
+    try:
+        if inspect.isfunction(function):
+            return ContextFunction(function, title)
+        logger.warning("CHATKIT_AGENT=%s: %s is %s, not a function; it is ignored.", spec, title, _type_name(function))
+    except SetupError as error:  # it may be a function for something else
+        logger.warning("CHATKIT_AGENT=%s: it makes no context for the agent: %s", spec, error)
+    return None
 
 
 def _source(value: object, title: str) -> AgentSource:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from agents import RunContextWrapper, function_tool
-from chatkit.agents import AgentContext
 from chatkit.types import (
     HiddenContextItem,
     ThreadItemDoneEvent,
@@ -19,6 +18,7 @@ from pydantic import BaseModel
 
 from chatkit_store import new_id
 
+from ..agent_context import AgentContext
 from ..interactions.actions import Actions
 from .clock import UnknownZone, describe_time
 
@@ -36,11 +36,12 @@ class Preferences(BaseModel):
 
 
 @function_tool
-async def ask_preferences(context: RunContextWrapper[AgentContext[Any]]) -> str:
+async def ask_preferences(context: RunContextWrapper[Any]) -> str:
     """Show the user a form for their time zone and units of measurement. Use it when they want to set or change these;
     their answer comes to you as hidden context."""
-    form = preferences_form(saved_preferences(context.context.thread))
-    await context.context.stream_widget(form, copy_text="Preferences: time zone and units")
+    chat = AgentContext.of(context)
+    form = preferences_form(saved_preferences(chat.thread))
+    await chat.stream_widget(form, copy_text="Preferences: time zone and units")
     return "The form is shown. Do not ask for these values in words."
 
 

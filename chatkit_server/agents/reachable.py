@@ -1,8 +1,8 @@
-"""Find the agents that an agent can hand over to."""
+"""Find the agents that an agent can hand over to or call."""
 
 from typing import Any
 
-from agents import Agent, Handoff
+from agents import Agent, FunctionTool, Handoff
 
 
 def reachable_agents(start: Agent[Any]) -> list[Agent[Any]]:
@@ -14,6 +14,16 @@ def reachable_agents(start: Agent[Any]) -> list[Agent[Any]]:
             if target is not None and not any(target is other for other in reached):
                 reached.append(target)
     return reached
+
+
+def all_agents(start: Agent[Any]) -> list[Agent[Any]]:
+    """Return `start` and all agents that it can reach by handoffs and by `as_tool`."""
+    agents = reachable_agents(start)
+    for agent in agents:  # grows while it is iterated
+        for tool in agent.tools:
+            if isinstance(tool, FunctionTool) and (nested := nested_agent(tool)) is not None:
+                agents += [new for new in reachable_agents(nested) if not any(new is other for other in agents)]
+    return agents
 
 
 def find_agent(start: Agent[Any], name: str) -> Agent[Any] | None:
@@ -28,3 +38,9 @@ def _target(handoff: Any) -> Agent[Any] | None:
         reference = getattr(handoff, "_agent_ref", None)
         handoff = reference() if reference is not None else None
     return handoff if isinstance(handoff, Agent) else None
+
+
+def nested_agent(tool: FunctionTool) -> Agent[Any] | None:
+    """Return the agent that a tool of `as_tool` runs. The SDK keeps it in a private field (agents 0.24)."""
+    agent = getattr(tool, "_agent_instance", None)
+    return agent if isinstance(agent, Agent) else None

@@ -12,10 +12,10 @@ from typing import Any
 
 from agents import Agent, FunctionTool, ModelBehaviorError, RunContextWrapper, ToolErrorFormatterArgs
 
-from ..agent_context import turn_of
+from ..agent_context import context_of_turn
 from ..errors.author_code import AuthorCodeError, as_exception
 from ..errors.log_format import redacted_traceback
-from .reachable import reachable_agents
+from .reachable import all_agents, nested_agent
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +29,10 @@ Call = Callable[..., Awaitable[Any]]
 
 def contain_tools(agent: Agent[Any]) -> None:
     """Contain the tools of all agents that `agent` can reach by handoffs and by `as_tool`."""
-    agents = reachable_agents(agent)
-    for reachable in agents:  # grows while it is iterated
+    for reachable in all_agents(agent):
         for tool in reachable.tools:
             if isinstance(tool, FunctionTool):
                 _contain_tool(tool)
-                if (nested := _nested_agent(tool)) is not None:
-                    agents += [new for new in reachable_agents(nested) if not any(new is other for other in agents)]
 
 
 def _contain_tool(tool: FunctionTool) -> None:
@@ -43,19 +40,13 @@ def _contain_tool(tool: FunctionTool) -> None:
     invoker: Any = tool.on_invoke_tool
     if getattr(invoker, MARK, False):
         return
-    nested = _nested_agent(tool)
+    nested = nested_agent(tool)
     name = tool.name if nested is None else f"{tool.name} (agent {nested.name})"
     if hasattr(invoker, "_invoke_tool_impl"):  # a tool of `function_tool`, `as_tool` or an MCP server (agents 0.24)
         invoker._invoke_tool_impl = _contained(invoker._invoke_tool_impl, name)
     else:
         tool.on_invoke_tool = invoker = _contained(invoker, name)
     setattr(invoker, MARK, True)
-
-
-def _nested_agent(tool: FunctionTool) -> Agent[Any] | None:
-    """Return the agent that a tool of `as_tool` runs. The SDK keeps it in a private field (agents 0.24)."""
-    agent = getattr(tool, "_agent_instance", None)
-    return agent if isinstance(agent, Agent) else None
 
 
 def _contained(function: Call, tool_name: str) -> Call:
@@ -112,10 +103,10 @@ def report_timeout(context: RunContextWrapper[Any], error: Exception) -> str:
 
 
 def _mark_failed(context: Any, call_id: str) -> None:
-    if (turn := turn_of(context)) is not None:
+    if (turn := context_of_turn(context)) is not None:
         turn.failed_calls.add(call_id)
 
 
 def _is_marked_failed(context: Any, call_id: str) -> bool:
-    turn = turn_of(context)
+    turn = context_of_turn(context)
     return turn is not None and call_id in turn.failed_calls

@@ -1,10 +1,12 @@
 """Which agent answers a request: one for all, or one for each workflow id of the chat sessions."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 
 from ..context import RequestContext
 from ..errors.setup import AgentSetupError
+from .context_function import ContextFunction
 from .loading import AgentLike, AgentSource, load_agent
 
 AgentChoice = AgentLike | Mapping[str, AgentLike | str]
@@ -40,6 +42,11 @@ class AgentSources:
     def first(self) -> AgentSource:
         """The agent that answers without a session."""
         return self._sources[self.first_id]
+
+    def with_context(self, function: ContextFunction) -> "AgentSources":
+        """Return the same agents, with this function making the contexts of all their runs."""
+        sources = {id: replace(source, context=function) for id, source in self._sources.items()}
+        return AgentSources(sources, is_mapping=self.is_mapping)
 
     def find(self, workflow_id: str) -> AgentSource:
         """Return the agent of a workflow. Raises `UnknownWorkflow`."""

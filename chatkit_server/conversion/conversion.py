@@ -150,7 +150,7 @@ class Conversion:
         A tool that shows something itself, or asks the user or the page, needs no text.
         """
         context = self._context
-        is_waiting = context.client_calls or context.client_tool_call or context.question_ids or result.interruptions
+        is_waiting = context.client_calls or context.page_call or context.question_ids or result.interruptions
         if self._messages.is_shown or self._has_shown_item or is_waiting:
             return []
         text = self._outputs.render(_final_output(result))

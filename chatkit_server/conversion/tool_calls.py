@@ -98,7 +98,7 @@ class ToolCalls:
         """Return the client tool calls in the order of the model's calls. `turns/output.py` sends only the first."""
         order = {call_id: index for index, (_, call_id) in enumerate(self._calls)}
         calls = sorted(self._context.client_calls, key=lambda call: order.get(call.call_id, len(order)))
-        sdk_call = self._context.client_tool_call
+        sdk_call = self._context.page_call
         events = [] if sdk_call is None else [self._sdk_client_call(sdk_call)]
         return [*events, *(ThreadItemDoneEvent(item=call) for call in calls)]
 

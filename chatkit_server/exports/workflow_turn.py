@@ -315,7 +315,7 @@ class WorkflowTurn:
 
     def _run_context(self, options: RunOptions) -> Any:
         own = options.get("context")
-        return self._context if own is None else own
+        return self._context.run_context if own is None else own
 
     def _ending(self, returned: Any) -> list[ThreadStreamEvent]:
         """Return the events that show what the workflow returned, if nothing has shown it."""

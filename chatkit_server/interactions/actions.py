@@ -1,7 +1,7 @@
 """Handlers for the actions of widgets and of the page.
 
 A handler is a function that asks for what it needs by the names of its parameters: `payload`, `action`, `thread`,
-`sender`, `context`, `server`. pydantic validates the payload against the annotation of `payload`.
+`sender`, `context`, `server`, `agent_context`. pydantic validates the payload against the annotation of `payload`.
 
     actions = Actions()
 
@@ -14,9 +14,11 @@ generator yields thread events and can answer only actions that stream.
 """
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from chatkit.actions import Action
 from chatkit.server import ChatKitServer
@@ -32,9 +34,13 @@ from chatkit.types import (
 from chatkit.widgets import WidgetComponentBase
 from pydantic import TypeAdapter, ValidationError
 
+from ..agent_context import turn_context
 from ..context import RequestContext
 from ..errors.http import InvalidItem, InvalidParams, NotAvailable
 from .forms import with_values_since
+from .host import InteractionHost
+
+logger = logging.getLogger(__name__)
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 _MARK = "__chatkit_action__"
@@ -51,7 +57,9 @@ class ActionCall:
     server: ChatKitServer[RequestContext]
 
 
-HANDLER_PARAMETERS = frozenset({"payload", *(field.name for field in fields(ActionCall))})
+AGENT_CONTEXT = "agent_context"
+"""The parameter that gets what tools get as their context."""
+HANDLER_PARAMETERS = frozenset({"payload", AGENT_CONTEXT, *(field.name for field in fields(ActionCall))})
 
 
 class ActionHandler:
@@ -78,18 +86,50 @@ class ActionHandler:
     def stream(self, call: ActionCall) -> AsyncIterator[ThreadStreamEvent]:
         """Return the answer as events. Raises `InvalidParams` or `InvalidItem` at once, before the handler runs."""
         arguments = self._arguments(call)
-        if self._streams:
-            events: AsyncIterator[ThreadStreamEvent] = self._function(**arguments)
-            return events
-        return self._as_events(call, arguments)
+        if AGENT_CONTEXT in self._names:
+            return self._with_agent_context(call, arguments)
+        return self._events(call, arguments)
 
     async def answer(self, call: ActionCall) -> SyncCustomActionResponse:
         """Return the answer as one item, or None if nothing changed. Raises as `stream`, and `NotAvailable`."""
         if self._streams:
             raise NotAvailable(f"The action “{self.type}” answers with a stream; send it without `streaming: false`.")
-        return _response(await self._function(**self._arguments(call)), call)
+        arguments = self._arguments(call)
+        if AGENT_CONTEXT not in self._names:
+            return _response(await self._function(**arguments), call)
+        turn = await _host_of(call).open_context(call.thread, call.context)
+        arguments[AGENT_CONTEXT] = turn.run_context
+        turn_context.set(turn)  # for the rest of the task, which serves this action
+        response = _response(await self._function(**arguments), call)
+        if turn.take_events():
+            logger.warning(
+                "the handler of the action %s sent events, which nobody sees: an action with `streaming: false` is "
+                "answered with one item",
+                self.type,
+            )
+        return response
 
-    async def _as_events(self, call: ActionCall, arguments: dict[str, Any]) -> AsyncIterator[ThreadStreamEvent]:
+    def _events(self, call: ActionCall, arguments: dict[str, Any]) -> AsyncGenerator[ThreadStreamEvent, None]:
+        if not self._streams:
+            return self._as_events(call, arguments)
+        events: AsyncGenerator[ThreadStreamEvent, None] = self._function(**arguments)
+        return events
+
+    async def _with_agent_context(
+        self, call: ActionCall, arguments: dict[str, Any]
+    ) -> AsyncGenerator[ThreadStreamEvent, None]:
+        """Yield the events of the handler with those that it sends by helpers of the agent's context."""
+        turn = await _host_of(call).open_context(call.thread, call.context)
+        turn_context.set(turn)  # for the rest of the task, which serves this action
+        async with aclosing(self._events(call, arguments | {AGENT_CONTEXT: turn.run_context})) as events:
+            async for event in events:
+                for sent in turn.take_events():
+                    yield sent
+                yield event
+        for sent in turn.take_events():
+            yield sent
+
+    async def _as_events(self, call: ActionCall, arguments: dict[str, Any]) -> AsyncGenerator[ThreadStreamEvent, None]:
         before = None if call.sender is None else call.sender.model_copy(deep=True)  # the handler may change the sender
         item = _response(await self._function(**arguments), call).updated_item
         if item is None:
@@ -105,7 +145,7 @@ class ActionHandler:
     def _arguments(self, call: ActionCall) -> dict[str, Any]:
         if self._needs_sender and call.sender is None:
             raise InvalidItem(f"The action “{self.type}” can only come from a widget.")
-        values = {name: getattr(call, name) for name in self._names if name != "payload"}
+        values = {name: getattr(call, name) for name in self._names if name not in {"payload", AGENT_CONTEXT}}
         return values | ({"payload": self._validate(call.action.payload)} if "payload" in self._names else {})
 
     def _validate(self, payload: Any) -> Any:
@@ -170,6 +210,11 @@ def on_action(type: str) -> Callable[[Handler], Handler]:
         return method
 
     return mark
+
+
+def _host_of(call: ActionCall) -> InteractionHost:
+    """Return the server, which is typed as chatkit's class for the handlers of authors."""
+    return cast(InteractionHost, call.server)
 
 
 def _response(answer: Any, call: ActionCall) -> SyncCustomActionResponse:

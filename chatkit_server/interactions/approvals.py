@@ -124,7 +124,7 @@ async def resume_run(
         saved = await store.load_run(thread.id, run.id, context)
         if saved.status != "waiting":
             return
-        agent_context = AgentContext(thread=thread, store=server.store, request_context=context)
+        agent_context = await server.open_context(thread, context)
         restored = await restore_state(server, saved, agent_context)
         if restored is None:
             raise AssistantChanged
@@ -163,7 +163,7 @@ async def accept_decision(
     if not isinstance(card, WidgetItem) or card.id != item_id:
         raise InvalidItem("An approval can only come from its card.")
     pending = await load_pending(server.sql_store, thread, context)
-    agent_context = AgentContext(thread=thread, store=server.store, request_context=context)
+    agent_context = await server.open_context(thread, context)
     restored = await restore_state(server, run, agent_context)
     if restored is None:
         changed = approval_card(card, approval, "changed")

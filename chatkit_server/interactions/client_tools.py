@@ -75,8 +75,8 @@ def _call_page(name: str, parameters: type[BaseModel]) -> Callable[[ToolContext[
         except ValidationError as error:
             faults = error.errors(include_url=False, include_context=False, include_input=False)
             return f"Error: the arguments are invalid: {json.dumps(faults)}. Correct them and try again."
-        turn = AgentContext.of(context)
-        turn.call_client_tool(name, values.model_dump(mode="json", exclude_unset=True), context.tool_call_id)
+        chat, given = AgentContext.of(context), values.model_dump(mode="json", exclude_unset=True)
+        chat.call_client_tool(name, given, context.tool_call_id)
         return PLACEHOLDER
 
     return invoke

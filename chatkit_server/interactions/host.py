@@ -40,6 +40,9 @@ class InteractionHost(Protocol):
     def files_of(self) -> Callable[[RequestContext], UserFiles]:
         """Returns the files of a user."""
 
+    async def open_context(self, thread: ThreadMetadata, context: RequestContext) -> AgentContext:
+        """Return the context of a new turn."""
+
     async def find_starting_agent(self, name: str, context: RequestContext) -> Agent[Any] | None:
         """Return the agent that a run began with, as it is configured now, or None."""
 

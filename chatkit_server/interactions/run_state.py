@@ -14,10 +14,13 @@ from ..files.paused_run_files import restore_files, strip_files
 from ..files.user_files import turn_files
 from .client_tools import with_page_outputs
 from .host import InteractionHost
-from .saved_run import RECORDING, Json, ResumableRun, SavedRun, decide
+from .saved_run import RECORDING, Json, ResumableRun, SavedRun, decide, plain_context, restore_context
 
 ASKED_IDS = "asked"
 """Key in a saved run: the ids of the questions it asked. Their answers go to the model when it resumes."""
+
+VALUES = "values"
+"""Key in a saved run: the values of a dict that is the context of the run, which tools may have changed."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ async def save_state(context: AgentContext, result: RunResultStreaming | None) -
     saved: Json = {}
     if result is not None:
         saved = result.to_state().to_json(context_serializer=lambda _: {})
-        saved["context"]["context"] = {ASKED_IDS: context.question_ids}
+        saved["context"]["context"] = {ASKED_IDS: context.question_ids, VALUES: plain_context(context.run_context)}
         saved["context"]["usage"] = {}  # this turn has counted it already
     if context.recording is not None:
         saved[RECORDING] = context.recording.to_json()
@@ -60,7 +63,8 @@ async def restore_state(server: InteractionHost, run: PausedRun, context: AgentC
     if saved.recording is not None:
         return await server.restore_recorded(saved, context)
     agent = await server.find_starting_agent(run.agent, context.request_context)
-    state = None if agent is None else await saved.restore(agent, RunContextWrapper(context))
+    restore_context(run.state.get("context", {}).get("context", {}).get(VALUES), context.run_context)
+    state = None if agent is None else await saved.restore(agent, RunContextWrapper(context.run_context))
     return None if agent is None or state is None else RestoredRun(server, agent, state, context)
 
 

@@ -1,8 +1,9 @@
 """A paused run as it was saved, and what resumes it. The Agents SDK's `RunState` in JSON (agents 0.24)."""
 
 import contextlib
+import json
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -83,6 +84,23 @@ def decide(state: RunState[Any, Agent[Any]], run: PausedRun) -> None:
             state.approve(item)
         else:
             state.reject(item, rejection_message=REJECTED)
+
+
+def plain_context(context: Any) -> Json:
+    """Return what of a run's context is saved: a dict of plain values, or nothing."""
+    if not isinstance(context, Mapping):
+        return {}
+    try:
+        json.dumps(plain := dict(context))
+    except (TypeError, ValueError):
+        return {}
+    return plain
+
+
+def restore_context(values: Any, context: Any) -> None:
+    """Put the values of a saved context into the dict that is the context now."""
+    if isinstance(context, MutableMapping) and isinstance(values, Mapping):
+        context.update(values)
 
 
 def call_id(item: ToolApprovalItem) -> str:

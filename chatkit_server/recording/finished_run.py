@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from agents import (
@@ -17,7 +16,7 @@ from agents import (
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
-Json = dict[str, Any]
+from ..interactions.saved_run import Json, plain_context, restore_context
 
 
 def finished_run(result: RunResultStreaming) -> Json:
@@ -45,7 +44,7 @@ async def restore_result(saved: Json, agent: Agent[Any], context: Any) -> RunRes
     """
     if "error" in saved:
         raise _error(*saved["error"])
-    restore_context(saved["state"], context)
+    restore_context(saved["state"]["context"]["context"], context)
     wrapper: RunContextWrapper[Any] = RunContextWrapper(context)
     state: RunState[Any, Agent[Any]] = await RunState.from_json(agent, saved["state"], context_override=wrapper)
     last = state._current_agent or agent
@@ -71,23 +70,6 @@ async def restore_result(saved: Json, agent: Agent[Any], context: Any) -> RunRes
     result._replay_from_model_input_items = saved["is_rewritten"]
     result._starting_agent_for_state = agent
     return result
-
-
-def plain_context(context: Any) -> Json:
-    """Return what of a run's context is saved: a dict of plain values, or nothing."""
-    if not isinstance(context, Mapping):
-        return {}
-    try:
-        json.dumps(plain := dict(context))
-    except (TypeError, ValueError):
-        return {}
-    return plain
-
-
-def restore_context(state: Json, context: Any) -> None:
-    """Put the values of the saved state's context into the dict that is the context now."""
-    if isinstance(context, MutableMapping) and isinstance(values := state["context"]["context"], Mapping):
-        context.update(values)
 
 
 def _output(data: Any, agent: Agent[Any]) -> Any:

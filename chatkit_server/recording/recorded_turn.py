@@ -41,4 +41,4 @@ async def can_resume(saved: SavedRun, agents: Iterable[Agent[Any]], context: Age
     agent = next((agent for agent in agents if agent.name == saved.run.agent), None)
     if not saved.has_run or agent is None:
         return True
-    return await saved.restore(agent, RunContextWrapper(context)) is not None
+    return await saved.restore(agent, RunContextWrapper(context.run_context)) is not None

@@ -9,8 +9,8 @@ from agents import Agent, RunContextWrapper, RunResultStreaming, RunState, ToolA
 from chatkit_store import PausedRun
 
 from ..errors.author_code import FunctionEnded
-from ..interactions.saved_run import SavedRun
-from .finished_run import Json, failed_run, finished_run, plain_context, restore_context, restore_result
+from ..interactions.saved_run import Json, SavedRun, plain_context, restore_context
+from .finished_run import failed_run, finished_run, restore_result
 
 
 class TurnPaused(FunctionEnded):
@@ -107,7 +107,7 @@ class RunRecording:
     async def resume(self, agent: Agent[Any], context: Any) -> RunState[Any, Agent[Any]]:
         """Return the paused run with the decisions. Raises `ReplayDiverged` if the agent has changed."""
         assert self._paused is not None
-        restore_context({"context": {"context": self._memo.get("context", {})}}, context)
+        restore_context(self._memo.get("context"), context)
         state = await self._paused.restore(agent, RunContextWrapper(context))
         if state is None:
             raise self._diverge("the agent has changed")

@@ -25,7 +25,7 @@ from chatkit.types import (
     WidgetItem,
 )
 
-from ..agent_context import AgentContext, unfinished_workflow
+from ..agent_context import AgentContext, in_turn, unfinished_workflow
 from ..agents.exported_workflow import ExportedWorkflow
 from ..agents.prepare import limit_tools, require_tool, with_guardrails
 from ..agents.reachable import find_agent
@@ -53,16 +53,17 @@ from .author_runs import AuthorRuns
 from .deadlines import Deadlines
 from .dictation import dictate
 from .run_configs import RunConfigs, server_run_config
+from .run_contexts import RunContexts
 from .server_offers import offers_for
 from .server_parts import ServerParts
 from .stream import stream_agent_response
-from .titles import GRACE_SECONDS, PendingTitle, TitleMaker, first_words, with_title
+from .titles import GRACE_SECONDS, TitleMaker, first_words, with_title
 from .workflow_host import WorkflowHost
 
 T = TypeVar("T")
 
 
-class ChatServer(Mentions, ChatKitServer[RequestContext]):
+class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
     """Runs one agent for all threads. Subclass it to handle actions, to transcribe, or to respond differently.
 
     `respond` and `action` may yield any `ThreadStreamEvent`; the turn that reads them saves every item.
@@ -105,7 +106,7 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         Raises what the agent and its model raise; `errors.failures.to_turn_failure` turns it into a text for the user.
         """
         memory = await self._through_outage(lambda: Memory.load(self.sql_store, thread, context))
-        agent_context = AgentContext(thread=thread, store=self.store, request_context=context)
+        agent_context = await self.open_context(thread, context)
         if input_user_message is None:
             agent_context.workflow_item = unfinished_workflow(memory.recent_items)
         selection = self.selection_for(input_user_message, memory.recent_items)
@@ -115,7 +116,9 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
             run = self._workflow_turn(workflow, memory, agent_context, selection, sink)
         else:
             run = await self._start_run(memory, agent_context, selection, sink)
-        async with aclosing(with_title(run, self._start_title(memory, agent_context, selection))) as events:
+        titles = self.titles
+        title = None if titles is None else titles.start(memory.recent_items, agent_context, selection.model)
+        async with aclosing(with_title(run, title)) as events:
             async for event in events:
                 yield event
 
@@ -125,10 +128,11 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         context = agent_context.request_context
         agent = await self.load_agent(agent_context, selection, memory)
         agent_context.set_starting_agent(agent)
-        result = Runner.run_streamed(
+        result = in_turn(agent_context).run(
+            Runner.run_streamed,
             agent,
             await self._through_outage(lambda: self.load_input(agent, selection, memory, context)),
-            context=agent_context,
+            context=agent_context.run_context,
             max_turns=self.settings.max_turns,
             run_config=self.run_config_for(selection, context),
         )
@@ -183,7 +187,8 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         selection = self.selection_for(None, recent.items)
         self._set_origin(selection)
         context.set_starting_agent(agent)
-        result = Runner.run_streamed(agent, state, run_config=self.run_config_for(selection, context.request_context))
+        run_config = self.run_config_for(selection, context.request_context)
+        result = in_turn(context).run(Runner.run_streamed, agent, state, run_config=run_config)
         async with aclosing(self._stream(context, result, None)) as events:
             async for event in events:
                 yield event
@@ -248,12 +253,6 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         """Return the title that a new thread has until it gets another: the first words; None without titles."""
         return first_words(message) if context.session is None or context.session.has_titles else None
 
-    def _start_title(self, memory: Memory, agent_context: AgentContext, selection: Selection) -> PendingTitle | None:
-        session = agent_context.request_context.session
-        if self.titles is None or (session is not None and not session.has_titles):
-            return None
-        return self.titles.start(memory.recent_items, agent_context, selection.model)
-
     @property
     def offers_attachments(self) -> bool:
         """Return whether the page may create attachments."""
@@ -281,8 +280,9 @@ class ChatServer(Mentions, ChatKitServer[RequestContext]):
         last = with_guardrails((find_agent(configured, name) if name else None) or configured, configured)
         if selection.tool is None:
             return last
-        agent = await require_tool(last, selection.tool, agent_context)
-        return agent if agent is not last else await require_tool(configured, selection.tool, agent_context)
+        run_context = agent_context.run_context
+        agent = await require_tool(last, selection.tool, run_context)
+        return agent if agent is not last else await require_tool(configured, selection.tool, run_context)
 
     async def configured_agent(self, context: RequestContext) -> Agent[Any]:
         """Return the configured agent for this request, with a time limit on its tools and with the tools of connected

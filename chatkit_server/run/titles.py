@@ -152,9 +152,13 @@ class TitleMaker:
     def start(self, items: Sequence[ThreadItem], context: AgentContext, answering: str | None) -> PendingTitle | None:
         """Start a title, or return None if the thread has a name other than its first words.
 
-        None also if the thread has more than `ATTEMPTS` user messages or the first has no text.
+        None also if the thread has more than `ATTEMPTS` user messages, the first has no text, or the session has no
+        titles.
         `items` are the thread's newest items, `answering` is the model of the answer, or None for the default.
         """
+        session = context.request_context.session
+        if session is not None and not session.has_titles:
+            return None
         messages = [item for item in items if isinstance(item, UserMessageItem)]
         if not 0 < len(messages) <= ATTEMPTS or context.thread.title != first_words(messages[0]):
             return None

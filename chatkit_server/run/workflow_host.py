@@ -61,10 +61,11 @@ class WorkflowHost:
     def start(
         self, agent: Agent[Any], input: RunInput, options: RunOptions, before_model: Completion | None = None
     ) -> RunResultStreaming:
-        """As `RunHost.start`. An agent without a context of its own gets the `AgentContext`, as ours do."""
+        """As `RunHost.start`. An agent without a context of its own gets that of the turn, as ours do."""
         limit_tools(agent, self.settings.tool_call_seconds)
         contain_tools(agent)
-        options = {**options, "context": self.context if options.get("context") is None else options["context"]}
+        own = options.get("context")
+        options = {**options, "context": self.context.run_context if own is None else own}
         config = self.run_config
         return start_author_run(
             agent, input, options, config=config, max_turns=self.settings.max_turns, before_model=before_model

@@ -29,7 +29,8 @@ class AgentSettings(BaseModel):
     server_context: str | None = Field(
         default=None,
         description="`package.module:name` of a function of the request that returns the context of CHATKIT_SERVER; "
-        'without it, the context is {"request": request}.',
+        'without it, the context is {"request": request}. Beside CHATKIT_AGENT, it takes the place of the function '
+        "`context` in the agent's module.",
     )
     mcp_servers: Annotated[dict[Annotated[str, Field(pattern=r"^[\w-]+$")], McpSpec], NoDecode, JSON] = Field(
         default={},

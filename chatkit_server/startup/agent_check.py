@@ -5,12 +5,14 @@
 
 import asyncio
 import traceback
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from agents import Agent, Model
+from chatkit.types import ThreadMetadata
 
 from ..adopted import AdoptedServer
 from ..adopted.author_agents import agents_of
@@ -21,6 +23,9 @@ from ..errors.log_format import redacted_message
 from ..errors.setup import AgentSetupError
 from ..models import Models
 from ..run.server import ChatServer
+from .context_check import GivenContext, declared_context, misfits
+
+T = TypeVar("T")
 
 AGENT_SECONDS = 10.0
 TEST_USER = RequestContext(user_id="nobody", request_id="trial")
@@ -36,6 +41,8 @@ class Trial:
     problems: list[str] = field(default_factory=list)
     agents: Sequence[Agent[Any]] = ()
     """The agents of an exported workflow, which has none that starts."""
+    context: GivenContext | None = None
+    """What the agent's runs get as their context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ async def try_agents(server: ChatServer) -> list[Trial]:
     """Load each agent as for a message; of an adopted server, take those beside its class. Never raises."""
     if isinstance(server, AdoptedServer):
         return [Trial("", agent) for agent in agents_of(server.author)] or [Trial("", None)]
-    return [await _try(server, id) for id in server.agents.ids]
+    return [await _try(server, id, makes_context=True) for id in server.agents.ids]
 
 
 async def try_at_start(server: ChatServer) -> list[Trial]:
@@ -68,23 +75,37 @@ async def try_at_start(server: ChatServer) -> list[Trial]:
     return [Trial(id, None) if id in skipped else await _try(server, id) for id in server.agents.ids]
 
 
-async def _try(server: ChatServer, workflow_id: str) -> Trial:
+async def _try(server: ChatServer, workflow_id: str, *, makes_context: bool = False) -> Trial:
     source = server.agents.find(workflow_id)
     if source.workflow is not None:  # its agents run when a message asks for it
         return Trial(workflow_id, None, agents=source.workflow.agents)
     name = source.name
     terms = SessionTerms(id="trial", workflow_id=workflow_id, requests_per_minute=None)
     context = replace(TEST_USER, session=terms) if server.agents.is_mapping else TEST_USER
+    agent, problem = await _call(lambda: server.configured_agent(context), name, "agent")
+    if agent is None:
+        return Trial(workflow_id, None, [problem])
+    given = declared_context(server, source)
+    if makes_context and given.maker:
+        thread = ThreadMetadata(id="thr_trial", created_at=datetime.now(UTC))
+        turn, problem = await _call(lambda: server.open_context(thread, context), given.maker, "context")
+        if turn is None:
+            return Trial(workflow_id, agent, [*_missing_tools(server, agent), problem], context=given)
+        given = GivenContext(type(turn.run_context), given.maker)
+    return Trial(workflow_id, agent, [*_missing_tools(server, agent), *misfits(agent, given)], context=given)
+
+
+async def _call(function: Callable[[], Awaitable[T]], name: str, what: str) -> tuple[T | None, str]:
+    """Return what the author's function returns, or None and why it failed."""
     try:
         async with asyncio.timeout(AGENT_SECONDS):
-            agent = await server.configured_agent(context)
+            return await function(), ""
     except AgentSetupError as error:
-        return Trial(workflow_id, None, [str(error)])
+        return None, str(error)
     except TimeoutError:
-        return Trial(workflow_id, None, [f"{name} returned no agent within {AGENT_SECONDS:g} seconds{TRIED}."])
+        return None, f"{name} returned no {what} within {AGENT_SECONDS:g} seconds{TRIED}."
     except Exception as error:  # a user's function may raise anything
-        return Trial(workflow_id, None, [f"{name} raised {redacted_message(error)}{_location(error)}{TRIED}."])
-    return Trial(workflow_id, agent, list(_missing_tools(server, agent)))
+        return None, f"{name} raised {redacted_message(error)}{_location(error)}{TRIED}."
 
 
 def answering_models(trials: Sequence[Trial], models: Models) -> list[AnsweringModel]:

@@ -23,6 +23,9 @@ from chatkit_server import ChatServer
 instance = PlayServer()
 number = 5
 
+def of_query(query):
+    return {}
+
 def function():
     return PlayServer()
 
@@ -140,8 +143,8 @@ def test_create_app_takes_a_function_that_returns_one(tmp_path: Path) -> None:
 def test_a_context_function_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="CHATKIT_SERVER_CONTEXT=their_server:function must take the request"):
         load_server("their_server:instance", "their_server:function")
-    with pytest.raises(SetupError, match="gets our RequestContext"):
-        load_server("their_server:own", "their_server:context")
+    with pytest.raises(SetupError, match="CHATKIT_SERVER_CONTEXT=their_server:of_query has the parameter"):
+        create_app(make_settings(tmp_path, server_context="their_server:of_query"))
 
 
 def test_an_agent_beside_it_is_refused(tmp_path: Path) -> None:

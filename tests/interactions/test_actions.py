@@ -273,7 +273,9 @@ def test_a_second_handler_and_an_invalid_handler_are_refused() -> None:
 
     async def has_unknown_parameter(payload: int, colour: str) -> None: ...
 
-    with pytest.raises(TypeError, match="unknown parameters: colour; it can have action, context, payload"):
+    with pytest.raises(
+        TypeError, match="unknown parameters: colour; it can have action, agent_context, context, payload"
+    ):
         actions.on("y")(has_unknown_parameter)
 
     def is_not_async() -> None: ...

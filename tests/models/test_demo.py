@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import openai
 import pytest
-from agents import Agent, Runner, function_tool
+from agents import Agent, Runner, function_tool, handoff
 from pydantic import BaseModel, Field
 
 from chatkit_server import Settings
@@ -89,6 +89,49 @@ async def test_a_tool_that_the_agent_does_not_have_is_named(models: Models) -> N
     result = await run(models, "What time is it?")
     assert "no such tool" in result.output
     assert "`current_time`" in result.output
+
+
+@function_tool
+def refund(number: int) -> str:
+    """Refunds an order."""
+    return f"refunded {number}"
+
+
+def desk() -> Agent[Any]:
+    """Return an agent whose handoffs lead to `refund`, by two agents."""
+    billing = Agent(name="Billing", tools=[refund])
+    office = Agent(name="Office", handoffs=[handoff(billing)])
+    return Agent(name="Desk", handoffs=[Agent(name="Other"), office], tools=[calculator.tools[0]])
+
+
+@pytest.mark.parametrize(
+    ("message", "agent", "tools"),
+    [
+        ("call transfer_to_other", "Other", ["transfer_to_other"]),
+        ('call refund {"number": 17}', "Billing", ["transfer_to_office", "transfer_to_billing", "refund"]),
+        ("call transfer_to_billing {}", "Billing", ["transfer_to_office", "transfer_to_billing"]),
+        (
+            'call calculate {"expression": "2 * 3"}, then call refund {"number": 2} and call refund {"number": 3}',
+            "Billing",
+            ["calculate", "transfer_to_office", "transfer_to_billing", "refund", "refund"],
+        ),
+    ],
+)
+async def test_it_hands_off_and_reaches_tools_behind_handoffs(
+    models: Models, message: str, agent: str, tools: list[str]
+) -> None:
+    result = Runner.run_streamed(desk(), message, run_config=run_config(models))
+    async for _ in result.stream_events():
+        pass
+    calls = re.findall(r"The tool `(\w+)` answered", str(result.final_output))
+    assert (result.last_agent.name, calls) == (agent, tools)
+    if tools[-1] == "refund":
+        assert "refunded " in str(result.final_output)
+
+
+async def test_a_call_of_nothing_names_the_tools_behind_handoffs(models: Models) -> None:
+    result = await run(models, "call nothing {", desk())
+    assert "has no such tool (tools: `calculate`, `refund`, `transfer_to_billing`, " in result.output
 
 
 async def test_it_shows_markdown_and_a_long_answer(models: Models) -> None:

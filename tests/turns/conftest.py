@@ -10,6 +10,7 @@ import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_server import Actions, ChatServer, create_app
+from chatkit_server.adopted import ContextMaker
 from chatkit_server.agents.loading import AgentLike
 from chatkit_server.run.server import ServerFactory
 from tests.databases import is_guarded
@@ -50,12 +51,13 @@ async def start(
             agent: AgentLike | None = None,
             server: ServerFactory = ChatServer,
             actions: Actions | None = None,
+            context: ContextMaker | None = None,
             **settings: Any,
         ) -> Chat:
             defaults = {"model": "gpt-test", "base_url": upstream.base_url, "api": api, "model_retries": 0}
             where = {"database_url": database_url, "row_security": is_guarded(database_url)}
             values = {**defaults, **where, **settings}
-            app = create_app(make_settings(tmp_path, **values), agent, server=server, actions=actions)
+            app = create_app(make_settings(tmp_path, **values), agent, server=server, actions=actions, context=context)
             url = await stack.enter_async_context(live(app))
             return Chat(app, url, upstream, engine)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 import openai
-from agents import AgentOutputSchemaBase, Model, ModelProvider, ModelResponse, ModelSettings, Tool, Usage
+from agents import AgentOutputSchemaBase, Handoff, Model, ModelProvider, ModelResponse, ModelSettings, Tool, Usage
 from agents.items import TResponseInputItem
 from openai.types.responses import (
     ResponseFunctionCallArgumentsDeltaEvent,
@@ -17,6 +17,7 @@ from openai.types.responses import (
 
 from .answer_events import ResponseEvents
 from .conversation import Conversation, read_conversation
+from .handoffs import routes_of
 from .pace import Pace
 from .pieces import split_pieces
 from .script import Failure, Message, Reasoning, Step, ToolCall, make_script
@@ -40,12 +41,13 @@ class DemoModel(Model):
         model_settings: ModelSettings,
         tools: list[Tool],
         output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff[Any, Any]],
         *args: Any,
         **kwargs: Any,
     ) -> AsyncIterator[ResponseStreamEvent]:
         """Yield the events of the answer. Raises an `openai.APIError` if the message asks for an error."""
         pace = Pace(self._tokens_per_second)
-        for event in self._events(input, tools, output_schema):
+        for event in self._events(input, tools, handoffs, output_schema):
             if isinstance(event, DELTAS):
                 await pace.wait()
             yield event
@@ -57,12 +59,13 @@ class DemoModel(Model):
         model_settings: ModelSettings,
         tools: list[Tool],
         output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff[Any, Any]],
         *args: Any,
         **kwargs: Any,
     ) -> ModelResponse:
         """Return the whole answer. Raises an `openai.APIError` if the message asks for an error."""
         await asyncio.sleep(0)
-        *_, last = self._events(input, tools, output_schema)
+        *_, last = self._events(input, tools, handoffs, output_schema)
         assert last.type == "response.completed"
         response, usage = last.response, last.response.usage
         assert usage is not None
@@ -78,12 +81,17 @@ class DemoModel(Model):
         )
 
     def _events(
-        self, input: str | list[TResponseInputItem], tools: list[Tool], output_schema: AgentOutputSchemaBase | None
+        self,
+        input: str | list[TResponseInputItem],
+        tools: list[Tool],
+        handoffs: list[Handoff[Any, Any]],
+        output_schema: AgentOutputSchemaBase | None,
     ) -> Iterator[ResponseStreamEvent]:
         conversation = read_conversation(input)
         events = ResponseEvents(model=self._name, input_tokens=len(split_pieces(str(input))))
         yield from events.start()
-        for step in make_script(conversation, [tool.name for tool in tools]):
+        names = [*(tool.name for tool in tools), *(handoff.tool_name for handoff in handoffs)]
+        for step in make_script(conversation, names, routes_of(handoffs)):
             yield from _play(_structured(step, conversation, output_schema), events)
         yield from events.complete()
 

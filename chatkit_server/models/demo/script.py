@@ -2,8 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from .conversation import Conversation
@@ -39,18 +41,27 @@ class Failure:
     status: int
 
 
+CALL = re.compile(r"\bcall\s+`?(\w+)`?\s*", re.IGNORECASE)
+JSON = json.JSONDecoder()
+NO_ROUTES: Mapping[str, str] = MappingProxyType({})
+
 Step = Reasoning | Message | ToolCall | Failure
 
 
-def make_script(conversation: Conversation, tools: Iterable[str]) -> list[Step]:
-    """Return the steps of one answer. The same input gives the same steps."""
-    if conversation.results:
-        return [Message(_report(conversation))]
+def make_script(conversation: Conversation, tools: Iterable[str], routes: Mapping[str, str] = NO_ROUTES) -> list[Step]:
+    """Return the steps of one answer. The same input gives the same steps.
+
+    `tools` are the names of the agent's tools and handoffs; `routes` says which handoff leads to a tool of another.
+    """
     names = frozenset(tools)
-    if call := _requested_call(conversation.text):
+    if call := _next_call(conversation, names | routes.keys()):
         if call.name in names:
             return [call]
-        return [Message(NO_TOOL.format(name=call.name, names=_tool_list(names)))]
+        if call.name in routes:
+            return [ToolCall(routes[call.name], "{}")]
+        return [Message(NO_TOOL.format(name=call.name, names=_tool_list(names | routes.keys())))]
+    if conversation.results:
+        return [Message(_report(conversation))]
     words = frozenset(re.findall(r"\w+", conversation.text.lower()))
     if "error" in words:
         return _failure(conversation.text)
@@ -60,13 +71,44 @@ def make_script(conversation: Conversation, tools: Iterable[str]) -> list[Step]:
         return [Reasoning(REASONING), Message(THOUGHT)]
     if "long" in words:
         return [Message(LONG)]
-    return [Message(_echo(conversation, names))]
+    return [Message(_echo(conversation, names | routes.keys()))]
 
 
-def _requested_call(text: str) -> ToolCall | None:
-    """Return the tool call that the text asks for: by name with JSON arguments, or in words for the default agent's."""
-    if match := re.search(r"\bcall\s+`?(\w+)`?\s*(\{.*\})?", text, re.IGNORECASE | re.DOTALL):
-        return ToolCall(match[1], match[2] or "{}")
+def _next_call(conversation: Conversation, names: Set[str]) -> ToolCall | None:
+    """Return the first call that the text asks for and that has not been made; None after a call of a tool that the
+    agent no longer has, or had only for a while."""
+    made = Counter(result.name for result in conversation.results)
+    for call in _requested_calls(conversation.text):
+        if made[call.name]:
+            made[call.name] -= 1
+        elif not conversation.results or call.name in names:
+            return call
+    return None
+
+
+def _requested_calls(text: str) -> list[ToolCall]:
+    """Return the calls that the text asks for: by name with JSON arguments, or in words for the default agent's."""
+    calls: list[ToolCall] = []
+    position = 0
+    while match := CALL.search(text, position):
+        arguments, position = _arguments(text, match.end())
+        calls.append(ToolCall(match[1], arguments))
+    return calls or [call for call in [_call_in_words(text)] if call is not None]
+
+
+def _arguments(text: str, start: int) -> tuple[str, int]:
+    """Return the JSON object that begins here, and where it ends; what looks like one is passed on as it is."""
+    if not text.startswith("{", start):
+        return "{}", start
+    try:
+        _, end = JSON.raw_decode(text, start)
+    except ValueError:
+        end = text.rfind("}") + 1 or len(text)
+        return (text[start:end], end) if end > start else ("{}", len(text))
+    return text[start:end], end
+
+
+def _call_in_words(text: str) -> ToolCall | None:
     if re.search(r"\bpreferences\b", text, re.IGNORECASE):
         return _call("ask_preferences")
     if re.search(r"\b(time|date|clock)\b", text, re.IGNORECASE):
@@ -89,7 +131,7 @@ def _report(conversation: Conversation) -> str:
     return "\n\n".join([*lines, "I am the demo model: I called the tool because of a word in your message."])
 
 
-def _echo(conversation: Conversation, names: frozenset[str]) -> str:
+def _echo(conversation: Conversation, names: Set[str]) -> str:
     text = conversation.text or "nothing"
     quoted = text if len(text) <= 300 else text[:300] + "…"
     count = conversation.files
@@ -97,5 +139,5 @@ def _echo(conversation: Conversation, names: frozenset[str]) -> str:
     return ECHO.format(text=quoted.replace("\n", "\n> "), attached=attached, tools=_tool_list(names))
 
 
-def _tool_list(names: frozenset[str]) -> str:
+def _tool_list(names: Set[str]) -> str:
     return ", ".join(f"`{name}`" for name in sorted(names)) or "none"

@@ -43,6 +43,8 @@ async def examine_agent(services: Services) -> AsyncGenerator[Finding]:
                 yield finding
         elif trial.agent is not None:
             yield Finding(name, _describe_agent(trial.agent, source))
+            if trial.context is not None and trial.context.maker:
+                yield Finding(name, f"its context is {trial.context}")
         for problem in trial.problems:
             yield Finding(name, problem, "WRONG")
     for answering in answering_models(trials, services.models):
