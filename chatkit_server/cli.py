@@ -11,6 +11,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn
 
+from .startup.quick_imports import begin_imports, end_imports
+
+begin_imports()
+
 import typer
 import uvicorn
 from fastapi import FastAPI
@@ -35,6 +39,8 @@ from .startup.migrate_workflow_command import migrate_workflow
 from .startup.open_files import raise_open_files
 from .startup.schema import migrate_database, prepare_schema
 from .startup.websocket_protocol import WebSocketProtocol
+
+end_imports()
 
 logger = logging.getLogger(__name__)
 
@@ -138,9 +144,9 @@ def serve(
         server_header=False,
         proxy_headers=False,  # routes/trusted_proxies.py
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http=HttpProtocol,
+        http=f"chatkit_server.cli:{HttpProtocol.__name__}",  # by name: a worker imports it by way of this module
         limit_concurrency=raise_open_files(),
-        ws=WebSocketProtocol,
+        ws=f"chatkit_server.cli:{WebSocketProtocol.__name__}",
         timeout_graceful_shutdown=int(settings.drain_seconds + settings.stop_seconds) + 5,
         timeout_worker_healthcheck=WORKER_START_SECONDS,
     )

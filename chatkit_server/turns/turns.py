@@ -64,6 +64,9 @@ REQUEST_SECONDS = 8.0
 """How long a request waits for the database at most, before it is refused: its client sees nothing until then."""
 LOOKED_UP = 3
 """How many requests of a user at a limit are looked up in the database, as they may repeat one that was accepted."""
+LAST_REQUEST_SECONDS = 1.0
+"""How long requests are served after a signal: those that arrived before the HTTP server closed its port, which it does
+within 0.1 s. To refuse them would make a restart of several workers visible to clients that do not try again."""
 BEATS_UNTIL_RECOVERED = 4
 """A dead worker's turn is closed within this many heartbeats; one of them is to spare."""
 
@@ -114,9 +117,10 @@ class Turns:
         self._locks: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
         self._queue = FairQueue(settings.running_turns, settings.queue_length, settings.queue_seconds)
         self._gate = Gate(settings, turns)
+        self._drain_timer: asyncio.TimerHandle | None = None
         self._draining: asyncio.Task[None] | None = None
         self.is_closing = False
-        """The process was asked to stop; no new turn starts."""
+        """No new turn starts."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -406,6 +410,22 @@ class Turns:
 
     # -- shutdown
 
+    @property
+    def is_stopping(self) -> bool:
+        """The process was asked to stop; requests that have already arrived may still start turns."""
+        return self.is_closing or self._drain_timer is not None
+
+    def begin_stop(self) -> None:
+        """Drain after the last requests have arrived; a second call interrupts the running turns at once.
+
+        Returns at once.
+        """
+        if self.is_stopping:
+            self.interrupt()
+        else:
+            seconds = min(LAST_REQUEST_SECONDS, self._settings.drain_seconds)
+            self._drain_timer = asyncio.get_running_loop().call_later(seconds, self.drain)
+
     def drain(self) -> None:
         """Start no new turns, and interrupt those that still run after `drain_seconds`; a second call interrupts
         them at once.
@@ -435,6 +455,10 @@ class Turns:
 
     async def close(self) -> None:
         """Wait for a drain that has begun, else interrupt at once; then wait until all turns are saved."""
+        if self._drain_timer is not None:
+            self._drain_timer.cancel()
+            if not self.is_closing:  # the HTTP server has closed all connections: nothing arrives any more
+                self.drain()
         if self._draining is not None:
             await self._draining
         self.interrupt()

@@ -91,6 +91,32 @@ async def test_a_draining_server_starts_no_turns_and_continues_running_ones(chat
         assert await chat.turns(first.thread_id) == [("completed", None)]
 
 
+async def test_a_message_that_arrives_with_the_signal_is_answered(chat: Chat) -> None:
+    """The HTTP server accepts connections until it looks at the signal, and a restart of workers must refuse none."""
+    chat.upstream.script(Answer("one two three"), COUNT)
+    async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as second:
+        chat.services.turns.begin_stop()
+        async with tab.session.get(f"{chat.url}/readyz") as response:
+            assert (response.status, (await response.json())["code"]) == (503, "server_stopping")
+        assert (await tab.create("Count")).picture.texts() == WHOLE
+        async with asking(second, "Count") as reply:
+            await read_up_to(reply, "one two")
+            chat.services.turns.begin_stop()  # Ctrl+C once more
+            async with asyncio.timeout(5):
+                await reply.read()
+        assert await chat.turns(reply.thread_id) == [("interrupted", "shutdown")]
+        assert (await tab.create("Me too")).status == 503
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_requests_are_refused_a_moment_after_the_signal(start: Start) -> None:
+    chat = await start(drain_seconds=0.05)
+    chat.services.turns.begin_stop()
+    async with chat.tab() as tab, asyncio.timeout(5):
+        while (await tab.create("Hello")).status != 503:
+            pass
+
+
 async def test_a_message_being_saved_when_the_drain_begins_is_answered(chat: Chat) -> None:
     chat.upstream.script(Answer("one two three"))
     async with await chat.visitor() as tab:
