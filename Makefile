@@ -54,14 +54,12 @@ web: $(PAGE) ## Build the page
 weights: $(VENV) ## Fetch the embedded model once per user (94 MB)
 	@$(BIN)/python -m chatkit_server.models.weights
 
-wheel: setup ## Build dist/*.whl including the page and the migrations
-	rm -rf chatkit_server/page && cp -r web/dist chatkit_server/page
-	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist ./store .
-	rm -rf chatkit_server/page
+wheel: setup ## Build wheels and sdists in dist, with the page and the migrations in them
+	$(BIN)/python scripts/release.py build
 
 lock: $(VENV) ## Update the lock files from pyproject.toml and package.json
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--extra embedded --group dev --no-emit-package chatkit-store --no-emit-package chatkit-server \
+	$(BIN)/uv pip compile --quiet --universal --no-build-isolation --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--all-extras --group dev --no-emit-package chatkit-store --no-emit-package chatkit-server \
 		--output-file requirements.lock pyproject.toml store/pyproject.toml
 	cd web && npm install --package-lock-only
 

@@ -143,7 +143,7 @@ def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,  # routes/trusted_proxies.py
-        loop="uvloop" if sys.platform != "win32" else "asyncio",
+        loop="auto",  # uvloop with the extra `fast`
         http=f"chatkit_server.cli:{HttpProtocol.__name__}",  # by name: a worker imports it by way of this module
         limit_concurrency=raise_open_files(),
         ws=f"chatkit_server.cli:{WebSocketProtocol.__name__}",

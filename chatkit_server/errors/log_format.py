@@ -6,11 +6,11 @@ their class, codes and stack only; all others keep their message.
 
 import re
 import sqlite3
+import sys
 import traceback
 from collections.abc import Iterable, Iterator
 
 import agents
-import asyncpg  # type: ignore[import-untyped]  # it has no types
 import openai
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
@@ -23,9 +23,6 @@ QUOTING: tuple[type[BaseException], ...] = (
     agents.ModelRefusalError,
     StatementError,
     AsyncAdapt_Error,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
     sqlite3.Error,
     ValidationError,
     PydanticSerializationError,
@@ -88,7 +85,15 @@ def _frames(error: BaseException) -> Iterable[str]:
 
 def _quotes(error: BaseException) -> bool:
     """Return whether its message may contain user content: its own, or that of an exception in its chain."""
-    return any(isinstance(related, QUOTING) for related in _chain(error, set()))
+    quoting = QUOTING + _quoting_of_driver()
+    return any(isinstance(related, quoting) for related in _chain(error, set()))
+
+
+def _quoting_of_driver() -> tuple[type[BaseException], ...]:
+    """Return the exceptions of PostgreSQL's driver; none where it was not imported, so that none can be raised."""
+    driver = sys.modules.get("asyncpg")
+    names = ("PostgresError", "InterfaceError", "InternalClientError")
+    return tuple(getattr(driver, name) for name in names if hasattr(driver, name))
 
 
 def _name(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chatkit_store import BlobsUnavailable, SchemaUnknown, StoreError
+from chatkit_store import BlobsUnavailable, ExtraMissing, SchemaUnknown, StoreError
 
 from ..errors.database_problem import explain_database_error
 from ..errors.setup import AgentSetupError, ModelSetupError, SetupError
@@ -28,7 +28,7 @@ async def database_of(settings: Settings) -> AsyncIterator[AsyncEngine]:
         # aiosqlite (0.22) does not wait for the thread of a failed connection, which prints a traceback if the loop
         # has already closed.
         await asyncio.sleep(0.1)
-        if isinstance(error, BlobsUnavailable | SchemaUnknown):  # not about the location of the database
+        if isinstance(error, BlobsUnavailable | SchemaUnknown | ExtraMissing):  # not about the location of the database
             raise
         raise SetupError(explain_database_error(error, engine.url)) from error
     finally:

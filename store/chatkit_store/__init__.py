@@ -3,7 +3,8 @@
 from chatkit_store.all_threads import AllThreadsStore, Between, Cursors, OwnedThread
 from chatkit_store.api_keys import ApiKey, ApiKeyStore
 from chatkit_store.approvals import Approval, ApprovalDecision, ApprovalStore, Decision, NewApproval, PausedRun
-from chatkit_store.blobs import Blob, BlobMissing, Blobs, BlobsUnavailable, OpenBlob, S3Access
+from chatkit_store.blob import Blob, BlobMissing, BlobsUnavailable, OpenBlob, S3Access
+from chatkit_store.blobs import Blobs
 from chatkit_store.chat_sessions import ChatSession, ChatSessionStore, SessionStatus
 from chatkit_store.clean import clean_body, clean_json, clean_text
 from chatkit_store.engine import open_engine
@@ -21,6 +22,7 @@ from chatkit_store.errors import (
     ThreadChanged,
     TooManyUnsent,
 )
+from chatkit_store.extras import ExtraMissing
 from chatkit_store.heartbeats import HeartbeatStore, WorkerRecord
 from chatkit_store.history import HistoryCursor, HistoryItem, HistoryPage, PastTurn
 from chatkit_store.ids import derived_id, new_id
@@ -58,6 +60,7 @@ __all__ = [
     "Cursors",
     "Decision",
     "DuplicateRequest",
+    "ExtraMissing",
     "Entry",
     "HeartbeatStore",
     "HistoryCursor",

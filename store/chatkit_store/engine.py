@@ -14,6 +14,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePoo
 
 from chatkit_store.acting import OPTION
 from chatkit_store.errors import is_lost
+from chatkit_store.extras import require_extra
 from chatkit_store.urls import InvalidUrl, normalise_url, postgres_arguments, sqlite_seconds
 
 STATEMENT_SECONDS = 60
@@ -40,7 +41,8 @@ def open_engine(
     memory. `timeout` in a SQLite URL is the time in seconds that a call may wait for other writes, 75 by default. On
     PostgreSQL, `statement_seconds` limits each statement, including its wait for locks, and connections that were idle
     for `idle_seconds` are replaced. With `row_security`, each transaction says for whom it acts, as the policies of
-    `row_security.protect` demand. Errors do not contain a statement's values. Raises `InvalidUrl`, a `ValueError`.
+    `row_security.protect` demand. Errors do not contain a statement's values. Raises `InvalidUrl`, a `ValueError`, and
+    `ExtraMissing` for a PostgreSQL URL without the extra `postgres`.
     """
     parsed = normalise_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -74,6 +76,7 @@ def _open_postgresql(
         if now - record.info.get("idle since", now) > idle_seconds:
             raise DisconnectionError("idle for too long")  # the pool opens a new connection
 
+    require_extra("postgres", "asyncpg", "PostgreSQL")
     url, arguments = postgres_arguments(url)
     engine = create_async_engine(
         url,

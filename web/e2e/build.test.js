@@ -30,8 +30,8 @@ test("`make dev` serves its own build folder, `make wheel` packs the other, and 
   const read = (path) => readFile(join(WEB, "..", path), "utf8");
   const [watched, shipped] = await Promise.all(["watch", "production"].map((mode) => resolveConfig({ root: WEB }, "build", mode)));
   assert.notEqual(watched.build.outDir, shipped.build.outDir);
-  const [script, makefile, ignored] = await Promise.all([read("scripts/dev.sh"), read("Makefile"), read(".gitignore")]);
+  const [script, hook, ignored] = await Promise.all([read("scripts/dev.sh"), read("hatch_build.py"), read(".gitignore")]);
   assert.match(script, new RegExp(`--mode watch[^]*CHATKIT_PAGE_DIR=web/${watched.build.outDir} `));
-  assert.match(makefile, new RegExp(`cp -r web/${shipped.build.outDir} chatkit_server/page`));
+  assert.match(hook, new RegExp(`"web" / "${shipped.build.outDir}"`));
   for (const { build } of [watched, shipped]) assert.ok(ignored.split("\n").includes(`web/${build.outDir}/`));
 });
