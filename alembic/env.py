@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from chatkit_store.columns import CleanText, JsonText, UtcDateTime
 from chatkit_store.engine import open_engine
-from chatkit_store.migrations import lock_schema
+from chatkit_store.migrations import VERSION_TABLE, lock_schema, rename_version_table
+from chatkit_store.sessions import quoted
 from chatkit_store.tables import metadata
 from chatkit_store.urls import InvalidUrl, normalise_url
 
@@ -40,17 +41,29 @@ def render_item(kind: str, item: Any, autogen_context: object) -> str | Literal[
             return False
 
 
+def find_schema() -> str | None:
+    """Return the schema on PostgreSQL from `-x schema=` or CHATKIT_DATABASE_SCHEMA, or None."""
+    name = context.get_x_argument(as_dictionary=True).get("schema") or os.environ.get("CHATKIT_DATABASE_SCHEMA")
+    return name or None
+
+
 def run(connection: Connection) -> None:
     """Run the command in one transaction, while no other migration runs."""
     with lock_schema(connection):
-        context.configure(connection=connection, target_metadata=metadata, render_item=render_item)
+        rename_version_table(connection)
+        context.configure(
+            connection=connection,
+            target_metadata=metadata,
+            render_item=render_item,
+            version_table=VERSION_TABLE,
+        )
         context.run_migrations()
 
 
 async def run_by_url() -> None:
     """Open the database for this command only."""
     try:
-        engine = open_engine(find_url())
+        engine = open_engine(find_url(), schema=find_schema())
     except InvalidUrl as error:
         raise CommandError(f"The URL of the database {error}") from None
     try:
@@ -62,8 +75,12 @@ async def run_by_url() -> None:
 
 def print_sql() -> None:
     """Print the SQL for `alembic upgrade head --sql`."""
-    context.configure(url=normalise_url(find_url()), target_metadata=metadata, literal_binds=True)
+    context.configure(
+        url=normalise_url(find_url()), target_metadata=metadata, literal_binds=True, version_table=VERSION_TABLE
+    )
     with context.begin_transaction():
+        if (schema := find_schema()) is not None:
+            context.execute(f"SET LOCAL search_path = {quoted(schema)}")
         context.run_migrations()
 
 

@@ -44,6 +44,9 @@ class Postgres:
     programs: Path
     folder: Path
     user: int | None = None
+    port: int = 5432
+    options: tuple[str, ...] = ()
+    """More settings, such as `listen_addresses=127.0.0.1`."""
 
     def url(self, database: str, role: str = "postgres") -> str:
         """Return the URL of a database."""
@@ -55,11 +58,11 @@ class Postgres:
         name = new_id("test")
         if with_schema:
             _prepare_template(self)
-        self._psql(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE if with_schema else 'template0'}")
+        self.run_sql(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE if with_schema else 'template0'}")
         try:
             yield self.url(name)
         finally:
-            self._psql(f"DROP DATABASE {name} WITH (FORCE)")
+            self.run_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
     @contextlib.contextmanager
     def guarded_database(self) -> Iterator[str]:
@@ -69,22 +72,24 @@ class Postgres:
         """
         name = new_id("test")
         _prepare_guarded_template(self)
-        self._psql(f"CREATE DATABASE {name} TEMPLATE {GUARDED_TEMPLATE} OWNER {PLAIN_ROLE}")
+        self.run_sql(f"CREATE DATABASE {name} TEMPLATE {GUARDED_TEMPLATE} OWNER {PLAIN_ROLE}")
         try:
             yield self.url(name, PLAIN_ROLE)
         finally:
-            self._psql(f"DROP DATABASE {name} WITH (FORCE)")
+            self.run_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
     def create(self, name: str, owner: str = "postgres") -> None:
         """Create an empty database."""
-        self._psql(f"CREATE DATABASE {name} TEMPLATE template0 OWNER {owner}")
+        self.run_sql(f"CREATE DATABASE {name} TEMPLATE template0 OWNER {owner}")
 
     def create_role(self, name: str, attributes: str) -> None:
         """Create a role that can log in."""
-        self._psql(f"CREATE ROLE {name} LOGIN {attributes}")
+        self.run_sql(f"CREATE ROLE {name} LOGIN {attributes}")
 
-    def _psql(self, statement: str) -> None:
-        _run(str(self.programs / "psql"), "-qX", "-h", str(self.folder), "-U", "postgres", "-c", statement)
+    def run_sql(self, statement: str, database: str = "postgres") -> str:
+        """Run a statement as the superuser, and return what psql prints."""
+        where = ["-h", str(self.folder), "-p", str(self.port), "-U", "postgres", "-d", database]
+        return _run(str(self.programs / "psql"), "-qXAt", *where, "-c", statement)
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
@@ -95,10 +100,26 @@ class Postgres:
         finally:
             self.start()
 
+    def initialize(self) -> None:
+        """Make its data folder."""
+        data = str(self.folder / "data")
+        initdb = [str(self.programs / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"]
+        _run(*initdb, user=self.user)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Run the server inside the block."""
+        self.start()
+        try:
+            yield
+        finally:
+            self.stop(signal.SIGINT)  # "fast shutdown": without waiting for clients
+
     def start(self) -> None:
         """Start the server; return once it accepts connections."""
-        options = [word for option in QUICK for word in ("-c", option)]
-        command = [str(self.programs / "postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder), *options]
+        options = [word for option in (*QUICK, *self.options) for word in ("-c", option)]
+        command = [str(self.programs / "postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder)]
+        command += ["-p", str(self.port), *options]
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, user=self.user, cwd=self.folder)
         _processes[self.folder] = process
@@ -116,32 +137,37 @@ class Postgres:
 
     def answers(self) -> bool:
         """Return whether it accepts connections."""
-        ready = [str(self.programs / "pg_isready"), "-q", "-h", str(self.folder), "-U", "postgres"]
+        ready = [
+            str(self.programs / "pg_isready"),
+            "-q",
+            "-h",
+            str(self.folder),
+            "-p",
+            str(self.port),
+            "-U",
+            "postgres",
+        ]
         return subprocess.run(ready, check=False).returncode == 0
 
 
 @contextlib.contextmanager
 def run_postgres() -> Iterator[Postgres]:
     """Start a PostgreSQL server in a temporary folder, and remove both afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="chatkit-pg-", dir="/tmp"))  # not TMPDIR: the path of a socket must be short
-    try:
-        user = _unprivileged(folder)
-        programs = _programs(folder, user)
-        data = folder / "data"
-        _run(str(programs / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N", user=user)
-        with _serving(Postgres(programs, folder, user)) as server:
+    with folder_of_server() as (folder, user):
+        server = Postgres(_programs(folder, user), folder, user)
+        server.initialize()
+        with server.running():
             yield server
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _serving(server: Postgres) -> Iterator[Postgres]:
-    server.start()
+def folder_of_server() -> Iterator[tuple[Path, int | None]]:
+    """Yield a folder for a server and its sockets, and the user it has to run as; remove the folder afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="chatkit-pg-", dir="/tmp"))  # not TMPDIR: the path of a socket must be short
     try:
-        yield server
+        yield folder, _unprivileged(folder)
     finally:
-        server.stop(signal.SIGINT)  # "fast shutdown": without waiting for clients
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def is_guarded(url: str) -> bool:
@@ -177,10 +203,11 @@ def _programs(folder: Path, user: int | None) -> Path:
     return folder / "postgresql" / "bin"
 
 
-def _run(*command: str, user: int | None = None) -> None:
+def _run(*command: str, user: int | None = None) -> str:
     done = subprocess.run(command, user=user, cwd="/", capture_output=True, text=True, check=False)
     if done.returncode:
         raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
+    return done.stdout
 
 
 @functools.cache

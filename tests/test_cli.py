@@ -119,8 +119,8 @@ def make_foreign() -> None:
 
 def make_newer() -> None:
     with contextlib.closing(sqlite3.connect("chat.db")) as connection, connection:
-        connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
-        connection.execute("INSERT INTO alembic_version VALUES ('9999')")
+        connection.execute("CREATE TABLE chatkit_alembic_version (version_num TEXT)")
+        connection.execute("INSERT INTO chatkit_alembic_version VALUES ('9999')")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,10 @@ def make_newer() -> None:
     [
         (make_no_database, "chat.db is not a SQLite file. Move it away, or set CHATKIT_DATABASE"),
         (make_foreign, "chat.db has tables that chatkit-server did not create (table threads already exists). Use"),
-        (make_newer, "revision 9999, which this version does not have: a newer one migrated it. Install that version"),
+        (
+            make_newer,
+            "revision 9999, which this version does not have. Either a newer version migrated it",
+        ),
     ],
 )
 @pytest.mark.parametrize("command", ["serve", "migrate"])

@@ -4,18 +4,23 @@ The texts name the host, port, database and user of PostgreSQL, or the file of S
 """
 
 import re
+import ssl
 from pathlib import Path
 
 from sqlalchemy import URL
 
 from chatkit_store import SchemaOutdated, StoreError
 from chatkit_store.errors import code_of
+from chatkit_store.libpq import PORT
 
 from .network import network_reason
 
 ANOTHER = "set CHATKIT_DATABASE_URL to another one"
 NAME_TAKEN = re.compile(r"(?:table|relation|index) \S+ already exists")
 """How drivers report an existing table or index."""
+REFUSED_PARAMETER = re.compile(r"unsupported startup parameter: (\w+)")
+"""How PgBouncer reports what it does not pass on."""
+NO_SUCH_SERVER = "TargetServerAttributeNotMatched"
 
 BRIEF = {
     "3D000": "does not exist in PostgreSQL",
@@ -77,6 +82,8 @@ def _postgresql_problem(error: StoreError, code: str, url: URL) -> str:
     match code:
         case "3D000":
             return f"{place} has no database {url.database}. Create it, or correct CHATKIT_DATABASE_URL."
+        case "28000" if "no encryption" in str(error):
+            return f"{place} accepts only encrypted connections. Put sslmode=require into CHATKIT_DATABASE_URL."
         case "28P01" | "28000":
             return (
                 f"{place} rejects the user {url.username}: the role does not exist, the password is wrong, or the role "
@@ -88,6 +95,23 @@ def _postgresql_problem(error: StoreError, code: str, url: URL) -> str:
             return f"{place} has no connection left. Raise its max_connections, or run fewer workers."
         case "57P03":
             return f"{place} is starting or stopping. Try again in a moment."
+        case "08P01" if (match := REFUSED_PARAMETER.search(str(error))) is not None:
+            return (
+                f"PgBouncer at {_address(url)} refuses the parameter {match[1]}. Remove it from CHATKIT_DATABASE_URL; "
+                f"ALTER ROLE {url.username} SET ... sets it for the role. Or let PgBouncer ignore it: "
+                f"ignore_startup_parameters = {match[1]}."
+            )
+    if NO_SUCH_SERVER in str(error):
+        return f"{place} is not what target_session_attrs in CHATKIT_DATABASE_URL asks for. Name another, or remove it."
+    if "rejected SSL upgrade" in str(error.__cause__):
+        return (
+            f"{place} has no TLS, which sslmode demands. Set up a certificate there, or correct CHATKIT_DATABASE_URL."
+        )
+    if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+        return (
+            f"{place} cannot be trusted: {network_reason(error.__cause__)}. Name its provider's certificate as "
+            "sslrootcert in CHATKIT_DATABASE_URL, and the host by the name in the certificate."
+        )
     if isinstance(error.__cause__, OSError):
         return (
             f"The database does not answer: {place}: {network_reason(error.__cause__)}. "
@@ -101,7 +125,7 @@ def _any_problem(error: StoreError, place: str) -> str:
     if (match := NAME_TAKEN.search(text)) is not None:
         return (
             f"The database {place} has tables that chatkit-server did not create ({match[0]}). Use a separate "
-            f"database: {ANOTHER}."
+            f"database: {ANOTHER}. Or, on PostgreSQL, use a schema of its own: set CHATKIT_DATABASE_SCHEMA."
         )
     if isinstance(error, SchemaOutdated):
         return f"{text} (database {place})."
@@ -110,5 +134,13 @@ def _any_problem(error: StoreError, place: str) -> str:
 
 def _address(url: URL) -> str:
     """Return host and port, or the folder of a Unix socket."""
-    host = url.host or url.query.get("host") or "localhost"
-    return str(host) if str(host).startswith("/") else f"{host}:{url.port or 5432}"
+    host, port = url.host or str(url.query.get("host") or "localhost"), url.port or url.query.get("port") or PORT
+    if "," in host:
+        return " or ".join(_place(*place) for place in zip(host.split(","), str(port).split(","), strict=False))
+    return _place(host, port)
+
+
+def _place(host: str, port: object) -> str:
+    if host.startswith("/"):
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, field_validator
 
-from chatkit_store.urls import check_url
+from chatkit_store.urls import check_url, is_schema_name
 
 DEFAULT_DATABASE_URL = "sqlite:///chatkit.db"
 
@@ -30,6 +30,11 @@ class ServerSettings(BaseModel):
         repr=False,  # may contain a password
         description="SQLAlchemy URL of the database, SQLite or PostgreSQL.",
     )
+    database_schema: str | None = Field(
+        default=None,
+        description="Schema of the tables on PostgreSQL, for a database that has tables of other applications; "
+        "`chatkit-server migrate` creates it. By default the first of the role's search path, such as `public`.",
+    )
     row_security: bool = Field(
         default=False,
         description="Let PostgreSQL show each transaction only the rows of its user: a second lock, for a query that "
@@ -39,6 +44,13 @@ class ServerSettings(BaseModel):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Lowest level that is logged. The text of messages is never logged."
     )
+
+    @field_validator("database_schema")
+    @classmethod
+    def _usable_schema(cls, value: str | None) -> str | None:
+        if value and not is_schema_name(value):
+            raise ValueError("needs letters, digits and underscores, and does not begin with pg_")
+        return value or None
 
     @field_validator("database_url")
     @classmethod

@@ -16,7 +16,12 @@ def open_database(settings: Settings) -> AsyncEngine:
             "SQLite has no row-level security. Set CHATKIT_DATABASE_URL to a PostgreSQL database, or remove "
             "CHATKIT_ROW_SECURITY."
         )
-    return open_engine(settings.database_url, row_security=settings.row_security)
+    if settings.database_schema and settings.database_url.startswith("sqlite"):
+        raise SetupError(
+            "SQLite has no schemas. Set CHATKIT_DATABASE_URL to a PostgreSQL database, or remove "
+            "CHATKIT_DATABASE_SCHEMA."
+        )
+    return open_engine(settings.database_url, row_security=settings.row_security, schema=settings.database_schema)
 
 
 async def prepare_schema(engine: AsyncEngine, settings: Settings) -> None:

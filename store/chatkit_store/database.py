@@ -16,6 +16,7 @@ from chatkit_store.acting import Actor, act_for, is_guarded
 from chatkit_store.baselines import Baselines
 from chatkit_store.engine import SQLITE_CONNECTIONS, is_memory
 from chatkit_store.errors import translate_errors
+from chatkit_store.sessions import sessions_of
 from chatkit_store.sqlite_threads import SqliteThreads
 from chatkit_store.urls import CALL_SECONDS, sqlite_seconds
 
@@ -101,9 +102,11 @@ class Database:
         self._is_file = self._is_sqlite and not is_memory(engine.url)
         self._is_guarded = is_guarded(engine)
         # The statements of a read are independent, so PostgreSQL needs no BEGIN and ROLLBACK around them, except where
-        # a transaction has to say for whom it acts.
-        needs_none = not (self._is_sqlite or self._is_guarded)
-        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT") if needs_none else engine
+        # a transaction has to say for whom it acts, or in which schema.
+        self._sessions = None if self._is_guarded else sessions_of(engine)
+        self._plain_reader = (
+            engine if self._sessions is None else engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
         self._shared = _shared_by(engine)
         if call_seconds is None:
             call_seconds = sqlite_seconds(engine.url) if self._is_sqlite else CALL_SECONDS
@@ -118,7 +121,7 @@ class Database:
         """Run `work`, which changes nothing: each statement sees what is committed by then."""
         if self._is_file:
             return await _uninterrupted(self._shared.sqlite_threads().read(work, self._call_seconds))
-        return await _uninterrupted(self._run(self._reader.connect, self._acting_for(actor, work)))
+        return await _uninterrupted(self._run(self._reader().connect, self._acting_for(actor, work)))
 
     async def write(self, work: Work[T], actor: Actor) -> T:
         """Run `work` in one transaction, committed when it returns.
@@ -129,6 +132,10 @@ class Database:
             return await _uninterrupted(self._shared.sqlite_threads().write(work, self._call_seconds))
         turn = self._shared.writer() if self._is_sqlite else None
         return await _uninterrupted(self._run(self.engine.begin, self._acting_for(actor, work), turn))
+
+    def _reader(self) -> AsyncEngine:
+        has_to_begin = self._sessions is not None and self._sessions.needs_transactions
+        return self.engine if has_to_begin else self._plain_reader
 
     def _acting_for(self, actor: Actor, work: Work[T]) -> Work[T]:
         if not self._is_guarded:

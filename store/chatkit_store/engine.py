@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 import time
-from typing import Any
 
 import aiosqlite
 from sqlalchemy import URL, Engine, create_engine, event
@@ -15,7 +14,16 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePoo
 from chatkit_store.acting import OPTION
 from chatkit_store.errors import is_lost
 from chatkit_store.extras import require_extra
-from chatkit_store.urls import InvalidUrl, normalise_url, postgres_arguments, sqlite_seconds
+from chatkit_store.sessions import OPTION as SESSIONS
+from chatkit_store.sessions import Sessions
+from chatkit_store.urls import (
+    InvalidUrl,
+    checked_schema,
+    is_pooled,
+    normalise_url,
+    postgres_arguments,
+    sqlite_seconds,
+)
 
 STATEMENT_SECONDS = 60
 IDLE_SECONDS = 60.0
@@ -34,6 +42,7 @@ def open_engine(
     statement_seconds: int = STATEMENT_SECONDS,
     idle_seconds: float = IDLE_SECONDS,
     row_security: bool = False,
+    schema: str | None = None,
 ) -> AsyncEngine:
     """Return an engine for a SQLite or PostgreSQL URL; the URL's driver is ignored. Close it with `engine.dispose()`.
 
@@ -41,35 +50,34 @@ def open_engine(
     memory. `timeout` in a SQLite URL is the time in seconds that a call may wait for other writes, 75 by default. On
     PostgreSQL, `statement_seconds` limits each statement, including its wait for locks, and connections that were idle
     for `idle_seconds` are replaced. With `row_security`, each transaction says for whom it acts, as the policies of
-    `row_security.protect` demand. Errors do not contain a statement's values. Raises `InvalidUrl`, a `ValueError`, and
+    `row_security.protect` demand. `schema` is where PostgreSQL has the tables, instead of the role's search path;
+    migrations create it. Errors do not contain a statement's values. Raises `InvalidUrl`, a `ValueError`, and
     `ExtraMissing` for a PostgreSQL URL without the extra `postgres`.
     """
     parsed = normalise_url(url)
     if parsed.get_backend_name() == "sqlite":
         if row_security:
             raise InvalidUrl("is of a SQLite database, which has no row-level security")
+        if schema is not None:
+            raise InvalidUrl("is of a SQLite database, which has no schemas")
         return _open_sqlite(parsed, pool_size or SQLITE_CONNECTIONS)
-    options = {OPTION: True} if row_security else {}
-    return _open_postgresql(parsed, pool_size or 10, statement_seconds, idle_seconds, options)
+    # A blocked or runaway statement ends and releases its locks, as does a transaction that pauses, whose process may
+    # have been stopped (SIGSTOP).
+    limits = {
+        "statement_timeout": f"{statement_seconds}s",
+        "idle_in_transaction_session_timeout": f"{TRANSACTION_PAUSE_SECONDS}s",
+    }
+    sessions = Sessions(limits, checked_schema(parsed, schema), is_pooled(parsed))
+    return _open_postgresql(parsed, pool_size or 10, idle_seconds, sessions, row_security=row_security)
 
 
 def _open_postgresql(
-    url: URL, pool_size: int, statement_seconds: int, idle_seconds: float, options: dict[str, Any]
+    url: URL, pool_size: int, idle_seconds: float, sessions: Sessions, *, row_security: bool
 ) -> AsyncEngine:
     """Open an engine that replaces idle connections, which a firewall may have dropped silently.
 
     Younger connections are not pinged. If one is dead, its first statement fails and `Database` retries the call.
     """
-
-    def limit_statements(connection: AdaptedConnection, _: object) -> None:
-        """Limit statements, so that a blocked or runaway one ends and releases its locks, and pauses between them: a
-        process that is stopped within a transaction (SIGSTOP) must not keep its locks."""
-        # Not as start-up parameters: pgbouncer refuses those.
-        limits = (
-            f"SET statement_timeout = '{statement_seconds}s';"
-            f"SET idle_in_transaction_session_timeout = '{TRANSACTION_PAUSE_SECONDS}s'"
-        )
-        connection.run_async(lambda driver: driver.execute(limits))
 
     def refuse_idle(_: object, record: ConnectionPoolEntry, __: object) -> None:
         now = time.monotonic()
@@ -84,9 +92,9 @@ def _open_postgresql(
         pool_size=pool_size,
         max_overflow=0,
         hide_parameters=True,
-        execution_options=options,
+        execution_options={SESSIONS: sessions} | ({OPTION: True} if row_security else {}),
     )
-    event.listen(engine.sync_engine, "connect", limit_statements)
+    sessions.listen(engine)
     event.listen(engine.sync_engine, "checkin", _note_idle)
     event.listen(engine.sync_engine, "checkout", refuse_idle)
     event.listen(engine.sync_engine, "handle_error", _note_lost)

@@ -111,7 +111,8 @@ class SchemaUnknown(StoreError):
 # Classes of SQLSTATE that are temporary: connection, rollback, resources, lock, operator, system.
 _TEMPORARY = ("08", "40", "53", "55", "57", "58")
 _MISSING = ("42P01", "42703")  # undefined table, undefined column
-_ABOUT_SCHEMA = ("42", "28", "3D", "SQLITE_ERROR")  # their messages have names and permissions, but no values
+# Their messages have names and permissions, but no values. 08P01 is what PgBouncer says.
+_ABOUT_SCHEMA = ("42", "28", "3D", "08P01", "SQLITE_ERROR")
 _ENDED = ("57P01", "57P02", "57P05", "25P03")  # the server is stopping or has stopped; idle session timeout
 
 

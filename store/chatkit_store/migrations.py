@@ -22,10 +22,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from chatkit_store.acting import ALL_USERS, act_for
 from chatkit_store.engine import open_engine
 from chatkit_store.errors import SchemaUnknown, translate_errors
+from chatkit_store.sessions import quoted, sessions_of
 from chatkit_store.tables import metadata
 
 T = TypeVar("T")
 
+VERSION_TABLE = "chatkit_alembic_version"
+"""Has the revision of the database. `alembic_version` is left to an application that has Alembic of its own."""
+FORMER_VERSION_TABLE = "alembic_version"
+FORMER_REVISIONS = frozenset(f"{number:04}" for number in range(1, 12))
+"""The revisions that it can have."""
 ADVISORY_LOCK = 0x636861746B6974  # "chatkit": our workers wait for each other only
 
 _alembic_in_use = threading.Lock()  # `alembic.op` and `alembic.context` are global to the process
@@ -68,7 +74,7 @@ def head() -> str | None:
 
 def revision_of(connection: Connection) -> str | None:
     """Return the database's revision, or None."""
-    return MigrationContext.configure(connection).get_current_revision()
+    return _context(connection, version_table(connection)).get_current_revision()
 
 
 def missing_revisions(connection: Connection) -> list[str]:
@@ -78,15 +84,44 @@ def missing_revisions(connection: Connection) -> list[str]:
         steps = [step.revision for step in directory.iterate_revisions("head", revision or "base")]
     except (CommandError, RevisionError) as error:
         raise SchemaUnknown(
-            f"The database is at revision {revision}, which this version does not have: a newer one migrated it. "
-            "Install that version, or a newer one."
+            f"The database is at revision {revision}, which this version does not have. Either a newer version "
+            f"migrated it: install that one, or a newer one. Or another application wrote the table {VERSION_TABLE}: "
+            "give this one a database of its own, or on PostgreSQL a schema (CHATKIT_DATABASE_SCHEMA)."
         ) from error
     return steps[::-1]
 
 
+def version_table(connection: Connection) -> str:
+    """Return the table that has the revision: before 0012, it was `alembic_version`, unless that is of another one."""
+    if not has_former_version_table(connection):
+        return VERSION_TABLE
+    return FORMER_VERSION_TABLE
+
+
+def has_former_version_table(connection: Connection) -> bool:
+    """Return whether the revision is still in `alembic_version`: with one of ours, and our tables beside it."""
+    tables = inspect(connection)
+    names = (FORMER_VERSION_TABLE, "threads", "thread_items")
+    if tables.has_table(VERSION_TABLE) or not all(tables.has_table(name) for name in names):
+        return False
+    revisions = connection.scalars(text(f"SELECT version_num FROM {FORMER_VERSION_TABLE}")).all()
+    columns = {column["name"] for column in tables.get_columns("thread_items")}
+    return len(revisions) == 1 and revisions[0] in FORMER_REVISIONS and {"thread_id", "payload"} <= columns
+
+
+def rename_version_table(connection: Connection) -> None:
+    """Leave `alembic_version`, if it is ours, to others: another application may create one of its own."""
+    if not has_former_version_table(connection):
+        return
+    connection.execute(text(f"ALTER TABLE {FORMER_VERSION_TABLE} RENAME TO {VERSION_TABLE}"))
+    if connection.dialect.name == "postgresql":  # the name of its index would be taken
+        old, new = f"{FORMER_VERSION_TABLE}_pkc", f"{VERSION_TABLE}_pkc"
+        connection.execute(text(f"ALTER TABLE {VERSION_TABLE} RENAME CONSTRAINT {old} TO {new}"))
+
+
 def stamp(connection: Connection) -> None:
     """Set the database's revision to the newest, unless it has one."""
-    context = MigrationContext.configure(connection)
+    context = _context(connection, VERSION_TABLE)
     if context.get_current_revision() is None:
         context.stamp(ScriptDirectory(str(scripts())), "head")
 
@@ -100,9 +135,24 @@ def lock_schema(connection: Connection) -> Iterator[None]:
             connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
             act_for(connection, ALL_USERS)  # a migration changes the rows of all users
+            _create_namespace(connection)
         else:
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # sqlite3 starts no transaction for DDL
         yield
+
+
+def _create_namespace(connection: Connection) -> None:
+    """Create the PostgreSQL schema of the tables if it is missing: an existing one needs no privilege for that."""
+    sessions = sessions_of(connection)
+    if sessions is None or sessions.schema is None:
+        return
+    name = quoted(sessions.schema)
+    if connection.scalar(text("SELECT to_regnamespace(:name)::text"), {"name": name}) is None:
+        connection.execute(text(f"CREATE SCHEMA {name}"))
+
+
+def _context(connection: Connection, table: str) -> MigrationContext:
+    return MigrationContext.configure(connection, opts={"version_table": table})
 
 
 def _upgrade(connection: Connection) -> list[str]:

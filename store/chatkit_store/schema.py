@@ -4,7 +4,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store.errors import translate_errors
-from chatkit_store.migrations import lock_schema, stamp
+from chatkit_store.migrations import lock_schema, rename_version_table, stamp
 from chatkit_store.tables import metadata
 
 VIEWS = {
@@ -46,8 +46,10 @@ async def create_schema(engine: AsyncEngine) -> None:
 
 def _create(connection: Connection) -> None:
     with lock_schema(connection):
+        rename_version_table(connection)
         metadata.create_all(connection)
         _create_views(connection)
+        _create_triggers(connection)
         stamp(connection)
 
 
@@ -58,3 +60,17 @@ def _create_views(connection: Connection) -> None:
             connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
         verb = "CREATE VIEW" if is_sqlite else "CREATE OR REPLACE VIEW"
         connection.execute(text(f"{verb} {name} AS {query.strip()}"))
+
+
+def _create_triggers(connection: Connection) -> None:
+    """Let SQLite delete what depends on a row also where `PRAGMA foreign_keys` is off, as in its command-line tool."""
+    if connection.dialect.name != "sqlite":
+        return
+    deletions: dict[str, list[str]] = {}
+    for table in metadata.tables.values():
+        for key in sorted(table.foreign_keys, key=lambda key: str(key.parent.name)):
+            deletion = f"DELETE FROM {table.name} WHERE {key.parent.name} = OLD.{key.column.name};"
+            deletions.setdefault(key.column.table.name, []).append(deletion)
+    for name, statements in deletions.items():
+        trigger = f"CREATE TRIGGER IF NOT EXISTS delete_with_{name} AFTER DELETE ON {name}"
+        connection.execute(text(f"{trigger} BEGIN {' '.join(statements)} END"))

@@ -4,14 +4,16 @@ Providers hand out URLs for libpq, and Prisma and others add parameters of their
 """
 
 import logging
+import re
 import ssl
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlencode
-from uuid import uuid4
+from urllib.parse import urlencode
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
+
+from chatkit_store import libpq
 
 logger = logging.getLogger(__name__)
 
@@ -19,13 +21,13 @@ CALL_SECONDS = 75.0  # per store call, including each wait; PostgreSQL ends a st
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 SESSIONS = ("any", "primary", "standby", "read-write", "read-only", "prefer-standby")
+SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 SYSTEM = "system"  # libpq's name of the certificates that the system trusts
 
 _READ_BY_ASYNCPG = {
     *("sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl", "sslnegotiation"),
     *("ssl_min_protocol_version", "ssl_max_protocol_version", "passfile", "service", "krbsrvname", "gsslib"),
-    *("user", "password", "dbname"),
 }
 _OF_SQLALCHEMY = {"host", "port", "prepared_statement_cache_size"}
 _WITHOUT_EFFECT = {
@@ -53,7 +55,7 @@ class InvalidUrl(ValueError):
 def normalise_url(url: str | URL) -> URL:
     """Return the URL with the asynchronous driver of this store. Raises `InvalidUrl`."""
     try:
-        parsed = make_url(_encoded(url.strip()) if isinstance(url, str) else url)
+        parsed = _parsed(url.strip()) if isinstance(url, str) else url
     except (ArgumentError, ValueError):
         raise InvalidUrl(
             "must be the URL of a SQLite or PostgreSQL database, such as sqlite:///chatkit.db or "
@@ -74,29 +76,16 @@ def normalise_url(url: str | URL) -> URL:
     return parsed.set(drivername=driver)
 
 
-def _encoded(url: str) -> str:
-    """Return a PostgreSQL URL in the form that SQLAlchemy reads: an `@` in the password, or several hosts."""
+def _parsed(url: str) -> URL:
     scheme, separator, rest = url.partition("://")
-    if not scheme.lower().startswith("postgres"):
-        return url
-    end = min((rest.index(mark) for mark in "/?" if mark in rest), default=len(rest))
-    authority, tail = rest[:end], rest[end:]
-    if "@" in tail and "@" not in authority:  # a password with a slash: nothing of it may be taken for a host
-        raise ValueError
-    account, at, hosts = authority.rpartition("@")
-    name, colon, password = account.partition(":")
-    account = quote(unquote(name), safe="") + colon + quote(unquote(password), safe="")
-    if "," in hosts:
-        path, _, query = tail.partition("?")
-        listed = "&".join(f"host={host if ':' in host else f'{host}:5432'}" for host in hosts.split(","))
-        return f"{scheme.lower()}{separator}{account}{at}{path or '/'}?{listed}{f'&{query}' if query else ''}"
-    return f"{scheme.lower()}{separator}{account}{at}{hosts}{tail}"
+    is_postgresql = separator and DRIVERS.get(scheme.partition("+")[0].lower()) == DRIVERS["postgresql"]
+    return libpq.parse(rest) if is_postgresql else make_url(url)
 
 
 def postgres_arguments(url: URL) -> tuple[URL, dict[str, Any]]:
     """Return the URL without the parameters that SQLAlchemy does not know, and asyncpg's arguments in their place.
 
-    Raises `InvalidUrl` for a parameter that cannot be honoured.
+    `pgbouncer` and `schema` are for `sessions`. Raises `InvalidUrl` for a parameter that cannot be honoured.
     """
     values = {name: value if isinstance(value, str) else value[-1] for name, value in url.query.items()}
     _check(values)
@@ -114,10 +103,29 @@ def postgres_arguments(url: URL) -> tuple[URL, dict[str, Any]]:
         arguments["target_session_attrs"] = values["target_session_attrs"]
     if "statement_cache_size" in values:
         arguments["statement_cache_size"] = int(_number("statement_cache_size", values["statement_cache_size"]))
-    if values.get("pgbouncer") == "true":  # it may run each statement on another connection of the server
-        arguments |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
-        arguments["prepared_statement_name_func"] = lambda: f"chatkit_{uuid4().hex}"
     return url.set(query={name: url.query[name] for name in url.query if name in _OF_SQLALCHEMY}), arguments
+
+
+def is_pooled(url: URL) -> bool | None:
+    """Return whether the URL says that PgBouncer, or another pooler, is in front of the database."""
+    return {"true": True, "false": False}.get(str(url.query.get("pgbouncer")))
+
+
+def checked_schema(url: URL, schema: str | None) -> str | None:
+    """Return the schema of the tables: the given one, else the URL's, else None. Raises `InvalidUrl`."""
+    name = schema or url.query.get("schema")
+    if name is None:
+        return None
+    if not is_schema_name(str(name)):
+        raise InvalidUrl(
+            "has a schema that cannot be used: it needs letters, digits and underscores, and does not begin with pg_."
+        )
+    return str(name)
+
+
+def is_schema_name(name: str) -> bool:
+    """Return whether a schema of the tables may have this name."""
+    return SCHEMA.fullmatch(name) is not None and not name.lower().startswith(("pg_", "information_schema"))
 
 
 def _check(values: dict[str, str]) -> None:
@@ -134,6 +142,24 @@ def _check(values: dict[str, str]) -> None:
         file = values.get(name, SYSTEM)
         if file != SYSTEM and not _is_readable(file):
             raise InvalidUrl(f"names the file {file} as {name}, which does not exist or cannot be read. Correct it.")
+    _check_certificates(values)
+
+
+def _check_certificates(values: dict[str, str]) -> None:
+    """Raise `InvalidUrl` if a file is not what it should be, which the driver would say only as "PEM lib"."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for name in ("sslrootcert", "sslcert"):
+        file = values.get(name, SYSTEM)
+        try:
+            if file == SYSTEM:
+                continue
+            if name == "sslrootcert":
+                context.load_verify_locations(file)
+            else:
+                context.load_cert_chain(file, values.get("sslkey"), lambda: values.get("sslpassword", ""))
+        except (ssl.SSLError, ValueError):
+            key = " with the sslkey beside it" if name == "sslcert" else ""
+            raise InvalidUrl(f"names {file} as {name}, which is not a PEM certificate{key}. Correct it.") from None
 
 
 def _is_readable(file: str) -> bool:
@@ -199,8 +225,7 @@ def _default_roots() -> Path:
 
 
 def _server_settings(values: dict[str, str]) -> dict[str, str]:
-    settings = {name: values[name] for name in ("application_name", "options") if name in values}
-    return settings | ({"search_path": values["schema"]} if "schema" in values else {})
+    return {name: values[name] for name in ("application_name", "options") if name in values}
 
 
 def sqlite_seconds(url: URL) -> float:
@@ -217,4 +242,5 @@ def check_url(url: str) -> None:
     if parsed.get_backend_name() == "sqlite":
         sqlite_seconds(parsed)
     else:
+        checked_schema(parsed, None)
         postgres_arguments(parsed)

@@ -58,8 +58,8 @@ async def test_a_load_of_the_page_moves_a_visitor_to_the_new_secret(tmp_path: Pa
 async def test_a_second_database_role_acts_as_the_first(postgres: Postgres, tmp_path: Path) -> None:
     (statements,) = re.findall(r"`(CREATE ROLE chat2 .*?)`", SECURITY.read_text(encoding="utf-8"))
     for statement in ("CREATE ROLE chat LOGIN", *statements.replace("…", "x").split("; ")):
-        postgres._psql(statement.rstrip(";"))
-    postgres._psql("CREATE DATABASE rotated OWNER chat TEMPLATE template0")
+        postgres.run_sql(statement.rstrip(";"))
+    postgres.run_sql("CREATE DATABASE rotated OWNER chat TEMPLATE template0")
     try:
         first = open_engine(postgres.url("rotated", "chat"))
         await create_schema(first)
@@ -69,7 +69,7 @@ async def test_a_second_database_role_acts_as_the_first(postgres: Postgres, tmp_
             assert await served.rows("SELECT current_user AS name, session_user AS login") == [
                 {"name": "chat", "login": "chat2"}
             ]
-        postgres._psql("ALTER ROLE chat PASSWORD NULL")
+        postgres.run_sql("ALTER ROLE chat PASSWORD NULL")
     finally:
         for statement in ("DROP DATABASE rotated WITH (FORCE)", "DROP ROLE chat2", "DROP ROLE chat"):
-            postgres._psql(statement)
+            postgres.run_sql(statement)

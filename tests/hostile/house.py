@@ -168,7 +168,7 @@ class House:
         dump: Rows = {}
         async with self.services.engine.connect() as connection:
             for name in await connection.run_sync(lambda sync: self.services.engine.dialect.get_table_names(sync)):
-                if name not in (*BACKGROUND, "alembic_version"):
+                if name not in (*BACKGROUND, "chatkit_alembic_version"):
                     rows = await connection.execute(text(f"SELECT * FROM {name}"))
                     dump[name] = sorted((tuple(row) for row in rows), key=repr)
         return dump

@@ -77,7 +77,7 @@ async def test_upgrade_downgrade_and_upgrade_again_give_the_same_schema(database
     assert await migrations.upgrade(engine) == REVISIONS
     first = await schema_of(engine)
     await asyncio.to_thread(alembic, "downgrade", "base", url=database_url)
-    assert (await schema_of(engine))["tables"].keys() == {"alembic_version"}
+    assert (await schema_of(engine))["tables"].keys() == {migrations.VERSION_TABLE}
     assert await migrations.upgrade(database_url) == REVISIONS
     assert await schema_of(engine) == first
     assert await migrations.pending(engine) == []
@@ -86,7 +86,7 @@ async def test_upgrade_downgrade_and_upgrade_again_give_the_same_schema(database
     await engine.dispose()
 
 
-REVISIONS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011"]
+REVISIONS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012"]
 
 
 def test_there_is_one_head() -> None:
@@ -126,7 +126,7 @@ async def test_created_schema_equals_the_migrated_one(database_url: str, other_u
     assert await schema_of(created) == await schema_of(migrated)
     assert await migrations.pending(created) == []
     assert await migrations.current(created) == migrations.head()
-    assert set((await schema_of(migrated))["tables"]) == {*metadata.tables, "alembic_version"}
+    assert set((await schema_of(migrated))["tables"]) == {*metadata.tables, migrations.VERSION_TABLE}
     assert set((await schema_of(migrated))["views"]) == set(VIEWS)
     await created.dispose()
     await migrated.dispose()
@@ -150,8 +150,10 @@ def _inspect(connection: Connection) -> dict[str, Any]:
         }
         for name in inspector.get_table_names()
     }
+    triggers = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
     return {
         "tables": tables,
+        "triggers": dict(map(tuple, connection.execute(text(triggers)))) if connection.dialect.name == "sqlite" else {},
         "views": {name: inspector.get_view_definition(name) for name in inspector.get_view_names()},
     }
 
@@ -179,7 +181,7 @@ async def test_upgrade_keeps_data_and_logs_nothing(
     thread = make_thread(title="kept")
     await store.save_thread(thread, ALICE)
     async with engine.begin() as connection:
-        await connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+        await connection.execute(text("UPDATE chatkit_alembic_version SET version_num = version_num"))
     before = (logging.root.level, logging.root.handlers[:], logging.getLogger("chatkit_store").disabled)
     assert await migrations.upgrade(engine) == []
     assert (await store.load_thread(thread.id, ALICE)).title == "kept"
@@ -197,7 +199,7 @@ async def test_upgrade_in_a_running_loop_leaves_logging_alone(database_url: str)
 
 async def test_database_of_a_newer_version_is_refused(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
-        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        await connection.execute(text("UPDATE chatkit_alembic_version SET version_num = '9999'"))
     for call in (migrations.pending, migrations.upgrade):
         with pytest.raises(SchemaUnknown, match="9999"):
             await call(engine)

@@ -1,5 +1,7 @@
 """URLs as providers hand them out: understood, or refused in a sentence without the password."""
 
+import ctypes
+import itertools
 import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,6 +25,8 @@ SECRET = "s3cret"
         ("postgresql://u:p@ss@h:5433/d?sslmode=require", "p@ss", "h"),
         ("postgresql://u:100%@h/d", "100%", "h"),
         ("POSTGRES://u:p:q@h/d", "p:q", "h"),
+        ("postgresql://u:p?#[]:@h/d?sslmode=require", "p?#[]:", "h"),
+        ("postgresql://u:p@h/d?password=a+b%20c", "a+b c", "h"),
         ("postgresql+psycopg2://u:p@[::1]:5433/d", "p", "::1"),
         (" postgresql://u:p@h/d\n", "p", "h"),
     ],
@@ -45,7 +49,7 @@ def test_account_and_host_are_read(url: str, password: str, host: str) -> None:
         ("connect_timeout=0", {}),
         ("options=-c%20a%3Db", {"server_settings": {"options": "-c a=b"}}),
         ("application_name=chat", {"server_settings": {"application_name": "chat"}}),
-        ("schema=chat&connection_limit=1", {"server_settings": {"search_path": "chat"}}),
+        ("schema=chat&connection_limit=1&pgbouncer=true", {}),
         ("target_session_attrs=read-write", {"target_session_attrs": "read-write"}),
         ("passfile=/p&sslnegotiation=direct", {"dsn": "postgresql://?passfile=%2Fp&sslnegotiation=direct"}),
     ],
@@ -58,9 +62,50 @@ def test_parameters_become_arguments_of_the_driver(query: str, arguments: dict[s
 
 def test_several_hosts_stay_in_order() -> None:
     url, arguments = postgres_arguments(normalise_url("postgres://u:p@a,b:5433/d?target_session_attrs=primary"))
-    assert url.query["host"] == ("a:5432", "b:5433")
+    assert (url.query["host"], url.query["port"]) == ("a,b", "5432,5433")
     assert arguments == {"target_session_attrs": "primary"}
-    assert open_engine("postgres://u:p@a,b:5433/d").dialect.driver == "asyncpg"
+    assert open_engine("postgres://u:p@[::1],[2001:db8::1]:5433/d").dialect.driver == "asyncpg"
+
+
+class _Option(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_char_p) for name in ("keyword", "variable", "compiled", "value", "label", "kind")] + [
+        ("size", ctypes.c_int)
+    ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://",
+        "postgres:///d",
+        "postgres://u@/d?host=/var/run/postgresql",
+        "postgresql://%2Fvar%2Frun%2Fpostgresql/d",
+        "postgresql://%2Fvar%2Frun:5433/d",
+        "postgresql://u:p@[::1]:5433/d",
+        "postgresql://u:p@a:1,[2001:db8::1]:2/d?target_session_attrs=primary",
+        "postgresql://u:p?#[]:x@h/d",
+        "postgresql://u:p%40%2F%25@h?sslmode=require&channel_binding=require",
+        "postgresql://h/my%20db",
+        "postgresql:///d?user=x&password=a+b%20c@&host=h&port=5",
+        "postgresql://u:p@/d?host=a,b&port=5433,5434",
+        "postgresql://u:p@x:5434/d?host=/tmp",
+        "postgresql://u:p@h:/d?options=endpoint%3Dep-x",
+        "postgresql://u:p@h/d?options=-c%20search_path%3Da,b&application_name=a%26b",
+        "postgresql://u:p@h/d?host=::1",
+    ],
+)
+def test_urls_are_read_as_by_libpq(postgres: Postgres, url: str) -> None:
+    parse = ctypes.CDLL(str(postgres.programs.parent / "lib" / "libpq.so.5")).PQconninfoParse
+    parse.restype = ctypes.POINTER(_Option)
+    options = parse(url.encode(), None)
+    expected = {}
+    for option in itertools.takewhile(lambda option: option.keyword, (options[number] for number in range(100))):
+        if option.value is not None:
+            expected[option.keyword.decode()] = option.value.decode()
+    parsed = normalise_url(url)
+    parts = {"user": parsed.username, "password": parsed.password, "host": parsed.host, "port": parsed.port}
+    parts["dbname"] = parsed.database
+    assert {name: str(value) for name, value in parts.items() if value} | dict(parsed.query) == expected
 
 
 @pytest.mark.parametrize("query", ["sslmode=verify-full", "sslrootcert=system", "sslmode=require&sslaccept=strict"])
@@ -83,7 +128,10 @@ def test_certificates_of_the_system_are_trusted_unless_a_file_names_others(query
         (f"postgres://u:{SECRET}@h/d?connect_timeout=soon", "not a number"),
         (f"postgres://u:{SECRET}@h/d?sslmode=verify-full&sslrootcert=/no/ca.pem", "/no/ca.pem"),
         (f"postgres://u:a/{SECRET}@h/d", "%40 for @"),
-        (f"postgres://u:a?{SECRET}@h/d", "%40 for @"),
+        (f"postgres://u:a@b?{SECRET}=1@h/d", "%40 for @"),
+        (f"postgres://u:{SECRET}@h/d?sslmode", "%40 for @"),
+        (f"postgres://u:{SECRET}@a,b/d?port=1,2,3", "%40 for @"),
+        (f"postgres://u:{SECRET}@h/d?schema=pg_toast", "schema that cannot be used"),
         (f"postgres://u:1/{SECRET}@h/d", "%40 for @"),
         (f"postgres://u:{SECRET}@h:port/d", "%40 for @"),
         (f"mysql://u:{SECRET}@h/d", "mysql is not supported"),

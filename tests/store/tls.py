@@ -72,8 +72,10 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def local_certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """Return a server's context with a new certificate for 127.0.0.1, and the certificate."""
+    """Return a server's context with a new certificate for localhost, and its file; `key.pem` is beside it."""
     key = ec.generate_private_key(ec.SECP256R1())
+    addresses = [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "::1")]
+    names = [x509.DNSName("localhost"), *addresses]
     name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "database")]), datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -83,7 +85,7 @@ def local_certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(key, hashes.SHA256())
     )
     files = folder / "certificate.pem", folder / "key.pem"

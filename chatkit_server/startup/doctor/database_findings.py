@@ -3,14 +3,18 @@
 from pathlib import Path
 
 from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import SchemaUnknown, StoreError
 from chatkit_store.migrations import pending, taken_names
+from chatkit_store.sessions import sessions_of
 
 from ...errors.database_problem import explain_database_error, missing_folder
 from ...services import Services
 from ..schema import row_security_problem
 from .finding import Finding
+
+APART = "Use another database, or on PostgreSQL set CHATKIT_DATABASE_SCHEMA"
 
 
 async def examine_database(services: Services) -> Finding:
@@ -31,16 +35,27 @@ async def examine_database(services: Services) -> Finding:
         return Finding("database", explain_database_error(error, services.engine.url), "WRONG")
     if foreign_tables:
         foreign = ", ".join(foreign_tables)
-        return Finding("database", f"{kind}, has tables that chatkit-server did not create ({foreign})", "WRONG")
+        return Finding(
+            "database", f"{kind}, has tables that chatkit-server did not create ({foreign}). {APART}", "WRONG"
+        )
     if problem is not None:
         return Finding("database", problem, "WRONG")
     if not missing:
         guarded = ", with row-level security" if services.settings.row_security else ""
-        return Finding("database", f"{kind}, up to date{guarded}")
+        return Finding("database", f"{kind}{_sessions(services.engine)}, up to date{guarded}")
     text = f"{kind}, lacks {len(missing)} migration(s)"
     if services.settings.environment == "production":
         return Finding("database", f"{text}: run `chatkit-server migrate`", "WRONG")
     return Finding("database", f"{text}, which the server applies when it starts")
+
+
+def _sessions(engine: AsyncEngine) -> str:
+    """Return the schema of the tables, if it was named, and whether a pooler is in front of the database."""
+    sessions = sessions_of(engine)
+    if sessions is None:
+        return ""
+    schema = f", schema {sessions.schema}" if sessions.schema else ""
+    return schema + (", behind PgBouncer or another pooler" if sessions.is_pooled else "")
 
 
 def missing_file(url: URL) -> str | None:

@@ -1,0 +1,121 @@
+"""PostgreSQL as providers run it: TLS with a certificate, passwords, and PgBouncer in front.
+
+The PostgreSQL of the other tests is built without TLS, so this one is Debian's (`postgresql`), as is `pgbouncer`.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.databases import PLAIN_ROLE, Postgres, folder_of_server
+from tests.store.tls import local_certificate
+
+PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[4]), default=None)
+needs_pgbouncer = pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed (.ci/run does)")
+needs_tls = pytest.mark.skipif(PROGRAMS is None, reason="Debian's postgresql is not installed (.ci/run does)")
+PASSWORD = "p@ss:w/rd?#[1]%&=+ é"
+"""A password with what a URL may not contain."""
+
+ACCESS = """
+local all postgres trust
+hostssl all all all scram-sha-256
+"""
+CONFIGURATION = """
+[databases]
+* = {upstream}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_file = {folder}/users
+pool_mode = {mode}
+default_pool_size = {pool_size}
+logfile = {folder}/pgbouncer.log
+{more}
+"""
+
+
+@dataclass(frozen=True)
+class ManagedPostgres:
+    """A PostgreSQL that only encrypted connections with a password reach, from 127.0.0.1 and ::1."""
+
+    server: Postgres
+    port: int
+    certificate: Path
+    role: str = "chat"
+
+    def url(self, database: str, query: str, *, host: str = "localhost", port: int = 0) -> str:
+        """Return the URL of a database as its provider shows it; `{certificate}` in the query is the file's path."""
+        query = query.format(certificate=self.certificate)
+        return f"postgres://{self.role}:{quote(PASSWORD, safe='')}@{host}:{port or self.port}/{database}?{query}"
+
+
+@contextlib.contextmanager
+def run_managed_postgres() -> Iterator[ManagedPostgres]:
+    """Start the server with an empty database `chat`, which the role `chat` owns."""
+    assert PROGRAMS is not None
+    with folder_of_server() as (folder, user):
+        port = free_port()
+        _, certificate = local_certificate(folder)
+        for file in (certificate, folder / "key.pem"):
+            file.chmod(0o600)
+            os.chown(file, -1 if user is None else user, -1)
+        options = (
+            *("listen_addresses=127.0.0.1,::1", "ssl=on"),
+            *(f"ssl_cert_file={certificate}", f"ssl_key_file={folder / 'key.pem'}"),
+        )
+        server = Postgres(PROGRAMS.parent, folder, user, port, options)
+        server.initialize()
+        (folder / "data" / "pg_hba.conf").write_text(ACCESS, encoding="utf-8")
+        with server.running():
+            server.run_sql(f"CREATE ROLE chat LOGIN PASSWORD '{PASSWORD}'")
+            server.create("chat", "chat")
+            yield ManagedPostgres(server, port, certificate)
+
+
+@contextlib.contextmanager
+def run_pgbouncer(upstream: str, *, pool_size: int = 2, mode: str = "transaction", more: str = "") -> Iterator[int]:
+    """Start PgBouncer in front of a server, such as `host=/tmp/x port=5432`, and yield its port of 127.0.0.1."""
+    assert PGBOUNCER is not None
+    with folder_of_server() as (folder, user):
+        port, file = free_port(), folder / "pgbouncer.ini"
+        (folder / "users").write_text(f'"postgres" ""\n"{PLAIN_ROLE}" ""\n"chat" "{PASSWORD}"\n', encoding="utf-8")
+        values = {"folder": folder, "upstream": upstream, "port": port, "mode": mode, "pool_size": pool_size}
+        file.write_text(CONFIGURATION.format(**values, more=more or "auth_type = trust"), encoding="utf-8")
+        with (folder / "output").open("wb") as output:
+            process = subprocess.Popen([PGBOUNCER, str(file)], user=user, stdout=output, stderr=output)
+        try:
+            deadline = time.monotonic() + 30
+            while not is_listening(port):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError("PgBouncer did not start: " + (folder / "output").read_text(encoding="utf-8"))
+                time.sleep(0.02)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def is_listening(port: int) -> bool:
+    """Return whether something accepts connections on the port."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        return True
+    return False
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
