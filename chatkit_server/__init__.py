@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .agent_context import AgentContext
-    from .app import __version__, create_app
+    from .app import create_app
     from .auth.login import User
     from .composer.mentions import Entity
     from .context import RequestContext
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .run.server import ChatServer
     from .run.stream import stream_agent_response
     from .settings import Settings
+    from .version import __version__
 
 __all__ = [
     "Actions",
@@ -47,7 +48,7 @@ _HOMES = {
     "Settings": ".settings",
     "ToolDisplay": ".conversion.tool_display",
     "User": ".auth.login",
-    "__version__": ".app",
+    "__version__": ".version",
     "ask_user": ".interactions.questions",
     "client_tool": ".interactions.client_tools",
     "create_app": ".app",

@@ -4,7 +4,6 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -82,13 +81,9 @@ from .startup.schema import open_database, prepare_schema
 from .startup.stop_signal import on_stop_signal
 from .turns.recent_turns import RecentTurns
 from .turns.turns import Turns
+from .version import __version__
 
 logger = logging.getLogger(__name__)
-
-try:
-    __version__ = version("chatkit-server")
-except PackageNotFoundError:  # a checkout that was never installed
-    __version__ = "0.0.0"
 
 ALLOWED_HEADERS = [
     "content-type",

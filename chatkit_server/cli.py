@@ -1,4 +1,4 @@
-"""The `chatkit-server` command: serve, migrate, prune, doctor, keys, token, import and migrate-workflow."""
+"""The `chatkit-server` command: new, serve, migrate, prune, doctor, keys, token, import and migrate-workflow."""
 
 import asyncio
 import gc
@@ -23,7 +23,7 @@ from pydantic import ValidationError
 import chatkit_store
 from chatkit_store import ChatSessionStore, UploadStore
 
-from .app import __version__, build_services, create_app
+from .app import build_services, create_app
 from .errors.setup import SetupError
 from .files.blob_storage import make_blobs
 from .files.pruning import Pruner, PruneResult
@@ -36,9 +36,11 @@ from .startup.import_commands import import_threads
 from .startup.key_commands import keys, token
 from .startup.logs import configure_logging
 from .startup.migrate_workflow_command import migrate_workflow
+from .startup.new_command import new
 from .startup.open_files import raise_open_files
 from .startup.schema import migrate_database, prepare_schema
 from .startup.websocket_protocol import WebSocketProtocol
+from .version import __version__
 
 end_imports()
 
@@ -239,6 +241,7 @@ for _name in ("threads", "turns", "stats"):
 
 app.add_typer(keys, name="keys")
 app.command()(token)
+app.command()(new)
 app.command("migrate-workflow")(migrate_workflow)
 app.command("import")(import_threads)
 

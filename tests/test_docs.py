@@ -119,6 +119,7 @@ FILE = re.compile(r"(?<![\w/.:-])[\w./-]+\.(?:py|ts|tsx|js|toml|md|ini|sh|widget
 PLACES = (
     "",
     "chatkit_server",
+    "chatkit_server/startup/new_project",
     "store",
     "web/src",
     "examples/embed/html",

@@ -50,8 +50,11 @@ async def index(request: Request) -> Response:
 
 
 def mount_page(app: FastAPI, chosen: Path | None) -> None:
-    """Serve the page, from `chosen` if given. Must come last: it matches every remaining path."""
+    """Serve the page, from `chosen` if given; a page of one's own finds the server's element all the same.
+
+    Must come last: it matches every remaining path.
+    """
     if chosen is not None and page_directory(chosen) is None:
         logger.warning("CHATKIT_PAGE_DIR=%s has no index.html; `/` says so until it is there", chosen)
     app.include_router(router)
-    app.mount("/", PageFiles(lambda: page_directory(chosen)), name="page")
+    app.mount("/", PageFiles(lambda: page_directory(chosen), lambda: page_directory(None)), name="page")

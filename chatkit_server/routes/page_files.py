@@ -48,16 +48,18 @@ class Text:
 class PageFiles(StaticFiles):
     """The files in the directory that `find` returns: at each request, so that it can be built while the server runs.
 
-    Texts are compressed once, and kept in memory.
+    The element is also looked for in the directory that `find_element` returns. Texts are compressed once, and kept in
+    memory.
     """
 
-    def __init__(self, find: Callable[[], Path | None]) -> None:
+    def __init__(self, find: Callable[[], Path | None], find_element: Callable[[], Path | None] = lambda: None) -> None:
         super().__init__(check_dir=False)
-        self._find = find
+        self._find, self._find_element = find, find_element
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
         """Return file path and stat: Starlette's hook, which runs in a thread."""
-        self.all_directories = [directory] if (directory := self._find()) else []
+        places = (self._find(), self._find_element() if path.startswith(ELEMENT) else None)
+        self.all_directories = [place for place in places if place]
         full_path, status = super().lookup_path(path)
         if status is not None and _is_text(full_path, status):
             _load(full_path, status.st_mtime_ns, status.st_size)  # here, so that `file_response` need not wait

@@ -97,3 +97,21 @@ async def test_an_unchanged_script_is_not_sent_again(http: aiohttp.ClientSession
 )
 def test_gzip_must_be_accepted(header: str, is_accepted: bool) -> None:
     assert accepts_gzip(header) is is_accepted
+
+
+async def test_a_page_of_ones_own_finds_the_element_of_the_server(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatkit_server.routes.page.PLACES", (built,))
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "index.html").write_text("mine", encoding="utf-8")
+    async with serve(tmp_path, page_dir=own) as served, aiohttp.ClientSession(served.url) as http:
+        texts = {}
+        for name in ("", "element.js", "element/markdown-B1x2y3.js", "assets/index-A1b2c3.js"):
+            async with http.get(f"/{name}") as response:
+                texts[name] = (response.status, await response.text())
+    assert texts[""] == (200, "mine")
+    assert texts["element.js"] == (200, FILES["element.js"])
+    assert texts["element/markdown-B1x2y3.js"] == (200, FILES["element/markdown-B1x2y3.js"])
+    assert texts["assets/index-A1b2c3.js"][0] == 404
