@@ -15,7 +15,7 @@ from chatkit_store.sessions import sessions_of
 from chatkit_store.tables import metadata
 from tests.databases import PLAIN_ROLE, Postgres
 from tests.store.factories import ALICE, User, make_thread, user_message
-from tests.support.managed_postgres import needs_pgbouncer, run_pgbouncer
+from tests.support.managed_postgres import TRUSTING, needs_pgbouncer, run_pgbouncer
 
 LIMITS = "SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout')"
 
@@ -23,7 +23,8 @@ LIMITS = "SELECT current_setting('statement_timeout'), current_setting('idle_in_
 @pytest.fixture(scope="module")
 def pgbouncer(postgres: Postgres) -> Iterator[int]:
     """The port of a PgBouncer in transaction mode, which has two sessions for each database and role."""
-    with run_pgbouncer(f"host={postgres.folder}") as port:
+    users = f'"postgres" ""\n"{PLAIN_ROLE}" ""\n'
+    with run_pgbouncer(TRUSTING.format(folder=postgres.folder), {"userlist.txt": users}) as port:
         yield port
 
 

@@ -9,14 +9,14 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from tests.databases import PLAIN_ROLE, Postgres, folder_of_server
+from tests.databases import Postgres, folder_of_server
 from tests.store.tls import local_certificate
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -30,19 +30,18 @@ ACCESS = """
 local all postgres trust
 hostssl all all all scram-sha-256
 """
-CONFIGURATION = """
+TRUSTING = """
 [databases]
-* = {upstream}
+* = host={folder}
 [pgbouncer]
 listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_file = {folder}/users
-pool_mode = {mode}
-default_pool_size = {pool_size}
-logfile = {folder}/pgbouncer.log
-{more}
+listen_port = 6432
+pool_mode = transaction
+default_pool_size = 2
+auth_type = trust
+auth_file = /etc/pgbouncer/userlist.txt
 """
+"""The settings of a PgBouncer in front of a server without passwords, which has its socket in `folder`."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class ManagedPostgres:
     server: Postgres
     port: int
     certificate: Path
-    role: str = "chat"
+    role: str = "app"
 
     def url(self, database: str, query: str, *, host: str = "localhost", port: int = 0) -> str:
         """Return the URL of a database as its provider shows it; `{certificate}` in the query is the file's path."""
@@ -62,7 +61,7 @@ class ManagedPostgres:
 
 @contextlib.contextmanager
 def run_managed_postgres() -> Iterator[ManagedPostgres]:
-    """Start the server with an empty database `chat`, which the role `chat` owns."""
+    """Start the server with an empty database `app`, which the role `app` owns."""
     assert PROGRAMS is not None
     with folder_of_server() as (folder, user):
         port = free_port()
@@ -78,22 +77,25 @@ def run_managed_postgres() -> Iterator[ManagedPostgres]:
         server.initialize()
         (folder / "data" / "pg_hba.conf").write_text(ACCESS, encoding="utf-8")
         with server.running():
-            server.run_sql(f"CREATE ROLE chat LOGIN PASSWORD '{PASSWORD}'")
-            server.create("chat", "chat")
+            server.run_sql(f"CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'")
+            server.create("app", "app")
             yield ManagedPostgres(server, port, certificate)
 
 
 @contextlib.contextmanager
-def run_pgbouncer(upstream: str, *, pool_size: int = 2, mode: str = "transaction", more: str = "") -> Iterator[int]:
-    """Start PgBouncer in front of a server, such as `host=/tmp/x port=5432`, and yield its port of 127.0.0.1."""
+def run_pgbouncer(settings: str, files: Mapping[str, str]) -> Iterator[int]:
+    """Start PgBouncer and yield its port of 127.0.0.1, which 6432 stands for; `files` are those of /etc/pgbouncer."""
     assert PGBOUNCER is not None
     with folder_of_server() as (folder, user):
-        port, file = free_port(), folder / "pgbouncer.ini"
-        (folder / "users").write_text(f'"postgres" ""\n"{PLAIN_ROLE}" ""\n"chat" "{PASSWORD}"\n', encoding="utf-8")
-        values = {"folder": folder, "upstream": upstream, "port": port, "mode": mode, "pool_size": pool_size}
-        file.write_text(CONFIGURATION.format(**values, more=more or "auth_type = trust"), encoding="utf-8")
+        port = free_port()
+        settings = settings.replace("/etc/pgbouncer", str(folder)).replace("6432", str(port))
+        more = f"logfile = {folder / 'pgbouncer.log'}\nunix_socket_dir =\n"
+        for name, content in {**files, "pgbouncer.ini": settings + more}.items():
+            (folder / name).write_text(content, encoding="utf-8")
         with (folder / "output").open("wb") as output:
-            process = subprocess.Popen([PGBOUNCER, str(file)], user=user, stdout=output, stderr=output)
+            process = subprocess.Popen(
+                [PGBOUNCER, str(folder / "pgbouncer.ini")], user=user, stdout=output, stderr=output
+            )
         try:
             deadline = time.monotonic() + 30
             while not is_listening(port):
