@@ -1,6 +1,6 @@
 # `make` lists the targets. Each installs what it needs: Python packages in .venv, npm packages in web/node_modules.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test fuzz check fix migrate bench web weights wheel lock env-example clean
+.PHONY: help setup dev test fuzz check fix migrate bench web weights wheel release lock env-example clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -57,14 +57,18 @@ weights: $(VENV) ## Fetch the embedded model once per user (94 MB)
 wheel: setup ## Build wheels and sdists in dist, with the page and the migrations in them
 	$(BIN)/python scripts/release.py build
 
+release: setup ## Build and check a release in dist: packages, checksums, lists of what is in them
+	$(BIN)/python scripts/release.py all
+
 lock: $(VENV) ## Update the lock files from pyproject.toml and package.json
 	$(BIN)/uv pip compile --quiet --universal --no-build-isolation --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--all-extras --group dev --no-emit-package chatkit-store --no-emit-package chatkit-server \
 		--output-file requirements.lock pyproject.toml store/pyproject.toml
 	cd web && npm install --package-lock-only
 
-env-example: $(VENV) ## Generate .env.example from the settings
-	$(BIN)/python scripts/env_example.py > .env.example
+env-example: $(VENV) ## Generate .env.example and docs/settings.schema.json from the settings
+	$(BIN)/chatkit-server settings > .env.example
+	$(BIN)/chatkit-server settings --json-schema > docs/settings.schema.json
 
 clean: ## Remove everything installed and built; keep databases
 	rm -rf .venv web/node_modules web/dist web/dist-dev web/element/dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,4 +1,4 @@
-"""The `chatkit-server` command: new, serve, migrate, prune, doctor, keys, token, import and migrate-workflow."""
+"""The `chatkit-server` command, with a subcommand for each thing that it does."""
 
 import asyncio
 import gc
@@ -39,6 +39,7 @@ from .startup.migrate_workflow_command import migrate_workflow
 from .startup.new_command import new
 from .startup.open_files import raise_open_files
 from .startup.schema import migrate_database, prepare_schema
+from .startup.settings_command import settings as settings_command
 from .startup.websocket_protocol import WebSocketProtocol
 from .version import __version__
 
@@ -242,6 +243,7 @@ for _name in ("threads", "turns", "stats"):
 app.add_typer(keys, name="keys")
 app.command()(token)
 app.command()(new)
+app.command("settings")(settings_command)
 app.command("migrate-workflow")(migrate_workflow)
 app.command("import")(import_threads)
 

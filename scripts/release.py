@@ -56,28 +56,28 @@ def _hatchling(project: Path, target: str, dist: Path) -> None:
 
 def check(dist: Path = DIST) -> None:
     """Check what is in dist: names, contents, metadata, changelog. Raises `SystemExit` with what is wrong."""
-    faults = list(_faults(dist))
-    if faults:
-        raise SystemExit("\n".join(faults))
+    if wrong := faults(dist):
+        raise SystemExit("\n".join(wrong))
     _uv("tool", "run", "--from", TWINE, "twine", "check", "--strict", *map(str, _distributions(dist)))
 
 
-def _faults(dist: Path) -> list[str]:
+def faults(dist: Path) -> list[str]:
+    """Return what is wrong with a release, as far as its names and contents show it."""
     number = version()
     names = {path.name for path in _distributions(dist)}
     expected = {
         f"chatkit_{part}-{number}{end}" for part in ("server", "store") for end in (".tar.gz", "-py3-none-any.whl")
     }
-    faults = [f"dist/{name} is missing" for name in sorted(expected - names)]
-    faults += [f"dist/{name} does not belong to {number}" for name in sorted(names - expected)]
+    wrong = [f"dist/{name} is missing" for name in sorted(expected - names)]
+    wrong += [f"dist/{name} does not belong to {number}" for name in sorted(names - expected)]
     for wheel in dist.glob("*.whl"):
         content = ZipFile(wheel).namelist()
-        faults += [f"{wheel.name} contains {name}" for name in content if NEVER_SHIPPED.search(name)]
+        wrong += [f"{wheel.name} contains {name}" for name in content if NEVER_SHIPPED.search(name)]
         needed = "chatkit_server/page/index.html" if "server" in wheel.name else "chatkit_store/_alembic/env.py"
-        faults += [] if needed in content else [f"{wheel.name} lacks {needed}"]
-    if not re.search(rf"^## {re.escape(number)} \(\d{{4}}-\d\d-\d\d\)$", _changelog(), re.MULTILINE):
-        faults.append(f"CHANGELOG.md has no dated section for {number}")
-    return faults
+        wrong += [] if needed in content else [f"{wheel.name} lacks {needed}"]
+    if not re.search(rf"^## {re.escape(number)} - \d{{4}}-\d\d-\d\d$", _changelog(), re.MULTILINE):
+        wrong.append(f"CHANGELOG.md has no dated section for {number}")
+    return wrong
 
 
 def _changelog() -> str:

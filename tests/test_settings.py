@@ -4,18 +4,20 @@ import ast
 import io
 import logging
 import re
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no types
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
 import chatkit_server
 import chatkit_store
 from chatkit_server import Settings
-from chatkit_server.settings import unknown_settings
+from chatkit_server.cli import app
+from chatkit_server.settings import json_schema, unknown_settings
 from chatkit_server.startup.logs import configure_logging, log_handler
 from tests.serving import serve
 from tests.support.openai_answers import INVALID_API_KEY, Answer
@@ -26,8 +28,42 @@ SECRET = "0123456789abcdef0123456789abcdef"
 
 
 def test_the_example_file_lists_every_setting_with_its_default() -> None:
-    example = runpy.run_path(str(ROOT / "scripts" / "env_example.py"))["example"]()
-    assert (ROOT / ".env.example").read_text(encoding="utf-8") == "".join(example), "run `make env-example`"
+    printed = CliRunner().invoke(app, ["settings"]).output
+    assert (ROOT / ".env.example").read_text(encoding="utf-8") == printed, "run `make env-example`"
+
+
+def test_the_schema_is_published_as_the_command_prints_it() -> None:
+    printed = CliRunner().invoke(app, ["settings", "--json-schema"]).output
+    assert (ROOT / "docs/settings.schema.json").read_text(encoding="utf-8") == printed, "run `make env-example`"
+
+
+@pytest.fixture(scope="module")
+def schema() -> Draft202012Validator:
+    Draft202012Validator.check_schema(json_schema())
+    return Draft202012Validator(json_schema())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("CHATKIT_PORT", 8000), ("CHATKIT_PORT", "8000"), ("CHATKIT_TITLES", "true"), ("CHATKIT_TITLES", False)),
+        *(("CHATKIT_AUTH", "session,none"), ("CHATKIT_AUTH", ["session"]), ("OPENAI_API_KEY", "sk-1")),
+        *(("CHATKIT_PROMPTS", [{"label": "Hi", "prompt": "Hello"}]), ("CHATKIT_SECRET", "x" * 32), ("MY_OWN", 1)),
+    ],
+)
+def test_the_schema_accepts_what_the_settings_accept(schema: Draft202012Validator, name: str, value: Any) -> None:
+    schema.validate({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("CHATKIT_PRT", 8000), ("CHATKIT_PORT", 70000), ("CHATKIT_PORT", "many"), ("CHATKIT_TITLES", "perhaps")),
+        *(("CHATKIT_ENVIRONMENT", "staging"), ("CHATKIT_PROMPTS", [{"prompt": 1}]), ("CHATKIT_LOG_LEVEL", 1)),
+    ],
+)
+def test_the_schema_refuses_typing_errors(schema: Draft202012Validator, name: str, value: Any) -> None:
+    assert not schema.is_valid({name: value})
 
 
 def test_every_setting_has_a_description() -> None:

@@ -1,6 +1,7 @@
 """The wheels and sdists of both distributions: the same bytes each time, one version, and no more than they need."""
 
 import ast
+import hashlib
 import os
 import re
 import subprocess
@@ -137,3 +138,33 @@ def test_what_a_package_imports_is_among_its_dependencies(package: Path) -> None
 def test_the_extra_all_has_all_extras() -> None:
     extras = read(ROOT / "pyproject.toml")["optional-dependencies"]
     assert extras["all"] == [f"chatkit-server[{','.join(name for name in extras if name != 'all')}]"]
+
+
+def test_a_release_of_this_checkout_has_no_fault(checkout: Path, built: dict[str, bytes]) -> None:
+    """Among them: the changelog has a dated section for the version."""
+    assert release.faults(checkout / "dist") == []
+
+
+def test_faults_of_a_release_are_named(built: dict[str, bytes], tmp_path: Path) -> None:
+    server, store = (f"chatkit_{part}-{VERSION}-py3-none-any.whl" for part in ("server", "store"))
+    with zipfile.ZipFile(tmp_path / server, "w") as wheel:
+        wheel.writestr("chatkit_server/.env", "KEY=1")
+        wheel.writestr("chatkit_server/__pycache__/app.pyc", "")
+    (tmp_path / store).write_bytes(built[store])
+    (tmp_path / "chatkit_store-0.0.1.tar.gz").write_bytes(b"")
+    assert release.faults(tmp_path) == [
+        f"dist/chatkit_server-{VERSION}.tar.gz is missing",
+        f"dist/chatkit_store-{VERSION}.tar.gz is missing",
+        f"dist/chatkit_store-0.0.1.tar.gz does not belong to {VERSION}",
+        f"{server} contains chatkit_server/.env",
+        f"{server} contains chatkit_server/__pycache__/app.pyc",
+        f"{server} lacks chatkit_server/page/index.html",
+    ]
+
+
+def test_the_sums_cover_all_other_files(tmp_path: Path) -> None:
+    for name, content in {"a.whl": b"a", "b.cdx.json": b"b", release.SUMS: b"old"}.items():
+        (tmp_path / name).write_bytes(content)
+    release.write_sums(tmp_path)
+    lines = (tmp_path / release.SUMS).read_text(encoding="utf-8").splitlines()
+    assert lines == [f"{hashlib.sha256(name[:1].encode()).hexdigest()}  {name}" for name in ("a.whl", "b.cdx.json")]
