@@ -42,6 +42,7 @@ from .interactions.once import OnceRunner
 from .interactions.sync_actions import SyncActions
 from .models import open_models
 from .routes import (
+    answers,
     attach,
     attachments,
     chatkit,
@@ -156,7 +157,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT"],
-            allow_headers=ALLOWED_HEADERS,
+            allow_headers=[*ALLOWED_HEADERS, *settings.cors_headers],
             expose_headers=[
                 "x-request-id",
                 "x-chatkit-turn-id",
@@ -184,6 +185,7 @@ def _add_routes(app: FastAPI) -> None:
         attach,
         stop,
         retry,
+        answers,
         poll,
         health,
         stream_probe,

@@ -66,6 +66,13 @@ class RequestContext:
     """What the address of such a visitor is counted under; never the address itself."""
     session: SessionTerms | None = None
     """The chat session whose client secret the request has, if it has one."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """The headers that CHATKIT_CONTEXT_HEADERS names, by names in any case. Clients may send anything in them."""
+    claims: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """The verified claims of the request's JWT; empty without one."""
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What the login says of the user, whichever it is: `User.metadata` of a login function, the `state_variables` of a
+    chat session, the claims of a JWT."""
     connection: Annotated[HTTPConnection | None, SkipValidation] = field(default=None, repr=False, compare=False)
     """The request itself, or the WebSocket; None where there is none, such as for an upload by a signed URL."""
 

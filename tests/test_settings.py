@@ -91,6 +91,29 @@ def test_arguments_take_precedence_over_the_environment_and_that_over_the_file(m
     assert (settings.port, settings.host, settings.model) == (3, "environment", "file")
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("databse_url", "Settings has no databse_url; did you mean database_url?"),
+        ("CHATKIT_MODLE", "Settings has no CHATKIT_MODLE; did you mean model?"),
+        ("secret", "Settings has no secret; did you mean secrets?"),
+        ("xyzzy", "Settings has no xyzzy."),
+    ],
+)
+def test_an_argument_that_is_no_setting_is_refused(name: str, words: str) -> None:
+    arguments: dict[str, Any] = {name: "x"}
+    with pytest.raises(TypeError) as failure:
+        Settings(**arguments)
+    assert str(failure.value) == words
+
+
+def test_arguments_may_have_the_names_of_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("CHATKIT_PRT=1\nUNKNOWN=x\n", encoding="utf-8")  # the file may have other lines
+    arguments: dict[str, Any] = {"CHATKIT_SECRET": SECRET, "port": 3}
+    settings = Settings(**arguments)
+    assert (settings.secrets[0].get_secret_value(), settings.port) == (SECRET, 3)
+
+
 def test_unknown_settings_are_reported_with_the_most_similar_one(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("CHATKIT_PRT=1\nCHATKIT_BASE_URL=http://x\nPRT=1\n", encoding="utf-8")
     monkeypatch.setenv("CHATKIT_HOTS", "x")

@@ -27,6 +27,8 @@ class ClaimNames:
             tenant="" if self.tenant is None else _identifier(claims, self.tenant),
             name=" ".join(name.split())[:NAME_LENGTH] or None if isinstance(name, str) else None,
             is_admin=self.admin_role is not None and self.admin_role in self._roles(claims),
+            claims=claims,
+            metadata=claims,
         )
         return checked(user)
 

@@ -1,8 +1,10 @@
 """The door that every request goes through."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
@@ -24,9 +26,12 @@ UNKNOWN_KIND = "no credentials that CHATKIT_AUTH takes, but an Authorization hea
 class Door:
     """Asks each login in turn who sends a request; the first that knows decides."""
 
-    def __init__(self, logins: Sequence[Login], anonymous: Anonymous | None) -> None:
-        """`anonymous` gives a user to whoever has no credentials of the other logins."""
+    def __init__(
+        self, logins: Sequence[Login], anonymous: Anonymous | None, *, context_headers: Sequence[str] = ()
+    ) -> None:
+        """`anonymous` gives a user to whoever has no credentials of the other logins; agents see `context_headers`."""
         self._logins = logins
+        self._context_headers = context_headers
         self._anonymous = anonymous
 
     async def authenticate(self, request: HTTPConnection) -> RequestContext:
@@ -51,6 +56,9 @@ class Door:
             is_anonymous=user.is_anonymous,
             address_key=user.address_key,
             session=user.session,
+            headers=_headers(request, self._context_headers) if self._context_headers else {},
+            claims=_copied(user.claims),
+            metadata=_copied(user.metadata),
             connection=request,
         )
 
@@ -91,6 +99,19 @@ def log_refusal(error: NotAuthenticated) -> None:
 def _locale(request: HTTPConnection) -> str:
     languages = request.headers.get("accept-language", "en")[:HEADER_LENGTH]
     return languages.split(",")[0].split(";")[0].strip()[:LOCALE_LENGTH] or "en"
+
+
+def _headers(request: HTTPConnection, names: Sequence[str]) -> Headers:
+    """Return these headers of a request; of one that is there more than once, the values with commas between."""
+    values = {name: request.headers.getlist(name) for name in names}
+    return Headers({name: ", ".join(present) for name, present in values.items() if present})
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy of JSON: a user is kept for the next requests, and an agent's code may change what it gets."""
+    if isinstance(value, Mapping):
+        return {name: _copied(entry) for name, entry in value.items()}
+    return [_copied(entry) for entry in value] if isinstance(value, list) else value
 
 
 def _frame_id(request: HTTPConnection) -> str | None:

@@ -23,7 +23,8 @@ def open_door(settings: Settings, login: LoginFunction | None = None, sessions: 
     """
     if login is not None:
         logins = [_login(mode, settings, sessions) for mode in settings.auth if mode == "session"]
-        return Door([*logins, OwnLogin(login, "The login of create_app(auth=...)")], None)
+        own = OwnLogin(login, "The login of create_app(auth=...)")
+        return Door([*logins, own], None, context_headers=settings.context_headers)
     modes = [mode for mode in settings.auth if mode != "none"]
     anonymous = None
     if "none" in settings.auth:
@@ -32,7 +33,8 @@ def open_door(settings: Settings, login: LoginFunction | None = None, sessions: 
             NewUsers(settings.new_users_per_minute),
             is_https=(settings.public_url or "").lower().startswith("https:"),
         )
-    return Door([_login(mode, settings, sessions) for mode in modes], anonymous)
+    logins = [_login(mode, settings, sessions) for mode in modes]
+    return Door(logins, anonymous, context_headers=settings.context_headers)
 
 
 def _login(mode: str, settings: Settings, sessions: ChatSessionStore | None) -> Login:

@@ -1,8 +1,9 @@
 """What a login is: it says who sends a request."""
 
 import re
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from starlette.requests import HTTPConnection
 
@@ -36,6 +37,10 @@ class User:
     """What an anonymous visitor's address is counted under (`auth.addresses`); None for users with a login."""
     session: SessionTerms | None = None
     """What the client secret of the request allows."""
+    claims: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """The verified claims of a token: plain JSON."""
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What agents may know of the user besides: `RequestContext.metadata`."""
 
 
 class Login(Protocol):

@@ -46,11 +46,13 @@ class SessionLogin:
             return None
         is_too_long = len(secret) > SECRET_LENGTH
         session = check_valid(None if is_too_long else await self._sessions.find(stored_hash(secret)))
+        terms = terms_of(session)
         return User(
             session.user_id,
             session.tenant,
             session.user_name,
             is_anonymous=session.is_anonymous,
-            session=terms_of(session),
+            session=terms,
+            metadata=terms.state_variables,
             address_key=self._addresses.key_of(request) if session.is_anonymous else None,
         )

@@ -84,22 +84,27 @@ async def _pause(context: AgentContext, result: RunResultStreaming | None, calls
 
 
 @dataclass(frozen=True)
-class AcceptedDecision:
-    """A click on a card's button. If the agent has changed, `decision` is None: nothing is decided and nothing runs."""
+class AcceptedDecisions:
+    """Decisions about calls that wait. If the agent has changed, nothing is decided and nothing runs."""
 
     server: InteractionHost
     thread: ThreadMetadata
     context: RequestContext
-    card: WidgetItem
-    """The card after the click."""
-    decision: ApprovalDecision | None
+    cards: list[WidgetItem]
+    """The cards after the decisions."""
+    decisions: list[ApprovalDecision]
     pending: PendingInput
-    """What the thread still waits for after the click."""
+    """What the thread still waits for after the decisions."""
     restored: ResumableRun | None
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the agent has changed since it asked."""
+        return not self.decisions
 
     async def run(self) -> AsyncIterator[ThreadStreamEvent]:
         """Resume the run if nothing else is pending. Raises `AssistantChanged` if the agent has changed."""
-        if self.decision is None:
+        if self.has_changed:
             await self.server.sql_store.approvals.expire(self.thread.id, self.context)
             raise AssistantChanged
         if self.pending.is_complete and (run := self.pending.run_to_resume) is not None:
@@ -142,34 +147,54 @@ async def resume_run(
         raise
 
 
-async def accept_decision(
+async def accept_click(
     server: InteractionHost,
     thread: ThreadMetadata,
     action: Action[str, Any],
     item_id: str | None,
     context: RequestContext,
-) -> AcceptedDecision:
-    """Check a click; write nothing.
-
-    Raises `InvalidParams`, `InvalidItem`, `NotFoundError`, and `ApprovalClosed` if nothing waits for this decision.
-    """
+) -> AcceptedDecisions:
+    """Check a click on a card's button; write nothing. Raises as `accept_decisions`."""
     decision = _decision(action)
-    run = await server.sql_store.approvals.load(thread.id, decision.approval_id, context)
-    approval = next(approval for approval in run.approvals if approval.id == decision.approval_id)
-    _refuse_if_closed(run, approval)
-    if decision.decision == "approved" and not can_be_shown(approval):
-        raise InvalidParams("This call is too long to show, so it can only be rejected.")
-    card = await server.store.load_item(thread.id, approval.item_id, context)
-    if not isinstance(card, WidgetItem) or card.id != item_id:
-        raise InvalidItem("An approval can only come from its card.")
     pending = await load_pending(server.sql_store, thread, context)
-    agent_context = await server.open_context(thread, context)
-    restored = await restore_state(server, run, agent_context)
-    if restored is None:
-        changed = approval_card(card, approval, "changed")
-        return AcceptedDecision(server, thread, context, changed, decision=None, pending=pending, restored=None)
-    decided = approval_card(card, approval, decision.decision)
-    return AcceptedDecision(server, thread, context, decided, decision, pending.with_decision(decision), restored)
+    return await accept_decisions(server, thread, [decision], pending, context, card_id=item_id or "")
+
+
+async def accept_decisions(
+    server: InteractionHost,
+    thread: ThreadMetadata,
+    decisions: Sequence[ApprovalDecision],
+    pending: PendingInput,
+    context: RequestContext,
+    *,
+    card_id: str | None = None,
+) -> AcceptedDecisions:
+    """Check decisions about different calls; write nothing. `card_id` is the card that was clicked, if one was.
+
+    Raises `InvalidParams`, `InvalidItem`, `NotFoundError`, and `ApprovalClosed` if nothing waits for a decision.
+    """
+    runs: dict[str, PausedRun] = {}
+    decided: list[tuple[WidgetItem, Approval, ApprovalDecision]] = []
+    for decision in decisions:
+        run = await server.sql_store.approvals.load(thread.id, decision.approval_id, context)
+        approval = next(approval for approval in run.approvals if approval.id == decision.approval_id)
+        _refuse_if_closed(run, approval)
+        if decision.decision == "approved" and not can_be_shown(approval):
+            raise InvalidParams("This call is too long to show, so it can only be rejected.")
+        card = await server.store.load_item(thread.id, approval.item_id, context)
+        if not isinstance(card, WidgetItem) or (card_id is not None and card.id != card_id):
+            raise InvalidItem("An approval can only come from its card.")
+        runs[run.id] = run
+        decided.append((card, approval, decision))
+        pending = pending.with_decision(decision)
+    restored = [await restore_state(server, run, await server.open_context(thread, context)) for run in runs.values()]
+    if None in restored:
+        cards = [approval_card(card, approval, "changed") for card, approval, _ in decided]
+        return AcceptedDecisions(server, thread, context, cards, [], pending, restored=None)
+    cards = [approval_card(card, approval, decision.decision) for card, approval, decision in decided]
+    return AcceptedDecisions(
+        server, thread, context, cards, list(decisions), pending, restored[0] if len(runs) == 1 else None
+    )
 
 
 def _decision(action: Action[str, Any]) -> ApprovalDecision:

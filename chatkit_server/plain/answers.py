@@ -14,6 +14,7 @@ from ..errors.http import DatabaseUnavailable, ServerError
 from ..services import Services
 from ..turns.live_turn import LiveTurn
 from .tokens import text_of
+from .waiting import Waiting, load_waiting
 
 EXAMPLE_ANSWER = {
     "turn_id": "turn_0123",
@@ -24,6 +25,7 @@ EXAMPLE_ANSWER = {
     "stop_reason": None,
     "text": "42",
     "error": None,
+    "waiting": [],
     "model": "gpt-5",
     "usage": {"input_tokens": 21, "output_tokens": 1},
     "started_at": "2026-11-25T12:00:00Z",
@@ -74,6 +76,10 @@ class Answer(BaseModel):
     stop_reason: str | None = Field(default=None, description="Why a turn was stopped, interrupted or cut short.")
     text: str = Field(default="", description="The assistant's text so far.")
     error: Failure | None = None
+    waiting: list[Waiting] = Field(
+        default=[],
+        description="What the user or the page must answer before the agent goes on: `POST /api/turns/{id}/answers`.",
+    )
     model: str | None = None
     usage: Usage = Usage()
     started_at: datetime | None = None
@@ -89,7 +95,9 @@ async def load_answer(turn_id: str, services: Services, context: RequestContext)
     if turn is not None and record.status == "running":
         answer = _answer(record, list(turn.items_so_far().values()))
         return answer.model_copy(update={"first_token_ms": turn.first_token_ms})
-    return _answer(record, await services.store.load_turn_items(record.thread_id, turn_id, context))
+    items = await services.store.load_turn_items(record.thread_id, turn_id, context)
+    waiting = await load_waiting(record, items, services, context)
+    return _answer(record, items).model_copy(update={"waiting": waiting})
 
 
 async def load_end(turn: LiveTurn, text: str, services: Services, context: RequestContext) -> Answer:

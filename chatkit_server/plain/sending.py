@@ -9,13 +9,16 @@ from chatkit_store.text import plain_text
 from chatkit_store.turns import RETRY
 
 from ..context import RequestContext
-from ..errors.http import InvalidParams, KeyReused
+from ..errors.http import InvalidParams, KeyReused, ThreadAnswering
 from ..limits.fair_queue import Gone
 from ..services import Services
 from ..turns.accept import Accepted, accept
+from ..turns.accept_answers import ANSWERS, accept_answers
 from ..turns.live_turn import LiveTurn
+from ..turns.turns import Accept
 from .message import Message
 from .retrying import accept_retry, can_restart, latest_answer
+from .waiting import ClientAnswers
 
 KEY_LENGTH = 255
 KEY_SECONDS = 24 * 3600.0
@@ -74,18 +77,60 @@ async def retry(
     Raises `NotFoundError`, `NotRetryable`, and as `send` does.
     """
     record = await services.turn_store.load(turn_id, context)
+
+    async def accept_again() -> Accepted:
+        return await accept_retry(record, services, context)
+
+    return await _continue(record, RETRY, accept_again, services, context, key=key, is_detached=is_detached, gone=gone)
+
+
+async def answer(
+    turn_id: str,
+    answers: ClientAnswers,
+    services: Services,
+    context: RequestContext,
+    *,
+    key: str | None,
+    is_detached: bool,
+    gone: Gone,
+) -> LiveTurn | EndedTurn:
+    """Answer what an ended turn waits for, and return the turn that goes on, or that this user's `key` has started.
+
+    Raises `NotFoundError`, `ThreadAnswering` while the turn runs, and as `accept_answers` and `send` do.
+    """
+    record = await services.turn_store.load(turn_id, context)
+    if record.status == "running":
+        raise ThreadAnswering
+    given = [answer.given() for answer in answers.answers]
+
+    async def accept_all() -> Accepted:
+        return await accept_answers(given, record.thread_id, services.server, context)
+
+    return await _continue(record, ANSWERS, accept_all, services, context, key=key, is_detached=is_detached, gone=gone)
+
+
+async def _continue(
+    record: TurnRecord,
+    kind: str,
+    accept_request: Accept,
+    services: Services,
+    context: RequestContext,
+    *,
+    key: str | None,
+    is_detached: bool,
+    gone: Gone,
+) -> LiveTurn | EndedTurn:
+    """Start a turn on the thread of an ended one, or return the turn of this kind that the `key` has started."""
     request_key = request_key_of(key, context)
     turn: LiveTurn | EndedTurn
     try:
-        turn = await services.turns.start(
-            lambda: accept_retry(record, services, context), record.thread_id, context, key=request_key, gone=gone
-        )
+        turn = await services.turns.start(accept_request, record.thread_id, context, key=request_key, gone=gone)
         if is_detached:
             turn.detach()
     except DuplicateRequest as duplicate:
         turn = EndedTurn(duplicate.turn_id, record.thread_id)
     if request_key is not None:
-        await _check_retry(turn.id, record, services, context)
+        await _check_kind(turn.id, kind, record, services, context)
     return turn
 
 
@@ -127,10 +172,10 @@ def request_key_of(key: str | None, context: RequestContext) -> RequestKey | Non
     return RequestKey(digest.hexdigest(), KEY_SECONDS, ended_seconds=KEY_SECONDS)
 
 
-async def _check_retry(retry_id: str, record: TurnRecord, services: Services, context: RequestContext) -> None:
-    """Raise `KeyReused` if the key has started anything else than a retry on the thread of `record`."""
-    started = await services.turn_store.load(retry_id, context)
-    if started.kind != RETRY or started.thread_id != record.thread_id:
+async def _check_kind(turn_id: str, kind: str, record: TurnRecord, services: Services, context: RequestContext) -> None:
+    """Raise `KeyReused` if the key has started anything else than a turn of this kind on the thread of `record`."""
+    started = await services.turn_store.load(turn_id, context)
+    if started.kind != kind or started.thread_id != record.thread_id:
         raise KeyReused
 
 

@@ -12,11 +12,10 @@ from .error_responses import ERRORS
 from .json_route import JsonRoute
 from .messages import STREAM, WHOLE, Detach, Key
 from .reading import disconnected
-from .token_responses import TokenResponse, WholeAnswer, lines_for
+from .token_responses import answer_to
 
 router = APIRouter(prefix="/api", tags=["turns"], route_class=JsonRoute)
 
-STREAM_TYPES = ("text/event-stream", "ndjson")
 CONTENT = {200: {"description": STREAM[200]["description"], "content": WHOLE[200]["content"] | STREAM[200]["content"]}}
 RESPONSES: dict[int | str, dict[str, Any]] = WHOLE | CONTENT | ERRORS
 
@@ -46,11 +45,6 @@ async def retry_turn(
         is_detached=x_chatkit_detach == "1",
         gone=partial(disconnected, request),
     )
-    accepted_type = request.headers.get("accept", "")
-    response: TokenResponse | WholeAnswer
-    if any(kind in accepted_type for kind in STREAM_TYPES):
-        response = TokenResponse(turn, lines_for(accepted_type), services, context)
-    else:
-        response = WholeAnswer(turn, services, context)
+    response = answer_to(request, turn, services, context)
     services.door.remember(request, response, context)
     return response

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fastapi.responses import JSONResponse
 from pydantic_core import to_json
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -21,6 +22,7 @@ from .error_responses import error_response
 from .event_stream import SSE_HEADERS
 from .reading import reading
 
+STREAM_TYPES = ("text/event-stream", "ndjson")
 TURN_HEADER, THREAD_HEADER = "x-chatkit-turn-id", "x-chatkit-thread-id"
 
 
@@ -100,6 +102,16 @@ class WholeAnswer(Response):
     def _stopping(self) -> JSONResponse:
         """This worker is stopping, but the turn continues at another one."""
         return error_response(ServerStopping(), self.context.request_id)
+
+
+def answer_to(
+    request: Request, turn: LiveTurn | EndedTurn, services: Services, context: RequestContext
+) -> TokenResponse | WholeAnswer:
+    """Return the response that a request asks for in its `Accept`: a stream, or else the whole answer."""
+    accepted_type = request.headers.get("accept", "")
+    if any(kind in accepted_type for kind in STREAM_TYPES):
+        return TokenResponse(turn, lines_for(accepted_type), services, context)
+    return WholeAnswer(turn, services, context)
 
 
 def answer_response(answer: Answer) -> JSONResponse:

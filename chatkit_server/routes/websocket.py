@@ -19,9 +19,10 @@ from ..errors.mapping import to_server_error
 from ..limits.rate import Rate
 from ..plain.answers import Failure
 from ..plain.message import Message
-from ..plain.sending import EndedTurn, send
+from ..plain.sending import EndedTurn, answer, send
 from ..plain.token_stream import TokenStream, ending
 from ..plain.tokens import Json
+from ..plain.waiting import ClientAnswers
 from ..services import Services, services_of
 from ..turns.live_turn import LiveTurn, Reader
 from .body import check_size
@@ -46,7 +47,7 @@ LEAVING_SECONDS = 1.0
 class Frame(BaseModel):
     """The common field of all client frames."""
 
-    type: Literal["message", "stop"] = "message"
+    type: Literal["message", "answers", "stop"] = "message"
 
 
 class SocketMessage(Message):
@@ -54,6 +55,14 @@ class SocketMessage(Message):
 
     key: Annotated[str | None, Field(description="Like the `Idempotency-Key` header of the HTTP routes.")] = None
     detach: Annotated[bool, Field(description="Closing the connection does not stop the answer.")] = False
+
+
+class SocketAnswers(ClientAnswers):
+    """Answers to what a turn waits for."""
+
+    turn_id: str
+    key: str | None = None
+    detach: bool = False
 
 
 @router.get("/ws", summary="Messages and tokens over a WebSocket", responses=ERRORS | {101: {"description": "Opened"}})
@@ -68,6 +77,8 @@ async def describe_websocket() -> None:
 
     - `{"type": "message", "message": "...", "thread_id": null, "key": null, "detach": false}`, with the other fields of
       `POST /api/message`; it stops and replaces a running answer
+    - `{"type": "answers", "turn_id": "turn_...", "answers": [...]}`, with `key` and `detach` as above, for what the
+      `waiting` of a `done` has; see `POST /api/turns/{turn_id}/answers`
     - `{"type": "stop"}`
 
     From the server:
@@ -149,8 +160,11 @@ class _Conversation:
             raise InvalidJson("A frame must be JSON text.")
         check_size(len(text.encode("utf-8", "surrogatepass")), self._services.settings.max_body_bytes)
         await self._login.check(self._services)
-        if parse_model(Frame, text).type == "message":
+        kind = parse_model(Frame, text).type
+        if kind == "message":
             await self._answer(parse_model(SocketMessage, text), context)
+        elif kind == "answers":
+            await self._continue(parse_model(SocketAnswers, text), context)
         elif isinstance(self._turn, LiveTurn):
             await self._services.turns.stop(self._turn.id, "user", context)
 
@@ -159,6 +173,17 @@ class _Conversation:
         turn = await send(
             message, self._services, context, key=message.key, is_detached=message.detach, gone=self._gone
         )
+        await self._show(turn, context)
+
+    async def _continue(self, frame: SocketAnswers, context: RequestContext) -> None:
+        """Answer what an ended turn waits for."""
+        turn = await answer(
+            frame.turn_id, frame, self._services, context, key=frame.key, is_detached=frame.detach, gone=self._gone
+        )
+        await self._show(turn, context)
+
+    async def _show(self, turn: LiveTurn | EndedTurn, context: RequestContext) -> None:
+        """Read the turn in place of the one that is read now."""
         if self._reading is not None and not self._reading.done():
             if self._turn is not None and turn.id == self._turn.id:
                 return  # the same message again: its answer is running

@@ -11,6 +11,7 @@ from pydantic_settings import NoDecode
 from .parsing import comma_separated
 
 ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s,]+")
+HEADER = re.compile(r"[!#$%&'^`|~\w.+-]+", re.ASCII)
 HOST = re.compile(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*")
 
 
@@ -32,6 +33,16 @@ class AccessSettings(BaseModel):
         default=[],
         description="Origins of pages that may call the server, comma-separated, such as "
         "https://app.example,https://intra.example; or a JSON list.",
+    )
+    cors_headers: Annotated[list[str], NoDecode, comma_separated("headers")] = Field(
+        default=[],
+        description="Headers that pages of CHATKIT_CORS_ORIGINS may send besides those that the server needs, "
+        "comma-separated, such as x-article-id.",
+    )
+    context_headers: Annotated[list[str], NoDecode, comma_separated("headers")] = Field(
+        default=[],
+        description="Headers of requests that agents see, in `RequestContext.headers`, comma-separated, such as "
+        "x-article-id. Clients can send anything in them, unless your proxy replaces them.",
     )
     trusted_proxies: Annotated[list[str], NoDecode, comma_separated("addresses")] = Field(
         default=[],
@@ -64,6 +75,14 @@ class AccessSettings(BaseModel):
             if not ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin} is not an origin such as https://app.example, without a path")
         return value
+
+    @field_validator("cors_headers", "context_headers")
+    @classmethod
+    def _are_header_names(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if not HEADER.fullmatch(name):
+                raise ValueError(f"{name} is not a header's name such as x-article-id")
+        return [name.lower() for name in value]
 
     @field_validator("trusted_proxies")
     @classmethod

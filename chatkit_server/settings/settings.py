@@ -1,5 +1,8 @@
 """All settings of the server. Each has one field, one description and one environment variable."""
 
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -43,6 +46,24 @@ class Settings(  # pydantic takes the fields of the last base first
         env_ignore_empty=True,
         hide_input_in_errors=True,  # may be a password
     )
+
+    if not TYPE_CHECKING:  # type checkers know the fields
+
+        def __init__(self, **values: Any) -> None:
+            """Raises TypeError for an argument that is not a setting, with the nearest that is."""
+            for name in values:
+                if not name.startswith("_"):  # an option of pydantic-settings, such as `_env_file`
+                    _check_name(name)
+            super().__init__(**values)
+
+
+def _check_name(name: str) -> None:
+    """Raise TypeError for the name of an argument that would be ignored."""
+    fields = Settings.model_fields
+    if name in fields or any(name in variables_of(field) for field in fields if fields[field].validation_alias):
+        return
+    similar = get_close_matches(name.lower().removeprefix(PREFIX.lower()), fields, n=1)
+    raise TypeError(f"Settings has no {name}{f'; did you mean {similar[0]}?' if similar else '.'}")
 
 
 def variables_of(name: str) -> list[str]:

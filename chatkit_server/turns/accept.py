@@ -54,7 +54,7 @@ from ..errors.http import (
 from ..events.snapshot import without_calls
 from ..files.generated_images import GeneratedImages
 from ..files.upload_limits import check_uploads, count_limit
-from ..interactions.approvals import accept_decision, is_approval, resume_run
+from ..interactions.approvals import accept_click, is_approval, resume_run
 from ..interactions.notice_card import is_retry, message_to_retry
 from ..interactions.pending import PendingInput, load_pending
 from ..interactions.preconditions import current_item, submitted_sender, writable_thread
@@ -80,8 +80,8 @@ class Accepted:
     replace_after: str | None = None
     sends_replaced: bool = False
     """Whether readers are sent the removal of what the turn replaces. On its own Retry, the widget removes it."""
-    decision: ApprovalDecision | None = None
-    """A decision about a tool call, saved when the turn starts."""
+    decisions: Sequence[ApprovalDecision] = ()
+    """Decisions about tool calls, saved when the turn starts."""
     seen_position: int | None = None
     """The thread's last position when it was checked; None if `items` do not depend on what was pending."""
     images: GeneratedImages | None = None
@@ -109,6 +109,11 @@ async def accept(request: StreamingReq, server: ChatServer, context: RequestCont
             accepted = await _custom_action(request, server, context)
         case _:
             assert_never(request)
+    return await completed(accepted, server, context)
+
+
+async def completed(accepted: Accepted, server: ChatServer, context: RequestContext) -> Accepted:
+    """Add to a checked request what every turn has, whatever started it."""
     accepted.images = server.generated_images
     accepted.allows_traces = server.allows_traces(context)
     accepted.options = await server.load_stream_options(accepted.thread, context)
@@ -174,7 +179,7 @@ async def _add_user_message(request: ThreadsAddUserMessageReq, server: ChatServe
         items=[*changed, *notes, message],
         user_item_id=message.id,
         model=server.selection_for(message).model,
-        opening=[ThreadItemDoneEvent(item=message), *_replaced_events(changed)],
+        opening=[ThreadItemDoneEvent(item=message), *replaced_events(changed)],
         seen_position=pending.position,
         run=lambda: server.respond(thread, message, context),
     )
@@ -205,7 +210,7 @@ async def _add_structured_input(
         raise InvalidItem("Only a question from the assistant can be answered.")
     if item.status != "pending":
         raise AlreadyAnswered
-    answered = _with_answers(item, request.params.input)
+    answered = with_answers(item, request.params.input)
     pending = await load_pending(server.sql_store, thread, context)
     return _continue(request, thread, answered, pending, server, context)
 
@@ -225,7 +230,7 @@ def _continue(
         thread=thread,
         items=[answered],
         model=server.selection_for(None, pending.since).model,
-        opening=_replaced_events([answered]),
+        opening=replaced_events([answered]),
         seen_position=pending.position,
         run=lambda: server.respond(thread, None, context),
     )
@@ -236,7 +241,7 @@ def _continue(
     return accepted
 
 
-def _replaced_events(items: Sequence[ThreadItem]) -> list[ThreadStreamEvent]:
+def replaced_events(items: Sequence[ThreadItem]) -> list[ThreadStreamEvent]:
     """Return the events that show changed items. Client tool calls are left out: the page would run them again."""
     return [ThreadItemReplacedEvent(item=item) for item in without_calls(items)]
 
@@ -288,13 +293,13 @@ async def _approval(
     request: ThreadsCustomActionReq, thread: ThreadMetadata, server: ChatServer, context: RequestContext
 ) -> Accepted:
     """Accept a button of an approval card. A closed approval is refused before a running turn is stopped for it."""
-    click = await accept_decision(server, thread, request.params.action, request.params.item_id, context)
+    click = await accept_click(server, thread, request.params.action, request.params.item_id, context)
     return Accepted(
         kind=request.type,
         thread=thread,
-        items=[click.card],
-        opening=_replaced_events([click.card]),
-        decision=click.decision,
+        items=list(click.cards),
+        opening=replaced_events(click.cards),
+        decisions=click.decisions,
         seen_position=click.pending.position,
         run=click.run,
         allows_fast_path=False,
@@ -332,7 +337,7 @@ async def _attachment(
     return attachment.model_copy(update={"thread_id": thread.id})
 
 
-def _with_answers(item: StructuredInputItem, submission: StructuredInputSubmission) -> StructuredInputItem:
+def with_answers(item: StructuredInputItem, submission: StructuredInputSubmission) -> StructuredInputItem:
     """Return a copy of the item with its answers; answers to unknown questions are dropped."""
     answered = item.model_copy(deep=True)
     for question in answered.inputs:

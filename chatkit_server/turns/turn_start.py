@@ -41,7 +41,7 @@ class TurnStart:
                 new_thread=accepted.thread if accepted.is_new_thread else None,
                 items=accepted.items,
                 replace_after=accepted.replace_after,
-                decision=accepted.decision,
+                decisions=accepted.decisions,
                 key=self._key,
                 seen_position=accepted.seen_position,
                 allowed=self._limits,

@@ -242,6 +242,7 @@ class Turns:
             except ThreadBusy as busy:
                 if self._settings.on_busy == "reject" and not await self._close_if_orphaned(busy.turn_id, context):
                     raise ThreadAnswering from busy
+                await accept()  # refused before the turn is stopped for it, as one of this worker
                 await self._stop_remote(busy.turn_id, "superseded", context)
             except ThreadChanged as error:
                 if changes == MAX_CHANGES:

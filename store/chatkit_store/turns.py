@@ -51,7 +51,7 @@ class TurnStore:
         new_thread: ThreadMetadata | None = None,
         items: Sequence[ThreadItem] = (),
         replace_after: str | None = None,
-        decision: approvals.ApprovalDecision | None = None,
+        decisions: Sequence[approvals.ApprovalDecision] = (),
         key: RequestKey | None = None,
         seen_position: int | None = None,
         allowed: limits.TurnLimits = NO_LIMITS,
@@ -60,8 +60,8 @@ class TurnStore:
 
         `replace_after` is the id of an item of the thread: everything after it is marked as replaced by this turn
         before `items` are added. Attachments of user messages among `items` are bound to the thread. If the turn has a
-        `user_item_id`, runs that wait for an approval expire. `decision` decides one such call. `allowed` limits what
-        the user starts, exactly, over all workers.
+        `user_item_id`, runs that wait for an approval expire. `decisions` decide such calls. `allowed` limits what the
+        user starts, exactly, over all workers.
 
         Returns the ids of the visible items that the thread no longer shows: the replaced ones and the notices.
 
@@ -69,7 +69,7 @@ class TurnStore:
         - `ThreadBusy` if a turn is running on the thread, `DuplicateRequest` if `key` belongs to an earlier turn;
         - `ThreadChanged` if the thread is no longer at `seen_position` (of `items.Recent`);
         - `LimitReached` if one of the limits `allowed` is reached;
-        - `AlreadyDecided` if the call of `decision` no longer waits;
+        - `AlreadyDecided` if a call of `decisions` no longer waits;
         - `IdClash` if a turn, thread or item id is taken;
         - `NotFound` if an attachment was deleted or belongs to another thread or user.
         """
@@ -94,7 +94,7 @@ class TurnStore:
             attachments.bind(connection, attachment_ids, turn.thread_id, context)
             if turn.user_item_id is not None:  # a new user message cancels pending approvals
                 approvals.expire(connection, turn.thread_id, is_final=replace_after is None)
-            if decision is not None:
+            for decision in decisions:
                 approvals.decide(connection, turn.thread_id, decision, context)
             removed_ids = [] if thread_row is not None else remove_notices(connection, turn.thread_id)
             limits.check(connection, allowed, starter, context)

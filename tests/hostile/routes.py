@@ -98,6 +98,17 @@ def attempts_with(ids: Ids, own: Ids) -> Mapping[str, Sequence[Attempt]]:
         "WEBSOCKET /api/stream/ws": [
             Attempt("/api/stream/ws", frames=[json.dumps({"type": "message"} | message), '{"type": "stop"}'])
             for message in messages
+        ]
+        + [
+            Attempt(
+                "/api/stream/ws",
+                frames=[
+                    json.dumps(
+                        {"type": "answers", "turn_id": ids.turn}
+                        | {"answers": [{"id": ids.approval, "decision": "approved"}]}
+                    )
+                ],
+            )
         ],
         "GET /api/turns/{turn_id}": [
             *(Attempt(f"/api/turns/{turn}") for turn in turns),
@@ -112,6 +123,11 @@ def attempts_with(ids: Ids, own: Ids) -> Mapping[str, Sequence[Attempt]]:
         "POST /api/turns/{turn_id}/retry": [
             *(Attempt(f"/api/turns/{turn}/retry") for turn in turns),
             Attempt(f"/api/turns/{ids.turn}/retry", headers={"idempotency-key": "k"}),
+        ],
+        "POST /api/turns/{turn_id}/answers": [
+            Attempt(f"/api/turns/{turn}/answers", json.dumps({"answers": [{"id": id, **answer}]}).encode(), JSON)
+            for turn in (*turns, own.turn)
+            for id, answer in ((ids.approval, {"decision": "approved"}), (ids.question, {"skipped": True}))
         ],
         "POST /api/threads/{thread_id}/stop": [
             Attempt(f"/api/threads/{thread}/stop") for thread in (ids.thread, ids.running_thread)

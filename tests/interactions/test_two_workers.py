@@ -7,7 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -19,7 +19,6 @@ from tests.interactions.test_client_tools import SELECT
 from tests.interactions.test_questions import AGENT as ASKING_AGENT
 from tests.interactions.test_questions import ASK, answer
 from tests.serving import Tab
-from tests.support.chatkit import Reply
 from tests.support.openai_answers import Answer
 from tests.support.sse import Json
 from tests.turns.chat import Chat
@@ -27,9 +26,11 @@ from tests.turns.conftest import Start
 
 pytestmark = both_databases
 
+T = TypeVar("T")
+
 
 @asynccontextmanager
-async def slow(worker: Chat, work: Coroutine[Any, Any, Reply]) -> AsyncIterator["asyncio.Task[Reply]"]:
+async def slow(worker: Chat, work: Coroutine[Any, Any, T]) -> AsyncIterator["asyncio.Task[T]"]:
     """Run `work` on a worker that accepts the request now and starts its turn at the end of this block."""
     reached, go = asyncio.Event(), asyncio.Event()
     store: Any = worker.services.turns._turns

@@ -77,7 +77,7 @@ async def test_all_options_are_returned_and_reach_the_agent(backend: Backend) ->
     context = backend.contexts[-1]
     assert context.session is not None
     assert (context.tenant, context.user_id, context.user_name, context.is_admin) == ("acme", "ada", "Ada", False)
-    assert dict(context.state_variables) == FULL["workflow"]["state_variables"]
+    assert dict(context.state_variables) == FULL["workflow"]["state_variables"] == context.metadata
     assert (context.session.workflow_id, context.session.workflow_version) == ("wf_1", "7")
     assert context.session.requests_per_minute == 30
     (turn,) = await backend.served.rows("SELECT session_id, tenant FROM turns")

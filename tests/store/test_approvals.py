@@ -26,7 +26,7 @@ async def pause(store: SqlStore[User], thread: ThreadMetadata, count: int = 1) -
 async def decide(turns: TurnStore, thread: ThreadMetadata, approval_id: str, decision: Decision = "approved") -> None:
     """Decide a call like the turn of a click does."""
     turn = make_turn(thread.id, kind="threads.custom_action")
-    await turns.start(turn, ALICE, decision=ApprovalDecision(approval_id, decision))
+    await turns.start(turn, ALICE, decisions=[ApprovalDecision(approval_id, decision)])
     await turns.finish(turn.id, TurnEnd("completed"), ALICE)
 
 
@@ -85,4 +85,4 @@ async def test_user_message_makes_runs_expire_and_an_action_does_not(
     run = await store.approvals.load(thread.id, approval, ALICE)
     assert (run.status, run.state) == ("expired", None)
     with pytest.raises(AlreadyDecided):
-        await turns.start(make_turn(thread.id), ALICE, decision=ApprovalDecision(approval, "approved"))
+        await turns.start(make_turn(thread.id), ALICE, decisions=[ApprovalDecision(approval, "approved")])

@@ -281,7 +281,7 @@ async def use_approvals(store: SqlStore[User], turns: TurnStore) -> None:
         await store.approvals.waiting(LONG_THREAD, ALICE)
         await store.approvals.load(LONG_THREAD, call.id, ALICE)
         await store.approvals.load_run(LONG_THREAD, run_id, ALICE)
-        await turns.start(click, ALICE, decision=ApprovalDecision(call.id, "approved"))
+        await turns.start(click, ALICE, decisions=[ApprovalDecision(call.id, "approved")])
         await turns.finish(click.id, TurnEnd("completed"), ALICE)
         await store.approvals.take(LONG_THREAD, run_id, ALICE)
     await store.approvals.expire(LONG_THREAD, ALICE)

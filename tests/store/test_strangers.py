@@ -133,7 +133,7 @@ async def _decided_run(store: SqlStore[User], turns: TurnStore, thread: ThreadMe
     call = NewApproval(id=new_id("apr"), item_id="card", call_id="call_0", tool="buy", arguments="{}")
     await store.save_thread(thread, ALICE)
     await store.approvals.pause(thread.id, run_id, "Clerk", {"any": "state"}, [call], ALICE)
-    await turns.start(click, ALICE, decision=ApprovalDecision(call.id, "approved"))
+    await turns.start(click, ALICE, decisions=[ApprovalDecision(call.id, "approved")])
     await turns.finish(click.id, TurnEnd("completed"), ALICE)
     return run_id
 
@@ -212,8 +212,8 @@ def attempts_on(
             lambda: turns.start(make_turn(own), stranger, replace_after=item),
             lambda: turns.start(make_turn(own), stranger, items=[user_message(id=item)]),
             lambda: turns.start(again, stranger, items=[user_message()]),
-            lambda: turns.start(make_turn(thread), stranger, decision=ApprovalDecision(approval, "approved")),
-            lambda: turns.start(make_turn(own), stranger, decision=ApprovalDecision(approval, "approved")),
+            lambda: turns.start(make_turn(thread), stranger, decisions=[ApprovalDecision(approval, "approved")]),
+            lambda: turns.start(make_turn(own), stranger, decisions=[ApprovalDecision(approval, "approved")]),
         ],
         "ApprovalStore.pause": [lambda: store.approvals.pause(thread, new_id("run"), "Clerk", {}, [], stranger)],
         "ApprovalStore.load": [
