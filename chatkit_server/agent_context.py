@@ -107,7 +107,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
         """
         turn = context_of_turn(context.context if isinstance(context, RunContextWrapper) else context)
         if turn is None:
-            raise RuntimeError("There is no chat here: this run was not started by a turn of the chat server.")
+            raise RuntimeError("There is no chat here: ChatServer has not started this run.")
         if not isinstance(turn, cls):
             raise TypeError(f"The context of this turn is {type(turn).__name__}, not {cls.__name__}.")
         return turn

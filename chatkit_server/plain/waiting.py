@@ -12,6 +12,7 @@ from chatkit.types import (
     WidgetItem,
 )
 from pydantic import BaseModel, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from chatkit_store import Approval, TurnRecord
 
@@ -81,7 +82,7 @@ class ClientAnswer(BaseModel):
             if name in self.model_fields_set and (name == "output" or getattr(self, name) not in (None, False))
         ]
         if len(given) != 1:
-            raise ValueError("needs one of decision, answers, skipped and output")
+            raise PydanticCustomError("answer", "needs one of `decision`, `answers`, `skipped` and `output`")
         return self
 
     def given(self) -> GivenAnswer:
@@ -102,7 +103,7 @@ class ClientAnswers(BaseModel):
     @model_validator(mode="after")
     def _has_each_id_once(self) -> Self:
         if len({answer.id for answer in self.answers}) < len(self.answers):
-            raise ValueError("has two answers with one id")
+            raise PydanticCustomError("answers", "two answers have one id")
         return self
 
 

@@ -323,5 +323,5 @@ async def test_a_function_with_foreign_parameters_is_refused(start: Start) -> No
 
 
 def test_there_is_no_chat_outside_of_a_turn() -> None:
-    with pytest.raises(RuntimeError, match="not started by a turn"):
+    with pytest.raises(RuntimeError, match="ChatServer has not started this run"):
         AgentContext.of(RunContextWrapper(Customer("u", "gold")))

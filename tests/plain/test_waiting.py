@@ -194,10 +194,10 @@ async def test_answers_that_do_not_fit_are_refused_and_none_of_them_counts(clerk
     good = {"id": approval, "decision": "approved"}
     refused: list[tuple[list[Json], int, str]] = [
         ([], 400, "at least 1"),
-        ([{"id": approval}], 400, "needs one of decision, answers, skipped and output"),
+        ([{"id": approval}], 400, "`answers.0`: needs one of `decision`, `answers`, `skipped` and `output`."),
         ([{"id": approval, "decision": "approved", "output": 1}], 400, "needs one of"),
         ([{"id": approval, "decision": "maybe"}], 400, "approved"),
-        ([good, good], 400, "two answers with one id"),
+        ([good, good], 400, "The body is invalid: two answers have one id."),
         ([good, {"id": form, "decision": "approved"}], 400, "needs `answers`, or `skipped`"),
         ([good, {"id": page, "answers": {}}], 400, "needs `output`"),
         ([good, {"id": page, "skipped": True}], 400, "needs `output`"),
