@@ -42,7 +42,7 @@ from .interactions.once import OnceRunner
 from .interactions.sync_actions import SyncActions
 from .models import open_models
 from .routes import (
-    answers,
+    answering,
     attach,
     attachments,
     chatkit,
@@ -185,7 +185,7 @@ def _add_routes(app: FastAPI) -> None:
         attach,
         stop,
         retry,
-        answers,
+        answering,
         poll,
         health,
         stream_probe,
