@@ -203,12 +203,10 @@ http {{
   server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {upstream}; {more} }} }}
 }}
 """
-DEPLOYMENT = Path(__file__).parents[2] / "docs" / "deployment.md"
-(DOCUMENTED,) = re.findall(
-    r"^```nginx\nlocation / \{\n(.*?)^\}\n```$", DEPLOYMENT.read_text(encoding="utf-8"), re.M | re.S
-)
+DEPLOYMENT = Path(__file__).parents[2] / "docs" / "deploy.md"
+(DOCUMENTED,) = re.findall(r"^    location / \{\n(.*?)^    \}$", DEPLOYMENT.read_text(encoding="utf-8"), re.M | re.S)
 CAREFUL = DOCUMENTED.partition("\n")[2]
-"""The location of docs/deployment.md, without its address of the server."""
+"""The location of docs/deploy.md, without its address of the server."""
 
 
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed")

@@ -1,4 +1,7 @@
-"""The walk of docs/deploy.md with two workers and half a CPU: start, restart by SIGHUP under load, and stop."""
+"""The walk of docs/deploy.md with two workers and half a CPU: start, restart by SIGHUP under load, and stop.
+
+Its commands are those of the document.
+"""
 
 import asyncio
 import os
@@ -13,6 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.deploy.document import block
 from tests.serving import SECRET, Tab
 from tests.support.openai_answers import Answer
 from tests.support.openai_server import OpenAIServer
@@ -26,6 +30,7 @@ PERIOD_SECONDS = 0.1
 PATIENCE = 180
 """Seconds for anything: half a core of a machine that runs other tests as well."""
 TALKERS = 3
+START, RESTART = block("sh", "chatkit-server serve --workers 2"), block("sh", "kill -HUP")
 
 pytestmark = [
     pytest.mark.parametrize("database_url", ["postgresql"], indirect=True),
@@ -34,15 +39,15 @@ pytestmark = [
 
 
 class Serving:
-    """`chatkit-server serve --workers 2` with half a core of the machine."""
+    """A shell that runs `chatkit-server serve --workers 2`, with half a core of the machine."""
 
-    def __init__(self, process: Process, log: Path) -> None:
-        self.process = process
-        self._log = log
+    def __init__(self, shell: Process, folder: Path) -> None:
+        self.shell = shell
+        self._folder = folder
 
     @property
     def log(self) -> str:
-        return self._log.read_text(encoding="utf-8")
+        return (self._folder / "log").read_text(encoding="utf-8")
 
     def pids(self, words: str) -> list[int]:
         """Return the process ids in the log after these words."""
@@ -52,7 +57,7 @@ class Serving:
         """Wait until the log has these words."""
         async with asyncio.timeout(PATIENCE):
             while len(re.findall(words, self.log)) < times:
-                assert self.process.returncode is None, self.log
+                assert self.shell.returncode is None, self.log
                 await asyncio.sleep(0.05)
 
     async def throttle(self) -> None:
@@ -60,31 +65,42 @@ class Serving:
         try:
             while True:
                 await asyncio.sleep(PERIOD_SECONDS / 2)
-                os.killpg(self.process.pid, signal.SIGSTOP)
+                os.killpg(self.shell.pid, signal.SIGSTOP)
                 await asyncio.sleep(PERIOD_SECONDS / 2)
-                os.killpg(self.process.pid, signal.SIGCONT)
+                os.killpg(self.shell.pid, signal.SIGCONT)
         finally:
             with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGCONT)
+                os.killpg(self.shell.pid, signal.SIGCONT)
+
+    async def run(self, commands: str) -> None:
+        """Run commands beside the server."""
+        process = await asyncio.create_subprocess_exec("sh", "-euc", commands, cwd=self._folder)
+        assert await process.wait() == 0
+
+    def stop(self) -> None:
+        """Send SIGTERM to the server; the shell waits for its end."""
+        with suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(int((self._folder / "chat.pid").read_text(encoding="utf-8")), signal.SIGTERM)
 
 
 @asynccontextmanager
 async def serving(folder: Path, environment: dict[str, str]) -> AsyncIterator[Serving]:
-    (folder / "chatkit-server").write_text(COMMAND, encoding="utf-8")
-    command = [sys.executable, "-W", "ignore", "chatkit-server", "serve", "--workers", "2", "--port", "0"]
-    log = folder / "log"
+    command = folder / "chatkit-server"
+    command.write_text(f"#!{sys.executable} -Wignore\n{COMMAND}", encoding="utf-8")
+    command.chmod(0o755)
+    paths = {"PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": f"{ROOT}:{ROOT / 'store'}"}
     core = min(os.sched_getaffinity(0))
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *command,
+    with (folder / "log").open("wb") as output:
+        shell = await asyncio.create_subprocess_exec(
+            *("sh", "-euc", f"{START}\nwait"),
             cwd=folder,
-            env=environment | {"PATH": os.environ["PATH"], "PYTHONPATH": f"{folder}:{ROOT}:{ROOT / 'store'}"},
+            env=environment | paths,
             stdout=output,
             stderr=output,
             start_new_session=True,
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         )
-    server = Serving(process, log)
+    server = Serving(shell, folder)
     throttle = asyncio.create_task(server.throttle())
     try:
         yield server
@@ -92,10 +108,9 @@ async def serving(folder: Path, environment: dict[str, str]) -> AsyncIterator[Se
         throttle.cancel()
         with suppress(asyncio.CancelledError, ProcessLookupError):
             await throttle
-        with suppress(ProcessLookupError):
-            process.terminate()
+        server.stop()
         async with asyncio.timeout(PATIENCE):
-            await process.wait()
+            await shell.wait()
 
 
 async def test_two_workers_are_restarted_at_half_a_cpu_without_a_lost_or_refused_message(
@@ -108,6 +123,7 @@ async def test_two_workers_are_restarted_at_half_a_cpu_without_a_lost_or_refused
         "CHATKIT_BASE_URL": upstream.base_url,
         "CHATKIT_TITLES": "false",
         "CHATKIT_DRAIN_SECONDS": str(PATIENCE),
+        "CHATKIT_PORT": "0",
         "OPENAI_API_KEY": "sk-test",
     }
     async with serving(tmp_path, environment) as server:
@@ -130,7 +146,7 @@ async def test_two_workers_are_restarted_at_half_a_cpu_without_a_lost_or_refused
             await read_up_to(answer, "one two", within=PATIENCE)
             for _ in range(TALKERS):
                 tasks.create_task(talk())
-            server.process.send_signal(signal.SIGHUP)
+            await server.run(RESTART)
             await server.logged("Terminated child process")
             await server.logged("Application startup complete", 3)
             upstream.release()
