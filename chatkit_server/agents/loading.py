@@ -54,6 +54,8 @@ class AgentSource:
 
     context: ContextFunction | None = None
     """The function named `context` in the agent's module, or that of `create_app`: makes the context of its runs."""
+    context_fault: str | None = None
+    """Why the `context` in the agent's module makes none."""
 
     async def load(self, context: RequestContext) -> AnyAgent:
         """Return the agent for one request. Raises `AgentSetupError` if the user's function returned something else."""
@@ -88,11 +90,15 @@ def load_agent(agent: AgentLike | str | None, *, tools: bool = True) -> AgentSou
     module = _module(module_name, agent)
     source = _source(_attribute(module, name, agent), f"CHATKIT_AGENT={agent}")
     output_text = getattr(module, "output_text", None)
+    context, fault = _context(module)
+    if fault is not None:  # it may be meant for something else
+        logger.warning("CHATKIT_AGENT=%s: %s", agent, fault)
     return replace(
         source,
         actions=_actions(module, agent),
         output_text=output_text if inspect.isfunction(output_text) else None,
-        context=_context(module, agent),
+        context=context,
+        context_fault=fault,
     )
 
 
@@ -157,18 +163,17 @@ def _actions(module: ModuleType, spec: str) -> Actions:
     return actions
 
 
-def _context(module: ModuleType, spec: str) -> ContextFunction | None:
-    """Return the module's function `context`; None if that is missing, or something else, which is logged."""
+def _context(module: ModuleType) -> tuple[ContextFunction | None, str | None]:
+    """Return the module's function `context`, or why what has that name makes no context; two None without any."""
     function, title = getattr(module, "context", None), f"`context` in module {module.__name__!r}"
     if function is None or inspect.ismodule(function):
-        return None
+        return None, None
+    if not inspect.isfunction(function):
+        return None, f"{title} is {_type_name(function)}, not a function; it is ignored."
     try:
-        if inspect.isfunction(function):
-            return ContextFunction(function, title)
-        logger.warning("CHATKIT_AGENT=%s: %s is %s, not a function; it is ignored.", spec, title, _type_name(function))
-    except SetupError as error:  # it may be a function for something else
-        logger.warning("CHATKIT_AGENT=%s: it makes no context for the agent: %s", spec, error)
-    return None
+        return ContextFunction(function, title), None
+    except SetupError as error:
+        return None, f"{error} It is ignored."
 
 
 def _source(value: object, title: str) -> AgentSource:

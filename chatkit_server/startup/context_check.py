@@ -18,7 +18,9 @@ from ..agents.loading import AgentSource
 from ..agents.reachable import all_agents
 from ..run.server import ChatServer
 
-ADVICE = "A function `context` in the agent's module makes it: docs/agent-context.md."
+ADVICE = (
+    "A function `context` in the module of CHATKIT_AGENT makes it, or `create_app(context=...)`: docs/agent-context.md."
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class GivenContext:
     """What makes it; empty for the `AgentContext` that the server makes by default."""
     is_exact: bool = True
     """Whether `kind` is the class of what was made, and not an annotation, which may be less exact."""
+    advice: str = ""
+    """What to do if it does not fit."""
 
     def __str__(self) -> str:
         return f"{_name(self.kind)}{f' from {self.maker}' if self.maker else ''}"
@@ -43,7 +47,7 @@ def declared_context(server: ChatServer, source: AgentSource) -> GivenContext:
         return GivenContext(returned_by(server.agent_context), maker, is_exact=False)
     if source.context is not None:
         return GivenContext(source.context.returned, source.context.title, is_exact=False)
-    return GivenContext(AgentContext)
+    return GivenContext(AgentContext, advice=source.context_fault or ADVICE)
 
 
 def misfits(agent: Agent[Any], given: GivenContext) -> list[str]:
@@ -52,9 +56,8 @@ def misfits(agent: Agent[Any], given: GivenContext) -> list[str]:
     for place, expected in _expectations(agent):
         if not _fits(expected, given):
             places.setdefault(_name(expected), []).append(place)
-    advice = "" if given.maker else f" {ADVICE}"
     return [
-        f"{_listed(of_class)} expects {name} as its context, and gets {given}.{advice}"
+        f"{_listed(of_class)} expects {name} as its context, and gets {given}. {given.advice}".rstrip()
         for name, of_class in places.items()
     ]
 

@@ -108,10 +108,7 @@ def test_everything_that_is_annotated_is_looked_at() -> None:
     }
     for place, agent in agents.items():
         (problem,) = misfits(agent, GivenContext(AgentContext))
-        assert problem == (
-            f"{place} expects Customer as its context, and gets AgentContext. A function `context` in the agent's "
-            "module makes it: docs/agent-context.md."
-        )
+        assert problem == f"{place} expects Customer as its context, and gets AgentContext."
     assert misfits(Agent(name="Desk", tools=[ask_user]), GivenContext(Customer)) == []
 
 
@@ -135,7 +132,7 @@ def plan(ctx: RunContextWrapper[Customer]) -> str:
 agent = Agent[Customer](name="Desk", tools=[plan])
 '''
 FUNCTIONS: dict[str, tuple[str, list[str], list[str]]] = {
-    "missing": ("", ["gets AgentContext. A function"], ["gets AgentContext. A function"]),
+    "missing": ("", ["gets AgentContext. A function `context`"], ["gets AgentContext. A function `context`"]),
     "good": ("def context(thread, context) -> Customer:\n    return Customer('gold')\n", [], []),
     "annotated badly": (
         "async def context(thread) -> dict:\n    return {}\n",
@@ -164,20 +161,28 @@ async def test_a_module_with_a_context_function(name: str, tmp_path: Path, monke
 @pytest.mark.parametrize(
     ("attribute", "words"),
     [
-        ("def context(query): ...", "it has the parameter query"),
-        ("context = {}", "is a dict, not a function"),
+        (
+            "def context(query): ...",
+            "has the parameter query; it can have thread, context, request_context, request, store. It is ignored.",
+        ),
+        ("context = {}", "is a dict, not a function; it is ignored."),
     ],
 )
-def test_a_context_that_is_something_else_is_ignored_with_a_warning(
+async def test_a_context_that_is_something_else_is_ignored_with_a_warning(
     attribute: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    module = f"shop_{abs(hash(words))}"
+    module = f"shop_{len(words)}"
     (tmp_path / f"{module}.py").write_text(MODULE + attribute, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     with caplog.at_level(logging.WARNING):
         server = build_services(make_settings(tmp_path, agent=f"{module}:agent")).server
     assert server.agents.first.context is None
-    assert words.removeprefix("it ") in caplog.text
+    assert words in caplog.text
+    (trial,) = await try_at_start(server)
+    assert trial.problems == [
+        "The agent Desk (and 1 more) expects Customer as its context, and gets AgentContext. "
+        f"`context` in module {module!r} {words}"
+    ]
 
 
 async def test_the_method_of_a_server_class_is_looked_at(tmp_path: Path) -> None:
