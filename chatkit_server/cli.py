@@ -40,6 +40,7 @@ from .startup.new_command import new
 from .startup.open_files import raise_open_files
 from .startup.schema import migrate_database, prepare_schema
 from .startup.settings_command import settings as settings_command
+from .startup.thread_commands import threads, users
 from .startup.websocket_protocol import WebSocketProtocol
 from .version import __version__
 
@@ -236,11 +237,13 @@ def _refuse_unavailable() -> NoReturn:
 
 
 _ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
-for _name in ("threads", "turns", "stats"):
+for _name in ("turns", "stats"):
     app.command(_name, hidden=True, context_settings=_ANY_ARGUMENTS)(_refuse_unavailable)
 
 
 app.add_typer(keys, name="keys")
+app.add_typer(threads, name="threads")
+app.add_typer(users, name="users")
 app.command()(token)
 app.command()(new)
 app.command("settings")(settings_command)

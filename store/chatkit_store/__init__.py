@@ -41,6 +41,7 @@ from chatkit_store.turn_rows import NewTurn, RequestKey, TurnEnd, TurnRecord, Tu
 from chatkit_store.turns import TurnStore
 from chatkit_store.uploads import Upload, UploadStore
 from chatkit_store.urls import InvalidUrl
+from chatkit_store.user_data import UserDataStore
 
 __all__ = [
     "AllThreadsStore",
@@ -106,6 +107,7 @@ __all__ = [
     "TurnStore",
     "Upload",
     "UploadStore",
+    "UserDataStore",
     "WorkerRecord",
     "clean_body",
     "clean_json",

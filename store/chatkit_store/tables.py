@@ -322,4 +322,5 @@ imported_threads = Table(
     Column("last_item_id", CleanText, comment="The source's id of the last item that was taken over"),
     Column("imported_at", UtcDateTime, nullable=False, comment="When something of it was last taken over"),
     PrimaryKeyConstraint("source_id", "user_id", "tenant"),
+    Index(None, "user_id", "tenant"),
 )

@@ -86,7 +86,7 @@ async def test_upgrade_downgrade_and_upgrade_again_give_the_same_schema(database
     await engine.dispose()
 
 
-REVISIONS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012"]
+REVISIONS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013"]
 
 
 def test_there_is_one_head() -> None:

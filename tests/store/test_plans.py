@@ -46,6 +46,7 @@ from chatkit_store import (
     TurnLimits,
     TurnStore,
     UploadStore,
+    UserDataStore,
     WorkerRecord,
     new_id,
     notice_id,
@@ -166,6 +167,7 @@ async def test_no_statement_reads_the_rows_of_others(crowded: AsyncEngine, expla
     await use_sessions(ChatSessionStore(crowded), ApiKeyStore(crowded))
     await use_imports(ImportStore(crowded))
     await use_all_threads(AllThreadsStore(crowded))
+    await use_user_data(UserDataStore(crowded))
     await use_views(crowded, explainer)
     await use_limits(store, turns)
     faults = [str(execution) for execution in explainer.executions if is_wasteful(execution)]
@@ -391,6 +393,11 @@ async def use_all_threads(threads: AllThreadsStore) -> None:
     for order, after, before in product(orders, (None, "msg_x100"), (None, "msg_x2000")):
         await threads.load_items(LONG_THREAD, Cursors(after, before), 20, order)
     await threads.load_thread("thr_x100")
+
+
+async def use_user_data(data: UserDataStore) -> None:
+    """Forget a user."""
+    await data.delete(Owner("", "bob"))
 
 
 async def use_views(engine: AsyncEngine, explainer: Explainer) -> None:

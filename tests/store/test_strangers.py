@@ -36,6 +36,7 @@ OF_THE_SERVER = {
     "ApiKeyStore",
     "ImportStore",
     "AllThreadsStore",
+    "UserDataStore",
 }
 """Stores whose methods have no user: the server calls them for itself, or finds out by them who sends a request; or an
 administrator does, who names the owner (tests/store/test_imports.py) or reads the threads of all."""
