@@ -95,7 +95,8 @@ def sbom(dist: Path = DIST) -> None:
         _uv("venv", "--quiet", folder)
         locked = ("--constraint", str(ROOT / "requirements.lock"))
         package = f"chatkit-server[all]=={number}"
-        _uv("pip", "install", "--quiet", "--python", folder, *locked, "--find-links", str(dist), package)
+        ours = ("--find-links", str(dist), "--refresh-package", "chatkit-server", "--refresh-package", "chatkit-store")
+        _uv("pip", "install", "--quiet", "--python", folder, *locked, *ours, package)
         target = dist / f"chatkit-server-{number}.cdx.json"
         options = ("--output-reproducible", "--pyproject", str(ROOT / "pyproject.toml"), "-o", str(target))
         _uv("tool", "run", "--from", CYCLONEDX, "cyclonedx-py", "environment", *options, folder)

@@ -1,6 +1,7 @@
 """The app around the protocol: health, the page, reserved routes, CORS, request ids, startup and shutdown."""
 
 import re
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,14 @@ async def test_the_description_loads_nothing_from_elsewhere(http: aiohttp.Client
     for path in (path for path in loaded if "docs-files" in path):
         async with http.get(path) as response:
             assert (response.status, response.headers["content-encoding"]) == (200, "gzip")
+
+
+async def test_without_its_extra_the_description_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fastapi_offline", None)
+    async with serve(tmp_path) as served, aiohttp.ClientSession(served.url) as http:
+        async with http.get("/api/docs") as response:
+            assert (response.status, 'pip install "chatkit-server[docs]"' in await response.text()) == (200, True)
+        assert (await get(http, "/api/openapi.json"))[0] == 200
 
 
 # CORS
