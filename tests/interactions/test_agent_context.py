@@ -278,6 +278,23 @@ async def test_a_workflow_that_gives_its_runs_no_context_gets_it(start: Start) -
     assert gold(reply.thread_id) in str(chat.upstream.requests[-1].body["input"])
 
 
+async def test_a_workflow_whose_runs_have_contexts_of_their_own_reaches_the_chat(start: Start) -> None:
+    agent = Agent(name="Desk", tools=[plan, ask_user])
+
+    async def run_workflow(workflow_input: WorkflowInput) -> Any:
+        result = await Runner.run(agent, workflow_input.input_as_text, context=Customer("ada", "bronze"))
+        return {"output_text": result.final_output}
+
+    chat = await start(run_workflow, context=customer)
+    question = {"questions": [{"question": "Which?", "options": [], "multiple": False}]}
+    async with await chat.visitor() as tab:
+        chat.upstream.script(Answer(tool_calls=[ToolCall("plan", {}, "c1")]))
+        chat.upstream.script(Answer(tool_calls=[ToolCall("ask_user", question, "c2")]))
+        thread_id = (await tab.create("Hello")).thread_id
+        assert [item["status"] for item in tab.pictures[thread_id].of_type("structured_input")] == ["pending"]
+    assert "bronze" in str(chat.upstream.requests[-1].body["input"])
+
+
 async def test_a_tool_that_fails_is_shown_as_failed_beside_any_object(start: Start) -> None:
     @function_tool
     async def fail(ctx: Context) -> str:

@@ -10,6 +10,7 @@ from agents import Agent, function_tool
 
 from chatkit_server import ask_user, client_tool
 from tests.interactions.approval_export import run_workflow
+from tests.interactions.test_approvals import badge
 from tests.interactions.test_two_workers import slow
 from tests.plain.plain import NDJSON, Plain, Stream, key, sqlite_only
 from tests.serving import Tab
@@ -92,6 +93,8 @@ async def test_an_approval_is_named_and_its_decision_resumes_the_run(clerk_clien
     status, answer = await send(clerk_client, first["turn_id"], {"id": waiting["id"], "decision": "approved"})
     assert (status, answer["text"], answer["waiting"], ran) == (200, "Deleted.", [], [17])
     assert answer["thread_id"] == first["thread_id"]
+    (card,) = (await clerk_client.tab.reload(first["thread_id"])).of_type("widget")
+    assert badge(card) == "Approved"
     assert (await clerk_client.poll(first["turn_id"]))[2]["waiting"] == []
     assert await send(clerk_client, first["turn_id"], {"id": waiting["id"], "decision": "rejected"}) == (
         409,

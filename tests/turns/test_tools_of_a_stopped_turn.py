@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from agents import Agent, FunctionTool, function_tool
+from agents import Agent, FunctionTool, RunContextWrapper, Runner, function_tool
+from agents.testing import ScriptedModel, function_call
 
 from tests.support.openai_answers import Answer, ToolCall
 from tests.turns.chat import Chat
@@ -45,6 +46,22 @@ def nested(log: Log, running: asyncio.Event) -> Agent[Any]:
     return Agent(name="nested", tools=[inner.as_tool("delegate", "Asks another agent.")])
 
 
+def running_another(log: Log, running: asyncio.Event) -> Agent[Any]:
+    model = ScriptedModel([[function_call("book", {}, call_id="call-1")]])
+    inner = Agent[Any](name="inner", model=model, tools=[slow_to_stop(log, running)])
+
+    @function_tool
+    async def delegate(ctx: RunContextWrapper[Any], input: str) -> str:
+        """Asks another agent, as authors write it."""
+        return str((await Runner.run(inner, input, context=ctx.context)).final_output)
+
+    return Agent(name="running another", tools=[delegate])
+
+
+def own_context() -> dict[str, str]:
+    return {"plan": "gold"}
+
+
 async def stop(chat: Chat, running: asyncio.Event) -> tuple[int, Any]:
     async with await chat.visitor() as tab, await chat.ask(tab, "Book it") as stream:
         await stream.read_until(lambda frame: "stream_options" in frame.data)
@@ -53,16 +70,20 @@ async def stop(chat: Chat, running: asyncio.Event) -> tuple[int, Any]:
         return await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
 
 
-@pytest.mark.parametrize("make", [plain, with_timeout, nested])
+@pytest.mark.parametrize(
+    ("make", "context"),
+    [(plain, None), (with_timeout, None), (nested, None), (nested, own_context), (running_another, own_context)],
+)
 async def test_stop_responds_after_the_tool_has_cleaned_up(
-    start: Start, make: Callable[[Log, asyncio.Event], Agent[Any]]
+    start: Start, make: Callable[[Log, asyncio.Event], Agent[Any]], context: Callable[[], Any] | None
 ) -> None:
     log: Log = []
     running = asyncio.Event()
-    chat = await start(make(log, running))
-    if make is nested:
+    chat = await start(make(log, running), context=context)
+    if make in (nested, running_another):
         chat.upstream.script(Answer(tool_calls=[ToolCall("delegate", {"input": "x"})]))
-    chat.upstream.script(Answer(tool_calls=[ToolCall("book")]))
+    if make is not running_another:
+        chat.upstream.script(Answer(tool_calls=[ToolCall("book")]))
     status, body = await stop(chat, running)
     assert (status, body["status"], log) == (200, "stopped", ["rolled back"])
     await chat.quiet()
