@@ -9,15 +9,18 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from agents import RunContextWrapper, UserError
-from agents.mcp import MCPServer, MCPUtil
+from agents.mcp import MCPUtil
 from agents.tool import FunctionTool, default_tool_error_function
 
 from ..loops import backoff
 from .client import make_client
 from .spec import McpSpec
+
+if TYPE_CHECKING:
+    from agents.mcp import MCPServer
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +141,7 @@ class McpConnection:
             await self._disconnect(server)
         return was_connected
 
-    async def _connect(self, server: MCPServer) -> None:
+    async def _connect(self, server: "MCPServer") -> None:
         await _within(self._timeouts.connect, server.connect)
         tools = await _within(self._timeouts.connect, server.list_tools)
         logger.info("the MCP server %s is connected and has %d tools", self.name, len(tools))
@@ -146,7 +149,7 @@ class McpConnection:
         self._server = server
         self.attempted.set()
 
-    async def _watch(self, server: MCPServer) -> None:
+    async def _watch(self, server: "MCPServer") -> None:
         """Check the connection until it is lost, then raise.
 
         A check may take as long as a tool call: a server that handles one request at a time may be busy with one.
@@ -157,7 +160,7 @@ class McpConnection:
             await _within(self._spec.seconds, server.list_tools)
             self._suspect.clear()
 
-    async def _disconnect(self, server: MCPServer) -> None:
+    async def _disconnect(self, server: "MCPServer") -> None:
         try:
             await _within(self._timeouts.close, server.cleanup)
         except (Exception, asyncio.CancelledError) as error:  # a broken connection cannot always be closed

@@ -1,7 +1,7 @@
 """Import the SDKs with less CPU: a container may have half a core, and a rolling restart waits for each new worker.
 
-Without this, `import chatkit_server.cli` takes 1.7 times as long: the garbage collector scans half a million permanent
-objects again and again, and OpenAI's types for other APIs, which this server does not use, are built.
+Without this, `import chatkit_server.cli` takes twice as long: the garbage collector scans half a million permanent
+objects again and again, and types are built that this server does not use.
 """
 
 import gc
@@ -10,14 +10,16 @@ import sys
 from types import ModuleType
 from typing import Any
 
-UNUSED_PACKAGE = "openai.types.beta"
-"""Its module imports 500 others; we only need `openai.types.beta.chatkit`."""
+POSTPONED = ("openai.types.beta", "mcp")
+"""The first imports 500 modules, of which only `openai.types.beta.chatkit` is used; the second a client and a server,
+which are used only with MCP servers."""
 
 
 def begin_imports() -> None:
-    """Pause garbage collection, and leave the unused package empty until somebody needs a name of it."""
+    """Pause garbage collection, and leave the postponed packages empty until somebody needs a name of them."""
     gc.disable()
-    _postpone(UNUSED_PACKAGE)
+    for name in POSTPONED:
+        _postpone(name)
 
 
 def end_imports() -> None:
@@ -47,4 +49,5 @@ def _postpone(name: str) -> None:
     package.__class__ = _PostponedPackage
     sys.modules[name] = package
     parent, _, child = name.rpartition(".")
-    setattr(sys.modules[parent], child, package)
+    if parent:
+        setattr(sys.modules[parent], child, package)

@@ -152,6 +152,33 @@ def test_compose_yaml_has_settings_with_which_the_server_starts(monkeypatch: pyt
     assert COMPOSE["services"]["chat"]["command"][-2:] == ["--workers", "2"]
 
 
+RUN_ELSEWHERE = {
+    "make wheel": "tests/repository/test_distributions.py",
+    "pip install": "tests/repository/test_install_walk.py",
+    "uvicorn --factory": "tests/test_cli.py",
+    "chatkit-server doctor": "tests/deploy/test_backups.py",
+    "chatkit-server migrate": "tests/workers/test_half_a_cpu.py",
+    "chatkit-server serve": "tests/workers/test_half_a_cpu.py",
+    "kill -HUP": "tests/workers/test_half_a_cpu.py",
+    "pg_dump": "tests/deploy/test_backups.py",
+    "pg_restore": "tests/deploy/test_backups.py",
+    "sqlite3": "tests/deploy/test_backups.py",
+    "tar": "tests/deploy/test_backups.py",
+}
+"""Which test runs a command of the document, or the like."""
+
+
+def test_every_command_of_the_document_has_a_test() -> None:
+    commands = [line for text in blocks("sh") if not text.startswith("# .env") for line in text.splitlines()]
+    unknown = [
+        line
+        for line in commands
+        if not line.startswith((" ", "docker ", "kubectl ", *RUN_ELSEWHERE))  # a line with a space goes on
+    ]
+    assert unknown == []
+    assert {path for path in RUN_ELSEWHERE.values() if not (ROOT / path).exists()} == set()
+
+
 FILE_OPTIONS = ("--filename", "--kustomize")
 
 

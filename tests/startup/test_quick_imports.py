@@ -12,6 +12,7 @@ assert gc.isenabled()
 assert gc.get_freeze_count() > 100_000, gc.get_freeze_count()
 beta = [name for name in sys.modules if name.startswith("openai.types.beta.")]
 assert all(name.startswith("openai.types.beta.chatkit") for name in beta), beta
+assert "mcp.client" not in sys.modules
 import openai.types.beta
 from chatkit_server.routes.openai_items import ChatKitThread
 assert openai.types.beta.chatkit.ChatKitThread is ChatKitThread
@@ -19,6 +20,10 @@ from openai.types.beta import Assistant
 assert Assistant is openai.types.beta.assistant.Assistant
 assert openai.types.beta.chatkit.ChatKitThread is ChatKitThread
 assert not hasattr(openai.types.beta, "nothing")
+from agents.mcp import MCPServerStdio
+import mcp
+from mcp.client.session import ClientSession
+assert mcp.ClientSession is ClientSession
 """
 
 

@@ -159,3 +159,9 @@ async def test_two_workers_are_restarted_at_half_a_cpu_without_a_lost_or_refused
         assert "died" not in server.log
         assert set(await select(engine, "SELECT status, stop_reason FROM turns")) == {("completed", None)}
         assert len(server.pids("Started server process")) == 4
+        (tmp_path / ".env").write_text("CHATKIT_AGENT=nothing:here\n", encoding="utf-8")
+        await server.run(RESTART)
+        await server.logged("keeping worker")
+        assert "CHATKIT_AGENT=nothing:here: there is no module" in server.log
+        async with Tab(url, timeout=PATIENCE) as tab:
+            assert (await tab.create("Hello")).text == "Hello from the fake model."
