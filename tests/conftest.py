@@ -34,7 +34,10 @@ GUARDED = "postgresql guarded"
 """PostgreSQL with row-level security, for a role to which it applies."""
 also_guarded = pytest.mark.parametrize("database_url", [*DATABASES, GUARDED], indirect=True)
 """Runs a test on this one as well."""
-LONGEST = ("tests/workers/", "tests/conformance/", "tests/startup/test_doctor.py", "tests/models/test_embedded.py")
+LONGEST = (
+    *("tests/workers/", "tests/conformance/", "tests/repository/test_install_walk.py"),
+    *("tests/startup/test_doctor.py", "tests/models/test_embedded.py"),
+)
 """Where the longest files are: they start first, so that no process ends long after the others."""
 
 # Each app of a test makes a context of its own, and loading the certificates takes as long as many tests.
