@@ -23,7 +23,7 @@ from tests.databases import is_guarded, see_all
 from tests.store.factories import BOB, User, assistant_message, make_session, make_thread, user_message
 
 DATA = Path(__file__).parents[2] / "docs" / "data.md"
-ADA = User("ada", "shop")
+GRETE = User("grete", "shop")
 
 pytestmark = also_guarded
 
@@ -37,20 +37,20 @@ def _settings(monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
 
 @pytest.fixture
 async def saved(engine: AsyncEngine) -> list[str]:
-    """Save two threads of Ada, the first with a file, and one of Bob; return their ids."""
+    """Save two threads of Grete, the first with a file, and one of Bob; return their ids."""
     store = SqlStore[User](engine)
     file = FileAttachment(id=new_id("atc"), name="bill.txt", mime_type="text/plain")
-    await store.save_attachment(file, ADA)
+    await store.save_attachment(file, GRETE)
     await make_blobs(Settings()).put(file.id, b"42 euros")
     ids = []
-    for owner, title, attachments in ((ADA, "Bill", [file]), (ADA, "Order", []), (BOB, None, [])):
+    for owner, title, attachments in ((GRETE, "Bill", [file]), (GRETE, "Order", []), (BOB, None, [])):
         thread = make_thread(title=title)
         await store.save_thread(thread, owner)
         items: list[ThreadItem] = [user_message(f"About {title}", attachments=attachments), assistant_message("Yes")]
         await store.add_thread_items(thread.id, items, owner)
         ids.append(thread.id)
-    await ChatSessionStore(engine).create(make_session(tenant="shop", user_id="ada"))
-    await ImportStore(engine).begin("cthr_1", make_thread(), Owner("shop", "ada"))
+    await ChatSessionStore(engine).create(make_session(tenant="shop", user_id="grete"))
+    await ImportStore(engine).begin("cthr_1", make_thread(), Owner("shop", "grete"))
     return ids
 
 
@@ -80,10 +80,10 @@ async def test_threads_are_listed_and_shown(saved: list[str]) -> None:
     assert {line.split()[0] for line in everything} > set(saved)
     assert [line.split()[0] for line in await printed("threads", "list", "--user", "bob")] == saved[2:]
     (line,) = await printed("threads", "list", "--tenant", "shop", "--after", saved[1], "--limit", "1", "--json")
-    assert (json.loads(line)["id"], json.loads(line)["user"], json.loads(line)["tenant"]) == (saved[0], "ada", "shop")
+    assert (json.loads(line)["id"], json.loads(line)["user"], json.loads(line)["tenant"]) == (saved[0], "grete", "shop")
 
     lines = await printed("threads", "show", saved[0])
-    assert lines[0] == f"{saved[0]}  2026-11-23 12:00  shop/ada  Bill"
+    assert lines[0] == f"{saved[0]}  2026-11-23 12:00  shop/grete  Bill"
     assert [line for line in lines[1:] if line and not line.startswith("[")] == ["About Bill", "Yes"]
     types = [json.loads(line).get("type") for line in await printed("threads", "show", saved[0], "--json")]
     assert types == [None, "chatkit.user_message", "chatkit.assistant_message"]
@@ -111,11 +111,11 @@ async def test_deletions_ask_first_and_leave_nothing(saved: list[str], engine: A
     with pytest.raises(NotFound):
         await SqlStore[User](engine).load_thread(saved[2], BOB)
 
-    assert {"threads", "chat_sessions", "imported_threads", "attachments"} <= set(await rows_with(engine, "ada"))
-    assert (await printed("users", "delete", "ada", "--yes"))[0].startswith("Deleted 0 thread(s)")  # of no tenant
-    (sentence,) = await printed("users", "delete", "ada", "--tenant", "shop", "--yes")
-    assert sentence.startswith("Deleted 3 thread(s), and all else that was stored of ada.")
-    assert await rows_with(engine, "ada") == []
+    assert {"threads", "chat_sessions", "imported_threads", "attachments"} <= set(await rows_with(engine, "grete"))
+    assert (await printed("users", "delete", "grete", "--yes"))[0].startswith("Deleted 0 thread(s)")  # of no tenant
+    (sentence,) = await printed("users", "delete", "grete", "--tenant", "shop", "--yes")
+    assert sentence.startswith("Deleted 3 thread(s), and all else that was stored of grete.")
+    assert await rows_with(engine, "grete") == []
     assert await rows_with(engine, "About") == []
 
 
