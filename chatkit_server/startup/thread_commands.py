@@ -3,8 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -18,10 +19,11 @@ from ..settings import Settings
 from .command_errors import clear_errors, database_of
 from .logs import configure_logging
 from .schema import prepare_schema
-from .thread_export import ThreadExporter, items_of
+from .thread_export import PAGE, ThreadExporter, api_items, items_of
 
 T = TypeVar("T")
-PAGE = 100
+AROUND = 40
+"""Characters on each side of what was found."""
 BYTES_LATER = "`chatkit-server prune` deletes the bytes of their files now; the server does so within the hour."
 
 threads = typer.Typer(help="The threads of all users.", no_args_is_help=True)
@@ -63,17 +65,12 @@ def show_thread(thread_id: Annotated[str, typer.Argument(metavar="ID")], as_json
         store = AllThreadsStore(engine)
         thread = await store.load_thread(thread_id)
         if as_json:
-            items = [json.dumps(item, ensure_ascii=False) async for item in items_of(store, thread_id)]
+            items = [json.dumps(item, ensure_ascii=False) async for item in api_items(store, thread_id)]
             return [_as_json(thread), *items]
         lines = [_line(thread)]
-        page_end = Cursors()
-        while True:
-            page = await store.load_items(thread_id, page_end, PAGE, "asc")
-            for item in page.data:
-                lines += ["", f"[{item.created_at:%Y-%m-%d %H:%M:%S}] {item.type}", plain_text(item)]
-            if not page.has_more:
-                return lines
-            page_end = Cursors(page.data[-1].id)
+        async for item in items_of(store, thread_id):
+            lines += ["", f"[{item.created_at:%Y-%m-%d %H:%M:%S}] {item.type}", plain_text(item)]
+        return lines
 
     for line in _with_database(load):
         typer.echo(line)
@@ -107,11 +104,29 @@ def delete_threads(thread_ids: Ids, yes: Yes = False) -> None:
     typer.echo(f"Deleted {len(thread_ids)} thread(s). {BYTES_LATER}")
 
 
-@threads.command("search", hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def search_threads() -> NoReturn:
-    """Say that it is not available."""
-    typer.echo("This command is not available in this version yet.", err=True)
-    raise typer.Exit(2)
+@threads.command("search")
+def search_threads(
+    words: Annotated[str, typer.Argument(metavar="TEXT", help="What a message has, in any case.")],
+    user: UserOption = None,
+    tenant: TenantOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many threads.")] = 20,
+) -> None:
+    """Print the newest threads that have a text in a title or message, and where. Reads one thread after the other."""
+
+    async def search(engine: AsyncEngine, settings: Settings) -> None:
+        store, count = AllThreadsStore(engine), 0
+        async for thread in _all(store, user, tenant, "desc"):
+            texts = [thread.thread.title or ""]
+            with suppress(NotFound):  # its user has just deleted it
+                texts += [plain_text(item) async for item in items_of(store, thread.thread.id)]
+            places = [_excerpt(text, words) for text in texts if words.casefold() in text.casefold()]
+            if places:
+                typer.echo("\n    ".join([_line(thread), *places]))
+                count += 1
+            if count == limit:
+                return
+
+    _with_database(search)
 
 
 @users.command("export")
@@ -128,7 +143,8 @@ def delete_user(user: User, tenant: UsersTenant = "", yes: Yes = False) -> None:
         found = [thread async for thread in _all(AllThreadsStore(engine), user, tenant)]
         _confirm(f"Delete {len(found)} thread(s), and all else that is stored of {user}?", yes)
         for thread in found:
-            await _delete(engine, thread)
+            with suppress(NotFound):
+                await _delete(engine, thread)
         await UserDataStore(engine).delete(Owner(tenant, user))
         return len(found)
 
@@ -145,24 +161,34 @@ def _export(folder: Path, user: str | None, tenant: str | None, thread_ids: list
                 await exporter.export(await store.load_thread(thread_id))
             return len(thread_ids), exporter.files
         async for thread in _all(store, user, tenant):
-            await exporter.export(thread)
-            count += 1
+            with suppress(NotFound):  # its user has just deleted it
+                await exporter.export(thread)
+                count += 1
         return count, exporter.files
 
     threads, files = _with_database(export)
     typer.echo(f"Exported {threads} thread(s) and {files} file(s) to {folder}.")
 
 
-async def _all(store: AllThreadsStore, user: str | None, tenant: str | None) -> AsyncIterator[OwnedThread]:
-    """Yield all threads of a user or a tenant, oldest first."""
+async def _all(
+    store: AllThreadsStore, user: str | None, tenant: str | None, order: Literal["asc", "desc"] = "asc"
+) -> AsyncIterator[OwnedThread]:
+    """Yield all threads of a user or a tenant, the oldest or the newest first."""
     cursors = Cursors()
     while True:
-        page = await store.load_threads(cursors, PAGE, "asc", user_id=user, tenant=tenant)
+        page = await store.load_threads(cursors, PAGE, order, user_id=user, tenant=tenant)
         for thread in page.data:
             yield thread
         if not page.has_more:
             return
         cursors = Cursors(page.data[-1].thread.id)
+
+
+def _excerpt(text: str, words: str) -> str:
+    """Return one line of what is around the words."""
+    place = max(text.casefold().find(words.casefold()), 0)
+    begin, end = max(place - AROUND, 0), place + len(words) + AROUND
+    return ("…" if begin else "") + " ".join(text[begin:end].split()) + ("…" if end < len(text) else "")
 
 
 async def _delete(engine: AsyncEngine, thread: OwnedThread) -> None:

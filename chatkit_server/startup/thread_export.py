@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from chatkit.types import ThreadItem
+
 from chatkit_store import AllThreadsStore, BlobMissing, Blobs, Cursors, OwnedThread, clean_text
 
 from ..importing.thread_saving import file_name
@@ -29,7 +31,7 @@ class ThreadExporter:
 
     async def export(self, thread: OwnedThread) -> Path:
         """Write a thread, replacing what an earlier export wrote of it; return its file. Raises `StoreError`."""
-        items = [await self._with_files(item) async for item in items_of(self._threads, thread.thread.id)]
+        items = [await self._with_files(item) async for item in api_items(self._threads, thread.thread.id)]
         content = {"thread": openai_thread(thread).model_dump(mode="json"), "items": items}
         file = self._folder / file_name(thread.thread.id)
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -57,13 +59,19 @@ class ThreadExporter:
         return {**item, "attachments": attachments} if attachments else item
 
 
-async def items_of(threads: AllThreadsStore, thread_id: str) -> AsyncIterator[dict[str, Any]]:
+async def api_items(threads: AllThreadsStore, thread_id: str) -> AsyncIterator[dict[str, Any]]:
     """Yield the conversation of a thread in order, each item as in OpenAI's API. Raises `StoreError`."""
+    async for item in items_of(threads, thread_id):
+        yield openai_item(item).model_dump(mode="json")
+
+
+async def items_of(threads: AllThreadsStore, thread_id: str) -> AsyncIterator[ThreadItem]:
+    """Yield the conversation of a thread in order. Raises `StoreError`."""
     cursors = Cursors()
     while True:
         page = await threads.load_items(thread_id, cursors, PAGE, "asc")
         for item in page.data:
-            yield openai_item(item).model_dump(mode="json")
+            yield item
         if not page.has_more:
             return
         cursors = Cursors(after=page.data[-1].id)

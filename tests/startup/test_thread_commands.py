@@ -89,6 +89,19 @@ async def test_threads_are_listed_and_shown(saved: list[str]) -> None:
     assert types == [None, "chatkit.user_message", "chatkit.assistant_message"]
 
 
+async def test_threads_are_found_by_a_text(saved: list[str]) -> None:
+    lines = await printed("threads", "search", "about")
+    assert [line.split()[0] for line in lines if line.startswith("thr_")] == saved[::-1]
+    assert lines[-1] == "    About Bill"
+    assert [
+        line.split()[0] for line in await printed("threads", "search", "yes", "--tenant", "shop", "--limit", "1")
+    ] == [
+        saved[1],
+        "Yes",
+    ]
+    assert await printed("threads", "search", "nothing") == []
+
+
 async def test_an_export_can_be_imported(saved: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "threads"
     assert await printed("threads", "export", "--to", str(folder), "--tenant", "shop") == [
@@ -122,7 +135,7 @@ async def test_deletions_ask_first_and_leave_nothing(saved: list[str], engine: A
 async def test_the_commands_of_the_documentation_run(saved: list[str], database_url: str) -> None:
     (block,) = re.findall(r"^```sh\n(chatkit-server threads.*?)^```$", DATA.read_text(encoding="utf-8"), re.M | re.S)
     lines = [line.partition("#")[0].replace("thr_…", saved[2]).replace("ada", "bob") for line in block.splitlines()]
-    assert len(lines) == 6
+    assert len(lines) == 7
     for line in lines:
         result = await run(*shlex.split(line)[1:], answer="y\n")
         assert result.exit_code == 0, result.output
