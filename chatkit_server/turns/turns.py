@@ -118,6 +118,7 @@ class Turns:
         self._queue = FairQueue(settings.running_turns, settings.queue_length, settings.queue_seconds)
         self._gate = Gate(settings, turns)
         self._drain_timer: asyncio.TimerHandle | None = None
+        self._drain_until: float | None = None
         self._draining: asyncio.Task[None] | None = None
         self.is_closing = False
         """No new turn starts."""
@@ -424,8 +425,9 @@ class Turns:
         if self.is_stopping:
             self.interrupt()
         else:
-            seconds = min(LAST_REQUEST_SECONDS, self._settings.drain_seconds)
-            self._drain_timer = asyncio.get_running_loop().call_later(seconds, self.drain)
+            loop, seconds = asyncio.get_running_loop(), self._settings.drain_seconds
+            self._drain_until = loop.time() + seconds  # counted from the signal, as by whoever sent it
+            self._drain_timer = loop.call_later(min(LAST_REQUEST_SECONDS, seconds), self.drain)
 
     def drain(self) -> None:
         """Start no new turns, and interrupt those that still run after `drain_seconds`; a second call interrupts
@@ -441,7 +443,10 @@ class Turns:
         self._draining = asyncio.create_task(self._drain(), name="drain")
 
     async def _drain(self) -> None:
-        await self._local.wait(self._settings.drain_seconds)
+        seconds = self._settings.drain_seconds
+        if self._drain_until is not None:
+            seconds = max(0.0, self._drain_until - asyncio.get_running_loop().time())
+        await self._local.wait(seconds)
         self.interrupt()
 
     def interrupt(self) -> None:
