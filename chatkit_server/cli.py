@@ -38,6 +38,7 @@ from .startup.logs import configure_logging
 from .startup.migrate_workflow_command import migrate_workflow
 from .startup.new_command import new
 from .startup.open_files import raise_open_files
+from .startup.own_endpoint import own_address
 from .startup.schema import migrate_database, prepare_schema
 from .startup.settings_command import settings as settings_command
 from .startup.thread_commands import threads, users
@@ -97,6 +98,8 @@ def _check_exposure(settings: Settings) -> None:
     refuse_open_address(settings)
     for warning in exposure_warnings(settings):
         logger.warning("%s", warning)
+    if (own := own_address(settings)) is not None:
+        logger.warning("%s has no model: %s", settings.base_url, own)
 
 
 def _tame_garbage_collector() -> None:
@@ -129,7 +132,7 @@ def serve(
         if workers > 1 and settings.database_url.startswith("sqlite"):
             raise SetupError("Several workers need PostgreSQL. Set CHATKIT_DATABASE_URL, or serve with --workers 1.")
         host, port = host or settings.host, settings.port if port is None else port
-        _check_exposure(settings.model_copy(update={"host": host}))
+        _check_exposure(settings.model_copy(update={"host": host, "port": port}))
         asyncio.run(_migrate_or_refuse(settings))
         if workers > 1:
             create_app(settings)  # report a wrong agent or model once, not from each worker

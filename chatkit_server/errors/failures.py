@@ -138,7 +138,7 @@ class NotAnEndpoint(Exception):
         self.content = content
 
     def __str__(self) -> str:
-        return f"{self.endpoint} answered with {self.content}; check CHATKIT_BASE_URL"
+        return f"{self.endpoint} answered with {self.content}; check its URL (CHATKIT_BASE_URL or OPENAI_BASE_URL)"
 
 
 def to_turn_failure(error: Exception, *, subject: str = "turn") -> ServerError:

@@ -127,6 +127,8 @@ def provider_failure(error: Exception, default: str) -> str:
     """Return the code of `failures.TEXTS` for a provider's error; `default` if nothing in it is known."""
     codes = [str(code).lower() for code in _codes(error)]
     status = _status(error, codes)
+    if status in (404, 405) and _is_of_a_web_server(getattr(error, "body", None)):
+        return "model_endpoint"
     text = _words(error)
     is_too_large = status in (413, 429) and WORDS[0][1].search(text)
     for code in codes:
@@ -141,6 +143,13 @@ def provider_failure(error: Exception, default: str) -> str:
     if "rate_limit_exceeded" in codes:
         return "model_rate_limit"
     return STATUSES.get(status or 0, default)
+
+
+def _is_of_a_web_server(body: object) -> bool:
+    """Return whether a path does not exist, and not a model: a page or a word of a web server, not an error in JSON."""
+    if isinstance(body, str):
+        return "model" not in body or "<html" in body[:1000].lower()
+    return body == {"detail": "Not Found"} or body == {"detail": "Method Not Allowed"}  # FastAPI's, of vLLM and others
 
 
 def _fits(failure: str, status: int | None) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from chatkit_server.errors.failures import TEXTS, ProviderFailure, to_turn_failure
 from chatkit_server.errors.retry_after import retry_after
+from tests.support.raw_endpoint import RawEndpoint, http
 
 LARGE = (
     "Request too large for model `llama-3.3-70b-versatile` on tokens per minute (TPM): Limit 12000, Requested 14137, "
@@ -67,6 +68,26 @@ def status_error(status: int, code: Any, message: str, **headers: str) -> openai
     body = {"error": {"message": message, "code": code}}
     response = httpx2.Response(status, request=request, json=body, headers=headers)
     return openai.OpenAI(api_key="k", base_url="http://127.0.0.1")._make_status_error_from_response(response)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"<!doctype html><html><body>Our model plane does not exist here</body></html>", "model_endpoint"),
+        (b"404 page not found", "model_endpoint"),
+        (b"", "model_endpoint"),
+        (b'{"detail": "Not Found"}', "model_endpoint"),
+        (b"model x not found", "model_not_found"),
+        (b'{"detail": "The model x does not exist"}', "model_not_found"),
+    ],
+)
+async def test_a_path_that_does_not_exist_is_not_a_model_that_does_not(body: bytes, expected: str) -> None:
+    async with RawEndpoint(lambda _: http(body, "text/html", 404)) as endpoint:
+        client = openai.AsyncOpenAI(api_key="k", base_url=endpoint.base_url, max_retries=0)
+        with pytest.raises(openai.NotFoundError) as error:
+            await client.chat.completions.create(model="x", messages=[])
+        await client.close()
+    assert to_turn_failure(error.value).code == expected
 
 
 @pytest.mark.parametrize(("status", "code", "message", "expected"), ERRORS)

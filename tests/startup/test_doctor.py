@@ -159,7 +159,7 @@ async def test_the_agent_and_all_of_its_models_are_listed(
     code, output = await doctor(tmp_path, CHATKIT_AGENT="shop:manager", **endpoint(upstream))
     assert [line.split(maxsplit=2)[2] for line in output.splitlines()[-3:]] == [
         "Manager (CHATKIT_AGENT=shop:manager); without tools; hands off to Desk",
-        "gpt-large (compatible), set by the agent Manager, answers",
+        "gpt-large (compatible) of the agent Manager answers",
         "gpt-test (compatible) answers",
     ]
     assert code == 0
@@ -186,7 +186,7 @@ async def test_an_exported_workflow_is_listed_with_its_models_and_what_is_unfini
             "greeting.py, line 6: The guardrail Contains PII needs a model of spaCy: python -m spacy download "
             "en_core_web_sm.",
         ],
-        ["ok", "gpt-5 (compatible), set by the agent My agent, answers"],
+        ["ok", "gpt-5 (compatible) of the agent My agent answers"],
     ]
     assert code == 0
     assert [request.body["model"] for request in upstream.requests] == ["gpt-5"]
