@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .interactions.actions import Actions, on_action
     from .interactions.client_tools import client_tool
     from .interactions.questions import ask_user
+    from .routes.server_app import lifespan_of
     from .run.server import ChatServer
     from .run.stream import stream_agent_response
     from .settings import Settings
@@ -33,6 +34,7 @@ __all__ = [
     "ask_user",
     "client_tool",
     "create_app",
+    "lifespan_of",
     "on_action",
     "shown_as",
     "stream_agent_response",
@@ -52,6 +54,7 @@ _HOMES = {
     "ask_user": ".interactions.questions",
     "client_tool": ".interactions.client_tools",
     "create_app": ".app",
+    "lifespan_of": ".routes.server_app",
     "on_action": ".interactions.actions",
     "shown_as": ".conversion.tool_display",
     "stream_agent_response": ".run.stream",

@@ -30,7 +30,8 @@ from .auth.session_issuer import SessionIssuer
 from .auth.signing_keys import load_signing_keys
 from .context import RequestContext
 from .errors.database_probe import DatabaseProbe
-from .errors.outage import database_outage
+from .errors.outage import begin_outages
+from .errors.setup import SetupError
 from .files.attachment_store import FileAttachmentStore
 from .files.blob_storage import make_blobs
 from .files.generated_images import GeneratedImages
@@ -78,6 +79,7 @@ from .settings import Settings
 from .startup.agent_check import answering_models, try_at_start
 from .startup.event_loop import exit_with_loop, prepared_loop
 from .startup.exposure import refuse_unsafe_production
+from .startup.own_files import own_files
 from .startup.schema import open_database, prepare_schema
 from .startup.stop_signal import on_stop_signal
 from .turns.recent_turns import RecentTurns
@@ -116,8 +118,9 @@ def create_app(
     it runs unchanged. It defaults to `settings.server`. `context` makes what the author's code gets as its context: of
     an agent, instead of the function `context` in its module (see `ChatServer.agent_context`); of another
     `ChatKitServer`, instead of `{"request": request}`. `actions` handle actions of widgets and the page, in addition to
-    those of the agent's module and the server. `auth` says who sends a request: a function, async or not, that returns
-    a `User`, the user's id, or None; by default `settings.auth` does.
+    those of the agent's module and the server. `auth` says who sends a request: a function, async or not, or a
+    dependency of FastAPI (`Depends(current_user)`), that returns a `User`, the user's id, or None; by default
+    `settings.auth` does.
 
     Nothing is opened before the lifespan starts. Raises `SetupError`, `ModelSetupError` or `AgentSetupError` with a
     message that says what to change.
@@ -256,11 +259,22 @@ def build_services(
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    if not isinstance(app, ServerApp):
+        raise SetupError(
+            "`include_router` cannot take the router of the chat server, which needs its own middleware: use "
+            '`app.mount("/chat", chat)` and `FastAPI(lifespan=lifespan_of(chat))`.'
+        )
     services: Services = app.state.services
     settings = services.settings
+    begin_outages(app.outage)
     try:
         await prepare_schema(services.engine, settings)
-        with prepared_loop(settings.tool_threads), installed_turn_runner(), installed_turn_traces():
+        with (
+            own_files(settings),
+            prepared_loop(settings.tool_threads),
+            installed_turn_runner(),
+            installed_turn_traces(),
+        ):
             async with services.models, services.server.mcp:
                 await _log_models(services)
                 prune_every = timedelta(minutes=settings.prune_minutes)
@@ -270,7 +284,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                         yield
     finally:
         app.state.is_running = False
-        database_outage.clear()
+        app.outage.clear()
         await services.database_probe.aclose()
         await services.recent_turns.aclose()
         await services.door.aclose()

@@ -94,9 +94,11 @@ class RequestContext:
 
 def request_of(context: RequestContext) -> Request | None:
     """Return the request as the author's own app would have got it; also for a WebSocket, whose handshake is one."""
-    connection = context.connection
-    if connection is None:
-        return None
+    return None if context.connection is None else outer_request(context.connection)
+
+
+def outer_request(connection: HTTPConnection) -> Request:
+    """Return a request, or the handshake of a WebSocket, as the app around this one would have got it."""
     scope, changes = connection.scope, dict[str, Any]()
     if (outer := scope.get(OUTER_APP)) is not None:
         changes["app"] = outer

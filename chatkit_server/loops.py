@@ -81,8 +81,8 @@ class Periodic:
             await asyncio.sleep(self._seconds)
             try:
                 await self._work()
-                database_outage.worked(self._name)
+                database_outage().worked(self._name)
             except StoreUnavailable as error:
-                database_outage.failed(self._name, error)
+                database_outage().failed(self._name, error)
             except Exception as error:
                 logger.warning("%s failed; retry in %s s\n%s", self._name, self._seconds, redacted_traceback(error))

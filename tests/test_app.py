@@ -9,7 +9,6 @@ from typing import Any
 import aiohttp
 import pytest
 from agents import Agent
-from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 
 from chatkit_server import User, __version__, create_app
@@ -18,7 +17,7 @@ from chatkit_server.routes import page
 from chatkit_server.routes.not_available import ROUTES
 from chatkit_store import open_engine
 from chatkit_store.migrations import current, head
-from tests.serving import PRODUCTION, Served, Tab, make_settings, serve
+from tests.serving import PRODUCTION, Served, make_settings, serve
 from tests.support.live_server import live
 
 PAGE = "https://app.example"
@@ -356,17 +355,3 @@ async def test_two_apps_in_one_process_are_independent(tmp_path: Path) -> None:
         # The other app accepts the cookie, but has a database of its own.
         assert await same_browser.history() == []
         assert "set-cookie" not in (await same_browser.create("Hello")).headers
-
-
-async def test_a_mounted_app_whose_lifespan_does_not_run_says_so(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    outer = FastAPI()
-    outer.mount("/chat", create_app(make_settings(tmp_path)))
-    async with live(outer) as url, Tab(f"{url}/chat") as tab:
-        reply = await tab.create("hello")
-        assert reply.error is not None
-        assert "lifespan_context(chat)" in reply.error["message"], "the widget shows it"
-        async with tab.session.get(f"{url}/chat/api/chatkit/options") as response:
-            assert (response.status, (await response.json())["code"]) == (503, "not_started")
-    assert "lifespan_context(chat)" in caplog.text

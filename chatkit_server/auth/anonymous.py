@@ -1,6 +1,7 @@
 """`none`: each browser is its own user, identified by a signed cookie."""
 
 from collections.abc import Sequence
+from hashlib import blake2b
 
 from itsdangerous import BadSignature, URLSafeSerializer
 from starlette.requests import HTTPConnection
@@ -14,7 +15,9 @@ from .addresses import Addresses
 from .login import User
 
 COOKIE = "chatkit_user"
-SECURE_COOKIE = "__Host-chatkit_user"
+"""The names begin so. The rest depends on the key, so that servers with different keys at one host do not overwrite
+each other's cookies: browsers tell neither ports nor, for `__Host-`, paths apart. Before 0.2, there was no rest."""
+SECURE = "__Host-"
 """Over https: browsers take a cookie of such a name only from this very host, and never without encryption."""
 COOKIE_SECONDS = 365 * 24 * 3600
 KEEPS_COOKIES = "keeps_cookies"
@@ -30,6 +33,8 @@ class Anonymous:
         """`is_https` says that browsers use https whatever the requests look like."""
         self._cookies = URLSafeSerializer(keys, salt="chatkit-user")
         self._newest = URLSafeSerializer(keys[-1], salt="chatkit-user")
+        self._name = cookie_name(keys[-1])
+        self._names = [*(cookie_name(key) for key in reversed(keys)), COOKIE]
         self._is_https = is_https
         self._new_users = new_users
         self._addresses = Addresses(keys)
@@ -39,7 +44,7 @@ class Anonymous:
 
         Raises `TooManyRequests` for a new user beyond the limit.
         """
-        user_id, address_key = self._user_from_cookie(request, self._cookies), self._addresses.key_of(request)
+        user_id, address_key = self._user_from_cookies(request), self._addresses.key_of(request)
         if user_id is None:
             self._new_users.add(address_key)
             user_id = new_id("user")
@@ -49,7 +54,7 @@ class Anonymous:
     def remember(
         self, request: HTTPConnection, response: Response, context: RequestContext, *, renew: bool = False
     ) -> None:
-        """Set the cookie of a new user, and of one whose cookie an old key has signed.
+        """Set the cookie of a new user, and of one whose cookie an old key has signed, or has the former name.
 
         With `renew`, also extend that of a known user by another year.
 
@@ -57,10 +62,10 @@ class Anonymous:
         """
         if not getattr(request.state, ANONYMOUS, False) or getattr(request.state, KEEPS_COOKIES, False):
             return
-        if renew or self._user_from_cookie(request, self._newest) != context.user_id:
+        if renew or self._user_from_cookie(request, self._name, self._newest) != context.user_id:
             is_secure = self._is_secure(request)
             response.set_cookie(
-                SECURE_COOKIE if is_secure else COOKIE,
+                SECURE + self._name if is_secure else self._name,
                 str(self._newest.dumps(context.user_id)),
                 max_age=COOKIE_SECONDS,
                 httponly=True,
@@ -68,10 +73,15 @@ class Anonymous:
                 secure=is_secure,
             )
 
-    def _user_from_cookie(self, request: HTTPConnection, serializer: URLSafeSerializer) -> str | None:
+    def _user_from_cookies(self, request: HTTPConnection) -> str | None:
+        """Return the user of the first valid cookie."""
+        users = (self._user_from_cookie(request, name, self._cookies) for name in self._names)
+        return next((user_id for user_id in users if user_id is not None), None)
+
+    def _user_from_cookie(self, request: HTTPConnection, name: str, serializer: URLSafeSerializer) -> str | None:
         """Return the user of a valid cookie. Over https, a plain one is not valid: another host may have set it."""
         try:
-            user_id = serializer.loads(request.cookies.get(SECURE_COOKIE if self._is_secure(request) else COOKIE, ""))
+            user_id = serializer.loads(request.cookies.get(SECURE + name if self._is_secure(request) else name, ""))
         except BadSignature:
             return None
         return user_id if isinstance(user_id, str) else None
@@ -79,3 +89,8 @@ class Anonymous:
     def _is_secure(self, request: HTTPConnection) -> bool:
         # Of the scope: `url` fails for a query that is not UTF-8.
         return self._is_https or request.scope.get("scheme") in ("https", "wss")
+
+
+def cookie_name(key: str) -> str:
+    """Return the name of the cookies that a key signs; over https, `SECURE` comes before it."""
+    return f"{COOKIE}_{blake2b(key.encode(), digest_size=4, person=b'chatkit-cookie').hexdigest()}"

@@ -4,6 +4,7 @@ import inspect
 import pkgutil
 from collections.abc import Awaitable, Callable
 
+from fastapi import params
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
@@ -12,21 +13,27 @@ from ..errors.author_code import import_failure
 from ..errors.http import NotAuthenticated
 from ..errors.setup import SetupError
 from ..settings.working_directory import see_working_directory
-from .login import User
+from .dependency_login import DependencyLogin, is_dependency
+from .login import User, bearer_token, with_token
 
 Answer = User | str | None
 """A text is the user's id."""
-LoginFunction = Callable[[HTTPConnection], Answer] | Callable[[HTTPConnection], Awaitable[Answer]]
-"""Who sends a request. A plain function runs in a thread, so that it may wait for a database."""
+LoginFunction = Callable[[HTTPConnection], Answer] | Callable[[HTTPConnection], Awaitable[Answer]] | params.Depends
+"""Who sends a request. A plain function runs in a thread, so that it may wait for a database. `Depends(function)` is
+called by FastAPI, with what its parameters ask for."""
 
 REFUSALS = frozenset({401, 403})
 
 
 class OwnLogin:
-    """Makes a `Login` of a function or a callable object."""
+    """Makes a `Login` of a function, a callable object or a dependency of FastAPI."""
 
     def __init__(self, login: LoginFunction, title: str) -> None:
         """`title` names it in errors. Raises `SetupError` if it cannot be called with a request."""
+        if not isinstance(login, params.Depends) and is_dependency(login):
+            login = params.Depends(login)
+        if isinstance(login, params.Depends):
+            login = DependencyLogin(login, title)
         _check(login, title)
         self._login = login
         self._title = title
@@ -34,6 +41,8 @@ class OwnLogin:
 
     async def __call__(self, request: HTTPConnection) -> User | None:
         """Return the user. Raises `NotAuthenticated`, also for an `HTTPException` with 401 or 403."""
+        if "authorization" not in request.headers and (token := bearer_token(request)) is not None:
+            request = with_token(request, token)  # of a WebSocket's subprotocol
         try:
             answer = await self._ask(request)
         except HTTPException as error:

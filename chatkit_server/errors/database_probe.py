@@ -1,13 +1,12 @@
-"""Ask whether the database answers, without ever waiting long for it."""
+"""Ask whether the database answers and has its tables, without ever waiting long for it."""
 
 import asyncio
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from chatkit_store import StoreError
-from chatkit_store.errors import translate_errors
+from chatkit_store.migrations import schema_problem
 
 
 class DatabaseProbe:
@@ -15,10 +14,10 @@ class DatabaseProbe:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._question: asyncio.Task[StoreError | None] | None = None
+        self._question: asyncio.Task[StoreError | str | None] | None = None
 
     async def problem(self, seconds: float) -> StoreError | str | None:
-        """Return why the database does not answer, or None if it does, at the latest after this time."""
+        """Return why the database cannot be used, or None if it can, at the latest after this time."""
         if self._question is None or self._question.done():
             self._question = asyncio.create_task(self._ask(), name="database probe")
         question = self._question
@@ -31,14 +30,11 @@ class DatabaseProbe:
             self._question.cancel()
             await asyncio.wait([self._question], timeout=1.0)
 
-    async def _ask(self) -> StoreError | None:
+    async def _ask(self) -> StoreError | str | None:
         try:
-            with translate_errors():
-                async with self._engine.connect() as connection:
-                    await connection.execute(text("SELECT 1"))
+            return await schema_problem(self._engine)
         except StoreError as error:
             return error
-        return None
 
     def _cause(self, seconds: float) -> str:
         pool = self._engine.pool

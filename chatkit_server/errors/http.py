@@ -456,8 +456,8 @@ class NotStarted(ServerError):
     code = "not_started"
     is_logged = False  # `services_of` does it, with the text
     default_message = (
-        "The chat server has not been started: an app that mounts it must run "
-        "`async with chat.router.lifespan_context(chat)` in its own lifespan."
+        "The chat server has not been started: an app that mounts it starts it with "
+        "`FastAPI(lifespan=lifespan_of(chat))`, with `from chatkit_server import lifespan_of`."
     )
 
 

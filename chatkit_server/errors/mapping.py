@@ -37,7 +37,7 @@ def to_server_error(error: BaseException) -> ServerError:
             logger.error("the file storage failed\n%s", redacted_traceback(error))
             return FilesUnavailable()
         case StoreUnavailable():
-            database_outage.failed_request(error)
+            database_outage().failed_request(error)
             return DatabaseUnavailable()
         case IdClash():
             logger.error("an id is already in use\n%s", redacted_traceback(error))

@@ -5,6 +5,7 @@ Every background loop and every request fails during an outage, and all their tr
 
 import logging
 from collections.abc import Callable
+from contextvars import ContextVar
 from time import monotonic
 
 from chatkit_store import StoreUnavailable
@@ -20,7 +21,7 @@ A_REQUEST = "a request"
 
 
 class Outage:
-    """The outage of one process's database. It ends once every failing loop has succeeded or stopped retrying."""
+    """The outage of one app's database. It ends once every failing loop has succeeded or stopped retrying."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
@@ -65,4 +66,14 @@ class Outage:
         return begins
 
 
-database_outage = Outage()
+_outage: ContextVar[Outage] = ContextVar("database_outage", default=Outage())  # noqa: B039 - of commands, which are alone
+
+
+def begin_outages(outage: Outage) -> None:
+    """Let all that the current task does, and the tasks that it creates, note outages here: apps have own databases."""
+    _outage.set(outage)
+
+
+def database_outage() -> Outage:
+    """Return the outage of the current task's app."""
+    return _outage.get()

@@ -9,6 +9,8 @@ from fastapi.routing import iter_route_contexts
 from starlette.routing import Route, compile_path
 from starlette.types import Scope
 
+from .server_app import is_below
+
 OPENAI = "/v1/"
 """Where OpenAI's API is."""
 API = ("/api/", OPENAI)
@@ -35,7 +37,8 @@ class AllowedMethods:
 def path_of(scope: Scope) -> str:
     """Return the path of a request, without that of an app around this one."""
     path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
+    root: str = scope.get("root_path", "").rstrip("/")
+    return path[len(root) :] if is_below(path, root) else path
 
 
 def is_of_the_api(scope: Scope) -> bool:

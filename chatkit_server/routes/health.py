@@ -32,7 +32,8 @@ async def healthz() -> dict[str, str]:
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", summary="The server can take requests")
 async def readyz(request: Request) -> JSONResponse:
-    """Readiness probe: 503 while the database does not answer, and once the server is stopping; always within 1 s.
+    """Readiness probe: 503 while the database does not answer or lacks tables, if a server that an app mounts has not
+    been started, and once the server is stopping; always within 1 s.
 
     A disconnected MCP server is reported but does not make the server unready: only its tools are missing.
     """
@@ -51,7 +52,7 @@ def _database_error(problem: StoreError | str) -> ServerError:
     if isinstance(problem, str):
         return DatabaseUnavailable(problem)
     if isinstance(problem, StoreUnavailable):
-        database_outage.failed(A_REQUEST, problem)
+        database_outage().failed(A_REQUEST, problem)
     else:
         to_server_error(problem)
     return DatabaseUnavailable(summarize_database_error(problem))

@@ -17,6 +17,7 @@ from ..auth.anonymous import KEEPS_COOKIES
 from ..auth.header_login import NAMES_USERS, login_headers
 from ..errors.http import ForeignHost, ForeignOrigin, ServerError
 from ..settings import Settings
+from .allowed_methods import path_of
 from .error_responses import response_for
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -56,7 +57,7 @@ class ForeignRequests:
         """
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if scope.get("path") not in PROBES and not is_allowed_host(host, self._hosts, scope.get("server")):
+        if path_of(scope) not in PROBES and not is_allowed_host(host, self._hosts, scope.get("server")):
             raise ForeignHost(host[:100])
         if scope.get("method") in SAFE_METHODS or self._is_from_own_page(headers, host):
             return True

@@ -9,6 +9,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from sysconfig import get_paths
@@ -31,16 +32,28 @@ OWN_CODE = os.path.join(Path(__file__).parents[1], "")
 
 @contextmanager
 def prepared_loop(tool_threads: int) -> Iterator[None]:
-    """Contain what tasks raise, bound the threads of tools, and log what blocks the event loop, inside the block."""
+    """Contain what tasks raise, bound the threads of tools, and log what blocks the event loop, inside the block.
+
+    Blocks of several apps on one loop may overlap in any order: they have one watch, and together their threads.
+    """
     loop = asyncio.get_running_loop()
-    contain_tasks(loop)
-    loop.set_default_executor(ToolThreads(tool_threads))
-    watch = LoopWatch(loop)
-    watch.start()
+    prepared = _prepared.get(loop)
+    if prepared is None:
+        contain_tasks(loop)
+        prepared = _prepared[loop] = _Prepared(ToolThreads(0), LoopWatch(loop))
+        loop.set_default_executor(prepared.threads)
+        prepared.watch.start()
+    prepared.apps += 1
+    prepared.threads.add(tool_threads)
     try:
         yield
     finally:
-        watch.stop()
+        prepared.apps -= 1
+        if prepared.apps:
+            prepared.threads.add(-tool_threads)
+        else:
+            prepared.watch.stop()
+            del _prepared[loop]
 
 
 @contextmanager
@@ -128,3 +141,15 @@ def location_of(innermost: FrameType | None) -> str | None:
 
 def _is_authors(file: str) -> bool:
     return not file.startswith((*LIBRARIES, OWN_CODE, "<"))
+
+
+@dataclass
+class _Prepared:
+    """What the apps on an event loop share."""
+
+    threads: ToolThreads
+    watch: LoopWatch
+    apps: int = 0
+
+
+_prepared: dict[asyncio.AbstractEventLoop, _Prepared] = {}

@@ -37,6 +37,11 @@ class ToolThreads(ThreadPoolExecutor):
         self._idle_count = 0
         self._thread_count = 0
 
+    def add(self, count: int) -> None:
+        """Change the limit by a number of threads; a lower one ends none that work."""
+        with self._changed:
+            self._limit += count
+
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run `fn` in a thread. A function of the module `socket` runs in a thread for name lookups."""
         if getattr(fn, "__module__", None) in ("socket", "_socket"):

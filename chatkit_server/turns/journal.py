@@ -130,12 +130,12 @@ class Journal:
             await asyncio.sleep(self._pause)
             try:
                 await self.write()
-                database_outage.worked(JOURNAL)
+                database_outage().worked(JOURNAL)
                 pauses = backoff(FIRST_PAUSE, LAST_PAUSE)
             except Exception as error:
                 pause = next(pauses)
                 if isinstance(error, StoreUnavailable):
-                    database_outage.failed(JOURNAL, error)
+                    database_outage().failed(JOURNAL, error)
                 else:
                     cause = redacted_traceback(error)
                     logger.warning("the journal could not be written; retry in %s s\n%s", pause, cause)

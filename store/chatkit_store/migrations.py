@@ -7,6 +7,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +35,8 @@ FORMER_REVISIONS = frozenset(f"{number:04}" for number in range(1, 12))
 """The revisions that it can have."""
 ADVISORY_LOCK = 0x636861746B6974  # "chatkit": our workers wait for each other only
 
+_REVISION = text(f"SELECT version_num FROM {VERSION_TABLE}")
+
 _alembic_in_use = threading.Lock()  # `alembic.op` and `alembic.context` are global to the process
 
 
@@ -49,6 +52,14 @@ async def upgrade(database: AsyncEngine | str | URL) -> list[str]:
 async def pending(engine: AsyncEngine) -> list[str]:
     """Return the revisions that the database lacks, oldest first. Raises `SchemaUnknown`."""
     return await _run(engine, missing_revisions)
+
+
+async def schema_problem(engine: AsyncEngine) -> str | None:
+    """Return what the database lacks, with the remedy, or None. One that a newer version has migrated lacks nothing.
+
+    Raises `StoreError` if the database does not answer.
+    """
+    return await _run(engine, _schema_problem)
 
 
 async def taken_names(engine: AsyncEngine) -> list[str]:
@@ -70,6 +81,9 @@ def scripts() -> Path:
 def head() -> str | None:
     """Return the newest revision of this code."""
     return ScriptDirectory(str(scripts())).get_current_head()
+
+
+_head = cache(head)
 
 
 def revision_of(connection: Connection) -> str | None:
@@ -169,6 +183,23 @@ async def _run(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
     with translate_errors():
         async with engine.connect() as connection:
             return await connection.run_sync(work)
+
+
+def _schema_problem(connection: Connection) -> str | None:
+    tables = set(inspect(connection).get_table_names())
+    if VERSION_TABLE not in tables or connection.scalars(_REVISION).all() != [_head()]:
+        try:
+            missing = missing_revisions(connection)
+        except SchemaUnknown:  # workers of the former version serve until those of the new one have replaced them
+            return None
+        if missing:
+            return f"The database lacks {len(missing)} migration(s). Run `chatkit-server migrate`."
+    if names := sorted(set(metadata.tables) - tables):
+        return (
+            f"The database lacks the table(s) {', '.join(names)}, though its migrations are complete. Restore a "
+            "backup, or drop all tables and run `chatkit-server migrate` for an empty database."
+        )
+    return None
 
 
 def _taken_names(connection: Connection) -> list[str]:

@@ -14,7 +14,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 from openai import AsyncOpenAI
 
-from chatkit_server import create_app
+from chatkit_server import create_app, lifespan_of
 from tests.databases import copy_sqlite
 from tests.serving import DATABASE, Tab, make_settings
 from tests.support.chatkit import ChatKitClient
@@ -47,14 +47,8 @@ def stock_app(server: AnyServer, context: MakeContext, router: APIRouter | None)
 
 
 def beside(router: APIRouter, chat: FastAPI) -> FastAPI:
-    """Return an app of the author's with routes of its own, in which ours is mounted, as docs/login.md says."""
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with chat.router.lifespan_context(chat):
-            yield
-
-    app = FastAPI(lifespan=lifespan)
+    """Return an app of the author's with routes of its own, in which ours is mounted, as docs/adopted.md says."""
+    app = FastAPI(lifespan=lifespan_of(chat))
     app.include_router(router)
     app.mount("/", chat)
     return app

@@ -11,15 +11,18 @@ from itsdangerous import URLSafeSerializer
 
 from chatkit_server import Settings
 from chatkit_server.auth import open_door
-from chatkit_server.auth.anonymous import COOKIE, SECURE_COOKIE
+from chatkit_server.auth.anonymous import COOKIE, SECURE, cookie_name
 from chatkit_server.errors.setup import SetupError
 from tests.serving import SECRET, Served, Tab, make_settings, serve
 from tests.support.chatkit import Reply
 
+NAME = cookie_name(SECRET)
+
 
 def cookie_of(reply: Reply) -> str:
     """Return the value of the cookie that a response sets."""
-    return SimpleCookie(reply.headers["set-cookie"])[COOKIE].value
+    (morsel,) = SimpleCookie(reply.headers["set-cookie"]).values()
+    return morsel.value
 
 
 async def threads_with(served: Served, cookie: str) -> int:
@@ -49,9 +52,14 @@ async def test_over_https_only_this_very_host_can_have_set_the_cookie(
     async with serve(tmp_path, **settings) as served, served.tab(headers=headers) as tab:
         reply = await tab.create("Hello")
         (morsel,) = SimpleCookie(reply.headers["set-cookie"]).values()
-        assert (morsel.key, morsel["secure"], morsel["path"], morsel["domain"]) == (SECURE_COOKIE, True, "/", "")
+        assert (morsel.key, morsel["secure"], morsel["path"], morsel["domain"]) == (SECURE + NAME, True, "/", "")
         assert (morsel["httponly"], morsel["samesite"]) == (True, "lax")
-        for name, threads in ((SECURE_COOKIE, 1), (COOKIE, 0)):  # a sibling domain may have planted the plain one
+        for name, threads in (
+            (SECURE + NAME, 1),
+            (SECURE + COOKIE, 1),
+            (NAME, 0),
+            (COOKIE, 0),
+        ):  # a sibling domain may have planted the plain one
             sent = headers | {"cookie": f"{name}={morsel.value}"}
             async with served.tab(headers=sent, cookies=aiohttp.DummyCookieJar()) as again:
                 assert len(await again.history()) == threads
@@ -67,7 +75,8 @@ async def test_a_cookie_of_an_old_key_is_accepted_and_signed_again(tmp_path: Pat
             assert len(reply.body["data"]) == 1
         new = cookie_of(reply)
         assert URLSafeSerializer(new_secret, salt="chatkit-user").loads(new)
-        async with served.tab(headers={"cookie": f"{COOKIE}={new}"}, cookies=aiohttp.DummyCookieJar()) as tab:
+        sent = {"cookie": f"{cookie_name(new_secret)}={new}"}
+        async with served.tab(headers=sent, cookies=aiohttp.DummyCookieJar()) as tab:
             assert "set-cookie" not in (await tab.post("threads.list", {})).headers
     async with serve(tmp_path, secrets=[new_secret]) as served:
         assert (await threads_with(served, old), await threads_with(served, new)) == (0, 1)
@@ -84,7 +93,7 @@ async def test_two_tabs_of_a_browser_are_one_user_and_two_browsers_are_two(tmp_p
 async def test_the_page_sets_the_cookie_so_that_its_requests_have_one_user(tmp_path: Path) -> None:
     async with serve(tmp_path) as served, served.tab() as tab:
         async with tab.session.get(served.url) as page:
-            assert COOKIE in page.cookies
+            assert NAME in page.cookies
         reply = await tab.create("Hello")
         assert "set-cookie" not in reply.headers
 
@@ -94,7 +103,7 @@ async def test_each_load_of_the_page_renews_the_cookie_for_a_year(tmp_path: Path
         cookie = cookie_of(await tab.create("Hello"))
         for method in ("GET", "HEAD"):
             async with tab.session.request(method, served.url) as page:
-                renewed = page.cookies[COOKIE]
+                renewed = page.cookies[NAME]
             assert (renewed.value, int(renewed["max-age"]) > 300 * 24 * 3600) == (cookie, True)
         assert len(await tab.history()) == 1
 

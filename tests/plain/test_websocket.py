@@ -10,10 +10,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_server import create_app
-from chatkit_server.auth.anonymous import COOKIE
+from chatkit_server.auth.anonymous import cookie_name
 from chatkit_server.routes.websocket import MESSAGES_AT_ONCE
 from tests.plain.plain import Plain, Socket, both_apis, key, sqlite_only
-from tests.serving import make_settings
+from tests.serving import SECRET, make_settings
 from tests.support.live_server import live
 from tests.support.openai_answers import RATE_LIMIT, Answer
 from tests.support.openai_server import OpenAIServer
@@ -252,7 +252,7 @@ async def test_cookies_are_not_trusted_if_any_page_may_call(start: Start) -> Non
 async def test_a_new_user_gets_a_cookie_with_the_handshake(chat: Chat) -> None:
     status, cookies = await opened(chat, None)
     assert status == 101
-    assert cookies[COOKIE]["httponly"]
+    assert cookies[cookie_name(SECRET)]["httponly"]
 
 
 @sqlite_only

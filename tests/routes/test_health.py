@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
+from sqlalchemy import text
 
 from chatkit_server.routes.health import PROBE_SECONDS
 from tests.databases import Postgres
@@ -82,6 +83,30 @@ async def test_readiness_answers_at_once_while_the_database_hangs(tmp_path: Path
                 for pid in stopped:
                     os.kill(pid, signal.SIGCONT)
             await until_ready(served)
+
+
+async def test_readiness_misses_tables_and_migrations_and_says_what_to_do(tmp_path: Path, database_url: str) -> None:
+    async with serve(tmp_path, database_url=database_url) as served:
+        await until_ready(served)
+        for statement, words in (
+            ("DROP TABLE feedback", "lacks the table(s) feedback"),
+            ("UPDATE chatkit_alembic_version SET version_num = '0011'", "Run `chatkit-server migrate`"),
+            ("DELETE FROM chatkit_alembic_version", "Run `chatkit-server migrate`"),
+            ("DROP TABLE chatkit_alembic_version", "Run `chatkit-server migrate`"),
+        ):
+            async with served.services.engine.begin() as connection:
+                await connection.execute(text(statement))
+            answer = await call(served.app, "GET", "/readyz")
+            assert (answer.status, words in json.loads(answer.body)["message"]) == (503, True), answer.body
+        assert (await call(served.app, "GET", "/healthz")).status == 200
+
+
+async def test_a_database_that_a_newer_version_has_migrated_is_ready(tmp_path: Path) -> None:
+    """Workers of this version serve until those of the newer one have replaced them."""
+    async with serve(tmp_path) as served:
+        async with served.services.engine.begin() as connection:
+            await connection.execute(text("UPDATE chatkit_alembic_version SET version_num = '9999'"))
+        assert (await call(served.app, "GET", "/readyz")).status == 200
 
 
 async def test_health_counts_the_turns_of_the_last_five_minutes(tmp_path: Path) -> None:

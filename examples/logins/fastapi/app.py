@@ -8,8 +8,6 @@ import hmac
 import logging
 import os
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from html import escape
 from typing import Annotated
 
@@ -18,7 +16,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import HTTPConnection
 
-from chatkit_server import Settings, User, create_app
+from chatkit_server import Settings, User, create_app, lifespan_of
 
 logging.basicConfig()
 logging.getLogger("chatkit_server").setLevel(logging.INFO)  # why a login failed, for example
@@ -45,16 +43,7 @@ async def logged_in_user(request: HTTPConnection) -> User | None:
 
 
 chat = create_app(Settings(), auth=logged_in_user)
-
-
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Open and close the chat server with the website: a mounted app's lifespan does not run by itself."""
-    async with chat.router.lifespan_context(chat):
-        yield
-
-
-app = FastAPI(lifespan=lifespan)
+app = FastAPI(lifespan=lifespan_of(chat))  # a mounted app's lifespan does not run by itself
 app.add_middleware(
     SessionMiddleware,
     secret_key=os.environ.get("SESSION_SECRET") or secrets.token_hex(32),  # a random one logs all out at a restart
