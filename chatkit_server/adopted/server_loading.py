@@ -4,6 +4,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from chatkit.server import ChatKitServer
@@ -114,6 +115,8 @@ def _own_factory(loaded: Any, title: str) -> ServerFactory:
 
 def _returns_server(loaded: Any) -> bool:
     """Return whether it is a function that is called without `ServerParts`."""
+    if isinstance(loaded, partial) and inspect.isclass(loaded.func):  # of partials as well: `partial` joins them
+        return not issubclass(loaded.func, ChatServer)
     if not callable(loaded) or inspect.isclass(loaded) or is_adopted(loaded):
         return False
     return not _required(loaded)

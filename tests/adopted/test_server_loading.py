@@ -156,3 +156,13 @@ def test_the_same_instance_may_be_served_again(tmp_path: Path) -> None:
     instance: Any = PlayServer()
     for name in ("one", "two"):
         create_app(make_settings(tmp_path / name), server=instance)
+
+
+def test_a_partial_of_a_chat_server_gets_its_parts(tmp_path: Path) -> None:
+    class OwnServer(ChatServer):
+        def __init__(self, desk: str, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.desk = desk
+
+    make = functools.partial(functools.partial(OwnServer), "sales")
+    assert create_app(make_settings(tmp_path), server=make).state.services.server.desk == "sales"
