@@ -1,17 +1,30 @@
 """What `doctor` finds, in this process, at real services that are away, wrong or refuse."""
 
+import contextlib
+import os
+import pwd
 import socket
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from glob import glob
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from moto.server import ThreadedMotoServer
+from sqlalchemy import make_url, text
 
 from chatkit_server.app import build_services
 from chatkit_server.settings import Settings
 from chatkit_server.startup.doctor import Finding, examinable, examine
 from chatkit_server.startup.own_endpoint import own_address
-from tests.support.raw_endpoint import RawEndpoint, http
+from chatkit_store import new_id, open_engine
+from chatkit_store.migrations import upgrade
+from tests.databases import Postgres
+from tests.files.uploading import S3_KEYS
 
 
 @pytest.fixture(autouse=True)
@@ -39,8 +52,14 @@ def free_port() -> int:
 @pytest.fixture
 async def web_server() -> AsyncIterator[str]:
     """The URL of a web server that has no such page."""
-    async with RawEndpoint(lambda _: http(b"<html><h1>404 Not Found</h1></html>", "text/html", 404)) as endpoint:
-        yield endpoint.base_url
+
+    async def not_found(_: web.Request) -> web.Response:
+        return web.Response(status=404, text="<html><h1>404 Not Found</h1></html>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", not_found)
+    async with TestServer(app) as server:
+        yield str(server.make_url("/v1"))
 
 
 async def test_a_web_page_at_the_url_of_the_model_is_not_a_missing_model(web_server: str) -> None:
@@ -92,3 +111,151 @@ def test_addresses_of_this_server(base_url: str, public_url: str | None, is_own:
     settings = Settings(base_url=base_url, model="m", public_url=public_url, port=8000)
     assert (own_address(settings) is not None) == is_own
     assert own_address(settings.model_copy(update={"model": "demo"})) is None
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadedMotoServer]:
+    """An S3-compatible service, over HTTP."""
+    monkeypatch.setattr("moto.settings.INITIAL_NO_AUTH_ACTION_COUNT", float("inf"))
+    server = ThreadedMotoServer("127.0.0.1", port=0)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+async def test_a_bucket_that_is_there_missing_closed_or_away(
+    s3: ThreadedMotoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "http://{}:{}".format(*s3.get_host_and_port())
+    access = {"s3_endpoint": url, "s3_region": "us-east-1", **S3_KEYS}
+    async with aiohttp.ClientSession() as session:
+        (await session.put(f"{url}/files")).raise_for_status()
+        assert Finding("files", f"s3://files/chat at {url}") in await findings(
+            attachments_url="s3://files/chat", **access
+        )
+        async with session.get(f"{url}/files") as listing:
+            assert "<Key>" not in await listing.text()  # what doctor wrote is gone
+    assert await faults(attachments_url="s3://others", **access) == [
+        (
+            "WRONG",
+            "files",
+            f"s3://others at {url}: a file cannot be written: NoSuchBucket. The bucket does not exist: create it, or "
+            "correct CHATKIT_ATTACHMENTS_URL.",
+        )
+    ]
+    monkeypatch.setattr("moto.settings.INITIAL_NO_AUTH_ACTION_COUNT", 0)
+    ((_, _, refused),) = await faults(attachments_url="s3://files", **access)
+    assert "InvalidAccessKeyId. Correct CHATKIT_S3_ACCESS_KEY_ID and CHATKIT_S3_SECRET_ACCESS_KEY." in refused
+    s3.stop()
+    assert await faults(attachments_url="s3://files/chat", **access) == [
+        (
+            "WRONG",
+            "files",
+            f"s3://files/chat at {url}: a file cannot be written: it cannot be reached. Make sure that it runs there, "
+            "or correct CHATKIT_S3_ENDPOINT.",
+        )
+    ]
+
+
+async def test_a_web_server_is_no_s3_service(web_server: str) -> None:
+    url = web_server.removesuffix("/v1")
+    ((mark, _, text),) = await faults(attachments_url="s3://files", s3_endpoint=url, s3_region="x", **S3_KEYS)
+    assert (mark, text.partition(": ")[2]) == (
+        "WRONG",
+        "a file cannot be written: status 404 Not Found. Is CHATKIT_S3_ENDPOINT the address of an S3-compatible "
+        "service?",
+    )
+
+
+async def test_folders_that_cannot_be_written_or_have_no_page(folder: Path) -> None:
+    (folder / "file").touch()
+    (folder / "empty").mkdir()
+    assert await faults(
+        attachments_url=f"{folder}/file/uploads",
+        page_dir=folder / "empty",
+        database_url="sqlite:////proc/chat.db",  # where not even root may create a file
+    ) == [
+        (
+            "WRONG",
+            "database",
+            "/proc/chat.db cannot be created (/proc: No such file or directory). Let this user write the folder, or "
+            "set CHATKIT_DATABASE_URL",
+        ),
+        (
+            "WRONG",
+            "page",
+            f"CHATKIT_PAGE_DIR={folder}/empty has no index.html: build the page, or remove the setting",
+        ),
+        (
+            "WRONG",
+            "files",
+            f"{folder}/file/uploads cannot be written ({folder}/file: Not a directory). Let this user write it, or set "
+            "CHATKIT_ATTACHMENTS_URL",
+        ),
+    ]
+    assert sorted(os.listdir(folder)) == [".chatkit", "empty", "file"]
+
+
+async def test_tables_that_somebody_removed_are_missing(database_url: str) -> None:
+    engine = open_engine(database_url)
+    await upgrade(engine)
+    assert await faults(database_url=database_url) == []
+    async with engine.begin() as connection:
+        await connection.execute(text("DROP TABLE turn_events"))
+    await engine.dispose()
+    ((mark, _, fault),) = await faults(database_url=database_url)
+    assert (mark, "lacks the table(s) turn_events, which somebody removed" in fault) == ("WRONG", True)
+
+
+async def test_a_postgresql_role_that_cannot_write_is_wrong(postgres: Postgres) -> None:
+    role = new_id("reader")
+    postgres.create_role(role, "")
+    with postgres.fresh_database(with_schema=True) as url:
+        name = str(make_url(url).database)
+        postgres.run_sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}", name)
+        ((mark, _, fault),) = await faults(database_url=postgres.url(name, role))
+        assert (mark, f"does not let the role {role} INSERT, UPDATE, DELETE in the table api_keys: GRANT" in fault) == (
+            "WRONG",
+            True,
+        )
+        postgres.run_sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        ((mark, _, fault),) = await faults(database_url=url)
+        assert (mark, fault.startswith("postgresql is read-only (default_transaction_read_only)")) == ("WRONG", True)
+    postgres.run_sql(f"DROP ROLE {role}")
+
+
+async def test_a_sqlite_file_that_cannot_be_written_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    await faults()  # loads all modules: another user may not
+    with tempfile.TemporaryDirectory() as place:  # not `tmp_path`, which only its owner may enter
+        monkeypatch.chdir(place)
+        engine = open_engine("sqlite:///chat.db")
+        await upgrade(engine)
+        await engine.dispose()
+        for path in (place, *glob(f"{place}/*")):
+            os.chmod(path, 0o555)
+        with as_nobody():
+            database, files = await faults(database_url="sqlite:///chat.db", secrets=["x" * 32])
+        monkeypatch.undo()
+    assert (database[0], database[1], f"{place}/chat.db cannot be" in database[2]) == ("WRONG", "database", True)
+    assert files == (
+        "WRONG",
+        "files",
+        f".chatkit/files cannot be written ({place}: Permission denied). Let this user write it, or set "
+        "CHATKIT_ATTACHMENTS_URL",
+    )
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Give up root's rights, which may write everywhere."""
+    if os.geteuid() != 0:
+        yield
+        return
+    nobody = pwd.getpwnam("nobody").pw_uid
+    os.seteuid(nobody)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

@@ -1,4 +1,7 @@
-"""`chatkit-server doctor`: check that everything the settings name exists and works. Changes nothing."""
+"""`chatkit-server doctor`: check that everything the settings name exists and works.
+
+Changes nothing, besides a small file that it writes to a bucket and deletes again.
+"""
 
 from .deployment import examine_url
 from .examination import examinable, examine

@@ -1,4 +1,4 @@
-"""Whether the database answers and has this version's tables."""
+"""Whether the database answers, has this version's tables and can be written."""
 
 from pathlib import Path
 
@@ -6,13 +6,15 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import SchemaUnknown, StoreError
-from chatkit_store.migrations import pending, taken_names
+from chatkit_store.migrations import VERSION_TABLE, pending, taken_names
 from chatkit_store.sessions import sessions_of
+from chatkit_store.usable import missing_tables, unwritable
 
 from ...errors.database_problem import explain_database_error, missing_folder
 from ...services import Services
 from ..schema import row_security_problem
 from .finding import Finding
+from .folder_findings import obstacle
 
 APART = "Use another database, or on PostgreSQL set CHATKIT_DATABASE_SCHEMA"
 
@@ -23,12 +25,15 @@ async def examine_database(services: Services) -> Finding:
     if (file := missing_file(services.engine.url)) is not None:
         if (folder := missing_folder(file)) is not None:
             return Finding("database", f"{file} cannot be created: the folder {folder} does not exist", "WRONG")
+        if (reason := obstacle(Path(file).parent)) is not None:
+            text = f"{file} cannot be created ({reason}). Let this user write the folder, or set CHATKIT_DATABASE_URL"
+            return Finding("database", text, "WRONG")
         if services.settings.environment == "production":
             return Finding("database", f"{file} does not exist; run `chatkit-server migrate`", "WRONG")
         return Finding("database", f"{file} does not exist yet; the server creates it when it first starts")
     try:
         missing, foreign_tables = await pending(services.engine), await taken_names(services.engine)
-        problem = None if missing else await row_security_problem(services.engine, services.settings)
+        problem = None if missing else await _problem(services)
     except SchemaUnknown as error:
         return Finding("database", str(error), "WRONG")
     except StoreError as error:
@@ -47,6 +52,19 @@ async def examine_database(services: Services) -> Finding:
     if services.settings.environment == "production":
         return Finding("database", f"{text}: run `chatkit-server migrate`", "WRONG")
     return Finding("database", f"{text}, which the server applies when it starts")
+
+
+async def _problem(services: Services) -> str | None:
+    """Return what keeps a migrated database from being used, and what to do; or None."""
+    engine = services.engine
+    if tables := await missing_tables(engine):
+        return (
+            f"{engine.dialect.name}, migrated, but lacks the table(s) {', '.join(tables)}, which somebody removed. "
+            f"Restore a backup, or drop all tables with {VERSION_TABLE} and run `chatkit-server migrate`"
+        )
+    if (reason := await unwritable(engine)) is not None:
+        return f"{engine.dialect.name} {reason}"
+    return await row_security_problem(engine, services.settings)
 
 
 def _sessions(engine: AsyncEngine) -> str:

@@ -11,6 +11,7 @@ from ...settings import Settings, unknown_settings
 from .access_findings import examine_access
 from .agent_findings import examine_agent
 from .database_findings import examine_database
+from .files_findings import examine_files
 from .finding import Finding
 from .key_findings import examine_api_keys
 
@@ -24,6 +25,8 @@ async def examine(services: Services, settings: Settings) -> AsyncIterator[Findi
         async for finding in examine_access(services, settings):
             yield finding
         yield await examine_database(services)
+        async for finding in examine_files(settings):
+            yield finding
         async for finding in examine_api_keys(services, settings):
             yield finding
         async with aclosing(examine_agent(services)) as findings:
