@@ -9,7 +9,7 @@ process.
 
 import asyncio
 from collections.abc import Coroutine, Generator
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import Any
 
 from openai import OpenAIError
@@ -56,7 +56,8 @@ def contain_tasks(loop: asyncio.AbstractEventLoop) -> None:
 def _contained_task(
     loop: asyncio.AbstractEventLoop, coroutine: Any, *, context: Context | None = None, **options: Any
 ) -> asyncio.Task[Any]:
-    contained: Any = ContainedCoroutine(coroutine) if asyncio.iscoroutine(coroutine) else coroutine
+    context = copy_context() if context is None else context
+    contained: Any = ContainedCoroutine(coroutine, context) if asyncio.iscoroutine(coroutine) else coroutine
     return asyncio.Task(contained, loop=loop, context=context, **options)
 
 
@@ -66,10 +67,12 @@ class ContainedCoroutine(Coroutine[Any, Any, Any]):
     Other attributes are those of the coroutine, such as `cr_frame`.
     """
 
-    __slots__ = ("_coroutine",)
+    __slots__ = ("_coroutine", "context")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], context: Context) -> None:
         self._coroutine = coroutine
+        self.context = context
+        """The context variables of its task, which `asyncio.Task` does not give away before Python 3.12."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._coroutine, name)

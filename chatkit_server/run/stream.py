@@ -204,7 +204,7 @@ class RunStream:
             async with asyncio.timeout(self._stop_seconds):
                 # Tools start their cleanup once the run's own tasks have ended, so they are looked up again each time.
                 while tasks := {task for task in run_tasks if not task.done()} or (
-                    tool_tasks(self._result.context_wrapper) if is_running else set()
+                    tool_tasks(self._result.context_wrapper, self._context) if is_running else set()
                 ):
                     await asyncio.wait(tasks)
         if pump.done() and not pump.cancelled():
