@@ -1,4 +1,4 @@
-"""docs/deploy.md: its blocks, which the tests run."""
+"""The blocks of docs/deploy.md and of other documents, which the tests run."""
 
 import re
 
@@ -7,14 +7,14 @@ from tests.workers.processes import ROOT
 DOCUMENT = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language: str, document: str = DOCUMENT) -> list[str]:
     """Return the blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
 
 
-def block(language: str, words: str) -> str:
+def block(language: str, words: str, document: str = DOCUMENT) -> str:
     """Return the one block that contains the words."""
-    (text,) = [text for text in blocks(language) if words in text]
+    (text,) = [text for text in blocks(language, document) if words in text]
     return text
 
 

@@ -20,7 +20,7 @@ import pytest
 
 from tests.deploy.document import block
 from tests.serving import SECRET, Tab
-from tests.startup.test_doctor_url import free_port
+from tests.support.ports import free_port
 from tests.workers.processes import ROOT
 
 AGENT = """

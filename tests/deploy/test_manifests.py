@@ -58,7 +58,9 @@ def test_the_kubernetes_manifests_are_valid(version: str) -> None:
 
 
 def test_compose_yaml_is_valid() -> None:
-    uv("check-jsonschema==0.39.0", "--builtin-schema", "vendor.compose-spec", "compose.yaml")
+    """That of this repository, and the one that `chatkit-server new` writes."""
+    files = ("compose.yaml", "chatkit_server/startup/new_project/compose.yaml")
+    uv("check-jsonschema==0.39.0", "--builtin-schema", "vendor.compose-spec", *files)
 
 
 def test_the_kustomization_lists_every_manifest_but_the_ones_it_explains() -> None:

@@ -15,13 +15,13 @@ from urllib.parse import urljoin
 import aiohttp
 import pytest
 
-from tests.deploy.document import changed
-from tests.deploy.test_proxies import PATH, PATIENCE, _any_certificate, running
+from tests.deploy.document import block, changed
+from tests.deploy.proxies import PATH, PATIENCE, browser, nginx_with, running
 from tests.files.uploading import form
-from tests.startup.test_doctor_url import free_port, listening
 from tests.store.tls import local_certificate
 from tests.support.openai_answers import Answer
 from tests.support.openai_server import OpenAIServer
+from tests.support.ports import free_port, listening
 from tests.workers.processes import ROOT
 
 DOCUMENT = (ROOT / "docs/mounting.md").read_text(encoding="utf-8")
@@ -34,11 +34,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def block(language: str, words: str) -> str:
-    (text,) = [str(text) for text in re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT, re.M | re.S) if words in text]
-    return text
-
-
 @dataclass(frozen=True)
 class Walk:
     """The site as its visitors see it, and what the document's commands need to be for it."""
@@ -49,11 +44,7 @@ class Walk:
     upstream: OpenAIServer
 
     def http(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=_any_certificate()),
-            cookie_jar=aiohttp.CookieJar(unsafe=True),
-            timeout=aiohttp.ClientTimeout(total=PATIENCE),
-        )
+        return browser()
 
     def command(self, text: str) -> str:
         return text.replace(SITE, self.url).replace(
@@ -79,7 +70,7 @@ class Walk:
 def nginx(folder: Path, port: int, app_port: int) -> list[str]:
     """Write the document's configuration for these ports; return the command."""
     text = changed(
-        block("nginx", "proxy_pass"),
+        block("nginx", "proxy_pass", DOCUMENT),
         {
             "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
             "http://127.0.0.1:8000/": f"http://127.0.0.1:{app_port}/",
@@ -87,21 +78,14 @@ def nginx(folder: Path, port: int, app_port: int) -> list[str]:
             "/etc/ssl/www.example.com.key": f"{folder}/key.pem",
         },
     )
-    paths = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("proxy", "fastcgi", "uwsgi", "scgi"))
-    user = "user root;" if os.geteuid() == 0 else ""  # pytest's folders are for their user only
-    (folder / "nginx.conf").write_text(
-        f"{user} daemon off; pid {folder}/pid; events {{}}\n"
-        f"http {{ access_log off; client_body_temp_path {folder}/body; {paths}\n{text}}}\n",
-        encoding="utf-8",
-    )
-    return ["nginx", "-e", "stderr", "-c", str(folder / "nginx.conf")]
+    return nginx_with(text, folder)
 
 
 @asynccontextmanager
 async def app_of_the_document(walk: Walk) -> AsyncIterator[None]:
     """Run the command that starts the app, in a folder with its module."""
-    (walk.folder / "my_app.py").write_text(block("python", "# my_app.py"), encoding="utf-8")
-    command = walk.command(block("sh", "--root-path"))
+    (walk.folder / "my_app.py").write_text(block("python", "# my_app.py", DOCUMENT), encoding="utf-8")
+    command = walk.command(block("sh", "--root-path", DOCUMENT))
     with (walk.folder / "app.log").open("wb") as log:
         process = await asyncio.create_subprocess_shell(
             command, cwd=walk.folder, env=walk.environment, stdout=log, stderr=log
@@ -146,7 +130,7 @@ async def test_the_walk_ends_with_a_streamed_answer(walk: Walk) -> None:
         await _speak_over_a_websocket(walk, http)
         async with http.get(urljoin(walk.url, "prices")) as response:  # a route of the app, at /portal/prices
             assert await response.json() == {"chair": 40}
-    doctor, curl = walk.command(block("sh", "doctor --url")).splitlines()
+    doctor, curl = walk.command(block("sh", "doctor --url", DOCUMENT)).splitlines()
     process = await run(doctor, walk)
     report = (await process.communicate())[0].decode()
     assert (process.returncode, "WRONG" in report) == (0, False), report

@@ -4,10 +4,8 @@ import asyncio
 import os
 import re
 import shutil
-import ssl
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,19 +13,18 @@ import aiohttp
 import pytest
 
 from tests.deploy.document import block, changed
+from tests.deploy.proxies import PATH, PATIENCE, browser, nginx_with, running
 from tests.files.uploading import form
 from tests.serving import Served, Tab, serve
-from tests.startup.test_doctor_url import free_port, listening
 from tests.store.tls import local_certificate
 from tests.support.openai_answers import Answer
 from tests.support.openai_server import OpenAIServer
+from tests.support.ports import free_port
 from tests.support.sse import Json
 from tests.turns.coming_back import asking, read_up_to
 from tests.workers.processes import ROOT
 
-PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 ANSWER = Answer("one two three", hang_after=2)
-PATIENCE = 30
 MOST_BYTES = 20 * 1024**2
 
 
@@ -40,13 +37,7 @@ class Site:
     served: Served
 
     def http(self) -> aiohttp.ClientSession:
-        """Return a client that takes the proxy's certificate, and cookies of an IP address."""
-        return aiohttp.ClientSession(
-            self.url,
-            connector=aiohttp.TCPConnector(ssl=_any_certificate()),
-            cookie_jar=aiohttp.CookieJar(unsafe=True),
-            timeout=aiohttp.ClientTimeout(total=PATIENCE),
-        )
+        return browser(self.url)
 
     async def ready(self) -> None:
         """Wait until the proxy has a certificate, which Caddy makes after it has begun to listen."""
@@ -56,12 +47,6 @@ class Site:
                     async with http.get("/healthz"):
                         return
                 await asyncio.sleep(0.05)
-
-
-def _any_certificate() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
 
 
 def nginx(folder: Path, port: int, server: str) -> list[str]:
@@ -77,14 +62,7 @@ def nginx(folder: Path, port: int, server: str) -> list[str]:
             "/etc/ssl/chat.example.com.key": f"{folder}/key.pem",
         },
     )
-    paths = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("proxy", "fastcgi", "uwsgi", "scgi"))
-    user = "user root;" if os.geteuid() == 0 else ""  # pytest's folders are for their user only
-    (folder / "nginx.conf").write_text(
-        f"{user} daemon off; pid {folder}/pid; events {{}}\n"
-        f"http {{ access_log off; client_body_temp_path {folder}/body; {paths}\n{text}}}\n",
-        encoding="utf-8",
-    )
-    return ["nginx", "-e", "stderr", "-c", str(folder / "nginx.conf")]
+    return nginx_with(text, folder)
 
 
 def _caddy(folder: Path, text: str) -> list[str]:
@@ -105,22 +83,6 @@ def compose(folder: Path, port: int, server: str) -> list[str]:
     os.environ["CHAT_DOMAIN"] = f"https://127.0.0.1:{port}"
     os.environ["CHAT_SERVER"] = server.removeprefix("http://")
     return _caddy(folder, text)
-
-
-@asynccontextmanager
-async def running(command: list[str], folder: Path, port: int) -> AsyncIterator[Process]:
-    environment = os.environ | {"PATH": PATH, "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    with (folder / "proxy.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=log, stderr=log)
-    try:
-        await listening(port)
-        yield process
-    except TimeoutError:
-        raise RuntimeError((folder / "proxy.log").read_text(encoding="utf-8")) from None
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
 
 
 @pytest.fixture(params=[nginx, caddy, compose], ids=lambda proxy: proxy.__name__)
@@ -192,10 +154,7 @@ async def test_the_largest_upload_passes_and_is_refused_by_the_server_beyond(sit
             assert body["request_id" if status == 413 else "id"]
 
 
-async def test_the_server_knows_the_scheme_and_the_address_of_the_browser(site: Site) -> None:
-    async with site.http() as http:
-        async with http.get("/", headers={"x-forwarded-for": "203.0.113.9"}) as page:
-            cookie = page.headers["set-cookie"]
-        assert re.match(r"__Host-chatkit_user_\w+=.*; Secure\b", cookie, re.DOTALL), cookie
-        async with http.get("/readyz") as response:
-            assert response.status == 200
+async def test_the_server_knows_that_browsers_use_https(site: Site) -> None:
+    async with site.http() as http, http.get("/") as page:
+        cookie = page.headers["set-cookie"]
+    assert re.match(r"__Host-chatkit_user_\w+=.*; Secure\b", cookie, re.DOTALL), cookie

@@ -14,10 +14,10 @@ import pytest
 from chatkit_server import Settings, create_app
 from tests.databases import copy_sqlite
 from tests.serving import DATABASE, Served, Tab
-from tests.startup.test_doctor_url import free_port, listening
 from tests.support.live_server import live
 from tests.support.openai_answers import Answer
 from tests.support.openai_server import OpenAIServer
+from tests.support.ports import free_port, listening
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 FOLDER = Path(__file__).parents[2] / "examples/logins/proxy"

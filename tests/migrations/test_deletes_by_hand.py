@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from chatkit_store import migrations
+from chatkit_store.tables import metadata
 from tests.databases import copy_sqlite
 from tests.migrations.test_migrations import REVISIONS, alembic
 
@@ -77,3 +78,17 @@ async def test_what_earlier_deletions_left_behind_is_deleted(file: Path) -> None
     assert counts(file)["thread_items"] == 2
     assert await migrations.upgrade(f"sqlite:///{file}") == REVISIONS[11:]
     assert counts(file) == dict.fromkeys(OF_THREADS, 1)
+
+
+def test_every_key_that_deletes_has_a_trigger(file: Path) -> None:
+    """Also those of tables that come later."""
+    with closing(sqlite3.connect(file)) as connection:
+        triggers = dict(connection.execute("SELECT tbl_name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall())
+    keys = [key for table in metadata.tables.values() for key in table.foreign_keys if key.ondelete == "CASCADE"]
+    missing = [
+        str(key.parent)
+        for key in keys
+        if f"DELETE FROM {key.parent.table.name} WHERE {key.parent.name} = OLD.{key.column.name};"
+        not in triggers.get(key.column.table.name, "")
+    ]
+    assert (len(keys) > 5, missing) == (True, [])

@@ -6,14 +6,15 @@ The packages come from this checkout, and theirs from the index in the versions 
 import json
 import os
 import re
-import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from scripts import release
 from tests.repository.checkout import ROOT
+from tests.support.ports import free_port
 
 DOCUMENT = ROOT / "docs/install.md"
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -38,10 +39,11 @@ def walk() -> str:
     return "set -eu\n" + commands.replace(SERVE, IN_BACKGROUND)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+def packages() -> str:
+    """Return the commands that take the packages from a folder, in the environment of the walk."""
+    section = DOCUMENT.read_text(encoding="utf-8").partition("\n## Build the packages yourself")[2]
+    (commands,) = BLOCK.findall(section)
+    return f"set -eu\n. walk/.venv/bin/activate\n{commands}"
 
 
 @pytest.mark.installs
@@ -93,3 +95,11 @@ def test_a_newcomer_installs_writes_a_project_chats_and_tests_it(tmp_path: Path)
         check=True,
     )
     assert version.stdout.strip() == release.version()
+
+    uv = {"UV_CONSTRAINT": str(tmp_path / "pins.txt"), "PATH": f"{os.environ['PATH']}:{Path(sys.executable).parent}"}
+    installed = subprocess.run(
+        ["bash", "-c", packages()], cwd=tmp_path, env=environment | uv, capture_output=True, text=True, check=False
+    )
+    assert installed.returncode == 0, installed.stdout + installed.stderr
+    assert "asyncpg" in installed.stdout
+    assert installed.stdout.splitlines()[-1] == release.version(), "uvx runs the command of the same packages"

@@ -21,12 +21,12 @@ from tests.store.tls import local_certificate
 from tests.support.managed_postgres import (
     TRUSTING,
     ManagedPostgres,
-    free_port,
     needs_pgbouncer,
     needs_tls,
     run_managed_postgres,
     run_pgbouncer,
 )
+from tests.support.ports import free_port
 from tests.workers.processes import ROOT
 from tests.workers.test_serve_workers import COMMAND
 

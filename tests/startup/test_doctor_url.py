@@ -1,10 +1,8 @@
 """`chatkit-server doctor --url`: each fault of a proxy is found, through a real one, and named with what to change."""
 
 import asyncio
-import contextlib
 import re
 import shutil
-import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
@@ -19,6 +17,7 @@ from tests.routes.asgi import call
 from tests.serving import Served, make_settings, serve
 from tests.store.tls import local_certificate
 from tests.support.careless_proxy import Faults, careless_proxy
+from tests.support.ports import free_port, listening
 
 PAGE = "https://app.example"
 CHECKS = ["url", "host", "https", "stream", "websocket", "uploads", "headers", "cookies", "cors", "cors"]
@@ -34,24 +33,6 @@ def _no_cdn(monkeypatch: pytest.MonkeyPatch) -> None:
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
     async with serve(tmp_path, cors_origins=[PAGE]) as served:
         yield served
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-async def listening(port: int) -> None:
-    """Wait until somebody listens on the port."""
-    async with asyncio.timeout(10):
-        while True:
-            with contextlib.suppress(ConnectionRefusedError):
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.close()
-                return
-            await asyncio.sleep(0.02)
 
 
 async def findings(url: str, folder: Path, **settings: Any) -> list[Finding]:
