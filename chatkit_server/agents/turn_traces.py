@@ -15,9 +15,20 @@ from agents.tracing.config import TracingConfig
 from agents.tracing.provider import TraceProvider
 from agents.tracing.setup import get_trace_provider
 from agents.tracing.span_data import SpanData
+from pydantic import SecretStr
 
 allows_traces: ContextVar[bool] = ContextVar("allows_traces", default=True)
 """Whether the turn of the current task allows traces."""
+_key: ContextVar[str | None] = ContextVar("traces_key", default=None)
+
+
+def begin_traces(*, allowed: bool, key: SecretStr | None) -> None:
+    """Let the turn of the current task record traces, or none, for the account of an OpenAI key.
+
+    The Agents SDK's own key is one for the process, and its apps may have different ones.
+    """
+    allows_traces.set(allowed)
+    _key.set(key.get_secret_value() if allowed and key is not None else None)
 
 
 class TurnTraceProvider(TraceProvider):
@@ -37,6 +48,8 @@ class TurnTraceProvider(TraceProvider):
     ) -> Trace:
         """Create a trace, which records nothing unless the turn allows it."""
         disabled = disabled or not allows_traces.get()
+        if (key := _key.get()) is not None:
+            tracing = {"api_key": key, **(tracing or {})}
         return self.other.create_trace(name, trace_id, group_id, metadata, disabled, tracing)
 
     def create_span(

@@ -24,7 +24,7 @@ from chatkit.types import (
     ThreadsUpdateReq,
 )
 
-from ..agents.turn_traces import allows_traces
+from ..agents.turn_traces import begin_traces
 from ..context import RequestContext
 from ..errors.http import InvalidParams, NotAvailable
 from ..events.frames import serialize
@@ -43,7 +43,7 @@ async def answer(
     request: NonStreamingReq, server: ChatServer, turns: Turns, actions: SyncActions, context: RequestContext
 ) -> bytes:
     """Return the JSON response of an operation. Raises `ServerError`, or what the store raises."""
-    allows_traces.set(server.allows_traces(context))
+    begin_traces(allowed=server.allows_traces(context), key=server.settings.openai_api_key)
     match request:
         case ThreadsGetByIdReq():
             return await _get_thread(request, server, turns, context)

@@ -16,7 +16,7 @@ from chatkit.types import SDKHiddenContextItem, ThreadItem, WidgetItem
 
 from chatkit_store import TurnEnd, TurnStatus
 
-from ..agents.turn_traces import allows_traces
+from ..agents.turn_traces import begin_traces
 from ..context import RequestContext
 from ..errors.failures import TurnTooLong, to_turn_failure
 from ..errors.http import AnswerInterrupted, ServerError
@@ -174,7 +174,7 @@ class Turn(LiveTurn):
     async def _run_agent(self) -> None:
         turn_usage.set(self._usage)
         turn_transcript.set(self._output.transcript)
-        allows_traces.set(self._accepted.allows_traces)
+        begin_traces(allowed=self._accepted.allows_traces, key=self._settings.openai_api_key)
         if self._accepted.allows_fast_path:
             text_sink.set(self._output.take_text)
         events = self._accepted.run()

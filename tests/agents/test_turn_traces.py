@@ -25,10 +25,12 @@ class Recorder(TracingProcessor):
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self.keys: list[str | None] = []
 
     def on_trace_start(self, trace: Trace) -> None:
         """Keep the trace's name."""
         self.names.append(trace.name)
+        self.keys.append(trace.tracing_api_key)
 
     def on_span_end(self, span: Span[Any]) -> None:
         """Keep the span's kind."""
@@ -98,6 +100,24 @@ async def test_with_tracing_the_runs_are_in_the_trace_of_the_workflow(tmp_path: 
     assert recorder.names[0] == "Support"
     assert {"custom", "agent", "function"} <= set(recorder.names)
     assert "Agent workflow" not in recorder.names
+
+
+async def test_two_apps_upload_traces_with_their_own_keys(tmp_path: Path, recorder: Recorder) -> None:
+    """The SDK's own key is that of the app that was made last."""
+    (tmp_path / "other").mkdir()
+    other = TRACED | {"openai_api_key": "sk-other"}
+    async with (
+        serve(tmp_path, agent=inner, **TRACED) as first,
+        serve(tmp_path / "other", agent=run_workflow, **other) as second,
+    ):
+        for served in (first, second):
+            async with served.tab() as tab:
+                assert (await tab.create("Hello")).text == "Done."
+            inner.model = ScriptedModel([[assistant_message("Done.")]])
+    assert recorder.keys == ["sk-test", "sk-other"]
+    with trace("Mine"):
+        pass
+    assert recorder.keys[-1] is None
 
 
 async def test_a_session_can_refuse_traces(tmp_path: Path, recorder: Recorder) -> None:
