@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from .schema import prepare_schema
 from .thread_export import PAGE, ThreadExporter, api_items, items_of
 
 T = TypeVar("T")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 AROUND = 40
 """Characters on each side of what was found."""
 BYTES_LATER = "`chatkit-server prune` deletes the bytes of their files now; the server does so within the hour."
@@ -69,7 +71,7 @@ def show_thread(thread_id: Annotated[str, typer.Argument(metavar="ID")], as_json
             return [_as_json(thread), *items]
         lines = [_line(thread)]
         async for item in items_of(store, thread_id):
-            lines += ["", f"[{item.created_at:%Y-%m-%d %H:%M:%S}] {item.type}", plain_text(item)]
+            lines += ["", f"[{item.created_at:%Y-%m-%d %H:%M:%S}] {item.type}", _printable(plain_text(item))]
         return lines
 
     for line in _with_database(load):
@@ -188,7 +190,7 @@ def _excerpt(text: str, words: str) -> str:
     """Return one line of what is around the words."""
     place = max(text.casefold().find(words.casefold()), 0)
     begin, end = max(place - AROUND, 0), place + len(words) + AROUND
-    return ("…" if begin else "") + " ".join(text[begin:end].split()) + ("…" if end < len(text) else "")
+    return ("…" if begin else "") + _in_a_line(text[begin:end]) + ("…" if end < len(text) else "")
 
 
 async def _delete(engine: AsyncEngine, thread: OwnedThread) -> None:
@@ -203,7 +205,17 @@ def _confirm(question: str, yes: bool) -> None:
 def _line(thread: OwnedThread) -> str:
     tenant, user = thread.owner
     owner = f"{tenant}/{user}" if tenant else user
-    return f"{thread.thread.id}  {thread.thread.created_at:%Y-%m-%d %H:%M}  {owner}  {thread.thread.title or '-'}"
+    title = _in_a_line(thread.thread.title or "-")
+    return f"{thread.thread.id}  {thread.thread.created_at:%Y-%m-%d %H:%M}  {owner}  {title}"
+
+
+def _in_a_line(text: str) -> str:
+    return _printable(" ".join(text.split()))
+
+
+def _printable(text: str) -> str:
+    """Return a user's text without what would control the administrator's terminal."""
+    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _as_json(thread: OwnedThread) -> str:

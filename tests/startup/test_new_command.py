@@ -1,16 +1,19 @@
 """`chatkit-server new`. What the project does is tried in tests/repository/test_install_walk.py."""
 
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import aiohttp
 import pytest
 from typer.testing import CliRunner
 
 from chatkit_server.cli import app
-from chatkit_server.settings import unknown_settings
+from chatkit_server.settings import Settings, unknown_settings, variables_of
 from scripts import release
+from tests.serving import serve
 
 FILES = {
     *("my_agent.py", "my_actions.py", "tests/test_my_agent.py", ".env", ".gitignore", ".dockerignore"),
@@ -37,10 +40,25 @@ def test_a_project_is_written_and_the_next_steps_are_printed(tmp_path: Path) -> 
     assert not any("{{" in text for text in texts)
 
 
-def test_with_a_page_it_is_written_and_served(tmp_path: Path) -> None:
+async def test_with_a_page_it_is_written_and_served(tmp_path: Path) -> None:
     assert new("chat", "--page")[0] == 0
     assert files_in(tmp_path / "chat") == FILES | {"page/index.html"}
     assert "\nCHATKIT_PAGE_DIR=page\n" in (tmp_path / "chat/.env").read_text(encoding="utf-8")
+    async with serve(tmp_path, page_dir=tmp_path / "chat/page") as served, aiohttp.ClientSession(served.url) as http:
+        async with http.get("/") as response:
+            assert "<title>chat</title>" in await response.text()
+
+
+def test_the_image_has_the_agent_and_files_of_the_project(tmp_path: Path) -> None:
+    """`.env` is not in it: what it sets must not be missing there."""
+    new(".")
+    dockerfile, settings = (tmp_path / "Dockerfile").read_text("utf-8"), (tmp_path / ".env").read_text("utf-8")
+    assert set(re.findall(r"^CHATKIT_\w+=.*$", settings, re.MULTILINE)) <= set(re.findall(r"CHATKIT_\S+", dockerfile))
+    variables = {variable for name in Settings.model_fields for variable in variables_of(name)}
+    texts = dockerfile + (tmp_path / "compose.yaml").read_text(encoding="utf-8")
+    assert set(re.findall(r"CHATKIT_\w+", texts)) <= variables
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.MULTILINE)
+    assert [name for names in copied for name in names.split() if not (tmp_path / name).exists()] == []
 
 
 def test_the_working_directory_can_become_a_project(tmp_path: Path) -> None:

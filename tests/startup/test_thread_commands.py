@@ -89,6 +89,18 @@ async def test_threads_are_listed_and_shown(saved: list[str]) -> None:
     assert types == [None, "chatkit.user_message", "chatkit.assistant_message"]
 
 
+async def test_texts_of_users_do_not_control_the_terminal(engine: AsyncEngine) -> None:
+    store, thread = SqlStore[User](engine), make_thread(title="Clear\x1b[2J\nthe screen")
+    await store.save_thread(thread, BOB)
+    await store.add_thread_items(thread.id, [user_message("Ring\x07\n\x9b31mred")], BOB)
+    lines = await printed("threads", "show", thread.id)
+    assert lines[0].endswith("  bob  Clear\N{REPLACEMENT CHARACTER}[2J the screen")
+    assert lines[3:] == ["Ring\N{REPLACEMENT CHARACTER}", "\N{REPLACEMENT CHARACTER}31mred"]
+    assert lines[0] in await printed("threads", "list")
+    (_, place) = await printed("threads", "search", "31MRED")
+    assert place == "    Ring\N{REPLACEMENT CHARACTER} \N{REPLACEMENT CHARACTER}31mred"
+
+
 async def test_threads_are_found_by_a_text(saved: list[str]) -> None:
     lines = await printed("threads", "search", "about")
     assert [line.split()[0] for line in lines if line.startswith("thr_")] == saved[::-1]
