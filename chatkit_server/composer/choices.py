@@ -4,8 +4,10 @@ The page offers what the settings list (`GET /api/chatkit/options`). A message's
 the same lists, because a client can post anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import ClassVar
 
 from chatkit.types import InferenceOptions
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -17,6 +19,19 @@ class SettingsEntry(BaseModel):
     """An entry of a JSON list in the settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    other_names: ClassVar[Mapping[str, str]] = {}
+    """What other programs call a field, and what it is here."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_known_names(cls, value: object) -> object:
+        """Refuse a name that is none of a field, with the one that it may stand for."""
+        for name in value if isinstance(value, dict) else ():
+            if name not in cls.model_fields:
+                similar = get_close_matches(str(name), cls.model_fields, n=1)
+                meant = cls.other_names.get(str(name)) or (f"did you mean {similar[0]}?" if similar else "")
+                raise ValueError(f"has no {name}; {meant or 'it takes ' + ', '.join(cls.model_fields)}")
+        return value
 
 
 class Choice(SettingsEntry):

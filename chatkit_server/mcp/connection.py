@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from agents import RunContextWrapper, UserError
+from agents import RunContextWrapper
 from agents.mcp import MCPUtil
 from agents.tool import FunctionTool, default_tool_error_function
 
 from ..loops import backoff
 from .client import make_client
+from .problem import McpProblem, problem_of
 from .spec import McpSpec
 
 if TYPE_CHECKING:
@@ -56,17 +57,26 @@ class McpConnection:
         self._spec = spec
         self._timeouts = timeouts
         self._server: MCPServer | None = None
-        self._reason = "not connected yet"
+        self._problem = McpProblem("not connected yet")
+        self._refusal: int | None = None
+        """The status of the last response, unless it was a success."""
+        self._names: frozenset[str] = frozenset()
         self._suspect = asyncio.Event()
         """Set when a call fails; cleared once the server lists its tools again."""
         self._owner: asyncio.Task[None] | None = None
 
     @property
-    def problem(self) -> str | None:
+    def problem(self) -> McpProblem | None:
         """Why the server cannot be used now, or None if it can."""
         if self._server is None:
-            return self._reason
-        return "it does not answer" if self._suspect.is_set() else None
+            return self._problem
+        return McpProblem("it does not answer") if self._suspect.is_set() else None
+
+    @property
+    def missing_tools(self) -> list[str]:
+        """The tools that the settings name, but the server did not have when it was connected."""
+        approve = self._spec.approve if isinstance(self._spec.approve, list) else []
+        return sorted({*(self._spec.tools or ()), *approve} - self._names)
 
     def start(self) -> None:
         """Begin to connect, in the background."""
@@ -83,9 +93,10 @@ class McpConnection:
 
         Waits at most `timeouts.list_tools` seconds. Never raises.
         """
-        server = self._server
-        if server is None or self.problem is not None:
-            logger.warning("the MCP server %s is away (%s); its tools are missing", self.name, self.problem)
+        server, problem = self._server, self.problem
+        if server is None or problem is not None:
+            reason = problem.reason if problem is not None else ""
+            logger.warning("the MCP server %s is away (%s); its tools are missing", self.name, reason)
             return []
         try:
             listed = await _within(self._timeouts.list_tools, server.list_tools)
@@ -101,7 +112,7 @@ class McpConnection:
                 if self._spec.tools is None or tool.name in self._spec.tools
             ]
         except Exception as error:  # from a library and a foreign server: it can be anything
-            logger.warning("the MCP server %s cannot list its tools (%s)", self.name, reason_of(error))
+            logger.warning("the MCP server %s cannot list its tools (%s)", self.name, self._problem_of(error).reason)
             self._suspect.set()
             return []
 
@@ -124,7 +135,8 @@ class McpConnection:
 
     async def _connect_once(self) -> bool:
         """Connect and stay connected until the connection is lost; return whether it was ever established."""
-        server = make_client(self.name, self._spec)
+        self._refusal = None
+        server = make_client(self.name, self._spec, self._note_refusal)
         try:
             await self._connect(server)
             await self._watch(server)
@@ -132,9 +144,10 @@ class McpConnection:
             if _is_cancelled():
                 raise
             # A CancelledError without a request to cancel comes from a broken task group inside the client.
-            self._reason = reason_of(error)
+            self._problem = self._problem_of(error)
             level = logging.DEBUG if self.attempted.is_set() and self._server is None else logging.WARNING
-            logger.log(level, "the MCP server %s is away (%s)", self.name, self._reason)
+            reason, advice = self._problem.reason, self._problem.advice
+            logger.log(level, "the MCP server %s is away (%s). %s", self.name, reason, advice)
         finally:
             was_connected, self._server = self._server is not None, None
             self.attempted.set()
@@ -145,9 +158,19 @@ class McpConnection:
         await _within(self._timeouts.connect, server.connect)
         tools = await _within(self._timeouts.connect, server.list_tools)
         logger.info("the MCP server %s is connected and has %d tools", self.name, len(tools))
+        self._names = frozenset(tool.name for tool in tools)
+        if missing := self.missing_tools:
+            logger.warning("the MCP server %s has no tool %s, which CHATKIT_MCP_SERVERS names", self.name, missing)
         self._suspect.clear()
+        self._refusal = None
         self._server = server
         self.attempted.set()
+
+    def _problem_of(self, error: BaseException) -> McpProblem:
+        return problem_of(error, self._spec, self._refusal)
+
+    def _note_refusal(self, status: int | None) -> None:
+        self._refusal = status
 
     async def _watch(self, server: "MCPServer") -> None:
         """Check the connection until it is lost, then raise.
@@ -166,24 +189,7 @@ class McpConnection:
         except (Exception, asyncio.CancelledError) as error:  # a broken connection cannot always be closed
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 raise
-            logger.debug("the MCP server %s could not be closed (%s)", self.name, reason_of(error))
-
-
-def reason_of(error: BaseException) -> str:
-    """Describe the innermost cause in a few words, without addresses or keys."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    match error:
-        case OSError(strerror=str(text)):
-            return text
-        case TimeoutError():
-            return "it did not answer in time"
-        case asyncio.CancelledError():
-            return "the connection broke"
-        case UserError():  # the Agents SDK keeps credentials out of its text
-            return str(error).partition("\n")[0]
-        case _:
-            return type(error).__name__
+            logger.debug("the MCP server %s could not be closed (%s)", self.name, self._problem_of(error).reason)
 
 
 def _is_cancelled() -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Self
 from agents import Agent, FunctionTool
 
 from .connection import McpConnection, McpTimeouts
+from .problem import McpProblem
 from .spec import McpSpec
 
 logger = logging.getLogger(__name__)
@@ -47,9 +48,13 @@ class McpServers:
     async def __aexit__(self, *exception: object) -> None:
         await self.close()
 
-    def problems(self) -> dict[str, str | None]:
+    def problems(self) -> dict[str, McpProblem | None]:
         """Return for each server why it cannot be used now, or None if it can."""
         return {connection.name: connection.problem for connection in self._connections}
+
+    def missing_tools(self) -> dict[str, list[str]]:
+        """Return for each server the tools that the settings name, but it does not have."""
+        return {connection.name: connection.missing_tools for connection in self._connections}
 
     async def with_tools(self, agent: Agent[Any]) -> Agent[Any]:
         """Return a copy of the agent with the tools of all connected servers, or the agent itself if there are none.

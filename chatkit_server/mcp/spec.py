@@ -1,6 +1,7 @@
 """The entries of CHATKIT_MCP_SERVERS, in the format of other MCP clients (`mcpServers`)."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
@@ -10,6 +11,17 @@ from ..composer.choices import SettingsEntry
 
 class McpSpec(SettingsEntry):
     """One server: a `command` to start and talk to over stdin and stdout, or the `url` of a running server."""
+
+    other_names: ClassVar[Mapping[str, str]] = {
+        "cmd": "it is called command here",
+        "type": "it is called transport here, and only needed for sse",
+        "serverUrl": "it is called url here",
+        "httpUrl": "it is called url here",
+        "environment": "it is called env here",
+        "timeout": "it is called seconds here",
+        "allowedTools": "it is called tools here",
+        "disabled": "leave the server out instead",
+    }
 
     command: str | None = None
     args: list[str] = []

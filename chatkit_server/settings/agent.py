@@ -7,7 +7,9 @@ from pydantic_settings import NoDecode
 
 from ..composer.choices import Prompt, ToolChoice
 from ..mcp.spec import McpSpec
-from .parsing import CHOICES, EACH_ONCE, JSON, TEXT_OR_JSON
+from .parsing import CHOICES, EACH_ONCE, JSON, MCP_SERVERS, TEXT_OR_JSON
+
+ServerName = Annotated[str, Field(pattern=r"^[\w-]+$")]
 
 
 class AgentSettings(BaseModel):
@@ -32,7 +34,7 @@ class AgentSettings(BaseModel):
         'without it, the context is {"request": request}. Beside CHATKIT_AGENT, it takes the place of the function '
         "`context` in the agent's module.",
     )
-    mcp_servers: Annotated[dict[Annotated[str, Field(pattern=r"^[\w-]+$")], McpSpec], NoDecode, JSON] = Field(
+    mcp_servers: Annotated[dict[ServerName, McpSpec], NoDecode, MCP_SERVERS, JSON] = Field(
         default={},
         repr=False,
         description="MCP servers whose tools the agent can use, as JSON by name: "

@@ -50,6 +50,11 @@ def _each_once(choices: list[Choice]) -> list[Choice]:
 
 JSON = BeforeValidator(lambda value: _load(value, "must be JSON") if isinstance(value, str) else value)
 
+MCP_SERVERS = BeforeValidator(
+    lambda value: value["mcpServers"] if isinstance(value, dict) and list(value) == ["mcpServers"] else value
+)
+"""Takes the file of another MCP client as it is."""
+
 
 def _text_or_json(value: object) -> object:
     is_object = isinstance(value, str) and value.lstrip().startswith("{")

@@ -287,7 +287,7 @@ async def test_without_servers_there_are_no_problems(tmp_path: Path) -> None:
         ({"command": "a", "url": "http://b"}, "either a command or a url"),
         ({"url": "nowhere"}, "match pattern"),
         ({"url": "http://b", "transport": "carrier pigeon"}, "'streamable_http' or 'sse'"),
-        ({"comand": "a"}, "not permitted"),
+        ({"comand": "a"}, "has no comand; did you mean command"),
     ],
 )
 def test_invalid_servers_are_rejected(tmp_path: Path, spec: dict[str, Any], message: str) -> None:

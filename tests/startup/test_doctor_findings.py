@@ -4,6 +4,7 @@ import contextlib
 import os
 import pwd
 import socket
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from glob import glob
@@ -14,17 +15,24 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from mcp.server.mcpserver import MCPServer
 from moto.server import ThreadedMotoServer
+from pydantic import ValidationError
 from sqlalchemy import make_url, text
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from chatkit_server.app import build_services
+from chatkit_server.mcp.problem import WRONG_PATH
 from chatkit_server.settings import Settings
+from chatkit_server.startup.command_errors import explanations
 from chatkit_server.startup.doctor import Finding, examinable, examine
 from chatkit_server.startup.own_endpoint import own_address
 from chatkit_store import new_id, open_engine
 from chatkit_store.migrations import upgrade
 from tests.databases import Postgres
 from tests.files.uploading import S3_KEYS
+from tests.support.live_server import live
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +119,82 @@ def test_addresses_of_this_server(base_url: str, public_url: str | None, is_own:
     settings = Settings(base_url=base_url, model="m", public_url=public_url, port=8000)
     assert (own_address(settings) is not None) == is_own
     assert own_address(settings.model_copy(update={"model": "demo"})) is None
+
+
+@pytest.fixture
+async def mcp_server() -> AsyncIterator[str]:
+    """The URL of a real MCP server that wants a key."""
+    server = MCPServer("weather")
+    server.tool(name="weather")(lambda city: f"Rain in {city}.")
+    app = server.streamable_http_app()
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        keys: dict[Any, int | None] = {b"Bearer right": None, b"Bearer foreign": 403}
+        refusal = keys.get(dict(scope["headers"]).get(b"authorization"), 401) if scope["type"] == "http" else None
+        await (app if refusal is None else Response(status_code=refusal))(scope, receive, send)
+
+    async with live(guarded) as url:
+        yield url
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+async def test_what_is_wrong_with_each_mcp_server_and_what_to_do(mcp_server: str, folder: Path) -> None:
+    url, away = f"{mcp_server}/mcp", f"http://127.0.0.1:{free_port()}"
+    python = {"command": sys.executable, "args": ["-c", "import os; os.environ['KEY']"]}
+    servers = {
+        "right": {"url": url, "headers": bearer("right")},
+        "nokey": {"url": url},
+        "badkey": {"url": url, "headers": bearer("wrong")},
+        "older": {"url": url, "headers": bearer("wrong"), "transport": "sse"},
+        "foreign": {"url": url, "headers": bearer("foreign")},
+        "path": {"url": f"{mcp_server}/tools", "headers": bearer("right")},
+        "away": {"url": f"{away}/mcp"},
+        "ends": python,
+        "missing": {"command": "/no/such/program"},
+        "place": {**python, "cwd": f"{folder}/no"},
+        "names": {"url": url, "headers": bearer("right"), "tools": ["weather", "wether"], "approve": ["send"]},
+    }
+    texts = {name: text for mark, name, text in await faults(mcp_servers=servers) if mark == "WRONG"}
+    wrong_key = f"{mcp_server}: it answers 401 Unauthorized. Correct the key in its headers."
+    no_program = "No such file or directory. Install its command where this server runs, or write its full path."
+    assert texts == {
+        "mcp nokey": f"{mcp_server}: it answers 401 Unauthorized. It wants a key: give it headers, such as "
+        '{"Authorization": "Bearer ..."}.',
+        "mcp badkey": wrong_key,
+        "mcp older": wrong_key,
+        "mcp foreign": f"{mcp_server}: it answers 403 Forbidden. Let the key in its headers use the server, or let the "
+        "server take this host.",
+        "mcp path": f"{mcp_server}: it answers 404 Not Found. {WRONG_PATH}",
+        "mcp away": f"{away}: it cannot be reached. Make sure that it runs there, or correct its url.",
+        "mcp ends": f"{sys.executable}: its command ended, or wrote something else than MCP to its standard output. "
+        "Run it by hand: what it writes to standard error says why. Of this server's environment it gets only PATH, "
+        "HOME and the like; keys belong into its env.",
+        "mcp missing": f"/no/such/program: {no_program}",
+        "mcp place": f"{sys.executable}: No such file or directory. Its cwd {folder}/no is not a folder: correct it.",
+        "mcp names": "It has no tool send, wether, which CHATKIT_MCP_SERVERS names. Correct its tools or approve.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("entry", "advice"),
+    [
+        ({"cmd": "uvx"}, "has no cmd; it is called command here"),
+        ({"type": "http", "url": "http://x/mcp"}, "has no type; it is called transport here, and only needed for sse"),
+        ({"url": "http://x/mcp", "q": 1}, "has no q; it takes command, args, env, "),
+    ],
+)
+def test_an_entry_with_an_unknown_name_says_which_it_may_be(entry: dict[str, Any], advice: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        Settings(mcp_servers={"a": entry})
+    (line,) = explanations(error.value)
+    assert line.startswith(f"CHATKIT_MCP_SERVERS.a: {advice}")
+
+
+def test_the_file_of_another_mcp_client_is_taken_as_it_is() -> None:
+    assert Settings(mcp_servers={"mcpServers": {"a": {"command": "uvx"}}}).mcp_servers["a"].command == "uvx"
 
 
 @pytest.fixture

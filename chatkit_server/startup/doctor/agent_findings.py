@@ -12,6 +12,7 @@ from ...services import Services
 from ..agent_check import answering_models, try_agents
 from .adopted_findings import examine_adopted
 from .finding import Finding
+from .mcp_findings import examine_mcp
 from .model_findings import examine_model
 from .workflow_findings import examine_workflow
 
@@ -21,14 +22,11 @@ async def examine_agent(services: Services) -> AsyncGenerator[Finding]:
 
     The agent is loaded while the servers are connected, because it uses their tools.
     """
-    servers, specs = services.server.mcp, services.settings.mcp_servers
+    servers = services.server.mcp
     try:
         await servers.start(patience=servers.timeouts.connect)
-        for name, problem in servers.problems().items():
-            if problem is None:
-                yield Finding(f"mcp {name}", "connected")
-            else:
-                yield Finding(f"mcp {name}", f"{specs[name].place}: {problem}", "WRONG")
+        for finding in examine_mcp(servers, services.settings.mcp_servers):
+            yield finding
         trials = await try_agents(services.server)
     finally:
         await servers.close()
