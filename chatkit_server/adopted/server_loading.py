@@ -115,11 +115,13 @@ def _own_factory(loaded: Any, title: str) -> ServerFactory:
 
 def _returns_server(loaded: Any) -> bool:
     """Return whether it is a function that is called without `ServerParts`."""
-    if isinstance(loaded, partial) and inspect.isclass(loaded.func):  # of partials as well: `partial` joins them
-        return not issubclass(loaded.func, ChatServer)
     if not callable(loaded) or inspect.isclass(loaded) or is_adopted(loaded):
         return False
-    return not _required(loaded)
+    wrapped = inspect.unwrap(loaded.func if isinstance(loaded, partial) else loaded)  # `partial` joins partials itself
+    if inspect.isclass(wrapped):
+        return not issubclass(wrapped, ChatServer)
+    kinds = {parameter.kind for parameter in inspect.signature(loaded).parameters.values()}
+    return inspect.Parameter.VAR_POSITIONAL not in kinds and not _required(loaded)
 
 
 def _load(spec: str, title: str) -> object:

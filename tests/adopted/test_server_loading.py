@@ -158,11 +158,19 @@ def test_the_same_instance_may_be_served_again(tmp_path: Path) -> None:
         create_app(make_settings(tmp_path / name), server=instance)
 
 
-def test_a_partial_of_a_chat_server_gets_its_parts(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda server: functools.partial(functools.partial(server), "sales"),
+        lambda server: lambda *parts: server("sales", *parts),
+        lambda server: lambda parts: server("sales", parts),
+    ],
+    ids=["partial", "any arguments", "one argument"],
+)
+def test_what_makes_a_chat_server_gets_its_parts(tmp_path: Path, wrap: Any) -> None:
     class OwnServer(ChatServer):
         def __init__(self, desk: str, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self.desk = desk
 
-    make = functools.partial(functools.partial(OwnServer), "sales")
-    assert create_app(make_settings(tmp_path), server=make).state.services.server.desk == "sales"
+    assert create_app(make_settings(tmp_path), server=wrap(OwnServer)).state.services.server.desk == "sales"
