@@ -1,19 +1,12 @@
-"""Whether a migrated database can be used: it has all tables, and this role or file may be written. Changes nothing."""
+"""Whether a migrated database can be written by this role. Changes nothing."""
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store.errors import translate_errors
 from chatkit_store.tables import metadata
 
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
-
-
-async def missing_tables(engine: AsyncEngine) -> list[str]:
-    """Return the names of our tables that the database does not have. Raises `StoreError`."""
-    with translate_errors():
-        async with engine.connect() as connection:
-            return await connection.run_sync(_missing)
 
 
 async def unwritable(engine: AsyncEngine) -> str | None:
@@ -28,10 +21,6 @@ async def unwritable(engine: AsyncEngine) -> str | None:
                 await connection.rollback()
                 return None
             return await connection.run_sync(_postgresql_obstacle)
-
-
-def _missing(connection: Connection) -> list[str]:
-    return sorted(set(metadata.tables) - set(inspect(connection).get_table_names()))
 
 
 def _postgresql_obstacle(connection: Connection) -> str | None:

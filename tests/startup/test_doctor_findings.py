@@ -27,12 +27,15 @@ from chatkit_server.mcp.problem import WRONG_PATH
 from chatkit_server.settings import Settings
 from chatkit_server.startup.command_errors import explanations
 from chatkit_server.startup.doctor import Finding, examinable, examine
+from chatkit_server.startup.doctor.model_findings import SILENCE
 from chatkit_server.startup.own_endpoint import own_address
 from chatkit_store import new_id, open_engine
 from chatkit_store.migrations import upgrade
 from tests.databases import Postgres
 from tests.files.uploading import S3_KEYS
 from tests.support.live_server import live
+from tests.support.openai_answers import INVALID_API_KEY, MODEL_NOT_FOUND, Answer
+from tests.support.openai_server import OpenAIServer
 
 
 @pytest.fixture(autouse=True)
@@ -290,7 +293,7 @@ async def test_tables_that_somebody_removed_are_missing(database_url: str) -> No
         await connection.execute(text("DROP TABLE turn_events"))
     await engine.dispose()
     ((mark, _, fault),) = await faults(database_url=database_url)
-    assert (mark, "lacks the table(s) turn_events, which somebody removed" in fault) == ("WRONG", True)
+    assert (mark, "lacks the table(s) turn_events, though" in fault) == ("WRONG", True)
 
 
 async def test_a_postgresql_role_that_cannot_write_is_wrong(postgres: Postgres) -> None:
@@ -343,3 +346,53 @@ def as_nobody() -> Iterator[None]:
         yield
     finally:
         os.seteuid(0)
+
+
+async def test_models_that_no_agent_names_are_asked_as_well() -> None:
+    async with OpenAIServer() as upstream:
+        upstream.default = Answer("OK")
+        endpoint = {"base_url": upstream.base_url, "model": "m", "openai_api_key": "k"}
+        named = {"models": ["m", "m-fast"], "title_model": "m-small", "transcription_model": "m-hears"}
+        texts = [finding.text for finding in await findings(**endpoint, **named)]
+        assert texts[-4:] == [
+            "m (compatible) answers",
+            "CHATKIT_MODELS: m-fast (compatible) answers",
+            "CHATKIT_TITLE_MODEL: m-small (compatible) answers",
+            "m-hears answers",
+        ]
+        assert [len(recording.data) for recording in upstream.recordings] == [len(SILENCE)]
+        upstream.transcripts.append(INVALID_API_KEY)
+        assert (await faults(**endpoint, transcription_model="m-hears"))[0][2].endswith("Correct OPENAI_API_KEY.")
+        away = f"http://127.0.0.1:{free_port()}/v1"
+        ((_, name, text),) = await faults(
+            **endpoint, transcription_model="m-hears", transcription_base_url=away, model_retries=0
+        )
+        assert (name, text) == (
+            "dictation",
+            "m-hears: model_unreachable (Connection refused). Make sure that it runs there and can be reached from "
+            "here, or correct CHATKIT_TRANSCRIPTION_BASE_URL.",
+        )
+        upstream.default = Answer(fail=MODEL_NOT_FOUND)
+        wrong = [text.partition(" ")[0] for _, _, text in await faults(**endpoint, **named)]
+        assert wrong == ["m", "CHATKIT_MODELS:", "CHATKIT_TITLE_MODEL:"]
+
+
+async def test_what_production_should_think_about_is_a_warning(folder: Path) -> None:
+    engine = open_engine("sqlite:///chat.db")
+    await upgrade(engine)
+    await engine.dispose()
+    values = {
+        "environment": "production",
+        "secrets": ["9f4c71ab" * 3 + "27de93aa"],
+        "allow_anonymous": True,
+        "database_url": "sqlite:///chat.db",
+    }
+    warnings = await faults(**values, public_url="http://127.0.0.1:8000", host="0.0.0.0")
+    assert [(mark, name, text.partition(";")[0][:45]) for mark, name, text in warnings] == [
+        ("WARN", "proxies", "Only proxies on this machine are believed. If"),
+        ("WARN", "public url", "http://127.0.0.1:8000 leads browsers to their"),
+        ("WARN", "database", "sqlite, up to date"),
+        ("WARN", "model", "demo (demo): CHATKIT_MODEL=demo: a script ans"),
+    ]
+    fine = await faults(**values, public_url="https://chat.example", host="0.0.0.0", trusted_proxies=["10.0.0.5"])
+    assert [name for _, name, _ in fine] == ["database", "model"]

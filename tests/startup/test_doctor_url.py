@@ -216,3 +216,24 @@ async def test_behind_nginx(served: Served, tmp_path: Path, more: str, expected:
         await process.wait()
     assert set(expected) <= names
     assert expected or names == set()
+
+
+@pytest.mark.parametrize(
+    ("script", "is_local"),
+    [('const k=""||"domain_pk_localhost_dev"', True), ('const k="domain_pk_6f"||"domain_pk_localhost_dev"', False)],
+)
+async def test_a_page_with_the_domain_key_of_local_development_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, is_local: bool
+) -> None:
+    page = tmp_path / "page"
+    (page / "assets").mkdir(parents=True)
+    (page / "index.html").write_text('<script type="module" src="./assets/a.js"></script>', encoding="utf-8")
+    (page / "assets/a.js").write_text(script, encoding="utf-8")
+    async with serve(tmp_path, page_dir=page) as served:
+        monkeypatch.setattr(page_findings, "WIDGET_SCRIPT", f"{served.url}/assets/a.js")
+        assert not [
+            text for _, _, text in faults_of(await findings(served.url, tmp_path, widget="auto", cors_origins=[]))
+        ]
+        monkeypatch.setattr(page_findings, "is_loopback_name", lambda name: False)
+        found = faults_of(await findings(served.url, tmp_path, widget="auto", cors_origins=[]))
+    assert ["VITE_CHATKIT_DOMAIN_KEY" in text for _, _, text in found] == [True] * is_local

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
 
 from ...errors.setup import SetupError
+from ...routes.origin import is_loopback_name
 from ...services import Services
 from ...settings import Settings
 from ..exposure import exposure_warnings, production_demands, refuse_open_address
@@ -16,6 +17,11 @@ LOGINS = {
     "jwt": "bearer tokens of an issuer",
     "header": "the user header of a trusted proxy",
 }
+
+UNKNOWN_PROXY = (
+    "Only proxies on this machine are believed. If one is on another, or in another container, set "
+    "CHATKIT_TRUSTED_PROXIES to its address: else all users have the proxy's, share its limits, and https is not seen."
+)
 
 
 async def examine_access(services: Services, settings: Settings) -> AsyncIterator[Finding]:
@@ -60,6 +66,10 @@ def _addresses(settings: Settings) -> Iterator[Finding]:
         yield Finding("hosts", ", ".join(settings.allowed_hosts))
     if settings.trusted_proxies:
         yield Finding("proxies", ", ".join(settings.trusted_proxies))
+    elif settings.environment == "production" and not is_loopback_name(settings.host) and not settings.header_secret:
+        yield Finding("proxies", UNKNOWN_PROXY, "WARN")
+    if settings.environment == "production" and is_loopback_name(urlsplit(settings.public_url or "").hostname or ""):
+        yield Finding("public url", f"{settings.public_url} leads browsers to their own machine, not here", "WARN")
     if settings.cors_origins:
         yield Finding("origins", ", ".join(settings.cors_origins))
     if settings.public_url and "none" in settings.auth:

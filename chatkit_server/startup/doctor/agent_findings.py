@@ -13,7 +13,7 @@ from ..agent_check import answering_models, try_agents
 from .adopted_findings import examine_adopted
 from .finding import Finding
 from .mcp_findings import examine_mcp
-from .model_findings import examine_model
+from .model_findings import examine_model, examine_named_models
 from .workflow_findings import examine_workflow
 
 
@@ -45,8 +45,11 @@ async def examine_agent(services: Services) -> AsyncGenerator[Finding]:
                 yield Finding(name, f"its context is {trial.context}")
         for problem in trial.problems:
             yield Finding(name, problem, "WRONG")
-    for answering in answering_models(trials, services.models):
-        yield await examine_model(services, answering)
+    answering = answering_models(trials, services.models)
+    for model in answering:
+        yield await examine_model(services, model)
+    async for finding in examine_named_models(services, [model.name for model in answering]):
+        yield finding
 
 
 def _describe_agent(agent: Agent[Any], source: AgentSource) -> str:

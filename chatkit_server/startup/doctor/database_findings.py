@@ -6,9 +6,9 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import SchemaUnknown, StoreError
-from chatkit_store.migrations import VERSION_TABLE, pending, taken_names
+from chatkit_store.migrations import pending, schema_problem, taken_names
 from chatkit_store.sessions import sessions_of
-from chatkit_store.usable import missing_tables, unwritable
+from chatkit_store.usable import unwritable
 
 from ...errors.database_problem import explain_database_error, missing_folder
 from ...services import Services
@@ -17,6 +17,11 @@ from .finding import Finding
 from .folder_findings import obstacle
 
 APART = "Use another database, or on PostgreSQL set CHATKIT_DATABASE_SCHEMA"
+
+ONE_WORKER = (
+    "it serves one worker on one machine, and each restart interrupts the chat. PostgreSQL serves several; or back "
+    "this file up, and ignore this"
+)
 
 
 async def examine_database(services: Services) -> Finding:
@@ -47,7 +52,10 @@ async def examine_database(services: Services) -> Finding:
         return Finding("database", problem, "WRONG")
     if not missing:
         guarded = ", with row-level security" if services.settings.row_security else ""
-        return Finding("database", f"{kind}{_sessions(services.engine)}, up to date{guarded}")
+        text = f"{kind}{_sessions(services.engine)}, up to date{guarded}"
+        if kind == "sqlite" and services.settings.environment == "production":
+            return Finding("database", f"{text}; {ONE_WORKER}", "WARN")
+        return Finding("database", text)
     text = f"{kind}, lacks {len(missing)} migration(s)"
     if services.settings.environment == "production":
         return Finding("database", f"{text}: run `chatkit-server migrate`", "WRONG")
@@ -57,11 +65,8 @@ async def examine_database(services: Services) -> Finding:
 async def _problem(services: Services) -> str | None:
     """Return what keeps a migrated database from being used, and what to do; or None."""
     engine = services.engine
-    if tables := await missing_tables(engine):
-        return (
-            f"{engine.dialect.name}, migrated, but lacks the table(s) {', '.join(tables)}, which somebody removed. "
-            f"Restore a backup, or drop all tables with {VERSION_TABLE} and run `chatkit-server migrate`"
-        )
+    if (problem := await schema_problem(engine)) is not None:
+        return problem
     if (reason := await unwritable(engine)) is not None:
         return f"{engine.dialect.name} {reason}"
     return await row_security_problem(engine, services.settings)

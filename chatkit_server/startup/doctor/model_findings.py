@@ -1,14 +1,18 @@
 """Whether a model answers."""
 
 import asyncio
+import struct
+from collections.abc import AsyncIterator, Collection
+from typing import Literal
 from urllib.parse import urlsplit
 
 import openai
 
-from ...errors.failures import to_turn_failure
+from ...errors.failures import failure_from_code, to_turn_failure
 from ...errors.log_format import codes_of, redacted_message
 from ...errors.network import innermost_network_error, network_reason
 from ...models.one_shot import ask_once
+from ...models.transcription import Transcriber
 from ...services import Services
 from ...settings import Settings, variable_of
 from ..agent_check import AnsweringModel
@@ -17,6 +21,11 @@ from .finding import Finding
 
 MODEL_SECONDS = 30.0
 QUESTION = ("You are being tested.", "Answer with the word OK.")
+RATE = 16_000
+SILENCE = struct.pack(
+    "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + RATE, b"WAVE", b"fmt ", 16, 1, 1, RATE, RATE * 2, 2, 16, b"data", RATE
+) + bytes(RATE)
+"""Half a second of WAV."""
 ADVICE = {
     "model_auth": "Correct OPENAI_API_KEY.",
     "model_forbidden": "Let the key's account use this model, or choose another.",
@@ -39,7 +48,8 @@ async def examine_model(services: Services, answering: AnsweringModel) -> Findin
     if not answering.is_from_settings:
         name += f" of the agent {answering.agent}"
     elif not answering.is_at_endpoint:  # the demo, or the embedded model, which is too slow to ask
-        return Finding("model", f"{name} ({info.provider}): {info.note}" if info.note else name)
+        mark: Literal["ok", "WARN"] = "WARN" if services.settings.environment == "production" else "ok"
+        return Finding("model", f"{name} ({info.provider}): {info.note}" if info.note else name, mark)
     place = _without_secrets(services.models.base_url) if answering.is_at_endpoint else ""
     try:
         async with asyncio.timeout(MODEL_SECONDS):
@@ -52,6 +62,48 @@ async def examine_model(services: Services, answering: AnsweringModel) -> Findin
     return Finding("model", f"{name} answers")
 
 
+async def examine_named_models(services: Services, answering: Collection[str]) -> AsyncIterator[Finding]:
+    """Yield what is to be said of the models that no agent names: those of CHATKIT_MODELS, titles and dictation."""
+    models, settings = services.models, services.settings
+    if models.base_url is not None:
+        named = {choice.id: "CHATKIT_MODELS" for choice in settings.models}
+        if settings.titles and settings.title_model:
+            named.setdefault(settings.title_model, "CHATKIT_TITLE_MODEL")
+        for name, variable in named.items():
+            if name not in answering:
+                model = models.provider.get_model(name)
+                finding = await examine_model(
+                    services, AnsweringModel(name, model, variable, is_from_settings=True, is_at_endpoint=True)
+                )
+                yield Finding(finding.name, f"{variable}: {finding.text}", finding.mark)
+    if models.transcriber is not None:
+        yield await _examine_dictation(models.transcriber, settings)
+
+
+async def _examine_dictation(transcriber: Transcriber, settings: Settings) -> Finding:
+    name = str(settings.transcription_model)
+    try:
+        async with asyncio.timeout(MODEL_SECONDS):
+            await transcriber.transcribe(SILENCE, "audio/wav")
+    except TimeoutError:
+        return Finding("dictation", f"{name} did not answer within {MODEL_SECONDS:g} seconds", "WRONG")
+    except openai.OpenAIError as error:
+        key, url = "CHATKIT_TRANSCRIPTION_API_KEY", "CHATKIT_TRANSCRIPTION_BASE_URL"
+        if settings.transcription_base_url is None:
+            url = variable_of("base_url", settings.base_url)
+            key = key if settings.transcription_api_key else "OPENAI_API_KEY"
+        code, cause = _code_and_cause(error)
+        advice = ADVICE.get(code, "Correct CHATKIT_TRANSCRIPTION_MODEL.").replace("OPENAI_API_KEY", key)
+        return Finding("dictation", f"{name}: {code} ({cause}). {advice.replace('{variable}', url)}", "WRONG")
+    return Finding("dictation", f"{name} answers")
+
+
+def _code_and_cause(error: Exception) -> tuple[str, str]:
+    network = innermost_network_error(error) if isinstance(error, openai.APIConnectionError) else None
+    cause = network_reason(network) if network is not None else codes_of(error) or redacted_message(error)
+    return to_turn_failure(error).code, cause
+
+
 def _without_secrets(base_url: str | None) -> str:
     parts = urlsplit(base_url or "")
     return f" at {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
@@ -59,12 +111,10 @@ def _without_secrets(base_url: str | None) -> str:
 
 def _reason(error: Exception, answering: AnsweringModel, settings: Settings) -> str:
     """Return code, cause and advice, without the provider's own text, which may contain keys."""
-    failure = to_turn_failure(error)
-    network = innermost_network_error(error) if isinstance(error, openai.APIConnectionError) else None
-    cause = network_reason(network) if network is not None else codes_of(error) or redacted_message(error)
+    code, cause = _code_and_cause(error)
     if answering.is_at_endpoint:
         variable = variable_of("base_url", settings.base_url)
-        advice = ADVICE.get(failure.code, str(failure)).replace("{variable}", variable)
+        advice = ADVICE.get(code, str(failure_from_code(code))).replace("{variable}", variable)
     else:
         advice = f"Check how the agent {answering.agent} creates it."
-    return f"{failure.code} ({cause}). {advice}"
+    return f"{code} ({cause}). {advice}"

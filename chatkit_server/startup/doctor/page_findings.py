@@ -1,7 +1,10 @@
 """Whether the page arrives with its security headers, and its widget can be loaded."""
 
+import re
 from collections.abc import AsyncIterator
+from urllib.parse import urljoin
 
+from ...routes.origin import is_loopback_name
 from ...routes.security_headers import WIDGET
 from ...settings import Settings
 from .browser import Browser, Unreachable
@@ -14,6 +17,13 @@ NEEDED = {
     "content-security-policy": "frame-ancestors",
 }
 """Headers of the page, and words that must be in them."""
+
+SCRIPT = re.compile(r'<script[^>]+src="([^"]+\.js)"')
+LOCAL_KEY = "domain_pk_localhost_dev"
+NO_DOMAIN_KEY = (
+    "The page has the domain key of local development, with which OpenAI's element shows no chat at {host}. Put {host} "
+    "on OpenAI's allow-list and build the page with its key (VITE_CHATKIT_DOMAIN_KEY); or set CHATKIT_WIDGET=open."
+)
 
 
 async def examine_headers(browser: Browser, settings: Settings) -> AsyncIterator[Finding]:
@@ -42,9 +52,19 @@ async def examine_widget(browser: Browser, settings: Settings) -> AsyncIterator[
         problem = str(error)
     if not problem:
         yield Finding("widget", "OpenAI's element can be loaded from here")
+        if not is_loopback_name(browser.host) and await _has_local_key(browser):
+            yield Finding("widget", NO_DOMAIN_KEY.format(host=browser.host), "WARN")
         return
     text = f"{WIDGET_SCRIPT} cannot be loaded from here ({problem}). "
     if settings.widget == "stock":
         yield Finding("widget", text + "Users in such a network see no chat: set CHATKIT_WIDGET=auto or open.", "WRONG")
     else:
         yield Finding("widget", text + "In such a network the page shows the open element, after a try.", "WARN")
+
+
+async def _has_local_key(browser: Browser) -> bool:
+    """Return whether the scripts of the page have no other domain key than that of local development."""
+    page = await browser.get("/", {"accept": "text/html", "sec-fetch-site": "none"})
+    scripts = [urljoin(f"{browser.url}/", path) for path in SCRIPT.findall(page.body)]
+    text = "".join([(await browser.request("GET", url)).body for url in scripts if url.startswith(browser.url)])
+    return LOCAL_KEY in text and not text.replace(LOCAL_KEY, "").count("domain_pk_")
