@@ -197,7 +197,7 @@ def _schema_problem(connection: Connection) -> str | None:
     if names := sorted(set(metadata.tables) - tables):
         return (
             f"The database lacks the table(s) {', '.join(names)}, though its migrations are complete. Restore a "
-            "backup, or drop all tables and run `chatkit-server migrate` for an empty database."
+            f"backup, or drop all tables with {VERSION_TABLE} and run `chatkit-server migrate` for an empty database."
         )
     return None
 

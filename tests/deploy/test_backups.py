@@ -1,10 +1,8 @@
 """The backups of docs/deploy.md: its commands save and restore both databases and the files."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +11,7 @@ from tests.databases import Postgres
 from tests.deploy.document import DOCUMENT, block
 from tests.files.uploading import form
 from tests.serving import serve
-from tests.workers.processes import ROOT
-from tests.workers.test_serve_workers import COMMAND
+from tests.workers.processes import install_command
 
 NOTE = b"The note is in the backup."
 FILES = block("sh", "tar -czf")
@@ -24,15 +21,9 @@ SQLITE_RESTORE = "cp chat-backup.db chatkit.db"
 
 def run(commands: str, folder: Path, environment: dict[str, str]) -> None:
     """Run commands of the document in a folder."""
-    script = folder / "bin" / "chatkit-server"
-    script.parent.mkdir(exist_ok=True)
-    script.write_text(f"#!{sys.executable} -Wignore\n{COMMAND}", encoding="utf-8")
-    script.chmod(0o755)
-    environment = environment | {
-        "PATH": f"{script.parent}:{environment.get('PATH', '')}:{os.environ['PATH']}",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'store'}",
-        "CHATKIT_MODEL": "demo",
-    }
+    installed = install_command(folder / "bin")
+    path = f"{environment.get('PATH', '')}:{installed['PATH']}"
+    environment = environment | installed | {"PATH": path, "CHATKIT_MODEL": "demo"}
     done = subprocess.run(
         ["sh", "-euc", commands], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

@@ -1,11 +1,9 @@
 """The walk of docs/database.md: each of its commands, with a PostgreSQL that demands TLS and a real PgBouncer."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,8 +25,7 @@ from tests.support.managed_postgres import (
     run_pgbouncer,
 )
 from tests.support.ports import free_port
-from tests.workers.processes import ROOT
-from tests.workers.test_serve_workers import COMMAND
+from tests.workers.processes import ROOT, install_command
 
 PAGE = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
 MAKE_ROLE, CONNECT, ASK, POOLED, APART = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.M | re.S)
@@ -50,13 +47,10 @@ class Terminal:
     def __init__(self, folder: Path, managed: ManagedPostgres) -> None:
         self.folder = folder
         self.names = {"db.example.com:5432": f"localhost:{managed.port}"}
-        command = folder / "chatkit-server"
-        command.write_text(f"#!{sys.executable} -Wignore\n{COMMAND}", encoding="utf-8")
-        command.chmod(0o755)
         shutil.copy(managed.certificate, folder / "ca.pem")
-        self.environment = {
-            "PATH": f"{folder}:{managed.server.programs}:{os.environ['PATH']}",
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'store'}",
+        installed = install_command(folder)
+        self.environment = installed | {
+            "PATH": f"{managed.server.programs}:{installed['PATH']}",
             "HOME": str(folder),
             "ADMIN_URL": managed.server.url("postgres") + f"&port={managed.port}",
             "CHATKIT_MODEL": "demo",

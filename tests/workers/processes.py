@@ -19,6 +19,17 @@ from tests.serving import SECRET, Tab
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
+COMMAND = "from chatkit_server.cli import app\n\nif __name__ == '__main__':\n    app()\n"
+"""What pip writes as the script `chatkit-server`."""
+
+
+def install_command(folder: Path) -> dict[str, str]:
+    """Write the command `chatkit-server` of this checkout, as pip does; return the variables to run it in a shell."""
+    folder.mkdir(exist_ok=True)
+    command = folder / "chatkit-server"
+    command.write_text(f"#!{sys.executable} -Wignore\n{COMMAND}", encoding="utf-8")
+    command.chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": f"{ROOT}:{ROOT / 'store'}"}
 
 
 class Nursery:

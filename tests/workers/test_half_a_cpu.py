@@ -7,7 +7,6 @@ import asyncio
 import os
 import re
 import signal
-import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -21,9 +20,8 @@ from tests.serving import SECRET, Tab
 from tests.support.openai_answers import Answer
 from tests.support.openai_server import OpenAIServer
 from tests.turns.coming_back import asking, read_up_to
-from tests.workers.processes import ROOT
+from tests.workers.processes import install_command
 from tests.workers.sql import select
-from tests.workers.test_serve_workers import COMMAND
 
 PERIOD_SECONDS = 0.1
 """As a container's CPU quota: the processes run in one half of each period, and wait in the other."""
@@ -85,16 +83,12 @@ class Serving:
 
 @asynccontextmanager
 async def serving(folder: Path, environment: dict[str, str]) -> AsyncIterator[Serving]:
-    command = folder / "chatkit-server"
-    command.write_text(f"#!{sys.executable} -Wignore\n{COMMAND}", encoding="utf-8")
-    command.chmod(0o755)
-    paths = {"PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": f"{ROOT}:{ROOT / 'store'}"}
     core = min(os.sched_getaffinity(0))
     with (folder / "log").open("wb") as output:
         shell = await asyncio.create_subprocess_exec(
             *("sh", "-euc", f"{START}\nwait"),
             cwd=folder,
-            env=environment | paths,
+            env=environment | install_command(folder),
             stdout=output,
             stderr=output,
             start_new_session=True,

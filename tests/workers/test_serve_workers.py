@@ -9,11 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.workers.processes import ROOT
+from tests.workers.processes import COMMAND, ROOT
 from tests.workers.sql import select
-
-COMMAND = "from chatkit_server.cli import app\n\nif __name__ == '__main__':\n    app()\n"
-"""What pip writes as the script `chatkit-server`."""
 
 SLOW_START = """
 import os, sys, time
