@@ -1,6 +1,7 @@
 """What `doctor` finds, in this process, at real services that are away, wrong or refuse."""
 
 import contextlib
+import json
 import os
 import pwd
 import socket
@@ -23,10 +24,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from chatkit_server.app import build_services
+from chatkit_server.cli import _check_exposure
 from chatkit_server.mcp.problem import WRONG_PATH
 from chatkit_server.settings import Settings
 from chatkit_server.startup.command_errors import explanations
-from chatkit_server.startup.doctor import Finding, examinable, examine
+from chatkit_server.startup.doctor import Finding, examinable, examine, report
 from chatkit_server.startup.doctor.model_findings import SILENCE
 from chatkit_server.startup.own_endpoint import own_address
 from chatkit_store import new_id, open_engine
@@ -104,6 +106,13 @@ async def test_an_endpoint_that_is_this_server_itself_is_named() -> None:
         f"m (compatible) at http://localhost:{port}/v1: That is the address of this server itself (port {port}). "
         "Correct CHATKIT_BASE_URL"
     )
+
+
+def test_the_start_warns_of_an_endpoint_that_is_this_server_itself(caplog: pytest.LogCaptureFixture) -> None:
+    _check_exposure(Settings(model="m", base_url="http://127.0.0.1:8000/v1", port=8001))
+    assert caplog.text == ""
+    _check_exposure(Settings(model="m", base_url="http://127.0.0.1:8001/v1", port=8001))
+    assert "http://127.0.0.1:8001/v1 has no model: That is the address of this server itself" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -262,6 +271,7 @@ async def test_folders_that_cannot_be_written_or_have_no_page(folder: Path) -> N
     assert await faults(
         attachments_url=f"{folder}/file/uploads",
         page_dir=folder / "empty",
+        data_dir=folder / "file/data",
         database_url="sqlite:////proc/chat.db",  # where not even root may create a file
     ) == [
         (
@@ -277,12 +287,18 @@ async def test_folders_that_cannot_be_written_or_have_no_page(folder: Path) -> N
         ),
         (
             "WRONG",
+            "secrets",
+            f"CHATKIT_DATA_DIR={folder}/file/data cannot be written ({folder}/file: Not a directory). Choose a "
+            "writable directory, or set CHATKIT_SECRETS",
+        ),
+        (
+            "WRONG",
             "files",
             f"{folder}/file/uploads cannot be written ({folder}/file: Not a directory). Let this user write it, or set "
             "CHATKIT_ATTACHMENTS_URL",
         ),
     ]
-    assert sorted(os.listdir(folder)) == [".chatkit", "empty", "file"]
+    assert sorted(os.listdir(folder)) == ["empty", "file"]
 
 
 async def test_tables_that_somebody_removed_are_missing(database_url: str) -> None:
@@ -396,3 +412,10 @@ async def test_what_production_should_think_about_is_a_warning(folder: Path) -> 
     ]
     fine = await faults(**values, public_url="https://chat.example", host="0.0.0.0", trusted_proxies=["10.0.0.5"])
     assert [name for _, name, _ in fine] == ["database", "model"]
+
+
+async def test_the_findings_of_a_broken_setup_are_json_for_scripts(folder: Path) -> None:
+    found = await findings(attachments_url="/proc/files", page_dir=folder)
+    printed = json.loads(report(found))
+    assert printed["ok"] is False
+    assert [entry["name"] for entry in printed["findings"] if entry["mark"] == "WRONG"] == ["page", "files"]

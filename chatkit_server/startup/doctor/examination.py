@@ -39,7 +39,7 @@ async def examine(services: Services, settings: Settings) -> AsyncIterator[Findi
 
 
 def examinable(settings: Settings) -> Settings:
-    """Return settings with which an app can be built, even if production lacks its secret: a key for this once."""
-    if settings.secrets or settings.environment == "development":
+    """Return settings with which an app can be built and no secret is written to disk: without one, a key for once."""
+    if settings.secrets:
         return settings
     return settings.model_copy(update={"secrets": [SecretStr(secrets.token_hex(32))]})

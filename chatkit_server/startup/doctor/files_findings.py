@@ -42,6 +42,10 @@ async def examine_files(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding("page", text, "WRONG")
         elif settings.environment == "production":
             yield Finding("page", "not built: run `make web`. Pages of your own do not need it", "WARN")
+    if not settings.secrets and settings.environment == "development":
+        if (reason := obstacle(settings.data_dir)) is not None:
+            text = f"cannot be written ({reason}). Choose a writable directory, or set CHATKIT_SECRETS"
+            yield Finding("secrets", f"CHATKIT_DATA_DIR={settings.data_dir} {text}", "WRONG")
     blobs = make_blobs(settings)
     if blobs.location.startswith("s3://"):
         yield await _examine_bucket(blobs, settings)
