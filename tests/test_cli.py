@@ -78,7 +78,7 @@ WRONG = [
     ("CHATKIT_MCP_SERVERS", "{oops", "CHATKIT_MCP_SERVERS: must be JSON"),
     ("CHATKIT_MCP_SERVERS", f'{{"x": {{"env": {{"KEY": "{PASSWORD}"}}}}}}', "CHATKIT_MCP_SERVERS.x: needs either a"),
     ("CHATKIT_MODELS", '["a", {"label": "B"}]', "CHATKIT_MODELS[1].id: Field required"),
-    ("CHATKIT_TOOLS", '[{"id": "a", "colour": "b"}]', "CHATKIT_TOOLS[0].colour: Extra inputs"),
+    ("CHATKIT_TOOLS", '[{"id": "a", "colour": "b"}]', "CHATKIT_TOOLS[0]: has no colour; it takes id, label"),
     ("CHATKIT_TRANSCRIPTION_MODEL", "w", "CHATKIT_TRANSCRIPTION_MODEL needs an endpoint"),
 ]
 
