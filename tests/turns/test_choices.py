@@ -224,7 +224,7 @@ def test_the_marked_model_is_the_default(tmp_path: Any) -> None:
         ({"model": "b", "models": "a"}, "must list CHATKIT_MODEL"),
         ({"model": "b", "models": [{"id": "a", "default": True}, "b"]}, "must not mark another model as the default"),
         ({"tools": [{"id": ""}]}, "at least 1"),
-        ({"tools": [{"id": "a", "colour": "red"}]}, "not permitted"),
+        ({"tools": [{"id": "a", "colour": "red"}]}, "has no colour"),
     ],
 )
 def test_invalid_lists_are_refused(tmp_path: Any, values: dict[str, Any], message: str) -> None:
