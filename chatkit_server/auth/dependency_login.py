@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from fastapi import FastAPI, Request, Response, params
@@ -30,14 +31,13 @@ class DependencyLogin:
     def __init__(self, dependency: params.Depends, title: str) -> None:
         """`title` names it in errors. Raises `SetupError` if it needs a body, which belongs to the server."""
         self._title = title
-        self._overrides = _Overrides()
 
         async def answer(request: Request, answer: Any = dependency) -> Response:
             request.scope[ANSWER] = answer
             return Response()
 
         self._route = APIRoute(
-            "/", answer, methods=["GET"], response_model=None, dependency_overrides_provider=self._overrides
+            "/", answer, methods=["GET"], response_model=None, dependency_overrides_provider=_Overrides()
         )
         if self._route.body_field is not None:
             raise SetupError(
@@ -48,23 +48,26 @@ class DependencyLogin:
         """Return what the dependency returns. Raises what it raises, and 401 if a header or cookie is missing."""
         scope = dict(outer_request(connection).scope)
         scope.pop(HANDLERS, None)  # the refusal is this server's to answer
-        self._overrides.app = scope["app"]
+        token = _outer_app.set(scope["app"])
         try:
             await self._route.app(scope, _no_body, _discard)
         except RequestValidationError as error:
             faults = [f"{' '.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
             raise HTTPException(401, "; ".join(faults)) from error
+        finally:
+            _outer_app.reset(token)
         return scope[ANSWER]
 
 
-class _Overrides:
-    """Where FastAPI looks for `dependency_overrides`: in the app of the request."""
+_outer_app: ContextVar[FastAPI | None] = ContextVar("outer_app", default=None)
 
-    app: FastAPI | None = None
+
+class _Overrides:
+    """Where FastAPI looks for `dependency_overrides`: in the app of the request. A chat may be mounted in several."""
 
     @property
     def dependency_overrides(self) -> Mapping[Callable[..., Any], Callable[..., Any]]:
-        return getattr(self.app, "dependency_overrides", {})
+        return getattr(_outer_app.get(), "dependency_overrides", {})
 
 
 def is_dependency(function: Any) -> bool:

@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import open_engine, row_security
-from chatkit_store.migrations import pending, upgrade
+from chatkit_store.migrations import pending, schema_problem, upgrade
 
 from ..errors.setup import SetupError
 from ..settings import Settings
@@ -27,7 +27,8 @@ def open_database(settings: Settings) -> AsyncEngine:
 async def prepare_schema(engine: AsyncEngine, settings: Settings) -> None:
     """Migrate in development. In production, raise `SetupError` with the command to run: a person decides when.
 
-    Raises `SetupError`, too, if row-level security is not in force as the settings say.
+    Raises `SetupError`, too, if somebody has dropped a table, and if row-level security is not in force as the settings
+    say.
     """
     missing = await pending(engine)
     if missing and settings.environment == "production":
@@ -36,6 +37,8 @@ async def prepare_schema(engine: AsyncEngine, settings: Settings) -> None:
         )
     if missing:
         await upgrade(engine)
+    if (problem := await schema_problem(engine)) is not None:
+        raise SetupError(problem)
     if settings.row_security and settings.environment == "development":
         await row_security.protect(engine)
     if (problem := await row_security_problem(engine, settings)) is not None:
