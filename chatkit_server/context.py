@@ -103,6 +103,8 @@ def outer_request(connection: HTTPConnection) -> Request:
     if (outer := scope.get(OUTER_APP)) is not None:
         changes["app"] = outer
     if isinstance(connection, Request):
+        if not changes:
+            return connection
         request = copy(connection)  # with the body, which has been read
         request.scope = {**scope, **changes}
         return request

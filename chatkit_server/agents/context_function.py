@@ -48,24 +48,24 @@ class ContextFunction:
                 f"it can have {', '.join(PARAMETERS)}."
             )
         positional = {p.name for p in parameters if p.kind is p.POSITIONAL_ONLY}
-        known = [(name, source) for name, source in sources.items() if source is not None]
-        self._positional = [source for name, source in known if name in positional]
-        self._named = [(name, source) for name, source in known if name not in positional]
+        usable = [(name, source) for name, source in sources.items() if source is not None]
+        self._positional = [source for name, source in usable if name in positional]
+        self._named = [(name, source) for name, source in usable if name not in positional]
 
     def _source(self, name: str) -> str | None:
         """Return which of `PARAMETERS` a parameter means, by its name or else by its class."""
         if name in PARAMETERS:
             return name
         kind = typing.get_origin(self._hints.get(name)) or self._hints.get(name)
-        return next((source for known, source in BY_CLASS.items() if kind is known), None)
+        return next((source for context_class, source in BY_CLASS.items() if kind is context_class), None)
 
     async def make(self, thread: ThreadMetadata, context: RequestContext, store: Store[RequestContext]) -> Any:
         """Return a new context for a turn or an action of this thread. Raises what the function raises."""
         values = {"thread": thread, "context": context, "request_context": context, "store": store}
         values["request"] = request_of(context)
         named = {name: values[source] for name, source in self._named}
-        made = self._function(*(values[source] for source in self._positional), **named)
-        return await made if inspect.isawaitable(made) else made
+        own_context = self._function(*(values[source] for source in self._positional), **named)
+        return await own_context if inspect.isawaitable(own_context) else own_context
 
     @property
     def returned(self) -> Any:

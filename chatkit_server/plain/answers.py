@@ -78,7 +78,7 @@ class Answer(BaseModel):
     error: Failure | None = None
     waiting: list[Waiting] = Field(
         default=[],
-        description="What the user or the page must answer before the agent goes on: `POST /api/turns/{id}/answers`.",
+        description="What the user or the page must answer before the agent continues: `POST /api/turns/{id}/answers`.",
     )
     model: str | None = None
     usage: Usage = Usage()

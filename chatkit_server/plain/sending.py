@@ -94,7 +94,7 @@ async def answer(
     is_detached: bool,
     gone: Gone,
 ) -> LiveTurn | EndedTurn:
-    """Answer what an ended turn waits for, and return the turn that goes on, or that this user's `key` has started.
+    """Answer what an ended turn waits for, and return the turn that continues, or that this user's `key` has started.
 
     Raises `NotFoundError`, `ThreadAnswering` while the turn runs, and as `accept_answers` and `send` do.
     """

@@ -35,10 +35,10 @@ async def answer_turn(
     idempotency_key: Key = None,
     x_chatkit_detach: Detach = None,
 ) -> Response:
-    """Return the whole answer of the turn that goes on, or stream it with `Accept: text/event-stream` or
+    """Return the whole answer of the turn that continues, or stream it with `Accept: text/event-stream` or
     `application/x-ndjson`.
 
-    The agent goes on once everything is answered; until then, the new turn is empty and waits for the rest. All
+    The agent continues once everything is answered; until then, the new turn is empty and waits for the rest. All
     answers of a request count, or none. 404 for another user's turn or an id that never waited; 409 `already_answered`
     or `approval_over` for one that no longer waits, `thread_answering` while the turn still runs.
     """

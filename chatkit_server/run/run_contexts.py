@@ -35,17 +35,17 @@ class RunContexts:
 
         Raises what that raises, and `AgentSetupError` if it returned None, or an `AgentContext` for the second time.
         """
-        made = self.agent_context(thread, context)
-        if inspect.isawaitable(made):
-            made = await made
-        if made is None:
+        own = self.agent_context(thread, context)
+        if inspect.isawaitable(own):
+            own = await own
+        if own is None:
             raise AgentSetupError("The context function returned None, not a context for the agent.")
-        if isinstance(made, AgentContext):
-            if not made.take():
-                name = type(made).__name__
+        if isinstance(own, AgentContext):
+            if not own.take():
+                name = type(own).__name__
                 raise AgentSetupError(f"The context function returned the same {name} twice; make one for each turn.")
-            made.thread, made.store, made.request_context = thread, self.store, context
-            return made
+            own.thread, own.store, own.request_context = thread, self.store, context
+            return own
         turn = AgentContext(thread=thread, store=self.store, request_context=context)
-        turn.carry(made)
+        turn.carry(own)
         return turn

@@ -25,7 +25,7 @@ from .thread_export import PAGE, ThreadExporter, api_items, items_of
 T = TypeVar("T")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 AROUND = 40
-"""Characters on each side of what was found."""
+"""Characters on each side of the match."""
 BYTES_LATER = "`chatkit-server prune` deletes the bytes of their files now; the server does so within the hour."
 
 threads = typer.Typer(help="The threads of all users.", no_args_is_help=True)
@@ -95,11 +95,11 @@ def delete_threads(thread_ids: Ids, yes: Yes = False) -> None:
 
     async def delete(engine: AsyncEngine, settings: Settings) -> None:
         store = AllThreadsStore(engine)
-        found = [await store.load_thread(thread_id) for thread_id in thread_ids]
-        for thread in found:
+        threads = [await store.load_thread(thread_id) for thread_id in thread_ids]
+        for thread in threads:
             typer.echo(_line(thread), err=True)
-        _confirm(f"Delete {len(found)} thread(s)?", yes)
-        for thread in found:
+        _confirm(f"Delete {len(threads)} thread(s)?", yes)
+        for thread in threads:
             await _delete(engine, thread)
 
     _with_database(delete)
@@ -142,13 +142,13 @@ def delete_user(user: User, tenant: UsersTenant = "", yes: Yes = False) -> None:
     """Delete all that is stored of a user: threads, files, client secrets, and what limits and imports remember."""
 
     async def delete(engine: AsyncEngine, settings: Settings) -> int:
-        found = [thread async for thread in _all(AllThreadsStore(engine), user, tenant)]
-        _confirm(f"Delete {len(found)} thread(s), and all else that is stored of {user}?", yes)
-        for thread in found:
+        threads = [thread async for thread in _all(AllThreadsStore(engine), user, tenant)]
+        _confirm(f"Delete {len(threads)} thread(s), and all else that is stored of {user}?", yes)
+        for thread in threads:
             with suppress(NotFound):
                 await _delete(engine, thread)
         await UserDataStore(engine).delete(Owner(tenant, user))
-        return len(found)
+        return len(threads)
 
     count = _with_database(delete)
     typer.echo(f"Deleted {count} thread(s), and all else that was stored of {user}. {BYTES_LATER}")

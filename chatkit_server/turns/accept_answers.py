@@ -99,7 +99,7 @@ def _continuation(
     *,
     is_decision: bool,
 ) -> Callable[[], AsyncIterator[ThreadStreamEvent]]:
-    """Return what goes on: the run or the agent if nothing else is pending, else the next tool of the page."""
+    """Return what continues: the run or the agent if nothing else is pending, else the next tool of the page."""
     if decided is not None and (is_decision or decided.has_changed):
         return decided.run
     if not remaining.is_complete:

@@ -77,10 +77,10 @@ def make_script(conversation: Conversation, tools: Iterable[str], routes: Mappin
 def _next_call(conversation: Conversation, names: Set[str]) -> ToolCall | None:
     """Return the first call that the text asks for and that has not been made; None after a call of a tool that the
     agent no longer has, or had only for a while."""
-    made = Counter(result.name for result in conversation.results)
+    finished = Counter(result.name for result in conversation.results)
     for call in _requested_calls(conversation.text):
-        if made[call.name]:
-            made[call.name] -= 1
+        if finished[call.name]:
+            finished[call.name] -= 1
         elif not conversation.results or call.name in names:
             return call
     return None

@@ -43,7 +43,7 @@ async def logged_in_user(request: HTTPConnection) -> User | None:
 
 
 chat = create_app(Settings(), auth=logged_in_user)
-app = FastAPI(lifespan=lifespan_of(chat))  # a mounted app's lifespan does not run by itself
+app = FastAPI(lifespan=lifespan_of(chat))  # a mounted app's lifespan runs only if its own app starts it
 app.add_middleware(
     SessionMiddleware,
     secret_key=os.environ.get("SESSION_SECRET") or secrets.token_hex(32),  # a random one logs all out at a restart
