@@ -6,6 +6,7 @@ closed tab and `reset` a lost network. It uses no HTTP library, which would read
 
 import asyncio
 import json
+import select
 import socket
 import struct
 from collections.abc import Callable, Iterator, Mapping
@@ -165,6 +166,13 @@ class RawStream:
         if chunk:
             self._http.feed_data(chunk)
         return bool(chunk)
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether `read` would return at once: there are bytes, or the connection has ended."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return self.ended or bool(poll.poll(0))
 
     def close(self) -> None:
         """Close the socket, like a closed tab."""
