@@ -102,13 +102,13 @@ def _own_factory(loaded: Any, title: str) -> ServerFactory:
         raise _needs(required, title)
 
     def make(parts: ServerParts) -> ChatServer:
-        made = _called(loaded, title, parts)
-        if not isinstance(made, ChatServer):
+        server = _called(loaded, title, parts)
+        if not isinstance(server, ChatServer):
             raise SetupError(
-                f"{title} has returned an object of type {type(made).__name__}, not a ChatServer. "
+                f"{title} has returned an object of type {type(server).__name__}, not a ChatServer. "
                 "A function that returns another ChatKitServer takes no arguments."
             )
-        return made
+        return server
 
     return make
 
@@ -136,11 +136,11 @@ def _made(make: Any, title: str) -> Any:
     """Call a class or function without arguments."""
     if required := _required(make):
         raise _needs(required, title)
-    made = _called(make, title)
-    if inspect.iscoroutine(made):
-        made.close()
+    instance = _called(make, title)
+    if inspect.iscoroutine(instance):
+        instance.close()
         raise SetupError(f"{title} is async. Name an instance, or a function that returns one without waiting.")
-    return made
+    return instance
 
 
 def _called(make: Any, title: str, *arguments: object) -> Any:

@@ -40,7 +40,7 @@ class User:
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """The verified claims of a token: plain JSON."""
     metadata: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    """What agents may know of the user besides: `RequestContext.metadata`."""
+    """What else agents may know about the user: `RequestContext.metadata`."""
 
 
 class Login(Protocol):

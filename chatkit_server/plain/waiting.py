@@ -1,4 +1,4 @@
-"""What an answer waits for before it can go on, for clients without the widget, and what they answer."""
+"""What an answer waits for before it can continue, for clients without the widget, and what they answer."""
 
 import json
 from collections.abc import Sequence

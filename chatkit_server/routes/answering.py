@@ -9,7 +9,6 @@ from ..plain.answers import Answer
 from ..plain.sending import answer
 from ..plain.waiting import ClientAnswers
 from ..services import services_of
-from .error_responses import ERRORS
 from .json_route import JsonRoute
 from .messages import Detach, Key
 from .reading import disconnected
@@ -26,7 +25,7 @@ EXAMPLE = {"answers": [{"id": "apr_0123", "decision": "approved"}, {"id": "msg_0
     summary="Answer what a turn waits for",
     response_class=Response,
     response_model=Answer,
-    responses=RESPONSES | ERRORS,
+    responses=RESPONSES,
 )
 async def answer_turn(
     turn_id: str,
