@@ -6,7 +6,7 @@ from typing import Any
 
 from agents import RunResultStreaming, StreamEvent
 
-from ..models.tap import pass_text_on
+from ..fast_path.tap import pass_text_on
 
 
 class FollowedRun(RunResultStreaming):

@@ -14,9 +14,9 @@ from openai.types.responses import ResponseCompletedEvent, ResponseFunctionToolC
 
 from chatkit_store import clean_body
 
+from ..fast_path.tap import tapped
 from .incoming.answer_state import AnswerState, answer_state, used_call_ids
 from .returned_fields import EmittedFields, emitted_fields, fields_to_return, returned_fields
-from .tap import tapped
 
 Api = Literal["responses", "chat_completions"]
 

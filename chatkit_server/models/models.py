@@ -13,12 +13,12 @@ from agents.models.default_models import get_default_model
 
 from ..errors.setup import ModelSetupError
 from ..settings import Settings
+from .client.openai_client import make_client
 from .demo import DemoProvider
 from .embedded import EmbeddedModel, EmbeddedProcess, EmbeddedProvider
 from .embedded.embedded_model import MAX_TOKENS
 from .endpoint import EndpointProvider
 from .model_info import ModelInfo
-from .openai_client import make_client
 from .provider_choice import choose_provider, is_openai
 from .transcription import Transcriber, open_transcriber
 

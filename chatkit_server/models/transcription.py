@@ -8,7 +8,7 @@ import openai
 
 from ..errors.setup import ModelSetupError
 from ..settings import Settings
-from .openai_client import make_client
+from .client.openai_client import make_client
 
 FILE_NAMES = {
     "audio/webm": "speech.webm",

@@ -38,6 +38,7 @@ from ..conversion.outputs import OutputText
 from ..conversion.readable import readable
 from ..conversion.tool_display import ToolDisplay, ToolDisplays
 from ..errors.http import NotAvailable
+from ..fast_path.tap import TextSink, text_sink
 from ..files.user_files import turn_files
 from ..interactions.actions import ActionCall, ActionHandler, Actions
 from ..interactions.saved_run import SavedRun
@@ -45,7 +46,6 @@ from ..loops import through_outage
 from ..mcp import McpServers
 from ..memory import Memory, turn_transcript
 from ..memory.converter import SafeConverter, with_files, with_mentions
-from ..models.tap import TextSink, text_sink
 from ..models.usage import turn_usage
 from ..recording.recorded_turn import RecordedTurn, can_resume
 from ..recording.run_recording import RunRecording

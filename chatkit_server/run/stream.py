@@ -22,9 +22,9 @@ from ..conversion import Conversion, text_delta_event
 from ..conversion.outputs import OutputText
 from ..conversion.tool_display import ToolDisplays
 from ..errors.failures import ModelSilent, NoAnswer, ToolSilent
+from ..fast_path.tap import Tap, TextSink, close_tap, open_tap
 from ..interactions.approvals import ask_approvals, wait_for_answers
 from ..memory import Transcript, turn_transcript
-from ..models.tap import Tap, TextSink, close_tap, open_tap
 from .deadlines import Deadlines, SilenceWatch
 from .guardrails import TripwireWatch
 from .tool_tasks import tool_tasks

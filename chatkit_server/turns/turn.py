@@ -21,10 +21,10 @@ from ..context import RequestContext
 from ..errors.failures import TurnTooLong, to_turn_failure
 from ..errors.http import AnswerInterrupted, ServerError
 from ..errors.mapping import to_server_error
+from ..fast_path.tap import text_sink
 from ..interactions.notice_card import cut_notice, failure_notice
 from ..loops import backoff, through_outage
 from ..memory import Transcript, turn_transcript
-from ..models.tap import text_sink
 from ..models.usage import TurnUsage, turn_usage
 from .accept import Accepted
 from .live_turn import LiveTurn, StopReason

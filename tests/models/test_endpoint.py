@@ -13,7 +13,7 @@ from openai.types.shared import Reasoning
 
 from chatkit_server import Settings
 from chatkit_server.models import Models, open_models
-from chatkit_server.models.openai_client import make_client
+from chatkit_server.models.client.openai_client import make_client
 from tests.models.running import Run, run, run_config
 from tests.support.openai_answers import INVALID_API_KEY, RATE_LIMIT, Answer, ToolCall
 from tests.support.openai_server import OpenAIServer

@@ -1,6 +1,6 @@
 """The openai client calls our private hook, and the events built there equal the stock ones.
 
-If a test here fails after an update of openai, adapt `models/fast/events.py` before updating.
+If a test here fails after an update of openai, adapt `models/client/events.py` before updating.
 """
 
 import copy
@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 from chatkit_server import Settings
 from chatkit_server.models import open_models
-from chatkit_server.models.fast import events
-from chatkit_server.models.fast.events import EVENT_CLASSES, FastEventsClient
+from chatkit_server.models.client import events
+from chatkit_server.models.client.events import EVENT_CLASSES, FastEventsClient
 from tests.models.running import run
 from tests.models.samples import make_sample
 from tests.support.openai_answers import Answer, Reasoning, ToolCall

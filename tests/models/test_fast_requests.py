@@ -9,7 +9,7 @@ from agents.items import TResponseInputItem
 from openai.resources.responses import AsyncResponses
 
 from chatkit_server.models import open_models
-from chatkit_server.models.fast.requests import _is_wire_form
+from chatkit_server.models.client.requests import _is_wire_form
 from chatkit_server.settings import Settings
 from tests.models.running import run_config
 from tests.support.openai_answers import Answer
@@ -51,7 +51,7 @@ def times(a: int, b: int | None = None) -> int:
 
 async def _body(monkeypatch: pytest.MonkeyPatch, *, stock: bool) -> Any:
     if stock:
-        monkeypatch.setattr("chatkit_server.models.fast.events.FastResponses", AsyncResponses)
+        monkeypatch.setattr("chatkit_server.models.client.events.FastResponses", AsyncResponses)
     async with OpenAIServer(Answer("9"), rules=False) as upstream:
         settings = Settings(base_url=upstream.base_url, model="gpt-test", api="responses", model_retries=0)
         async with open_models(settings) as models:

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
-from chatkit_server.models import fast
-from chatkit_server.models.fast.events import FastEventsClient
-from chatkit_server.models.fast.sse import FastDecoder
+from chatkit_server.models import client as client_package
+from chatkit_server.models.client.events import FastEventsClient
+from chatkit_server.models.client.sse import FastDecoder
 from chatkit_server.models.incoming.answer_decoder import AnswerDecoder
 
 Decoded = list[tuple[str | None, str, str | None, int | None]]
@@ -119,8 +119,8 @@ def test_the_installed_client_creates_its_decoder_in_the_method_that_we_override
 
 def test_without_the_private_module_the_stock_decoder_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("sse", "events"):
-        monkeypatch.delitem(sys.modules, f"chatkit_server.models.fast.{name}")
-        monkeypatch.setattr(fast, name, None)  # restores the real one after the test
+        monkeypatch.delitem(sys.modules, f"chatkit_server.models.client.{name}")
+        monkeypatch.setattr(client_package, name, None)  # restores the real one after the test
     monkeypatch.setitem(sys.modules, "openai._streaming", None)
-    client = importlib.import_module("chatkit_server.models.fast.events").FastEventsClient(api_key="k", base_url="x")
+    client = importlib.import_module("chatkit_server.models.client.events").FastEventsClient(api_key="k", base_url="x")
     assert type(client._make_sse_decoder().decoder) is SSEDecoder

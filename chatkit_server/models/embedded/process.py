@@ -24,7 +24,7 @@ import openai
 
 from ...errors.failures import EmbeddedModelError
 from ...errors.setup import ModelSetupError
-from ..openai_client import make_client
+from ..client.openai_client import make_client
 from . import engine
 from .engine import EngineOptions
 

@@ -9,8 +9,8 @@ from agents import Agent, RunContextWrapper, Runner, function_tool
 from agents.stream_events import RawResponsesStreamEvent
 from openai.types.responses import ResponseTextDeltaEvent
 
+from chatkit_server.fast_path.tap import open_tap, tapped
 from chatkit_server.models import Models, open_models
-from chatkit_server.models.tap import open_tap, tapped
 from chatkit_server.settings import Settings
 from tests.models.running import run_config
 from tests.support.openai_answers import Answer, ToolCall

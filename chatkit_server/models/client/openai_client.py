@@ -3,7 +3,7 @@
 Two differences from `openai.DefaultAioHttpClient` (openai 3.54):
 - It reports refused connections, failed name lookups and dropped connections as *timeouts*, because its table maps
   aiohttp's ClientConnectionError first. Users would read "too slow" when nothing listens.
-- The events of a streamed answer are built by `fast/events.py`.
+- The events of a streamed answer are built by `events.py`.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -17,9 +17,9 @@ import aiohttp
 import httpx2
 import openai
 
-from ..errors.retry_after import retry_after
-from .fast.events import FastEventsClient
-from .usage import turn_usage
+from ...errors.retry_after import retry_after
+from ..usage import turn_usage
+from .events import FastEventsClient
 
 MAX_CONNECTIONS = 1000
 """Streams that one process can have open at the endpoint at once."""
