@@ -1,4 +1,4 @@
-"""Start the processes of a run: the fake model endpoint, the stock server and ours, as a user would."""
+"""Start the processes of a run: the model endpoint, the relay, the stock server and ours, as a user would."""
 
 import asyncio
 import os
@@ -7,123 +7,104 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Literal
 
-import aiohttp
-import psutil  # type: ignore[import-untyped]  # it ships no types
+from bench.machine import ROOT, cpu_seconds, load_cores, memory_bytes, server_cores, waited_seconds
 
-ROOT = Path(__file__).parents[1]
 START_SECONDS = 60.0
+POLL_SECONDS = 0.01
 
-Kind = Literal[
-    "stock",
-    "stock-uvloop",
-    "ours",
-    "ours-unflushed",
-    "ours-limited",
-    "ours-no-journal",
-    "ours-postgres",
-    "ours-postgres-no-journal",
-]
-
-OVERRIDES: dict[Kind, Mapping[str, str]] = {
-    "ours-unflushed": {"CHATKIT_FLUSH_MS": "0"},
-    "ours-limited": {"CHATKIT_TURNS_PER_MINUTE": "30"},
-    "ours-no-journal": {"CHATKIT_JOURNAL_MS": "0"},
-    "ours-postgres-no-journal": {"CHATKIT_JOURNAL_MS": "0"},
+KINDS: dict[str, tuple[str, Mapping[str, str]]] = {
+    "stock": ("stock, asyncio + h11", {}),
+    "stock-uvloop": ("stock, uvloop + httptools", {}),
+    "ours": ("ours", {}),
+    "relay": ("bare relay", {}),
+    "ours-slow-path": ("ours, CHATKIT_FAST_PATH=false", {"CHATKIT_FAST_PATH": "false"}),
+    "ours-flush-0": ("ours, CHATKIT_FLUSH_MS=0", {"CHATKIT_FLUSH_MS": "0"}),
+    "ours-flush-40": ("ours, CHATKIT_FLUSH_MS=40", {"CHATKIT_FLUSH_MS": "40"}),
+    "ours-flush-100": ("ours, CHATKIT_FLUSH_MS=100", {"CHATKIT_FLUSH_MS": "100"}),
+    "ours-no-journal": ("ours, CHATKIT_JOURNAL_MS=0", {"CHATKIT_JOURNAL_MS": "0"}),
+    "ours-titles": ("ours, with titles", {"CHATKIT_TITLES": "true"}),
+    "ours-limited": ("ours, with a limit per user", {"CHATKIT_TURNS_PER_MINUTE": "30"}),
+    "ours-postgres": ("ours, PostgreSQL", {}),
 }
-"""Settings of the variants of our server."""
+"""Names of the servers, and the settings of the variants of ours."""
 
-
-def server_cores() -> set[int]:
-    """Return the core reserved for servers, or an empty set if there is only one core."""
-    cores = sorted(_available())
-    return set(cores[:1]) if len(cores) > 1 else set()
-
-
-def load_cores() -> set[int]:
-    """Return the cores for everything else."""
-    return _available() - server_cores()
-
-
-@cache
-def _available() -> set[int]:
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+HEADER_LOGIN = {"CHATKIT_AUTH": "header", "CHATKIT_TRUSTED_PROXIES": "127.0.0.1"}
+"""Lets a client say who it is, in X-Forwarded-User."""
 
 
 @dataclass(frozen=True)
-class Endpoint:
-    """A fake model endpoint."""
+class Program:
+    """A running process that listens on `port`."""
 
-    url: str
-    process: psutil.Process
-
-    def cpu_seconds(self) -> float:
-        """Return the user and system time of the process so far."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running server and its resource usage."""
-
-    kind: Kind
-    url: str
-    process: psutil.Process
+    kind: str
+    port: int
+    process: int
 
     def cpu_seconds(self) -> float:
-        """Return the user and system time of the process and its children so far."""
-        times = [p.cpu_times() for p in self._family()]
-        return float(sum(t.user + t.system for t in times))
-
-    def memory_bytes(self) -> int:
-        """Return the resident memory of the process and its children."""
-        return int(sum(p.memory_info().rss for p in self._family()))
+        return cpu_seconds(self.process)
 
     def waited_seconds(self) -> float:
-        """Return how long the process was ready to run while others used its core; 0 if the system does not say."""
-        with suppress(OSError):
-            return int(Path(f"/proc/{self.process.pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
-        return 0.0
+        return waited_seconds(self.process)
 
-    def _family(self) -> list[psutil.Process]:
-        return [self.process, *self.process.children(recursive=True)]
+    def memory_bytes(self) -> int:
+        return memory_bytes(self.process)
+
+
+@dataclass(frozen=True)
+class Server(Program):
+    """A running server."""
+
+    start_seconds: float
+    """From its start until it listened."""
+    start_cpu: float
+    """The CPU seconds of that."""
+    folder: Path
 
 
 @asynccontextmanager
-async def upstream(folder: Path, module: str) -> AsyncIterator[Endpoint]:
-    """Run a fake model endpoint in a separate process."""
-    with _started(["-m", module], {}, folder / f"{module}.log", load_cores(), stdout=subprocess.PIPE) as process:
+async def endpoint(folder: Path) -> AsyncIterator[Program]:
+    """Run a model endpoint."""
+    log = folder / "endpoint.log"
+    with _started(["-m", "bench.endpoint"], {}, log, load_cores(), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         port = int(await asyncio.to_thread(process.stdout.readline))
-        yield Endpoint(f"http://127.0.0.1:{port}/v1", psutil.Process(process.pid))
+        yield Program("endpoint", port, process.pid)
 
 
 @asynccontextmanager
-async def server(kind: Kind, model_url: str, folder: Path, database: str | None = None) -> AsyncIterator[Server]:
-    """Run a server; yields once it listens. `database` is a URL for ours to use instead of SQLite."""
+async def server(
+    kind: str, endpoint_port: int, folder: Path, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Server]:
+    """Run a server; yields once it listens. Raises `RuntimeError` with the end of its log if it does not.
+
+    `settings` are more variables of its environment.
+    """
     port = _free_port()
     work = folder / f"{kind}-{port}"
     work.mkdir()
-    is_stock = kind in ("stock", "stock-uvloop")
-    command, environment = _stock(kind, port, model_url) if is_stock else _ours(kind, port, model_url, database)
-    with _started(command, environment, work / "server.log", server_cores()) as process:
-        url = f"http://127.0.0.1:{port}/chatkit"
-        if not await _wait_until_listening(process, url):
+    command, environment = _command(kind, port, endpoint_port)
+    began = time.monotonic()
+    with _started(command, {**environment, **(settings or {})}, work / "server.log", server_cores()) as process:
+        if not await _wait_until_listening(process, port):
             log = await asyncio.to_thread((work / "server.log").read_text, encoding="utf-8")
             raise RuntimeError(f"the {kind} server did not start; the end of its log:\n{log[-3000:]}")
-        yield Server(kind, url, psutil.Process(process.pid))
+        cpu = cpu_seconds(process.pid)
+        yield Server(kind, port, process.pid, time.monotonic() - began, cpu, work)
 
 
-def _ours(kind: Kind, port: int, model_url: str, database: str | None) -> tuple[Sequence[str], Mapping[str, str]]:
+def _command(kind: str, port: int, endpoint_port: int) -> tuple[Sequence[str], Mapping[str, str]]:
+    model_url = f"http://127.0.0.1:{endpoint_port}/v1"
+    if kind == "relay":
+        return ["-m", "bench.relay", str(port), str(endpoint_port)], {}
+    if kind.startswith("stock"):
+        wire = ["uvloop", "--http", "httptools"] if kind == "stock-uvloop" else ["asyncio", "--http", "h11"]
+        command = ["-m", "uvicorn", "--factory", "bench.stock_app:from_environment", "--port", str(port)]
+        return [*command, "--no-access-log", "--loop", *wire], {"BENCH_UPSTREAM": model_url}
     environment = {
-        **OVERRIDES.get(kind, {}),
-        **({"CHATKIT_DATABASE_URL": database} if database else {}),
         "CHATKIT_BASE_URL": model_url,
         "CHATKIT_API": "responses",
         "CHATKIT_MODEL": "gpt-bench",
@@ -132,65 +113,47 @@ def _ours(kind: Kind, port: int, model_url: str, database: str | None) -> tuple[
         "CHATKIT_TITLES": "false",  # the stock server makes none
         "OPENAI_API_KEY": "bench",
     }
-    return ["-m", "chatkit_server", "serve", "--host", "127.0.0.1", "--port", str(port)], environment
-
-
-def _stock(kind: Kind, port: int, model_url: str) -> tuple[Sequence[str], Mapping[str, str]]:
-    wire = (
-        ["--loop", "uvloop", "--http", "httptools"]
-        if kind == "stock-uvloop"
-        else ["--loop", "asyncio", "--http", "h11"]
-    )
-    command = ["-m", "uvicorn", "--factory", "bench.stock_app:from_environment", "--port", str(port), *wire]
-    return command, {"BENCH_UPSTREAM": model_url}
+    command = ["-m", "chatkit_server", "serve", "--host", "127.0.0.1", "--port", str(port)]
+    return command, {**environment, **KINDS[kind][1]}
 
 
 @contextmanager
 def _started(
-    arguments: Sequence[str],
-    environment: Mapping[str, str],
-    log: Path,
-    cores: set[int],
-    stdout: int | None = None,
+    arguments: Sequence[str], environment: Mapping[str, str], log: Path, cores: set[int], stdout: int | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a Python process of this repository in the folder of its log; terminate it on exit."""
+    """Run a Python process of this repository in the folder of its log; end it on exit."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("CHATKIT_", "OPENAI_"))}
+    paths = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "store")])}
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=log.parent,
-            env={**inherited, "PYTHONPATH": str(ROOT), **environment},
+            env={**inherited, **paths, **environment},
             stdout=stdout or output,
             stderr=output,
         )
-        if cores:  # before it starts threads, which inherit this
-            os.sched_setaffinity(process.pid, cores)
         try:
+            if cores:  # before it starts threads, which inherit this
+                os.sched_setaffinity(process.pid, cores)
             yield process
         finally:
-            _terminate(process)
+            process.kill()  # a server would wait for its answers
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
 
 
-def _terminate(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-async def _wait_until_listening(process: subprocess.Popen[bytes], url: str) -> bool:
-    """Wait until the server answers a request. Returns False if it exits or takes too long."""
+async def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until the server accepts a connection. Returns False if it exits or takes too long."""
     deadline = time.monotonic() + START_SECONDS
-    body = {"type": "threads.list", "params": {"limit": 1}}
-    async with aiohttp.ClientSession() as session:
-        while process.poll() is None and time.monotonic() < deadline:
-            with suppress(aiohttp.ClientConnectionError):
-                async with session.post(url, json=body) as response:
-                    if response.status == 200:
-                        return True
-            await asyncio.sleep(0.1)
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(POLL_SECONDS)
+        else:
+            writer.close()
+            return True
     return False
 
 

@@ -1,6 +1,7 @@
 """Tokens that contain the time they were sent, so that any process can tell how long each took.
 
-A stamp is the machine's monotonic clock in µs, which all of its processes share.
+A stamp is the machine's monotonic clock in µs, which all of its processes share. The words after it have quotes, line
+ends and other scripts, as answers have.
 """
 
 import re
@@ -10,7 +11,29 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import overload
 
+WORDS = (
+    "The ",
+    "quick ",
+    "brown ",
+    "fox ",
+    "said: ",
+    '"Grüße',
+    ' 🦊"',
+    ",\n",
+    "jumps ",
+    "over ",
+    "**lazy** ",
+    "dogs. ",
+)
 STAMP = re.compile(rb"<(\d{12})>")
+
+Pieces = list[tuple[int, bytes]]
+"""Received data with its time of arrival in µs of the same clock."""
+
+
+def now() -> int:
+    """Return the time in µs."""
+    return time.monotonic_ns() // 1000
 
 
 class Stamps(Sequence[str]):
@@ -19,6 +42,7 @@ class Stamps(Sequence[str]):
     def __init__(self, count: int) -> None:
         self._count = count
         self._tokens: list[str] = []
+        self._last = 0
 
     def __len__(self) -> int:
         return self._count
@@ -33,24 +57,22 @@ class Stamps(Sequence[str]):
     def __iter__(self) -> Iterator[str]:
         for number in range(self._count):
             if number == len(self._tokens):
-                self._tokens.append(f"<{time.monotonic_ns() // 1000:012d}> ")
+                self._last = max(now(), self._last + 1)  # tells two tokens of the same µs apart
+                self._tokens.append(f"<{self._last:012d}>{WORDS[number % len(WORDS)]}")
             yield self._tokens[number]
 
 
-Pieces = list[tuple[int, bytes]]
-"""Received data with its time of arrival in µs of the same clock."""
-
-
-def arrivals(pieces: Pieces, tokens: int) -> list[tuple[int, int]]:
-    """Return for each token when it was sent and when it arrived, in µs, from the raw bytes of a stream.
-
-    Raises `ValueError` unless both the deltas and the finished item after them contain all tokens.
-    """
+def arrivals(pieces: Pieces, after: int = 0) -> list[tuple[int, int]]:
+    """Return when each token that was sent later than `after` was sent, and when it first arrived, in µs."""
     ends = list(accumulate(len(data) for _, data in pieces))
-    matches = list(STAMP.finditer(b"".join(data for _, data in pieces)))
-    sent = [int(match[1]) for match in matches]
-    streamed, repeated = sent[:tokens], sent[tokens:]
-    if len(streamed) < tokens or streamed != sorted(streamed) or repeated[-tokens:] != streamed:
-        raise ValueError(f"got {len(set(sent))} of {tokens} tokens, {len(repeated)} of them in the item")
-    arrived = [pieces[bisect_left(ends, match.end())][0] for match in matches[:tokens]]
-    return list(zip(streamed, arrived, strict=True))
+    tokens = []
+    for match in STAMP.finditer(b"".join(data for _, data in pieces)):
+        if (sent := int(match[1])) > after:  # not a repetition, as in a finished item
+            after = sent
+            tokens.append((sent, pieces[bisect_left(ends, match.end())][0]))
+    return tokens
+
+
+def text_of(stamps: Sequence[int]) -> str:
+    """Return the text of an answer whose tokens have these stamps."""
+    return "".join(f"<{stamp:012d}>{WORDS[number % len(WORDS)]}" for number, stamp in enumerate(stamps))

@@ -1,205 +1,210 @@
-"""Group the scenarios that share servers, and run the groups."""
+"""Run groups of measurements one after another, with the servers that they share."""
 
 import asyncio
+import sys
+import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import crowd, flood, scenarios
-from bench.crowd import Stage
-from bench.login import doors
-from bench.processes import Kind, upstream
-from bench.readers import readers
-from bench.report import Result, progress, table
-from bench.scenarios import Contender, Plan, serve
-from tests.databases import run_postgres
+from bench.client import Client
+from bench.machine import cpu_seconds
+from bench.plan import Plan
+from bench.processes import KINDS, Program, Server, endpoint, server
+from bench.rows import Group, Noise, Row, Samples, block
+from chatkit_server.settings import Settings
+
+SETTLE_SECONDS = 0.2
+"""Work after the last byte, such as saving, belongs to an answer."""
+SHARED = frozenset({"stock", "ours", "relay"})
+"""Servers that run until the end, since many groups use them."""
+GROUP_SECONDS = 300.0
+"""A group that takes longer has failed."""
 
 
-@dataclass(frozen=True)
+def progress(line: str) -> None:
+    """Write a line to stderr at once."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+@dataclass
+class Usage:
+    """What a server used in a measured time."""
+
+    cpu: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass
+class _Totals:
+    seconds: float = 0.0
+    waited: float = 0.0
+
+
+@dataclass
 class Bench:
-    """The arguments of a group; `kinds` are the servers to compare."""
+    """The servers of a run, and what disturbed its measurements."""
 
     plan: Plan
-    kinds: Sequence[Kind]
     folder: Path
+    endpoint: Program
     stack: AsyncExitStack
+    """Of the group that runs."""
+    _shared: dict[str, Server] = field(default_factory=dict)
+    _shared_stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _waited: dict[str, _Totals] = field(default_factory=lambda: defaultdict(_Totals))
+    _load: list[tuple[float, float, float]] = field(default_factory=list)
 
-    @property
-    def has_ours(self) -> bool:
-        return "ours" in self.kinds
+    async def server(self, kind: str) -> Server:
+        """Return a running server: a shared one, or one for this group."""
+        if kind in self._shared:
+            return self._shared[kind]
+        if kind not in SHARED:
+            return await self.fresh(kind)
+        started = await self._shared_stack.enter_async_context(server(kind, self.endpoint.port, self.folder))
+        self._shared[kind] = started
+        await warm_up(started)
+        return started
 
-    async def stage(
-        self, kinds: Sequence[Kind], databases: Mapping[Kind, str] | None = None
-    ) -> tuple[list[Contender], Stage]:
-        """Start servers and an endpoint that stamps its tokens with the time."""
-        endpoint = await self.stack.enter_async_context(upstream(self.folder, "bench.endpoint"))
-        contenders = await serve(kinds, endpoint.url, self.folder, self.stack, databases)
-        return contenders, Stage(endpoint, self.plan)
+    def available(self, kinds: Sequence[str]) -> Sequence[str]:
+        """Return the kinds of server whose settings this version has."""
+        names = {f"CHATKIT_{name.upper()}" for name in Settings.model_fields}
+        return [kind for kind in kinds if names.issuperset(KINDS[kind][1])]
 
+    async def servers(self, *kinds: str) -> Mapping[str, Server]:
+        """Return running servers by kind."""
+        return {kind: await self.server(kind) for kind in kinds}
 
-async def tokens(bench: Bench) -> list[Result]:
-    """Measure CPU per token and turn, the first token, and memory."""
-    plan = bench.plan
-    model = await bench.stack.enter_async_context(upstream(bench.folder, "tests.support.openai_server"))
-    memory = await scenarios.memory(bench.kinds, model.url, bench.folder, plan)
-    contenders = await scenarios.start(bench.kinds, model.url, bench.folder, bench.stack)
-    full_speed = await scenarios.full_speed(contenders, plan)
-    first_token, turn = await scenarios.short_turns(contenders, plan, model.url)
-    paced, steady = await scenarios.paced(contenders, plan)
-    load = f"{plan.streams} answers at once at {plan.rate:g} tokens/s"
-    return [
-        Result("full_speed", f"One answer of {plan.tokens} tokens at full speed", "CPU µs per token", full_speed),
-        Result("paced", f"{load}, whole turns", "CPU µs per token", paced),
-        Result("steady", f"{load}, while all stream", "CPU µs per token", steady),
-        Result("first_token", "First token, added by the server", "ms", first_token),
-        Result("turn", "A turn of 5 tokens", "CPU ms", turn),
-        Result("memory", f"{plan.idle_streams} open streams", "KiB per stream", memory),
-    ]
+    async def fresh(self, kind: str, settings: Mapping[str, str] | None = None, *, is_warm: bool = True) -> Server:
+        """Start a server that ends with the group."""
+        started = await self.stack.enter_async_context(self.starting(kind, settings))
+        if is_warm:
+            await warm_up(started)
+        return started
 
+    @asynccontextmanager
+    async def starting(self, kind: str, settings: Mapping[str, str] | None = None) -> AsyncIterator[Server]:
+        """Run a server within the block."""
+        async with server(kind, self.endpoint.port, self.folder, settings) as started:
+            yield started
 
-async def delay(bench: Bench) -> list[Result]:
-    """Measure the delay that a server adds to each token."""
-    contenders, stage = await bench.stage([*bench.kinds, "ours-unflushed"] if bench.has_ours else bench.kinds)
-    samples = await crowd.delays(contenders, stage)
-    load = f"{bench.plan.crowd} turns at {bench.plan.rate:g} tokens/s"
-    return [
-        Result("delay_p50", f"{load}: delay added to a token, p50", "ms", samples["p50"]),
-        Result("delay_p99", f"{load}: delay added to a token, p99", "ms", samples["p99"]),
-        Result("delay_cpu", f"{load}", "CPU µs per token", samples["cpu"]),
-        Result(
-            "waited",
-            "  the server waited for its core",
-            "% of the time",
-            samples["waited"],
-            None,
-        ),
-        Result("load", "  used by endpoint and clients", "% of a core", samples["load"], None),
-    ]
+    @contextmanager
+    def measured(self, *servers: Server) -> Iterator[Usage]:
+        """Yield what the servers use together in the block, complete at its end; it also counts towards the noise."""
+        usage = Usage()
+        before = [(s.cpu_seconds(), s.waited_seconds()) for s in servers]
+        load, own, began = self.endpoint.cpu_seconds(), time.process_time(), time.monotonic()
+        yield usage
+        usage.seconds = time.monotonic() - began
+        for one_server, (cpu, waited) in zip(servers, before, strict=True):
+            usage.cpu += one_server.cpu_seconds() - cpu
+            totals = self._waited[one_server.kind]
+            totals.seconds += usage.seconds
+            totals.waited += one_server.waited_seconds() - waited
+        self._load.append((usage.seconds, self.endpoint.cpu_seconds() - load, time.process_time() - own))
 
+    def alternate(self, names: Sequence[str], rounds: int | None = None) -> Iterator[str]:
+        """Yield each name once per round; rotates, so that none is always the first after a pause."""
+        rounds = rounds or self.plan.rounds
+        for number in range(rounds):
+            progress(f"    round {number + 1} of {rounds}")
+            start = number % len(names)
+            yield from [*names[start:], *names[:start]]
 
-async def capacity(bench: Bench) -> list[Result]:
-    """Measure how many concurrent turns one core sustains."""
-    contenders, stage = await bench.stage(bench.kinds)
-    turns = await crowd.capacity(contenders, stage)
-    title = f"Turns at {bench.plan.rate:g} tokens/s on one core, p99 within the flush window + {crowd.LIMIT_MS:g} ms"
-    return [Result("capacity", title, "turns", turns)]
+    async def close_shared(self) -> None:
+        """End the shared servers; the next group gets new ones."""
+        self._shared.clear()
+        await self._shared_stack.aclose()
 
-
-async def journal(bench: Bench) -> list[Result]:
-    """Measure the cost of the journal."""
-    if not bench.has_ours:
-        return []
-    postgres = bench.stack.enter_context(run_postgres())
-    kinds: list[Kind] = ["ours", "ours-no-journal", "ours-postgres", "ours-postgres-no-journal"]
-    databases = {kind: bench.stack.enter_context(postgres.fresh_database()) for kind in kinds[2:]}
-    contenders, stage = await bench.stage(kinds, databases)
-    cost = await crowd.cpu(contenders, stage)
-    title = f"The journal, {bench.plan.crowd} turns at {bench.plan.rate:g} tokens/s"
-    unit = "CPU µs of the server per token"
-    return [
-        Result("journal_sqlite", f"{title}, SQLite", unit, {kind: cost[kind] for kind in kinds[:2]}),
-        Result(
-            "journal_postgres", f"{title}, PostgreSQL", unit, {kind: cost[kind] for kind in kinds[2:]}, "ours-postgres"
-        ),
-    ]
+    def take_noise(self) -> Noise | None:
+        """Return the noise since the last call."""
+        waited = {kind: total.waited / total.seconds for kind, total in self._waited.items() if total.seconds}
+        seconds, load, own = (sum(parts) for parts in zip(*self._load, strict=True)) if self._load else (0.0, 0.0, 0.0)
+        self._waited.clear()
+        self._load.clear()
+        return Noise(waited, load / seconds, own / seconds) if seconds else None
 
 
-async def many_readers(bench: Bench) -> list[Result]:
-    """Measure the cost of a reader."""
-    if not bench.has_ours:
-        return []
-    contenders, _ = await bench.stage(["ours", "ours-unflushed"])
-    cpu, frames = await readers(contenders, bench.plan)
-    return [
-        Result("reader_cpu", "One fast turn with 1, 10, 100 readers", "CPU µs per token and reader", cpu, None),
-        Result("reader_frames", "  sent to all readers", "frames per second", frames, None),
-    ]
+async def warm_up(started: Server) -> None:
+    """Run some answers: a server's first are slow."""
+    user = Client(started.port, "warm-up")
+    for tokens in (5, 5, 5, 1000):
+        await user.turn(tokens)
+    paced = [Client(started.port, f"warm-up-{number}") for number in range(5)]
+    await asyncio.gather(*(client.turn(20, 100.0) for client in paced))
+    for client in (user, *paced):
+        client.close()
 
 
-async def beside_flood(bench: Bench) -> list[Result]:
-    """Measure what a user who floods the server costs the others."""
-    if not bench.has_ours:
-        return []
-    model = await bench.stack.enter_async_context(upstream(bench.folder, "tests.support.openai_server"))
-    [contender] = await serve(["ours-limited"], model.url, bench.folder, bench.stack)
-    first_token, cost = await flood.flood(contender.server, bench.plan)
-    title = f"First token, alone and beside {flood.CLIENTS} clients of a user at the limit"
-    return [
-        Result("flood", title, "ms", first_token, flood.ALONE),
-        Result("flood_cost", "  the flood meanwhile", "each", cost, None),
-    ]
+async def settle(*programs: Program) -> None:
+    """Wait until servers have finished their work, for ten seconds at most."""
+    for _ in range(50):
+        before = sum(cpu_seconds(program.process) for program in programs)
+        await asyncio.sleep(SETTLE_SECONDS)
+        if sum(cpu_seconds(program.process) for program in programs) - before < 0.02 * SETTLE_SECONDS * len(programs):
+            return
 
 
-async def login(bench: Bench) -> list[Result]:
-    """Measure what it costs to say who sends a request."""
-    if not bench.has_ours:
-        return []
-    micros, queries = await doors(bench.folder, max(bench.plan.rounds, 3))
-    return [
-        Result("login", "Login: who sends a request, by mode", "CPU µs per request", micros, None),
-        Result("login_queries", "  queries", "per request", queries, None),
-    ]
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value below which `share` of all are."""
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
 
-GROUPS: dict[str, Callable[[Bench], Awaitable[list[Result]]]] = {
-    "tokens": tokens,
-    "delay": delay,
-    "capacity": capacity,
-    "journal": journal,
-    "readers": many_readers,
-    "login": login,
-    "flood": beside_flood,
-}
+def collected(names: Sequence[str]) -> Samples:
+    """Return an empty list of samples for each name."""
+    return {name: [] for name in names}
 
 
-QUICK = tuple(name for name in GROUPS if name != "capacity")
-"""The groups of a quick run: finding the capacity takes minutes."""
+Measure = Callable[[Bench], Awaitable[list[Row]]]
 
 
 @dataclass
 class Outcome:
-    """The results so far, and the names of the groups that have none."""
+    """The groups that were measured, and why others were not."""
 
-    results: list[Result] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    """Groups that ended with an error."""
-    cut: list[str] = field(default_factory=list)
-    """Groups that did not end in time, or did not start."""
+    groups: list[Group] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 async def run(
-    names: Sequence[str],
+    measures: Mapping[str, Measure],
     plan: Plan,
-    kinds: Sequence[Kind],
     folder: Path,
     *,
-    seconds: float | None = None,
-    keep: Callable[[list[Result]], None] = lambda results: None,
-) -> Outcome:
-    """Run the groups one after another, each with its own servers, and print the table of each as it ends.
+    outcome: Outcome,
+    keep: Callable[[Outcome], None] = lambda outcome: None,
+) -> None:
+    """Run the groups, add each to `outcome` and print it as it ends. A failure of one does not stop the others.
 
-    An error in one group does not stop the others. After `seconds` in all, the rest is cut. `keep` is called with all
-    results after each group.
+    `keep` is called after each group.
     """
-    outcome = Outcome()
-    deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
-    for name in names:
-        progress(f"... {name}")
+    async with endpoint(folder) as model:
+        bench = Bench(plan, folder, model, AsyncExitStack())
         try:
-            async with asyncio.timeout_at(deadline) as limit, AsyncExitStack() as stack:
-                await asyncio.sleep(0)  # so that no group starts after the deadline
-                group = await GROUPS[name](Bench(plan, kinds, folder, stack))
-        except Exception as error:
-            if isinstance(error, TimeoutError) and limit.expired():
-                progress("    no time left for this group")
-                outcome.cut.append(name)
-            else:
-                progress(traceback.format_exc())
-                outcome.failed.append(name)
-        else:
-            progress(f"\n{table(group)}\n")
-            outcome.results += group
-            keep(outcome.results)
-    return outcome
+            for number, (name, measure) in enumerate(measures.items(), 1):
+                progress(f"... {name} ({number} of {len(measures)})")
+                await _run_group(name, measure, bench, outcome)
+                keep(outcome)
+        finally:
+            await bench.close_shared()
+
+
+async def _run_group(name: str, measure: Measure, bench: Bench, outcome: Outcome) -> None:
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(GROUP_SECONDS), AsyncExitStack() as bench.stack:
+            rows = await measure(bench)
+    except Exception as error:
+        progress(traceback.format_exc())
+        outcome.failed[name] = f"{type(error).__name__}: {error}"
+        bench.take_noise()
+        await bench.close_shared()  # they may be in any state
+    else:
+        group = Group(name, rows, bench.take_noise(), time.monotonic() - began)
+        outcome.groups.append(group)
+        progress(f"\n{block(group)}\n  ({group.seconds:.0f} s)\n")

@@ -1,44 +1,76 @@
-"""A benchmark keeps what it has measured, whatever happens to the rest."""
+"""The benchmark: each of its groups works, keeps what it has measured, and survives the failure of another."""
 
-import asyncio
+import json
 from pathlib import Path
 
 import pytest
 
-from bench import suite
-from bench.report import Result
-from bench.scenarios import Plan
-
-PLAN = Plan(1, 1, 1, 1, 1.0, 1.0, 1, 1, 1, 1)
-
-
-async def measured(bench: suite.Bench) -> list[Result]:
-    return [Result("good", "A good group", "ms", {"ours": [1.0], "stock": [0.0]})]
+from bench import __main__ as command
+from bench.client import Client, events
+from bench.groups import GROUPS
+from bench.plan import TINY
+from bench.processes import endpoint, server
+from bench.rows import Row, as_json, from_json
+from bench.suite import Bench, Outcome, run
 
 
-async def broken(bench: suite.Bench) -> list[Result]:
+async def broken(bench: Bench) -> list[Row]:
+    await bench.server("relay")
     raise RuntimeError("a client failed")
 
 
-async def endless(bench: suite.Bench) -> list[Result]:
-    bench.stack.callback(ended.append, True)
-    await asyncio.Event().wait()
-    return []
+async def measured(bench: Bench) -> list[Row]:
+    samples = {"stock": [6.0, 5.0], "ours": [1.0], "relay": [1.5]}
+    row = Row("good", "A good row", "ms", samples, notes={"stock": "with a note"})
+    return [row.ratio("ours", "stock", 1 / 6).ratio("ours", "relay", 0.5).most("ours", 2.0).least("ours", 2.0)]
 
 
-ended: list[bool] = []
+async def test_every_group_measures_all_of_its_rows(tmp_path: Path) -> None:
+    outcome = Outcome()
+    await run(GROUPS, TINY, tmp_path, outcome=outcome)
+    assert outcome.failed == {}
+    rows = [row for group in outcome.groups for row in group.rows]
+    assert [group.name for group in outcome.groups] == list(GROUPS)
+    assert all(row.samples and all(values or name in row.notes for name, values in row.samples.items()) for row in rows)
+    names = [row.name for row in rows]
+    assert len(names) == len(set(names))
 
 
-async def test_results_are_printed_and_kept_after_each_group(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    groups = {"broken": broken, "first": measured, "endless": endless, "late": measured}
-    monkeypatch.setattr(suite, "GROUPS", groups)
+async def test_a_group_that_fails_does_not_stop_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept: list[int] = []
-    outcome = await suite.run(
-        list(groups), PLAN, ["ours"], tmp_path, seconds=0.5, keep=lambda results: kept.append(len(results))
-    )
-    assert ([result.title for result in outcome.results], kept) == (["A good group"], [1])
-    assert (outcome.failed, outcome.cut, ended) == (["broken"], ["endless", "late"], [True])
+    outcome = Outcome()
+    groups = {"first": measured, "broken": broken, "second": measured}
+    await run(groups, TINY, tmp_path, outcome=outcome, keep=lambda outcome: kept.append(len(outcome.groups)))
+    assert ([group.name for group in outcome.groups], kept) == (["first", "second"], [1, 1, 2])
+    assert outcome.failed == {"broken": "RuntimeError: a client failed"}
     printed = capsys.readouterr().err
-    assert printed.index("a client failed") < printed.index("A good group") < printed.index("... endless")
+    assert printed.index("A good row") < printed.index("a client failed") < printed.index("... second")
+
+
+async def test_a_run_survives_json_and_becomes_a_table_of_the_document(tmp_path: Path) -> None:
+    outcome = Outcome()
+    await run({"good": measured}, TINY, tmp_path, outcome=outcome)
+    machine = {"date": "today", "commit": "1", "cpu": "x", "cores": 2, "kernel": "k", "python": "3", "libraries": {}}
+    text = as_json(outcome.groups, machine, {"other": "it failed"})
+    assert json.loads(text)["groups"][0]["rows"][0]["medians"] == {"stock": 5.5, "ours": 1.0, "relay": 1.5}
+    assert from_json(text) == (outcome.groups, machine)
+    document = tmp_path / "page.md"
+    document.write_text(f"before\n{command.BEGIN}\nold\n{command.END}\nafter\n", encoding="utf-8")
+    command.write_document(*from_json(text), document)
+    written = document.read_text(encoding="utf-8")
+    assert written.startswith("before\n")
+    assert written.endswith("after\n")
+    assert "old" not in written
+    assert "| A good row, ms | 5.50 (5.00–6.00); with a note | 1.00 | 1.50 |  |" in written
+    assert "| short<br>short<br>holds<br>short |" in written
+
+
+async def test_the_relay_copies_all_bytes(tmp_path: Path) -> None:
+    async with endpoint(tmp_path) as model, server("relay", model.port, tmp_path) as relay:
+        client = Client(relay.port)
+        for tokens in (3, 2000):  # one after another on one connection
+            reply = await client.turn(tokens)
+            types = [event["type"] for event in events(reply.data)]
+            assert types.count("response.output_text.delta") == tokens
+            assert (types[0], types[-1]) == ("response.created", "response.completed")
+        client.close()

@@ -17,7 +17,8 @@ from sqlalchemy import Engine, event
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from bench.scenarios import Samples
+from bench.rows import Row, Samples
+from bench.suite import Bench
 from chatkit_server import create_app
 from chatkit_server.auth.header_login import NAMES_USERS
 from chatkit_server.auth.session_issuer import NewSession
@@ -65,7 +66,16 @@ async def _modes() -> AsyncIterator[Sequence[Mode]]:
         ]
 
 
-async def doors(folder: Path, rounds: int) -> tuple[Samples, Samples]:
+async def login(bench: Bench) -> list[Row]:
+    """Measure what it costs to say who sends a request, by login mode."""
+    micros, queries = await _doors(bench.folder, bench.plan.rounds)
+    return [
+        Row("login", "Login: who sends a request, by mode", "CPU µs per request", micros),
+        Row("login_queries", "Login, by mode", "queries per request", queries),
+    ]
+
+
+async def _doors(folder: Path, rounds: int) -> tuple[Samples, Samples]:
     """Return the CPU µs and the queries of a request, by login mode."""
     micros: Samples = {}
     queries: Samples = {}

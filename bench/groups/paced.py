@@ -1,0 +1,80 @@
+"""Answers at a model's pace: CPU per token and the delay added to each, while all of them stream."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+
+from bench.client import Client, WrongAnswer
+from bench.processes import Server
+from bench.rows import Row, Samples
+from bench.stamps import now
+from bench.suite import Bench, collected, percentile, settle
+
+STARTS_PER_SECOND = 40.0
+"""Answers start slowly, because a start costs as much as many tokens and is not measured here."""
+EDGE_SECONDS = 0.4
+
+
+async def paced(bench: Bench) -> list[Row]:
+    """Compare stock, ours and the relay."""
+    samples = await stream(bench, await bench.servers("stock", "ours", "relay"))
+    load = f"{bench.plan.answers} answers at {bench.plan.rate:g} tokens/s"
+    return [
+        Row("token_cpu", f"{load}, while all stream", "CPU µs per token", samples["cpu"])
+        .ratio("ours", "stock", 1 / 6)
+        .ratio("ours", "relay", 2.5),
+        Row("delay_p50", f"{load}, delay added to a token, p50", "ms", samples["p50"]).most("ours", 2.0),
+        Row("delay_p99", f"{load}, delay added to a token, p99", "ms", samples["p99"]).most("ours", 10.0),
+    ]
+
+
+async def settings(bench: Bench) -> list[Row]:
+    """Compare settings of ours that trade delay for CPU."""
+    kinds = ("ours", "ours-slow-path", "ours-no-journal", "ours-flush-0", "ours-flush-40", "ours-flush-100")
+    samples = await stream(bench, await bench.servers(*bench.available(kinds)))
+    load = f"{bench.plan.answers} answers at {bench.plan.rate:g} tokens/s, by setting"
+    return [
+        Row("settings_cpu", load, "CPU µs per token", samples["cpu"]),
+        Row("settings_p50", f"{load}, delay added to a token, p50", "ms", samples["p50"]),
+        Row("settings_p99", f"{load}, delay added to a token, p99", "ms", samples["p99"]),
+    ]
+
+
+async def stream(bench: Bench, servers: Mapping[str, Server]) -> Mapping[str, Samples]:
+    """Return CPU µs per token, and p50 and p99 of the added delay in ms, by kind of server."""
+    samples = {name: collected(list(servers)) for name in ("cpu", "p50", "p99")}
+    for kind in bench.alternate(list(servers)):
+        cpu, delays = await crowd(bench, [servers[kind]])
+        samples["cpu"][kind].append(cpu)
+        samples["p50"][kind].append(percentile(delays, 0.5))
+        samples["p99"][kind].append(percentile(delays, 0.99))
+    return samples
+
+
+async def crowd(bench: Bench, servers: Sequence[Server]) -> tuple[float, list[float]]:
+    """Run concurrent answers, spread over the servers; return CPU µs per token, and the delays in ms, of all servers.
+
+    Only counts while all answers stream. Each is checked after its end.
+    """
+    plan = bench.plan
+    ramp = plan.answers / STARTS_PER_SECOND
+    clients = [Client(servers[number % len(servers)].port, f"user-{number}") for number in range(plan.answers)]
+    pending = []
+    start = time.monotonic()
+    for number, client in enumerate(clients):
+        await asyncio.sleep(start + ramp * number / plan.answers - time.monotonic())
+        tokens = int(plan.rate * (start + ramp + 2 * EDGE_SECONDS + plan.seconds - time.monotonic()))
+        pending.append((tokens, await client.ask(tokens=tokens, rate=plan.rate)))
+    await asyncio.sleep(start + ramp + EDGE_SECONDS - time.monotonic())
+    begin = now()
+    with bench.measured(*servers) as usage:
+        await asyncio.sleep(plan.seconds)
+    end = now()
+    streams = [(await reply.complete(tokens)).arrivals() for tokens, reply in pending]
+    delays = [(arrived - sent) / 1000 for tokens in streams for sent, arrived in tokens if begin <= sent < end]
+    for client in clients:
+        client.close()
+    if not delays:
+        raise WrongAnswer("no token was sent while all answers streamed")
+    await settle(*servers)
+    return usage.cpu / len(delays) * 1e6, delays

@@ -1,0 +1,76 @@
+"""How much is measured: everything, or small samples of everything."""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The size of each measurement."""
+
+    rounds: int = 5
+    answers: int = 80
+    """Answers at once."""
+    rate: float = 30.0
+    """Tokens per second of each."""
+    seconds: float = 6.0
+    """How long they are measured, after all have started."""
+    long_answers: tuple[int, ...] = (2_000, 30_000)
+    turns: int = 30
+    """Short turns of a sample."""
+    items: tuple[int, ...] = (10_000, 100_000, 400_000)
+    """Rows in `thread_items`."""
+    thread_items: tuple[int, ...] = (100, 1_000, 10_000)
+    user_turns: int = 20_000
+    capacity_rounds: int = 2
+    capacity_growth: float = 1.1
+    capacity_seconds: float = 2.5
+    burst_tokens: int = 20_000
+    burst_seconds: float = 4.0
+    unread_tokens: int = 60_000
+    unread_clients: int = 4
+    stops: int = 40
+    starts: int = 400
+    open_answers: int = 150
+    many_turns: int = 5_000
+    readers: tuple[int, ...] = (1, 10, 100)
+
+
+FULL = Plan()
+QUICK = replace(
+    FULL,
+    rounds=2,
+    seconds=1.5,
+    turns=10,
+    capacity_rounds=1,
+    capacity_growth=1.3,
+    capacity_seconds=1.0,
+    burst_seconds=2.0,
+    unread_clients=2,
+    stops=20,
+    open_answers=60,
+    many_turns=300,
+    readers=(1, 50),
+)
+TINY = Plan(
+    rounds=1,
+    answers=3,
+    seconds=0.3,
+    long_answers=(50, 100),
+    turns=1,
+    items=(100, 200),
+    thread_items=(10, 20),
+    user_turns=20,
+    capacity_rounds=1,
+    capacity_growth=10.0,
+    capacity_seconds=0.2,
+    burst_tokens=100,
+    burst_seconds=0.2,
+    unread_tokens=200,
+    unread_clients=1,
+    stops=2,
+    starts=3,
+    open_answers=3,
+    many_turns=4,
+    readers=(1, 2),
+)
+"""Shows only that everything works."""
