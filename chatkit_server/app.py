@@ -14,6 +14,7 @@ from chatkit_store import (
     ChatSessionStore,
     HeartbeatStore,
     JournalStore,
+    Listener,
     SqlStore,
     StatisticsStore,
     TurnStore,
@@ -233,7 +234,9 @@ def build_services(
         authenticate=door.authenticate,
     )
     chat_server = make_server(parts)
-    running = Turns(store, turn_store, JournalStore(engine), HeartbeatStore(engine), chat_server, settings)
+    running = Turns(
+        store, turn_store, JournalStore(engine), HeartbeatStore(engine), Listener(engine), chat_server, settings
+    )
     once = OnceRunner(store.sync_actions, running.worker_id)
     return Services(
         settings=settings,

@@ -2,12 +2,13 @@
 
 After a crash an open answer is recovered from it, and other workers follow it. Text is merged within a batch. The same
 transaction writes changed transcripts (long ones less often), so that after a crash the model knows which tools ran,
-and fetches the signals that other workers have sent to our turns.
+and fetches the signals that other workers have sent to our turns, unless notifications announce them.
 """
 
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -28,6 +29,8 @@ SMALLEST_SHARE = 0.2
 """The least pause between batches, however much of the interval the flush window takes."""
 SIGNALS_INTERVAL = 0.25
 """Pause between two fetches of signals if the journal is off."""
+LISTENING_INTERVAL = 2.0
+"""Pause between two fetches of signals while notifications announce them: one may be lost."""
 FIRST_PAUSE = 0.5
 LAST_PAUSE = 10.0
 """Backoff after a failed write, in seconds."""
@@ -49,6 +52,9 @@ class Journal:
         """Whether events are written, and not only signals fetched."""
         self._pause = max(interval * SHARE_OF_INTERVAL - flush, interval * SMALLEST_SHARE) or SIGNALS_INTERVAL
         self._on_signal = on_signal
+        self._is_listening: Callable[[], bool] = bool
+        self._signals_read_at = -math.inf
+        self._has_signals = asyncio.Event()
         self._pages: dict[str, Page] = {}
         self._unsaved: set[str] = set()
         self._has_work = asyncio.Event()
@@ -67,6 +73,19 @@ class Journal:
             self._unsaved.add(turn_id)
         else:
             self._remove([turn_id])
+
+    def listen(self, is_listening: Callable[[], bool]) -> None:
+        """Fetch signals when `fetch_signals` is called, and with batches only now and then while `is_listening`."""
+        self._is_listening = is_listening
+
+    def fetch_signals(self) -> None:
+        """Fetch the signals soon; return at once."""
+        self._has_signals.set()
+
+    def follow(self, turn_id: str) -> None:
+        """Notify other workers of the turn's batches from now on."""
+        if self.is_on and (page := self._pages.get(turn_id)) is not None:
+            page.follow()
 
     def count_reader(self, turn_id: str) -> None:
         """Have the next batch tell the database that the turn has a reader."""
@@ -91,7 +110,7 @@ class Journal:
         At its end, take at most `last_write_seconds` to write what is left of turns whose end was not saved.
         """
         try:
-            async with background("journal", self._run):
+            async with background("journal", self._run), background("signals", self._fetch):
                 yield
         finally:
             if self._unsaved:
@@ -113,7 +132,13 @@ class Journal:
                 entries = [entry for _, part in batch for entry in part.entries]
                 transcripts = {page.turn_id: page.transcript.to_json() for page, part in batch if part.has_transcript}
                 read_ids = [page.turn_id for page, part in batch if part.has_reader]
-                signals = await self._store.write(entries, self.worker_id, transcripts, read_ids)
+                changed_ids = [page.turn_id for page, part in batch if part.is_announced]
+                reads_signals = self._signals_are_due(now)
+                signals = await self._store.write(
+                    entries, self.worker_id, transcripts, read_ids, changed_ids=changed_ids, reads_signals=reads_signals
+                )
+                if reads_signals:
+                    self._signals_read_at = now
             except BaseException:
                 for page, part in batch:
                     page.give_back(part)
@@ -122,6 +147,19 @@ class Journal:
             self._remove(ended)
         for signal in signals:
             self._on_signal(signal.turn_id, signal.reason)
+
+    def _signals_are_due(self, now: float) -> bool:
+        return not self._is_listening() or now - self._signals_read_at > LISTENING_INTERVAL
+
+    async def _fetch(self) -> None:
+        """Fetch signals when they are announced; the next batch fetches them again, for turns that just start."""
+        while True:
+            await self._has_signals.wait()
+            self._has_signals.clear()
+            self._signals_read_at = -math.inf
+            with contextlib.suppress(StoreError):
+                for signal in await self._store.read_signals(self.worker_id):
+                    self._on_signal(signal.turn_id, signal.reason)
 
     async def _run(self) -> None:
         pauses = backoff(FIRST_PAUSE, LAST_PAUSE)

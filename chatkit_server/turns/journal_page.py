@@ -25,6 +25,8 @@ class PagePart:
     """Whether this batch writes the transcript: it has changed and its pause is over."""
     has_reader: bool = False
     """Whether this batch counts the turn's first reader."""
+    is_announced: bool = False
+    """Whether other workers are notified of this batch."""
 
 
 class Page:
@@ -36,6 +38,8 @@ class Page:
         self.counted_readers = 0
         """How many readers the database knows of, or gets to know by the next batch: 0 or 1."""
         self._has_new_reader = False
+        self._is_followed = False
+        self._has_new_follower = False
         self._entries: list[Entry | _Text] = []
         self._written_version = 0
         self._written_at = -math.inf
@@ -72,17 +76,25 @@ class Page:
         if has_transcript:
             self._written_version, self._written_at, self._written_size = transcript.version, now, transcript.size
         has_reader, self._has_new_reader = self._has_new_reader, False
-        return PagePart(entries, has_transcript, has_reader)
+        is_announced = self._has_new_follower or (self._is_followed and bool(entries))
+        self._has_new_follower = False
+        return PagePart(entries, has_transcript, has_reader, is_announced)
 
     def count_reader(self) -> None:
         """Have the next batch count the first reader."""
         if not self.counted_readers:
             self.counted_readers, self._has_new_reader = 1, True
 
+    def follow(self) -> None:
+        """Announce the next batch, and each one with events from then on: another worker has a reader."""
+        self._has_new_follower = self._has_new_follower or not self._is_followed
+        self._is_followed = True
+
     def give_back(self, part: PagePart) -> None:
         """Put back what could not be written; it is taken first next time."""
         self._entries[:0] = part.entries
         self._has_new_reader = self._has_new_reader or part.has_reader
+        self._has_new_follower = self._has_new_follower or part.is_announced
         if part.has_transcript:
             self._written_version = -1
             self._written_at = -math.inf

@@ -45,6 +45,7 @@ async def recover(record: TurnRecord, store: SqlStore[RequestContext], turns: Tu
         restore_replaced=restore,
         keep_transcript=not restore,
         worker_id=record.worker_id,
+        notifies=True,
     )
     notice = failure_notice(AnswerInterrupted(), record.id, record.thread_id, record.user_item_id)
     ended = await finish_anyway(finish, [notice] if restore else [*kept_items, notice])

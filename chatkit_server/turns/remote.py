@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 from itertools import takewhile
 from time import monotonic
 from typing import TypeVar
@@ -23,6 +24,7 @@ from chatkit.types import (
 )
 
 from chatkit_store import Entry, JournalStore, SqlStore, StoreError, TurnRecord, TurnStore
+from chatkit_store.journal import Excerpt
 
 from ..context import RequestContext
 from ..errors.failures import failure_of_ended_turn
@@ -31,16 +33,21 @@ from ..errors.mapping import to_server_error
 from ..events.decode import decode_event
 from ..events.snapshot import visible_items, without_calls
 from ..interactions.notice_card import is_notice
+from ..loops import backoff
 from ..run.server import ChatServer
+from .journal_feed import JournalFeed
 from .live_turn import LiveTurn, Reader, StopReason
+from .turn_changes import TurnChanges, Watch
 from .turn_log import TurnLog, belongs_in_catch_up
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.1
-"""Pause between two reads of a turn's journal."""
+RETRY_SECONDS = 0.1
+"""Pause between two tries while the database fails."""
 STOP_POLL_SECONDS = 0.05
-"""Pause between two checks whether a worker has stopped its turn."""
+"""Pause between two checks whether a worker has stopped its turn, unless a notification says so."""
+LONGEST_STOP_POLL = 1.0
+"""Limit of that pause where notifications arrive; it doubles, since a notification may be lost."""
 OUTAGE_SECONDS = 30.0
 """How long the database may fail before the readers get an error."""
 PAGE_SIZE = 500
@@ -57,13 +64,16 @@ class RemoteTurns:
         turns: TurnStore,
         journal: JournalStore,
         server: ChatServer,
+        changes: TurnChanges,
         stop_timeout: float,
     ) -> None:
         """`stop_timeout`: seconds for a worker to stop a turn, or for the others to notice that it is dead."""
         self._store = store
         self._turns = turns
         self._journal = journal
+        self._feed = JournalFeed(journal)
         self._server = server
+        self._changes = changes
         self._stop_timeout = stop_timeout
         self._opened: WeakValueDictionary[str, RemoteTurn] = WeakValueDictionary()
         """The turns that are in use here, by id."""
@@ -75,7 +85,8 @@ class RemoteTurns:
         if turn is None or turn.log.closed:
             thread = await self._store.load_thread(record.thread_id, context)
             options = self._server.get_stream_options(thread, context)
-            new = RemoteTurn(record, context, options, self._store, self._turns, self._journal)
+            sources = RemoteSources(self._store, self._turns, self._journal, self._feed, self._changes)
+            new = RemoteTurn(record, context, options, sources)
             turn = self._opened.setdefault(record.id, new)  # another request may have opened it meanwhile
             if turn.log.closed:
                 turn = self._opened[record.id] = new
@@ -95,56 +106,66 @@ class RemoteTurns:
 
         Raises `Conflict` if that does not happen within `stop_timeout`.
         """
-        await self._turns.ask_to_stop(turn_id, reason, context)
         deadline = monotonic() + self._stop_timeout
-        while (record := await self._turns.load(turn_id, context)).status == "running":
-            if monotonic() > deadline:
-                raise Conflict("The answer could not be stopped. Please try again in a moment.")
-            await asyncio.sleep(STOP_POLL_SECONDS)
-        return record
+        pauses = backoff(STOP_POLL_SECONDS, LONGEST_STOP_POLL if self._changes.is_listening else STOP_POLL_SECONDS)
+        with self._changes.watching(turn_id) as watch:
+            await self._turns.ask_to_stop(turn_id, reason, context)
+            while True:
+                watch.expect()
+                if (record := await self._turns.load(turn_id, context)).status != "running":
+                    return record
+                if monotonic() > deadline:
+                    raise Conflict("The answer could not be stopped. Please try again in a moment.")
+                await watch.changed(next(pauses))
+
+
+@dataclass(frozen=True)
+class RemoteSources:
+    """What remote turns are read from."""
+
+    store: SqlStore[RequestContext]
+    turns: TurnStore
+    journal: JournalStore
+    feed: JournalFeed
+    changes: TurnChanges
 
 
 class RemoteTurn(LiveTurn):
-    """A turn of another worker. The journal is polled only while the turn has readers here."""
+    """A turn of another worker. Its journal is followed only while the turn has readers here."""
 
     def __init__(
-        self,
-        record: TurnRecord,
-        context: RequestContext,
-        options: StreamOptions,
-        store: SqlStore[RequestContext],
-        turns: TurnStore,
-        journal: JournalStore,
+        self, record: TurnRecord, context: RequestContext, options: StreamOptions, sources: RemoteSources
     ) -> None:
         super().__init__(record.id, record.thread_id, record.owner, options)
         self.log = TurnLog(still_open=self.added_events)
         self._record = record
         self._context = context
-        self._store = store
-        self._turns = turns
-        self._journal = journal
+        self._sources = sources
+        self._store = sources.store
+        self._turns = sources.turns
+        self._watch: Watch | None = None
         self._task: asyncio.Task[None] | None = None
         self._has_joined = False
         self._is_counted = False
         self._is_cut = False
 
     async def load(self) -> None:
-        """Read the journal up to now, unless it is being polled. Raises what the store raises."""
-        if self._task is None:
-            await self._read()
+        """Read the journal up to now, unless it is being followed. Raises what the store raises."""
+        if self._task is None:  # checks the owner
+            self._append_all(await self._sources.journal.read(self.id, self.log.last, self._context))
 
     def detach(self) -> None:
         """Do nothing: a turn with a reader at another worker keeps running without readers at its own."""
 
     def reader_came(self, reader: Reader) -> None:
-        """Add a reader; the first one starts the polling."""
+        """Add a reader; the first one starts to follow the journal."""
         super().reader_came(reader)
         reader.is_cut = self._is_cut
         if self._task is None:
             self._task = asyncio.create_task(self._follow(), name=f"readers of remote turn {self.id}")
 
     def last_reader_left(self) -> None:
-        """Stop polling. A reader that still holds this object may come and start it again."""
+        """Stop following. A reader that still holds this object may come and start it again."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -155,6 +176,11 @@ class RemoteTurn(LiveTurn):
         for reader in self._reading:
             reader.is_cut = True
         self.log.wake()
+
+    def was_read(self) -> None:
+        """Have the reader counted."""
+        if self._watch is not None:
+            self._watch.wake()
 
     def is_hidden(self, item_id: str) -> bool:
         """Return False: the journal holds only what clients may see."""
@@ -169,10 +195,8 @@ class RemoteTurn(LiveTurn):
             if not self._has_joined:
                 await self._retry_in_outage(lambda: self._turns.join(self.id, self._context))
                 self._has_joined = True
-            while await self._retry_in_outage(self._read) == "running":
-                if self.is_read:
-                    await self._count_reader()
-                await asyncio.sleep(POLL_SECONDS)
+            with self._sources.changes.watching(self.id) as self._watch:
+                await self._follow_journal(self._watch)
             await self._count_reader()
             await self._retry_in_outage(self._append_end)
         except NotFoundError:  # the thread was deleted
@@ -180,6 +204,20 @@ class RemoteTurn(LiveTurn):
         except Exception as error:
             self.log.append(to_server_error(error).event(self._context.request_id))
         self.log.close()
+
+    async def _follow_journal(self, watch: Watch) -> None:
+        """Append what the journal gets until the turn has ended."""
+        while True:
+            watch.expect()
+            excerpt = await self._retry_in_outage(lambda: self._sources.feed.read(self.id, self.log.last))
+            self._append_all(excerpt)
+            if excerpt.entries or excerpt.status != "running":
+                watch.found_news()
+            if excerpt.status != "running":
+                return
+            if self.is_read:
+                await self._count_reader()
+            await watch.changed()
 
     async def _count_reader(self) -> None:
         if not self._is_counted:
@@ -198,15 +236,13 @@ class RemoteTurn(LiveTurn):
             except StoreError:
                 if now() > deadline:
                     raise
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
 
-    async def _read(self) -> str:
-        """Append what is new in the journal; return the turn's status."""
-        excerpt = await self._journal.read(self.id, self.log.last, self._context)
+    def _append_all(self, excerpt: Excerpt) -> None:
+        """Append what is new in the journal."""
         for entry in excerpt.entries:
             if entry.seq > self.log.last:  # `load` and `_follow` may read at the same time
                 self._append(entry)
-        return excerpt.status
 
     def _append(self, entry: Entry) -> None:
         with contextlib.suppress(ValueError, LookupError, AttributeError):  # an event that a newer version wrote

@@ -59,6 +59,8 @@ class Turn(LiveTurn):
         """Goes on without readers."""
         self.is_read_remotely = False
         """Has readers at another worker, through the journal."""
+        self.is_awaited_remotely = False
+        """Another worker waits for its end."""
         self.started = monotonic()
         self._services = services
         self._accepted = accepted
@@ -252,6 +254,7 @@ class Turn(LiveTurn):
             self.context,
             restore_replaced=restore,
             worker_id=self._services.journal.worker_id,
+            notifies=self.is_read_remotely or self.is_awaited_remotely,
         )
         items = [*kept_items, *stop_note, *self._notices(error)]
         # A stopping server does not wait long: the journal has the answer, and the next server recovers it.

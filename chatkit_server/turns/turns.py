@@ -16,6 +16,7 @@ from chatkit_store import (
     DuplicateRequest,
     HeartbeatStore,
     JournalStore,
+    Listener,
     NewTurn,
     RequestKey,
     SqlStore,
@@ -47,6 +48,7 @@ from .output import TurnServices
 from .recovery import recover
 from .remote import RemoteTurns
 from .turn import Turn
+from .turn_changes import TurnChanges
 from .turn_start import TurnStart
 
 logger = logging.getLogger(__name__)
@@ -85,6 +87,7 @@ class Turns:
         turns: TurnStore,
         journal: JournalStore,
         heartbeats: HeartbeatStore,
+        listener: Listener,
         server: ChatServer,
         settings: Settings,
     ) -> None:
@@ -98,7 +101,9 @@ class Turns:
         self._claim = Claim(settings.heartbeat_seconds, self._check_claim)
         self._services = TurnServices(store, turns, self._journal, settings, self._claim)
         stop_timeout = CLOSE_STEPS * settings.stop_seconds + BEATS_UNTIL_RECOVERED * settings.heartbeat_seconds
-        self._remote = RemoteTurns(store, turns, journal, server, stop_timeout)
+        self._changes = TurnChanges(listener, self._signalled)
+        self._journal.listen(lambda: self._changes.is_listening)
+        self._remote = RemoteTurns(store, turns, journal, server, self._changes, stop_timeout)
         self._local = LocalTurns()
         self._recover_turn = partial(recover, store=store, turns=turns, journal=journal)
         self._recovering: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -135,6 +140,7 @@ class Turns:
             self._heartbeat.running(),
             self._claim.watching(),
             self._journal.running(self._settings.stop_seconds),
+            self._changes.running(),
             self._pruning.running(),
         ):
             try:
@@ -369,11 +375,18 @@ class Turns:
         turn = self._local.get(turn_id)
         if turn is None:
             return
+        turn.is_awaited_remotely = True
         if reason is None:
             turn.is_read_remotely = True
             turn.detach()
+            self._journal.follow(turn_id)
         else:
             turn.stop(reason if reason in ("superseded", "deleted") else "user")  # type: ignore[arg-type]  # checked
+
+    def _signalled(self, turn_ids: list[str]) -> None:
+        """Fetch the signals if one of the turns, of any workers, runs here."""
+        if not self._local.ids().isdisjoint(turn_ids):
+            self._journal.fetch_signals()
 
     def lose(self, turn_id: str) -> None:
         """Stop a turn whose row another worker has closed."""

@@ -31,6 +31,7 @@ from chatkit_store.items import Recent
 from chatkit_store.journal import Entry, JournalStore
 from chatkit_store.limits import Starter, TurnLimits
 from chatkit_store.notices import is_notice_id, notice_id
+from chatkit_store.notifications import CannotListen, Listener
 from chatkit_store.owner import Owner
 from chatkit_store.schema import create_schema
 from chatkit_store.sql import SqlStore
@@ -56,6 +57,7 @@ __all__ = [
     "BlobMissing",
     "Blobs",
     "BlobsUnavailable",
+    "CannotListen",
     "ChatSession",
     "ChatSessionStore",
     "Cursors",
@@ -73,6 +75,7 @@ __all__ = [
     "InvalidUrl",
     "JournalStore",
     "LimitReached",
+    "Listener",
     "NewApproval",
     "NewTurn",
     "NotFound",

@@ -1,18 +1,20 @@
 """The journal: the events that running turns have sent, for recovery after a crash and for readers at other workers."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Integer, bindparam, delete, func, select, update
+from sqlalchemy import ARRAY, Connection, Integer, String, and_, bindparam, column, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store.acting import ALL_USERS
 from chatkit_store.columns import CleanText, UtcDateTime, dump_json
 from chatkit_store.database import Database, insert_into
 from chatkit_store.errors import NotFound
+from chatkit_store.notifications import CHANGES, notify
 from chatkit_store.owner import HasUser, owned, owner_values
 from chatkit_store.tables import RUNNING, turn_events, turns
 from chatkit_store.turns import KEEP
@@ -58,12 +60,16 @@ class JournalStore:
         worker_id: str,
         transcripts: Mapping[str, Any] | None = None,
         read_ids: Sequence[str] = (),
+        *,
+        changed_ids: Sequence[str] = (),
+        reads_signals: bool = True,
     ) -> list[Signal]:
         """Write entries of any turns in one transaction, and return the signals to this worker's turns.
 
         Entries of a turn whose thread was deleted are skipped. `transcripts` has the current transcripts of turns of
         this worker, by turn id. One reader is added to the running turns of `read_ids`. Entries that the new ones erase
-        are deleted in the same transaction.
+        are deleted in the same transaction. Other workers are notified of the turns of `changed_ids`. Without
+        `reads_signals`, no signals are read, and without anything to write no statement is run.
         """
         now = datetime.now(UTC)
         rows = [{"turn": entry.turn_id, "seq": entry.seq, "payload": entry.payload, "now": now} for entry in entries]
@@ -87,14 +93,16 @@ class JournalStore:
                 connection.execute(_TRANSCRIPT, transcript_rows)
             if reader_rows:
                 connection.execute(_READER, reader_rows)
-            signals = connection.execute(_SIGNALS, {"worker": worker_id})
-            return [Signal(row.id, None if row.signal == KEEP else row.signal) for row in signals]
+            notify(connection, CHANGES, changed_ids)
+            return _signals(connection, worker_id) if reads_signals else []
 
-        return await (
-            self._database.write(work, ALL_USERS)
-            if rows or transcript_rows or reader_rows
-            else self._database.read(work, ALL_USERS)
-        )
+        if rows or transcript_rows or reader_rows or changed_ids:
+            return await self._database.write(work, ALL_USERS)
+        return await self._database.read(work, ALL_USERS) if reads_signals else []
+
+    async def read_signals(self, worker_id: str) -> list[Signal]:
+        """Return the signals to this worker's turns. A signal stays until its turn has ended."""
+        return await self._database.read(lambda c: _signals(c, worker_id), ALL_USERS)
 
     async def read(self, turn_id: str, after: int, context: HasUser) -> Excerpt:
         """Return the entries after number `after`, in order. Raises `NotFound` if the turn is not the user's."""
@@ -112,10 +120,39 @@ class JournalStore:
             raise NotFound("Turn", turn_id)
         return excerpt
 
+    async def read_all(self, after: Mapping[str, int]) -> dict[str, Excerpt]:
+        """Return of each turn of `after` the entries after that number, in one statement, whatever their number.
+
+        Turns that do not exist (any more) are left out. For turns whose owner was checked before: those of all users
+        are read.
+        """
+        statement, values = _of_all(self._database.dialect, after)
+
+        def work(connection: Connection) -> dict[str, Excerpt]:
+            excerpts: dict[str, Excerpt] = {}
+            for turn_id, status, seq, payload in connection.execute(statement, values):
+                excerpt = excerpts.setdefault(turn_id, Excerpt(status, []))
+                if seq is not None:
+                    excerpt.entries.append(Entry(turn_id, seq, payload))
+            return excerpts
+
+        return await self._database.read(work, ALL_USERS)
+
     async def prune(self, seconds: float) -> int:
         """Delete the events of turns of all users that ended more than `seconds` ago; return their number."""
         values = {"moment": datetime.now(UTC) - timedelta(seconds=seconds)}
         return await self._database.write(lambda c: c.execute(_PRUNE, values).rowcount, ALL_USERS)
+
+
+def _signals(connection: Connection, worker_id: str) -> list[Signal]:
+    rows = connection.execute(_SIGNALS, {"worker": worker_id})
+    return [Signal(row.id, None if row.signal == KEEP else row.signal) for row in rows]
+
+
+def _of_all(dialect: str, after: Mapping[str, int]) -> tuple[Any, dict[str, Any]]:
+    if dialect == "postgresql":
+        return _OF_ALL_POSTGRESQL, {"turns": list(after), "numbers": list(after.values())}
+    return _OF_ALL_SQLITE, {"wanted": json.dumps(after)}
 
 
 e = turn_events.c
@@ -155,6 +192,29 @@ _AFTER = (
     .where(e.turn_id == bindparam("turn"), e.seq > bindparam("after", type_=Integer))
     .order_by(e.seq)
 )
+
+
+def _entries_of(wanted: Any, turn_id: Any, number: Any) -> Any:
+    """Return the statement that finds the entries of all turns of a table-valued function."""
+    new_entries = and_(e.turn_id == turns.c.id, e.seq > number)
+    return (
+        select(turns.c.id, turns.c.status, e.seq, e.payload)
+        .select_from(wanted.join(turns, turns.c.id == turn_id).outerjoin(turn_events, new_entries))
+        .order_by(turns.c.id, e.seq)
+    )
+
+
+_UNNESTED = (
+    func.unnest(bindparam("turns", type_=ARRAY(String)), bindparam("numbers", type_=ARRAY(Integer)))
+    .table_valued(column("turn_id", String), column("number", Integer))
+    .render_derived(name="wanted")
+)
+_OF_ALL_POSTGRESQL = _entries_of(_UNNESTED, _UNNESTED.c.turn_id, _UNNESTED.c.number)
+_EACH = func.json_each(bindparam("wanted", type_=String)).table_valued(
+    column("key", String), column("value", Integer), name="wanted"
+)
+_OF_ALL_SQLITE = _entries_of(_EACH, _EACH.c.key, _EACH.c.value)
+
 _FIRST = select(func.min(e.turn_id).label("turn_id")).cte(
     "journaled",
     recursive=True,

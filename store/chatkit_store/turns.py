@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from chatkit.types import ThreadItem, ThreadMetadata
-from sqlalchemy import BigInteger, Connection, Integer, bindparam, func, insert, or_, select, update
+from sqlalchemy import BigInteger, Connection, Integer, Update, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import approvals, attachments, deleted_threads, limits, threads
@@ -14,6 +14,7 @@ from chatkit_store.errors import DuplicateRequest, IdClash, NotFound, ThreadBusy
 from chatkit_store.items import UNFINISHED, check_thread, position_of, put_items, take_positions, to_rows, write_items
 from chatkit_store.notices import ROLE as NOTICE
 from chatkit_store.notices import remove_notices, remove_older_notices
+from chatkit_store.notifications import CHANGES, SIGNALS, notify
 from chatkit_store.owner import HasUser, owned, owner_values, owns_thread
 from chatkit_store.paging import clamp
 from chatkit_store.tables import RUNNING, thread_items, turns, workers
@@ -167,12 +168,14 @@ class TurnStore:
         restore_replaced: bool = False,
         keep_transcript: bool = False,
         worker_id: str | None = None,
+        notifies: bool = False,
     ) -> bool:
         """End a turn in one transaction: write its last `items`, delete its other unfinished items, update its row.
 
         A notice among `items` replaces an older one that `restore_replaced` would bring back.
         `restore_replaced` brings back the items that the turn replaced and the approvals that it made expire.
-        `keep_transcript` leaves the stored transcript as it is. Finishing a turn again overwrites its end.
+        `keep_transcript` leaves the stored transcript as it is. Finishing a turn again overwrites its end. `notifies`
+        says that other workers wait for the end.
 
         Returns False, having written nothing, if the user has no such turn or it is not `worker_id`'s: its thread was
         deleted, or another worker took this one for dead and closed the turn.
@@ -201,6 +204,8 @@ class TurnStore:
                 if row["role"] == NOTICE:
                     remove_older_notices(connection, thread_id, turn_id, row["id"])
             connection.execute(UNFINISHED, {"turn": turn_id})
+            if notifies:
+                notify(connection, CHANGES, [turn_id])
             return True
 
         return await self._database.write(work, context)
@@ -259,12 +264,20 @@ class TurnStore:
 
     async def ask_to_stop(self, turn_id: str, reason: str, context: HasUser) -> None:
         """Signal the turn's worker to stop it. The first reason wins; does nothing once the turn has ended."""
-        values = {"turn": turn_id, **owner_values(context), "reason": reason}
-        await self._database.write(lambda c: c.execute(_STOP, values), context)
+        await self._signal(_STOP, {"turn": turn_id, **owner_values(context), "reason": reason}, context)
 
     async def join(self, turn_id: str, context: HasUser) -> None:
         """Signal the turn's worker to keep it running without local readers, for a reader at another worker."""
-        await self._database.write(lambda c: c.execute(_JOIN, {"turn": turn_id, **owner_values(context)}), context)
+        await self._signal(_JOIN, {"turn": turn_id, **owner_values(context)}, context)
+
+    async def _signal(self, statement: Update, values: dict[str, str], context: HasUser) -> None:
+        """Write a signal, and notify the turn's worker."""
+
+        def work(connection: Connection) -> None:
+            if connection.execute(statement, values).rowcount:
+                notify(connection, SIGNALS, [values["turn"]])
+
+        await self._database.write(work, context)
 
     async def count_reader(self, turn_id: str, context: HasUser) -> None:
         """Count a reader at another worker."""

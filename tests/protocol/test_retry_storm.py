@@ -23,7 +23,16 @@ from chatkit_server.errors.http import NotAuthenticated
 from chatkit_server.limits.new_users import NewUsers
 from chatkit_server.services import Services
 from chatkit_server.turns.turns import Turns
-from chatkit_store import HeartbeatStore, JournalStore, NewTurn, SqlStore, StoreUnavailable, TurnEnd, TurnStore
+from chatkit_store import (
+    HeartbeatStore,
+    JournalStore,
+    Listener,
+    NewTurn,
+    SqlStore,
+    StoreUnavailable,
+    TurnEnd,
+    TurnStore,
+)
 from tests.protocol.requirements import covers
 from tests.serving import SECRET, Served, Tab, make_settings
 from tests.stage import Stage, StageServer, stream_item
@@ -131,7 +140,8 @@ async def served(stages: Stage, fault: Fault, tmp_path_factory: pytest.TempPathF
     services.server.store = services.server.sql_store = store
     turn_store = FailingTurnStore(fault, services)
     engine = services.engine
-    turns = Turns(store, turn_store, JournalStore(engine), HeartbeatStore(engine), services.server, services.settings)
+    stores = (store, turn_store, JournalStore(engine), HeartbeatStore(engine), Listener(engine))
+    turns = Turns(*stores, services.server, services.settings)
     app.state.services = replace(services, store=store, turn_store=turn_store, turns=turns, door=FailingDoor(fault))
     async with live(app) as url:
         yield Served(app, url)

@@ -2,9 +2,11 @@
 
 import pytest
 from chatkit.types import ThreadMetadata
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import Entry, JournalStore, NotFound, SqlStore, TurnEnd, TurnStore
-from chatkit_store.journal import Signal
+from chatkit_store.journal import Excerpt, Signal
+from tests.statements import counted
 from tests.store.conftest import Query
 from tests.store.factories import ALICE, User, make_thread, make_turn
 
@@ -100,3 +102,30 @@ async def test_only_turns_that_ended_long_ago_are_pruned(
     assert await journal.prune(3600) == 0
     assert await journal.prune(0) == 2
     assert {row.turn_id for row in await sql("SELECT turn_id FROM turn_events")} == {running.id}
+
+
+async def test_the_entries_of_many_turns_are_read_with_one_statement(
+    engine: AsyncEngine, store: SqlStore[User], turns: TurnStore, journal: JournalStore, thread: ThreadMetadata
+) -> None:
+    other = make_thread()
+    await store.save_thread(other, ALICE)
+    ended, running = make_turn(other.id), make_turn(thread.id)
+    await turns.start(ended, ALICE)
+    await turns.start(running, ALICE)
+    entries = [Entry(turn.id, seq, f'{{"n":{seq}}}') for turn in (ended, running) for seq in (1, 2, 3)]
+    await journal.write(entries, "here")
+    await turns.finish(ended.id, TurnEnd("completed"), ALICE)
+    with counted(engine) as statements:
+        excerpts = await journal.read_all({ended.id: 1, running.id: 3, "turn_missing": 0})
+    assert excerpts == {ended.id: Excerpt("completed", entries[1:3]), running.id: Excerpt("running", [])}
+    assert len(statements) == 1
+
+
+async def test_a_batch_without_anything_to_write_or_to_read_runs_no_statement(
+    engine: AsyncEngine, journal: JournalStore
+) -> None:
+    with counted(engine) as statements:
+        assert await journal.write([], "here", reads_signals=False) == []
+        assert statements == []
+        await journal.write([], "here")
+    assert len(statements) == 1

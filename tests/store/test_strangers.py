@@ -48,6 +48,8 @@ WITHOUT_USER = {
     "TurnStore.prune_limits",
     "JournalStore.write",
     "JournalStore.prune",
+    "JournalStore.read_all",
+    "JournalStore.read_signals",
     "SyncActionStore.prune",
     "UploadStore.delete_unsent",
     "UploadStore.list_unsent",

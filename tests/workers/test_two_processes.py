@@ -3,12 +3,14 @@
 import asyncio
 import random
 import time
+from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.conftest import GUARDED
+from tests.support.chatkit import user_input
 from tests.support.openai_answers import Answer, Reasoning, Text
 from tests.support.openai_server import OpenAIServer, bench_tokens
 from tests.turns.coming_back import DETACH, asking, attaching, read_up_to
@@ -141,3 +143,36 @@ async def test_readers_that_reconnect_to_any_worker_see_the_saved_text(
     for picture in (first.picture, *(reader.picture for reader in readers)):
         assert [item for item in picture.items if item["type"] != "user_message"] == loaded.items[1:]
     assert sum(reader.visits for reader in readers) > 2 * READERS
+
+
+@on_postgresql
+async def test_workers_that_lose_their_listening_connections_poll_until_they_are_back(
+    here: Worker, there: Worker, upstream: OpenAIServer, engine: AsyncEngine
+) -> None:
+    upstream.script(COUNT, COUNT)
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+    listening = " AND application_name = 'chatkit-server listener'"
+    async with here.tab() as tab, there.tab(tab) as second:
+        async with AsyncExitStack() as stack:
+            first = await stack.enter_async_context(asking(tab, "Count", DETACH))
+            await read_up_to(first, "one two")
+            again = await stack.enter_async_context(attaching(second, first.thread_id, DETACH))
+            await read_up_to(again, "one two")
+            async with asyncio.timeout(RECOVERY_SECONDS):
+                while len(await select(engine, ended + listening)) < 2:  # noqa: ASYNC110 - of other processes
+                    await asyncio.sleep(0.05)
+            upstream.release()
+            await asyncio.gather(first.read(), again.read())
+        assert again.picture.texts() == [("user", "Count"), ("assistant", "one two three four")]
+        reply = tab.open(
+            "threads.add_user_message", {"thread_id": first.thread_id, "input": user_input("More")}, DETACH
+        )
+        async with reply as more:
+            await read_up_to(more, "one two")
+            async with second.session.post(f"{there.url}/api/threads/{first.thread_id}/stop") as stopped:
+                assert (await stopped.json())["stop_reason"] == "user"
+            await more.read()
+    async with asyncio.timeout(RECOVERY_SECONDS):
+        counting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+        while len(await select(engine, counting + listening)) < 2:  # noqa: ASYNC110 - of other processes
+            await asyncio.sleep(0.05)
