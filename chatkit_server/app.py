@@ -63,6 +63,7 @@ from .routes import (
     websocket,
 )
 from .routes.api_docs import OPENAPI, add_api_docs
+from .routes.direct_route import DirectRoute
 from .routes.error_responses import UnexpectedErrors, install_error_handlers
 from .routes.event_stream import ERROR_HEADER
 from .routes.open_sockets import OpenSockets
@@ -151,6 +152,7 @@ def create_app(
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    app.add_middleware(DirectRoute)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(ForeignRequests, settings=settings)
     app.add_middleware(RequestLimits)

@@ -34,17 +34,18 @@ async def through_outage(call: Callable[[], Awaitable[T]], seconds: float, name:
     `call` must be idempotent: an attempt that failed may have written its rows. `name` is the subject of the log line.
     """
     now = asyncio.get_running_loop().time
-    deadline, pauses, is_first = now() + seconds, backoff(FIRST_PAUSE, LONGEST_PAUSE), True
+    deadline, pauses = now() + seconds, None
     while True:
-        pause = next(pauses)
         try:
             return await call()
         except StoreUnavailable as error:
+            is_first = pauses is None
+            pauses = pauses or backoff(FIRST_PAUSE, LONGEST_PAUSE)
+            pause = next(pauses)
             if now() + pause > deadline:
                 raise
             if is_first:
                 logger.warning("%s waits for the database, for up to %g s (%s)", name, seconds, error)
-        is_first = False
         await asyncio.sleep(pause)
 
 

@@ -1,7 +1,9 @@
 """`none`: each browser is its own user, identified by a signed cookie."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from hashlib import blake2b
+from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
 from starlette.requests import HTTPConnection
@@ -20,6 +22,8 @@ each other's cookies: browsers tell neither ports nor, for `__Host-`, paths apar
 SECURE = "__Host-"
 """Over https: browsers take a cookie of such a name only from this very host, and never without encryption."""
 COOKIE_SECONDS = 365 * 24 * 3600
+KEPT_COOKIES = 4096
+"""Of how many cookies the valid signature is remembered."""
 KEEPS_COOKIES = "keeps_cookies"
 """The state of a request that must not change the browser's cookies."""
 ANONYMOUS = "anonymous"
@@ -33,6 +37,9 @@ class Anonymous:
         """`is_https` says that browsers use https whatever the requests look like."""
         self._cookies = URLSafeSerializer(keys, salt="chatkit-user")
         self._newest = URLSafeSerializer(keys[-1], salt="chatkit-user")
+        # A signature is valid as long as its key, each request asks twice, and a browser sends the same for a year.
+        self._read = lru_cache(KEPT_COOKIES)(self._cookies.loads)
+        self._read_newest = lru_cache(KEPT_COOKIES)(self._newest.loads)
         self._name = cookie_name(keys[-1])
         self._names = [*(cookie_name(key) for key in reversed(keys)), COOKIE]
         self._is_https = is_https
@@ -62,7 +69,7 @@ class Anonymous:
         """
         if not getattr(request.state, ANONYMOUS, False) or getattr(request.state, KEEPS_COOKIES, False):
             return
-        if renew or self._user_from_cookie(request, self._name, self._newest) != context.user_id:
+        if renew or self._user_from_cookie(request, self._name, self._read_newest) != context.user_id:
             is_secure = self._is_secure(request)
             response.set_cookie(
                 SECURE + self._name if is_secure else self._name,
@@ -75,13 +82,13 @@ class Anonymous:
 
     def _user_from_cookies(self, request: HTTPConnection) -> str | None:
         """Return the user of the first valid cookie."""
-        users = (self._user_from_cookie(request, name, self._cookies) for name in self._names)
+        users = (self._user_from_cookie(request, name, self._read) for name in self._names)
         return next((user_id for user_id in users if user_id is not None), None)
 
-    def _user_from_cookie(self, request: HTTPConnection, name: str, serializer: URLSafeSerializer) -> str | None:
+    def _user_from_cookie(self, request: HTTPConnection, name: str, read: Callable[[str], Any]) -> str | None:
         """Return the user of a valid cookie. Over https, a plain one is not valid: another host may have set it."""
         try:
-            user_id = serializer.loads(request.cookies.get(SECURE + name if self._is_secure(request) else name, ""))
+            user_id = read(request.cookies.get(SECURE + name if self._is_secure(request) else name, ""))
         except BadSignature:
             return None
         return user_id if isinstance(user_id, str) else None

@@ -33,6 +33,8 @@ from chatkit.types import (
 )
 from chatkit.widgets import WidgetComponentBase
 
+from .copies import deep_copy
+
 
 class TurnItems:
     """The items of a turn: the finished ones and the open ones."""
@@ -92,7 +94,7 @@ class OpenItems:
     def add(self, item: ThreadItem) -> None:
         """Add a copy of the item: the agent keeps changing its own."""
         self._drop_deltas(item.id)
-        self._items[item.id] = item.model_copy(deep=True)
+        self._items[item.id] = deep_copy(item)
 
     def add_text(self, item_id: str, content_index: int, delta: str) -> None:
         """Append text to an assistant message; ignored if it is not open. This is the hot path."""
@@ -182,7 +184,7 @@ def _update_message(item: AssistantMessageItem, update: ThreadItemUpdate) -> Non
     match update:
         case AssistantMessageContentPartAdded() | AssistantMessageContentPartDone():
             _part(item, update.content_index)
-            item.content[update.content_index] = update.content.model_copy(deep=True)
+            item.content[update.content_index] = deep_copy(update.content)
         case AssistantMessageContentPartTextDelta():
             _part(item, update.content_index).text += update.delta
         case AssistantMessageContentPartAnnotationAdded():
@@ -195,9 +197,9 @@ def _update_workflow(item: WorkflowItem, update: ThreadItemUpdate) -> None:
     tasks = item.workflow.tasks
     match update:
         case WorkflowTaskAdded():
-            tasks.insert(update.task_index, update.task.model_copy(deep=True))
+            tasks.insert(update.task_index, deep_copy(update.task))
         case WorkflowTaskUpdated() if update.task_index < len(tasks):
-            tasks[update.task_index] = update.task.model_copy(deep=True)
+            tasks[update.task_index] = deep_copy(update.task)
         case _:
             pass
 
@@ -205,9 +207,9 @@ def _update_workflow(item: WorkflowItem, update: ThreadItemUpdate) -> None:
 def _update_widget(item: WidgetItem, update: ThreadItemUpdate) -> None:
     match update:
         case WidgetRootUpdated():
-            item.widget = update.widget.model_copy(deep=True)  # text is appended to it; the original is the agent's
+            item.widget = deep_copy(update.widget)  # text is appended to it; the original is the agent's
         case WidgetComponentUpdated():
-            _replace_component(item.widget, update.component_id, update.component.model_copy(deep=True))
+            _replace_component(item.widget, update.component_id, deep_copy(update.component))
         case WidgetStreamingTextValueDelta():
             for component in _components(item.widget):
                 if component.id == update.component_id:

@@ -114,7 +114,7 @@ async def _answer(
         )
     if is_detached:
         turn.detach()
-    if turn.log.last and _is_same_in_any_frame(request):
+    if turn.log.last > turn.opening_frames and _is_same_in_any_frame(request):
         # Events were already sent to the first click's client; replay them.
         first = turn.snapshot(has_calls=True)
         return TurnResponse(turn, services.settings, context.frame_id, first=first, position=turn.log.last)

@@ -15,7 +15,7 @@ class LinkedResponse(Response):
         self.inner = inner
         self.links = links
         self.context = context
-        self.base_url = _base_url(request)
+        self.request = request
         self.status_code = inner.status_code
         self.background = None
         self.body = b""
@@ -30,7 +30,8 @@ class LinkedResponse(Response):
                 response_start = message
                 return
             if REFERENCE_MARK in message.get("body", b""):
-                message = {**message, "body": await self.links.resolve(message["body"], self.context, self.base_url)}
+                body = await self.links.resolve(message["body"], self.context, _base_url(self.request))
+                message = {**message, "body": body}
             if response_start is not None:
                 await send(_with_length(response_start, len(message.get("body", b""))))
                 response_start = None

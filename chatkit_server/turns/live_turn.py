@@ -11,6 +11,7 @@ from chatkit.types import ClientToolCallItem, StreamOptions, ThreadItem, ThreadI
 
 from chatkit_store import Owner
 
+from ..events.copies import deep_copy
 from ..events.fold import TurnItems, is_empty
 from ..events.snapshot import snapshot, without_calls
 from .turn_log import TurnLog
@@ -52,6 +53,8 @@ class LiveTurn(ABC):
         self.thread_id = thread_id
         self.owner = owner
         self.items = TurnItems()
+        self.opening_frames = 0
+        """How many of the log's first frames came from the request itself, before the agent ran."""
         self.readers = 0
         """How many connections have read it on this worker, in total."""
         self.is_read = False
@@ -154,7 +157,7 @@ class LiveTurn(ABC):
         it is saved.
         """
         visible = (item for item in self.items.open if not self.is_hidden(item.id))
-        return [item.model_copy(deep=True) for item in visible if not isinstance(item, ClientToolCallItem)]
+        return [deep_copy(item) for item in visible if not isinstance(item, ClientToolCallItem)]
 
     def open_items_by_id(self) -> dict[str, ThreadItem]:
         """Return those of `open_items` that are not empty, by id."""

@@ -39,6 +39,7 @@ from chatkit.types import (
 from chatkit_store import NotFound, SqlStore, StoreError, TurnStore
 
 from ..context import RequestContext
+from ..events.copies import deep_copy
 from ..events.fold import is_empty, is_thought, settle
 from ..events.snapshot import without_calls
 from ..files.generated_images import inline_image
@@ -113,7 +114,7 @@ class Output:
         self._outage_seconds = services.settings.outage_seconds
         self._hidden: set[str] = set()
         """The ids of items that only the model may see."""
-        self._saved_thread = accepted.thread.model_copy(deep=True)
+        self._saved_thread = deep_copy(accepted.thread)
 
     def is_hidden(self, item_id: str) -> bool:
         """Return whether only the model may see the item."""
@@ -259,7 +260,7 @@ class Output:
     async def _save_thread(self) -> None:
         """Save what the agent has changed in the thread's title, status or metadata, and nothing else (T15)."""
         if self.thread != self._saved_thread:
-            self._saved_thread = self.thread.model_copy(deep=True)
+            self._saved_thread = deep_copy(self.thread)
             await self._through_outage(lambda: self._store.save_thread(self.thread, self._context))
             # Read it again: the user may have renamed it while the agent held an older title.
             current = await self._through_outage(lambda: self._store.load_thread(self.thread.id, self._context))

@@ -78,6 +78,12 @@ class Turn(LiveTurn):
 
     # -- life
 
+    def begin(self) -> None:
+        """Send what the request itself shows. It is saved: the first reader gets it before the agent is set up."""
+        for event in self._accepted.opening:
+            self._output.send(event)
+        self.opening_frames = self.log.last
+
     async def run(self) -> None:
         """Run the agent until it ends, or until `stop`; save the result. Raises only if the task is cancelled."""
         deadline = asyncio.get_running_loop().call_later(self._settings.turn_seconds, self._time_is_up)
@@ -100,8 +106,6 @@ class Turn(LiveTurn):
             self.log.close()
 
     async def _run(self) -> None:
-        for event in self._accepted.opening:
-            self._output.send(event)
         self._work = asyncio.create_task(self._run_agent(), name=f"work of {self.id}")
         self._work.add_done_callback(lambda _: self._mark_work_over())
         if self.stop_reason is not None:

@@ -306,6 +306,7 @@ class Turns:
             shown_ids = gone_ids if accepted.sends_replaced else filter(is_notice_id, gone_ids)
             accepted.opening += [ThreadItemRemovedEvent(item_id=item_id) for item_id in shown_ids]
             turn = Turn(new.id, accepted, context, self._services)
+            turn.begin()
             self._local.run(turn, key, slot.keep())
         return turn
 
