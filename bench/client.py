@@ -30,6 +30,7 @@ class Reply:
     pieces: Pieces = field(default_factory=list)
     began: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def data(self) -> bytes:
@@ -56,6 +57,13 @@ class Reply:
 
     def json(self) -> Any:
         return json.loads(self.data.partition(b"\r\n\r\n")[2])
+
+    async def first_token(self) -> None:
+        """Wait for the first token."""
+        async with asyncio.timeout(PATIENCE):
+            while not self.arrivals() and not self.ended.is_set():
+                self.changed.clear()
+                await self.changed.wait()
 
     async def complete(self, tokens: int | None = None) -> Self:
         """Wait for its end and check it. Raises `WrongAnswer` unless it is the text of so many tokens."""
@@ -158,7 +166,8 @@ class Client(asyncio.Protocol):
         if reply is None or reply.ended.is_set():
             return
         reply.pieces.append((now(), data))
-        if len(reply.pieces) == 1:
+        reply.changed.set()
+        if not reply.began.is_set():
             head = data.partition(b"\r\n\r\n")[0]
             if cookie := COOKIE.search(head):
                 self.cookie = cookie[1].decode()
@@ -174,6 +183,17 @@ class Client(asyncio.Protocol):
         if self._reply is not None:
             self._reply.began.set()
             self._reply.ended.set()
+            self._reply.changed.set()
+
+    @property
+    def reply(self) -> Reply:
+        """The response to the last request."""
+        assert self._reply is not None
+        return self._reply
+
+    def forget(self) -> None:
+        """Forget what has arrived of the response."""
+        self.reply.pieces.clear()
 
     def stop_reading(self) -> None:
         """Leave everything unread from now on."""

@@ -24,6 +24,8 @@ class Plan:
     capacity_rounds: int = 2
     capacity_growth: float = 1.1
     capacity_seconds: float = 2.5
+    most_answers: int = 900
+    """Where the search for the capacity ends."""
     burst_tokens: int = 20_000
     burst_seconds: float = 4.0
     unread_tokens: int = 60_000
@@ -63,6 +65,7 @@ TINY = Plan(
     capacity_rounds=1,
     capacity_growth=10.0,
     capacity_seconds=0.2,
+    most_answers=40,
     burst_tokens=100,
     burst_seconds=0.2,
     unread_tokens=200,

@@ -5,7 +5,8 @@ memory. It is neither tuned nor slowed down; having no database is in its favour
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from agents import Agent, OpenAIResponsesModel, RunConfig, Runner
@@ -13,13 +14,17 @@ from chatkit.agents import AgentContext, simple_to_agent_input, stream_agent_res
 from chatkit.server import ChatKitServer, StreamingResult
 from chatkit.store import NotFoundError, Store
 from chatkit.types import (
+    AssistantMessageContent,
+    AssistantMessageItem,
     Attachment,
+    InferenceOptions,
     Page,
     ThreadItem,
     ThreadItemBase,
     ThreadMetadata,
     ThreadStreamEvent,
     UserMessageItem,
+    UserMessageTextContent,
 )
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
@@ -37,6 +42,29 @@ class MemoryStore(Store[Context]):
     def __init__(self) -> None:
         self._threads: dict[str, ThreadMetadata] = {}
         self._items: dict[str, list[ThreadItem]] = {}
+
+    def add_thread(self, thread_id: str, count: int) -> None:
+        """Add a thread of `count` messages, half of them answers."""
+        began = datetime.now()  # noqa: DTZ005  chatkit's own times are naive
+        text = "What is said here is as long as a message of two lines, and means nothing. " * 2
+        self._threads[thread_id] = ThreadMetadata(id=thread_id, created_at=began)
+        self._items[thread_id] = [
+            UserMessageItem(
+                id=f"{thread_id}_{number}",
+                thread_id=thread_id,
+                created_at=began + timedelta(microseconds=number),
+                content=[UserMessageTextContent(text=text)],
+                inference_options=InferenceOptions(),
+            )
+            if number % 2 == 0
+            else AssistantMessageItem(
+                id=f"{thread_id}_{number}",
+                thread_id=thread_id,
+                created_at=began + timedelta(microseconds=number),
+                content=[AssistantMessageContent(text=text)],
+            )
+            for number in range(count)
+        ]
 
     async def load_thread(self, thread_id: str, context: Context) -> ThreadMetadata:
         if thread_id not in self._threads:
@@ -102,8 +130,11 @@ def _page(rows: list[Row], limit: int, after: str | None) -> Page[Row]:
 class StockServer(ChatKitServer[Context]):
     """The server of the SDK's quick start."""
 
-    def __init__(self, agent: Agent[Any]) -> None:
-        super().__init__(MemoryStore())
+    def __init__(self, agent: Agent[Any], threads: Mapping[str, int]) -> None:
+        store = MemoryStore()
+        for thread_id, count in threads.items():
+            store.add_thread(thread_id, count)
+        super().__init__(store)
         self._agent = agent
 
     async def respond(
@@ -117,11 +148,12 @@ class StockServer(ChatKitServer[Context]):
             yield event
 
 
-def create_app(base_url: str) -> FastAPI:
-    """Return the quick start's app with an agent whose model is at `base_url`."""
+def create_app(base_url: str, threads: Mapping[str, int] | None = None) -> FastAPI:
+    """Return the quick start's app, whose model is at `base_url`; `threads` are the lengths of those that exist."""
     client = AsyncOpenAI(base_url=base_url, api_key="bench")
     model = OpenAIResponsesModel("gpt-bench", client)
-    server = StockServer(Agent(name="Assistant", instructions="You are a helpful assistant.", model=model))
+    agent = Agent[Any](name="Assistant", instructions="You are a helpful assistant.", model=model)
+    server = StockServer(agent, threads or {})
     app = FastAPI()
 
     @app.post("/chatkit")
@@ -136,4 +168,5 @@ def create_app(base_url: str) -> FastAPI:
 
 def from_environment() -> FastAPI:
     """Return the app for `uvicorn --factory`."""
-    return create_app(os.environ["BENCH_UPSTREAM"])
+    threads = [entry.split("=") for entry in os.environ.get("BENCH_THREADS", "").split(",") if entry]
+    return create_app(os.environ["BENCH_UPSTREAM"], {name: int(count) for name, count in threads})

@@ -54,6 +54,8 @@ class Bench:
     endpoint: Program
     stack: AsyncExitStack
     """Of the group that runs."""
+    next_key: int = 0
+    """Of an answer whose end the endpoint tells."""
     _shared: dict[str, Server] = field(default_factory=dict)
     _shared_stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _waited: dict[str, _Totals] = field(default_factory=lambda: defaultdict(_Totals))

@@ -1,0 +1,171 @@
+"""What one client can do to the others, and to the server's memory."""
+
+import asyncio
+from collections.abc import Sequence
+
+from bench.client import Client, Reply, events
+from bench.processes import Server
+from bench.rows import Row
+from bench.stamps import now
+from bench.suite import Bench, collected, percentile, settle
+
+NEIGHBOURS = 10
+NEIGHBOUR_TOKENS = 2_000
+"""More than they get to send."""
+LEAD_SECONDS = 0.5
+BURST_OF_FRAMES = 2_000
+STOP_TOKENS = 10_000
+NEVER_SECONDS = 2.0
+"""How long a stopped answer may take to be closed before it counts as never closed."""
+MEBIBYTE = 1024 * 1024
+
+
+async def burst(bench: Bench) -> list[Row]:
+    """Measure the delay of ten paced answers beside answers at full speed; and how a burst arrives."""
+    kinds = ("stock", "ours", "relay")
+    servers, samples = await bench.servers(*kinds), collected(kinds)
+    for kind in bench.alternate(kinds):
+        samples[kind].append(await _beside_bursts(bench, servers[kind]))
+    unflushed = await bench.server("ours-flush-0")
+    frames = collected(("deltas", "catch-up items"))
+    for _ in range(bench.plan.rounds):
+        client = Client(unflushed.port)
+        deltas, items = _text_frames(await client.turn(min(BURST_OF_FRAMES, bench.plan.burst_tokens)))
+        client.close()
+        frames["deltas"].append(float(deltas))
+        frames["catch-up items"].append(float(items))
+    title = f"{NEIGHBOURS} paced answers beside a burst of {bench.plan.burst_tokens:,} tokens, p99 of the added delay"
+    return [
+        Row("burst", title, "ms", samples).most("ours", 10.0),
+        Row("frames", "A burst of 2,000 tokens, CHATKIT_FLUSH_MS=0", "frames with text", frames)
+        .least("deltas", 2)
+        .most("catch-up items", 0),
+    ]
+
+
+async def _beside_bursts(bench: Bench, server: Server) -> float:
+    plan = bench.plan
+    neighbours = [Client(server.port) for _ in range(NEIGHBOURS)]
+    replies = []
+    for number, client in enumerate(neighbours):
+        await asyncio.sleep(1 / plan.rate / NEIGHBOURS * (number > 0))
+        replies.append(await client.ask(tokens=NEIGHBOUR_TOKENS, rate=plan.rate))
+    await asyncio.sleep(LEAD_SECONDS)
+    client = Client(server.port)
+    begin = now()
+    with bench.measured(server):
+        while now() - begin < plan.burst_seconds * 1e6:
+            await (await client.ask(tokens=plan.burst_tokens)).complete()
+    end = now()
+    delays = [(arrived - sent) / 1000 for reply in replies for sent, arrived in reply.arrivals() if begin <= sent < end]
+    for each in (client, *neighbours):
+        each.close()
+    return percentile(delays, 0.99)
+
+
+def _text_frames(reply: Reply) -> tuple[int, int]:
+    """Return how many deltas brought text, and how many items that began with text."""
+    deltas = items = 0
+    for event in events(reply.data):
+        match event:
+            case {"type": "thread.item.updated", "update": {"delta": _}}:
+                deltas += 1
+            case {"type": "thread.item.added", "item": {"type": "assistant_message", "content": [{"text": text}]}}:
+                items += bool(text)
+    return deltas, items
+
+
+async def starts(bench: Bench) -> list[Row]:
+    """Measure the time to the first token while many answers start at once."""
+    kinds = ("stock", "ours", "relay")
+    servers, p50, p99 = await bench.servers(*kinds), collected(kinds), collected(kinds)
+    for kind in bench.alternate(kinds, bench.plan.capacity_rounds):
+        clients = [Client(servers[kind].port) for _ in range(bench.plan.starts)]
+        with bench.measured(servers[kind]):
+            replies = await asyncio.gather(*(client.ask(tokens=5, rate=bench.plan.rate) for client in clients))
+            await asyncio.gather(*(reply.complete(5) for reply in replies))
+        for client in clients:
+            client.close()
+        first = [reply.first_token_ms for reply in replies]
+        p50[kind].append(percentile(first, 0.5))
+        p99[kind].append(percentile(first, 0.99))
+        await settle(servers[kind])
+    title = f"{bench.plan.starts} answers that start at once, first token"
+    return [Row("starts_p50", f"{title}, p50", "ms", p50), Row("starts_p99", f"{title}, p99", "ms", p99)]
+
+
+async def stop(bench: Bench) -> list[Row]:
+    """Measure how soon the model's connection is closed after the user stops an answer, or leaves."""
+    p50, worst = collected(("ours", "relay")), collected(("ours", "relay"))
+    notes = {}
+    for kind in ("stock", "ours", "relay"):
+        server = await (bench.fresh("stock") if kind == "stock" else bench.server(kind))  # stock's answers go on
+        delays = await _stops(bench, server)
+        if delays:
+            p50.setdefault(kind, []).append(percentile(delays, 0.5))
+            worst.setdefault(kind, []).append(max(delays))
+        missing = bench.plan.stops - len(delays)
+        notes[kind] = f"{bench.plan.stops} stops" + (f", {missing} never" if missing else "")
+    title = "The model's connection closed after a stop (stock and relay: after a disconnect)"
+    return [
+        Row("stop_p50", f"{title}, p50", "ms", p50, notes=notes).most("ours", 5.0),
+        Row("stop_max", f"{title}, highest", "ms", worst, notes=notes),
+    ]
+
+
+async def _stops(bench: Bench, server: Server) -> list[float]:
+    """Return the ms of each stop whose answer was closed."""
+    stopped: dict[int, int] = {}
+    key = 0
+    for key in range(bench.next_key, bench.next_key + bench.plan.stops):
+        client = Client(server.port)
+        reply = await client.ask(tokens=STOP_TOKENS, rate=bench.plan.rate, key=key)
+        await reply.first_token()
+        other = Client(server.port)
+        other.cookie = client.cookie
+        stopped[key] = now()
+        if server.kind == "ours":
+            turn = reply.header("x-chatkit-turn-id")
+            await (await other.request("POST", f"/api/turns/{turn}/stop", {})).complete()
+        for each in (client, other):
+            each.close()
+    bench.next_key = key + 1
+    asked = Client(bench.endpoint.port)
+    closed: dict[int, int] = {}
+    for _ in range(int(NEVER_SECONDS / 0.1)):
+        closed = {int(key): at for key, at in (await asked.get("/closed")).items()}
+        if stopped.keys() <= closed.keys():
+            break
+        await asyncio.sleep(0.1)
+    asked.close()
+    return [(closed[key] - at) / 1000 for key, at in stopped.items() if key in closed]
+
+
+async def unread(bench: Bench) -> list[Row]:
+    """Measure the memory that a client costs which does not read."""
+    samples = collected(("stock", "ours", "relay"))
+    for kind, values in samples.items():
+        async with bench.starting(kind) as server:
+            count = 1 if kind == "stock" else bench.plan.unread_clients
+            if kind != "stock":  # what an answer itself takes; nothing beside what stock takes
+                reader = Client(server.port)
+                await (await reader.ask(tokens=bench.plan.unread_tokens)).complete()
+                reader.close()
+                await settle(server)
+            values.append(await _unread(bench, server, count))
+    title = f"A client that does not read an answer of {bench.plan.unread_tokens:,} tokens"
+    return [Row("unread", title, "MiB per client", samples).most("ours", 1.0)]
+
+
+async def _unread(bench: Bench, server: Server, count: int) -> float:
+    before = server.memory_bytes()
+    clients: Sequence[Client] = [Client(server.port) for _ in range(count)]
+    for client in clients:
+        reply = await client.ask(tokens=bench.plan.unread_tokens)
+        await reply.began.wait()
+        client.stop_reading()
+        await settle(server, bench.endpoint)
+    after = server.memory_bytes()
+    for client in clients:
+        client.close()
+    return (after - before) / count / MEBIBYTE
