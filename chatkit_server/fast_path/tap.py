@@ -71,6 +71,12 @@ def close_tap(run: asyncio.Task[Any] | None) -> None:
         _taps.pop(run, None)
 
 
+def share_tap(run: asyncio.Task[Any] | None) -> None:
+    """Let the tap of the current task hear the models of the run with this task too."""
+    if run is not None and (task := asyncio.current_task()) is not None and (tap := _taps.get(task)) is not None:
+        _taps[run] = tap
+
+
 async def tapped(
     events: AsyncIterator[TResponseStreamEvent], prepare: Listener | None = None
 ) -> AsyncIterator[TResponseStreamEvent]:

@@ -52,6 +52,7 @@ from ..recording.run_recording import RunRecording
 from .author_runs import AuthorRuns
 from .deadlines import Deadlines
 from .dictation import dictate
+from .direct_run import start_run
 from .run_configs import RunConfigs, server_run_config
 from .run_contexts import RunContexts
 from .server_offers import offers_for
@@ -128,14 +129,9 @@ class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
         context = agent_context.request_context
         agent = await self.load_agent(agent_context, selection, memory)
         agent_context.set_starting_agent(agent)
-        result = in_turn(agent_context).run(
-            Runner.run_streamed,
-            agent,
-            await self._through_outage(lambda: self.load_input(agent, selection, memory, context)),
-            context=agent_context.run_context,
-            max_turns=self.settings.max_turns,
-            run_config=self.run_config_for(selection, context),
-        )
+        input = await self._through_outage(lambda: self.load_input(agent, selection, memory, context))
+        config = self.run_config_for(selection, context)
+        result = start_run(agent, input, agent_context, config, max_turns=self.settings.max_turns)
         return self._stream(agent_context, result, sink)
 
     def _workflow_turn(

@@ -22,7 +22,7 @@ from ..conversion import Conversion, text_delta_event
 from ..conversion.outputs import OutputText
 from ..conversion.tool_display import ToolDisplays
 from ..errors.failures import ModelSilent, NoAnswer, ToolSilent
-from ..fast_path.tap import Tap, TextSink, close_tap, open_tap
+from ..fast_path.tap import TextSink, close_tap, open_tap
 from ..interactions.approvals import ask_approvals, wait_for_answers
 from ..memory import Transcript, turn_transcript
 from .deadlines import Deadlines, SilenceWatch
@@ -103,8 +103,13 @@ class RunStream:
         self._watch = SilenceWatch(self._inbox, self._deadlines)
         guardrails = self._guardrails + len(result.current_agent.input_guardrails)
         self._tripwires = TripwireWatch(result, self._inbox, guardrails)
-        tap = open_tap(result.run_loop_task, self.listen)
-        self._pump = asyncio.create_task(self._read(tap), name="agent run")
+        self._pump = asyncio.create_task(self._read(), name="agent run")
+        self._tap = open_tap(self._model_task, self.listen)
+
+    @property
+    def _model_task(self) -> asyncio.Task[None]:
+        """The task that calls the model: the Runner's, or ours (`direct_run.py`)."""
+        return self._result.run_loop_task or self._pump
 
     def listen(self, event: TResponseStreamEvent) -> None:
         """Take an event straight from the model. Runs once per token.
@@ -159,6 +164,7 @@ class RunStream:
         self._tripwires.stop()
         await self._cancel()
         close_tap(self._result.run_loop_task)
+        close_tap(self._pump)
         self._context.detach()
         self._remember_unread()
 
@@ -179,8 +185,9 @@ class RunStream:
         for event in conversion.notices():
             yield event
 
-    async def _read(self, tap: Tap) -> None:
+    async def _read(self) -> None:
         """Move the SDK's events into the inbox. Raises nothing except its own cancellation."""
+        tap = self._tap
         error: BaseException | None = None
         try:
             async for event in self._result.stream_events():
