@@ -1,15 +1,22 @@
 """Requests that skip the client's transformation reach the endpoint as the stock client sends them."""
 
-from typing import Any
+import json
+from typing import Any, Literal
 
+import httpx2
 import openai
 import pytest
-from agents import Agent, Runner, function_tool
+from agents import Agent, ModelSettings, Runner, function_tool
 from agents.items import TResponseInputItem
+from openai._models import FinalRequestOptions
+from openai.resources.chat import AsyncCompletions
 from openai.resources.responses import AsyncResponses
+from openai.types.shared import Reasoning
 
 from chatkit_server.models import open_models
-from chatkit_server.models.client.requests import _is_wire_form
+from chatkit_server.models.client.openai_client import make_client
+from chatkit_server.models.client.prepared_requests import PreparedRequests
+from chatkit_server.models.client.requests import FastCompletions, _is_wire_form
 from chatkit_server.settings import Settings
 from tests.models.running import run_config
 from tests.support.openai_answers import Answer
@@ -49,26 +56,96 @@ def times(a: int, b: int | None = None) -> int:
     return a * (b or 1)
 
 
-async def _body(monkeypatch: pytest.MonkeyPatch, *, stock: bool) -> Any:
+SETTINGS = {
+    "none": ModelSettings(),
+    "many": ModelSettings(
+        temperature=0.5,
+        top_p=1.0,
+        max_tokens=100,
+        tool_choice="required",
+        parallel_tool_calls=False,
+        truncation="auto",
+        store=False,
+        metadata={"a": "b"},
+        response_include=["file_search_call.results"],
+        extra_headers={"x-a": "b"},
+        extra_args={"safety_identifier": "u"},
+    ),
+    "reasoning": ModelSettings(reasoning=Reasoning(effort="low", summary="auto"), verbosity="low"),
+    "named tool": ModelSettings(tool_choice="times"),
+    "extra body": ModelSettings(extra_body={"top_k": 3, "model": "other"}, extra_query={"a": "b"}),
+}
+VARYING = ("content-length", "host")
+
+
+async def _requests(
+    monkeypatch: pytest.MonkeyPatch, api: Literal["responses", "chat_completions"], settings: ModelSettings, stock: bool
+) -> list[Any]:
+    """Return body and headers of two equal requests."""
     if stock:
         monkeypatch.setattr("chatkit_server.models.client.events.FastResponses", AsyncResponses)
+        monkeypatch.setattr(FastCompletions, "_create", lambda self, options: AsyncCompletions.create(self, **options))
+        monkeypatch.setattr("chatkit_server.models.client.prepared_requests._plain_body", lambda options: None)
     async with OpenAIServer(Answer("9"), rules=False) as upstream:
-        settings = Settings(base_url=upstream.base_url, model="gpt-test", api="responses", model_retries=0)
-        async with open_models(settings) as models:
-            agent = Agent(name="A", instructions="Count.", tools=[times])
-            result = Runner.run_streamed(agent, list(HISTORY), run_config=run_config(models))
-            async for _ in result.stream_events():
-                pass
-            assert result.final_output == "9"
-        (request,) = upstream.requests
-        return request.body
+        own = Settings(base_url=upstream.base_url, model="gpt-test", api=api, model_retries=0)
+        async with open_models(own) as models:
+            agent = Agent(name="A", instructions="Count.", tools=[times], model_settings=settings)
+            for _ in range(2):
+                result = Runner.run_streamed(agent, list(HISTORY), run_config=run_config(models))
+                async for _event in result.stream_events():
+                    pass
+                assert result.final_output == "9"
+    return [
+        (request.body, {name.lower(): text for name, text in request.headers.items() if name.lower() not in VARYING})
+        for request in upstream.requests
+    ]
 
 
-async def test_the_endpoint_gets_the_same_body_as_from_the_stock_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    body = await _body(monkeypatch, stock=False)
-    assert body == await _body(monkeypatch, stock=True)
-    assert len(body["input"]) == len(HISTORY)
-    assert body["tools"][0]["name"] == "times"
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("api", ["responses", "chat_completions"])
+async def test_the_endpoint_gets_the_same_requests_as_from_the_stock_client(
+    api: Literal["responses", "chat_completions"], settings: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = await _requests(monkeypatch, api, SETTINGS[settings], stock=False)
+    assert requests == await _requests(monkeypatch, api, SETTINGS[settings], stock=True)
+    body, _ = requests[1]
+    assert len(body["input" if api == "responses" else "messages"]) >= len(HISTORY) - 1
+    assert len(body["tools"]) == 1
+
+
+async def test_the_stock_code_builds_only_the_first_of_equal_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Any] = []
+    stock = openai.AsyncOpenAI._build_request
+
+    def build(self: Any, *args: Any, **options: Any) -> Any:
+        built.append(self)
+        return stock(self, *args, **options)
+
+    monkeypatch.setattr(openai.AsyncOpenAI, "_build_request", build)
+    for api in ("responses", "chat_completions"):
+        built.clear()
+        assert len(await _requests(monkeypatch, api, ModelSettings(), stock=False)) == 2
+        assert len(built) == 1
+
+
+async def test_a_cookie_of_the_endpoint_comes_back_and_another_key_is_sent() -> None:
+    client = make_client(base_url="http://127.0.0.1:9/v1", api_key="first", timeout=1, max_retries=0)
+    assert isinstance(client, PreparedRequests)
+
+    def build(retries: int = 0) -> httpx2.Request:
+        options = FinalRequestOptions.construct(
+            method="post", url="/responses", json_data={"stream": True}, extra_json={"model": "m"}
+        )
+        return client._build_request(options, retries_taken=retries)
+
+    assert "cookie" not in build().headers
+    client._client.cookies.set("a", "b", domain="127.0.0.1")
+    assert build().headers["cookie"] == "a=b"
+    assert build(1).headers["x-stainless-retry-count"] == "1"
+    client.api_key = "second"
+    assert [build().headers["authorization"] for _ in range(2)] == ["Bearer second"] * 2
+    assert json.loads(build().content) == {"stream": True, "model": "m"}
+    await client.close()
 
 
 @pytest.mark.parametrize(
@@ -79,6 +156,7 @@ async def test_the_endpoint_gets_the_same_body_as_from_the_stock_client(monkeypa
         [{"type": "function", "parameters": openai.omit}],
         [{"type": "message", "role": "user", "content": b"bytes"}],
         [{"type": "message", "role": "user", "content": iter("x")}],
+        [{"type": "message", "role": "user", "content": float("nan")}],
         openai.omit,
     ],
 )

@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 import httpx2
-import openai
 import pydantic
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import ResponseStreamEvent
@@ -23,6 +22,7 @@ from ..incoming.answer_decoder import AnswerDecoder, host_and_path
 from ..incoming.whole_answers import whole_completion
 from ..learned_limits import LearnedLimits
 from ..returned_fields import record_fields
+from .prepared_requests import PreparedRequests
 from .requests import FastChat, FastResponses
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ else:
 T = TypeVar("T")
 
 
-class FastEventsClient(openai.AsyncOpenAI):
+class FastEventsClient(PreparedRequests):
     """`openai.AsyncOpenAI` that looks up the class of a streamed event by its `type`."""
 
     @cached_property

@@ -4,10 +4,11 @@ openai 3.54 matches every tool and every message of the history against unions o
 them: 2 ms for three tools, and more with each message. The Agents SDK passes plain JSON in wire form, so we move it to
 `extra_body`, which the client merges into the body unchanged. Anything else takes the stock path.
 
-Builds on public names only. tests/models/test_fast_requests.py compares the body with the stock client's.
+Builds on public names only. tests/models/test_fast_requests.py compares the body with the stock client's. If all of a
+body is plain, its request is built by `prepared_requests.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +16,7 @@ import openai
 from openai.resources.chat import AsyncChat, AsyncCompletions
 from openai.resources.responses import AsyncResponses
 from openai.types.chat import ChatCompletion
+from openai.types.shared import Reasoning
 
 from chatkit_store import clean_text
 
@@ -23,12 +25,17 @@ from ...errors.provider_failures import provider_failure
 from ..fit_messages import fit_items, fit_messages, items_without_old_files
 from ..learned_limits import LearnedLimits
 from ..returned_fields import add_returned_fields, fields_to_return, record_fields
+from .prepared_requests import PlainList, is_plain
 
 MAX_ADAPTATIONS = 3
 """How often one request is repeated without a field that the endpoint rejects."""
 
 PLAIN_TOOLS = frozenset({"function"})
 PLAIN_ITEMS = frozenset({"message", "function_call", "function_call_output", "reasoning"})
+PLAIN_FIELDS = frozenset({"include", "metadata", "text", "tool_choice", "stream_options", "response_format", "stop"})
+"""Fields other than items and tools whose keys all have the same name on the wire."""
+NOT_IN_BODY = frozenset({"stream", "extra_headers", "extra_query", "extra_body", "timeout"})
+"""What the client itself needs to know."""
 
 
 class FastResponses(AsyncResponses):
@@ -51,10 +58,7 @@ class FastResponses(AsyncResponses):
             return await self._create({**options, "input": without_files})
 
     async def _create(self, options: dict[str, Any]) -> Any:
-        plain = {name: options.pop(name) for name in ("input", "tools") if _is_wire_form(options.get(name))}
-        if plain:
-            options["extra_body"] = {**plain, **(options.get("extra_body") or {})}
-        return _no_page(await super().create(**options))
+        return _no_page(await super().create(**_with_plain_body(options, lists=("input", "tools"))))
 
 
 class FastChat(AsyncChat):
@@ -92,12 +96,10 @@ class FastCompletions(AsyncCompletions):
         return await self._create(options)
 
     async def _create(self, options: Mapping[str, Any]) -> Any:
-        plain = {"messages": options["messages"]}
-        if _is_wire_form(options.get("tools")):
-            plain["tools"] = options["tools"]
-        rest = {name: value for name, value in options.items() if name not in plain}
-        rest["extra_body"] = {**plain, **(options.get("extra_body") or {})}
-        answer = _no_page(await super().create(messages=[], **rest))
+        rest = _with_plain_body(options, lists=("messages", "tools"))
+        if "messages" in rest:  # not plain, but in wire form
+            rest["extra_body"] = {"messages": rest.pop("messages"), **rest["extra_body"]}
+        answer = _no_page(await super().create(messages=[], model=options["model"], **rest))
         if isinstance(answer, ChatCompletion):
             record_fields(answer.to_dict())
         return answer
@@ -110,21 +112,37 @@ def _no_page(answer: Any) -> Any:
     return answer
 
 
+def _with_plain_body(options: Mapping[str, Any], *, lists: Collection[str]) -> dict[str, Any]:
+    """Return the options with all fields of the body that are plain JSON in `extra_body`, where omitted ones are left
+    out. `lists` are the names of items and tools."""
+    plain: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
+    for name, value in options.items():
+        if isinstance(value, openai.Omit | openai.NotGiven):
+            continue
+        if name in lists and _is_wire_form(value):
+            plain[name] = PlainList(value)
+        elif name not in NOT_IN_BODY and _is_plain_field(name, value):
+            plain[name] = value
+        elif name == "reasoning" and type(value) is Reasoning:  # as the client dumps it
+            plain[name] = value.model_dump(exclude_unset=True, mode="json")
+        else:
+            rest[name] = value
+    extra = rest.get("extra_body")
+    rest["extra_body"] = {**plain, **extra} if extra else plain
+    return rest
+
+
+def _is_plain_field(name: str, value: object) -> bool:
+    return value is None or isinstance(value, str | int | float) or (name in PLAIN_FIELDS and is_plain(value))
+
+
 def _is_wire_form(value: object) -> bool:
     """Return whether this is a list of items or tools whose keys all have the same name on the wire."""
     return isinstance(value, list) and all(
-        isinstance(entry, dict) and _kind(entry) in PLAIN_ITEMS | PLAIN_TOOLS and _is_plain(entry) for entry in value
+        isinstance(entry, dict) and _kind(entry) in PLAIN_ITEMS | PLAIN_TOOLS and is_plain(entry) for entry in value
     )
 
 
 def _kind(entry: Mapping[str, Any]) -> Any:
     return entry.get("type", "message" if "role" in entry else None)
-
-
-def _is_plain(value: object) -> bool:
-    """Return whether this is plain JSON, unlike the client's `omit`, pydantic models and files."""
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_plain(entry) for key, entry in value.items())
-    if isinstance(value, list):
-        return all(_is_plain(entry) for entry in value)
-    return value is None or isinstance(value, str | int | float)
