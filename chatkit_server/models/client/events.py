@@ -1,7 +1,8 @@
 """Build the openai client's streamed events 20 times faster, with the same result.
 
 openai 3.54 validates every streamed event against a smart union of 59 classes, about 47 µs per token. This module
-looks the class up by the event's `type` instead.
+looks the class up by the event's `type` instead. It does the same for the items and tools in an event: it saves 25 µs
+for an item, and as much in each of the three responses that repeat the agent's tools.
 
 It overrides two private methods of `AsyncOpenAI`, `_process_response_data` and `_make_sse_decoder`, and reads
 `_strict_response_validation`. If a version drops the methods, ours are never called and the stock code runs; the same
@@ -10,13 +11,14 @@ the stock result and fails if the hooks are gone.
 """
 
 import inspect
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 import httpx2
 import pydantic
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from openai.types.responses import ResponseStreamEvent
+from openai.types.responses import ResponseOutputItem, ResponseStreamEvent, Tool
 
 from ..incoming.answer_decoder import AnswerDecoder, host_and_path
 from ..incoming.whole_answers import whole_completion
@@ -68,11 +70,37 @@ class FastEventsClient(PreparedRequests):
         if event_class is None or self._strict_response_validation:
             return super()._process_response_data(data=data, cast_to=cast_to, response=response)
         try:
-            return event_class.__pydantic_validator__.validate_python(data)  # type: ignore[no-any-return]  # T is the union that event_class is one of
+            return event_class.__pydantic_validator__.validate_python(with_known_classes(data))  # type: ignore[no-any-return]  # T is the union that event_class is one of
         except pydantic.ValidationError:
             # Not quite the documented shape (some gateways leave fields out). Stock would try all 59 classes, then pick
             # this one by its discriminator and build it unchecked.
             return super()._process_response_data(data=data, cast_to=event_class, response=response)  # type: ignore[return-value]  # as above
+
+
+def with_known_classes(data: Any) -> Any:
+    """Return the data of an event with its items and tools built, if their `type` says from which class.
+
+    Raises `pydantic.ValidationError` if one does not have the shape of its class.
+    """
+    if not isinstance(data, dict):
+        return data
+    if isinstance(response := data.get("response"), dict):
+        parts = {name: _built(response[name], classes) for name, classes in PARTS.items() if response.get(name)}
+        return {**data, "response": {**response, **parts}} if parts else data
+    if isinstance(item := data.get("item"), dict):
+        return {**data, "item": _built([item], ITEM_CLASSES)[0]}
+    return data
+
+
+def _built(values: Any, classes: Mapping[str, type[pydantic.BaseModel]]) -> Any:
+    if not isinstance(values, list):
+        return values
+    return [
+        value
+        if not isinstance(value, dict) or (known := classes.get(value.get("type", ""))) is None
+        else known.__pydantic_validator__.validate_python(value)
+        for value in values
+    ]
 
 
 def _event_class(data: object, cast_to: object) -> type[pydantic.BaseModel] | None:
@@ -110,3 +138,7 @@ def _type_literals(member: type[pydantic.BaseModel]) -> tuple[str, ...]:
 
 
 EVENT_CLASSES = _classes_by_type(ResponseStreamEvent)
+ITEM_CLASSES = _classes_by_type(ResponseOutputItem)
+TOOL_CLASSES = _classes_by_type(Tool)
+PARTS = {"output": ITEM_CLASSES, "tools": TOOL_CLASSES}
+"""The lists of a response whose entries are of many classes."""
