@@ -98,6 +98,7 @@ ALLOWED_HEADERS = [
     "chatkit-frame-instance-id",
     "last-event-id",
     "x-chatkit-detach",
+    "x-chatkit-flush-ms",
     "idempotency-key",
     "if-none-match",
 ]
@@ -144,6 +145,7 @@ def create_app(
     app.state.open_sockets = OpenSockets(settings)
     app.state.probe_allowance = stream_probe.probe_allowance()
     _add_middleware(app, settings)
+    app.trust_middleware()
     install_error_handlers(app)
     _add_routes(app)
     add_api_docs(app)

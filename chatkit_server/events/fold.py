@@ -5,6 +5,7 @@ turn and recovery after a crash save its items; readers that join later start fr
 """
 
 from collections.abc import Iterator
+from io import StringIO
 
 from chatkit.types import (
     AssistantMessageContent,
@@ -74,8 +75,8 @@ class OpenItems:
 
     def __init__(self) -> None:
         self._items: dict[str, ThreadItem] = {}
-        # Text deltas are collected in lists: appending each to the item is quadratic in the length of the answer.
-        self._deltas: dict[tuple[str, int], list[str]] = {}
+        # Text deltas are collected beside the item: appending each to it is quadratic in the length of the answer.
+        self._texts: dict[tuple[str, int], StringIO] = {}
 
     def __iter__(self) -> Iterator[ThreadItem]:
         """Yield the items as they are now, oldest first."""
@@ -88,18 +89,22 @@ class OpenItems:
     def __getitem__(self, item_id: str) -> ThreadItem:
         item = self._items[item_id]
         if isinstance(item, AssistantMessageItem):
-            self._join_deltas(item)
+            self._join_texts(item)
         return item
 
     def add(self, item: ThreadItem) -> None:
         """Add a copy of the item: the agent keeps changing its own."""
-        self._drop_deltas(item.id)
+        self._drop_texts(item.id)
         self._items[item.id] = deep_copy(item)
 
     def add_text(self, item_id: str, content_index: int, delta: str) -> None:
         """Append text to an assistant message; ignored if it is not open. This is the hot path."""
-        if item_id in self._items:
-            self._deltas.setdefault((item_id, content_index), []).append(delta)
+        text = self._texts.get((item_id, content_index))
+        if text is None:
+            if item_id not in self._items:
+                return
+            text = self._texts[item_id, content_index] = StringIO()
+        text.write(delta)
 
     def update(self, item_id: str, update: ThreadItemUpdate) -> None:
         """Apply one update; ignored if the item is not open, as in the widget."""
@@ -111,7 +116,7 @@ class OpenItems:
     def close(self, item_id: str) -> None:
         """Forget an item that is done or removed."""
         self._items.pop(item_id, None)
-        self._drop_deltas(item_id)
+        self._drop_texts(item_id)
 
     def before(self, item_id: str) -> list[ThreadItem]:
         """Return the open items that appeared before this one; all of them if this one never appeared."""
@@ -122,13 +127,13 @@ class OpenItems:
             earlier.append(item)
         return earlier
 
-    def _join_deltas(self, item: AssistantMessageItem) -> None:
-        for key in [key for key in self._deltas if key[0] == item.id]:
-            _part(item, key[1]).text += "".join(self._deltas.pop(key))
+    def _join_texts(self, item: AssistantMessageItem) -> None:
+        for key in [key for key in self._texts if key[0] == item.id]:
+            _part(item, key[1]).text += self._texts.pop(key).getvalue()
 
-    def _drop_deltas(self, item_id: str) -> None:
-        for key in [key for key in self._deltas if key[0] == item_id]:
-            del self._deltas[key]
+    def _drop_texts(self, item_id: str) -> None:
+        for key in [key for key in self._texts if key[0] == item_id]:
+            del self._texts[key]
 
 
 def apply_update(item: ThreadItem, update: ThreadItemUpdate) -> None:

@@ -37,11 +37,12 @@ def encode_event(event: ThreadStreamEvent) -> bytes:
 
 def encode_text_delta(item_id: str, content_index: int, delta: str) -> bytes:
     """Return the JSON of a text delta, byte for byte what pydantic writes (tests/events/test_frames.py compares)."""
-    try:
-        text = to_json(delta)
-    except (PydanticSerializationError, UnicodeError):
-        text = to_json(clean_text(delta))
-    return b"%b%b}}" % (_text_delta_prefix(item_id, content_index), text)
+    return b"%b%b}}" % (text_delta_prefix(item_id, content_index), _json_text(delta))
+
+
+def text_frame(number: int, prefix: bytes, delta: str) -> bytes:
+    """Return the SSE frame of a text delta, with the prefix of its content part. This is the hot path."""
+    return b"id: %d\ndata: %b%b}}\n\n" % (number, prefix, _json_text(delta))
 
 
 def beginnings(item_id: str) -> tuple[str, ...]:
@@ -57,10 +58,18 @@ def frame(number: int, data: bytes) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _text_delta_prefix(item_id: str, content_index: int) -> bytes:
+def text_delta_prefix(item_id: str, content_index: int) -> bytes:
+    """Return how the JSON of a content part's text deltas begins."""
     event = serialize(
         ThreadItemUpdatedEvent(
             item_id=item_id, update=AssistantMessageContentPartTextDelta(content_index=content_index, delta="")
         )
     )
     return event.removesuffix(b'""}}')
+
+
+def _json_text(text: str) -> bytes:
+    try:
+        return to_json(text)
+    except (PydanticSerializationError, UnicodeError):
+        return to_json(clean_text(text))

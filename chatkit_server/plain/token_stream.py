@@ -1,6 +1,5 @@
 """Read a turn as plain tokens, then how it ended."""
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator
 
@@ -8,6 +7,7 @@ from ..context import RequestContext
 from ..events.frames import serialize
 from ..services import Services
 from ..turns.live_turn import LiveTurn, Reader
+from ..turns.subscription import Pace
 from .answers import Answer, load_answer, load_end
 from .sending import EndedTurn
 from .tokens import Json, Tokens
@@ -62,31 +62,22 @@ def ending(answer: Answer) -> list[Json]:
 
 async def read_events(turn: LiveTurn, reader: Reader, services: Services) -> AsyncGenerator[list[Json]]:
     """Yield the turn's events as JSON: a snapshot, then new ones; an empty list every `ping_seconds` of silence."""
-    log, settings = turn.log, services.settings
     events = turn.snapshot()
-    position = log.last
-    yield [json.loads(serialize(event)) for event in events]
-    while not reader.is_gone and not reader.is_cut:
-        if position < log.last:
-            if not turn.may_send():
-                await turn.confirm()
-                continue
-            data = log.since(position)
-            position = log.last
-            yield _events_in(data)
-        elif log.closed:
-            return
-        elif not await _changed(turn, settings.ping_seconds):
-            yield []
-
-
-async def _changed(turn: LiveTurn, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await turn.log.changed()
-    except TimeoutError:
-        return False
-    return True
+    with turn.log.subscribe(turn.log.last, Pace.of_settings(services.settings)) as news:
+        yield [json.loads(serialize(event)) for event in events]
+        while not reader.is_gone and not reader.is_cut:
+            if news.has_frames():
+                if not turn.may_send():
+                    await turn.confirm()
+                    continue
+                yield _events_in(news.take())
+            elif turn.log.closed:
+                return
+            elif news.needs_ping():
+                news.has_sent()
+                yield []
+            else:
+                await news.changed()
 
 
 def _events_in(frames: bytes) -> list[Json]:

@@ -20,8 +20,10 @@ from ..errors.failures import failure_of_ended_turn
 from ..events.snapshot import snapshot, without_calls
 from ..services import Services, services_of
 from ..turns.accept import thread_response
+from ..turns.subscription import Pace
 from .error_responses import ERRORS
 from .event_stream import FinishedStream, TurnResponse
+from .flush_window import FlushMs, pace
 from .linked import LinkedResponse
 
 router = APIRouter(prefix="/api", tags=["turns"])
@@ -37,7 +39,9 @@ def is_attach(request: StreamingReq | NonStreamingReq) -> TypeGuard[ThreadsCusto
     return isinstance(request, ThreadsCustomActionReq) and request.params.action.type == ACTION
 
 
-async def attach_thread(thread_id: str, services: Services, context: RequestContext, *, is_detached: bool) -> Response:
+async def attach_thread(
+    thread_id: str, services: Services, context: RequestContext, pace: Pace, *, is_detached: bool
+) -> Response:
     """Return a stream of the thread's running turn: a snapshot, then all further events.
 
     If no turn is running, it is a stream of the last turn's items, because the widget retries anything but a stream.
@@ -48,7 +52,7 @@ async def attach_thread(thread_id: str, services: Services, context: RequestCont
     if turn is not None:
         if is_detached:
             turn.detach()
-        return TurnResponse(turn, services.settings, context.frame_id, first=turn.snapshot(), position=turn.log.last)
+        return TurnResponse(turn, pace, context.frame_id, first=turn.snapshot(), position=turn.log.last)
     options = services.server.get_stream_options(thread, context)
     finished = await _last_answer(thread, services, context)
     return FinishedStream(snapshot(finished, [], options=options, is_running=False))
@@ -65,6 +69,7 @@ async def turn_events(
     request: Request,
     after: Annotated[int | None, Query(ge=0, description="the id of the last event received")] = None,
     last_event_id: Annotated[int | None, Header(ge=0, description="the same, as EventSource sends it")] = None,
+    x_chatkit_flush_ms: FlushMs = None,
 ) -> Response:
     """Stream a running turn's events, from the first or the one after `after`; for an ended turn, stream its items.
 
@@ -79,7 +84,8 @@ async def turn_events(
     last_seen = after if after is not None else last_event_id or 0
     # The journal may lag behind what the client read from the turn's own worker: replaying would duplicate text.
     first = turn.snapshot() if last_seen > turn.log.last else ()
-    response = TurnResponse(turn, services.settings, first=first, position=min(last_seen, turn.log.last))
+    chosen_pace = pace(services.settings, x_chatkit_flush_ms)
+    response = TurnResponse(turn, chosen_pace, first=first, position=min(last_seen, turn.log.last))
     return LinkedResponse(response, services.links, context, request)
 
 

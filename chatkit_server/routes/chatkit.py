@@ -31,10 +31,12 @@ from ..interactions.approvals import is_approval
 from ..limits.fair_queue import Gone
 from ..services import Services, services_of
 from ..turns.accept import accept
+from ..turns.subscription import Pace
 from .attach import attach_thread, ended_turn, is_attach
 from .body import check_is_json, check_size, read_body
 from .error_responses import ERRORS, error_response
 from .event_stream import ErrorStream, TurnResponse
+from .flush_window import requested_pace
 from .linked import LinkedResponse
 from .protocol import OPERATIONS, is_streaming_body, parse_request
 from .queries import answer
@@ -78,7 +80,8 @@ async def chatkit(request: Request) -> Response:
         check_is_json(request)
         body = await read_body(request, body_limit(services))
         is_detached = request.headers.get(DETACH_HEADER) == "1"
-        response = await _answer(body, services, context, partial(disconnected, request), is_detached=is_detached)
+        pace = requested_pace(request.headers, services.settings)
+        response = await _answer(body, services, context, pace, partial(disconnected, request), is_detached=is_detached)
     except ClientDisconnect:
         return Response(status_code=499)
     except Exception as error:
@@ -88,7 +91,7 @@ async def chatkit(request: Request) -> Response:
 
 
 async def _answer(
-    body: bytes, services: Services, context: RequestContext, gone: Gone, *, is_detached: bool
+    body: bytes, services: Services, context: RequestContext, pace: Pace, gone: Gone, *, is_detached: bool
 ) -> Response:
     request = parse_request(body)
     if not isinstance(request, InputTranscribeReq):
@@ -97,7 +100,7 @@ async def _answer(
         body = await answer(request, services.server, services.turns, services.sync_actions, context)
         return Response(body, media_type="application/json")
     if is_attach(request):
-        return await attach_thread(request.params.thread_id, services, context, is_detached=is_detached)
+        return await attach_thread(request.params.thread_id, services, context, pace, is_detached=is_detached)
     thread_id = None if isinstance(request, ThreadsCreateReq) else request.params.thread_id
     key = _request_key(request, body, services, context)
     try:
@@ -117,8 +120,8 @@ async def _answer(
     if turn.log.last > turn.opening_frames and _is_same_in_any_frame(request):
         # Events were already sent to the first click's client; replay them.
         first = turn.snapshot(has_calls=True)
-        return TurnResponse(turn, services.settings, context.frame_id, first=first, position=turn.log.last)
-    return TurnResponse(turn, services.settings, context.frame_id)
+        return TurnResponse(turn, pace, context.frame_id, first=first, position=turn.log.last)
+    return TurnResponse(turn, pace, context.frame_id)
 
 
 def body_limit(services: Services) -> int:

@@ -1,7 +1,7 @@
 """Server-sent events on a raw ASGI connection: a running turn, an ended one, or an error."""
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from chatkit.types import ThreadStreamEvent
 from starlette.responses import Response
@@ -9,8 +9,10 @@ from starlette.types import Receive, Scope, Send
 
 from ..errors.http import ServerError
 from ..events.frames import PING, frame, serialize
-from ..settings import Settings
+from ..fast_path.client_writer import ClientWriter, client_writer
+from ..files.signed_links import REFERENCE_MARK
 from ..turns.live_turn import LiveTurn, Reader
+from ..turns.subscription import Pace
 from .reading import reading
 
 SSE_HEADERS = {
@@ -24,13 +26,15 @@ ERROR_HEADER = "x-chatkit-error"
 class TurnResponse(Response):
     """Sends the `first` events, then a turn's frames after number `position`, with pings during pauses.
 
-    It is only a reader of the turn: when the client disconnects, it notifies the turn and ends.
+    It is only a reader of the turn: when the client disconnects, it notifies the turn and ends. Once the client has
+    what there is, the turn's log pushes what is new straight to the connection (`fast_path/client_writer.py`), if
+    nothing in between changes the body; this task sleeps until there is something else to do.
     """
 
     def __init__(
         self,
         turn: LiveTurn,
-        settings: Settings,
+        pace: Pace,
         frame_id: str | None = None,
         *,
         first: Sequence[ThreadStreamEvent] = (),
@@ -38,7 +42,7 @@ class TurnResponse(Response):
     ) -> None:
         self.turn = turn
         self.frame_id = frame_id
-        self.ping_seconds = settings.ping_seconds
+        self.pace = pace
         self.first = b"".join(b"data: %b\n\n" % serialize(event) for event in first)
         self.position = position
         self.status_code = 200
@@ -55,37 +59,36 @@ class TurnResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with reading(self.turn, receive, self.frame_id) as connection:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            await self._send_frames(send, connection.reader)
+            await self._send_frames(send, connection.reader, client_writer(scope))
             if connection.awaits_end:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_frames(self, send: Send, reader: Reader) -> None:
-        log, position = self.turn.log, self.position
-        if self.first:
-            await send({"type": "http.response.body", "body": self.first, "more_body": True})
-            self.turn.got_first_frame(reader)
-        pings = _Pings(self.ping_seconds, log.wake)
-        try:
+    async def _send_frames(self, send: Send, reader: Reader, writer: ClientWriter | None) -> None:
+        turn, data, can_push = self.turn, self.first, False
+        with turn.log.subscribe(self.position, self.pace) as news:
             while not reader.is_gone and not reader.is_cut:
-                if position < log.last:
-                    if not self.turn.may_send():
-                        await self.turn.confirm()
-                        continue
-                    data = log.since(position)
-                    position = log.last
-                elif log.closed:
+                if data:
+                    await send({"type": "http.response.body", "body": data, "more_body": True})
+                    news.has_sent()
+                    if reader.first_frame_at is None:
+                        turn.got_first_frame(reader)
+                    can_push = writer is not None and writer.has_sent(data)
+                    data = b""
+                elif news.has_frames():
+                    if turn.may_send():
+                        data = news.take()
+                    else:
+                        await turn.confirm()
+                elif turn.log.closed:
                     return
-                elif pings.due():
+                elif news.needs_ping():
                     data = PING
                 else:
-                    await log.changed()
-                    continue
-                await send({"type": "http.response.body", "body": data, "more_body": True})
-                pings.sent()
-                if reader.first_frame_at is None:
-                    self.turn.got_first_frame(reader)
-        finally:
-            pings.stop()
+                    await news.changed(partial(self._push, writer) if writer is not None and can_push else None)
+
+    def _push(self, writer: ClientWriter, frames: bytes) -> bool:
+        """Write frames to the client now; return False for those that this task has to send."""
+        return REFERENCE_MARK not in frames and self.turn.may_send() and writer.write(frames)
 
 
 class FinishedStream(Response):
@@ -106,30 +109,3 @@ class ErrorStream(Response):
     def __init__(self, error: ServerError, request_id: str) -> None:
         headers = {**SSE_HEADERS, ERROR_HEADER: error.code}
         super().__init__(frame(1, serialize(error.event(request_id))), headers=headers)
-
-
-class _Pings:
-    """Decides when a ping is due, with one timer for the whole stream instead of one per frame."""
-
-    def __init__(self, seconds: float, wake: Callable[[], None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._seconds = seconds
-        self._wake = wake
-        self._last = self._loop.time()
-        self._timer = self._loop.call_later(seconds, self._check)
-
-    def due(self) -> bool:
-        return self._loop.time() - self._last >= self._seconds
-
-    def sent(self) -> None:
-        self._last = self._loop.time()
-
-    def stop(self) -> None:
-        self._timer.cancel()
-
-    def _check(self) -> None:
-        if self.due():
-            self._wake()
-            self._timer = self._loop.call_later(self._seconds, self._check)
-        else:
-            self._timer = self._loop.call_later(self._last + self._seconds - self._loop.time(), self._check)

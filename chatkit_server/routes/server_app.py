@@ -1,14 +1,16 @@
 """The ASGI application of the server, which may be mounted in another."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from ..context import OUTER_APP
 from ..errors.outage import Outage, begin_outages
+from ..fast_path.client_writer import SCOPE_KEY, ClientWriter
 
 
 class ServerApp(FastAPI):
@@ -17,6 +19,14 @@ class ServerApp(FastAPI):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.outage = Outage()
+        self._trusted_middleware: Sequence[Middleware] | None = None
+
+    def trust_middleware(self) -> None:
+        """Declare that the middleware so far leaves the bodies of event streams alone.
+
+        If more is added, no frame bypasses it.
+        """
+        self._trusted_middleware = tuple(self.user_middleware)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As `FastAPI.__call__`, which puts this app in the place of the outer one."""
@@ -25,7 +35,18 @@ class ServerApp(FastAPI):
         if "app_root_path" in scope:
             scope = _with_whole_path(scope)
         begin_outages(self.outage)
-        await super().__call__(scope, receive, send)
+        if scope["type"] != "http" or (writer := self._writer(send)) is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope[SCOPE_KEY] = writer
+        try:
+            await super().__call__(scope, receive, writer.send)
+        finally:
+            del scope[SCOPE_KEY]  # each refers to the other
+
+    def _writer(self, send: Send) -> ClientWriter | None:
+        """Return the writer of the connection, if nobody else could see or change what it writes."""
+        return ClientWriter.of(send) if tuple(self.user_middleware) == self._trusted_middleware else None
 
 
 def lifespan_of(

@@ -1,13 +1,14 @@
 """Limit how long a run may be silent. Without a limit the spinner would never end: the widget has no timeout."""
 
-import asyncio
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Self
 
 from agents import AgentUpdatedStreamEvent, RunItemStreamEvent
 
 from ..agent_context import Inbox, OutsideEvent, RunEnd
 from ..errors.failures import ModelSilent, ToolSilent
+from ..fast_path.shared_clock import clock
 from ..settings import Settings
 
 MAX_WAIT = 86_400.0
@@ -79,23 +80,23 @@ class SilenceWatch(Activity):
     def __init__(self, inbox: Inbox, deadlines: Deadlines) -> None:
         super().__init__(deadlines)
         self._inbox = inbox
-        self._loop = asyncio.get_running_loop()
+        self._clock = clock()
         self._last_count = 0
-        self._last_change = self._loop.time()
+        self._last_change = monotonic()
         shortest = min(deadlines.first_event, deadlines.silence, deadlines.tool, MAX_WAIT)
         self._interval = shortest / CHECKS
-        self._timer = self._loop.call_later(self._interval, self._check)
+        self._timer = self._clock.call_later(self._interval, self._check)
 
     def stop(self) -> None:
         """Stop watching."""
         self._timer.cancel()
 
     def _check(self) -> None:
-        now = self._loop.time()
+        now = monotonic()
         # An event that waits in the inbox means that our reader is busy, not that the model is silent.
         if self.event_count != self._last_count or not self._inbox.empty():
             self._last_count, self._last_change = self.event_count, now
         if now - self._last_change >= self.limit():
             self._inbox.put_nowait(RunEnd(self.silence()))
             return
-        self._timer = self._loop.call_later(self._interval, self._check)
+        self._timer = self._clock.call_later(self._interval, self._check)

@@ -9,19 +9,20 @@ class TurnSettings(BaseModel):
     """The course of a turn: batches, journal, deadlines."""
 
     flush_ms: float = Field(
-        default=40.0,
+        default=0.0,
         ge=0,
         le=1000,
-        description="Milliseconds for which tokens are batched into one frame; the first of a burst is sent at once. "
-        "0 sends each token in its own frame.",
+        description="Milliseconds for which tokens are batched into one frame, for clients with slow lines; the first "
+        "of a burst is sent at once. 0 sends each token at once; only those that arrive together, or while a client "
+        "does not keep up, share a frame. A request may choose with the header `x-chatkit-flush-ms`.",
     )
-    flush_tokens: int = Field(default=64, ge=1, description="Most tokens in one frame; a full frame is sent early.")
+    flush_tokens: int = Field(default=64, ge=1, description="A frame that has gathered this many tokens is sent early.")
     journal_ms: float = Field(
         default=250.0,
         ge=0,
         le=10_000,
-        description="Milliseconds of an answer that a server crash may lose, including CHATKIT_FLUSH_MS. 0 disables "
-        "the journal: a crash loses all of a running answer, and readers at other workers only see it once it is done.",
+        description="Milliseconds of an answer that a server crash may lose. 0 disables the "
+        "journal: a crash loses all of a running answer, and readers at other workers only see it once it is done.",
     )
     journal_keep_seconds: float = Field(
         default=300.0, ge=0, description="Seconds for which a turn's journal is kept after its end."

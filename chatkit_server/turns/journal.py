@@ -25,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 SHARE_OF_INTERVAL = 0.8
 """The pause between batches, as a share of the interval; the rest is left for the commit."""
-SMALLEST_SHARE = 0.2
-"""The least pause between batches, however much of the interval the flush window takes."""
 SIGNALS_INTERVAL = 0.25
 """Pause between two fetches of signals if the journal is off."""
 LISTENING_INTERVAL = 2.0
@@ -43,14 +41,14 @@ OnSignal = Callable[[str, str | None], None]
 class Journal:
     """Write the pages of the turns that run on this worker."""
 
-    def __init__(self, store: JournalStore, worker_id: str, interval: float, flush: float, on_signal: OnSignal) -> None:
-        """`interval` is how many seconds text may wait for its commit, of which up to `flush` have passed when it
-        reaches its page; with 0 nothing is written, and only signals are fetched."""
+    def __init__(self, store: JournalStore, worker_id: str, interval: float, on_signal: OnSignal) -> None:
+        """`interval` is how many seconds text may wait for its commit; with 0 nothing is written, and only signals are
+        fetched."""
         self.worker_id = worker_id
         self._store = store
         self.is_on = interval > 0
         """Whether events are written, and not only signals fetched."""
-        self._pause = max(interval * SHARE_OF_INTERVAL - flush, interval * SMALLEST_SHARE) or SIGNALS_INTERVAL
+        self._pause = interval * SHARE_OF_INTERVAL or SIGNALS_INTERVAL
         self._on_signal = on_signal
         self._is_listening: Callable[[], bool] = bool
         self._signals_read_at = -math.inf

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from io import StringIO
 
 from chatkit_store import Entry
 
@@ -53,14 +54,14 @@ class Page:
         erases = () if removed is None else beginnings(removed)
         self._entries.append(Entry(self.turn_id, number, data.decode(), erases))
 
-    def record_text(self, number: int, item_id: str, content_index: int, pieces: list[str]) -> None:
+    def record_text(self, number: int, item_id: str, content_index: int, text: str) -> None:
         """Add text; merge it with the text before it if both belong to the same content part."""
         last = self._entries[-1] if self._entries else None
         if isinstance(last, _Text) and last.item_id == item_id and last.content_index == content_index:
             last.number = number
-            last.pieces += pieces
+            last.text.write(text)
         else:
-            self._entries.append(_Text(number, item_id, content_index, pieces))
+            self._entries.append(_Text(number, item_id, content_index, text))
 
     def take(self, now: float, *, is_last: bool = False) -> PagePart:
         """Remove and return what is to be written; the caller writes it or gives it back.
@@ -103,14 +104,15 @@ class Page:
 class _Text:
     """A text delta that more text may be merged into."""
 
-    __slots__ = ("content_index", "item_id", "number", "pieces")
+    __slots__ = ("content_index", "item_id", "number", "text")
 
-    def __init__(self, number: int, item_id: str, content_index: int, pieces: list[str]) -> None:
+    def __init__(self, number: int, item_id: str, content_index: int, text: str) -> None:
         self.number = number
         self.item_id = item_id
         self.content_index = content_index
-        self.pieces = list(pieces)
+        self.text = StringIO()  # a tenth of the memory of a list of deltas
+        self.text.write(text)
 
     def entry(self, turn_id: str) -> Entry:
-        data = encode_text_delta(self.item_id, self.content_index, "".join(self.pieces))
+        data = encode_text_delta(self.item_id, self.content_index, self.text.getvalue())
         return Entry(turn_id, self.number, data.decode())

@@ -4,6 +4,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Literal
 
@@ -14,6 +15,7 @@ from chatkit_store import Owner
 from ..events.copies import deep_copy
 from ..events.fold import TurnItems, is_empty
 from ..events.snapshot import snapshot, without_calls
+from ..fast_path.shared_clock import clock
 from .turn_log import TurnLog
 
 StopReason = Literal["user", "disconnected", "superseded", "deleted", "shutdown", "lost"]
@@ -97,7 +99,7 @@ class LiveTurn(ABC):
         """Note that the first frame was sent to the reader."""
         reader.first_frame_at = monotonic()
         if not self.is_read:
-            asyncio.get_running_loop().call_later(READ_SECONDS, self._check_is_read, reader)
+            clock().call_later(READ_SECONDS, partial(self._check_is_read, reader))
 
     def _check_is_read(self, reader: Reader) -> None:
         if reader in self._reading and not self.is_read:
@@ -121,8 +123,7 @@ class LiveTurn(ABC):
 
     async def ended(self) -> None:
         """Wait until the log is closed."""
-        while not self.log.closed:
-            await self.log.changed()
+        await self.log.ended()
 
     def reader_came(self, reader: Reader) -> None:
         """Add a reader. It replaces an older one of the same frame: two would double every word on the screen."""
@@ -144,7 +145,6 @@ class LiveTurn(ABC):
 
         `has_calls`: the reader's page already has the client tool calls; leave them out.
         """
-        self.log.flush()  # the open items contain the log's pending text
         finished = self.items.finished.values()
         visible = without_calls(finished) if has_calls else finished
         removed_ids = self.items.removed_ids

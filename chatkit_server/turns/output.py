@@ -294,7 +294,6 @@ class Output:
     async def write_journal(self) -> bool:
         """Write the journal now, for what a crash must not lose, such as a removed item; return whether it worked."""
         if self._journal.is_on:
-            self._log.flush()
             with contextlib.suppress(StoreError):
                 await self._journal.write()
                 return True

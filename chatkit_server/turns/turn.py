@@ -21,6 +21,7 @@ from ..context import RequestContext
 from ..errors.failures import TurnTooLong, to_turn_failure
 from ..errors.http import AnswerInterrupted, ServerError
 from ..errors.mapping import to_server_error
+from ..fast_path.shared_clock import clock
 from ..fast_path.tap import text_sink
 from ..interactions.notice_card import cut_notice, failure_notice
 from ..loops import backoff, through_outage
@@ -47,12 +48,7 @@ class Turn(LiveTurn):
         self.context = context
         self._settings = services.settings
         transcript = Transcript()
-        self.log = TurnLog(
-            self._settings.flush_ms / 1000,
-            self._settings.flush_tokens,
-            still_open=self.added_events,
-            page=services.journal.open_page(turn_id, transcript),
-        )
+        self.log = TurnLog(still_open=self.added_events, page=services.journal.open_page(turn_id, transcript))
         self.status: TurnStatus = "running"
         self.stop_reason: StopReason | None = None
         self.is_detached = False
@@ -86,7 +82,7 @@ class Turn(LiveTurn):
 
     async def run(self) -> None:
         """Run the agent until it ends, or until `stop`; save the result. Raises only if the task is cancelled."""
-        deadline = asyncio.get_running_loop().call_later(self._settings.turn_seconds, self._time_is_up)
+        deadline = clock().call_later(self._settings.turn_seconds, self._time_is_up)
         is_saved = False
         try:
             await self._run()
@@ -169,7 +165,7 @@ class Turn(LiveTurn):
         assert self._work is not None
         self._work.cancel()
         # A tool that ignores its cancellation must not keep the partial answer from being saved.
-        time_limit = asyncio.get_running_loop().call_later(self._settings.stop_seconds, self._mark_work_over)
+        time_limit = clock().call_later(self._settings.stop_seconds, self._mark_work_over)
         self._work_over.add_done_callback(lambda _: time_limit.cancel())  # the timer would keep the turn in memory
 
     def _mark_work_over(self) -> None:

@@ -97,7 +97,7 @@ class Turns:
         self._settings = settings
         self._request_seconds = min(settings.outage_seconds, REQUEST_SECONDS)
         self._model = server.models.info.name
-        self._journal = Journal(journal, worker.id, settings.journal_ms / 1000, settings.flush_ms / 1000, self.signal)
+        self._journal = Journal(journal, worker.id, settings.journal_ms / 1000, self.signal)
         self._claim = Claim(settings.heartbeat_seconds, self._check_claim)
         self._services = TurnServices(store, turns, self._journal, settings, self._claim)
         stop_timeout = CLOSE_STEPS * settings.stop_seconds + BEATS_UNTIL_RECOVERED * settings.heartbeat_seconds

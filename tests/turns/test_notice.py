@@ -93,7 +93,7 @@ async def test_the_next_message_removes_it_for_all_readers(chat: Chat) -> None:
         second.pictures[thread_id] = await second.reload(thread_id)
         assert the_notice(tab.pictures[thread_id]) == the_notice(second.pictures[thread_id])
         async with await chat.ask(tab, "Go on", thread_id) as stream:
-            await stream.read_until(lambda frame: '"delta":"three"' in frame.data)
+            await stream.read_until(lambda frame: '"delta":"three' in frame.data)
             assert [event["item_id"] for event in stream.events if event["type"] == "thread.item.removed"] == [
                 the_notice(tab.pictures[thread_id])["id"]
             ]
@@ -291,7 +291,7 @@ async def test_a_turn_that_ends_well_leaves_no_notice(chat: Chat) -> None:
     chat.upstream.script(Answer("one two three", hang_after=2), Answer("three"))
     async with await chat.visitor() as tab:
         async with await chat.ask(tab, "Count") as stream:
-            await stream.read_until(lambda frame: '"delta":" two"' in frame.data)
+            await stream.read_until(lambda frame: ' two"' in frame.data)
             await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
             await stream.read_to_end()
             thread_id = thread_of(stream)

@@ -1,4 +1,4 @@
-"""The log of one turn's frames, its journal page, and the ping timer."""
+"""The log of one turn's frames, and its journal page."""
 
 import asyncio
 import json
@@ -17,10 +17,11 @@ from chatkit.types import (
 
 from chatkit_server.events.fold import TurnItems
 from chatkit_server.memory import Transcript
-from chatkit_server.routes.event_stream import _Pings
 from chatkit_server.turns.journal import Journal
 from chatkit_server.turns.journal_page import Page
-from chatkit_server.turns.turn_log import LAG, WINDOW, TurnLog
+from chatkit_server.turns.log_entries import DELTA_SIZE, RUN_SIZE
+from chatkit_server.turns.subscription import Pace
+from chatkit_server.turns.turn_log import KEPT_SIZE, TurnLog
 from chatkit_store import Entry, JournalStore
 from chatkit_store.journal import Signal
 from tests.store.factories import NOON
@@ -29,6 +30,7 @@ from tests.support.sse import Frame, parse
 from tests.turns.conftest import Start
 
 NEVER = 3600.0
+DEFAULT_PACE = Pace()
 NOW = 1000.0
 
 
@@ -50,18 +52,17 @@ def texts(frames: list[Frame]) -> list[tuple[str | None, str]]:
     return [(f.id, f.json["update"]["delta"]) for f in frames if f.json["type"] == "thread.item.updated"]
 
 
-async def read_all(log: TurnLog, gate: asyncio.Semaphore) -> list[bytes]:
+async def read_all(log: TurnLog, gate: asyncio.Semaphore, pace: Pace = DEFAULT_PACE) -> list[bytes]:
     """A reader that reads once each time the gate opens."""
     pieces: list[bytes] = []
-    position = 0
-    while True:
-        await gate.acquire()
-        while position == log.last and not log.closed:
-            await log.changed()
-        if position == log.last:
-            return pieces
-        pieces.append(log.since(position))
-        position = log.last
+    with log.subscribe(0, pace) as news:
+        while True:
+            await gate.acquire()
+            while not news.has_frames() and not log.closed:
+                await news.changed()
+            if not news.has_frames():
+                return pieces
+            pieces.append(news.take())
 
 
 async def test_two_readers_get_every_frame_at_their_own_pace() -> None:
@@ -94,86 +95,29 @@ async def test_a_late_reader_gets_everything() -> None:
     assert piece == b'id: 1\ndata: {"type":"progress_update","text":"x"}\n\n'
 
 
-@pytest.mark.parametrize("signal", ["append", "text", "wake", "close"])
-async def test_a_waiting_reader_is_woken(signal: str) -> None:
-    log = TurnLog()
-    waiting = [asyncio.create_task(log.changed()) for _ in range(3)]
-    await asyncio.sleep(0)
-    assert not any(task.done() for task in waiting)
-    match signal:
-        case "append":
-            log.append(notice(1))
-        case "text":
-            log.append_text("msg", 0, "a")
-        case _:
-            getattr(log, signal)()
-    async with asyncio.timeout(1):
-        await asyncio.gather(*waiting)
-
-
-async def test_the_first_token_of_a_burst_is_sent_at_once_and_the_next_share_a_frame() -> None:
-    log = TurnLog(NEVER)
-    log.append_text("msg", 0, "a")
-    assert texts(read(log)) == [("1", "a")]
-    for token in "bcd":
-        log.append_text("msg", 0, token)
-    assert log.last == 1
-    log.append(notice(1))
-    assert texts(read(log, 1)) == [("2", "bcd")]
-    assert log.last == 3
-    log.close()
-
-
-async def test_a_frame_is_flushed_early_when_it_has_enough_tokens() -> None:
-    log = TurnLog(NEVER, 3)
-    for token in "abcdefgh":
-        log.append_text("msg", 0, token)
-    assert texts(read(log)) == [("1", "a"), ("2", "bcd"), ("3", "efg")]
-    log.close()
-    assert texts(read(log, 3)) == [("4", "h")]
-
-
-async def test_after_a_silent_flush_window_a_new_burst_begins() -> None:
-    log = TurnLog(0.02)
-    log.append_text("msg", 0, "a")
-    log.append_text("msg", 0, "b")
-    async with asyncio.timeout(5):
-        while log.last < 2:
-            await log.changed()
-        while log._timer is not None:  # noqa: ASYNC110 - there is no event for the end of a burst
-            await asyncio.sleep(0.005)
-    log.append_text("msg", 0, "c")
-    assert log.last == 3
-    log.close()
-
-
-async def test_without_a_window_each_token_is_a_frame() -> None:
-    log = TurnLog()
-    for number, token in enumerate("abc", 1):
-        log.append_text("msg", 0, token)
-        assert log.last == number
-
-
 async def test_text_of_different_parts_is_never_merged() -> None:
-    log = TurnLog(NEVER)
+    log = TurnLog()
     for item_id, index, token in [("m", 0, "a"), ("m", 0, "b"), ("m", 1, "c"), ("n", 1, "d"), ("n", 1, "e")]:
         log.append_text(item_id, index, token)
-    log.flush()
     deltas = [(f.json["item_id"], f.json["update"]["content_index"], f.json["update"]["delta"]) for f in read(log)]
-    assert deltas == [("m", 0, "a"), ("m", 0, "b"), ("m", 1, "c"), ("n", 1, "de")]
-    log.close()
+    assert deltas == [("m", 0, "ab"), ("m", 1, "c"), ("n", 1, "de")]
 
 
-async def test_a_lagging_reader_gets_merged_text_with_the_last_number() -> None:
+async def test_text_can_be_read_from_any_delta_on() -> None:
     log = TurnLog()
-    for token in "abcdefghij":
+    tokens = [str(number % 10) for number in range(3 * RUN_SIZE // (1 + DELTA_SIZE))]
+    for token in tokens:
         log.append_text("msg", 0, token)
+    for position in range(0, len(tokens), 97):
+        assert texts(read(log, position)) == [(str(len(tokens)), "".join(tokens[position:]))]
     log.append(notice(1))
     log.append_text("msg", 0, "k")
-    assert [frame.id for frame in read(log)] == ["10", "11", "12"]
-    assert texts(read(log)) == [("10", "abcdefghij"), ("12", "k")]
-    assert texts(read(log, 2)) == [("10", "cdefghij"), ("12", "k")]
-    assert [frame.id for frame in read(log, 12 - LAG)] == [str(12 - LAG + number) for number in range(1, LAG + 1)]
+    assert [(frame.id, frame.json["type"]) for frame in read(log, len(tokens) - 1)] == [
+        (str(len(tokens)), "thread.item.updated"),
+        (str(len(tokens) + 1), "notice"),
+        (str(len(tokens) + 2), "thread.item.updated"),
+    ]
+    assert read(log, len(tokens) + 2) == []
 
 
 async def test_a_reader_beyond_the_kept_frames_gets_a_catch_up() -> None:
@@ -188,34 +132,29 @@ async def test_a_reader_beyond_the_kept_frames_gets_a_catch_up() -> None:
     say(ThreadItemAddedEvent(item=message("gone")))
     say(ThreadItemRemovedEvent(item_id="gone"))
     say(ThreadItemAddedEvent(item=message("open")))
-    for _ in range(10 * WINDOW):
+    count = 2 * KEPT_SIZE // (1 + DELTA_SIZE)
+    for _ in range(count):
         items.open.add_text("open", 0, "x")
         log.append_text("open", 0, "x")
-    assert len(log._frames) <= 2 * WINDOW
+    assert sum(entry.size for entry in log._entries) <= KEPT_SIZE + RUN_SIZE + DELTA_SIZE + 1
+    assert log._kept_size == sum(entry.size for entry in log._entries if entry is not log._run)
     caught_up = read(log)
     assert [frame.json["type"] for frame in caught_up] == [
         "thread.item.done",
         "thread.item.removed",
         "thread.item.added",
     ]
-    assert caught_up[-1].json["item"]["content"][0]["text"] == "x" * 10 * WINDOW
+    assert caught_up[-1].json["item"]["content"][0]["text"] == "x" * count
     assert caught_up[-1].id == str(log.last)
     assert [frame.json["type"] for frame in read(log, 1)] == ["thread.item.removed", "thread.item.added"]
-    assert texts(read(log, log.last - 2 * LAG)) == [(str(log.last), "x" * 2 * LAG)]
+    assert texts(read(log, log.last - count // 3)) == [(str(log.last), "x" * (count // 3))]
 
 
-async def test_a_catch_up_does_not_repeat_pending_text() -> None:
-    items = TurnItems()
-    log = TurnLog(NEVER, 10**9, still_open=lambda: [ThreadItemAddedEvent(item=item) for item in items.open])
-    items.open.add(message("open"))
-    for _ in range(2 * WINDOW + 1):
-        log.append(ProgressUpdateEvent(text=""))
-    for token in "ab":
-        items.open.add_text("open", 0, token)
-        log.append_text("open", 0, token)
-    log._catch_up(0)
-    assert log.last == 2 * WINDOW + 3, "the waiting text has its frame"
-    log.close()
+async def test_two_thousand_tokens_of_one_burst_stay_readable_as_deltas() -> None:
+    log = TurnLog(still_open=lambda: pytest.fail("a catch-up"))
+    for number in range(2000):
+        log.append_text("msg", 0, f"token {number} ")
+    assert texts(read(log)) == [("2000", "".join(f"token {number} " for number in range(2000)))]
 
 
 async def test_a_number_of_another_log_gets_a_catch_up() -> None:
@@ -287,13 +226,13 @@ async def test_a_long_transcript_is_taken_less_often_the_longer_it_is() -> None:
 async def test_a_turn_with_an_unsaved_end_gets_its_whole_transcript_written() -> None:
     written: list[str] = []
 
-    def write(entries: list[Entry], worker_id: str, transcripts: dict[str, Any], read_ids: list[str]) -> list[Signal]:
+    def write(entries: list[Entry], worker_id: str, transcripts: dict[str, Any], *_: Any, **__: Any) -> list[Signal]:
         written.append(json.dumps(transcripts))
         return []
 
     store = AsyncMock(JournalStore)
     store.write.side_effect = write
-    journal = Journal(store, "here", interval=NEVER, flush=0, on_signal=lambda turn_id, reason: None)
+    journal = Journal(store, "here", interval=NEVER, on_signal=lambda turn_id, reason: None)
     transcript = Transcript()
     journal.open_page("turn", transcript)
     for call_id in ("first", "last"):
@@ -303,39 +242,6 @@ async def test_a_turn_with_an_unsaved_end_gets_its_whole_transcript_written() ->
     journal.close_page("turn", is_saved=False)
     await journal.write()
     assert ['"last"' in transcripts for transcripts in written] == [False, False, True]
-
-
-async def test_a_cancelled_reader_leaves_no_waiter() -> None:
-    log = TurnLog()
-    gone, stays = asyncio.create_task(log.changed()), asyncio.create_task(log.changed())
-    await asyncio.sleep(0)
-    gone.cancel()
-    await asyncio.wait([gone])
-    assert len(log._waiting) == 1
-    log.append(notice(1))
-    async with asyncio.timeout(1):
-        await stays
-    assert log._waiting == []
-
-
-async def test_the_ping_timer_fires_only_in_silence_and_can_be_stopped() -> None:
-    loop = asyncio.get_running_loop()
-    woken = asyncio.Event()
-    pings = _Pings(0.05, woken.set)
-    assert not pings.due()
-    began = loop.time()
-    async with asyncio.timeout(2):
-        await woken.wait()
-    assert pings.due()
-    assert loop.time() - began >= 0.045
-    pings.sent()
-    assert not pings.due()
-    woken.clear()
-    async with asyncio.timeout(2):
-        await woken.wait()  # the timer repeats
-    assert pings.due()
-    pings.stop()
-    assert pings._timer.cancelled()
 
 
 async def test_pings_are_sent_only_in_silence(start: Start) -> None:
