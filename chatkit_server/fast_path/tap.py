@@ -19,18 +19,39 @@ from agents.items import TResponseStreamEvent
 from openai.types.responses import ResponseTextDeltaEvent
 
 Listener = Callable[[TResponseStreamEvent], None]
+TextListener = Callable[[ResponseTextDeltaEvent, str, int], None]
+"""Takes an earlier text delta of the same content part, the text that follows, and how many tokens it has."""
+
+EVENTS_PER_TURN = 64
+"""Events that a model may yield at once before the event loop gets its turn."""
 
 
 class Tap:
     """Passes the events of one run's models to a listener."""
 
-    def __init__(self, listener: Listener, *, passes_text_on: bool = False) -> None:
+    def __init__(
+        self, listener: Listener, text_listener: TextListener | None = None, *, passes_text_on: bool = False
+    ) -> None:
+        """`text_listener` takes text that has not been made an event; None if all text must be one."""
+        self.is_closed = False
+        self.heard = 0
+        """How many events the listener has got."""
         self._listener = listener
+        self._text_listener = None if passes_text_on else text_listener
         self._passes_text_on = passes_text_on
         self._passed_on: set[int] = set()
+        self._last_text: ResponseTextDeltaEvent | None = None
+        self._last_text_at = 0
+        self._expected: str | None = None
 
     def hear(self, event: TResponseStreamEvent) -> bool:
         """Give the event to the listener; return whether the SDK needs it too."""
+        if type(event) is ResponseTextDeltaEvent:
+            if self._expected is not None and event.delta == self._expected:
+                self._expected = None
+                return self._passes_text_on
+            self._last_text, self._last_text_at = event, self.heard + 1
+        self.heard += 1
         self._listener(event)
         if type(event) is ResponseTextDeltaEvent and not self._passes_text_on:
             return False
@@ -43,6 +64,30 @@ class Tap:
         self._passed_on.discard(id(event))  # the id may be reused once the event is freed
         return was_passed_on
 
+    # -- text that is no event (`fast_body.py`)
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether `hear_text` may be called."""
+        return self._text_listener is not None and not self.is_closed
+
+    def has_just_heard(self, text: str, *, since: int) -> bool:
+        """Return whether a delta with this text was the last event, and more than `since` were heard."""
+        last = self._last_text
+        if last is None or self._last_text_at != self.heard or self.heard <= since:
+            return False
+        return last.delta == text and not last.logprobs
+
+    def hear_text(self, text: str, tokens: int) -> None:
+        """Give text of the content part of the last text delta to the listener."""
+        assert self._text_listener is not None
+        assert self._last_text is not None
+        self._text_listener(self._last_text, text, tokens)
+
+    def expect_again(self, text: str) -> None:
+        """Ignore the next delta with this text: it was heard already."""
+        self._expected = text
+
 
 _taps: WeakKeyDictionary[asyncio.Task[Any], Tap] = WeakKeyDictionary()
 _read_runs: WeakSet[asyncio.Task[Any]] = WeakSet()
@@ -54,9 +99,9 @@ def pass_text_on(run: asyncio.Task[Any] | None) -> None:
         _read_runs.add(run)
 
 
-def open_tap(run: asyncio.Task[Any] | None, listener: Listener) -> Tap:
+def open_tap(run: asyncio.Task[Any] | None, listener: Listener, text_listener: TextListener | None = None) -> Tap:
     """Tap the models of the run with this task until `close_tap`. Models that do not support taps are not heard."""
-    tap = Tap(listener, passes_text_on=run in _read_runs)
+    tap = Tap(listener, text_listener, passes_text_on=run in _read_runs)
     if run is not None:
         _taps[run] = tap
     return tap
@@ -67,8 +112,14 @@ def close_tap(run: asyncio.Task[Any] | None) -> None:
 
     The weak key alone would never be freed, because the listener refers back to the run.
     """
-    if run is not None:
-        _taps.pop(run, None)
+    if run is not None and (tap := _taps.pop(run, None)) is not None:
+        tap.is_closed = True
+
+
+def current_tap() -> Tap | None:
+    """Return the tap of the current task's run."""
+    task = asyncio.current_task()
+    return None if task is None else _taps.get(task)
 
 
 def share_tap(run: asyncio.Task[Any] | None) -> None:
@@ -78,20 +129,24 @@ def share_tap(run: asyncio.Task[Any] | None) -> None:
 
 
 async def tapped(
-    events: AsyncIterator[TResponseStreamEvent], prepare: Listener | None = None
+    events: AsyncIterator[TResponseStreamEvent], prepare: Listener | None = None, *, is_on: bool = True
 ) -> AsyncIterator[TResponseStreamEvent]:
     """Yield a model's events; if the current task's run has a tap, only those that the SDK needs.
 
-    `prepare` may change an event before anything else gets it; it does not get text deltas.
+    `prepare` may change an event before anything else gets it; it does not get text deltas. `is_on` can switch the tap
+    off. However many events come at once, the event loop gets its turn between them.
     """
-    task = asyncio.current_task()
-    tap = None if task is None else _taps.get(task)
+    tap = current_tap() if is_on else None
+    count = 0
     try:
         async for event in events:
             if prepare is not None and type(event) is not ResponseTextDeltaEvent:
                 prepare(event)
             if tap is None or tap.hear(event):
                 yield event
+            count += 1
+            if count % EVENTS_PER_TURN == 0:
+                await asyncio.sleep(0)
     finally:
         if isinstance(events, AsyncGenerator):
             await events.aclose()

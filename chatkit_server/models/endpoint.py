@@ -24,12 +24,24 @@ Api = Literal["responses", "chat_completions"]
 class EndpointProvider(ModelProvider):
     """Models of one endpoint: the one an agent names, else the default from the settings."""
 
-    def __init__(self, client: openai.AsyncOpenAI, *, name: str, api: Api, choices: Collection[str] = ()) -> None:
-        """`choices` are model names that users may select; they are treated like the default model."""
+    def __init__(
+        self,
+        client: openai.AsyncOpenAI,
+        *,
+        name: str,
+        api: Api,
+        choices: Collection[str] = (),
+        is_tapped: bool = True,
+    ) -> None:
+        """`choices` are model names that users may select; they are treated like the default model.
+
+        Runs listen to their models directly if `is_tapped`.
+        """
         self._client = client
         self._name = name
         self._api = api
         self._choices = frozenset(choices)
+        self._is_tapped = is_tapped
 
     def get_model(self, model_name: str | None) -> Model:
         """Return the model called `model_name`, or the default model for None.
@@ -39,6 +51,7 @@ class EndpointProvider(ModelProvider):
         kind = _ResponsesModel if self._api == "responses" else _ChatCompletionsModel
         model = kind(model_name or self._name, self._client)
         model.is_default = model_name is None or model_name in self._choices
+        model.is_tapped = self._is_tapped
         return model
 
 
@@ -77,6 +90,7 @@ class _EndpointModel(Model):
 
     model: Any
     is_default = False
+    is_tapped = True
 
     async def get_response(
         self,
@@ -107,7 +121,7 @@ class _EndpointModel(Model):
         state = AnswerState(used_call_ids(input))
         answer_state.set(state)
         events = super().stream_response(system_instructions, input, fitted, *args, **kwargs)  # type: ignore[safe-super]  # as above
-        return tapped(events, partial(_prepare, fields, state))
+        return tapped(events, partial(_prepare, fields, state), is_on=self.is_tapped)
 
     def _begin(self, input: str | list[TResponseInputItem]) -> EmittedFields | None:
         """Prepare a call with this input; return what collects the fields that its answer needs back later, if any."""

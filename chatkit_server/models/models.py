@@ -173,14 +173,26 @@ def _open_endpoint(settings: Settings, *, name: str, base_url: str) -> Models:
         timeout=settings.model_timeout,
         max_retries=settings.model_retries,
         deadline=min(settings.first_event_seconds, settings.silence_seconds),
+        merged_tokens=_merged_tokens(settings),
     )
     return Models(
-        provider=EndpointProvider(client, name=name, api=api, choices=[model.id for model in settings.models]),
+        provider=EndpointProvider(
+            client,
+            name=name,
+            api=api,
+            choices=[model.id for model in settings.models],
+            is_tapped=settings.fast_path,
+        ),
         info=ModelInfo(provider="openai" if official else "compatible", name=name),
         model_settings=ModelSettings(include_usage=True if api == "chat_completions" else None),
         on_close=client.close,
         base_url=base_url,
     )
+
+
+def _merged_tokens(settings: Settings) -> int:
+    """Return how many tokens the fast path may merge: no more than a frame may have; 0 without the fast path."""
+    return settings.flush_tokens if settings.fast_path else 0
 
 
 def _open_embedded(settings: Settings) -> Models:
@@ -201,9 +213,11 @@ def _open_embedded(settings: Settings) -> Models:
         name=name,
         context=context,
         timeout=settings.model_timeout,
+        merged_tokens=_merged_tokens(settings),
     )
+    model = EmbeddedModel(process, name=name, context=context, is_tapped=settings.fast_path)
     return Models(
-        provider=EmbeddedProvider(EmbeddedModel(process, name=name, context=context), name),
+        provider=EmbeddedProvider(model, name),
         info=ModelInfo(provider="embedded", name=name, note=EMBEDDED_NOTE, tools=False, reads=frozenset()),
         model_settings=ModelSettings(temperature=0.2, top_p=0.9, max_tokens=MAX_TOKENS, include_usage=True),
         on_start=process.start,

@@ -22,7 +22,7 @@ from ..conversion import Conversion, text_delta_event
 from ..conversion.outputs import OutputText
 from ..conversion.tool_display import ToolDisplays
 from ..errors.failures import ModelSilent, NoAnswer, ToolSilent
-from ..fast_path.tap import TextSink, close_tap, open_tap
+from ..fast_path.tap import EVENTS_PER_TURN, TextSink, close_tap, open_tap
 from ..interactions.approvals import ask_approvals, wait_for_answers
 from ..memory import Transcript, turn_transcript
 from .deadlines import Deadlines, SilenceWatch
@@ -104,7 +104,7 @@ class RunStream:
         guardrails = self._guardrails + len(result.current_agent.input_guardrails)
         self._tripwires = TripwireWatch(result, self._inbox, guardrails)
         self._pump = asyncio.create_task(self._read(), name="agent run")
-        self._tap = open_tap(self._model_task, self.listen)
+        self._tap = open_tap(self._model_task, self.listen, None if self._sink is None else self.listen_text)
 
     @property
     def _model_task(self) -> asyncio.Task[None]:
@@ -128,15 +128,35 @@ class RunStream:
         else:
             self._inbox.put_nowait(event)
 
+    def listen_text(self, earlier: ResponseTextDeltaEvent, text: str, tokens: int) -> None:
+        """Take text that the socket's reader has found. It follows `earlier` in the same content part.
+
+        Never raises: an error ends the run, not the connection.
+        """
+        place = (earlier.output_index, earlier.content_index)
+        if self._is_idle and self._inbox.empty() and (item_id := self._item_ids.get(place)) is not None:
+            self._watch.event_count += tokens
+            assert self._sink is not None
+            try:
+                self._sink(item_id, place[1], text)
+            except Exception as error:
+                self._inbox.put_nowait(RunEnd(error))
+        else:
+            self._inbox.put_nowait(earlier.model_copy(update={"delta": text}))
+
     async def events(self) -> AsyncGenerator[ThreadStreamEvent, None]:
         """Yield the run's events, then raise its error. Ends with `close`, also when it is closed early."""
         self._start()
         # Locals: the loop below runs once per event.
         inbox, conversion, item_ids, watch = self._inbox, self._conversion, self._item_ids, self._watch
+        burst = 0
         try:
             for converted in await conversion.begin():
                 yield converted
             while True:
+                if inbox.qsize() and (burst := burst + 1) == EVENTS_PER_TURN:
+                    burst = 0
+                    await asyncio.sleep(0)
                 self._is_idle = True
                 event = await inbox.get()
                 self._is_idle = False

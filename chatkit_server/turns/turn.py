@@ -177,7 +177,7 @@ class Turn(LiveTurn):
         turn_usage.set(self._usage)
         turn_transcript.set(self._output.transcript)
         begin_traces(allowed=self._accepted.allows_traces, key=self._settings.openai_api_key)
-        if self._accepted.allows_fast_path:
+        if self._accepted.allows_fast_path and self._settings.fast_path:
             text_sink.set(self._output.take_text)
         events = self._accepted.run()
         try:

@@ -3,7 +3,7 @@
 Two differences from `openai.DefaultAioHttpClient` (openai 3.54):
 - It reports refused connections, failed name lookups and dropped connections as *timeouts*, because its table maps
   aiohttp's ClientConnectionError first. Users would read "too slow" when nothing listens.
-- The events of a streamed answer are built by `events.py`.
+- The events of a streamed answer are built by `events.py`, and plain text is read at the socket (`fast_path/`).
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -18,6 +18,8 @@ import httpx2
 import openai
 
 from ...errors.retry_after import retry_after
+from ...fast_path.fast_body import FastBody
+from ...fast_path.fast_connection import use_fast_connections, want_body
 from ..usage import turn_usage
 from .events import FastEventsClient
 
@@ -39,10 +41,13 @@ def make_client(
     deadline: float = inf,
     headers: dict[str, str] | None = None,
     is_our_child: bool = False,
+    merged_tokens: int = 0,
 ) -> openai.AsyncOpenAI:
     """Return a client for one endpoint, which the caller closes. `timeout` is how many seconds it may stay silent.
 
     `deadline` is how many seconds the caller waits for the beginning of an answer, retries included.
+
+    `merged_tokens` is how many tokens of plain text the fast path may merge; 0 does without it.
 
     For our own child process, skip TLS (whose setup takes 0.1 s) and any proxy in the environment.
     """
@@ -55,7 +60,12 @@ def make_client(
         timeout=timeouts,
         max_retries=max_retries,
         default_headers=headers,
-        http_client=ModelHttpClient(timeout=timeouts, limits=httpx2.Limits(max_connections=MAX_CONNECTIONS), **extra),
+        http_client=ModelHttpClient(
+            timeout=timeouts,
+            limits=httpx2.Limits(max_connections=MAX_CONNECTIONS),
+            merged_tokens=merged_tokens,
+            **extra,
+        ),
     )
 
 
@@ -87,31 +97,70 @@ _request_start: ContextVar[float] = ContextVar("request_start", default=inf)
 
 
 class ModelHttpClient(openai.DefaultAioHttpClient):
-    """aiohttp behind httpx2's interface; reports failed connections as connection errors, never as timeouts."""
+    """aiohttp behind httpx2's interface; reports failed connections as connection errors, never as timeouts.
+
+    For the fast path, it uses `get_client` and `client` of the openai client's transport (openai 3.54). Without them,
+    all answers go the slow path, and tests/fast_path/test_fast_connection.py fails.
+    """
+
+    def __init__(self, *, merged_tokens: int = 0, **options: Any) -> None:
+        self._merged_tokens = merged_tokens
+        super().__init__(**options)
+
+    def _init_transport(self, *args: Any, **options: Any) -> Any:
+        return self._with_fast_path(super()._init_transport(*args, **options))
+
+    def _init_proxy_transport(self, *args: Any, **options: Any) -> Any:
+        return self._with_fast_path(super()._init_proxy_transport(*args, **options))
+
+    def _with_fast_path(self, transport: Any) -> Any:
+        if self._merged_tokens and hasattr(transport, "get_client") and hasattr(transport, "client"):
+
+            def open_session() -> aiohttp.ClientSession:
+                transport.client = None
+                session: aiohttp.ClientSession = transport.get_client()
+                use_fast_connections(session, self._merged_tokens)
+                return session
+
+            transport.client = open_session
+        return transport
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """See `httpx2.AsyncClient.send`. Raises `httpx2.ConnectError` or `httpx2.ReadError` if the connection fails."""
         if request.headers.get(RETRY_COUNT, "0") != "0" and (usage := turn_usage.get()) is not None:
             usage.retries += 1
-        with _correct_errors():
+        with _correct_errors(), want_body(is_streamed=options.get("stream", False)) as wanted:
             response = await super().send(request, **options)
         if not response.is_closed and isinstance(response.stream, httpx2.AsyncByteStream):
-            response.stream = _CorrectedStream(response.stream)
+            response.stream = _CorrectedStream(response.stream, None if wanted is None else wanted.body)
         return response
 
 
 class _CorrectedStream(httpx2.AsyncByteStream):
-    """A response body with correct connection errors."""
+    """A response body with correct connection errors, whose text may take the fast path."""
 
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+    def __init__(self, stream: httpx2.AsyncByteStream, fast_body: FastBody | None) -> None:
         self._stream = stream
+        self._fast_body = fast_body
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         with _correct_errors():
-            async for chunk in self._stream:
+            if (body := self._fast_body) is None:
+                async for chunk in self._stream:
+                    yield chunk
+                return
+            chunks = aiter(self._stream)
+            while True:
+                body.note_waiting()
+                chunk = await anext(chunks, b"")
+                if not chunk:
+                    return
+                body.note_taken(len(chunk))
                 yield chunk
 
     async def aclose(self) -> None:
+        if self._fast_body is not None:
+            self._fast_body.close()
         await self._stream.aclose()
 
 

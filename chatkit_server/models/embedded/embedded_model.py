@@ -23,6 +23,7 @@ from agents.agent_output import AgentOutputSchemaBase
 from agents.items import TResponseInputItem, TResponseStreamEvent
 
 from ...errors.failures import EmbeddedModelError
+from ...fast_path.tap import tapped
 from ..incoming.answer_state import AnswerState, answer_state
 from .context_window import MESSAGE_TOKENS, cut_text, read_messages, trim_messages
 from .process import Child, EmbeddedProcess
@@ -37,13 +38,15 @@ CACHED_COUNTS = 4096
 class EmbeddedModel(Model):
     """Chats with the child process; restarts it once if it ended before the answer began."""
 
-    def __init__(self, process: EmbeddedProcess, *, name: str, context: int) -> None:
+    def __init__(self, process: EmbeddedProcess, *, name: str, context: int, is_tapped: bool = True) -> None:
+        """Runs listen to the model directly if `is_tapped`."""
         self._process = process
         self._name = name
         self._context = context
+        self._is_tapped = is_tapped
         self._counts: dict[str, int] = {}
 
-    async def stream_response(
+    def stream_response(
         self,
         system_instructions: str | None,
         input: str | list[TResponseInputItem],
@@ -55,7 +58,17 @@ class EmbeddedModel(Model):
         **kwargs: Any,
     ) -> AsyncIterator[TResponseStreamEvent]:
         """Yield the events of the answer. Raises `EmbeddedModelError` and what the openai client raises."""
-        settings = self._fit(model_settings)
+        events = self._events(system_instructions, input, self._fit(model_settings), output_schema, tracing)
+        return tapped(events, is_on=self._is_tapped)
+
+    async def _events(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        settings: ModelSettings,
+        output_schema: AgentOutputSchemaBase | None,
+        tracing: ModelTracing,
+    ) -> AsyncIterator[TResponseStreamEvent]:
         for is_last_try in (False, True):
             child = await self._process.child()
             state = AnswerState()

@@ -84,13 +84,21 @@ class EmbeddedProcess:
     """
 
     def __init__(
-        self, find_weights: Callable[[], Path], *, name: str, context: int, timeout: float, load: float = LOAD_SECONDS
+        self,
+        find_weights: Callable[[], Path],
+        *,
+        name: str,
+        context: int,
+        timeout: float,
+        load: float = LOAD_SECONDS,
+        merged_tokens: int = 0,
     ) -> None:
         self._find_weights = find_weights
         self._name = name
         self._context = context
         self._timeout = timeout
         self._load = load
+        self._merged_tokens = merged_tokens
         self._child: Child | None = None
         self._launching: asyncio.Task[Child] | None = None
         self._failures = 0
@@ -176,6 +184,7 @@ class EmbeddedProcess:
             max_retries=0,
             headers={"Connection": "close"},
             is_our_child=True,
+            merged_tokens=self._merged_tokens,
         )
         logger.info("the embedded model is loaded")
         return child
