@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from .startup.quick_imports import begin_imports, end_imports
 
@@ -29,7 +29,6 @@ from .files.blob_storage import make_blobs
 from .files.pruning import Pruner, PruneResult
 from .settings import Settings, unknown_settings
 from .startup.command_errors import SETUP_ERRORS, clear_errors, database_of, explanations, print_explanations
-from .startup.doctor import Finding, examinable, examine, examine_url, is_well, report
 from .startup.exposure import exposure_warnings, refuse_open_address, refuse_unsafe_production
 from .startup.http_protocol import HttpProtocol, limit_connections
 from .startup.import_commands import import_threads
@@ -44,6 +43,9 @@ from .startup.settings_command import settings as settings_command
 from .startup.thread_commands import threads, users
 from .startup.websocket_protocol import WebSocketProtocol
 from .version import __version__
+
+if TYPE_CHECKING:
+    from .startup.doctor import Finding
 
 end_imports()
 
@@ -208,6 +210,8 @@ def doctor(
     With --url https://chat.example.com: whether the proxy passes streams, WebSockets, uploads, cookies and headers on,
     and which other pages may call the server. It sends no message and needs no login.
     """
+    from .startup.doctor import Finding, examinable, examine, examine_url, report  # much that only this command needs
+
     try:
         settings = Settings()
         findings = examine_url(url, settings) if url else examine(build_services(examinable(settings)), settings)
@@ -222,7 +226,9 @@ def doctor(
         raise typer.Exit(1)
 
 
-async def _print_findings(findings: AsyncIterator[Finding], *, as_json: bool) -> bool:
+async def _print_findings(findings: "AsyncIterator[Finding]", *, as_json: bool) -> bool:
+    from .startup.doctor import is_well, report
+
     found = []
     async for finding in findings:
         found.append(finding)

@@ -9,7 +9,6 @@ from .addresses import Addresses
 from .anonymous import Anonymous
 from .door import Door
 from .header_login import open_header_login
-from .jwt_setup import open_jwt_login
 from .login import Login
 from .own_login import LoginFunction, OwnLogin, load_own_login
 from .session_login import SessionLogin
@@ -41,6 +40,8 @@ def _login(mode: str, settings: Settings, sessions: ChatSessionStore | None) -> 
     if mode == "session" and sessions is not None:
         return SessionLogin(sessions, Addresses(load_signing_keys(settings)))
     if mode == "jwt":
+        from .jwt_setup import open_jwt_login  # imports cryptography, which others do without
+
         return open_jwt_login(settings)
     if mode == "header":
         return open_header_login(settings)

@@ -3,6 +3,7 @@
 Widgets are decoded as dynamic components: the named classes of chatkit 1.6 drop every property that they do not know.
 """
 
+from functools import cache
 from typing import Any
 
 from chatkit.types import ThreadStreamEvent, WidgetItem
@@ -10,7 +11,10 @@ from chatkit.widgets import DynamicWidgetComponent, DynamicWidgetRoot
 from pydantic import TypeAdapter
 from pydantic_core import from_json
 
-_EVENT: TypeAdapter[ThreadStreamEvent] = TypeAdapter(ThreadStreamEvent)
+
+@cache
+def _event() -> TypeAdapter[ThreadStreamEvent]:
+    return TypeAdapter(ThreadStreamEvent)  # built for the first turn of another worker
 
 
 def decode_event(data: str | bytes) -> ThreadStreamEvent:
@@ -20,7 +24,7 @@ def decode_event(data: str | bytes) -> ThreadStreamEvent:
         fields["item"] = WidgetItem.model_validate(item | {"widget": _root(item["widget"])})
     if isinstance(update := fields.get("update"), dict):
         _decode_widget_of(update)
-    return _EVENT.validate_python(fields)
+    return _event().validate_python(fields)
 
 
 def _decode_widget_of(update: dict[str, Any]) -> None:

@@ -3,8 +3,6 @@
 import codecs
 import re
 
-from charset_normalizer import from_bytes
-
 SAMPLE_BYTES = 64 * 1024
 _BOMS = (  # the longer first: UTF-32 begins like UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -71,6 +69,8 @@ def _detected_text(data: bytes) -> str | None:
     """Decode the most likely encoding of a sample, such as Shift JIS, GB 18030 or Windows-1251."""
     if _BINARY.search(data[:SAMPLE_BYTES].decode("latin-1")):
         return None
+    from charset_normalizer import from_bytes  # for few files
+
     match = from_bytes(data[:SAMPLE_BYTES]).best()
     text = None if match is None else _text(data, match.encoding)
     return text if text is not None else _text(data, "cp1252")

@@ -1,25 +1,50 @@
 """Import the SDKs with less CPU: a container may have half a core, and a rolling restart waits for each new worker.
 
 Without this, `import chatkit_server.cli` takes twice as long: the garbage collector scans half a million permanent
-objects again and again, and types are built that this server does not use.
+objects again and again, types are imported that this server does not use, and validators are built that nobody needs.
 """
 
 import gc
 import importlib.util
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-POSTPONED = ("openai.types.beta", "mcp")
-"""The first imports 500 modules, of which only `openai.types.beta.chatkit` is used; the second a client and a server,
-which are used only with MCP servers."""
+from pydantic import BaseModel, TypeAdapter
+
+POSTPONED = (
+    "openai.types",
+    "openai.types.beta",
+    "openai.types.graders",
+    "openai.types.responses",
+    "openai.types.chat",
+    "mcp",
+    "sqlalchemy.ext.asyncio",
+)
+"""Packages that import all that they have: of OpenAI's 900 types half are used, of SQLAlchemy's asyncio not the ORM,
+and a client and a server of MCP only with MCP servers."""
+DEFERRED = ("agents", "fastapi")
+"""Packages with many models of which few are ever validated."""
+ADAPTERS_DEFER = "_defer_build"
+_EXPORT = re.compile(r"^from \.(\w+) import (\w+) as \2$", re.M)
+_EXPORTS = re.compile(r"^from \.(\w+) import \(\n((?:    \w+ as \w+,\n)+)\)$", re.M)
 
 
 def begin_imports() -> None:
-    """Pause garbage collection, and leave the postponed packages empty until somebody needs a name of them."""
+    """Pause garbage collection, leave the postponed packages empty until somebody needs a name of them, and import the
+    deferred ones."""
     gc.disable()
     for name in POSTPONED:
         _postpone(name)
+    with _deferred_models():
+        for name in DEFERRED:
+            import_module(name)
 
 
 def end_imports() -> None:
@@ -29,10 +54,19 @@ def end_imports() -> None:
 
 
 class _PostponedPackage(ModuleType):
-    """A package whose own module runs when a name is read that is not one of its imported submodules."""
+    """A package that imports a submodule when it is read, or a name that the package would import from there. Its own
+    module runs when any other name is read."""
 
     def __getattr__(self, name: str) -> Any:
-        """Run the module, then return its name."""
+        """Import the submodule that has the name or is it, or run the module; return what the name stands for."""
+        if "_exports" not in vars(self):
+            self._exports = _exports_of(self.__spec__.origin) if self.__spec__ is not None else {}
+        if (submodule := self._exports.get(name)) is not None:
+            value = getattr(import_module(f"{self.__name__}.{submodule}"), name)
+            setattr(self, name, value)
+            return value
+        if importlib.util.find_spec(f"{self.__name__}.{name}") is not None:
+            return import_module(f"{self.__name__}.{name}")
         self.__class__ = ModuleType  # type: ignore[assignment]  # its base class
         assert self.__spec__ is not None
         assert self.__spec__.loader is not None
@@ -40,14 +74,50 @@ class _PostponedPackage(ModuleType):
         return getattr(self, name)
 
 
+def _exports_of(file: str | None) -> dict[str, str]:
+    """Return which submodule each name comes from that a package exports as `from .submodule import name as name`."""
+    source = "" if file is None else Path(file).read_text(encoding="utf-8")
+    exports = {name: submodule for submodule, name in _EXPORT.findall(source)}
+    for submodule, names in _EXPORTS.findall(source):
+        exports |= {
+            line.split()[0]: submodule for line in names.splitlines() if line.split()[0] == line.split()[2][:-1]
+        }
+    return exports
+
+
 def _postpone(name: str) -> None:
-    """Import a package without running its module; its submodules can be imported as ever."""
-    spec = None if name in sys.modules else importlib.util.find_spec(name)
+    """Import a package without running its module, nor its parent's; its submodules can be imported as ever."""
+    spec = None if name in sys.modules else _spec_of(name)
     if spec is None:
         return
     package = importlib.util.module_from_spec(spec)
     package.__class__ = _PostponedPackage
     sys.modules[name] = package
     parent, _, child = name.rpartition(".")
-    if parent:
+    if parent in sys.modules:
         setattr(sys.modules[parent], child, package)
+
+
+def _spec_of(name: str) -> ModuleSpec | None:
+    """Return where a module is, without importing its parent."""
+    parent = name.rpartition(".")[0]
+    if not parent:
+        return importlib.util.find_spec(name)
+    if (outer := _spec_of(parent)) is None:
+        return None
+    return PathFinder.find_spec(name, outer.submodule_search_locations)
+
+
+@contextmanager
+def _deferred_models() -> Iterator[None]:
+    """Have the models and type adapters that are defined in the block build their validators when they are used."""
+    adapters = getattr(TypeAdapter, ADAPTERS_DEFER, None)
+    BaseModel.model_config["defer_build"] = True
+    if isinstance(adapters, property):  # private: without it, adapters are built as ever
+        setattr(TypeAdapter, ADAPTERS_DEFER, property(lambda _: True))
+    try:
+        yield
+    finally:
+        del BaseModel.model_config["defer_build"]
+        if isinstance(adapters, property):
+            setattr(TypeAdapter, ADAPTERS_DEFER, adapters)

@@ -1,6 +1,7 @@
 """Migrate a database to the newest schema, or list the pending revisions.
 
-The Alembic scripts are in `alembic/` in a checkout, and in `chatkit_store/_alembic` in an installed package.
+The Alembic scripts are in `alembic/` in a checkout, and in `chatkit_store/_alembic` in an installed package. Alembic
+itself is imported only for a database that is not at the newest revision: a server starts without it.
 """
 
 import asyncio
@@ -11,12 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.script.revision import RevisionError
-from alembic.util import CommandError
 from sqlalchemy import URL, Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -79,8 +74,8 @@ def scripts() -> Path:
 
 
 def head() -> str | None:
-    """Return the newest revision of this code."""
-    return ScriptDirectory(str(scripts())).get_current_head()
+    """Return the newest revision of this code: the number of its last script."""
+    return max((script.name.partition("_")[0] for script in (scripts() / "versions").glob("[0-9]*.py")), default=None)
 
 
 _head = cache(head)
@@ -88,12 +83,23 @@ _head = cache(head)
 
 def revision_of(connection: Connection) -> str | None:
     """Return the database's revision, or None."""
-    return _context(connection, version_table(connection)).get_current_revision()
+    table = version_table(connection)
+    if not inspect(connection).has_table(table):
+        return None
+    revision: str | None = connection.scalar(text(f"SELECT version_num FROM {table}"))
+    return revision
 
 
 def missing_revisions(connection: Connection) -> list[str]:
     """Return the revisions between the database's and the newest, oldest first. Raises `SchemaUnknown`."""
-    directory, revision = ScriptDirectory(str(scripts())), revision_of(connection)
+    revision = revision_of(connection)
+    if revision is not None and revision == _head():
+        return []
+    from alembic.script import ScriptDirectory
+    from alembic.script.revision import RevisionError
+    from alembic.util import CommandError
+
+    directory = ScriptDirectory(str(scripts()))
     try:
         steps = [step.revision for step in directory.iterate_revisions("head", revision or "base")]
     except (CommandError, RevisionError) as error:
@@ -135,7 +141,10 @@ def rename_version_table(connection: Connection) -> None:
 
 def stamp(connection: Connection) -> None:
     """Set the database's revision to the newest, unless it has one."""
-    context = _context(connection, VERSION_TABLE)
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
     if context.get_current_revision() is None:
         context.stamp(ScriptDirectory(str(scripts())), "head")
 
@@ -165,14 +174,13 @@ def _create_namespace(connection: Connection) -> None:
         connection.execute(text(f"CREATE SCHEMA {name}"))
 
 
-def _context(connection: Connection, table: str) -> MigrationContext:
-    return MigrationContext.configure(connection, opts={"version_table": table})
-
-
 def _upgrade(connection: Connection) -> list[str]:
     missing = missing_revisions(connection)
     connection.rollback()  # end this transaction: env.py starts and locks its own
     if missing:
+        from alembic import command
+        from alembic.config import Config
+
         config = Config(attributes={"connection": connection})
         config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
         command.upgrade(config, "head")
