@@ -1,15 +1,15 @@
 """Provide models of OpenAI and of endpoints compatible with one of its two APIs."""
 
 from collections.abc import AsyncIterator, Collection, Iterable
-from dataclasses import replace
-from functools import partial
+from copy import copy
+from functools import cached_property, lru_cache, partial
 from hashlib import sha256
 from typing import Any, Literal
 
 import openai
 from agents import Model, ModelProvider, ModelResponse, ModelSettings, OpenAIChatCompletionsModel, OpenAIResponsesModel
 from agents.items import TResponseInputItem, TResponseStreamEvent
-from agents.models.default_models import get_default_model_settings
+from agents.models.default_models import get_default_model, get_default_model_settings
 from openai.types.responses import ResponseCompletedEvent, ResponseFunctionToolCall, ResponseOutputItemDoneEvent
 
 from chatkit_store import clean_body
@@ -19,6 +19,8 @@ from .incoming.answer_state import AnswerState, answer_state, used_call_ids
 from .returned_fields import EmittedFields, emitted_fields, fields_to_return, returned_fields
 
 Api = Literal["responses", "chat_completions"]
+MAX_MODELS = 64
+"""Models of one endpoint that are kept."""
 
 
 class EndpointProvider(ModelProvider):
@@ -41,17 +43,23 @@ class EndpointProvider(ModelProvider):
         self._name = name
         self._api = api
         self._choices = frozenset(choices)
-        self._is_tapped = is_tapped
+        self.is_tapped = is_tapped
+        self._models: dict[str | None, Model] = {}
 
     def get_model(self, model_name: str | None) -> Model:
         """Return the model called `model_name`, or the default model for None.
 
         An unknown name is only detected by the first call.
         """
+        if (cached := self._models.get(model_name)) is not None:
+            return cached
         kind = _ResponsesModel if self._api == "responses" else _ChatCompletionsModel
         model = kind(model_name or self._name, self._client)
         model.is_default = model_name is None or model_name in self._choices
-        model.is_tapped = self._is_tapped
+        model.is_tapped = self.is_tapped
+        if len(self._models) >= MAX_MODELS:  # an agent may make up names
+            self._models.clear()
+        self._models[model_name] = model
         return model
 
 
@@ -61,10 +69,19 @@ def fit_settings(settings: ModelSettings, name: str) -> ModelSettings:
     An agent without a model gets the settings of the SDK's own default (agents 0.24: no reasoning, low verbosity).
     An endpoint that does not know these settings would reject the call. Explicit settings stay unchanged.
     """
-    sdk_default, model_default = get_default_model_settings(), get_default_model_settings(name)
-    if (settings.reasoning, settings.verbosity) != (sdk_default.reasoning, sdk_default.verbosity):
+    sdk_default = _default_settings(get_default_model())
+    if settings.verbosity != sdk_default.verbosity or settings.reasoning != sdk_default.reasoning:
         return settings
-    return replace(settings, reasoning=model_default.reasoning, verbosity=model_default.verbosity)
+    model_default = _default_settings(name)
+    fitted = copy(settings)  # its constructor would validate 25 fields
+    fitted.reasoning, fitted.verbosity = copy(model_default.reasoning), model_default.verbosity
+    return fitted
+
+
+@lru_cache(maxsize=MAX_MODELS)
+def _default_settings(name: str) -> ModelSettings:
+    """Return the settings for a model. The Agents SDK copies them deeply at each call."""
+    return get_default_model_settings(name)
 
 
 def _prepare(fields: EmittedFields | None, state: AnswerState, event: TResponseStreamEvent) -> None:
@@ -134,7 +151,7 @@ class _EndpointModel(Model):
 class _ResponsesModel(_EndpointModel, OpenAIResponsesModel):
     """A model behind the Responses API."""
 
-    @property
+    @cached_property
     def origin(self) -> str:
         """The model's name and a fingerprint of the account: item ids are only valid within one account."""
         client = self._client

@@ -67,8 +67,9 @@ class Models:
         name = chosen or agent.model
         model = name if isinstance(name, Model) else self.provider.get_model(name)
         origin: str | None = getattr(model, "origin", None)
-        stores = self.model_settings.resolve(agent.model_settings).store is not False
-        return origin if stores else None
+        own = agent.model_settings.store  # takes precedence if set
+        stores = self.model_settings.store if own is None else own
+        return None if stores is False else origin
 
     def name_for(self, agent: Agent[Any], chosen: str | None = None) -> str:
         """Return the name of the model that answers for this agent; `chosen` as for `origin`."""

@@ -97,13 +97,14 @@ def plan_call(agent: Agent[Any], config: RunConfig) -> PlannedCall | None:
     """Return the call that a run begins with, or None if only the Runner can make it.
 
     That is so if code of the author's runs before or after the call (functions for instructions or tools, hooks,
-    guardrails, filters, models), and if the call is more than text and functions.
+    guardrails, filters, models), if the call is more than text and functions, and without the fast path.
     """
     provider = config.model_provider
     is_plain = (
         HAS_RUNNER_PARTS
         and config.tracing_disabled
         and type(provider) is EndpointProvider
+        and provider.is_tapped
         and type(agent) is Agent
         and isinstance(agent.instructions, str | None)
         and isinstance(agent.model, str | None)
