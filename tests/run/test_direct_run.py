@@ -268,6 +268,14 @@ def test_code_of_the_author_leaves_the_run_to_the_runner(endpoint: tuple[OpenAIS
     assert {name for name, changed in configs.items() if plan_call(an_agent(), changed) is not None} == set()
 
 
+async def test_without_the_fast_path_each_run_is_the_runners(runners: list[AgentRunner]) -> None:
+    async with OpenAIServer(Answer("Eight.")) as upstream:
+        settings = Settings(base_url=upstream.base_url, model="gpt-test", fast_path=False)
+        async with open_models(settings) as models:
+            assert (await outcome(upstream, models, [Answer("Eight.")], an_agent())).output == "Eight."
+    assert len(runners) == 1
+
+
 async def test_without_the_runners_own_functions_each_run_is_the_runners(
     endpoint: tuple[OpenAIServer, Models], runners: list[AgentRunner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
