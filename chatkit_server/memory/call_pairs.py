@@ -13,6 +13,8 @@ from .transcript import CALLS, OUTPUTS, trim_output
 
 INTERRUPTED = "The call was interrupted before it returned. It is unknown whether it took effect."
 
+_PAIRED = CALLS | OUTPUTS
+
 InputItem = Any
 """An input item of the Responses API, a dict; typing it as the API's union of 40 typed dicts would not help."""
 
@@ -31,6 +33,8 @@ def pair_calls(items: Sequence[InputItem], *, is_unique: bool = False) -> list[I
     Calls get new ids unless the provider's are known to be unique (`is_unique`): some servers number the calls of each
     request from 0, and the Agents SDK (0.24) drops one of two calls with the same id.
     """
+    if not any(item.get("type") in _PAIRED for item in items):
+        return list(items)
     return list(_paired(items, _outputs_by_call(items), _CallIds(items, is_unique)))
 
 

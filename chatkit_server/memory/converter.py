@@ -16,6 +16,7 @@ from chatkit.types import (
     ClientToolCallItem,
     GeneratedImageItem,
     HiddenContextItem,
+    ThreadItem,
     UserMessageItem,
     UserMessageTagContent,
 )
@@ -97,6 +98,19 @@ class SafeConverter(ThreadItemConverter):
         if not isinstance(item.content, str):
             item = item.model_copy(update={"content": json.dumps(item.content, ensure_ascii=False, default=str)})
         return await super().hidden_context_to_input(item)
+
+
+def is_ours(converter: ThreadItemConverter) -> bool:
+    """Return whether this is a plain `SafeConverter`, none that its author has changed."""
+    return type(converter) is SafeConverter and vars(converter).keys() <= {"describe_mention", "files"}
+
+
+def depends_on_thread_only(item: ThreadItem) -> bool:
+    """Return whether a plain `SafeConverter` always converts the item to the same input, whatever its files and
+    mentions are now."""
+    if isinstance(item, UserMessageItem):
+        return not item.attachments and all(part.type == "input_text" for part in item.content)
+    return not isinstance(item, GeneratedImageItem)
 
 
 def with_mentions(converter: ThreadItemConverter, describe: DescribeMention) -> ThreadItemConverter:

@@ -96,6 +96,11 @@ class Exchange:
                 parts.insert(min(later, default=len(parts)), TurnPart(turn, []))
         return parts
 
+    def start(self, past: PastTurns) -> datetime:
+        """Return when the current answer started."""
+        visible = {row.turn_id for row in self.rows if not isinstance(row.item, UserMessageItem)}
+        return self._start([self._turn_of(row, past, visible) for row in self.rows[:1]])
+
     def _turn_of(self, row: HistoryItem, past: PastTurns, visible: set[str | None]) -> PastTurn | None:
         if isinstance(row.item, UserMessageItem):
             return past.answering_turn(row, visible)

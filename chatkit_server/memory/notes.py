@@ -29,6 +29,8 @@ def with_answer(exchange: list[InputItem]) -> list[InputItem]:
 
 def notes_of(exchange: Sequence[InputItem]) -> list[InputItem]:
     """Return the notes between what the agent did; later ones stay messages of their own, such as that of a stop."""
+    if len(exchange) < 3:
+        return []
     return [item for item in exchange[1 : _last_act(exchange)] if item.get("role") == "user"]
 
 
@@ -43,6 +45,9 @@ def join_notes(items: Sequence[InputItem], notes: Sequence[InputItem]) -> list[I
     joined: list[InputItem] = []
     for item in items:
         previous = joined[-1] if joined else {}
+        if item.get("role") != "user":
+            joined.append(item)
+            continue
         text = _text(item) if id(item) in note_ids else None
         if text is not None and previous.get("type") in OUTPUTS and isinstance(previous["output"], str):
             joined[-1] = {**previous, "output": f"{previous['output']}\n\n{text}"}

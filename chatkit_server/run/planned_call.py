@@ -21,6 +21,7 @@ from agents.run import AgentRunner, get_default_agent_runner
 from openai.types.responses import Response
 
 from ..agents.turn_runner import TurnRunner
+from ..models.client.wire_items import FittedItems
 from ..models.endpoint import EndpointProvider
 
 try:  # what the Runner itself uses
@@ -68,6 +69,8 @@ class PlannedCall:
     def stream(self, input: list[Any]) -> AsyncIterator[TResponseStreamEvent]:
         """Call the model with this input."""
         items = deduplicate_input_items_preferring_latest(prepare_model_input_items(input))
+        if type(input) is FittedItems:  # only items were left out
+            items = FittedItems(items)
         return self.model.stream_response(
             self.instructions,
             items,

@@ -46,6 +46,7 @@ from ..loops import through_outage
 from ..mcp import McpServers
 from ..memory import Memory, turn_transcript
 from ..memory.converter import SafeConverter, with_files, with_mentions
+from ..memory.memory_cache import MemoryCache
 from ..models.usage import turn_usage
 from ..recording.recorded_turn import RecordedTurn, can_resume
 from ..recording.run_recording import RunRecording
@@ -86,6 +87,7 @@ class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
         self.settings = settings
         self.files_of = parts.files_of
         self.generated_images = parts.generated_images
+        self.memory_cache = MemoryCache(settings.history_cache_bytes)
         self.actions = Actions.of_methods(self)
         """Handlers by action type: methods marked with `on_action`, then those of the agent and of
         `create_app(actions=...)`."""
@@ -106,7 +108,7 @@ class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
 
         Raises what the agent and its model raise; `errors.failures.to_turn_failure` turns it into a text for the user.
         """
-        memory = await self._through_outage(lambda: Memory.load(self.sql_store, thread, context))
+        memory = await self._through_outage(lambda: self._load_memory(thread, context))
         agent_context = await self.open_context(thread, context)
         if input_user_message is None:
             agent_context.workflow_item = unfinished_workflow(memory.recent_items)
@@ -118,7 +120,11 @@ class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
         else:
             run = await self._start_run(memory, agent_context, selection, sink)
         titles = self.titles
-        title = None if titles is None else titles.start(memory.recent_items, agent_context, selection.model)
+        title = (
+            None
+            if titles is None or memory.is_continued
+            else titles.start(memory.recent_items, agent_context, selection.model)
+        )
         async with aclosing(with_title(run, title)) as events:
             async for event in events:
                 yield event
@@ -197,12 +203,17 @@ class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
 
         async def replay(recording: RunRecording) -> AsyncGenerator[ThreadStreamEvent, None]:
             thread, request_context = context.thread, context.request_context
-            memory = await self._through_outage(lambda: Memory.load(self.sql_store, thread, request_context))
+            memory = await self._through_outage(
+                lambda: Memory.load(self.sql_store, thread, request_context, self.memory_cache)
+            )
             selection = self.selection_for(None, memory.recent_items)
             memory.leave_out_answer()  # the recorded runs contain it
             return self._workflow_turn(workflow, memory, context, selection, None, recording)
 
         return RecordedTurn(saved, replay)
+
+    async def _load_memory(self, thread: ThreadMetadata, context: RequestContext) -> Memory:
+        return await Memory.load(self.sql_store, thread, context, self.memory_cache)
 
     async def _through_outage(self, read: Callable[[], Awaitable[T]]) -> T:
         return await through_outage(read, self.settings.outage_seconds, "a turn's start")

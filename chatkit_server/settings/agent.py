@@ -61,6 +61,12 @@ class AgentSettings(BaseModel):
         description="About how many tokens of a conversation are replayed to the model; the oldest turns are dropped "
         "first, the newest never.",
     )
+    history_cache_bytes: int = Field(
+        default=32 * 1024 * 1024,
+        ge=0,
+        description="How many bytes of conversations each worker keeps in the form that the model gets, so that the "
+        "next turn of a long one only reads what is new; 0 keeps none.",
+    )
     workflow_history: bool = Field(
         default=True,
         description="Put the conversation so far before the input of an exported workflow's agents; false: they know "

@@ -24,7 +24,7 @@ from chatkit_store.errors import (
 )
 from chatkit_store.extras import ExtraMissing
 from chatkit_store.heartbeats import HeartbeatStore, WorkerRecord
-from chatkit_store.history import HistoryCursor, HistoryItem, HistoryPage, PastTurn
+from chatkit_store.history import HistoryCursor, HistoryItem, HistoryPage, HistoryWindow, PastTurn
 from chatkit_store.ids import derived_id, new_id
 from chatkit_store.imports import ImportedThread, ImportStore
 from chatkit_store.items import Recent
@@ -69,6 +69,7 @@ __all__ = [
     "HistoryCursor",
     "HistoryItem",
     "HistoryPage",
+    "HistoryWindow",
     "IdClash",
     "ImportStore",
     "ImportedThread",

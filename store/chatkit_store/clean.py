@@ -25,7 +25,14 @@ def clean_text(value: str) -> str:
 
 def clean_json(value: Any) -> Any:
     """Return a copy of JSON-like data in which every string is clean. Models become dicts."""
-    match value:
+    kind = type(value)
+    if kind is str:
+        return clean_text(value)
+    if kind is dict:
+        return {clean_json(name): clean_json(entry) for name, entry in value.items()}
+    if kind is list:
+        return [clean_json(entry) for entry in value]
+    match value:  # slower, for all others
         case str():
             return clean_text(value)
         case bytes():

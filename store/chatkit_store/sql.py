@@ -126,13 +126,19 @@ class SqlStore(Store[TContext], Generic[TContext]):
         return await items.load_changed_during(self._database, thread_id, turn_id, context)
 
     async def load_history(
-        self, thread_id: str, before: history.HistoryCursor | None, limit: int, context: TContext
+        self,
+        thread_id: str,
+        before: history.HistoryCursor | None,
+        limit: int,
+        context: TContext,
+        after: history.HistoryWindow | None = None,
     ) -> history.HistoryPage:
         """Return a page of the model's history, newest first; `before` is the cursor of the previous page.
 
-        It has the thread's items, including hidden ones and excluding replaced ones, and the turns they belong to.
+        It has the thread's items, including hidden ones and excluding replaced ones, and the turns they belong to. With
+        `after`, it has what follows that window, and tells whether the window is unchanged.
         """
-        return await history.load_page(self._database, thread_id, before, limit, context)
+        return await history.load_page(self._database, thread_id, before, limit, context, after)
 
     async def last_position(self, thread_id: str, context: TContext) -> int:
         """Return the thread's last position, which every write of items increases."""

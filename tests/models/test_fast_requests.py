@@ -16,7 +16,8 @@ from openai.types.shared import Reasoning
 from chatkit_server.models import open_models
 from chatkit_server.models.client.openai_client import make_client
 from chatkit_server.models.client.prepared_requests import PreparedRequests
-from chatkit_server.models.client.requests import FastCompletions, _is_wire_form
+from chatkit_server.models.client.requests import FastCompletions
+from chatkit_server.models.client.wire_items import is_wire_form
 from chatkit_server.settings import Settings
 from tests.models.running import run_config
 from tests.support.openai_answers import Answer
@@ -161,4 +162,4 @@ async def test_a_cookie_of_the_endpoint_comes_back_and_another_key_is_sent() -> 
     ],
 )
 def test_anything_but_plain_json_takes_the_stock_path(value: object) -> None:
-    assert not _is_wire_form(value)
+    assert not is_wire_form(value)

@@ -26,12 +26,12 @@ from ..fit_messages import fit_items, fit_messages, items_without_old_files
 from ..learned_limits import LearnedLimits
 from ..returned_fields import add_returned_fields, fields_to_return, record_fields
 from .prepared_requests import PlainList, is_plain
+from .quick_walk import replaced_walks  # noqa: F401  imported for what it does
+from .wire_items import FittedItems, is_wire_form
 
 MAX_ADAPTATIONS = 3
 """How often one request is repeated without a field that the endpoint rejects."""
 
-PLAIN_TOOLS = frozenset({"function"})
-PLAIN_ITEMS = frozenset({"message", "function_call", "function_call_output", "reasoning"})
 PLAIN_FIELDS = frozenset({"include", "metadata", "text", "tool_choice", "stream_options", "response_format", "stop"})
 """Fields other than items and tools whose keys all have the same name on the wire."""
 NOT_IN_BODY = frozenset({"stream", "extra_headers", "extra_query", "extra_body", "timeout"})
@@ -48,7 +48,7 @@ class FastResponses(AsyncResponses):
             options["instructions"] = clean_text(instructions)
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             return await self._create(options)
-        options["input"] = fit_items(items)
+        options["input"] = items if type(items) is FittedItems else fit_items(items)
         try:
             return await self._create(dict(options))
         except openai.APIStatusError as error:
@@ -120,7 +120,7 @@ def _with_plain_body(options: Mapping[str, Any], *, lists: Collection[str]) -> d
     for name, value in options.items():
         if isinstance(value, openai.Omit | openai.NotGiven):
             continue
-        if name in lists and _is_wire_form(value):
+        if name in lists and is_wire_form(value):
             plain[name] = PlainList(value)
         elif name not in NOT_IN_BODY and _is_plain_field(name, value):
             plain[name] = value
@@ -135,14 +135,3 @@ def _with_plain_body(options: Mapping[str, Any], *, lists: Collection[str]) -> d
 
 def _is_plain_field(name: str, value: object) -> bool:
     return value is None or isinstance(value, str | int | float) or (name in PLAIN_FIELDS and is_plain(value))
-
-
-def _is_wire_form(value: object) -> bool:
-    """Return whether this is a list of items or tools whose keys all have the same name on the wire."""
-    return isinstance(value, list) and all(
-        isinstance(entry, dict) and _kind(entry) in PLAIN_ITEMS | PLAIN_TOOLS and is_plain(entry) for entry in value
-    )
-
-
-def _kind(entry: Mapping[str, Any]) -> Any:
-    return entry.get("type", "message" if "role" in entry else None)

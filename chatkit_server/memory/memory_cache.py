@@ -1,0 +1,185 @@
+"""What a worker remembers of the model inputs that it built: the earlier exchanges of threads, converted.
+
+The next turn of a thread reads what is new and appends it. Whether the rest is still true is checked by the statement
+that reads what is new (`chatkit_store.HistoryWindow`), so what another worker or an administrator has changed is read
+again. Inputs are kept as JSON: each turn gets objects of its own, which the code of agents may change.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import accumulate
+from typing import Any
+
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from chatkit_store import HistoryWindow
+
+from ..models.client.wire_items import is_fitted
+from .call_pairs import InputItem
+from .exchange import TurnPart
+
+SHORTEST = 4
+"""How many exchanges a chain has at least; a shorter thread is read as quickly. More than `TitleMaker` looks at."""
+ROW_BYTES = 600
+"""About what an exchange and its objects take in memory, besides their JSON."""
+LIVE_FACTOR = 4
+"""How much more memory objects take than their JSON."""
+WINDOW_ITEMS = 64
+"""Neighbouring windows are joined until they have as many items; the oldest are left out one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInput:
+    """The input items of an exchange as JSON, and about how many tokens they have; see also `FittedItems`."""
+
+    json: bytes
+    tokens: int
+    is_fitted: bool
+
+    @classmethod
+    def of(cls, items: Sequence[InputItem], tokens: int) -> "StoredInput | None":
+        """Return the items, or None if JSON cannot represent them exactly."""
+        try:
+            json = to_json(items)
+        except (PydanticSerializationError, ValueError):
+            return None
+        return cls(json, tokens, is_fitted(items)) if from_json(json) == items else None
+
+    def items(self) -> list[InputItem]:
+        """Return the items as new objects."""
+        items: list[InputItem] = from_json(self.json)
+        return items
+
+
+@dataclass(frozen=True, slots=True)
+class PastExchange:
+    """An exchange before the newest one.
+
+    `whole` is its input, `visible` that of its visible items, if it differs. Without `whole`, the exchange is converted
+    again for each turn: what the model gets of a file, an image or a mention depends on more than the thread.
+    """
+
+    position: int
+    """Where it begins in the thread."""
+    row_count: int
+    parts: tuple[TurnPart, ...]
+    """Only without `whole`."""
+    agent: str | None
+    """The last agent that its transcripts name."""
+    replayed: frozenset[str]
+    """The turns whose transcripts it contains."""
+    period: tuple[datetime, datetime] | None
+    """When the first and the last of its turns started."""
+    expires_at: datetime | None
+    """When something of it may no longer be sent to the model that produced it."""
+    whole: StoredInput | None = None
+    visible: StoredInput | None = None
+    size: int = 0
+    """About how many bytes of memory it takes."""
+
+    def measured(self) -> "PastExchange":
+        """Return it with its size."""
+        stored = sum(len(form.json) for form in (self.whole, self.visible) if form is not None)
+        live = sum(len(to_json(part, fallback=str)) for part in self.parts) * LIVE_FACTOR
+        return replace(self, size=ROW_BYTES + stored + live)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The exchanges of a thread before the newest one, newest first, as the model with an origin gets them."""
+
+    origin: str | None
+    exchanges: tuple[PastExchange, ...]
+    windows: tuple[HistoryWindow, ...]
+    """The parts of the thread that contain them, newest first."""
+    end: datetime
+    """When the exchange after them started."""
+    is_complete: bool
+    """Whether they reach back to the beginning of the thread; otherwise, the oldest did not fit into the budget."""
+    size: int
+
+    @classmethod
+    def of(
+        cls,
+        origin: str | None,
+        exchanges: Sequence[PastExchange],
+        windows: Sequence[HistoryWindow],
+        end: datetime,
+        *,
+        is_complete: bool,
+    ) -> "Chain | None":
+        """Return a chain, or None if the windows do not contain every turn of the exchanges."""
+        needed = [window for window in windows if window.high > exchanges[-1].position]
+        chain = cls(origin, tuple(exchanges), _merged(needed), end, is_complete, 0)
+        window = chain.window
+        periods = [exchange.period for exchange in exchanges if exchange.period is not None]
+        if not all(window.since <= first and last < window.until for first, last in periods):
+            return None
+        size = ROW_BYTES * len(chain.windows) + sum(exchange.size for exchange in exchanges)
+        return cls(origin, chain.exchanges, chain.windows, end, is_complete, size)
+
+    @property
+    def window(self) -> HistoryWindow:
+        """All windows as one."""
+        return list(accumulate(self.windows, HistoryWindow.joined))[-1]
+
+    def is_valid_at(self, now: datetime) -> bool:
+        """Return whether nothing has expired."""
+        return all(entry.expires_at is None or now < entry.expires_at for entry in self.exchanges)
+
+
+def _merged(windows: Sequence[HistoryWindow]) -> tuple[HistoryWindow, ...]:
+    merged: list[HistoryWindow] = []
+    for window in windows:
+        if merged and merged[-1].items[0] + window.items[0] <= WINDOW_ITEMS:
+            merged[-1] = merged[-1].joined(window)
+        else:
+            merged.append(window)
+    return tuple(merged)
+
+
+ThreadKey = tuple[Any, ...]
+"""Tenant, user and id of a thread."""
+
+
+class MemoryCache:
+    """The chains of the threads that were used last, of at most `limit` bytes in all; 0 keeps none."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._chains: OrderedDict[tuple[ThreadKey, str | None], Chain] = OrderedDict()
+        self._origins: dict[ThreadKey, str | None] = {}
+        self.size = 0
+        """About how many bytes the chains take."""
+
+    def latest(self, thread: ThreadKey) -> Chain | None:
+        """Return the chain of the thread's last turn, for whichever origin."""
+        return self.find(thread, self._origins[thread]) if thread in self._origins else None
+
+    def find(self, thread: ThreadKey, origin: str | None) -> Chain | None:
+        """Return the thread's chain for an origin."""
+        chain = self._chains.get((thread, origin))
+        if chain is not None:
+            self._chains.move_to_end((thread, origin))
+        return chain
+
+    def put(self, thread: ThreadKey, chain: Chain) -> None:
+        """Keep a chain in place of the thread's last one for the same origin, and drop the chains used longest ago."""
+        self.drop(thread, chain.origin)
+        if chain.size > self.limit:
+            return
+        self._chains[thread, chain.origin] = chain
+        self._origins[thread] = chain.origin
+        self.size += chain.size
+        while self.size > self.limit:
+            self.drop(*next(iter(self._chains)))
+
+    def drop(self, thread: ThreadKey, origin: str | None) -> None:
+        """Forget a chain."""
+        chain = self._chains.pop((thread, origin), None)
+        if chain is not None:
+            self.size -= chain.size
+            if thread in self._origins and self._origins[thread] == origin:
+                del self._origins[thread]

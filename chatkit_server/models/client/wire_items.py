@@ -1,0 +1,39 @@
+"""Tell which items and tools of a request are plain JSON in wire form, and keep that knowledge with a list of items.
+
+The history of a long thread has thousands of items, and each walk over them costs a millisecond or more. What was
+checked once, when an exchange was converted, is not checked again in each request.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..fit_messages import fit_items
+from .prepared_requests import is_plain
+
+PLAIN_TOOLS = frozenset({"function"})
+PLAIN_ITEMS = frozenset({"message", "function_call", "function_call_output", "reasoning"})
+_PLAIN_KINDS = PLAIN_ITEMS | PLAIN_TOOLS
+
+
+class FittedItems(list[Any]):
+    """Items of a request that are in wire form, and that `fit_items` would return unchanged. Nobody changes them: who
+    wants others makes another list."""
+
+    __slots__ = ()
+
+
+def is_fitted(items: Sequence[Any]) -> bool:
+    """Return whether the items may be in `FittedItems`."""
+    return is_wire_form(items) and fit_items(items) == items
+
+
+def is_wire_form(value: object) -> bool:
+    """Return whether this is a list of items or tools whose keys all have the same name on the wire."""
+    return type(value) is FittedItems or (
+        isinstance(value, list)
+        and all(isinstance(entry, dict) and _kind(entry) in _PLAIN_KINDS and is_plain(entry) for entry in value)
+    )
+
+
+def _kind(entry: Mapping[str, Any]) -> Any:
+    return entry.get("type", "message" if "role" in entry else None)
