@@ -52,14 +52,14 @@ class Slot:
 
 
 class FairQueue:
-    """Gives out `slots`, and lets at most `length` requests wait for one, for at most `seconds`.
+    """Gives out `slots`, and lets at most `length` requests wait for one, for at most `seconds`; None is forever.
 
     A free slot goes to the waiting user with the fewest slots, and of those to the one in front;
     who is served goes to the end of the line.
     In a full queue, the user with the most requests loses the last one to a user with fewer.
     """
 
-    def __init__(self, slots: int, length: int, seconds: float) -> None:
+    def __init__(self, slots: int, length: int, seconds: float | None) -> None:
         self._slots = slots
         self._length = length
         self._seconds = seconds
@@ -71,6 +71,11 @@ class FairQueue:
     def waiting(self) -> int:
         """How many requests wait."""
         return sum(map(len, self._waiting.values()))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next request has to wait."""
+        return self._used.total() >= self._slots
 
     def promise(self, owner: Owner) -> Slot:
         """Return a slot at once, for a turn that replaces one; `Slot.count` counts it, beyond the limit, too.
@@ -87,7 +92,7 @@ class FairQueue:
         """
         if self._is_closed:
             raise ServerStopping
-        if self._used.total() < self._slots:
+        if not self.is_full:
             return self._count(owner)
         place = self._line_up(owner)
         watch = asyncio.ensure_future(_until(gone))
@@ -145,7 +150,7 @@ class FairQueue:
         self._used[owner] -= 1
         if not self._used[owner]:
             del self._used[owner]
-        while self._waiting and self._used.total() < self._slots:
+        while self._waiting and not self.is_full:
             next_owner = min(self._waiting, key=lambda waiting: self._used[waiting])  # the first of equals
             self._next_of(next_owner).set_result(self._count(next_owner))
 

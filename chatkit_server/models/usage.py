@@ -1,5 +1,6 @@
 """Count the tokens and retries of a turn, as reported by the model's provider."""
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -12,6 +13,8 @@ class TurnUsage:
 
     retries: int = 0
     """Requests to the model that its HTTP client repeated."""
+    on_request: Callable[[], object] | None = None
+    """Called when a request to the model leaves, by our client."""
     _counted: dict[int, Usage] = field(default_factory=dict)
     """By identity: the run of an agent that is a tool of another shares the usage of that one's run."""
 

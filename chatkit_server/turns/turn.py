@@ -6,7 +6,7 @@ and go. However the turn ends, the partial answer is saved.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
@@ -43,7 +43,15 @@ STOP_NOTE = "The user stopped the answer to the message before this. Do not go o
 class Turn(LiveTurn):
     """A turn that this worker runs. `stop` may be called at any time and from anywhere in the process."""
 
-    def __init__(self, turn_id: str, accepted: Accepted, context: RequestContext, services: TurnServices) -> None:
+    def __init__(
+        self,
+        turn_id: str,
+        accepted: Accepted,
+        context: RequestContext,
+        services: TurnServices,
+        is_set_up: Callable[[], object],
+    ) -> None:
+        """`is_set_up` is called when the first request to the model leaves, or the agent has ended without one."""
         super().__init__(turn_id, accepted.thread.id, context.owner, accepted.options)
         self.context = context
         self._settings = services.settings
@@ -61,7 +69,8 @@ class Turn(LiveTurn):
         self._services = services
         self._accepted = accepted
         self._output = Output(self, accepted, context, services, transcript, on_lost=lambda: self.stop("lost"))
-        self._usage = TurnUsage()
+        self._usage = TurnUsage(on_request=is_set_up)
+        self._is_set_up = is_set_up
         self._is_too_late = False
         self._work: asyncio.Task[None] | None = None
         self._work_over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -170,6 +179,7 @@ class Turn(LiveTurn):
 
     def _mark_work_over(self) -> None:
         if not self._work_over.done():
+            self._is_set_up()
             self._output.is_shut = True
             self._work_over.set_result(None)
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from time import monotonic
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from chatkit.store import NotFoundError
@@ -35,6 +36,7 @@ from ..context import RequestContext
 from ..errors.http import LimitReached, ServerBusy, ServerError, ServerStopping, ThreadAnswering
 from ..limits.fair_queue import FairQueue, Gone, Slot
 from ..limits.gate import Gate
+from ..limits.starts import Place, Starts
 from ..loops import Periodic, through_outage
 from ..run.server import ChatServer
 from ..settings import Settings
@@ -73,6 +75,13 @@ BEATS_UNTIL_RECOVERED = 4
 """A dead worker's turn is closed within this many heartbeats; one of them is to spare."""
 
 Accept = Callable[[], Awaitable[Accepted]]
+
+
+class Admission(NamedTuple):
+    """What a new turn holds: a slot until it has ended, and a place until it is set up."""
+
+    slot: Slot
+    place: Place
 
 
 class Turns:
@@ -121,6 +130,7 @@ class Turns:
         self._pruning = Periodic("pruning", PRUNE_SECONDS, self._prune)
         self._locks: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
         self._queue = FairQueue(settings.running_turns, settings.queue_length, settings.queue_seconds)
+        self._starts = Starts()
         self._gate = Gate(settings, turns)
         self._drain_timer: asyncio.TimerHandle | None = None
         self._drain_until: float | None = None
@@ -218,34 +228,39 @@ class Turns:
                 # After any error without its message, a ChatKit frame has lost what the user typed.
                 accept = partial(accept_unanswered, accept, busy)
         try:
-            with slot:
-                return await self._start(accept, thread_id, context, key, slot)
+            with slot, await self._starts.enter(context.owner, gone) as place:
+                return await self._start(accept, thread_id, context, key, Admission(slot, place))
         except StoreLimitReached as reached:  # with the slot and all locks released: the refusal may take its time
             raise await self._gate.refusal(reached, context, thread_id) from None
 
     async def _start(
-        self, accept: Accept, thread_id: str | None, context: RequestContext, key: RequestKey | None, slot: Slot
+        self,
+        accept: Accept,
+        thread_id: str | None,
+        context: RequestContext,
+        key: RequestKey | None,
+        admission: Admission,
     ) -> Turn:
         accept = partial(through_outage, accept, self._request_seconds, "a request")
         if thread_id is None:
-            return await self._begin(await accept(), context, key, slot)
+            return await self._begin(await accept(), context, key, admission)
         async with self._lock(thread_id, context):
             if key is not None and (same_turn := self._local.of_key(key)) is not None:  # started while this one waited
                 raise DuplicateRequest(same_turn.id)
             accepted = await accept()
-            if not self.is_closing and await self._make_room(thread_id, key, context, slot):
+            if not self.is_closing and await self._make_room(thread_id, key, context, admission.slot):
                 accepted = await accept()
-            return await self._begin_among_workers(accepted, accept, context, key, slot)
+            return await self._begin_among_workers(accepted, accept, context, key, admission)
 
     async def _begin_among_workers(
-        self, accepted: Accepted, accept: Accept, context: RequestContext, key: RequestKey | None, slot: Slot
+        self, accepted: Accepted, accept: Accept, context: RequestContext, key: RequestKey | None, admission: Admission
     ) -> Turn:
         # The thread's lock holds only in this process. Against other workers the database decides, when the turn's row
         # is inserted: then stop their turn, or check the request again against what they changed, and try again.
         changes = 0
         while True:
             try:
-                return await self._begin(accepted, context, key, slot)
+                return await self._begin(accepted, context, key, admission)
             except ThreadBusy as busy:
                 if self._settings.on_busy == "reject" and not await self._close_if_orphaned(busy.turn_id, context):
                     raise ThreadAnswering from busy
@@ -276,7 +291,9 @@ class Turns:
         await self._local.stop_thread(thread_id, context.owner, "superseded")
         return bool(turns)
 
-    async def _begin(self, accepted: Accepted, context: RequestContext, key: RequestKey | None, slot: Slot) -> Turn:
+    async def _begin(
+        self, accepted: Accepted, context: RequestContext, key: RequestKey | None, admission: Admission
+    ) -> Turn:
         if self.is_closing:
             raise ServerStopping
         limits = self._gate.limits_of(context)
@@ -305,9 +322,9 @@ class Turns:
             # The widget knows what a retry replaces, but not that a notice goes.
             shown_ids = gone_ids if accepted.sends_replaced else filter(is_notice_id, gone_ids)
             accepted.opening += [ThreadItemRemovedEvent(item_id=item_id) for item_id in shown_ids]
-            turn = Turn(new.id, accepted, context, self._services)
+            turn = Turn(new.id, accepted, context, self._services, admission.place.hand_over().release)
             turn.begin()
-            self._local.run(turn, key, slot.keep())
+            self._local.run(turn, key, admission.slot.keep())
         return turn
 
     async def _join(self, turn_id: str, context: RequestContext) -> LiveTurn:
@@ -454,6 +471,7 @@ class Turns:
             return
         self.is_closing = True
         self._queue.close()
+        self._starts.close()
         self._draining = asyncio.create_task(self._drain(), name="drain")
 
     async def _drain(self) -> None:
@@ -470,6 +488,7 @@ class Turns:
         """
         self.is_closing = True
         self._queue.close()
+        self._starts.close()
         self._remote.cut()
         self._local.interrupt()
 
