@@ -159,7 +159,7 @@ def expire(connection: Connection, thread_id: str, *, is_final: bool = True) -> 
 
     The caller has checked the owner of the thread, as for the functions below.
     """
-    connection.execute(_EXPIRE if is_final else _EXPIRE_FOR_NOW, {"thread": thread_id, "now": datetime.now(UTC)})
+    connection.execute(EXPIRE if is_final else _EXPIRE_FOR_NOW, {"thread": thread_id, "now": datetime.now(UTC)})
 
 
 def wait_again(connection: Connection, thread_id: str) -> None:
@@ -227,7 +227,7 @@ _EXPIRE_FOR_NOW = (
     .where(r.thread_id == bindparam("thread"), r.status == "waiting")
     .values(status="expired", ended_at=bindparam("now", type_=UtcDateTime))
 )
-_EXPIRE = _EXPIRE_FOR_NOW.values(state=None)
+EXPIRE = _EXPIRE_FOR_NOW.values(state=None)
 _EXPIRED = (r.thread_id == bindparam("thread"), r.status == "expired", r.state.is_not(None))
 _WAIT_AGAIN = update(paused_runs).where(*_EXPIRED).values(status="waiting", ended_at=None)
 _FORGET_EXPIRED = update(paused_runs).where(*_EXPIRED).values(state=None)

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -133,6 +133,31 @@ class Database:
         turn = self._shared.writer() if self._is_sqlite else None
         return await _uninterrupted(self._run(self.engine.begin, self._acting_for(actor, work), turn))
 
+    @property
+    def writes_at_once(self) -> bool:
+        """Whether one statement can be a transaction of its own, without a BEGIN and a COMMIT around it.
+
+        Not where a transaction has to say for whom it acts, nor behind a pooler, where it sets its time limits.
+        """
+        return self._sessions is not None and self._sessions.is_pooled is False
+
+    async def write_at_once(self, statement: Any, values: Any, actor: Actor, *, may_repeat: bool) -> Sequence[AnyRow]:
+        """Run one statement as a transaction of its own, in one round trip, and return its rows.
+
+        Only if `writes_at_once`. If the connection is lost, it is unknown whether the statement was committed: with
+        `may_repeat` it runs again, else the caller gets the error. On one that was lost before, nothing runs, and there
+        are no rows.
+        """
+
+        def work(connection: Connection) -> Sequence[AnyRow]:
+            driver = connection.connection.driver_connection
+            if driver is None or driver.is_closed():
+                return []
+            return connection.execute(statement, values).all()
+
+        call = self._run(self._plain_reader.connect, work, may_repeat=may_repeat)
+        return await _uninterrupted(call)
+
     def _reader(self) -> AsyncEngine:
         has_to_begin = self._sessions is not None and self._sessions.needs_transactions
         return self.engine if has_to_begin else self._plain_reader
@@ -152,6 +177,8 @@ class Database:
         connect: Callable[[], AbstractAsyncContextManager[AsyncConnection]],
         work: Work[T],
         turn: AbstractAsyncContextManager[Any] | None = None,
+        *,
+        may_repeat: bool = True,
     ) -> T:
         """Run `work` on a connection, and retry once on another if the connection is lost before `work` ends.
 
@@ -162,7 +189,7 @@ class Database:
         with translate_errors():
             async with asyncio.timeout(self._call_seconds), turn or nullcontext():
                 try:
-                    return await _run_once(connect, work)
+                    return await _run_once(connect, work, last=not may_repeat)
                 except _Lost:
                     return await _run_once(connect, work, last=True)
 

@@ -148,7 +148,7 @@ def put_items(connection: Connection, dialect: str, rows: Sequence[dict[str, Any
 def take_positions(connection: Connection, thread_id: str, count: int, context: HasUser) -> int:
     """Check the owner, lock the thread and reserve `count` positions in one statement; return the last position."""
     values = {"thread": thread_id, **owner_values(context), "count": count, "now": datetime.now(UTC)}
-    last: int | None = connection.scalar(_TAKE_POSITIONS, values)
+    last: int | None = connection.scalar(TAKE_POSITIONS, values)
     if last is None:
         raise NotFound("Thread", thread_id)
     return last
@@ -158,14 +158,14 @@ def _take_for_turn(
     connection: Connection, thread_id: str, count: int, context: HasUser, turn_id: str, worker_id: str
 ) -> int:
     values = {"thread": thread_id, **owner_values(context), "count": count, "now": datetime.now(UTC)}
-    last: int | None = connection.scalar(_TAKE_FOR_TURN, {**values, "turn": turn_id, "worker": worker_id})
+    last: int | None = connection.scalar(TAKE_FOR_TURN, {**values, "turn": turn_id, "worker": worker_id})
     if last is None:
         check_thread(connection, thread_id, context)
         raise NotFound("Turn", turn_id)
     return last
 
 
-_TAKE_POSITIONS = (
+TAKE_POSITIONS = (
     update(threads)
     .where(threads.c.id == bindparam("thread"), owned(threads))
     .values(
@@ -174,7 +174,7 @@ _TAKE_POSITIONS = (
     )
     .returning(threads.c.last_position)
 )
-_TAKE_FOR_TURN = _TAKE_POSITIONS.where(
+TAKE_FOR_TURN = TAKE_POSITIONS.where(
     select(turns.c.id)
     .where(turns.c.id == bindparam("turn"), turns.c.worker_id == bindparam("worker"), turns.c.status == RUNNING)
     .exists()
@@ -187,7 +187,11 @@ _CHANGING = ("type", "role", "text", "hidden", "open", "payload", "created_at", 
 @cache
 def _upsert(dialect: str) -> Any:
     """Return the one statement that writes items. Building it costs as much as running it."""
-    insert = insert_into(thread_items, dialect)
+    return updating(insert_into(thread_items, dialect))
+
+
+def updating(insert: Any) -> Any:
+    """Return an INSERT of items that updates those that the thread has already, and returns the ids of all written."""
     new = insert.excluded
     changed = {name: new[name] for name in _CHANGING}
     return insert.on_conflict_do_update(

@@ -26,7 +26,7 @@ def notice_id(turn_id: str) -> str:
 
 def remove_notices(connection: Connection, thread_id: str) -> list[str]:
     """Delete the thread's notices that no retry has replaced, and return their ids."""
-    return list(connection.scalars(_REMOVE, {"thread": thread_id}).all())
+    return list(connection.scalars(REMOVE, {"thread": thread_id}).all())
 
 
 def remove_older_notices(connection: Connection, thread_id: str, turn_id: str, newest_id: str) -> None:
@@ -38,7 +38,7 @@ IS_PART = i.role != ROLE
 """Whether an item is a part of the conversation."""
 # A literal, as in the partial index: with a parameter the database could not know that the index applies.
 _NOTICES = (i.thread_id == bindparam("thread"), i.role == literal_column(f"'{ROLE}'"))
-_REMOVE = delete(thread_items).where(*_NOTICES, i.replaced_by.is_(None)).returning(i.id)
+REMOVE = delete(thread_items).where(*_NOTICES, i.replaced_by.is_(None)).returning(i.id)
 _REMOVE_OLDER = delete(thread_items).where(
     *_NOTICES, i.id != bindparam("item"), or_(i.replaced_by.is_(None), i.replaced_by == bindparam("turn"))
 )

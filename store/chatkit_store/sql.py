@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typing_extensions import TypeVar
 
-from chatkit_store import attachments, feedback, history, items, threads, widget_actions
+from chatkit_store import at_once, attachments, feedback, history, items, threads, widget_actions
 from chatkit_store.approvals import ApprovalStore
 from chatkit_store.database import Database
 from chatkit_store.errors import NotFound
@@ -188,6 +188,10 @@ class SqlStore(Store[TContext], Generic[TContext]):
         given and that worker does not run the turn (any more).
         """
         rows, dialect = items.to_rows(thread_id, new, turn_id, still_open), self._database.dialect
+        if worker_id is not None and turn_id is not None and self._database.writes_at_once and at_once.is_plain(rows):
+            write = at_once.add(thread_id, rows[0], turn_id, worker_id, context)
+            if await self._database.write_at_once(*write, context, may_repeat=True):
+                return
         await self._database.write(
             lambda c: items.write_items(c, dialect, thread_id, rows, context, worker_id), context
         )

@@ -7,10 +7,18 @@ from chatkit.types import ThreadItem, ThreadMetadata
 from sqlalchemy import BigInteger, Connection, Integer, Update, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chatkit_store import approvals, attachments, deleted_threads, limits, threads
+from chatkit_store import approvals, at_once, attachments, deleted_threads, limits, threads
 from chatkit_store.acting import ALL_USERS
 from chatkit_store.database import AnyRow, Database
-from chatkit_store.errors import DuplicateRequest, IdClash, NotFound, ThreadBusy, ThreadChanged
+from chatkit_store.errors import (
+    DuplicateRequest,
+    IdClash,
+    NotFound,
+    StoreError,
+    StoreUnavailable,
+    ThreadBusy,
+    ThreadChanged,
+)
 from chatkit_store.items import UNFINISHED, check_thread, position_of, put_items, take_positions, to_rows, write_items
 from chatkit_store.notices import ROLE as NOTICE
 from chatkit_store.notices import remove_notices, remove_older_notices
@@ -93,7 +101,7 @@ class TurnStore:
             else:
                 write_items(connection, dialect, turn.thread_id, rows, context, seen_position=seen_position)
             attachments.bind(connection, attachment_ids, turn.thread_id, context)
-            if turn.user_item_id is not None:  # a new user message cancels pending approvals
+            if turn.user_item_id is not None and thread_row is None:  # a new user message cancels pending approvals
                 approvals.expire(connection, turn.thread_id, is_final=replace_after is None)
             for decision in decisions:
                 approvals.decide(connection, turn.thread_id, decision, context)
@@ -102,10 +110,30 @@ class TurnStore:
             connection.execute(_START, turn.to_row(key, context))
             return [*replaced_ids, *removed_ids]
 
-        gone_ids = await self._write_start(work, turn, key, context)
+        gone_ids = None
+        is_plain = not (replace_after or decisions or attachment_ids or allowed.in_use() or (key and key.taken_from))
+        if is_plain and database.writes_at_once:
+            new = None if thread_row is None else threads.new_row(turn.thread_id, thread_row, context, len(rows))
+            seen = seen_position if turn.user_item_id is not None else None
+            if (write := at_once.start(turn.to_row(key, context), new, rows, seen, context)) is not None:
+                gone_ids = await self._start_at_once(write, new_thread is not None, context)
+        if gone_ids is None:
+            gone_ids = await self._write_start(work, turn, key, context)
         if new_thread is not None and thread_row is not None:
             database.baselines.remember(new_thread, thread_row)
         return gone_ids
+
+    async def _start_at_once(self, start: at_once.Write, is_new_thread: bool, context: HasUser) -> "list[str] | None":
+        """Start a turn in one statement; return None, having written nothing, if that is impossible."""
+        try:
+            rows = await self._database.write_at_once(*start, context, may_repeat=False)
+        except StoreUnavailable:
+            raise
+        except StoreError:  # such as a taken id: the transaction finds out what it means
+            return None
+        if not rows:
+            return None
+        return [] if is_new_thread else [row.id for row in rows if row.id is not None]
 
     async def _write_start(
         self, work: Callable[[Connection], "list[str]"], turn: NewTurn, key: RequestKey | None, context: HasUser
@@ -208,6 +236,11 @@ class TurnStore:
                 notify(connection, CHANGES, [turn_id])
             return True
 
+        if not (items or restore_replaced or notifies) and self._database.writes_at_once:
+            values = {"turn": turn_id, **owner_values(context), "worker": worker_id, "more": end.readers}
+            write = at_once.end(columns, values, _END_PLAIN, _LOCK_THREAD)
+            if await self._database.write_at_once(*write, context, may_repeat=True):
+                return True
         return await self._database.write(work, context)
 
     async def finish_closed(
@@ -349,6 +382,7 @@ _END = (  # also sets the columns that are among the parameters
     .values(readers=t.readers + bindparam("more", type_=Integer), signal=None)
     .returning(t.thread_id, t.kind)
 )
+_END_PLAIN = _END.where(t.kind != RETRY)
 _later = turns.alias()
 _COMPLETE = (
     update(turns)

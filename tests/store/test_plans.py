@@ -114,6 +114,7 @@ PARTS = {
     "journal._ENDED",
     "journal._ENTRY",
     "journal._OWN_TURN",
+    "turns._END_PLAIN",
     "turns._NEWEST",
 }
 """Statements that are only parts of others."""
@@ -225,6 +226,7 @@ async def use_thread(thread_id: str, store: SqlStore[User], turns: TurnStore, jo
     await turns.running_on(thread_id, ALICE)
     await turns.find_duplicate(key, ALICE)
     await store.add_thread_items(thread_id, [answer], ALICE, turn.id, [answer.id], "live")
+    await store.add_thread_items(thread_id, [answer, assistant_message()], ALICE, turn.id, [], "live")
     await store.saved_ids(thread_id, [answer.id], ALICE)
     await store.check_item_id(thread_id, answer.id, ALICE)
     entry = Entry(turn.id, 1, '{"type":"x"}')
