@@ -39,12 +39,10 @@ from pydantic import PrivateAttr
 from .context import RequestContext
 from .events.fold import settle
 from .events.workflow_summary import summarize_tools
+from .fast_path.inbox import Inbox, LateQueue
 
 BEHIND_A_WORKFLOW = frozenset({"client_tool_call", "hidden_context_item", "sdk_hidden_context"})
 """Types of items that are not visible. They do not close an open workflow."""
-
-Inbox = asyncio.Queue[Any]
-"""Queue of model events, run item events, `HelperEvent`s and a final `RunEnd`, in the order they happen."""
 
 
 class HelperEvent:
@@ -85,7 +83,8 @@ class AgentContext(SdkAgentContext[RequestContext]):
     any other object (`run_context`); then `AgentContext.of` returns that of the turn.
     """
 
-    _inbox: Inbox = PrivateAttr(default_factory=asyncio.Queue)
+    _events: Any = PrivateAttr(default_factory=LateQueue)  # chatkit's queue, for its own `stream_agent_response`
+    _inbox: Inbox = PrivateAttr(default_factory=Inbox)
     _authored: set[str] = PrivateAttr(default_factory=set)
     _tool_blocks: set[str] = PrivateAttr(default_factory=set)
     _run: RunResultStreaming | None = PrivateAttr(default=None)
@@ -141,7 +140,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
 
     @property
     def inbox(self) -> Inbox:
-        """Everything that happens in the turn, consumed by the run."""
+        """Model events, run item events, `HelperEvent`s and a final `RunEnd`, in the order they happen."""
         return self._inbox
 
     @property

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from chatkit.agents import ResponseStreamConverter
 from chatkit.types import (
@@ -59,14 +59,6 @@ class AssistantMessages:
         self.is_shown = False
         """Whether the current response has shown text, after the last output of a tool."""
         self._finished_count = 0
-        self.handlers: Handlers = {
-            "response.content_part.added": self._part_added,
-            "response.output_text.delta": self._text_delta,
-            "response.output_text.done": self._text_done,
-            "response.output_text.annotation.added": self._annotation_added,
-            "response.refusal.delta": self._unannounced_delta,
-            "response.refusal.done": self._refusal_done,
-        }
 
     def clear(self) -> None:
         """Start the next response."""
@@ -222,6 +214,15 @@ class AssistantMessages:
             case "container_file_citation":
                 return await self._converter.container_file_citation_to_annotation(annotation)
         return None
+
+    HANDLERS: ClassVar[Handlers] = {
+        "response.content_part.added": _part_added,
+        "response.output_text.delta": _text_delta,
+        "response.output_text.done": _text_done,
+        "response.output_text.annotation.added": _annotation_added,
+        "response.refusal.delta": _unannounced_delta,
+        "response.refusal.done": _refusal_done,
+    }
 
 
 def text_delta_event(item_id: str, event: Any) -> ThreadItemUpdatedEvent:

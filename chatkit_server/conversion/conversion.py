@@ -1,7 +1,6 @@
 """Convert one run: dispatch each event to the class for its subject."""
 
-from collections import Counter
-from typing import Any
+from typing import Any, ClassVar
 
 from agents import (
     AgentUpdatedStreamEvent,
@@ -67,22 +66,12 @@ class Conversion:
         self.parts = self._messages.parts
         self._failure: ProviderFailure | None = None
         self._outputs = Outputs(output_text)
-        self._completed_items: Counter[str] = Counter()
+        self._completed_items: dict[str, int] = {}
         """How many items of each type, other than messages, the current response has completed."""
         self._has_helper_items = False
         self._has_shown_item = False
         """Whether a tool has shown something visible since the current response began."""
         self._is_reverted = False
-        handlers: Handlers = {
-            "response.created": self._response_created,
-            "response.output_item.added": self._output_item_added,
-            "response.output_item.done": self._output_item_done,
-            "response.completed": self._response_completed,
-            "response.failed": self._response_failed,
-            "response.incomplete": self._response_incomplete,
-            "error": self._stream_error,
-        }
-        self._handlers = handlers | self._messages.handlers | self._thoughts.handlers | self._images.handlers
 
     async def begin(self) -> Events:
         """Return the events before the run: they reopen the workflow that the previous turn left open."""
@@ -115,8 +104,10 @@ class Conversion:
                 self.remember(event)
                 return []
             case _:
-                handler = self._handlers.get(event.type)
-                return await handler(event) if handler else []
+                for part in (self, self._messages, self._thoughts, self._images):
+                    if (handler := part.HANDLERS.get(event.type)) is not None:
+                        return await handler(part, event)
+                return []
 
     def remember(self, event: HelperEvent | StreamEvent | TResponseStreamEvent) -> None:
         """Record the event in the transcript without showing it."""
@@ -216,7 +207,8 @@ class Conversion:
                 return await self._messages.finish(event)
             case "image_generation_call":
                 return await self._images.finish(event)
-        self._completed_items[event.item.type] += 1
+        kind = event.item.type
+        self._completed_items[kind] = self._completed_items.get(kind, 0) + 1
         self.remember(event)
         return self._hosted.finish(event)
 
@@ -230,7 +222,7 @@ class Conversion:
         items = [item for item in response.output or [] if item.type != "image_generation_call"]
         messages = [item for item in items if item.type == "message"]
         for item in items:
-            if item.type != "message" and self._completed_items[item.type] > 0:
+            if item.type != "message" and self._completed_items.get(item.type):
                 self._completed_items[item.type] -= 1
             elif item.type != "message":
                 self._transcript.add_item(item)
@@ -253,6 +245,16 @@ class Conversion:
     async def _stream_error(self, event: Any) -> Events:
         self._failure = ProviderFailure(getattr(event, "code", None), getattr(event, "message", None))
         return []
+
+    HANDLERS: ClassVar[Handlers] = {
+        "response.created": _response_created,
+        "response.output_item.added": _output_item_added,
+        "response.output_item.done": _output_item_done,
+        "response.completed": _response_completed,
+        "response.failed": _response_failed,
+        "response.incomplete": _response_incomplete,
+        "error": _stream_error,
+    }
 
 
 def _shows_item(event: Any) -> bool:

@@ -1,7 +1,7 @@
 """Convert images that the model generates."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from chatkit.agents import ResponseStreamConverter
 from chatkit.types import (
@@ -28,7 +28,6 @@ class Images:
         self._shown_items = shown_items
         self._workflow = workflow
         self._images: dict[int, GeneratedImageItem] = {}
-        self.handlers: Handlers = {"response.image_generation_call.partial_image": self._partial}
 
     def clear(self) -> None:
         """Start the next response."""
@@ -68,3 +67,5 @@ class Images:
                 created_at=datetime.now(UTC),
             )
         return self._images[output_index]
+
+    HANDLERS: ClassVar[Handlers] = {"response.image_generation_call.partial_image": _partial}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 
 from chatkit.types import ThoughtTask, ThreadItemUpdatedEvent, WorkflowItem, WorkflowTaskAdded, WorkflowTaskUpdated
 
@@ -32,12 +32,6 @@ class Thoughts:
         self._interval = interval
         self._thoughts: dict[tuple[int, str, int], _Thought] = {}
         self._summarized: set[int] = set()
-        self.handlers: Handlers = {
-            "response.reasoning_summary_text.delta": self._summary_delta,
-            "response.reasoning_summary_text.done": self._summary_done,
-            "response.reasoning_text.delta": self._text_delta,
-            "response.reasoning_text.done": self._text_done,
-        }
 
     def clear(self) -> None:
         """Start the next response."""
@@ -85,3 +79,10 @@ class Thoughts:
         self._thoughts[key] = _Thought(workflow.id, len(tasks) - 1, task, monotonic())
         update = WorkflowTaskAdded(task=task.model_copy(), task_index=len(tasks) - 1)
         return ThreadItemUpdatedEvent(item_id=workflow.id, update=update)
+
+    HANDLERS: ClassVar[Handlers] = {
+        "response.reasoning_summary_text.delta": _summary_delta,
+        "response.reasoning_summary_text.done": _summary_done,
+        "response.reasoning_text.delta": _text_delta,
+        "response.reasoning_text.done": _text_done,
+    }

@@ -6,8 +6,9 @@ from typing import Any, Self
 
 from agents import AgentUpdatedStreamEvent, RunItemStreamEvent
 
-from ..agent_context import Inbox, OutsideEvent, RunEnd
+from ..agent_context import OutsideEvent, RunEnd
 from ..errors.failures import ModelSilent, ToolSilent
+from ..fast_path.inbox import Inbox
 from ..fast_path.shared_clock import clock
 from ..settings import Settings
 

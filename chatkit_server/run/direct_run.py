@@ -13,6 +13,7 @@ import asyncio
 import copy
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import cached_property
 from typing import Any, Literal, cast
 
 from agents import (
@@ -76,7 +77,7 @@ class DirectRun:
     ) -> None:
         self._agent = agent
         self._input = input
-        self._context_wrapper: RunContextWrapper[Any] = RunContextWrapper(context)
+        self._context = context
         self._config = config
         self._call = call
         self._start_runner = start_runner
@@ -99,7 +100,11 @@ class DirectRun:
     @property
     def context_wrapper(self) -> RunContextWrapper[Any]:
         """The context of the run, with its usage."""
-        return self._context_wrapper if self._run is None else self._run.context_wrapper
+        return self._own_wrapper if self._run is None else self._run.context_wrapper
+
+    @cached_property
+    def _own_wrapper(self) -> RunContextWrapper[Any]:
+        return RunContextWrapper(self._context)  # only when it is needed: it takes 2 KiB
 
     @property
     def new_items(self) -> list[RunItem]:
@@ -156,7 +161,7 @@ class DirectRun:
                 self._output = ItemHelpers.extract_text(item) or ""
             elif isinstance(item, ResponseReasoningItem):
                 self._items.append(ReasoningItem(self._agent, item))
-        self._context_wrapper.usage.add(usage_of(response))
+        self._own_wrapper.usage.add(usage_of(response))
 
     async def _take_over(self, first: FirstResponse) -> AsyncGenerator[StreamEvent, None]:
         """Yield the events of the Runner's run, without those that were yielded before."""

@@ -12,7 +12,8 @@ import asyncio
 
 from agents import InputGuardrailTripwireTriggered, RunResultStreaming
 
-from ..agent_context import Inbox, RunEnd
+from ..agent_context import RunEnd
+from ..fast_path.inbox import Inbox
 
 INTERVAL = 0.05
 """Seconds between two checks while guardrails are still running."""

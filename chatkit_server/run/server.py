@@ -125,7 +125,8 @@ class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
             if titles is None or memory.is_continued
             else titles.start(memory.recent_items, agent_context, selection.model)
         )
-        async with aclosing(with_title(run, title)) as events:
+        del memory  # the thread's items, which this frame would keep until the answer ends
+        async with aclosing(run if title is None else with_title(run, title)) as events:
             async for event in events:
                 yield event
 

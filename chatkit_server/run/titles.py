@@ -12,9 +12,10 @@ from chatkit.types import Page, Thread, ThreadItem, ThreadStreamEvent, ThreadUpd
 
 from chatkit_store import SqlStore, plain_text
 
-from ..agent_context import AgentContext, Inbox, OutsideEvent
+from ..agent_context import AgentContext, OutsideEvent
 from ..context import RequestContext
 from ..errors.log_format import redacted_traceback
+from ..fast_path.inbox import Inbox
 from ..models import Models
 from ..models.one_shot import ask_once
 from ..settings import Settings
@@ -56,19 +57,17 @@ def clean_title(reply: str) -> str | None:
 
 
 async def with_title(
-    run: AsyncGenerator[ThreadStreamEvent, None], title: "PendingTitle | None"
+    run: AsyncGenerator[ThreadStreamEvent, None], title: "PendingTitle"
 ) -> AsyncGenerator[ThreadStreamEvent, None]:
     """Yield the events of a run, then that of the thread's title."""
     try:
         async with aclosing(run) as events:
             async for event in events:
                 yield event
-        if title is not None:
-            async for updated in title.wait():
-                yield updated
+        async for updated in title.wait():
+            yield updated
     finally:
-        if title is not None:
-            await title.close()
+        await title.close()
 
 
 class PendingTitle:

@@ -92,7 +92,9 @@ async def test_without_an_interval_each_delta_of_a_thought_is_an_update() -> Non
     thoughts = Thoughts(block, interval=0.0)
     deltas = thought(0, *pieces)
     updates = [
-        as_json(event)["update"] for delta in deltas for event in (await thoughts.handlers[delta.type](delta))[-1:]
+        as_json(event)["update"]
+        for delta in deltas
+        for event in (await Thoughts.HANDLERS[delta.type](thoughts, delta))[-1:]
     ]
     assert [update["type"] for update in updates] == [
         "workflow.task.added",

@@ -15,7 +15,7 @@ from openai.types.shared import Reasoning
 
 from chatkit_server.models import open_models
 from chatkit_server.models.client.openai_client import make_client
-from chatkit_server.models.client.prepared_requests import PreparedRequests
+from chatkit_server.models.client.prepared_requests import PlainList, PreparedRequests, forget_request
 from chatkit_server.models.client.requests import FastCompletions
 from chatkit_server.models.client.wire_items import is_wire_form
 from chatkit_server.settings import Settings
@@ -147,6 +147,27 @@ async def test_a_cookie_of_the_endpoint_comes_back_and_another_key_is_sent() -> 
     assert [build().headers["authorization"] for _ in range(2)] == ["Bearer second"] * 2
     assert json.loads(build().content) == {"stream": True, "model": "m"}
     await client.close()
+
+
+@pytest.mark.parametrize("api", ["responses", "chat_completions"])
+async def test_a_streamed_answer_keeps_neither_the_body_nor_the_headers_of_its_request(
+    api: Literal["responses", "chat_completions"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists: list[PlainList] = []
+    requests: list[httpx2.Request] = []
+
+    def forget(answer: Any, body: Any) -> None:
+        lists.extend(value for value in body.values() if isinstance(value, PlainList))
+        forget_request(answer, body)
+        response = getattr(answer, "http_response", None) or answer.response
+        requests.append(response.request)
+
+    monkeypatch.setattr("chatkit_server.models.client.requests.forget_request", forget)
+    ((body, _), _) = await _requests(monkeypatch, api, ModelSettings(), stock=False)
+    assert len(body["tools"]) == 1  # the endpoint had it
+    assert len(lists) == 4
+    assert not any(lists)
+    assert [len(request.headers) for request in requests] == [0, 0]
 
 
 @pytest.mark.parametrize(

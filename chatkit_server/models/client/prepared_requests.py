@@ -77,6 +77,22 @@ class PreparedRequests(openai.AsyncOpenAI):
         )
 
 
+def forget_request(answer: Any, body: Mapping[str, Any]) -> None:
+    """Release the body and the headers of an answered request, which a stream would keep until it ends.
+
+    `answer` is a stream of the client, or a response that is not parsed yet; `body` is the `extra_body` of the call.
+    """
+    for value in body.values():
+        if type(value) is PlainList:
+            value.clear()
+    response = getattr(answer, "http_response", None) or getattr(answer, "response", None)
+    if isinstance(response, httpx2.Response) and not response.is_closed:
+        response.request = httpx2.Request(response.request.method, response.request.url, stream=_NOTHING)
+
+
+_NOTHING = httpx2.ByteStream(b"")
+
+
 def _plain_body(options: Any) -> dict[str, Any] | None:
     """Return the body of a call, if it is plain JSON and the call has nothing else that its request depends on."""
     extra, data = options.extra_json, options.json_data

@@ -25,7 +25,7 @@ from ...errors.provider_failures import provider_failure
 from ..fit_messages import fit_items, fit_messages, items_without_old_files
 from ..learned_limits import LearnedLimits
 from ..returned_fields import add_returned_fields, fields_to_return, record_fields
-from .prepared_requests import PlainList, is_plain
+from .prepared_requests import PlainList, forget_request, is_plain
 from .quick_walk import replaced_walks  # noqa: F401  imported for what it does
 from .wire_items import FittedItems, is_wire_form
 
@@ -58,7 +58,10 @@ class FastResponses(AsyncResponses):
             return await self._create({**options, "input": without_files})
 
     async def _create(self, options: dict[str, Any]) -> Any:
-        return _no_page(await super().create(**_with_plain_body(options, lists=("input", "tools"))))
+        plain = _with_plain_body(options, lists=("input", "tools"))
+        answer = _no_page(await super().create(**plain))
+        forget_request(answer, plain["extra_body"])
+        return answer
 
 
 class FastChat(AsyncChat):
@@ -102,6 +105,7 @@ class FastCompletions(AsyncCompletions):
         answer = _no_page(await super().create(messages=[], model=options["model"], **rest))
         if isinstance(answer, ChatCompletion):
             record_fields(answer.to_dict())
+        forget_request(answer, rest["extra_body"])
         return answer
 
 
