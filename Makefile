@@ -46,7 +46,7 @@ fix: $(VENV) ## Fix lint and format errors where possible
 migrate: $(VENV) ## Migrate the database at CHATKIT_DATABASE_URL
 	$(BIN)/chatkit-server migrate
 
-bench: setup ## Benchmark against the stock SDK; BENCH_ARGS=--quick takes three minutes
+bench: setup ## Benchmark against the stock SDK in 15 minutes; BENCH_ARGS=--quick takes three
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
 web: $(PAGE) ## Build the page

@@ -14,6 +14,7 @@ from typing import Any
 import uvloop
 
 from bench.groups import GROUPS
+from bench.groups.profile import has_sampler
 from bench.machine import ROOT, describe, place_this_process
 from bench.plan import FULL, QUICK
 from bench.rows import Group, as_json, block, from_json, markdown
@@ -21,6 +22,8 @@ from bench.suite import Outcome, run
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
+INTERRUPTED = 130
+"""The exit code, as of a shell."""
 NOTE = "Stock is openai-chatkit's own path on asyncio + h11; titles are off: it has none."
 
 
@@ -45,35 +48,51 @@ def main() -> int:
     parser.add_argument("--only", type=_names, help="groups to run, comma-separated")
     parser.add_argument("--list", action="store_true", help="name the groups and exit")
     parser.add_argument("--json", type=Path, help="write all samples to this file, after each group")
-    parser.add_argument("--write-doc", type=Path, metavar="JSON", help="write the rows of a run to docs/performance.md")
+    parser.add_argument(
+        "--write-doc",
+        nargs="?",
+        const=True,
+        metavar="JSON",
+        help="write the rows to docs/performance.md: of this run, or those of an earlier one's JSON",
+    )
     options = parser.parse_args()
+    if options.write_doc is True and options.only:
+        parser.error("--write-doc needs all groups, because it replaces the whole table")
     if options.list:
         for name, measure in GROUPS.items():
             sys.stdout.write(f"{name:<12} {(measure.__doc__ or '').splitlines()[0]}\n")
         return 0
-    if options.write_doc:
-        write_document(*from_json(options.write_doc.read_text(encoding="utf-8")))
+    if isinstance(options.write_doc, str):
+        write_document(*from_json(Path(options.write_doc).read_text(encoding="utf-8")))
         return 0
     placement, machine, outcome = place_this_process(), describe(), Outcome()
 
     def keep(outcome: Outcome) -> None:
         if options.json:
-            options.json.write_text(as_json(outcome.groups, machine, outcome.failed), encoding="utf-8")
+            options.json.write_text(
+                as_json(outcome.groups, machine, {**outcome.failed, **outcome.slow}), encoding="utf-8"
+            )
 
-    chosen = {name: GROUPS[name] for name in options.only or GROUPS}
+    names = options.only or [name for name in GROUPS if name != "profile" or has_sampler()]
+    chosen = {name: GROUPS[name] for name in names}
+    interrupted = False
     with tempfile.TemporaryDirectory(prefix="chatkit-bench-") as folder:
         work = run(chosen, QUICK if options.quick else FULL, Path(folder), outcome=outcome, keep=keep)
         try:
             uvloop.run(work)
         except KeyboardInterrupt:
+            interrupted = True
             sys.stderr.write("interrupted; this was measured before\n")
     blocks = "\n\n".join(block(group) for group in outcome.groups)
     checks = [check for group in outcome.groups for row in group.rows for check in row.checks]
     sys.stdout.write(f"\n{placement} {NOTE}\n\n{blocks}\n\n")
     sys.stdout.write(f"{sum(check.holds for check in checks)} of {len(checks)} wanted figures hold.\n")
-    for name, error in outcome.failed.items():
-        sys.stdout.write(f"failed: {name}: {error}\n")
-    return 1 if outcome.failed else 0
+    for name, error in {**outcome.failed, **outcome.slow}.items():
+        sys.stdout.write(f"{'failed' if name in outcome.failed else 'too slow'}: {name}: {error}\n")
+    is_whole = not (interrupted or outcome.failed or outcome.slow)
+    if options.write_doc and is_whole:
+        write_document(outcome.groups, machine)
+    return INTERRUPTED if interrupted else 1 if outcome.failed else 0
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 class Plan:
     """The size of each measurement."""
 
-    rounds: int = 5
+    rounds: int = 4
     answers: int = 80
     """Answers at once."""
     rate: float = 30.0
     """Tokens per second of each."""
-    seconds: float = 6.0
+    seconds: float = 4.0
     """How long they are measured, after all have started."""
     long_answers: tuple[int, ...] = (2_000, 30_000)
     turns: int = 30
@@ -21,13 +21,14 @@ class Plan:
     """Rows in `thread_items`."""
     thread_items: tuple[int, ...] = (100, 1_000, 10_000)
     user_turns: int = 20_000
-    capacity_rounds: int = 2
-    capacity_growth: float = 1.1
+    few_rounds: int = 2
+    """Of what takes long."""
+    capacity_growth: float = 1.15
     capacity_seconds: float = 2.5
     most_answers: int = 900
     """Where the search for the capacity ends."""
     burst_tokens: int = 20_000
-    burst_seconds: float = 4.0
+    burst_seconds: float = 3.0
     unread_tokens: int = 60_000
     unread_clients: int = 4
     stops: int = 40
@@ -43,10 +44,11 @@ QUICK = replace(
     rounds=2,
     seconds=1.5,
     turns=10,
-    capacity_rounds=1,
-    capacity_growth=1.3,
+    few_rounds=1,
+    capacity_growth=1.4,
     capacity_seconds=1.0,
-    burst_seconds=2.0,
+    burst_seconds=1.0,
+    unread_tokens=20_000,
     unread_clients=2,
     stops=20,
     open_answers=60,
@@ -62,7 +64,7 @@ TINY = Plan(
     items=(100, 200),
     thread_items=(10, 20),
     user_turns=20,
-    capacity_rounds=1,
+    few_rounds=1,
     capacity_growth=10.0,
     capacity_seconds=0.2,
     most_answers=40,

@@ -22,7 +22,6 @@ KINDS: dict[str, tuple[str, Mapping[str, str]]] = {
     "ours": ("ours", {}),
     "relay": ("bare relay", {}),
     "ours-slow-path": ("ours, CHATKIT_FAST_PATH=false", {"CHATKIT_FAST_PATH": "false"}),
-    "ours-flush-0": ("ours, CHATKIT_FLUSH_MS=0", {"CHATKIT_FLUSH_MS": "0"}),
     "ours-flush-40": ("ours, CHATKIT_FLUSH_MS=40", {"CHATKIT_FLUSH_MS": "40"}),
     "ours-flush-100": ("ours, CHATKIT_FLUSH_MS=100", {"CHATKIT_FLUSH_MS": "100"}),
     "ours-no-journal": ("ours, CHATKIT_JOURNAL_MS=0", {"CHATKIT_JOURNAL_MS": "0"}),

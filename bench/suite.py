@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.client import Client
+from bench.client import Client, TooSlow
 from bench.machine import cpu_seconds
 from bench.plan import Plan
 from bench.processes import KINDS, Program, Server, endpoint, server
@@ -19,10 +19,10 @@ from chatkit_server.settings import Settings
 
 SETTLE_SECONDS = 0.2
 """Work after the last byte, such as saving, belongs to an answer."""
-SHARED = frozenset({"stock", "ours", "relay"})
+SHARED = frozenset({"stock", "ours", "ours-slow-path", "relay"})
 """Servers that run until the end, since many groups use them."""
 GROUP_SECONDS = 300.0
-"""A group that takes longer has failed."""
+"""A group that takes longer is given up."""
 
 
 def progress(line: str) -> None:
@@ -171,6 +171,8 @@ class Outcome:
 
     groups: list[Group] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    slow: dict[str, str] = field(default_factory=dict)
+    """Groups for which this machine is too slow."""
 
 
 async def run(
@@ -203,7 +205,8 @@ async def _run_group(name: str, measure: Measure, bench: Bench, outcome: Outcome
             rows = await measure(bench)
     except Exception as error:
         progress(traceback.format_exc())
-        outcome.failed[name] = f"{type(error).__name__}: {error}"
+        missing = outcome.slow if isinstance(error, (TooSlow, TimeoutError)) else outcome.failed
+        missing[name] = f"{type(error).__name__}: {error}"
         bench.take_noise()
         await bench.close_shared()  # they may be in any state
     else:

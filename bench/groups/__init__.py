@@ -9,6 +9,7 @@ from bench.groups.growth import rows, thread, user
 from bench.groups.login import login
 from bench.groups.memory import growth, memory
 from bench.groups.paced import paced, settings
+from bench.groups.profile import profile
 from bench.groups.readers import flood, readers
 from bench.groups.turns import turns
 from bench.groups.workers import workers
@@ -33,4 +34,5 @@ GROUPS: Mapping[str, Measure] = {
     "readers": readers,
     "login": login,
     "flood": flood,
+    "profile": profile,
 }

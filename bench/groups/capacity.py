@@ -9,8 +9,8 @@ from bench.stamps import now
 from bench.suite import Bench, Usage, collected, percentile, progress
 
 LIMIT_MS = 50.0
-FIRST = {"stock": 30, "ours": 120}
-STARTS_PER_SECOND = 30.0
+FIRST = {"stock": 30, "ours": 150}
+STARTS_PER_SECOND = 40.0
 """Few enough that the starts leave the server most of its core."""
 LIFETIME_SECONDS = 240.0
 """The answers last until the servers end."""
@@ -22,7 +22,7 @@ ATTEMPTS = 2
 async def capacity(bench: Bench) -> list[Row]:
     """Find how many answers stock and ours carry with a p99 of the added delay below 50 ms."""
     samples = collected(list(FIRST))
-    for kind in bench.alternate(list(FIRST), bench.plan.capacity_rounds):
+    for kind in bench.alternate(list(FIRST), bench.plan.few_rounds):
         async with bench.starting(kind) as server:  # a new one, which ends with all its answers
             samples[kind].append(float(await _climb(bench, server)))
     title = f"Answers at {bench.plan.rate:g} tokens/s on one core, p99 of the added delay below {LIMIT_MS:g} ms"

@@ -19,7 +19,7 @@ async def full_speed(bench: Bench) -> list[Row]:
     for tokens in bench.plan.long_answers:
         samples = collected(kinds)
         turns = max(1, min(SHORT_TOKENS // tokens, bench.plan.turns))
-        for kind in bench.alternate(kinds):
+        for kind in bench.alternate(kinds, bench.plan.rounds if turns > 1 else bench.plan.few_rounds):
             client = Client(servers[kind].port)
             with bench.measured(servers[kind]) as usage:
                 replies = [await (await client.ask(tokens=tokens)).complete() for _ in range(turns)]

@@ -30,6 +30,8 @@ async def rows(bench: Bench) -> list[Row]:
     for size in bench.plan.items:
         servers[f"{size:,} items"] = await bench.fresh("ours", settings_of(folder / f"rows-{size}.db"))
     samples = collected(list(servers))
+    for server in servers.values():
+        await _turns(bench, server, "first")  # reads its database for the first time
     for number, name in enumerate(bench.alternate(list(servers))):
         samples[name].append(await _turns(bench, servers[name], f"new-{number}"))
     row = Row("rows", "A turn of 5 tokens, by rows in thread_items", UNIT, samples)
@@ -45,6 +47,7 @@ async def user(bench: Bench) -> list[Row]:
     server = await bench.fresh("ours", settings_of(database))
     new, busy = "a new user", f"{bench.plan.user_turns:,} earlier turns"
     samples = collected([new, busy])
+    await _turns(bench, server, "busy")  # reads the database for the first time
     for number, name in enumerate(bench.alternate([new, busy])):
         samples[name].append(await _turns(bench, server, "busy" if name == busy else f"new-{number}"))
     return [Row("user", "A turn of 5 tokens, by earlier turns of the user", UNIT, samples).ratio(busy, new, FLAT)]

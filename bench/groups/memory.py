@@ -19,7 +19,7 @@ async def memory(bench: Bench) -> list[Row]:
     """Measure idle memory, memory per open answer, and how long a server takes to listen."""
     kinds = ("stock", "ours", "relay")
     idle, answers, seconds, cpu = (collected(kinds) for _ in range(4))
-    for kind in bench.alternate(kinds, bench.plan.capacity_rounds):
+    for kind in bench.alternate(kinds, bench.plan.few_rounds):
         async with bench.starting(kind) as server:
             seconds[kind].append(server.start_seconds)
             cpu[kind].append(server.start_cpu)
