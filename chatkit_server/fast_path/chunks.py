@@ -25,42 +25,51 @@ class Chunks:
         """Return the content in the next bytes of the body. Sets `end` at its end."""
         if self._held:
             data, self._held = self._held + data, b""
-        pieces = []
-        position, size = 0, len(data)
-        while position < size:
-            if self.left > 2:
-                piece = data[position : position + self.left - 2]
-                pieces.append(piece)
-                position += len(piece)
-                self.left -= len(piece)
-            elif self.left:
-                if size - position < 2:
-                    self._held = data[position:]
-                    break
-                if not data.startswith(CRLF, position):
-                    self.end = data[position:]
-                    break
-                position += 2
-                self.left = 0
-            elif (line := CHUNK_SIZE.match(data, position)) is None:
-                rest = data[position:]
-                if len(rest) < LONGEST_SIZE and CRLF not in rest:
-                    self._held = rest
-                else:
-                    self.end = rest
+        elif not self.left and (line := CHUNK_SIZE.match(data)) is not None:
+            start, stop = line.end(), len(data) - len(CRLF)
+            if int(line[1], 16) == stop - start > 0 and data.endswith(CRLF):  # one whole chunk, as most often
+                return data[start:stop]
+        pieces: list[bytes] = []
+        position = 0
+        while position < len(data):
+            step = self._begin_chunk(data, position) if not self.left else self._continue_chunk(data, position, pieces)
+            if not step:
                 break
-            elif length := int(line[1], 16):
-                position = line.end()
-                stop = position + length
-                if data.startswith(CRLF, stop):
-                    pieces.append(data[position:stop])
-                    position = stop + 2
-                else:
-                    self.left = length + 2
+            position += step
+        return b"".join(pieces)
+
+    def _begin_chunk(self, data: bytes, position: int) -> int:
+        """Read the size of a chunk; return how many bytes that is, or 0 if there is no chunk, yet or any more."""
+        line = CHUNK_SIZE.match(data, position)
+        if line is None:
+            rest = data[position:]
+            if len(rest) < LONGEST_SIZE and CRLF not in rest:
+                self._held = rest
             else:
-                self.end = data[position:]
-                break
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                self.end = rest
+            return 0
+        length = int(line[1], 16)
+        if not length:
+            self.end = data[position:]
+            return 0
+        self.left = length + len(CRLF)
+        return line.end() - position
+
+    def _continue_chunk(self, data: bytes, position: int, pieces: list[bytes]) -> int:
+        """Read content and the line end behind it; return how many bytes that is, or 0 if more are needed."""
+        if self.left > len(CRLF):
+            piece = data[position : position + self.left - len(CRLF)]
+            pieces.append(piece)
+            self.left -= len(piece)
+            return len(piece)
+        if len(data) - position < len(CRLF):
+            self._held = data[position:]
+            return 0
+        if not data.startswith(CRLF, position):
+            self.end = data[position:]
+            return 0
+        self.left = 0
+        return len(CRLF)
 
 
 def chunk(content: bytes) -> bytes:

@@ -31,7 +31,7 @@ MAX_TRIES = 8
 
 @dataclass
 class EventCounts:
-    """How many events of streams went which way, and how many calls delivered the hot ones."""
+    """How many events of all streams went which way, and how many calls delivered the hot ones."""
 
     hot: int = 0
     hot_calls: int = 0
@@ -51,7 +51,7 @@ class Connection(Protocol):
         """Read the socket again."""
 
     def end_body(self) -> None:
-        """Forget the body: all further bytes belong to the HTTP library."""
+        """Forget the body, and read the socket: all further bytes belong to the HTTP library."""
 
 
 class FastBody:
@@ -62,6 +62,7 @@ class FastBody:
         "_connection",
         "_data",
         "_events_per_call",
+        "_is_held",
         "_is_holding",
         "_is_odd",
         "_is_over",
@@ -78,15 +79,13 @@ class FastBody:
         "_tap",
         "_template",
         "_tries",
-        "counts",
     )
 
     total = EventCounts()
-    """Of all bodies of this process."""
+    """Of this process."""
 
     def __init__(self, connection: Connection, tap: Tap, max_tokens: int) -> None:
         """`max_tokens` is how many tokens one call of the tap may get at most."""
-        self.counts = EventCounts()
         self._connection = connection
         self._tap = tap
         self._chunks = Chunks()
@@ -102,6 +101,8 @@ class FastBody:
         """The reader of the slow path waits for bytes."""
         self._is_holding = False
         """Text waits until the slow path is empty."""
+        self._is_held = False
+        """The socket is not read."""
         self._is_scheduled = False
         self._is_over = False
         self._is_odd = False
@@ -119,11 +120,11 @@ class FastBody:
     def feed(self, data: bytes) -> None:
         """Take bytes from the socket."""
         content = self._chunks.take(data)
-        if self._start == len(self._data):
-            self._data = content
-        else:
+        if self._data:
             self._data = self._data[self._start :] + content
-        self._start = 0
+            self._start = 0
+        else:
+            self._data = content
         if b"\r" in content:
             self._is_odd = True
         if not self._is_scheduled:
@@ -190,16 +191,19 @@ class FastBody:
         remaining = len(self._data) - self._start
         if not remaining:
             self._data, self._start = b"", 0
-        if self.is_holding:
-            if remaining > MAX_HELD:
+        if self._is_holding or self._is_scheduled:
+            if remaining > MAX_HELD and not self._is_held:
+                self._is_held = True
                 self._connection.hold()
             return
         if self._chunks.end is not None:
             self.flush()
         elif remaining > MAX_HELD:  # a long event
             self._pass(self._data[self._start :])
-            self._start = len(self._data)
-        self._connection.release()
+            self._data, self._start = b"", 0
+        if self._is_held:
+            self._is_held = False
+            self._connection.release()
 
     def _is_slow_path_empty(self) -> bool:
         return self._is_waiting and self._taken == self._passed and self._last_bytes == EVENT_END
@@ -226,7 +230,8 @@ class FastBody:
             return False
         self._start = position
         self._tries = 0
-        self._count_hot(len(texts))
+        self.total.hot += len(texts)
+        self.total.hot_calls += 1
         merged = texts[0] if len(texts) == 1 else "".join(texts)
         if template.is_chat:
             self._missed.append(merged)
@@ -276,13 +281,6 @@ class FastBody:
             self._connection.receive(chunk(content))
 
     def _note_passed(self, content: bytes) -> None:
-        events = content.count(EVENT_END)
-        self.counts.slow += events
-        FastBody.total.slow += events
+        self.total.slow += content.count(EVENT_END)
         self._passed += len(content)
         self._last_bytes = (self._last_bytes + content)[-2:]
-
-    def _count_hot(self, events: int) -> None:
-        for counts in (self.counts, FastBody.total):
-            counts.hot += events
-            counts.hot_calls += 1

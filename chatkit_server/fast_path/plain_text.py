@@ -26,12 +26,6 @@ _FREE_FIELDS = (
 _TEXT_KEYS = {"delta": re.compile(rb'"delta": ?(?=")'), "content": re.compile(rb'"content": ?(?=")')}
 
 
-class _Gap(NamedTuple):
-    pattern: re.Pattern[bytes]
-    following: bytes
-    is_text: bool
-
-
 class TextTemplate:
     """The bytes of a text delta's event, with gaps for its text and for the fields that may differ."""
 
@@ -46,10 +40,10 @@ class TextTemplate:
         self._text_start, self._text_end = place
         ends = [*(gap.start for gap in gaps[1:]), len(sample)]
         self._head = sample[: gaps[0].start]
-        self._gaps = [
-            _Gap(gap.pattern, sample[gap.end : end], gap.start == self._text_start)
+        self._gaps = tuple(
+            (gap.pattern.match, sample[gap.end : end], gap.start == self._text_start)
             for gap, end in zip(gaps, ends, strict=True)
-        ]
+        )
 
     @classmethod
     def of(cls, sample: bytes) -> Self | None:
@@ -84,8 +78,8 @@ class TextTemplate:
             return None
         position += len(self._head)
         raw = b""
-        for pattern, following, is_text in self._gaps:
-            match = pattern.match(data, position)
+        for match_at, following, is_text in self._gaps:
+            match = match_at(data, position)
             if match is None:
                 return None
             position = match.end()

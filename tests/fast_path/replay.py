@@ -3,9 +3,10 @@
 import asyncio
 import json
 import re
+import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,7 +51,8 @@ def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
 class ReplayEndpoint:
     """Answers the next requests with `plays`, write by write; the last one is repeated."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.plays: list[Sequence[bytes]] = []
         self.closes = False
         """Whether the connection closes behind each answer, as after a crash."""
@@ -62,10 +64,11 @@ class ReplayEndpoint:
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -106,6 +109,8 @@ class Outcome:
     events: list[Json]
     items: list[Json]
     turn: Json
+    deltas: int = field(compare=False)
+    """How many frames brought text."""
 
 
 @dataclass
@@ -142,7 +147,8 @@ async def outcome_of(served: Served, tab: Tab, thread_id: str, events: Sequence[
     turn = {name: value for name, value in turn.items() if name not in VARYING_TURN_FIELDS}
     reloaded = (await tab.reload(thread_id)).items
     same = _without_ids([merged(events), [items, reloaded], turn])
-    return Outcome(same[0], same[1], same[2])
+    deltas = sum(event.get("update", {}).get("type") == DELTA for event in events)
+    return Outcome(same[0], same[1], same[2], deltas)
 
 
 def merged(events: Iterable[Json]) -> list[Json]:

@@ -66,3 +66,4 @@ async def test_a_long_answer_at_once_is_given_out_in_many_calls(apps: Apps) -> N
     assert fast == slow
     assert counts.hot == 2999
     assert counts.hot_calls >= 2999 / 64
+    assert min(fast.deltas, slow.deltas) >= 20  # not one frame with all of it

@@ -1,8 +1,10 @@
 """The fast path on real connections: what it needs of aiohttp, time limits, reuse, a stop, TLS."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -19,12 +21,14 @@ from chatkit_server.fast_path.fast_connection import (
 )
 from chatkit_server.fast_path.tap import close_tap, open_tap
 from chatkit_server.models import Models, open_models
-from chatkit_server.models.client.openai_client import ModelHttpClient
+from chatkit_server.models.client.openai_client import EndpointClient, ModelHttpClient
+from chatkit_server.models.endpoint import EndpointProvider
 from chatkit_server.settings import Settings
 from tests.fast_path.listening import Heard, listen
 from tests.fast_path.recorded_streams import wire_events
 from tests.fast_path.replay import ReplayEndpoint, as_response
 from tests.models.running import run_config
+from tests.store.tls import local_certificate
 from tests.support.openai_answers import Answer, Text
 
 TOKENS = [f"w{number} " for number in range(20)]
@@ -153,6 +157,22 @@ async def test_a_stop_closes_the_connection(endpoint: ReplayEndpoint) -> None:
         close_tap(result.run_loop_task)
         endpoint.pause.set()
         await asyncio.wait_for(endpoint.closed.wait(), 5)
+
+
+async def test_tls_changes_nothing(tmp_path: Path) -> None:
+    context, certificate = local_certificate(tmp_path)
+    trust = ssl.create_default_context(cafile=certificate)
+    async with ReplayEndpoint(context) as endpoint, models_of(endpoint) as models:
+        http = ModelHttpClient(merged_tokens=64, verify=trust)
+        options: dict[str, Any] = {"base_url": endpoint.base_url, "api_key": "k", "max_retries": 0}
+        async with EndpointClient(deadline=9.0, http_client=http, **options) as client:
+            models.provider = EndpointProvider(client, name="m", api="responses")
+            hot = FastBody.total.hot
+            for writes in (WRITES, [b"".join(WRITES)]):
+                endpoint.plays = [writes]
+                assert (await listen(models)).output == "".join(TOKENS)
+            assert FastBody.total.hot - hot == 2 * (len(TOKENS) - 1)
+        assert endpoint.connections == 1
 
 
 async def _read(result: Any) -> None:

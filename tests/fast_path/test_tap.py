@@ -9,7 +9,7 @@ from agents import Agent, RunContextWrapper, Runner, function_tool
 from agents.stream_events import RawResponsesStreamEvent
 from openai.types.responses import ResponseTextDeltaEvent
 
-from chatkit_server.fast_path.tap import open_tap, tapped
+from chatkit_server.fast_path.tap import EVENTS_PER_TURN, open_tap, tapped
 from chatkit_server.models import Models, open_models
 from chatkit_server.settings import Settings
 from tests.models.running import run_config
@@ -69,6 +69,25 @@ async def test_a_run_does_not_hear_a_run_inside_its_tool(models: tuple[OpenAISer
         pass
     assert "".join(event.delta for event in heard if isinstance(event, ResponseTextDeltaEvent)) == "outer words"
     assert result.final_output == "outer words"
+
+
+async def test_the_event_loop_gets_its_turn_while_a_model_yields_without_a_pause() -> None:
+    turns = 0
+    loop = asyncio.get_running_loop()
+
+    def count() -> None:
+        nonlocal turns
+        turns += 1
+        loop.call_soon(count)
+
+    async def events() -> AsyncIterator[Any]:
+        for _ in range(10 * EVENTS_PER_TURN):
+            yield object()
+
+    loop.call_soon(count)
+    async for _ in tapped(events()):
+        pass
+    assert turns >= 10
 
 
 async def test_closing_a_tapped_stream_closes_the_models_stream() -> None:
