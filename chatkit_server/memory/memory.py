@@ -18,6 +18,7 @@ from ..models.client.wire_items import FittedItems, is_fitted
 from .call_pairs import InputItem, pair_calls
 from .converter import depends_on_thread_only, is_ours
 from .exchange import END, Exchange, PastTurns, TurnPart
+from .first_message import FirstMessage
 from .memory_cache import SHORTEST, Chain, MemoryCache, PastExchange, StoredInput
 from .notes import join_notes, notes_of, with_answer
 from .replay import replay_turn
@@ -73,6 +74,16 @@ class Memory:
         """
         memory = cls(store, thread.id, context, cache)
         memory._start = await memory._begin(memory._cache.latest(memory._key))
+        return memory
+
+    @classmethod
+    def of_first_message(
+        cls, first: FirstMessage, store: SqlStore[RequestContext], context: RequestContext, cache: MemoryCache
+    ) -> "Memory":
+        """Return the history of a new thread."""
+        memory, past, page = cls(store, first.message.thread_id, context, cache), PastTurns(), first.page()
+        past.add(page.turns)
+        memory._start = Start(page, past, None)
         return memory
 
     def leave_out_answer(self) -> None:

@@ -46,6 +46,7 @@ from ..loops import through_outage
 from ..mcp import McpServers
 from ..memory import Memory, turn_transcript
 from ..memory.converter import SafeConverter, with_files, with_mentions
+from ..memory.first_message import first_message
 from ..memory.memory_cache import MemoryCache
 from ..models.usage import turn_usage
 from ..recording.recorded_turn import RecordedTurn, can_resume
@@ -108,13 +109,16 @@ class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
 
         Raises what the agent and its model raise; `errors.failures.to_turn_failure` turns it into a text for the user.
         """
-        memory = await self._through_outage(lambda: self._load_memory(thread, context))
+        is_own = type(self).respond is ChatServer.respond  # else a subclass may change events, or the thread before
+        if is_own and (first := first_message.get()) is not None and first.message.thread_id == thread.id:
+            memory = Memory.of_first_message(first, self.sql_store, context, self.memory_cache)
+        else:
+            memory = await self._through_outage(lambda: self._load_memory(thread, context))
         agent_context = await self.open_context(thread, context)
         if input_user_message is None:
             agent_context.workflow_item = unfinished_workflow(memory.recent_items)
         selection = self.selection_for(input_user_message, memory.recent_items)
-        # A subclass may change the events, so its text must not bypass it.
-        sink = text_sink.get() if type(self).respond is ChatServer.respond else None
+        sink = text_sink.get() if is_own else None
         if (workflow := self.agents.of(context).workflow) is not None:
             run = self._workflow_turn(workflow, memory, agent_context, selection, sink)
         else:

@@ -12,7 +12,7 @@ from functools import partial
 from time import monotonic
 
 from chatkit.store import NotFoundError
-from chatkit.types import SDKHiddenContextItem, ThreadItem, WidgetItem
+from chatkit.types import SDKHiddenContextItem, ThreadItem, UserMessageItem, WidgetItem
 
 from chatkit_store import TurnEnd, TurnStatus
 
@@ -26,6 +26,7 @@ from ..fast_path.tap import text_sink
 from ..interactions.notice_card import cut_notice, failure_notice
 from ..loops import backoff, through_outage
 from ..memory import Transcript, turn_transcript
+from ..memory.first_message import FirstMessage, first_message
 from ..models.usage import TurnUsage, turn_usage
 from .accept import Accepted
 from .live_turn import LiveTurn, StopReason
@@ -186,6 +187,8 @@ class Turn(LiveTurn):
     async def _run_agent(self) -> None:
         turn_usage.set(self._usage)
         turn_transcript.set(self._output.transcript)
+        if self._accepted.is_new_thread and isinstance(message := self._accepted.items[0], UserMessageItem):
+            first_message.set(FirstMessage(message, self.id))
         begin_traces(allowed=self._accepted.allows_traces, key=self._settings.openai_api_key)
         if self._accepted.allows_fast_path and self._settings.fast_path:
             text_sink.set(self._output.take_text)
