@@ -8,12 +8,14 @@ error itself. It remains a route of FastAPI for the API's description, and for w
 from contextlib import AsyncExitStack
 
 from starlette.requests import Request
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .allowed_methods import path_of
-from .chatkit import chatkit
+from .chatkit import chatkit, router
 
-PATHS = frozenset({"/chatkit", "/chatkit/"})
+ROUTES = {route.path: route for route in router.routes if isinstance(route, Route)}
+"""FastAPI's routes of the protocol, by path."""
 TELEMETRY = "fastapi.telemetry"
 """What FastAPI's telemetry notes of a request, with the route that its router selects."""
 EXIT_STACK = "fastapi_middleware_astack"
@@ -30,7 +32,8 @@ class DirectRoute:
         if scope["type"] != "http" or not is_direct(scope):
             await self.app(scope, receive, send)
             return
-        scope["endpoint"], scope["path_params"] = chatkit, {}
+        scope["endpoint"], scope["route"] = chatkit, ROUTES[path_of(scope)]
+        scope.setdefault("path_params", {})  # those of the path at which an app around this one has mounted it
         async with AsyncExitStack() as stack:
             scope[EXIT_STACK] = stack
             response = await chatkit(Request(scope, receive, send))
@@ -39,4 +42,4 @@ class DirectRoute:
 
 def is_direct(scope: Scope) -> bool:
     """Return whether a request is for the ChatKit protocol, and nothing needs FastAPI's routing for it."""
-    return scope["method"] == "POST" and scope.get(TELEMETRY) is None and path_of(scope) in PATHS
+    return scope["method"] == "POST" and scope.get(TELEMETRY) is None and path_of(scope) in ROUTES
