@@ -13,7 +13,7 @@ from typing import Any
 
 import uvloop
 
-from bench.groups import GROUPS
+from bench.groups import GROUPS, LONG
 from bench.groups.profile import has_sampler
 from bench.machine import ROOT, describe, place_this_process
 from bench.plan import FULL, QUICK
@@ -73,7 +73,8 @@ def main() -> int:
                 as_json(outcome.groups, machine, {**outcome.failed, **outcome.slow}), encoding="utf-8"
             )
 
-    names = options.only or [name for name in GROUPS if name != "profile" or has_sampler()]
+    left_out = set(LONG) if options.quick else set() if has_sampler() else {"profile"}
+    names = options.only or [name for name in GROUPS if name not in left_out]
     chosen = {name: GROUPS[name] for name in names}
     interrupted = False
     with tempfile.TemporaryDirectory(prefix="chatkit-bench-") as folder:

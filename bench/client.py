@@ -85,11 +85,11 @@ class Reply:
         return self
 
     def check(self, tokens: int) -> None:
-        """Raise `WrongAnswer` unless its deltas and its finished item are the text of so many tokens."""
+        """Raise `WrongAnswer` unless what it shows and its finished item are the text of so many tokens."""
         stamps = [sent for sent, _ in self.arrivals()]
-        deltas, finished = _texts(events(self.data))
-        if not (len(stamps) == tokens and finished == text_of(stamps) and finished.endswith(deltas)):
-            lengths = f"{len(deltas)} characters in deltas, {len(finished)} in the item, {len(stamps)} tokens"
+        shown, finished = _texts(events(self.data))
+        if not (len(stamps) == tokens and shown == finished == text_of(stamps)):
+            lengths = f"{len(shown)} characters shown, {len(finished)} in the item, {len(stamps)} tokens"
             raise WrongAnswer(f"expected {tokens} tokens, got {lengths}: {self.data[-500:]!r}")
 
 
@@ -106,19 +106,28 @@ def events(data: bytes) -> list[Any]:
 
 
 def _texts(sent: list[Any]) -> tuple[str, str]:
-    """Return the text of the deltas and that of the finished item, of ChatKit's events or of the endpoint's own."""
-    deltas, finished = [], ""
+    """Return the text that a client shows at the end, and that of the finished item.
+
+    Of ChatKit's events, where an item may come again with all of its text so far, or of the endpoint's own.
+    """
+    shown: list[str] = []
+    finished = ""
     for event in sent:
         match event:
             case {"type": "response.output_text.delta", "delta": delta}:
-                deltas.append(delta)
+                shown.append(delta)
             case {"type": "response.output_item.done", "item": {"content": [{"text": finished}]}}:
                 pass
             case {"type": "thread.item.updated", "update": {"delta": delta}}:
-                deltas.append(delta)
+                shown.append(delta)
+            case {
+                "type": "thread.item.added" | "thread.item.replaced",
+                "item": {"type": "assistant_message", "content": content},
+            }:
+                shown = [part["text"] for part in content]
             case {"type": "thread.item.done", "item": {"type": "assistant_message", "content": [{"text": finished}]}}:
                 pass
-    return "".join(deltas), finished
+    return "".join(shown), finished
 
 
 class Client(asyncio.Protocol):

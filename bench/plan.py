@@ -21,6 +21,8 @@ class Plan:
     """Rows in `thread_items`."""
     thread_items: tuple[int, ...] = (100, 1_000, 10_000)
     user_turns: int = 20_000
+    short_rounds: int = 8
+    """Of what takes little: a full collection of the garbage is in some samples, and not in their median."""
     few_rounds: int = 2
     """Of what takes long."""
     capacity_growth: float = 1.15
@@ -42,10 +44,12 @@ FULL = Plan()
 QUICK = replace(
     FULL,
     rounds=2,
-    seconds=1.5,
-    turns=10,
+    short_rounds=5,
     few_rounds=1,
-    capacity_growth=1.4,
+    seconds=1.2,
+    turns=10,
+    items=(10_000, 400_000),
+    capacity_growth=1.5,
     capacity_seconds=1.0,
     burst_seconds=1.0,
     unread_tokens=20_000,
@@ -57,6 +61,7 @@ QUICK = replace(
 )
 TINY = Plan(
     rounds=1,
+    short_rounds=1,
     answers=3,
     seconds=0.3,
     long_answers=(50, 100),

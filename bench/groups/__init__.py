@@ -36,3 +36,6 @@ GROUPS: Mapping[str, Measure] = {
     "flood": flood,
     "profile": profile,
 }
+
+LONG = frozenset({"settings", "profile"})
+"""Groups that a quick run leaves out."""

@@ -23,7 +23,7 @@ async def burst(bench: Bench) -> list[Row]:
     """Measure the delay of ten paced answers beside answers at full speed; and how a burst arrives."""
     kinds = ("stock", "ours", "relay")
     servers, samples = await bench.servers(*kinds), collected(kinds)
-    for kind in bench.alternate(kinds):
+    for kind in bench.alternate(kinds, bench.plan.few_rounds):
         samples[kind].append(await _beside_bursts(bench, servers[kind]))
     frames = collected(("deltas", "catch-up items"))
     for _ in range(bench.plan.rounds):

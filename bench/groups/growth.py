@@ -32,7 +32,7 @@ async def rows(bench: Bench) -> list[Row]:
     samples = collected(list(servers))
     for server in servers.values():
         await _turns(bench, server, "first")  # reads its database for the first time
-    for number, name in enumerate(bench.alternate(list(servers))):
+    for number, name in enumerate(bench.alternate(list(servers), bench.plan.short_rounds)):
         samples[name].append(await _turns(bench, servers[name], f"new-{number}"))
     row = Row("rows", "A turn of 5 tokens, by rows in thread_items", UNIT, samples)
     first, *_, last = servers
@@ -48,7 +48,7 @@ async def user(bench: Bench) -> list[Row]:
     new, busy = "a new user", f"{bench.plan.user_turns:,} earlier turns"
     samples = collected([new, busy])
     await _turns(bench, server, "busy")  # reads the database for the first time
-    for number, name in enumerate(bench.alternate([new, busy])):
+    for number, name in enumerate(bench.alternate([new, busy], bench.plan.short_rounds)):
         samples[name].append(await _turns(bench, server, "busy" if name == busy else f"new-{number}"))
     return [Row("user", "A turn of 5 tokens, by earlier turns of the user", UNIT, samples).ratio(busy, new, FLAT)]
 

@@ -16,7 +16,7 @@ from bench.suite import SETTLE_SECONDS, Bench, collected
 
 TOKENS = 1000
 RATE = 500.0
-WAIT_SECONDS = 1.5
+WAIT_SECONDS = 1.0
 """The pause of the model after its first token, in which all readers attach."""
 FLOOD_CLIENTS = 50
 FLOOD_SECONDS = 2.0
@@ -27,7 +27,7 @@ async def readers(bench: Bench) -> list[Row]:
     """Measure the cost of a reader of a fast answer."""
     server = await bench.server("ours")
     samples = collected([f"{count} readers" for count in bench.plan.readers])
-    for name in bench.alternate(list(samples)):
+    for name in bench.alternate(list(samples), bench.plan.few_rounds):
         count = int(name.split()[0])
         samples[name].append(await _answer(bench, server, count))
     return [Row("readers", "One fast answer, by readers", "CPU µs per token and reader", samples)]
@@ -67,7 +67,7 @@ async def flood(bench: Bench) -> list[Row]:
     server = await bench.server("ours-limited")
     first_token = collected((ALONE, BESIDE))
     cost = collected(("refusals per second", "CPU of the server, % of a core"))
-    for _ in range(bench.plan.rounds):
+    for _ in range(bench.plan.few_rounds):
         first_token[ALONE].append(await _first_token(bench, server))
         async with _flooding(server) as running:
             first_token[BESIDE].append(await _first_token(bench, server))

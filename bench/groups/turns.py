@@ -24,7 +24,7 @@ async def turns(bench: Bench) -> list[Row]:
         "ours-postgres": await bench.fresh("ours-postgres", {"CHATKIT_DATABASE_URL": database}),
     }
     cpu, byte, token = (collected(list(servers)) for _ in range(3))
-    for kind in bench.alternate(list(servers)):
+    for kind in bench.alternate(list(servers), bench.plan.short_rounds):
         client = Client(servers[kind].port)
         await client.turn(TOKENS, RATE)
         first_bytes, first_tokens = [], []

@@ -33,7 +33,7 @@ async def workers(bench: Bench) -> list[Row]:
     pair = [await bench.fresh("ours-postgres", settings) for _ in range(2)]
     sets = {ONE: pair[:1], TWO: pair}
     tokens, token_database, turns, turn_database = (collected(list(sets)) for _ in range(4))
-    for name in bench.alternate(list(sets)):
+    for name in bench.alternate(list(sets), bench.plan.few_rounds):
         with _database_cpu(postgres) as used:
             cpu, delays = await crowd(bench, sets[name])
         tokens[name].append(cpu)
@@ -74,7 +74,7 @@ async def _remote_readers(bench: Bench, pair: Sequence[Server]) -> tuple[list[fl
     """Return the CPU µs of the second worker per token that it passes on from the first, and the p99 of the delay."""
     first, second = pair
     costs, delays = [], []
-    for _ in bench.alternate(["remote"]):
+    for _ in range(bench.plan.few_rounds):
         tokens = int(bench.plan.rate * (bench.plan.seconds + 1.0))
         own = [Client(first.port) for _ in range(REMOTE_ANSWERS)]
         answers = [await client.ask(tokens=tokens, rate=bench.plan.rate) for client in own]
