@@ -10,7 +10,7 @@ import httpx2
 import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk
-from openai.types.responses import ResponseStreamEvent
+from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel
 
 from chatkit_server import Settings
@@ -124,6 +124,18 @@ def test_a_response_is_built_from_the_classes_of_its_parts_and_equals_the_stock_
 def test_a_response_with_odd_parts_equals_the_stock_one(change: dict[str, Any]) -> None:
     event = make_sample(EVENT_CLASSES["response.created"])
     assert_equal(event | {"response": event["response"] | change}, ResponseStreamEvent)
+
+
+def test_a_whole_response_equals_the_stock_one() -> None:
+    response = make_sample(EVENT_CLASSES["response.completed"])["response"]
+    response |= {"output": [make_sample(ITEM_CLASSES["message"])], "tools": [make_sample(TOOL_CLASSES["function"])]}
+    parts = with_known_classes(response)
+    assert type(parts["output"][0]) is ITEM_CLASSES["message"]
+    assert type(parts["tools"][0]) is TOOL_CLASSES["function"]
+    assert events._event_class(response, Response) is Response
+    assert_equal(response, Response)
+    for name in response:
+        assert_equal({key: value for key, value in response.items() if key != name}, Response)
 
 
 @pytest.mark.parametrize("data", [{"type": "response.from_the_future", "delta": "x"}, {"no": "type"}, {"type": None}])

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 import httpx2
 import pydantic
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from openai.types.responses import ResponseOutputItem, ResponseStreamEvent, Tool
+from openai.types.responses import Response, ResponseOutputItem, ResponseStreamEvent, Tool
 
 from ..incoming.answer_decoder import AnswerDecoder, host_and_path
 from ..incoming.whole_answers import whole_completion
@@ -78,18 +78,24 @@ class FastEventsClient(PreparedRequests):
 
 
 def with_known_classes(data: Any) -> Any:
-    """Return the data of an event with its items and tools built, if their `type` says from which class.
+    """Return the data of an event or a response with its items and tools built, if their `type` says from which class.
 
     Raises `pydantic.ValidationError` if one does not have the shape of its class.
     """
     if not isinstance(data, dict):
         return data
+    if data.get("object") == "response":
+        return _with_known_parts(data)
     if isinstance(response := data.get("response"), dict):
-        parts = {name: _built(response[name], classes) for name, classes in PARTS.items() if response.get(name)}
-        return {**data, "response": {**response, **parts}} if parts else data
+        return {**data, "response": _with_known_parts(response)}
     if isinstance(item := data.get("item"), dict):
         return {**data, "item": _built([item], ITEM_CLASSES)[0]}
     return data
+
+
+def _with_known_parts(response: dict[str, Any]) -> dict[str, Any]:
+    parts = {name: _built(response[name], classes) for name, classes in PARTS.items() if response.get(name)}
+    return {**response, **parts} if parts else response
 
 
 def _built(values: Any, classes: Mapping[str, type[pydantic.BaseModel]]) -> Any:
@@ -107,8 +113,11 @@ def _event_class(data: object, cast_to: object) -> type[pydantic.BaseModel] | No
     """Return the class to build from `data`, or None to leave the choice to the stock code."""
     if cast_to is ChatCompletionChunk:
         return ChatCompletionChunk
-    if cast_to is ResponseStreamEvent and isinstance(data, dict):
-        return EVENT_CLASSES.get(data.get("type", ""))
+    if isinstance(data, dict):
+        if cast_to is ResponseStreamEvent:
+            return EVENT_CLASSES.get(data.get("type", ""))
+        if cast_to is Response:
+            return Response
     return None
 
 
