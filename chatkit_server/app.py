@@ -84,6 +84,7 @@ from .startup.exposure import refuse_unsafe_production
 from .startup.own_files import own_files
 from .startup.schema import open_database, prepare_schema
 from .startup.stop_signal import on_stop_signal
+from .startup.warm_up import warming_up
 from .turns.recent_turns import RecentTurns
 from .turns.turns import Turns
 from .version import __version__
@@ -282,7 +283,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             installed_turn_runner(),
             installed_turn_traces(),
         ):
-            async with services.models, services.server.mcp:
+            async with services.models, services.server.mcp, warming_up(services.models):
                 await _log_models(services)
                 prune_every = timedelta(minutes=settings.prune_minutes)
                 async with services.turns.running(), services.pruner.running(prune_every):

@@ -1,6 +1,6 @@
 """Open the model that the settings select, ready for `agents.RunConfig`, and manage its lifetime."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
@@ -10,9 +10,12 @@ from urllib.parse import urlsplit
 
 from agents import Agent, Model, ModelProvider, ModelSettings, set_tracing_export_api_key
 from agents.models.default_models import get_default_model
+from openai.types.chat import ChatCompletionChunk
+from pydantic import BaseModel
 
 from ..errors.setup import ModelSetupError
 from ..settings import Settings
+from .client.events import ANSWER_CLASSES
 from .client.openai_client import make_client
 from .demo import DemoProvider
 from .embedded import EmbeddedModel, EmbeddedProcess, EmbeddedProvider
@@ -57,6 +60,8 @@ class Models:
     base_url: str | None = None
     """The URL of the model's endpoint, or None."""
     transcriber: Transcriber | None = None
+    answer_classes: Sequence[type[BaseModel]] = ()
+    """The classes of which the provider's answers are built, the largest first."""
 
     def origin(self, agent: Agent[Any], chosen: str | None = None) -> str | None:
         """Return an identifier of the model and account that store this agent's answers, or None if nothing is stored.
@@ -188,6 +193,7 @@ def _open_endpoint(settings: Settings, *, name: str, base_url: str) -> Models:
         model_settings=ModelSettings(include_usage=True if api == "chat_completions" else None),
         on_close=client.close,
         base_url=base_url,
+        answer_classes=[*ANSWER_CLASSES, *([ChatCompletionChunk] if api == "chat_completions" else [])],
     )
 
 

@@ -11,14 +11,22 @@ the stock result and fails if the hooks are gone.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 import httpx2
 import pydantic
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from openai.types.responses import Response, ResponseOutputItem, ResponseStreamEvent, Tool
+from openai.types.responses import (
+    Response,
+    ResponseOutputItem,
+    ResponseOutputText,
+    ResponseStreamEvent,
+    ResponseUsage,
+    Tool,
+)
+from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails
 
 from ..incoming.answer_decoder import AnswerDecoder, host_and_path
 from ..incoming.whole_answers import whole_completion
@@ -149,5 +157,23 @@ def _type_literals(member: type[pydantic.BaseModel]) -> tuple[str, ...]:
 EVENT_CLASSES = _classes_by_type(ResponseStreamEvent)
 ITEM_CLASSES = _classes_by_type(ResponseOutputItem)
 TOOL_CLASSES = _classes_by_type(Tool)
+ANSWER_CLASSES: Sequence[type[pydantic.BaseModel]] = (
+    Response,  # first: the validators of its events contain its own
+    *(
+        EVENT_CLASSES[f"response.{name}"]
+        for name in (
+            *("created", "in_progress", "output_item.added", "content_part.added", "output_text.delta"),
+            *("output_text.done", "content_part.done", "output_item.done", "completed"),
+            *("function_call_arguments.delta", "function_call_arguments.done"),
+        )
+    ),
+    *(ITEM_CLASSES[name] for name in ("message", "function_call", "reasoning")),
+    TOOL_CLASSES["function"],
+    ResponseOutputText,
+    ResponseUsage,
+    InputTokensDetails,
+    OutputTokensDetails,
+)
+"""The classes of which answers consist. The Agents SDK turns those of Chat Completions into them."""
 PARTS = {"output": ITEM_CLASSES, "tools": TOOL_CLASSES}
 """The lists of a response whose entries are of many classes."""

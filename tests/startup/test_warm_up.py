@@ -1,0 +1,58 @@
+"""After the warm-up, the first answer builds no validators."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FIRST_ANSWER = """
+import asyncio, sys
+from pathlib import Path
+
+import chatkit_server.cli  # as `serve` imports everything: with validators postponed
+import pydantic._internal._model_construction as construction
+from chatkit_server.startup import warm_up
+from tests.serving import serve
+from tests.support.openai_answers import Answer
+from tests.support.openai_server import OpenAIServer
+
+built = []
+stock = construction.complete_model_class
+
+def complete(cls, *args, **options):
+    built.append(cls.__name__)
+    return stock(cls, *args, **options)
+
+construction.complete_model_class = complete
+
+async def main(api, is_warm):
+    warm_up.DELAY_SECONDS = 60
+    async with OpenAIServer(Answer("one two")) as upstream:
+        async with serve(Path(sys.argv[3]), base_url=upstream.base_url, model="gpt-test", api=api) as served:
+            if is_warm:
+                await warm_up.warm_up(served.services.models)
+                assert built
+                built.clear()
+            async with served.tab() as tab:
+                await tab.list()
+                await tab.create("Hello")
+    print(*built)
+
+asyncio.run(main(sys.argv[1], sys.argv[2] == "warm"))
+"""
+
+
+def classes_built(api: str, state: str, folder: Path) -> list[str]:
+    """Return the classes whose validators the first answer of a process builds."""
+    command = [sys.executable, "-c", FIRST_ANSWER, api, state, str(folder)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+
+@pytest.mark.parametrize("api", ["responses", "chat_completions"])
+def test_the_first_answer_builds_nothing_after_the_warm_up(api: str, tmp_path: Path) -> None:
+    assert classes_built(api, "warm", tmp_path) == []
+
+
+def test_without_it_the_first_answer_builds_them(tmp_path: Path) -> None:
+    assert "ResponseCreatedEvent" in classes_built("responses", "cold", tmp_path)
