@@ -57,7 +57,7 @@ def frame(number: int, data: bytes) -> bytes:
     return b"id: %d\ndata: %b\n\n" % (number, data)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def text_delta_prefix(item_id: str, content_index: int) -> bytes:
     """Return how the JSON of a content part's text deltas begins."""
     event = serialize(

@@ -30,6 +30,8 @@ class Wait:
     def cancel(self) -> None:
         """Do not call back; no effect after the call."""
         self._others.pop(self, None)
+        if not self._others:
+            self._others.clear()  # gives back the table of a dict that was large, and whose time may be far away
 
 
 class Clock:
