@@ -16,9 +16,10 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from chatkit_store import HistoryWindow
 
-from ..models.client.wire_items import is_fitted
+from ..models.client.wire_items import is_fitted, is_message
 from .call_pairs import InputItem
 from .exchange import TurnPart
+from .notes import notes_of
 
 SHORTEST = 4
 """How many exchanges a chain has at least; a shorter thread is read as quickly. More than `TitleMaker` looks at."""
@@ -32,11 +33,16 @@ WINDOW_ITEMS = 64
 
 @dataclass(frozen=True, slots=True)
 class StoredInput:
-    """The input items of an exchange as JSON, and about how many tokens they have; see also `FittedItems`."""
+    """The input items of an exchange as a list in JSON, and about how many tokens they have."""
 
     json: bytes
     tokens: int
+    count: int
+    notes: tuple[int, ...]
+    """Which of the items are `notes_of` the exchange."""
     is_fitted: bool
+    """Whether they may be in `FittedItems`."""
+    are_messages: bool
 
     @classmethod
     def of(cls, items: Sequence[InputItem], tokens: int) -> "StoredInput | None":
@@ -45,12 +51,21 @@ class StoredInput:
             json = to_json(items)
         except (PydanticSerializationError, ValueError):
             return None
-        return cls(json, tokens, is_fitted(items)) if from_json(json) == items else None
+        if from_json(json) != items:
+            return None
+        notes = {id(note) for note in notes_of(items)}
+        indexes = tuple(index for index, item in enumerate(items) if id(item) in notes)
+        return cls(json, tokens, len(items), indexes, is_fitted(items), all(map(is_message, items)))
 
-    def items(self) -> list[InputItem]:
-        """Return the items as new objects."""
-        items: list[InputItem] = from_json(self.json)
-        return items
+
+def joined_items(stored: Sequence[StoredInput]) -> tuple[list[InputItem], list[InputItem]]:
+    """Return the items of all inputs as new objects, and those of them that are notes."""
+    items: list[InputItem] = from_json(b"[" + b",".join([entry.json[1:-1] for entry in stored if entry.count]) + b"]")
+    notes, start = [], 0
+    for entry in stored:
+        notes += [items[start + index] for index in entry.notes]
+        start += entry.count
+    return items, notes
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,9 +68,11 @@ class PlannedCall:
 
     def stream(self, input: list[Any]) -> AsyncIterator[TResponseStreamEvent]:
         """Call the model with this input."""
-        items = deduplicate_input_items_preferring_latest(prepare_model_input_items(input))
-        if type(input) is FittedItems:  # only items were left out
-            items = FittedItems(items)
+        items = input
+        if not (isinstance(input, FittedItems) and input.are_messages):
+            items = deduplicate_input_items_preferring_latest(prepare_model_input_items(input))
+            if isinstance(input, FittedItems):  # these only leave items out
+                items = FittedItems(items)
         return self.model.stream_response(
             self.instructions,
             items,

@@ -567,3 +567,32 @@ async def test_a_retry_drops_the_old_calls_but_keeps_the_note_of_the_old_turn(st
         texts = [text for _, text in model_input(request) if text]
         (text,) = (text for text in texts if "Leave it" in text)
         assert text.index("did not") < text.index("Leave it")
+
+
+@both_apis
+@sqlite_only
+async def test_the_endpoint_gets_the_same_history_with_and_without_the_cache(start: Start) -> None:
+    bodies = []
+    for size in (0, 1_000_000):
+        chat = await start(Agent(name="test", instructions="Be kind.", tools=[look_up]), history_cache_bytes=size)
+        calls = [Answer(tool_calls=[look_up_call("alpha", "call_1")]), Answer("It is 42.")]
+        chat.upstream.script(
+            *(Answer(f"Answer {n}") for n in range(4)), *calls, *(Answer(f"Last {n}") for n in range(3))
+        )
+        async with await chat.visitor() as tab:
+            thread_id = (await tab.create("Question 0")).thread_id
+            for number in range(1, 8):
+                assert (await tab.send(thread_id, f"Question {number}")).error is None
+        bodies.append([request.body for request in chat.upstream.requests])
+        del chat.upstream.requests[:]
+        assert (chat.services.server.memory_cache.size > 0) == (size > 0)
+    without, cached = (
+        [
+            [{name: value for name, value in item.items() if name != "id"} for item in body.get("input", ())]
+            + body.get("messages", [])
+            for body in requests
+        ]
+        for requests in bodies
+    )
+    assert cached == without
+    assert len(cached) == 9

@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_server.context import RequestContext
 from chatkit_server.memory import memory as memory_module
+from chatkit_server.memory import thread_reading
 from chatkit_server.memory.converter import SafeConverter
 from chatkit_server.memory.memory import Memory
 from chatkit_server.memory.memory_cache import Chain, MemoryCache
@@ -45,7 +46,7 @@ CONVERTER = SafeConverter()
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let short threads have several pages and a chain."""
     monkeypatch.setattr(memory_module, "PAGE_SIZE", 6)
-    monkeypatch.setattr(memory_module, "SHORTEST", 1)
+    monkeypatch.setattr(thread_reading, "SHORTEST", 1)
 
 
 @pytest.fixture
@@ -351,7 +352,7 @@ async def test_reasoning_is_no_longer_sent_once_the_provider_has_forgotten_it(
             await chat.message(25)  # with reasoning, from this origin
         kinds = [item.get("type") for item in await load_input(chat, origin=origin)]
         assert "reasoning" in kinds
-        monkeypatch.setattr(memory_module, "datetime", Later)
+        monkeypatch.setattr(thread_reading, "datetime", Later)
         kinds = [item.get("type") for item in await load_input(chat, origin=origin)]
         assert "reasoning" not in kinds
 
@@ -410,9 +411,9 @@ async def test_a_long_conversion_lets_other_tasks_run(engine: AsyncEngine, monke
         rests += seconds == 0
 
     async with long_thread(engine, 12) as chat:
-        monkeypatch.setattr(memory_module, "SLICE_SECONDS", 0)
+        monkeypatch.setattr(thread_reading, "SLICE_SECONDS", 0)
         memory = await Memory.load(chat.workers[0].store, chat.thread, ALICE)
-        monkeypatch.setattr("chatkit_server.memory.memory.asyncio.sleep", rest)
+        monkeypatch.setattr("chatkit_server.memory.thread_reading.asyncio.sleep", rest)
         await memory.model_input(CONVERTER, budget=100_000)
     assert rests >= 11
 

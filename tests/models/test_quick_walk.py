@@ -8,12 +8,13 @@ import agents.items
 import agents.models.openai_chatcompletions
 import agents.models.openai_responses
 import pytest
+from agents.run_internal.items import deduplicate_input_items_preferring_latest, prepare_model_input_items
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chatkit_server.models.client import quick_walk as module
 from chatkit_server.models.client.quick_walk import quick_walk, replace_walks, replaced_walks, stock_walk
-from chatkit_server.models.client.wire_items import FittedItems, is_fitted, is_wire_form
+from chatkit_server.models.client.wire_items import FittedItems, is_fitted, is_message, is_wire_form
 from chatkit_server.models.fit_messages import fit_items
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
@@ -86,3 +87,18 @@ def test_fitted_items_are_in_wire_form_and_stay_as_they_are() -> None:
     items = FittedItems([MESSAGE])
     assert is_wire_form(items)
     assert fit_items(items) == items
+
+
+ODD: list[dict[str, Any]] = [
+    {"id": "msg_1", **MESSAGE},
+    {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+    {"role": "user", "content": "Hi", "created_by": "me"},
+]
+
+
+def test_the_runner_leaves_messages_as_they_are_however_often_they_occur() -> None:
+    """So the run of a plain answer does not ask it (`PlannedCall.stream`)."""
+    messages: list[Any] = [MESSAGE, {"role": "assistant", "content": "Hi", "phase": "final_answer"}, MESSAGE]
+    assert all(map(is_message, messages))
+    assert deduplicate_input_items_preferring_latest(prepare_model_input_items(messages)) == messages
+    assert not any(map(is_message, ODD))

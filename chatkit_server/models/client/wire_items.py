@@ -12,14 +12,27 @@ from .prepared_requests import is_plain
 
 PLAIN_TOOLS = frozenset({"function"})
 PLAIN_ITEMS = frozenset({"message", "function_call", "function_call_output", "reasoning"})
+_MESSAGE = {"type", "role", "content", "phase"}
 _PLAIN_KINDS = PLAIN_ITEMS | PLAIN_TOOLS
 
 
 class FittedItems(list[Any]):
     """Items of a request that are in wire form, and that `fit_items` would return unchanged. Nobody changes them: who
-    wants others makes another list."""
+    wants others makes another list.
 
-    __slots__ = ()
+    `are_messages` tells that all are `is_message`: the Agents SDK need not look for ids that occur twice.
+    """
+
+    __slots__ = ("are_messages",)
+
+    def __init__(self, items: Sequence[Any] = (), *, are_messages: bool = False) -> None:
+        super().__init__(items)
+        self.are_messages = are_messages
+
+
+def is_message(item: Mapping[str, Any]) -> bool:
+    """Return whether this is a message without an id or anything else that is unusual."""
+    return item.keys() <= _MESSAGE and _kind(item) == "message"
 
 
 def is_fitted(items: Sequence[Any]) -> bool:
