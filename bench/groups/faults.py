@@ -1,7 +1,6 @@
 """What one client can do to the others, and to the server's memory."""
 
 import asyncio
-from collections.abc import Sequence
 
 from bench.client import Client, Reply, events
 from bench.processes import Server
@@ -135,28 +134,34 @@ async def _stops(bench: Bench, server: Server) -> list[float]:
 
 
 async def unread(bench: Bench) -> list[Row]:
-    """Measure the memory that a client costs which does not read."""
-    samples = collected(("stock", "ours", "relay"))
-    for kind, values in samples.items():
+    """Measure the memory that a client costs which does not read, beyond that of one that reads."""
+    kinds = ("stock", "ours", "relay")
+    unread, left = collected(kinds), collected(kinds)
+    for kind in kinds:
         async with bench.starting(kind) as server:
             count = 1 if kind == "stock" else bench.plan.unread_clients
-            if kind != "stock":  # what an answer itself takes; nothing beside what stock takes
-                reader = Client(server.port)
-                await (await reader.ask(tokens=bench.plan.unread_tokens)).complete()
-                reader.close()
-                await settle(server)
-            values.append(await _unread(bench, server, count))
-    title = f"A client that does not read an answer of {bench.plan.unread_tokens:,} tokens"
-    return [Row("unread", title, "MiB per client", samples).most("ours", 1.0)]
+            await _answers_left(bench, server, 1, is_read=True)  # what the first one takes is used again
+            read = await _answers_left(bench, server, count, is_read=True)
+            left[kind].append(read)
+            unread[kind].append(await _answers_left(bench, server, count, is_read=False) - read)
+    title = f"an answer of {bench.plan.unread_tokens:,} tokens"
+    return [
+        Row("unread", f"A client that does not read {title}, beyond one that reads", "MiB", unread).most("ours", 1.0),
+        Row("left", f"What {title} leaves behind when it was read", "MiB", left),
+    ]
 
 
-async def _unread(bench: Bench, server: Server, count: int) -> float:
+async def _answers_left(bench: Bench, server: Server, count: int, *, is_read: bool) -> float:
+    """Return the MiB by which memory has grown per answer, when all of them have ended at the server."""
     before = server.memory_bytes()
-    clients: Sequence[Client] = [Client(server.port) for _ in range(count)]
+    clients = [Client(server.port) for _ in range(count)]
     for client in clients:
         reply = await client.ask(tokens=bench.plan.unread_tokens)
         await reply.began.wait()
-        client.stop_reading()
+        if is_read:
+            await reply.complete()
+        else:
+            client.stop_reading()
         await settle(server, bench.endpoint)
     after = server.memory_bytes()
     for client in clients:

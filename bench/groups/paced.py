@@ -53,17 +53,18 @@ async def stream(bench: Bench, servers: Mapping[str, Server], rounds: int) -> Ma
 
 
 async def crowd(bench: Bench, servers: Sequence[Server]) -> tuple[float, list[float]]:
-    """Run concurrent answers, spread over the servers; return CPU µs per token, and the delays in ms, of all servers.
+    """Run concurrent answers at each of the servers; return their CPU µs per token, and the delays in ms.
 
     Only counts while all answers stream. Each is checked after its end.
     """
     plan = bench.plan
-    ramp = plan.answers / STARTS_PER_SECOND
-    clients = [Client(servers[number % len(servers)].port, f"user-{number}") for number in range(plan.answers)]
+    count = plan.answers * len(servers)
+    ramp = count / STARTS_PER_SECOND
+    clients = [Client(servers[number % len(servers)].port) for number in range(count)]
     pending = []
     start = time.monotonic()
     for number, client in enumerate(clients):
-        await asyncio.sleep(start + ramp * number / plan.answers - time.monotonic())
+        await asyncio.sleep(start + ramp * number / count - time.monotonic())
         tokens = int(plan.rate * (start + ramp + 2 * EDGE_SECONDS + plan.seconds - time.monotonic()))
         pending.append((tokens, await client.ask(tokens=tokens, rate=plan.rate)))
     await asyncio.sleep(start + ramp + EDGE_SECONDS - time.monotonic())

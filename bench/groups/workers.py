@@ -15,6 +15,7 @@ from bench.groups.paced import crowd
 from bench.machine import cpu_seconds
 from bench.processes import Server
 from bench.rows import Row
+from bench.stamps import now
 from bench.suite import SETTLE_SECONDS, Bench, collected, percentile
 from tests.databases import Postgres, run_postgres
 
@@ -42,7 +43,7 @@ async def workers(bench: Bench) -> list[Row]:
             turns[name].append(await _turns(bench, sets[name]))
         turn_database[name].append(used[0] / bench.plan.turns * 1000)
     cost, delay = await _remote_readers(bench, pair)
-    load = f"{bench.plan.answers} answers at {bench.plan.rate:g} tokens/s"
+    load = f"{bench.plan.answers} answers per worker at {bench.plan.rate:g} tokens/s"
     return [
         Row("workers_token", f"{load} on PostgreSQL, all workers", "CPU µs per token", tokens).ratio(TWO, ONE, LIMIT),
         Row("workers_turn", "A turn of 5 tokens on PostgreSQL, all workers", "CPU ms", turns).ratio(TWO, ONE, LIMIT),
@@ -86,15 +87,18 @@ async def _remote_readers(bench: Bench, pair: Sequence[Server]) -> tuple[list[fl
             replies.append(await other.request("GET", f"/api/turns/{answer.header('x-chatkit-turn-id')}/events"))
             others.append(other)
         await asyncio.sleep(0.5)
+        begin = now()
         with bench.measured(second) as usage:
             await asyncio.sleep(bench.plan.seconds / 2)
+        end = now()
         for answer in answers:
             await answer.complete(tokens)
-        arrived = [(at - sent) / 1000 for reply in replies for sent, at in (await reply.complete(tokens)).arrivals()]
+        streams = [(await reply.complete(tokens)).arrivals() for reply in replies]
+        passed_on = [(at - sent) / 1000 for stream in streams for sent, at in stream if begin <= sent < end]
         for client in (*own, *others):
             client.close()
-        costs.append(usage.cpu / (usage.seconds * bench.plan.rate * REMOTE_ANSWERS) * 1e6)
-        delays.append(percentile(arrived, 0.99))
+        costs.append(usage.cpu / len(passed_on) * 1e6)
+        delays.append(percentile(passed_on, 0.99))
     return costs, delays
 
 
