@@ -85,8 +85,8 @@ class AgentContext(SdkAgentContext[RequestContext]):
 
     _events: Any = PrivateAttr(default_factory=LateQueue)  # chatkit's queue, for its own `stream_agent_response`
     _inbox: Inbox = PrivateAttr(default_factory=Inbox)
-    _authored: set[str] = PrivateAttr(default_factory=set)
-    _tool_blocks: set[str] = PrivateAttr(default_factory=set)
+    _authored: frozenset[str] = PrivateAttr(default=frozenset())  # replaced when it grows: an empty set takes 216 bytes
+    _tool_blocks: frozenset[str] = PrivateAttr(default=frozenset())
     _run: RunResultStreaming | None = PrivateAttr(default=None)
     _starting_agent: str | None = PrivateAttr(default=None)
     _client_calls: list[ClientToolCallItem] = PrivateAttr(default_factory=list)
@@ -253,7 +253,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
         if self.workflow_item is not None and self.workflow_item.workflow.tasks:
             await self.stream(self.close_workflow())
         self.workflow_item = self.new_workflow_item(workflow)
-        self._authored.add(self.workflow_item.id)
+        self._authored |= {self.workflow_item.id}
         if workflow.type == "reasoning" or workflow.tasks:
             await self.stream(ThreadItemAddedEvent(item=self.workflow_item))
 
@@ -263,7 +263,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
             await self.stream(self.close_workflow())
         if self.workflow_item is None:
             self.workflow_item = self.new_workflow_item(Workflow(type="custom", tasks=[]))
-        self._authored.add(self.workflow_item.id)
+        self._authored |= {self.workflow_item.id}
         workflow = self.workflow_item.workflow
         workflow.tasks.append(task)
         if workflow.type != "reasoning" and len(workflow.tasks) == 1:
@@ -293,7 +293,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
 
     def mark_tool_block(self, item: WorkflowItem) -> None:
         """Record that we show tool calls in this workflow. Tools that add tasks get another one."""
-        self._tool_blocks.add(item.id)
+        self._tool_blocks |= {item.id}
 
     def new_workflow_item(self, workflow: Workflow) -> WorkflowItem:
         """Return a workflow item of this thread with a new id."""

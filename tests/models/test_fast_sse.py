@@ -1,5 +1,7 @@
 """The event decoder equals openai's, however a stream is cut into chunks."""
 
+import asyncio
+import gc
 import importlib
 import json
 import sys
@@ -124,3 +126,21 @@ def test_without_the_private_module_the_stock_decoder_runs(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "openai._streaming", None)
     client = importlib.import_module("chatkit_server.models.client.events").FastEventsClient(api_key="k", base_url="x")
     assert type(client._make_sse_decoder().decoder) is SSEDecoder
+
+
+async def test_the_first_bytes_of_an_answer_are_released_once_they_are_read() -> None:
+    """They contain whole responses, with the instructions and tools of the agent, and an answer may take minutes."""
+    kinds = ("response.created", "response.in_progress")
+    first = [b"".join(b'data: {"type":"%b","response":{}}\n\n' % kind.encode() for kind in kinds)]
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield first[0]
+        await asyncio.Event().wait()
+
+    events = AnswerDecoder(FastDecoder(), "here").aiter_bytes(chunks())
+    assert [(await anext(events)).json()["type"] for _ in kinds] == list(kinds)
+    waiting = asyncio.ensure_future(anext(events))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert [holder for holder in gc.get_referrers(first[0]) if holder is not first] == []
+    waiting.cancel()

@@ -56,9 +56,11 @@ class FastDecoder(SSEDecoder):
             if END in chunk or (chunk[:1] == b"\n" and len(chunks) > 1):
                 *blocks, incomplete = b"".join(chunks).split(END)
                 chunks = [incomplete] if incomplete else []
-                for block in blocks:
-                    if (event := self._decode_block(block)) is not None:
+                blocks.reverse()
+                while blocks:  # emptied: the first ones, with whole responses, would stay until the next bytes come
+                    if (event := self._decode_block(blocks.pop())) is not None:
                         yield event
+            del chunk
 
     def decode(self, line: str) -> ServerSentEvent | None:
         """Decode a line, without the byte order mark that some endpoints send."""

@@ -82,7 +82,9 @@ class AnswerDecoder:
                 for read in self._whole(await _all_of(start, iterator)):
                     yield ReadEvent(read)
                 return
-            async for event in self.decoder.aiter_bytes(self._bytes(start, iterator)):
+            following = self._bytes(start, iterator)
+            del start  # with whole responses, it would stay as long as the answer lasts
+            async for event in self.decoder.aiter_bytes(following):
                 if event.data.startswith("[DONE]"):
                     self._close(is_done=True)
                     yield event
@@ -153,6 +155,7 @@ class AnswerDecoder:
     async def _bytes(self, start: bytes, iterator: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yield the bytes of the stream, and an end for a last event that has none."""
         yield start
+        del start
         async for chunk in iterator:
             yield chunk
         self._is_at_end = True
