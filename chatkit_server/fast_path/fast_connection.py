@@ -4,15 +4,16 @@
 streamed answer that the sender of the request wants (`want_body`). Requests, heads, TLS, proxies, the reuse and the end
 of connections remain aiohttp's.
 
-Builds on private names of aiohttp 3.14: `BaseConnector._factory`, and of `ResponseHandler` those in `PRIVATE_NAMES`. If
-one is gone, `use_fast_connections` changes nothing and all answers go the slow path; then tests/fast_path fail. The
-openai client's transport is private as well: see `ModelHttpClient`.
+Builds on private names of aiohttp 3.14: `_factory` and `_create_connection` of its connector, and of `ResponseHandler`
+those in `PRIVATE_NAMES`. If one is gone, `use_fast_connections` changes nothing and all answers go the slow path; then
+tests/fast_path fail. The openai client's transport is private as well: see `ModelHttpClient`.
 """
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from functools import partial
 from typing import Any
 
@@ -169,10 +170,23 @@ def use_fast_connections(session: aiohttp.ClientSession, max_tokens: int) -> boo
     factory = getattr(connector, "_factory", None)
     if not isinstance(factory, partial) or factory.func is not ResponseHandler or set(factory.keywords) != {"loop"}:
         return False
-    if factory.args or not has_private_names(factory()):
+    if factory.args or not has_private_names(factory()) or not hasattr(connector, "_create_connection"):
         return False
     connector._factory = partial(FastConnection, factory.keywords["loop"], max_tokens)
+    _connect_outside_of_turns(connector)
     return True
+
+
+def _connect_outside_of_turns(connector: Any) -> None:
+    """Open connections in a context of their own: they serve many turns, and would keep the one that opened them."""
+    connect = connector._create_connection
+
+    async def connect_outside(*args: Any) -> ResponseHandler:
+        task = asyncio.create_task(connect(*args), name="model connection", context=Context())
+        protocol: ResponseHandler = await task
+        return protocol
+
+    connector._create_connection = connect_outside
 
 
 def has_private_names(protocol: object) -> bool:

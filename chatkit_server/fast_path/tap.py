@@ -44,6 +44,12 @@ class Tap:
         self._last_text_at = 0
         self._expected: str | None = None
 
+    def close(self) -> None:
+        """Hear nothing more, and keep nothing of the run, which refers to its tap."""
+        self.is_closed = True
+        self._listener = _ignore
+        self._text_listener = self._last_text = None
+
     def hear(self, event: TResponseStreamEvent) -> bool:
         """Give the event to the listener; return whether the SDK needs it too."""
         if type(event) is ResponseTextDeltaEvent:
@@ -80,13 +86,16 @@ class Tap:
 
     def hear_text(self, text: str, tokens: int) -> None:
         """Give text of the content part of the last text delta to the listener."""
-        assert self._text_listener is not None
-        assert self._last_text is not None
-        self._text_listener(self._last_text, text, tokens)
+        if self._text_listener is not None and self._last_text is not None:
+            self._text_listener(self._last_text, text, tokens)
 
     def expect_again(self, text: str) -> None:
         """Ignore the next delta with this text: it was heard already."""
         self._expected = text
+
+
+def _ignore(event: TResponseStreamEvent) -> None:
+    """Nobody listens any more."""
 
 
 _taps: WeakKeyDictionary[asyncio.Task[Any], Tap] = WeakKeyDictionary()
@@ -113,7 +122,7 @@ def close_tap(run: asyncio.Task[Any] | None) -> None:
     The weak key alone would never be freed, because the listener refers back to the run.
     """
     if run is not None and (tap := _taps.pop(run, None)) is not None:
-        tap.is_closed = True
+        tap.close()
 
 
 def current_tap() -> Tap | None:

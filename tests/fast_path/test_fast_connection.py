@@ -1,8 +1,11 @@
 """The fast path on real connections: what it needs of aiohttp, time limits, reuse, a stop, TLS."""
 
 import asyncio
+import gc
 import ssl
+import weakref
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -157,6 +160,30 @@ async def test_a_stop_closes_the_connection(endpoint: ReplayEndpoint) -> None:
         close_tap(result.run_loop_task)
         endpoint.pause.set()
         await asyncio.wait_for(endpoint.closed.wait(), 5)
+
+
+_turn: ContextVar[object] = ContextVar("turn")
+
+
+async def test_a_connection_keeps_nothing_of_the_turn_that_opened_it(endpoint: ReplayEndpoint) -> None:
+    class Turn:
+        pass
+
+    async with models_of(endpoint) as models:
+
+        async def answer() -> "weakref.ref[Turn]":
+            turn = Turn()
+            _turn.set(turn)
+            await listen(models)
+            return weakref.ref(turn)
+
+        turn = await asyncio.create_task(answer())
+        async with asyncio.timeout(5):
+            while turn() is not None:
+                gc.collect()
+                await asyncio.sleep(0.01)
+        assert (await listen(models)).output == "".join(TOKENS)
+    assert endpoint.connections == 1
 
 
 async def test_tls_changes_nothing(tmp_path: Path) -> None:
