@@ -3,7 +3,8 @@
 The Agents SDK passes each event of a model through a retry wrapper, a queue and a separate task. A tap hands every
 event to the run's listener as soon as the model yields it, in the model's order. The SDK gets only the events it needs,
 which carry items and the finished response; text deltas, nearly all of the events, stop at the tap unless an author's
-code reads the events too (`pass_text_on`). The listener may hand their text straight to the turn's log (`text_sink`).
+code reads the events too (`pass_text_on`). The listener may hand their text straight to the turn's log
+(`set_text_sink`).
 
 A tap belongs to the task of one run (`RunResultStreaming.run_loop_task`), so a run never hears the model of another run
 that one of its tools starts.
@@ -13,7 +14,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextvars import ContextVar
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, WeakMethod, WeakSet
 
 from agents.items import TResponseStreamEvent
 from openai.types.responses import ResponseTextDeltaEvent
@@ -164,5 +165,19 @@ async def tapped(
 TextSink = Callable[[str, int, str], None]
 """Takes an item's id, the index of the content part and the text. Never waits."""
 
-text_sink: ContextVar[TextSink | None] = ContextVar("text_sink", default=None)
-"""Takes the text of the current task's turn."""
+_text_sink: ContextVar[WeakMethod[TextSink] | None] = ContextVar("text_sink", default=None)
+
+
+def set_text_sink(sink: TextSink) -> None:
+    """Let a method take the text of the current task's turn.
+
+    It is not kept alive: pooled connections to a model keep the context in which they were opened, and so whatever
+    that refers to, long after the turn.
+    """
+    _text_sink.set(WeakMethod(sink))
+
+
+def text_sink() -> TextSink | None:
+    """Return what takes the text of the current task's turn."""
+    sink = _text_sink.get()
+    return None if sink is None else sink()

@@ -1,7 +1,6 @@
 """Server-sent events on a raw ASGI connection: a running turn, an ended one, or an error."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from chatkit.types import ThreadStreamEvent
 from starlette.responses import Response
@@ -12,7 +11,8 @@ from ..events.frames import PING, frame, serialize
 from ..fast_path.client_writer import ClientWriter, client_writer
 from ..files.signed_links import REFERENCE_MARK
 from ..turns.live_turn import LiveTurn, Reader
-from ..turns.subscription import Pace
+from ..turns.subscription import Pace, Writer
+from ..turns.turn_log import TurnLog
 from .reading import reading
 
 SSE_HEADERS = {
@@ -40,7 +40,7 @@ class TurnResponse(Response):
         first: Sequence[ThreadStreamEvent] = (),
         position: int = 0,
     ) -> None:
-        self.turn = turn
+        self.turn: LiveTurn | None = turn
         self.frame_id = frame_id
         self.pace = pace
         self.first = b"".join(b"data: %b\n\n" % serialize(event) for event in first)
@@ -57,38 +57,47 @@ class TurnResponse(Response):
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with reading(self.turn, receive, self.frame_id) as connection:
+        turn, self.turn = self.turn, None
+        if turn is None:
+            raise RuntimeError("a response is sent once")
+        log, is_reading = turn.log, reading(turn, receive, self.frame_id)
+        del turn  # see `Reader.turn`
+        async with is_reading as connection:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            await self._send_frames(send, connection.reader, client_writer(scope))
+            await self._send_frames(send, log, connection.reader, client_writer(scope))
             if connection.awaits_end:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_frames(self, send: Send, reader: Reader, writer: ClientWriter | None) -> None:
-        turn, data, can_push = self.turn, self.first, False
-        with turn.log.subscribe(self.position, self.pace) as news:
+    async def _send_frames(self, send: Send, log: TurnLog, reader: Reader, writer: ClientWriter | None) -> None:
+        data, can_push = self.first, False
+        with log.subscribe(self.position, self.pace) as news:
             while not reader.is_gone and not reader.is_cut:
                 if data:
                     await send({"type": "http.response.body", "body": data, "more_body": True})
                     news.has_sent()
-                    if reader.first_frame_at is None:
-                        turn.got_first_frame(reader)
+                    if reader.turn is not None and reader.first_frame_at is None:
+                        reader.turn.got_first_frame(reader)
                     can_push = writer is not None and writer.has_sent(data)
                     data = b""
                 elif news.has_frames():
-                    if turn.may_send():
-                        data = news.take()
+                    if reader.turn is not None and not reader.turn.may_send():
+                        await reader.turn.confirm()
                     else:
-                        await turn.confirm()
-                elif turn.log.closed:
+                        data = news.take()
+                elif log.closed:
                     return
                 elif news.needs_ping():
                     data = PING
                 else:
-                    await news.changed(partial(self._push, writer) if writer is not None and can_push else None)
+                    await news.changed(_pusher(writer, reader.turn) if can_push else None)
 
-    def _push(self, writer: ClientWriter, frames: bytes) -> bool:
-        """Write frames to the client now; return False for those that this task has to send."""
-        return REFERENCE_MARK not in frames and self.turn.may_send() and writer.write(frames)
+
+def _pusher(writer: ClientWriter | None, turn: LiveTurn | None) -> Writer | None:
+    """Return what writes frames to the client, and returns False for those that the response's task has to send."""
+    if writer is None or turn is None:
+        return None
+    may_send, write = turn.may_send, writer.write
+    return lambda frames: REFERENCE_MARK not in frames and may_send() and write(frames)
 
 
 class FinishedStream(Response):

@@ -11,6 +11,7 @@ from starlette.types import Message, Receive
 from ..loops import background
 from ..plain.sending import EndedTurn
 from ..turns.live_turn import LiveTurn, Reader
+from ..turns.turn_log import TurnLog
 
 
 class Connection:
@@ -25,13 +26,13 @@ class Connection:
         """Whether to end the response properly: the client is connected and need not continue at another worker."""
         return not self._is_closed and not self.reader.is_cut
 
-    async def until_closed(self, receive: Receive, turn: LiveTurn) -> None:
+    async def until_closed(self, receive: Receive, log: TurnLog) -> None:
         """Return once the client has disconnected, and mark the reader as gone."""
         message: Message = {"type": ""}
         while message["type"] != "http.disconnect":
             message = await receive()
         self._is_closed = self.reader.is_gone = True
-        turn.log.wake()
+        log.wake()
 
 
 async def disconnected(request: Request) -> None:
@@ -49,12 +50,17 @@ async def reading(
     if isinstance(turn, EndedTurn):
         yield connection
         return
-    turn.reader_came(connection.reader)
+    reader, log = connection.reader, turn.log
+    reader.turn = turn
+    turn.reader_came(reader)
+    del turn  # see `Reader.turn`
     try:
-        async with background("disconnect watch", partial(connection.until_closed, receive, turn)):
+        async with background("disconnect watch", partial(connection.until_closed, receive, log)):
             yield connection
     except asyncio.CancelledError:
-        turn.connection_was_cut()
+        if reader.turn is not None:
+            reader.turn.connection_was_cut()
         raise
     finally:
-        turn.reader_left(connection.reader)
+        if reader.turn is not None:
+            reader.turn.reader_left(reader)

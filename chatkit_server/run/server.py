@@ -118,7 +118,7 @@ class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
         if input_user_message is None:
             agent_context.workflow_item = unfinished_workflow(memory.recent_items)
         selection = self.selection_for(input_user_message, memory.recent_items)
-        sink = text_sink.get() if is_own else None
+        sink = text_sink() if is_own else None
         if (workflow := self.agents.of(context).workflow) is not None:
             run = self._workflow_turn(workflow, memory, agent_context, selection, sink)
         else:

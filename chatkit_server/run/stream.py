@@ -187,6 +187,9 @@ class RunStream:
         close_tap(self._pump)
         self._context.detach()
         self._remember_unread()
+        # What is circular stays in memory until the garbage is collected: with a long answer, megabytes.
+        self._is_idle, self._sink = False, None
+        del self._result, self._conversion, self._context, self._pump, self._tripwires
 
     async def _end(self, error: BaseException | None) -> AsyncGenerator[ThreadStreamEvent, None]:
         conversion, result = self._conversion, self._result

@@ -39,6 +39,8 @@ class Reader:
     """
 
     frame_id: str | None
+    turn: "LiveTurn | None" = None
+    """What it reads. None once the turn has ended: only the log is needed to read the rest, however long that takes."""
     is_gone: bool = False
     is_cut: bool = False
     first_frame_at: float | None = None
@@ -139,6 +141,11 @@ class LiveTurn(ABC):
         self._reading.discard(reader)
         if not self._reading:
             self.last_reader_left()
+
+    def release_readers(self) -> None:
+        """Let this object be freed although clients have not yet read the end of the log."""
+        for reader in self._reading:
+            reader.turn = None
 
     def snapshot(self, *, has_calls: bool = False) -> list[ThreadStreamEvent]:
         """Return the events that bring a new reader up to date with the log.

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Collection
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
+from weakref import ReferenceType, ref
 
 from chatkit.store import NotFoundError
 from chatkit.types import SDKHiddenContextItem, ThreadItem, UserMessageItem, WidgetItem
@@ -22,7 +23,7 @@ from ..errors.failures import TurnTooLong, to_turn_failure
 from ..errors.http import AnswerInterrupted, ServerError
 from ..errors.mapping import to_server_error
 from ..fast_path.shared_clock import clock
-from ..fast_path.tap import text_sink
+from ..fast_path.tap import set_text_sink
 from ..interactions.notice_card import cut_notice, failure_notice
 from ..loops import backoff, through_outage
 from ..memory import Transcript, turn_transcript
@@ -69,7 +70,7 @@ class Turn(LiveTurn):
         self.started = monotonic()
         self._services = services
         self._accepted = accepted
-        self._output = Output(self, accepted, context, services, transcript, on_lost=lambda: self.stop("lost"))
+        self._output = Output(self, accepted, context, services, transcript, on_lost=partial(_lose, ref(self)))
         self._usage = TurnUsage(on_request=is_set_up)
         self._is_set_up = is_set_up
         self._is_too_late = False
@@ -110,6 +111,7 @@ class Turn(LiveTurn):
             self._services.journal.close_page(self.id, is_saved=is_saved)
             self.status = "failed" if self.status == "running" else self.status
             self.log.close()
+            self.release_readers()
 
     async def _run(self) -> None:
         self._work = asyncio.create_task(self._run_agent(), name=f"work of {self.id}")
@@ -191,7 +193,7 @@ class Turn(LiveTurn):
             first_message.set(FirstMessage(message, self.id))
         begin_traces(allowed=self._accepted.allows_traces, key=self._settings.openai_api_key)
         if self._accepted.allows_fast_path and self._settings.fast_path:
-            text_sink.set(self._output.take_text)
+            set_text_sink(self._output.take_text)
         events = self._accepted.run()
         try:
             await self._output.take_all(events)
@@ -325,6 +327,11 @@ class Turn(LiveTurn):
             created_at=datetime.now(UTC),
             content=STOP_NOTE,
         )
+
+
+def _lose(turn: ReferenceType[Turn]) -> None:
+    if (lost := turn()) is not None:  # a strong reference would be circular, and keep an ended turn in memory
+        lost.stop("lost")
 
 
 def _has_succeeded(work: asyncio.Task[None]) -> bool:

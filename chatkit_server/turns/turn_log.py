@@ -101,6 +101,9 @@ class TurnLog:
     def close(self) -> None:
         """End the log."""
         self.closed = True
+        self._page = None
+        if not list(self._still_open()):
+            self._still_open = tuple  # it refers to the turn, which readers of the rest do not need
         self.wake()
         for future in self._ended:
             if not future.done():

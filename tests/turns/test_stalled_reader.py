@@ -1,7 +1,14 @@
 """A reader that stops reading without disconnecting does not block anything (T2)."""
 
+import asyncio
+import gc
 import time
+import weakref
+from typing import Any
 
+import pytest
+
+from chatkit_server.turns.turn import Turn
 from tests.support.chatkit import Picture
 from tests.support.openai_answers import Answer, Text
 from tests.support.openai_server import ModelRequest, bench_tokens
@@ -76,3 +83,32 @@ async def test_a_stalled_reader_that_leaves_stops_the_model(chat: Chat) -> None:
     assert role == "assistant"
     assert LONG_TEXT.startswith(words)
     assert await chat.turns(thread_id) == [("stopped", "disconnected")]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_what_a_stalled_reader_does_not_read_keeps_neither_its_turn_nor_its_run_in_memory(chat: Chat) -> None:
+    """Only the bytes that it will read stay, without waiting for the collection of the garbage."""
+    chat.upstream.script(Answer(LONG, hang_after=TOKENS - 10))
+    async with await chat.visitor() as tab:
+        stream = await chat.ask(tab, "Long", receive_buffer=4096)
+        await stream.read_until(lambda frame: "stream_options" in frame.data)
+        thread_id = thread_of(stream)
+        turn = await chat.services.turns.running_on(thread_id, await chat.owner(thread_id))
+        assert isinstance(turn, Turn)
+        await (await chat.upstream.wait_for_request()).wait_hanging(within=20)
+        kept: list[weakref.ref[Any]] = [weakref.ref(turn), weakref.ref(turn._output), weakref.ref(turn.items)]
+        gc.collect()
+        gc.disable()
+        try:
+            chat.upstream.release()
+            await turn.ended()
+            del turn
+            async with asyncio.timeout(5):
+                while any(each() is not None for each in kept):  # noqa: ASYNC110 - freed when its task is
+                    await asyncio.sleep(0.01)
+        finally:
+            gc.enable()
+        await stream.read_to_end()
+        assert stream.events[-1]["item"]["content"][0]["text"] == LONG_TEXT
+        stream.close()
+    await chat.quiet()
