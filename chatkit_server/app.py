@@ -146,7 +146,8 @@ def create_app(
     app.state.open_sockets = OpenSockets(settings)
     app.state.probe_allowance = stream_probe.probe_allowance()
     _add_middleware(app, settings)
-    app.trust_middleware()
+    if settings.fast_path:
+        app.trust_middleware()
     install_error_handlers(app)
     _add_routes(app)
     add_api_docs(app)

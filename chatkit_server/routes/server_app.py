@@ -22,9 +22,9 @@ class ServerApp(FastAPI):
         self._trusted_middleware: Sequence[Middleware] | None = None
 
     def trust_middleware(self) -> None:
-        """Declare that the middleware so far leaves the bodies of event streams alone.
+        """Let frames bypass the middleware so far, which leaves the bodies of event streams alone.
 
-        If more is added, no frame bypasses it.
+        If more is added, no frame bypasses any.
         """
         self._trusted_middleware = tuple(self.user_middleware)
 

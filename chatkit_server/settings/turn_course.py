@@ -19,8 +19,8 @@ class TurnSettings(BaseModel):
     flush_tokens: int = Field(default=64, ge=1, description="A frame that has gathered this many tokens is sent early.")
     fast_path: bool = Field(
         default=True,
-        description="Take plain text straight from the model's socket to the readers, past the Agents SDK. The answers "
-        "are the same without it, which costs more of the processor.",
+        description="Take plain text straight from the model's socket to the clients' connections, past the Agents SDK "
+        "and the middlewares. The answers are the same without it, which costs more of the processor.",
     )
     journal_ms: float = Field(
         default=250.0,

@@ -20,7 +20,7 @@ from chatkit.types import (
     ThreadStreamEvent,
 )
 
-from ..events.frames import encode_event, frame, serialize
+from ..events.frames import encode_event, frame, serialize, text_frame
 from .journal_page import Page
 from .log_entries import DELTA_SIZE, RUN_SIZE, Entry, Event, TextRun, frames_of, index_after
 from .subscription import Pace, Subscription
@@ -101,6 +101,7 @@ class TurnLog:
     def close(self) -> None:
         """End the log."""
         self.closed = True
+        self._cached = (0, 0, b"")
         self._page = None
         if not list(self._still_open()):
             self._still_open = tuple  # it refers to the turn, which readers of the rest do not need
@@ -134,9 +135,14 @@ class TurnLog:
         """
         if self._cached[:2] == (position, self.last):  # most readers are equally far
             return self._cached[2]
-        index = index_after(self._entries, position)
-        data = self._catch_up(position) if index is None else frames_of(self._entries[index:], position)
-        self._cached = (position, self.last, data) if len(self._readers) > 1 else (0, 0, b"")
+        run = self._run
+        if run is not None and run.before <= position < run.last:  # the hot path
+            data = text_frame(run.last, run.prefix, run.text_after(position))
+        else:
+            index = index_after(self._entries, position)
+            data = self._catch_up(position) if index is None else frames_of(self._entries[index:], position)
+        if len(self._readers) > 1:
+            self._cached = (position, self.last, data)
         return data
 
     def _catch_up(self, position: int) -> bytes:
@@ -158,6 +164,7 @@ class TurnLog:
     def unsubscribe(self, subscription: Subscription) -> None:
         """Remove a reader's subscription."""
         self._readers = [reader for reader in self._readers if reader is not subscription]
+        self._cached = (0, 0, b"")
         self._share_pace()
 
     def _share_pace(self) -> None:

@@ -196,6 +196,15 @@ async def test_the_setting_is_the_default_window(start: Start) -> None:
         assert len(deltas((await tab.create("Count")).frames)) == 2
 
 
+@sqlite_only
+async def test_nothing_is_pushed_without_the_fast_path(start: Start, pushed: list[bytes]) -> None:
+    chat = await start(fast_path=False)
+    chat.upstream.script(COUNT)
+    async with await chat.visitor() as tab:
+        assert "".join(deltas((await tab.create("Count")).frames)) == WORDS
+    assert pushed == []
+
+
 class Shout:
     """An author's middleware: it changes what the answer says."""
 
