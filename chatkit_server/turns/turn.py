@@ -89,6 +89,7 @@ class Turn(LiveTurn):
         """Send what the request itself shows. It is saved: the first reader gets it before the agent is set up."""
         for event in self._accepted.opening:
             self._output.send(event)
+        self._accepted.opening.clear()  # it would keep the thread and its page until the answer ends
         self.opening_frames = self.log.last
 
     async def run(self) -> None:
