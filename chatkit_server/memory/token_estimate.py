@@ -16,7 +16,16 @@ def count_tokens(value: Any) -> int:
 
 
 def _bytes(value: Any) -> int:
-    match value:
+    kind = type(value)
+    if kind is str:
+        return len(value) if value.isascii() else len(value.encode(errors="replace"))
+    if kind is list:
+        return sum(map(_bytes, value))
+    if kind is dict:
+        return sum(map(_bytes, value)) + sum(
+            _bytes_of_field(name, entry) if name in FILE_FIELDS else _bytes(entry) for name, entry in value.items()
+        )
+    match value:  # slower, for all others
         case str():
             return len(value.encode(errors="replace"))
         case Mapping():

@@ -25,6 +25,7 @@ UNREADABLE = "[A picture or file, which this model cannot read.]"
 INPUT_NOTE: Json = {"type": "input_text", "text": UNREADABLE}
 FILE_PARTS = frozenset({"input_image", "input_file"})
 
+MERGED_ROLES = frozenset({("user", "user"), ("assistant", "assistant")})
 SYSTEM = frozenset({"system", "developer"})
 
 
@@ -33,16 +34,16 @@ def fit_messages(messages: Sequence[Mapping[str, Any]]) -> list[Json]:
     fitted: list[Json] = []
     for message in _with_one_system_message([_fit(clean_json(message)) for message in messages]):
         previous = fitted[-1] if fitted else {"role": "system"}
-        match previous["role"], message["role"]:
-            case (_, "assistant") if not message["content"] and not message.get("tool_calls"):
-                continue
-            case ("user", "user") | ("assistant", "assistant") if not previous.get("tool_calls"):
-                fitted[-1] = _merged(previous, message)
-                continue
-            case ("system", "assistant"):
-                fitted.append({"role": "user", "content": BEGINNING})
-            case ("tool", "user"):
-                fitted.append({"role": "assistant", "content": NO_ANSWER})
+        role, roles = message["role"], (previous["role"], message["role"])
+        if role == "assistant" and not message["content"] and not message.get("tool_calls"):
+            continue
+        if roles in MERGED_ROLES and not previous.get("tool_calls"):
+            fitted[-1] = _merged(previous, message)
+            continue
+        if roles == ("system", "assistant"):
+            fitted.append({"role": "user", "content": BEGINNING})
+        elif roles == ("tool", "user"):
+            fitted.append({"role": "assistant", "content": NO_ANSWER})
         fitted.append(message)
     if not fitted or fitted[-1]["role"] in {"system", "assistant"}:
         fitted.append({"role": "user", "content": CONTINUE})

@@ -27,7 +27,7 @@ def clean_json(value: Any) -> Any:
     """Return a copy of JSON-like data in which every string is clean. Models become dicts."""
     kind = type(value)
     if kind is str:
-        return clean_text(value)
+        return value if value.isascii() and "\0" not in value else clean_text(value)
     if kind is dict:
         return {clean_json(name): clean_json(entry) for name, entry in value.items()}
     if kind is list:

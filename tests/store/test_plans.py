@@ -271,7 +271,9 @@ async def read_thread(thread_id: str, item_id: str, turn_id: str, store: SqlStor
             await store.load_thread_items(thread_id, after, 20, order, ALICE)
             await store.load_visible_items(thread_id, after, 20, order, ALICE)
     page = await store.load_history(thread_id, None, 50, ALICE)
+    assert page.window is not None
     await store.load_history(thread_id, page.before, 50, ALICE)
+    await store.load_history(thread_id, None, 50, ALICE, page.window)
     await store.load_turn_items(thread_id, turn_id, ALICE)
     await store.load_since_user(thread_id, ALICE)
     await store.last_position(thread_id, ALICE)
