@@ -46,6 +46,8 @@ RETRY_SECONDS = 0.1
 """Pause between two tries while the database fails."""
 STOP_POLL_SECONDS = 0.05
 """Pause between two checks whether a worker has stopped its turn, unless a notification says so."""
+REACTION_SECONDS = 0.3
+"""How soon a worker that listens ends a turn that was stopped."""
 LONGEST_STOP_POLL = 1.0
 """Limit of that pause where notifications arrive; it doubles, since a notification may be lost."""
 OUTAGE_SECONDS = 30.0
@@ -106,16 +108,31 @@ class RemoteTurns:
 
         Raises `Conflict` if that does not happen within `stop_timeout`.
         """
-        deadline = monotonic() + self._stop_timeout
+        record = await self._stop(turn_id, reason, context, self._stop_timeout)
+        if record.status == "running":
+            raise Conflict("The answer could not be stopped. Please try again in a moment.")
+        return record
+
+    async def stop_at_once(self, turn_id: str, reason: StopReason, context: RequestContext) -> TurnRecord | None:
+        """Do as `stop`, if notifications reach the turn's worker; return None if it does not react at once.
+
+        It may be dead, or be one that does not listen.
+        """
+        if not self._changes.is_listening:
+            return None
+        record = await self._stop(turn_id, reason, context, REACTION_SECONDS)
+        return None if record.status == "running" else record
+
+    async def _stop(self, turn_id: str, reason: StopReason, context: RequestContext, seconds: float) -> TurnRecord:
+        deadline = monotonic() + seconds
         pauses = backoff(STOP_POLL_SECONDS, LONGEST_STOP_POLL if self._changes.is_listening else STOP_POLL_SECONDS)
         with self._changes.watching(turn_id) as watch:
             await self._turns.ask_to_stop(turn_id, reason, context)
             while True:
                 watch.expect()
-                if (record := await self._turns.load(turn_id, context)).status != "running":
+                record = await self._turns.load(turn_id, context)
+                if record.status != "running" or monotonic() > deadline:
                     return record
-                if monotonic() > deadline:
-                    raise Conflict("The answer could not be stopped. Please try again in a moment.")
                 await watch.changed(next(pauses))
 
 

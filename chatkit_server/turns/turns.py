@@ -415,6 +415,9 @@ class Turns:
 
     async def _stop_remote(self, turn_id: str, reason: StopReason, context: RequestContext) -> TurnRecord:
         """Stop a turn that does not run on this worker."""
+        # First as if its worker were alive: to find out takes longer than to stop it.
+        if (record := await self._remote.stop_at_once(turn_id, reason, context)) is not None:
+            return record
         if await self._close_if_orphaned(turn_id, context):
             return await self._turns.load(turn_id, context)
         return await self._remote.stop(turn_id, reason, context)
