@@ -87,9 +87,13 @@ class Anonymous:
 
     def _user_from_cookie(self, request: HTTPConnection, name: str, read: Callable[[str], Any]) -> str | None:
         """Return the user of a valid cookie. Over https, a plain one is not valid: another host may have set it."""
+        cookie = request.cookies.get(SECURE + name if self._is_secure(request) else name)
+        if not cookie:
+            return None
         try:
-            user_id = read(request.cookies.get(SECURE + name if self._is_secure(request) else name, ""))
-        except BadSignature:
+            user_id = read(cookie)
+        except BadSignature as error:
+            error.__traceback__ = None  # a frame of itsdangerous keeps it: the request would wait for the collector
             return None
         return user_id if isinstance(user_id, str) else None
 

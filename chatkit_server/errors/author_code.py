@@ -102,6 +102,8 @@ class ContainedCoroutine(Coroutine[Any, Any, Any]):
             if error in exception:  # thrown in by the caller, and not the author's
                 raise
             raise as_exception(error) from error
+        finally:
+            del exception  # its traceback has this frame: the two would keep each other until a garbage collection
 
     def close(self) -> None:
         """Close the coroutine."""

@@ -17,6 +17,10 @@ STEPS = ((0.02, 1), (0.5, 5), (5.0, 50))
 LONGEST_STEP = 500
 
 
+def _nothing() -> None:
+    pass
+
+
 class Wait:
     """A callback that waits for its time."""
 
@@ -30,6 +34,8 @@ class Wait:
     def cancel(self) -> None:
         """Do not call back; no effect after the call."""
         self._others.pop(self, None)
+        # Its owner may keep this wait, and would be freed by the garbage collector only.
+        self.callback = _nothing
         if not self._others:
             self._others.clear()  # gives back the table of a dict that was large, and whose time may be far away
 
@@ -80,8 +86,9 @@ class Clock:
             waits = self._waits.pop(heapq.heappop(self._ends))
             while waits:  # a callback may cancel one that waits beside it
                 wait = next(iter(waits))
-                del waits[wait]
-                self._call(wait.callback)
+                callback = wait.callback
+                wait.cancel()
+                self._call(callback)
         self._set_timer()
 
     def _call_soon(self) -> None:

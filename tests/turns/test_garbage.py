@@ -1,0 +1,46 @@
+"""A turn that has ended leaves nothing to the garbage collector, which would stop all answers while it looks for it."""
+
+import asyncio
+import gc
+from collections.abc import Iterator
+
+import pytest
+from starlette.requests import Request
+
+from chatkit_server import AgentContext
+from chatkit_server.run.stream import RunStream
+from chatkit_server.turns.live_turn import Reader
+from chatkit_server.turns.output import Output
+from chatkit_server.turns.turn import Turn
+from chatkit_server.turns.turn_log import TurnLog
+from tests.turns.conftest import Start
+
+KINDS = (Turn, Output, TurnLog, RunStream, AgentContext, Request, Reader)
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Nothing is freed that needs the garbage collector."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.set_debug(0)
+    gc.garbage.clear()
+    gc.enable()
+
+
+def garbage() -> set[str]:
+    """Return the kinds of what only the garbage collector could free."""
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    gc.collect()
+    return {type(thing).__name__ for thing in gc.garbage if isinstance(thing, KINDS)}
+
+
+async def test_what_a_turn_needed_is_freed_without_the_collector(start: Start, no_collector: None) -> None:
+    chat = await start()
+    async with chat.tab() as tab:
+        created = await tab.create("Hello")
+        await tab.send(created.thread_id, "More")
+    await chat.quiet()
+    await asyncio.sleep(0.6)  # the turns wait half a second to see whether their readers stay
+    assert garbage() == set()
