@@ -284,7 +284,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             installed_turn_runner(),
             installed_turn_traces(),
         ):
-            async with services.models, services.server.mcp, warming_up(services.models):
+            async with services.models, services.server.mcp, warming_up(services.models, app.router.routes):
                 await _log_models(services)
                 prune_every = timedelta(minutes=settings.prune_minutes)
                 async with services.turns.running(), services.pruner.running(prune_every):

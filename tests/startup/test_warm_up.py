@@ -3,8 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
+
+from chatkit_server.startup import warm_up
+from tests.serving import serve
 
 FIRST_ANSWER = """
 import asyncio, sys
@@ -56,3 +61,22 @@ def test_the_first_answer_builds_nothing_after_the_warm_up(api: str, tmp_path: P
 
 def test_without_it_the_first_answer_builds_them(tmp_path: Path) -> None:
     assert "ResponseCreatedEvent" in classes_built("responses", "cold", tmp_path)
+
+
+async def test_the_first_stop_builds_no_route_after_the_warm_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warm_up, "DELAY_SECONDS", 3600.0)
+    built = list[object]()
+    create = TypeAdapter.__init__
+
+    def counting_init(adapter: Any, *arguments: Any, **options: Any) -> None:
+        built.append(arguments)
+        create(adapter, *arguments, **options)
+
+    async with serve(tmp_path) as served, served.tab() as tab:
+        await warm_up.warm_up(served.services.models, served.app.router.routes)
+        monkeypatch.setattr(TypeAdapter, "__init__", counting_init)
+        async with tab.session.post(f"{served.url}/api/turns/turn_0/stop") as response:
+            assert response.status == 404
+    assert built == []
