@@ -65,7 +65,7 @@ def main() -> int:
     if isinstance(options.write_doc, str):
         write_document(*from_json(Path(options.write_doc).read_text(encoding="utf-8")))
         return 0
-    placement, machine, outcome = place_this_process(), describe(), Outcome()
+    placement, machine, outcome = place_this_process(), describe(is_quick=options.quick), Outcome()
 
     def keep(outcome: Outcome) -> None:
         if options.json:

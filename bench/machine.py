@@ -65,9 +65,10 @@ def memory_bytes(process: int) -> int:
     return int(psutil.Process(process).memory_info().rss)
 
 
-def describe() -> Mapping[str, Any]:
+def describe(*, is_quick: bool) -> Mapping[str, Any]:
     """Return what a reader needs to compare a run with another: machine, versions, date and commit."""
     return {
+        "samples": "small" if is_quick else "all",
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cpu": _cpu_model(),
         "cores": len(_available()) or os.cpu_count(),

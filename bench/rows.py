@@ -186,8 +186,9 @@ COLUMNS = ("stock", "ours", "relay")
 def markdown(groups: Sequence[Group], machine: Mapping[str, Any]) -> str:
     """Return the run as a table for the document."""
     libraries = ", ".join(f"{name} {version}" for name, version in machine["libraries"].items())
+    measured = "Small samples, measured" if machine["samples"] == "small" else "Measured"
     return "\n".join([
-        f"Measured {machine['date']} at commit {machine['commit']} on {machine['cpu']}, {machine['cores']} cores, "
+        f"{measured} {machine['date']} at commit {machine['commit']} on {machine['cpu']}, {machine['cores']} cores, "
         f"{machine['kernel']}, Python {machine['python']}; {libraries}.",
         "",
         "| | stock | ours | relay | others | wanted | |",

@@ -96,7 +96,16 @@ async def test_an_interrupted_run_prints_what_it_has_measured(tmp_path: Path) ->
 async def test_a_run_survives_json_and_becomes_a_table_of_the_document(tmp_path: Path) -> None:
     outcome = Outcome()
     await run({"good": measured}, TINY, tmp_path, outcome=outcome)
-    machine = {"date": "today", "commit": "1", "cpu": "x", "cores": 2, "kernel": "k", "python": "3", "libraries": {}}
+    machine = {
+        "samples": "all",
+        "date": "today",
+        "commit": "1",
+        "cpu": "x",
+        "cores": 2,
+        "kernel": "k",
+        "python": "3",
+        "libraries": {},
+    }
     text = as_json(outcome.groups, machine, {"other": "it failed"})
     assert json.loads(text)["groups"][0]["rows"][0]["medians"] == {"stock": 5.5, "ours": 1.0, "relay": 1.5}
     assert from_json(text) == (outcome.groups, machine)
