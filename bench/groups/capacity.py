@@ -9,7 +9,7 @@ from bench.stamps import now
 from bench.suite import Bench, Usage, collected, percentile, progress
 
 LIMIT_MS = 50.0
-FIRST = {"stock": 30, "ours": 200}
+FIRST = {"stock": 20, "ours": 80}
 STARTS_PER_SECOND = 40.0
 """Few enough that the starts leave the server most of its core."""
 LIFETIME_SECONDS = 240.0
