@@ -13,7 +13,7 @@ from time import monotonic
 
 from chatkit_store import Owner
 
-from .fair_queue import FairQueue, Gone, Slot
+from .fair_queue import FairQueue, Slot
 
 PLACES = 4
 """Enough to use the time that one of them spends in the database."""
@@ -60,14 +60,15 @@ class Starts:
         """The places, with the times at which they were given, oldest first."""
         self._timer: asyncio.TimerHandle | None = None
 
-    async def enter(self, owner: Owner, gone: Gone | None = None) -> Place:
+    async def enter(self, owner: Owner) -> Place:
         """Wait for a place. Enter it, and hand it over to the turn, which releases it when its first request leaves.
 
-        Raises `ServerStopping` once `close` was called, and `ClientDisconnect` as soon as `gone` returns.
+        It ends soon, so it continues if the client leaves: the message is saved, as without a wait. Raises
+        `ServerStopping` once `close` was called.
         """
         if self._timer is None and self._queue.is_full:
             self._watch()
-        place = Place(await self._queue.enter(owner, gone), self._held)
+        place = Place(await self._queue.enter(owner), self._held)
         self._held[place] = monotonic()
         return place
 

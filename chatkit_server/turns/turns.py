@@ -228,7 +228,7 @@ class Turns:
                 # After any error without its message, a ChatKit frame has lost what the user typed.
                 accept = partial(accept_unanswered, accept, busy)
         try:
-            with slot, await self._starts.enter(context.owner, gone) as place:
+            with slot, await self._starts.enter(context.owner) as place:
                 return await self._start(accept, thread_id, context, key, Admission(slot, place))
         except StoreLimitReached as reached:  # with the slot and all locks released: the refusal may take its time
             raise await self._gate.refusal(reached, context, thread_id) from None
