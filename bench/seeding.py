@@ -67,6 +67,7 @@ def add_turns(database: Path, prefix: str, user: str, count: int, of_a_thread: i
     of_turn |= {column: LATER.format(column=column) for column in ("started_at", "ended_at")}
     of_item = {"id": item, "thread_id": thread, "turn_id": turn}
     of_item |= {"position": f"(i % {of_a_thread}) * {ITEMS_OF_A_TURN} + position"}
+    of_item |= {"created_at": LATER.format(column="created_at")}
     of_item |= {"payload": f"replace(replace(payload, thread_id, {thread}), id, {item})"}
     with _opened(database) as connection:
         for table, rows, number, changes in (
