@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store.acting import ALL_USERS
 from chatkit_store.database import Database
-from chatkit_store.errors import StoreUnavailable, translate_errors
+from chatkit_store.errors import StoreUnavailable
 from chatkit_store.ids import new_id
 from chatkit_store.sessions import sessions_of
 
@@ -108,8 +108,10 @@ class Listener:
         sessions = sessions_of(self._engine)
         if sessions is not None and sessions.is_pooled:
             raise CannotListen("a pooler is in front of the database")
-        with translate_errors():
+        try:
             pooled = await self._engine.raw_connection()
+        except Exception as error:  # of the driver or the pool: SQLAlchemy wraps only those of statements
+            raise StoreUnavailable(f"The database gives no connection: {_name_of(error)}") from error
         connection = pooled.driver_connection
         pooled.detach()
         if sessions is not None and sessions.is_pooled:  # known since the first connection
@@ -134,7 +136,12 @@ async def _subscribe(connection: Any, lost: asyncio.Event, changed: Any, signall
         await connection.add_listener(CHANGES, changed)
         await connection.add_listener(SIGNALS, signalled)
     except Exception as error:  # of the driver, which is used here without SQLAlchemy
-        raise StoreUnavailable(f"The database does not take a listener: {type(error).__name__}") from error
+        raise StoreUnavailable(f"The database does not take a listener: {_name_of(error)}") from error
+
+
+def _name_of(error: Exception) -> str:
+    """Return the name of a driver's error, without its message; SQLAlchemy may have put its own in front of it."""
+    return type(error.__cause__ or error).__name__
 
 
 _NOTIFY = select(func.pg_notify(bindparam("channel", type_=String), bindparam("payload", type_=String)))

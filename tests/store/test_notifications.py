@@ -125,6 +125,22 @@ async def test_a_connection_that_the_server_ends_is_noticed(listener: Listener, 
         await lost_in_time(lost)
 
 
+@pytest.mark.parametrize("refusal", ["CONNECTION LIMIT 0", "NOLOGIN"])
+async def test_a_server_that_refuses_connections_is_unavailable(refusal: str, postgres: Postgres) -> None:
+    """As one that has none to spare, starts up, or fails over: whoever listens tries again."""
+    role, received = new_id("role"), Received()
+    postgres.create_role(role, "NOSUPERUSER")
+    postgres.run_sql(f"ALTER ROLE {role} {refusal}")
+    with postgres.fresh_database(with_schema=True) as url:
+        engine = open_engine(url.replace("postgres@", f"{role}@"))
+        with pytest.raises(StoreUnavailable):
+            async with Listener(engine).listening(received.on_changes, received.on_signals):
+                pass
+        assert checked_out(engine) == 0
+        await engine.dispose()
+    postgres.run_sql(f"DROP ROLE {role}")
+
+
 async def test_a_check_ends_a_connection_that_does_not_answer(
     listener: Listener, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
