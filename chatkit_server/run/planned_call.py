@@ -139,7 +139,6 @@ def _is_plain_tool(tool: Tool) -> bool:
         and tool.is_enabled is True
         and not tool.defer_loading
         and getattr(tool, "_tool_namespace", None) is None
-        and not getattr(tool, "_is_codex_tool", False)
     )
 
 

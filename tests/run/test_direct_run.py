@@ -19,6 +19,7 @@ from agents import (
     RunContextWrapper,
     function_tool,
     input_guardrail,
+    tool_namespace,
 )
 from agents.run import AgentRunner
 from agents.testing import ScriptedModel
@@ -255,6 +256,10 @@ def test_code_of_the_author_leaves_the_run_to_the_runner(endpoint: tuple[OpenAIS
         "class": OwnAgent(name="A"),
         "switchable tool": an_agent().clone(tools=[replace(double, is_enabled=lambda context, agent: True)]),
         "tools of one name": an_agent().clone(tools=[double, replace(double)]),
+        "deferred tool": an_agent().clone(tools=[replace(double, defer_loading=True)]),
+        "tool of a namespace": an_agent().clone(
+            tools=tool_namespace(name="numbers", description="Numbers.", tools=[double])
+        ),
         "timeout": an_agent(model_settings=ModelSettings(timeout=5)),
     }
     assert {name for name, agent in agents.items() if plan_call(agent, config) is not None} == set()
