@@ -9,8 +9,8 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import import_module
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from importlib import _bootstrap, import_module  # private: see `module_lock`
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +32,10 @@ and a client and a server of MCP only with MCP servers."""
 DEFERRED = ("agents", "fastapi")
 """Packages with many models of which few are ever validated."""
 ADAPTERS_DEFER = "_defer_build"
+module_lock = getattr(_bootstrap, "_ModuleLockManager", nullcontext)
+"""What Python's own import holds while a module runs; it notices threads that would wait for each other forever.
+
+Private: without it, a thread may miss names of a package whose module another thread is running."""
 _EXPORT = re.compile(r"^from \.(\w+) import (\w+) as \2$", re.M)
 _EXPORTS = re.compile(r"^from \.(\w+) import \(\n((?:    \w+ as \w+,\n)+)\)$", re.M)
 
@@ -67,11 +71,38 @@ class _PostponedPackage(ModuleType):
             return value
         if importlib.util.find_spec(f"{self.__name__}.{name}") is not None:
             return import_module(f"{self.__name__}.{name}")
-        self.__class__ = ModuleType  # type: ignore[assignment]  # its base class
+        with _locked(self.__name__):
+            if type(self) is _PostponedPackage:  # else another thread has run it
+                self._run()
+        return getattr(self, name)
+
+    def _run(self) -> None:
         assert self.__spec__ is not None
         assert self.__spec__.loader is not None
+        self.__class__ = _RunningPackage  # type: ignore[assignment]  # a sibling
         self.__spec__.loader.exec_module(self)
-        return getattr(self, name)
+        self.__class__ = ModuleType  # type: ignore[assignment]  # the base class of both
+
+
+class _RunningPackage(ModuleType):
+    """A postponed package whose own module is running: other threads wait for it, as for any import."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the name stands for at the end of the run; in the thread that runs it, now."""
+        with _locked(self.__name__):
+            pass
+        if name not in vars(self):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return vars(self)[name]
+
+
+@contextmanager
+def _locked(name: str) -> Iterator[None]:
+    """Hold a module's lock. Of threads that wait for each other, one continues without it, as in Python's imports."""
+    with ExitStack() as stack:
+        with suppress(RuntimeError):
+            stack.enter_context(module_lock(name))
+        yield
 
 
 def _exports_of(file: str | None) -> dict[str, str]:

@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from chatkit_server.startup.quick_imports import ADAPTERS_DEFER, POSTPONED
+from chatkit_server.startup.quick_imports import ADAPTERS_DEFER, POSTPONED, module_lock
 from tests.databases import copy_sqlite
 from tests.workers.processes import ROOT
 
@@ -88,6 +89,26 @@ assert "defer_build" not in BaseModel.model_config
 """
 
 
+THREADS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+import chatkit_server.cli
+import mcp
+assert type(mcp).__name__ == "_PostponedPackage"
+sys.setswitchinterval(1e-5)
+barrier = Barrier(8)
+
+def look(number):
+    barrier.wait()
+    return mcp.ClientSession, mcp.stdio_client, hasattr(mcp, "nothing")
+
+with ThreadPoolExecutor(8) as threads:
+    assert len(set(threads.map(look, range(8)))) == 1
+assert type(mcp).__name__ == "module"
+"""
+
+
 def run(program: str, **environment: str) -> None:
     command = [sys.executable, "-W", "ignore", "-c", program]
     paths = {"PYTHONPATH": f"{ROOT}:{ROOT / 'store'}"}
@@ -104,6 +125,11 @@ def test_postponed_packages_have_all_the_names_that_they_had() -> None:
     names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     assert names.count("'") > 1_000
     run(NAMES.format(packages=POSTPONED, names=names))
+
+
+def test_threads_that_read_a_package_at_the_same_time_all_find_its_names() -> None:
+    assert module_lock is not nullcontext  # without it, some do not
+    run(THREADS)
 
 
 def test_a_start_imports_nothing_that_it_does_not_use(tmp_path: Path) -> None:
