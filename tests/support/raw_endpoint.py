@@ -114,6 +114,7 @@ class RawEndpoint:
         self.default = default
         self.replies: dict[str, Reply] = {}
         self.bodies: list[Json] = []
+        self.heads: list[str] = []
 
     @property
     def base_url(self) -> str:
@@ -134,6 +135,7 @@ class RawEndpoint:
             headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
             body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))) or b"{}")
             self.bodies.append(body)
+            self.heads.append(head)
             reply = self._reply(body)
             writer.writelines([reply] if isinstance(reply, bytes) else reply)
             await writer.drain()

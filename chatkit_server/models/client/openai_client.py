@@ -6,8 +6,7 @@ Two differences from `openai.DefaultAioHttpClient` (openai 3.54):
 - The events of a streamed answer are built by `events.py`, and plain text is read at the socket (`fast_path/`).
 """
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from math import inf
 from time import monotonic
@@ -21,6 +20,8 @@ from ...errors.retry_after import retry_after
 from ...fast_path.fast_body import FastBody
 from ...fast_path.fast_connection import use_fast_connections, want_body
 from ..usage import turn_usage
+from .connection_errors import correct_errors
+from .direct_calls import early_outcome
 from .events import FastEventsClient
 
 MAX_CONNECTIONS = 1000
@@ -83,7 +84,8 @@ class EndpointClient(FastEventsClient):
 
     async def request(self, *args: Any, **options: Any) -> Any:
         """See `openai.AsyncOpenAI.request`."""
-        _request_start.set(monotonic())
+        early = early_outcome.get()
+        _request_start.set(monotonic() if early is None else early.began)
         return await super().request(*args, **options)
 
     def _should_retry(self, response: httpx2.Response) -> bool:
@@ -108,10 +110,10 @@ class ModelHttpClient(openai.DefaultAioHttpClient):
         super().__init__(**options)
 
     def _init_transport(self, *args: Any, **options: Any) -> Any:
-        return self._with_fast_path(super()._init_transport(*args, **options))
+        return self._with_fast_path(_with_early_outcomes(super()._init_transport(*args, **options)))
 
     def _init_proxy_transport(self, *args: Any, **options: Any) -> Any:
-        return self._with_fast_path(super()._init_proxy_transport(*args, **options))
+        return self._with_fast_path(_with_early_outcomes(super()._init_proxy_transport(*args, **options)))
 
     def _with_fast_path(self, transport: Any) -> Any:
         if self._merged_tokens and hasattr(transport, "get_client") and hasattr(transport, "client"):
@@ -131,11 +133,24 @@ class ModelHttpClient(openai.DefaultAioHttpClient):
             usage.retries += request.headers.get(RETRY_COUNT, "0") != "0"
             if usage.on_request is not None:
                 usage.on_request()
-        with _correct_errors(), want_body(is_streamed=options.get("stream", False)) as wanted:
+        with correct_errors(), want_body(is_streamed=options.get("stream", False)) as wanted:
             response = await super().send(request, **options)
         if not response.is_closed and isinstance(response.stream, httpx2.AsyncByteStream):
             response.stream = _CorrectedStream(response.stream, None if wanted is None else wanted.body)
         return response
+
+
+def _with_early_outcomes(transport: Any) -> Any:
+    """Let the transport give the first request of a task the outcome that it has already (see `direct_calls.py`)."""
+    handle = transport.handle_async_request
+
+    async def handle_late(request: httpx2.Request) -> httpx2.Response:
+        early = early_outcome.get()
+        response = None if early is None else early.take(request)
+        return await handle(request) if response is None else response
+
+    transport.handle_async_request = handle_late
+    return transport
 
 
 class _CorrectedStream(httpx2.AsyncByteStream):
@@ -146,7 +161,7 @@ class _CorrectedStream(httpx2.AsyncByteStream):
         self._fast_body = fast_body
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _correct_errors():
+        with correct_errors():
             if (body := self._fast_body) is None:
                 async for chunk in self._stream:
                     yield chunk
@@ -164,18 +179,3 @@ class _CorrectedStream(httpx2.AsyncByteStream):
         if self._fast_body is not None:
             self._fast_body.close()
         await self._stream.aclose()
-
-
-@contextmanager
-def _correct_errors() -> Iterator[None]:
-    try:
-        yield
-    except httpx2.ConnectTimeout as error:
-        match error.__cause__:
-            case aiohttp.ServerTimeoutError():
-                raise
-            case aiohttp.ClientConnectorError() as cause:
-                raise httpx2.ConnectError(str(cause)) from cause
-            case aiohttp.ClientConnectionError() as cause:
-                raise httpx2.ReadError(str(cause) or "The server closed the connection.") from cause
-        raise

@@ -25,6 +25,7 @@ from ...errors.provider_failures import provider_failure
 from ..fit_messages import fit_items, fit_messages, items_without_old_files
 from ..learned_limits import LearnedLimits
 from ..returned_fields import add_returned_fields, fields_to_return, record_fields
+from .direct_calls import DirectCalls, EarlyOutcome, early_outcome
 from .prepared_requests import PlainList, forget_request, is_plain
 from .quick_walk import replaced_walks  # noqa: F401  imported for what it does
 from .wire_items import FittedItems, is_wire_form
@@ -40,6 +41,10 @@ NOT_IN_BODY = frozenset({"stream", "extra_headers", "extra_query", "extra_body",
 
 class FastResponses(AsyncResponses):
     """`client.responses`."""
+
+    def __init__(self, client: Any) -> None:
+        super().__init__(client)
+        self._direct = DirectCalls(client)
 
     async def create(self, **options: Any) -> Any:
         """See `AsyncResponses.create`. If the model rejects a picture or file, try without the earlier ones."""
@@ -59,8 +64,22 @@ class FastResponses(AsyncResponses):
 
     async def _create(self, options: dict[str, Any]) -> Any:
         plain = _with_plain_body(options, lists=("input", "tools"))
-        answer = _no_page(await super().create(**plain))
+        answer = await self._direct.ask(plain)
+        if answer is None or isinstance(answer, EarlyOutcome):
+            answer = await self._create_as_stock(plain, answer)
         forget_request(answer, plain["extra_body"])
+        return answer
+
+    async def _create_as_stock(self, plain: dict[str, Any], early: EarlyOutcome | None) -> Any:
+        token = early_outcome.set(early)
+        try:
+            answer = _no_page(await super().create(**plain))
+        finally:
+            early_outcome.reset(token)
+            if early is not None:
+                await early.drop()
+        if early is None:
+            self._direct.learn(plain, answer)
         return answer
 
 
