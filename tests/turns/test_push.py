@@ -148,9 +148,11 @@ async def test_two_thousand_tokens_at_full_speed_arrive_as_deltas(chat: Chat) ->
 
 @sqlite_only
 async def test_frames_with_links_to_files_are_sent_by_the_task(chat: Chat, pushed: list[bytes]) -> None:
-    chat.upstream.script(Answer(Text("", tokens=["See ", 'the "', "attachment:", '" ']), rate=50))
-    async with await chat.visitor() as tab:
-        reply = await tab.create("Look")
+    chat.upstream.script(Answer(Text("", tokens=["See ", 'the "', "attachment:", '" ']), hang_after=2))
+    async with await chat.visitor() as tab, asking(tab, "Look") as reply:
+        await read_up_to(reply, 'See the "')  # text that is merged with it would not begin with the mark
+        chat.upstream.release()
+        await reply.read()
     assert "".join(deltas(reply.frames)) == 'See the "attachment:" '
     assert any(b'"delta":"attachment:' in frame.data.encode() for frame in reply.frames)
     assert pushed
