@@ -3,9 +3,12 @@
 import hashlib
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 
 from starlette.requests import HTTPConnection
 
+KEPT_ADDRESSES = 4096
+"""Of how many addresses the key is remembered: a client sends many requests."""
 IPV6_NETWORK = 64
 """The bits of an IPv6 address that a visitor cannot choose."""
 
@@ -16,12 +19,15 @@ class Addresses:
     def __init__(self, keys: Sequence[str]) -> None:
         """`keys` are the signing keys; the last one signs."""
         self._key = hashlib.blake2b(keys[-1].encode(), person=b"address").digest()
+        self._key_of = lru_cache(KEPT_ADDRESSES)(self._hash_of)
 
     def key_of(self, request: HTTPConnection) -> str | None:
         """Return the key of the client's address; None for a client without one, such as at a Unix socket."""
-        if request.client is None:
-            return None
-        network = _network(request.client.host)
+        client = request.scope.get("client")
+        return None if client is None else self._key_of(client[0])
+
+    def _hash_of(self, host: str) -> str | None:
+        network = _network(host)
         return None if network is None else hashlib.blake2b(network.encode(), key=self._key, digest_size=12).hexdigest()
 
 

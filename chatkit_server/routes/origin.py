@@ -7,6 +7,7 @@ the server then belongs to that page.
 
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -23,6 +24,10 @@ from .error_responses import response_for
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PROBES = frozenset({"/healthz", "/readyz"})
 """Open to any `Host`: an orchestrator may use any name for a probe."""
+KEPT_HOSTS = 256
+"""Of how many hosts the answer is remembered: a server has few names."""
+HOST_LENGTH = 255
+"""Only of hosts up to this length, that of the longest name."""
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -33,6 +38,7 @@ class ForeignRequests:
         self.app = app
         self._settings = settings
         self._hosts = allowed_hosts(settings)
+        self._is_allowed = lru_cache(KEPT_HOSTS)(self._is_allowed_at)
         self._ambient = frozenset(name.encode() for name in ("cookie", *login_headers(settings)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,8 +63,11 @@ class ForeignRequests:
         """
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if path_of(scope) not in PROBES and not is_allowed_host(host, self._hosts, scope.get("server")):
-            raise ForeignHost(host[:100])
+        if path_of(scope) not in PROBES:
+            address = server[0] if (server := scope.get("server")) else ""
+            check = self._is_allowed if len(host) <= HOST_LENGTH else self._is_allowed_at
+            if not check(host, address):
+                raise ForeignHost(host[:100])
         if scope.get("method") in SAFE_METHODS or self._is_from_own_page(headers, host):
             return True
         origins = self._settings.cors_origins
@@ -67,6 +76,9 @@ class ForeignRequests:
         if "*" in origins:
             return False
         raise ForeignOrigin
+
+    def _is_allowed_at(self, host: str, address: str) -> bool:
+        return is_allowed_host(host, self._hosts, (address, None) if address else None)
 
     def _without_login(self, scope: Scope) -> Scope:
         """Return the request without what the browser, or a proxy that knows it, adds to those of any page.

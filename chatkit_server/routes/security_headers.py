@@ -1,6 +1,5 @@
 """The headers that every response has, unless its route sets its own."""
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..settings import Settings
@@ -30,13 +29,14 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        self._defaults = {
+        defaults = {
             "x-content-type-options": "nosniff",
             "referrer-policy": "strict-origin-when-cross-origin",
             "cache-control": "private, no-store",
             "content-security-policy": frame_ancestors(settings),
             "cross-origin-resource-policy": "same-origin",  # no page of another site loads it as a script or picture
         }
+        self._defaults = [(name.encode(), value.encode("latin-1")) for name, value in defaults.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,9 +45,9 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._defaults.items():
-                    headers.setdefault(name, value)
+                headers = message["headers"] = list(message.get("headers", ()))
+                own = {name for name, _ in headers}
+                headers += [header for header in self._defaults if header[0] not in own]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

@@ -89,7 +89,7 @@ class TrustedProxies:
             return False
         if peer == "unix":
             return self._trusts_unix or not self._is_listed
-        return any(peer in network for network in self._networks) if self._is_listed else peer.is_loopback
+        return any(peer in network for network in self._networks) if self._is_listed else _is_loopback(peer)
 
     def _has_secret(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:
         values = [value for name, value in headers if name == self._secret_name]
@@ -113,6 +113,11 @@ def _peer(host: str) -> Peer | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+@lru_cache(4096)
+def _is_loopback(peer: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return peer.is_loopback
 
 
 def _host_and_port(entry: str) -> tuple[str, int]:

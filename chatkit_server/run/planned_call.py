@@ -4,6 +4,7 @@ import copy
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, fields
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from agents import (
     Agent,
@@ -127,9 +128,7 @@ def plan_call(agent: Agent[Any], config: RunConfig) -> PlannedCall | None:
     if settings.retry is not None or settings.timeout is not None or settings.preserve_raw_usage:
         return None
     model = provider.get_model(cast(str | None, config.model or agent.model))
-    cache_key = PromptCacheKeyResolver().resolve(
-        settings, model=model, conversation_id=None, session=None, group_id=config.group_id
-    )
+    cache_key = _cache_key(settings, model, config)
     return PlannedCall(model, cast(str | None, agent.instructions), settings, list(agent.tools), cache_key)
 
 
@@ -146,6 +145,22 @@ def _has_stock_runner() -> bool:
     """Return whether `Runner.run_streamed` is the Agents SDK's own, apart from ours for an author's code."""
     runner = get_default_agent_runner()
     return type(runner.other if isinstance(runner, TurnRunner) else runner) is AgentRunner
+
+
+_keyless: WeakKeyDictionary[Model, ModelSettings] = WeakKeyDictionary()
+"""Models for which the Runner generates no key with these settings."""
+
+
+def _cache_key(settings: ModelSettings, model: Model, config: RunConfig) -> str | None:
+    """Return the key of the call. That a model gets none depends on its endpoint, whose URL takes 30 µs to parse."""
+    if _keyless.get(model) is settings:
+        return None
+    key = PromptCacheKeyResolver().resolve(
+        settings, model=model, conversation_id=None, session=None, group_id=config.group_id
+    )
+    if key is None:
+        _keyless[model] = settings
+    return key
 
 
 _resolved: dict[tuple[str | None, str | None, int], tuple[ModelSettings, RunConfig, ModelSettings]] = {}

@@ -14,6 +14,7 @@ from sqlalchemy import event
 from starlette.requests import HTTPConnection
 
 from chatkit_server import RequestContext, User, create_app
+from chatkit_server.auth import addresses as addresses_module
 from chatkit_server.auth.addresses import Addresses
 from chatkit_server.context import SessionTerms
 from chatkit_server.errors.http import ServerBusy
@@ -289,6 +290,23 @@ def test_anonymous_visitors_have_limits_where_they_are_invited(tmp_path: Path) -
     assert public.file_bytes(stranger) == 100 * 1024**2
     assert public.of_turns(customer).in_use() == {"running_turns": 5}
     assert public.file_bytes(customer) is None
+
+
+def test_the_key_of_an_address_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts: list[str] = []
+    network = addresses_module._network
+
+    def record(host: str) -> str | None:
+        hosts.append(host)
+        return network(host)
+
+    monkeypatch.setattr(addresses_module, "_network", record)
+    addresses = Addresses(["the secret"])
+    sent = [("192.0.2.1", 1), ("192.0.2.1", 2), ("192.0.2.2", 1), ("unix", 0), ("unix", 0)]
+    keys = [addresses.key_of(HTTPConnection({"type": "http", "client": client})) for client in sent]
+    assert hosts == ["192.0.2.1", "192.0.2.2", "unix"]
+    assert keys[0] == keys[1] != keys[2]
+    assert keys[3] is keys[4] is None
 
 
 @pytest.mark.parametrize(

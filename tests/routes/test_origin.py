@@ -11,6 +11,8 @@ import pytest
 import pytest_asyncio
 from yarl import URL
 
+from chatkit_server.errors.http import ForeignHost
+from chatkit_server.routes import origin
 from chatkit_server.routes.origin import allowed_hosts, is_allowed_host
 from tests.serving import Served, make_settings, serve
 from tests.support.chatkit import user_input
@@ -165,6 +167,33 @@ async def test_which_names_are_allowed(
 ) -> None:
     names = allowed_hosts(make_settings(tmp_path, **settings))
     assert is_allowed_host(host, names, server) == is_allowed
+
+
+async def test_a_name_is_checked_once_but_at_each_address_and_a_long_one_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+
+    def check(host: str, *rest: Any) -> bool:
+        checked.append(host)
+        return is_allowed_host(host, *rest)
+
+    monkeypatch.setattr(origin, "is_allowed_host", check)
+    requests = origin.ForeignRequests(lambda *_: None, make_settings(tmp_path))  # type: ignore[arg-type]  # not called
+    long_host = f"{'a' * 300}.example"
+
+    def is_allowed(host: str, server: tuple[str, int]) -> bool:
+        headers = [(b"host", host.encode())]
+        try:
+            return requests._check(
+                {"path": "/", "method": "POST", "headers": headers, "server": server, "type": "http"}
+            )
+        except ForeignHost:
+            return False
+
+    asked = [("chat-1", NETWORK), ("chat-1", LOOPBACK), (long_host, NETWORK)] * 2
+    assert [is_allowed(*request) for request in asked] == [True, False, False] * 2
+    assert checked == ["chat-1", "chat-1", long_host, long_host]
 
 
 async def test_any_page_may_call_without_cookies_if_the_setting_says_so(tmp_path: Path) -> None:

@@ -304,6 +304,26 @@ async def test_changed_settings_of_an_agent_reach_the_next_call(endpoint: tuple[
     assert seen == [0.5, 0.5, 0.25]
 
 
+async def test_that_a_model_gets_no_cache_key_is_found_out_once(
+    endpoint: tuple[OpenAIServer, Models], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, models = endpoint
+    asked: list[object] = []
+    kind = type(models.provider.get_model(None))
+    supports = kind._supports_default_prompt_cache_key  # type: ignore[attr-defined]  # of the Agents SDK's models
+
+    def record(self: Any) -> Any:
+        asked.append(self)
+        return supports(self)
+
+    monkeypatch.setattr(kind, "_supports_default_prompt_cache_key", record)
+    agent, other, config = an_agent(), an_agent(model_settings=ModelSettings(temperature=0.5)), run_config(models)
+    for planned in (agent, agent, other, other):
+        assert (call := plan_call(planned, config)) is not None
+        assert call.cache_key is None
+    assert len(asked) == 2
+
+
 async def test_all_calls_of_a_run_have_one_cache_key(
     endpoint: tuple[OpenAIServer, Models], monkeypatch: pytest.MonkeyPatch
 ) -> None:
