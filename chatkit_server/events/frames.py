@@ -42,7 +42,11 @@ def encode_text_delta(item_id: str, content_index: int, delta: str) -> bytes:
 
 def text_frame(number: int, prefix: bytes, delta: str) -> bytes:
     """Return the SSE frame of a text delta, with the prefix of its content part. This is the hot path."""
-    return b"id: %d\ndata: %b%b}}\n\n" % (number, prefix, _json_text(delta))
+    try:
+        text = to_json(delta)
+    except (PydanticSerializationError, UnicodeError):
+        text = _json_text(delta)
+    return b"id: %d\ndata: %b%b}}\n\n" % (number, prefix, text)
 
 
 def beginnings(item_id: str) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ class ClientWriter:
 
     def __init__(self, cycle: Any) -> None:
         self._cycle = cycle
+        self._flow, self._transport = cycle.flow, cycle.transport
         self._send: Callable[[Message], Awaitable[None]] = cycle.send
         self._last_body: object = None
 
@@ -49,10 +50,10 @@ class ClientWriter:
 
     def write(self, frames: bytes) -> bool:
         """Write the frames now; return False if the client does not keep up or has left: use `send` then."""
-        cycle = self._cycle
-        if cycle.flow.write_paused or cycle.disconnected or cycle.response_complete or cycle.transport.is_closing():
+        cycle, transport = self._cycle, self._transport
+        if self._flow.write_paused or cycle.disconnected or cycle.response_complete or transport.is_closing():
             return False
-        cycle.transport.write(b"%x\r\n%b\r\n" % (len(frames), frames))
+        transport.write(b"%x\r\n%b\r\n" % (len(frames), frames))
         return True
 
 

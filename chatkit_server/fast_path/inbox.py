@@ -7,32 +7,33 @@ from typing import Any
 class Inbox:
     """Entries in the order in which they were put. Only one task may wait for the next."""
 
-    __slots__ = ("_incoming", "_outgoing", "_waiter")
+    __slots__ = ("_outgoing", "_waiter", "incoming")
 
     def __init__(self) -> None:
-        self._incoming: list[Any] = []
+        self.incoming: list[Any] = []
+        """Entries that were put since the reader looked last: all that there are while it waits in `get`."""
         self._outgoing: list[Any] = []
         """Entries that are read next, in reverse order."""
         self._waiter: asyncio.Future[None] | None = None
 
     def qsize(self) -> int:
         """Return how many entries wait."""
-        return len(self._incoming) + len(self._outgoing)
+        return len(self.incoming) + len(self._outgoing)
 
     def empty(self) -> bool:
         """Return whether no entry waits."""
-        return not self._incoming and not self._outgoing
+        return not self.incoming and not self._outgoing
 
     def put_nowait(self, entry: Any) -> None:
         """Add an entry."""
-        self._incoming.append(entry)
+        self.incoming.append(entry)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def get_nowait(self) -> Any:
         """Remove and return the first entry. Raises `asyncio.QueueEmpty`."""
         if not self._outgoing:
-            self._incoming, self._outgoing = self._outgoing, self._incoming[::-1]
+            self.incoming, self._outgoing = self._outgoing, self.incoming[::-1]
         if not self._outgoing:
             raise asyncio.QueueEmpty
         return self._outgoing.pop()

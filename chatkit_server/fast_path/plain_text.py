@@ -5,6 +5,8 @@ the template of those that follow: the same bytes, with gaps. What does not fit 
 """
 
 import re
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
 from pydantic_core import from_json, to_json
@@ -29,7 +31,7 @@ _TEXT_KEYS = {"delta": re.compile(rb'"delta": ?(?=")'), "content": re.compile(rb
 class TextTemplate:
     """The bytes of a text delta's event, with gaps for its text and for the fields that may differ."""
 
-    __slots__ = ("_gaps", "_head", "_sample", "_text_end", "_text_start", "is_chat", "text")
+    __slots__ = ("_gaps", "_head", "_head_length", "_sample", "_text_end", "_text_start", "is_chat", "text")
 
     def __init__(self, sample: bytes, text: str, place: tuple[int, int], gaps: list["_Place"], *, is_chat: bool):
         self.text = text
@@ -40,8 +42,9 @@ class TextTemplate:
         self._text_start, self._text_end = place
         ends = [*(gap.start for gap in gaps[1:]), len(sample)]
         self._head = sample[: gaps[0].start]
+        self._head_length = len(self._head)
         self._gaps = tuple(
-            (gap.pattern.match, sample[gap.end : end], gap.start == self._text_start)
+            _gap(gap.pattern, sample[gap.end : end], is_text=gap.start == self._text_start)
             for gap, end in zip(gaps, ends, strict=True)
         )
 
@@ -76,27 +79,38 @@ class TextTemplate:
         """
         if not data.startswith(self._head, position):
             return None
-        position += len(self._head)
+        position += self._head_length
         raw = b""
-        for match_at, following, is_text in self._gaps:
+        for match_at, following, length, is_text in self._gaps:
             match = match_at(data, position)
-            if match is None:
+            if match is None or not data.startswith(following, position := match.end()):
                 return None
-            position = match.end()
-            if not data.startswith(following, position):
-                return None
-            position += len(following)
+            position += length
             if is_text:
                 raw = match[1]
         try:
-            text: str = from_json(b'"%b"' % raw) if b"\\" in raw else raw.decode()
+            if b"\\" not in raw:
+                return raw.decode(), position
+            text: str = from_json(b'"%b"' % raw)
         except ValueError:
             return None
-        return None if "\0" in text else (text, position)
+        return None if "\0" in text else (text, position)  # only an escape can be NUL
 
     def with_text(self, text: str) -> bytes:
         """Return the sample with another text."""
         return self._sample[: self._text_start] + to_json(text) + self._sample[self._text_end :]
+
+
+_Gap = tuple[Callable[[bytes, int], re.Match[bytes] | None], bytes, int, bool]
+
+
+@lru_cache(maxsize=256)
+def _gap(pattern: re.Pattern[bytes], following: bytes, *, is_text: bool) -> _Gap:
+    """Return what matches a gap, the bytes behind it, their length, and whether it is the text.
+
+    Answers share equal ones: what is read for each token of each answer stays in the processor's cache.
+    """
+    return pattern.match, following, len(following), is_text
 
 
 class _Place(NamedTuple):

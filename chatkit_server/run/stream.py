@@ -93,6 +93,9 @@ class RunStream:
         self._item_ids = self._conversion.parts
         self._is_idle = False
         """Everything so far has been yielded, and `events` waits for the inbox."""
+        self._text_delta: ResponseTextDeltaEvent | None = None
+        """The delta whose content part belongs to the item and index of `_text_place`; None after an event."""
+        self._text_place = ("", 0)
         self._stop_seconds: float | None = None
         """How long `close` waits for tools; None for as long as they take."""
 
@@ -133,12 +136,16 @@ class RunStream:
 
         Never raises: an error ends the run, not the connection.
         """
-        place = (earlier.output_index, earlier.content_index)
-        if self._is_idle and self._inbox.empty() and (item_id := self._item_ids.get(place)) is not None:
+        if earlier is not self._text_delta and self._is_idle:
+            index = earlier.content_index
+            if (item_id := self._item_ids.get((earlier.output_index, index))) is not None:
+                self._text_delta, self._text_place = earlier, (item_id, index)
+        if self._is_idle and earlier is self._text_delta and not self._inbox.incoming:
             self._watch.event_count += tokens
             assert self._sink is not None
+            item_id, index = self._text_place
             try:
-                self._sink(item_id, place[1], text)
+                self._sink(item_id, index, text)
             except Exception as error:
                 self._inbox.put_nowait(RunEnd(error))
         else:
@@ -159,7 +166,7 @@ class RunStream:
                     await asyncio.sleep(0)
                 self._is_idle = True
                 event = await inbox.get()
-                self._is_idle = False
+                self._is_idle, self._text_delta = False, None
                 if isinstance(event, RunEnd):
                     break
                 watch.event_count += 1
@@ -188,7 +195,7 @@ class RunStream:
         self._context.detach()
         self._remember_unread()
         # What is circular stays in memory until the garbage is collected: with a long answer, megabytes.
-        self._is_idle, self._sink = False, None
+        self._is_idle, self._sink, self._text_delta = False, None, None
         del self._result, self._conversion, self._context, self._pump, self._tripwires
 
     async def _end(self, error: BaseException | None) -> AsyncGenerator[ThreadStreamEvent, None]:

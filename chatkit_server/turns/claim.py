@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from chatkit_store import StoreError
 
@@ -64,5 +65,4 @@ class Claim:
                 await self.confirm()
 
 
-def _now() -> float:
-    return time.monotonic() if BOOT_CLOCK is None else time.clock_gettime(BOOT_CLOCK)
+_now: Callable[[], float] = time.monotonic if BOOT_CLOCK is None else partial(time.clock_gettime, BOOT_CLOCK)

@@ -2,12 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from io import StringIO
 
 from chatkit_store import Entry
 
 from ..events.frames import beginnings, encode_text_delta
 from ..memory import Transcript
+from .log_entries import TextRun
 
 TRANSCRIPT_PACE = 500_000
 """Characters of a transcript to write per second, on average.
@@ -54,22 +54,16 @@ class Page:
         erases = () if removed is None else beginnings(removed)
         self._entries.append(Entry(self.turn_id, number, data.decode(), erases))
 
-    def record_text(self, number: int, item_id: str, content_index: int, text: str) -> None:
-        """Add text; merge it with the text before it if both belong to the same content part."""
-        last = self._entries[-1] if self._entries else None
-        if isinstance(last, _Text) and last.item_id == item_id and last.content_index == content_index:
-            last.number = number
-            last.text.write(text)
-        else:
-            self._entries.append(_Text(number, item_id, content_index, text))
+    def record_run(self, run: TextRun) -> None:
+        """Add a run of text with what it has and will get until the next event; each batch reads what is new of it."""
+        self._entries.append(_Text(run))
 
     def take(self, now: float, *, is_last: bool = False) -> PagePart:
         """Remove and return what is to be written; the caller writes it or gives it back.
 
         `now` is in seconds. With `is_last` the transcript is not delayed, since nothing is taken after this.
         """
-        collected, self._entries = self._entries, []
-        entries = [entry if isinstance(entry, Entry) else entry.entry(self.turn_id) for entry in collected]
+        entries = self._take_entries()
         transcript = self.transcript
         pause = min(self._written_size, transcript.size) / TRANSCRIPT_PACE  # a transcript that got shorter waits less
         is_due = is_last or now >= self._written_at + pause
@@ -80,6 +74,34 @@ class Page:
         is_announced = self._has_new_follower or (self._is_followed and bool(entries))
         self._has_new_follower = False
         return PagePart(entries, has_transcript, has_reader, is_announced)
+
+    def _take_entries(self) -> list[Entry]:
+        collected, self._entries = self._entries, []
+        entries: list[Entry] = []
+        texts: list[str] = []
+        run: TextRun | None = None
+        for entry in collected:
+            if isinstance(entry, _Text):
+                if (text := entry.take()) is not None:
+                    if run is not None and not run.is_same_part(entry.run):
+                        entries.append(self._text_entry(run, texts))
+                        texts = []
+                    run = entry.run
+                    texts.append(text)
+                continue
+            if run is not None:
+                entries.append(self._text_entry(run, texts))
+                run, texts = None, []
+            entries.append(entry)
+        if run is not None:
+            entries.append(self._text_entry(run, texts))
+        if collected and isinstance(collected[-1], _Text):
+            self._entries.append(collected[-1])  # it may get more
+        return entries
+
+    def _text_entry(self, run: TextRun, texts: list[str]) -> Entry:
+        data = encode_text_delta(run.item_id, run.content_index, "".join(texts))
+        return Entry(self.turn_id, run.last, data.decode())
 
     def count_reader(self) -> None:
         """Have the next batch count the first reader."""
@@ -102,17 +124,19 @@ class Page:
 
 
 class _Text:
-    """A text delta that more text may be merged into."""
+    """A run of text, and how much of it batches have."""
 
-    __slots__ = ("content_index", "item_id", "number", "text")
+    __slots__ = ("run", "taken")
 
-    def __init__(self, number: int, item_id: str, content_index: int, text: str) -> None:
-        self.number = number
-        self.item_id = item_id
-        self.content_index = content_index
-        self.text = StringIO()  # a tenth of the memory of a list of deltas
-        self.text.write(text)
+    def __init__(self, run: TextRun) -> None:
+        self.run = run
+        self.taken = run.before
+        """The number of the last delta in a batch."""
 
-    def entry(self, turn_id: str) -> Entry:
-        data = encode_text_delta(self.item_id, self.content_index, self.text.getvalue())
-        return Entry(turn_id, self.number, data.decode())
+    def take(self) -> str | None:
+        """Return the text that no batch has yet; None if there was no delta since."""
+        if self.taken == self.run.last:
+            return None
+        text = self.run.text_after(self.taken)
+        self.taken = self.run.last
+        return text

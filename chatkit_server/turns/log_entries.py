@@ -42,6 +42,10 @@ class TextRun:
         self._text = ""
         self._ends: array[int] | None = None
 
+    def is_same_part(self, other: "TextRun") -> bool:
+        """Return whether both are text of the same content part."""
+        return self.item_id == other.item_id and self.content_index == other.content_index
+
     def seal(self) -> None:
         """Store the text as one string, because no more comes."""
         self._text = "".join(self.pieces)
@@ -54,8 +58,6 @@ class TextRun:
         if self._ends is not None:
             return self._text[self._ends[skipped - 1] :] if skipped else self._text
         pieces = self.pieces
-        if len(pieces) == skipped + 1:  # the hot path
-            return pieces[-1]
         return "".join(pieces[skipped:] if skipped else pieces)
 
 
@@ -80,7 +82,7 @@ def frames_of(entries: Iterable[Entry], position: int) -> bytes:
     run: TextRun | None = None
     for entry in entries:
         if isinstance(entry, TextRun):
-            if run is not None and (run.item_id, run.content_index) != (entry.item_id, entry.content_index):
+            if run is not None and not run.is_same_part(entry):
                 frames.append(text_frame(run.last, run.prefix, "".join(texts)))
                 texts = []
             run = entry

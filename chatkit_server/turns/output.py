@@ -141,7 +141,7 @@ class Output:
         if self.is_shut:
             return
         self._open.add_text(item_id, content_index, delta)
-        if item_id in self._hidden:
+        if self._hidden and item_id in self._hidden:
             return
         self._log.append_text(item_id, content_index, delta)
         if self.first_token is None:

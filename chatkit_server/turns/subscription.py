@@ -70,6 +70,8 @@ class Subscription:
         self._pace = pace
         self._clock = clock()
         self._wait = pace.window
+        self._together = max(pace.window, TOGETHER_SECONDS)
+        """Seconds after a frame in which text is gathered."""
         self._is_due = position != log.last
         self._is_scheduled = False
         self._is_soon = False
@@ -90,6 +92,7 @@ class Subscription:
     def share(self, readers: int) -> None:
         """Adapt to the number of the log's readers."""
         self._wait = max(self._pace.window, readers * WINDOW_PER_READER if readers > 1 else 0.0)
+        self._together = max(self._wait, TOGETHER_SECONDS)
 
     # -- the reader's task
 
@@ -133,7 +136,7 @@ class Subscription:
         if self._is_scheduled or self._is_soon:
             if self._log.last - self.position < self._pace.most:
                 return
-        elif now - self._sent_at < max(self._wait, TOGETHER_SECONDS):
+        elif now - self._sent_at < self._together:
             if self._wait <= TOGETHER_SECONDS:
                 self._is_soon = True
                 self._clock.call_soon(self._soon)

@@ -86,11 +86,11 @@ class TurnLog:
             self._seal()
             run = self._run = TextRun(self.last, item_id, content_index)
             self._entries.append(run)
+            if self._page is not None:
+                self._page.record_run(run)
         self.last = run.last = self.last + 1
         run.pieces.append(delta)
         run.size += len(delta) + DELTA_SIZE
-        if self._page is not None:
-            self._page.record_text(run.last, item_id, content_index, delta)
         if self._readers:
             now = monotonic()
             for reader in self._readers:
@@ -133,15 +133,17 @@ class TurnLog:
 
         If they are no longer kept, or `position` is not a frame of this log, return a catch-up instead.
         """
-        if self._cached[:2] == (position, self.last):  # most readers are equally far
+        is_shared = len(self._readers) > 1
+        if is_shared and self._cached[:2] == (position, self.last):  # most readers are equally far
             return self._cached[2]
         run = self._run
         if run is not None and run.before <= position < run.last:  # the hot path
-            data = text_frame(run.last, run.prefix, run.text_after(position))
+            text = run.pieces[-1] if position == run.last - 1 else run.text_after(position)
+            data = text_frame(run.last, run.prefix, text)
         else:
             index = index_after(self._entries, position)
             data = self._catch_up(position) if index is None else frames_of(self._entries[index:], position)
-        if len(self._readers) > 1:
+        if is_shared:
             self._cached = (position, self.last, data)
         return data
 

@@ -7,6 +7,7 @@ from openai.types.responses import ResponseTextDeltaEvent
 
 from chatkit_server.fast_path.chunks import chunk
 from chatkit_server.fast_path.fast_body import EVENTS_PER_CALL, MAX_HELD, FastBody
+from chatkit_server.fast_path.plain_text import TextTemplate
 from chatkit_server.fast_path.tap import Tap
 from tests.fast_path.recorded_streams import wire_events
 from tests.support.openai_answers import Answer, Text
@@ -140,3 +141,38 @@ async def test_nothing_is_heard_once_the_tap_is_closed() -> None:
     body.feed(chunk(second))
     assert heard.texts == []
     assert wire.slow == [chunk(first), chunk(second)]
+
+
+async def test_text_goes_the_slow_way_once_the_run_has_closed_its_tap() -> None:
+    wire, heard = Wire(), Heard()
+    body = FastBody(wire, heard.tap, 64)
+    first, second, third = deltas(3)
+    body.note_waiting()
+    body.feed(chunk(first))
+    take(body, heard, first)
+    body.feed(chunk(second))
+    heard.tap.close()
+    body.feed(chunk(third))
+    assert heard.texts == ["w"]
+    assert wire.slow == [chunk(first), chunk(third)]
+
+
+async def test_the_end_behind_a_text_is_passed_on_with_it() -> None:
+    wire, heard = Wire(), Heard()
+    body = FastBody(wire, heard.tap, 64)
+    first, second = deltas(2)
+    body.note_waiting()
+    body.feed(chunk(first))
+    take(body, heard, first)
+    body.feed(chunk(second) + b"0\r\n\r\n")
+    assert heard.texts == ["w"]
+    assert wire.slow == [chunk(first), b"0\r\n\r\n"]
+
+
+def test_answers_share_what_their_templates_have_in_common() -> None:
+    """What is read for each token of many answers has to fit into the processor's cache."""
+    first, second = (TextTemplate.of(event) for event in (deltas(1)[0], deltas(1)[0].replace(b'"msg_', b'"msg_other')))
+    assert first is not None
+    assert second is not None
+    assert first._head != second._head
+    assert [id(gap) for gap in first._gaps] == [id(gap) for gap in second._gaps]

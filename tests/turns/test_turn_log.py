@@ -184,6 +184,36 @@ async def test_the_page_records_all_events_with_merged_text() -> None:
     assert [entry.seq for entry in page.take(NOW).entries] == [3, 4, 5, 6]
 
 
+async def test_each_batch_has_one_entry_with_what_is_new_of_a_text_however_often_its_run_is_sealed() -> None:
+    page = Page("turn", Transcript())
+    log = TurnLog(page=page)
+    written, sent = "", []
+    for length in (1, RUN_SIZE, 3, 3 * RUN_SIZE, 0, 2):
+        for number in range(length):
+            sent.append(f"{number} ")
+            log.append_text("msg", 0, sent[-1])
+        entries = page.take(NOW).entries
+        assert [entry.seq for entry in entries] == [log.last] * bool(length)
+        written += "".join(json.loads(entry.payload)["update"]["delta"] for entry in entries)
+    assert written == "".join(sent)
+
+
+async def test_the_page_keeps_the_order_of_texts_of_several_parts_and_an_empty_delta() -> None:
+    page = Page("turn", Transcript())
+    log = TurnLog(page=page)
+    log.append_text("msg", 0, "a")
+    page.take(NOW)
+    log.append_text("msg", 1, "b")  # nothing is new of the text before it
+    log.append_text("msg", 0, "c")
+    log.append_text("msg", 0, "")
+    log.append(notice(5))
+    log.append_text("msg", 0, "")
+    entries = page.take(NOW).entries
+    assert [entry.seq for entry in entries] == [2, 4, 5, 6]
+    updates = [json.loads(entries[number].payload)["update"] for number in (0, 1, 3)]
+    assert [(update["content_index"], update["delta"]) for update in updates] == [(1, "b"), (0, "c"), (0, "")]
+
+
 async def test_a_transcript_is_taken_if_it_changed_and_adds_to_the_items() -> None:
     transcript = Transcript()
     beginning = transcript.mark()
