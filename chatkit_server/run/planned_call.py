@@ -3,6 +3,7 @@
 import copy
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, fields
+from types import MethodType
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -13,6 +14,7 @@ from agents import (
     ModelSettings,
     ModelTracing,
     RunConfig,
+    Runner,
     RunResultStreaming,
     Tool,
     Usage,
@@ -103,7 +105,8 @@ def plan_call(agent: Agent[Any], config: RunConfig) -> PlannedCall | None:
     """Return the call that a run begins with, or None if only the Runner can make it.
 
     That is so if code of the author's runs before or after the call (functions for instructions or tools, hooks,
-    guardrails, filters, models), if the call is more than text and functions, and without the fast path.
+    guardrails, filters, models, wrappers of the Runner), if the call is more than text and functions, and without the
+    fast path.
     """
     provider = config.model_provider
     is_plain = (
@@ -142,9 +145,23 @@ def _is_plain_tool(tool: Tool) -> bool:
 
 
 def _has_stock_runner() -> bool:
-    """Return whether `Runner.run_streamed` is the Agents SDK's own, apart from ours for an author's code."""
+    """Return whether `Runner.run_streamed` is the Agents SDK's own, apart from ours for an author's code.
+
+    Tools that monitor an application replace it or wrap it, to see each run.
+    """
     runner = get_default_agent_runner()
-    return type(runner.other if isinstance(runner, TurnRunner) else runner) is AgentRunner
+    stock = runner.other if isinstance(runner, TurnRunner) else runner
+    return type(stock) is AgentRunner and all(
+        _is_written_in_runners(way.run_streamed) for way in (Runner, runner, stock)
+    )
+
+
+_RUNNERS = frozenset({AgentRunner.__module__, TurnRunner.__module__})
+
+
+def _is_written_in_runners(method: object) -> bool:
+    """Return whether the code of a method is from the module of a runner, whatever a wrapper of it says."""
+    return type(method) is MethodType and method.__func__.__globals__["__name__"] in _RUNNERS
 
 
 _keyless: WeakKeyDictionary[Model, ModelSettings] = WeakKeyDictionary()

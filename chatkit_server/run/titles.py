@@ -95,7 +95,7 @@ class PendingTitle:
         self, maker: "TitleMaker", message: UserMessageItem, context: AgentContext, model: str | None
     ) -> None:
         try:
-            await asyncio.sleep(0)  # the run starts in the meantime: its request goes out first
+            await asyncio.sleep(0)  # a run that calls the model without the Runner sends its request in the meantime
             title = await maker.ask(message, model)
             event = await maker.name(context.thread.id, title, first_words(message), context.request_context)
         except TimeoutError:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import wraps
 from typing import Any
 
 import pytest
@@ -17,15 +18,17 @@ from agents import (
     ModelSettings,
     RunConfig,
     RunContextWrapper,
+    Runner,
     function_tool,
     input_guardrail,
     tool_namespace,
 )
-from agents.run import AgentRunner
+from agents.run import AgentRunner, get_default_agent_runner
 from agents.testing import ScriptedModel
 from chatkit.types import ThreadMetadata
 
 from chatkit_server import AgentContext, RequestContext, stream_agent_response
+from chatkit_server.agents.turn_runner import installed_turn_runner
 from chatkit_server.events.frames import serialize
 from chatkit_server.memory import Transcript, turn_transcript
 from chatkit_server.models import Models, open_models
@@ -114,6 +117,7 @@ def runners(monkeypatch: pytest.MonkeyPatch) -> list[AgentRunner]:
         return stock(self, *args, **options)
 
     monkeypatch.setattr(AgentRunner, "run_streamed", run_streamed)
+    monkeypatch.setattr(planned_call, "_has_stock_runner", lambda: True)  # it would notice this very wrapper
     return starts
 
 
@@ -246,6 +250,8 @@ class OwnAgent(Agent[Any]):
 def test_code_of_the_author_leaves_the_run_to_the_runner(endpoint: tuple[OpenAIServer, Models]) -> None:
     config = run_config(endpoint[1])
     assert plan_call(an_agent(), config) is not None
+    with installed_turn_runner():  # as in a server
+        assert plan_call(an_agent(), config) is not None
     agents = {
         "instructions": an_agent().clone(instructions=lambda context, agent: "Count."),
         "hooks": an_agent(hooks=AgentHooks()),
@@ -271,6 +277,24 @@ def test_code_of_the_author_leaves_the_run_to_the_runner(endpoint: tuple[OpenAIS
         "provider": replace(config, model_provider=DemoProvider(tokens_per_second=100)),
     }
     assert {name for name, changed in configs.items() if plan_call(an_agent(), changed) is not None} == set()
+
+
+@pytest.mark.parametrize("place", [Runner, AgentRunner, get_default_agent_runner()], ids=["facade", "class", "object"])
+async def test_a_tool_that_wraps_the_runner_sees_each_run(
+    place: Any, endpoint: tuple[OpenAIServer, Models], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[str] = []
+    stock = place.run_streamed
+
+    @wraps(stock)
+    def run_streamed(*args: Any, **options: Any) -> Any:
+        starts.append("run")
+        return stock(*args, **options)
+
+    monkeypatch.setattr(place, "run_streamed", run_streamed)
+    upstream, models = endpoint
+    assert (await outcome(upstream, models, [Answer("Eight.")], an_agent())).output == "Eight."
+    assert starts == ["run"]
 
 
 async def test_without_the_fast_path_each_run_is_the_runners(runners: list[AgentRunner]) -> None:
