@@ -13,12 +13,13 @@ from chatkit_store.owner import owner_of
 from chatkit_store.text import plain_text
 
 from ..context import RequestContext
+from ..models.client.packed_items import is_stand_in, unpacked
 from ..models.client.wire_items import FittedItems
 from .call_pairs import InputItem, pair_calls
 from .converter import is_ours
 from .exchange import END, Exchange, PastTurns
 from .first_message import FirstMessage
-from .memory_cache import Chain, MemoryCache, StoredInput, joined_items
+from .memory_cache import Chain, MemoryCache, StoredInput, joined_items, packed_items
 from .notes import join_notes, notes_of
 from .thread_reading import Input, Reading, Start, agent_of, cut
 
@@ -117,9 +118,17 @@ class Memory:
         `budget` is in tokens. The newest exchange is always included. An older one that does not fit is reduced to its
         visible items; if these do not fit either, it and all older ones are left out.
         """
+        return unpacked(await self.packed_input(converter, budget=budget, origin=origin))
+
+    async def packed_input(
+        self, converter: ThreadItemConverter, *, budget: int, origin: str | None = None
+    ) -> list[InputItem]:
+        """Return `model_input`, perhaps with stand-ins for earlier messages (`models.client.packed_items`)."""
         reading = await self._fitting(converter, budget, origin)
-        items = _joined(reading.inputs[::-1], is_unique=origin is not None)
-        return FittedItems(items, are_messages=reading.are_messages) if reading.are_fitted else items
+        items = _joined(reading.inputs[::-1], is_unique=origin is not None, can_pack=reading.are_fitted)
+        if not reading.are_fitted:
+            return items
+        return FittedItems(items, are_messages=reading.are_messages, is_packed=any(map(is_stand_in, items)))
 
     async def split_input(
         self, converter: ThreadItemConverter, *, budget: int, origin: str | None = None
@@ -184,17 +193,29 @@ def _follows(page: HistoryPage, past: PastTurns, chain: Chain) -> bool:
     return past.start_of(oldest.rows[0]) == chain.end and oldest.start(past) >= chain.window.until
 
 
-def _joined(exchanges: Sequence[Input], *, is_unique: bool) -> list[InputItem]:
-    """Return exchanges, oldest first, as one history."""
+def _joined(exchanges: Sequence[Input], *, is_unique: bool, can_pack: bool = False) -> list[InputItem]:
+    """Return exchanges, oldest first, as one history; with `can_pack`, of closed ones only stand-ins."""
     items: list[InputItem] = []
     notes: list[InputItem] = []
-    for is_stored, group in groupby(exchanges, key=lambda exchange: isinstance(exchange, StoredInput)):
-        if is_stored:
-            more, more_notes = joined_items(cast(Sequence[StoredInput], list(group)))
-            items += more
-            notes += more_notes
+
+    def kind(exchange: Input) -> str:
+        if not isinstance(exchange, StoredInput):
+            return "converted"
+        return "closed" if can_pack and exchange.is_closed else "stored"
+
+    for of_kind, group in groupby(exchanges, key=kind):
+        if of_kind == "converted":
+            for exchange in cast(Iterable[list[InputItem]], group):
+                items += exchange
+                notes += notes_of(exchange)
             continue
-        for exchange in cast(Iterable[list[InputItem]], group):
-            items += exchange
-            notes += notes_of(exchange)
+        stored = cast(list[StoredInput], list(group))
+        packed = stored if of_kind == "closed" else []
+        if packed and items and items[-1].get("role") == "user":  # the first message may be joined to it
+            packed = stored[1:]
+        more, more_notes = joined_items(stored[: len(stored) - len(packed)])
+        items += more
+        notes += more_notes
+        if packed:
+            items.append(packed_items(packed).stand_in())
     return join_notes(pair_calls(items, is_unique=is_unique), notes)

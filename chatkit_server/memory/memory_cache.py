@@ -16,10 +16,11 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from chatkit_store import HistoryWindow
 
+from ..models.client.packed_items import PackedItems
 from ..models.client.wire_items import is_fitted, is_message
 from .call_pairs import InputItem
 from .exchange import TurnPart
-from .notes import notes_of
+from .notes import join_notes, notes_of
 
 SHORTEST = 4
 """How many exchanges a chain has at least; a shorter thread is read as quickly. More than `TitleMaker` looks at."""
@@ -43,6 +44,8 @@ class StoredInput:
     is_fitted: bool
     """Whether they may be in `FittedItems`."""
     are_messages: bool
+    is_closed: bool
+    """Whether they are messages that no neighbour changes, unless a user's message is before them."""
 
     @classmethod
     def of(cls, items: Sequence[InputItem], tokens: int) -> "StoredInput | None":
@@ -55,7 +58,10 @@ class StoredInput:
             return None
         notes = {id(note) for note in notes_of(items)}
         indexes = tuple(index for index, item in enumerate(items) if id(item) in notes)
-        return cls(json, tokens, len(items), indexes, is_fitted(items), all(map(is_message, items)))
+        are_messages = all(map(is_message, items))
+        is_closed = are_messages and bool(items) and items[-1].get("role") != "user" and not notes
+        is_closed = is_closed and join_notes(items, []) == items
+        return cls(json, tokens, len(items), indexes, is_fitted(items), are_messages, is_closed)
 
 
 def joined_items(stored: Sequence[StoredInput]) -> tuple[list[InputItem], list[InputItem]]:
@@ -66,6 +72,11 @@ def joined_items(stored: Sequence[StoredInput]) -> tuple[list[InputItem], list[I
         notes += [items[start + index] for index in entry.notes]
         start += entry.count
     return items, notes
+
+
+def packed_items(stored: Sequence[StoredInput]) -> PackedItems:
+    """Return the items of inputs that are closed."""
+    return PackedItems(b",".join([entry.json[1:-1] for entry in stored]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,9 @@ from functools import cached_property, lru_cache, partial
 from hashlib import sha256
 from typing import Any, Literal
 
+import agents._debug
+import agents.items
+import agents.models.openai_responses
 import openai
 from agents import Model, ModelProvider, ModelResponse, ModelSettings, OpenAIChatCompletionsModel, OpenAIResponsesModel
 from agents.items import TResponseInputItem, TResponseStreamEvent
@@ -15,6 +18,8 @@ from openai.types.responses import ResponseCompletedEvent, ResponseFunctionToolC
 from chatkit_store import clean_body
 
 from ..fast_path.tap import tapped
+from .client.events import FastEventsClient
+from .client.quick_walk import replaced_walks
 from .incoming.answer_state import AnswerState, answer_state, used_call_ids
 from .returned_fields import EmittedFields, emitted_fields, fields_to_return, returned_fields
 
@@ -150,6 +155,17 @@ class _EndpointModel(Model):
 
 class _ResponsesModel(_EndpointModel, OpenAIResponsesModel):
     """A model behind the Responses API."""
+
+    @property
+    def takes_packed(self) -> bool:
+        """Whether an input with stand-ins (`client/packed_items.py`) reaches our client: the Agents SDK does not copy
+        it, as long as it uses our walk, nor log it."""
+        walks = (agents.items, agents.models.openai_responses)
+        return (
+            isinstance(self._client, FastEventsClient)
+            and all(walk in replaced_walks for walk in walks)
+            and getattr(agents._debug, "DONT_LOG_MODEL_DATA", False) is True
+        )
 
     @cached_property
     def origin(self) -> str:

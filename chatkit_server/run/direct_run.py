@@ -38,6 +38,7 @@ from openai.types.responses import Response, ResponseOutputMessage, ResponseReas
 
 from ..agent_context import AgentContext, in_turn
 from ..fast_path.tap import share_tap
+from ..models.client.packed_items import unpacked
 from .first_response import FirstResponse
 from .planned_call import PlannedCall, plan_call, usage_of
 
@@ -49,15 +50,21 @@ CancelMode = Literal["immediate", "after_turn"]
 def start_run(
     agent: Agent[Any], input: list[Any], agent_context: AgentContext, config: RunConfig, *, max_turns: int
 ) -> RunResultStreaming:
-    """Return a run for `stream_agent_response`: the Runner's, or a `DirectRun`, which begins as it is read."""
+    """Return a run for `stream_agent_response`: the Runner's, or a `DirectRun`, which begins as it is read.
+
+    `input` may have stand-ins (`models.client.packed_items`).
+    """
     run_context = agent_context.run_context
 
     def start_runner(config: RunConfig) -> RunResultStreaming:
         return in_turn(agent_context).run(
-            Runner.run_streamed, agent, input, context=run_context, max_turns=max_turns, run_config=config
+            Runner.run_streamed, agent, unpacked(input), context=run_context, max_turns=max_turns, run_config=config
         )
 
-    if (call := plan_call(agent, config)) is None:
+    call = plan_call(agent, config)
+    if call is None or not call.takes_packed:
+        input = unpacked(input)
+    if call is None:
         return start_runner(config)
     run = DirectRun(agent, input, run_context, config, call, start_runner)
     return cast(RunResultStreaming, run)  # it has what a turn reads of one

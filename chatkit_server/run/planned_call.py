@@ -69,13 +69,18 @@ class PlannedCall:
     cache_key: str | None
     """The prompt cache key that the Runner would generate for this run."""
 
+    @property
+    def takes_packed(self) -> bool:
+        """Whether the input may have stand-ins for messages."""
+        return bool(getattr(self.model, "takes_packed", False))
+
     def stream(self, input: list[Any]) -> AsyncIterator[TResponseStreamEvent]:
         """Call the model with this input."""
         items = input
         if not (isinstance(input, FittedItems) and input.are_messages):
             items = deduplicate_input_items_preferring_latest(prepare_model_input_items(input))
             if isinstance(input, FittedItems):  # these only leave items out
-                items = FittedItems(items)
+                items = FittedItems(items, is_packed=input.is_packed)
         return self.model.stream_response(
             self.instructions,
             items,

@@ -48,6 +48,7 @@ from ..memory import Memory, turn_transcript
 from ..memory.converter import SafeConverter, with_files, with_mentions
 from ..memory.first_message import first_message
 from ..memory.memory_cache import MemoryCache
+from ..models.client.packed_items import unpacked
 from ..models.usage import turn_usage
 from ..recording.recorded_turn import RecordedTurn, can_resume
 from ..recording.run_recording import RunRecording
@@ -140,7 +141,9 @@ class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
         context = agent_context.request_context
         agent = await self.load_agent(agent_context, selection, memory)
         agent_context.set_starting_agent(agent)
-        input = await self._through_outage(lambda: self.load_input(agent, selection, memory, context))
+        is_own = type(self).load_input is ChatServer.load_input
+        load = self._load_packed if is_own else self.load_input
+        input = await self._through_outage(lambda: load(agent, selection, memory, context))
         config = self.run_config_for(selection, context)
         result = start_run(agent, input, agent_context, config, max_turns=self.settings.max_turns)
         return self._stream(agent_context, result, sink)
@@ -309,8 +312,13 @@ class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
         self, agent: Agent[Any], selection: Selection, memory: Memory, context: RequestContext
     ) -> list[Any]:
         """Return the thread as input for the agent's model. Sets the origin of the turn's transcript."""
+        return unpacked(await self._load_packed(agent, selection, memory, context))
+
+    async def _load_packed(
+        self, agent: Agent[Any], selection: Selection, memory: Memory, context: RequestContext
+    ) -> list[Any]:
         origin_of, converter = self._set_origin(selection), self._converter_for(context)
-        return await memory.model_input(converter, budget=self.settings.history_tokens, origin=origin_of(agent))
+        return await memory.packed_input(converter, budget=self.settings.history_tokens, origin=origin_of(agent))
 
     def _converter_for(self, context: RequestContext) -> ThreadItemConverter:
         """Return the converter that reads the user's files and mentions."""

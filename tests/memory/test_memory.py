@@ -12,6 +12,8 @@ from chatkit.agents import ClientToolCall
 from chatkit_server import ask_user, client_tool
 from chatkit_server.memory import memory
 from chatkit_server.memory.call_pairs import INTERRUPTED
+from chatkit_server.models.client import direct_calls, prepared_requests
+from chatkit_server.models.client.packed_items import body_json
 from chatkit_server.models.fit_messages import NO_ANSWER
 from tests.interactions.test_approvals import agent as clerk
 from tests.interactions.test_approvals import cards, outputs, press, request_deletion
@@ -571,8 +573,17 @@ async def test_a_retry_drops_the_old_calls_but_keeps_the_note_of_the_old_turn(st
 
 @both_apis
 @sqlite_only
-async def test_the_endpoint_gets_the_same_history_with_and_without_the_cache(start: Start) -> None:
-    bodies = []
+async def test_the_endpoint_gets_the_same_history_with_and_without_the_cache(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies, packed = [], []
+
+    def encode(body: Any) -> bytes:
+        packed.append(any(getattr(value, "is_packed", False) for value in body.values()))
+        return body_json(body)
+
+    for module in (prepared_requests, direct_calls):
+        monkeypatch.setattr(module, "body_json", encode)
     for size in (0, 1_000_000):
         chat = await start(Agent(name="test", instructions="Be kind.", tools=[look_up]), history_cache_bytes=size)
         calls = [Answer(tool_calls=[look_up_call("alpha", "call_1")]), Answer("It is 42.")]
@@ -584,8 +595,9 @@ async def test_the_endpoint_gets_the_same_history_with_and_without_the_cache(sta
             for number in range(1, 8):
                 assert (await tab.send(thread_id, f"Question {number}")).error is None
         bodies.append([request.body for request in chat.upstream.requests])
-        del chat.upstream.requests[:]
         assert (chat.services.server.memory_cache.size > 0) == (size > 0)
+        assert any(packed) == (size > 0 and chat.upstream.requests[-1].path.endswith("/responses"))
+        del chat.upstream.requests[:]
     without, cached = (
         [
             [{name: value for name, value in item.items() if name != "id"} for item in body.get("input", ())]

@@ -1,6 +1,7 @@
 """The cached part of a model input: always equal to what reading the whole thread gives."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ from chatkit_server.memory import thread_reading
 from chatkit_server.memory.converter import SafeConverter
 from chatkit_server.memory.memory import Memory
 from chatkit_server.memory.memory_cache import Chain, MemoryCache
+from chatkit_server.memory.token_estimate import count_tokens
+from chatkit_server.models.client.packed_items import PackedItems, body_json
+from chatkit_server.models.client.wire_items import PlainList
 from chatkit_store import NewTurn, SqlStore, TurnEnd, TurnStore, create_schema, new_id, open_engine
 from tests.statements import counted
 from tests.store.factories import assistant_message, hidden_item, make_thread, tool_call, user_message, widget_with
@@ -226,6 +230,8 @@ class Conversation:
                 assert await cached.split_input(CONVERTER, budget=budget, origin=other) == expected
                 expected_input = await fresh.model_input(CONVERTER, budget=budget, origin=other)
                 assert await cached.model_input(CONVERTER, budget=budget, origin=other) == expected_input
+                packed = await cached.packed_input(CONVERTER, budget=budget, origin=other)
+                assert json.loads(body_json({"input": PlainList(packed)})) == {"input": expected_input}
 
     async def _sql(self, statement: str, **values: Any) -> None:
         async with self.workers[0].engine.begin() as connection:
@@ -277,7 +283,7 @@ async def long_thread(engine: AsyncEngine, count: int) -> AsyncIterator[Conversa
 
 
 async def load_input(chat: Conversation, **options: Any) -> list[Any]:
-    worker = chat.workers[0]
+    worker = options.pop("worker", chat.workers[0])
     memory = await Memory.load(worker.store, chat.thread, ALICE, options.pop("cache", worker.cache))
     return await memory.model_input(options.pop("converter", CONVERTER), **{"budget": 100_000, **options})
 
@@ -316,6 +322,67 @@ async def test_the_next_turn_reads_and_converts_only_what_is_new(
         assert converted == [item.id for item in chat.items[-2:]]  # the last message and its answer
         assert read == [2]
         assert len(statements) == 2
+
+
+@pytest.fixture
+async def other_engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """The connections of another worker."""
+    engine = open_engine(database_url)
+    yield engine
+    await engine.dispose()
+
+
+async def test_a_thread_that_is_longer_than_the_budget_is_not_read_again_on_either_worker(
+    engine: AsyncEngine, other_engine: AsyncEngine, converted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    load = SqlStore.load_history
+
+    async def count(*arguments: Any, **options: Any) -> Any:
+        page = await load(*arguments, **options)
+        read.append(len(page.items))
+        return page
+
+    monkeypatch.setattr(SqlStore, "load_history", count)
+    async with long_thread(engine, 40) as chat:
+        chat.workers = [chat.workers[0], Worker(other_engine)]
+        for worker in chat.workers:
+            await load_input(chat, worker=worker, budget=300)
+        lengths = set()
+        for number in range(30):
+            await chat.message((4, 32, 64)[number % 3])  # of different lengths
+            expected = await load_input(chat, cache=None, budget=300)
+            lengths.add(len(expected))
+            for worker in chat.workers:
+                read.clear()
+                converted.clear()
+                assert await load_input(chat, worker=worker, budget=300) == expected
+                assert len(read) == 1  # page
+                assert read[0] <= 6
+                assert len({*converted}) <= 6
+            assert count_tokens(expected) <= 300
+            assert len(expected) < 40
+        assert len(lengths) > 1
+
+
+async def test_closed_exchanges_are_packed_and_what_a_neighbour_changes_is_not(engine: AsyncEngine) -> None:
+    async with long_thread(engine, 12) as chat:
+        worker = chat.workers[0]
+        await load_input(chat)
+        memory = await Memory.load(worker.store, chat.thread, ALICE, worker.cache)
+        packed = await memory.packed_input(CONVERTER, budget=100_000)
+        assert [type(item["content"]) for item in packed] == [PackedItems, *[type(i["content"]) for i in packed[1:]]]
+        assert len(packed) < 6
+        await chat.message(5)  # ends with a note, to which the next message is joined
+        await chat.message(4)
+        await chat.message(4)
+        await load_input(chat)
+        memory = await Memory.load(worker.store, chat.thread, ALICE, worker.cache)
+        packed = await memory.packed_input(CONVERTER, budget=100_000)
+        expected = await load_input(chat, cache=None)
+        assert type(packed[0]["content"]) is PackedItems
+        assert any(item.get("type") == "function_call" for item in packed)
+        assert json.loads(body_json({"input": PlainList(packed)})) == {"input": expected}
 
 
 async def test_another_converter_is_never_cached(engine: AsyncEngine) -> None:

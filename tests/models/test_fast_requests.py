@@ -16,9 +16,9 @@ from openai.types.shared import Reasoning
 from chatkit_server.models import open_models
 from chatkit_server.models.client.direct_calls import DirectAnswer
 from chatkit_server.models.client.openai_client import make_client
-from chatkit_server.models.client.prepared_requests import PlainList, PreparedRequests, forget_request
+from chatkit_server.models.client.prepared_requests import PreparedRequests, forget_request
 from chatkit_server.models.client.requests import FastCompletions
-from chatkit_server.models.client.wire_items import is_wire_form
+from chatkit_server.models.client.wire_items import PlainList, is_wire_form
 from chatkit_server.settings import Settings
 from tests.models.running import run_config
 from tests.support.openai_answers import Answer

@@ -26,12 +26,15 @@ from agents import (
 from agents.run import AgentRunner, get_default_agent_runner
 from agents.testing import ScriptedModel
 from chatkit.types import ThreadMetadata
+from pydantic_core import to_json
 
 from chatkit_server import AgentContext, RequestContext, stream_agent_response
 from chatkit_server.agents.turn_runner import installed_turn_runner
 from chatkit_server.events.frames import serialize
 from chatkit_server.memory import Transcript, turn_transcript
 from chatkit_server.models import Models, open_models
+from chatkit_server.models.client.packed_items import PackedItems
+from chatkit_server.models.client.wire_items import FittedItems
 from chatkit_server.models.demo import DemoProvider
 from chatkit_server.models.usage import TurnUsage
 from chatkit_server.run import direct_run, planned_call
@@ -135,13 +138,15 @@ def a_context() -> AgentContext:
     return AgentContext(thread=thread, store=store, request_context=RequestContext(user_id="user_1"))
 
 
-async def outcome(upstream: OpenAIServer, models: Models, answers: Sequence[Answer], agent: Agent[Any]) -> Outcome:
+async def outcome(
+    upstream: OpenAIServer, models: Models, answers: Sequence[Answer], agent: Agent[Any], input: list[Any] | None = None
+) -> Outcome:
     """Run the agent to its end, as a turn does."""
     upstream.requests.clear()
     upstream.script(*answers)
     context, transcript, usage, end = a_context(), Transcript(), TurnUsage(), Outcome()
     turn_transcript.set(transcript)
-    result = start_run(agent, [dict(item) for item in INPUT], context, run_config(models), max_turns=5)
+    result = start_run(agent, input or [dict(item) for item in INPUT], context, run_config(models), max_turns=5)
     try:
         async with aclosing(stream_agent_response(context, result)) as events:
             async for event in events:
@@ -182,6 +187,20 @@ async def test_a_run_leaves_what_the_runner_leaves(
     assert len(direct.requests) == len(answers)  # the model was asked only once for each
     _with_the_runner(monkeypatch)
     assert direct == await outcome(upstream, models, answers, an_agent())
+
+
+@pytest.mark.parametrize("name", ["text", "a tool", "a break"])
+async def test_packed_items_are_the_same_to_our_call_and_to_the_runner(
+    endpoint: tuple[OpenAIServer, Models], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = (PLAIN | OTHER)[name]
+    old = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    stand_in = PackedItems(to_json(old)[1:-1]).stand_in()
+    packed = FittedItems([stand_in, *INPUT, stand_in, INPUT[0]], is_packed=True)
+    expected = await outcome(*endpoint, answers, an_agent(), [*old, *INPUT, *old, INPUT[0]])
+    assert await outcome(*endpoint, answers, an_agent(), packed) == expected
+    monkeypatch.setattr(direct_run, "plan_call", lambda agent, config: None)
+    assert await outcome(*endpoint, answers, an_agent(), packed) == expected
 
 
 async def test_a_tool_of_the_run_gets_the_context_of_the_turn(endpoint: tuple[OpenAIServer, Models]) -> None:

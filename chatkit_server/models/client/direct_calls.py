@@ -28,13 +28,13 @@ import yarl
 from multidict import CIMultiDict
 from openai.resources.responses import AsyncResponses
 from openai.types.responses import ResponseStreamEvent
-from pydantic_core import to_json
 
 from ...fast_path.fast_body import FastBody
 from ...fast_path.fast_connection import want_body
 from ..usage import turn_usage
 from .connection_errors import correct_errors
-from .prepared_requests import is_plain
+from .packed_items import body_json
+from .wire_items import is_plain
 
 try:
     from openai._httpx2 import request_exceptions, timeout_exceptions
@@ -157,7 +157,7 @@ class DirectCalls:
         cookies = self._client._client.cookies
         if len(cookies) and (cookie := template.request(cookies).headers.get("cookie")):
             headers["cookie"] = cookie
-        content = to_json({"stream": True, **options["extra_body"]})
+        content = body_json({"stream": True, **options["extra_body"]})
         headers["content-length"] = str(len(content))
         began = monotonic()
         if (usage := turn_usage.get()) is not None and usage.on_request is not None:

@@ -8,34 +8,18 @@ whose body is not plain JSON.
 """
 
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any
 
 import httpx2
 import openai
-from pydantic_core import to_json
+
+from .packed_items import body_json, unpack_in_place
+from .wire_items import PlainList, is_plain
 
 MAX_TEMPLATES = 64
 
 _OWN_HEADERS = frozenset({"content-length", "cookie"})
 """Headers of a single request."""
-
-
-class PlainList(list[Any]):
-    """Items or tools that are known to be plain JSON. They may be thousands, so they are checked only once."""
-
-    __slots__ = ()
-
-
-def is_plain(value: object) -> bool:
-    """Return whether this is plain JSON, unlike the client's `omit`, pydantic models and files."""
-    if type(value) is str or type(value) is PlainList:
-        return True
-    if isinstance(value, dict):
-        return all(type(key) is str and (type(entry) is str or is_plain(entry)) for key, entry in value.items())
-    if isinstance(value, list):
-        return all(map(is_plain, value))
-    return value is None or isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))
 
 
 class PreparedRequests(openai.AsyncOpenAI):
@@ -48,10 +32,10 @@ class PreparedRequests(openai.AsyncOpenAI):
     def _build_request(self, options: Any, *, retries_taken: int = 0) -> httpx2.Request:
         body = _plain_body(options)
         if body is None or (self._idempotency_header and options.idempotency_key):
-            return super()._build_request(options, retries_taken=retries_taken)
+            return self._stock_request(options, retries_taken)
         key = self._key(options, retries_taken)
         if (template := self._templates.get(key)) is None:
-            request = super()._build_request(options, retries_taken=retries_taken)
+            request = self._stock_request(options, retries_taken)
             headers = httpx2.Headers([pair for pair in request.headers.multi_items() if pair[0] not in _OWN_HEADERS])
             if len(self._templates) >= MAX_TEMPLATES:
                 self._templates.clear()
@@ -64,9 +48,15 @@ class PreparedRequests(openai.AsyncOpenAI):
             url,
             headers=headers,
             cookies=cookies if len(cookies) else None,
-            content=to_json(body),
+            content=body_json(body),
             extensions=extensions,
         )
+
+    def _stock_request(self, options: Any, retries_taken: int) -> httpx2.Request:
+        for value in options.extra_json.values() if isinstance(options.extra_json, dict) else ():
+            if type(value) is PlainList:
+                unpack_in_place(value)
+        return super()._build_request(options, retries_taken=retries_taken)
 
     def _key(self, options: Any, retries_taken: int) -> Any:
         """Return everything that the URL, the headers and the timeouts depend on."""

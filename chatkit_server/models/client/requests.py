@@ -26,9 +26,10 @@ from ..fit_messages import fit_items, fit_messages, items_without_old_files
 from ..learned_limits import LearnedLimits
 from ..returned_fields import add_returned_fields, fields_to_return, record_fields
 from .direct_calls import DirectCalls, EarlyOutcome, early_outcome
-from .prepared_requests import PlainList, forget_request, is_plain
+from .packed_items import unpacked
+from .prepared_requests import forget_request
 from .quick_walk import replaced_walks  # noqa: F401  imported for what it does
-from .wire_items import FittedItems, is_wire_form
+from .wire_items import FittedItems, PlainList, is_plain, is_wire_form
 
 MAX_ADAPTATIONS = 3
 """How often one request is repeated without a field that the endpoint rejects."""
@@ -57,8 +58,9 @@ class FastResponses(AsyncResponses):
         try:
             return await self._create(dict(options))
         except openai.APIStatusError as error:
-            without_files = items_without_old_files(options["input"])
-            if provider_failure(error, "") != "model_files" or without_files == options["input"]:
+            items = unpacked(options["input"])
+            without_files = items_without_old_files(items)
+            if provider_failure(error, "") != "model_files" or without_files == items:
                 raise
             return await self._create({**options, "input": without_files})
 

@@ -5,10 +5,10 @@ checked once, when an exchange was converted, is not checked again in each reque
 """
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from ..fit_messages import fit_items
-from .prepared_requests import is_plain
 
 PLAIN_TOOLS = frozenset({"function"})
 PLAIN_ITEMS = frozenset({"message", "function_call", "function_call_output", "reasoning"})
@@ -20,14 +20,37 @@ class FittedItems(list[Any]):
     """Items of a request that are in wire form, and that `fit_items` would return unchanged. Nobody changes them: who
     wants others makes another list.
 
-    `are_messages` tells that all are `is_message`: the Agents SDK need not look for ids that occur twice.
+    `are_messages` tells that all are `is_message`: the Agents SDK need not look for ids that occur twice. `is_packed`
+    tells that there may be stand-ins of `packed_items.py` among them.
     """
 
-    __slots__ = ("are_messages",)
+    __slots__ = ("are_messages", "is_packed")
 
-    def __init__(self, items: Sequence[Any] = (), *, are_messages: bool = False) -> None:
+    def __init__(self, items: Sequence[Any] = (), *, are_messages: bool = False, is_packed: bool = False) -> None:
         super().__init__(items)
         self.are_messages = are_messages
+        self.is_packed = is_packed
+
+
+class PlainList(list[Any]):
+    """Items or tools that are known to be plain JSON. They may be thousands, so they are checked only once."""
+
+    __slots__ = ("is_packed",)
+
+    def __init__(self, items: Sequence[Any] = ()) -> None:
+        super().__init__(items)
+        self.is_packed = type(items) is FittedItems and items.is_packed
+
+
+def is_plain(value: object) -> bool:
+    """Return whether this is plain JSON, unlike the client's `omit`, pydantic models and files."""
+    if type(value) is str or type(value) is PlainList:
+        return True
+    if isinstance(value, dict):
+        return all(type(key) is str and (type(entry) is str or is_plain(entry)) for key, entry in value.items())
+    if isinstance(value, list):
+        return all(map(is_plain, value))
+    return value is None or isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))
 
 
 def is_message(item: Mapping[str, Any]) -> bool:
