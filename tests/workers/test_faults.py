@@ -149,7 +149,7 @@ async def test_kills(forked: Fork, engine: AsyncEngine, upstream: OpenAIServer) 
     upstream.default = ANSWER
     worker = await forked(api="responses")
     for verdict.tries in range(1, TRIES + 1):
-        async with lag() as late, conversations(worker) as (talks, reading):
+        async with lag(worker) as late, conversations(worker) as (talks, reading):
             await asyncio.sleep(random.uniform(0, 0.5))
             killed_at = time.monotonic()
             worker.kill()
