@@ -110,12 +110,13 @@ class Chat(Served):
 async def busy_database(chat: Chat) -> AsyncIterator[asyncio.Event]:
     """Hold the lock that every write needs; reads are not blocked.
 
-    Yields an event that is set once the app has taken a connection, which is then waiting to write.
+    Yields an event that is set once the app has taken a connection for a turn, which is then waiting to write.
     """
-    taken = asyncio.Event()
+    taken, turns = asyncio.Event(), chat.services.turns._local
 
     async def watch() -> None:
-        while not checked_out(chat.services.engine):  # noqa: ASYNC110 - on SQLite a thread takes it
+        # Without a turn, it is one of the heartbeat or of the listener, which may still be starting.
+        while not (turns.ids() and checked_out(chat.services.engine)):  # noqa: ASYNC110 - on SQLite a thread takes it
             await asyncio.sleep(0.002)
         taken.set()
 
