@@ -3,11 +3,12 @@
 import asyncio
 import gc
 from collections.abc import Iterator
+from math import prod
 
 import pytest
 from starlette.requests import Request
 
-from chatkit_server import AgentContext
+from chatkit_server import AgentContext, cli
 from chatkit_server.run.stream import RunStream
 from chatkit_server.turns.live_turn import Reader
 from chatkit_server.turns.output import Output
@@ -44,3 +45,14 @@ async def test_what_a_turn_needed_is_freed_without_the_collector(start: Start, n
     await chat.quiet()
     await asyncio.sleep(0.6)  # the turns wait half a second to see whether their readers stay
     assert garbage() == set()
+
+
+def test_circles_of_the_code_of_agents_are_freed_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that outlive two collections of the young are kept for as many allocations as the thresholds allow."""
+    before = gc.get_threshold()
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    try:
+        cli._tame_garbage_collector()
+        assert prod(gc.get_threshold()) <= 10_000_000
+    finally:
+        gc.set_threshold(*before)
