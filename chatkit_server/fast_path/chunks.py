@@ -39,7 +39,7 @@ class Chunks:
         return b"".join(pieces)
 
     def _begin_chunk(self, data: bytes, position: int) -> int:
-        """Read the size of a chunk; return how many bytes that is, or 0 if there is no chunk, yet or any more."""
+        """Read the size of a chunk; return how many bytes that is, or 0 if it is incomplete, or no chunk follows."""
         line = CHUNK_SIZE.match(data, position)
         if line is None:
             rest = data[position:]

@@ -1,7 +1,7 @@
 """The body of a provider's streamed response, which splits it into text that is heard at once and all other events.
 
 `feed` gets the bytes of the socket. A text delta that fits the template of an earlier one goes straight to the tap of
-the run (the hot path); everything else goes on to the HTTP library, and through the openai client and the Agents SDK to
+the run (the hot path); everything else goes to the HTTP library, and through the openai client and the Agents SDK to
 the same tap (the slow path). Both give the same events in the same order:
 
 - An event is hot only while the slow path is empty: its reader has taken all bytes and waits for more, and they ended
@@ -211,7 +211,7 @@ class FastBody:
         return self._is_waiting and self._taken == self._passed and self._last_bytes == EVENT_END
 
     def _hear(self) -> bool:
-        """Give the next hot events to the tap; return whether more may follow, for which there is no time now."""
+        """Give the next hot events to the tap; return whether the rest waits for the next iteration of the loop."""
         if (self._template is None and self._sample is None) or not self._is_slow_path_empty():
             return False
         if self._sample is not None:
@@ -270,7 +270,7 @@ class FastBody:
             self._template = template
 
     def _pass_events(self) -> None:
-        """Pass the complete events up to the next text delta on; also that, unless there is one in the slow path."""
+        """Pass on the complete events before the next text delta, and this delta unless one is in the slow path."""
         data, start = self._data, self._start
         position = start
         if self._last_bytes != EVENT_END:  # within an event

@@ -98,7 +98,7 @@ class FastConnection(ResponseHandler):
 
     def _read_head(self, wanted: WantedBody, data: bytes) -> None:
         """Pass the head of the response on, and open the body behind it if it can be fast."""
-        known = len(self._head)
+        seen = len(self._head)
         self._head += data
         start = 0
         while (end := self._head.find(END_OF_HEAD, start)) >= 0:
@@ -111,7 +111,7 @@ class FastConnection(ResponseHandler):
                 content, self._head = self._head[end:], b""
                 self._body = wanted.body = FastBody(self, wanted.tap, self._max_tokens)
                 self._last_read = self._loop.time()
-                super().data_received(data[: end - known])
+                super().data_received(data[: end - seen])
                 if content:
                     self._body.feed(content)
                 return

@@ -71,7 +71,7 @@ class Tap:
         self._passed_on.discard(id(event))  # the id may be reused once the event is freed
         return was_passed_on
 
-    # -- text that is no event (`fast_body.py`)
+    # -- text without an event (`fast_body.py`)
 
     @property
     def takes_text(self) -> bool:

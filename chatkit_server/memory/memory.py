@@ -156,7 +156,7 @@ class Memory:
         return reading
 
     async def _begin(self, chain: Chain | None) -> Start:
-        """Read what is newer than the chain; if the chain is no longer true, the newest page."""
+        """Read what is newer than the chain; if the rows of the chain have changed, the newest page."""
         past = PastTurns()
         if chain is not None:
             page = await self._load_page(past, None, chain.window)

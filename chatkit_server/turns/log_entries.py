@@ -66,7 +66,7 @@ Entry = Event | TextRun
 
 def index_after(entries: Sequence[Entry], position: int) -> int | None:
     """Return the index of the first entry with something after number `position`; None if that is not a number of the
-    log, or if what follows it is no longer kept."""
+    log, or if what follows it was dropped."""
     index = bisect_right(entries, position, key=_last)
     if index == len(entries):
         return index if entries and entries[-1].last == position else None
