@@ -18,7 +18,6 @@ POLL_SECONDS = 0.01
 
 KINDS: dict[str, tuple[str, Mapping[str, str]]] = {
     "stock": ("stock, asyncio + h11", {}),
-    "stock-uvloop": ("stock, uvloop + httptools", {}),
     "ours": ("ours", {}),
     "relay": ("bare relay", {}),
     "ours-slow-path": ("ours, CHATKIT_FAST_PATH=false", {"CHATKIT_FAST_PATH": "false"}),
@@ -99,10 +98,9 @@ def _command(kind: str, port: int, endpoint_port: int) -> tuple[Sequence[str], M
     model_url = f"http://127.0.0.1:{endpoint_port}/v1"
     if kind == "relay":
         return ["-m", "bench.relay", str(port), str(endpoint_port)], {}
-    if kind.startswith("stock"):
-        wire = ["uvloop", "--http", "httptools"] if kind == "stock-uvloop" else ["asyncio", "--http", "h11"]
+    if kind == "stock":
         command = ["-m", "uvicorn", "--factory", "bench.stock_app:from_environment", "--port", str(port)]
-        return [*command, "--no-access-log", "--loop", *wire], {"BENCH_UPSTREAM": model_url}
+        return [*command, "--no-access-log", "--loop", "asyncio", "--http", "h11"], {"BENCH_UPSTREAM": model_url}
     environment = {
         "CHATKIT_BASE_URL": model_url,
         "CHATKIT_API": "responses",
