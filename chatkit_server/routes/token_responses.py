@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..context import RequestContext
-from ..errors.http import AnswerInterrupted, DatabaseUnavailable, ServerStopping, TurnFailed
+from ..errors.http import AnswerInterrupted, ApprovalClosed, DatabaseUnavailable, ServerStopping, TurnFailed
 from ..events.frames import PING
 from ..plain.answers import Answer, Failure
 from ..plain.sending import EndedTurn
@@ -129,6 +129,9 @@ def ids_of(turn: LiveTurn | EndedTurn) -> dict[str, str]:
 
 
 def _status(failure: Failure) -> int:
-    """Return 503 if the server is at fault and a retry may help, 502 if the agent or its model failed."""
-    server_errors = {kind.code: kind.status for kind in (AnswerInterrupted, DatabaseUnavailable, ServerStopping)}
-    return server_errors.get(failure.code, TurnFailed.status)
+    """Return 503 if the server is at fault and a retry may help, 502 if the agent or its model failed.
+
+    409 if the decided call can no longer run, which shows only once the agent's function was called again.
+    """
+    kinds = (AnswerInterrupted, ApprovalClosed, DatabaseUnavailable, ServerStopping)
+    return {kind.code: kind.status for kind in kinds}.get(failure.code, TurnFailed.status)

@@ -205,6 +205,24 @@ async def test_a_workflow_that_has_changed_says_so_on_the_card(start: Start, cal
             assert (await page.send(thread_id, "Hello?")).text == "Hello again."
 
 
+async def test_a_plain_answer_to_a_workflow_that_has_changed_is_a_conflict(start: Start, calls: list[str]) -> None:
+    async def other_workflow(workflow_input: approval_export.WorkflowInput) -> Any:
+        return {"output_text": "Something else."}
+
+    chat = await start(approval_export.run_workflow)
+    async with await chat.visitor() as tab:
+        await ask(chat, tab)
+        ((turn_id,),) = await chat.select("SELECT id FROM turns")
+        changed = await start(other_workflow)
+        async with changed.tab(cookies=tab.cookies) as page:
+            url = f"{changed.url}/api/turns/{turn_id}"
+            async with page.session.get(url) as response:
+                (waiting,) = (await response.json())["waiting"]
+            answers = {"answers": [{"id": waiting["id"], "decision": "approved"}]}
+            async with page.session.post(f"{url}/answers", json=answers) as response:
+                assert (response.status, (await response.json())["code"]) == (409, "approval_over")
+
+
 async def test_a_workflow_whose_agent_lost_its_tool_decides_nothing(start: Start, calls: list[str]) -> None:
     chat = await start(approval_export.run_workflow)
     async with await chat.visitor() as tab:
