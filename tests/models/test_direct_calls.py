@@ -9,6 +9,7 @@ import aiohttp
 import httpx2
 import openai
 import pytest
+from openai._vendor.httpx_aiohttp.transport import AiohttpTransport
 from openai.resources.responses import AsyncResponses
 
 from chatkit_server.models import open_models
@@ -73,6 +74,14 @@ SENT_BY_STOCK = {
 """How many calls of the openai client follow a direct request, by outcome; each of the others needs none."""
 
 
+OBSERVABLE = [
+    (AsyncResponses, "create"),
+    (httpx2.AsyncClient, "send"),
+    (AiohttpTransport, "handle_async_request"),
+]
+"""What a tool that observes requests may wrap."""
+
+
 async def _outcome(replies: Sequence[Reply], *, is_direct: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, int]:
     """Ask once for a fine answer, then for those of `replies`; return all that can be seen, and the client's calls."""
     monkeypatch.setattr(direct_calls, "HAS_TRANSPORT_PARTS", is_direct)
@@ -121,22 +130,29 @@ async def test_whatever_becomes_of_a_direct_request_is_as_of_the_openai_client(
 
 def test_the_openai_client_has_what_direct_requests_need() -> None:
     assert direct_calls.HAS_TRANSPORT_PARTS
-    assert direct_calls._is_untouched(AsyncResponses.create)
+    for owner, name in OBSERVABLE:
+        assert direct_calls._is_untouched(getattr(owner, name))
 
 
-@pytest.mark.parametrize("observer", ["a wrapped method", "a log"])
-async def test_who_observes_the_openai_client_sees_each_request(
-    observer: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("owner", "name"), OBSERVABLE)
+async def test_a_tool_that_wraps_a_method_of_the_libraries_sees_each_request(
+    owner: type, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if observer == "a log":
-        caplog.set_level(logging.INFO, "httpx2")
-    else:
-        create = AsyncResponses.create
+    method, seen = getattr(owner, name), []
 
-        async def observed(self: Any, **options: Any) -> Any:
-            return await create(self, **options)
+    async def observed(self: Any, *args: Any, **options: Any) -> Any:
+        seen.append(self)
+        return await method(self, *args, **options)
 
-        monkeypatch.setattr(AsyncResponses, "create", observed)
+    monkeypatch.setattr(owner, name, observed)
+    await _outcome([FINE, FINE], is_direct=True, monkeypatch=monkeypatch)
+    assert len(seen) == 3
+
+
+async def test_a_log_of_requests_has_each_of_them(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "httpx2")
     _, calls = await _outcome([FINE, FINE], is_direct=True, monkeypatch=monkeypatch)
     assert calls == 3
 

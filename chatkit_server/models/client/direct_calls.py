@@ -54,7 +54,7 @@ MAX_TEMPLATES = 64
 _ONLY = frozenset({"stream", "extra_headers", "extra_query", "extra_body"})
 """Options of a direct call. Those with a timeout of their own take the stock way."""
 _OF_ONE_REQUEST = frozenset({"content-length", "cookie"})
-_OPENAI_CODE = str(Path(openai.__file__).parent)
+_LIBRARIES = tuple(str(Path(module.__file__ or "").parent) for module in (openai, httpx2))
 _openai_log, _http_log = logging.getLogger("openai._base_client"), logging.getLogger("httpx2")
 
 
@@ -203,6 +203,8 @@ class DirectCalls:
             and not _http_log.isEnabledFor(logging.INFO)  # they log each request
             and not _openai_log.isEnabledFor(logging.DEBUG)
             and _is_untouched(AsyncResponses.create)
+            and _is_untouched(httpx2.AsyncClient.send)
+            and _is_untouched(AiohttpTransport.handle_async_request)
         )
 
 
@@ -292,5 +294,5 @@ def _is_stream(response: aiohttp.ClientResponse) -> bool:
 
 
 def _is_untouched(method: object) -> bool:
-    """Return whether a method is the openai client's own, which nobody has wrapped to observe requests."""
-    return isinstance(method, FunctionType) and method.__code__.co_filename.startswith(_OPENAI_CODE)
+    """Return whether a method is the library's own: tools that observe requests wrap it."""
+    return isinstance(method, FunctionType) and method.__code__.co_filename.startswith(_LIBRARIES)
