@@ -327,7 +327,7 @@ async def test_an_agent_that_has_changed_is_refused(start: Start, ran: Ran) -> N
         first = await ask(plain, delete(1))
         agents[0] = Agent(name="Clerk")
         status, body = await send(plain, first["turn_id"], {"id": first["waiting"][0]["id"], "decision": "approved"})
-        assert (status, body["code"], body["status"], body["waiting"]) == (502, "approval_over", "failed", [])
+        assert (status, body["code"], body["status"], body["waiting"]) == (409, "approval_over", "failed", [])
     assert ran == []
 
 

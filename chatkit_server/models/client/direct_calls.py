@@ -24,8 +24,6 @@ from typing import Any
 import aiohttp
 import httpx2
 import openai
-import yarl
-from multidict import CIMultiDict
 from openai.resources.responses import AsyncResponses
 from openai.types.responses import ResponseStreamEvent
 
@@ -63,13 +61,13 @@ class Template:
     """What the requests of one kind to an endpoint have in common."""
 
     transport: Any
-    url: yarl.URL
+    url: str
     headers: Mapping[str, str]
     timeout: aiohttp.ClientTimeout
 
     def request(self, cookies: httpx2.Cookies | None = None) -> httpx2.Request:
         """Return the request as errors show it, and as cookies belong to it."""
-        return httpx2.Request("POST", str(self.url), cookies=cookies)
+        return httpx2.Request("POST", self.url, cookies=cookies)
 
 
 class EarlyOutcome:
@@ -139,7 +137,7 @@ class DirectCalls:
             self._templates.clear()
         self._templates[self._key(options)] = Template(
             transport,
-            yarl.URL(str(request.url)),
+            str(request.url),
             {name: value for name, value in request.headers.items() if name not in _OF_ONE_REQUEST},
             aiohttp.ClientTimeout(
                 sock_connect=timeout.get("connect"), sock_read=timeout.get("read"), connect=timeout.get("pool")
@@ -153,7 +151,7 @@ class DirectCalls:
         session = template.transport.client
         if not isinstance(session, aiohttp.ClientSession) or session.closed:
             return None
-        headers = CIMultiDict(template.headers)
+        headers = dict(template.headers)
         cookies = self._client._client.cookies
         if len(cookies) and (cookie := template.request(cookies).headers.get("cookie")):
             headers["cookie"] = cookie
