@@ -37,6 +37,10 @@ class HttpProtocol(UnsentBytes, HttpToolsProtocol):
     _waiting: ClassVar[dict["HttpProtocol", None]] = {}
     """The connections of this process without a complete request, oldest first."""
 
+    last_request_seconds: ClassVar[float] = 0.5
+    """How long a connection without a request yet stays open when the server stops: one may be under way, or unread in
+    the socket, and closing that would reset the connection under its client."""
+
     _deadline: asyncio.TimerHandle | None = None
     _is_in_head = True
     _head_bytes = 0
@@ -98,6 +102,14 @@ class HttpProtocol(UnsentBytes, HttpToolsProtocol):
         super().timeout_keep_alive_handler()
         if self.transport.is_closing():
             self.close_in_time()
+
+    def shutdown(self) -> None:
+        """See uvicorn's protocol: the server stops. It closes an idle connection, or has the response be the last."""
+        cycle: Any = self.cycle  # None before the first request
+        if cycle is None and not self.transport.is_closing():
+            self.loop.call_later(self.last_request_seconds, super().shutdown)
+        else:
+            super().shutdown()
 
     def _wait_for_head(self) -> None:
         self._start(self.head_seconds, self._refuse, 408)

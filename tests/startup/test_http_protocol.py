@@ -5,7 +5,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,22 +43,34 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse(str(len(body)))(scope, receive, send)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
+
+
 @pytest.fixture
-async def port() -> AsyncIterator[int]:
+async def server() -> AsyncIterator[uvicorn.Server]:
     listener = socket.socket(proto=socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     options: dict[str, Any] = {"lifespan": "off", "log_config": None, "access_log": False, "timeout_keep_alive": 1}
     server = uvicorn.Server(uvicorn.Config(app, http=Impatient, **options))
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # pytest's are left alone
     task = asyncio.create_task(server.serve(sockets=[listener]))
-    for _ in range(1000):
-        if server.started:
-            break
-        await asyncio.sleep(0.01)
-    yield listener.getsockname()[1]
+    await until(lambda: server.started)
+    yield server
     server.should_exit = True
     await task
     assert HttpProtocol._waiting == {}
+
+
+@pytest.fixture
+def port(server: uvicorn.Server) -> int:
+    (listener,) = server.servers[0].sockets
+    port: int = listener.getsockname()[1]
+    return port
 
 
 async def exchange(port: int, *pieces: bytes, pause: float = 0.0) -> bytes:
@@ -99,6 +111,19 @@ async def test_a_complete_request_is_answered(port: int) -> None:
 async def test_a_head_that_does_not_arrive_is_given_up(port: int, pieces: tuple[bytes, ...]) -> None:
     received = await exchange(port, *pieces, pause=0.05)
     assert received == b"" or received.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_request_on_a_connection_that_was_open_when_the_server_stops_is_answered(
+    server: uvicorn.Server, port: int
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(20):
+        await until(lambda: bool(HttpProtocol._waiting))
+        server.should_exit = True
+        await until(lambda: not server.servers[0].is_serving())
+        writer.write(HEAD % 3 + b"abc")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+    writer.close()
 
 
 async def test_a_body_that_stops_is_given_up(port: int) -> None:
