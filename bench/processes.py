@@ -28,7 +28,7 @@ KINDS: dict[str, tuple[str, Mapping[str, str]]] = {
     "ours-limited": ("ours, with a limit per user", {"CHATKIT_TURNS_PER_MINUTE": "30"}),
     "ours-postgres": ("ours, PostgreSQL", {}),
 }
-"""Names of the servers, and the settings of the variants of ours."""
+"""Names of the servers, and of the settings with which ours is measured."""
 
 HEADER_LOGIN = {"CHATKIT_AUTH": "header", "CHATKIT_TRUSTED_PROXIES": "127.0.0.1"}
 """Lets a client say who it is, in X-Forwarded-User."""

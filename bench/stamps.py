@@ -11,20 +11,8 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import overload
 
-WORDS = (
-    "The ",
-    "quick ",
-    "brown ",
-    "fox ",
-    "said: ",
-    '"Grüße',
-    ' 🦊"',
-    ",\n",
-    "jumps ",
-    "over ",
-    "**lazy** ",
-    "dogs. ",
-)
+from tests.support.openai_answers import WORDS
+
 STAMP = re.compile(rb"<(\d{12})>")
 
 Pieces = list[tuple[int, bytes]]

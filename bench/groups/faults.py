@@ -122,14 +122,14 @@ async def _stops(bench: Bench, server: Server) -> list[float]:
         for each in (client, other):
             each.close()
     bench.next_key = key + 1
-    asked = Client(bench.endpoint.port)
+    endpoint = Client(bench.endpoint.port)
     closed: dict[int, int] = {}
     for _ in range(int(NEVER_SECONDS / 0.1)):
-        closed = {int(key): at for key, at in (await asked.get("/closed")).items()}
+        closed = {int(key): at for key, at in (await endpoint.get("/closed")).items()}
         if stopped.keys() <= closed.keys():
             break
         await asyncio.sleep(0.1)
-    asked.close()
+    endpoint.close()
     return [(closed[key] - at) / 1000 for key, at in stopped.items() if key in closed]
 
 

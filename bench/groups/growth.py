@@ -1,4 +1,4 @@
-"""Whether a turn costs more when there is more data: in the table, in the thread, of the user."""
+"""Whether a turn costs more with more rows in the table, items in the thread, or turns by the same user."""
 
 import asyncio
 from collections.abc import Sequence

@@ -30,7 +30,7 @@ async def paced(bench: Bench) -> list[Row]:
 
 
 async def settings(bench: Bench) -> list[Row]:
-    """Compare settings of ours that trade safety or delay for CPU."""
+    """Compare the settings that trade safety or delay for CPU."""
     kinds = ("ours", "ours-no-journal", "ours-flush-40", "ours-flush-100")
     samples = await stream(bench, await bench.servers(*kinds), bench.plan.few_rounds)
     load = f"{bench.plan.answers} answers at {bench.plan.rate:g} tokens/s, by setting"

@@ -1,6 +1,6 @@
 """Make the model call of a plain answer without the Agents SDK's run loop.
 
-`Runner.run_streamed` (agents 0.24) is a third of what a short turn costs: it copies the input four times, serializes
+`Runner.run_streamed` (agents 0.24) is a fifth of what a short turn costs: it copies the input four times, serializes
 the agent twice, and keeps a task, three queues and their frames while the model writes. A plain answer needs none of
 that: if no code of the author's runs before the model has answered, and the answer calls no tool, a run is one model
 call. So we make that call, as the Runner would (`planned_call.py`).

@@ -6,6 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+WORDS = (
+    "The ",
+    "quick ",
+    "brown ",
+    "fox ",
+    "said: ",
+    '"Grüße',
+    ' 🦊"',
+    ",\n",
+    "jumps ",
+    "over ",
+    "**lazy** ",
+    "dogs. ",
+)
+"""Tokens for long answers: plain words, with some quotes, line ends and characters that are not ASCII."""
+
 
 @dataclass(frozen=True)
 class Citation:

@@ -24,7 +24,7 @@ from typing import Any, Self
 
 from aiohttp import ClientConnectionResetError, web
 
-from tests.support.openai_answers import INVALID_API_KEY, Answer, Failure, Reasoning, Text
+from tests.support.openai_answers import INVALID_API_KEY, WORDS, Answer, Failure, Reasoning, Text
 from tests.support.openai_checks import ProviderChecks
 from tests.support.openai_recordings import Recording, read_recording
 from tests.support.openai_rules import SentItems, broken_rule
@@ -338,22 +338,6 @@ def _reset(http: web.Request) -> None:
     if http.transport is not None:
         http.transport.abort()
     raise ConnectionResetError("dropped by the script")
-
-
-WORDS = (
-    "The ",
-    "quick ",
-    "brown ",
-    "fox ",
-    "said: ",
-    '"Grüße',
-    ' 🦊"',
-    ",\n",
-    "jumps ",
-    "over ",
-    "**lazy** ",
-    "dogs. ",
-)
 
 
 def bench_tokens(count: int) -> Sequence[str]:
