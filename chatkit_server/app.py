@@ -288,7 +288,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 await _log_models(services)
                 prune_every = timedelta(minutes=settings.prune_minutes)
                 async with services.turns.running(), services.pruner.running(prune_every):
-                    with on_stop_signal(services.turns.begin_stop), exit_with_loop(settings.stop_seconds):
+                    with on_stop_signal(services.turns.shutdown.begin), exit_with_loop(settings.stop_seconds):
                         app.state.is_running = True
                         yield
     finally:

@@ -38,7 +38,7 @@ async def readyz(request: Request) -> JSONResponse:
     A disconnected MCP server is reported but does not make the server unready: only its tools are missing.
     """
     services = services_of(request)
-    if services.turns.is_stopping:
+    if services.turns.shutdown.has_begun:
         return error_response(ServerStopping(), request.state.request_id)
     problem = await services.database_probe.problem(PROBE_SECONDS)
     if problem is not None:

@@ -213,7 +213,7 @@ class _Conversation:
             if not reader.is_gone and not reader.is_cut:
                 await self._send(*ending(await stream.answer()))
         except WebSocketDisconnect:  # the write noticed it before the read
-            if self._services.turns.is_stopping and isinstance(turn, LiveTurn):
+            if self._services.turns.shutdown.has_begun and isinstance(turn, LiveTurn):
                 turn.detach()  # as in `run`: probably the server closed the connection
         except Exception as error:
             await self._send_error(error, context)

@@ -49,6 +49,7 @@ from .local_turns import LocalTurns
 from .output import TurnServices
 from .recovery import recover
 from .remote import RemoteTurns
+from .shutdown import CLOSE_STEPS, Shutdown
 from .turn import Turn
 from .turn_changes import TurnChanges
 from .turn_start import TurnStart
@@ -56,8 +57,6 @@ from .turn_start import TurnStart
 logger = logging.getLogger(__name__)
 
 
-CLOSE_STEPS = 3
-"""How many times `stop_seconds` a shutdown may take: to end the agents, to save, and one more to spare."""
 PRUNE_SECONDS = 60.0
 """Pause between two prunings of the journal and of the rows of non-streaming actions."""
 MAX_CHANGES = 20
@@ -68,9 +67,6 @@ REQUEST_SECONDS = 8.0
 """How long a request waits for the database at most, before it is refused: its client sees nothing until then."""
 LOOKED_UP = 3
 """How many requests of a user at a limit are looked up in the database, as they may repeat one that was accepted."""
-LAST_REQUEST_SECONDS = 1.0
-"""How long requests are served after a signal: those that arrived before the HTTP server closed its port, which it does
-within 0.1 s. To refuse them would make a restart of several workers visible to clients that do not try again."""
 BEATS_UNTIL_RECOVERED = 4
 """A dead worker's turn is closed within this many heartbeats; one of them is to spare."""
 
@@ -132,15 +128,11 @@ class Turns:
         self._queue = FairQueue(settings.running_turns, settings.queue_length, settings.queue_seconds)
         self._starts = Starts()
         self._gate = Gate(settings, turns)
-        self._drain_timer: asyncio.TimerHandle | None = None
-        self._drain_until: float | None = None
-        self._draining: asyncio.Task[None] | None = None
-        self.is_closing = False
-        """No new turn starts."""
+        self.shutdown = Shutdown(settings, self._queue, self._starts, self._local, self._remote)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Recover the turns of a crashed worker, then run this worker's loops inside the block; at its end, `close`.
+        """Recover the turns of a crashed worker, then run this worker's loops inside the block; at its end, shut down.
 
         Raises what the store raises.
         """
@@ -156,7 +148,7 @@ class Turns:
             try:
                 yield
             finally:
-                await self.close()
+                await self.shutdown.close()
 
     async def _check_claim(self) -> None:
         await self._heartbeat.beat()
@@ -194,7 +186,7 @@ class Turns:
         `ClientDisconnect` because of `gone`, or `DuplicateRequest` if the turn of the same request has ended.
         """
         arrived_at = monotonic()
-        if self.is_closing:  # checked first: no running turn must be stopped for a request that is refused
+        if self.shutdown.is_closing:  # checked first: no running turn must be stopped for a request that is refused
             raise ServerStopping
         if key is not None and (same_turn := self._local.of_key(key)) is not None:
             if not key.until_read or not await same_turn.is_read_before(arrived_at):
@@ -248,7 +240,7 @@ class Turns:
             if key is not None and (same_turn := self._local.of_key(key)) is not None:  # started while this one waited
                 raise DuplicateRequest(same_turn.id)
             accepted = await accept()
-            if not self.is_closing and await self._make_room(thread_id, key, context, admission.slot):
+            if not self.shutdown.is_closing and await self._make_room(thread_id, key, context, admission.slot):
                 accepted = await accept()
             return await self._begin_among_workers(accepted, accept, context, key, admission)
 
@@ -294,7 +286,7 @@ class Turns:
     async def _begin(
         self, accepted: Accepted, context: RequestContext, key: RequestKey | None, admission: Admission
     ) -> Turn:
-        if self.is_closing:
+        if self.shutdown.is_closing:
             raise ServerStopping
         limits = self._gate.limits_of(context)
         new = NewTurn(
@@ -443,66 +435,3 @@ class Turns:
     def _lock(self, thread_id: str, context: RequestContext) -> asyncio.Lock:
         """Return the lock of the owner and the thread: another user who knows the id must not block it."""
         return self._locks.setdefault((*context.owner, thread_id), asyncio.Lock())
-
-    # -- shutdown
-
-    @property
-    def is_stopping(self) -> bool:
-        """The process was asked to stop; requests that have already arrived may still start turns."""
-        return self.is_closing or self._drain_timer is not None
-
-    def begin_stop(self) -> None:
-        """Drain after the last requests have arrived; a second call interrupts the running turns at once.
-
-        Returns at once.
-        """
-        if self.is_stopping:
-            self.interrupt()
-        else:
-            loop, seconds = asyncio.get_running_loop(), self._settings.drain_seconds
-            self._drain_until = loop.time() + seconds  # counted from the signal, as by whoever sent it
-            self._drain_timer = loop.call_later(min(LAST_REQUEST_SECONDS, seconds), self.drain)
-
-    def drain(self) -> None:
-        """Start no new turns, and interrupt those that still run after `drain_seconds`; a second call interrupts
-        them at once.
-
-        Returns at once.
-        """
-        if self.is_closing:
-            self.interrupt()
-            return
-        self.is_closing = True
-        self._queue.close()
-        self._starts.close()
-        self._draining = asyncio.create_task(self._drain(), name="drain")
-
-    async def _drain(self) -> None:
-        seconds = self._settings.drain_seconds
-        if self._drain_until is not None:
-            seconds = max(0.0, self._drain_until - asyncio.get_running_loop().time())
-        await self._local.wait(seconds)
-        self.interrupt()
-
-    def interrupt(self) -> None:
-        """Start no new turns, stop the running ones as interrupted, and cut the readers of other workers' turns.
-
-        Returns at once; `close` waits for the turns.
-        """
-        self.is_closing = True
-        self._queue.close()
-        self._starts.close()
-        self._remote.cut()
-        self._local.interrupt()
-
-    async def close(self) -> None:
-        """Wait for a drain that has begun, else interrupt at once; then wait until all turns are saved."""
-        if self._drain_timer is not None:
-            self._drain_timer.cancel()
-            if not self.is_closing:  # the HTTP server has closed all connections: nothing arrives any more
-                self.drain()
-        if self._draining is not None:
-            await self._draining
-        self.interrupt()
-        await self._local.wait(CLOSE_STEPS * self._settings.stop_seconds)
-        await self._local.cancel(self._settings.stop_seconds)

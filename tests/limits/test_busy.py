@@ -178,7 +178,7 @@ async def test_a_stopping_server_refuses_who_waits(tmp_path: Path) -> None:
     async with busy(tmp_path, drain_seconds=5) as (served, _, _, _), served.tab() as other:
         asked = asyncio.create_task(other.create("Me too"))
         await waiting(served)
-        served.services.turns.drain()
+        served.services.turns.shutdown.drain()
         refused = await asked
         assert (refused.status, refused.body["code"]) == (503, "server_stopping")
 

@@ -70,7 +70,7 @@ async def test_a_server_that_stops_during_an_answer_returns_503_with_the_text_so
     plain.chat.upstream.script(COUNT)
     asking = asyncio.create_task(plain.answer("Count"))
     await plain.wait_for_text("one two")
-    plain.chat.services.turns.interrupt()
+    plain.chat.services.turns.shutdown.interrupt()
     status, answer = await asking
     assert (status, answer["code"], answer["status"]) == (503, "interrupted", "interrupted")
     assert (answer["text"], answer["stop_reason"]) == ("one two", "shutdown")

@@ -93,7 +93,7 @@ async def test_a_stopping_worker_makes_its_readers_reconnect_elsewhere(plain: Pl
             async with asyncio.timeout(5):
                 while tail.readers < 2:  # noqa: ASYNC110 - there is no other sign that the reader has arrived
                     await asyncio.sleep(0.01)
-            other.chat.services.turns.interrupt()
+            other.chat.services.turns.shutdown.interrupt()
             status, body = await waiting
             assert (status, body["code"]) == (503, "server_stopping")
             with pytest.raises(aiohttp.ClientPayloadError):

@@ -269,13 +269,13 @@ async def test_a_restart_lets_the_answer_of_a_socket_finish(start: Start) -> Non
         await socket.send("Count")
         thread_id = (await socket.started())["thread_id"]
         await socket.messages(up_to="one two")
-        chat.services.turns.drain()
+        chat.services.turns.shutdown.drain()
         await socket.send("More", thread_id)
         assert (await socket.receive())["error"]["code"] == "server_stopping"
         chat.upstream.release()
         assert (await socket.messages()).text == " three four"
     async with asyncio.timeout(5):
-        await chat.services.turns.close()
+        await chat.services.turns.shutdown.close()
     assert await chat.turns(thread_id) == [("completed", None)]
 
 

@@ -72,7 +72,7 @@ async def test_a_draining_server_starts_no_turns_and_continues_running_ones(chat
         asking(tab, "Count") as first,
     ):
         await read_up_to(first, "one two")
-        chat.services.turns.drain()
+        chat.services.turns.shutdown.drain()
         async with tab.session.get(f"{chat.url}/readyz") as response:
             assert (response.status, (await response.json())["code"]) == (503, "server_stopping")
         for refused in (
@@ -95,13 +95,13 @@ async def test_a_message_that_arrives_with_the_signal_is_answered(chat: Chat) ->
     """The HTTP server accepts connections until it looks at the signal, and a restart of workers must refuse none."""
     chat.upstream.script(Answer("one two three"), COUNT)
     async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as second:
-        chat.services.turns.begin_stop()
+        chat.services.turns.shutdown.begin()
         async with tab.session.get(f"{chat.url}/readyz") as response:
             assert (response.status, (await response.json())["code"]) == (503, "server_stopping")
         assert (await tab.create("Count")).picture.texts() == WHOLE
         async with asking(second, "Count") as reply:
             await read_up_to(reply, "one two")
-            chat.services.turns.begin_stop()  # Ctrl+C once more
+            chat.services.turns.shutdown.begin()  # Ctrl+C once more
             async with asyncio.timeout(5):
                 await reply.read()
         assert await chat.turns(reply.thread_id) == [("interrupted", "shutdown")]
@@ -111,7 +111,7 @@ async def test_a_message_that_arrives_with_the_signal_is_answered(chat: Chat) ->
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_requests_are_refused_a_moment_after_the_signal(start: Start) -> None:
     chat = await start(drain_seconds=0.05)
-    chat.services.turns.begin_stop()
+    chat.services.turns.shutdown.begin()
     async with chat.tab() as tab, asyncio.timeout(5):
         while (await tab.create("Hello")).status != 503:
             pass
@@ -124,7 +124,7 @@ async def test_a_message_being_saved_when_the_drain_begins_is_answered(chat: Cha
             stream = await chat.ask(tab, "Count")
             async with asyncio.timeout(5):
                 await write.wait()
-            chat.services.turns.drain()
+            chat.services.turns.shutdown.drain()
             await asyncio.sleep(0)  # the drain begins
         await stream.read_to_end(within=5)
         stream.close()
@@ -138,7 +138,7 @@ async def test_a_turn_that_takes_longer_than_the_drain_is_interrupted(start: Sta
     chat.upstream.script(COUNT)
     async with await chat.visitor() as tab, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
-        chat.services.turns.drain()
+        chat.services.turns.shutdown.drain()
         async with asyncio.timeout(5):
             await first.read()
         assert await chat.messages(first.thread_id) == PARTIAL
@@ -150,8 +150,8 @@ async def test_a_second_signal_interrupts_at_once(chat: Chat) -> None:
     chat.upstream.script(COUNT)
     async with await chat.visitor() as tab, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
-        chat.services.turns.drain()
-        chat.services.turns.drain()
+        chat.services.turns.shutdown.drain()
+        chat.services.turns.shutdown.drain()
         async with asyncio.timeout(5):
             await first.read()
         assert await chat.turns(first.thread_id) == [("interrupted", "shutdown")]

@@ -205,7 +205,7 @@ async def test_an_interrupted_answer_has_a_notice(start: Start) -> None:
     chat.upstream.script(Answer("one two three", hang_after=2))
     async with await chat.visitor() as tab, asking(tab, "Count") as reply:
         await read_up_to(reply, "one two")
-        chat.services.turns.interrupt()
+        chat.services.turns.shutdown.interrupt()
         await reply.read()
         card = the_notice(await tab.reload(reply.thread_id))
         assert "restarted" in text_of_card(card)

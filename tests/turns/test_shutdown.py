@@ -167,7 +167,7 @@ async def test_no_turn_starts_during_shutdown(chat: Chat) -> None:
     chat.upstream.script(ANSWER)
     async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
         await stream.read_until(lambda frame: ' two"' in frame.data)
-        chat.services.turns.interrupt()
+        chat.services.turns.shutdown.interrupt()
         await stream.read_to_end()
         assert stream.ended
         reply = await tab.send(thread_of(stream), "Go on")

@@ -118,7 +118,7 @@ async def test_a_message_being_saved_at_shutdown_starts_no_model_call(chat: Chat
         async with busy_database(chat) as write:
             stream = await chat.ask(tab, "Count")
             await within(write)
-            chat.services.turns.interrupt()
+            chat.services.turns.shutdown.interrupt()
         await stream.read_to_end(within=5)
         assert stream.ended
         stream.close()

@@ -156,7 +156,7 @@ async def test_closing_the_turns_has_a_time_limit(start: Start, log: Log) -> Non
         async with asyncio.timeout(5):
             await store_of(chat).is_called.wait()
         async with asyncio.timeout(3):
-            await chat.services.turns.close()
+            await chat.services.turns.shutdown.close()
         await stream.read_to_end(within=2)
         assert stream.ended
         turn_id = stream.headers["x-chatkit-turn-id"]
