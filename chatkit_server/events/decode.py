@@ -19,7 +19,7 @@ def _event() -> TypeAdapter[ThreadStreamEvent]:
 
 def decode_event(data: str | bytes) -> ThreadStreamEvent:
     """Decode what `frames.encode_event` wrote. Raises `ValueError` for an event that this version does not know."""
-    fields = from_json(data)
+    fields = from_json(data, cache_strings="keys")
     if isinstance(item := fields.get("item"), dict) and item.get("type") == "widget":
         fields["item"] = WidgetItem.model_validate(item | {"widget": _root(item["widget"])})
     if isinstance(update := fields.get("update"), dict):

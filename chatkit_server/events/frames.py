@@ -3,8 +3,6 @@
 A frame is `id: <n>`, `data: <json>` and an empty line; ids count from 1 within a turn.
 """
 
-from functools import lru_cache
-
 from chatkit.types import AssistantMessageContentPartTextDelta, ThreadItemUpdatedEvent, ThreadStreamEvent
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
@@ -12,6 +10,10 @@ from pydantic_core import PydanticSerializationError, to_json
 from chatkit_store import clean_json, clean_text
 
 PING = b": ping\n\n"
+_TEXT_DELTA = (
+    b'{"type":"thread.item.updated","item_id":%b,'
+    b'"update":{"type":"assistant_message.content_part.text_delta","content_index":%d,"delta":'
+)
 
 
 def serialize(model: BaseModel) -> bytes:
@@ -61,15 +63,9 @@ def frame(number: int, data: bytes) -> bytes:
     return b"id: %d\ndata: %b\n\n" % (number, data)
 
 
-@lru_cache(maxsize=1024)
 def text_delta_prefix(item_id: str, content_index: int) -> bytes:
     """Return how the JSON of a content part's text deltas begins."""
-    event = serialize(
-        ThreadItemUpdatedEvent(
-            item_id=item_id, update=AssistantMessageContentPartTextDelta(content_index=content_index, delta="")
-        )
-    )
-    return event.removesuffix(b'""}}')
+    return _TEXT_DELTA % (_json_text(item_id), content_index)
 
 
 def _json_text(text: str) -> bytes:

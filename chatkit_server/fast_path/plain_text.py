@@ -55,7 +55,7 @@ class TextTemplate:
         if form is None:
             return None
         try:
-            event = from_json(form[1])
+            event = from_json(form[1], cache_strings="keys")
         except ValueError:
             return None
         holder, name = _text_holder(event)
@@ -91,7 +91,7 @@ class TextTemplate:
         try:
             if b"\\" not in raw:
                 return raw.decode(), position
-            text: str = from_json(b'"%b"' % raw)
+            text: str = from_json(b'"%b"' % raw, cache_strings="keys")
         except ValueError:
             return None
         return None if "\0" in text else (text, position)  # only an escape can be NUL
@@ -136,7 +136,7 @@ def _is_changed(sample: bytes, start: int, place: tuple[int, int], text: str, ex
     """Return whether another text at this place makes just this difference."""
     changed = sample[start : place[0]] + to_json(text) + sample[place[1] : -len(EVENT_END)]
     try:
-        return bool(from_json(changed) == expected)
+        return bool(from_json(changed, cache_strings="keys") == expected)
     except ValueError:
         return False
 

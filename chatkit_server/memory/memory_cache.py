@@ -54,7 +54,7 @@ class StoredInput:
             json = to_json(items)
         except (PydanticSerializationError, ValueError):
             return None
-        if from_json(json) != items:
+        if from_json(json, cache_strings="keys") != items:
             return None
         notes = {id(note) for note in notes_of(items)}
         indexes = tuple(index for index, item in enumerate(items) if id(item) in notes)
@@ -66,7 +66,8 @@ class StoredInput:
 
 def joined_items(stored: Sequence[StoredInput]) -> tuple[list[InputItem], list[InputItem]]:
     """Return the items of all inputs as new objects, and those of them that are notes."""
-    items: list[InputItem] = from_json(b"[" + b",".join([entry.json[1:-1] for entry in stored if entry.count]) + b"]")
+    json = b",".join([entry.json[1:-1] for entry in stored if entry.count])
+    items: list[InputItem] = from_json(b"[" + json + b"]", cache_strings="keys")
     notes, start = [], 0
     for entry in stored:
         notes += [items[start + index] for index in entry.notes]

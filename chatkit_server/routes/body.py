@@ -57,7 +57,7 @@ def parse_json(body: bytes) -> Any:
     """
     check_json_size(body)
     try:
-        data = from_json(clean_body(body), allow_inf_nan=False)
+        data = from_json(clean_body(body), allow_inf_nan=False, cache_strings="keys")
     except ValueError:
         raise InvalidJson from None
     check_json(data)

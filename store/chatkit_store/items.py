@@ -10,7 +10,7 @@ from typing import Any
 
 from chatkit.types import HiddenContextItem, Page, SDKHiddenContextItem, ThreadItem, WidgetItem
 from chatkit.widgets import DynamicWidgetRoot
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 from sqlalchemy import BigInteger, Connection, Select, Text, bindparam, cast, delete, func, or_, select, update
 
 from chatkit_store import widget_actions
@@ -27,7 +27,7 @@ from chatkit_store.text import plain_text
 
 logger = logging.getLogger(__name__)
 
-_adapter: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem)
+_adapter: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem, config=ConfigDict(cache_strings="keys"))
 
 ROLES = {
     "user_message": "user",

@@ -144,3 +144,10 @@ async def test_the_first_bytes_of_an_answer_are_released_once_they_are_read() ->
         await asyncio.sleep(0)
     assert [holder for holder in gc.get_referrers(first[0]) if holder is not first] == []
     waiting.cancel()
+
+
+async def test_the_values_of_events_are_not_kept_by_the_parser() -> None:
+    """It would keep 16,384 of them, which is memory that grows with the first thousands of turns."""
+    first, second = await _parse('{"id": "resp_1234"}', '{"id": "resp_1234"}')
+    assert first == second
+    assert first["id"] is not second["id"]

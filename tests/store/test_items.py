@@ -321,3 +321,12 @@ async def test_failed_change_writes_nothing(store: Store, thread: ThreadMetadata
     with pytest.raises(NotFound):
         await store.change_item(thread.id, "msg_unknown", lambda now: now, ALICE)
     assert text_of(await store.load_item(thread.id, item.id, ALICE)) == "before"
+
+
+async def test_texts_of_items_are_not_kept_by_the_parser(store: Store, thread: ThreadMetadata) -> None:
+    """It would keep 16,384 of them, which is memory that grows with the first thousands of turns."""
+    item = user_message("before")
+    await store.add_thread_item(thread.id, item, ALICE)
+    first, second = [await store.load_item(thread.id, item.id, ALICE) for _ in range(2)]
+    assert first.id == second.id
+    assert first.id is not second.id

@@ -44,7 +44,8 @@ def unpack_in_place(items: PlainList) -> None:
 def _unpacked(items: Sequence[Any]) -> Iterator[Any]:
     for is_packed, group in groupby(items, key=is_stand_in):
         if is_packed:
-            yield from from_json(b"[" + b",".join([item["content"].json for item in group]) + b"]")
+            json = b",".join([item["content"].json for item in group])
+            yield from from_json(b"[" + json + b"]", cache_strings="keys")
         else:
             yield from group
 

@@ -29,7 +29,7 @@ class _Call:
         if not self.pieces or not self.pieces[-1].rstrip().endswith("}"):  # parsing for each piece would be quadratic
             return False
         try:
-            return isinstance(from_json("".join(self.pieces)), dict)
+            return isinstance(from_json("".join(self.pieces), cache_strings="keys"), dict)
         except ValueError:
             return False
 
