@@ -63,17 +63,12 @@ from .routes import (
     websocket,
 )
 from .routes.api_docs import OPENAPI, add_api_docs
-from .routes.direct_route import DirectRoute
-from .routes.error_responses import UnexpectedErrors, install_error_handlers
+from .routes.edge import Edge
+from .routes.error_responses import install_error_handlers
 from .routes.event_stream import ERROR_HEADER
 from .routes.open_sockets import OpenSockets
-from .routes.origin import ForeignRequests
 from .routes.page import mount_page
-from .routes.request_id import RequestIds
-from .routes.request_limits import RequestLimits
-from .routes.security_headers import SecurityHeaders
 from .routes.server_app import ServerApp
-from .routes.trusted_proxies import TrustedProxies
 from .run.server import ChatServer
 from .run.server_parts import ServerParts
 from .services import Services
@@ -156,12 +151,7 @@ def create_app(
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
-    app.add_middleware(DirectRoute)
-    app.add_middleware(UnexpectedErrors)
-    app.add_middleware(ForeignRequests, settings=settings)
-    app.add_middleware(RequestLimits)
-    app.add_middleware(SecurityHeaders, settings=settings)
-    app.add_middleware(RequestIds)  # wraps the middleware added before it
+    app.add_middleware(Edge, settings=settings)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -178,7 +168,6 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             ],
             allow_credentials="*" not in settings.cors_origins,
         )
-    app.add_middleware(TrustedProxies, settings=settings)
 
 
 def _add_routes(app: FastAPI) -> None:

@@ -51,19 +51,25 @@ async def through_outage(call: Callable[[], Awaitable[T]], seconds: float, name:
 
 @asynccontextmanager
 async def background(name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
-    """Run `loop` in a task inside the block; cancel the task at the end of the block and wait for it.
-
-    An error that ends the loop is logged: nothing else would show that its work is no longer done.
-    """
+    """Run `loop` in a task inside the block; cancel the task at the end of the block and wait for it."""
     # Not an asyncio.TaskGroup: there, a loop that crashes would cancel the server, and all loops would end at once.
     # Nested blocks end the loops in reverse order: the journal and the heartbeat must outlive the turns.
-    task = asyncio.create_task(loop(), name=name)
-    task.add_done_callback(_log_crash)
+    task = start_background(name, loop())
     try:
         yield
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+def start_background(name: str, loop: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    """Return the task that runs `loop`.
+
+    An error that ends it is logged: nothing else would show that its work is no longer done.
+    """
+    task = asyncio.create_task(loop, name=name)
+    task.add_done_callback(_log_crash)
+    return task
 
 
 def _log_crash(task: "asyncio.Task[None]") -> None:

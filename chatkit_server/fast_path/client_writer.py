@@ -3,8 +3,12 @@
 The usual way wakes the response's task for each frame, which awaits `send` through all middlewares. A `ClientWriter`
 writes what uvicorn's `send` would write, in the same call chain as the model's token. It exists only on uvicorn's
 httptools protocol (`of`), and writes only after a frame of the response has arrived at the connection unchanged.
+
+It also writes the head of a stream, together with the first frames. uvicorn's `send` looks at each header alone, and
+gives the socket the head before the frames.
 """
 
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Self
 
@@ -14,10 +18,37 @@ except ImportError:  # another server, or a uvicorn that has moved it
     RequestResponseCycle = None  # type: ignore[assignment,misc]
 
 Message = MutableMapping[str, Any]
+OK = b"HTTP/1.1 200 OK\r\n"
 SCOPE_KEY = "chatkit_server.client_writer"
 """Where the ASGI scope has the writer of the connection, if there is one."""
-ATTRIBUTES = ("scope", "transport", "flow", "disconnected", "response_complete", "chunked_encoding")
+ATTRIBUTES = (
+    "access_log",
+    "chunked_encoding",
+    "default_headers",
+    "disconnected",
+    "flow",
+    "keep_alive",
+    "response_complete",
+    "response_started",
+    "scope",
+    "transport",
+    "waiting_for_100_continue",
+)
 """What is used of uvicorn's private class (0.54)."""
+FRAMING = frozenset({b"connection", b"content-length", b"transfer-encoding"})
+"""Headers with a meaning for the connection: such a head is uvicorn's."""
+NO_NAME = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \t\\"A-Z]')
+NO_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+"""What uvicorn refuses, or changes, in the name or the value of a header."""
+
+
+def has_attributes(cycle: Any) -> bool:
+    """Return whether uvicorn's class of a request and its response sets the attributes that are used."""
+    code = getattr(getattr(cycle, "__init__", None), "__code__", None)
+    return code is not None and frozenset(ATTRIBUTES).issubset((*code.co_names, *code.co_varnames))
+
+
+CYCLE = RequestResponseCycle if has_attributes(RequestResponseCycle) else None
 
 
 class ClientWriter:
@@ -28,21 +59,60 @@ class ClientWriter:
         self._flow, self._transport = cycle.flow, cycle.transport
         self._send: Callable[[Message], Awaitable[None]] = cycle.send
         self._last_body: object = None
+        self._holds_head = False
+        self._head = b""
 
     @classmethod
     def of(cls, send: object) -> Self | None:
         """Return the writer of the connection that `send` belongs to; None if it is not a connection's own `send`."""
         cycle = getattr(send, "__self__", None)
-        if RequestResponseCycle is None or type(cycle) is not RequestResponseCycle:
+        if CYCLE is None or type(cycle) is not CYCLE or getattr(send, "__func__", None) is not CYCLE.send:
             return None
-        if getattr(send, "__func__", None) is not RequestResponseCycle.send:
-            return None
-        return cls(cycle) if all(hasattr(cycle, name) for name in ATTRIBUTES) else None
+        return cls(cycle)
+
+    def hold_head(self) -> None:
+        """Keep the response's head, which is sent next, until its first body, which follows at once."""
+        self._holds_head = True
 
     async def send(self, message: Message) -> None:
         """As uvicorn's `send`, and note the body."""
-        self._last_body = message.get("body")
+        self._last_body = body = message.get("body")
+        if self._holds_head and message["type"] == "http.response.start":
+            self._holds_head = False
+            if self._start(message):
+                return
+        elif self._head:
+            head, self._head = self._head, b""
+            if self._cycle.disconnected:
+                return
+            if body and message.get("more_body"):
+                self._transport.write(b"%b%x\r\n%b\r\n" % (head, len(body), body))
+                return
+            self._transport.write(head)
         await self._send(message)
+
+    def _start(self, message: Message) -> bool:
+        """Make and keep the head as uvicorn's `send` makes it; return False for one that is uvicorn's to make."""
+        cycle = self._cycle
+        headers = [*cycle.default_headers, *message["headers"]]
+        names = [name for name, _ in headers]
+        if (
+            message["status"] != 200
+            or cycle.access_log
+            or cycle.disconnected
+            or cycle.response_started
+            or self._flow.write_paused
+            or not FRAMING.isdisjoint(names)
+            or NO_NAME.search(b"".join(names))
+            or NO_VALUE.search(b"".join([value for _, value in headers]))
+        ):
+            return False
+        cycle.response_started = cycle.chunked_encoding = True
+        cycle.waiting_for_100_continue = False
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        end = b"transfer-encoding: chunked\r\n\r\n"
+        self._head = b"".join([OK, *lines, end if cycle.keep_alive else b"connection: close\r\n" + end])
+        return True
 
     def has_sent(self, body: bytes) -> bool:
         """Return whether this very object was the last body: nothing between the response and here has changed it."""

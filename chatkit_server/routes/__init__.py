@@ -14,9 +14,13 @@ health.py         liveness, readiness, and the model that answers
 event_stream.py   responses that stream ChatKit events
 token_responses.py  responses with plain tokens, or the whole answer
 error_responses.py  errors as JSON
-security_headers.py  the headers of every response
-origin.py         refuses requests from pages of other sites
-limits.py         the limits of what clients send
+edge.py           what is done to every request and response: the next five in their order, and direct_route.py
+trusted_proxies.py  who is at the other end of a connection
+request_id.py     the id of every request
 request_limits.py the limits of addresses and cookies
+origin.py         refuses requests from pages of other sites
+security_headers.py  the headers of every response
+direct_route.py   `POST /chatkit` past FastAPI's routing
+limits.py         the limits of what clients send
 linked.py         replaces file references by signed URLs in any response
 """

@@ -1,6 +1,5 @@
 """Render every error as JSON with a top-level `code` and `message`."""
 
-import asyncio
 from typing import Any
 
 from chatkit.store import NotFoundError
@@ -9,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from chatkit_store import StoreError
 
@@ -76,35 +75,12 @@ def _headers(error: ServerError, request_id: str) -> dict[str, str]:
     return headers
 
 
-class UnexpectedErrors:
-    """ASGI middleware that answers unexpected exceptions inside of CORS.
+def response_for_unexpected(scope: Scope, error: BaseException) -> JSONResponse:
+    """Return what answers an exception that nothing expects: an action handler or an entity search may raise anything.
 
     Starlette's own response bypasses all middleware, so a page from another origin could not read it.
     """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        has_started = False
-
-        async def tracking_send(message: Message) -> None:
-            nonlocal has_started
-            has_started = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive, tracking_send)
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # an action handler or an entity search may raise anything
-            if has_started:  # too late for an error response; the HTTP server closes the connection
-                raise
-            response = await _any(Request(scope), as_exception(error))
-            await response(scope, receive, send)
+    return response_for(scope, to_server_error(as_exception(error)))
 
 
 def install_error_handlers(app: FastAPI) -> None:

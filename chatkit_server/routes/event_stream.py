@@ -1,6 +1,6 @@
 """Server-sent events on a raw ASGI connection: a running turn, an ended one, or an error."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from chatkit.types import ThreadStreamEvent
 from starlette.responses import Response
@@ -11,15 +11,17 @@ from ..events.frames import PING, frame, serialize
 from ..fast_path.client_writer import ClientWriter, client_writer
 from ..files.signed_links import REFERENCE_MARK
 from ..turns.live_turn import LiveTurn, Reader
-from ..turns.subscription import Pace, Writer
+from ..turns.subscription import Pace, Subscription, Writer
 from ..turns.turn_log import TurnLog
-from .reading import reading
+from .reading import Connection
 
 SSE_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "private, no-store, no-transform",  # no-transform: a compressing proxy would delay tokens
     "x-accel-buffering": "no",  # nginx
 }
+RAW_SSE_HEADERS = [(name.encode(), value.encode()) for name, value in SSE_HEADERS.items()]
+TURN_HEADER = b"x-chatkit-turn-id"
 ERROR_HEADER = "x-chatkit-error"
 
 
@@ -48,48 +50,55 @@ class TurnResponse(Response):
         self.status_code = 200
         self.body = b""
         self.background = None
-        self.init_headers({**SSE_HEADERS, "x-chatkit-turn-id": turn.id})
-
-    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
-        """Set the headers without a content length, which is not known in advance."""
-        self.raw_headers = [
-            (name.encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()
-        ]
+        self.raw_headers = [*RAW_SSE_HEADERS, (TURN_HEADER, turn.id.encode())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         turn, self.turn = self.turn, None
         if turn is None:
             raise RuntimeError("a response is sent once")
-        log, is_reading = turn.log, reading(turn, receive, self.frame_id)
+        log, connection = turn.log, Connection(turn, receive, self.frame_id)
         del turn  # see `Reader.turn`
-        async with is_reading as connection:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            await self._send_frames(send, log, connection.reader, client_writer(scope))
+        async with connection:
+            with log.subscribe(self.position, self.pace) as news:
+                await self._send_frames(send, log, news, connection, client_writer(scope))
             if connection.awaits_end:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_frames(self, send: Send, log: TurnLog, reader: Reader, writer: ClientWriter | None) -> None:
-        data, can_push = self.first, False
-        with log.subscribe(self.position, self.pace) as news:
-            while not reader.is_gone and not reader.is_cut:
-                if data:
-                    await send({"type": "http.response.body", "body": data, "more_body": True})
-                    news.has_sent()
-                    if reader.turn is not None and reader.first_frame_at is None:
-                        reader.turn.got_first_frame(reader)
-                    can_push = writer is not None and writer.has_sent(data)
-                    data = b""
-                elif news.has_frames():
-                    if reader.turn is not None and not reader.turn.may_send():
-                        await reader.turn.confirm()
-                    else:
-                        data = news.take()
-                elif log.closed:
-                    return
-                elif news.needs_ping():
-                    data = PING
+    async def _send_frames(
+        self, send: Send, log: TurnLog, news: Subscription, connection: Connection, writer: ClientWriter | None
+    ) -> None:
+        reader, can_push = connection.reader, False
+        data = self.first or self._opening(news, reader)
+        if writer is not None and data and REFERENCE_MARK not in data and not reader.is_gone and not reader.is_cut:
+            writer.hold_head()  # the first frames follow without a pause: the socket gets both at once
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        while not reader.is_gone and not reader.is_cut:
+            if data:
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+                news.has_sent()
+                if reader.turn is not None and reader.first_frame_at is None:
+                    reader.turn.got_first_frame(reader)
+                can_push = writer is not None and writer.has_sent(data)
+                data = b""
+                continue
+            connection.watch()
+            if news.has_frames():
+                if reader.turn is not None and not reader.turn.may_send():
+                    await reader.turn.confirm()
                 else:
-                    await news.changed(_pusher(writer, reader.turn) if can_push else None)
+                    data = news.take()
+            elif log.closed:
+                return
+            elif news.needs_ping():
+                data = PING
+            else:
+                await news.changed(_pusher(writer, reader.turn) if can_push else None)
+
+    def _opening(self, news: Subscription, reader: Reader) -> bytes:
+        """Return the frames that are there already, if they may be sent."""
+        if not news.has_frames() or (reader.turn is not None and not reader.turn.may_send()):
+            return b""
+        return news.take()
 
 
 def _pusher(writer: ClientWriter | None, turn: LiveTurn | None) -> Writer | None:

@@ -11,15 +11,13 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocket
+from starlette.types import Scope
 
 from ..auth.anonymous import KEEPS_COOKIES
 from ..auth.header_login import NAMES_USERS, login_headers
-from ..errors.http import ForeignHost, ForeignOrigin, ServerError
+from ..errors.http import ForeignHost, ForeignOrigin
 from ..settings import Settings
 from .allowed_methods import path_of
-from .error_responses import response_for
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PROBES = frozenset({"/healthz", "/readyz"})
@@ -32,29 +30,17 @@ DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class ForeignRequests:
-    """ASGI middleware. Must be inside of `RequestIds`."""
+    """Recognizes and refuses them."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app = app
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._hosts = allowed_hosts(settings)
         self._is_allowed = lru_cache(KEPT_HOSTS)(self._is_allowed_at)
         self._ambient = frozenset(name.encode() for name in ("cookie", *login_headers(settings)))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
-            return
-        try:
-            is_trusted = self._check(scope)
-        except ServerError as error:
-            response = response_for(scope, error)
-            if scope["type"] == "websocket":
-                await WebSocket(scope, receive, send).send_denial_response(response)
-            else:
-                await response(scope, receive, send)
-            return
-        await self.app(scope if is_trusted else self._without_login(scope), receive, send)
+    def admitted(self, scope: Scope) -> Scope:
+        """Return the request, perhaps without what says who its user is. Raises `ForeignHost` or `ForeignOrigin`."""
+        return scope if self._check(scope) else self._without_login(scope)
 
     def _check(self, scope: Scope) -> bool:
         """Return whether to trust what the browser adds: not if only the `*` of CHATKIT_CORS_ORIGINS admits the page.

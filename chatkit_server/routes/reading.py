@@ -1,36 +1,65 @@
 """Register a connection as a reader of a turn, until the client disconnects."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
+from types import TracebackType
+from typing import Self
 
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
-from ..loops import background
+from ..loops import start_background
 from ..plain.sending import EndedTurn
 from ..turns.live_turn import LiveTurn, Reader
 from ..turns.turn_log import TurnLog
 
 
 class Connection:
-    """Watches for the client to disconnect, and then wakes the reader."""
+    """A connection that reads a turn inside the `async with`. From `watch` on, the reader notices a disconnect."""
 
-    def __init__(self, reader: Reader) -> None:
-        self.reader = reader
+    def __init__(self, turn: LiveTurn | EndedTurn, receive: Receive, frame_id: str | None = None) -> None:
+        """`receive` is the ASGI connection's; its body must have been read."""
+        self.reader = Reader(frame_id)
+        self._receive = receive
+        self._log: TurnLog | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._is_closed = False  # a reader is also gone when a newer one of its frame replaces it
+        if not isinstance(turn, EndedTurn):
+            self.reader.turn, self._log = turn, turn.log  # see `Reader.turn`
+
+    async def __aenter__(self) -> Self:
+        """Register the reader."""
+        if self.reader.turn is not None:
+            self.reader.turn.reader_came(self.reader)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Remove the reader."""
+        if self._watch is not None:
+            self._watch.cancel()  # not awaited: it only waits for the client
+        if (turn := self.reader.turn) is not None:
+            if isinstance(error, asyncio.CancelledError):
+                turn.connection_was_cut()
+            turn.reader_left(self.reader)
 
     @property
     def awaits_end(self) -> bool:
         """Whether to end the response properly: the client is connected and need not continue at another worker."""
         return not self._is_closed and not self.reader.is_cut
 
-    async def until_closed(self, receive: Receive, log: TurnLog) -> None:
-        """Return once the client has disconnected, and mark the reader as gone."""
+    def watch(self) -> None:
+        """Watch from now on for the client to disconnect, which marks the reader as gone and wakes it.
+
+        A second call does nothing.
+        """
+        if self._watch is None and self._log is not None:
+            self._watch = start_background("disconnect watch", self._until_closed(self._log))
+
+    async def _until_closed(self, log: TurnLog) -> None:
         message: Message = {"type": ""}
         while message["type"] != "http.disconnect":
-            message = await receive()
+            message = await self._receive()
         self._is_closed = self.reader.is_gone = True
         log.wake()
 
@@ -39,28 +68,3 @@ async def disconnected(request: Request) -> None:
     """Return once the client has disconnected. The request's body must have been read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-@asynccontextmanager
-async def reading(
-    turn: LiveTurn | EndedTurn, receive: Receive, frame_id: str | None = None
-) -> AsyncIterator[Connection]:
-    """Register a reader inside the `async with`. `receive` is the ASGI connection's; its body must have been read."""
-    connection = Connection(Reader(frame_id))
-    if isinstance(turn, EndedTurn):
-        yield connection
-        return
-    reader, log = connection.reader, turn.log
-    reader.turn = turn
-    turn.reader_came(reader)
-    del turn  # see `Reader.turn`
-    try:
-        async with background("disconnect watch", partial(connection.until_closed, receive, log)):
-            yield connection
-    except asyncio.CancelledError:
-        if reader.turn is not None:
-            reader.turn.connection_was_cut()
-        raise
-    finally:
-        if reader.turn is not None:
-            reader.turn.reader_left(reader)

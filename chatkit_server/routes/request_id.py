@@ -2,36 +2,32 @@
 
 import re
 import secrets
+from collections.abc import Sequence
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from ..context import current_request_id
 
+HEADER = b"x-request-id"
 _SAFE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-class RequestIds:
-    """ASGI middleware. Keeps an id that is safe to log: that of the app around this one, in `request.state.request_id`,
-    or an `x-request-id` set by a proxy."""
+def give_id(scope: Scope) -> str:
+    """Return the id of a request, and set it for the current task and in `request.state`.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    An id that is safe to log is kept: that of the app around this one, in `request.state.request_id`, or an
+    `x-request-id` set by a proxy.
+    """
+    state = scope.setdefault("state", {})
+    request_id = _earlier_id(str(state.get("request_id", "")), scope["headers"]) or secrets.token_hex(8)
+    state["request_id"] = request_id
+    # Not reset at the end: each request has a task of its own, and uvicorn logs an unhandled exception there.
+    current_request_id.set(request_id)
+    return request_id
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
-            return
-        state = scope.setdefault("state", {})
-        earlier_ids = (str(state.get("request_id", "")), Headers(scope=scope).get("x-request-id", ""))
-        request_id = next(filter(_SAFE.fullmatch, earlier_ids), "") or secrets.token_hex(8)
-        state["request_id"] = request_id
-        # Not reset at the end: each request has a task of its own, and uvicorn logs an unhandled exception there.
-        current_request_id.set(request_id)
 
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["x-request-id"] = request_id
-            await send(message)
-
-        await self.app(scope, receive, send_with_id)
+def _earlier_id(of_outer_app: str, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+    if of_outer_app and _SAFE.fullmatch(of_outer_app):
+        return of_outer_app
+    of_proxy = next((value.decode("latin-1") for name, value in headers if name == HEADER), "")
+    return of_proxy if _SAFE.fullmatch(of_proxy) else None

@@ -1,6 +1,6 @@
 """The headers that every response has, unless its route sets its own."""
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from collections.abc import Collection
 
 from ..settings import Settings
 
@@ -25,10 +25,9 @@ OPEN_ELEMENT = "; ".join(
 
 
 class SecurityHeaders:
-    """ASGI middleware."""
+    """The headers for responses that do not set their own of the same name."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app = app
+    def __init__(self, settings: Settings) -> None:
         defaults = {
             "x-content-type-options": "nosniff",
             "referrer-policy": "strict-origin-when-cross-origin",
@@ -38,19 +37,9 @@ class SecurityHeaders:
         }
         self._defaults = [(name.encode(), value.encode("latin-1")) for name, value in defaults.items()]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = message["headers"] = list(message.get("headers", ()))
-                own = {name for name, _ in headers}
-                headers += [header for header in self._defaults if header[0] not in own]
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)
+    def missing_from(self, names: Collection[bytes]) -> list[tuple[bytes, bytes]]:
+        """Return the headers that a response with headers of these names does not have."""
+        return [header for header in self._defaults if header[0] not in names]
 
 
 def frame_ancestors(settings: Settings) -> str:

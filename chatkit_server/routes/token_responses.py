@@ -20,7 +20,7 @@ from ..services import Services
 from ..turns.live_turn import LiveTurn
 from .error_responses import error_response
 from .event_stream import SSE_HEADERS
-from .reading import reading
+from .reading import Connection
 
 STREAM_TYPES = ("text/event-stream", "ndjson")
 TURN_HEADER, THREAD_HEADER = "x-chatkit-turn-id", "x-chatkit-thread-id"
@@ -67,7 +67,8 @@ class TokenResponse(Response):
         self.raw_headers = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with reading(self.turn, receive) as connection:
+        async with Connection(self.turn, receive) as connection:
+            connection.watch()
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             stream = TokenStream(self.turn, connection.reader, self.services, self.context)
             async for pieces in stream.pieces():
@@ -88,7 +89,8 @@ class WholeAnswer(Response):
         self.context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with reading(self.turn, receive) as connection:
+        async with Connection(self.turn, receive) as connection:
+            connection.watch()
             stream = TokenStream(self.turn, connection.reader, self.services, self.context)
             async for _ in stream.pieces():
                 pass

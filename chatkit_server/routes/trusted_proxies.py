@@ -13,7 +13,7 @@ from functools import lru_cache
 from hmac import compare_digest
 from typing import Literal
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from ..auth.header_login import IGNORED, NAMES_USERS, SECRET_HEADER, login_headers
 from ..settings import Settings
@@ -22,16 +22,16 @@ Peer = ipaddress.IPv4Address | ipaddress.IPv6Address | Literal["unix"]
 
 SCHEMES = {b"http": ("http", "ws"), b"https": ("https", "wss"), b"ws": ("http", "ws"), b"wss": ("https", "wss")}
 """What a proxy may say, and what that means for a request and for a WebSocket."""
+FORWARDED_FOR, FORWARDED_PROTO = b"x-forwarded-for", b"x-forwarded-proto"
 MAX_HOPS = 20
 """How many proxies in a row are looked at."""
 ADDRESS_LENGTH = 100
 
 
 class TrustedProxies:
-    """ASGI middleware. Must be outside of everything that looks at the client or the scheme."""
+    """Believes what trusted proxies say, before anything looks at the client or the scheme."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app = app
+    def __init__(self, settings: Settings) -> None:
         self._trusts_unix = "unix" in settings.trusted_proxies
         self._networks = [ipaddress.ip_network(entry) for entry in settings.trusted_proxies if entry != "unix"]
         self._is_listed = bool(settings.trusted_proxies)
@@ -39,23 +39,21 @@ class TrustedProxies:
         self._secret_name = SECRET_HEADER.encode()
         self._user_name = settings.header_user.encode()
         self._login_names = frozenset(name.encode() for name in login_headers(settings))
+        self._said_by_proxies = self._login_names | {FORWARDED_FOR, FORWARDED_PROTO}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket"):
-            scope = self._believe(scope)
-        await self.app(scope, receive, send)
-
-    def _believe(self, scope: Scope) -> Scope:
-        """Return the request as its trusted proxies describe it, without what nobody may say."""
+    def described(self, scope: Scope) -> Scope:
+        """Return a request or WebSocket as its trusted proxies describe it, without what nobody may say."""
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         client = scope.get("client")
         peer = _peer(client[0]) if client else "unix"
         is_listed = self._is_listed and self._is_trusted(peer)
-        has_secret = self._has_secret(headers)
+        has_secret = bool(self._secrets) and self._has_secret(headers)
         state = scope.setdefault("state", {})
         # A secret that is set is needed: its administrator does not want to rely on addresses.
         names_users = has_secret if self._secrets else is_listed
         state[NAMES_USERS] = names_users
+        if self._said_by_proxies.isdisjoint([name for name, _ in headers]):
+            return scope
         unwanted = frozenset({self._secret_name}) if names_users else self._login_names
         if any(name in unwanted for name, _ in headers):
             if not names_users and any(name == self._user_name for name, _ in headers):
@@ -67,10 +65,8 @@ class TrustedProxies:
 
     def _described(self, scope: Scope, headers: Sequence[tuple[bytes, bytes]]) -> Scope:
         """Return the request with the address and the scheme that the proxy states."""
-        entries = [
-            entry for name, value in headers if name == b"x-forwarded-for" for entry in value.split(b",")[-MAX_HOPS:]
-        ]
-        protos = [value for name, value in headers if name == b"x-forwarded-proto"]
+        entries = [entry for name, value in headers if name == FORWARDED_FOR for entry in value.split(b",")[-MAX_HOPS:]]
+        protos = [value for name, value in headers if name == FORWARDED_PROTO]
         changes: dict[str, object] = {}
         for entry in reversed(entries[-MAX_HOPS:]):
             host, port = _host_and_port(entry.decode("latin-1").strip())

@@ -179,7 +179,7 @@ async def test_a_name_is_checked_once_but_at_each_address_and_a_long_one_each_ti
         return is_allowed_host(host, *rest)
 
     monkeypatch.setattr(origin, "is_allowed_host", check)
-    requests = origin.ForeignRequests(lambda *_: None, make_settings(tmp_path))  # type: ignore[arg-type]  # not called
+    requests = origin.ForeignRequests(make_settings(tmp_path))
     long_host = f"{'a' * 300}.example"
 
     def is_allowed(host: str, server: tuple[str, int]) -> bool:

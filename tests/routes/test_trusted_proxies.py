@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from chatkit_server import Settings
 from chatkit_server.auth.header_login import IGNORED, NAMES_USERS
@@ -14,26 +14,14 @@ SECRET, NEXT_SECRET = "s" * 32, "n" * 32
 Headers = list[tuple[str, str]]
 
 
-async def described(
+def described(
     headers: Headers, client: tuple[str, int] | None = ("203.0.113.9", 5), kind: str = "http", **settings: Any
 ) -> Scope:
     """Return the request as the app gets it."""
-    seen: list[Scope] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(scope)
-
-    async def receive() -> dict[str, Any]:
-        raise AssertionError
-
-    async def send(message: Any) -> None:
-        raise AssertionError
-
-    proxies = TrustedProxies(app, Settings(_env_file=None, **settings))
     raw = [(name.encode(), value.encode()) for name, value in headers]
     scheme = "http" if kind == "http" else "ws"
-    await proxies({"type": kind, "scheme": scheme, "client": client, "headers": raw, "state": {}}, receive, send)
-    return seen[0]
+    scope: Scope = {"type": kind, "scheme": scheme, "client": client, "headers": raw, "state": {}}
+    return TrustedProxies(Settings(_env_file=None, **settings)).described(scope)
 
 
 def forwarded(*values: str) -> Headers:
@@ -66,16 +54,16 @@ BROWSER = "198.51.100.7"
         ([f"{BROWSER}:99999999999999999999"], (BROWSER, 0)),
     ],
 )
-async def test_the_client_is_the_last_address_that_is_no_trusted_proxy(
+def test_the_client_is_the_last_address_that_is_no_trusted_proxy(
     values: list[str], address: tuple[str, int]
 ) -> None:
-    scope = await described(forwarded(*values), INNER, **NETS)
+    scope = described(forwarded(*values), INNER, **NETS)
     assert (scope["client"], scope["scheme"]) == (address, "https")
 
 
 @pytest.mark.parametrize("client", [("203.0.113.9", 5), ("127.0.0.1", 5), ("11.0.0.1", 5), ("testclient", 5), None])
-async def test_others_cannot_choose_their_address_or_scheme(client: tuple[str, int] | None) -> None:
-    scope = await described(forwarded(BROWSER), client, **NETS)
+def test_others_cannot_choose_their_address_or_scheme(client: tuple[str, int] | None) -> None:
+    scope = described(forwarded(BROWSER), client, **NETS)
     assert (scope["client"], scope["scheme"]) == (client, "http")
 
 
@@ -83,20 +71,20 @@ async def test_others_cannot_choose_their_address_or_scheme(client: tuple[str, i
     ("client", "is_believed"),
     [(("127.0.0.1", 5), True), (("127.9.9.9", 5), True), (("::1", 5), True), (None, True), (("10.0.0.5", 5), False)],
 )
-async def test_by_default_a_proxy_on_this_machine_is_believed(
+def test_by_default_a_proxy_on_this_machine_is_believed(
     client: tuple[str, int] | None, is_believed: bool
 ) -> None:
     user = [("x-forwarded-user", "ann")]
-    scope = await described(forwarded(BROWSER) + user, client)
+    scope = described(forwarded(BROWSER) + user, client)
     assert (scope["client"] == (BROWSER, 0), scope["scheme"] == "https") == (is_believed, is_believed)
     assert "x-forwarded-user" not in names(scope), "but nobody may name a user"
 
 
-async def test_a_proxy_may_connect_by_a_unix_socket() -> None:
+def test_a_proxy_may_connect_by_a_unix_socket() -> None:
     headers = [*forwarded(f"{BROWSER}, unix:"), ("x-forwarded-user", "ann")]
-    scope = await described(headers, None, trusted_proxies="unix")
+    scope = described(headers, None, trusted_proxies="unix")
     assert (scope["client"], names(scope)[-1]) == ((BROWSER, 0), "x-forwarded-user")
-    assert (await described(headers, ("127.0.0.1", 5), trusted_proxies="unix"))["client"] == ("127.0.0.1", 5)
+    assert (described(headers, ("127.0.0.1", 5), trusted_proxies="unix"))["client"] == ("127.0.0.1", 5)
 
 
 @pytest.mark.parametrize(
@@ -112,8 +100,8 @@ async def test_a_proxy_may_connect_by_a_unix_socket() -> None:
         ("", "http", "http"),
     ],
 )
-async def test_the_scheme_is_that_of_the_nearest_proxy(proto: str, kind: str, scheme: str) -> None:
-    scope = await described([("x-forwarded-proto", proto)], INNER, kind=kind, **NETS)
+def test_the_scheme_is_that_of_the_nearest_proxy(proto: str, kind: str, scheme: str) -> None:
+    scope = described([("x-forwarded-proto", proto)], INNER, kind=kind, **NETS)
     assert scope["scheme"] == scheme
 
 
@@ -151,24 +139,24 @@ def proof(*secrets: str) -> Headers:
         (("127.0.0.1", 5), [], {}, False),
     ],
 )
-async def test_only_a_trusted_proxy_may_name_the_user(
+def test_only_a_trusted_proxy_may_name_the_user(
     client: tuple[str, int], secrets: list[str], settings: dict[str, Any], names_users: bool
 ) -> None:
-    scope = await described(LOGIN + proof(*secrets), client, **LOGIN_SETTINGS, **settings)
+    scope = described(LOGIN + proof(*secrets), client, **LOGIN_SETTINGS, **settings)
     assert names(scope) == ([name for name, _ in LOGIN] if names_users else []), "the secret goes no further"
     assert scope["state"][NAMES_USERS] is names_users
     assert (IGNORED in scope["state"]) is not names_users
 
 
-async def test_the_proxy_with_the_secret_states_address_and_scheme_too() -> None:
+def test_the_proxy_with_the_secret_states_address_and_scheme_too() -> None:
     headers = forwarded(BROWSER) + proof(SECRET)
-    scope = await described(headers, ("203.0.113.9", 5), header_secret=SECRET)
+    scope = described(headers, ("203.0.113.9", 5), header_secret=SECRET)
     assert (scope["client"], scope["scheme"]) == ((BROWSER, 0), "https")
 
 
-async def test_headers_of_nobodys_login_stay() -> None:
+def test_headers_of_nobodys_login_stay() -> None:
     others = [("x_forwarded_user", "ann"), ("x-forwarded-users", "ann"), ("cookie", "a=b")]
-    assert (await described(others))["headers"] == [(name.encode(), value.encode()) for name, value in others]
+    assert (described(others))["headers"] == [(name.encode(), value.encode()) for name, value in others]
 
 
 @pytest.mark.parametrize("entry", ["*", "0.0.0.0/0", "::/0", "nginx", "10.0.0.1/8", "unix:/run/x.sock"])

@@ -5,6 +5,7 @@ Pushed or sent by the response's task, a client gets the same.
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -94,6 +95,26 @@ async def test_a_pushed_answer_is_the_answer_that_its_task_sends(
         assert pushed == []
     assert merged(by_push.events) == merged(by_task.events)
     assert by_push.headers.keys() == by_task.headers.keys()
+    await chat.quiet()
+
+
+@sqlite_only
+async def test_the_head_of_an_answer_leaves_with_its_first_frames(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    heads: list[bool] = []
+    start = ClientWriter._start
+
+    def recording_start(writer: ClientWriter, message: MutableMapping[str, Any]) -> bool:
+        heads.append(start(writer, message))
+        return heads[-1]
+
+    monkeypatch.setattr(ClientWriter, "_start", recording_start)
+    access_log = logging.getLogger("uvicorn.access")  # off, as `chatkit-server serve` has it
+    monkeypatch.setattr(access_log, "handlers", [])
+    monkeypatch.setattr(access_log, "propagate", False)
+    chat.upstream.script(COUNT)
+    async with await chat.visitor() as tab:
+        await tab.create("Count")
+    assert heads == [True]
     await chat.quiet()
 
 
