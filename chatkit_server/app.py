@@ -81,6 +81,7 @@ from .startup.schema import open_database, prepare_schema
 from .startup.stop_signal import on_stop_signal
 from .startup.warm_up import warming_up
 from .turns.recent_turns import RecentTurns
+from .turns.subscription import Pace
 from .turns.turns import Turns
 from .version import __version__
 
@@ -252,6 +253,7 @@ def build_services(
         pruner=Pruner(uploads, blobs, timedelta(hours=settings.unsent_hours), chat_sessions),
         database_probe=DatabaseProbe(engine),
         recent_turns=RecentTurns(StatisticsStore(engine)),
+        pace=Pace.of_settings(settings),
     )
 
 

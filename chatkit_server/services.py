@@ -23,6 +23,7 @@ from .models import Models
 from .run.server import ChatServer
 from .settings import Settings
 from .turns.recent_turns import RecentTurns
+from .turns.subscription import Pace
 from .turns.turns import Turns
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ class Services:
     pruner: Pruner
     database_probe: DatabaseProbe
     recent_turns: RecentTurns
+    pace: Pace
+    """How often readers get frames that do not ask for a window of their own."""
 
 
 def services_of(connection: HTTPConnection) -> Services:

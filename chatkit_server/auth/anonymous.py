@@ -27,7 +27,7 @@ KEPT_COOKIES = 4096
 KEEPS_COOKIES = "keeps_cookies"
 """The state of a request that must not change the browser's cookies."""
 ANONYMOUS = "anonymous"
-"""The state of a request whose user is a browser without a login."""
+"""The state of a request whose user is a browser without a login: the user of a cookie that need not be set again."""
 
 
 class Anonymous:
@@ -51,11 +51,13 @@ class Anonymous:
 
         Raises `TooManyRequests` for a new user beyond the limit.
         """
-        user_id, address_key = self._user_from_cookies(request), self._addresses.key_of(request)
+        address_key = self._addresses.key_of(request)
+        lasting_id = self._user_from_cookie(request, self._name, self._read_newest)
+        user_id = self._user_from_cookies(request) if lasting_id is None else lasting_id
         if user_id is None:
             self._new_users.add(address_key)
             user_id = new_id("user")
-        setattr(request.state, ANONYMOUS, True)
+        request.scope.setdefault("state", {})[ANONYMOUS] = lasting_id
         return User(user_id, is_anonymous=True, address_key=address_key)
 
     def remember(
@@ -67,9 +69,10 @@ class Anonymous:
 
         Nothing happens for a request whose user another login has named.
         """
-        if not getattr(request.state, ANONYMOUS, False) or getattr(request.state, KEEPS_COOKIES, False):
+        state = request.scope.get("state", {})
+        if ANONYMOUS not in state or state.get(KEEPS_COOKIES):
             return
-        if renew or self._user_from_cookie(request, self._name, self._read_newest) != context.user_id:
+        if renew or state[ANONYMOUS] != context.user_id:
             is_secure = self._is_secure(request)
             response.set_cookie(
                 SECURE + self._name if is_secure else self._name,

@@ -7,7 +7,6 @@ from ..context import RequestContext
 from ..events.frames import serialize
 from ..services import Services
 from ..turns.live_turn import LiveTurn, Reader
-from ..turns.subscription import Pace
 from .answers import Answer, load_answer, load_end
 from .sending import EndedTurn
 from .tokens import Json, Tokens
@@ -63,7 +62,7 @@ def ending(answer: Answer) -> list[Json]:
 async def read_events(turn: LiveTurn, reader: Reader, services: Services) -> AsyncGenerator[list[Json]]:
     """Yield the turn's events as JSON: a snapshot, then new ones; an empty list every `ping_seconds` of silence."""
     events = turn.snapshot()
-    with turn.log.subscribe(turn.log.last, Pace.of_settings(services.settings)) as news:
+    with turn.log.subscribe(turn.log.last, services.pace) as news:
         yield [json.loads(serialize(event)) for event in events]
         while not reader.is_gone and not reader.is_cut:
             if news.has_frames():

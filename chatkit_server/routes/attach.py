@@ -84,7 +84,7 @@ async def turn_events(
     last_seen = after if after is not None else last_event_id or 0
     # The journal may lag behind what the client read from the turn's own worker: replaying would duplicate text.
     first = turn.snapshot() if last_seen > turn.log.last else ()
-    chosen_pace = pace(services.settings, x_chatkit_flush_ms)
+    chosen_pace = pace(services.pace, x_chatkit_flush_ms)
     response = TurnResponse(turn, chosen_pace, first=first, position=min(last_seen, turn.log.last))
     return LinkedResponse(response, services.links, context, request)
 

@@ -8,8 +8,8 @@ reaches another worker or the restarted one. An `error` event would lose what th
 """
 
 import hashlib
-import json
 from functools import partial
+from json.encoder import encode_basestring_ascii
 from typing import Any, TypeGuard
 
 from chatkit.types import (
@@ -80,7 +80,7 @@ async def chatkit(request: Request) -> Response:
         check_is_json(request)
         body = await read_body(request, body_limit(services))
         is_detached = request.headers.get(DETACH_HEADER) == "1"
-        pace = requested_pace(request.headers, services.settings)
+        pace = requested_pace(request.headers, services.pace)
         response = await _answer(body, services, context, pace, partial(disconnected, request), is_detached=is_detached)
     except ClientDisconnect:
         return Response(status_code=499)
@@ -143,7 +143,8 @@ def _request_key(request: StreamingReq, body: bytes, services: Services, context
         return services.once.turn_key(request.params, services.settings.turn_seconds, context)
     if context.frame_id is None:
         return None
-    digest = hashlib.sha256(json.dumps([*context.owner, context.frame_id]).encode() + b"\0" + body)
+    sender = f"[{', '.join(map(encode_basestring_ascii, (*context.owner, context.frame_id)))}]"  # as JSON
+    digest = hashlib.sha256(sender.encode() + b"\0" + body)
     return RequestKey(digest.hexdigest(), JOIN_SECONDS, until_read=True)
 
 

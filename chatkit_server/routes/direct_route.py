@@ -7,12 +7,12 @@ error itself. It remains a route of FastAPI for the API's description, and for w
 
 from contextlib import AsyncExitStack
 
-from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from .allowed_methods import path_of
 from .chatkit import chatkit, router
+from .direct_request import DirectRequest
 
 ROUTES = {route.path: route for route in router.routes if isinstance(route, Route)}
 """FastAPI's routes of the protocol, by path."""
@@ -33,5 +33,5 @@ async def answer_directly(scope: Scope, receive: Receive, send: Send) -> None:
     scope.setdefault("path_params", {})  # those of the path at which an app around this one has mounted it
     async with AsyncExitStack() as stack:
         scope[EXIT_STACK] = stack
-        response = await chatkit(Request(scope, receive, send))
+        response = await chatkit(DirectRequest(scope, receive, send))
         await response(scope, receive, send)

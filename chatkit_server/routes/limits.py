@@ -51,6 +51,9 @@ FREE_FORM: Mapping[str, float] = {
 }
 """Fields with JSON of any shape, and how many characters it may contain together."""
 
+SHORTEST = int(min(MESSAGE, *LENGTHS.values(), *FREE_FORM.values()))
+"""A text of up to this length may be in any field."""
+
 NAMES: Mapping[str, str] = {
     "text": "The message",
     "message": "The message",
@@ -132,6 +135,8 @@ class _Check:
                 self.value(entry, name, f"{path}.{index}", depth + 1)
             return
         for key, entry in value.items():
+            if type(entry) is str and len(entry) <= SHORTEST and len(key) <= KEY and depth <= DEPTH:
+                continue  # the usual case
             place = f"{path}.{key}" if path else key
             _check_key(key, path)
             _check_depth(place, depth)

@@ -36,8 +36,9 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Remove the reader."""
-        if self._watch is not None:
-            self._watch.cancel()  # not awaited: it only waits for the client
+        watch, self._watch = self._watch, None  # each refers to the other
+        if watch is not None:
+            watch.cancel()  # not awaited: it only waits for the client
         if (turn := self.reader.turn) is not None:
             if isinstance(error, asyncio.CancelledError):
                 turn.connection_was_cut()

@@ -41,10 +41,9 @@ class Pace:
     """Seconds of silence after which the reader gets a ping."""
 
     @classmethod
-    def of_settings(cls, settings: Settings, window: float | None = None) -> Self:
-        """Return the pace of the settings, or with another window."""
-        window = settings.flush_ms / 1000 if window is None else window
-        return cls(window, settings.flush_tokens, settings.ping_seconds)
+    def of_settings(cls, settings: Settings) -> Self:
+        """Return the pace of the settings."""
+        return cls(settings.flush_ms / 1000, settings.flush_tokens, settings.ping_seconds)
 
 
 class Log(Protocol):

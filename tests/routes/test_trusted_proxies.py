@@ -54,9 +54,7 @@ BROWSER = "198.51.100.7"
         ([f"{BROWSER}:99999999999999999999"], (BROWSER, 0)),
     ],
 )
-def test_the_client_is_the_last_address_that_is_no_trusted_proxy(
-    values: list[str], address: tuple[str, int]
-) -> None:
+def test_the_client_is_the_last_address_that_is_no_trusted_proxy(values: list[str], address: tuple[str, int]) -> None:
     scope = described(forwarded(*values), INNER, **NETS)
     assert (scope["client"], scope["scheme"]) == (address, "https")
 
@@ -71,9 +69,7 @@ def test_others_cannot_choose_their_address_or_scheme(client: tuple[str, int] | 
     ("client", "is_believed"),
     [(("127.0.0.1", 5), True), (("127.9.9.9", 5), True), (("::1", 5), True), (None, True), (("10.0.0.5", 5), False)],
 )
-def test_by_default_a_proxy_on_this_machine_is_believed(
-    client: tuple[str, int] | None, is_believed: bool
-) -> None:
+def test_by_default_a_proxy_on_this_machine_is_believed(client: tuple[str, int] | None, is_believed: bool) -> None:
     user = [("x-forwarded-user", "ann")]
     scope = described(forwarded(BROWSER) + user, client)
     assert (scope["client"] == (BROWSER, 0), scope["scheme"] == "https") == (is_believed, is_believed)
