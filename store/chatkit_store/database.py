@@ -123,13 +123,15 @@ class Database:
             return await _uninterrupted(self._shared.sqlite_threads().read(work, self._call_seconds))
         return await _uninterrupted(self._run(self._reader().connect, self._acting_for(actor, work)))
 
-    async def write(self, work: Work[T], actor: Actor) -> T:
+    async def write(self, work: Work[T], actor: Actor, *, is_short: bool = False) -> T:
         """Run `work` in one transaction, committed when it returns.
 
-        Its first statement must be a change, not a SELECT: on SQLite that takes the write lock.
+        Its first statement must be a change, not a SELECT: on SQLite that takes the write lock. A write of a few rows
+        and short texts `is_short` (`loop_writer`): on a SQLite file it may run at once, on the caller's thread.
         """
         if self._is_file:
-            return await _uninterrupted(self._shared.sqlite_threads().write(work, self._call_seconds))
+            threads = self._shared.sqlite_threads()
+            return await _uninterrupted(threads.write(work, self._call_seconds, is_short=is_short))
         turn = self._shared.writer() if self._is_sqlite else None
         return await _uninterrupted(self._run(self.engine.begin, self._acting_for(actor, work), turn))
 

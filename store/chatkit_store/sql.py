@@ -14,6 +14,7 @@ from chatkit_store.approvals import ApprovalStore
 from chatkit_store.database import Database
 from chatkit_store.errors import NotFound
 from chatkit_store.ids import new_id
+from chatkit_store.loop_writer import is_short
 from chatkit_store.owner import HasUser, owner_values
 from chatkit_store.sync_actions import SyncActionStore
 
@@ -193,7 +194,9 @@ class SqlStore(Store[TContext], Generic[TContext]):
             if await self._database.write_at_once(*write, context, may_repeat=True):
                 return
         await self._database.write(
-            lambda c: items.write_items(c, dialect, thread_id, rows, context, worker_id), context
+            lambda c: items.write_items(c, dialect, thread_id, rows, context, worker_id),
+            context,
+            is_short=at_once.is_plain(rows) and is_short(rows[0]["payload"]),
         )
 
     async def change_item(

@@ -1,19 +1,22 @@
-"""Run store calls on a SQLite file in OS threads, one round trip to a thread per call.
+"""Run store calls on a SQLite file in OS threads, one round trip to a thread per call, and short writes without one.
 
 The asynchronous driver makes a round trip for every statement, fetch, BEGIN and COMMIT.
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection
 from sqlalchemy.pool import QueuePool
 
 from chatkit_store.engine import open_threaded
 from chatkit_store.errors import translate_errors
+from chatkit_store.loop_writer import LoopWriter, NotWritten
 
 T = TypeVar("T")
 
@@ -31,6 +34,9 @@ class SqliteThreads:
         readers = max(connections - 1, 1)
         self._engine = open_threaded(url, readers + 1)
         self._writer = ThreadPoolExecutor(1, "store-writer")
+        self._loop_writer = LoopWriter(url, self._engine)
+        self._queued = 0
+        self._counting = threading.Lock()
         self._readers = ThreadPoolExecutor(readers, "store-reader")
 
     def read(self, work: Callable[[Connection], T], seconds: float) -> asyncio.Future[T]:
@@ -38,24 +44,42 @@ class SqliteThreads:
         deadline = time.monotonic() + seconds
         return asyncio.get_running_loop().run_in_executor(self._readers, self._read, work, deadline)
 
-    def write(self, work: Callable[[Connection], T], seconds: float) -> asyncio.Future[T]:
-        """Start `work` in a transaction, after all writes started before; it waits at most `seconds`, like a read."""
-        deadline = time.monotonic() + seconds
-        return asyncio.get_running_loop().run_in_executor(self._writer, self._write, work, deadline)
+    def write(self, work: Callable[[Connection], T], seconds: float, *, is_short: bool = False) -> asyncio.Future[T]:
+        """Start `work` in a transaction, after all writes started before; it waits at most `seconds`, like a read.
+
+        If it `is_short` and need not wait, it runs at once, on this thread: the future is done, or its error raised.
+        """
+        loop = asyncio.get_running_loop()
+        if is_short and not self._queued:
+            with suppress(NotWritten):
+                result = self._loop_writer.write(work)
+                done: asyncio.Future[T] = loop.create_future()
+                done.set_result(result)
+                return done
+        self._count(1)
+        try:
+            call = self._writer.submit(self._write, work, time.monotonic() + seconds, is_short)
+        except BaseException:
+            self._count(-1)
+            raise
+        call.add_done_callback(self._leave)
+        return asyncio.wrap_future(call, loop=loop)
 
     def in_use(self) -> int:
         """Return how many connections are in use."""
         assert isinstance(self._engine.pool, QueuePool)
-        return self._engine.pool.checkedout()
+        return self._engine.pool.checkedout() + self._loop_writer.in_use
 
     def close(self) -> None:
         """Wait for started calls, then stop the threads and close their connections."""
         self._writer.shutdown()
         self._readers.shutdown()
+        self._loop_writer.close()
         self._engine.dispose()
 
     def disown(self) -> None:
         """Close the connections in a forked process, which inherits them without the threads."""
+        self._loop_writer.disown()
         self._engine.dispose()
 
     def _read(self, work: Callable[[Connection], T], deadline: float) -> T:
@@ -63,11 +87,22 @@ class SqliteThreads:
             _wait_until(connection, deadline)
             return work(connection)
 
-    def _write(self, work: Callable[[Connection], T], deadline: float) -> T:
+    def _write(self, work: Callable[[Connection], T], deadline: float, is_short: bool) -> T:
         with translate_errors(), self._engine.connect() as connection:
             _wait_until(connection, deadline)
+            checkpoint = self._loop_writer.last_checkpoint()
             with connection.begin():
-                return work(connection)
+                result = work(connection)
+        self._loop_writer.follow(checkpoint, opens=is_short)
+        return result
+
+    def _leave(self, _: Future[Any]) -> None:
+        """Note that a call has left the queue of writes, also if it was cancelled before its turn."""
+        self._count(-1)
+
+    def _count(self, calls: int) -> None:
+        with self._counting:
+            self._queued += calls
 
 
 def _wait_until(connection: Connection, deadline: float) -> None:

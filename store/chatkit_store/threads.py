@@ -14,6 +14,7 @@ from chatkit_store.columns import aware_utc, dump_json, load_json
 from chatkit_store.database import AnyRow, Database, insert_into
 from chatkit_store.errors import IdClash, NotFound
 from chatkit_store.items import check_thread, take_positions
+from chatkit_store.loop_writer import is_short
 from chatkit_store.owner import HasUser, owned, owner_columns, owner_values
 from chatkit_store.paging import Pages
 from chatkit_store.tables import threads
@@ -108,7 +109,7 @@ async def name_thread(database: Database, thread_id: str, title: str, context: H
         check_thread(connection, thread_id, context)
         return False
 
-    return await database.write(work, context)
+    return await database.write(work, context, is_short=is_short(title))
 
 
 def delete_thread(connection: Connection, thread_id: str, context: HasUser) -> None:

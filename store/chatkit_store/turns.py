@@ -20,6 +20,7 @@ from chatkit_store.errors import (
     ThreadChanged,
 )
 from chatkit_store.items import UNFINISHED, check_thread, position_of, put_items, take_positions, to_rows, write_items
+from chatkit_store.loop_writer import is_short
 from chatkit_store.notices import ROLE as NOTICE
 from chatkit_store.notices import remove_notices, remove_older_notices
 from chatkit_store.notifications import CHANGES, SIGNALS, notify
@@ -118,7 +119,8 @@ class TurnStore:
             if (write := at_once.start(turn.to_row(key, context), new, rows, seen, context)) is not None:
                 gone_ids = await self._start_at_once(write, new_thread is not None, context)
         if gone_ids is None:
-            gone_ids = await self._write_start(work, turn, key, context)
+            is_short_start = is_plain and at_once.is_plain(rows) and is_short(rows[0]["payload"])
+            gone_ids = await self._write_start(work, turn, key, context, is_short=is_short_start)
         if new_thread is not None and thread_row is not None:
             database.baselines.remember(new_thread, thread_row)
         return gone_ids
@@ -136,13 +138,19 @@ class TurnStore:
         return [] if is_new_thread else [row.id for row in rows if row.id is not None]
 
     async def _write_start(
-        self, work: Callable[[Connection], "list[str]"], turn: NewTurn, key: RequestKey | None, context: HasUser
+        self,
+        work: Callable[[Connection], "list[str]"],
+        turn: NewTurn,
+        key: RequestKey | None,
+        context: HasUser,
+        *,
+        is_short: bool,
     ) -> "list[str]":
         tries = 0
         while True:
             tries += 1
             try:
-                return await self._database.write(work, context)
+                return await self._database.write(work, context, is_short=is_short)
             except IdClash:  # of any unique column. Conflicts are looked up only now, so the usual case costs no query
                 if tries == START_TRIES:
                     raise
@@ -236,12 +244,13 @@ class TurnStore:
                 notify(connection, CHANGES, [turn_id])
             return True
 
-        if not (items or restore_replaced or notifies) and self._database.writes_at_once:
+        is_plain = not (items or restore_replaced or notifies)
+        if is_plain and self._database.writes_at_once:
             values = {"turn": turn_id, **owner_values(context), "worker": worker_id, "more": end.readers}
             write = at_once.end(columns, values, _END_PLAIN, _LOCK_THREAD)
             if await self._database.write_at_once(*write, context, may_repeat=True):
                 return True
-        return await self._database.write(work, context)
+        return await self._database.write(work, context, is_short=is_plain and is_short(columns.get("transcript")))
 
     async def finish_closed(
         self, turn_id: str, end: TurnEnd, context: HasUser, *, items: Sequence[ThreadItem] = ()

@@ -16,6 +16,7 @@ from chatkit_store import (
     ThreadChanged,
     TurnEnd,
     TurnStore,
+    loop_writer,
     new_id,
     notice_id,
 )
@@ -125,6 +126,7 @@ async def test_both_ways_write_the_same_rows(
         other = Conversation(conversation.store, conversation.turns)
         if not is_at_once:
             monkeypatch.setattr(Database, "writes_at_once", False)
+            monkeypatch.setattr(loop_writer, "is_watched", lambda _: True)
         for step in (other.start, other.add, other.finish):
             await step()
         await notice(other)

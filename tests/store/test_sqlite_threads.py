@@ -130,19 +130,28 @@ FORK = """
 import asyncio, os, sys
 from chatkit_store import SqlStore, create_schema, open_engine
 from tests.store.conftest import Query
-from tests.store.factories import ALICE, make_thread
+from tests.store.factories import ALICE, make_thread, user_message
 
 engine = open_engine(sys.argv[1])
 store = SqlStore(engine)
 asyncio.run(create_schema(engine))
-asyncio.run(store.save_thread(make_thread(), ALICE))
+thread = make_thread()
+
+async def write():
+    for _ in range(3):  # short writes, which this thread runs
+        await store.add_thread_item(thread.id, user_message(), ALICE)
+
+asyncio.run(store.save_thread(thread, ALICE))
+asyncio.run(write())
 child = os.fork()
+asyncio.run(write())
 asyncio.run(store.save_thread(make_thread(), ALICE))
 assert len(asyncio.run(store.load_threads(10, None, "asc", ALICE)).data) >= 2
 if child == 0:
     asyncio.run(store.save_thread(make_thread(), ALICE))
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
+assert len(asyncio.run(store.load_thread_items(thread.id, None, 10, "asc", ALICE)).data) == 9
 assert len(asyncio.run(store.load_threads(10, None, "asc", ALICE)).data) == 4
 asyncio.run(engine.dispose())
 """

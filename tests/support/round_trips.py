@@ -1,4 +1,4 @@
-"""Count what a store call sends to its database: messages to PostgreSQL, calls of an OS thread for a SQLite file."""
+"""Count what a store call sends to its database: messages to PostgreSQL, calls of a SQLite file's threads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,9 +60,9 @@ def _calls(counted: list[str]) -> Iterator[None]:
         for name in ("read", "write"):
             original = getattr(SqliteThreads, name)
 
-            def call(self: Any, *arguments: Any, name: str = name, original: Any = original) -> Any:
+            def call(self: Any, *arguments: Any, name: str = name, original: Any = original, **options: Any) -> Any:
                 counted.append(name)
-                return original(self, *arguments)
+                return original(self, *arguments, **options)
 
             patch.setattr(SqliteThreads, name, call)
         yield

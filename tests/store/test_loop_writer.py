@@ -1,0 +1,476 @@
+"""Short writes to a SQLite file run on the thread of the event loop wherever they need not wait."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chatkit.types import ThreadMetadata
+from sqlalchemy import Connection, Engine, delete, event, insert, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chatkit_store import (
+    IdClash,
+    NotFound,
+    SqlStore,
+    StoreUnavailable,
+    ThreadBusy,
+    TurnEnd,
+    TurnLimits,
+    TurnStore,
+    loop_writer,
+    new_id,
+    sqlite_threads,
+)
+from chatkit_store.acting import ALL_USERS
+from chatkit_store.database import Database
+from chatkit_store.driver_connection import DriverConnection, NotPrepared
+from chatkit_store.loop_writer import SHORT_TEXT, LoopWriter
+from chatkit_store.tables import turns, workers
+from tests.conftest import checked_out, opened
+from tests.store.factories import (
+    ALICE,
+    User,
+    assistant_message,
+    make_thread,
+    make_turn,
+    text_of,
+    user_message,
+    widget_with,
+)
+from tests.store.test_sqlite_threads import locked_by_another_process
+
+HERE, THREAD = "here", "thread"
+Turn = Callable[..., Awaitable[Any]]
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """The URL of a SQLite file."""
+    return f"sqlite:///{tmp_path / 'file.db'}"
+
+
+@pytest.fixture
+def places(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Where the writes of the test were committed, in order. No write is too slow."""
+    noted: list[str] = []
+    monkeypatch.setattr(loop_writer, "SLOW_SECONDS", 60.0)
+    for owner, name, place in ((LoopWriter, "_run", HERE), (sqlite_threads.SqliteThreads, "_write", THREAD)):
+        original: Any = getattr(owner, name)
+
+        def noting(*arguments: Any, original: Any = original, place: str = place) -> Any:
+            result = original(*arguments)
+            noted.append(place)
+            return result
+
+        monkeypatch.setattr(owner, name, noting)
+    return noted
+
+
+@pytest.fixture
+async def file(url: str, places: list[str]) -> AsyncIterator[AsyncEngine]:
+    """An engine on a file, whose connection for short writes is open."""
+    async with opened(url) as engine:
+        await touch(engine)
+        assert places == [THREAD]  # it opens the connection
+        places.clear()
+        yield engine
+
+
+@pytest.fixture
+def store(file: AsyncEngine) -> SqlStore[User]:
+    """A store on the file."""
+    return SqlStore(file)
+
+
+@pytest.fixture
+async def thread(store: SqlStore[User], places: list[str]) -> ThreadMetadata:
+    """A saved thread of Alice."""
+    thread = make_thread()
+    await store.save_thread(thread, ALICE)
+    places.clear()
+    return thread
+
+
+def nothing(connection: Connection) -> None:
+    connection.execute(delete(workers).where(workers.c.id == literal("nobody")), {})
+
+
+async def touch(engine: AsyncEngine, work: Callable[[Connection], Any] = nothing) -> None:
+    """Write what is short."""
+    await Database(engine).write(work, ALL_USERS, is_short=True)
+
+
+def writer_of(engine: AsyncEngine) -> LoopWriter:
+    return Database(engine)._shared.sqlite_threads()._loop_writer
+
+
+async def texts(store: SqlStore[User], thread: ThreadMetadata) -> list[str]:
+    return [text_of(item) for item in (await store.load_thread_items(thread.id, None, 500, "asc", ALICE)).data]
+
+
+async def start_turn(turn_store: TurnStore, thread: ThreadMetadata, **options: Any) -> str:
+    """Start a turn of one message in a new thread."""
+    turn, message = make_turn(thread.id, worker_id="worker", user_item_id=new_id("msg")), user_message()
+    options = dict[str, Any](new_thread=thread, items=[message]) | options
+    await turn_store.start(turn, ALICE, **options)
+    return turn.id
+
+
+async def test_a_plain_turn_makes_no_trip_to_the_thread(
+    file: AsyncEngine, store: SqlStore[User], places: list[str]
+) -> None:
+    turn_store, thread = TurnStore(file), make_thread()
+    turn_id = await start_turn(turn_store, thread)
+    await store.add_thread_items(thread.id, [assistant_message()], ALICE, turn_id=turn_id, worker_id="worker")
+    assert await turn_store.finish(turn_id, TurnEnd("completed", transcript={}), ALICE, worker_id="worker")
+    assert await store.name_thread(thread.id, "Tea", ALICE, instead_of=None)
+    turn_id = await start_turn(turn_store, thread, new_thread=None, seen_position=2)
+    assert await turn_store.finish(turn_id, TurnEnd("failed"), ALICE, worker_id="worker")
+    assert places == [HERE] * 6
+    assert len(await texts(store, thread)) == 3
+
+
+async def test_a_direct_write_does_not_suspend_its_caller(store: SqlStore[User], thread: ThreadMetadata) -> None:
+    call = store.add_thread_item(thread.id, user_message(), ALICE)
+    with pytest.raises(StopIteration):
+        call.send(None)
+
+
+async def test_what_is_not_short_runs_in_the_thread(
+    file: AsyncEngine, store: SqlStore[User], thread: ThreadMetadata, places: list[str]
+) -> None:
+    turn_store, long = TurnStore(file), "x" * SHORT_TEXT
+    await store.add_thread_item(thread.id, assistant_message(long), ALICE)
+    await store.add_thread_items(thread.id, [user_message(), user_message()], ALICE)
+    await store.add_thread_item(thread.id, widget_with("buy"), ALICE)
+    await start_turn(turn_store, make_thread(), items=[user_message(long)])
+    await start_turn(turn_store, make_thread(), allowed=TurnLimits(running_turns=5))
+    turn_id = await start_turn(turn_store, thread, new_thread=None, replace_after=(await first_id(store, thread)))
+    assert await turn_store.finish(turn_id, TurnEnd("completed", transcript=long), ALICE, worker_id="worker")
+    assert await turn_store.finish(turn_id, TurnEnd("failed"), ALICE, restore_replaced=True, worker_id="worker")
+    assert places == [THREAD] * 8
+
+
+async def first_id(store: SqlStore[User], thread: ThreadMetadata) -> str:
+    return (await store.load_thread_items(thread.id, None, 1, "asc", ALICE)).data[0].id
+
+
+async def test_a_short_write_does_not_overtake_the_queue(
+    file: AsyncEngine, store: SqlStore[User], thread: ThreadMetadata, places: list[str]
+) -> None:
+    with locked_by_another_process(file) as release:
+        calls = [asyncio.ensure_future(store.add_thread_items(thread.id, [user_message("0")] * 2, ALICE))]
+        calls += [asyncio.ensure_future(store.add_thread_item(thread.id, user_message(f"{n}"), ALICE)) for n in (1, 2)]
+        await asyncio.wait(calls, timeout=0.05)
+        assert not any(call.done() for call in calls)
+        release()
+        await asyncio.gather(*calls)
+    assert await texts(store, thread) == ["0", "1", "2"]
+    await store.add_thread_item(thread.id, user_message("3"), ALICE)
+    assert places == [THREAD] * 3 + [HERE]
+
+
+async def test_a_short_write_waits_in_the_thread_for_the_lock_of_another_process(
+    file: AsyncEngine, store: SqlStore[User], thread: ThreadMetadata, places: list[str]
+) -> None:
+    with locked_by_another_process(file) as release:
+        call = asyncio.ensure_future(store.add_thread_item(thread.id, user_message(), ALICE))
+        async with asyncio.timeout(5):
+            while not checked_out(file):  # noqa: ASYNC110 - taken by a thread
+                await asyncio.sleep(0.01)
+        assert not call.done()
+        release()
+        await call
+    assert places == [THREAD]
+
+
+async def test_a_cancelled_write_leaves_the_queue(file: AsyncEngine, places: list[str]) -> None:
+    started, release = threading.Event(), threading.Event()
+
+    def wait(connection: Connection) -> None:
+        started.set()
+        release.wait(10)
+
+    queue = Database(file)._shared.sqlite_threads()
+    waiting = queue.write(wait, 10)
+    await asyncio.get_running_loop().run_in_executor(None, started.wait, 10)
+    behind = queue.write(nothing, 10, is_short=True)
+    behind.cancel()
+    await asyncio.sleep(0)
+    release.set()
+    await waiting
+    await touch(file)
+    assert places == [THREAD, HERE]
+
+
+async def test_the_first_write_after_a_checkpoint_runs_in_the_thread(file: AsyncEngine, places: list[str]) -> None:
+    """SQLite syncs the log for it. Any process may have made the checkpoint."""
+    await touch(file, add_worker)
+    await asyncio.sleep(0.02)  # the file's time has the accuracy of the kernel's clock
+    with contextlib.closing(sqlite3.connect(str(file.url.database))) as other:
+        assert other.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[0] == 0
+    await touch(file)
+    await touch(file)
+    assert places == [HERE, THREAD, HERE]
+
+
+def add_worker(connection: Connection) -> None:
+    columns = {"id": new_id("wrk"), "host": "h", "process": "p", "started_at": NOON, "seen_at": NOON}
+    connection.execute(_ADD_WORKER, columns)
+
+
+_ADD_WORKER = insert(workers)
+NOON = make_thread().created_at
+
+
+async def test_the_log_stays_bounded(
+    file: AsyncEngine, store: SqlStore[User], thread: ThreadMetadata, places: list[str]
+) -> None:
+    log = f"{file.url.database}-wal"
+    for _ in range(600):
+        await store.add_thread_item(thread.id, assistant_message("x" * 10_000), ALICE)
+    assert Counter(places)[HERE] > 500
+    pages = os.stat(log).st_size / 4096
+    assert pages < 1000 + loop_writer.COMMITS * 15, pages  # 600 writes change 6,000 pages
+
+
+class Clock:
+    """What `loop_writer` reads instead of the time, and of how often this thread has waited."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.waits, self.next_takes = 1000.0, 0, 0.0
+        monkeypatch.setattr(loop_writer, "time", self)
+        monkeypatch.setattr(loop_writer, "_waits", lambda: self.waits)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def work(self, seconds: float, waits: int = 1) -> Callable[[Connection], None]:
+        """Return work that takes so long."""
+
+        def work(connection: Connection) -> None:
+            nothing(connection)
+            self.now += seconds
+            self.waits += waits
+
+        return work
+
+
+async def test_after_a_slow_write_the_thread_writes_for_a_while(
+    file: AsyncEngine, places: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_writer, "SLOW_SECONDS", 0.005)
+    clock = Clock(monkeypatch)
+
+    async def place(seconds: float = 0.0, waits: int = 1) -> str:
+        await touch(file, clock.work(seconds, waits))
+        return places[-1]
+
+    async def pause() -> float:
+        """Return how long the thread writes, after a slow write."""
+        assert await place(0.02) == HERE
+        start = clock.now
+        while await place() == THREAD:
+            clock.now += 0.5
+        return clock.now - start
+
+    assert await pause() == 1.0
+    assert await place(0.02, waits=0) == HERE  # preempted: the thread would be, too
+    assert await place(0.004) == HERE
+    assert await place() == HERE
+    assert await place(0.02) == HERE
+    for seconds in (1, 2, 4, 8, 16, 32, 60, 60):  # each try is slow
+        clock.now += seconds - 0.1
+        assert await place() == THREAD
+        clock.now += 0.2
+        assert await place(0.02) == HERE
+
+
+async def test_errors_are_those_of_the_thread_and_leave_nothing(
+    file: AsyncEngine, store: SqlStore[User], places: list[str]
+) -> None:
+    turn_store, thread, item = TurnStore(file), make_thread(), user_message()
+    turn_id = await start_turn(turn_store, thread, items=[item])
+    with pytest.raises(ThreadBusy):
+        await start_turn(turn_store, thread, new_thread=None)
+    with pytest.raises(IdClash):
+        await start_turn(turn_store, make_thread(), items=[item])
+    with pytest.raises(NotFound):
+        await store.add_thread_item("thr_none", user_message(), ALICE)
+    with pytest.raises(NotFound):
+        await store.add_thread_items(thread.id, [user_message()], ALICE, turn_id=turn_id, worker_id="another")
+    assert not await turn_store.finish(turn_id, TurnEnd("completed"), ALICE, worker_id="another")
+    assert await turn_store.finish(turn_id, TurnEnd("completed"), ALICE, worker_id="worker")
+    with pytest.raises(IdClash):
+        await start_turn(turn_store, make_thread(id=thread.id))
+    assert len(await texts(store, thread)) == 1
+    assert len((await store.load_threads(10, None, "asc", ALICE)).data) == 1
+    driver = writer_of(file)._driver
+    assert driver is not None
+    assert not driver.in_transaction
+
+
+async def test_what_fails_here_is_written_by_the_thread(
+    file: AsyncEngine, store: SqlStore[User], thread: ThreadMetadata, places: list[str]
+) -> None:
+    driver = writer_of(file)._driver
+    assert driver is not None
+    (pages,) = driver.execute("PRAGMA page_count").fetchone()
+    driver.execute(f"PRAGMA max_page_count = {pages}")  # of this connection: it takes the disk for full
+    await store.add_thread_item(thread.id, assistant_message("x" * 20_000), ALICE)
+    driver.execute("PRAGMA query_only = ON")
+    await store.add_thread_item(thread.id, assistant_message("y"), ALICE)
+    driver.close()
+    await store.add_thread_item(thread.id, assistant_message("z"), ALICE)
+    await store.add_thread_item(thread.id, assistant_message("again"), ALICE)
+    assert places == [THREAD] * 3 + [HERE]
+    assert [text[0] for text in await texts(store, thread)] == ["x", "y", "z", "a"]
+
+
+async def test_a_full_disk_is_unavailable_on_both_ways(
+    file: AsyncEngine, store: SqlStore[User], thread: ThreadMetadata
+) -> None:
+    def fill(connection: Any) -> None:
+        if isinstance(connection, DriverConnection):
+            raise sqlite3.OperationalError("database or disk is full")
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+        connection.exec_driver_sql("CREATE TABLE more (text)")
+
+    with pytest.raises(StoreUnavailable, match="SQLITE_FULL"):
+        await touch(file, fill)
+
+
+async def test_a_listener_of_statements_sees_all(file: AsyncEngine, places: list[str]) -> None:
+    """As monitoring tools do."""
+    statements: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        statements.append(arguments[2])
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        await touch(file)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    await touch(file)
+    assert places == [THREAD, HERE]
+    assert len([statement for statement in statements if "DELETE FROM workers" in statement]) == 1
+
+
+async def test_event_loops_in_two_threads_share_an_engine(
+    file: AsyncEngine, store: SqlStore[User], thread: ThreadMetadata, places: list[str]
+) -> None:
+    """While one writes, the other neither waits for it on its loop nor writes into its transaction."""
+    started, release = threading.Event(), threading.Event()
+
+    def hold(connection: Connection) -> None:
+        nothing(connection)
+        started.set()
+        release.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(lambda: asyncio.run(touch(file, hold)))
+        assert started.wait(10)
+        call = asyncio.ensure_future(store.add_thread_item(thread.id, user_message(), ALICE))
+        await asyncio.wait([call], timeout=0.05)
+        assert not call.done()
+        release.set()
+        await call
+        held.result(10)
+    assert places == [HERE, THREAD]
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from chatkit_store import SqlStore, loop_writer, open_engine
+from tests.store.factories import ALICE, user_message
+
+async def write(url, thread_id):
+    store = SqlStore(open_engine(url))
+    for number in range(20):
+        await store.add_thread_item(thread_id, user_message(str(number)), ALICE)
+    writer = store._database._shared.sqlite_threads()._loop_writer
+    print(writer._commits, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+loop_writer.SLOW_SECONDS = 60.0
+asyncio.run(write(*sys.argv[1:]))
+"""
+
+
+async def test_a_killed_process_loses_nothing_that_was_written(
+    store: SqlStore[User], thread: ThreadMetadata, url: str
+) -> None:
+    command = [sys.executable, "-c", KILLED, url, thread.id]
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, env=os.environ
+    )
+    output, _ = await process.communicate()
+    assert (process.returncode, output) == (-signal.SIGKILL, b"19\n")  # all but the one that opened the connection
+    assert await texts(store, thread) == [str(number) for number in range(20)]
+
+
+async def test_the_engine_closes_the_connection(file: AsyncEngine, places: list[str]) -> None:
+    writer = writer_of(file)
+    driver = writer._driver
+    assert driver is not None
+    await file.dispose()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        driver.execute("SELECT 1")
+    await touch(file)
+    await touch(file)
+    assert places == [THREAD, HERE]
+    assert writer_of(file) is not writer
+
+
+# What a `DriverConnection` runs
+
+
+@pytest.fixture
+def connection() -> Iterator[Any]:
+    """A connection to a database in memory with the tables."""
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as driver:
+        driver.execute("CREATE TABLE turns (id, status, readers INTEGER, started_at)")
+        driver.execute("INSERT INTO turns VALUES ('a', 'running', 1, '2026-11-23'), ('b', 'running', 2, '2026-11-23')")
+        yield DriverConnection(driver)
+
+
+def test_rows_have_the_names_of_their_columns(connection: Any) -> None:
+    statement = update(turns).values(readers=turns.c.readers + 1).returning(turns.c.id, turns.c.readers)
+    rows = connection.execute(statement, {"status": "stopped"}).all()
+    assert [(row.id, row.readers) for row in rows] == [("a", 2), ("b", 3)]
+    assert connection.scalars(statement, {}).all() == ["a", "b"]
+    assert connection.scalar(statement.where(turns.c.id == "none"), {}) is None
+    assert connection.execute(statement.where(turns.c.id == "b"), {}).one_or_none().readers == 5
+
+
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [
+        (select(turns.c.id), {}),
+        (insert(turns), [{"id": "c"}, {"id": "d"}]),
+        (delete(turns).where(turns.c.id.in_(["a", "b"])), {}),
+        (delete(turns).returning(turns.c.started_at), {}),
+    ],
+    ids=["a query", "many sets of parameters", "a list of parameters", "a result that is converted"],
+)
+def test_other_statements_are_refused(connection: Any, statement: Any, values: Any) -> None:
+    with pytest.raises(NotPrepared):
+        connection.execute(statement, values)
+    assert connection._run("SELECT count(*) FROM turns").fetchone() == (2,)
+
+
+def test_other_methods_are_refused(connection: Any) -> None:
+    with pytest.raises(NotPrepared):
+        connection.begin_nested()
