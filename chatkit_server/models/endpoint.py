@@ -10,7 +10,16 @@ import agents._debug
 import agents.items
 import agents.models.openai_responses
 import openai
-from agents import Model, ModelProvider, ModelResponse, ModelSettings, OpenAIChatCompletionsModel, OpenAIResponsesModel
+from agents import (
+    Model,
+    ModelProvider,
+    ModelResponse,
+    ModelSettings,
+    ModelTracing,
+    OpenAIChatCompletionsModel,
+    OpenAIResponsesModel,
+    Tool,
+)
 from agents.items import TResponseInputItem, TResponseStreamEvent
 from agents.models.default_models import get_default_model, get_default_model_settings
 from openai.types.responses import ResponseCompletedEvent, ResponseFunctionToolCall, ResponseOutputItemDoneEvent
@@ -19,7 +28,10 @@ from chatkit_store import clean_body
 
 from ..fast_path.tap import tapped
 from .client.events import FastEventsClient
+from .client.prepared_calls import HAS_MODEL_PARTS
 from .client.quick_walk import replaced_walks
+from .client.text_calls import HAS_STREAM, TextCalls
+from .client.wire_items import FittedItems
 from .incoming.answer_state import AnswerState, answer_state, used_call_ids
 from .returned_fields import EmittedFields, emitted_fields, fields_to_return, returned_fields
 
@@ -155,6 +167,43 @@ class _EndpointModel(Model):
 
 class _ResponsesModel(_EndpointModel, OpenAIResponsesModel):
     """A model behind the Responses API."""
+
+    _fitted: tuple[ModelSettings, ModelSettings] | None = None
+    """The settings of the last call of `stream_text`, and what became of them. Nobody changes them."""
+
+    def stream_text(
+        self, instructions: str | None, input: list[Any], model_settings: ModelSettings, tools: list[Tool]
+    ) -> AsyncIterator[TResponseStreamEvent]:
+        """Return what `stream_response` returns, for a call whose tools are functions, without tracing.
+
+        The turn gets empty events for those that it does not read (`client.text_calls.UNREAD`).
+        """
+        if self._fitted is None or self._fitted[0] is not model_settings:
+            self._fitted = model_settings, self._fit(model_settings)
+        fitted, calls = self._fitted[1], self._text_calls
+        stock = partial(self._stock_events, instructions, input, fitted, tools)
+        state = AnswerState(used_call_ids(input))
+        answer_state.set(state)
+        events = (
+            calls.stream(instructions, input, fitted, tools, stock)
+            if calls is not None and type(input) is FittedItems
+            else stock()
+        )
+        return tapped(events, partial(_prepare, None, state), is_on=self.is_tapped)
+
+    def _stock_events(
+        self, instructions: str | None, input: list[Any], settings: ModelSettings, tools: list[Tool]
+    ) -> AsyncIterator[TResponseStreamEvent]:
+        return OpenAIResponsesModel.stream_response(
+            self, instructions, input, settings, tools, None, [], ModelTracing.DISABLED
+        )
+
+    @cached_property
+    def _text_calls(self) -> TextCalls | None:
+        client = self._client
+        if HAS_MODEL_PARTS and HAS_STREAM and isinstance(client, FastEventsClient):
+            return TextCalls(self, client.responses)
+        return None
 
     @property
     def takes_packed(self) -> bool:

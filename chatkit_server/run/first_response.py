@@ -15,6 +15,8 @@ from openai.types.responses import (
     ResponseReasoningItem,
 )
 
+from ..fast_path.tap import current_tap
+
 _FAILURES = frozenset({"response.failed", "response.incomplete", "error", "response.error"})
 
 
@@ -33,7 +35,11 @@ class FirstResponse(Model):
         self._is_repeated = False
 
     async def read(self) -> AsyncGenerator[TResponseStreamEvent, None]:
-        """Yield the events to their end, which may be an error of the model; it is not raised here."""
+        """Yield the events to their end, which may be an error of the model; it is not raised here.
+
+        Those that the tap of the current task's run has heard are read, but not yielded.
+        """
+        tap = current_tap()
         try:
             async for event in self._events:
                 is_plain = _is_plain(event)
@@ -42,7 +48,8 @@ class FirstResponse(Model):
                     self.kept.append(event)
                 if isinstance(event, ResponseCompletedEvent):
                     self._completed = event.response
-                yield event
+                if tap is None or not tap.was_heard(event):
+                    yield event
         except Exception as error:
             self._error = error
         finally:

@@ -81,10 +81,14 @@ class PlannedCall:
             items = deduplicate_input_items_preferring_latest(prepare_model_input_items(input))
             if isinstance(input, FittedItems):  # these only leave items out
                 items = FittedItems(items, is_packed=input.is_packed)
+        settings = model_settings_with_prompt_cache_key(self.settings, self.cache_key)
+        if (stream_text := getattr(self.model, "stream_text", None)) is not None:
+            events: AsyncIterator[TResponseStreamEvent] = stream_text(self.instructions, items, settings, self.tools)
+            return events
         return self.model.stream_response(
             self.instructions,
             items,
-            model_settings_with_prompt_cache_key(self.settings, self.cache_key),
+            settings,
             self.tools,
             None,
             [],

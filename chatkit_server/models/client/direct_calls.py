@@ -13,12 +13,12 @@ tests/models/test_direct_calls.py fails.
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from types import FunctionType
+from types import FunctionType, MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -29,15 +29,19 @@ from openai.types.responses import ResponseStreamEvent
 
 from ...fast_path.fast_body import FastBody
 from ...fast_path.fast_connection import want_body
+from ..incoming.answer_decoder import AnswerDecoder
 from ..usage import turn_usage
 from .connection_errors import correct_errors
 from .packed_items import body_json
+from .plain_events import PlainEvents
 from .wire_items import is_plain
 
 try:
     from openai._httpx2 import request_exceptions, timeout_exceptions
     from openai._streaming_cleanup import drain_response_async
     from openai._vendor.httpx_aiohttp.transport import AiohttpResponseStream, AiohttpTransport, map_aiohttp_exceptions
+
+    from .sse import FastDecoder
 except ImportError:
     HAS_TRANSPORT_PARTS = False
 else:
@@ -77,6 +81,11 @@ class EarlyOutcome:
         self.began = began
         """When the request began, as `time.monotonic`."""
         self._outcome: aiohttp.ClientResponse | Exception | None = outcome
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether the stock code has got it."""
+        return self._outcome is None
 
     def take(self, request: httpx2.Request) -> httpx2.Response | None:
         """Return the response to the first request, as the transport would, or raise its error; later, return None."""
@@ -119,7 +128,7 @@ class DirectCalls:
     def learn(self, options: Mapping[str, Any], answer: Any) -> None:
         """Keep what later requests have in common with the one that the stock code has sent for these options."""
         response = getattr(answer, "http_response", None)
-        if not isinstance(response, httpx2.Response) or response.history or not self._can_be_direct(options):
+        if not isinstance(response, httpx2.Response) or response.history or not self.can_be_direct(options):
             return
         request = response.request
         transport = self._client._client._transport_for_url(request.url)
@@ -135,7 +144,7 @@ class DirectCalls:
             return
         if len(self._templates) >= MAX_TEMPLATES:
             self._templates.clear()
-        self._templates[self._key(options)] = Template(
+        self._templates[self.key(options)] = Template(
             transport,
             str(request.url),
             {name: value for name, value in request.headers.items() if name not in _OF_ONE_REQUEST},
@@ -146,7 +155,15 @@ class DirectCalls:
 
     async def ask(self, options: Mapping[str, Any]) -> "DirectAnswer | EarlyOutcome | None":
         """Send the request; return its answer, its other outcome, or None if it has to go the stock way."""
-        if not self._can_be_direct(options) or (template := self._templates.get(self._key(options))) is None:
+        if (early := early_outcome.get()) is not None and not early.is_taken:
+            return early  # `send` was called for the same request
+        if not self.can_be_direct(options):
+            return None
+        return await self.send(self.key(options), body_json({"stream": True, **options["extra_body"]}))
+
+    async def send(self, key: Any, content: bytes) -> "DirectAnswer | EarlyOutcome | None":
+        """As `ask`, for a body and the key of options that can be direct."""
+        if (template := self._templates.get(key)) is None or not _is_unobserved():
             return None
         session = template.transport.client
         if not isinstance(session, aiohttp.ClientSession) or session.closed:
@@ -155,7 +172,6 @@ class DirectCalls:
         cookies = self._client._client.cookies
         if len(cookies) and (cookie := template.request(cookies).headers.get("cookie")):
             headers["cookie"] = cookie
-        content = body_json({"stream": True, **options["extra_body"]})
         headers["content-length"] = str(len(content))
         began = monotonic()
         if (usage := turn_usage.get()) is not None and usage.on_request is not None:
@@ -183,10 +199,12 @@ class DirectCalls:
             cookies.extract_cookies(received)
         return DirectAnswer(self._client, template, response, body)
 
-    def _key(self, options: Mapping[str, Any]) -> Any:
+    def key(self, options: Mapping[str, Any]) -> Any:
+        """Return what the URL, the headers and the timeouts of a request depend on."""
         return self._client.api_key, tuple(sorted(options["extra_headers"].items()))
 
-    def _can_be_direct(self, options: Mapping[str, Any]) -> bool:
+    def can_be_direct(self, options: Mapping[str, Any]) -> bool:
+        """Return whether a request with these options may be sent directly, apart from who observes it."""
         headers, body = options.get("extra_headers"), options.get("extra_body")
         return (
             HAS_TRANSPORT_PARTS
@@ -198,11 +216,6 @@ class DirectCalls:
             and all(isinstance(value, str) for value in headers.values())
             and isinstance(body, dict)
             and is_plain(body)
-            and not _http_log.isEnabledFor(logging.INFO)  # they log each request
-            and not _openai_log.isEnabledFor(logging.DEBUG)
-            and _is_untouched(AsyncResponses.create)
-            and _is_untouched(httpx2.AsyncClient.send)
-            and _is_untouched(AiohttpTransport.handle_async_request)
         )
 
 
@@ -221,7 +234,14 @@ class DirectAnswer:
 
     async def parse(self) -> AsyncGenerator[Any, None]:
         """Return the events."""
-        return self._events(self._client._make_sse_decoder())
+        return self.events()
+
+    def events(self, unread: Mapping[str, Any] = MappingProxyType({})) -> AsyncGenerator[Any, None]:
+        """Return the events. Those of a type in `unread`, which nobody looks into, are the objects there."""
+        decoder = self._client._make_sse_decoder()
+        if type(decoder) is AnswerDecoder and type(decoder.decoder) is FastDecoder:
+            return self._plain_events(decoder, unread)
+        return self._events(decoder, self._bytes())
 
     async def close(self) -> None:
         """Close the response and release its connection."""
@@ -241,11 +261,38 @@ class DirectAnswer:
         """The bytes that have not been read, as of a response of httpx2."""
         return self._bytes()
 
-    async def _events(self, decoder: Any) -> AsyncGenerator[Any, None]:
-        """Yield the events as the client's `AsyncStream` does. Raises what it raises."""
-        client = self._client
+    async def _plain_events(self, decoder: AnswerDecoder, unread: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
+        """As `_events`; the decoder reads only what is not plain."""
+        build = self._client._process_response_data
+        chunks, plain = self._bytes(), PlainEvents(decoder.state)
+        failure: Exception | None = None
         try:
-            async for event in decoder.aiter_bytes(self._bytes()):
+            while not plain.is_odd:
+                try:
+                    chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    if plain.is_complete:
+                        return
+                    break
+                except Exception as error:  # what it means depends on what was read: the decoder knows
+                    failure = error
+                    break
+                for value in plain.read(chunk):
+                    if (event := unread.get(value["type"])) is None:
+                        event = build(data=value, cast_to=_EVENT, response=_NO_RESPONSE)
+                    yield event
+                del chunk  # with whole responses, it would stay as long as the answer lasts
+            decoder.continue_after(plain.answer)
+            async with aclosing(self._events(decoder, _following(plain.rest, failure, chunks))) as events:
+                async for event in events:
+                    yield event
+        finally:
+            await self.aclose()
+
+    async def _events(self, decoder: Any, chunks: AsyncIterator[bytes]) -> AsyncGenerator[Any, None]:
+        """Yield the events as the client's `AsyncStream` does. Raises what it raises."""
+        try:
+            async for event in decoder.aiter_bytes(chunks):
                 if event.data.startswith("[DONE]"):
                     await drain_response_async(self)  # type: ignore[arg-type]  # it has what is used of a response
                     break
@@ -255,7 +302,7 @@ class DirectAnswer:
                     if not message or not isinstance(message, str):
                         message = "An error occurred during streaming"
                     raise openai.APIError(message=message, request=self._template.request(), body=error)
-                yield client._process_response_data(data=value, cast_to=_EVENT, response=_NO_RESPONSE)
+                yield self._client._process_response_data(data=value, cast_to=_EVENT, response=_NO_RESPONSE)
         except timeout_exceptions() as error:
             raise openai.APITimeoutError(request=self._template.request()) from error
         except request_exceptions() as error:
@@ -277,6 +324,16 @@ class DirectAnswer:
                 yield chunk
 
 
+async def _following(
+    rest: bytes, failure: Exception | None, chunks: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    yield rest
+    if failure is not None:
+        raise failure
+    async for chunk in chunks:
+        yield chunk
+
+
 _EVENT: Any = ResponseStreamEvent
 _NO_RESPONSE = httpx2.Response(200)
 """For what the client does with whole responses."""
@@ -288,6 +345,17 @@ def _is_stream(response: aiohttp.ClientResponse) -> bool:
         response.status == 200
         and headers.get("content-type", "").lower().startswith("text/event-stream")
         and "content-encoding" not in headers
+    )
+
+
+def _is_unobserved() -> bool:
+    """Return whether nobody looks at single requests: neither a log nor a tool that wraps a method on their way."""
+    return (
+        not _http_log.isEnabledFor(logging.INFO)  # they log each request
+        and not _openai_log.isEnabledFor(logging.DEBUG)
+        and _is_untouched(AsyncResponses.create)
+        and _is_untouched(httpx2.AsyncClient.send)
+        and _is_untouched(AiohttpTransport.handle_async_request)
     )
 
 

@@ -59,14 +59,16 @@ def body_json(body: dict[str, Any]) -> bytes:
     """Return the JSON of a body; `to_json` if nothing in it is packed."""
     if not any(type(value) is PlainList and value.is_packed for value in body.values()):
         return to_json(body)
-    return b"{" + b",".join([to_json(name) + b":" + _json(value) for name, value in body.items()]) + b"}"
+    entries = ((name, list_json(value) if type(value) is PlainList else to_json(value)) for name, value in body.items())
+    return b"{" + b",".join([to_json(name) + b":" + value for name, value in entries]) + b"}"
 
 
-def _json(value: Any) -> bytes:
-    if type(value) is not PlainList or not value.is_packed:
-        return to_json(value)
+def list_json(items: PlainList) -> bytes:
+    """Return the JSON of a list of a body."""
+    if not items.is_packed:
+        return to_json(items)
     parts: list[bytes] = []
-    for is_packed, group in groupby(value, key=is_stand_in):
+    for is_packed, group in groupby(items, key=is_stand_in):
         if is_packed:
             parts += [item["content"].json for item in group]
         else:

@@ -45,7 +45,7 @@ class FastResponses(AsyncResponses):
 
     def __init__(self, client: Any) -> None:
         super().__init__(client)
-        self._direct = DirectCalls(client)
+        self.direct = DirectCalls(client)
 
     async def create(self, **options: Any) -> Any:
         """See `AsyncResponses.create`. If the model rejects a picture or file, try without the earlier ones."""
@@ -65,8 +65,8 @@ class FastResponses(AsyncResponses):
             return await self._create({**options, "input": without_files})
 
     async def _create(self, options: dict[str, Any]) -> Any:
-        plain = _with_plain_body(options, lists=("input", "tools"))
-        answer = await self._direct.ask(plain)
+        plain = with_plain_body(options, lists=("input", "tools"))
+        answer = await self.direct.ask(plain)
         if answer is None or isinstance(answer, EarlyOutcome):
             answer = await self._create_as_stock(plain, answer)
         forget_request(answer, plain["extra_body"])
@@ -81,7 +81,7 @@ class FastResponses(AsyncResponses):
             if early is not None:
                 await early.drop()
         if early is None:
-            self._direct.learn(plain, answer)
+            self.direct.learn(plain, answer)
         return answer
 
 
@@ -120,7 +120,7 @@ class FastCompletions(AsyncCompletions):
         return await self._create(options)
 
     async def _create(self, options: Mapping[str, Any]) -> Any:
-        rest = _with_plain_body(options, lists=("messages", "tools"))
+        rest = with_plain_body(options, lists=("messages", "tools"))
         if "messages" in rest:  # not plain, but in wire form
             rest["extra_body"] = {"messages": rest.pop("messages"), **rest["extra_body"]}
         answer = _no_page(await super().create(messages=[], model=options["model"], **rest))
@@ -137,7 +137,7 @@ def _no_page(answer: Any) -> Any:
     return answer
 
 
-def _with_plain_body(options: Mapping[str, Any], *, lists: Collection[str]) -> dict[str, Any]:
+def with_plain_body(options: Mapping[str, Any], *, lists: Collection[str]) -> dict[str, Any]:
     """Return the options with all fields of the body that are plain JSON in `extra_body`, where omitted ones are left
     out. `lists` are the names of items and tools."""
     plain: dict[str, Any] = {}

@@ -66,9 +66,13 @@ class AnswerDecoder:
         """`endpoint` is its address, for the log."""
         self.decoder = decoder
         self._endpoint = endpoint
-        self._state = answer_state.get() or AnswerState()
+        self.state = answer_state.get() or AnswerState()
         self._answer: ChatAnswer | ResponsesAnswer | None = None
         self._is_at_end = False
+
+    def continue_after(self, answer: ResponsesAnswer | None) -> None:
+        """Decode only the rest of a response, behind what `answer` has read of it."""
+        self._answer = answer
 
     async def aiter_bytes(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         """Yield the events of the response.
@@ -78,7 +82,7 @@ class AnswerDecoder:
         """
         with self._explained_errors():
             start = await _start_of(iterator)
-            if is_whole(start):
+            if self._answer is None and is_whole(start):
                 for read in self._whole(await _all_of(start, iterator)):
                     yield ReadEvent(read)
                 return
@@ -140,7 +144,7 @@ class AnswerDecoder:
                 return ({"error": error},)  # the client raises it
         if self._answer is None:
             is_responses = "choices" not in value and isinstance(kind, str)
-            self._answer = (ResponsesAnswer if is_responses else ChatAnswer)(self._state)
+            self._answer = (ResponsesAnswer if is_responses else ChatAnswer)(self.state)
         return self._answer.read(value)
 
     def _close(self, *, is_done: bool) -> None:
