@@ -110,6 +110,8 @@ class Choices:
 
     def still_offered(self, options: InferenceOptions) -> Selection:
         """Return what an older message chose, without what is no longer on offer."""
+        if options.model is None and options.tool_choice is None:
+            return NO_SELECTION
         model = next((model.id for model in self.models if model.id == options.model), None)
         tool_id = options.tool_choice.id if options.tool_choice is not None else None
         return Selection(model, next((tool.name for tool in self.tools if tool.id == tool_id), None))

@@ -4,8 +4,7 @@ The usual way wakes the response's task for each frame, which awaits `send` thro
 writes what uvicorn's `send` would write, in the same call chain as the model's token. It exists only on uvicorn's
 httptools protocol (`of`), and writes only after a frame of the response has arrived at the connection unchanged.
 
-It also writes the head of a stream, together with the first frames. uvicorn's `send` looks at each header alone, and
-gives the socket the head before the frames.
+It also writes the head of a stream, whose headers uvicorn's `send` checks one by one.
 """
 
 import re
@@ -59,8 +58,6 @@ class ClientWriter:
         self._flow, self._transport = cycle.flow, cycle.transport
         self._send: Callable[[Message], Awaitable[None]] = cycle.send
         self._last_body: object = None
-        self._holds_head = False
-        self._head = b""
 
     @classmethod
     def of(cls, send: object) -> Self | None:
@@ -70,31 +67,16 @@ class ClientWriter:
             return None
         return cls(cycle)
 
-    def hold_head(self) -> None:
-        """Keep the response's head, which is sent next, until its first body, which follows at once."""
-        self._holds_head = True
-
     async def send(self, message: Message) -> None:
         """As uvicorn's `send`, and note the body."""
-        self._last_body = body = message.get("body")
-        if self._holds_head and message["type"] == "http.response.start":
-            self._holds_head = False
-            if self._start(message):
-                return
-        elif self._head:
-            head, self._head = self._head, b""
-            if self._cycle.disconnected:
-                return
-            if body and message.get("more_body"):
-                self._transport.write(b"%b%x\r\n%b\r\n" % (head, len(body), body))
-                return
-            self._transport.write(head)
-        await self._send(message)
+        self._last_body = message.get("body")
+        if message["type"] != "http.response.start" or not self._start(message):
+            await self._send(message)
 
     def _start(self, message: Message) -> bool:
-        """Make and keep the head as uvicorn's `send` makes it; return False for one that is uvicorn's to make."""
+        """Write the head as uvicorn's `send` does; return False for one that is left to it."""
         cycle = self._cycle
-        headers = [*cycle.default_headers, *message["headers"]]
+        headers = [*cycle.default_headers, *message.get("headers", ())]
         names = [name for name, _ in headers]
         if (
             message["status"] != 200
@@ -111,7 +93,7 @@ class ClientWriter:
         cycle.waiting_for_100_continue = False
         lines = [b"%b: %b\r\n" % header for header in headers]
         end = b"transfer-encoding: chunked\r\n\r\n"
-        self._head = b"".join([OK, *lines, end if cycle.keep_alive else b"connection: close\r\n" + end])
+        self._transport.write(b"".join([OK, *lines, end if cycle.keep_alive else b"connection: close\r\n" + end]))
         return True
 
     def has_sent(self, body: bytes) -> bool:

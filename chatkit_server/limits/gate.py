@@ -51,7 +51,7 @@ class Gate:
         The database starts them one after the other anyway, and each that waits there has a connection that other users
         need. Raises `ServerBusy` after that many seconds.
         """
-        if not limits.in_use():
+        if not limits.is_used:
             yield
             return
         is_by_address = limits.turns_per_minute_of_address is not None and context.address_key is not None

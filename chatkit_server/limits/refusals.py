@@ -77,8 +77,10 @@ class Refusals:
 
     def check_again(self, context: RequestContext, thread_id: str | None) -> None:
         """Raise the store's `LimitReached` if a limit is reached whose end is known and lies ahead."""
+        if not self._refused:
+            return
         now = datetime.now(UTC)
-        for subject in _subjects(context, thread_id) if self._refused else ():
+        for subject in _subjects(context, thread_id):
             refused = self._refused.get(subject)
             if refused is not None and refused.reached.until is not None and refused.reached.until > now:
                 raise StoreLimitReached(refused.reached.kind, refused.reached.limit, refused.reached.until)

@@ -105,7 +105,7 @@ async def _answer(
     key = _request_key(request, body, services, context)
     try:
         turn = await services.turns.start(
-            lambda: accept(request, services.server, context), thread_id, context, key=key, gone=gone
+            lambda: accept(request, services.server, context), thread_id, context, key=key, gone=gone, begins=False
         )
     except DuplicateRequest as duplicate:  # an equal request's turn has ended in the meantime
         return await ended_turn(

@@ -10,8 +10,8 @@ from ..errors.http import ServerError
 from ..events.frames import PING, frame, serialize
 from ..fast_path.client_writer import ClientWriter, client_writer
 from ..files.signed_links import REFERENCE_MARK
-from ..turns.live_turn import LiveTurn, Reader
-from ..turns.subscription import Pace, Subscription, Writer
+from ..turns.live_turn import LiveTurn
+from ..turns.subscription import Pace, Writer
 from ..turns.turn_log import TurnLog
 from .reading import Connection
 
@@ -59,46 +59,37 @@ class TurnResponse(Response):
         log, connection = turn.log, Connection(turn, receive, self.frame_id)
         del turn  # see `Reader.turn`
         async with connection:
-            with log.subscribe(self.position, self.pace) as news:
-                await self._send_frames(send, log, news, connection, client_writer(scope))
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            if connection.reader.turn is not None:
+                connection.reader.turn.begin()  # not before the head, which says that the message is saved
+            await self._send_frames(send, log, connection, client_writer(scope))
             if connection.awaits_end:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_frames(
-        self, send: Send, log: TurnLog, news: Subscription, connection: Connection, writer: ClientWriter | None
-    ) -> None:
-        reader, can_push = connection.reader, False
-        data = self.first or self._opening(news, reader)
-        if writer is not None and data and REFERENCE_MARK not in data and not reader.is_gone and not reader.is_cut:
-            writer.hold_head()  # the first frames follow without a pause: the socket gets both at once
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        while not reader.is_gone and not reader.is_cut:
-            if data:
-                await send({"type": "http.response.body", "body": data, "more_body": True})
-                news.has_sent()
-                if reader.turn is not None and reader.first_frame_at is None:
-                    reader.turn.got_first_frame(reader)
-                can_push = writer is not None and writer.has_sent(data)
-                data = b""
-                continue
-            connection.watch()
-            if news.has_frames():
-                if reader.turn is not None and not reader.turn.may_send():
-                    await reader.turn.confirm()
-                else:
+    async def _send_frames(self, send: Send, log: TurnLog, connection: Connection, writer: ClientWriter | None) -> None:
+        reader, data, can_push = connection.reader, self.first, False
+        with log.subscribe(self.position, self.pace) as news:
+            while not reader.is_gone and not reader.is_cut:
+                if not data and news.has_frames() and (reader.turn is None or reader.turn.may_send()):
                     data = news.take()
-            elif log.closed:
-                return
-            elif news.needs_ping():
-                data = PING
-            else:
-                await news.changed(_pusher(writer, reader.turn) if can_push else None)
-
-    def _opening(self, news: Subscription, reader: Reader) -> bytes:
-        """Return the frames that are there already, if they may be sent."""
-        if not news.has_frames() or (reader.turn is not None and not reader.turn.may_send()):
-            return b""
-        return news.take()
+                if data:
+                    await send({"type": "http.response.body", "body": data, "more_body": True})
+                    news.has_sent()
+                    if reader.turn is not None and reader.first_frame_at is None:
+                        reader.turn.got_first_frame(reader)
+                    can_push = writer is not None and writer.has_sent(data)
+                    data = b""
+                    continue
+                connection.watch()  # only now: the first frames are on their way
+                if news.has_frames():
+                    if reader.turn is not None:
+                        await reader.turn.confirm()
+                elif log.closed:
+                    return
+                elif news.needs_ping():
+                    data = PING
+                else:
+                    await news.changed(_pusher(writer, reader.turn) if can_push else None)
 
 
 def _pusher(writer: ClientWriter | None, turn: LiveTurn | None) -> Writer | None:

@@ -25,6 +25,7 @@ from chatkit.types import (
     ThreadCreatedEvent,
     ThreadItem,
     ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
     ThreadItemReplacedEvent,
     ThreadMetadata,
     ThreadsAddClientToolOutputReq,
@@ -60,6 +61,8 @@ from ..interactions.pending import PendingInput, load_pending
 from ..interactions.preconditions import current_item, submitted_sender, writable_thread
 from ..run.server import ChatServer
 
+DEFAULT_OPTIONS = StreamOptions(allow_cancel=True)
+
 
 @dataclass
 class Accepted:
@@ -72,8 +75,11 @@ class Accepted:
     allows_fast_path: bool = True
     """Whether `run` is just `respond`, so that text deltas may go directly to the turn's log."""
     items: list[ThreadItem] = field(default_factory=list)
-    opening: list[ThreadStreamEvent] = field(default_factory=list)
-    options: StreamOptions = field(default_factory=lambda: StreamOptions(allow_cancel=True))
+    opening: Callable[[], Sequence[ThreadStreamEvent]] = tuple
+    """Makes the events that show what the request itself has changed. Its client has the response's head by then."""
+    options: StreamOptions = field(default_factory=lambda: DEFAULT_OPTIONS)
+    gone_ids: Sequence[str] = ()
+    """The ids of the items that the start of the turn has removed, as far as its readers have to know."""
     user_item_id: str | None = None
     model: str | None = None
     """The model that the user chose; None for the one in the settings."""
@@ -117,8 +123,13 @@ async def completed(accepted: Accepted, server: ChatServer, context: RequestCont
     accepted.images = server.generated_images
     accepted.allows_traces = server.allows_traces(context)
     accepted.options = await server.load_stream_options(accepted.thread, context)
-    accepted.opening.append(StreamOptionsEvent(stream_options=accepted.options))
     return accepted
+
+
+def opening_events(accepted: Accepted) -> list[ThreadStreamEvent]:
+    """Return the events with which the turn of a request begins, before its agent runs."""
+    options = StreamOptionsEvent(stream_options=accepted.options)
+    return [*accepted.opening(), options, *(ThreadItemRemovedEvent(item_id=item_id) for item_id in accepted.gone_ids)]
 
 
 async def accept_unanswered(accept: Callable[[], Awaitable[Accepted]], error: ServerError) -> Accepted:
@@ -163,7 +174,7 @@ async def _create(request: ThreadsCreateReq, server: ChatServer, context: Reques
         items=[message],
         user_item_id=message.id,
         model=server.selection_for(message).model,
-        opening=[ThreadCreatedEvent(thread=thread_response(thread)), ThreadItemDoneEvent(item=message)],
+        opening=lambda: [ThreadCreatedEvent(thread=thread_response(thread)), ThreadItemDoneEvent(item=message)],
         run=lambda: server.respond(thread, message, context),
     )
 
@@ -179,7 +190,7 @@ async def _add_user_message(request: ThreadsAddUserMessageReq, server: ChatServe
         items=[*changed, *notes, message],
         user_item_id=message.id,
         model=server.selection_for(message).model,
-        opening=[ThreadItemDoneEvent(item=message), *replaced_events(changed)],
+        opening=lambda: [ThreadItemDoneEvent(item=message), *replaced_events(changed)],
         seen_position=pending.position,
         run=lambda: server.respond(thread, message, context),
     )
@@ -230,7 +241,7 @@ def _continue(
         thread=thread,
         items=[answered],
         model=server.selection_for(None, pending.since).model,
-        opening=replaced_events([answered]),
+        opening=lambda: replaced_events([answered]),
         seen_position=pending.position,
         run=lambda: server.respond(thread, None, context),
     )
@@ -298,7 +309,7 @@ async def _approval(
         kind=request.type,
         thread=thread,
         items=list(click.cards),
-        opening=replaced_events(click.cards),
+        opening=lambda: replaced_events(click.cards),
         decisions=click.decisions,
         seen_position=click.pending.position,
         run=click.run,

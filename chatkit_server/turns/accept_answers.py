@@ -81,7 +81,7 @@ async def accept_answers(
         thread=thread,
         items=answered,
         model=server.selection_for(None, pending.since).model,
-        opening=replaced_events(answered),
+        opening=lambda: replaced_events(answered),
         decisions=() if decided is None else decided.decisions,
         seen_position=pending.position,
         run=_continuation(remaining, decided, thread, server, context, is_decision=len(decisions) == len(answers)),

@@ -71,6 +71,10 @@ class LiveTurn(ABC):
         """Milliseconds until the first text; None before it, and for another worker's turn."""
         return None
 
+    def begin(self) -> None:  # noqa: B027 - not abstract: a remote turn has begun
+        """Send its first events, unless that was done: before its agent is set up, and by its first response at the
+        latest."""
+
     @abstractmethod
     def detach(self) -> None:
         """Let the turn run without readers: its client has promised to stop it explicitly (`x-chatkit-detach: 1`)."""

@@ -114,11 +114,16 @@ class Output:
         self._outage_seconds = services.settings.outage_seconds
         self._hidden: set[str] = set()
         """The ids of items that only the model may see."""
-        self._saved_thread = deep_copy(accepted.thread)
+        self._saved_thread = accepted.thread
+        """The thread as it is saved; `note_thread` copies it before the agent can change it."""
 
     def is_hidden(self, item_id: str) -> bool:
         """Return whether only the model may see the item."""
         return item_id in self._hidden
+
+    def note_thread(self) -> None:
+        """Note what the thread is like before the run, which may change it."""
+        self._saved_thread = deep_copy(self.thread)
 
     async def take_all(self, events: AsyncIterator[ThreadStreamEvent]) -> None:
         """Take the run's events until it ends or the turn does."""

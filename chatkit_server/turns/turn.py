@@ -29,7 +29,7 @@ from ..loops import backoff, through_outage
 from ..memory import Transcript, turn_transcript
 from ..memory.first_message import FirstMessage, first_message
 from ..models.usage import TurnUsage, turn_usage
-from .accept import Accepted
+from .accept import Accepted, opening_events
 from .live_turn import LiveTurn, StopReason
 from .output import Output, TurnServices
 from .turn_end import finish_anyway
@@ -74,6 +74,7 @@ class Turn(LiveTurn):
         self._usage = TurnUsage(on_request=is_set_up)
         self._is_set_up = is_set_up
         self._is_too_late = False
+        self._has_begun = False
         self._work: asyncio.Task[None] | None = None
         self._work_over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the agent's task has ended, or has not ended in time after it was cancelled."""
@@ -86,10 +87,13 @@ class Turn(LiveTurn):
     # -- life
 
     def begin(self) -> None:
-        """Send what the request itself shows. It is saved: the first reader gets it before the agent is set up."""
-        for event in self._accepted.opening:
+        """As `LiveTurn.begin`: what the request itself shows. It is saved."""
+        if self._has_begun:
+            return
+        self._has_begun = True
+        for event in opening_events(self._accepted):
             self._output.send(event)
-        self._accepted.opening.clear()  # it would keep the thread and its page until the answer ends
+        self._accepted.opening = tuple  # it would keep the thread until the answer ends
         self.opening_frames = self.log.last
 
     async def run(self) -> None:
@@ -97,6 +101,7 @@ class Turn(LiveTurn):
         deadline = clock().call_later(self._settings.turn_seconds, self._time_is_up)
         is_saved = False
         try:
+            self.begin()
             await self._run()
             is_saved = True
         except BaseException as error:  # at shutdown this task may be cancelled, too
@@ -195,6 +200,7 @@ class Turn(LiveTurn):
         begin_traces(allowed=self._accepted.allows_traces, key=self._settings.openai_api_key)
         if self._accepted.allows_fast_path and self._settings.fast_path:
             set_text_sink(self._output.take_text)
+        self._output.note_thread()
         events = self._accepted.run()
         try:
             await self._output.take_all(events)

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from chatkit.store import NotFoundError
-from chatkit.types import ThreadItemRemovedEvent
 
 from chatkit_store import (
     AlreadyDecided,
@@ -173,6 +172,7 @@ class Turns:
         *,
         key: RequestKey | None = None,
         gone: Gone | None = None,
+        begins: bool = True,
     ) -> LiveTurn:
         """Accept the request, save its items and start its turn in a task of its own.
 
@@ -180,7 +180,7 @@ class Turns:
         if a running turn had to be stopped first. `thread_id` is None for a thread that does not exist yet. Once this
         returns, the user's message is committed. A request is idempotent by its `key`: if the key was used before, the
         turn of the first request is returned, wherever it runs. While it waits for its turn to be run, it gives up once
-        `gone` returns.
+        `gone` returns. With `begins`, the log has the turn's first events; else the caller sees to `LiveTurn.begin`.
 
         Raises what `accept` raises, `ServerStopping`, `ServerBusy`, `LimitReached`, `ThreadAnswering`, a store's error,
         `ClientDisconnect` because of `gone`, or `DuplicateRequest` if the turn of the same request has ended.
@@ -195,7 +195,10 @@ class Turns:
             self._local.forget_key(key)
         try:
             await self._gate.check(context, thread_id)
-            return await self._admit(accept, thread_id, context, key, gone)
+            turn = await self._admit(accept, thread_id, context, key, gone)
+            if begins:
+                turn.begin()
+            return turn
         except DuplicateRequest as error:
             return await self._join(error.turn_id, context)
         except (ServerError, NotFoundError, AlreadyDecided) as error:
@@ -209,9 +212,10 @@ class Turns:
     async def _admit(
         self, accept: Accept, thread_id: str | None, context: RequestContext, key: RequestKey | None, gone: Gone | None
     ) -> Turn:
-        slot = self._queue.promise(context.owner)
         # A turn on a thread of the user is replaced. One of another user must look like one that does not exist.
-        if thread_id is None or not self._local.of_thread(thread_id, context.owner):
+        if thread_id is not None and self._local.of_thread(thread_id, context.owner):
+            slot = self._queue.promise(context.owner)
+        else:
             try:
                 slot = await self._queue.enter(context.owner, gone)
             except ServerBusy as busy:
@@ -304,18 +308,21 @@ class Turns:
         with self._local.saving(new.id):
             start = TurnStart(self._turns, new, accepted, key, context, limits)
 
+            async def start_unless_refused() -> list[str]:
+                if not start.may_be_saved:
+                    self._gate.check_again(context, None if accepted.is_new_thread else new.thread_id)
+                return await start()
+
             async def save() -> list[str]:
+                if not limits.is_used:
+                    return await start_unless_refused()
                 async with self._gate.one_at_a_time(context, limits, self._request_seconds):
-                    if not start.may_be_saved:
-                        self._gate.check_again(context, None if accepted.is_new_thread else new.thread_id)
-                    return await start()
+                    return await start_unless_refused()
 
             gone_ids = await through_outage(save, self._request_seconds, "a request")
             # The widget knows what a retry replaces, but not that a notice goes.
-            shown_ids = gone_ids if accepted.sends_replaced else filter(is_notice_id, gone_ids)
-            accepted.opening += [ThreadItemRemovedEvent(item_id=item_id) for item_id in shown_ids]
+            accepted.gone_ids = gone_ids if accepted.sends_replaced else [*filter(is_notice_id, gone_ids)]
             turn = Turn(new.id, accepted, context, self._services, admission.place.hand_over().release)
-            turn.begin()
             self._local.run(turn, key, admission.slot.keep())
         return turn
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from sqlalchemy import (
@@ -65,6 +65,11 @@ class TurnLimits:
         """Return the limits by name, without those that are None."""
         values = ((field.name, getattr(self, field.name)) for field in fields(self))
         return {name: value for name, value in values if value is not None}
+
+    @cached_property
+    def is_used(self) -> bool:
+        """Whether there is any limit."""
+        return bool(self.in_use())
 
 
 @dataclass(frozen=True)

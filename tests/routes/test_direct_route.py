@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chatkit_server import ChatServer, RequestContext, create_app
 from chatkit_server.routes.direct_route import TELEMETRY
+from chatkit_server.turns.accept import Accepted, opening_events
 from tests.databases import copy_sqlite
 from tests.routes.asgi import Answer, call
 from tests.serving import DATABASE, make_settings
@@ -93,3 +94,30 @@ async def test_the_first_frames_leave_before_the_agent_is_set_up(tmp_path: Path)
     (first,) = sent_before
     assert b'"thread.created"' in first
     assert b'"thread.item.done"' in first
+
+
+async def test_the_head_leaves_before_the_first_events_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+
+    def recorded_events(accepted: Accepted) -> list[ThreadStreamEvent]:
+        steps.append("events")
+        return opening_events(accepted)
+
+    monkeypatch.setattr("chatkit_server.turns.turn.opening_events", recorded_events)
+    copy_sqlite(tmp_path / DATABASE)
+    app = create_app(make_settings(tmp_path))
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        async def watch(message: Message) -> None:
+            steps.append(message["type"])
+            await send(message)
+
+        await app(scope, receive, watch)
+
+    body = json.dumps({"type": "threads.create", "params": {"input": user_input("Hello")}}).encode()
+    async with app.router.lifespan_context(app):
+        await call(watched, "POST", "/chatkit", body, JSON)
+    assert steps[:3] == ["http.response.start", "events", "http.response.body"]
+    assert steps.count("events") == 1
