@@ -2,20 +2,22 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext, suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, Engine, Row, Table, event, exc
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.util import await_only, greenlet_spawn
 
 from chatkit_store.acting import Actor, act_for, is_guarded
 from chatkit_store.baselines import Baselines
 from chatkit_store.engine import SQLITE_CONNECTIONS, is_memory
 from chatkit_store.errors import translate_errors
+from chatkit_store.prepared import is_watched, prepare
 from chatkit_store.sessions import sessions_of
 from chatkit_store.sqlite_threads import SqliteThreads
 from chatkit_store.urls import CALL_SECONDS, sqlite_seconds
@@ -121,7 +123,7 @@ class Database:
         """Run `work`, which changes nothing: each statement sees what is committed by then."""
         if self._is_file:
             return await _uninterrupted(self._shared.sqlite_threads().read(work, self._call_seconds))
-        return await _uninterrupted(self._run(self._reader().connect, self._acting_for(actor, work)))
+        return await _uninterrupted(self._run(self._reader().sync_engine.connect, self._acting_for(actor, work)))
 
     async def write(self, work: Work[T], actor: Actor, *, is_short: bool = False) -> T:
         """Run `work` in one transaction, committed when it returns.
@@ -133,7 +135,7 @@ class Database:
             threads = self._shared.sqlite_threads()
             return await _uninterrupted(threads.write(work, self._call_seconds, is_short=is_short))
         turn = self._shared.writer() if self._is_sqlite else None
-        return await _uninterrupted(self._run(self.engine.begin, self._acting_for(actor, work), turn))
+        return await _uninterrupted(self._run(self.engine.sync_engine.begin, self._acting_for(actor, work), turn))
 
     @property
     def writes_at_once(self) -> bool:
@@ -155,9 +157,12 @@ class Database:
             driver = connection.connection.driver_connection
             if driver is None or driver.is_closed():
                 return []
+            if not is_watched(connection.engine):
+                with suppress(Exception):  # the same on SQLAlchemy's way finds out what it means
+                    return _on_driver(connection, statement, values)
             return connection.execute(statement, values).all()
 
-        call = self._run(self._plain_reader.connect, work, may_repeat=may_repeat)
+        call = self._run(self._plain_reader.sync_engine.connect, work, may_repeat=may_repeat)
         return await _uninterrupted(call)
 
     def _reader(self) -> AsyncEngine:
@@ -176,7 +181,7 @@ class Database:
 
     async def _run(
         self,
-        connect: Callable[[], AbstractAsyncContextManager[AsyncConnection]],
+        connect: Callable[[], AbstractContextManager[Connection]],
         work: Work[T],
         turn: AbstractAsyncContextManager[Any] | None = None,
         *,
@@ -201,18 +206,41 @@ class _Lost(Exception):
 
 
 async def _run_once(
-    connect: Callable[[], AbstractAsyncContextManager[AsyncConnection]], work: Work[T], *, last: bool = False
+    connect: Callable[[], AbstractContextManager[Connection]], work: Work[T], *, last: bool = False
 ) -> T:
     is_done = False
-    try:
-        async with connect() as connection:
-            result = await connection.run_sync(work)
+
+    def run() -> T:  # all in one greenlet: an AsyncConnection has one for each step, and closes in a task
+        nonlocal is_done
+        with connect() as connection:
+            result = work(connection)
             is_done = True
         return result
+
+    try:
+        return await greenlet_spawn(run)
     except exc.DBAPIError as error:
         if last or is_done or not error.connection_invalidated:
             raise
         raise _Lost from error
+
+
+def _on_driver(connection: Connection, statement: Any, values: Mapping[str, Any]) -> Sequence[Any]:
+    """Run a statement on asyncpg's connection, as a transaction of its own, for half of SQLAlchemy's CPU."""
+    prepared = prepare(statement, tuple(values), connection.dialect)
+    arguments, pooled = prepared.arguments(values), connection.connection
+    driver: Any = pooled.driver_connection
+    statements: dict[str, Any] = pooled.info.setdefault("statements of the store", {})
+    try:
+        if prepared.sql not in statements:
+            statements[prepared.sql] = await_only(driver.prepare(prepared.sql))
+        rows = await_only(statements[prepared.sql].fetch(*arguments))
+    except BaseException as error:
+        statements.pop(prepared.sql, None)  # its plan may be outdated
+        if not isinstance(error, Exception):  # cancelled: asyncpg may be busy with it
+            connection.invalidate(error)
+        raise
+    return [prepared.to_row(row) for row in rows]
 
 
 async def _uninterrupted(call: Awaitable[T]) -> T:

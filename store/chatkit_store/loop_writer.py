@@ -17,6 +17,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from chatkit_store.driver_connection import DriverConnection
 from chatkit_store.engine import open_threaded
 from chatkit_store.errors import StoreError
+from chatkit_store.prepared import is_watched
 
 try:
     from resource import RUSAGE_THREAD, getrusage
@@ -47,7 +48,6 @@ COMMITS = 50
 Such a write changes up to 40 pages, and SQLite copies the log when it has 1,000.
 """
 PRAGMAS = ("PRAGMA busy_timeout = 0", "PRAGMA wal_autocheckpoint = 0")
-_EVENTS = ("before_execute", "before_cursor_execute", "after_cursor_execute", "after_execute")
 
 
 class NotWritten(Exception):
@@ -188,8 +188,3 @@ class LoopWriter:
             return
         self._pause = min(max(2 * self._pause, FIRST_PAUSE), LAST_PAUSE)
         self._paused_until = time.monotonic() + self._pause
-
-
-def is_watched(engine: Engine) -> bool:
-    """Return whether anything listens to the engine's statements, as monitoring tools do."""
-    return any(getattr(engine.dispatch, name, True) for name in _EVENTS)

@@ -46,8 +46,7 @@ class Sessions:
     ) -> Any:
         """Return a connection, or None to have one made with the arguments, which may have changed."""
         if self.is_pooled is None:
-            # Without a cache, the question itself is an unnamed statement. SQLAlchemy has a cache of its own.
-            connection = dialect.connect(*places, **{**arguments, "statement_cache_size": 0})
+            connection = dialect.connect(*places, **arguments)
             if _is_direct(connection):
                 self.is_pooled = False
                 return connection
@@ -86,5 +85,11 @@ def quoted(schema: str) -> str:
 
 def _is_direct(connection: Any) -> bool:
     """Return whether the server's process is the one that was named when the connection began."""
-    process = connection.run_async(lambda driver: driver.fetchval("SELECT pg_backend_pid()"))
+    process = connection.run_async(_find_process)
     return bool(process == connection.driver_connection.get_server_pid())
+
+
+async def _find_process(driver: Any) -> int:
+    statement = await driver.prepare("SELECT pg_backend_pid()", name="")  # behind a pooler, none may have a name
+    process: int = await statement.fetchval()
+    return process

@@ -74,6 +74,7 @@ CALLS: dict[str, Call] = {
     "delete a thread": lambda s, t, thread, turn: s.delete_thread(thread.id, ALICE),
     "start": lambda s, t, thread, turn: t.start(make_turn(thread.id), ALICE, items=[user_message()]),
     "finish": lambda s, t, thread, turn: t.finish(turn, TurnEnd("completed"), ALICE, items=[assistant_message()]),
+    "finish a plain turn": lambda s, t, thread, turn: t.finish(turn, TurnEnd("completed"), ALICE),
     "adopt": lambda s, t, thread, turn: t.adopt("here"),
 }
 

@@ -1,0 +1,56 @@
+"""Compile statements once, to run them on the driver of a database without SQLAlchemy's work for each execution."""
+
+from collections import namedtuple
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import Dialect, Engine
+
+Process = Callable[[Any], Any] | None
+
+_EVENTS = ("before_execute", "before_cursor_execute", "after_cursor_execute", "after_execute")
+
+
+class NotPrepared(Exception):
+    """SQLAlchemy has to run the statement."""
+
+
+class Prepared(NamedTuple):
+    """A statement as its driver gets it."""
+
+    sql: str
+    parameters: list[tuple[str, Process]]
+    """In order; with each, what converts its value."""
+    constants: dict[str, Any]
+    """The values of parameters that belong to the statement."""
+    to_row: Callable[[Any], Any]
+    """Makes a row with the names of its columns of a sequence of values."""
+
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+        """Return the values of the parameters for the driver."""
+        if self.constants:
+            values = {**self.constants, **values}
+        return [values[name] if process is None else process(values[name]) for name, process in self.parameters]
+
+
+@lru_cache(maxsize=64)  # nearly all statements are constants of their modules
+def prepare(statement: Any, names: tuple[str, ...], dialect: Dialect) -> Prepared:
+    """Return the statement for executions with one value for each of these names. Raises `NotPrepared`."""
+    compiled = statement.compile(dialect=dialect, column_keys=list(names))
+    order, binds = compiled.positiontup, compiled.binds
+    is_open = compiled.post_compile_params or compiled.literal_execute_params or compiled.prefetch
+    if is_open or any(binds[name].callable for name in order):
+        raise NotPrepared("parameters that are known only when it runs")
+    columns = statement.column_descriptions if statement.is_select else statement.returning_column_descriptions
+    if any(column["type"].dialect_impl(dialect).result_processor(dialect, None) for column in columns):
+        raise NotPrepared("results that are not as the driver returns them")
+    parameters = [(name, binds[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in order]
+    constants = {name: binds[name].value for name in order if not binds[name].required and name not in names}
+    row: Any = namedtuple("Row", [column["name"] for column in columns])  # type: ignore[misc]  # not literals
+    return Prepared(compiled.string, parameters, constants, row._make)
+
+
+def is_watched(engine: Engine) -> bool:
+    """Return whether anything listens to the engine's statements, as monitoring tools do: it shall see all."""
+    return any(getattr(engine.dispatch, name, True) for name in _EVENTS)
