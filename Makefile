@@ -1,6 +1,6 @@
 # `make` lists the targets. Each installs what it needs: Python packages in .venv, npm packages in web/node_modules.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test fuzz check fix migrate bench web weights wheel release lock env-example clean
+.PHONY: help setup dev test test-page test-python fuzz check fix migrate bench web weights wheel release lock env-example clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -21,13 +21,22 @@ dev: $(VENV) $(NODE) weights ## Run the server and the page on http://127.0.0.1:
 	@sh scripts/dev.sh
 
 test: setup weights ## Run all tests: page, server, store on SQLite and PostgreSQL
-	cd web && npm run --silent check && npm run --silent e2e
+	cd web && npm run --silent check
 ifdef PYTEST_ARGS
+	cd web && npm run --silent test
 	$(PYTEST) $(PYTEST_ARGS)
 else
+	@$(MAKE) --no-print-directory --jobs=2 test-page test-python
+endif
+
+# At the same time, since browsers wait for the page as tests of the server do for pauses. The page is built before: tests
+# of the server read it. What its tests print comes in one piece at their end.
+test-page:
+	@log=$$(mktemp) && { (cd web && npm run --silent test) > $$log 2>&1; code=$$?; cat $$log; rm $$log; exit $$code; }
+
+test-python:
 	$(PYTEST) -m "not postgresql" --cov --cov-report=term
 	$(PYTEST) -m postgresql
-endif
 
 fuzz: $(VENV) ## Send the server tens of thousands of invalid requests (20 minutes)
 	FUZZ=1 $(BIN)/python -m pytest -n 2 tests/routes/test_fuzz.py
