@@ -21,6 +21,7 @@ request_limits.py the limits of addresses and cookies
 origin.py         refuses requests from pages of other sites
 security_headers.py  the headers of every response
 direct_route.py   `POST /chatkit` past FastAPI's routing
+telemetry.py      whether FastAPI's telemetry is on
 limits.py         the limits of what clients send
 linked.py         replaces file references by signed URLs in any response
 """

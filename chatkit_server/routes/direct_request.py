@@ -15,7 +15,7 @@ class IndexedHeaders(Headers):
     """Headers of a request, of which the first counts where there are several of a name."""
 
     def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
-        super().__init__(raw=list(raw))
+        super().__init__(raw=[*raw])
         self._first = dict(reversed(self._list))
 
     def __getitem__(self, key: str) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from ..auth.anonymous import KEEPS_COOKIES
@@ -18,6 +17,7 @@ from ..auth.header_login import NAMES_USERS, login_headers
 from ..errors.http import ForeignHost, ForeignOrigin
 from ..settings import Settings
 from .allowed_methods import path_of
+from .direct_request import IndexedHeaders
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PROBES = frozenset({"/healthz", "/readyz"})
@@ -47,7 +47,7 @@ class ForeignRequests:
 
         Raises `ForeignHost` or `ForeignOrigin`.
         """
-        headers = Headers(scope=scope)
+        headers = IndexedHeaders(scope["headers"])
         host = headers.get("host", "")
         if path_of(scope) not in PROBES:
             address = server[0] if (server := scope.get("server")) else ""
@@ -75,7 +75,7 @@ class ForeignRequests:
         state = {**scope["state"], KEEPS_COOKIES: True, NAMES_USERS: False}
         return {**scope, "headers": headers, "state": state}
 
-    def _is_from_own_page(self, headers: Headers, host: str) -> bool:
+    def _is_from_own_page(self, headers: IndexedHeaders, host: str) -> bool:
         """Return whether the request comes from a page of this server, or from no page at all.
 
         `Sec-Fetch-Site` decides if it is there: a proxy may have changed the `Host`.

@@ -11,6 +11,7 @@ from starlette.types import Lifespan, Receive, Scope, Send
 from ..context import OUTER_APP
 from ..errors.outage import Outage, begin_outages
 from ..fast_path.client_writer import SCOPE_KEY, ClientWriter
+from .telemetry import ask_seldom
 
 
 class ServerApp(FastAPI):
@@ -20,6 +21,7 @@ class ServerApp(FastAPI):
         super().__init__(**options)
         self.outage = Outage()
         self._trusted_middleware: Sequence[Middleware] | None = None
+        ask_seldom(self)
 
     def trust_middleware(self) -> None:
         """Let frames bypass the middleware so far, which leaves the bodies of event streams alone.

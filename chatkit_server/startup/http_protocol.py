@@ -43,6 +43,8 @@ class HttpProtocol(UnsentBytes, HttpToolsProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _is_in_head = True
+    _waits_for_body = False
+    _is_upgraded = False
     _head_bytes = 0
     _body_bytes = 0
 
@@ -57,20 +59,28 @@ class HttpProtocol(UnsentBytes, HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what arrives; begin to wait for a head with the first byte after a response."""
+        """Count what arrives. Wait for the rest of a head or a body, of which most requests have none."""
         if self._is_in_head:
-            if self._deadline is None and not self._is_answering:
-                self._wait_for_head()
             self._head_bytes += len(data)
         super().data_received(data)
-        if self._is_in_head and self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
+        if self.transport.is_closing() or self._is_upgraded:
+            return
+        if not self._is_in_head:
+            if not self._waits_for_body:
+                self._waits_for_body = True
+                self._start(self.body_seconds, self._check_body, self.loop.time())
+        elif self._head_bytes > HEAD_BYTES:
             self._refuse(431)
+        elif self._head_bytes and self._deadline is None and not self._is_answering:
+            self._wait_for_head()
 
     def on_headers_complete(self) -> None:
-        """Wait for the body."""
-        self._is_in_head = False
+        """Stop waiting for the head."""
+        self._is_in_head = self._waits_for_body = False
         self._body_bytes = 0
-        self._start(self.body_seconds, self._check_body, self.loop.time())
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -86,6 +96,7 @@ class HttpProtocol(UnsentBytes, HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Leave the connection to the WebSocket's protocol."""
+        self._is_upgraded = True
         self._stop_waiting()
         super().handle_websocket_upgrade()
 

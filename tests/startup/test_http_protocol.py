@@ -99,6 +99,24 @@ async def exchange(port: int, *pieces: bytes, pause: float = 0.0) -> bytes:
 HEAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
 
 
+async def test_only_what_is_incomplete_is_waited_for(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[str] = []
+    start = HttpProtocol._start
+
+    def recorded_start(protocol: HttpProtocol, seconds: float, callback: Any, argument: float) -> None:
+        waits.append(callback.__name__)
+        start(protocol, seconds, callback, argument)
+
+    monkeypatch.setattr(HttpProtocol, "_start", recorded_start)
+    head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n"
+    last = head.replace(b"host: x", b"host: x\r\nconnection: close") + b"\r\nbody"
+    await exchange(port, head + b"\r\nbody", last, pause=0.05)
+    assert waits == ["_refuse"], "the connection's first head"
+    waits.clear()
+    await exchange(port, head + b"\r\nbody", head, b"\r\nbo", b"dy", last, pause=0.05)
+    assert waits == ["_refuse", "_refuse", "_check_body"]
+
+
 async def test_a_complete_request_is_answered(port: int) -> None:
     assert (await exchange(port, HEAD % 3, b"abc")).endswith(b"\r\n\r\n3")
 
