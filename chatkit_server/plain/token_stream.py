@@ -69,7 +69,7 @@ async def read_events(turn: LiveTurn, reader: Reader, services: Services) -> Asy
                 if not turn.may_send():
                     await turn.confirm()
                     continue
-                yield _events_in(news.take())
+                yield _events_in(await news.read())
             elif turn.log.closed:
                 return
             elif news.needs_ping():

@@ -1,10 +1,12 @@
 """Server-sent events on a raw ASGI connection: a running turn, an ended one, or an error."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from chatkit.types import ThreadStreamEvent
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from chatkit_store import StoreError
 
 from ..errors.http import ServerError
 from ..events.frames import PING, frame, serialize
@@ -22,6 +24,8 @@ SSE_HEADERS = {
 }
 RAW_SSE_HEADERS = [(name.encode(), value.encode()) for name, value in SSE_HEADERS.items()]
 TURN_HEADER = b"x-chatkit-turn-id"
+PIECE_BYTES = 64 * 1024
+"""How much is sent at once, and so how much is unsent at most beyond what a connection buffers."""
 ERROR_HEADER = "x-chatkit-error"
 
 
@@ -71,13 +75,17 @@ class TurnResponse(Response):
         with log.subscribe(self.position, self.pace) as news:
             while not reader.is_gone and not reader.is_cut:
                 if not data and news.has_frames() and (reader.turn is None or reader.turn.may_send()):
-                    data = news.take()
+                    try:
+                        data = await news.read()
+                    except StoreError:  # a late reader, and a long item
+                        reader.is_cut = True
                 if data:
-                    await send({"type": "http.response.body", "body": data, "more_body": True})
+                    for piece in _pieces(data):
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
                     news.has_sent()
                     if reader.turn is not None and reader.first_frame_at is None:
                         reader.turn.got_first_frame(reader)
-                    can_push = writer is not None and writer.has_sent(data)
+                    can_push = writer is not None and writer.has_sent(piece)
                     data = b""
                     continue
                 connection.watch()  # only now: the first frames are on their way
@@ -97,7 +105,18 @@ def _pusher(writer: ClientWriter | None, turn: LiveTurn | None) -> Writer | None
     if writer is None or turn is None:
         return None
     may_send, write = turn.may_send, writer.write
-    return lambda frames: REFERENCE_MARK not in frames and may_send() and write(frames)
+
+    def push(frames: bytes) -> bool:
+        return len(frames) <= PIECE_BYTES and REFERENCE_MARK not in frames and may_send() and write(frames)
+
+    return push
+
+
+def _pieces(data: bytes) -> Iterable[bytes]:
+    """Return the pieces in which frames are sent, since the connection takes a piece as a whole, whatever is unread."""
+    if len(data) <= PIECE_BYTES or REFERENCE_MARK in data:  # a piece may not end within a reference
+        return (data,)
+    return (data[start : start + PIECE_BYTES] for start in range(0, len(data), PIECE_BYTES))
 
 
 class FinishedStream(Response):

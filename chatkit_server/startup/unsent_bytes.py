@@ -1,5 +1,8 @@
 """Limits for clients that do not read what they asked for; uvicorn (0.54) has none.
 
+The system takes up to 4 MB for a client that does not read. It is told to take less: what is not sent yet then waits in
+the turn's log, where all readers share it, and text that waits becomes one frame.
+
 uvicorn waits before it writes more than 64 KB that a client has not read, but for ever, and a page is written as a
 whole. So a connection with unsent bytes has to read at a lowest rate, and the unsent bytes of all connections together
 are limited: beyond that, the connections that wait longest are closed.
@@ -7,9 +10,13 @@ are limited: beyond that, the connections that wait longest are closed.
 
 import asyncio
 import logging
+import socket
+from contextlib import suppress
 from typing import Any, ClassVar
 
 logger = logging.getLogger(__name__)
+
+NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 class UnsentBytes(asyncio.Protocol):
@@ -24,9 +31,19 @@ class UnsentBytes(asyncio.Protocol):
     _lagging: ClassVar[dict["UnsentBytes", None]] = {}
     """The connections of this process that wait for their client to read, longest first."""
 
+    system_bytes: ClassVar[int] = 128 * 1024
+    """Bytes that the system takes beyond those under way to the client."""
+
     transport: Any
     _progress_check: asyncio.TimerHandle | None = None
     _unsent = 0
+
+    def connection_made(self, transport: Any) -> None:
+        """Limit what the system takes, where it can be limited."""
+        if NOTSENT_LOWAT is not None and (opened := transport.get_extra_info("socket")) is not None:
+            with suppress(OSError):  # a Unix socket
+                opened.setsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT, self.system_bytes)
+        super().connection_made(transport)
 
     def pause_writing(self) -> None:
         """Start to watch the client: it does not read as fast as the server writes."""

@@ -1,5 +1,6 @@
 """The entries of a turn's log: events, and runs of text whose deltas can be read from any of them on."""
 
+import re
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -13,17 +14,25 @@ DELTA_SIZE = 4
 EVENT_SIZE = 128
 """What an event counts in addition to its bytes."""
 
+STORED_SIZE = 16 * 1024
+"""How many bytes of a finished item are kept for readers who are late after the end of a turn."""
+_DONE = re.compile(rb'\{"type":"thread\.item\.done","item":\{"id":"([^"\\]+)"')
+
 
 class Event:
     """One numbered event. `before` is the number before its own."""
 
-    __slots__ = ("before", "data", "last", "size")
+    __slots__ = ("before", "data", "item_id", "last", "size")
 
     def __init__(self, before: int, number: int, data: bytes, *, is_lasting: bool) -> None:
         self.before = before
         self.last = number
         self.data = frame(number, data)
         self.size = EVENT_SIZE + (0 if is_lasting else len(data))  # a lasting one is kept anyway
+        self.item_id: str | None = None
+        """Of a long item that is done, and so can be loaded instead."""
+        if len(data) > STORED_SIZE and (done := _DONE.match(data)):
+            self.item_id = done[1].decode()
 
 
 class TextRun:

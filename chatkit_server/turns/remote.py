@@ -38,6 +38,7 @@ from ..run.server import ChatServer
 from .journal_feed import JournalFeed
 from .live_turn import LiveTurn, Reader, StopReason
 from .turn_changes import TurnChanges, Watch
+from .turn_end import done_loader
 from .turn_log import TurnLog, belongs_in_catch_up
 
 logger = logging.getLogger(__name__)
@@ -220,7 +221,7 @@ class RemoteTurn(LiveTurn):
             pass
         except Exception as error:
             self.log.append(to_server_error(error).event(self._context.request_id))
-        self.log.close()
+        self.log.close(done_loader(self._store, self.thread_id, self._context))
 
     async def _follow_journal(self, watch: Watch) -> None:
         """Append what the journal gets until the turn has ended."""

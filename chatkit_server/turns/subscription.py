@@ -51,9 +51,13 @@ class Log(Protocol):
 
     closed: bool
     last: int
+    is_shortened: bool
 
     def since(self, position: int) -> bytes:
         """Return the frames after number `position`."""
+
+    async def load_since(self, position: int) -> tuple[bytes, int]:
+        """Return the next frames of a shortened log after number `position`, and the number of the last of them."""
 
     def unsubscribe(self, subscription: "Subscription") -> None:
         """Remove a reader's subscription."""
@@ -100,6 +104,14 @@ class Subscription:
         self._is_due = False
         data = self._log.since(self.position)
         self.position = self._log.last
+        self.has_sent()
+        return data
+
+    async def read(self) -> bytes:
+        """As `take`; of a log that is shortened, return only the next frames, and nothing for an item that is gone."""
+        if not self._log.is_shortened:
+            return self.take()
+        data, self.position = await self._log.load_since(self.position)
         self.has_sent()
         return data
 

@@ -32,7 +32,7 @@ from ..models.usage import TurnUsage, turn_usage
 from .accept import Accepted, opening_events
 from .live_turn import LiveTurn, StopReason
 from .output import Output, TurnServices
-from .turn_end import finish_anyway
+from .turn_end import done_loader, finish_anyway
 from .turn_log import TurnLog
 
 logger = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ class Turn(LiveTurn):
             deadline.cancel()
             self._services.journal.close_page(self.id, is_saved=is_saved)
             self.status = "failed" if self.status == "running" else self.status
-            self.log.close()
+            self.log.close(done_loader(self._services.store, self.thread_id, self.context) if is_saved else None)
             self.release_readers()
 
     async def _run(self) -> None:

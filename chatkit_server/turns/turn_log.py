@@ -4,13 +4,16 @@ Each text delta has a number of its own. A reader that reads several at once get
 number; when a reader reads is its own matter (`subscription.py`).
 
 Memory is bounded: only the newest entries are kept, and the lasting events (see `belongs_in_catch_up`). A reader that
-lags beyond them gets a catch-up instead.
+lags beyond them gets a catch-up instead. Of a turn that has ended, long items are not kept either: they are loaded, one
+by one, when the reader gets to them.
 """
 
 import asyncio
 from asyncio import Future
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from time import monotonic
+from weakref import ReferenceType, ref
 
 from chatkit.types import (
     ProgressUpdateEvent,
@@ -21,12 +24,18 @@ from chatkit.types import (
 )
 
 from ..events.frames import encode_event, frame, serialize, text_frame
+from ..fast_path.shared_clock import clock
 from .journal_page import Page
 from .log_entries import DELTA_SIZE, RUN_SIZE, Entry, Event, TextRun, frames_of, index_after
 from .subscription import Pace, Subscription
 
 KEPT_SIZE = 128 * 1024
 """How far a reader may lag before it may get a catch-up, in sizes of entries (`log_entries.py`)."""
+LATE_SECONDS = 1.0
+"""How long after the end of a turn its readers are late: they do not read, or not as fast as the turn wrote."""
+
+LoadDone = Callable[[str], Awaitable[bytes]]
+"""Loads the JSON of the event that says that an item is done; empty if it is gone."""
 
 
 class TurnLog:
@@ -52,6 +61,9 @@ class TurnLog:
         self._cached: tuple[int, int, bytes] = (0, 0, b"")
         self._readers: list[Subscription] = []
         self._ended: list[Future[None]] = []
+        self._load_done: LoadDone | None = None
+        self.is_shortened = False
+        """Whether it has ended and left its long items to the database: read it with `load_since`."""
 
     # -- writing
 
@@ -98,9 +110,12 @@ class TurnLog:
         if run.size > RUN_SIZE:
             self._seal()
 
-    def close(self) -> None:
-        """End the log."""
+    def close(self, load_done: LoadDone | None = None) -> None:
+        """End the log. With `load_done`, late readers are given long items that it loads."""
         self.closed = True
+        if load_done is not None and self._readers and any(event.item_id for event in self._lasting):
+            self._load_done = load_done
+            clock().call_later(LATE_SECONDS, partial(_shorten, ref(self)))  # which its last reader does not wait for
         self._cached = (0, 0, b"")
         self._page = None
         if not list(self._still_open()):
@@ -110,6 +125,14 @@ class TurnLog:
             if not future.done():
                 future.set_result(None)
         self._ended.clear()
+
+    def shorten(self) -> None:
+        """Keep only what cannot be loaded, for readers who are late."""
+        self.is_shortened = True
+        self._entries.clear()
+        for event in self._lasting:
+            if event.item_id is not None:
+                event.data = b""
 
     def _seal(self) -> None:
         if (run := self._run) is not None:
@@ -147,6 +170,19 @@ class TurnLog:
             self._cached = (position, self.last, data)
         return data
 
+    async def load_since(self, position: int) -> tuple[bytes, int]:
+        """As `since`, for a log that is shortened: return the next event, or what there is at the end, and its number.
+
+        Raises what `load_done` raises.
+        """
+        event = next((event for event in self._lasting if event.last > position), None)
+        if event is None:
+            return self._catch_up(position), self.last
+        if event.data or self._load_done is None or event.item_id is None:
+            return event.data, event.last
+        data = await self._load_done(event.item_id)
+        return frame(event.last, data) if data else b"", event.last
+
     def _catch_up(self, position: int) -> bytes:
         # The reader missed frames that are gone. The lasting frames and the open items replace them; those are sent as
         # `added` with all their text so far.
@@ -162,6 +198,10 @@ class TurnLog:
         self._readers = [*self._readers, subscription]
         self._share_pace()
         return subscription
+
+    def has_readers(self) -> bool:
+        """Return whether anybody reads the log."""
+        return bool(self._readers)
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Remove a reader's subscription."""
@@ -184,6 +224,11 @@ class TurnLog:
             future = asyncio.get_running_loop().create_future()
             self._ended.append(future)
             await future
+
+
+def _shorten(log: ReferenceType[TurnLog]) -> None:
+    if (late := log()) is not None and late.has_readers():
+        late.shorten()
 
 
 def belongs_in_catch_up(event: ThreadStreamEvent) -> bool:

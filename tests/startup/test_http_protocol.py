@@ -186,6 +186,15 @@ async def test_the_oldest_unfinished_requests_make_room(port: int) -> None:
         writer.close()
 
 
+async def test_the_system_takes_little_of_what_a_client_does_not_read(server: uvicorn.Server, port: int) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    await until(lambda: bool(server.server_state.connections))
+    (connection,) = server.server_state.connections
+    opened = connection.transport.get_extra_info("socket")
+    assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == HttpProtocol.system_bytes
+    writer.close()
+
+
 async def test_the_limit_of_open_files_is_raised() -> None:
     assert raise_open_files() >= RESERVED
 

@@ -8,14 +8,23 @@ from typing import Any
 
 import pytest
 
+from chatkit_server.files.signed_links import REFERENCE_MARK
+from chatkit_server.routes.event_stream import PIECE_BYTES, _pieces
+from chatkit_server.turns import turn_log
+from chatkit_server.turns.log_entries import STORED_SIZE
 from chatkit_server.turns.turn import Turn
+from chatkit_server.turns.turn_log import TurnLog
+from chatkit_store import StoreUnavailable
+from tests.serving import Tab
 from tests.support.chatkit import Picture
 from tests.support.openai_answers import Answer, Text
-from tests.support.openai_server import ModelRequest, bench_tokens
+from tests.support.openai_server import ModelRequest
+from tests.support.sse import RawStream
 from tests.turns.chat import Chat, model_input, thread_of
 
-TOKENS = 30_000  # about 5 MB of frames: far more than the sockets and uvicorn buffer
-LONG = Text("", tokens=bench_tokens(TOKENS))
+TOKENS = 10_000
+LONG = Text("", tokens=[f"{number}: {'which are ' * 50}" for number in range(TOKENS)])
+"""About 5 MB: more than the sockets and uvicorn buffer."""
 LONG_TEXT = "".join(LONG.tokens)
 
 
@@ -112,3 +121,99 @@ async def test_what_a_stalled_reader_does_not_read_keeps_neither_its_turn_nor_it
         assert stream.events[-1]["item"]["content"][0]["text"] == LONG_TEXT
         stream.close()
     await chat.quiet()
+
+
+async def stall(chat: Chat, tab: Tab) -> tuple[RawStream, TurnLog]:
+    """Return a reader that has stopped reading, and the log of its turn, which has ended a while ago."""
+    chat.upstream.script(Answer(LONG, hang_after=TOKENS - 10))
+    stream = await chat.ask(tab, "Long", receive_buffer=4096)
+    await stream.read_until(lambda frame: "stream_options" in frame.data)
+    thread_id = thread_of(stream)
+    turn = await chat.services.turns.running_on(thread_id, await chat.owner(thread_id))
+    assert turn is not None
+    await (await chat.upstream.wait_for_request()).wait_hanging(within=20)
+    chat.upstream.release()
+    await turn.ended()
+    assert turn.log.has_readers()
+    async with asyncio.timeout(5):
+        while not turn.log.is_shortened:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0.01)
+    return stream, turn.log
+
+
+@pytest.fixture
+def soon_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn_log, "LATE_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("soon_late")
+async def test_a_late_reader_keeps_no_long_item_in_memory_and_still_gets_it(chat: Chat) -> None:
+    async with await chat.visitor() as tab:
+        stream, log = await stall(chat, tab)
+        assert sum(len(event.data) for event in log._lasting) < STORED_SIZE
+        assert log._entries == []
+        await stream.read_to_end()
+        stream.close()
+    assert stream.ended
+    picture = Picture()
+    for event in stream.events:
+        picture.apply(event)
+    assert picture.texts() == [("user", "Long"), ("assistant", LONG_TEXT)]
+    numbers = [int(frame.id or 0) for frame in stream.frames]
+    assert numbers == sorted(set(numbers))
+    await chat.quiet()
+
+
+@pytest.mark.usefixtures("soon_late")
+async def test_a_late_reader_gets_no_item_of_a_thread_that_was_deleted(chat: Chat) -> None:
+    async with await chat.visitor() as tab:
+        stream, _ = await stall(chat, tab)
+        await tab.post("threads.delete", {"thread_id": thread_of(stream)})
+        await stream.read_to_end()
+        stream.close()
+    assert stream.ended
+    assert [event for event in stream.events if event["type"] == "thread.item.done"][1:] == []
+    await chat.quiet()
+
+
+@pytest.mark.usefixtures("soon_late")
+async def test_a_late_reader_is_cut_while_the_database_fails(chat: Chat) -> None:
+    """It attaches again, and then gets what is stored."""
+
+    async def fail(item_id: str) -> bytes:
+        raise StoreUnavailable
+
+    async with await chat.visitor() as tab:
+        stream, log = await stall(chat, tab)
+        log._load_done = fail
+        await stream.read_to_end()
+        stream.close()
+    assert not stream.ended
+    await chat.quiet()
+
+
+async def test_a_reader_that_keeps_up_loads_nothing(chat: Chat) -> None:
+    chat.upstream.script(Answer(LONG))
+    async with await chat.visitor() as tab:
+        stream = await chat.ask(tab, "Long")
+        await stream.read_until(lambda frame: "stream_options" in frame.data)
+        thread_id = thread_of(stream)
+        turn = await chat.services.turns.running_on(thread_id, await chat.owner(thread_id))
+        assert turn is not None
+        await stream.read_to_end()
+        stream.close()
+        await chat.quiet()
+    assert (turn.log.closed, turn.log.is_shortened) == (True, False)
+    assert stream.events[-1]["item"]["content"][0]["text"] == LONG_TEXT
+
+
+@pytest.mark.parametrize("size", [1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES])
+def test_frames_are_sent_in_pieces_of_which_the_client_leaves_one_unread(size: int) -> None:
+    pieces = list(_pieces(b"x" * size))
+    assert b"".join(pieces) == b"x" * size
+    assert max(map(len, pieces)) <= PIECE_BYTES
+
+
+def test_frames_with_references_are_sent_as_a_whole() -> None:
+    frames = REFERENCE_MARK + b"x" * PIECE_BYTES
+    assert list(_pieces(frames)) == [frames]

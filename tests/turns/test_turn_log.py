@@ -7,6 +7,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 from chatkit.types import (
+    AssistantMessageContent,
     AssistantMessageItem,
     NoticeEvent,
     ProgressUpdateEvent,
@@ -16,10 +17,11 @@ from chatkit.types import (
 )
 
 from chatkit_server.events.fold import TurnItems
+from chatkit_server.events.frames import encode_event
 from chatkit_server.memory import Transcript
 from chatkit_server.turns.journal import Journal
 from chatkit_server.turns.journal_page import Page
-from chatkit_server.turns.log_entries import DELTA_SIZE, RUN_SIZE
+from chatkit_server.turns.log_entries import DELTA_SIZE, RUN_SIZE, STORED_SIZE
 from chatkit_server.turns.subscription import Pace
 from chatkit_server.turns.turn_log import KEPT_SIZE, TurnLog
 from chatkit_store import Entry, JournalStore
@@ -293,3 +295,27 @@ async def test_pings_are_sent_only_in_silence(start: Start) -> None:
             )
         await tab.session.close()
         await chat.quiet()
+
+
+async def test_a_shortened_log_loads_long_items_one_at_a_time() -> None:
+    """Also those that come from the journal, as JSON."""
+    log, loaded = TurnLog(), []
+
+    async def load(item_id: str) -> bytes:
+        loaded.append(item_id)
+        return b'{"loaded":"%b"}' % item_id.encode()
+
+    long = AssistantMessageContent(text="x" * STORED_SIZE)
+    log.append(notice(1))
+    for item_id in ("msg_a", "msg_b"):
+        event = ThreadItemDoneEvent(item=message(item_id).model_copy(update={"content": [long]}))
+        log.append_encoded(encode_event(event), is_lasting=True)
+    log.append(ThreadItemDoneEvent(item=message("msg_c")))
+    with log.subscribe(0, DEFAULT_PACE) as news:
+        log.close(load)
+        log.shorten()
+        parts = [parse(await news.read()) for _ in range(4)]
+        assert not news.has_frames()
+    assert [[frame.id for frame in frames] for frames in parts] == [["1"], ["2"], ["3"], ["4"]]
+    assert [frames[0].json.get("loaded") for frames in parts] == [None, "msg_a", "msg_b", None]
+    assert loaded == ["msg_a", "msg_b"]
