@@ -7,6 +7,7 @@ with 1 if a group failed with an error, never because the machine is slow or a w
 import argparse
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def main() -> int:
     left_out = set(LONG) if options.quick else set() if has_sampler() else {"profile"}
     names = options.only or [name for name in GROUPS if name not in left_out]
     chosen = {name: GROUPS[name] for name in names}
-    interrupted = False
+    interrupted, began = False, time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chatkit-bench-") as folder:
         work = run(chosen, QUICK if options.quick else FULL, Path(folder), outcome=outcome, keep=keep)
         try:
@@ -87,6 +88,8 @@ def main() -> int:
     blocks = "\n\n".join(block(group) for group in outcome.groups)
     checks = [check for group in outcome.groups for row in group.rows for check in row.checks]
     sys.stdout.write(f"\n{placement} {NOTE}\n\n{blocks}\n\n")
+    seconds = ", ".join(f"{group.name} {group.seconds:.0f}" for group in outcome.groups)
+    sys.stdout.write(f"Seconds by group: {seconds}; {time.monotonic() - began:.0f} in all.\n")
     sys.stdout.write(f"{sum(check.holds for check in checks)} of {len(checks)} wanted figures hold.\n")
     for name, error in {**outcome.failed, **outcome.slow}.items():
         sys.stdout.write(f"{'failed' if name in outcome.failed else 'too slow'}: {name}: {error}\n")

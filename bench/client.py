@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import socket
 from dataclasses import dataclass, field
 from typing import Any, Self, cast
 from uuid import uuid4
@@ -133,8 +134,10 @@ def _texts(sent: list[Any]) -> tuple[str, str]:
 class Client(asyncio.Protocol):
     """A user of one server, with one connection for one request after another."""
 
-    def __init__(self, port: int, user: str | None = None) -> None:
+    def __init__(self, port: int, user: str | None = None, *, receive_buffer: int | None = None) -> None:
+        """`receive_buffer` are the bytes that the system receives for a client that does not read."""
         self._port = port
+        self._receive_buffer = receive_buffer
         self._host = f"host: 127.0.0.1:{port}"
         self._login = f"x-forwarded-user: {user}" if user else ""
         self.cookie = ""
@@ -147,7 +150,7 @@ class Client(asyncio.Protocol):
     async def request(self, method: str, path: str, body: Any = None) -> Reply:
         """Send a request; the response arrives in the background."""
         if self._transport is None or self._transport.is_closing():
-            await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self._port)
+            await asyncio.get_running_loop().create_connection(lambda: self, sock=await self._socket())
         assert self._transport is not None
         data = b"" if body is None else json.dumps(body).encode()
         # A new frame each time: the same bytes from the same frame would count as a repeated request.
@@ -159,6 +162,14 @@ class Client(asyncio.Protocol):
         self._reply = Reply(now())
         self._transport.write("\r\n".join([*head, "", ""]).encode() + data)
         return self._reply
+
+    async def _socket(self) -> socket.socket:
+        opened = socket.socket()
+        opened.setblocking(False)
+        if self._receive_buffer is not None:  # before it connects, else the window is larger already
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
+        await asyncio.get_running_loop().sock_connect(opened, ("127.0.0.1", self._port))
+        return opened
 
     async def ask(self, thread: str | None = None, padding: str = "", **options: float) -> Reply:
         """Write a message, in a new thread or `thread`; `options` say how the endpoint answers."""

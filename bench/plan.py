@@ -21,10 +21,13 @@ class Plan:
     """Rows in `thread_items`."""
     thread_items: tuple[int, ...] = (100, 1_000, 10_000)
     user_turns: int = 20_000
+    worker_turns: int = 40
     short_rounds: int = 8
     """Of what takes little: a full collection of the garbage is in some samples, and not in their median."""
     few_rounds: int = 2
     """Of what takes long."""
+    has_variants: bool = True
+    """Whether ours is also measured without its fast path, and stock on a faster server."""
     capacity_growth: float = 1.15
     capacity_seconds: float = 2.5
     most_answers: int = 900
@@ -32,11 +35,15 @@ class Plan:
     burst_tokens: int = 20_000
     burst_seconds: float = 3.0
     unread_tokens: int = 60_000
-    unread_clients: int = 4
+    stock_unread_tokens: int = 20_000
+    unread_clients: int = 8
     stops: int = 40
     starts: int = 400
     open_answers: int = 150
+    first_turns: int = 1_000
+    """Turns that fill the caches, before growth is measured."""
     many_turns: int = 5_000
+    growth_samples: int = 20
     readers: tuple[int, ...] = (1, 10, 100)
 
 
@@ -46,17 +53,21 @@ QUICK = replace(
     rounds=2,
     short_rounds=5,
     few_rounds=1,
+    has_variants=False,
     seconds=1.2,
     turns=10,
-    items=(10_000, 400_000),
+    long_answers=(2_000, 10_000),
+    items=(10_000, 100_000),
     capacity_growth=1.5,
     capacity_seconds=1.0,
+    most_answers=500,
     burst_seconds=1.0,
-    unread_tokens=20_000,
-    unread_clients=2,
+    unread_clients=3,
     stops=20,
     open_answers=60,
-    many_turns=300,
+    first_turns=320,
+    many_turns=960,
+    growth_samples=8,
     readers=(1, 50),
 )
 TINY = Plan(
@@ -69,6 +80,7 @@ TINY = Plan(
     items=(100, 200),
     thread_items=(10, 20),
     user_turns=20,
+    worker_turns=2,
     few_rounds=1,
     capacity_growth=10.0,
     capacity_seconds=0.2,
@@ -76,11 +88,14 @@ TINY = Plan(
     burst_tokens=100,
     burst_seconds=0.2,
     unread_tokens=200,
+    stock_unread_tokens=200,
     unread_clients=1,
     stops=2,
     starts=3,
     open_answers=3,
+    first_turns=2,
     many_turns=4,
+    growth_samples=2,
     readers=(1, 2),
 )
 """Shows only that everything works."""

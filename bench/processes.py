@@ -11,7 +11,16 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.machine import ROOT, cpu_seconds, load_cores, memory_bytes, server_cores, waited_seconds
+from bench.machine import (
+    ROOT,
+    cpu_seconds,
+    load_cores,
+    memory_bytes,
+    private_bytes,
+    server_cores,
+    unsent_bytes,
+    waited_seconds,
+)
 
 START_SECONDS = 60.0
 POLL_SECONDS = 0.01
@@ -24,11 +33,15 @@ KINDS: dict[str, tuple[str, Mapping[str, str]]] = {
     "ours-flush-40": ("ours, CHATKIT_FLUSH_MS=40", {"CHATKIT_FLUSH_MS": "40"}),
     "ours-flush-100": ("ours, CHATKIT_FLUSH_MS=100", {"CHATKIT_FLUSH_MS": "100"}),
     "ours-no-journal": ("ours, CHATKIT_JOURNAL_MS=0", {"CHATKIT_JOURNAL_MS": "0"}),
+    "stock-uvloop": ("stock, uvloop + httptools", {}),
     "ours-titles": ("ours, with titles", {"CHATKIT_TITLES": "true"}),
     "ours-limited": ("ours, with a limit per user", {"CHATKIT_TURNS_PER_MINUTE": "30"}),
     "ours-postgres": ("ours, PostgreSQL", {}),
 }
 """Names of the servers, and of the settings with which ours is measured."""
+
+STOCK_SERVERS = {"stock": ("asyncio", "h11"), "stock-uvloop": ("uvloop", "httptools")}
+"""uvicorn's event loop and protocol: those of openai-chatkit's samples, and the fastest that it has."""
 
 HEADER_LOGIN = {"CHATKIT_AUTH": "header", "CHATKIT_TRUSTED_PROXIES": "127.0.0.1"}
 """Lets a client say who it is, in X-Forwarded-User."""
@@ -50,6 +63,12 @@ class Program:
 
     def memory_bytes(self) -> int:
         return memory_bytes(self.process)
+
+    def private_bytes(self) -> int:
+        return private_bytes(self.process)
+
+    def unsent_bytes(self) -> int | None:
+        return unsent_bytes(self.port)
 
 
 @dataclass(frozen=True)
@@ -98,9 +117,10 @@ def _command(kind: str, port: int, endpoint_port: int) -> tuple[Sequence[str], M
     model_url = f"http://127.0.0.1:{endpoint_port}/v1"
     if kind == "relay":
         return ["-m", "bench.relay", str(port), str(endpoint_port)], {}
-    if kind == "stock":
+    if kind in STOCK_SERVERS:
         command = ["-m", "uvicorn", "--factory", "bench.stock_app:from_environment", "--port", str(port)]
-        return [*command, "--no-access-log", "--loop", "asyncio", "--http", "h11"], {"BENCH_UPSTREAM": model_url}
+        loop, http = STOCK_SERVERS[kind]
+        return [*command, "--no-access-log", "--loop", loop, "--http", http], {"BENCH_UPSTREAM": model_url}
     environment = {
         "CHATKIT_BASE_URL": model_url,
         "CHATKIT_API": "responses",

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import statistics
 import sys
 import time
 import traceback
@@ -9,6 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 
 from bench.client import Client, TooSlow
@@ -20,7 +22,7 @@ from chatkit_server.settings import Settings
 
 SETTLE_SECONDS = 0.2
 """Work after the last byte, such as saving, belongs to an answer."""
-SHARED = frozenset({"stock", "ours", "ours-slow-path", "relay"})
+SHARED = frozenset({"stock", "stock-uvloop", "ours", "ours-slow-path", "relay"})
 """Servers that run until the end, since many groups use them."""
 GROUP_SECONDS = 480.0
 """A group that takes longer is given up."""
@@ -160,6 +162,13 @@ def percentile(values: Sequence[float], share: float) -> float:
     """Return the value below which `share` of all are."""
     ordered = sorted(values)
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+
+def slope(values: Sequence[float]) -> float:
+    """Return by how much the values grow from one to the next: the median of all pairs, which single steps do not
+    change (Theil and Sen)."""
+    pairs = combinations(enumerate(values), 2)
+    return statistics.median((second - first) / (j - i) for (i, first), (j, second) in pairs)
 
 
 def collected(names: Sequence[str]) -> Samples:

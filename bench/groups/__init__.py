@@ -37,5 +37,5 @@ GROUPS: Mapping[str, Measure] = {
     "profile": profile,
 }
 
-LONG = frozenset({"settings", "profile"})
+LONG = frozenset({"settings", "readers", "login", "flood", "profile"})
 """Groups that a quick run leaves out."""

@@ -6,7 +6,7 @@ from bench.client import Client, Reply, events
 from bench.processes import Server
 from bench.rows import Row
 from bench.stamps import now
-from bench.suite import Bench, collected, percentile, settle
+from bench.suite import Bench, collected, percentile, settle, slope
 
 NEIGHBOURS = 10
 LEAD_SECONDS = 0.5
@@ -15,6 +15,8 @@ BURST_OF_FRAMES = 2_000
 STOP_TOKENS = 10_000
 NEVER_SECONDS = 2.0
 """How long a stopped answer may take to be closed before it counts as never closed."""
+UNREAD_BUFFER = 4096
+"""What the system receives for a client that does not read; by default it would take the whole answer."""
 MEBIBYTE = 1024 * 1024
 
 
@@ -134,36 +136,51 @@ async def _stops(bench: Bench, server: Server) -> list[float]:
 
 
 async def unread(bench: Bench) -> list[Row]:
-    """Measure the memory that a client costs which does not read, beyond that of one that reads."""
-    kinds = ("stock", "ours", "relay")
-    unread, left = collected(kinds), collected(kinds)
+    """Measure the memory that a client costs which does not read, and what an answer leaves behind that was read."""
+    kinds, plan = ("stock", "ours", "relay"), bench.plan
+    process, system, left = collected(kinds), collected(kinds), collected(("ours",))
     for kind in kinds:
         async with bench.starting(kind) as server:
-            count = 1 if kind == "stock" else bench.plan.unread_clients
-            await _answers_left(bench, server, 1, is_read=True)  # what the first one takes is used again
-            read = await _answers_left(bench, server, count, is_read=True)
-            left[kind].append(read)
-            unread[kind].append(await _answers_left(bench, server, count, is_read=False) - read)
-    title = f"an answer of {bench.plan.unread_tokens:,} tokens"
+            tokens, count = plan.unread_tokens, plan.unread_clients
+            if kind == "stock":  # takes many seconds for each answer
+                tokens, count = plan.stock_unread_tokens, 1
+            if kind == "ours":
+                for _ in range(2):  # what the first answers take is used again
+                    read = await _memory_of_answers(bench, server, tokens, count)
+                left[kind].append(read)
+            clients: list[Client] = []
+            process[kind].append(await _memory_of_answers(bench, server, tokens, count, clients))
+            if (unsent := server.unsent_bytes()) is not None:
+                system[kind].append(unsent / count / MEBIBYTE)
+            for client in clients:
+                client.close()
+    title = f"an answer of {plan.unread_tokens:,} tokens"
+    notes = {"stock": f"of {plan.stock_unread_tokens:,} tokens"}
     return [
-        Row("unread", f"A client that does not read {title}, beyond one that reads", "MiB", unread).most("ours", 1.0),
+        Row("unread", f"A client that does not read {title}", "MiB", process, notes=notes).most("ours", 1.0),
+        Row("unsent", "The same, in the buffers of the system", "MiB", system, notes=notes).most("ours", 1.0),
         Row("left", f"What {title} leaves behind when it was read", "MiB", left),
     ]
 
 
-async def _answers_left(bench: Bench, server: Server, count: int, *, is_read: bool) -> float:
-    """Return the MiB by which memory has grown per answer, when all of them have ended at the server."""
-    before = server.memory_bytes()
-    clients = [Client(server.port) for _ in range(count)]
-    for client in clients:
-        reply = await client.ask(tokens=bench.plan.unread_tokens)
+async def _memory_of_answers(
+    bench: Bench, server: Server, tokens: int, count: int, unread: list[Client] | None = None
+) -> float:
+    """Return the MiB by which memory grows with each answer, when it has ended at the server.
+
+    With `unread`, their clients do not read them, and are added to it.
+    """
+    memory = [server.private_bytes() / MEBIBYTE]
+    for _ in range(count):
+        client = Client(server.port, receive_buffer=None if unread is None else UNREAD_BUFFER)
+        reply = await client.ask(tokens=tokens)
         await reply.began.wait()
-        if is_read:
+        if unread is None:
             await reply.complete()
+            client.close()
         else:
             client.stop_reading()
+            unread.append(client)
         await settle(server, bench.endpoint)
-    after = server.memory_bytes()
-    for client in clients:
-        client.close()
-    return (after - before) / count / MEBIBYTE
+        memory.append(server.private_bytes() / MEBIBYTE)
+    return slope(memory)

@@ -7,13 +7,14 @@ from bench.rows import Row
 from bench.suite import SETTLE_SECONDS, Bench, collected
 
 LIMIT = 1 / 20
+VARIANTS = ("ours-slow-path",)
 SHORT_TOKENS = 10_000
 """A sample has at least so many tokens."""
 
 
 async def full_speed(bench: Bench) -> list[Row]:
     """Compare stock, ours with and without the fast path, and the relay."""
-    kinds = bench.available(("stock", "ours", "ours-slow-path", "relay"))
+    kinds = bench.available(("stock", "ours", "relay", *VARIANTS * bench.plan.has_variants))
     servers = await bench.servers(*kinds)
     rows = []
     for tokens in bench.plan.long_answers:

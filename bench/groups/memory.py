@@ -5,13 +5,14 @@ import asyncio
 from bench.client import Client
 from bench.processes import Server
 from bench.rows import Row
-from bench.suite import Bench, collected, progress, settle
+from bench.suite import Bench, collected, progress, settle, slope
 
 FIRST_ANSWERS = 40
 """Open before the measurement: they use what the server has freed before."""
 WAIT_SECONDS = 300
 CLIENTS = 8
 TOKENS = 5
+PADDING = "As long as a message with which the page caches of the database are soon full. " * 100
 KIBIBYTE, MEBIBYTE = 1024, 1024 * 1024
 
 
@@ -44,31 +45,41 @@ async def _open_answers(bench: Bench, server: Server) -> float:
             await reply.first_token()
             clients.append(client)
         await settle(server)
-        memory.append(server.memory_bytes())
+        memory.append(server.private_bytes())
     for client in clients:
         client.close()
     return (memory[1] - memory[0]) / bench.plan.open_answers / KIBIBYTE
 
 
 async def growth(bench: Bench) -> list[Row]:
-    """Measure whether memory grows with the turns that a server has run."""
-    turns = bench.plan.many_turns
-    marks = (turns // 5, turns * 3 // 5, turns)
+    """Measure whether memory still grows once a server has run some turns."""
+    plan = bench.plan
     memory: list[float] = []
+    totals: dict[str, list[float]] = {}
+    each = max(1, (plan.many_turns - plan.first_turns) // plan.growth_samples)
     async with bench.starting("ours") as server:
-        for before, mark in zip((0, *marks), marks, strict=False):
-            await asyncio.gather(*(_many(server, (mark - before) // CLIENTS + 1) for _ in range(CLIENTS)))
+        await _turns_of_all(server, plan.first_turns, PADDING)
+        for number in range(plan.growth_samples + 1):
+            if number:
+                await _turns_of_all(server, each)
             await settle(server)
-            memory.append(server.memory_bytes() / KIBIBYTE)
-            progress(f"    {mark:,} turns: {memory[-1] / KIBIBYTE:.1f} MiB")
-    samples = {f"{mark:,} turns": [value / KIBIBYTE] for mark, value in zip(marks, memory, strict=True)}
-    grown = (memory[2] - memory[1]) / (marks[2] - marks[1])
-    title = f"Memory that a turn leaves behind, after the first {marks[1]:,}"
-    return [Row("rss", "Memory", "MiB", samples), Row("rss_growth", title, "KiB", {"ours": [grown]}).most("ours", 0.5)]
+            memory.append(server.private_bytes() / KIBIBYTE)
+            if number in (0, plan.growth_samples // 2, plan.growth_samples):
+                turns = plan.first_turns + number * each
+                totals[f"{turns:,} turns"] = [server.memory_bytes() / MEBIBYTE]
+                progress(f"    {turns:,} turns: {server.memory_bytes() / MEBIBYTE:.1f} MiB")
+    title = f"Memory that a turn leaves behind, after the first {plan.first_turns:,}"
+    trend = {"ours": [slope(memory) / each]}
+    return [Row("rss", "Memory", "MiB", totals), Row("rss_growth", title, "KiB", trend).most("ours", 0.5)]
 
 
-async def _many(server: Server, count: int) -> None:
+async def _turns_of_all(server: Server, count: int, padding: str = "") -> None:
+    """Run turns of several users at once, in new threads; their messages begin with `padding`."""
+    await asyncio.gather(*(_many(server, max(1, count // CLIENTS), padding) for _ in range(CLIENTS)))
+
+
+async def _many(server: Server, count: int, padding: str) -> None:
     client = Client(server.port)
     for _ in range(count):
-        await client.turn(TOKENS)
+        await (await client.ask(padding=padding, tokens=TOKENS)).complete(TOKENS)
     client.close()

@@ -13,11 +13,12 @@ from bench.suite import Bench, collected, percentile, settle
 STARTS_PER_SECOND = 50.0
 """Answers start slowly, because a start costs as much as many tokens and is not measured here."""
 EDGE_SECONDS = 0.4
+VARIANTS = ("ours-slow-path", "stock-uvloop")
 
 
 async def paced(bench: Bench) -> list[Row]:
     """Compare stock, ours with and without the fast path, and the relay."""
-    kinds = bench.available(("stock", "ours", "ours-slow-path", "relay"))
+    kinds = bench.available(("stock", "ours", "relay", *VARIANTS * bench.plan.has_variants))
     samples = await stream(bench, await bench.servers(*kinds), bench.plan.rounds)
     load = f"{bench.plan.answers} answers at {bench.plan.rate:g} tokens/s"
     return [

@@ -20,7 +20,7 @@ async def turns(bench: Bench) -> list[Row]:
     postgres = bench.stack.enter_context(run_postgres())
     database = bench.stack.enter_context(postgres.fresh_database())
     servers = {
-        **await bench.servers("stock", "ours", "relay"),
+        **await bench.servers("stock", "ours", "relay", *["stock-uvloop"] * bench.plan.has_variants),
         "ours-titles": await bench.server("ours-titles"),
         "ours-postgres": await bench.fresh("ours-postgres", {"CHATKIT_DATABASE_URL": database}),
     }
@@ -41,7 +41,7 @@ async def turns(bench: Bench) -> list[Row]:
         cpu[kind].append(usage.cpu / bench.plan.turns * 1000)
         byte[kind].append(median(first_bytes) - model_byte)
         token[kind].append(median(first_tokens) - model_token)
-    plain = ("stock", "ours", "relay", "ours-postgres")
+    plain = [kind for kind in servers if kind != "ours-titles"]
     return [
         Row("turn_cpu", "A turn of 5 tokens in a new thread", "CPU ms of the server", cpu, notes=NOTES)
         .ratio("ours", "stock", 0.45)
