@@ -24,6 +24,11 @@ class Inbox:
         """Return whether no entry waits."""
         return not self.incoming and not self._outgoing
 
+    @property
+    def first(self) -> Any:
+        """The entry that is read next; None if no entry waits."""
+        return self._outgoing[-1] if self._outgoing else self.incoming[0] if self.incoming else None
+
     def put_nowait(self, entry: Any) -> None:
         """Add an entry."""
         self.incoming.append(entry)

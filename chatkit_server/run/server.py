@@ -123,7 +123,8 @@ class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
         if (workflow := self.agents.of(context).workflow) is not None:
             run = self._workflow_turn(workflow, memory, agent_context, selection, sink)
         else:
-            run = await self._start_run(memory, agent_context, selection, sink)
+            ends_turn = self.titles is None or memory.is_continued
+            run = await self._start_run(memory, agent_context, selection, sink, ends_turn=ends_turn)
         titles = self.titles
         title = (
             None
@@ -136,7 +137,13 @@ class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
                 yield event
 
     async def _start_run(
-        self, memory: Memory, agent_context: AgentContext, selection: Selection, sink: TextSink | None
+        self,
+        memory: Memory,
+        agent_context: AgentContext,
+        selection: Selection,
+        sink: TextSink | None,
+        *,
+        ends_turn: bool,
     ) -> AsyncGenerator[ThreadStreamEvent, None]:
         context = agent_context.request_context
         agent = await self.load_agent(agent_context, selection, memory)
@@ -146,7 +153,7 @@ class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
         input = await self._through_outage(lambda: load(agent, selection, memory, context))
         config = self.run_config_for(selection, context)
         result = start_run(agent, input, agent_context, config, max_turns=self.settings.max_turns)
-        return self._stream(agent_context, result, sink)
+        return self._stream(agent_context, result, sink, ends_turn=ends_turn)
 
     def _workflow_turn(
         self,
@@ -232,8 +239,13 @@ class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
         result: RunResultStreaming,
         sink: TextSink | None,
         output_text: OutputText | None = None,
+        *,
+        ends_turn: bool = False,
     ) -> AsyncGenerator[ThreadStreamEvent, None]:
-        """Yield the events of a run. Token usage is counted however the run ends."""
+        """Yield the events of a run. Token usage is counted however the run ends.
+
+        `ends_turn` as for `stream_agent_response`.
+        """
         run = stream_agent_response(
             context,
             result,
@@ -242,6 +254,7 @@ class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
             displays=self.displays,
             guardrails=len(self.run_config.input_guardrails or ()),
             output_text=output_text or self._output_text_for(context.request_context),
+            ends_turn=ends_turn,
         )
         try:
             async with aclosing(run) as events:

@@ -9,17 +9,19 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from math import inf
+from typing import Any
 
 from agents import InputGuardrailTripwireTriggered, RunResultStreaming
 from agents.items import TResponseStreamEvent
 from agents.stream_events import RawResponsesStreamEvent
 from chatkit.agents import ResponseStreamConverter
 from chatkit.types import ThreadStreamEvent
-from openai.types.responses import ResponseTextDeltaEvent
+from openai.types.responses import ResponseCompletedEvent, ResponseTextDeltaEvent
 
 from ..agent_context import AgentContext, OutsideEvent, RunEnd
 from ..conversion import Conversion, text_delta_event
 from ..conversion.outputs import OutputText
+from ..conversion.shown_items import Events
 from ..conversion.tool_display import ToolDisplays
 from ..errors.failures import ModelSilent, NoAnswer, ToolSilent
 from ..fast_path.tap import EVENTS_PER_TURN, TextSink, close_tap, open_tap
@@ -27,6 +29,7 @@ from ..interactions.approvals import ask_approvals, wait_for_answers
 from ..memory import Transcript, turn_transcript
 from .deadlines import Deadlines, SilenceWatch
 from .guardrails import TripwireWatch
+from .held_item import HELD_LONG, HeldItem
 from .tool_tasks import tool_tasks
 
 NO_DEADLINES = Deadlines(first_event=inf, silence=inf, tool=inf, stop=inf)
@@ -42,6 +45,7 @@ def stream_agent_response(
     displays: ToolDisplays | None = None,
     guardrails: int = 0,
     output_text: OutputText | None = None,
+    ends_turn: bool = False,
 ) -> AsyncGenerator[ThreadStreamEvent, None]:
     """Yield the ChatKit events of a streamed run and of the context's helpers, in the order they happened.
 
@@ -51,6 +55,7 @@ def stream_agent_response(
     - `displays` shows tool calls and handoffs; None hides them.
     - `output_text` returns what a user reads of an output other than text; by default, it is rendered as Markdown.
     - `guardrails` is the number of input guardrails in the `RunConfig`; those of the agent are counted here.
+    - `ends_turn` says that the turn ends with this run: its last item may come as a `LastItemDoneEvent`.
 
     Closing the iterator early cancels the run. It returns once the model call is closed and tools have finished
     cleaning up (their `finally` blocks), however long that takes; after a deadline or an input guardrail's tripwire
@@ -62,6 +67,7 @@ def stream_agent_response(
     that the run showed are removed before the error is raised.
     """
     run = RunStream(context, result, converter, sink, deadlines or NO_DEADLINES, displays, guardrails, output_text)
+    run.ends_turn = ends_turn and sink is not None
     return run.events()
 
 
@@ -96,6 +102,9 @@ class RunStream:
         self._text_delta: ResponseTextDeltaEvent | None = None
         """The delta whose content part belongs to the item and index of `_text_place`; None after an event."""
         self._text_place = ("", 0)
+        self.ends_turn = False
+        """Nothing of the turn follows this run."""
+        self._last = HeldItem(context.inbox)
         self._stop_seconds: float | None = None
         """How long `close` waits for tools; None for as long as they take."""
 
@@ -155,28 +164,28 @@ class RunStream:
         """Yield the run's events, then raise its error. Ends with `close`, also when it is closed early."""
         self._start()
         # Locals: the loop below runs once per event.
-        inbox, conversion, item_ids, watch = self._inbox, self._conversion, self._item_ids, self._watch
+        inbox, item_ids, watch, last = self._inbox, self._item_ids, self._watch, self._last
         burst = 0
         try:
-            for converted in await conversion.begin():
+            for converted in await self._conversion.begin():
                 yield converted
             while True:
                 if inbox.qsize() and (burst := burst + 1) == EVENTS_PER_TURN:
                     burst = 0
                     await asyncio.sleep(0)
-                self._is_idle = True
+                self._is_idle = not last.is_held
                 event = await inbox.get()
                 self._is_idle, self._text_delta = False, None
                 if isinstance(event, RunEnd):
                     break
                 watch.event_count += 1
                 if type(event) is ResponseTextDeltaEvent and (
-                    item_id := item_ids.get((event.output_index, event.content_index))
+                    not last.is_held and (item_id := item_ids.get((event.output_index, event.content_index)))
                 ):
                     yield text_delta_event(item_id, event)
                     continue
                 watch.note(event)
-                for converted in await conversion.convert(event):
+                for converted in await self._convert(event):
                     yield converted
             if isinstance(event.error, ModelSilent | ToolSilent | InputGuardrailTripwireTriggered):
                 self._stop_seconds = self._deadlines.stop
@@ -185,10 +194,24 @@ class RunStream:
         finally:
             await self.close()
 
+    async def _convert(self, event: Any) -> Events:
+        """Return the events that an entry of the inbox leads to, after those that have waited for it."""
+        last = self._last
+        if event is HELD_LONG:
+            return last.take()
+        # Only a run that is one call of the model ends with its response.
+        if self.ends_turn and self._result.run_loop_task is None and last.is_expected(event):
+            last.hold(await self._conversion.convert(event))
+            return []
+        converted = await self._conversion.convert(event)
+        is_near_end = type(event) is ResponseCompletedEvent and not converted
+        return converted if is_near_end or not last.is_held else [*last.take(), *converted]
+
     async def close(self) -> None:
         """Cancel the run if it has not ended, and wait for its tasks."""
         self._watch.stop()
         self._tripwires.stop()
+        self._last.take()
         await self._cancel()
         close_tap(self._result.run_loop_task)
         close_tap(self._pump)
@@ -202,7 +225,9 @@ class RunStream:
         conversion, result = self._conversion, self._result
         if error is None:  # saved before the page gets its call
             await wait_for_answers(self._context, result)
-        for event in [*([] if error is not None else conversion.final_answer(result)), *conversion.end(error)]:
+        shown = [*([] if error is not None else conversion.final_answer(result)), *conversion.end(error)]
+        is_end = error is None and not (shown or result.interruptions or conversion.notices())
+        for event in [*self._last.take(is_end=is_end), *shown]:
             yield event
         if error is not None:
             if not conversion.is_answered(error):  # else a refusal or cut text was shown: the error adds nothing

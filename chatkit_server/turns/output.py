@@ -41,6 +41,7 @@ from chatkit_store import NotFound, SqlStore, StoreError, TurnStore
 from ..context import RequestContext
 from ..events.copies import deep_copy
 from ..events.fold import is_empty, is_thought, settle
+from ..events.last_item import LastItemDoneEvent
 from ..events.snapshot import without_calls
 from ..files.generated_images import inline_image
 from ..interactions.notice_card import is_notice
@@ -116,6 +117,8 @@ class Output:
         """The ids of items that only the model may see."""
         self._saved_thread = accepted.thread
         """The thread as it is saved; `note_thread` copies it before the agent can change it."""
+        self._last: ThreadItem | None = None
+        """An item that is done, and still open: it is saved with the turn's end, unless an event follows."""
 
     def is_hidden(self, item_id: str) -> bool:
         """Return whether only the model may see the item."""
@@ -130,6 +133,9 @@ class Output:
         async for event in events:
             if self.is_shut:
                 return
+            if self._last is not None:
+                last, self._last = self._last, None
+                await self._take(ThreadItemDoneEvent(item=last))
             if self._images is not None and (image := inline_image(event)) is not None:
                 event = await self._images.store(event, image, self.thread, self._context)
             if type(event) is ThreadItemUpdatedEvent:
@@ -188,6 +194,11 @@ class Output:
                 self._send_for(event.item, event)
             case ThreadItemDoneEvent() if is_empty(event.item):
                 await self._take(ThreadItemRemovedEvent(item_id=event.item.id))
+            case LastItemDoneEvent():
+                _make_aware(event.item)
+                self._classify(event.item)
+                self._open.add(event.item)
+                self._last = event.item
             case ThreadItemDoneEvent():
                 _make_aware(event.item)
                 self._classify(event.item)

@@ -64,6 +64,16 @@ def end(columns: Columns, values: Columns, ending: Any, lock: Any) -> Write:
     return _end(tuple(columns), ending, lock), {**values, **_named("set", columns)}
 
 
+def end_with(row: Columns, columns: Columns, values: Columns, ending: Any, context: HasUser) -> Write:
+    """Return what writes the last item of a running turn and does what `end` does; without a row, nothing was changed.
+
+    The item's row may reserve its position already.
+    """
+    item = {**row, "updated_at": datetime.now(UTC)}
+    parameters = {**values, **_taking(row["thread_id"], context), **_named("set", columns), **_named("item", item)}
+    return _end_with(tuple(item), tuple(columns), ending), parameters
+
+
 @cache
 def _start_thread(thread: Names, item: Names, turn: Names) -> Any:
     new_thread = insert(threads).values(dict(zip(thread, _parameters("thread", threads, thread), strict=True)))
@@ -95,6 +105,19 @@ def _end(columns: Names, ending: Any, lock: Any) -> Any:
     values = dict(zip(columns, _parameters("set", turns, columns), strict=True))
     ended = ending.values(values).where(exists(select(locked.c.id))).cte("ended")
     rest = items.UNFINISHED.where(exists(select(ended.c.thread_id))).cte("rest")
+    return select(ended.c.thread_id).add_cte(rest)
+
+
+@cache
+def _end_with(item: Names, columns: Names, ending: Any) -> Any:
+    of_turn = select(turns.c.thread_id).where(turns.c.id == bindparam("turn")).scalar_subquery()
+    place = items.TAKE_FOR_TURN.where(threads.c.id == of_turn).cte("place")
+    row = _inserted(thread_items, "item", item, place, position=place.c.last_position)
+    added = items.updating(row).cte("added")
+    values = dict(zip(columns, _parameters("set", turns, columns), strict=True))
+    ended = ending.values(values).where(exists(select(added.c.id))).cte("ended")
+    others = items.UNFINISHED.where(thread_items.c.id != bindparam("item_id"))
+    rest = others.where(exists(select(ended.c.thread_id))).cte("rest")
     return select(ended.c.thread_id).add_cte(rest)
 
 

@@ -244,13 +244,15 @@ class TurnStore:
                 notify(connection, CHANGES, [turn_id])
             return True
 
-        is_plain = not (items or restore_replaced or notifies)
+        has_item = at_once.is_plain(expected_rows) and expected_rows[0]["role"] != NOTICE
+        is_plain = (has_item or not expected_rows) and not (restore_replaced or notifies)
         if is_plain and self._database.writes_at_once:
             values = {"turn": turn_id, **owner_values(context), "worker": worker_id, "more": end.readers}
-            write = at_once.end(columns, values, _END_PLAIN, _LOCK_THREAD)
+            write = _end_at_once(expected_rows, columns, values, context)
             if await self._database.write_at_once(*write, context, may_repeat=True):
                 return True
-        return await self._database.write(work, context, is_short=is_plain and is_short(columns.get("transcript")))
+        texts = columns.get("transcript"), *(row["payload"] for row in expected_rows)
+        return await self._database.write(work, context, is_short=is_plain and is_short(*texts))
 
     async def finish_closed(
         self, turn_id: str, end: TurnEnd, context: HasUser, *, items: Sequence[ThreadItem] = ()
@@ -374,6 +376,15 @@ class TurnStore:
 
 class _Refused(Exception):
     """Roll the transaction back."""
+
+
+def _end_at_once(
+    rows: Sequence[at_once.Columns], columns: at_once.Columns, values: at_once.Columns, context: HasUser
+) -> at_once.Write:
+    """Return what ends a turn, with one item or none."""
+    if rows:
+        return at_once.end_with(rows[0], columns, values, _END_PLAIN, context)
+    return at_once.end(columns, values, _END_PLAIN, _LOCK_THREAD)
 
 
 def _replace(connection: Connection, turn: NewTurn, after: str, context: HasUser) -> "list[str]":

@@ -35,7 +35,7 @@ class Conversation:
     def __init__(self, store: SqlStore[User], turns: TurnStore) -> None:
         self.store, self.turns = store, turns
         self.thread = make_thread(title="Tea", metadata={"a": 1})
-        self.answer = assistant_message()
+        self.answer = assistant_message().model_copy(update={"thread_id": self.thread.id})
         self.first, self.second = (
             make_turn(self.thread.id, worker_id=WORKER, user_item_id=new_id("msg"), model="m") for _ in range(2)
         )
@@ -50,6 +50,9 @@ class Conversation:
 
     async def finish(self) -> None:
         assert await self.turns.finish(self.first.id, DONE, ALICE, worker_id=WORKER)
+
+    async def finish_with_answer(self) -> None:
+        assert await self.turns.finish(self.first.id, DONE, ALICE, items=[self.answer], worker_id=WORKER)
 
     async def start_again(self) -> list[str]:
         position = await self.store.last_position(self.thread.id, ALICE)
@@ -66,7 +69,8 @@ async def conversation(store: SqlStore[User], turns: TurnStore) -> Conversation:
 
 async def test_each_step_of_a_plain_turn_is_one_round_trip(conversation: Conversation, engine: AsyncEngine) -> None:
     warm = Conversation(conversation.store, conversation.turns)  # a statement is prepared once for each connection
-    for step in (warm.start, warm.add, warm.finish, warm.start_again):
+    warm_too = Conversation(conversation.store, conversation.turns)
+    for step in (warm.start, warm.add, warm.finish, warm.start_again, warm_too.start, warm_too.finish_with_answer):
         await step()
     with round_trips(engine) as trips:
         for number, step in enumerate((conversation.start, conversation.add, conversation.finish), 1):
@@ -74,6 +78,11 @@ async def test_each_step_of_a_plain_turn_is_one_round_trip(conversation: Convers
             assert len(trips) == number, trips
         await conversation.start_again()
         assert len(trips) == 5, trips  # the position, too
+    other = Conversation(conversation.store, conversation.turns)
+    with round_trips(engine) as trips:
+        await other.start()
+        await other.finish_with_answer()
+    assert len(trips) == 2, trips
 
 
 async def rows(sql: Query, conversation: Conversation) -> dict[str, Any]:
@@ -135,6 +144,43 @@ async def test_both_ways_write_the_same_rows(
     at_once, stepwise = written
     assert at_once == stepwise
     assert len(at_once["thread_items"]) == 3
+
+
+async def test_an_answer_that_is_saved_with_the_end_leaves_the_same_rows(
+    conversation: Conversation, sql: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for is_at_once in (True, False):
+        if not is_at_once:
+            monkeypatch.setattr(Database, "writes_at_once", False)
+            monkeypatch.setattr(loop_writer, "is_watched", lambda _: True)
+        for is_reserved in (True, False):
+            apart, together = (Conversation(conversation.store, conversation.turns) for _ in range(2))
+            for each in (apart, together):
+                await each.start()
+                if is_reserved:  # an item before which another one was saved
+                    await each.store.add_thread_items(
+                        each.thread.id, [each.answer], ALICE, each.first.id, [each.answer.id], WORKER
+                    )
+            await apart.add()
+            await apart.finish()
+            await together.finish_with_answer()
+            tables = await rows(sql, apart)
+            assert len(tables["thread_items"]) == 2
+            assert tables == await rows(sql, together)
+
+
+async def test_a_turn_does_not_end_without_its_answer(conversation: Conversation, sql: Query) -> None:
+    await conversation.start()
+    before = await rows(sql, conversation)
+    other = Conversation(conversation.store, conversation.turns)
+    await other.start()
+    await other.add()
+    with pytest.raises(IdClash):
+        await conversation.turns.finish(conversation.first.id, DONE, ALICE, items=[other.answer], worker_id=WORKER)
+    assert not await conversation.turns.finish(
+        conversation.first.id, DONE, ALICE, items=[conversation.answer], worker_id="other"
+    )
+    assert await rows(sql, conversation) == before
 
 
 async def notice(conversation: Conversation) -> None:

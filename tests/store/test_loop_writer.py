@@ -137,9 +137,10 @@ async def test_a_plain_turn_makes_no_trip_to_the_thread(
     assert await turn_store.finish(turn_id, TurnEnd("completed", transcript={}), ALICE, worker_id="worker")
     assert await store.name_thread(thread.id, "Tea", ALICE, instead_of=None)
     turn_id = await start_turn(turn_store, thread, new_thread=None, seen_position=2)
-    assert await turn_store.finish(turn_id, TurnEnd("failed"), ALICE, worker_id="worker")
+    answer = assistant_message()
+    assert await turn_store.finish(turn_id, TurnEnd("failed"), ALICE, items=[answer], worker_id="worker")
     assert places == [HERE] * 6
-    assert len(await texts(store, thread)) == 3
+    assert len(await texts(store, thread)) == 4
 
 
 async def test_a_direct_write_does_not_suspend_its_caller(store: SqlStore[User], thread: ThreadMetadata) -> None:
@@ -160,7 +161,9 @@ async def test_what_is_not_short_runs_in_the_thread(
     turn_id = await start_turn(turn_store, thread, new_thread=None, replace_after=(await first_id(store, thread)))
     assert await turn_store.finish(turn_id, TurnEnd("completed", transcript=long), ALICE, worker_id="worker")
     assert await turn_store.finish(turn_id, TurnEnd("failed"), ALICE, restore_replaced=True, worker_id="worker")
-    assert places == [THREAD] * 8
+    for items in ([assistant_message(long)], [assistant_message(), assistant_message()], [widget_with("buy")]):
+        assert await turn_store.finish(turn_id, TurnEnd("failed"), ALICE, items=items, worker_id="worker")
+    assert places == [THREAD] * 11
 
 
 async def first_id(store: SqlStore[User], thread: ThreadMetadata) -> str:

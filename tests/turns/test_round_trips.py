@@ -1,11 +1,22 @@
-"""How often a turn asks the database: three times, for its start, its answer and its end."""
+"""How often a turn asks the database: twice, for its start, and for its end with the answer."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
-from chatkit.types import HiddenContextItem, ThreadMetadata, ThreadStreamEvent, UserMessageItem
+from chatkit.types import (
+    AssistantMessageContent,
+    AssistantMessageItem,
+    HiddenContextItem,
+    ProgressUpdateEvent,
+    ThreadItemAddedEvent,
+    ThreadMetadata,
+    ThreadStreamEvent,
+    UserMessageItem,
+)
 
 from chatkit_server import ChatServer, RequestContext
+from chatkit_server.events.last_item import LastItemDoneEvent
 from chatkit_server.memory import Memory
 from chatkit_server.memory.converter import SafeConverter
 from chatkit_server.memory.first_message import first_message
@@ -17,7 +28,7 @@ QUIET = {"heartbeat_seconds": 60, "journal_ms": 10_000}
 """What the worker does besides the turn."""
 
 
-async def test_a_turn_of_a_new_thread_takes_three_round_trips(start: Start) -> None:
+async def test_a_turn_of_a_new_thread_takes_two_round_trips(start: Start) -> None:
     chat = await start(**QUIET)
     async with chat.tab() as tab:
         for number in range(4):  # each connection prepares each statement once
@@ -26,7 +37,7 @@ async def test_a_turn_of_a_new_thread_takes_three_round_trips(start: Start) -> N
         with round_trips(chat.services.engine) as trips:
             await tab.create("Hello")
             await chat.quiet()
-    assert len(trips) == 3, trips
+    assert len(trips) == 2, trips
 
 
 class Compared(ChatServer):
@@ -76,3 +87,29 @@ async def test_a_subclass_may_write_to_a_new_thread_before_it_is_read(start: Sta
     async with chat.tab() as tab:
         await tab.create("Hello")
     assert "It rains." in str(upstream.requests[-1].body)
+
+
+class Early(ChatServer):
+    """Says too early that an item is the last."""
+
+    async def respond(
+        self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: RequestContext
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        item = AssistantMessageItem(
+            id="msg_last",
+            thread_id=thread.id,
+            created_at=datetime.now(UTC),
+            content=[AssistantMessageContent(text="Hello.")],
+        )
+        yield ThreadItemAddedEvent(item=item.model_copy(update={"content": []}))
+        yield LastItemDoneEvent.model_construct(item=item)
+        yield ProgressUpdateEvent(text="And more.")
+
+
+async def test_an_item_that_something_follows_is_saved_and_done_before_it(start: Start) -> None:
+    chat = await start(server=Early)
+    async with chat.tab() as tab:
+        reply = await tab.create("Hello")
+        kinds = [event["type"] for event in reply.events]
+        assert kinds[-3:] == ["thread.item.added", "thread.item.done", "progress_update"]
+        assert (await tab.reload(reply.thread_id)).items[-1]["id"] == "msg_last"

@@ -42,7 +42,7 @@ async def test_a_disconnected_clients_answer_is_saved_once_the_database_is_free(
 
 @pytest.mark.parametrize("stop_seconds", [10, 0.2], ids=["in time", "too late"])
 async def test_a_client_that_leaves_during_the_save_loses_nothing(start: Start, stop_seconds: float) -> None:
-    chat = await start(stop_seconds=stop_seconds)
+    chat = await start(stop_seconds=stop_seconds, fast_path=False)  # else the answer is saved with the turn's end
     chat.upstream.script(Answer("one two three", hang_after=2))
     async with await chat.visitor() as tab:
         stream = await chat.ask(tab, "Count")
@@ -62,6 +62,21 @@ async def test_a_client_that_leaves_during_the_save_loses_nothing(start: Start, 
     assert await chat.messages(thread_id) == [("user", "Count"), ("assistant", "one two three")]
     assert await chat.items(thread_id) == ["user_message", "assistant_message"]
     assert await chat.turns(thread_id) == [("stopped", "disconnected")]
+
+
+async def test_a_client_that_leaves_during_the_last_save_leaves_a_completed_turn(chat: Chat) -> None:
+    chat.upstream.script(Answer("one two three", hang_after=2))
+    async with await chat.visitor() as tab:
+        stream = await chat.ask(tab, "Count")
+        await stream.read_until(lambda frame: ' two"' in frame.data)
+        async with busy_database(chat) as write:
+            chat.upstream.release()
+            await within(write)
+            stream.close()
+            await response_ended()
+    await chat.quiet()
+    assert await chat.messages(thread_of(stream)) == [("user", "Count"), ("assistant", "one two three")]
+    assert await chat.turns(thread_of(stream)) == [("completed", None)]
 
 
 async def test_stop_responds_once_the_busy_database_has_saved_the_answer(chat: Chat) -> None:
