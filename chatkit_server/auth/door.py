@@ -47,7 +47,7 @@ class Door:
             raise
         return RequestContext(
             user_id=user.id,
-            request_id=request.state.request_id,
+            request_id=request.scope["state"]["request_id"],
             locale=_locale(request),
             frame_id=_frame_id(request),
             tenant=user.tenant,
@@ -57,8 +57,8 @@ class Door:
             address_key=user.address_key,
             session=user.session,
             headers=_headers(request, self._context_headers) if self._context_headers else {},
-            claims=_copied(user.claims),
-            metadata=_copied(user.metadata),
+            claims=_copied(user.claims) if user.claims else {},
+            metadata=_copied(user.metadata) if user.metadata else {},
             connection=request,
         )
 

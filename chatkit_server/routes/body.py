@@ -3,7 +3,7 @@
 from typing import Any
 
 from pydantic_core import from_json
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from chatkit_store import clean_body
 
@@ -19,12 +19,32 @@ async def read_body(request: Request, limit: int) -> bytes:
     check_size(declared_size(request), limit)
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        check_size(size, limit)
-        chunks.append(chunk)
-    request._body = body = b"".join(chunks)  # as `Request.body` does, which has no limit
+    if is_unread(request):
+        has_more = True
+        while has_more:
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunk, has_more = message.get("body", b""), message.get("more_body", False)
+            size += len(chunk)
+            check_size(size, limit)
+            chunks.append(chunk)
+    else:
+        async for chunk in request.stream():
+            size += len(chunk)
+            check_size(size, limit)
+            chunks.append(chunk)
+    request._body = body = chunks[0] if len(chunks) == 1 else b"".join(chunks)  # as `Request.body`, which has no limit
     return body
+
+
+def is_unread(request: Request) -> bool:
+    """Return whether nobody has read the body yet, as a login may have.
+
+    Then its messages are taken as they come: `Request.stream` is a generator, of which the event loop has to keep
+    track.
+    """
+    return getattr(request, "_stream_consumed", True) is False and not hasattr(request, "_body")
 
 
 def declared_size(request: Request) -> int:

@@ -72,7 +72,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json"
 )
 async def chatkit(request: Request) -> Response:
     """Accept `{"type": operation, "params": {...}}` as the stock widget sends it; answer JSON or an event stream."""
-    request_id: str = request.state.request_id
+    request_id: str = request.scope["state"]["request_id"]
     body = b""
     try:
         services = services_of(request)

@@ -7,6 +7,7 @@ in characters; a limit belongs to the name of a field, wherever it is in a reque
 import math
 import re
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from ..errors.http import InvalidJson, LimitExceeded
@@ -51,8 +52,6 @@ FREE_FORM: Mapping[str, float] = {
 }
 """Fields with JSON of any shape, and how many characters it may contain together."""
 
-SHORTEST = int(min(MESSAGE, *LENGTHS.values(), *FREE_FORM.values()))
-"""A text of up to this length may be in any field."""
 
 NAMES: Mapping[str, str] = {
     "text": "The message",
@@ -67,6 +66,10 @@ NAMES: Mapping[str, str] = {
 
 DEPTH = 50
 KEY = 1000
+NARROWEST = min(MESSAGE, *LENGTHS.values())
+"""A text of up to this many characters may be in any field."""
+NARROWEST_FREE = min(FREE_FORM.values())
+"""And so many together."""
 ENTRIES = 1000
 """Entries of one list or object outside of free-form JSON. pydantic reports each invalid entry, which takes 5 µs."""
 VALUES = 5000
@@ -86,7 +89,42 @@ def check_json_size(body: bytes) -> None:
 
 def check_json(data: Any) -> None:
     """Check parsed JSON against all limits. Raises `LimitExceeded`, or `InvalidJson` for a number out of range."""
-    _Check().value(data, "", "")
+    if not _is_small(data):
+        _Check().value(data, "", "")
+
+
+def _is_small(data: Any) -> bool:
+    """Return whether JSON keeps the narrowest of all limits everywhere, as usual messages do.
+
+    That takes half the time, since no limit has to be found for a field, and no field has to be named.
+    """
+    entries = characters = 0
+    level = [data]
+    for _ in range(DEPTH):
+        containers = []
+        for value in level:
+            kind = type(value)
+            if kind is str:
+                if len(value) > NARROWEST:
+                    return False
+                characters += len(value)
+            elif kind is dict:
+                entries += len(value)
+                characters += sum(map(len, value))
+                containers.append(value.values())
+                if characters > NARROWEST and any(len(key) > KEY for key in value):
+                    return False
+            elif kind is list:
+                entries += len(value)
+                containers.append(value)
+            elif kind is float:
+                return False
+        if entries > ENTRIES or characters > NARROWEST_FREE:
+            return False
+        if not containers:
+            return True
+        level = [*chain.from_iterable(containers)]
+    return False
 
 
 def check_text(name: str, text: str, path: str = "") -> None:
@@ -135,8 +173,6 @@ class _Check:
                 self.value(entry, name, f"{path}.{index}", depth + 1)
             return
         for key, entry in value.items():
-            if type(entry) is str and len(entry) <= SHORTEST and len(key) <= KEY and depth <= DEPTH:
-                continue  # the usual case
             place = f"{path}.{key}" if path else key
             _check_key(key, path)
             _check_depth(place, depth)

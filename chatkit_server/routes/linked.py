@@ -46,7 +46,7 @@ def _base_url(request: Request) -> str:
 
 
 def _has_length(head: Message) -> bool:
-    return any(name == b"content-length" for name, _ in head["headers"])
+    return b"content-length" in dict(head["headers"])
 
 
 def _with_length(head: Message, length: int) -> Message:

@@ -1,7 +1,7 @@
 """Give every request an id: in the log, in error bodies, and in the `x-request-id` header of the response."""
 
+import os
 import re
-import secrets
 from collections.abc import Sequence
 
 from starlette.types import Scope
@@ -19,7 +19,7 @@ def give_id(scope: Scope) -> str:
     `x-request-id` set by a proxy.
     """
     state = scope.setdefault("state", {})
-    request_id = _earlier_id(str(state.get("request_id", "")), scope["headers"]) or secrets.token_hex(8)
+    request_id = _earlier_id(str(state.get("request_id", "")), scope["headers"]) or os.urandom(8).hex()
     state["request_id"] = request_id
     # Not reset at the end: each request has a task of its own, and uvicorn logs an unhandled exception there.
     current_request_id.set(request_id)
@@ -29,5 +29,8 @@ def give_id(scope: Scope) -> str:
 def _earlier_id(of_outer_app: str, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
     if of_outer_app and _SAFE.fullmatch(of_outer_app):
         return of_outer_app
-    of_proxy = next((value.decode("latin-1") for name, value in headers if name == HEADER), "")
-    return of_proxy if _SAFE.fullmatch(of_proxy) else None
+    for name, value in headers:
+        if name == HEADER:
+            of_proxy = value.decode("latin-1")
+            return of_proxy if _SAFE.fullmatch(of_proxy) else None
+    return None

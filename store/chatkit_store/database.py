@@ -246,6 +246,8 @@ def _on_driver(connection: Connection, statement: Any, values: Mapping[str, Any]
 async def _uninterrupted(call: Awaitable[T]) -> T:
     """Await `call` in its own task; a cancelled caller waits for it, so that no transaction is cut in the middle."""
     task = asyncio.ensure_future(call)
+    if task.done():
+        return task.result()
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:

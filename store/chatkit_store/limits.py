@@ -88,7 +88,7 @@ def serialize(connection: Connection, dialect: str, limits: TurnLimits, starter:
     To be called first, before any row is locked: every transaction takes these locks in this order, so none can wait
     for another in a circle. SQLite has one writer.
     """
-    if dialect != "postgresql" or not limits.in_use():
+    if dialect != "postgresql" or not limits.is_used:
         return
     if limits.turns_per_minute_of_address is not None and starter.address_key is not None:
         connection.execute(_LOCK, {"number": _number("address", starter.address_key)})

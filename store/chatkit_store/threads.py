@@ -36,7 +36,7 @@ def to_row(thread: ThreadMetadata) -> dict[str, Any]:
     return {
         "title": thread.title,
         "status": thread.status.type,
-        "status_reason": getattr(thread.status, "reason", None),
+        "status_reason": None if isinstance(thread.status, ActiveStatus) else thread.status.reason,
         "allowed_image_domains": None if domains is None else dump_json(domains),
         "metadata": dump_json(thread.metadata),
         "created_at": aware_utc(thread.created_at),

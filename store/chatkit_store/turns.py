@@ -112,7 +112,7 @@ class TurnStore:
             return [*replaced_ids, *removed_ids]
 
         gone_ids = None
-        is_plain = not (replace_after or decisions or attachment_ids or allowed.in_use() or (key and key.taken_from))
+        is_plain = not (replace_after or decisions or attachment_ids or allowed.is_used or (key and key.taken_from))
         if is_plain and database.writes_at_once:
             new = None if thread_row is None else threads.new_row(turn.thread_id, thread_row, context, len(rows))
             seen = seen_position if turn.user_item_id is not None else None

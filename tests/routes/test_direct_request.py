@@ -1,9 +1,11 @@
-"""The headers of a direct request are those of Starlette's request."""
+"""The headers of a direct request are those of Starlette's request, and its body is read as by Starlette."""
 
 import pytest
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Scope
 
+from chatkit_server.errors.http import BodyTooLarge
+from chatkit_server.routes.body import is_unread, read_body
 from chatkit_server.routes.direct_request import DirectRequest
 
 RAW = [
@@ -38,3 +40,42 @@ def test_a_header_is_found_as_by_starlette(name: str) -> None:
     else:
         with pytest.raises(KeyError):
             direct.headers[name]
+
+
+@pytest.mark.parametrize("is_read_before", [True, False])
+async def test_a_body_is_read_once_by_whoever_comes_first(is_read_before: bool) -> None:
+    messages: list[Message] = [
+        {"type": "http.request", "body": b"one ", "more_body": True},
+        {"type": "http.request", "body": b"two", "more_body": False},
+    ]
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        raise AssertionError
+
+    request = DirectRequest({"type": "http", "headers": []}, receive, send)
+    assert is_unread(request)
+    if is_read_before:  # as by a login
+        assert await request.body() == b"one two"
+        assert not is_unread(request)
+    assert await read_body(request, 7) == b"one two"
+    assert not is_unread(request)
+    assert await request.body() == b"one two"
+    assert b"".join([piece async for piece in request.stream()]) == b"one two"
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [({"type": "http.disconnect"}, ClientDisconnect), ({"type": "http.request", "body": b"12345678"}, BodyTooLarge)],
+)
+async def test_a_body_that_does_not_arrive_or_is_too_large_is_refused(message: Message, error: type[Exception]) -> None:
+    async def receive() -> Message:
+        return message
+
+    async def send(message: Message) -> None:
+        raise AssertionError
+
+    with pytest.raises(error):
+        await read_body(DirectRequest({"type": "http", "headers": []}, receive, send), 7)

@@ -19,7 +19,7 @@ from chatkit_server.errors.http import InvalidJson, LimitExceeded
 from chatkit_server.files.file_names import safe_file_name
 from chatkit_server.plain.message import Message
 from chatkit_server.routes.body import parse_json
-from chatkit_server.routes.limits import DEPTH, FREE_FORM, LENGTHS
+from chatkit_server.routes.limits import DEPTH, FREE_FORM, ID, KEY, LENGTHS, _Check, _is_small
 from chatkit_server.routes.protocol import parse_request
 from chatkit_server.routes.websocket import SocketMessage
 from tests.routes.asgi import call, converse
@@ -209,6 +209,29 @@ async def test_nesting_has_a_limit() -> None:
             parse_request(_nested(levels))
     with pytest.raises(InvalidJson):
         parse_request(_nested(10_000))
+
+
+FREE = int(min(FREE_FORM.values()))
+SIZES = (0, 1, ID, ID + 1, KEY, KEY + 1)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_json_that_keeps_the_narrowest_limits_keeps_all_of_them(size: int) -> None:
+    """The quick look at usual messages accepts nothing that the whole check refuses."""
+    shapes: list[Any] = ["x" * size, ["x"] * size, {"x" * size: 1}, {str(n): n for n in range(size)}]
+    shapes += [["x" * ID] * (FREE // ID + extra) for extra in (0, 1)] + [_lists(DEPTH + extra) for extra in (-1, 0, 1)]
+    fields = [*LENGTHS, *FREE_FORM, "other"]
+    for data in [*shapes, *({field: shape} for field in fields for shape in shapes)]:
+        if _is_small(data):
+            _Check().value(data, "", "")
+    assert _is_small({"type": "threads.create", "params": {"input": user_input("x" * ID)}})
+
+
+def _lists(levels: int) -> list[Any]:
+    data: list[Any] = []
+    for _ in range(levels):
+        data = [data]
+    return data
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"1e999", b"-1e999", b"9" * 5000])
