@@ -212,10 +212,9 @@ class Turns:
     async def _admit(
         self, accept: Accept, thread_id: str | None, context: RequestContext, key: RequestKey | None, gone: Gone | None
     ) -> Turn:
+        slot = self._queue.promise(context.owner)
         # A turn on a thread of the user is replaced. One of another user must look like one that does not exist.
-        if thread_id is not None and self._local.of_thread(thread_id, context.owner):
-            slot = self._queue.promise(context.owner)
-        else:
+        if thread_id is None or not self._local.of_thread(thread_id, context.owner):
             try:
                 slot = await self._queue.enter(context.owner, gone)
             except ServerBusy as busy:
