@@ -39,6 +39,7 @@ listen_addr = 127.0.0.1
 listen_port = 6432
 pool_mode = transaction
 default_pool_size = 2
+server_login_retry = 0.2
 auth_type = trust
 auth_file = /etc/pgbouncer/userlist.txt
 """
