@@ -37,6 +37,7 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+@pytest.mark.no_cover
 async def test_every_recorded_stream_leads_to_the_same(apps: Apps) -> None:
     different: list[str] = []
     for number, stream in enumerate(recorded(apps.api)):

@@ -173,6 +173,7 @@ def play(house: House, people: list[Person]) -> None:
     house.stage.playing = Agent(name="Clerk")
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("database_url", "count"), [("sqlite", 1000), (GUARDED, 150)], indirect=["database_url"], ids=["sqlite", "guarded"]
 )

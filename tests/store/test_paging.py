@@ -45,6 +45,7 @@ def numbered(count: int) -> list[ThreadItem]:
     return [user_message(str(n), created_at=NOON - timedelta(seconds=n // 100)) for n in range(count)]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [20, 99, 500, 100_000_000])
 async def test_ten_thousand_items_are_paged_without_loss_or_repeat(archive: Archive, limit: int, order: str) -> None:

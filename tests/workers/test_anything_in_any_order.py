@@ -439,6 +439,7 @@ class Anything(RuleBasedStateMachine):
         assert await self._is_gone(conversation)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_no_order_of_actions_loses_anything(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with world(database_url, tmp_path) as place:

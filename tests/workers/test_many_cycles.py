@@ -57,6 +57,7 @@ async def reload(chat: Chat, tab: Tab, dice: random.Random) -> ModelRequest:
     return call
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_two_hundred_cycles_leak_no_task_connection_or_memory(chat: Chat) -> None:
     dice = random.Random(11)
