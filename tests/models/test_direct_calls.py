@@ -10,15 +10,28 @@ import httpx2
 import openai
 import pytest
 from openai._vendor.httpx_aiohttp.transport import AiohttpTransport
+from openai.resources.chat import AsyncCompletions
 from openai.resources.responses import AsyncResponses
 
 from chatkit_server.models import open_models
 from chatkit_server.models.client import direct_calls
 from chatkit_server.models.client.openai_client import EndpointClient
+from chatkit_server.models.endpoint import Api
 from chatkit_server.models.usage import TurnUsage, turn_usage
 from chatkit_server.settings import Settings
 from tests.models.running import Run, run
-from tests.support.raw_endpoint import DONE, RawEndpoint, Reply, ResponsesEvents, as_json, http, stream
+from tests.support.raw_endpoint import (
+    DONE,
+    USAGE,
+    RawEndpoint,
+    Reply,
+    ResponsesEvents,
+    as_json,
+    chunk,
+    completion,
+    http,
+    stream,
+)
 
 LIMIT = {"error": {"message": "slow down", "code": "rate_limit_exceeded"}}
 FAILURE = {"error": {"message": "it broke", "code": "server_error"}}
@@ -36,28 +49,39 @@ def whole() -> Any:
     return parts.response("completed")
 
 
+def chat_events(text: str = "Fine.") -> list[bytes]:
+    """Return the events of an answer of Chat Completions."""
+    return [chunk({"role": "assistant", "content": text}), chunk({}, "stop", usage=USAGE), DONE]
+
+
+def outcomes(parts: list[bytes], whole: Any) -> dict[str, Sequence[Reply]]:
+    """Return what an endpoint may answer a request with, to a client that tries twice."""
+    body, fine = b"".join(parts), stream(*parts)
+    return {
+        "a stream": [fine],
+        "a mark at the end": [stream(*parts, DONE)],
+        "chunks": [http(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body), transfer_encoding="chunked")],
+        "a coding": [http(gzip.compress(body), content_encoding="gzip")],
+        "cookies": [http(body, set_cookie="a=b", x_request_id="req_1"), fine],
+        "no stream": [as_json(whole)],
+        "another type": [http(body, "text/plain")],
+        "a page": [http(b"<html>Login</html>", "text/html")],
+        "nothing": [stream()],
+        "a cut": [stream(*parts[:1])],
+        "an error in the stream": [stream(parts[0], b'data: {"error": {"message": "it broke", "code": "x"}}\n\n')],
+        "a limit, then a stream": [as_json(LIMIT, 429, retry_after_ms="5"), fine],
+        "a long wait": [as_json(LIMIT, 429, retry_after="60")],
+        "an error, twice": [as_json(FAILURE, 500, retry_after_ms="5")] * 2,
+        "a wrong request": [as_json({"error": {"message": "no such field"}}, 400)],
+        "a redirect": [http(b"", None, 307, location="/v1/responses"), fine],
+        "a lost connection, then a stream": [b"", fine],
+        "a lost connection, twice": [b"", b""],
+    }
+
+
 FINE = stream(*events())
-BODY = b"".join(events())
-OUTCOMES: dict[str, Sequence[Reply]] = {
-    "a stream": [FINE],
-    "a mark at the end": [stream(*events(), DONE)],
-    "chunks": [http(b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY), transfer_encoding="chunked")],
-    "a coding": [http(gzip.compress(BODY), content_encoding="gzip")],
-    "cookies": [http(BODY, set_cookie="a=b", x_request_id="req_1"), FINE],
-    "no stream": [as_json(whole())],
-    "another type": [http(BODY, "text/plain")],
-    "a page": [http(b"<html>Login</html>", "text/html")],
-    "nothing": [stream()],
-    "a cut": [stream(*events()[:1])],
-    "an error in the stream": [stream(events()[0], b'data: {"error": {"message": "it broke", "code": "x"}}\n\n')],
-    "a limit, then a stream": [as_json(LIMIT, 429, retry_after_ms="5"), FINE],
-    "a long wait": [as_json(LIMIT, 429, retry_after="60")],
-    "an error, twice": [as_json(FAILURE, 500, retry_after_ms="5")] * 2,
-    "a wrong request": [as_json({"error": {"message": "no such field"}}, 400)],
-    "a redirect": [http(b"", None, 307, location="/v1/responses"), FINE],
-    "a lost connection, then a stream": [b"", FINE],
-    "a lost connection, twice": [b"", b""],
-}
+OUTCOMES = outcomes(events(), whole())
+CHAT_OUTCOMES = outcomes(chat_events(), completion({"content": "Whole."}))
 SENT_BY_STOCK = {
     "a coding": 1,
     "no stream": 1,
@@ -76,13 +100,16 @@ SENT_BY_STOCK = {
 
 OBSERVABLE = [
     (AsyncResponses, "create"),
+    (AsyncCompletions, "create"),
     (httpx2.AsyncClient, "send"),
     (AiohttpTransport, "handle_async_request"),
 ]
 """What a tool that observes requests may wrap."""
 
 
-async def _outcome(replies: Sequence[Reply], *, is_direct: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, int]:
+async def _outcome(
+    replies: Sequence[Reply], *, is_direct: bool, monkeypatch: pytest.MonkeyPatch, api: Api = "responses"
+) -> tuple[Any, int]:
     """Ask once for a fine answer, then for those of `replies`; return all that can be seen, and the client's calls."""
     monkeypatch.setattr(direct_calls, "HAS_TRANSPORT_PARTS", is_direct)
     calls: list[object] = []
@@ -93,11 +120,11 @@ async def _outcome(replies: Sequence[Reply], *, is_direct: bool, monkeypatch: py
         return await request(self, *args, **options)
 
     seen: list[Any] = []
-    left = [FINE, *replies]
+    left = [FINE if api == "responses" else stream(*chat_events()), *replies]
     with monkeypatch.context() as patched:
         patched.setattr(EndpointClient, "request", count)
         async with RawEndpoint(lambda body: left.pop(0)) as endpoint:
-            settings = Settings(_env_file=None, model="m", base_url=endpoint.base_url, api="responses", model_retries=1)
+            settings = Settings(_env_file=None, model="m", base_url=endpoint.base_url, api=api, model_retries=1)
             async with open_models(settings) as models:
                 while left:
                     usage, leaves = TurnUsage(on_request=lambda: seen.append("leaves")), len(seen)
@@ -117,12 +144,14 @@ async def _outcome(replies: Sequence[Reply], *, is_direct: bool, monkeypatch: py
         return (seen, heads, endpoint.bodies), len(calls)
 
 
+@pytest.mark.parametrize("api", ["responses", "chat_completions"])
 @pytest.mark.parametrize("name", OUTCOMES)
 async def test_whatever_becomes_of_a_direct_request_is_as_of_the_openai_client(
-    name: str, monkeypatch: pytest.MonkeyPatch
+    name: str, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    directly, calls = await _outcome(OUTCOMES[name], is_direct=True, monkeypatch=monkeypatch)
-    stock, stock_calls = await _outcome(OUTCOMES[name], is_direct=False, monkeypatch=monkeypatch)
+    replies = (OUTCOMES if api == "responses" else CHAT_OUTCOMES)[name]
+    directly, calls = await _outcome(replies, is_direct=True, monkeypatch=monkeypatch, api=api)
+    stock, stock_calls = await _outcome(replies, is_direct=False, monkeypatch=monkeypatch, api=api)
     assert directly == stock
     assert calls == 1 + SENT_BY_STOCK.get(name, 0)  # the first request is the stock code's
     assert stock_calls > 1
@@ -145,7 +174,9 @@ async def test_a_tool_that_wraps_a_method_of_the_libraries_sees_each_request(
         return await method(self, *args, **options)
 
     monkeypatch.setattr(owner, name, observed)
-    await _outcome([FINE, FINE], is_direct=True, monkeypatch=monkeypatch)
+    api: Api = "chat_completions" if owner is AsyncCompletions else "responses"
+    fine = stream(*chat_events()) if owner is AsyncCompletions else FINE
+    await _outcome([fine, fine], is_direct=True, monkeypatch=monkeypatch, api=api)
     assert len(seen) == 3
 
 

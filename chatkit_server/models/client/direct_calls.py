@@ -24,7 +24,9 @@ from typing import Any
 import aiohttp
 import httpx2
 import openai
+from openai.resources.chat import AsyncCompletions
 from openai.resources.responses import AsyncResponses
+from openai.types.chat import ChatCompletionChunk
 from openai.types.responses import ResponseStreamEvent
 
 from ...fast_path.fast_body import FastBody
@@ -118,16 +120,17 @@ early_outcome: ContextVar[EarlyOutcome | None] = ContextVar("early_outcome", def
 
 
 class DirectCalls:
-    """The direct requests of one client."""
+    """The direct requests of one client to one API."""
 
-    def __init__(self, client: Any) -> None:
-        """`client` is a `FastEventsClient`."""
+    def __init__(self, client: Any, *, is_chat: bool) -> None:
+        """`client` is a `FastEventsClient`; `is_chat` says which API it is."""
         self._client = client
+        self._is_chat = is_chat
         self._templates: dict[Any, Template] = {}
 
     def learn(self, options: Mapping[str, Any], answer: Any) -> None:
         """Keep what later requests have in common with the one that the stock code has sent for these options."""
-        response = getattr(answer, "http_response", None)
+        response = getattr(answer, "response" if self._is_chat else "http_response", None)
         if not isinstance(response, httpx2.Response) or response.history or not self.can_be_direct(options):
             return
         request = response.request
@@ -197,7 +200,7 @@ class DirectCalls:
         if "set-cookie" in response.headers:
             received = httpx2.Response(200, headers=list(response.raw_headers), request=template.request())
             cookies.extract_cookies(received)
-        return DirectAnswer(self._client, template, response, body)
+        return (DirectStream if self._is_chat else DirectAnswer)(self._client, template, response, body)
 
     def key(self, options: Mapping[str, Any]) -> Any:
         """Return what the URL, the headers and the timeouts of a request depend on."""
@@ -212,7 +215,7 @@ class DirectCalls:
             and options.keys() <= _ONLY
             and not options.get("extra_query")
             and isinstance(headers, dict)
-            and headers.get(RAW_RESPONSE) == "stream"
+            and headers.get(RAW_RESPONSE) == (None if self._is_chat else "stream")  # what the Agents SDK asks for
             and all(isinstance(value, str) for value in headers.values())
             and isinstance(body, dict)
             and is_plain(body)
@@ -221,6 +224,8 @@ class DirectCalls:
 
 class DirectAnswer:
     """A streamed response; has what the Agents SDK reads of the openai client's `AsyncAPIResponse`."""
+
+    _event_type: Any = ResponseStreamEvent
 
     def __init__(
         self, client: Any, template: Template, response: aiohttp.ClientResponse, body: FastBody | None
@@ -279,7 +284,7 @@ class DirectAnswer:
                     break
                 for value in plain.read(chunk):
                     if (event := unread.get(value["type"])) is None:
-                        event = build(data=value, cast_to=_EVENT, response=_NO_RESPONSE)
+                        event = build(data=value, cast_to=self._event_type, response=_NO_RESPONSE)
                     yield event
                 del chunk  # with whole responses, it would stay as long as the answer lasts
             decoder.continue_after(plain.answer)
@@ -302,7 +307,7 @@ class DirectAnswer:
                     if not message or not isinstance(message, str):
                         message = "An error occurred during streaming"
                     raise openai.APIError(message=message, request=self._template.request(), body=error)
-                yield self._client._process_response_data(data=value, cast_to=_EVENT, response=_NO_RESPONSE)
+                yield self._client._process_response_data(data=value, cast_to=self._event_type, response=_NO_RESPONSE)
         except timeout_exceptions() as error:
             raise openai.APITimeoutError(request=self._template.request()) from error
         except request_exceptions() as error:
@@ -324,6 +329,20 @@ class DirectAnswer:
                 yield chunk
 
 
+class DirectStream(DirectAnswer):
+    """A streamed response of Chat Completions; has what the Agents SDK reads of the openai client's `AsyncStream`."""
+
+    _event_type = ChatCompletionChunk
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._events(self._client._make_sse_decoder(), self._bytes())
+
+    @property
+    def response(self) -> aiohttp.ClientResponse:
+        """Has the headers."""
+        return self._response
+
+
 async def _following(
     rest: bytes, failure: Exception | None, chunks: AsyncGenerator[bytes, None]
 ) -> AsyncGenerator[bytes, None]:
@@ -334,7 +353,6 @@ async def _following(
         yield chunk
 
 
-_EVENT: Any = ResponseStreamEvent
 _NO_RESPONSE = httpx2.Response(200)
 """For what the client does with whole responses."""
 
@@ -354,6 +372,7 @@ def _is_unobserved() -> bool:
         not _http_log.isEnabledFor(logging.INFO)  # they log each request
         and not _openai_log.isEnabledFor(logging.DEBUG)
         and _is_untouched(AsyncResponses.create)
+        and _is_untouched(AsyncCompletions.create)
         and _is_untouched(httpx2.AsyncClient.send)
         and _is_untouched(AiohttpTransport.handle_async_request)
     )

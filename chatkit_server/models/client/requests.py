@@ -8,7 +8,8 @@ Builds on public names only. tests/models/test_fast_requests.py compares the bod
 body is plain, its request is built by `prepared_requests.py`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any
 
@@ -45,7 +46,7 @@ class FastResponses(AsyncResponses):
 
     def __init__(self, client: Any) -> None:
         super().__init__(client)
-        self.direct = DirectCalls(client)
+        self.direct = DirectCalls(client, is_chat=False)
 
     async def create(self, **options: Any) -> Any:
         """See `AsyncResponses.create`. If the model rejects a picture or file, try without the earlier ones."""
@@ -73,13 +74,8 @@ class FastResponses(AsyncResponses):
         return answer
 
     async def _create_as_stock(self, plain: dict[str, Any], early: EarlyOutcome | None) -> Any:
-        token = early_outcome.set(early)
-        try:
+        async with _as_first_outcome(early):
             answer = _no_page(await super().create(**plain))
-        finally:
-            early_outcome.reset(token)
-            if early is not None:
-                await early.drop()
         if early is None:
             self.direct.learn(plain, answer)
         return answer
@@ -104,6 +100,7 @@ class FastCompletions(AsyncCompletions):
     def __init__(self, client: openai.AsyncOpenAI, limits: LearnedLimits) -> None:
         super().__init__(client)
         self._limits = limits
+        self._direct = DirectCalls(client, is_chat=True)
 
     async def create(self, **options: Any) -> Any:
         """See `AsyncCompletions.create`. If the endpoint rejects a field that it can do without, try without it."""
@@ -123,11 +120,32 @@ class FastCompletions(AsyncCompletions):
         rest = with_plain_body(options, lists=("messages", "tools"))
         if "messages" in rest:  # not plain, but in wire form
             rest["extra_body"] = {"messages": rest.pop("messages"), **rest["extra_body"]}
-        answer = _no_page(await super().create(messages=[], model=options["model"], **rest))
+        answer = await self._direct.ask(rest)
+        if answer is None or isinstance(answer, EarlyOutcome):
+            answer = await self._create_as_stock(options["model"], rest, answer)
         if isinstance(answer, ChatCompletion):
             record_fields(answer.to_dict())
         forget_request(answer, rest["extra_body"])
         return answer
+
+    async def _create_as_stock(self, model: str, rest: dict[str, Any], early: EarlyOutcome | None) -> Any:
+        async with _as_first_outcome(early):
+            answer = _no_page(await super().create(messages=[], model=model, **rest))
+        if early is None:
+            self._direct.learn(rest, answer)
+        return answer
+
+
+@asynccontextmanager
+async def _as_first_outcome(early: EarlyOutcome | None) -> AsyncIterator[None]:
+    """Let the openai client's first attempt have the outcome of a request that was sent directly, if there was one."""
+    token = early_outcome.set(early)
+    try:
+        yield
+    finally:
+        early_outcome.reset(token)
+        if early is not None:
+            await early.drop()
 
 
 def _no_page(answer: Any) -> Any:
