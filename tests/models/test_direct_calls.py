@@ -160,7 +160,7 @@ async def test_whatever_becomes_of_a_direct_request_is_as_of_the_openai_client(
 def test_the_openai_client_has_what_direct_requests_need() -> None:
     assert direct_calls.HAS_TRANSPORT_PARTS
     for owner, name in OBSERVABLE:
-        assert direct_calls._is_untouched(getattr(owner, name))
+        assert direct_calls.is_untouched(getattr(owner, name))
 
 
 @pytest.mark.parametrize(("owner", "name"), OBSERVABLE)

@@ -190,7 +190,22 @@ async def test_all_goes_the_stock_way_without_the_private_names(
         assert len(sdk_calls) == 2
 
 
+async def test_a_tool_that_wraps_the_model_sees_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream_response, seen = OpenAIResponsesModel.stream_response, []
+
+    def observed(self: Any, *args: Any, **options: Any) -> Any:
+        seen.append(self)
+        return stream_response(self, *args, **options)
+
+    monkeypatch.setattr(OpenAIResponsesModel, "stream_response", observed)
+    async with open_calls() as calls:
+        for _ in range(3):
+            await calls.ask(AGENTS["tools"]())
+    assert len(seen) == 3
+
+
 def test_the_sdk_has_what_prepared_calls_need() -> None:
+    assert direct_calls.is_untouched(OpenAIResponsesModel.stream_response)
     assert prepared_calls.HAS_MODEL_PARTS
     assert text_calls.HAS_STREAM
 

@@ -21,6 +21,7 @@ from time import monotonic
 from types import FunctionType, MappingProxyType
 from typing import Any
 
+import agents
 import aiohttp
 import httpx2
 import openai
@@ -58,7 +59,7 @@ MAX_TEMPLATES = 64
 _ONLY = frozenset({"stream", "extra_headers", "extra_query", "extra_body"})
 """Options of a direct call. Those with a timeout of their own take the stock way."""
 _OF_ONE_REQUEST = frozenset({"content-length", "cookie"})
-_LIBRARIES = tuple(str(Path(module.__file__ or "").parent) for module in (openai, httpx2))
+_LIBRARIES = tuple(str(Path(module.__file__ or "").parent) for module in (openai, httpx2, agents))
 _openai_log, _http_log = logging.getLogger("openai._base_client"), logging.getLogger("httpx2")
 
 
@@ -371,13 +372,13 @@ def _is_unobserved() -> bool:
     return (
         not _http_log.isEnabledFor(logging.INFO)  # they log each request
         and not _openai_log.isEnabledFor(logging.DEBUG)
-        and _is_untouched(AsyncResponses.create)
-        and _is_untouched(AsyncCompletions.create)
-        and _is_untouched(httpx2.AsyncClient.send)
-        and _is_untouched(AiohttpTransport.handle_async_request)
+        and is_untouched(AsyncResponses.create)
+        and is_untouched(AsyncCompletions.create)
+        and is_untouched(httpx2.AsyncClient.send)
+        and is_untouched(AiohttpTransport.handle_async_request)
     )
 
 
-def _is_untouched(method: object) -> bool:
+def is_untouched(method: object) -> bool:
     """Return whether a method is the library's own: tools that observe requests wrap it."""
     return isinstance(method, FunctionType) and method.__code__.co_filename.startswith(_LIBRARIES)

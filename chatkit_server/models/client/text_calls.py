@@ -18,7 +18,7 @@ from openai.types.responses import (
     ResponseInProgressEvent,
 )
 
-from .direct_calls import DirectAnswer, EarlyOutcome, early_outcome
+from .direct_calls import DirectAnswer, EarlyOutcome, early_outcome, is_untouched
 from .prepared_calls import PreparedCalls
 from .requests import FastResponses
 from .wire_items import FittedItems
@@ -63,7 +63,9 @@ class TextCalls:
 
         Raises what `stock` raises.
         """
-        answer = await self._prepared.ask(instructions, input, settings, tools)
+        answer = None
+        if is_untouched(OpenAIResponsesModel.stream_response):  # else a tool observes the model's calls
+            answer = await self._prepared.ask(instructions, input, settings, tools)
         if not isinstance(answer, DirectAnswer):
             async with aclosing(_stock_events(stock, answer)) as others:
                 async for event in others:
