@@ -7,6 +7,8 @@ Differences from chatkit 1.6.5: times are aware UTC (T17, T18); a workflow task 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextvars import Context, ContextVar, copy_context
+from copy import copy
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
@@ -76,6 +78,24 @@ class Recording(Protocol):
         """Return what is saved with a run that pauses."""
 
 
+@dataclass(slots=True)
+class _RunNotes:
+    """What a turn notes of its run. One object: pydantic makes a model's private attributes one by one, and slowly."""
+
+    inbox: Inbox = field(default_factory=Inbox)
+    authored: frozenset[str] = frozenset()  # replaced when it grows: an empty set takes 216 bytes
+    tool_blocks: frozenset[str] = frozenset()
+    run: RunResultStreaming | None = None
+    starting_agent: str | None = None
+    client_calls: list[ClientToolCallItem] = field(default_factory=list)
+    question_ids: list[str] = field(default_factory=list)
+    failed_calls: set[str] = field(default_factory=set)
+    generated_ids: set[str] = field(default_factory=set)
+    recording: Recording | None = None
+    own_context: Any = None
+    is_taken: bool = False
+
+
 class AgentContext(SdkAgentContext[RequestContext]):
     """One per turn. `thread`, `store`, `request_context` and all helpers work as the SDK documents them.
 
@@ -84,18 +104,12 @@ class AgentContext(SdkAgentContext[RequestContext]):
     """
 
     _events: Any = PrivateAttr(default_factory=LateQueue)  # chatkit's queue, for its own `stream_agent_response`
-    _inbox: Inbox = PrivateAttr(default_factory=Inbox)
-    _authored: frozenset[str] = PrivateAttr(default=frozenset())  # replaced when it grows: an empty set takes 216 bytes
-    _tool_blocks: frozenset[str] = PrivateAttr(default=frozenset())
-    _run: RunResultStreaming | None = PrivateAttr(default=None)
-    _starting_agent: str | None = PrivateAttr(default=None)
-    _client_calls: list[ClientToolCallItem] = PrivateAttr(default_factory=list)
-    _question_ids: list[str] = PrivateAttr(default_factory=list)
-    _failed_calls: set[str] = PrivateAttr(default_factory=set)
-    _generated_ids: set[str] = PrivateAttr(default_factory=set)
-    _recording: Recording | None = PrivateAttr(default=None)
-    _own_context: Any = PrivateAttr(default=None)
-    _is_taken: bool = PrivateAttr(default=False)
+    _notes: _RunNotes = PrivateAttr(default_factory=_RunNotes)
+
+    def __copy__(self) -> Self:
+        copied = super().__copy__()
+        copied._notes = copy(self._notes)
+        return copied
 
     @classmethod
     def of(cls, context: Any) -> Self:
@@ -114,95 +128,95 @@ class AgentContext(SdkAgentContext[RequestContext]):
     @property
     def run_context(self) -> Any:
         """What the agent's code gets as the context of its run: this object, or one of the author's own."""
-        return self if self._own_context is None else self._own_context
+        return self if self._notes.own_context is None else self._notes.own_context
 
     def carry(self, own: Any) -> None:
         """Make an object of the author's the context of the run. The helpers of chatkit's class send to this turn."""
-        self._own_context = own
+        self._notes.own_context = own
         if isinstance(own, SdkAgentContext):
             own._events = _TurnEvents(self)
 
     def take(self) -> bool:
         """Return whether no turn has taken this object before: it belongs to one."""
-        is_free, self._is_taken = not self._is_taken, True
+        is_free, self._notes.is_taken = not self._notes.is_taken, True
         return is_free
 
     @property
     def page_call(self) -> ClientToolCall | None:
         """The call of the page's tools that a tool has left in the context, as in chatkit's samples."""
-        own = self._own_context
+        own = self._notes.own_context
         return own.client_tool_call if isinstance(own, SdkAgentContext) else self.client_tool_call
 
     def take_events(self) -> list[ThreadStreamEvent]:
         """Return what the helpers have sent, where no run is there to show it."""
-        events = [self._inbox.get_nowait() for _ in range(self._inbox.qsize())]
+        events = [self._notes.inbox.get_nowait() for _ in range(self._notes.inbox.qsize())]
         return [event.event for event in events if isinstance(event, HelperEvent)]
 
     @property
     def inbox(self) -> Inbox:
         """Model events, run item events, `HelperEvent`s and a final `RunEnd`, in the order they happen."""
-        return self._inbox
+        return self._notes.inbox
 
     @property
     def question_ids(self) -> list[str]:
         """Ids of the question items that this run showed."""
-        return self._question_ids
+        return self._notes.question_ids
 
     @property
     def failed_calls(self) -> set[str]:
         """Ids of the tool calls of this run that failed."""
-        return self._failed_calls
+        return self._notes.failed_calls
 
     @property
     def client_calls(self) -> list[ClientToolCallItem]:
         """Client tool calls that tools of this run made."""
-        return self._client_calls
+        return self._notes.client_calls
 
     @property
     def recording(self) -> Recording | None:
         """The recording of the function that runs the agents; None if we run one ourselves."""
-        return self._recording
+        return self._notes.recording
 
     def record(self, recording: Recording) -> None:
         """Save this recording with a run that pauses."""
-        self._recording = recording
+        self._notes.recording = recording
 
     def generate_id(self, type: StoreItemType, thread: ThreadMetadata | None = None) -> str:
         """Return a new id from the store."""
         item_id = super().generate_id(type, thread)
-        self._generated_ids.add(item_id)
+        self._notes.generated_ids.add(item_id)
         return item_id
 
     def has_generated(self, item_id: str) -> bool:
         """Return whether `generate_id` returned this id. If so, its item is not older than the turn."""
-        return item_id in self._generated_ids
+        return item_id in self._notes.generated_ids
 
     @property
     def starting_agent(self) -> str:
         """The name of the agent that the run began with. Its handoffs lead to all other agents of the run."""
-        return self._starting_agent or ""
+        return self._notes.starting_agent or ""
 
     def set_starting_agent(self, agent: Agent[Any]) -> None:
         """Record the agent that the next run begins with."""
-        self._starting_agent = agent.name
+        self._notes.starting_agent = agent.name
 
     def attach(self, run: RunResultStreaming) -> None:
         """Record the run whose tools use this context, so that `pause` can end it."""
-        self._run = run
-        if self._starting_agent is None:
+        self._notes.run = run
+        if self._notes.starting_agent is None:
             self.set_starting_agent(run.current_agent)
 
     def detach(self) -> None:
         """Forget the run."""
-        self._run = None  # otherwise the two would keep each other alive
+        self._notes.run = None  # otherwise the two would keep each other alive
 
     def pause(self) -> None:
         """End the run once all tools of the current response have returned, without calling the model again.
 
         The user or the page continues it.
         """
-        if self._run is not None:
-            self._run.cancel(mode="after_turn")
+        if self._notes.run is not None:
+            self._notes.run.cancel(mode="after_turn")
 
     def call_client_tool(self, name: str, arguments: dict[str, Any], call_id: str) -> None:
         """Ask the page to run its tool `name`, and pause the run. The page's answer resumes it.
@@ -217,7 +231,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
             name=name,
             arguments=arguments,
         )
-        self._client_calls.append(item)
+        self._notes.client_calls.append(item)
         self.pause()
 
     async def ask(self, questions: Sequence[StructuredInput]) -> None:
@@ -228,7 +242,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
             created_at=datetime.now(UTC),
             inputs=list(questions),
         )
-        self._question_ids.append(item.id)
+        self._notes.question_ids.append(item.id)
         await self.stream(ThreadItemDoneEvent(item=item))
         self.pause()
 
@@ -253,17 +267,17 @@ class AgentContext(SdkAgentContext[RequestContext]):
         if self.workflow_item is not None and self.workflow_item.workflow.tasks:
             await self.stream(self.close_workflow())
         self.workflow_item = self.new_workflow_item(workflow)
-        self._authored |= {self.workflow_item.id}
+        self._notes.authored |= {self.workflow_item.id}
         if workflow.type == "reasoning" or workflow.tasks:
             await self.stream(ThreadItemAddedEvent(item=self.workflow_item))
 
     async def add_workflow_task(self, task: Task) -> None:
         """Add a task to the open workflow. Opens a new one if none is open, or the open one shows tool calls."""
-        if self.workflow_item is not None and self.workflow_item.id in self._tool_blocks:
+        if self.workflow_item is not None and self.workflow_item.id in self._notes.tool_blocks:
             await self.stream(self.close_workflow())
         if self.workflow_item is None:
             self.workflow_item = self.new_workflow_item(Workflow(type="custom", tasks=[]))
-        self._authored |= {self.workflow_item.id}
+        self._notes.authored |= {self.workflow_item.id}
         workflow = self.workflow_item.workflow
         workflow.tasks.append(task)
         if workflow.type != "reasoning" and len(workflow.tasks) == 1:
@@ -289,11 +303,11 @@ class AgentContext(SdkAgentContext[RequestContext]):
 
     def is_authored(self, item: WorkflowItem) -> bool:
         """Return whether a tool wrote to the workflow. The tool then relies on its task indexes."""
-        return item.id in self._authored
+        return item.id in self._notes.authored
 
     def mark_tool_block(self, item: WorkflowItem) -> None:
         """Record that we show tool calls in this workflow. Tools that add tasks get another one."""
-        self._tool_blocks |= {item.id}
+        self._notes.tool_blocks |= {item.id}
 
     def new_workflow_item(self, workflow: Workflow) -> WorkflowItem:
         """Return a workflow item of this thread with a new id."""
@@ -312,7 +326,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
         assert item is not None
         workflow = item.workflow
         summary = summary or workflow.summary
-        if item.id in self._tool_blocks:
+        if item.id in self._notes.tool_blocks:
             settle(item)
             summary = summary or summarize_tools(workflow)
         workflow.summary = summary or DurationSummary(duration=_seconds_since(item.created_at))
@@ -332,7 +346,7 @@ class AgentContext(SdkAgentContext[RequestContext]):
 
     def _put(self, event: ThreadStreamEvent) -> None:
         # A copy, because the tool may change its item before the event is read.
-        self._inbox.put_nowait(HelperEvent(event.model_copy(deep=True)))
+        self._notes.inbox.put_nowait(HelperEvent(event.model_copy(deep=True)))
 
 
 class _TurnEvents(asyncio.Queue[Any]):

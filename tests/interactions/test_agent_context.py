@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,10 +22,12 @@ from chatkit.agents import AgentContext as SdkContext
 from chatkit.agents import ClientToolCall
 from chatkit.types import NoticeEvent, ProgressUpdateEvent, ThreadMetadata, ThreadStreamEvent, WidgetItem
 from chatkit.widgets import WidgetRoot
+from pydantic import PrivateAttr
 
 from chatkit_server import Actions, AgentContext, ChatServer, RequestContext, ask_user, client_tool
 from chatkit_server.agents.preferences import ask_preferences
 from chatkit_server.errors.setup import SetupError
+from chatkit_store import SqlStore, open_engine
 from tests.exports.small import WorkflowInput
 from tests.interactions.cards import button, card, label, the_widget, words_of
 from tests.interactions.test_approvals import cards, press
@@ -342,3 +346,26 @@ async def test_a_function_with_foreign_parameters_is_refused(start: Start) -> No
 def test_there_is_no_chat_outside_of_a_turn() -> None:
     with pytest.raises(RuntimeError, match="ChatServer has not started this run"):
         AgentContext.of(RunContextWrapper(Customer("u", "gold")))
+
+
+class Counted(AgentContext):
+    """An author's context with a private attribute."""
+
+    _visits: int = PrivateAttr(default=0)
+
+
+async def test_a_context_has_few_private_attributes_and_its_copy_belongs_to_no_other_turn(tmp_path: Path) -> None:
+    """pydantic makes each of them for each turn, and takes longer than a call of the SDK's constructor."""
+    assert AgentContext.__private_attributes__.keys() == {"_events", "_notes"}
+    engine = open_engine(f"sqlite+aiosqlite:///{tmp_path}/unused.db")
+    thread = ThreadMetadata(id="thr_1", created_at=datetime.now(UTC))
+    store: SqlStore[RequestContext] = SqlStore(engine)
+    desk = Counted(thread=thread, store=store, request_context=RequestContext("u"))
+    desk._visits = 3
+    copied = desk.model_copy()
+    assert desk.take()
+    assert not desk.take()
+    assert copied.take(), "as each field of a copy is its own"
+    assert copied._visits == 3
+    assert copied.inbox is desk.inbox
+    await engine.dispose()
