@@ -1,7 +1,6 @@
 """Run the store's statements on a sqlite3 connection, without SQLAlchemy's work for each execution."""
 
 import sqlite3
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 from sqlalchemy.dialects import sqlite
@@ -18,11 +17,15 @@ class Rows(list[Any]):
         """Return the rows."""
         return self
 
+    def one(self) -> Any:
+        """Return the row."""
+        if len(self) != 1:
+            raise NotPrepared("not one row")
+        return self[0]
+
     def one_or_none(self) -> Any:
         """Return the row, or None if there is none."""
-        if len(self) > 1:
-            raise NotPrepared("more than one row")
-        return self[0] if self else None
+        return self.one() if self else None
 
 
 class DriverConnection:
@@ -37,25 +40,27 @@ class DriverConnection:
 
     def execute(self, statement: Any, values: dict[str, Any]) -> Rows:
         """Run the statement and return its rows."""
-        rows, make = self._fetch(statement, values)
-        return Rows(map(make, rows))
+        return self._fetch(statement, values)
 
     def scalar(self, statement: Any, values: dict[str, Any]) -> Any:
         """Run the statement and return the first column of its first row, or None if there is none."""
-        rows, _ = self._fetch(statement, values)
+        rows = self._fetch(statement, values)
         return rows[0][0] if rows else None
 
     def scalars(self, statement: Any, values: dict[str, Any]) -> Rows:
         """Run the statement and return the first column of each row."""
-        rows, _ = self._fetch(statement, values)
-        return Rows(row[0] for row in rows)
+        return Rows(row[0] for row in self._fetch(statement, values))
+
+    def get_execution_options(self) -> dict[str, Any]:
+        """Return that there are none."""
+        return {}
 
     def __getattr__(self, name: str) -> NoReturn:
         raise NotPrepared(name)
 
-    def _fetch(self, statement: Any, values: dict[str, Any]) -> tuple[list[Any], Callable[[Any], Any]]:
+    def _fetch(self, statement: Any, values: dict[str, Any]) -> Rows:
         if not isinstance(values, dict):
             raise NotPrepared("many sets of parameters")
         prepared = prepare(statement, tuple(values), _DIALECT)
         cursor = self._run(prepared.sql, prepared.arguments(values))
-        return cursor.fetchall(), prepared.to_row  # to the end: a statement that is not would be open at the COMMIT
+        return Rows(map(prepared.to_row, cursor.fetchall()))  # all: the COMMIT would meet an open statement

@@ -124,7 +124,7 @@ def check(
         values[f"limit_{kind}"] = limit
         values[f"before_{kind}"] = limit - (not is_written) if kind in _WRITTEN else limit - 1
     with for_all_users(connection) if "turns_per_minute_of_address" in kinds else nullcontext():
-        answers = connection.execute(_question(tuple(kinds)), values).one()._mapping
+        answers = dict(zip(kinds, connection.execute(_question(tuple(kinds)), values).one(), strict=True))
     reached = [_reached(kind, limit, answers[kind], now) for kind, limit in kinds.items()]
     faults = [fault for fault in reached if fault is not None]
     if faults:

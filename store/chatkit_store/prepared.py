@@ -25,7 +25,7 @@ class Prepared(NamedTuple):
     constants: dict[str, Any]
     """The values of parameters that belong to the statement."""
     to_row: Callable[[Any], Any]
-    """Makes a row with the names of its columns of a sequence of values."""
+    """Makes a row with the names of its columns, and converted values, of what the driver returned."""
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         """Return the values of the parameters for the driver."""
@@ -43,12 +43,19 @@ def prepare(statement: Any, names: tuple[str, ...], dialect: Dialect) -> Prepare
     if is_open or any(binds[name].callable for name in order):
         raise NotPrepared("parameters that are known only when it runs")
     columns = statement.column_descriptions if statement.is_select else statement.returning_column_descriptions
-    if any(column["type"].dialect_impl(dialect).result_processor(dialect, None) for column in columns):
-        raise NotPrepared("results that are not as the driver returns them")
     parameters = [(name, binds[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in order]
     constants = {name: binds[name].value for name in order if not binds[name].required and name not in names}
     row: Any = namedtuple("Row", [column["name"] for column in columns])  # type: ignore[misc]  # not literals
-    return Prepared(compiled.string, parameters, constants, row._make)
+    converters = [column["type"].dialect_impl(dialect).result_processor(dialect, None) for column in columns]
+    return Prepared(compiled.string, parameters, constants, _converting(row._make, converters))
+
+
+def _converting(make: Callable[[Any], Any], converters: list[Process]) -> Callable[[Any], Any]:
+    if not any(converters):
+        return make
+    return lambda row: make(
+        value if convert is None else convert(value) for value, convert in zip(row, converters, strict=True)
+    )
 
 
 def is_watched(engine: Engine) -> bool:

@@ -112,14 +112,17 @@ class TurnStore:
             return [*replaced_ids, *removed_ids]
 
         gone_ids = None
-        is_plain = not (replace_after or decisions or attachment_ids or allowed.is_used or (key and key.taken_from))
-        if is_plain and database.writes_at_once:
+        is_plain = not (replace_after or decisions or attachment_ids or (key and key.taken_from))
+        if is_plain and not allowed.is_used and database.writes_at_once:
             new = None if thread_row is None else threads.new_row(turn.thread_id, thread_row, context, len(rows))
             seen = seen_position if turn.user_item_id is not None else None
             if (write := at_once.start(turn.to_row(key, context), new, rows, seen, context)) is not None:
                 gone_ids = await self._start_at_once(write, new_thread is not None, context)
         if gone_ids is None:
             is_short_start = is_plain and at_once.is_plain(rows) and is_short(rows[0]["payload"])
+            is_short_start = (
+                is_short_start and allowed.tokens_per_day is None
+            )  # for that, all turns of the day are read
             gone_ids = await self._write_start(work, turn, key, context, is_short=is_short_start)
         if new_thread is not None and thread_row is not None:
             database.baselines.remember(new_thread, thread_row)
