@@ -61,7 +61,7 @@ from .run_contexts import RunContexts
 from .server_offers import offers_for
 from .server_parts import ServerParts
 from .stream import stream_agent_response
-from .titles import GRACE_SECONDS, TitleMaker, first_words, with_title
+from .titles import GRACE_SECONDS, PendingTitle, TitleMaker, first_words, with_title
 from .workflow_host import WorkflowHost
 
 T = TypeVar("T")
@@ -120,11 +120,13 @@ class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
             agent_context.workflow_item = unfinished_workflow(memory.recent_items)
         selection = self.selection_for(input_user_message, memory.recent_items)
         sink = text_sink() if is_own else None
+        title: PendingTitle | None = None  # that below, when the run looks at it: it begins as it is read
         if (workflow := self.agents.of(context).workflow) is not None:
             run = self._workflow_turn(workflow, memory, agent_context, selection, sink)
         else:
-            ends_turn = self.titles is None or memory.is_continued
-            run = await self._start_run(memory, agent_context, selection, sink, ends_turn=ends_turn)
+            run = await self._start_run(
+                memory, agent_context, selection, sink, ends_turn=lambda: title is None or title.is_done
+            )
         titles = self.titles
         title = (
             None
@@ -143,7 +145,7 @@ class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
         selection: Selection,
         sink: TextSink | None,
         *,
-        ends_turn: bool,
+        ends_turn: Callable[[], bool],
     ) -> AsyncGenerator[ThreadStreamEvent, None]:
         context = agent_context.request_context
         agent = await self.load_agent(agent_context, selection, memory)
@@ -240,7 +242,7 @@ class ChatServer(Mentions, RunContexts, ChatKitServer[RequestContext]):
         sink: TextSink | None,
         output_text: OutputText | None = None,
         *,
-        ends_turn: bool = False,
+        ends_turn: Callable[[], bool] | None = None,
     ) -> AsyncGenerator[ThreadStreamEvent, None]:
         """Yield the events of a run. Token usage is counted however the run ends.
 

@@ -7,7 +7,7 @@ iterator cancels the run and waits for it (T3). If the model supports taps, text
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from math import inf
 from typing import Any
 
@@ -45,7 +45,7 @@ def stream_agent_response(
     displays: ToolDisplays | None = None,
     guardrails: int = 0,
     output_text: OutputText | None = None,
-    ends_turn: bool = False,
+    ends_turn: Callable[[], bool] | None = None,
 ) -> AsyncGenerator[ThreadStreamEvent, None]:
     """Yield the ChatKit events of a streamed run and of the context's helpers, in the order they happened.
 
@@ -55,7 +55,8 @@ def stream_agent_response(
     - `displays` shows tool calls and handoffs; None hides them.
     - `output_text` returns what a user reads of an output other than text; by default, it is rendered as Markdown.
     - `guardrails` is the number of input guardrails in the `RunConfig`; those of the agent are counted here.
-    - `ends_turn` says that the turn ends with this run: its last item may come as a `LastItemDoneEvent`.
+    - `ends_turn` returns whether the turn ends with this run, when its last item is done; by default, it does not. If
+      so, and if there is a `sink`, that item may come as a `LastItemDoneEvent`.
 
     Closing the iterator early cancels the run. It returns once the model call is closed and tools have finished
     cleaning up (their `finally` blocks), however long that takes; after a deadline or an input guardrail's tripwire
@@ -67,7 +68,8 @@ def stream_agent_response(
     that the run showed are removed before the error is raised.
     """
     run = RunStream(context, result, converter, sink, deadlines or NO_DEADLINES, displays, guardrails, output_text)
-    run.ends_turn = ends_turn and sink is not None
+    if ends_turn is not None and sink is not None:
+        run.ends_turn = ends_turn
     return run.events()
 
 
@@ -102,8 +104,8 @@ class RunStream:
         self._text_delta: ResponseTextDeltaEvent | None = None
         """The delta whose content part belongs to the item and index of `_text_place`; None after an event."""
         self._text_place = ("", 0)
-        self.ends_turn = False
-        """Nothing of the turn follows this run."""
+        self.ends_turn: Callable[[], bool] = bool
+        """Returns whether nothing of the turn follows this run."""
         self._last = HeldItem(context.inbox)
         self._stop_seconds: float | None = None
         """How long `close` waits for tools; None for as long as they take."""
@@ -200,7 +202,7 @@ class RunStream:
         if event is HELD_LONG:
             return last.take()
         # Only a run that is one call of the model ends with its response.
-        if self.ends_turn and self._result.run_loop_task is None and last.is_expected(event):
+        if self._result.run_loop_task is None and last.is_expected(event) and self.ends_turn():
             last.hold(await self._conversion.convert(event))
             return []
         converted = await self._conversion.convert(event)
@@ -218,7 +220,7 @@ class RunStream:
         self._context.detach()
         self._remember_unread()
         # What is circular stays in memory until the garbage is collected: with a long answer, megabytes.
-        self._is_idle, self._sink, self._text_delta = False, None, None
+        self._is_idle, self._sink, self._text_delta, self.ends_turn = False, None, None, bool
         del self._result, self._conversion, self._context, self._pump, self._tripwires
 
     async def _end(self, error: BaseException | None) -> AsyncGenerator[ThreadStreamEvent, None]:

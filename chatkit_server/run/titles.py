@@ -78,6 +78,11 @@ class PendingTitle:
         self._inbox: Inbox = context.inbox
         self._task = asyncio.create_task(self._make(maker, message, context, model), name="title")
 
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing of the title comes any more but what the inbox has."""
+        return self._task.done()
+
     async def wait(self) -> AsyncIterator[ThreadUpdatedEvent]:
         """After the run: wait for the title, and yield its event unless the run has already yielded it."""
         await asyncio.wait({self._task}, timeout=self._grace)

@@ -41,7 +41,7 @@ def started(models: Models, *, ends_turn: bool = True, agent: Agent[Any] | None 
     context = a_context()
     items = FittedItems([{"role": "user", "content": "Hi"}], are_messages=True)
     result = start_run(agent or an_agent(), items, context, run_config(models), max_turns=5)
-    return stream_agent_response(context, result, sink=lambda *text: None, ends_turn=ends_turn)
+    return stream_agent_response(context, result, sink=lambda *text: None, ends_turn=lambda: ends_turn)
 
 
 async def ends(events: Any) -> list[type[ThreadStreamEvent]]:

@@ -17,6 +17,7 @@ from tests.serving import Tab
 from tests.support.chatkit import LiveReply
 from tests.support.openai_answers import SERVER_ERROR, Answer, ToolCall
 from tests.support.openai_server import ModelRequest
+from tests.support.round_trips import round_trips
 from tests.turns.chat import Chat, thread_of
 from tests.turns.coming_back import asking, read_up_to
 from tests.turns.conftest import Start
@@ -90,6 +91,33 @@ async def test_the_title_is_sent_while_the_answer_runs(start: Start, api: str) -
         assert MESSAGE in str(body)
         assert body["model"] == "gpt-test"
         assert sorted(is_title(request) for request in chat.upstream.requests) == [False, True]
+    await chat.quiet()
+
+
+@sqlite_only
+async def test_an_answer_after_its_title_is_saved_with_the_end_of_its_turn(start: Start) -> None:
+    chat = await start(titles=True, heartbeat_seconds=60, journal_ms=10_000)
+    chat.upstream.default = playing(Answer("Apple cake"), Answer("one two three four", hang_after=2))
+    async with await chat.visitor() as tab, asking(tab, MESSAGE) as reply:
+        await reply.wait_for("thread.updated")
+        await read_up_to(reply, "one two")
+        with round_trips(chat.services.engine) as trips:
+            chat.upstream.release()
+            await reply.read()
+            await chat.quiet()
+    assert len(trips) == 1, trips
+
+
+@sqlite_only
+async def test_an_answer_is_done_before_a_title_that_is_late(start: Start) -> None:
+    chat = await start(titles=True)
+    chat.upstream.default = playing(Answer("Apple cake", hang_after=0), Answer("one two three four"))
+    async with await chat.visitor() as tab, asking(tab, MESSAGE) as reply:
+        await title_request(chat)
+        await read_up_to(reply, "one two three four")
+        await reply.wait_for("thread.item.done")
+        chat.upstream.release()
+        await reply.wait_for("thread.updated")
     await chat.quiet()
 
 
