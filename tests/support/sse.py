@@ -41,7 +41,7 @@ class SseParser:
     """Turns bytes, cut anywhere, into frames."""
 
     def __init__(self) -> None:
-        self._partial_line = b""
+        self._partial_line = bytearray()
         self._fields: dict[str, list[str]] = {}
 
     @property
@@ -50,7 +50,11 @@ class SseParser:
         return bool(self._partial_line or self._fields)
 
     def feed(self, chunk: bytes) -> Iterator[Frame]:
-        *lines, self._partial_line = (self._partial_line + chunk).split(b"\n")
+        *lines, rest = chunk.split(b"\n")  # not with the line so far: of long lines, each chunk would copy all
+        if lines:
+            lines[0] = bytes(self._partial_line + lines[0])
+            self._partial_line.clear()
+        self._partial_line += rest
         for raw in lines:
             line = raw.removesuffix(b"\r").decode()
             if line.startswith(":"):
