@@ -168,7 +168,7 @@ class DirectRun:
                 self._output = ItemHelpers.extract_text(item) or ""
             elif isinstance(item, ResponseReasoningItem):
                 self._items.append(ReasoningItem(self._agent, item))
-        self._own_wrapper.usage.add(usage_of(response))
+        self._own_wrapper.usage = usage_of(response)  # to add it to none copies it deeply
 
     async def _take_over(self, first: FirstResponse) -> AsyncGenerator[StreamEvent, None]:
         """Yield the events of the Runner's run, without those that were yielded before."""

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from types import MethodType
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -52,10 +53,9 @@ _FREE_OF_CONFIG = frozenset(
     }
 )
 _PLAIN_AGENT, _PLAIN_CONFIG = Agent[Any](name=""), RunConfig()
-_FIXED_OF_AGENT = [(f.name, getattr(_PLAIN_AGENT, f.name)) for f in fields(Agent) if f.name not in _FREE_OF_AGENT]
-_FIXED_OF_CONFIG = [
-    (f.name, getattr(_PLAIN_CONFIG, f.name)) for f in fields(RunConfig) if f.name not in _FREE_OF_CONFIG
-]
+_fixed_of_agent = attrgetter(*(field.name for field in fields(Agent) if field.name not in _FREE_OF_AGENT))
+_fixed_of_config = attrgetter(*(field.name for field in fields(RunConfig) if field.name not in _FREE_OF_CONFIG))
+_DEFAULTS_OF_AGENT, _DEFAULTS_OF_CONFIG = _fixed_of_agent(_PLAIN_AGENT), _fixed_of_config(_PLAIN_CONFIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +128,8 @@ def plan_call(agent: Agent[Any], config: RunConfig) -> PlannedCall | None:
         and isinstance(agent.model, str | None)
         and isinstance(config.model, str | None)
         and agent.output_type in (None, str)
-        and all(getattr(agent, name) == value for name, value in _FIXED_OF_AGENT)
-        and all(getattr(config, name) == value for name, value in _FIXED_OF_CONFIG)
+        and _fixed_of_agent(agent) == _DEFAULTS_OF_AGENT
+        and _fixed_of_config(config) == _DEFAULTS_OF_CONFIG
         and all(map(_is_plain_tool, agent.tools))
         and len({tool.name for tool in agent.tools}) == len(agent.tools)
         and _has_stock_runner()

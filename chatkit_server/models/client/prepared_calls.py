@@ -11,6 +11,7 @@ tests/models/test_text_calls.py fails.
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 from agents import FunctionTool, ModelSettings, OpenAIResponsesModel, Tool
@@ -115,7 +116,7 @@ def _entry(name: str, value: Any) -> bytes:
 
 def _values(tools: Sequence[Tool]) -> list[Any]:
     """Return what tools consist of, without their functions."""
-    return [value for tool in tools for name in _FIELDS if not callable(value := getattr(tool, name))]
+    return [value for tool in tools for value in _fields_of_tool(tool) if not callable(value)]
 
 
-_FIELDS = tuple(field.name for field in fields(FunctionTool) if not field.name.startswith("_"))
+_fields_of_tool = attrgetter(*(field.name for field in fields(FunctionTool) if not field.name.startswith("_")))
