@@ -47,7 +47,7 @@ class ForeignRequests:
 
         Raises `ForeignHost` or `ForeignOrigin`.
         """
-        headers = IndexedHeaders(scope["headers"])
+        headers = IndexedHeaders.of(scope)
         host = headers.get("host", "")
         if path_of(scope) not in PROBES:
             address = server[0] if (server := scope.get("server")) else ""

@@ -159,7 +159,7 @@ def thread_response(thread: ThreadMetadata) -> Thread:
         created_at=thread.created_at,
         status=thread.status,
         allowed_image_domains=thread.allowed_image_domains,
-        items=Page(),
+        items=Page(data=[]),
     )
 
 

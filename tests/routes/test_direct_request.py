@@ -6,7 +6,7 @@ from starlette.types import Message, Scope
 
 from chatkit_server.errors.http import BodyTooLarge
 from chatkit_server.routes.body import is_unread, read_body
-from chatkit_server.routes.direct_request import DirectRequest
+from chatkit_server.routes.direct_request import DirectRequest, IndexedHeaders
 
 RAW = [
     (b"accept", b"text/event-stream"),
@@ -26,7 +26,7 @@ def test_a_header_is_found_as_by_starlette(name: str) -> None:
     async def send(message: Message) -> None:
         raise AssertionError
 
-    scope: Scope = {"type": "http", "headers": list(RAW)}
+    scope: Scope = {"type": "http", "headers": tuple(RAW)}
     direct, usual = DirectRequest(scope, receive, send), Request(dict(scope))
     assert direct.headers.get(name) == usual.headers.get(name)
     assert direct.headers.get(name, "default") == usual.headers.get(name, "default")
@@ -40,6 +40,13 @@ def test_a_header_is_found_as_by_starlette(name: str) -> None:
     else:
         with pytest.raises(KeyError):
             direct.headers[name]
+
+
+def test_headers_are_indexed_once_and_again_when_they_are_replaced() -> None:
+    scope: Scope = {"type": "http", "headers": list(RAW)}
+    first = IndexedHeaders.of(scope)
+    assert IndexedHeaders.of(dict(scope)) is first
+    assert IndexedHeaders.of({**scope, "headers": [(b"x-name", b"other")]}).get("x-name") == "other"
 
 
 @pytest.mark.parametrize("is_read_before", [True, False])
