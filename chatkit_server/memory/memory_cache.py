@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import accumulate
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -28,8 +27,6 @@ ROW_BYTES = 600
 """About what an exchange and its objects take in memory, besides their JSON."""
 LIVE_FACTOR = 4
 """How much more memory objects take than their JSON."""
-WINDOW_ITEMS = 64
-"""Neighbouring windows are joined until they have as many items; the oldest are left out one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +85,6 @@ class PastExchange:
     again for each turn: what the model gets of a file, an image or a mention depends on more than the thread.
     """
 
-    position: int
-    """Where it begins in the thread."""
     row_count: int
     parts: tuple[TurnPart, ...]
     """Only without `whole`."""
@@ -97,8 +92,8 @@ class PastExchange:
     """The last agent that its transcripts name."""
     replayed: frozenset[str]
     """The turns whose transcripts it contains."""
-    period: tuple[datetime, datetime] | None
-    """When the first and the last of its turns started."""
+    last_start: datetime | None
+    """When the last of its turns started."""
     expires_at: datetime | None
     """When something of it may no longer be sent to the model that produced it."""
     whole: StoredInput | None = None
@@ -119,8 +114,8 @@ class Chain:
 
     origin: str | None
     exchanges: tuple[PastExchange, ...]
-    windows: tuple[HistoryWindow, ...]
-    """The parts of the thread that contain them, newest first."""
+    window: HistoryWindow
+    """The part of the thread that contains them."""
     end: datetime
     """When the exchange after them started."""
     is_complete: bool
@@ -132,39 +127,20 @@ class Chain:
         cls,
         origin: str | None,
         exchanges: Sequence[PastExchange],
-        windows: Sequence[HistoryWindow],
+        window: HistoryWindow,
         end: datetime,
         *,
         is_complete: bool,
     ) -> "Chain | None":
-        """Return a chain, or None if the windows do not contain every turn of the exchanges."""
-        needed = [window for window in windows if window.high > exchanges[-1].position]
-        chain = cls(origin, tuple(exchanges), _merged(needed), end, is_complete, 0)
-        window = chain.window
-        periods = [exchange.period for exchange in exchanges if exchange.period is not None]
-        if not all(window.since <= first and last < window.until for first, last in periods):
+        """Return a chain, or None if the window does not contain every turn of the exchanges."""
+        if any(exchange.last_start is not None and exchange.last_start >= window.until for exchange in exchanges):
             return None
-        size = ROW_BYTES * len(chain.windows) + sum(exchange.size for exchange in exchanges)
-        return cls(origin, chain.exchanges, chain.windows, end, is_complete, size)
-
-    @property
-    def window(self) -> HistoryWindow:
-        """All windows as one."""
-        return list(accumulate(self.windows, HistoryWindow.joined))[-1]
+        size = ROW_BYTES + sum(exchange.size for exchange in exchanges)
+        return cls(origin, tuple(exchanges), window, end, is_complete, size)
 
     def is_valid_at(self, now: datetime) -> bool:
         """Return whether nothing has expired."""
         return all(entry.expires_at is None or now < entry.expires_at for entry in self.exchanges)
-
-
-def _merged(windows: Sequence[HistoryWindow]) -> tuple[HistoryWindow, ...]:
-    merged: list[HistoryWindow] = []
-    for window in windows:
-        if merged and merged[-1].items[0] + window.items[0] <= WINDOW_ITEMS:
-            merged[-1] = merged[-1].joined(window)
-        else:
-            merged.append(window)
-    return tuple(merged)
 
 
 ThreadKey = tuple[Any, ...]

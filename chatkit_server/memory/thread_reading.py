@@ -50,8 +50,8 @@ class Reading:
         self._start = start
         self._converter = converter
         self._origin = origin
-        self._windows = [start.page.window] if start.page.window is not None else []
-        self._is_kept = is_kept and bool(self._windows)
+        self._window = start.page.window
+        self._is_kept = is_kept and self._window is not None
         self._is_complete = False
         self._end = END
         self._replayed: set[str] = set()
@@ -80,7 +80,6 @@ class Reading:
                 return True
             await self._rest()
         if chain is not None:
-            self._windows += chain.windows
             for earlier in chain.exchanges:  # may be a thousand
                 if not earlier.replayed.isdisjoint(self._replayed):
                     return False
@@ -95,15 +94,15 @@ class Reading:
 
     def chain(self) -> Chain | None:
         """Return what the next turn may build on, after `fit`; None if there is nothing, or it may not."""
-        if not self._is_kept or len(self._earlier) < SHORTEST:
+        if self._window is None or not self._is_kept or len(self._earlier) < SHORTEST:
             return None
-        return Chain.of(self._origin, self._earlier, self._windows, self._end, is_complete=self._is_complete)
+        return Chain.of(self._origin, self._earlier, self._window, self._end, is_complete=self._is_complete)
 
     def _note_newest(self, exchange: Exchange) -> None:
         """Keep nothing if the thread's last message cannot be read: the exchanges end elsewhere than the window."""
         first = exchange.rows[0]
         self._end = self._start.past.start_of(first)
-        self._is_kept = self._is_kept and self._windows[0].high == first.position
+        self._is_kept = self._is_kept and self._window is not None and self._window.high == first.position
 
     async def _exchanges(self) -> AsyncIterator[Exchange]:
         """Yield the exchanges after the chain, newest first."""
@@ -115,8 +114,6 @@ class Reading:
             if page.before is None:
                 break
             page = await self._load_page(past, page.before)
-            if page.window is not None:
-                self._windows.append(page.window)
         if partial.rows:
             yield partial
 
@@ -130,12 +127,11 @@ class Reading:
         starts = [turn.started_at for turn in turns]
         expiries = [turn.started_at + PROVIDER_MEMORY for turn in turns if _is_same_model(turn, self._origin)]
         earlier = PastExchange(
-            position=exchange.rows[0].position,
             row_count=len(exchange.rows),
             parts=parts,
             agent=agent_of(parts),
             replayed=replayed,
-            period=(min(starts), max(starts)) if starts else None,
+            last_start=max(starts, default=None),
             expires_at=min(expiries, default=None),
         )
         if not self._is_kept or not all(depends_on_thread_only(item) for part in parts for item in part.items):

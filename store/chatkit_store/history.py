@@ -1,7 +1,8 @@
 """Load the model's history of a thread: items, newest first, and their turns with transcripts.
 
-Each page has the sums of its rows (`HistoryWindow`). A read that continues after a window gets the sums that these rows
-have now, in the statement that reads the new items, and so learns whether anything was changed since.
+A page tells which part of the thread it has, and which version of its history that was (`HistoryWindow`). A read that
+continues after a window gets the version of now in the statement that reads the new items, and so learns whether
+anything was changed since (`history_versions.py`).
 """
 
 from collections.abc import Sequence
@@ -11,16 +12,15 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from chatkit.types import ThreadItem
-from sqlalchemy import BigInteger, Connection, Label, Select, bindparam, case, func, or_, select, union_all
+from sqlalchemy import BigInteger, Connection, Select, bindparam, case, func, or_, select, union_all
 
 from chatkit_store.columns import UtcDateTime, load_json
 from chatkit_store.database import AnyRow, Database
-from chatkit_store.history_sums import Sums, figures_of_items, figures_of_turns, sums_of, text_of, text_of_sums
 from chatkit_store.items import check_thread, from_row
 from chatkit_store.notices import IS_PART
 from chatkit_store.owner import HasUser, checked, owned, owner_values
 from chatkit_store.paging import PAGE_BYTES, limit_bytes, rows_within
-from chatkit_store.tables import thread_items, turns
+from chatkit_store.tables import thread_items, threads, turns
 
 i = thread_items.c
 t = turns.c
@@ -55,22 +55,12 @@ class HistoryCursor(NamedTuple):
 
 @dataclass(frozen=True)
 class HistoryWindow:
-    """A part of a thread: the items at `low <= position < high`, and the turns of `since <= started_at < until`, with
-    the sums of their rows when they were read."""
+    """The part of a thread before a user message: the items at `position < high`, and the turns of
+    `started_at < until`, none of which runs. `version` is that of the history when they were read, or before."""
 
-    low: int
     high: int
-    since: datetime
     until: datetime
-    items: Sums
-    turns: Sums
-
-    def joined(self, older: "HistoryWindow") -> "HistoryWindow":
-        """Return this window together with the one that ends where it begins."""
-        items, turns = (
-            tuple(map(sum, zip(*pair, strict=True))) for pair in ((self.items, older.items), (self.turns, older.turns))
-        )
-        return HistoryWindow(older.low, self.high, older.since, self.until, items, turns)
+    version: int
 
 
 @dataclass(frozen=True)
@@ -80,9 +70,9 @@ class HistoryPage:
     The turns are those that wrote or answered the items, and those of the same period that no user message started:
     such a turn may have shown no item at all.
 
-    `window` is the page's part of the thread. On the newest page it ends before the last user message, and is None if
-    there is none. `continues` tells that the page has everything after the window `after` of its request, which is
-    unchanged.
+    `window` is the part of the thread before the last user message, as of the newest page; older pages have none, and
+    so has a thread without such a message, or one that no turn answers. `continues` tells that the page has everything
+    after the window `after` of its request, which is unchanged.
     """
 
     items: list[HistoryItem]
@@ -111,31 +101,19 @@ def _started(since: str, until: str) -> tuple[Any, ...]:
     return t.thread_id == bindparam("thread"), t.started_at >= first, t.started_at < last
 
 
-def _labels(figures: Sequence[Any]) -> list[Label[Any]]:
-    return [figure.label(f"figure_{index}") for index, figure in enumerate(figures)]
-
-
 @cache
-def _items(dialect: str, *, continues: bool) -> Select[Any]:
-    """Return the statement for the items of a page; `continues` adds the sums of the window before it."""
-    columns = [i.id, i.position, i.type, i.payload, i.turn_id, i.created_at, *_labels(figures_of_items(dialect))]
-    is_new: tuple[Any, ...] = (i.position < _position("before"),)
-    if continues:
-        window = i.position >= _position("low"), i.position < _position("after")
-        items = select(text_of_sums(figures_of_items(dialect))).where(*_IS_REMEMBERED, *window)
-        in_window = *_started("window_since", "window_until"), checked(turns)
-        turn_sums = select(text_of_sums(figures_of_turns(dialect))).where(*in_window)
-        columns += [
-            items.correlate(None).scalar_subquery().label("items_before"),
-            turn_sums.correlate(None).scalar_subquery().label("turns_before"),
-        ]
-        is_new = *is_new, i.position >= _position("after")
+def _items(dialect: str) -> Select[Any]:
+    """Return the statement for the items of a page, with the version of the thread's history in each row."""
+    version = select(threads.c.history_version).where(threads.c.id == bindparam("thread"))
+    label = version.correlate(None).scalar_subquery().label("version")
+    columns = [i.id, i.position, i.type, i.payload, i.turn_id, i.created_at, label]
+    is_new = i.position < _position("before"), i.position >= _position("after")
     query = select(*columns).where(*_IS_REMEMBERED, *is_new).order_by(_NEWEST_FIRST).limit(_position("count"))
     return query if dialect == "sqlite" else limit_bytes(query, _NEWEST_FIRST, [i.payload])
 
 
 @cache
-def _turns(dialect: str) -> Select[Any]:
+def _turns() -> Select[Any]:
     ids: Any = bindparam("ids", expanding=True)
     messages: Any = bindparam("messages", expanding=True)
     turn_ids = union_all(  # one index for each, which OR would not use
@@ -146,7 +124,6 @@ def _turns(dialect: str) -> Select[Any]:
     is_of_page = or_(t.user_item_id.is_(None), t.id.in_(ids), t.user_item_id.in_(messages))
     transcript = case((is_of_page, t.transcript)).label("transcript")
     columns = [t.id, t.user_item_id, t.status, t.started_at, transcript, is_of_page.label("is_of_page")]
-    columns += _labels(figures_of_turns(dialect))
     return (
         select(*columns)
         .where(t.id.in_(turn_ids), func.coalesce(t.thread_id, "") == bindparam("thread"), checked(turns))
@@ -169,12 +146,11 @@ async def load_page(
     owner = {"thread": thread_id, **owner_values(context)}
     end = before or FROM_THE_END
     values: dict[str, Any] = {**owner, "before": end.position, "count": limit}
-    if after is not None:
-        values |= {"low": after.low, "after": after.high, "window_since": after.since, "window_until": after.until}
+    values["after"] = LOWEST if after is None else after.high
     first = HistoryCursor(LOWEST, BEGINNING) if after is None else HistoryCursor(after.high, after.until)
 
     def work(connection: Connection) -> tuple[list[AnyRow], list[AnyRow], HistoryCursor | None]:
-        with connection.execute(_items(database.dialect, continues=after is not None), values) as result:
+        with connection.execute(_items(database.dialect), values) as result:
             rows, is_cut = rows_within(result, PAGE_BYTES)
         if not rows:
             check_thread(connection, thread_id, context)
@@ -186,14 +162,14 @@ async def load_page(
             "since": (start or first).created_at,
             "until": end.created_at,
         }
-        return rows, list(connection.execute(_turns(database.dialect), owner | period).all()), start
+        return rows, list(connection.execute(_turns(), owner | period).all()), start
 
     rows, turn_rows, before_these = await database.read(work, context)
     return HistoryPage(
         items=[HistoryItem(item, row.turn_id, row.position) for row in rows if (item := from_row(row)) is not None],
         turns=[_turn(row) for row in turn_rows if row.is_of_page],
         before=before_these,
-        window=_window(rows, turn_rows, before_these or first, before),
+        window=_window(rows, turn_rows, before_these or first) if before is None else None,
         continues=after is not None and before_these is None and _is_unchanged(rows, turn_rows, after),
     )
 
@@ -202,31 +178,24 @@ def _cursor(rows: Sequence[AnyRow]) -> HistoryCursor:
     return HistoryCursor(rows[-1].position, min(row.created_at for row in rows))
 
 
-def _window(
-    rows: Sequence[AnyRow], turn_rows: Sequence[AnyRow], start: HistoryCursor, end: HistoryCursor | None
-) -> HistoryWindow | None:
-    if end is None:
-        message = next((row for row in rows if row.type == "user_message"), None)
-        if message is None:
-            return None
-        end = HistoryCursor(message.position, max(message.created_at, start.created_at))
-    return HistoryWindow(
-        start.position,
-        end.position,
-        start.created_at,
-        end.created_at,
-        sums_of((row for row in rows if row.position < end.position), 3),
-        sums_of((row for row in turn_rows if start.created_at <= row.started_at < end.created_at), 4),
-    )
+def _window(rows: Sequence[AnyRow], turn_rows: Sequence[AnyRow], start: HistoryCursor) -> HistoryWindow | None:
+    """Return the part before the last user message, unless later changes of it may not give another version."""
+    message = next((row for row in rows if row.type == "user_message"), None)
+    if message is None:
+        return None
+    until: datetime = max(message.created_at, start.created_at)
+    is_answered = any(row.started_at >= until for row in turn_rows)
+    if not is_answered or any(row.status == "running" and row.started_at < until for row in turn_rows):
+        return None
+    return HistoryWindow(message.position, until, message.version)
 
 
 def _is_unchanged(rows: Sequence[AnyRow], turn_rows: Sequence[AnyRow], window: HistoryWindow) -> bool:
     """Return whether the window's rows are unchanged, and no later turn answers one of its messages."""
     messages = {row.id for row in rows}
-    sums = text_of(window.items), text_of(window.turns)
     return (
         bool(rows)
-        and (rows[0].items_before, rows[0].turns_before) == sums
+        and rows[0].version == window.version
         and not any(
             row.started_at >= window.until and row.user_item_id is not None and row.user_item_id not in messages
             for row in turn_rows

@@ -1,9 +1,10 @@
-"""Create the whole schema at once, views included, for scripts and tests. A server migrates instead (`migrations`)."""
+"""Create the whole schema at once, for scripts and tests. A server migrates instead (`migrations`)."""
 
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store.errors import translate_errors
+from chatkit_store.history_versions import triggers
 from chatkit_store.migrations import lock_schema, rename_version_table, stamp
 from chatkit_store.tables import metadata
 
@@ -38,7 +39,7 @@ FROM turns n
 
 
 async def create_schema(engine: AsyncEngine) -> None:
-    """Create missing tables, indexes and views, and stamp the newest revision, so that no migration is pending."""
+    """Create missing tables, indexes, views and triggers, and stamp the newest revision: no migration is pending."""
     with translate_errors():
         async with engine.connect() as connection:
             await connection.run_sync(_create)
@@ -63,7 +64,10 @@ def _create_views(connection: Connection) -> None:
 
 
 def _create_triggers(connection: Connection) -> None:
-    """Let SQLite delete what depends on a row also where `PRAGMA foreign_keys` is off, as in its command-line tool."""
+    """Number the versions of histories, and let SQLite delete what depends on a row also where `PRAGMA foreign_keys` is
+    off, as in its command-line tool."""
+    for statement in triggers(connection.dialect.name):
+        connection.execute(text(statement))
     if connection.dialect.name != "sqlite":
         return
     deletions: dict[str, list[str]] = {}

@@ -68,6 +68,13 @@ threads = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     _tenant(),
+    Column(
+        "history_version",
+        _Big,
+        nullable=False,
+        server_default="0",
+        comment="Another one after each change of items or turns that a later message follows",
+    ),
     UniqueConstraint("id"),
     Index(None, "user_id", "position"),
     # On SQLite, only statements that repeat the condition may use it: without statistics, it might look for a user's

@@ -12,8 +12,8 @@ from chatkit.agents import ClientToolCall
 from chatkit_server import ask_user, client_tool
 from chatkit_server.memory import memory
 from chatkit_server.memory.call_pairs import INTERRUPTED
-from chatkit_server.models.client import direct_calls, prepared_requests
-from chatkit_server.models.client.packed_items import body_json
+from chatkit_server.models.client import direct_calls, prepared_calls, prepared_requests
+from chatkit_server.models.client.packed_items import body_json, list_json
 from chatkit_server.models.fit_messages import NO_ANSWER
 from tests.interactions.test_approvals import agent as clerk
 from tests.interactions.test_approvals import cards, outputs, press, request_deletion
@@ -582,8 +582,13 @@ async def test_the_endpoint_gets_the_same_history_with_and_without_the_cache(
         packed.append(any(getattr(value, "is_packed", False) for value in body.values()))
         return body_json(body)
 
+    def encode_list(items: Any) -> bytes:
+        packed.append(items.is_packed)
+        return list_json(items)
+
     for module in (prepared_requests, direct_calls):
         monkeypatch.setattr(module, "body_json", encode)
+    monkeypatch.setattr(prepared_calls, "list_json", encode_list)
     for size in (0, 1_000_000):
         chat = await start(Agent(name="test", instructions="Be kind.", tools=[look_up]), history_cache_bytes=size)
         calls = [Answer(tool_calls=[look_up_call("alpha", "call_1")]), Answer("It is 42.")]

@@ -196,10 +196,10 @@ class Conversation:
             await self._sql("DELETE FROM thread_items WHERE id = :id", id=item.id)
 
     async def redact_by_hand(self, number: int) -> None:
-        """Shorten a text in the database, without any of our code."""
+        """Change a text in the database, without any of our code, and neither its length nor a time."""
         if self.items:
             statement = "UPDATE thread_items SET payload = {} WHERE id = :id"
-            changed = "replace(CAST(payload AS text), 'Answer', 'X')"
+            changed = "replace(CAST(payload AS text), 'Answer', 'Erased')"
             is_sqlite = self.workers[0].engine.dialect.name == "sqlite"
             changed = changed if is_sqlite else f"CAST({changed} AS json)"
             await self._sql(statement.format(changed), id=self.items[number % len(self.items)].id)
@@ -485,13 +485,11 @@ async def test_a_long_conversion_lets_other_tasks_run(engine: AsyncEngine, monke
     assert rests >= 11
 
 
-async def test_windows_of_a_chain_that_grows_are_joined_and_left_out(engine: AsyncEngine) -> None:
+async def test_a_chain_that_grows_loses_what_does_not_fit(engine: AsyncEngine) -> None:
     async with long_thread(engine, 0) as chat:
         for _ in range(60):
             await chat.message(4)
             await load_input(chat, budget=200)
         chain = chat.workers[0].cache.latest(("", "alice", chat.thread.id))
         assert isinstance(chain, Chain)
-        assert len(chain.windows) < 5
-        assert chain.window.items[0] < 80
         assert len(chain.exchanges) < 15

@@ -86,7 +86,7 @@ async def test_upgrade_downgrade_and_upgrade_again_give_the_same_schema(database
     await engine.dispose()
 
 
-REVISIONS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013"]
+REVISIONS = [f"{number:04}" for number in range(1, 15)]
 
 
 def test_there_is_one_head() -> None:
@@ -150,10 +150,14 @@ def _inspect(connection: Connection) -> dict[str, Any]:
         }
         for name in inspector.get_table_names()
     }
-    triggers = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+    triggers = {
+        "sqlite": "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'",
+        "postgresql": "SELECT tgname, pg_get_triggerdef(t.oid) || prosrc FROM pg_trigger t JOIN pg_proc p "
+        "ON p.oid = tgfoid WHERE NOT tgisinternal",
+    }[connection.dialect.name]
     return {
         "tables": tables,
-        "triggers": dict(map(tuple, connection.execute(text(triggers)))) if connection.dialect.name == "sqlite" else {},
+        "triggers": dict(map(tuple, connection.execute(text(triggers)))),
         "views": {name: inspector.get_view_definition(name) for name in inspector.get_view_names()},
     }
 
