@@ -32,6 +32,8 @@ PLAIN_ROLE = "plain"
 """A role to which row-level security applies, unlike the superuser of the other tests."""
 QUICK = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200", "listen_addresses="]
 QUICK += ["max_wal_size=128MB"]  # what it writes may be kept in memory: see `_place`
+FOLDERS = "chatkit-pg-"
+"""How the names of the servers' folders begin; the number of the process that made it follows."""
 MEMORY = Path("/dev/shm")
 MEMORY_NEEDED = 2 * 1024**3
 """Free bytes that `MEMORY` needs for servers: several processes of tests start one each, of about 200 MB."""
@@ -167,7 +169,7 @@ def run_postgres() -> Iterator[Postgres]:
 @contextlib.contextmanager
 def folder_of_server() -> Iterator[tuple[Path, int | None]]:
     """Yield a folder for a server and its sockets, and the user it has to run as; remove the folder afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="chatkit-pg-", dir=_place()))
+    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDERS}{os.getpid()}-", dir=_place()))
     try:
         yield folder, _unprivileged(folder)
     finally:
@@ -179,11 +181,20 @@ def _place() -> Path:
     much CPU on creating and removing them. Not TMPDIR: the path of a socket must be short.
     """
     with contextlib.suppress(OSError):
+        _remove_leftovers()
         room = os.statvfs(MEMORY)
         may_run_programs = not room.f_flag & os.ST_NOEXEC  # `_programs` may have to copy them there
         if os.access(MEMORY, os.W_OK) and may_run_programs and room.f_bavail * room.f_frsize >= MEMORY_NEEDED:
             return MEMORY
     return Path("/tmp")
+
+
+def _remove_leftovers() -> None:
+    """Free the memory of tests that were killed. A server that still runs ends when it misses its files."""
+    for folder in MEMORY.glob(f"{FOLDERS}*-*"):
+        process = folder.name.removeprefix(FOLDERS).partition("-")[0]
+        if process.isdigit() and not Path("/proc", process).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def is_guarded(url: str) -> bool:
