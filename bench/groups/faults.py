@@ -15,6 +15,8 @@ BURST_OF_FRAMES = 2_000
 STOP_TOKENS = 10_000
 NEVER_SECONDS = 2.0
 """How long a stopped answer may take to be closed before it counts as never closed."""
+RETURNED = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
+"""Has the C library return to the system what is freed, so that what is resident is in use."""
 UNREAD_BUFFER = 4096
 """What the system receives for a client that does not read; by default it would take the whole answer."""
 MEBIBYTE = 1024 * 1024
@@ -140,7 +142,7 @@ async def unread(bench: Bench) -> list[Row]:
     kinds, plan = ("stock", "ours", "relay"), bench.plan
     process, system, left = collected(kinds), collected(kinds), collected(("ours",))
     for kind in kinds:
-        async with bench.starting(kind) as server:
+        async with bench.starting(kind, RETURNED) as server:
             tokens, count = plan.unread_tokens, plan.unread_clients
             if kind == "stock":  # takes many seconds for each answer
                 tokens, count = plan.stock_unread_tokens, 1

@@ -10,7 +10,8 @@ from bench.suite import Bench, collected, progress, settle, slope
 FIRST_ANSWERS = 40
 """Open before the measurement: they use what the server has freed before."""
 WAIT_SECONDS = 300
-CLIENTS = 8
+FIRST_CLIENTS, CLIENTS = 12, 8
+"""A few more before the measurement: the heap is then as large as it needs to be, and has little room for a leak."""
 TOKENS = 5
 PADDING = "As long as a message with which the page caches of the database are soon full. " * 100
 KIBIBYTE, MEBIBYTE = 1024, 1024 * 1024
@@ -58,10 +59,10 @@ async def growth(bench: Bench) -> list[Row]:
     totals: dict[str, list[float]] = {}
     each = max(1, (plan.many_turns - plan.first_turns) // plan.growth_samples)
     async with bench.starting("ours") as server:
-        await _turns_of_all(server, plan.first_turns, PADDING)
+        await _turns_at_once(server, plan.first_turns, FIRST_CLIENTS, PADDING)
         for number in range(plan.growth_samples + 1):
             if number:
-                await _turns_of_all(server, each)
+                await _turns_at_once(server, each, CLIENTS)
             await settle(server)
             memory.append(server.private_bytes() / KIBIBYTE)
             if number in (0, plan.growth_samples // 2, plan.growth_samples):
@@ -73,9 +74,9 @@ async def growth(bench: Bench) -> list[Row]:
     return [Row("rss", "Memory", "MiB", totals), Row("rss_growth", title, "KiB", trend).most("ours", 0.5)]
 
 
-async def _turns_of_all(server: Server, count: int, padding: str = "") -> None:
-    """Run turns of several users at once, in new threads; their messages begin with `padding`."""
-    await asyncio.gather(*(_many(server, max(1, count // CLIENTS), padding) for _ in range(CLIENTS)))
+async def _turns_at_once(server: Server, count: int, clients: int, padding: str = "") -> None:
+    """Run turns of so many users at once, in new threads; their messages begin with `padding`."""
+    await asyncio.gather(*(_many(server, max(1, count // clients), padding) for _ in range(clients)))
 
 
 async def _many(server: Server, count: int, padding: str) -> None:
