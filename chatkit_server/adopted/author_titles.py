@@ -54,6 +54,6 @@ async def _name_by_first_words(
         page = await store.load_thread_items(thread_id, None, FIRST_ITEMS, "asc", context)
         message = next((item for item in page.data if isinstance(item, UserMessageItem)), None)
         title = None if message is None else first_words(message)
-        if title is not None and await store.name_thread(thread_id, title, context, instead_of=None):
-            return thread.model_copy(update={"title": title})
+        if title is not None:
+            return await store.name_thread(thread_id, title, context, instead_of=None)
     return None

@@ -188,9 +188,11 @@ class TitleMaker:
 
         `instead_of` is the name that the title may replace.
         """
-        if title is None or not await self._store.name_thread(thread_id, title, context, instead_of=instead_of):
+        if title is None:
             return None
-        thread = await self._store.load_thread(thread_id, context)
+        thread = await self._store.name_thread(thread_id, title, context, instead_of=instead_of)
+        if thread is None:
+            return None
         return ThreadUpdatedEvent(thread=Thread(**thread.model_dump(), items=Page()))
 
 

@@ -80,8 +80,10 @@ class SqlStore(Store[TContext], Generic[TContext]):
         """
         await threads.save_thread(self._database, thread, context)
 
-    async def name_thread(self, thread_id: str, title: str, context: TContext, *, instead_of: str | None) -> bool:
-        """Set the title if it is still `instead_of`; return whether it was.
+    async def name_thread(
+        self, thread_id: str, title: str, context: TContext, *, instead_of: str | None
+    ) -> ThreadMetadata | None:
+        """Set the title if it is still `instead_of`, and return the thread as `load_thread` does; else return None.
 
         Thread objects loaded before keep their old title. Saving one writes its title only if that was changed.
         """

@@ -99,17 +99,21 @@ async def save_thread(database: Database, thread: ThreadMetadata, context: HasUs
         baselines.mark_unknown(thread, names)
 
 
-async def name_thread(database: Database, thread_id: str, title: str, context: HasUser, instead_of: str | None) -> bool:
-    """Set the title if it is still `instead_of`; return whether it was. Raises `NotFound`."""
-    values = {"thread": thread_id, **owner_values(context), "new": title, "old": instead_of}
+async def name_thread(
+    database: Database, thread_id: str, title: str, context: HasUser, instead_of: str | None
+) -> ThreadMetadata | None:
+    """Set the title if it is still `instead_of`, and return the thread; else return None. Raises `NotFound`."""
+    values = {"thread": thread_id, **owner_values(context), "new": title, "old": instead_of, "now": datetime.now(UTC)}
 
-    def work(connection: Connection) -> bool:
-        if connection.scalar(_NAME, {**values, "now": datetime.now(UTC)}) is not None:
-            return True
-        check_thread(connection, thread_id, context)
-        return False
+    def work(connection: Connection) -> Any:
+        row = connection.execute(_NAME, values).one_or_none()
+        if row is None:
+            check_thread(connection, thread_id, context)
+        return row
 
-    return await database.write(work, context, is_short=is_short(title))
+    rows = await database.write_at_once(_NAME, values, context, may_repeat=False) if database.writes_at_once else ()
+    row = rows[0] if rows else await database.write(work, context, is_short=is_short(title))
+    return None if row is None else _remember(database, from_row(row))
 
 
 def delete_thread(connection: Connection, thread_id: str, context: HasUser) -> None:
@@ -202,7 +206,7 @@ _NAME = (
     update(threads)
     .where(*_ONE, t.title.is_not_distinct_from(bindparam("old", type_=t.title.type)))
     .values(title=bindparam("new", type_=t.title.type), updated_at=bindparam("now", type_=t.updated_at.type))
-    .returning(t.id)
+    .returning(*COLUMNS)
 )
 _TOUCH = _UPDATE.values(updated_at=t.updated_at)
 _CURSOR = select(t.position).where(t.id == bindparam("after"), owned(threads)).scalar_subquery()

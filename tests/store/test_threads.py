@@ -240,7 +240,13 @@ async def test_thread_is_named_only_while_it_has_the_expected_title(store: Store
     thread = make_thread(title=first)
     await store.save_thread(thread, ALICE)
     older = await store.load_thread(thread.id, ALICE)
-    assert await store.name_thread(thread.id, "A name", ALICE, instead_of=first)
+    named = await store.name_thread(thread.id, "A name", ALICE, instead_of=first)
+    assert named is not None
+    assert named == await store.load_thread(thread.id, ALICE)
+    named.metadata["seen"] = "since it was named"  # only that is saved
+    await store.name_thread(thread.id, "A name", ALICE, instead_of="A name")
+    await store.save_thread(named, ALICE)
+    assert (await store.load_thread(thread.id, ALICE)) == named
     assert not await store.name_thread(thread.id, "Another", ALICE, instead_of=first)
     older.metadata["note"] = "saved by an object that has the old title"
     await store.save_thread(older, ALICE)
