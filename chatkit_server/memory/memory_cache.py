@@ -31,9 +31,10 @@ LIVE_FACTOR = 4
 
 @dataclass(frozen=True, slots=True)
 class StoredInput:
-    """The input items of an exchange as a list in JSON, and about how many tokens they have."""
+    """The input items of an exchange, and about how many tokens they have."""
 
     json: bytes
+    """The items in JSON, with a comma after each."""
     tokens: int
     count: int
     notes: tuple[int, ...]
@@ -58,13 +59,14 @@ class StoredInput:
         are_messages = all(map(is_message, items))
         is_closed = are_messages and bool(items) and items[-1].get("role") != "user" and not notes
         is_closed = is_closed and join_notes(items, []) == items
-        return cls(json, tokens, len(items), indexes, is_fitted(items), are_messages, is_closed)
+        parts = json[1:-1] + b"," if items else b""
+        return cls(parts, tokens, len(items), indexes, is_fitted(items), are_messages, is_closed)
 
 
 def joined_items(stored: Sequence[StoredInput]) -> tuple[list[InputItem], list[InputItem]]:
     """Return the items of all inputs as new objects, and those of them that are notes."""
-    json = b",".join([entry.json[1:-1] for entry in stored if entry.count])
-    items: list[InputItem] = from_json(b"[" + json + b"]", cache_strings="keys")
+    json = b"".join([entry.json for entry in stored])
+    items: list[InputItem] = from_json(b"[" + json[:-1] + b"]", cache_strings="keys")
     notes, start = [], 0
     for entry in stored:
         notes += [items[start + index] for index in entry.notes]
@@ -74,7 +76,7 @@ def joined_items(stored: Sequence[StoredInput]) -> tuple[list[InputItem], list[I
 
 def packed_items(stored: Sequence[StoredInput]) -> PackedItems:
     """Return the items of inputs that are closed."""
-    return PackedItems(b",".join([entry.json[1:-1] for entry in stored]))
+    return PackedItems([entry.json for entry in stored])
 
 
 @dataclass(frozen=True, slots=True)

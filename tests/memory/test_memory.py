@@ -582,9 +582,9 @@ async def test_the_endpoint_gets_the_same_history_with_and_without_the_cache(
         packed.append(any(getattr(value, "is_packed", False) for value in body.values()))
         return body_json(body)
 
-    def encode_list(items: Any) -> bytes:
+    def encode_list(items: Any, *around: bytes) -> bytes:
         packed.append(items.is_packed)
-        return list_json(items)
+        return list_json(items, *around)
 
     for module in (prepared_requests, direct_calls):
         monkeypatch.setattr(module, "body_json", encode)

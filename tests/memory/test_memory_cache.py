@@ -373,6 +373,11 @@ async def test_closed_exchanges_are_packed_and_what_a_neighbour_changes_is_not(e
         packed = await memory.packed_input(CONVERTER, budget=100_000)
         assert [type(item["content"]) for item in packed] == [PackedItems, *[type(i["content"]) for i in packed[1:]]]
         assert len(packed) < 6
+        chain = worker.cache.latest(("", "alice", chat.thread.id))
+        assert chain is not None
+        kept = {id(exchange.whole.json) for exchange in chain.exchanges if exchange.whole is not None}
+        parts = packed[0]["content"].parts
+        assert (len(parts) > 8, {id(part) for part in parts} <= kept) == (True, True)  # no copies
         await chat.message(5)  # ends with a note, to which the next message is joined
         await chat.message(4)
         await chat.message(4)

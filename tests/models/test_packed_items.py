@@ -33,7 +33,7 @@ ITEMS = [*OLD, *CALL, *OLD, *OLD, NEW]
 
 
 def packed(items: list[Any]) -> dict[str, Any]:
-    return PackedItems(to_json(items)[1:-1]).stand_in()
+    return PackedItems([to_json(item) + b"," for item in items]).stand_in()
 
 
 def an_input(*items: Any) -> FittedItems:

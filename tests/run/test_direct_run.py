@@ -195,7 +195,7 @@ async def test_packed_items_are_the_same_to_our_call_and_to_the_runner(
 ) -> None:
     answers = (PLAIN | OTHER)[name]
     old = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
-    stand_in = PackedItems(to_json(old)[1:-1]).stand_in()
+    stand_in = PackedItems([to_json(old)[1:-1] + b","]).stand_in()
     packed = FittedItems([stand_in, *INPUT, stand_in, INPUT[0]], is_packed=True)
     expected = await outcome(*endpoint, answers, an_agent(), [*old, *INPUT, *old, INPUT[0]])
     assert await outcome(*endpoint, answers, an_agent(), packed) == expected

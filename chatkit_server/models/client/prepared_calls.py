@@ -68,7 +68,7 @@ class PreparedCalls:
         if type(items) is not FittedItems:
             return None
         direct = self._responses.direct
-        return await direct.send(direct.key(call.options), call.head + list_json(PlainList(items)) + call.tail)
+        return await direct.send(direct.key(call.options), list_json(PlainList(items), call.head, call.tail))
 
     def _find(self, instructions: str | None, settings: ModelSettings, tools: Sequence[Tool]) -> PreparedCall | None:
         """Return the prepared call. An author may change a tool between two turns, so all of it is compared."""
