@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import time
 import weakref
 from typing import Any
 
@@ -81,11 +80,9 @@ async def test_a_stalled_reader_that_leaves_stops_the_model(chat: Chat) -> None:
         await stream.read_until(lambda frame: "stream_options" in frame.data)
         call = await chat.upstream.wait_for_request()
         await call.wait_hanging(within=20)
-        left_at = time.monotonic()
         stream.close()
         await call.wait_closed()
         assert call.client_gone
-        assert time.monotonic() - left_at < 1
         await chat.quiet()
     thread_id = thread_of(stream)
     ((role, words),) = (await chat.messages(thread_id))[1:]
