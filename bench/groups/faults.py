@@ -147,9 +147,8 @@ async def unread(bench: Bench) -> list[Row]:
             if kind == "stock":  # takes many seconds for each answer
                 tokens, count = plan.stock_unread_tokens, 1
             if kind == "ours":
-                for _ in range(2):  # what the first answers take is used again
-                    read = await _memory_of_answers(bench, server, tokens, count)
-                left[kind].append(read)
+                await _memory_of_answers(bench, server, tokens, 2)  # what the first answers take is used again
+                left[kind].append(await _memory_of_answers(bench, server, tokens, count))
             clients: list[Client] = []
             process[kind].append(await _memory_of_answers(bench, server, tokens, count, clients))
             if (unsent := server.unsent_bytes()) is not None:
