@@ -120,6 +120,11 @@ class Output:
         self._last: ThreadItem | None = None
         """An item that is done, and still open: it is saved with the turn's end, unless an event follows."""
 
+    @property
+    def has_unsaved_answer(self) -> bool:
+        """Whether the last item is done, and has to be saved with the turn's end."""
+        return self._last is not None
+
     def is_hidden(self, item_id: str) -> bool:
         """Return whether only the model may see the item."""
         return item_id in self._hidden

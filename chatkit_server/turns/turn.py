@@ -15,7 +15,7 @@ from weakref import ReferenceType, ref
 from chatkit.store import NotFoundError
 from chatkit.types import SDKHiddenContextItem, ThreadItem, UserMessageItem, WidgetItem
 
-from chatkit_store import TurnEnd, TurnStatus
+from chatkit_store import StoreError, StoreUnavailable, TurnEnd, TurnStatus
 
 from ..agents.turn_traces import begin_traces
 from ..context import RequestContext
@@ -218,7 +218,13 @@ class Turn(LiveTurn):
         restore = self._accepted.replace_after is not None and is_unanswered
         if restore:  # a retry that only shows thoughts has no answer to keep: the old one comes back
             kept_items, empty_ids = [], list({*empty_ids, *output.thoughts})
-        is_saved = await self._save_end(kept_items, error, restore)
+        try:
+            is_saved = await self._save_end(kept_items, error, restore)
+        except StoreError as refusal:
+            if self.status != "completed" or isinstance(refusal, StoreUnavailable):
+                raise
+            self.status, error = "failed", to_turn_failure(refusal)
+            is_saved = await self._save_end(kept_items, error, restore)
         if self.stop_reason == "lost" and not is_saved:
             self._cut_readers()  # they re-attach and get what is stored
         if is_saved:  # else the thread was deleted, or another worker has closed the turn
@@ -253,7 +259,10 @@ class Turn(LiveTurn):
         return AnswerInterrupted() if is_interrupted else None
 
     async def _save_end(self, kept_items: list[ThreadItem], error: ServerError | None, restore: bool) -> bool:
-        """Save the end of the turn with its partial items; return False if what is stored must stay as it is."""
+        """Save the end of the turn with its partial items; return False if what is stored must stay as it is.
+
+        Raises what the store raises if it refuses the answer of a completed turn.
+        """
         # No stop note after a restored answer: that one was complete.
         stop_note = [self._stop_note()] if self._was_stopped_by_user() and not restore else []
         end = TurnEnd(
@@ -283,7 +292,9 @@ class Turn(LiveTurn):
         is_stopping = self.stop_reason == "shutdown"
         seconds = self._settings.stop_seconds if is_stopping else self._settings.outage_seconds
         name = f"the end of turn {self.id}"
-        if await through_outage(lambda: finish_anyway(finish, items), seconds, name):
+        is_complete = self.status == "completed" and self._output.has_unsaved_answer
+        save = finish if is_complete else partial(finish_anyway, finish)
+        if await through_outage(lambda: save(items=items), seconds, name):
             return True
         if self.stop_reason == "deleted" or restore:
             return False

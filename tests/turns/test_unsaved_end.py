@@ -97,6 +97,21 @@ async def test_a_finished_answer_is_saved_by_a_retry(chat: Chat, failures: int, 
     assert log.of(logging.ERROR) == []
 
 
+async def test_an_answer_that_the_database_refuses_fails_its_turn(chat: Chat, engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        for statement in _REFUSE[engine.dialect.name]:
+            await connection.execute(text(statement))
+    chat.upstream.script(Answer("one two three"))
+    async with await chat.visitor() as tab:
+        reply = await tab.create("Count")
+        assert reply.error is not None
+        assert "could not be read or saved" in reply.error["message"]
+        assert await chat.messages(reply.thread_id) == [("user", "Count")]
+        assert await chat.turns(reply.thread_id) == [("failed", None)]
+        notices = await chat.select("SELECT count(*) FROM thread_items WHERE role = 'notice'")
+        assert notices == [(1,)]
+
+
 async def test_a_stop_is_saved_once_even_if_the_first_attempt_failed(chat: Chat) -> None:
     store_of(chat).failures = 1
     chat.upstream.script(Answer("one two three", hang_after=2))
@@ -180,3 +195,17 @@ async def test_the_process_ends_even_if_its_database_hangs(
     assert store.tries == 1
     assert upstream.requests[0].client_gone
     assert any("could not be saved before the server stopped" in message for message in log.of(logging.ERROR))
+
+
+_REFUSE = {
+    "sqlite": [
+        "CREATE TRIGGER refuse BEFORE INSERT ON thread_items WHEN NEW.type = 'assistant_message' "
+        "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+    ],
+    "postgresql": [
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE check_violation; END $$",
+        "CREATE TRIGGER refuse BEFORE INSERT ON thread_items FOR EACH ROW WHEN (NEW.type = 'assistant_message') "
+        "EXECUTE FUNCTION refuse()",
+    ],
+}
+"""What has a database refuse answers."""
