@@ -8,8 +8,9 @@ VENV := .venv/.installed
 NODE := web/node_modules/.installed
 PAGE := web/dist/index.html
 PAGE_SOURCES := $(shell find web/src web/public web/element/src -type f 2>/dev/null) $(wildcard web/*.js web/*.html web/*.json web/element/*.js web/element/*.json)
-# Four processes keep two cores busy: most tests wait for half of their time, for a process, a database or a pause.
-PYTEST := $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+# Three processes keep two cores busy beside the browsers: many tests wait for a process or a pause. With four, some time
+# out where something else runs as well.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 CODE := chatkit_server store tests bench alembic scripts examples web/e2e/agents
 
 help: ## Show this help
