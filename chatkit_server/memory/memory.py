@@ -1,6 +1,6 @@
 """Build the model input of the next turn: the thread from its newest exchange back, within a budget of tokens."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import cast
@@ -197,20 +197,19 @@ def _joined(exchanges: Sequence[Input], *, is_unique: bool, can_pack: bool = Fal
     """Return exchanges, oldest first, as one history; with `can_pack`, of closed ones only stand-ins."""
     items: list[InputItem] = []
     notes: list[InputItem] = []
-
-    def kind(exchange: Input) -> str:
-        if not isinstance(exchange, StoredInput):
-            return "converted"
-        return "closed" if can_pack and exchange.is_closed else "stored"
-
-    for of_kind, group in groupby(exchanges, key=kind):
-        if of_kind == "converted":
-            for exchange in cast(Iterable[list[InputItem]], group):
+    start = 0
+    # There may be a thousand, nearly all of them closed: no call for each.
+    kinds = [can_pack and entry.is_closed if isinstance(entry, StoredInput) else None for entry in exchanges]
+    for is_closed, group in groupby(kinds):
+        of_kind = exchanges[start : start + len(list(group))]
+        start += len(of_kind)
+        if is_closed is None:
+            for exchange in cast(Sequence[list[InputItem]], of_kind):
                 items += exchange
                 notes += notes_of(exchange)
             continue
-        stored = cast(list[StoredInput], list(group))
-        packed = stored if of_kind == "closed" else []
+        stored = cast(Sequence[StoredInput], of_kind)
+        packed = stored if is_closed else []
         if packed and items and items[-1].get("role") == "user":  # the first message may be joined to it
             packed = stored[1:]
         more, more_notes = joined_items(stored[: len(stored) - len(packed)])

@@ -5,6 +5,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+from typing import cast
 
 from chatkit.agents import ThreadItemConverter
 from chatkit.types import ThreadItem, UserMessageItem, UserMessageTextContent
@@ -27,6 +29,7 @@ Input = list[InputItem] | StoredInput
 """The input items of one exchange."""
 SLICE_SECONDS = 0.004
 """After how long a conversion lets the other tasks of the event loop run."""
+_TOKENS, _IS_FITTED, _ARE_MESSAGES = map(attrgetter, ("tokens", "is_fitted", "are_messages"))
 LoadPage = Callable[[PastTurns, HistoryCursor], Awaitable[HistoryPage]]
 """Loads the page before a cursor and adds its turns."""
 
@@ -80,7 +83,8 @@ class Reading:
                 return True
             await self._rest()
         if chain is not None:
-            for earlier in chain.exchanges:  # may be a thousand
+            exchanges, budget = self._add_chain(chain.exchanges, budget)
+            for earlier in exchanges:
                 if not earlier.replayed.isdisjoint(self._replayed):
                     return False
                 if earlier.whole is None:
@@ -158,6 +162,28 @@ class Reading:
         if tokens <= budget:
             self._add(with_answer(items))
         return budget - tokens
+
+    def _add_chain(self, exchanges: Sequence[PastExchange], budget: int) -> tuple[Sequence[PastExchange], int]:
+        """Add the exchanges that fit as a whole, newest first; return the others and what is left of the budget.
+
+        They may be a thousand, so there is no step for each. Adds none if one has to be converted or was replayed.
+        """
+        replayed = set[str]().union(*[earlier.replayed for earlier in exchanges])
+        wholes = [earlier.whole for earlier in exchanges]
+        if not all(wholes) or not replayed.isdisjoint(self._replayed):
+            return exchanges, budget
+        forms = cast(list[StoredInput], wholes)
+        count, tokens = len(forms), sum(map(_TOKENS, forms))
+        while count and tokens > budget:  # the newest exchange alone may exceed it
+            count -= 1
+            tokens -= forms[count].tokens
+        rest, taken = exchanges[count:], forms[:count]
+        self._earlier += exchanges[:count]
+        self._replayed |= replayed.difference(*[earlier.replayed for earlier in rest])
+        self.inputs += taken
+        self.are_fitted &= all(map(_IS_FITTED, taken))
+        self.are_messages &= all(map(_ARE_MESSAGES, taken))
+        return rest, budget - tokens
 
     def _add_stored(self, earlier: PastExchange, form: StoredInput, budget: int) -> int:
         self._earlier.append(earlier)
