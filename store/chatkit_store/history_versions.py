@@ -53,11 +53,13 @@ def triggers(dialect: str) -> Iterator[str]:
         # A later message may not be committed yet: its writer has the thread's lock.
         lock = f"PERFORM 1 FROM threads WHERE id IN ({threads}) FOR NO KEY UPDATE; IF {thread_condition} THEN"
         body = f"{lock} {change} END IF;" if thread_condition else change
+        # The tables may be moved to another schema, and a session may not search theirs.
+        place = "PERFORM set_config('search_path', quote_ident(TG_TABLE_SCHEMA) || ', pg_temp', true);"
         # A session keeps its first plans, which might be those for empty tables.
-        options = "SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off"
+        options = "SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off"
         yield (
             f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql {options} "
-            f"AS $body$ BEGIN {body} RETURN NULL; END $body$"
+            f"AS $body$ BEGIN {place} {body} RETURN NULL; END $body$"
         )
         when = f"WHEN ({row_condition}) " if row_condition else ""
         yield f"DROP TRIGGER IF EXISTS {name} ON {table}"

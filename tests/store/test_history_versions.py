@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_server.context import RequestContext
 from chatkit_store import HistoryPage, NewTurn, SqlStore, TurnEnd, TurnStore, new_id
+from tests.conftest import opened
+from tests.databases import Postgres
 from tests.store.factories import assistant_message, hidden_item, make_thread, user_message
 
 ALICE = RequestContext("alice")
@@ -139,6 +141,17 @@ async def test_a_turn_that_runs_and_a_message_without_a_turn_are_in_no_window(th
     assert (await thread.page()).window is None
     await thread.finish(3)
     assert (await thread.page()).window is None
+
+
+async def test_changes_are_seen_in_a_schema_that_was_renamed(postgres: Postgres) -> None:
+    with postgres.fresh_database(with_schema=True) as url:
+        async with opened(url, has_schema=True) as engine:
+            thread = Thread(engine)
+            await thread.begin()
+            await thread.sql("ALTER SCHEMA public RENAME TO moved")
+            await thread.sql("UPDATE moved.thread_items SET payload = payload WHERE id = :a1")
+            await thread.sql("ALTER SCHEMA moved RENAME TO public")
+            assert await thread.version() > 0
 
 
 async def test_a_thread_is_deleted_with_all_that_has_triggers(thread: Thread) -> None:
