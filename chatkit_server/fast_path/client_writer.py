@@ -80,6 +80,7 @@ class ClientWriter:
         names = [name for name, _ in headers]
         if (
             message["status"] != 200
+            or cycle.scope["method"] == "HEAD"
             or cycle.access_log
             or cycle.disconnected
             or cycle.response_started
@@ -91,7 +92,7 @@ class ClientWriter:
             return False
         cycle.response_started = cycle.chunked_encoding = True
         cycle.waiting_for_100_continue = False
-        lines = [b"%b: %b\r\n" % header for header in headers]
+        lines = [b"%b: %b\r\n" % (name, value) for name, value in headers]
         end = b"transfer-encoding: chunked\r\n\r\n"
         self._transport.write(b"".join([OK, *lines, end if cycle.keep_alive else b"connection: close\r\n" + end]))
         return True

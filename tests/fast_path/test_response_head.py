@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from chatkit_server.fast_path.client_writer import ClientWriter
 
 DATE = [(b"date", b"Sun, 29 Nov 2026 13:00:00 GMT")]
+HEAD = {"type": "http", "method": "HEAD", "path": "/", "http_version": "1.1", "client": None, "query_string": b""}
 PLAIN = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-chatkit-turn-id", b"turn_1")]
 FRAMES = b'id: 1\ndata: {"type":"thread.created"}\n\n'
 
@@ -92,6 +93,8 @@ async def written(
 async def test_the_head_is_that_of_uvicorn(state: Mapping[str, Any]) -> None:
     usual, _ = await written(PLAIN, state, 200, directly=False)
     assert await written(PLAIN, state, 200, directly=True) == (usual, False)
+    lists: list[Any] = [[*header] for header in PLAIN]  # as ASGI allows
+    assert await written(lists, state, 200, directly=True) == (usual, False)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +104,7 @@ async def test_the_head_is_that_of_uvicorn(state: Mapping[str, Any]) -> None:
         ([*PLAIN, (b"connection", b"close")], {}, 200),
         ([*PLAIN, (b"content-length", str(len(FRAMES)).encode())], {}, 200),
         (PLAIN, {"access_log": True}, 200),
+        (PLAIN, {"scope": HEAD}, 200),
         (PLAIN, {}, 503),
     ],
 )
