@@ -52,7 +52,6 @@ FREE_FORM: Mapping[str, float] = {
 }
 """Fields with JSON of any shape, and how many characters it may contain together."""
 
-
 NAMES: Mapping[str, str] = {
     "text": "The message",
     "message": "The message",

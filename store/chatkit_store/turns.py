@@ -119,10 +119,10 @@ class TurnStore:
             if (write := at_once.start(turn.to_row(key, context), new, rows, seen, context)) is not None:
                 gone_ids = await self._start_at_once(write, new_thread is not None, context)
         if gone_ids is None:
-            is_short_start = is_plain and at_once.is_plain(rows) and is_short(rows[0]["payload"])
+            # For a limit of tokens, all turns of the day are read.
             is_short_start = (
-                is_short_start and allowed.tokens_per_day is None
-            )  # for that, all turns of the day are read
+                is_plain and allowed.tokens_per_day is None and at_once.is_plain(rows) and is_short(rows[0]["payload"])
+            )
             gone_ids = await self._write_start(work, turn, key, context, is_short=is_short_start)
         if new_thread is not None and thread_row is not None:
             database.baselines.remember(new_thread, thread_row)
