@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from chatkit.types import ThreadItem
-from sqlalchemy import BigInteger, Connection, Select, bindparam, case, func, or_, select, union_all
+from sqlalchemy import BigInteger, Connection, Select, Text, bindparam, case, cast, func, or_, select, union_all
 
 from chatkit_store.columns import UtcDateTime, load_json
 from chatkit_store.database import AnyRow, Database
@@ -60,7 +60,7 @@ class HistoryWindow:
 
     high: int
     until: datetime
-    version: int
+    version: str
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,9 @@ def _started(since: str, until: str) -> tuple[Any, ...]:
 @cache
 def _items(dialect: str) -> Select[Any]:
     """Return the statement for the items of a page, with the version of the thread's history in each row."""
-    version = select(threads.c.history_version).where(threads.c.id == bindparam("thread"))
+    # A thread that was deleted may be made again with its id, but never at its position.
+    number = cast(threads.c.position, Text) + " " + cast(threads.c.history_version, Text)
+    version = select(number).where(threads.c.id == bindparam("thread"))
     label = version.correlate(None).scalar_subquery().label("version")
     columns = [i.id, i.position, i.type, i.payload, i.turn_id, i.created_at, label]
     is_new = i.position < _position("before"), i.position >= _position("after")

@@ -1,7 +1,8 @@
 """Triggers that give a thread another `history_version` when something changes that a later message already follows.
 
-A worker that keeps a thread's history in memory compares this one number, however long the thread is. New messages and
-answers do not change it: they are read. Triggers see every writer, also SQL by hand.
+A worker that keeps a thread's history in memory compares this one number, however long the thread is, and the thread's
+position, which no other thread has had. New messages and answers do not change it: they are read. Triggers see every
+writer, also SQL by hand.
 
 Changes of items after the last user message, of notices, of a turn's unfinished items and of a turn that runs leave it
 as it is: a history that is kept ends before a user message, and has no turn that runs (`history.py`). The clocks of

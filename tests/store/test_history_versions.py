@@ -143,6 +143,20 @@ async def test_a_turn_that_runs_and_a_message_without_a_turn_are_in_no_window(th
     assert (await thread.page()).window is None
 
 
+async def test_a_thread_that_was_deleted_and_written_again_is_another(engine: AsyncEngine) -> None:
+    """It has the same id, and no turns for its earlier messages."""
+    thread = Thread(engine)
+    pages: list[HistoryPage] = []
+    for number, words in enumerate(("A secret.", "Nothing."), 2):
+        await thread.store.save_thread(make_thread(id=thread.id), ALICE)
+        await thread.store.add_thread_item(thread.id, user_message(words, **thread.fields("m1")), ALICE)
+        await thread.start(number)
+        pages.append(await thread.page(pages[0] if pages else None))
+        await thread.store.delete_thread(thread.id, ALICE)
+    assert [page.window is not None for page in pages] == [True, True]
+    assert not pages[1].continues
+
+
 async def test_changes_are_seen_in_a_schema_that_was_renamed(postgres: Postgres) -> None:
     with postgres.fresh_database(with_schema=True) as url:
         async with opened(url, has_schema=True) as engine:
