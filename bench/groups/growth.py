@@ -59,15 +59,17 @@ async def thread(bench: Bench) -> list[Row]:
     database = copy(folder / "turn.db", folder / "thread.db")
     for size in plan.thread_items:
         turns = size // ITEMS_OF_A_TURN
-        add_turns(database, f"t{size}", "'reader'", turns * plan.rounds, turns)  # a new thread for each round
-    sizes = ",".join(f"thr_t{size}_{number}={size}" for size in plan.thread_items for number in range(plan.rounds))
+        add_turns(database, f"t{size}", "'reader'", turns * plan.short_rounds, turns)  # a new thread for each round
+    sizes = ",".join(
+        f"thr_t{size}_{number}={size}" for size in plan.thread_items for number in range(plan.short_rounds)
+    )
     servers = {
         "ours": await bench.fresh("ours", settings_of(database)),
         "stock": await bench.fresh("stock", {"BENCH_THREADS": sizes}),
     }
     names = {f"{kind}, {size:,} items": (kind, size) for size in plan.thread_items for kind in servers}
     samples = collected(list(names))
-    for name in bench.alternate(list(names)):
+    for name in bench.alternate(list(names), plan.short_rounds):
         kind, size = names[name]
         thread_id = f"thr_t{size}_{len(samples[name])}"
         samples[name].append(await _turns_in(bench, servers[kind], thread_id))
