@@ -201,6 +201,8 @@ def _settings(agent: Agent[Any], config: RunConfig) -> ModelSettings:
     if last is not None and last[1] is config and last[0] == agent.model_settings:
         return last[2]
     settings = get_model_settings(agent, config)
+    if settings is agent.model_settings:  # which its author may change: others compare what was resolved by identity
+        settings = copy.copy(settings)
     if len(_resolved) >= MAX_RESOLVED:
         _resolved.clear()
     _resolved[key] = (copy.deepcopy(agent.model_settings), config, settings)

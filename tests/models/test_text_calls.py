@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -118,7 +118,8 @@ async def test_a_prepared_request_is_the_one_of_the_sdk(name: str, sdk_calls: li
         assert as_seen(first) == as_seen(second)
 
 
-async def test_a_request_follows_each_change_of_an_agent() -> None:
+@pytest.mark.parametrize("of_config", [ModelSettings(), None], ids=["settings of the run", "none of the run"])
+async def test_a_request_follows_each_change_of_an_agent(of_config: ModelSettings | None) -> None:
     tool = FunctionTool("look", "Looks.", {"type": "object", "properties": {}}, double.on_invoke_tool)
     agent = Agent[Any](name="A", instructions="Look.", tools=[tool])
 
@@ -134,13 +135,17 @@ async def test_a_request_follows_each_change_of_an_agent() -> None:
     def set_up() -> None:
         agent.model_settings = ModelSettings(temperature=0.25)
 
+    def tune() -> None:
+        agent.model_settings.temperature = 0.75
+
     def add() -> None:
         agent.tools.append(double)
 
     async with open_calls() as calls:
+        calls.config = replace(calls.config, model_settings=of_config)
         await calls.ask(agent)
         await calls.ask(agent)
-        for change in (describe, declare, instruct, set_up, add):
+        for change in (describe, declare, instruct, set_up, tune, add):
             change()
             await calls.ask(agent)
             assert calls.endpoint.bodies[-1] != calls.endpoint.bodies[-2], change.__name__
