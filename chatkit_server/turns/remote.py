@@ -36,9 +36,9 @@ from ..interactions.notice_card import is_notice
 from ..loops import backoff
 from ..run.server import ChatServer
 from .journal_feed import JournalFeed
+from .late_items import done_loader
 from .live_turn import LiveTurn, Reader, StopReason
 from .turn_changes import TurnChanges, Watch
-from .turn_end import done_loader
 from .turn_log import TurnLog, belongs_in_catch_up
 
 logger = logging.getLogger(__name__)

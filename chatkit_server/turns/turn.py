@@ -30,9 +30,10 @@ from ..memory import Transcript, turn_transcript
 from ..memory.first_message import FirstMessage, first_message
 from ..models.usage import TurnUsage, turn_usage
 from .accept import Accepted, opening_events
+from .late_items import done_loader
 from .live_turn import LiveTurn, StopReason
 from .output import Output, TurnServices
-from .turn_end import done_loader, finish_anyway
+from .turn_end import finish_anyway
 from .turn_log import TurnLog
 
 logger = logging.getLogger(__name__)

@@ -67,7 +67,7 @@ def end(columns: Columns, values: Columns, ending: Any, lock: Any) -> Write:
 def end_with(row: Columns, columns: Columns, values: Columns, ending: Any, context: HasUser) -> Write:
     """Return what writes the last item of a running turn and does what `end` does; without a row, nothing was changed.
 
-    The item's row may reserve its position already.
+    The item's row may reserve its position already. If another thread has its id, a position is given out in vain.
     """
     item = {**row, "updated_at": datetime.now(UTC)}
     parameters = {**values, **_taking(row["thread_id"], context), **_named("set", columns), **_named("item", item)}
