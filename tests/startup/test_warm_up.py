@@ -60,7 +60,7 @@ def test_the_first_answer_builds_nothing_after_the_warm_up(api: str, tmp_path: P
 
 
 def test_without_it_the_first_answer_builds_them(tmp_path: Path) -> None:
-    assert "ResponseCreatedEvent" in classes_built("responses", "cold", tmp_path)
+    assert "ResponseCompletedEvent" in classes_built("responses", "cold", tmp_path)
 
 
 async def test_the_first_stop_builds_no_route_after_the_warm_up(
