@@ -54,8 +54,9 @@ class HttpProtocol(UnsentBytes, HttpToolsProtocol):
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Forget the connection. uvicorn (0.54) leaves the timer of an idle one that its client resets."""
         self._stop_waiting()
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

@@ -37,6 +37,7 @@ class UnsentBytes(asyncio.Protocol):
     transport: Any
     _progress_check: asyncio.TimerHandle | None = None
     _unsent = 0
+    _is_lost = False
 
     def connection_made(self, transport: Any) -> None:
         """Limit what the system takes, where it can be limited."""
@@ -60,13 +61,14 @@ class UnsentBytes(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
+        self._is_lost = True
         self._stop_watching()
         super().connection_lost(exc)
 
     def close_in_time(self) -> None:
         """Close the connection once its client has read what is unsent, or does not read."""
         self.transport.close()
-        if self._progress_check is None:
+        if self._progress_check is None and not self._is_lost:
             self._watch()
 
     def _watch(self) -> None:

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import os
 import socket
+import struct
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -193,6 +194,21 @@ async def test_the_system_takes_little_of_what_a_client_does_not_read(server: uv
     opened = connection.transport.get_extra_info("socket")
     assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == HttpProtocol.system_bytes
     writer.close()
+
+
+async def test_nothing_waits_for_the_client_of_a_connection_that_was_reset(server: uvicorn.Server, port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    (connection,) = cast(set[Any], server.server_state.connections)
+    await until(lambda: connection.timeout_keep_alive_task is not None)
+    timer = connection.timeout_keep_alive_task
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+    await until(lambda: not server.server_state.connections)
+    assert timer.cancelled()
+    connection.timeout_keep_alive_handler()  # as if the timer had just run
+    assert connection._progress_check is None, "would report that the client does not read"
 
 
 async def test_the_limit_of_open_files_is_raised() -> None:
