@@ -343,3 +343,11 @@ async def test_closing_the_events_early_closes_the_response() -> None:
         await answer.aclose()
         assert not asyncio.all_tasks() - before  # no task closes it later
         assert len(await calls.ask(AGENTS["tools"]())) > 1
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_an_unread_event_is_what_the_openai_client_makes_of_its_type(name: str) -> None:
+    event = UNREAD[name]
+    expected = type(event).model_construct(type=name)
+    assert event == expected
+    assert event.__dict__ == expected.__dict__

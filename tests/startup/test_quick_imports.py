@@ -78,6 +78,10 @@ UNUSED = (
 """What a server on SQLite without files, MCP servers and tokens of an issuer starts without."""
 ADAPTERS = """
 import chatkit_server.cli
+import openai.types.responses as responses
+assert not responses.ResponseTextDeltaEvent.__pydantic_complete__
+events = [value for name, value in vars(responses).items() if name.endswith("Event")]
+assert not any(getattr(event, "__pydantic_complete__", False) for event in events)
 from pydantic import BaseModel, TypeAdapter
 import mcp_types
 from chatkit.types import ThreadStreamEvent

@@ -17,6 +17,7 @@ from openai.types.responses import (
     ResponseCreatedEvent,
     ResponseInProgressEvent,
 )
+from pydantic import BaseModel
 
 from .direct_calls import DirectAnswer, EarlyOutcome, early_outcome, is_untouched
 from .prepared_calls import PreparedCalls
@@ -30,12 +31,28 @@ except ImportError:  # a private name: without it, all calls are the SDK's
 else:
     HAS_STREAM = True
 
-_UNREAD_CLASSES: Mapping[str, Any] = {
+_UNREAD_CLASSES: Mapping[str, type[BaseModel]] = {
     "response.created": ResponseCreatedEvent,
     "response.in_progress": ResponseInProgressEvent,
     "response.content_part.done": ResponseContentPartDoneEvent,
 }
-UNREAD: Mapping[str, Any] = {name: event.model_construct(type=name) for name, event in _UNREAD_CLASSES.items()}
+
+
+def _empty(event_class: type[BaseModel], name: str) -> Any:
+    """Return what openai's `model_construct` does, without building the class at import: 45 ms of each start."""
+    event = event_class.__new__(event_class)
+    event.__setstate__(
+        {
+            "__dict__": dict.fromkeys(event_class.__annotations__) | {"type": name},
+            "__pydantic_fields_set__": {"type"},
+            "__pydantic_extra__": {},
+            "__pydantic_private__": None,
+        }
+    )
+    return event
+
+
+UNREAD: Mapping[str, Any] = {name: _empty(event_class, name) for name, event_class in _UNREAD_CLASSES.items()}
 """Events of which a turn reads only that they have come. Their responses repeat all instructions and tools."""
 _FAILURES = frozenset({"response.failed", "response.incomplete", "response.error"})
 
