@@ -302,20 +302,26 @@ def converted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ids
 
 
+def items_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list to which each page of a history adds the number of its items."""
+    read: list[int] = []
+    load = SqlStore.load_history
+
+    async def count(*arguments: Any, **options: Any) -> Any:
+        page = await load(*arguments, **options)
+        read.append(len(page.items))
+        return page
+
+    monkeypatch.setattr(SqlStore, "load_history", count)
+    return read
+
+
 async def test_the_next_turn_reads_and_converts_only_what_is_new(
     engine: AsyncEngine, converted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read: list[int] = []
     async with long_thread(engine, 60) as chat:
         await load_input(chat)
-        load = SqlStore.load_history
-
-        async def count(*arguments: Any, **options: Any) -> Any:
-            page = await load(*arguments, **options)
-            read.append(len(page.items))
-            return page
-
-        monkeypatch.setattr(SqlStore, "load_history", count)
+        read = items_read(monkeypatch)
         converted.clear()
         with counted(engine) as statements:
             await load_input(chat)
@@ -335,15 +341,7 @@ async def other_engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 async def test_a_thread_that_is_longer_than_the_budget_is_not_read_again_on_either_worker(
     engine: AsyncEngine, other_engine: AsyncEngine, converted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read: list[int] = []
-    load = SqlStore.load_history
-
-    async def count(*arguments: Any, **options: Any) -> Any:
-        page = await load(*arguments, **options)
-        read.append(len(page.items))
-        return page
-
-    monkeypatch.setattr(SqlStore, "load_history", count)
+    read = items_read(monkeypatch)
     async with long_thread(engine, 40) as chat:
         chat.workers = [chat.workers[0], Worker(other_engine)]
         for worker in chat.workers:

@@ -54,6 +54,17 @@ async def test_a_stalled_reader_slows_neither_its_turn_nor_other_requests(chat: 
         assert await chat.turns(thread_id) == [("completed", None)]
 
 
+def assert_whole(stream: RawStream) -> None:
+    """Check that the reader got all of the long answer, in order."""
+    assert stream.ended
+    picture = Picture()
+    for event in stream.events:
+        picture.apply(event)
+    assert picture.texts() == [("user", "Long"), ("assistant", LONG_TEXT)]
+    numbers = [int(frame.id or 0) for frame in stream.frames]
+    assert numbers == sorted(set(numbers))
+
+
 async def test_a_stalled_reader_that_resumes_gets_the_whole_answer(chat: Chat) -> None:
     chat.upstream.script(Answer(LONG))
     async with await chat.visitor() as tab:
@@ -63,13 +74,7 @@ async def test_a_stalled_reader_that_resumes_gets_the_whole_answer(chat: Chat) -
         await chat.ended(thread_of(stream))
         await stream.read_to_end()
         stream.close()
-    assert stream.ended
-    picture = Picture()
-    for event in stream.events:
-        picture.apply(event)
-    assert picture.texts() == [("user", "Long"), ("assistant", LONG_TEXT)]
-    numbers = [int(frame.id or 0) for frame in stream.frames]
-    assert numbers == sorted(set(numbers))
+    assert_whole(stream)
     await chat.quiet()
 
 
@@ -151,13 +156,7 @@ async def test_a_late_reader_keeps_no_long_item_in_memory_and_still_gets_it(chat
         assert log._entries == []
         await stream.read_to_end()
         stream.close()
-    assert stream.ended
-    picture = Picture()
-    for event in stream.events:
-        picture.apply(event)
-    assert picture.texts() == [("user", "Long"), ("assistant", LONG_TEXT)]
-    numbers = [int(frame.id or 0) for frame in stream.frames]
-    assert numbers == sorted(set(numbers))
+    assert_whole(stream)
     await chat.quiet()
 
 
