@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from chatkit_store.columns import UtcDateTime, dump_json, load_json
 from chatkit_store.database import AnyRow, Database
 from chatkit_store.errors import AlreadyDecided, NotFound
-from chatkit_store.items import check_thread
+from chatkit_store.items import check_thread, take_positions
 from chatkit_store.owner import HasUser, owned, owner_values
 from chatkit_store.tables import approvals, paused_runs
 
@@ -93,7 +93,7 @@ class ApprovalStore:
         rows = [{**vars(call), **common, "place": place} for place, call in enumerate(calls)]
 
         def work(connection: Connection) -> None:
-            check_thread(connection, thread_id, context)
+            take_positions(connection, thread_id, 0, context)
             connection.execute(insert(paused_runs), run | {"status": "waiting"})
             if rows:
                 connection.execute(insert(approvals), rows)

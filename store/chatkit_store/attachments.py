@@ -72,6 +72,12 @@ def bind(connection: Connection, attachment_ids: Iterable[str], thread_id: str, 
             connection.execute(_UPDATE, {**values, "payload": dump_json(payload | {"thread_id": thread_id})})
 
 
+def delete_attachment(connection: Connection, attachment_id: str, context: HasUser) -> None:
+    """Delete a row. Raises `NotFound`."""
+    if connection.scalar(_DELETE, {"attachment": attachment_id, **owner_values(context)}) is None:
+        raise NotFound("Attachment", attachment_id)
+
+
 _ONE = (a.id == bindparam("attachment"), owned(attachments))
 _LOAD = select(a.payload).where(*_ONE)
 _UPDATE = update(attachments).where(*_ONE)  # sets the columns among the parameters
@@ -81,8 +87,7 @@ _BIND = (
     .returning(a.payload)
 )
 
-DELETION = delete(attachments).where(*_ONE).returning(a.id)
-"""Deletes one `attachment`."""
+_DELETE = delete(attachments).where(*_ONE).returning(a.id)
 
 
 async def load(database: Database, attachment_id: str, context: HasUser) -> Attachment:

@@ -131,6 +131,14 @@ def change_item(
     return changed
 
 
+def delete_item(connection: Connection, thread_id: str, item_id: str, context: HasUser) -> None:
+    """Delete one item of a thread. Raises `NotFound`."""
+    take_positions(connection, thread_id, 0, context)  # first: who has the thread's lock may wait for the item
+    values = {"item": item_id, "thread": thread_id, **owner_values(context)}
+    if connection.scalar(_DELETE, values) is None:
+        raise NotFound("Item", item_id)
+
+
 def put_items(connection: Connection, dialect: str, rows: Sequence[dict[str, Any]], first: int) -> None:
     """Write rows at the positions reserved for them, starting at `first`. Raises `IdClash`."""
     now = datetime.now(UTC)
@@ -252,8 +260,7 @@ _THREAD = select(threads.c.id).where(threads.c.id == bindparam("thread"), owned(
 UNFINISHED = delete(thread_items).where(i.turn_id == bindparam("turn"), i.open)
 """Deletes the unfinished items of a `turn`."""
 
-DELETION = delete(thread_items).where(*_ITEM).returning(i.id)
-"""Deletes one `item` of a `thread`."""
+_DELETE = delete(thread_items).where(*_ITEM).returning(i.id)
 
 
 async def load_page(

@@ -157,12 +157,17 @@ def _of_all(dialect: str, after: Mapping[str, int]) -> tuple[Any, dict[str, Any]
 
 e = turn_events.c
 
-_ENTRY = select(
-    turns.c.id,
-    bindparam("seq", type_=Integer),
-    bindparam("payload", type_=CleanText),
-    bindparam("now", type_=UtcDateTime),
-).where(turns.c.id == bindparam("turn"))
+_ENTRY = (
+    select(
+        turns.c.id,
+        bindparam("seq", type_=Integer),
+        bindparam("payload", type_=CleanText),
+        bindparam("now", type_=UtcDateTime),
+    )
+    .where(turns.c.id == bindparam("turn"))
+    # Waits for a deletion that is not committed yet, instead of failing at it, with the entries of all other turns.
+    .with_for_update(read=True, key_share=True)
+)
 
 
 @cache

@@ -5,17 +5,15 @@ from typing import Any, Generic
 
 from chatkit.store import Store, StoreItemType
 from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
-from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typing_extensions import TypeVar
 
 from chatkit_store import at_once, attachments, feedback, history, items, threads, widget_actions
 from chatkit_store.approvals import ApprovalStore
 from chatkit_store.database import Database
-from chatkit_store.errors import NotFound
 from chatkit_store.ids import new_id
 from chatkit_store.loop_writer import is_short
-from chatkit_store.owner import HasUser, owner_values
+from chatkit_store.owner import HasUser
 from chatkit_store.sync_actions import SyncActionStore
 
 TContext = TypeVar("TContext", bound=HasUser, default=Any)
@@ -215,8 +213,7 @@ class SqlStore(Store[TContext], Generic[TContext]):
 
     async def delete_thread_item(self, thread_id: str, item_id: str, context: TContext) -> None:
         """Delete one item and its feedback."""
-        ids = {"item": item_id, "thread": thread_id}
-        await self._delete(items.DELETION, ids, context, NotFound("Item", item_id))
+        await self._database.write(lambda c: items.delete_item(c, thread_id, item_id, context), context)
 
     async def has_withdrawn_action(self, thread_id: str, item_id: str, type: str, context: TContext) -> bool:
         """Return whether this widget used to offer an action of this type and no longer does; False if not a widget."""
@@ -251,14 +248,4 @@ class SqlStore(Store[TContext], Generic[TContext]):
 
     async def delete_attachment(self, attachment_id: str, context: TContext) -> None:
         """Delete an attachment's row. The caller deletes its bytes."""
-        ids = {"attachment": attachment_id}
-        await self._delete(attachments.DELETION, ids, context, NotFound("Attachment", attachment_id))
-
-    async def _delete(self, statement: Any, ids: dict[str, str], context: TContext, missing: NotFound) -> None:
-        values = {**ids, **owner_values(context)}
-
-        def work(connection: Connection) -> None:
-            if connection.scalar(statement, values) is None:
-                raise missing
-
-        await self._database.write(work, context)
+        await self._database.write(lambda c: attachments.delete_attachment(c, attachment_id, context), context)

@@ -135,6 +135,7 @@ def _begin(dialect: str) -> Any:
         literal("running", CleanText),
         _moment("now"),
     ).where(threads.c.id == bindparam("thread_id"), owned(threads))
+    of_thread = of_thread.with_for_update(read=True, key_share=True)  # against a deletion that is not committed yet
     columns = [s.key, s.id, s.thread_id, s.tenant, s.user_id, s.worker_id, s.status, s.began_at]
     insert = insert_into(sync_actions, dialect).from_select(columns, of_thread)
     new = insert.excluded

@@ -3,18 +3,35 @@
 import asyncio
 import contextlib
 import random
+from collections.abc import Callable, Coroutine
 
 import anyio
 import pytest
-from chatkit.types import ThreadMetadata
+from chatkit.types import FileAttachment, ThreadMetadata
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chatkit_store import NewTurn, NotFound, SqlStore, ThreadBusy, TurnEnd, TurnStore, open_engine
+from chatkit_store import (
+    Entry,
+    JournalStore,
+    NewApproval,
+    NewTurn,
+    NotFound,
+    SqlStore,
+    SyncRun,
+    ThreadBusy,
+    TurnEnd,
+    TurnStore,
+    new_id,
+    open_engine,
+)
 from tests.conftest import checked_out
 from tests.store.conftest import Query
 from tests.store.factories import ALICE, User, assistant_message, make_thread, make_turn, text_of, user_message
 
 Store = SqlStore[User]
+Writer = Callable[[AsyncEngine, NewTurn, str], Coroutine[None, None, None]]
+"""Writes a row that refers to a turn's thread, or to the item of that id."""
 
 
 async def test_twenty_writers_on_one_thread_get_consecutive_positions(
@@ -147,3 +164,91 @@ async def test_ending_and_starting_turn_do_not_deadlock(
         if has_started:
             await turns.finish(second.id, TurnEnd("completed"), ALICE)
     await other_engine.dispose()
+
+
+async def add_item(engine: AsyncEngine, turn: NewTurn, item_id: str) -> None:
+    await SqlStore[User](engine).add_thread_item(turn.thread_id, assistant_message(), ALICE)
+
+
+async def start_turn(engine: AsyncEngine, turn: NewTurn, item_id: str) -> None:
+    await TurnStore(engine).start(make_turn(turn.thread_id), ALICE, items=[user_message()])
+
+
+async def add_attachment(engine: AsyncEngine, turn: NewTurn, item_id: str) -> None:
+    attachment = FileAttachment(id=new_id("atc"), name="a", mime_type="text/plain", thread_id=turn.thread_id)
+    await SqlStore[User](engine).save_attachment(attachment, ALICE)
+
+
+async def vote(engine: AsyncEngine, turn: NewTurn, item_id: str) -> None:
+    await SqlStore[User](engine).add_feedback(turn.thread_id, [item_id], "positive", ALICE)
+
+
+async def begin_sync_action(engine: AsyncEngine, turn: NewTurn, item_id: str) -> None:
+    run = SyncRun(new_id("act"), "a click", turn.thread_id, "here")
+    await SqlStore[User](engine).sync_actions.begin(run, 60, ALICE)
+
+
+async def pause(engine: AsyncEngine, turn: NewTurn, item_id: str) -> None:
+    call = NewApproval(id=new_id("apr"), item_id=item_id, call_id="call", tool="buy", arguments="{}")
+    await SqlStore[User](engine).approvals.pause(turn.thread_id, new_id("run"), "Clerk", {}, [call], ALICE)
+
+
+async def read_journal_after_writing(engine: AsyncEngine, turn: NewTurn, item_id: str) -> None:
+    """The entries of the other turn of the batch are kept."""
+    store, turns, journal = SqlStore[User](engine), TurnStore(engine), JournalStore(engine)
+    other = make_turn(make_thread().id)
+    await store.save_thread(make_thread(id=other.thread_id), ALICE)
+    await turns.start(other, ALICE)
+    await journal.write([Entry(turn.id, 1, "{}"), Entry(other.id, 1, "{}")], "here")
+    assert len((await journal.read(other.id, 0, ALICE)).entries) == 1
+    await journal.read(turn.id, 0, ALICE)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    "write",
+    [add_item, start_turn, add_attachment, vote, begin_sync_action, pause, read_journal_after_writing],
+    ids=lambda function: function.__name__,
+)
+async def test_writer_beside_a_deletion_that_is_not_committed_gets_not_found(
+    engine: AsyncEngine, store: Store, turns: TurnStore, thread: ThreadMetadata, write: Writer
+) -> None:
+    """It still sees the thread: a row that refers to it would violate a foreign key, which is no client's error."""
+    turn, item = make_turn(thread.id), assistant_message()
+    await turns.start(turn, ALICE, items=[item])
+    async with engine.connect() as deletion:
+        await deletion.execute(text("DELETE FROM threads WHERE id = :thread"), {"thread": thread.id})
+        writing = asyncio.create_task(write(engine, turn, item.id))
+        await waiting_for_a_lock(engine)
+        await deletion.commit()
+    with pytest.raises(NotFound):
+        await writing
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_deleting_an_item_waits_for_the_thread_first(
+    engine: AsyncEngine, store: Store, thread: ThreadMetadata
+) -> None:
+    """Votes and retries lock the thread, then its items: the other order would be a deadlock."""
+    item = assistant_message()
+    await store.add_thread_item(thread.id, item, ALICE)
+    async with engine.connect() as voter:
+        await voter.execute(text("SELECT 1 FROM threads FOR UPDATE"))
+        deleting = asyncio.create_task(store.delete_thread_item(thread.id, item.id, ALICE))
+        await waiting_for_a_lock(engine)
+        await voter.execute(text("SELECT 1 FROM thread_items FOR KEY SHARE"))
+        await voter.commit()
+    await deleting
+    with pytest.raises(NotFound):
+        await store.load_item(thread.id, item.id, ALICE)
+
+
+async def waiting_for_a_lock(engine: AsyncEngine) -> None:
+    """Return once another connection waits for a lock in the test's database."""
+    async with asyncio.timeout(10), engine.connect() as connection:
+        while not await connection.scalar(_WAITING):
+            await connection.rollback()
+            await asyncio.sleep(0.01)
+
+
+_WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
