@@ -91,6 +91,8 @@ def main() -> int:
     seconds = ", ".join(f"{group.name} {group.seconds:.0f}" for group in outcome.groups)
     sys.stdout.write(f"Seconds by group: {seconds}; {time.monotonic() - began:.0f} in all.\n")
     sys.stdout.write(f"{sum(check.holds for check in checks)} of {len(checks)} wanted figures hold.\n")
+    if options.quick and not all(check.holds for check in checks):
+        sys.stdout.write("These are small samples: repeat a group that falls short with --only, without --quick.\n")
     for name, error in {**outcome.failed, **outcome.slow}.items():
         sys.stdout.write(f"{'failed' if name in outcome.failed else 'too slow'}: {name}: {error}\n")
     is_whole = not (interrupted or outcome.failed or outcome.slow)

@@ -39,14 +39,14 @@ async def profile(bench: Bench) -> list[Row]:
     command = ["py-spy", "record", *options, "--pid", str(server.process), "--output", str(file)]
     sampler = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=STDOUT)
     output, _ = await sampler.communicate()
-    cpu, _ = await running
+    usage, delays = await running
     if sampler.returncode:
         raise RuntimeError(f"py-spy failed: {output.decode()[-300:]}")
     tokens = bench.plan.answers * bench.plan.rate * seconds
     parts = {part: count / RATE / tokens * 1e6 for part, count in _samples(file).most_common()}
     shown = {part: micros for part, micros in parts.items() if micros >= SHOWN_MICROSECONDS}
     shown["other Python"] = sum(parts.values()) - sum(shown.values())
-    shown["the event loop in C, the kernel"] = max(0.0, cpu - sum(parts.values()))
+    shown["the event loop in C, the kernel"] = max(0.0, usage.cpu / len(delays) * 1e6 - sum(parts.values()))
     samples = {part: [micros] for part, micros in shown.items()}
     return [Row("profile", "Where a token's time goes, by the code that was running", "CPU µs per token", samples)]
 

@@ -36,8 +36,8 @@ async def workers(bench: Bench) -> list[Row]:
     tokens, token_database, turns, turn_database = (collected(list(sets)) for _ in range(4))
     for name in bench.alternate(list(sets), bench.plan.few_rounds):
         with _database_cpu(postgres) as used:
-            cpu, delays = await crowd(bench, sets[name])
-        tokens[name].append(cpu)
+            usage, delays = await crowd(bench, sets[name])
+        tokens[name].append(usage.cpu / len(delays) * 1e6)
         token_database[name].append(used[0] / len(delays) * 1e6)
     for name in bench.alternate(list(sets), bench.plan.short_rounds):
         with _database_cpu(postgres) as used:
