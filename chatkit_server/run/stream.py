@@ -176,7 +176,12 @@ class RunStream:
                     burst = 0
                     await asyncio.sleep(0)
                 self._is_idle = not last.is_held
-                event = await inbox.get()
+                try:
+                    event = await inbox.get()
+                except asyncio.CancelledError:
+                    for converted in last.take(is_end=True):  # the item is done, whatever stops the run now
+                        yield converted
+                    raise
                 self._is_idle, self._text_delta = False, None
                 if isinstance(event, RunEnd):
                     break

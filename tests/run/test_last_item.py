@@ -16,8 +16,11 @@ from chatkit_server import stream_agent_response
 from chatkit_server.events.last_item import LastItemDoneEvent
 from chatkit_server.models import Models, open_models
 from chatkit_server.models.client.wire_items import FittedItems
+from chatkit_server.run import held_item
 from chatkit_server.run.direct_run import start_run
+from chatkit_server.run.held_item import HeldItem
 from chatkit_server.settings import Settings
+from chatkit_store import plain_text
 from tests.fast_path.recorded_streams import wire_events
 from tests.fast_path.replay import END, HEAD, ReplayEndpoint, chunk
 from tests.run.test_direct_run import a_context, an_agent, run_config
@@ -100,3 +103,39 @@ async def test_the_end_of_the_item_does_not_wait_for_that_of_the_body(
                 assert not endpoint.pause.is_set()
                 endpoint.pause.set()
     assert seen == [DONE]
+
+
+@pytest.mark.parametrize("has_deltas", [True, False])
+async def test_a_stop_while_the_end_of_the_item_waits_keeps_the_whole_item(
+    models: tuple[ReplayEndpoint, Models, str], has_deltas: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint, own, api = models
+    if api == "chat_completions":
+        pytest.skip("a mark in the stream is its end")
+    held = asyncio.Event()
+    hold = HeldItem.hold
+
+    def note_hold(self: HeldItem, events: list[ThreadStreamEvent]) -> None:
+        hold(self, events)
+        held.set()
+
+    monkeypatch.setattr(HeldItem, "hold", note_hold)
+    monkeypatch.setattr(held_item, "HOLD_SECONDS", 60.0)
+    events = [event for event in wire_events(Answer("Hello."), api) if has_deltas or b"output_text.delta" not in event]
+    endpoint.plays = [[HEAD, chunk(b"".join(events)), PAUSE, END]]
+    seen: list[ThreadStreamEvent] = []
+
+    async def read() -> None:
+        run = started(own)
+        async with aclosing(run):
+            async for event in run:
+                seen.append(event)
+
+    async with asyncio.timeout(20):
+        reading = asyncio.create_task(read())
+        await held.wait()
+        reading.cancel()
+        await asyncio.wait([reading])
+    assert reading.cancelled()
+    done = [event.item for event in seen if isinstance(event, ThreadItemDoneEvent)]
+    assert [plain_text(item) for item in done] == ["Hello."]
