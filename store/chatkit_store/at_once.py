@@ -67,7 +67,8 @@ def end(columns: Columns, values: Columns, ending: Any, lock: Any) -> Write:
 def end_with(row: Columns, columns: Columns, values: Columns, ending: Any, context: HasUser) -> Write:
     """Return what writes the last item of a running turn and does what `end` does; without a row, nothing was changed.
 
-    The item's row may reserve its position already. If another thread has its id, a position is given out in vain.
+    The item's row may reserve its position already. If another thread has its id, or another worker has just adopted
+    the turn, a position is given out in vain.
     """
     item = {**row, "updated_at": datetime.now(UTC)}
     parameters = {**values, **_taking(row["thread_id"], context), **_named("set", columns), **_named("item", item)}
@@ -95,7 +96,7 @@ def _start_turn(item: Names, turn: Names) -> Any:
 
 @cache
 def _add(item: Names) -> Any:
-    place = items.TAKE_FOR_TURN.cte("place")
+    place = items.TAKE_FOR_TURN.cte("taken")
     return items.updating(_inserted(thread_items, "item", item, place, position=place.c.last_position))
 
 
@@ -111,7 +112,7 @@ def _end(columns: Names, ending: Any, lock: Any) -> Any:
 @cache
 def _end_with(item: Names, columns: Names, ending: Any) -> Any:
     of_turn = select(turns.c.thread_id).where(turns.c.id == bindparam("turn")).scalar_subquery()
-    place = items.TAKE_FOR_TURN.where(threads.c.id == of_turn).cte("place")
+    place = items.take_for_turn(threads.c.id == of_turn).cte("taken")
     row = _inserted(thread_items, "item", item, place, position=place.c.last_position)
     added = items.updating(row).cte("added")
     values = dict(zip(columns, _parameters("set", turns, columns), strict=True))

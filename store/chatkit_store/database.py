@@ -16,7 +16,7 @@ from sqlalchemy.util import await_only, greenlet_spawn
 from chatkit_store.acting import Actor, act_for, is_guarded
 from chatkit_store.baselines import Baselines
 from chatkit_store.engine import SQLITE_CONNECTIONS, is_memory
-from chatkit_store.errors import translate_errors
+from chatkit_store.errors import is_deadlock, translate_errors
 from chatkit_store.prepared import is_watched, prepare
 from chatkit_store.sessions import sessions_of
 from chatkit_store.sqlite_threads import SqliteThreads
@@ -187,22 +187,22 @@ class Database:
         *,
         may_repeat: bool = True,
     ) -> T:
-        """Run `work` on a connection, and retry once on another if the connection is lost before `work` ends.
+        """Run `work` on a connection, and once again if that is lost before `work` ends, or PostgreSQL ends a deadlock.
 
-        Connections die in the pool after a restart, a failover or a firewall timeout. Before COMMIT nothing is written,
-        so the retry is safe. Whether a connection lost during COMMIT has committed is unknown: the caller gets the
-        error.
+        Connections die in the pool after a restart, a failover or a firewall timeout. Deadlocks come from SQL by hand,
+        which locks rows in any order. Before COMMIT nothing is written, so the retry is safe. Whether a connection lost
+        during COMMIT has committed is unknown: the caller gets the error.
         """
         with translate_errors():
             async with asyncio.timeout(self._call_seconds), turn or nullcontext():
                 try:
                     return await _run_once(connect, work, last=not may_repeat)
-                except _Lost:
+                except _RolledBack:
                     return await _run_once(connect, work, last=True)
 
 
-class _Lost(Exception):
-    """The connection was lost before COMMIT."""
+class _RolledBack(Exception):
+    """The transaction was rolled back through no fault of its own, before COMMIT."""
 
 
 async def _run_once(
@@ -220,9 +220,9 @@ async def _run_once(
     try:
         return await greenlet_spawn(run)
     except exc.DBAPIError as error:
-        if last or is_done or not error.connection_invalidated:
+        if last or is_done or not (error.connection_invalidated or is_deadlock(error)):
             raise
-        raise _Lost from error
+        raise _RolledBack from error
 
 
 def _on_driver(connection: Connection, statement: Any, values: Mapping[str, Any]) -> Sequence[Any]:

@@ -135,6 +135,11 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) in _ENDED
 
 
+def is_deadlock(error: exc.DBAPIError) -> bool:
+    """Return whether PostgreSQL has rolled a transaction back that waited for another one, and that for this one."""
+    return _code(error) == "40P01"
+
+
 def code_of(error: StoreError) -> str:
     """Return the driver's error code, an SQLSTATE or SQLite's name of it, or an empty string."""
     cause = error.__cause__

@@ -11,7 +11,21 @@ from typing import Any
 from chatkit.types import HiddenContextItem, Page, SDKHiddenContextItem, ThreadItem, WidgetItem
 from chatkit.widgets import DynamicWidgetRoot
 from pydantic import ConfigDict, TypeAdapter
-from sqlalchemy import BigInteger, Connection, Select, Text, bindparam, cast, delete, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from chatkit_store import widget_actions
 from chatkit_store.acting import for_all_users
@@ -105,7 +119,7 @@ def write_items(
     if worker_id is None or not rows:
         last = take_positions(connection, thread_id, len(rows), context)
     else:
-        last = _take_for_turn(connection, thread_id, len(rows), context, rows[0]["turn_id"], worker_id)
+        last = _take_for_turn(connection, dialect, thread_id, len(rows), context, rows[0]["turn_id"], worker_id)
     if seen_position is not None and last - len(rows) != seen_position:
         raise ThreadChanged(thread_id)
     put_items(connection, dialect, rows, last - len(rows) + 1)
@@ -163,10 +177,11 @@ def take_positions(connection: Connection, thread_id: str, count: int, context: 
 
 
 def _take_for_turn(
-    connection: Connection, thread_id: str, count: int, context: HasUser, turn_id: str, worker_id: str
+    connection: Connection, dialect: str, thread_id: str, count: int, context: HasUser, turn_id: str, worker_id: str
 ) -> int:
     values = {"thread": thread_id, **owner_values(context), "count": count, "now": datetime.now(UTC)}
-    last: int | None = connection.scalar(TAKE_FOR_TURN, {**values, "turn": turn_id, "worker": worker_id})
+    take = TAKE_FOR_TURN if dialect == "postgresql" else _TAKE_FOR_TURN  # SQLite has one writer
+    last: int | None = connection.scalar(take, {**values, "turn": turn_id, "worker": worker_id})
     if last is None:
         check_thread(connection, thread_id, context)
         raise NotFound("Turn", turn_id)
@@ -182,11 +197,24 @@ TAKE_POSITIONS = (
     )
     .returning(threads.c.last_position)
 )
-TAKE_FOR_TURN = TAKE_POSITIONS.where(
-    select(turns.c.id)
-    .where(turns.c.id == bindparam("turn"), turns.c.worker_id == bindparam("worker"), turns.c.status == RUNNING)
-    .exists()
+_OWN_TURN = select(turns.c.id).where(
+    turns.c.id == bindparam("turn"), turns.c.worker_id == bindparam("worker"), turns.c.status == RUNNING
 )
+_TAKE_FOR_TURN = TAKE_POSITIONS.where(_OWN_TURN.exists())
+
+
+def take_for_turn(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """Return PostgreSQL's statement that does the same as `TAKE_POSITIONS` if the `worker` runs the `turn`.
+
+    While it waits for the thread, another worker may adopt the turn, which its snapshot does not show. So it then locks
+    the turn's row as it is by then. If that is no longer the worker's, it has taken the positions in vain.
+    """
+    place = _TAKE_FOR_TURN.where(*conditions).cte("place")
+    own = _OWN_TURN.where(select(place.c.last_position).exists()).with_for_update(key_share=True).cte("own")
+    return select(place.c.last_position).select_from(place.join(own, true()))
+
+
+TAKE_FOR_TURN = take_for_turn()
 
 
 _CHANGING = ("type", "role", "text", "hidden", "open", "payload", "created_at", "updated_at")

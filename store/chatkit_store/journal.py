@@ -78,11 +78,17 @@ class JournalStore:
             for entry in entries
             for beginning in entry.erases
         ]
+        transcripts = transcripts or {}
         transcript_rows = [
-            {"turn": turn_id, "worker": worker_id, "transcript": None if transcript is None else dump_json(transcript)}
-            for turn_id, transcript in (transcripts or {}).items()
+            {
+                "turn": turn_id,
+                "worker": worker_id,
+                "transcript": None if transcript is None else dump_json(transcript),
+                "more": int(turn_id in read_ids),
+            }
+            for turn_id, transcript in transcripts.items()
         ]
-        reader_rows = [{"turn": turn_id, "worker": worker_id} for turn_id in read_ids]
+        reader_rows = [{"turn": id, "worker": worker_id, "more": 1} for id in read_ids if id not in transcripts]
 
         def work(connection: Connection) -> list[Signal]:
             if rows:
@@ -189,8 +195,10 @@ _SIGNALS = select(turns.c.id, turns.c.signal).where(
 _OWN_TURN = update(turns).where(
     turns.c.id == bindparam("turn"), turns.c.worker_id == bindparam("worker"), turns.c.status == RUNNING
 )
-_TRANSCRIPT = _OWN_TURN.values(transcript=bindparam("transcript"))
-_READER = _OWN_TURN.values(readers=turns.c.readers + 1)
+# Each turn is updated once: when a transaction updates a row of its own, PostgreSQL locks what that refers to, the
+# thread, for which it would wait while the turn's end, or the thread's deletion, waits for the turn.
+_READER = _OWN_TURN.values(readers=turns.c.readers + bindparam("more", type_=Integer))
+_TRANSCRIPT = _READER.values(transcript=bindparam("transcript"))
 _STATUS = select(turns.c.status).where(turns.c.id == bindparam("turn"), owned(turns))
 _AFTER = (
     select(e.turn_id, e.seq, e.payload)

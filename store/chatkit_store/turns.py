@@ -1,5 +1,6 @@
 """Turns: start, end, find and signal them. A turn is one request that runs the agent."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -33,8 +34,11 @@ from chatkit_store.turn_rows import NewTurn, RequestKey, TurnEnd, TurnRecord
 RETRY = "threads.retry_after_item"
 """The `kind` of a turn that replaces an answer."""
 
-START_TRIES = 3
-"""How often the start of a turn is tried if an id clashes and the reason is gone when it is looked up."""
+START_TRIES = 10
+"""How often the start of a turn is tried if an id clashes and the reason is gone when it is looked up: of quick turns,
+another one may run each time."""
+START_PAUSE = 0.005
+"""Seconds by which the pause before each further try grows."""
 
 KEEP = "keep"
 """The signal to keep a turn running for a reader at another worker. Any other signal is the reason to stop."""
@@ -158,6 +162,7 @@ class TurnStore:
                 if tries == START_TRIES:
                     raise
                 await self._explain_clash(turn, key, context)
+                await asyncio.sleep(tries * START_PAUSE)
             except ThreadChanged:  # perhaps by a turn that is still running, or that of an equal request
                 await self._explain_clash(turn, key, context)
                 raise
@@ -424,7 +429,7 @@ _LOCK_THREAD = (  # before the turn, in the same order as `start`, to avoid a de
     select(thread_rows.c.id)
     .join(turns, t.thread_id == thread_rows.c.id)
     .where(t.id == bindparam("turn"))
-    .with_for_update(of=thread_rows)
+    .with_for_update(key_share=True, of=thread_rows)
 )
 _LATER = (
     i.thread_id == bindparam("thread"),

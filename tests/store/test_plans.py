@@ -99,17 +99,19 @@ LIMITS = TurnLimits(
 
 ONLY_ON_POSTGRESQL = {
     "turns._LOCK_THREAD",
+    "items.TAKE_FOR_TURN",
     "limits._LOCK",
     "acting._SET",
     "acting._SET_SCOPE",
     "notifications._NOTIFY",
     "journal._OF_ALL_POSTGRESQL",
 }
-ONLY_ON_SQLITE = {"journal._OF_ALL_SQLITE"}
+ONLY_ON_SQLITE = {"journal._OF_ALL_SQLITE", "items._TAKE_FOR_TURN"}
 PARTS = {
     "approvals._RUN",
     "approvals._UNDECIDED",
     "items._ALL",
+    "items._OWN_TURN",
     "items._WITH_NOTICES",
     "journal._ENDED",
     "journal._ENTRY",

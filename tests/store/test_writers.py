@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 import anyio
 import pytest
 from chatkit.types import FileAttachment, ThreadMetadata
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import (
@@ -25,6 +27,7 @@ from chatkit_store import (
     new_id,
     open_engine,
 )
+from chatkit_store.database import Database
 from tests.conftest import checked_out
 from tests.store.conftest import Query
 from tests.store.factories import ALICE, User, assistant_message, make_thread, make_turn, text_of, user_message
@@ -166,6 +169,25 @@ async def test_ending_and_starting_turn_do_not_deadlock(
     await other_engine.dispose()
 
 
+async def test_turn_starts_among_quick_turns_of_other_workers(
+    engine: AsyncEngine, store: Store, turns: TurnStore, thread: ThreadMetadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At each try another turn runs, which has ended when it is looked up."""
+    running = [make_turn(thread.id) for _ in range(6)]
+    await turns.start(running[0], ALICE)
+    look_up = TurnStore._explain_clash
+
+    async def look_up_late(self: TurnStore, *which: Any) -> None:
+        await turns.finish(running.pop(0).id, TurnEnd("completed"), ALICE)
+        await look_up(self, *which)
+        if running:
+            await turns.start(running[0], ALICE)
+
+    monkeypatch.setattr(TurnStore, "_explain_clash", look_up_late)
+    await turns.start(make_turn(thread.id), ALICE, items=[user_message()])
+    assert not running
+
+
 async def add_item(engine: AsyncEngine, turn: NewTurn, item_id: str) -> None:
     await SqlStore[User](engine).add_thread_item(turn.thread_id, assistant_message(), ALICE)
 
@@ -219,7 +241,7 @@ async def test_writer_beside_a_deletion_that_is_not_committed_gets_not_found(
     async with engine.connect() as deletion:
         await deletion.execute(text("DELETE FROM threads WHERE id = :thread"), {"thread": thread.id})
         writing = asyncio.create_task(write(engine, turn, item.id))
-        await waiting_for_a_lock(engine)
+        await waiting_for_locks(engine)
         await deletion.commit()
     with pytest.raises(NotFound):
         await writing
@@ -235,7 +257,7 @@ async def test_deleting_an_item_waits_for_the_thread_first(
     async with engine.connect() as voter:
         await voter.execute(text("SELECT 1 FROM threads FOR UPDATE"))
         deleting = asyncio.create_task(store.delete_thread_item(thread.id, item.id, ALICE))
-        await waiting_for_a_lock(engine)
+        await waiting_for_locks(engine)
         await voter.execute(text("SELECT 1 FROM thread_items FOR KEY SHARE"))
         await voter.commit()
     await deleting
@@ -243,10 +265,104 @@ async def test_deleting_an_item_waits_for_the_thread_first(
         await store.load_item(thread.id, item.id, ALICE)
 
 
-async def waiting_for_a_lock(engine: AsyncEngine) -> None:
-    """Return once another connection waits for a lock in the test's database."""
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("is_at_once", [True, False], ids=["at once", "stepwise"])
+@pytest.mark.parametrize("is_end", [True, False], ids=["end", "item"])
+async def test_item_of_a_turn_that_was_adopted_while_it_waited_is_not_written(
+    engine: AsyncEngine,
+    store: Store,
+    turns: TurnStore,
+    thread: ThreadMetadata,
+    sql: Query,
+    is_at_once: bool,
+    is_end: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its statement still sees the turn as its own."""
+    turn, item = make_turn(thread.id, worker_id="old"), assistant_message(thread_id=thread.id)
+    await turns.start(turn, ALICE, items=[user_message()])
+    if not is_at_once:
+        monkeypatch.setattr(Database, "writes_at_once", False)
+    async with engine.connect() as voter:
+        await voter.execute(text("SELECT 1 FROM threads FOR UPDATE"))
+        if is_end:
+            end = TurnEnd("completed")
+            writing: asyncio.Future[object] = asyncio.ensure_future(
+                turns.finish(turn.id, end, ALICE, items=[item], worker_id="old")
+            )
+        else:
+            writing = asyncio.ensure_future(
+                store.add_thread_items(thread.id, [item], ALICE, turn_id=turn.id, worker_id="old")
+            )
+        await waiting_for_locks(engine)
+        assert [record.id for record in await turns.adopt("new")] == [turn.id]
+        await voter.commit()
+    if is_end:
+        assert not await writing
+    else:
+        with pytest.raises(NotFound):
+            await writing
+    assert [row.type for row in await sql("SELECT type FROM thread_items")] == ["user_message"]
+
+
+@pytest.fixture
+async def unwatched(engine: AsyncEngine, sql: Query) -> AsyncIterator[AsyncEngine]:
+    """An engine on PostgreSQL whose connections wait for ever in a deadlock, instead of ending it after a second."""
+    await sql("ALTER ROLE postgres SET deadlock_timeout = '1h'")
+    unwatched = open_engine(engine.url)
+    yield unwatched
+    await unwatched.dispose()
+    await sql("ALTER ROLE postgres RESET deadlock_timeout")
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("is_end", [True, False], ids=["end", "deletion"])
+async def test_journal_and_the_end_or_the_deletion_of_a_turn_do_not_deadlock(
+    engine: AsyncEngine, unwatched: AsyncEngine, store: Store, turns: TurnStore, sql: Query, is_end: bool
+) -> None:
+    first, second = (make_turn(make_thread().id, worker_id="here") for _ in range(2))
+    for turn in (first, second):
+        await store.save_thread(make_thread(id=turn.thread_id), ALICE)
+        await turns.start(turn, ALICE)
+    async with asyncio.timeout(20):
+        async with engine.connect() as blocker:
+            await blocker.execute(text("SELECT 1 FROM turns WHERE id = :turn FOR UPDATE"), {"turn": second.id})
+            journal = JournalStore(unwatched)
+            writing = asyncio.create_task(journal.write([], "here", {first.id: []}, [second.id, first.id]))
+            await waiting_for_locks(engine)
+            if is_end:
+                end = TurnStore(unwatched).finish(first.id, TurnEnd("completed"), ALICE, worker_id="here")
+                other: asyncio.Future[object] = asyncio.ensure_future(end)
+            else:
+                other = asyncio.ensure_future(Store(unwatched).delete_thread(first.thread_id, ALICE))
+            await waiting_for_locks(engine, 2)
+            await blocker.commit()
+        await asyncio.gather(writing, other)
+    rows = await sql("SELECT id, readers FROM turns")
+    assert {row.id: row.readers for row in rows} == {second.id: 1} | ({first.id: 1} if is_end else {})
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_retry_survives_a_deadlock_with_a_deletion_by_hand(
+    engine: AsyncEngine, store: Store, turns: TurnStore, thread: ThreadMetadata
+) -> None:
+    """That locks the item first, and then, in a trigger, the thread."""
+    question, answer = user_message(), assistant_message()
+    await store.add_thread_items(thread.id, [question, answer, user_message()], ALICE)
+    async with engine.connect() as by_hand:
+        await by_hand.execute(text("SELECT 1 FROM thread_items WHERE id = :item FOR UPDATE"), {"item": answer.id})
+        starting = asyncio.create_task(turns.start(make_turn(thread.id), ALICE, replace_after=question.id))
+        await waiting_for_locks(engine)
+        with contextlib.suppress(DBAPIError):  # PostgreSQL may end either
+            await by_hand.execute(text("DELETE FROM thread_items WHERE id = :item"), {"item": answer.id})
+            await by_hand.commit()
+    assert await starting
+
+
+async def waiting_for_locks(engine: AsyncEngine, count: int = 1) -> None:
+    """Return once `count` other connections wait for locks in the test's database."""
     async with asyncio.timeout(10), engine.connect() as connection:
-        while not await connection.scalar(_WAITING):
+        while await connection.scalar(_WAITING) < count:
             await connection.rollback()
             await asyncio.sleep(0.01)
 
