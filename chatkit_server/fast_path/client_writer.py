@@ -9,6 +9,7 @@ It also writes the head of a stream, whose headers uvicorn's `send` checks one b
 
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any, Self
 
 try:
@@ -39,6 +40,8 @@ FRAMING = frozenset({b"connection", b"content-length", b"transfer-encoding"})
 NO_NAME = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \t\\"A-Z]')
 NO_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 """What uvicorn refuses, or changes, in the name or the value of a header."""
+KEPT_LINES = 64
+"""Nearly all headers are the same in each response."""
 
 
 def has_attributes(cycle: Any) -> bool:
@@ -76,8 +79,7 @@ class ClientWriter:
     def _start(self, message: Message) -> bool:
         """Write the head as uvicorn's `send` does; return False for one that is left to it."""
         cycle = self._cycle
-        headers = [*cycle.default_headers, *message.get("headers", ())]
-        names = [name for name, _ in headers]
+        lines = [_line(name, value) for name, value in (*cycle.default_headers, *message.get("headers", ()))]
         if (
             message["status"] != 200
             or cycle.scope["method"] == "HEAD"
@@ -85,14 +87,11 @@ class ClientWriter:
             or cycle.disconnected
             or cycle.response_started
             or self._flow.write_paused
-            or not FRAMING.isdisjoint(names)
-            or NO_NAME.search(b"".join(names))
-            or NO_VALUE.search(b"".join([value for _, value in headers]))
+            or b"" in lines
         ):
             return False
         cycle.response_started = cycle.chunked_encoding = True
         cycle.waiting_for_100_continue = False
-        lines = [b"%b: %b\r\n" % (name, value) for name, value in headers]
         end = b"transfer-encoding: chunked\r\n\r\n"
         self._transport.write(b"".join([OK, *lines, end if cycle.keep_alive else b"connection: close\r\n" + end]))
         return True
@@ -108,6 +107,14 @@ class ClientWriter:
             return False
         transport.write(b"%x\r\n%b\r\n" % (len(frames), frames))
         return True
+
+
+@lru_cache(KEPT_LINES)
+def _line(name: bytes, value: bytes) -> bytes:
+    """Return the line of a header; empty for one that is left to uvicorn."""
+    if name in FRAMING or NO_NAME.search(name) or NO_VALUE.search(value):
+        return b""
+    return b"%b: %b\r\n" % (name, value)
 
 
 def client_writer(scope: MutableMapping[str, Any]) -> ClientWriter | None:
