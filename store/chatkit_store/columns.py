@@ -51,11 +51,20 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Convert a parameter."""
         return None if value is None else aware_utc(value)
 
+    def bind_processor(self, dialect: Dialect) -> Any:
+        """Return what converts a parameter: on SQLite in one call, since each start of a turn has a handful."""
+        return _sqlite_text if dialect.name == "sqlite" else super().bind_processor(dialect)
+
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Convert a result."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _sqlite_text(value: datetime | None) -> str | None:
+    """Return a time in the storage format of `UtcDateTime`."""
+    return None if value is None else aware_utc(value).isoformat(" ", "microseconds")[:26] + "Z"
 
 
 class CleanText(TypeDecorator[str]):
@@ -66,7 +75,15 @@ class CleanText(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Convert a parameter."""
-        return None if value is None else clean_text(value)
+        return _clean(value)
+
+    def bind_processor(self, dialect: Dialect) -> Any:
+        """Return what converts a parameter: in one call instead of three, for some 40 at each start of a turn."""
+        return _clean
+
+
+def _clean(value: str | None) -> str | None:
+    return None if value is None else clean_text(value)
 
 
 class JsonText(TypeDecorator[str]):
