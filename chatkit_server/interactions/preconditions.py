@@ -14,12 +14,17 @@ from .host import InteractionHost
 async def writable_thread(server: InteractionHost, thread_id: str, context: RequestContext) -> ThreadMetadata:
     """Return a thread that the user may add to. Raises `ThreadLocked`, `ThreadClosed` or `NotFoundError`."""
     thread = await server.store.load_thread(thread_id, context)
+    check_writable(thread)
+    return thread
+
+
+def check_writable(thread: ThreadMetadata) -> None:
+    """Raise `ThreadLocked` or `ThreadClosed` for a thread that the user may not add to."""
     match thread.status:
         case LockedStatus(reason=reason):
             raise ThreadLocked(reason)
         case ClosedStatus(reason=reason):
             raise ThreadClosed(reason)
-    return thread
 
 
 async def current_item(

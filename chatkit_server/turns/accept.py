@@ -58,7 +58,7 @@ from ..files.upload_limits import check_uploads, count_limit
 from ..interactions.approvals import accept_click, is_approval, resume_run
 from ..interactions.notice_card import is_retry, message_to_retry
 from ..interactions.pending import PendingInput, load_pending
-from ..interactions.preconditions import current_item, submitted_sender, writable_thread
+from ..interactions.preconditions import check_writable, current_item, submitted_sender, writable_thread
 from ..run.server import ChatServer
 
 DEFAULT_OPTIONS = StreamOptions(allow_cancel=True)
@@ -180,9 +180,13 @@ async def _create(request: ThreadsCreateReq, server: ChatServer, context: Reques
 
 
 async def _add_user_message(request: ThreadsAddUserMessageReq, server: ChatServer, context: RequestContext) -> Accepted:
-    thread = await writable_thread(server, request.params.thread_id, context)
+    state = await server.sql_store.load_thread_state(request.params.thread_id, context)
+    thread = state.thread
+    check_writable(thread)
     message = await _user_message(request.params.input, server, thread, context)
-    pending = await load_pending(server.sql_store, thread, context)
+    pending = PendingInput(position=state.position)
+    if state.may_wait:
+        pending = await load_pending(server.sql_store, thread, context)
     changed, notes = pending.expire(thread)
     return Accepted(
         kind=request.type,

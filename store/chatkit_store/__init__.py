@@ -38,6 +38,7 @@ from chatkit_store.sql import SqlStore
 from chatkit_store.statistics import StatisticsStore, TurnStatistics
 from chatkit_store.sync_actions import SyncActionStatus, SyncActionStore, SyncAnswer, SyncRun
 from chatkit_store.text import plain_text
+from chatkit_store.threads import ThreadState
 from chatkit_store.turn_rows import NewTurn, RequestKey, TurnEnd, TurnRecord, TurnStatus
 from chatkit_store.turns import TurnStore
 from chatkit_store.uploads import Upload, UploadStore
@@ -102,6 +103,7 @@ __all__ = [
     "SyncRun",
     "ThreadBusy",
     "ThreadChanged",
+    "ThreadState",
     "TooManyUnsent",
     "TurnEnd",
     "TurnLimits",

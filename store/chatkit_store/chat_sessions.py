@@ -86,7 +86,9 @@ class ChatSessionStore:
     async def find(self, secret_hash: str) -> ChatSession | None:
         """Return the session of a secret, valid or not."""
         values = {"hash": secret_hash}
-        row = await self._database.read(lambda connection: connection.execute(_FIND, values).one_or_none(), ALL_USERS)
+        row = await self._database.read(
+            lambda connection: connection.execute(_FIND, values).one_or_none(), ALL_USERS, is_short=True
+        )
         return None if row is None else ChatSession(*row)
 
     async def renew(self, secret_hash: str, new_id: str, new_hash: str, grace: float) -> ChatSession | None:

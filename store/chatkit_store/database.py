@@ -119,10 +119,14 @@ class Database:
         """The baselines of objects that stores on this engine have loaded or saved."""
         return self._shared.baselines
 
-    async def read(self, work: Work[T], actor: Actor) -> T:
-        """Run `work`, which changes nothing: each statement sees what is committed by then."""
+    async def read(self, work: Work[T], actor: Actor, *, is_short: bool = False) -> T:
+        """Run `work`, which changes nothing: each statement sees what is committed by then.
+
+        One that looks up a few rows by an index `is_short`, as short writes are.
+        """
         if self._is_file:
-            return await _uninterrupted(self._shared.sqlite_threads().read(work, self._call_seconds))
+            threads = self._shared.sqlite_threads()
+            return await _uninterrupted(threads.read(work, self._call_seconds, is_short=is_short))
         return await _uninterrupted(self._run(self._reader().sync_engine.connect, self._acting_for(actor, work)))
 
     async def write(self, work: Work[T], actor: Actor, *, is_short: bool = False) -> T:

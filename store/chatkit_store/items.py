@@ -21,6 +21,7 @@ from sqlalchemy import (
     cast,
     delete,
     func,
+    literal_column,
     or_,
     select,
     true,
@@ -274,6 +275,19 @@ _LAST_OF_USER = (
     .where(i.thread_id == bindparam("thread"), i.type == "user_message", i.replaced_by.is_(None))
     .scalar_subquery()
 )
+HAS_WAITING = (
+    select(i.id)
+    .where(
+        i.thread_id == bindparam("thread"),
+        i.position >= _LAST_OF_USER,
+        i.type.in_([literal_column(f"'{type}'") for type in ("client_tool_call", "structured_input", "widget")]),
+        IS_PART,
+        i.replaced_by.is_(None),
+    )
+    .exists()
+)
+"""Whether an item after the last user message of a `thread` is of a type that can wait for the user: a tool of the
+page, a question, or a widget, as approval cards are."""
 _SINCE_USER = _ALL.where(i.position >= _LAST_OF_USER).order_by(i.position)
 _ITEM = (i.id == bindparam("item"), owned(thread_items))
 _LOAD = select(i.id, i.type, i.payload).where(*_ITEM)

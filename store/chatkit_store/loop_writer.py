@@ -1,7 +1,7 @@
-"""Run short writes to a SQLite file on the thread that asks for them, usually that of an event loop.
+"""Run short writes to a SQLite file, and short reads, on the thread that asks for them, usually that of an event loop.
 
-A trip to the writer's thread takes longer than such a write does. It is made all the same wherever the write could
-stall the loop; see `LoopWriter.write`.
+A trip to another thread takes longer than such a call does. It is made all the same wherever the call could stall the
+loop; see `LoopWriter.write`.
 """
 
 import os
@@ -47,11 +47,13 @@ COMMITS = 50
 
 Such a write changes up to 40 pages, and SQLite copies the log when it has 1,000.
 """
+READS = 50
+"""After so many, a thread reads once: a coroutine that reads in a loop gives way to others."""
 PRAGMAS = ("PRAGMA busy_timeout = 0", "PRAGMA wal_autocheckpoint = 0")
 
 
 class NotWritten(Exception):
-    """Nothing was written: the writer's thread has to do it, which may wait."""
+    """Nothing was written, or read: another thread has to do it, which may wait."""
 
 
 def is_short(*texts: str | None) -> bool:
@@ -72,6 +74,7 @@ class LoopWriter:
         self._turn = threading.Lock()
         self._checkpoint: int | None = None
         self._commits = 0
+        self._reads = 0
         self._pause = 0.0
         self._paused_until = 0.0
 
@@ -86,20 +89,20 @@ class LoopWriter:
         Neither does it run where a tool listens to SQLAlchemy, which it would not see. The errors of `work` are
         raised; the database's are left to the writer's thread.
         """
-        if time.monotonic() < self._paused_until or self._commits >= COMMITS or is_watched(self._watched):
+        if self._commits >= COMMITS:
             raise NotWritten
-        if not self._turn.acquire(blocking=False):
+        return self._call(self._run, work, commits=True)
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work`, which changes nothing, on this thread; each statement sees what is committed by then.
+
+        Raises `NotWritten` as `write` does. A checkpoint, or a write elsewhere, makes no reader wait.
+        """
+        if self._reads >= READS:
+            self._reads = 0
             raise NotWritten
-        try:
-            if self._driver is None or self._checkpoint != self.last_checkpoint():
-                raise NotWritten
-            start, waits = time.monotonic(), _waits()
-            try:
-                return self._run(self._driver, work)
-            finally:
-                self._note_time(time.monotonic() - start, waits)
-        finally:
-            self._turn.release()
+        self._reads += 1
+        return self._call(self._look_up, work, commits=False)
 
     def last_checkpoint(self) -> int | None:
         """Return when a checkpoint last copied the log into the file, in nanoseconds; None if that cannot be said.
@@ -155,6 +158,36 @@ class LoopWriter:
         if self._own is not None:
             self._own.invalidate()
             self._own = None
+
+    def _call(
+        self,
+        run: Callable[[sqlite3.Connection, Callable[[Connection], T]], T],
+        work: Callable[[Connection], T],
+        *,
+        commits: bool,
+    ) -> T:
+        if time.monotonic() < self._paused_until or is_watched(self._watched):
+            raise NotWritten
+        if not self._turn.acquire(blocking=False):
+            raise NotWritten
+        try:
+            if self._driver is None or (commits and self._checkpoint != self.last_checkpoint()):
+                raise NotWritten
+            start, waits = time.monotonic(), _waits()
+            try:
+                return run(self._driver, work)
+            finally:
+                self._note_time(time.monotonic() - start, waits)
+        finally:
+            self._turn.release()
+
+    def _look_up(self, driver: sqlite3.Connection, work: Callable[[Connection], T]) -> T:
+        try:
+            return work(cast(Connection, DriverConnection(driver)))
+        except StoreError:
+            raise
+        except Exception as error:  # a reader's thread finds out what it means
+            raise NotWritten from error
 
     def _run(self, driver: sqlite3.Connection, work: Callable[[Connection], T]) -> T:
         is_done = False

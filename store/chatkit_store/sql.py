@@ -60,6 +60,10 @@ class SqlStore(Store[TContext], Generic[TContext]):
         """Return the thread as a new object whose changes `save_thread` can detect."""
         return await threads.load_thread(self._database, thread_id, context)
 
+    async def load_thread_state(self, thread_id: str, context: TContext) -> threads.ThreadState:
+        """Return the thread as `load_thread` does, its last position, and whether it may wait for its user."""
+        return await threads.load_state(self._database, thread_id, context)
+
     async def load_threads(
         self, limit: int, after: str | None, order: str, context: TContext, *, newest: int | None = None
     ) -> Page[ThreadMetadata]:

@@ -1,4 +1,4 @@
-"""Run store calls on a SQLite file in OS threads, one round trip to a thread per call, and short writes without one.
+"""Run store calls on a SQLite file in OS threads, one round trip to a thread per call, and short calls without one.
 
 The asynchronous driver makes a round trip for every statement, fetch, BEGIN and COMMIT.
 """
@@ -39,10 +39,16 @@ class SqliteThreads:
         self._counting = threading.Lock()
         self._readers = ThreadPoolExecutor(readers, "store-reader")
 
-    def read(self, work: Callable[[Connection], T], seconds: float) -> asyncio.Future[T]:
-        """Start `work` on a connection, outside of a transaction. It waits at most `seconds` for its turn and locks."""
-        deadline = time.monotonic() + seconds
-        return asyncio.get_running_loop().run_in_executor(self._readers, self._read, work, deadline)
+    def read(self, work: Callable[[Connection], T], seconds: float, *, is_short: bool = False) -> asyncio.Future[T]:
+        """Start `work` on a connection, outside of a transaction. It waits at most `seconds` for its turn and locks.
+
+        If it `is_short` and need not wait, it runs at once, as a short write does.
+        """
+        loop = asyncio.get_running_loop()
+        if is_short:
+            with suppress(NotWritten):
+                return _done(loop, self._loop_writer.read(work))
+        return loop.run_in_executor(self._readers, self._read, work, time.monotonic() + seconds)
 
     def write(self, work: Callable[[Connection], T], seconds: float, *, is_short: bool = False) -> asyncio.Future[T]:
         """Start `work` in a transaction, after all writes started before; it waits at most `seconds`, like a read.
@@ -52,10 +58,7 @@ class SqliteThreads:
         loop = asyncio.get_running_loop()
         if is_short and not self._queued:
             with suppress(NotWritten):
-                result = self._loop_writer.write(work)
-                done: asyncio.Future[T] = loop.create_future()
-                done.set_result(result)
-                return done
+                return _done(loop, self._loop_writer.write(work))
         self._count(1)
         try:
             call = self._writer.submit(self._write, work, time.monotonic() + seconds, is_short)
@@ -103,6 +106,12 @@ class SqliteThreads:
     def _count(self, calls: int) -> None:
         with self._counting:
             self._queued += calls
+
+
+def _done(loop: asyncio.AbstractEventLoop, result: T) -> asyncio.Future[T]:
+    future: asyncio.Future[T] = loop.create_future()
+    future.set_result(result)
+    return future
 
 
 def _wait_until(connection: Connection, deadline: float) -> None:

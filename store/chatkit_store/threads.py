@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from chatkit.types import ActiveStatus, ClosedStatus, LockedStatus, Page, Thread, ThreadMetadata, ThreadStatus
 from sqlalchemy import BigInteger, Connection, bindparam, delete, func, literal, select, update
@@ -13,7 +13,7 @@ from chatkit_store import deleted_threads, limits
 from chatkit_store.columns import aware_utc, dump_json, load_json
 from chatkit_store.database import AnyRow, Database, insert_into
 from chatkit_store.errors import IdClash, NotFound
-from chatkit_store.items import check_thread, take_positions
+from chatkit_store.items import HAS_WAITING, check_thread, take_positions
 from chatkit_store.loop_writer import is_short
 from chatkit_store.owner import HasUser, owned, owner_columns, owner_values
 from chatkit_store.paging import Pages
@@ -28,6 +28,16 @@ LOWEST = -(2**63)
 """No position is lower: those of imported threads are negative (`imports`)."""
 
 Columns = Mapping[str, Any]
+
+
+class ThreadState(NamedTuple):
+    """A thread, and whether it waits for its user."""
+
+    thread: ThreadMetadata
+    position: int
+    """Its last position, as that of `items.Recent`."""
+    may_wait: bool
+    """Whether one of the items after the last user message is of a type that can wait for the user."""
 
 
 def to_row(thread: ThreadMetadata) -> dict[str, Any]:
@@ -127,10 +137,19 @@ def delete_thread(connection: Connection, thread_id: str, context: HasUser) -> N
 async def load_thread(database: Database, thread_id: str, context: HasUser) -> ThreadMetadata:
     """Return one thread and set its baseline. Raises `NotFound`."""
     values = {"thread": thread_id, **owner_values(context)}
-    row = await database.read(lambda c: c.execute(_LOAD, values).one_or_none(), context)
+    row = await database.read(lambda c: c.execute(_LOAD, values).one_or_none(), context, is_short=True)
     if row is None:
         raise NotFound("Thread", thread_id)
     return _remember(database, from_row(row))
+
+
+async def load_state(database: Database, thread_id: str, context: HasUser) -> ThreadState:
+    """Return what a message to the thread depends on, by one statement. Raises `NotFound`."""
+    values = {"thread": thread_id, **owner_values(context)}
+    row = await database.read(lambda c: c.execute(_LOAD_STATE, values).one_or_none(), context, is_short=True)
+    if row is None:
+        raise NotFound("Thread", thread_id)
+    return ThreadState(_remember(database, from_row(row)), row.last_position, row.may_wait)
 
 
 async def load_page(
@@ -201,6 +220,7 @@ def new_row(thread_id: str, row: Columns, context: HasUser, last_position: int =
 
 _ONE = (t.id == bindparam("thread"), owned(threads))
 _LOAD = select(*COLUMNS).where(*_ONE)
+_LOAD_STATE = select(*COLUMNS, t.last_position, HAS_WAITING.label("may_wait")).where(*_ONE)
 _UPDATE = update(threads).where(*_ONE).returning(t.id)  # sets the columns among the parameters
 _NAME = (
     update(threads)

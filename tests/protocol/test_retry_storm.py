@@ -30,6 +30,7 @@ from chatkit_store import (
     NewTurn,
     SqlStore,
     StoreUnavailable,
+    ThreadState,
     TurnEnd,
     TurnStore,
 )
@@ -66,6 +67,10 @@ class FailingStore(SqlStore[RequestContext]):
     async def load_thread(self, thread_id: str, context: RequestContext) -> ThreadMetadata:
         self._fault.strike("the store in accept", StoreUnavailable("gone"))
         return await super().load_thread(thread_id, context)
+
+    async def load_thread_state(self, thread_id: str, context: RequestContext) -> ThreadState:
+        self._fault.strike("the store in accept", StoreUnavailable("gone"))
+        return await super().load_thread_state(thread_id, context)
 
     def generate_thread_id(self, context: RequestContext) -> str:
         self._fault.strike("the store in accept", StoreUnavailable("gone"))

@@ -43,6 +43,7 @@ from chatkit_store.tables import turns, workers
 from tests.conftest import checked_out, opened
 from tests.store.factories import (
     ALICE,
+    BOB,
     User,
     assistant_message,
     make_thread,
@@ -68,7 +69,21 @@ def places(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Where the writes of the test were committed, in order. No write is too slow."""
     noted: list[str] = []
     monkeypatch.setattr(loop_writer, "SLOW_SECONDS", 60.0)
-    for owner, name, place in ((LoopWriter, "_run", HERE), (sqlite_threads.SqliteThreads, "_write", THREAD)):
+    note_places(monkeypatch, noted, "_run", "_write")
+    return noted
+
+
+@pytest.fixture
+def reads(places: list[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Where the test has read, in order."""
+    noted: list[str] = []
+    note_places(monkeypatch, noted, "_look_up", "_read")
+    return noted
+
+
+def note_places(monkeypatch: pytest.MonkeyPatch, noted: list[str], here: str, in_thread: str) -> None:
+    """Note when one of these methods has returned."""
+    for owner, name, place in ((LoopWriter, here, HERE), (sqlite_threads.SqliteThreads, in_thread, THREAD)):
         original: Any = getattr(owner, name)
 
         def noting(*arguments: Any, original: Any = original, place: str = place) -> Any:
@@ -77,7 +92,6 @@ def places(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             return result
 
         monkeypatch.setattr(owner, name, noting)
-    return noted
 
 
 @pytest.fixture
@@ -387,6 +401,40 @@ async def test_a_listener_of_statements_sees_all(file: AsyncEngine, places: list
     await touch(file)
     assert places == [THREAD, HERE]
     assert len([statement for statement in statements if "DELETE FROM workers" in statement]) == 1
+
+
+async def test_a_message_is_checked_without_a_trip(
+    file: AsyncEngine, store: SqlStore[User], thread: ThreadMetadata, reads: list[str]
+) -> None:
+    for load in (store.load_thread, store.load_thread_state):
+        with pytest.raises(StopIteration):  # it does not suspend its caller
+            load(thread.id, ALICE).send(None)
+        with pytest.raises(NotFound):
+            await load(thread.id, BOB)
+    with locked_by_another_process(file):  # readers wait for no writer
+        assert (await store.load_thread_state(thread.id, ALICE)).thread == thread
+    assert reads == [HERE] * 5
+
+
+async def test_what_cannot_be_read_here_is_read_in_a_thread(
+    file: AsyncEngine,
+    store: SqlStore[User],
+    thread: ThreadMetadata,
+    reads: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While a thread uses the connection, after a slow call, and if it fails."""
+    writer = writer_of(file)
+    with writer._turn:
+        assert await store.load_thread(thread.id, ALICE) == thread
+    monkeypatch.setattr(writer, "_paused_until", float("inf"))
+    assert await store.load_thread(thread.id, ALICE) == thread
+    monkeypatch.setattr(writer, "_paused_until", 0.0)
+    assert not await Database(file).read(lambda connection: connection.in_nested_transaction(), ALICE, is_short=True)
+    assert reads == [THREAD] * 3
+    for _ in range(2 * loop_writer.READS):  # in a loop, which gives way to others
+        await store.load_thread(thread.id, ALICE)
+    assert 1 <= Counter(reads[3:])[THREAD] <= 2
 
 
 async def test_event_loops_in_two_threads_share_an_engine(

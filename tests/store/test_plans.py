@@ -278,6 +278,7 @@ async def read_thread(thread_id: str, item_id: str, turn_id: str, store: SqlStor
     await store.load_history(thread_id, None, 50, ALICE, page.window)
     await store.load_turn_items(thread_id, turn_id, ALICE)
     await store.load_since_user(thread_id, ALICE)
+    await store.load_thread_state(thread_id, ALICE)
     await store.last_position(thread_id, ALICE)
     await store.load_item(thread_id, item_id, ALICE)
     await store.is_replaced(thread_id, item_id, ALICE)

@@ -188,6 +188,7 @@ def attempts_on(
         ],
         "SqlStore.is_replaced": [lambda: store.is_replaced(thread, item, stranger)],
         "SqlStore.last_position": [lambda: store.last_position(thread, stranger)],
+        "SqlStore.load_thread_state": [lambda: store.load_thread_state(thread, stranger)],
         "SqlStore.load_since_user": [lambda: store.load_since_user(thread, stranger)],
         "SqlStore.change_item": [
             lambda: store.change_item(thread, item, lambda _: user_message(id=item), stranger),

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from chatkit.types import ThreadMetadata, WidgetItem
+from chatkit.types import StructuredInputFreeform, StructuredInputItem, ThreadMetadata, WidgetItem
 
 from chatkit_store import (
     IdClash,
@@ -13,18 +13,21 @@ from chatkit_store import (
     TurnRecord,
     TurnStatus,
     TurnStore,
+    new_id,
     notice_id,
 )
 from tests.conftest import also_guarded
 from tests.store.conftest import Query
 from tests.store.factories import (
     ALICE,
+    BOB,
     User,
     assistant_message,
     hidden_item,
     make_thread,
     make_turn,
     text_of,
+    tool_call,
     user_message,
     widget_with,
 )
@@ -234,6 +237,41 @@ async def test_turn_does_not_start_on_a_thread_that_changed_since_it_was_read(
     assert [row[0] for row in await sql("SELECT text FROM thread_items")] == ["one"]
     position = (await store.load_since_user(thread.id, ALICE)).position
     await turns.start(second, ALICE, items=[user_message("two")], seen_position=position)
+
+
+async def test_the_state_of_a_thread_says_whether_it_may_wait_for_its_user(
+    store: Store, turns: TurnStore, thread: ThreadMetadata
+) -> None:
+    async def state() -> tuple[int, bool]:
+        loaded, position, may_wait = await store.load_thread_state(thread.id, ALICE)
+        assert loaded == thread
+        assert position == await store.last_position(thread.id, ALICE)
+        return position, may_wait
+
+    assert await state() == (0, False)
+    first = make_turn(thread.id)
+    await turns.start(first, ALICE, items=[user_message("Q")])
+    await turns.finish(first.id, TurnEnd("failed"), ALICE, items=[assistant_message(), make_notice(first.id)])
+    assert await state() == (3, False)
+    question = StructuredInputItem(
+        id=new_id("msg"),
+        thread_id=thread.id,
+        created_at=datetime.now(UTC),
+        inputs=[StructuredInputFreeform(id="q", question="Why?")],
+    )
+    for item in (tool_call(), widget_with(), question):
+        await store.add_thread_item(thread.id, item, ALICE)
+        assert (await state())[1]
+        await store.add_thread_item(thread.id, user_message("A later message"), ALICE)
+        assert not (await state())[1]
+    message, answer = user_message("Retried"), widget_with()
+    await store.add_thread_items(thread.id, [message, answer], ALICE)
+    assert (await state())[1]
+    retry = make_turn(thread.id, kind="threads.retry_after_item", user_item_id=message.id)
+    await turns.start(retry, ALICE, replace_after=message.id)
+    assert not (await state())[1]
+    with pytest.raises(NotFound):
+        await store.load_thread_state(thread.id, BOB)
 
 
 def make_notice(turn_id: str) -> WidgetItem:
