@@ -4,6 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import open_engine, row_security
 from chatkit_store.migrations import pending, schema_problem, upgrade
+from chatkit_store.schema import create_if_empty
 
 from ..errors.setup import SetupError
 from ..settings import Settings
@@ -36,7 +37,7 @@ async def prepare_schema(engine: AsyncEngine, settings: Settings) -> None:
             f"The database lacks {len(missing)} migration(s). Run `chatkit-server migrate`, then start again."
         )
     if missing:
-        await upgrade(engine)
+        await _apply(engine, missing)
     if (problem := await schema_problem(engine)) is not None:
         raise SetupError(problem)
     if settings.row_security and settings.environment == "development":
@@ -47,7 +48,8 @@ async def prepare_schema(engine: AsyncEngine, settings: Settings) -> None:
 
 async def migrate_database(engine: AsyncEngine, settings: Settings) -> list[str]:
     """Apply pending migrations, and create or remove row-level security; return a sentence about each change."""
-    applied = await upgrade(engine)
+    missing = await pending(engine)
+    applied = await _apply(engine, missing) if missing else []
     sentences = [f"Applied {len(applied)} migration(s)." if applied else "The database is up to date."]
     if engine.dialect.name != "postgresql":
         return sentences
@@ -58,6 +60,11 @@ async def migrate_database(engine: AsyncEngine, settings: Settings) -> list[str]
     if tables := await row_security.protect(engine):
         sentences.append(f"Added row-level security to {len(tables)} table(s) and view(s).")
     return sentences
+
+
+async def _apply(engine: AsyncEngine, missing: list[str]) -> list[str]:
+    """Apply these migrations, all at once to an empty database. Return those that no other worker has applied."""
+    return missing if await create_if_empty(engine) else await upgrade(engine)
 
 
 async def row_security_problem(engine: AsyncEngine, settings: Settings) -> str | None:

@@ -1,7 +1,7 @@
 """Migrate a database to the newest schema, or list the pending revisions.
 
 The Alembic scripts are in `alembic/` in a checkout, and in `chatkit_store/_alembic` in an installed package. Alembic
-itself is imported only for a database that is not at the newest revision: a server starts without it.
+itself is imported only to run some of them: a server starts without it.
 """
 
 import asyncio
@@ -73,12 +73,15 @@ def scripts() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parent.parent.parent / "alembic"
 
 
-def head() -> str | None:
-    """Return the newest revision of this code: the number of its last script."""
-    return max((script.name.partition("_")[0] for script in (scripts() / "versions").glob("[0-9]*.py")), default=None)
+def head() -> str:
+    """Return the newest revision of this code."""
+    return revisions()[-1]
 
 
-_head = cache(head)
+@cache
+def revisions() -> tuple[str, ...]:
+    """Return the revisions of this code, oldest first: the numbers of its scripts."""
+    return tuple(sorted(script.name.partition("_")[0] for script in (scripts() / "versions").glob("[0-9]*.py")))
 
 
 def revision_of(connection: Connection) -> str | None:
@@ -92,23 +95,16 @@ def revision_of(connection: Connection) -> str | None:
 
 def missing_revisions(connection: Connection) -> list[str]:
     """Return the revisions between the database's and the newest, oldest first. Raises `SchemaUnknown`."""
-    revision = revision_of(connection)
-    if revision is not None and revision == _head():
-        return []
-    from alembic.script import ScriptDirectory
-    from alembic.script.revision import RevisionError
-    from alembic.util import CommandError
-
-    directory = ScriptDirectory(str(scripts()))
-    try:
-        steps = [step.revision for step in directory.iterate_revisions("head", revision or "base")]
-    except (CommandError, RevisionError) as error:
+    revision, all_revisions = revision_of(connection), list(revisions())
+    if revision is None:
+        return all_revisions
+    if revision not in all_revisions:
         raise SchemaUnknown(
             f"The database is at revision {revision}, which this version does not have. Either a newer version "
             f"migrated it: install that one, or a newer one. Or another application wrote the table {VERSION_TABLE}: "
             "give this one a database of its own, or on PostgreSQL a schema (CHATKIT_DATABASE_SCHEMA)."
-        ) from error
-    return steps[::-1]
+        )
+    return all_revisions[all_revisions.index(revision) + 1 :]
 
 
 def version_table(connection: Connection) -> str:
@@ -141,12 +137,10 @@ def rename_version_table(connection: Connection) -> None:
 
 def stamp(connection: Connection) -> None:
     """Set the database's revision to the newest, unless it has one."""
-    from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
-    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    if context.get_current_revision() is None:
-        context.stamp(ScriptDirectory(str(scripts())), "head")
+    columns = f"version_num VARCHAR(32) NOT NULL, CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num)"
+    connection.execute(text(f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE} ({columns})"))  # as Alembic does
+    if connection.scalar(_REVISION) is None:
+        connection.execute(text(f"INSERT INTO {VERSION_TABLE} VALUES (:head)"), {"head": head()})
 
 
 @contextmanager
@@ -195,7 +189,7 @@ async def _run(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
 
 def _schema_problem(connection: Connection) -> str | None:
     tables = set(inspect(connection).get_table_names())
-    if VERSION_TABLE not in tables or connection.scalars(_REVISION).all() != [_head()]:
+    if VERSION_TABLE not in tables or connection.scalars(_REVISION).all() != [head()]:
         try:
             missing = missing_revisions(connection)
         except SchemaUnknown:  # workers of the former version serve until those of the new one have replaced them

@@ -1,6 +1,9 @@
-"""Create the whole schema at once, for scripts and tests. A server migrates instead (`migrations`)."""
+"""Create the whole schema at once, for scripts and tests, and for an empty database, which needs no Alembic then.
 
-from sqlalchemy import Connection, text
+The schema of a database that has tables is migrated (`migrations`).
+"""
+
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store.errors import translate_errors
@@ -45,13 +48,35 @@ async def create_schema(engine: AsyncEngine) -> None:
             await connection.run_sync(_create)
 
 
+async def create_if_empty(engine: AsyncEngine) -> bool:
+    """Create the schema if the database has no table at all, and return whether that was so.
+
+    Any number of workers may call it at once.
+    """
+    with translate_errors():
+        async with engine.connect() as connection:
+            return await connection.run_sync(_create_if_empty)
+
+
 def _create(connection: Connection) -> None:
     with lock_schema(connection):
-        rename_version_table(connection)
-        metadata.create_all(connection)
-        _create_views(connection)
-        _create_triggers(connection)
-        stamp(connection)
+        _create_all(connection)
+
+
+def _create_if_empty(connection: Connection) -> bool:
+    with lock_schema(connection):
+        is_empty = not inspect(connection).get_table_names()
+        if is_empty:
+            _create_all(connection)
+        return is_empty
+
+
+def _create_all(connection: Connection) -> None:
+    rename_version_table(connection)
+    metadata.create_all(connection)
+    _create_views(connection)
+    _create_triggers(connection)
+    stamp(connection)
 
 
 def _create_views(connection: Connection) -> None:

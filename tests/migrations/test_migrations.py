@@ -16,7 +16,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import SchemaUnknown, SqlStore, create_schema, migrations, open_engine
-from chatkit_store.schema import VIEWS
+from chatkit_store.schema import VIEWS, create_if_empty
 from chatkit_store.tables import metadata
 from tests.conftest import fresh_database
 from tests.store.factories import ALICE, User, make_thread
@@ -130,6 +130,19 @@ async def test_created_schema_equals_the_migrated_one(database_url: str, other_u
     assert set((await schema_of(migrated))["views"]) == set(VIEWS)
     await created.dispose()
     await migrated.dispose()
+
+
+async def test_only_a_database_without_tables_gets_the_whole_schema_at_once(database_url: str) -> None:
+    engine = open_engine(database_url)
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE foreign_table (id INTEGER)"))
+    assert not await create_if_empty(engine)
+    assert (await schema_of(engine))["tables"].keys() == {"foreign_table"}
+    async with engine.begin() as connection:
+        await connection.execute(text("DROP TABLE foreign_table"))
+    assert sorted(await asyncio.gather(*(create_if_empty(engine) for _ in range(4)))) == [False, False, False, True]
+    assert await migrations.pending(engine) == []
+    await engine.dispose()
 
 
 async def schema_of(engine: AsyncEngine) -> dict[str, Any]:

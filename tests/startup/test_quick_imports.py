@@ -8,7 +8,6 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from chatkit_server.startup.quick_imports import ADAPTERS_DEFER, POSTPONED, module_lock
-from tests.databases import copy_sqlite
 from tests.workers.processes import ROOT
 
 IMPORTS = """
@@ -75,7 +74,7 @@ UNUSED = (
     *("openai.types.realtime", "openai.types.containers", "openai.types.uploads", "openai.types.skills"),
     "chatkit_server.startup.doctor",
 )
-"""What a server on SQLite without files, MCP servers and tokens of an issuer starts without."""
+"""What a server on SQLite, with a new database, without files, MCP servers and tokens of an issuer starts without."""
 ADAPTERS = """
 import chatkit_server.cli
 import openai.types.responses as responses
@@ -137,7 +136,6 @@ def test_threads_that_read_a_package_at_the_same_time_all_find_its_names() -> No
 
 
 def test_a_start_imports_nothing_that_it_does_not_use(tmp_path: Path) -> None:
-    copy_sqlite(tmp_path / "chatkit.db")
     url = f"sqlite:///{tmp_path / 'chatkit.db'}"
     run(
         START.format(unused=UNUSED),
