@@ -62,6 +62,8 @@ class Models:
     transcriber: Transcriber | None = None
     answer_classes: Sequence[type[BaseModel]] = ()
     """The classes of which the provider's answers are built, the largest first."""
+    import_client: Callable[[], object] = lambda: None
+    """Imports what the first request to the model needs."""
 
     def origin(self, agent: Agent[Any], chosen: str | None = None) -> str | None:
         """Return an identifier of the model and account that store this agent's answers, or None if nothing is stored.
@@ -194,6 +196,7 @@ def _open_endpoint(settings: Settings, *, name: str, base_url: str) -> Models:
         on_close=client.close,
         base_url=base_url,
         answer_classes=[*ANSWER_CLASSES, *([ChatCompletionChunk] if api == "chat_completions" else [])],
+        import_client=partial(getattr, client, "responses" if api == "responses" else "chat"),
     )
 
 

@@ -18,7 +18,7 @@ from pydantic_core import from_json
 from ..errors.http import BadRequest, InvalidParams, UnknownOperation
 from .body import parse_json
 
-_REQUEST: TypeAdapter[StreamingReq | NonStreamingReq] = TypeAdapter(ChatKitReq)
+REQUEST: TypeAdapter[StreamingReq | NonStreamingReq] = TypeAdapter(ChatKitReq)
 
 
 BEGINNING = 16_384
@@ -40,7 +40,7 @@ def parse_request(body: bytes) -> StreamingReq | NonStreamingReq:
     """
     data = parse_json(body)
     try:
-        request = _REQUEST.validate_python(data)
+        request = REQUEST.validate_python(data)
     except ValidationError as error:
         raise _refusal(data, error) from None
     if isinstance(request, ThreadsCustomActionReq | ThreadsSyncCustomActionReq):

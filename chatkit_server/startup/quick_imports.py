@@ -29,8 +29,6 @@ POSTPONED = (
 )
 """Packages that import all that they have: of OpenAI's 900 types half are used, of SQLAlchemy's asyncio not the ORM,
 and a client and a server of MCP only with MCP servers."""
-DEFERRED = ("agents", "fastapi")
-"""Packages with many models of which few are ever validated."""
 ADAPTERS_DEFER = "_defer_build"
 module_lock = getattr(_bootstrap, "_ModuleLockManager", nullcontext)
 """What Python's own import holds while a module runs; it notices threads that would wait for each other forever.
@@ -38,21 +36,23 @@ module_lock = getattr(_bootstrap, "_ModuleLockManager", nullcontext)
 Private: without it, a thread may miss names of a package whose module another thread is running."""
 _EXPORT = re.compile(r"^from \.(\w+) import (\w+) as \2$", re.M)
 _EXPORTS = re.compile(r"^from \.(\w+) import \(\n((?:    \w+ as \w+,\n)+)\)$", re.M)
+_until_end = ExitStack()
+"""What `end_imports` ends."""
 
 
 def begin_imports() -> None:
-    """Pause garbage collection, leave the postponed packages empty until somebody needs a name of them, and import the
-    deferred ones."""
+    """Pause garbage collection, leave the postponed packages empty until somebody needs a name of them, and let models
+    build their validators when they are used: few ever are."""
     gc.disable()
     for name in POSTPONED:
         _postpone(name)
-    with _deferred_models():
-        for name in DEFERRED:
-            import_module(name)
+    _until_end.enter_context(_deferred_models())
 
 
 def end_imports() -> None:
-    """Collect garbage again, except in what was imported: it stays, and looking at it takes a tenth of the CPU."""
+    """Build validators at once again, and collect garbage, except in what was imported: it stays, and looking at it
+    takes a tenth of the CPU."""
+    _until_end.close()
     gc.freeze()
     gc.enable()
 

@@ -42,7 +42,7 @@ from chatkit_store.text import plain_text
 
 logger = logging.getLogger(__name__)
 
-_adapter: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem, config=ConfigDict(cache_strings="keys"))
+ITEM: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem, config=ConfigDict(cache_strings="keys"))
 
 ROLES = {
     "user_message": "user",
@@ -88,7 +88,7 @@ def to_rows(
 def from_row(row: AnyRow) -> ThreadItem | None:
     """Return the item of a row with `id`, `type` and `payload`; log a warning and return None if it is unreadable."""
     try:
-        return _widget(row.payload) if row.type == "widget" else _adapter.validate_json(row.payload)
+        return _widget(row.payload) if row.type == "widget" else ITEM.validate_json(row.payload)
     except (ValueError, TypeError, KeyError):  # a ValidationError is a ValueError
         logger.warning("item %s skipped: unknown type or invalid payload (%s)", row.id, row.type)
         return None

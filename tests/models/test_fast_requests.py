@@ -85,7 +85,7 @@ async def _requests(
 ) -> list[Any]:
     """Return body and headers of two equal requests."""
     if stock:
-        monkeypatch.setattr("chatkit_server.models.client.events.FastResponses", AsyncResponses)
+        monkeypatch.setattr("chatkit_server.models.client.requests.FastResponses", AsyncResponses)
         monkeypatch.setattr(FastCompletions, "_create", lambda self, options: AsyncCompletions.create(self, **options))
         monkeypatch.setattr("chatkit_server.models.client.prepared_requests._plain_body", lambda options: None)
     async with OpenAIServer(Answer("9"), rules=False) as upstream:

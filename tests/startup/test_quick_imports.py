@@ -72,7 +72,7 @@ UNUSED = (
     *("sqlalchemy.orm", "mcp.client", "mcp.server", "numpy", "tiktoken", "litellm", "requests", "xllamacpp"),
     *("openai.types.evals", "openai.types.fine_tuning", "openai.types.vector_stores", "openai.types.admin"),
     *("openai.types.realtime", "openai.types.containers", "openai.types.uploads", "openai.types.skills"),
-    "chatkit_server.startup.doctor",
+    *("openai.resources", "chatkit_server.startup.doctor"),
 )
 """What a server on SQLite, with a new database, without files, MCP servers and tokens of an issuer starts without."""
 ADAPTERS = """

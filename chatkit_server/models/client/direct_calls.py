@@ -25,8 +25,6 @@ import agents
 import aiohttp
 import httpx2
 import openai
-from openai.resources.chat import AsyncCompletions
-from openai.resources.responses import AsyncResponses
 from openai.types.chat import ChatCompletionChunk
 from openai.types.responses import ResponseStreamEvent
 
@@ -369,6 +367,9 @@ def _is_stream(response: aiohttp.ClientResponse) -> bool:
 
 def _is_unobserved() -> bool:
     """Return whether nobody looks at single requests: neither a log nor a tool that wraps a method on their way."""
+    from openai.resources.chat import AsyncCompletions  # not at the start: `events.py` has imported them by now
+    from openai.resources.responses import AsyncResponses
+
     return (
         not _http_log.isEnabledFor(logging.INFO)  # they log each request
         and not _openai_log.isEnabledFor(logging.DEBUG)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, fields
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents import FunctionTool, ModelSettings, OpenAIResponsesModel, Tool
 from pydantic_core import to_json
@@ -21,8 +21,11 @@ from chatkit_store import clean_text
 
 from .direct_calls import RAW_RESPONSE, DirectAnswer, EarlyOutcome
 from .packed_items import list_json
-from .requests import FastResponses, with_plain_body
+from .plain_body import with_plain_body
 from .wire_items import FittedItems, PlainList
+
+if TYPE_CHECKING:
+    from .requests import FastResponses
 
 PRIVATE_NAMES = (
     "_build_response_create_kwargs",
@@ -50,7 +53,7 @@ class PreparedCall:
 class PreparedCalls:
     """The prepared calls of one model."""
 
-    def __init__(self, model: Any, responses: FastResponses) -> None:
+    def __init__(self, model: Any, responses: "FastResponses") -> None:
         """`model` is an `OpenAIResponsesModel` that sends its requests through `responses`."""
         self._model = model
         self._responses = responses

@@ -8,7 +8,7 @@ Builds on public names only. tests/models/test_fast_requests.py compares the bod
 body is plain, its request is built by `prepared_requests.py`.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,6 @@ import openai
 from openai.resources.chat import AsyncChat, AsyncCompletions
 from openai.resources.responses import AsyncResponses
 from openai.types.chat import ChatCompletion
-from openai.types.shared import Reasoning
 
 from chatkit_store import clean_text
 
@@ -28,17 +27,13 @@ from ..learned_limits import LearnedLimits
 from ..returned_fields import add_returned_fields, fields_to_return, record_fields
 from .direct_calls import DirectCalls, EarlyOutcome, early_outcome
 from .packed_items import unpacked
+from .plain_body import with_plain_body
 from .prepared_requests import forget_request
 from .quick_walk import replaced_walks  # noqa: F401  imported for what it does
-from .wire_items import FittedItems, PlainList, is_plain, is_wire_form
+from .wire_items import FittedItems
 
 MAX_ADAPTATIONS = 3
 """How often one request is repeated without a field that the endpoint rejects."""
-
-PLAIN_FIELDS = frozenset({"include", "metadata", "text", "tool_choice", "stream_options", "response_format", "stop"})
-"""Fields other than items and tools whose keys all have the same name on the wire."""
-NOT_IN_BODY = frozenset({"stream", "extra_headers", "extra_query", "extra_body", "timeout"})
-"""What the client itself needs to know."""
 
 
 class FastResponses(AsyncResponses):
@@ -153,28 +148,3 @@ def _no_page(answer: Any) -> Any:
     if isinstance(answer, str):
         raise NotAnEndpoint("a page or text")
     return answer
-
-
-def with_plain_body(options: Mapping[str, Any], *, lists: Collection[str]) -> dict[str, Any]:
-    """Return the options with all fields of the body that are plain JSON in `extra_body`, where omitted ones are left
-    out. `lists` are the names of items and tools."""
-    plain: dict[str, Any] = {}
-    rest: dict[str, Any] = {}
-    for name, value in options.items():
-        if isinstance(value, openai.Omit | openai.NotGiven):
-            continue
-        if name in lists and is_wire_form(value):
-            plain[name] = PlainList(value)
-        elif name not in NOT_IN_BODY and _is_plain_field(name, value):
-            plain[name] = value
-        elif name == "reasoning" and type(value) is Reasoning:  # as the client dumps it
-            plain[name] = value.model_dump(exclude_unset=True, mode="json")
-        else:
-            rest[name] = value
-    extra = rest.get("extra_body")
-    rest["extra_body"] = {**plain, **extra} if extra else plain
-    return rest
-
-
-def _is_plain_field(name: str, value: object) -> bool:
-    return value is None or isinstance(value, str | int | float) or (name in PLAIN_FIELDS and is_plain(value))

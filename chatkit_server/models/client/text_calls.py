@@ -8,7 +8,7 @@ the events from the first one that it would not just pass on.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from agents import ModelSettings, ModelTracing, OpenAIResponsesModel, Tool
 from agents.items import TResponseStreamEvent
@@ -21,8 +21,10 @@ from pydantic import BaseModel
 
 from .direct_calls import DirectAnswer, EarlyOutcome, early_outcome, is_untouched
 from .prepared_calls import PreparedCalls
-from .requests import FastResponses
 from .wire_items import FittedItems
+
+if TYPE_CHECKING:
+    from .requests import FastResponses
 
 try:
     from agents.models.openai_responses import _ResponseStreamWithRequestId
@@ -63,7 +65,7 @@ StockCall = Callable[[], AsyncIterator[TResponseStreamEvent]]
 class TextCalls:
     """The calls of one model."""
 
-    def __init__(self, model: OpenAIResponsesModel, responses: FastResponses) -> None:
+    def __init__(self, model: OpenAIResponsesModel, responses: "FastResponses") -> None:
         """`model` sends its requests through `responses`."""
         self._model = model
         self._prepared = PreparedCalls(model, responses)
