@@ -64,6 +64,7 @@ class FairQueue:
         self._length = length
         self._seconds = seconds
         self._used: Counter[Owner] = Counter()
+        self._total = 0  # of all owners: their sum would take longer, the more of them have a slot
         self._waiting: dict[Owner, deque[asyncio.Future[Slot]]] = {}  # in the order in which users are served
         self._is_closed = False
 
@@ -75,7 +76,7 @@ class FairQueue:
     @property
     def is_full(self) -> bool:
         """Whether the next request has to wait."""
-        return self._used.total() >= self._slots
+        return self._total >= self._slots
 
     def promise(self, owner: Owner) -> Slot:
         """Return a slot at once, for a turn that replaces one; `Slot.count` counts it, beyond the limit, too.
@@ -144,10 +145,12 @@ class FairQueue:
 
     def _count(self, owner: Owner) -> Slot:
         self._used[owner] += 1
+        self._total += 1
         return Slot(self, owner, is_counted=True)
 
     def _release(self, owner: Owner) -> None:
         self._used[owner] -= 1
+        self._total -= 1
         if not self._used[owner]:
             del self._used[owner]
         while self._waiting and not self.is_full:

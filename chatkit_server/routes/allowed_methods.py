@@ -38,7 +38,7 @@ def path_of(scope: Scope) -> str:
     """Return the path of a request, without that of an app around this one."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
-    return path[len(root) :] if is_below(path, root) else path
+    return path[len(root) :] if root and is_below(path, root) else path
 
 
 def is_of_the_api(scope: Scope) -> bool:

@@ -108,8 +108,7 @@ def check(
 
     `is_written` says whether its thread and its first items are already in the database.
     """
-    kinds = _applicable(limits, starter)
-    if not kinds:
+    if not limits.is_used or not (kinds := _applicable(limits, starter)):
         return
     now = datetime.now(UTC)
     values: dict[str, Any] = {
