@@ -73,6 +73,8 @@ class TurnItems:
 class OpenItems:
     """Items between `thread.item.added` and `thread.item.done`."""
 
+    __slots__ = ("_items", "_texts")
+
     def __init__(self) -> None:
         self._items: dict[str, ThreadItem] = {}
         # Text deltas are collected beside the item: appending each to it is quadratic in the length of the answer.

@@ -56,6 +56,8 @@ CYCLE = RequestResponseCycle if has_attributes(RequestResponseCycle) else None
 class ClientWriter:
     """The connection of one request: as `send` for the response, and directly for its frames."""
 
+    __slots__ = ("_cycle", "_flow", "_last_body", "_send", "_transport")
+
     def __init__(self, cycle: Any) -> None:
         self._cycle = cycle
         self._flow, self._transport = cycle.flow, cycle.transport

@@ -70,6 +70,8 @@ def want_body(*, is_streamed: bool) -> Iterator[WantedBody | None]:
 class FastConnection(ResponseHandler):
     """aiohttp's protocol of a connection."""
 
+    __slots__ = ("_body", "_head", "_is_held", "_last_read", "_max_tokens", "_wanted")
+
     def __init__(self, loop: Any, max_tokens: int) -> None:
         super().__init__(loop)
         self._max_tokens = max_tokens

@@ -16,6 +16,9 @@ TEXT_DELTA = "response.output_text.delta"
 MAY_BE_TEXT = re.compile(rb'"response\.output_text\.delta"|"content": ?"[^"]')
 """Matches in each event that may become a template, and in few others."""
 
+BACKSLASH = ord("\\")
+"""A number: `in` takes ten times as long for bytes."""
+
 _PLAIN_EVENT = re.compile(rb"(?:event: [^\n]*\n)?data: (\{[^\n]*\})")
 _STRING = re.compile(rb'"([^"\\\x00-\x1f]*+(?:\\.[^"\\\x00-\x1f]*+)*+)"')
 _INTEGER = re.compile(rb"0|[1-9][0-9]{0,17}")
@@ -77,24 +80,27 @@ class TextTemplate:
 
         Text with half of a surrogate pair, NUL or bytes that are not UTF-8 does not fit.
         """
-        if not data.startswith(self._head, position):
+        end = position + self._head_length
+        if data[position:end] != self._head:  # a slice takes half as long as `startswith`
             return None
-        position += self._head_length
         raw = b""
         for match_at, following, length, is_text in self._gaps:
-            match = match_at(data, position)
-            if match is None or not data.startswith(following, position := match.end()):
+            match = match_at(data, end)
+            if match is None:
                 return None
-            position += length
+            position = match.end()
+            end = position + length
+            if data[position:end] != following:
+                return None
             if is_text:
                 raw = match[1]
         try:
-            if b"\\" not in raw:
-                return raw.decode(), position
+            if BACKSLASH not in raw:
+                return raw.decode(), end
             text: str = from_json(b'"%b"' % raw, cache_strings="keys")
         except ValueError:
             return None
-        return None if "\0" in text else (text, position)  # only an escape can be NUL
+        return None if "\0" in text else (text, end)  # only an escape can be NUL
 
     def with_text(self, text: str) -> bytes:
         """Return the sample with another text."""

@@ -30,6 +30,18 @@ EVENTS_PER_TURN = 64
 class Tap:
     """Passes the events of one run's models to a listener."""
 
+    __slots__ = (
+        "_expected",
+        "_last_text",
+        "_last_text_at",
+        "_listener",
+        "_passed_on",
+        "_passes_text_on",
+        "_text_listener",
+        "heard",
+        "is_closed",
+    )
+
     def __init__(
         self, listener: Listener, text_listener: TextListener | None = None, *, passes_text_on: bool = False
     ) -> None:

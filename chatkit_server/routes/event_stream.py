@@ -1,6 +1,7 @@
 """Server-sent events on a raw ASGI connection: a running turn, an ended one, or an error."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from chatkit.types import ThreadStreamEvent
 from starlette.responses import Response
@@ -102,14 +103,12 @@ class TurnResponse(Response):
 
 def _pusher(writer: ClientWriter | None, turn: LiveTurn | None) -> Writer | None:
     """Return what writes frames to the client, and returns False for those that the response's task has to send."""
-    if writer is None or turn is None:
-        return None
-    may_send, write = turn.may_send, writer.write
+    return None if writer is None or turn is None else partial(_push, writer, turn)
 
-    def push(frames: bytes) -> bool:
-        return len(frames) <= PIECE_BYTES and REFERENCE_MARK not in frames and may_send() and write(frames)
 
-    return push
+def _push(writer: ClientWriter, turn: LiveTurn, frames: bytes) -> bool:
+    # Not `in`, which first tries the mark as a number, and catches the exception.
+    return len(frames) <= PIECE_BYTES and frames.find(REFERENCE_MARK) < 0 and turn.may_send() and writer.write(frames)
 
 
 def _pieces(data: bytes) -> Iterable[bytes]:

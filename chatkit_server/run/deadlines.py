@@ -46,6 +46,8 @@ class Deadlines:
 class Activity:
     """What a run is waiting for: a tool, or the model; and for how long it may."""
 
+    __slots__ = ("_deadlines", "_running_tools", "event_count")
+
     def __init__(self, deadlines: Deadlines) -> None:
         self.event_count = 0
         """How many events have shown that the run is alive."""
@@ -77,6 +79,8 @@ class SilenceWatch(Activity):
 
     Per event the run only increments `event_count`; a timer checks whether it has changed.
     """
+
+    __slots__ = ("_clock", "_inbox", "_interval", "_last_change", "_last_count", "_timer")
 
     def __init__(self, inbox: Inbox, deadlines: Deadlines) -> None:
         super().__init__(deadlines)

@@ -76,6 +76,28 @@ def stream_agent_response(
 class RunStream:
     """Reads one run to its end. Nothing starts before the first event is requested."""
 
+    __slots__ = (
+        "_context",
+        "_conversion",
+        "_deadlines",
+        "_guardrails",
+        "_inbox",
+        "_is_idle",
+        "_item_ids",
+        "_last",
+        "_pump",
+        "_result",
+        "_sink",
+        "_stop_seconds",
+        "_tap",
+        "_text_delta",
+        "_text_place",
+        "_transcript",
+        "_tripwires",
+        "_watch",
+        "ends_turn",
+    )
+
     def __init__(
         self,
         context: AgentContext,

@@ -80,6 +80,29 @@ class TurnServices:
 class Output:
     """Turns the events of one run into saved items and log entries."""
 
+    __slots__ = (
+        "__weakref__",
+        "_context",
+        "_hidden",
+        "_images",
+        "_items",
+        "_journal",
+        "_last",
+        "_log",
+        "_on_lost",
+        "_open",
+        "_outage_seconds",
+        "_saved_thread",
+        "_store",
+        "_turn_id",
+        "first_token",
+        "is_shut",
+        "saved",
+        "thoughts",
+        "thread",
+        "transcript",
+    )
+
     def __init__(
         self,
         turn: LiveTurn,

@@ -66,6 +66,24 @@ class Log(Protocol):
 class Subscription:
     """A reader's place in a log. Use it as a context manager."""
 
+    __slots__ = (
+        "_began",
+        "_clock",
+        "_is_due",
+        "_is_scheduled",
+        "_is_soon",
+        "_log",
+        "_needs_ping",
+        "_pace",
+        "_sent_at",
+        "_silence",
+        "_sleep",
+        "_together",
+        "_wait",
+        "_writer",
+        "position",
+    )
+
     def __init__(self, log: Log, position: int, pace: Pace) -> None:
         self.position = position
         """The number of the last frame that the reader has."""

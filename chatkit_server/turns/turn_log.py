@@ -44,6 +44,23 @@ class TurnLog:
     `still_open` returns the items that are still open, for a catch-up; `page` receives everything for the journal.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_cached",
+        "_ended",
+        "_entries",
+        "_kept_size",
+        "_lasting",
+        "_load_done",
+        "_page",
+        "_readers",
+        "_run",
+        "_still_open",
+        "closed",
+        "is_shortened",
+        "last",
+    )
+
     def __init__(
         self, *, still_open: Callable[[], Iterable[ThreadItemAddedEvent]] = tuple, page: Page | None = None
     ) -> None:
