@@ -23,6 +23,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import cast
 
 from chatkit.store import NotFoundError
 from sqlalchemy import exc
@@ -126,6 +127,9 @@ def translate_errors() -> Iterator[None]:
         yield
     except exc.DBAPIError as error:
         raise _translated(error) from error
+    except sqlite3.Error as error:  # of a `DriverConnection`
+        wrapped = exc.DBAPIError.instance(None, None, error, sqlite3.Error, hide_parameters=True)
+        raise _translated(cast(exc.DBAPIError, wrapped)) from wrapped
     except (exc.TimeoutError, OSError) as error:  # no connection or response in time; refused; host not found
         raise StoreUnavailable(f"The database does not answer: {error or type(error).__name__}") from error
 

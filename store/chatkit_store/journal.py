@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from chatkit_store.acting import ALL_USERS
 from chatkit_store.columns import CleanText, UtcDateTime, dump_json
 from chatkit_store.database import Database, insert_into
+from chatkit_store.driver_connection import on_driver
 from chatkit_store.errors import NotFound
 from chatkit_store.notifications import CHANGES, notify
 from chatkit_store.owner import HasUser, owned, owner_values
@@ -91,16 +92,17 @@ class JournalStore:
         reader_rows = [{"turn": id, "worker": worker_id, "more": 1} for id in read_ids if id not in transcripts]
 
         def work(connection: Connection) -> list[Signal]:
+            driver = on_driver(connection)
             if rows:
-                connection.execute(_addition(self._database.dialect), rows)
+                driver.execute(_addition(self._database.dialect), rows)
             if erasures:
-                connection.execute(_ERASE, erasures)
+                driver.execute(_ERASE, erasures)
             if transcript_rows:
-                connection.execute(_TRANSCRIPT, transcript_rows)
+                driver.execute(_TRANSCRIPT, transcript_rows)
             if reader_rows:
-                connection.execute(_READER, reader_rows)
+                driver.execute(_READER, reader_rows)
             notify(connection, CHANGES, changed_ids)
-            return _signals(connection, worker_id) if reads_signals else []
+            return _signals(driver, worker_id) if reads_signals else []
 
         if rows or transcript_rows or reader_rows or changed_ids:
             return await self._database.write(work, ALL_USERS)

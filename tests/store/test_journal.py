@@ -1,10 +1,12 @@
 """The journal's rows: written for many turns at once, read in order, pruned after the end."""
 
+from typing import Any
+
 import pytest
 from chatkit.types import ThreadMetadata
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chatkit_store import Entry, JournalStore, NotFound, SqlStore, TurnEnd, TurnStore
+from chatkit_store import Entry, JournalStore, NotFound, SqlStore, StoreError, TurnEnd, TurnStore
 from chatkit_store.journal import Excerpt, Signal
 from tests.statements import counted
 from tests.store.conftest import Query
@@ -38,6 +40,19 @@ async def test_writing_a_batch_again_changes_nothing(
     await journal.write([entry], "here")
     await journal.write([entry, Entry(turn.id, 2, "[]")], "here")
     assert [entry.seq for entry in (await journal.read(turn.id, 0, ALICE)).entries] == [1, 2]
+
+
+async def test_a_batch_is_written_as_a_whole_or_not_at_all(
+    turns: TurnStore, journal: JournalStore, thread: ThreadMetadata
+) -> None:
+    turn = make_turn(thread.id)
+    await turns.start(turn, ALICE)
+    refused: Any = None
+    with pytest.raises(StoreError, match="refused"):
+        await journal.write([Entry(turn.id, 1, "{}"), Entry(turn.id, 2, refused)], "here")
+    assert (await journal.read(turn.id, 0, ALICE)).entries == []
+    await journal.write([Entry(turn.id, 1, "{}")], "here")
+    assert (await journal.read(turn.id, 0, ALICE)).entries == [Entry(turn.id, 1, "{}")]
 
 
 async def test_entries_of_a_deleted_thread_are_skipped(

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from chatkit.types import ThreadMetadata
-from sqlalchemy import Connection, Engine, delete, event, insert, literal, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, event, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import (
@@ -526,18 +526,16 @@ def test_rows_have_the_names_of_their_columns(connection: Any) -> None:
     assert connection.execute(statement.where(turns.c.id == "b"), {}).one_or_none().readers == 5
 
 
-@pytest.mark.parametrize(
-    ("statement", "values"),
-    [
-        (insert(turns), [{"id": "c"}, {"id": "d"}]),
-        (delete(turns).where(turns.c.id.in_(["a", "b"])), {}),
-    ],
-    ids=["many sets of parameters", "a list of parameters"],
-)
-def test_other_statements_are_refused(connection: Any, statement: Any, values: Any) -> None:
+def test_a_statement_runs_once_for_each_set_of_parameters(connection: Any) -> None:
+    statement = update(turns).where(turns.c.id == bindparam("turn")).values(readers=turns.c.readers + bindparam("more"))
+    assert connection.execute(statement, [{"turn": "a", "more": 1}, {"turn": "b", "more": 2}]).all() == []
+    assert connection.scalars(select(turns.c.readers).order_by(turns.c.id), {}).all() == [2, 4]
+
+
+def test_other_statements_are_refused(connection: Any) -> None:
     with pytest.raises(NotPrepared):
-        connection.execute(statement, values)
-    assert connection._run("SELECT count(*) FROM turns").fetchone() == (2,)
+        connection.execute(delete(turns).where(turns.c.id.in_(["a", "b"])), {})
+    assert connection.scalar(select(func.count()).select_from(turns), {}) == 2
 
 
 def test_other_methods_are_refused(connection: Any) -> None:

@@ -15,7 +15,16 @@ import pytest
 from chatkit.types import AssistantMessageContent, ThreadMetadata
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chatkit_store import SchemaOutdated, SqlStore, StoreUnavailable, TurnStore, create_schema, open_engine
+from chatkit_store import (
+    Entry,
+    JournalStore,
+    SchemaOutdated,
+    SqlStore,
+    StoreUnavailable,
+    TurnStore,
+    create_schema,
+    open_engine,
+)
 from chatkit_store.acting import ALL_USERS
 from chatkit_store.database import Database
 from tests.conftest import checked_out, opened
@@ -251,6 +260,19 @@ async def test_writers_that_wait_for_a_lock_all_write_once_it_is_released(url: s
             release()
             await writers
         assert len((await store.load_threads(10, None, "asc", ALICE)).data) == 8
+
+
+async def test_the_journal_says_that_the_file_is_locked(url: str) -> None:
+    """It writes without SQLAlchemy, whose errors those of all other writes are."""
+    async with opened(f"{url}?timeout=0.2") as engine:
+        thread, journal = make_thread(), JournalStore(engine)
+        turn = make_turn(thread.id)
+        await Store(engine).save_thread(thread, ALICE)
+        await TurnStore(engine).start(turn, ALICE)
+        with locked_by_another_process(engine), pytest.raises(StoreUnavailable, match="SQLITE_BUSY"):
+            await journal.write([Entry(turn.id, 1, "{}")], "here")
+        await journal.write([Entry(turn.id, 1, "{}")], "here")
+        assert (await journal.read(turn.id, 0, ALICE)).entries == [Entry(turn.id, 1, "{}")]
 
 
 async def test_a_writer_in_memory_waits_for_its_turn_no_longer_than_for_the_rest() -> None:
