@@ -20,6 +20,7 @@ with warnings.catch_warnings():  # chatkit deprecates its widget classes while i
     warnings.simplefilter("ignore", DeprecationWarning)
     import chatkit.types  # noqa: F401 - imported once here, with warnings off
 
+from chatkit_server.startup import warm_up
 from chatkit_server.startup.logs import RequestIdFilter
 from chatkit_store import create_schema, open_engine
 from chatkit_store.database import in_use
@@ -42,6 +43,8 @@ LONGEST = (
 
 # Each app of a test makes a context of its own, and loading the certificates takes as long as many tests.
 httpcore2.default_ssl_context = functools.cache(httpcore2.default_ssl_context)
+# A warm-up takes as long as well, blocks the event loop in the middle of a test, and is of use to none.
+warm_up.DELAY_SECONDS = 3600.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

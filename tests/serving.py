@@ -11,6 +11,7 @@ from typing import Any
 
 from chatkit.types import ThreadMetadata
 from fastapi import FastAPI
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from sqlalchemy import text
 
 from chatkit_server import ChatServer, RequestContext, Settings, create_app
@@ -125,6 +126,22 @@ class Served:
         return await self.services.store.load_thread(thread_id, await self.owner(thread_id))
 
 
+class GivenSettings(Settings):
+    """Settings of arguments only: to look for each of a hundred settings in the environment takes as long as a test."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Called by pydantic-settings."""
+        return (init_settings,)
+
+
 def make_settings(folder: Path, **values: Any) -> Settings:
     """Return settings that ignore the environment: SQLite in `folder`, the demo model at full speed, and no titles."""
     defaults: dict[str, Any] = {
@@ -137,7 +154,7 @@ def make_settings(folder: Path, **values: Any) -> Settings:
         "new_users_per_minute": 100_000,  # each test is a new user
         "show_tools": False,  # only for tests of tool display
     }
-    return Settings(_env_file=None, **defaults | values)
+    return GivenSettings(**defaults | values)
 
 
 @asynccontextmanager

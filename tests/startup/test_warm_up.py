@@ -1,5 +1,6 @@
 """After the warm-up, the first answer builds no validators and imports none of the openai client."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -69,7 +70,6 @@ def test_without_it_the_first_answer_builds_them(tmp_path: Path) -> None:
 async def test_the_first_stop_builds_no_route_after_the_warm_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warm_up, "DELAY_SECONDS", 3600.0)
     built = list[object]()
     create = TypeAdapter.__init__
 
@@ -83,3 +83,15 @@ async def test_the_first_stop_builds_no_route_after_the_warm_up(
         async with tab.session.post(f"{served.url}/api/turns/turn_0/stop") as response:
             assert response.status == 404
     assert built == []
+
+
+async def test_an_app_warms_up_after_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warmed = asyncio.Event()
+
+    async def note(*_: object) -> None:
+        warmed.set()
+
+    monkeypatch.setattr(warm_up, "DELAY_SECONDS", 0.0)
+    monkeypatch.setattr(warm_up, "warm_up", note)
+    async with serve(tmp_path), asyncio.timeout(30):
+        await warmed.wait()

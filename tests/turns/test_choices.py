@@ -8,6 +8,7 @@ from agents import Agent, ModelSettings, function_tool
 from openai.types.shared import Reasoning
 from pydantic import ValidationError
 
+from chatkit_server import Settings
 from tests.serving import Tab, make_settings, serve
 from tests.stage import Stage
 from tests.support.openai_answers import Answer, ToolCall
@@ -203,7 +204,7 @@ async def test_dictation_is_offered_if_the_server_class_implements_it(tmp_path: 
 
 def test_models_may_be_names_and_the_first_is_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setenv("CHATKIT_MODELS", "gpt-a, gpt-b")
-    settings = make_settings(tmp_path, model=None)
+    settings = Settings(_env_file=None, data_dir=tmp_path)
     assert settings.model == "gpt-a"
     assert [(model.id, model.label, model.default) for model in settings.models] == [
         ("gpt-a", "gpt-a", True),
