@@ -10,6 +10,7 @@ task wakes for everything else.
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
@@ -96,7 +97,7 @@ class Subscription:
         self._is_due = position != log.last
         self._is_scheduled = False
         self._is_soon = False
-        self._sent_at = 0.0
+        self._sent_at = -math.inf
         self._began = monotonic()
         self._writer: Writer | None = None
         self._sleep: asyncio.Future[None] | None = None
