@@ -79,12 +79,12 @@ async def test_a_stop_ends_the_model_call(tmp_path: Path, caplog: pytest.LogCapt
         content = [{"type": "input_text", "text": "hello"}]
         message = {"content": content, "attachments": [], "quoted_text": "", "inference_options": {}}
         async with tab.open("threads.create", {"input": message}) as reply:
-            await asyncio.wait_for(asked.wait(), 10)
+            await asyncio.wait_for(asked.wait(), 30)
             turn_id = reply.headers["x-chatkit-turn-id"]
             async with tab.session.post(f"{served.url}/api/turns/{turn_id}/stop", json={}) as response:
                 assert response.status == 200
             await reply.read()
-        await asyncio.wait_for(ended.wait(), 10)
+        await asyncio.wait_for(ended.wait(), 30)
         assert (await tab.send(reply.thread_id, "go on")).text == "Back."
     gc.collect()
     assert "never retrieved" not in caplog.text

@@ -176,7 +176,7 @@ async def test_a_task_of_the_request_may_write_when_the_turn_has_ended(tmp_path:
         await ask(served, tab, server, scene)
         assert [entry["title"] for entry in await tab.history()] == ["hello"]
         ended.set()
-        await asyncio.wait_for(tasks[0], 10)
+        await asyncio.wait_for(tasks[0], 30)
         assert [entry["title"] for entry in await tab.history()] == ["A late title"]
 
 

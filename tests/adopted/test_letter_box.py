@@ -22,7 +22,7 @@ async def test_its_text_streams(host: Host) -> None:
     async with host.serve(server) as tab:
         async with tab.open("threads.create", {"input": user_input("Write slowly")}) as reply:
             await reply.wait_for("assistant_message.content_part.text_delta")
-            await asyncio.wait_for(server.written.wait(), 5)
+            await asyncio.wait_for(server.written.wait(), 30)
             server.may_continue.set()
             await reply.read()
         assert reply.text == "Letter 1: Write slowly"

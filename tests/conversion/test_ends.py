@@ -157,7 +157,7 @@ async def test_a_cancelled_reader_leaves_no_task(conversation: Conversation) -> 
         await asyncio.Event().wait()
 
     reader = asyncio.create_task(conversation.run(response(delta(0, "one"), hang)))
-    await asyncio.wait_for(waiting.wait(), 5)
+    await asyncio.wait_for(waiting.wait(), 30)
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reader

@@ -154,7 +154,7 @@ async def test_stop_ends_a_streamed_run_for_every_tab_that_reads_it(start: Start
         async with attaching(second, first.thread_id) as again:
             await read_up_to(again, "one two")
             await chat.stop(second, first.headers["x-chatkit-turn-id"])
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await asyncio.gather(first.read(), again.read())
         await chat.upstream.requests[0].wait_closed()
         assert chat.upstream.requests[0].client_gone
@@ -283,7 +283,7 @@ async def test_two_turns_at_once_share_nothing(start: Start) -> None:
         waiting.append(workflow_input.input_as_text)
         if len(waiting) == 2:
             both.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await both.wait()
         second = await Runner.run(shared, [{"role": "user", "content": workflow_input.input_as_text}])
         return {"output_text": " and ".join([*state["texts"], second.final_output])}

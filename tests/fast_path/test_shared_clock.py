@@ -19,7 +19,7 @@ async def test_a_wait_is_never_short_and_is_called_once() -> None:
     for seconds in (0.0, 0.004, 0.03):
         clock().call_later(seconds, partial(note, seconds))
     clock().call_later(0.08, last.set)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await last.wait()
     assert len(late) == 3
     assert min(late) >= 0
@@ -31,7 +31,7 @@ async def test_a_cancelled_wait_is_forgotten() -> None:
     cancelled.cancel()
     assert not any(waits._waits.values())
     waits.call_later(0.03, called.set)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await called.wait()
     cancelled.cancel()
 
@@ -46,7 +46,7 @@ async def test_a_callback_may_cancel_and_add_waits() -> None:
         waits.call_later(0.0, done.set)
 
     neighbours += [waits.call_later(0.03, cancel_neighbour), waits.call_later(0.03, cancel_neighbour)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await done.wait()
 
 

@@ -70,7 +70,7 @@ async def test_a_running_server_prunes_periodically(start: Start) -> None:
     chat = await start(prune_minutes=0.001, unsent_hours=0)
     async with UploadClient.of(chat) as client:
         await client.upload(picture(), "a.png", "image/png")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while client.stored_files() or await client.rows():  # noqa: ASYNC110 - there is no event to wait for
                 await asyncio.sleep(0.02)
 

@@ -227,7 +227,7 @@ async def test_a_double_click_runs_a_sync_action_once(start: Start) -> None:
         await running.wait()
         second = asyncio.create_task(sync(tab, thread_id, "book", {"count": 1}, item_id))
         other = asyncio.create_task(sync(tab, thread_id, "book", {"count": 2}, item_id))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await both.wait()
         await tab.list()  # by now the second click has been received
         release.set()

@@ -30,7 +30,7 @@ async def busy(folder: Path, **settings: Any) -> AsyncIterator[tuple[Served, Sta
         stage.play_tool(wait, before="Let me see.", after="Done.")
         async with tab.open("threads.create", {"input": user_input("Hello")}) as running:
             await running.wait_for("thread.created")
-            await asyncio.wait_for(begun.wait(), 10)
+            await asyncio.wait_for(begun.wait(), 30)
             try:
                 yield served, stage, running, release
             finally:
@@ -39,7 +39,7 @@ async def busy(folder: Path, **settings: Any) -> AsyncIterator[tuple[Served, Sta
 
 async def waiting(served: Served, count: int = 1) -> None:
     """Return once that many requests wait for their turn."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while served.services.turns._queue.waiting != count:  # noqa: ASYNC110 - a queue has no event for it
             await asyncio.sleep(0.005)
 
@@ -79,7 +79,7 @@ async def test_a_stranger_does_not_hold_up_the_next_message_on_a_thread(tmp_path
     async with serve(tmp_path) as served, served.tab() as tab:
         thread_id = (await tab.create("Hello")).thread_id
         context = RequestContext("stranger")
-        async with served.services.turns._lock(thread_id, context), asyncio.timeout(5):
+        async with served.services.turns._lock(thread_id, context), asyncio.timeout(30):
             assert (await tab.send(thread_id, "Again")).error is None
 
 
@@ -101,7 +101,7 @@ async def test_who_waits_in_vain_is_told_that_the_server_is_busy(tmp_path: Path,
             assert (response.status, response.headers["retry-after"]) == (503, "5")
         async with plain.session.ws_connect(f"{served.url}/api/stream/ws") as socket:
             await socket.send_json({"message": "Hi"})
-            error = (await socket.receive_json(timeout=10))["error"]
+            error = (await socket.receive_json(timeout=30))["error"]
             assert (error["code"], error["retry_after"]) == ("server_busy", 5)
         assert len(await served.rows("SELECT id FROM threads")) == 1
 
@@ -168,14 +168,14 @@ async def test_a_stop_on_a_socket_ends_the_wait(tmp_path: Path) -> None:
             release.set()
             stage.play("Still here.")
             await socket.send_json({"message": "Again"})
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while (frame := await socket.receive_json())["type"] != "done":
                     pass
             assert frame["status"] == "completed"
 
 
 async def test_a_stopping_server_refuses_who_waits(tmp_path: Path) -> None:
-    async with busy(tmp_path, drain_seconds=5) as (served, _, _, _), served.tab() as other:
+    async with busy(tmp_path, drain_seconds=60) as (served, _, _, _), served.tab() as other:
         asked = asyncio.create_task(other.create("Me too"))
         await waiting(served)
         served.services.turns.shutdown.drain()

@@ -23,7 +23,7 @@ from tests.support.openai_server import OpenAIServer
 
 ALICE, BOB = Owner("", "alice"), Owner("", "bob")
 CROWD = 24
-BOUND = 20.0
+BOUND = 60.0
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ async def reported(served: Served) -> Any:
         return (await response.json())["mcp"]
 
 
-async def until_reported(served: Served, expected: Any, within: float = 10.0) -> None:
+async def until_reported(served: Served, expected: Any, within: float = 30.0) -> None:
     async with asyncio.timeout(within):
         while await reported(served) != expected:  # noqa: ASYNC110 - polls like an administrator
             await asyncio.sleep(0.02)

@@ -154,7 +154,7 @@ async def test_a_stop_during_a_tool_gives_its_call_an_output_that_says_so(start:
     async def wait() -> str:
         """Waits."""
         running.set()
-        await asyncio.sleep(30)
+        await asyncio.sleep(60)
         return "done"
 
     chat = await start(Agent(name="test", tools=[look_up, wait]))
@@ -167,7 +167,7 @@ async def test_a_stop_during_a_tool_gives_its_call_an_output_that_says_so(start:
             await stream.read_until(lambda frame: "thread.created" in frame.data)
             thread_id = thread_of(stream)
             await stream.read_until(lambda frame: "Now I wait." in frame.data and "thread.item.done" in frame.data)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await running.wait()
             await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
         assert (await tab.send(thread_id, "What happened?")).error is None
@@ -188,7 +188,7 @@ async def test_the_model_gets_the_calls_of_a_crashed_turn(start: Start, is_in_a_
     async def wait() -> str:
         """Waits."""
         running.set()
-        await asyncio.sleep(30)
+        await asyncio.sleep(60)
         return "done"
 
     first_worker, second_worker = [
@@ -200,7 +200,7 @@ async def test_the_model_gets_the_calls_of_a_crashed_turn(start: Start, is_in_a_
         async with asking(tab, "Look") as first:
             await first.wait_for("thread.created")
             if is_in_a_tool:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     await running.wait()
             else:
                 await read_up_to(first, "one two")

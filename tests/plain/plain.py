@@ -80,13 +80,13 @@ class Stream(Messages):
             for frame in parser.feed(chunk):
                 yield frame.json if frame.comment is None else {"ping": frame.comment == "ping"}
 
-    async def read_up_to(self, words: str, within: float = 10.0) -> None:
+    async def read_up_to(self, words: str, within: float = 30.0) -> None:
         """Read until the text ends with `words`."""
         async with asyncio.timeout(within):
             while not self.text.endswith(words):
                 assert await self._next(), f"the stream ended at {self.text!r}"
 
-    async def read(self, within: float = 10.0) -> "Stream":
+    async def read(self, within: float = 30.0) -> "Stream":
         """Read to the end."""
         async with asyncio.timeout(within):
             while await self._next():
@@ -158,7 +158,7 @@ class Plain:
             body = await response.json() if response.status != 304 else {}
             return response.status, response.headers.get("etag", ""), body
 
-    async def wait_for_text(self, words: str, within: float = 5.0) -> str:
+    async def wait_for_text(self, words: str, within: float = 30.0) -> str:
         """Wait until the text of the only turn ends with `words`; return the turn's id."""
         async with asyncio.timeout(within):
             await self.chat.upstream.wait_for_request()  # the turn has a row by now
@@ -193,7 +193,7 @@ class Socket:
     async def stop(self) -> None:
         await self.connection.send_json({"type": "stop"})
 
-    async def receive(self, within: float = 10.0) -> Json:
+    async def receive(self, within: float = 30.0) -> Json:
         """Return the next frame; its type is also the key of its content."""
         frame: Json = await self.connection.receive_json(timeout=within)
         assert frame["type"] in frame

@@ -90,7 +90,7 @@ async def test_a_stopping_worker_makes_its_readers_reconnect_elsewhere(plain: Pl
             owner = await plain.chat.owner(first.headers["x-chatkit-thread-id"])
             tail = await other.chat.services.turns.find(first.headers["x-chatkit-turn-id"], owner)
             assert tail is not None
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while tail.readers < 2:  # noqa: ASYNC110 - there is no other sign that the reader has arrived
                     await asyncio.sleep(0.01)
             other.chat.services.turns.shutdown.interrupt()

@@ -238,7 +238,7 @@ async def test_closing_the_run_closes_the_response_and_leaves_no_task(
     await asyncio.wait({reading})
     await request.wait_closed()
     if left := all_tasks() - before:  # those that close the response
-        await asyncio.wait(left, timeout=5)
+        await asyncio.wait(left, timeout=30)
     assert not all_tasks() - before
 
 

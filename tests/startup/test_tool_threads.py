@@ -9,7 +9,7 @@ import pytest
 from chatkit_server.startup import tool_threads
 from chatkit_server.startup.tool_threads import ToolThreads
 
-SECONDS = 10.0
+SECONDS = 30.0
 
 
 def tool_threads_alive() -> set[threading.Thread]:

@@ -221,7 +221,7 @@ async def test_a_short_write_waits_in_the_thread_for_the_lock_of_another_process
 ) -> None:
     with locked_by_another_process(file) as release:
         call = asyncio.ensure_future(store.add_thread_item(thread.id, user_message(), ALICE))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not checked_out(file):  # noqa: ASYNC110 - taken by a thread
                 await asyncio.sleep(0.01)
         assert not call.done()

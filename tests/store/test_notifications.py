@@ -37,7 +37,7 @@ store = fixture_of(SqlStore[User])
 turns = fixture_of(TurnStore)
 journal = fixture_of(JournalStore)
 listener = fixture_of(Listener)
-SECONDS = 10.0
+SECONDS = 30.0
 
 
 @pytest.fixture

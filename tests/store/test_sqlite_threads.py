@@ -75,7 +75,7 @@ async def test_waiting_writers_hold_one_connection(file: AsyncEngine, url: str) 
     async with other.connect() as connection:
         await connection.exec_driver_sql("BEGIN IMMEDIATE")
         calls = [asyncio.create_task(store.save_thread(make_thread(), ALICE)) for _ in range(5)]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not checked_out(file):  # noqa: ASYNC110 - taken by a thread
                 await asyncio.sleep(0.01)
         assert checked_out(file) == 1

@@ -177,7 +177,7 @@ class LiveReply(Reply):
             self.picture.apply(frame.json)
         return frame
 
-    async def wait_for(self, kind: str, within: float = 10.0) -> Json:
+    async def wait_for(self, kind: str, within: float = 30.0) -> Json:
         """Read until the next event of this type. Raises `EOFError` or `TimeoutError` if none arrives."""
         async with asyncio.timeout(within):
             async for event in self:
@@ -214,7 +214,7 @@ class ChatKitClient:
         headers: Mapping[str, str] | None = None,
         frame: bool = True,
         cookies: aiohttp.abc.AbstractCookieJar | None = None,
-        timeout: float = 30.0,
+        timeout: float = 60.0,
     ) -> None:
         """`frame=False` omits the frame id, like a client other than the widget; `cookies` shares another tab's jar."""
         self.base_url = base_url

@@ -57,12 +57,12 @@ class ModelRequest:
         """Continue an answer that hangs."""
         self.released.set()
 
-    async def wait_closed(self, within: float = 5.0) -> None:
+    async def wait_closed(self, within: float = 30.0) -> None:
         """Wait until the connection is done. Raises `TimeoutError` after `within` seconds."""
         async with asyncio.timeout(within):
             await self.closed.wait()
 
-    async def wait_hanging(self, within: float = 5.0) -> None:
+    async def wait_hanging(self, within: float = 30.0) -> None:
         """Wait until the answer has reached its `hang_after`. Raises `TimeoutError` after `within` seconds."""
         async with asyncio.timeout(within):
             await self.hanging.wait()
@@ -125,7 +125,7 @@ class OpenAIServer:
         for request in self.requests:
             request.release()
 
-    async def wait_for_request(self, number: int = 1, within: float = 5.0) -> ModelRequest:
+    async def wait_for_request(self, number: int = 1, within: float = 30.0) -> ModelRequest:
         """Return the `number`th request, counted from 1. Raises `TimeoutError` if it does not arrive."""
         async with asyncio.timeout(within), self._arrived:
             await self._arrived.wait_for(lambda: len(self.requests) >= number)

@@ -136,7 +136,7 @@ class RawStream:
         """The events read so far, without comments."""
         return [frame.json for frame in self.frames if frame.comment is None]
 
-    async def read_until(self, matches: Callable[[Frame], bool], within: float = 10.0) -> Frame:
+    async def read_until(self, matches: Callable[[Frame], bool], within: float = 30.0) -> Frame:
         """Read until the first new frame that matches. Raises `EOFError` or `TimeoutError` if none arrives."""
         checked = len(self.frames)
         async with asyncio.timeout(within):
@@ -148,14 +148,14 @@ class RawStream:
                 if not await self.read():
                     raise EOFError(f"the response ({self.status}) ended before a matching frame")
 
-    async def read_frames(self, count: int, within: float = 10.0) -> list[Frame]:
+    async def read_frames(self, count: int, within: float = 30.0) -> list[Frame]:
         """Read until there are `count` frames in total, or the response ends."""
         async with asyncio.timeout(within):
             while len(self.frames) < count and await self.read():
                 pass
         return self.frames
 
-    async def read_to_end(self, within: float = 30.0) -> list[Frame]:
+    async def read_to_end(self, within: float = 60.0) -> list[Frame]:
         """Read the whole response."""
         async with asyncio.timeout(within):
             while await self.read():

@@ -83,7 +83,7 @@ class Chat(Served):
         query = "SELECT status, stop_reason FROM turns WHERE thread_id = :id ORDER BY started_at, id"
         return [(status, reason) for status, reason in await self.select(query, id=thread_id)]
 
-    async def ended(self, thread_id: str, within: float = 5.0) -> None:
+    async def ended(self, thread_id: str, within: float = 30.0) -> None:
         """Wait until the log of the thread's running turn is closed."""
         user = await self.owner(thread_id)
         async with asyncio.timeout(within):
@@ -91,7 +91,7 @@ class Chat(Served):
                 if (turn := await self.services.turns.find(record.id, user)) is not None:
                     await turn.ended()
 
-    async def quiet(self, within: float = 5.0) -> None:
+    async def quiet(self, within: float = 30.0) -> None:
         """Wait until every task since the start has ended and every connection is back in its pool.
 
         Raises `AssertionError` with the names of what is left.

@@ -27,7 +27,7 @@ def attaching(
     return tab.open("threads.custom_action", params, headers)
 
 
-async def read_up_to(reply: LiveReply, words: str, within: float = 10.0) -> None:
+async def read_up_to(reply: LiveReply, words: str, within: float = 30.0) -> None:
     """Read until the text of the last assistant message ends with `words`."""
     async with asyncio.timeout(within):
         while not last_text(reply).endswith(words):
@@ -80,7 +80,7 @@ class SlowTool:
         self.agent = Agent(name="test", tools=[look_up])
 
 
-async def within(event: asyncio.Event, seconds: float = 5) -> None:
+async def within(event: asyncio.Event, seconds: float = 30) -> None:
     """Wait for the event. Raises `TimeoutError`."""
     async with asyncio.timeout(seconds):
         await event.wait()

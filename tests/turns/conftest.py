@@ -21,6 +21,9 @@ from tests.turns.chat import Chat
 
 Start = Callable[..., Awaitable[Chat]]
 
+LONG_WAITS = dict.fromkeys(["stop_seconds", "drain_seconds", "ping_seconds", "heartbeat_seconds"], 60.0)
+"""Longer than tests wait for something, so they fail if the server does it only when one of these times is over."""
+
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], Any]]:
     """The event loop of `chatkit-server serve`."""
@@ -56,7 +59,7 @@ async def start(
         ) -> Chat:
             defaults = {"model": "gpt-test", "base_url": upstream.base_url, "api": api, "model_retries": 0}
             where = {"database_url": database_url, "row_security": is_guarded(database_url)}
-            values = {**defaults, **where, **settings}
+            values = {**LONG_WAITS, **defaults, **where, **settings}
             app = create_app(make_settings(tmp_path, **values), agent, server=server, actions=actions, context=context)
             url = await stack.enter_async_context(live(app))
             return Chat(app, url, upstream, engine)

@@ -23,7 +23,7 @@ class Log(logging.Handler):
         """Return the messages of a level."""
         return [message for record_level, message in self._records if record_level == level]
 
-    async def wait_for(self, words: str, within: float = 5.0) -> None:
+    async def wait_for(self, words: str, within: float = 30.0) -> None:
         """Wait until a message contains these words. Raises `TimeoutError`."""
         async with asyncio.timeout(within):
             while not any(words in message for _, message in self._records):

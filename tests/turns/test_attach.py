@@ -43,7 +43,7 @@ async def test_a_new_reader_of_a_frame_replaces_the_older_one(chat: Chat) -> Non
         tab.pictures[first.thread_id] = first.picture  # both streams draw on one screen
         async with attaching(tab, first.thread_id) as again:
             await again.wait_for("thread.item.added")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await first.read()
             assert again.picture is first.picture
             assert again.picture.texts() == [("user", "Count"), ("assistant", "one two")]

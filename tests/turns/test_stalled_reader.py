@@ -114,7 +114,7 @@ async def test_what_a_stalled_reader_does_not_read_keeps_neither_its_turn_nor_it
             chat.upstream.release()
             await turn.ended()
             del turn
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while any(each() is not None for each in kept):  # noqa: ASYNC110 - freed when its task is
                     await asyncio.sleep(0.01)
         finally:
@@ -137,7 +137,7 @@ async def stall(chat: Chat, tab: Tab) -> tuple[RawStream, TurnLog]:
     chat.upstream.release()
     await turn.ended()
     assert turn.log.has_readers()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not turn.log.is_shortened:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)
     return stream, turn.log

@@ -64,7 +64,7 @@ def titles_in(reply: LiveReply | Any) -> list[str]:
 
 async def title_request(chat: Chat, number: int = 1) -> ModelRequest:
     """Wait for the `number`th request for a title."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             requests = [request for request in chat.upstream.requests if is_title(request)]
             if len(requests) >= number:

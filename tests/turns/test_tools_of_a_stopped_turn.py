@@ -16,17 +16,19 @@ CLEAN_UP = 0.4
 Log = list[str]
 
 
-def slow_to_stop(log: Log, running: asyncio.Event, timeout: float | None = None) -> FunctionTool:
-    """A tool that needs time to clean up."""
+def slow_to_stop(
+    log: Log, running: asyncio.Event, timeout: float | None = None, may_end: asyncio.Event | None = None
+) -> FunctionTool:
+    """A tool that needs time to clean up, or until an event."""
 
     @function_tool(timeout=timeout)
     async def book() -> str:
         """Books."""
         running.set()
         try:
-            await asyncio.sleep(30)
+            await asyncio.sleep(60)
         finally:
-            await asyncio.sleep(CLEAN_UP)
+            await (asyncio.sleep(CLEAN_UP) if may_end is None else may_end.wait())
             log.append("rolled back")
         return "booked"
 
@@ -65,7 +67,7 @@ def own_context() -> dict[str, str]:
 async def stop(chat: Chat, running: asyncio.Event) -> tuple[int, Any]:
     async with await chat.visitor() as tab, await chat.ask(tab, "Book it") as stream:
         await stream.read_until(lambda frame: "stream_options" in frame.data)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await running.wait()
         return await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
 
@@ -102,10 +104,12 @@ async def test_stop_waits_for_two_concurrent_tools(start: Start) -> None:
 async def test_stop_does_not_wait_for_a_slow_clean_up(start: Start) -> None:
     log: Log = []
     running = asyncio.Event()
-    chat = await start(plain(log, running), stop_seconds=CLEAN_UP / 4)
+    may_end = asyncio.Event()
+    chat = await start(Agent(name="plain", tools=[slow_to_stop(log, running, may_end=may_end)]), stop_seconds=0.1)
     chat.upstream.script(Answer(tool_calls=[ToolCall("book")]))
     status, body = await stop(chat, running)
     assert (status, body["status"], log) == (200, "stopped", [])
+    may_end.set()
     await chat.quiet()
     assert log == ["rolled back"]
 
@@ -118,12 +122,12 @@ async def test_a_background_task_of_a_tool_is_neither_cancelled_nor_awaited(star
         """Books, and continues in the background."""
         tasks.add(asyncio.create_task(release.wait()))
         running.set()
-        await asyncio.sleep(30)
+        await asyncio.sleep(60)
         return "booked"
 
     chat = await start(Agent(name="test", tools=[book]))
     chat.upstream.script(Answer(tool_calls=[ToolCall("book")]))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         status, _ = await stop(chat, running)
     assert (status, [task.done() for task in tasks]) == (200, [False])
     release.set()

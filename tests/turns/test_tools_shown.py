@@ -353,7 +353,7 @@ async def test_stopping_during_a_tool_leaves_no_task_loading(start: Start) -> No
     async def wait() -> str:
         """Waits."""
         running.set()
-        await asyncio.sleep(30)
+        await asyncio.sleep(60)
         return "done"
 
     chat = await start(Agent(name="test", tools=[wait]), show_tools=True)
@@ -361,7 +361,7 @@ async def test_stopping_during_a_tool_leaves_no_task_loading(start: Start) -> No
     async with await chat.visitor() as tab:
         async with await chat.ask(tab, "Wait") as stream:
             await stream.read_until(lambda frame: "loading" in frame.data)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await running.wait()
             await chat.stop(tab, stream.headers["x-chatkit-turn-id"])
             (thread,) = [event["thread"]["id"] for event in stream.events if event["type"] == "thread.created"]
@@ -391,7 +391,7 @@ async def test_a_failed_tool_is_shown_as_failed_and_its_traceback_logged(
     @function_tool
     async def wait() -> str:
         """Waits."""
-        await asyncio.sleep(30)
+        await asyncio.sleep(60)
         return "late"
 
     chat = await start(Agent(name="test", tools=[divide, wait]), show_tools=True, tool_call_seconds=1)

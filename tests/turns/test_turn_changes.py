@@ -19,7 +19,7 @@ from tests.turns.conftest import Start
 
 COUNT = Answer("one two three four", hang_after=2)
 WHOLE = [("user", "Count"), ("assistant", "one two three four")]
-SECONDS = 10.0
+SECONDS = 30.0
 PAUSE = 0.5
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -65,7 +65,7 @@ async def test_a_reload_at_the_other_worker_shows_the_text_so_far_once(here: Cha
     here.upstream.script(COUNT)
     async with await here.visitor() as tab, tab_at(there, tab) as second, asking(tab, "Count") as first:
         await read_up_to(first, "one two")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             loaded = await second.reload(first.thread_id)
             while loaded.texts() != PARTIAL:  # the journal lags a little
                 loaded = await second.reload(first.thread_id)
@@ -201,7 +201,7 @@ async def test_a_turn_runs_on_while_only_a_remote_reader_is_left(here: Chat, the
 async def keeps(chat: Chat, reply: LiveReply) -> None:
     """Wait until the worker knows that its turn has a remote reader."""
     turn = chat.services.turns._local._running[reply.headers["x-chatkit-turn-id"]]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not turn.is_detached:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.02)
 
@@ -258,13 +258,13 @@ async def test_a_reader_that_arrives_while_the_last_one_leaves_gets_the_whole_an
             await read_up_to(again, "one two")
             remote_turn = await there.services.turns.running_on(first.thread_id, user)
         assert remote_turn is not None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while remote_turn._reading:  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.01)
         late = Reader(None)
         remote_turn.reader_came(late)
         here.upstream.release()
-        await asyncio.wait_for(asyncio.gather(first.read(), remote_turn.ended()), 5)
+        await asyncio.wait_for(asyncio.gather(first.read(), remote_turn.ended()), 30)
         remote_turn.reader_left(late)
         assert b'"text":"one two three four"' in remote_turn.log.since(0)
         await there.quiet()

@@ -147,13 +147,13 @@ async def test_an_answer_is_saved_after_a_lock_timeout(
 
 
 async def test_an_end_that_cannot_be_saved_in_time_is_shown_and_logged(start: Start, log: Log) -> None:
-    chat = await start(outage_seconds=0.4)
+    chat = await start(outage_seconds=1.0)
     store_of(chat).failures = ALWAYS
     chat.upstream.script(Answer("one two three", hang_after=2))
     async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
         await stream.read_until(lambda frame: ' two"' in frame.data)
         chat.upstream.release()
-        await stream.read_to_end(within=5)
+        await stream.read_to_end()
         assert stream.ended
         assert stream.events[-1]["type"] == "error"
         assert "could not be read or saved" in stream.events[-1]["message"]
@@ -168,11 +168,11 @@ async def test_closing_the_turns_has_a_time_limit(start: Start, log: Log) -> Non
     chat = await start(stop_seconds=0.2)
     store_of(chat).hangs = True
     async with await chat.visitor() as tab, await chat.ask(tab, "Count") as stream:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await store_of(chat).is_called.wait()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(9):
             await chat.services.turns.shutdown.close()
-        await stream.read_to_end(within=2)
+        await stream.read_to_end()
         assert stream.ended
         turn_id = stream.headers["x-chatkit-turn-id"]
         assert f"turn {turn_id} could not be saved before the server stopped" in log.of(logging.ERROR)
@@ -187,7 +187,7 @@ async def test_the_process_ends_even_if_its_database_hangs(
     app = create_app(make_settings(tmp_path, **values))
     store: Unreliable = app.state.services.turn_store
     store.hangs = True
-    async with live(app, graceful=0, within=4) as url:
+    async with live(app, graceful=0, within=9) as url:
         create = {"type": "threads.create", "params": {"input": user_input("Count")}}
         stream = await RawStream.post(url, "/chatkit", create)
         await stream.read_until(lambda frame: ' two"' in frame.data)

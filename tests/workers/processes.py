@@ -18,7 +18,7 @@ from typing import Any
 from tests.serving import SECRET, Tab
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 COMMAND = "from chatkit_server.cli import app\n\nif __name__ == '__main__':\n    app()\n"
 """What pip writes as the script `chatkit-server`."""
 
@@ -92,7 +92,7 @@ class Worker:
         """End the pause."""
         os.kill(self.number, signal.SIGCONT)
 
-    async def gone(self, within: float = 10.0) -> int:
+    async def gone(self, within: float = 60.0) -> int:
         """Wait for its end and return its exit code; until then a dead process is a zombie."""
         async with asyncio.timeout(within):
             while (code := await self._poll()) is None:  # noqa: ASYNC110 - it is another process's child

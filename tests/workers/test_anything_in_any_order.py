@@ -46,7 +46,7 @@ class World:
         """Run the loop until the work is done."""
 
         async def bounded() -> Any:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 return await work
 
         return self._runner.run(bounded())

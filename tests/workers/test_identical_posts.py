@@ -59,7 +59,7 @@ async def begun(stream: RawStream) -> None:
 @pytest.mark.parametrize("op", ["threads.create", "threads.add_user_message"])
 async def test_six_identical_posts_start_one_turn(workers: list[Chat], op: str, at_once: bool) -> None:
     chat = workers[-1]  # its task list includes those of the others
-    async with UploadClient.of(chat) as client, asyncio.timeout(20):
+    async with UploadClient.of(chat) as client, asyncio.timeout(60):
         hello = (await client.tab.create("Hello")).thread_id
         for files in ([], [(await client.upload(b"some text")).id]):
             params: Json = {"input": user_input("Count", attachments=files)}
@@ -100,7 +100,7 @@ async def check(workers: list[Chat], tab: Tab, op: str, params: Json, *, at_once
 async def test_the_same_words_in_a_new_chat_are_a_new_thread(workers: list[Chat], stays: bool) -> None:
     here, there = workers[0], workers[-1]
     here.upstream.script(COUNT, COUNT)
-    async with await here.visitor() as tab, asyncio.timeout(20):
+    async with await here.visitor() as tab, asyncio.timeout(60):
         first = await here.ask(tab, "Count", headers=DETACH)
         await first.read_until(lambda frame: ' two"' in frame.data)
         while await here.select("SELECT readers FROM turns") == [(0,)]:  # noqa: ASYNC110 - it is another task's write
@@ -125,7 +125,7 @@ async def test_the_same_words_in_a_new_chat_are_a_new_thread(workers: list[Chat]
 async def test_a_client_that_got_its_first_frame_means_a_new_chat(start: Start) -> None:
     chat = await start()
     chat.upstream.script(COUNT, COUNT)
-    async with await chat.visitor() as tab, asyncio.timeout(20):
+    async with await chat.visitor() as tab, asyncio.timeout(60):
         streams = [await chat.ask(tab, "Count"), await chat.ask(tab, "Other words")]
         for stream in streams:
             await begun(stream)
@@ -141,7 +141,7 @@ async def test_a_client_that_got_its_first_frame_means_a_new_chat(start: Start) 
 async def test_the_same_words_in_the_same_thread_are_a_new_message(workers: list[Chat]) -> None:
     here, there = workers[0], workers[-1]
     here.upstream.script(Answer("Hi."), COUNT, Answer("Again."))
-    async with await here.visitor() as tab, asyncio.timeout(20):
+    async with await here.visitor() as tab, asyncio.timeout(60):
         params: Json = {"thread_id": (await tab.create("Hello")).thread_id, "input": user_input("Count")}
         first = await here.post(tab, "threads.add_user_message", params, headers=DETACH)
         await first.read_until(lambda frame: ' two"' in frame.data)

@@ -71,7 +71,7 @@ async def test_two_hundred_cycles_leak_no_task_connection_or_memory(chat: Chat) 
             # Drop what the tests themselves keep.
             chat.upstream.requests.clear()
             tab.pictures.clear()
-        await chat.quiet(within=10)
+        await chat.quiet()
         gc.collect()
         return tracemalloc.get_traced_memory()[0]
 

@@ -57,7 +57,7 @@ class Walk:
             self.servers.append(await server.ready())
             return None
         process = await run_command(self.nursery, words[1:], self.environment, self.folder, log)
-        code = await process.gone(within=60)
+        code = await process.gone(within=180)
         assert code == 0, process.words()
         return process.words()
 
@@ -67,7 +67,7 @@ class Walk:
         process = await asyncio.create_subprocess_shell(
             line, cwd=self.folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             output, errors = await process.communicate()
         assert process.returncode == 0, errors.decode()
         return output.decode()
