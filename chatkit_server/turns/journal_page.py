@@ -36,8 +36,7 @@ class Page:
     def __init__(self, turn_id: str, transcript: Transcript) -> None:
         self.turn_id = turn_id
         self.transcript = transcript
-        self.counted_readers = 0
-        """How many readers the database knows of, or gets to know by the next batch: 0 or 1."""
+        self._has_reader = False
         self._has_new_reader = False
         self._is_followed = False
         self._has_new_follower = False
@@ -105,8 +104,16 @@ class Page:
 
     def count_reader(self) -> None:
         """Have the next batch count the first reader."""
-        if not self.counted_readers:
-            self.counted_readers, self._has_new_reader = 1, True
+        self._has_new_reader = self._has_new_reader or not self._has_reader
+        self._has_reader = True
+
+    @property
+    def counted_readers(self) -> int:
+        """How many readers the database knows of, or gets to know by a batch that is being written: 0 or 1.
+
+        The turn's end counts the others: after it, no batch does.
+        """
+        return int(self._has_reader and not self._has_new_reader)
 
     def follow(self) -> None:
         """Announce the next batch, and each one with events from then on: another worker has a reader."""

@@ -37,6 +37,14 @@ async def test_a_turn_records_its_retries_and_readers(start: Start) -> None:
     assert numbers == ("gpt-test", "completed", 2, 2)
 
 
+async def test_a_reader_of_an_answer_that_ends_before_the_next_batch_is_counted(start: Start) -> None:
+    chat = await start(journal_ms=10_000)
+    chat.upstream.script(Answer("one two three"))
+    async with await chat.visitor() as tab:
+        await tab.create("Count")
+    assert await chat.select("SELECT readers FROM turns") == [(1,)]
+
+
 async def test_a_turn_records_the_model_that_answered(start: Start) -> None:
     """The agent's own model, and after a handoff that of the next agent."""
     clerk = Agent[Any](name="Clerk", model="gpt-clerk")
