@@ -340,6 +340,10 @@ async def test_a_client_tool_output_from_before_the_decision_is_in_the_resumed_r
 async def test_a_resumed_run_has_the_tools_of_mcp_servers_again(start: Start) -> None:
     done: Done = []
     chat = await start(agent(done), mcp_servers={"shop": STDIO})
+    async with asyncio.timeout(120):
+        while any((mcp := chat.services.server.mcp).problems().values()):  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0.02)
+    mcp.timeouts.list_tools = 20.0
     async with await chat.visitor() as tab:
         thread_id = await request_deletion(chat, tab, 1)
         chat.upstream.script(Answer("Done."))

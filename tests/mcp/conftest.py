@@ -42,7 +42,7 @@ class Process:
         command = [sys.executable, *PROGRAM, self.transport, str(self.port)]
         null = asyncio.subprocess.DEVNULL
         self._process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=null, stderr=null)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while True:
                 with suppress(OSError):
                     _, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -59,8 +59,8 @@ class Process:
 
 @pytest.fixture
 def timeouts() -> McpTimeouts:
-    """Short retry and check intervals for all servers of a test; a test may change them while the app runs."""
-    return McpTimeouts(check=0.1, first_retry=0.05, longest_retry=0.2)
+    """Short intervals and long patience for all servers of a test; a test may change them while the app runs."""
+    return McpTimeouts(list_tools=20.0, check=0.1, first_retry=0.05, longest_retry=0.2)
 
 
 @pytest.fixture

@@ -75,6 +75,7 @@ async def live(app: ASGIApp, *, graceful: int = 1, within: float = 30.0) -> Asyn
         access_log=False,
         proxy_headers=False,
         timeout_graceful_shutdown=graceful,
+        timeout_keep_alive=60,  # not 5: a request would be reset that a busy machine sends just then
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))

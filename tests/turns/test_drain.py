@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_server import create_app
+from chatkit_server.turns import shutdown
 from tests.serving import make_settings
 from tests.support.openai_answers import Answer
 from tests.support.openai_server import OpenAIServer
@@ -91,8 +92,9 @@ async def test_a_draining_server_starts_no_turns_and_continues_running_ones(chat
         assert await chat.turns(first.thread_id) == [("completed", None)]
 
 
-async def test_a_message_that_arrives_with_the_signal_is_answered(chat: Chat) -> None:
+async def test_a_message_that_arrives_with_the_signal_is_answered(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     """The HTTP server accepts connections until it looks at the signal, and a restart of workers must refuse none."""
+    monkeypatch.setattr(shutdown, "LAST_REQUEST_SECONDS", 60.0)
     chat.upstream.script(Answer("one two three"), COUNT)
     async with await chat.visitor() as tab, chat.tab(cookies=tab.cookies) as second:
         chat.services.turns.shutdown.begin()

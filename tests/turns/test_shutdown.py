@@ -61,7 +61,7 @@ async def process(
 async def announced_url(serving: Process) -> str:
     assert serving.stderr is not None
     log = ""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(180):
         async for line in serving.stderr:
             log += line.decode()
             if match := re.search(r"running on (http://\S+)", log):
