@@ -324,6 +324,7 @@ async def test_errors_and_contexts_of_earlier_runs_are_as_they_were(start: Start
     @input_guardrail
     async def no_jokes(context: Any, agent: Agent[Any], input: Any) -> GuardrailFunctionOutput:
         calls.append("guardrail")
+        await chat.upstream.wait_for_request()  # of the agent, which runs beside it: it gets the first answer
         return GuardrailFunctionOutput(output_info="a joke", tripwire_triggered=True)
 
     @function_tool
