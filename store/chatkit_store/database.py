@@ -133,7 +133,7 @@ class Database:
         """Run `work` in one transaction, committed when it returns.
 
         Its first statement must be a change, not a SELECT: on SQLite that takes the write lock. A write of a few rows
-        and short texts `is_short` (`loop_writer`): on a SQLite file it may run at once, on the caller's thread.
+        and short texts `is_short` (`loop_connection`): on a SQLite file it may run at once, on the caller's thread.
         """
         if self._is_file:
             threads = self._shared.sqlite_threads()

@@ -12,7 +12,7 @@ from chatkit_store import at_once, attachments, feedback, history, items, thread
 from chatkit_store.approvals import ApprovalStore
 from chatkit_store.database import Database
 from chatkit_store.ids import new_id
-from chatkit_store.loop_writer import is_short
+from chatkit_store.loop_connection import is_short
 from chatkit_store.owner import HasUser
 from chatkit_store.sync_actions import SyncActionStore
 

@@ -16,7 +16,7 @@ from sqlalchemy.pool import QueuePool
 
 from chatkit_store.engine import open_threaded
 from chatkit_store.errors import translate_errors
-from chatkit_store.loop_writer import LoopWriter, NotWritten
+from chatkit_store.loop_connection import LoopConnection, NotRun
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class SqliteThreads:
         readers = max(connections - 1, 1)
         self._engine = open_threaded(url, readers + 1)
         self._writer = ThreadPoolExecutor(1, "store-writer")
-        self._loop_writer = LoopWriter(url, self._engine)
+        self._loop_connection = LoopConnection(url, self._engine)
         self._queued = 0
         self._counting = threading.Lock()
         self._readers = ThreadPoolExecutor(readers, "store-reader")
@@ -46,8 +46,8 @@ class SqliteThreads:
         """
         loop = asyncio.get_running_loop()
         if is_short:
-            with suppress(NotWritten):
-                return _done(loop, self._loop_writer.read(work))
+            with suppress(NotRun):
+                return _done(loop, self._loop_connection.read(work))
         return loop.run_in_executor(self._readers, self._read, work, time.monotonic() + seconds)
 
     def write(self, work: Callable[[Connection], T], seconds: float, *, is_short: bool = False) -> asyncio.Future[T]:
@@ -57,8 +57,8 @@ class SqliteThreads:
         """
         loop = asyncio.get_running_loop()
         if is_short and not self._queued:
-            with suppress(NotWritten):
-                return _done(loop, self._loop_writer.write(work))
+            with suppress(NotRun):
+                return _done(loop, self._loop_connection.write(work))
         self._count(1)
         try:
             call = self._writer.submit(self._write, work, time.monotonic() + seconds, is_short)
@@ -71,18 +71,18 @@ class SqliteThreads:
     def in_use(self) -> int:
         """Return how many connections are in use."""
         assert isinstance(self._engine.pool, QueuePool)
-        return self._engine.pool.checkedout() + self._loop_writer.in_use
+        return self._engine.pool.checkedout() + self._loop_connection.in_use
 
     def close(self) -> None:
         """Wait for started calls, then stop the threads and close their connections."""
         self._writer.shutdown()
         self._readers.shutdown()
-        self._loop_writer.close()
+        self._loop_connection.close()
         self._engine.dispose()
 
     def disown(self) -> None:
         """Close the connections in a forked process, which inherits them without the threads."""
-        self._loop_writer.disown()
+        self._loop_connection.disown()
         self._engine.dispose()
 
     def _read(self, work: Callable[[Connection], T], deadline: float) -> T:
@@ -93,10 +93,10 @@ class SqliteThreads:
     def _write(self, work: Callable[[Connection], T], deadline: float, is_short: bool) -> T:
         with translate_errors(), self._engine.connect() as connection:
             _wait_until(connection, deadline)
-            checkpoint = self._loop_writer.last_checkpoint()
+            checkpoint = self._loop_connection.last_checkpoint()
             with connection.begin():
                 result = work(connection)
-        self._loop_writer.follow(checkpoint, opens=is_short)
+        self._loop_connection.follow(checkpoint, opens=is_short)
         return result
 
     def _leave(self, _: Future[Any]) -> None:

@@ -14,7 +14,7 @@ from chatkit_store.columns import aware_utc, dump_json, load_json
 from chatkit_store.database import AnyRow, Database, insert_into
 from chatkit_store.errors import IdClash, NotFound
 from chatkit_store.items import HAS_WAITING, check_thread, take_positions
-from chatkit_store.loop_writer import is_short
+from chatkit_store.loop_connection import is_short
 from chatkit_store.owner import HasUser, owned, owner_columns, owner_values
 from chatkit_store.paging import Pages
 from chatkit_store.tables import threads

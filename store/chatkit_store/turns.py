@@ -21,7 +21,7 @@ from chatkit_store.errors import (
     ThreadChanged,
 )
 from chatkit_store.items import UNFINISHED, check_thread, position_of, put_items, take_positions, to_rows, write_items
-from chatkit_store.loop_writer import is_short
+from chatkit_store.loop_connection import is_short
 from chatkit_store.notices import ROLE as NOTICE
 from chatkit_store.notices import remove_notices, remove_older_notices
 from chatkit_store.notifications import CHANGES, SIGNALS, notify

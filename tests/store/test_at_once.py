@@ -16,7 +16,7 @@ from chatkit_store import (
     ThreadChanged,
     TurnEnd,
     TurnStore,
-    loop_writer,
+    loop_connection,
     new_id,
     notice_id,
 )
@@ -144,7 +144,7 @@ async def test_both_ways_write_the_same_rows(
         other = Conversation(conversation.store, conversation.turns)
         if not is_at_once:
             monkeypatch.setattr(Database, "writes_at_once", False)
-            monkeypatch.setattr(loop_writer, "is_watched", lambda _: True)
+            monkeypatch.setattr(loop_connection, "is_watched", lambda _: True)
         for step in (other.start, other.add, other.finish):
             await step()
         await notice(other)
@@ -161,7 +161,7 @@ async def test_an_answer_that_is_saved_with_the_end_leaves_the_same_rows(
     for is_at_once in (True, False):
         if not is_at_once:
             monkeypatch.setattr(Database, "writes_at_once", False)
-            monkeypatch.setattr(loop_writer, "is_watched", lambda _: True)
+            monkeypatch.setattr(loop_connection, "is_watched", lambda _: True)
         for is_reserved in (True, False):
             apart, together = (Conversation(conversation.store, conversation.turns) for _ in range(2))
             for each in (apart, together):

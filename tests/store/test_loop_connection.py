@@ -1,4 +1,4 @@
-"""Short writes to a SQLite file run on the thread of the event loop wherever they need not wait."""
+"""Short writes to a SQLite file, and short reads, run on the event loop's thread wherever they need not wait."""
 
 import asyncio
 import contextlib
@@ -30,14 +30,14 @@ from chatkit_store import (
     TurnEnd,
     TurnLimits,
     TurnStore,
-    loop_writer,
+    loop_connection,
     new_id,
     sqlite_threads,
 )
 from chatkit_store.acting import ALL_USERS
 from chatkit_store.database import Database
 from chatkit_store.driver_connection import DriverConnection
-from chatkit_store.loop_writer import SHORT_TEXT, LoopWriter
+from chatkit_store.loop_connection import SHORT_TEXT, LoopConnection
 from chatkit_store.prepared import NotPrepared
 from chatkit_store.tables import turns, workers
 from tests.conftest import checked_out, opened
@@ -68,8 +68,8 @@ def url(tmp_path: Path) -> str:
 def places(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Where the writes of the test were committed, in order. No write is too slow."""
     noted: list[str] = []
-    monkeypatch.setattr(loop_writer, "SLOW_SECONDS", 60.0)
-    note_places(monkeypatch, noted, "_run", "_write")
+    monkeypatch.setattr(loop_connection, "SLOW_SECONDS", 60.0)
+    note_places(monkeypatch, noted, "_write")
     return noted
 
 
@@ -77,13 +77,13 @@ def places(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def reads(places: list[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Where the test has read, in order."""
     noted: list[str] = []
-    note_places(monkeypatch, noted, "_look_up", "_read")
+    note_places(monkeypatch, noted, "_read")
     return noted
 
 
-def note_places(monkeypatch: pytest.MonkeyPatch, noted: list[str], here: str, in_thread: str) -> None:
-    """Note when one of these methods has returned."""
-    for owner, name, place in ((LoopWriter, here, HERE), (sqlite_threads.SqliteThreads, in_thread, THREAD)):
+def note_places(monkeypatch: pytest.MonkeyPatch, noted: list[str], name: str) -> None:
+    """Note when the method of either class has returned."""
+    for owner, place in ((LoopConnection, HERE), (sqlite_threads.SqliteThreads, THREAD)):
         original: Any = getattr(owner, name)
 
         def noting(*arguments: Any, original: Any = original, place: str = place) -> Any:
@@ -128,8 +128,8 @@ async def touch(engine: AsyncEngine, work: Callable[[Connection], Any] = nothing
     await Database(engine).write(work, ALL_USERS, is_short=True)
 
 
-def writer_of(engine: AsyncEngine) -> LoopWriter:
-    return Database(engine)._shared.sqlite_threads()._loop_writer
+def connection_of(engine: AsyncEngine) -> LoopConnection:
+    return Database(engine)._shared.sqlite_threads()._loop_connection
 
 
 async def texts(store: SqlStore[User], thread: ThreadMetadata) -> list[str]:
@@ -277,16 +277,16 @@ async def test_the_log_stays_bounded(
         await store.add_thread_item(thread.id, assistant_message("x" * 10_000), ALICE)
     assert Counter(places)[HERE] > 500
     pages = os.stat(log).st_size / 4096
-    assert pages < 1000 + loop_writer.COMMITS * 15, pages  # 600 writes change 6,000 pages
+    assert pages < 1000 + loop_connection.COMMITS * 15, pages  # 600 writes change 6,000 pages
 
 
 class Clock:
-    """What `loop_writer` reads instead of the time, and of how often this thread has waited."""
+    """What `loop_connection` reads instead of the time, and of how often this thread has waited."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.waits, self.next_takes = 1000.0, 0, 0.0
-        monkeypatch.setattr(loop_writer, "time", self)
-        monkeypatch.setattr(loop_writer, "_waits", lambda: self.waits)
+        monkeypatch.setattr(loop_connection, "time", self)
+        monkeypatch.setattr(loop_connection, "_waits", lambda: self.waits)
 
     def monotonic(self) -> float:
         return self.now
@@ -305,7 +305,7 @@ class Clock:
 async def test_after_a_slow_write_the_thread_writes_for_a_while(
     file: AsyncEngine, places: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop_writer, "SLOW_SECONDS", 0.005)
+    monkeypatch.setattr(loop_connection, "SLOW_SECONDS", 0.005)
     clock = Clock(monkeypatch)
 
     async def place(seconds: float = 0.0, waits: int = 1) -> str:
@@ -351,7 +351,7 @@ async def test_errors_are_those_of_the_thread_and_leave_nothing(
         await start_turn(turn_store, make_thread(id=thread.id))
     assert len(await texts(store, thread)) == 1
     assert len((await store.load_threads(10, None, "asc", ALICE)).data) == 1
-    driver = writer_of(file)._driver
+    driver = connection_of(file)._driver
     assert driver is not None
     assert not driver.in_transaction
 
@@ -359,7 +359,7 @@ async def test_errors_are_those_of_the_thread_and_leave_nothing(
 async def test_what_fails_here_is_written_by_the_thread(
     file: AsyncEngine, store: SqlStore[User], thread: ThreadMetadata, places: list[str]
 ) -> None:
-    driver = writer_of(file)._driver
+    driver = connection_of(file)._driver
     assert driver is not None
     (pages,) = driver.execute("PRAGMA page_count").fetchone()
     driver.execute(f"PRAGMA max_page_count = {pages}")  # of this connection: it takes the disk for full
@@ -424,15 +424,15 @@ async def test_what_cannot_be_read_here_is_read_in_a_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """While a thread uses the connection, after a slow call, and if it fails."""
-    writer = writer_of(file)
-    with writer._turn:
+    connection = connection_of(file)
+    with connection._turn:
         assert await store.load_thread(thread.id, ALICE) == thread
-    monkeypatch.setattr(writer, "_paused_until", float("inf"))
+    monkeypatch.setattr(connection, "_paused_until", float("inf"))
     assert await store.load_thread(thread.id, ALICE) == thread
-    monkeypatch.setattr(writer, "_paused_until", 0.0)
+    monkeypatch.setattr(connection, "_paused_until", 0.0)
     assert not await Database(file).read(lambda connection: connection.in_nested_transaction(), ALICE, is_short=True)
     assert reads == [THREAD] * 3
-    for _ in range(2 * loop_writer.READS):  # in a loop, which gives way to others
+    for _ in range(2 * loop_connection.READS):  # in a loop, which gives way to others
         await store.load_thread(thread.id, ALICE)
     assert 1 <= Counter(reads[3:])[THREAD] <= 2
 
@@ -462,18 +462,18 @@ async def test_event_loops_in_two_threads_share_an_engine(
 
 KILLED = """
 import asyncio, os, signal, sys
-from chatkit_store import SqlStore, loop_writer, open_engine
+from chatkit_store import SqlStore, loop_connection, open_engine
 from tests.store.factories import ALICE, user_message
 
 async def write(url, thread_id):
     store = SqlStore(open_engine(url))
     for number in range(20):
         await store.add_thread_item(thread_id, user_message(str(number)), ALICE)
-    writer = store._database._shared.sqlite_threads()._loop_writer
-    print(writer._commits, flush=True)
+    connection = store._database._shared.sqlite_threads()._loop_connection
+    print(connection._commits, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
-loop_writer.SLOW_SECONDS = 60.0
+loop_connection.SLOW_SECONDS = 60.0
 asyncio.run(write(*sys.argv[1:]))
 """
 
@@ -491,8 +491,8 @@ async def test_a_killed_process_loses_nothing_that_was_written(
 
 
 async def test_the_engine_closes_the_connection(file: AsyncEngine, places: list[str]) -> None:
-    writer = writer_of(file)
-    driver = writer._driver
+    connection = connection_of(file)
+    driver = connection._driver
     assert driver is not None
     await file.dispose()
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
@@ -500,7 +500,7 @@ async def test_the_engine_closes_the_connection(file: AsyncEngine, places: list[
     await touch(file)
     await touch(file)
     assert places == [THREAD, HERE]
-    assert writer_of(file) is not writer
+    assert connection_of(file) is not connection
 
 
 # What a `DriverConnection` runs

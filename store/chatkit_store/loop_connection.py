@@ -1,7 +1,7 @@
 """Run short writes to a SQLite file, and short reads, on the thread that asks for them, usually that of an event loop.
 
 A trip to another thread takes longer than such a call does. It is made all the same wherever the call could stall the
-loop; see `LoopWriter.write`.
+loop; see `LoopConnection.write`.
 """
 
 import os
@@ -52,7 +52,7 @@ READS = 50
 PRAGMAS = ("PRAGMA busy_timeout = 0", "PRAGMA wal_autocheckpoint = 0")
 
 
-class NotWritten(Exception):
+class NotRun(Exception):
     """Nothing was written, or read: another thread has to do it, which may wait."""
 
 
@@ -61,7 +61,7 @@ def is_short(*texts: str | None) -> bool:
     return sum(len(text) for text in texts if text is not None) <= SHORT_TEXT
 
 
-class LoopWriter:
+class LoopConnection:
     """A connection of its own, for whichever thread asks first. It waits neither for a lock nor, mostly, for a disk."""
 
     def __init__(self, url: URL, watched: Engine) -> None:
@@ -79,7 +79,7 @@ class LoopWriter:
         self._paused_until = 0.0
 
     def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a transaction, on this thread. Raises `NotWritten` if it could wait, or fails.
+        """Run `work` in a transaction, on this thread. Raises `NotRun` if it could wait, or fails.
 
         It could wait, or cost more than the trip,
         - while another thread is writing here, or another process elsewhere;
@@ -90,19 +90,19 @@ class LoopWriter:
         raised; the database's are left to the writer's thread.
         """
         if self._commits >= COMMITS:
-            raise NotWritten
-        return self._call(self._run, work, commits=True)
+            raise NotRun
+        return self._call(self._write, work, commits=True)
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work`, which changes nothing, on this thread; each statement sees what is committed by then.
 
-        Raises `NotWritten` as `write` does. A checkpoint, or a write elsewhere, makes no reader wait.
+        Raises `NotRun` as `write` does. A checkpoint, or a write elsewhere, makes no reader wait.
         """
         if self._reads >= READS:
             self._reads = 0
-            raise NotWritten
+            raise NotRun
         self._reads += 1
-        return self._call(self._look_up, work, commits=False)
+        return self._call(self._read, work, commits=False)
 
     def last_checkpoint(self) -> int | None:
         """Return when a checkpoint last copied the log into the file, in nanoseconds; None if that cannot be said.
@@ -136,7 +136,7 @@ class LoopWriter:
 
     @property
     def in_use(self) -> bool:
-        """Whether a thread is writing."""
+        """Whether a thread uses it."""
         return self._turn.locked()
 
     def _open(self) -> None:
@@ -148,7 +148,7 @@ class LoopWriter:
                 driver.execute(pragma)
             _, _, self._path = driver.execute("PRAGMA database_list").fetchone()
             driver.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()  # reads the schema
-        except (exc.DBAPIError, sqlite3.Error):  # another write tries again
+        except (exc.DBAPIError, sqlite3.Error):  # the next commit tries again
             self._close()
         else:
             self._driver, self._checkpoint = driver, self.last_checkpoint()
@@ -167,12 +167,12 @@ class LoopWriter:
         commits: bool,
     ) -> T:
         if time.monotonic() < self._paused_until or is_watched(self._watched):
-            raise NotWritten
+            raise NotRun
         if not self._turn.acquire(blocking=False):
-            raise NotWritten
+            raise NotRun
         try:
             if self._driver is None or (commits and self._checkpoint != self.last_checkpoint()):
-                raise NotWritten
+                raise NotRun
             start, waits = time.monotonic(), _waits()
             try:
                 return run(self._driver, work)
@@ -181,15 +181,15 @@ class LoopWriter:
         finally:
             self._turn.release()
 
-    def _look_up(self, driver: sqlite3.Connection, work: Callable[[Connection], T]) -> T:
+    def _read(self, driver: sqlite3.Connection, work: Callable[[Connection], T]) -> T:
         try:
             return work(cast(Connection, DriverConnection(driver)))
         except StoreError:
             raise
         except Exception as error:  # a reader's thread finds out what it means
-            raise NotWritten from error
+            raise NotRun from error
 
-    def _run(self, driver: sqlite3.Connection, work: Callable[[Connection], T]) -> T:
+    def _write(self, driver: sqlite3.Connection, work: Callable[[Connection], T]) -> T:
         is_done = False
         try:
             driver.execute("BEGIN IMMEDIATE")
@@ -199,7 +199,7 @@ class LoopWriter:
         except StoreError:
             raise
         except Exception as error:  # the writer's thread finds out what it means
-            raise NotWritten from error
+            raise NotRun from error
         finally:
             if not is_done:
                 self._roll_back(driver)
