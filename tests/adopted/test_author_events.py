@@ -72,12 +72,14 @@ async def test_changes_of_the_thread_object_are_saved(tmp_path: Path) -> None:
 
 async def test_a_title_that_the_user_gave_meanwhile_stays(tmp_path: Path) -> None:
     async def scene(server: PlayServer, thread: ThreadMetadata, context: Any) -> AsyncIterator[ThreadStreamEvent]:
-        await tab.post("threads.update", {"thread_id": thread.id, "title": "Of the user"})
+        renamed = await tab.post("threads.update", {"thread_id": thread.id, "title": "Of the user"})
+        assert renamed.status == 200
         thread.metadata["seen"] = True
         await server.store.save_thread(thread, context)
         yield ThreadItemDoneEvent(item=message(thread, "done", "msg_1"))
 
     async with serve(tmp_path, server=PlayServer(scene, reads)) as served, served.tab() as tab:
+        await tab.history()  # its cookie: the scene may begin before that of the answer has arrived
         reply = await tab.create("hello")
         thread = await served.load_thread(reply.thread_id)
         assert (thread.title, thread.metadata) == ("Of the user", {"seen": True})

@@ -180,7 +180,7 @@ async def test_a_forged_token_is_refused(name: str) -> None:
     [
         ("alg none", "algorithm 'none' is not allowed, only RS256, PS256"),
         ("HS256 with the public key", "algorithm 'HS256' is not allowed"),
-        ("expired", r"expired 3\d\d\d s ago"),
+        ("expired", r"expired \d{4} s ago"),
         ("not yet valid", "not yet valid"),
         ("issued in the future", "not yet valid"),
         ("no exp", "has no exp"),
