@@ -320,6 +320,7 @@ class Turn(LiveTurn):
             except NotFoundError:
                 return False
             if record.status != "running" or waited > self._settings.stop_seconds:
+                self.stop_reason = self.stop_reason or "lost"  # an answer that was complete before that was noticed
                 return False
             await asyncio.sleep(pause)  # the other worker is just closing it
         return True
