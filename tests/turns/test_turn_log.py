@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -255,7 +256,8 @@ async def test_a_long_transcript_is_taken_less_often_the_longer_it_is() -> None:
     assert page.take(NOW + 201).has_transcript, "what was taken back does not wait"
 
 
-async def test_a_turn_with_an_unsaved_end_gets_its_whole_transcript_written() -> None:
+async def test_a_turn_with_an_unsaved_end_gets_its_whole_transcript_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatkit_server.turns.journal.time", SimpleNamespace(monotonic=lambda: NOW))  # at one moment
     written: list[str] = []
 
     def write(entries: list[Entry], worker_id: str, transcripts: dict[str, Any], *_: Any, **__: Any) -> list[Signal]:
