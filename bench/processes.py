@@ -120,7 +120,7 @@ async def server(
 def _compile_sources() -> None:
     """Compile what the servers import from this repository, as an installation does.
 
-    Where Python may not write compiled modules (PYTHONDONTWRITEBYTECODE), each start of ours would compile 500 files.
+    Where Python may not write compiled modules (PYTHONDONTWRITEBYTECODE), each of our starts would compile 500 files.
     Those of stock are installed.
     """
     for folder in ("chatkit_server", "store/chatkit_store", "bench"):
