@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from chatkit.types import ThreadItem, ThreadMetadata
-from sqlalchemy import BigInteger, Connection, Integer, Update, bindparam, func, insert, or_, select, update
+from sqlalchemy import BigInteger, Connection, Integer, Update, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import approvals, at_once, attachments, deleted_threads, limits, threads
@@ -348,9 +348,13 @@ class TurnStore:
 
         `orphaned` are ids of its own turns that it no longer runs. No turn is ever returned to two workers.
         """
+        dead = await self._database.read(lambda c: c.scalars(_DEAD_WORKERS).all(), ALL_USERS, is_short=True)
+        if not (dead or orphaned):
+            return []
+        values = {"worker": worker_id, "dead": dead, "orphaned": list(orphaned)}
 
         def work(connection: Connection) -> Sequence[AnyRow]:
-            turn_ids = connection.scalars(_ADOPT, {"worker": worker_id, "orphaned": list(orphaned)}).all()
+            turn_ids = connection.scalars(_ADOPT, values).all()
             return connection.execute(_ADOPTED, {"turns": turn_ids}).all() if turn_ids else []
 
         return [TurnRecord.from_row(row) for row in await self._database.write(work, ALL_USERS)]
@@ -450,7 +454,14 @@ _JOIN = update(turns).where(*_IS_RUNNING).values(signal=func.coalesce(t.signal, 
 _COUNT_READER = update(turns).where(t.id == bindparam("turn"), owned(turns)).values(readers=t.readers + 1)
 _OF_WORKER = select(t.id).where(t.worker_id == bindparam("worker"), t.status == RUNNING)
 _HAS_DEAD_WORKER = ~select(workers.c.id).where(workers.c.id == t.worker_id).exists()
-_ADOPTABLE = or_(t.worker_id.is_(None), _HAS_DEAD_WORKER, t.id.in_(bindparam("orphaned", expanding=True)))
+_DEAD_WORKERS = select(t.worker_id).where(t.status == RUNNING, _HAS_DEAD_WORKER).distinct()
+# Compares the row alone: once another worker has adopted the turn, the row names that one. A subquery would look for
+# its heartbeat in the statement's snapshot, which may be older.
+_ADOPTABLE = or_(
+    t.worker_id.in_(bindparam("dead", expanding=True)),
+    t.worker_id.is_(None),
+    and_(t.worker_id == bindparam("worker"), t.id.in_(bindparam("orphaned", expanding=True))),
+)
 _ADOPT = update(turns).where(t.status == RUNNING, _ADOPTABLE).values(worker_id=bindparam("worker")).returning(t.id)
 _ADOPTED = select(turns).where(t.id.in_(bindparam("turns", expanding=True)))
 

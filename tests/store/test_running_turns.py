@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 from chatkit.types import ThreadMetadata
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkit_store import (
     DuplicateRequest,
@@ -17,6 +19,7 @@ from chatkit_store import (
 )
 from tests.store.conftest import Query
 from tests.store.factories import ALICE, BOB, User, assistant_message, make_thread, make_turn, text_of, user_message
+from tests.store.locks import waiting_for_locks
 
 Store = SqlStore[User]
 
@@ -141,6 +144,40 @@ async def test_two_workers_never_adopt_the_same_turn(
     await heartbeats.beat(THERE)
     adopted = await asyncio.gather(*(turns.adopt(worker) for worker in ("here", "there", "here", "there")))
     assert len([record.id for records in adopted for record in records]) == 4
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_turn_is_not_adopted_again_from_a_worker_that_has_just_started(
+    engine: AsyncEngine, turns: TurnStore, heartbeats: HeartbeatStore, thread: ThreadMetadata, sql: Query
+) -> None:
+    """The second statement began before the first worker's heartbeat, so it does not see that this one is alive."""
+    turn = make_turn(thread.id, worker_id="dead")
+    await turns.start(turn, ALICE)
+    await heartbeats.beat(THERE)
+    await sql(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN IF pg_try_advisory_xact_lock(1) THEN PERFORM pg_advisory_xact_lock(2); END IF; RETURN NULL; END'"
+    )
+    await sql("CREATE TRIGGER wait BEFORE UPDATE ON turns FOR EACH STATEMENT EXECUTE FUNCTION wait()")
+    async with engine.connect() as blocker:
+        await blocker.execute(text("SELECT pg_advisory_xact_lock(2)"))
+        late = asyncio.ensure_future(turns.adopt("there"))
+        await waiting_for_locks(engine)
+        await heartbeats.beat(HERE)
+        assert [record.id for record in await turns.adopt("here")] == [turn.id]
+        await blocker.rollback()
+    assert await late == []
+    assert (await turns.load(turn.id, ALICE)).worker_id == "here"
+
+
+async def test_worker_does_not_take_back_what_another_adopted(
+    turns: TurnStore, heartbeats: HeartbeatStore, thread: ThreadMetadata
+) -> None:
+    turn = make_turn(thread.id, worker_id="there")
+    await turns.start(turn, ALICE)
+    await heartbeats.beat(HERE)
+    await heartbeats.beat(THERE)
+    assert await turns.adopt("here", [turn.id]) == []
 
 
 async def test_worker_adopts_its_own_lost_turn(

@@ -31,6 +31,7 @@ from chatkit_store.database import Database
 from tests.conftest import checked_out
 from tests.store.conftest import Query
 from tests.store.factories import ALICE, User, assistant_message, make_thread, make_turn, text_of, user_message
+from tests.store.locks import waiting_for_locks
 
 Store = SqlStore[User]
 Writer = Callable[[AsyncEngine, NewTurn, str], Coroutine[None, None, None]]
@@ -357,14 +358,3 @@ async def test_retry_survives_a_deadlock_with_a_deletion_by_hand(
             await by_hand.execute(text("DELETE FROM thread_items WHERE id = :item"), {"item": answer.id})
             await by_hand.commit()
     assert await starting
-
-
-async def waiting_for_locks(engine: AsyncEngine, count: int = 1) -> None:
-    """Return once `count` other connections wait for locks in the test's database."""
-    async with asyncio.timeout(10), engine.connect() as connection:
-        while await connection.scalar(_WAITING) < count:
-            await connection.rollback()
-            await asyncio.sleep(0.01)
-
-
-_WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
