@@ -21,6 +21,7 @@ class LocalTurns:
 
     def __init__(self) -> None:
         self._running: dict[str, Turn] = {}
+        self._by_thread: dict[tuple[Owner, str], list[Turn]] = {}
         self._by_key: WeakValueDictionary[str, Turn] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._saving: dict[str, asyncio.Future[None]] = {}
@@ -33,7 +34,7 @@ class LocalTurns:
 
     def of_thread(self, thread_id: str, owner: Owner) -> list[Turn]:
         """Return the turns of the owner's thread that have not ended completely."""
-        return [turn for turn in self._running.values() if turn.thread_id == thread_id and turn.owner == owner]
+        return list(self._by_thread.get((owner, thread_id), ()))
 
     def of_key(self, key: RequestKey) -> Turn | None:
         """Return the running turn of the same request, or None; also None if the key has expired."""
@@ -54,6 +55,10 @@ class LocalTurns:
         """Return the ids of the turns that run, or are just being saved."""
         return frozenset((*self._running, *self._saving))
 
+    def has(self, turn_id: str) -> bool:
+        """Return whether a turn runs, or is just being saved."""
+        return turn_id in self._running or turn_id in self._saving
+
     @contextmanager
     def saving(self, turn_id: str) -> Iterator[None]:
         """Have `wait` wait for the block: a message that is being saved gets the drain time for its answer, too."""
@@ -70,6 +75,7 @@ class LocalTurns:
         if key is not None:
             self._by_key[key.value] = turn
         self._running[turn.id] = turn
+        self._by_thread.setdefault((turn.owner, turn.thread_id), []).append(turn)
         task = asyncio.create_task(turn.run(), name=turn.id)
         self._tasks.add(task)
         task.add_done_callback(lambda task: self._forget(turn, task, slot))
@@ -77,7 +83,11 @@ class LocalTurns:
             turn.stop("shutdown")
 
     def _forget(self, turn: Turn, task: asyncio.Task[None], slot: Slot) -> None:
-        self._running.pop(turn.id, None)
+        del self._running[turn.id]
+        of_thread = self._by_thread[turn.owner, turn.thread_id]
+        of_thread.remove(turn)
+        if not of_thread:
+            del self._by_thread[turn.owner, turn.thread_id]
         slot.release()
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -401,7 +401,7 @@ class Turns:
 
     def _signalled(self, turn_ids: list[str]) -> None:
         """Fetch the signals if one of the turns, of any workers, runs here."""
-        if not self._local.ids().isdisjoint(turn_ids):
+        if any(self._local.has(turn_id) for turn_id in turn_ids):
             self._journal.fetch_signals()
 
     def lose(self, turn_id: str) -> None:
@@ -431,7 +431,7 @@ class Turns:
 
     async def _recover_orphan(self, record: TurnRecord) -> None:
         """Close a turn that belongs to this worker but does not run. Raises `StoreUnavailable`."""
-        if record.id in self._local.ids():
+        if self._local.has(record.id):
             return
         async with self._recovering.setdefault(record.id, asyncio.Lock()):
             if self._journal.has_page(record.id):  # its last events are not written yet

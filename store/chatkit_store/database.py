@@ -149,18 +149,19 @@ class Database:
         """
         return self._sessions is not None and self._sessions.is_pooled is False
 
-    async def write_at_once(self, statement: Any, values: Any, actor: Actor, *, may_repeat: bool) -> Sequence[AnyRow]:
+    async def write_at_once(
+        self, statement: Any, values: Any, actor: Actor, *, may_repeat: bool
+    ) -> Sequence[AnyRow] | None:
         """Run one statement as a transaction of its own, in one round trip, and return its rows.
 
         Only if `writes_at_once`. If the connection is lost, it is unknown whether the statement was committed: with
-        `may_repeat` it runs again, else the caller gets the error. On one that was lost before, nothing runs, and there
-        are no rows.
+        `may_repeat` it runs again, else the caller gets the error. On one that was lost before, nothing runs: None.
         """
 
-        def work(connection: Connection) -> Sequence[AnyRow]:
+        def work(connection: Connection) -> Sequence[AnyRow] | None:
             driver = connection.connection.driver_connection
             if driver is None or driver.is_closed():
-                return []
+                return None
             if not is_watched(connection.engine):
                 with suppress(Exception):  # the same on SQLAlchemy's way finds out what it means
                     return _on_driver(connection, statement, values)

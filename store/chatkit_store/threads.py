@@ -146,13 +146,14 @@ async def load_thread(database: Database, thread_id: str, context: HasUser) -> T
 async def load_state(database: Database, thread_id: str, context: HasUser) -> ThreadState:
     """Return what a message to the thread depends on, by one statement. Raises `NotFound`."""
     values = {"thread": thread_id, **owner_values(context)}
-    row: Any = None
+    rows: Any = None
     if database.writes_at_once:  # for half the CPU
-        row = next(iter(await database.write_at_once(_LOAD_STATE, values, context, may_repeat=True)), None)
-    if row is None:
-        row = await database.read(lambda c: c.execute(_LOAD_STATE, values).one_or_none(), context, is_short=True)
-    if row is None:
+        rows = await database.write_at_once(_LOAD_STATE, values, context, may_repeat=True)
+    if rows is None:
+        rows = await database.read(lambda c: c.execute(_LOAD_STATE, values).all(), context, is_short=True)
+    if not rows:
         raise NotFound("Thread", thread_id)
+    row = rows[0]
     return ThreadState(_remember(database, from_row(row)), row.last_position, row.may_wait)
 
 

@@ -94,6 +94,16 @@ async def test_naming_a_thread_is_one_round_trip(conversation: Conversation, eng
     assert len(trips) == 1, trips
 
 
+async def test_looking_for_a_thread_that_does_not_exist_is_one_round_trip(
+    conversation: Conversation, engine: AsyncEngine
+) -> None:
+    await conversation.start()
+    await conversation.store.load_thread_state(conversation.thread.id, ALICE)
+    with round_trips(engine) as trips, pytest.raises(NotFound):
+        await conversation.store.load_thread_state("thr_gone", ALICE)
+    assert len(trips) == 1, trips
+
+
 async def rows(sql: Query, conversation: Conversation) -> dict[str, Any]:
     """Return all rows of a conversation, without what differs between two: ids and times."""
     names = {
