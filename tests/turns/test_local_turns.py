@@ -32,25 +32,25 @@ class Running:
 
 
 async def test_turns_of_a_thread_are_found_without_a_look_at_others() -> None:
-    local, queue = LocalTurns(), FairQueue(None, 0, 0)
+    local, queue = LocalTurns(), FairQueue(100, 0, 0)
     others = [Running(f"turn_{n}", f"thr_{n}", ALICE) for n in range(50)]
-    ending, next_one, of_bob = (
-        Running("turn_a", "thr", ALICE),
-        Running("turn_b", "thr", ALICE),
-        Running("turn_c", "thr", BOB),
-    )
-    for turn in (*others, ending, next_one, of_bob):
+    ending, following = Running("turn_a", "thr", ALICE), Running("turn_b", "thr", ALICE)
+    for turn in (*others, ending, following, Running("turn_c", "thr", BOB)):
         local.run(cast(Turn, turn), None, queue.promise(turn.owner))
     looks = [turn.looks for turn in others]
-    assert local.of_thread("thr", ALICE) == [ending, next_one]
-    assert local.of_thread("thr", BOB) == [of_bob]
-    assert local.of_thread("thr_0", BOB) == local.of_thread("thr_none", ALICE) == []
+    assert ids_of(local, "thr", ALICE) == ["turn_a", "turn_b"]
+    assert ids_of(local, "thr", BOB) == ["turn_c"]
+    assert ids_of(local, "thr_0", BOB) == ids_of(local, "thr_none", ALICE) == []
     assert [turn.looks for turn in others] == looks
     ending.stop("user")
     (task,) = (task for task in asyncio.all_tasks() if task.get_name() == ending.id)
     await task
-    assert local.of_thread("thr", ALICE) == [next_one]
+    assert ids_of(local, "thr", ALICE) == ["turn_b"]
     local.interrupt()
     await local.wait(10)
     assert not local.ids()
     assert not local._by_thread, "what it kept of turns that have ended would be a leak"
+
+
+def ids_of(local: LocalTurns, thread_id: str, owner: Owner) -> list[str]:
+    return [turn.id for turn in local.of_thread(thread_id, owner)]
