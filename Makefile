@@ -11,6 +11,8 @@ PAGE_SOURCES := $(shell find web/src web/public web/element/src -type f 2>/dev/n
 # Three processes keep two cores busy beside the browsers: many tests wait for a process or a pause. With four, some time
 # out where something else runs as well.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+# Each process that a test starts would compile what it imports, which takes a third as long again as the start.
+unexport PYTHONDONTWRITEBYTECODE
 CODE := chatkit_server store tests bench alembic scripts examples web/e2e/agents
 
 help: ## Show this help
