@@ -87,6 +87,7 @@ class SqlStore(Store[TContext], Generic[TContext]):
     ) -> ThreadMetadata | None:
         """Set the title if it is still `instead_of`, and return the thread as `load_thread` does; else return None.
 
+        Idempotent: a thread that has the title already is returned, too.
         Thread objects loaded before keep their old title. Saving one writes its title only if that was changed.
         """
         return await threads.name_thread(self._database, thread_id, title, context, instead_of)

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from chatkit.types import ActiveStatus, ClosedStatus, LockedStatus, Page, Thread, ThreadMetadata, ThreadStatus
-from sqlalchemy import BigInteger, Connection, bindparam, delete, func, literal, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, delete, func, literal, or_, select, update
 
 from chatkit_store import deleted_threads, limits
 from chatkit_store.columns import aware_utc, dump_json, load_json
@@ -112,7 +112,10 @@ async def save_thread(database: Database, thread: ThreadMetadata, context: HasUs
 async def name_thread(
     database: Database, thread_id: str, title: str, context: HasUser, instead_of: str | None
 ) -> ThreadMetadata | None:
-    """Set the title if it is still `instead_of`, and return the thread; else return None. Raises `NotFound`."""
+    """Set the title if it is still `instead_of`, and return the thread; else return None. Raises `NotFound`.
+
+    Idempotent: a thread that has the title already is returned, too.
+    """
     values = {"thread": thread_id, **owner_values(context), "new": title, "old": instead_of, "now": datetime.now(UTC)}
 
     def work(connection: Connection) -> Any:
@@ -121,7 +124,7 @@ async def name_thread(
             check_thread(connection, thread_id, context)
         return row
 
-    rows = await database.write_at_once(_NAME, values, context, may_repeat=False) if database.writes_at_once else ()
+    rows = await database.write_at_once(_NAME, values, context, may_repeat=True) if database.writes_at_once else ()
     row = rows[0] if rows else await database.write(work, context, is_short=is_short(title))
     return None if row is None else _remember(database, from_row(row))
 
@@ -227,10 +230,11 @@ _ONE = (t.id == bindparam("thread"), owned(threads))
 _LOAD = select(*COLUMNS).where(*_ONE)
 _LOAD_STATE = select(*COLUMNS, t.last_position, HAS_WAITING.label("may_wait")).where(*_ONE)
 _UPDATE = update(threads).where(*_ONE).returning(t.id)  # sets the columns among the parameters
+_NEW_TITLE = bindparam("new", type_=t.title.type)
 _NAME = (
     update(threads)
-    .where(*_ONE, t.title.is_not_distinct_from(bindparam("old", type_=t.title.type)))
-    .values(title=bindparam("new", type_=t.title.type), updated_at=bindparam("now", type_=t.updated_at.type))
+    .where(*_ONE, or_(t.title.is_not_distinct_from(bindparam("old", type_=t.title.type)), t.title == _NEW_TITLE))
+    .values(title=_NEW_TITLE, updated_at=bindparam("now", type_=t.updated_at.type))
     .returning(*COLUMNS)
 )
 _TOUCH = _UPDATE.values(updated_at=t.updated_at)

@@ -91,6 +91,26 @@ async def test_a_connection_that_is_lost_while_a_turn_ends_is_replaced(
     assert (await conversation.turns.load(conversation.first.id, ALICE)).status == "completed"
 
 
+async def test_a_name_whose_reply_is_lost_after_the_commit_is_returned(
+    conversation: Conversation, on_driver: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise nobody would be shown the title that the thread has now."""
+    await conversation.start()
+    run = database._on_driver
+
+    def lose(connection: Any, statement: Any, values: Any) -> Any:
+        monkeypatch.setattr(database, "_on_driver", run)
+        run(connection, statement, values)
+        connection.connection.driver_connection.terminate()
+        raise ConnectionResetError
+
+    monkeypatch.setattr(database, "_on_driver", lose)
+    named = await conversation.store.name_thread(conversation.thread.id, "Coffee", ALICE, instead_of="Tea")
+    assert named is not None
+    assert named.title == "Coffee"
+    assert len(on_driver) == 3, "start, name, and name again"
+
+
 _DIE = """CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     IF (SELECT last_value FROM deaths) = 1 AND NOT (SELECT is_called FROM deaths) THEN
         PERFORM nextval('deaths'); PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1);

@@ -217,7 +217,7 @@ async def use_thread(thread_id: str, store: SqlStore[User], turns: TurnStore, jo
     await store.save_thread(thread, ALICE)
     await store.save_thread(thread, ALICE)
     await store.name_thread(thread_id, "More tea", ALICE, instead_of="Tea")
-    await store.name_thread(thread_id, "More tea", ALICE, instead_of="Tea")
+    await store.name_thread(thread_id, "No tea", ALICE, instead_of="Tea")
     key = RequestKey(new_id("key"), 60)
     turn = replace(turn, user_item_id=question.id, worker_id="live")
     await turns.start(turn, ALICE, items=[question], key=key)

@@ -248,6 +248,7 @@ async def test_thread_is_named_only_while_it_has_the_expected_title(store: Store
     await store.save_thread(named, ALICE)
     assert (await store.load_thread(thread.id, ALICE)) == named
     assert not await store.name_thread(thread.id, "Another", ALICE, instead_of=first)
+    assert await store.name_thread(thread.id, "A name", ALICE, instead_of=first), "as when it is named again"
     older.metadata["note"] = "saved by an object that has the old title"
     await store.save_thread(older, ALICE)
     assert (await store.load_thread(thread.id, ALICE)).title == "A name"
