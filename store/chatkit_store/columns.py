@@ -30,11 +30,20 @@ def _encode(value: Any) -> str:
     return to_json(value, inf_nan_mode="null", fallback=str).decode()
 
 
-class UtcDateTime(TypeDecorator[datetime]):
-    """Aware UTC in and out: `timestamptz` on PostgreSQL, text like `2026-11-23 05:22:26.123456Z` on SQLite.
+class _SqliteTime(sqlite.DATETIME):
+    """Text like `2026-11-23 05:22:26.123456Z`, of fixed width, so that it sorts by time."""
 
-    SQLite's date functions read that text, and it sorts by time.
-    """
+    def bind_processor(self, dialect: Dialect) -> Any:
+        """Return what converts a parameter or a literal."""
+        return _sqlite_text
+
+
+def _sqlite_text(value: datetime | None) -> str | None:
+    return None if value is None else aware_utc(value).isoformat(" ", "microseconds")[:26] + "Z"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC in and out: `timestamptz` on PostgreSQL, text on SQLite, which SQLite's date functions read."""
 
     impl = DateTime
     cache_ok = True
@@ -43,9 +52,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Return the column's type for the database."""
         if dialect.name != "sqlite":
             return dialect.type_descriptor(DateTime(timezone=True))
-        text = "%(year)04d-%(month)02d-%(day)02d %(hour)02d:%(minute)02d:%(second)02d.%(microsecond)06dZ"  # fixed width
         parts = r"(\d+)-(\d+)-(\d+)[ T](\d+):(\d+)(?::(\d+)(?:\.(\d{6}))?)?"  # also reads values written by hand
-        return dialect.type_descriptor(sqlite.DATETIME(storage_format=text, regexp=parts))  # type: ignore[no-untyped-call]  # SQLAlchemy's
+        return dialect.type_descriptor(_SqliteTime(regexp=parts))  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Convert a parameter."""
@@ -60,11 +68,6 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _sqlite_text(value: datetime | None) -> str | None:
-    """Return a time in the storage format of `UtcDateTime`."""
-    return None if value is None else aware_utc(value).isoformat(" ", "microseconds")[:26] + "Z"
 
 
 class CleanText(TypeDecorator[str]):
