@@ -98,6 +98,18 @@ async def test_a_listed_page_reads_why_it_was_refused(http: aiohttp.ClientSessio
         assert (response.status, response.headers["access-control-allow-origin"]) == (400, APP)
 
 
+async def test_a_listed_page_gets_the_cookie_before_it_sends_two_requests_at_once(http: aiohttp.ClientSession) -> None:
+    """Each of them would make a new user otherwise."""
+    async with http.get("/", headers={"origin": APP}) as page:
+        assert page.headers["access-control-allow-origin"] == APP
+        assert page.headers["access-control-allow-credentials"] == "true"
+        assert page.cookies
+    replies = [http.post("/chatkit", data=CREATE, headers={"origin": APP, **JSON}) for _ in range(2)]
+    for reply in await asyncio.gather(*replies):
+        assert "set-cookie" not in reply.headers
+        await reply.read()
+
+
 @pytest.mark.parametrize("foreign", FOREIGN)
 async def test_a_foreign_page_opens_no_socket(http: aiohttp.ClientSession, foreign: dict[str, str]) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
