@@ -6,6 +6,7 @@ uses either runs once per database. `postgres` is the server itself, started for
 
 import contextlib
 import functools
+import gc
 import os
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -45,6 +46,19 @@ LONGEST = (
 httpcore2.default_ssl_context = functools.cache(httpcore2.default_ssl_context)
 # A warm-up takes as long as well, blocks the event loop in the middle of a test, and is of use to none.
 warm_up.DELAY_SECONDS = 3600.0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without the garbage collector, and spare it what is there then: it would look again and again through all
+    modules and tests, of which none ever goes.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
