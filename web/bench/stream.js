@@ -1,6 +1,7 @@
 /** What a long answer costs while it arrives: 10,000 tokens at 200 a second. All times are those of the processor. */
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { tasksOf } from "../e2e/busy.js";
 import { accepted, added, delta, done, options, reply, startScripted } from "../e2e/scripted.js";
 import { openStrictPage } from "../e2e/strict-page.js";
 import { figure } from "./report.js";
@@ -78,7 +79,7 @@ export function measureStream(browser) {
     await page.locator("[data-input]").fill("Hello");
     await page.getByRole("button", { name: "Send message", exact: true }).click();
     await page.waitForFunction(() => window.chatEvents.some(({ name }) => name === "response.end"), undefined, { timeout: 120_000 });
-    const tasks = taskTimes(JSON.parse((await browser.stopTracing()).toString()).traceEvents);
+    const tasks = tasksOf(JSON.parse((await browser.stopTracing()).toString()).traceEvents).map(({ tdur }) => tdur / 1000);
     const perToken = costs.slice(1).map(({ TaskDuration }, index) => ((TaskDuration - costs[index].TaskDuration) / TENTH) * 1000);
     return [
       figure("10,000 tokens at 200/s: tasks over 50 ms", tasks.filter((duration) => duration > 50).length, "", 0),
@@ -88,10 +89,4 @@ export function measureStream(browser) {
       figure("10,000 tokens at 200/s: last tenth by the first", perToken[9] / perToken[0], "", 1.3),
     ];
   });
-}
-
-/** The processor time of each task of the page's thread, in milliseconds: other processes may make it take longer. */
-function taskTimes(events) {
-  const mains = new Set(events.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain").map(({ pid, tid }) => `${pid} ${tid}`));
-  return events.filter(({ name, tdur, pid, tid }) => tdur && name.endsWith("RunTask") && mains.has(`${pid} ${tid}`)).map(({ tdur }) => tdur / 1000);
 }

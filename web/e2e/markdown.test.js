@@ -248,6 +248,14 @@ describe("citations", { concurrency: 3 }, () => {
     assert.equal(await page.locator("#box p").first().evaluate((paragraph) => paragraph.textContent), "😀 First bold. Second.example.com");
   });
 
+  test("stand behind code whose last line ends a task", async (t) => {
+    const { page } = await start(t);
+    await page.evaluate(() => (performance.now = () => 0)); // only the length ends a task
+    const text = `\`\`\`\n${"x = 1\n".repeat(6_600)}${"y".repeat(3_000)}`;
+    await page.evaluate(([text, annotations]) => window.markdown.whole(text, { annotations }), [text, [url(text.length)]]);
+    await page.locator("#box .citation").waitFor();
+  });
+
   test("say what they cite by pointer and keyboard, open it, and call the page for entities", async (t) => {
     const annotations = [
       url(4, "An article", { description: "What it is about.", attribution: "The Paper" }),

@@ -15,6 +15,8 @@ import { cutOf, isTooLong, offsetOfLine } from "./cut";
 /** How much text is read at once, in characters and lines. */
 const WINDOW = 8_000;
 const WINDOW_LINES = 250;
+/** Layout and paint come after a task and see no deadline: a task renders about so many characters at most. */
+const TASK_LENGTH = 40_000;
 /** Sections of this many characters are skipped by layout and paint while they are out of sight. */
 const SECTION = 10_000;
 
@@ -77,15 +79,17 @@ export class View {
   /** Set when there are any, see `citations.ts`. */
   citations: Citations | null = null;
 
-  /** Renders until `deadline` (of `performance.now()`); returns whether it is done. Call it again if not. */
+  /** Renders until `deadline` (of `performance.now()`), or enough for one task; returns whether it is done. Call it again if not. */
   update(input: Input, deadline: number): boolean {
     const last = this.input;
     if (!last || !continues(input, last)) this.reset();
     this.input = input;
     this.renderAgain(this.citations?.update(input.annotations, input.text, input.isOpen) ?? []);
+    const most = this.position + TASK_LENGTH;
+    const isOver = () => this.position >= most || performance.now() > deadline;
     while (this.position < input.text.length) {
-      if (this.code ? !this.addCode(this.code, deadline) : !this.step()) break;
-      if (performance.now() > deadline && this.position < input.text.length) return false;
+      if (this.code ? !this.addCode(this.code, isOver) : !this.step()) break;
+      if (this.position < input.text.length && isOver()) return false;
     }
     if (this.position >= input.text.length) this.open = patchNodes(this.section, this.open, []);
     return input.isOpen || this.finish(deadline);
@@ -275,7 +279,7 @@ export class View {
   }
 
   /** Returns false if more text is needed. */
-  private addCode(code: OpenCode, deadline: number): boolean {
+  private addCode(code: OpenCode, isOver: () => boolean): boolean {
     const { text } = this.input!;
     const { body, closer } = code;
     while (this.position < text.length) {
@@ -298,7 +302,7 @@ export class View {
       code.isInLine = part.length < line.length || (isLast && this.isOpen);
       this.position += part.length;
       if (!code.isInLine && !isLast) this.position++;
-      if (performance.now() > deadline) return true;
+      if (this.position < text.length && isOver()) return true;
     }
     if (!this.isOpen) this.finishCode(code);
     return true;
