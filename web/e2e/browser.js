@@ -32,7 +32,7 @@ export async function launchBrowser() {
   if (executablePath) return chromium.launch({ executablePath, args: FLAGS });
   await unpack();
   const env = { ...process.env, LD_LIBRARY_PATH: join(UNPACKED, "al2023/lib"), FONTCONFIG_FILE: await configureFonts() };
-  return chromium.launch({ executablePath: join(UNPACKED, "chromium"), args: FLAGS, env, timeout: 30_000 });
+  return chromium.launch({ executablePath: join(UNPACKED, "chromium"), args: FLAGS, env, timeout: 60_000 });
 }
 
 /** Unpacks once per version, into a temporary directory that is renamed when it is complete. */

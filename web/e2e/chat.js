@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 
-import { recordFailure, screenshot, visitor } from "./visit.js";
+import { PATIENCE_MS, recordFailure, screenshot, visitor } from "./visit.js";
 
 /**
  * Opens the page of the stage's server with the stage's element and waits until the element is ready. `path` is the
@@ -285,13 +285,13 @@ export class Chat {
     return this.until(() => this.posts(type).length >= times && this.posts(type), `${times} ${type}`);
   }
 
-  /** Asks until `probe` returns something truthy; fails after 30 seconds. For what the browser has no event for. */
+  /** Asks until `probe` returns something truthy; fails after `PATIENCE_MS`. For what the browser has no event for. */
   async until(probe, what = "the condition") {
-    const deadline = Date.now() + 30_000;
+    const deadline = Date.now() + PATIENCE_MS;
     for (;;) {
       const value = await probe();
       if (value) return value;
-      if (Date.now() > deadline) throw new Error(`Waited 30 s for ${what}`);
+      if (Date.now() > deadline) throw new Error(`Waited ${PATIENCE_MS / 1000} s for ${what}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

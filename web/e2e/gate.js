@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 
-const PATIENCE_MS = 30_000;
+import { PATIENCE_MS } from "./visit.js";
 
 /**
  * Listens at a port to which the agent connects. `reached` resolves when it waits there, and rejects if it does not come;

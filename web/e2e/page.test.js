@@ -84,7 +84,7 @@ describe("auto", () => {
         const waiting = page.getByPlaceholder("You can write already");
         await waiting.fill("Typed while waiting");
       }
-      await page.locator("open-chatkit").waitFor({ timeout: 20_000 });
+      await page.locator("open-chatkit").waitFor();
       await openElement.userMessages(openRoot(page).last()).filter({ hasText: "Remember me" }).waitFor();
       assert.equal(page.url(), address);
       if (cdn === "mute") await page.waitForFunction(() => document.querySelector("open-chatkit").shadowRoot.querySelector("[data-input]").value === "Typed while waiting");

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 
-const START_MS = 60_000; // of two slow cores that start two at once
+const START_MS = 180_000; // of two slow cores with other work
 const STOP_MS = 10_000;
 const DATABASE = "e2e.db";
 const AGENTS = join(import.meta.dirname, "agents");

@@ -3,8 +3,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 
-const COMMAND_MS = 120_000; // of two slow cores
-const START_MS = 60_000;
+const COMMAND_MS = 300_000; // of two slow cores
+const START_MS = 180_000;
 const STOP_MS = 10_000;
 const BLOCK = /^## ([^\n]+)$|^### ([^\n]+)$|^```sh\n(.*?)^```$/gms;
 

@@ -44,7 +44,7 @@ const atEnd = (chat) => chat.until(async () => (await place(chat)).fromEnd <= 1,
 const settled = (chat) =>
   chat.until(async () => {
     const before = await place(chat);
-    await chat.page.waitForTimeout(100);
+    await chat.page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
     const after = await place(chat);
     return after.questionTop === before.questionTop && after.questionTop < 60 && after;
   }, "the question at the top");
