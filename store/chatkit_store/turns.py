@@ -1,14 +1,14 @@
 """Turns: start, end, find and signal them. A turn is one request that runs the agent."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from chatkit.types import ThreadItem, ThreadMetadata
-from sqlalchemy import BigInteger, Connection, Integer, Update, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import BigInteger, Connection, Integer, Update, and_, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chatkit_store import approvals, at_once, attachments, deleted_threads, limits, threads
+from chatkit_store import approvals, at_once, deleted_threads, limits
 from chatkit_store.acting import ALL_USERS
 from chatkit_store.database import AnyRow, Database
 from chatkit_store.errors import (
@@ -20,7 +20,7 @@ from chatkit_store.errors import (
     ThreadBusy,
     ThreadChanged,
 )
-from chatkit_store.items import UNFINISHED, check_thread, position_of, put_items, take_positions, to_rows, write_items
+from chatkit_store.items import UNFINISHED, check_thread, to_rows, write_items
 from chatkit_store.loop_connection import is_short
 from chatkit_store.notices import ROLE as NOTICE
 from chatkit_store.notices import remove_notices, remove_older_notices
@@ -30,6 +30,7 @@ from chatkit_store.paging import clamp
 from chatkit_store.tables import RUNNING, thread_items, turns, workers
 from chatkit_store.tables import threads as thread_rows
 from chatkit_store.turn_rows import NewTurn, RequestKey, TurnEnd, TurnRecord
+from chatkit_store.turn_start import RELEASE_KEY, TurnStart
 
 RETRY = "threads.retry_after_item"
 """The `kind` of a turn that replaces an answer."""
@@ -87,55 +88,31 @@ class TurnStore:
         - `IdClash` if a turn, thread or item id is taken;
         - `NotFound` if an attachment was deleted or belongs to another thread or user.
         """
-        if new_thread is not None and new_thread.id != turn.thread_id:
-            raise ValueError("the turn and its new thread have different thread ids")
-        database, dialect = self._database, self._database.dialect
-        rows, attachment_ids = to_rows(turn.thread_id, items, turn.id), attachments.ids_in(items)
-        thread_row = None if new_thread is None else threads.to_row(new_thread)
-        starter = limits.Starter(turn.thread_id, new_thread is not None, turn.session_id, turn.address_key)
-
-        def work(connection: Connection) -> list[str]:
-            limits.serialize(connection, dialect, allowed, starter, context)
-            if key is not None and key.taken_from is not None:
-                connection.execute(_RELEASE_KEY, {"turn": key.taken_from, **owner_values(context)})
-            if thread_row is not None:
-                threads.insert_thread(connection, dialect, turn.thread_id, thread_row, context, len(rows))
-            replaced_ids = [] if replace_after is None else _replace(connection, turn, replace_after, context)
-            if thread_row is not None:
-                put_items(connection, dialect, rows, 1)
-            else:
-                write_items(connection, dialect, turn.thread_id, rows, context, seen_position=seen_position)
-            attachments.bind(connection, attachment_ids, turn.thread_id, context)
-            if turn.user_item_id is not None and thread_row is None:  # a new user message cancels pending approvals
-                approvals.expire(connection, turn.thread_id, is_final=replace_after is None)
-            for decision in decisions:
-                approvals.decide(connection, turn.thread_id, decision, context)
-            removed_ids = [] if thread_row is not None else remove_notices(connection, turn.thread_id)
-            limits.check(connection, allowed, starter, context)
-            connection.execute(_START, turn.to_row(key, context))
-            return [*replaced_ids, *removed_ids]
-
+        start = TurnStart(
+            turn,
+            context,
+            new_thread=new_thread,
+            items=items,
+            replace_after=replace_after,
+            decisions=decisions,
+            key=key,
+            seen_position=seen_position,
+            allowed=allowed,
+            dialect=self._database.dialect,
+        )
         gone_ids = None
-        is_plain = not (replace_after or decisions or attachment_ids or (key and key.taken_from))
-        if is_plain and not allowed.is_used and database.writes_at_once:
-            new = None if thread_row is None else threads.new_row(turn.thread_id, thread_row, context, len(rows))
-            seen = seen_position if turn.user_item_id is not None else None
-            if (write := at_once.start(turn.to_row(key, context), new, rows, seen, context)) is not None:
-                gone_ids = await self._start_at_once(write, new_thread is not None, context)
+        if self._database.writes_at_once and (write := start.at_once()) is not None:
+            gone_ids = await self._start_at_once(write, new_thread is not None, context)
         if gone_ids is None:
-            # For a limit of tokens, all turns of the day are read.
-            is_short_start = (
-                is_plain and allowed.tokens_per_day is None and at_once.is_plain(rows) and is_short(rows[0]["payload"])
-            )
-            gone_ids = await self._write_start(work, turn, key, context, is_short=is_short_start)
-        if new_thread is not None and thread_row is not None:
-            database.baselines.remember(new_thread, thread_row)
+            gone_ids = await self._start_stepwise(start, context)
+        if new_thread is not None and start.thread_row is not None:
+            self._database.baselines.remember(new_thread, start.thread_row)
         return gone_ids
 
-    async def _start_at_once(self, start: at_once.Write, is_new_thread: bool, context: HasUser) -> "list[str] | None":
+    async def _start_at_once(self, write: at_once.Write, is_new_thread: bool, context: HasUser) -> "list[str] | None":
         """Start a turn in one statement; return None, having written nothing, if that is impossible."""
         try:
-            rows = await self._database.write_at_once(*start, context, may_repeat=False)
+            rows = await self._database.write_at_once(*write, context, may_repeat=False)
         except StoreUnavailable:
             raise
         except StoreError:  # such as a taken id: the transaction finds out what it means
@@ -144,27 +121,20 @@ class TurnStore:
             return None
         return [] if is_new_thread else [row.id for row in rows if row.id is not None]
 
-    async def _write_start(
-        self,
-        work: Callable[[Connection], "list[str]"],
-        turn: NewTurn,
-        key: RequestKey | None,
-        context: HasUser,
-        *,
-        is_short: bool,
-    ) -> "list[str]":
+    async def _start_stepwise(self, start: TurnStart, context: HasUser) -> "list[str]":
+        """Start a turn by a statement per step, again after a clash that is over."""
         tries = 0
         while True:
             tries += 1
             try:
-                return await self._database.write(work, context, is_short=is_short)
+                return await self._database.write(start.write, context, is_short=start.is_short)
             except IdClash:  # of any unique column. Conflicts are looked up only now, so the usual case costs no query
                 if tries == START_TRIES:
                     raise
-                await self._explain_clash(turn, key, context)
+                await self._explain_clash(start.turn, start.key, context)
                 await asyncio.sleep(tries * START_PAUSE)
             except ThreadChanged:  # perhaps by a turn that is still running, or that of an equal request
-                await self._explain_clash(turn, key, context)
+                await self._explain_clash(start.turn, start.key, context)
                 raise
 
     async def _explain_clash(self, turn: NewTurn, key: RequestKey | None, context: HasUser) -> None:
@@ -312,7 +282,7 @@ class TurnStore:
     async def release_key(self, turn_id: str, context: HasUser) -> None:
         """Let the next request with the turn's key start a turn of its own."""
         values = {"turn": turn_id, **owner_values(context)}
-        await self._database.write(lambda c: c.execute(_RELEASE_KEY, values), context)
+        await self._database.write(lambda c: c.execute(RELEASE_KEY, values), context)
 
     async def ask_to_stop(self, turn_id: str, reason: str, context: HasUser) -> None:
         """Signal the turn's worker to stop it. The first reason wins; does nothing once the turn has ended."""
@@ -399,15 +369,6 @@ def _end_at_once(
     return at_once.end(columns, values, _END_PLAIN, _LOCK_THREAD)
 
 
-def _replace(connection: Connection, turn: NewTurn, after: str, context: HasUser) -> "list[str]":
-    """Hide what follows the item until the turn is taken back; return the ids of what was visible. Locks the thread."""
-    take_positions(connection, turn.thread_id, 0, context)
-    position = position_of(connection, turn.thread_id, after, context)
-    rows = connection.execute(_REPLACE, {"thread": turn.thread_id, "after": position, "turn": turn.id}).all()
-    return [row.id for row in rows if not row.hidden]
-
-
-_START = insert(turns)
 _END = (  # also sets the columns that are among the parameters
     update(turns)
     .where(t.id == bindparam("turn"), owned(turns), t.worker_id.is_not_distinct_from(bindparam("worker")))
@@ -435,19 +396,12 @@ _LOCK_THREAD = (  # before the turn, in the same order as `start`, to avoid a de
     .where(t.id == bindparam("turn"))
     .with_for_update(key_share=True, of=thread_rows)
 )
-_LATER = (
-    i.thread_id == bindparam("thread"),
-    i.position > bindparam("after", type_=BigInteger),
-    i.replaced_by.is_(None),
-)
-_REPLACE = update(thread_items).where(*_LATER).values(replaced_by=bindparam("turn")).returning(i.id, i.hidden)
 _REPLACED = (func.coalesce(i.thread_id, "") == bindparam("thread"), i.replaced_by == bindparam("turn"))
 _RESTORE = update(thread_items).where(*_REPLACED).values(replaced_by=None)
 
 _RUNNING = select(turns).where(t.thread_id == bindparam("thread"), t.status == RUNNING, owned(turns))
 _RUNNING_ID = _RUNNING.with_only_columns(t.id)
 _BY_KEY = select(t.id, t.status, t.started_at, t.readers).where(t.request_key == bindparam("key"), owned(turns))
-_RELEASE_KEY = update(turns).where(t.id == bindparam("turn"), owned(turns)).values(request_key=None)
 _IS_RUNNING = (t.id == bindparam("turn"), t.status == RUNNING, owned(turns))
 _STOP = update(turns).where(*_IS_RUNNING, func.coalesce(t.signal, KEEP) == KEEP).values(signal=bindparam("reason"))
 _JOIN = update(turns).where(*_IS_RUNNING).values(signal=func.coalesce(t.signal, KEEP))
