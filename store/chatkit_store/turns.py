@@ -318,7 +318,7 @@ class TurnStore:
 
         `orphaned` are ids of its own turns that it no longer runs. No turn is ever returned to two workers.
         """
-        dead = await self._database.read(lambda c: c.scalars(_DEAD_WORKERS).all(), ALL_USERS, is_short=True)
+        dead = await self._database.read(lambda c: c.scalars(_DEAD_WORKERS).all(), ALL_USERS)
         if not (dead or orphaned):
             return []
         values = {"worker": worker_id, "dead": dead, "orphaned": list(orphaned)}
