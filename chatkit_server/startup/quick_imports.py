@@ -8,6 +8,7 @@ import gc
 import importlib.util
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from importlib import _bootstrap, import_module  # private: see `module_lock`
@@ -17,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
+from pydantic.warnings import UnsupportedFieldAttributeWarning
 
 POSTPONED = (
     "openai.types",
@@ -146,6 +148,8 @@ def _deferred_models() -> Iterator[None]:
     BaseModel.model_config["defer_build"] = True
     if isinstance(adapters, property):  # private: without it, adapters are built as ever
         setattr(TypeAdapter, ADAPTERS_DEFER, property(lambda _: True))
+        # FastAPI (0.165) ignores this warning while it makes the adapter of a parameter, which is too early now.
+        warnings.filterwarnings("ignore", "The 'alias' attribute", UnsupportedFieldAttributeWarning)
     try:
         yield
     finally:

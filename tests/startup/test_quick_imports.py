@@ -90,8 +90,17 @@ assert mcp_types.Tool.model_validate({"name": "look", "inputSchema": {"type": "o
 assert TypeAdapter(ThreadStreamEvent).pydantic_complete
 assert "defer_build" not in BaseModel.model_config
 """
-
-
+WARNINGS = """
+import gc, warnings
+warnings.simplefilter("error", UserWarning)
+import chatkit_server.cli
+from pydantic import TypeAdapter
+gc.unfreeze()
+adapters = [value for value in gc.get_objects() if isinstance(value, TypeAdapter) and not value.pydantic_complete]
+assert any("chatkit_server.plain" in str(adapter._type) for adapter in adapters)
+for adapter in adapters:
+    adapter.rebuild()
+"""
 THREADS = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -147,6 +156,10 @@ def test_a_start_imports_nothing_that_it_does_not_use(tmp_path: Path) -> None:
 
 def test_validators_of_the_sdks_are_built_when_they_are_used() -> None:
     run(ADAPTERS)
+
+
+def test_validators_that_are_built_at_the_first_request_warn_of_nothing() -> None:
+    run(WARNINGS)
 
 
 def test_pydantic_has_the_attribute_that_defers_adapters() -> None:
