@@ -89,7 +89,7 @@ clean: ## Remove everything installed and built; keep databases
 $(VENV): requirements.lock pyproject.toml store/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed (make PYTHON=python3.12 ...)" if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "Installing Python packages..."
+	@echo "Installing $$(grep -c '^[a-z].*==' requirements.lock) Python packages, which takes minutes..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable ./store --editable .
 	@touch $@
