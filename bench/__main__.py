@@ -1,14 +1,16 @@
 """Measure our server beside the stock one and a bare relay (`python -m bench`).
 
-The rows of each group are printed when it ends, and all of them at the end; `--json` keeps them after each group. Exits
-with 1 if a group failed with an error, never because the machine is slow or a wanted figure is missed.
+The rows of each group are written to stderr when it ends, and all of them to stdout at the end unless both are the same
+terminal, file or pipe; `--json` keeps them after each group. Exits with 1 if a group failed with an error, never
+because the machine is slow or a wanted figure is missed.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,12 @@ from bench.groups.profile import has_sampler
 from bench.machine import ROOT, describe, place_this_process
 from bench.plan import FULL, QUICK
 from bench.rows import Group, as_json, block, from_json, markdown
-from bench.suite import Outcome, run
+from bench.suite import TOO_SLOW, Outcome, run
+from bench.summary import summary
 
 DOCUMENT = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
+PARTS = {"summary": summary, "table": markdown}
+"""Of the document, between their marks."""
 INTERRUPTED = 130
 """The exit code, as of a shell."""
 NOTE = "Stock is openai-chatkit's own path on asyncio + h11; titles are off: it has none."
@@ -35,12 +39,43 @@ def _names(text: str) -> list[str]:
     return names
 
 
+def marks(part: str) -> tuple[str, str]:
+    """Return what stands before and after a part of the document."""
+    return f"<!-- make bench, {part}: begin -->", f"<!-- make bench, {part}: end -->"
+
+
 def write_document(groups: list[Group], machine: Mapping[str, Any], document: Path = DOCUMENT) -> None:
-    """Replace the table between the markers of the document."""
+    """Replace the summary and the table between their marks in the document."""
     text = document.read_text(encoding="utf-8")
-    head, rest = text.split(BEGIN)
-    table = markdown(groups, machine)
-    document.write_text(f"{head}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    for part, render in PARTS.items():
+        begin, end = marks(part)
+        head, rest = text.split(begin)
+        text = f"{head}{begin}\n{render(groups, machine)}\n{end}{rest.split(end)[1]}"
+    document.write_text(text, encoding="utf-8")
+
+
+def verdict(outcome: Outcome, *, is_quick: bool) -> Iterator[str]:
+    """Yield the last lines of a run: what holds, what does not count, and what was not measured."""
+    disturbed = [group.name for group in outcome.groups if group.is_disturbed]
+    checks = [check for group in outcome.groups if not group.is_disturbed for row in group.rows for check in row.checks]
+    if checks:
+        yield f"{sum(check.holds for check in checks)} of {len(checks)} wanted figures hold."
+    if is_quick and not all(check.holds for check in checks):
+        yield "These are small samples: repeat a group that falls short with --only, without --quick."
+    if disturbed:
+        yield (
+            f"{len(disturbed)} of {len(outcome.groups)} groups were disturbed by other programs; their verdicts mean "
+            f"nothing and are not counted: {', '.join(disturbed)}. Repeat them with --only on a quiet machine."
+        )
+    for name, error in outcome.failed.items():
+        yield f"failed: {name}: {error}"
+    for name, reason in outcome.slow.items():
+        yield f"not measured: {name}, {TOO_SLOW}: {reason}"
+
+
+def _has_one_output() -> bool:
+    """Return whether stdout and stderr are the same terminal, file or pipe."""
+    return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
 
 
 def main() -> int:
@@ -54,7 +89,7 @@ def main() -> int:
         nargs="?",
         const=True,
         metavar="JSON",
-        help="write the rows to docs/performance.md: of this run, or those of an earlier one's JSON",
+        help="write summary and rows to docs/performance.md: of this run, or those of an earlier one's JSON",
     )
     options = parser.parse_args()
     if options.write_doc is True and options.only:
@@ -85,16 +120,12 @@ def main() -> int:
         except KeyboardInterrupt:
             interrupted = True
             sys.stderr.write("interrupted; this was measured before\n")
-    blocks = "\n\n".join(block(group) for group in outcome.groups)
-    checks = [check for group in outcome.groups for row in group.rows for check in row.checks]
-    sys.stdout.write(f"\n{placement} {NOTE}\n\n{blocks}\n\n")
+    sys.stdout.write(f"\n{placement} {NOTE}\n\n")
+    if not _has_one_output():
+        sys.stdout.writelines(f"{block(group)}\n\n" for group in outcome.groups)
     seconds = ", ".join(f"{group.name} {group.seconds:.0f}" for group in outcome.groups)
     sys.stdout.write(f"Seconds by group: {seconds}; {time.monotonic() - began:.0f} in all.\n")
-    sys.stdout.write(f"{sum(check.holds for check in checks)} of {len(checks)} wanted figures hold.\n")
-    if options.quick and not all(check.holds for check in checks):
-        sys.stdout.write("These are small samples: repeat a group that falls short with --only, without --quick.\n")
-    for name, error in {**outcome.failed, **outcome.slow}.items():
-        sys.stdout.write(f"{'failed' if name in outcome.failed else 'too slow'}: {name}: {error}\n")
+    sys.stdout.writelines(f"{line}\n" for line in verdict(outcome, is_quick=options.quick))
     is_whole = not (interrupted or outcome.failed or outcome.slow)
     if options.write_doc and is_whole:
         write_document(outcome.groups, machine)

@@ -64,11 +64,14 @@ class Reply:
         return json.loads(self.data.partition(b"\r\n\r\n")[2])
 
     async def first_token(self) -> None:
-        """Wait for the first token."""
-        async with asyncio.timeout(PATIENCE):
-            while not self.arrivals() and not self.ended.is_set():
-                self.changed.clear()
-                await self.changed.wait()
+        """Wait for the first token. Raises `TooSlow` if it takes longer than `PATIENCE`."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not self.arrivals() and not self.ended.is_set():
+                    self.changed.clear()
+                    await self.changed.wait()
+        except TimeoutError:
+            raise TooSlow(f"no token came within {PATIENCE:.0f} s") from None
 
     async def complete(self, tokens: int | None = None, patience: float = PATIENCE) -> Self:
         """Wait for its end and check it.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from bench.client import TooSlow
 from bench.machine import (
     ROOT,
     cpu_seconds,
@@ -98,9 +99,10 @@ async def endpoint(folder: Path) -> AsyncIterator[Program]:
 async def server(
     kind: str, endpoint_port: int, folder: Path, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[Server]:
-    """Run a server; yields once it listens. Raises `RuntimeError` with the end of its log if it does not.
+    """Run a server; yields once it listens.
 
-    `settings` are more variables of its environment.
+    `settings` are more variables of its environment. Raises `RuntimeError` if it exits instead, `TooSlow` if it takes
+    longer than `START_SECONDS`, both with the end of its log.
     """
     port = _free_port()
     work = folder / f"{kind}-{port}"
@@ -111,9 +113,17 @@ async def server(
     with _started(command, {**environment, **(settings or {})}, work / "server.log", server_cores()) as process:
         if not await _wait_until_listening(process, port):
             log = await asyncio.to_thread((work / "server.log").read_text, encoding="utf-8")
-            raise RuntimeError(f"the {kind} server did not start; the end of its log:\n{log[-3000:]}")
+            raise not_started(kind, process.poll(), log)
         cpu = cpu_seconds(process.pid)
         yield Server(kind, port, process.pid, time.monotonic() - began, cpu, work)
+
+
+def not_started(kind: str, exit_code: int | None, log: str) -> Exception:
+    """Return the error of a server that exited or, without an exit code, does not listen yet."""
+    end = f"the end of its log:\n{log[-3000:]}" if log.strip() else "its log is empty"
+    if exit_code is not None:
+        return RuntimeError(f"the {kind} server exited with {exit_code} before it listened; {end}")
+    return TooSlow(f"the {kind} server did not listen within {START_SECONDS:.0f} s, the machine may be busy; {end}")
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -44,28 +44,40 @@ class Row:
         """Want the median of `name` to be at most `limit` of that of `to`; nothing if either was not measured."""
         if self.samples.get(name) and self.samples.get(to) and self.median(to) > 0:
             value = self.median(name) / self.median(to)
-            self._want(f"{title_of(name)} / {to}:", _ratio(value), f"≤ {_ratio(limit)}", value <= limit)
+            holds = value <= limit
+            shown = _shown(value, limit, _ratio, holds)
+            self._want(f"{title_of(name)} / {to}:", shown, f"≤ {_ratio(limit)}", holds)
         return self
 
     def most(self, name: str, limit: float) -> Self:
-        """Want the median of `name` to be at most `limit`."""
-        if self.samples.get(name):
-            value = self.median(name)
-            self._want(f"{title_of(name)}:", _number(value), f"≤ {limit:g}", value <= limit)
-        return self
+        """Want the median of `name` to be at most `limit`. A note instead of samples says why it is not."""
+        return self._compare(name, f"≤ {limit:g}", limit, lambda value: value <= limit)
 
     def highest(self, name: str, limit: float) -> Self:
         """Want the highest sample of `name` to be at most `limit`."""
         if values := self.samples.get(name):
-            self._want(f"{title_of(name)}, highest:", _number(max(values)), f"≤ {limit:g}", max(values) <= limit)
+            holds = max(values) <= limit
+            shown = _shown(max(values), limit, number, holds)
+            self._want(f"{title_of(name)}, highest:", shown, f"≤ {limit:g}", holds)
         return self
 
     def least(self, name: str, limit: float) -> Self:
-        """Want the median of `name` to be at least `limit`."""
+        """Want the median of `name` to be at least `limit`. A note instead of samples says why it is not."""
+        return self._compare(name, f"≥ {limit:g}", limit, lambda value: value >= limit)
+
+    def _compare(self, name: str, wanted: str, limit: float, is_within: Callable[[float], bool]) -> Self:
         if self.samples.get(name):
             value = self.median(name)
-            self._want(f"{title_of(name)}:", _number(value), f"≥ {limit:g}", value >= limit)
+            holds = is_within(value)
+            self._want(f"{title_of(name)}:", _shown(value, limit, number, holds), wanted, holds)
+        elif name in self.notes:
+            self._want(f"{title_of(name)}:", self.notes[name], wanted, holds=False)
         return self
+
+    def note(self, name: str) -> str:
+        """Return what is to be said of a kind of server; a negative median is a difference smaller than the noise."""
+        noise = "within the noise" if self.samples.get(name) and self.median(name) < 0 else ""
+        return "; ".join(filter(None, [noise, self.notes.get(name)]))
 
     def _want(self, what: str, value: str, wanted: str, holds: bool) -> None:
         self.checks.append(Check(what, value, wanted, holds))
@@ -93,8 +105,13 @@ class Noise:
     def __str__(self) -> str:
         waited = ", ".join(f"{kind} {share:.1%}" for kind, share in self.waited.items())
         load = f"the endpoint used {self.endpoint:.0%} and the clients {self.clients:.0%} of a core"
-        warning = " Others kept a core busy: repeat it." if max(self.waited.values(), default=0.0) > NOISY else ""
+        warning = " Disturbed, others kept the core busy: repeat it." if self.is_disturbing else ""
         return f"Servers waited for their core {waited} of the time; {load}.{warning}"
+
+    @property
+    def is_disturbing(self) -> bool:
+        """Whether the verdicts of the group mean nothing."""
+        return max(self.waited.values(), default=0.0) > NOISY
 
 
 @dataclass
@@ -106,26 +123,30 @@ class Group:
     noise: Noise | None
     seconds: float
 
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether other programs used the servers' core for too long."""
+        return self.noise is not None and self.noise.is_disturbing
+
 
 def block(group: Group) -> str:
     """Return the group as text: per row the medians with their range, and what is wanted."""
-    lines = [line for row in group.rows for line in _lines(row)]
+    lines = [line for row in group.rows for line in _lines(row, " (disturbed)" * group.is_disturbed)]
     return "\n".join([*lines, *([f"  {group.noise}"] if group.noise else [])])
 
 
-def _lines(row: Row) -> Iterator[str]:
+def _lines(row: Row, mark: str) -> Iterator[str]:
     yield f"{row.title} [{row.unit}]"
     for name in {**row.samples, **row.notes}:
         values = row.samples.get(name, [])
-        note = row.notes.get(name, "")
         figures = ""
         if values:
-            span = f"{_number(min(values))} to {_number(max(values))}"
+            span = f"{number(min(values))} to {number(max(values))}"
             spread = f"spread {_spread(values):.0%}, n={len(values)}" if len(values) > 1 else "n=1"
-            figures = f"{_number(statistics.median(values)):>9}  {span:>19}  {spread}"
-        yield f"  {title_of(name):<32}{figures}  {note}".rstrip()
+            figures = f"{number(statistics.median(values)):>9}  {span:>19}  {spread}"
+        yield f"  {title_of(name):<32}{figures}  {row.note(name)}".rstrip()
     for check in row.checks:
-        yield f"  {'holds' if check.holds else 'SHORT':<6} {check}"
+        yield f"  {'holds' if check.holds else 'SHORT':<6} {check}{mark}"
 
 
 def _spread(values: Sequence[float]) -> float:
@@ -133,14 +154,20 @@ def _spread(values: Sequence[float]) -> float:
     return (max(values) - min(values)) / abs(middle) if middle else 0.0
 
 
-def _number(value: float) -> str:
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+def number(value: float, more: int = 0) -> str:
+    """Return a number with about three digits, and `more` of them."""
+    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{decimals + more}f}"
 
 
-def _ratio(value: float) -> str:
-    return f"1/{1 / value:.3g}" if 0 < value < 0.4 else f"{value:.3g}x"
+def _ratio(value: float, more: int = 0) -> str:
+    return f"1/{1 / value:.{3 + more}g}" if 0 < value < 0.4 else f"{value:.{3 + more}g}x"
+
+
+def _shown(value: float, limit: float, form: Callable[[float, int], str], holds: bool) -> str:
+    """Return a value with as many digits as it needs not to look like the limit that it misses."""
+    texts = ((form(value, more), form(limit, more)) for more in range(15))
+    return next(text for text, missed in texts if holds or text != missed)
 
 
 def as_json(groups: Sequence[Group], machine: Mapping[str, Any], failed: Mapping[str, str]) -> str:
@@ -193,13 +220,13 @@ def markdown(groups: Sequence[Group], machine: Mapping[str, Any]) -> str:
         "",
         "| | stock | ours | relay | others | wanted | |",
         "| --- | --- | --- | --- | --- | --- | --- |",
-        *(_table_line(row) for group in groups for row in group.rows),
+        *(_table_line(row, ", disturbed" * group.is_disturbed) for group in groups for row in group.rows),
         "",
         *(f"- `{group.name}` ({group.seconds:.0f} s): {group.noise}" for group in groups if group.noise),
     ])  # fmt: skip
 
 
-def _table_line(row: Row) -> str:
+def _table_line(row: Row, mark: str) -> str:
     columns = [_cell(row, name) for name in COLUMNS]
     others = [
         f"{title_of(name).removeprefix('ours, ')}: {_cell(row, name)}"
@@ -207,13 +234,13 @@ def _table_line(row: Row) -> str:
         if name not in COLUMNS
     ]
     wanted = "<br>".join(str(check) for check in row.checks)
-    outcome = "<br>".join("holds" if check.holds else "short" for check in row.checks)
+    outcome = "<br>".join(("holds" if check.holds else "short") + mark for check in row.checks)
     return f"| {row.title}, {row.unit} | {' | '.join(columns)} | {'<br>'.join(others)} | {wanted} | {outcome} |"
 
 
 def _cell(row: Row, name: str) -> str:
-    values, note = row.samples.get(name, []), row.notes.get(name, "")
+    values, note = row.samples.get(name, []), row.note(name)
     if not values:
         return note
-    span = f" ({_number(min(values))}–{_number(max(values))})" if len(values) > 1 else ""
-    return f"{_number(statistics.median(values))}{span}{'; ' + note if note else ''}"
+    span = f" ({number(min(values))}–{number(max(values))})" if len(values) > 1 else ""
+    return f"{number(statistics.median(values))}{span}{'; ' + note if note else ''}"

@@ -26,6 +26,7 @@ SHARED = frozenset({"stock", "stock-uvloop", "ours", "ours-slow-path", "relay"})
 """Servers that run until the end, since many groups use them."""
 GROUP_SECONDS = 480.0
 """A group that takes longer is given up."""
+TOO_SLOW = "this machine is too slow for it, or too busy"
 
 
 def progress(line: str) -> None:
@@ -186,7 +187,7 @@ class Outcome:
     groups: list[Group] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     slow: dict[str, str] = field(default_factory=dict)
-    """Groups for which this machine is too slow."""
+    """Groups for which this machine is too slow, or too busy. That is no error."""
 
 
 async def run(
@@ -218,9 +219,12 @@ async def _run_group(name: str, measure: Measure, bench: Bench, outcome: Outcome
         async with asyncio.timeout(GROUP_SECONDS), AsyncExitStack() as bench.stack:
             rows = await measure(bench)
     except Exception as error:
-        progress(traceback.format_exc())
-        missing = outcome.slow if isinstance(error, (TooSlow, TimeoutError)) else outcome.failed
-        missing[name] = f"{type(error).__name__}: {error}"
+        if isinstance(error, (TooSlow, TimeoutError)):
+            outcome.slow[name] = str(error) or f"it takes longer than {GROUP_SECONDS:.0f} s"
+            progress(f"    given up, {TOO_SLOW}: {outcome.slow[name]}\n")
+        else:
+            outcome.failed[name] = f"{type(error).__name__}: {error}"
+            progress(traceback.format_exc())
         bench.take_noise()
         await bench.close_shared()  # they may be in any state
     else:

@@ -1,6 +1,7 @@
 """How many answers at a model's pace one core carries: more and more of them, until tokens are late."""
 
 import asyncio
+from math import isinf
 
 from bench.client import Client
 from bench.processes import Server
@@ -21,13 +22,17 @@ ATTEMPTS = 2
 
 async def capacity(bench: Bench) -> list[Row]:
     """Find how many answers stock and ours carry with a p99 of the added delay below 50 ms."""
-    samples, notes = collected(list(FIRST)), {}
-    for kind in bench.alternate(list(FIRST), bench.plan.few_rounds):
+    samples, notes, rounds = collected(list(FIRST)), {}, bench.plan.few_rounds
+    for kind in bench.alternate(list(FIRST), rounds):
         async with bench.starting(kind) as server:  # a new one, which ends with all its answers
             carried = await _climb(bench, server)
-        samples[kind].append(float(carried))
+        samples[kind] += [float(carried)] if carried else []
         if carried * bench.plan.capacity_growth >= bench.plan.most_answers:
             notes[kind] = "no more were tried"
+    for kind, values in samples.items():
+        if failed := rounds - len(values):
+            busy = f"{_first(bench, kind)} answers were too many in {failed} of {rounds} rounds"
+            notes[kind] = f"{busy}: the machine was busy, or is too slow"
     title = f"Answers at {bench.plan.rate:g} tokens/s on one core, p99 of the added delay below {LIMIT_MS:g} ms"
     return [Row("capacity", title, "answers", samples, notes=notes).least("ours", 450)]
 
@@ -36,7 +41,7 @@ async def _climb(bench: Bench, server: Server) -> int:
     """Return the highest number of answers at which the delay stayed below the limit, 0 if none did."""
     plan = bench.plan
     clients: list[Client] = []
-    carried, level = 0, min(FIRST[server.kind], 10 * plan.answers)
+    carried, level = 0, _first(bench, server.kind)
     try:
         while await _carries(bench, server, clients, level):
             carried, level = level, int(level * plan.capacity_growth) + 1
@@ -46,6 +51,11 @@ async def _climb(bench: Bench, server: Server) -> int:
     finally:
         for client in clients:
             client.close()
+
+
+def _first(bench: Bench, kind: str) -> int:
+    """Return with how many answers the search begins."""
+    return min(FIRST[kind], 10 * bench.plan.answers)
 
 
 async def _carries(bench: Bench, server: Server, clients: list[Client], level: int) -> bool:
@@ -67,7 +77,8 @@ async def _carries(bench: Bench, server: Server, clients: list[Client], level: i
         await asyncio.sleep(LIMIT_MS / 1000)
         delays = _delays(clients, begin, end, level * int(plan.rate * plan.capacity_seconds - 1))
         p99 = percentile(delays, 0.99)
-        progress(f"    {server.kind}, {level} answers: p99 {p99:.0f} ms, {_share(usage):.0%} of the core")
+        shown = "more than 1% of the tokens did not arrive" if isinf(p99) else f"p99 {p99:.0f} ms"
+        progress(f"    {server.kind}, {level} answers: {shown}, {_share(usage):.0%} of the core")
         if p99 <= LIMIT_MS:
             return True
     return False

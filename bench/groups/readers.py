@@ -26,11 +26,11 @@ ALONE, BESIDE = "alone", "beside a flood"
 async def readers(bench: Bench) -> list[Row]:
     """Measure the cost of a reader of a fast answer."""
     server = await bench.server("ours")
-    samples = collected([f"{count} readers" for count in bench.plan.readers])
+    samples = collected([f"{count} reader{'s' * (count > 1)}" for count in bench.plan.readers])
     for name in bench.alternate(list(samples), bench.plan.few_rounds):
         count = int(name.split()[0])
         samples[name].append(await _answer(bench, server, count))
-    return [Row("readers", "One fast answer, by readers", "CPU µs per token and reader", samples)]
+    return [Row("readers", f"One answer at {RATE:g} tokens/s, by readers", "CPU µs per token and reader", samples)]
 
 
 async def _answer(bench: Bench, server: Server, count: int) -> float:

@@ -24,6 +24,7 @@ REMOTE_ANSWERS = 10
 LIMIT = 1.1
 """Within 10 % of twice one worker."""
 ONE, TWO = "one worker", "two workers"
+DATABASE_CPU = "CPU of PostgreSQL itself"
 
 
 async def workers(bench: Bench) -> list[Row]:
@@ -50,8 +51,8 @@ async def workers(bench: Bench) -> list[Row]:
         Row("workers_turn", "A turn of 5 tokens on PostgreSQL, at any of the workers, CPU of all", "ms", turns).ratio(
             TWO, ONE, LIMIT
         ),
-        Row("database_token", f"{load}, PostgreSQL, with starts and ends", "CPU µs per token", token_database),
-        Row("database_turn", "A turn of 5 tokens, PostgreSQL", "CPU ms", turn_database),
+        Row("database_token", f"{load}, with starts and ends, {DATABASE_CPU}", "µs per token", token_database),
+        Row("database_turn", f"A turn of 5 tokens, {DATABASE_CPU}", "ms", turn_database),
         Row("remote_cpu", "A reader at another worker, CPU of that worker", "µs per token", {"ours": cost}),
         Row("remote_p99", "A reader at another worker, p99 of the added delay", "ms", {"ours": delay}),
     ]

@@ -15,9 +15,21 @@ from bench.groups import GROUPS
 from bench.groups.profile import has_sampler
 from bench.machine import ROOT
 from bench.plan import TINY
-from bench.processes import endpoint, server
-from bench.rows import Row, as_json, from_json
+from bench.processes import endpoint, not_started, server
+from bench.rows import Group, Noise, Row, as_json, block, from_json, markdown
 from bench.suite import Bench, Outcome, run
+from bench.summary import summary
+
+MACHINE = {
+    "samples": "all",
+    "date": "today",
+    "commit": "1",
+    "cpu": "x",
+    "cores": 2,
+    "kernel": "k",
+    "python": "3",
+    "libraries": {},
+}
 
 
 async def broken(bench: Bench) -> list[Row]:
@@ -63,13 +75,79 @@ async def test_a_group_that_fails_does_not_stop_the_others(tmp_path: Path, capsy
     assert printed.index("A good row") < printed.index("a client failed") < printed.index("... second")
 
 
-async def test_a_machine_that_is_too_slow_is_no_error(tmp_path: Path) -> None:
+async def test_a_machine_that_is_too_slow_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def slow(bench: Bench) -> list[Row]:
         raise TooSlow("an answer did not end")
 
     outcome = Outcome()
     await run({"slow": slow}, TINY, tmp_path, outcome=outcome)
-    assert (outcome.failed, outcome.slow) == ({}, {"slow": "TooSlow: an answer did not end"})
+    assert (outcome.failed, outcome.slow) == ({}, {"slow": "an answer did not end"})
+    printed = capsys.readouterr().err
+    assert "given up, this machine is too slow for it, or too busy: an answer did not end" in printed
+    assert "Traceback" not in printed
+    assert "not measured: slow, this machine" in "\n".join(command.verdict(outcome, is_quick=True))
+
+
+def test_a_server_that_does_not_start_says_why() -> None:
+    exited, late = not_started("stock", 3, "x" * 4000), not_started("ours", None, "\n")
+    assert isinstance(exited, RuntimeError)
+    assert str(exited) == f"the stock server exited with 3 before it listened; the end of its log:\n{'x' * 3000}"
+    assert isinstance(late, TooSlow)
+    assert str(late) == "the ours server did not listen within 60 s, the machine may be busy; its log is empty"
+
+
+def test_a_figure_that_falls_short_does_not_look_as_if_it_holds() -> None:
+    row = Row("a", "A row", "s", {"stock": [1.0], "ours": [1.50004], "relay": [1.4996], "others": [6.00002]})
+    row.most("ours", 1.5).most("relay", 1.5).least("relay", 1.5).highest("ours", 1.5).ratio("ours", "stock", 1.5)
+    row.ratio("stock", "others", 1 / 6).ratio("others", "stock", 6)
+    assert [f"{check} {check.holds}" for check in row.checks] == [
+        "ours: 1.50004, wanted ≤ 1.5 False",
+        "bare relay: 1.50, wanted ≤ 1.5 True",
+        "bare relay: 1.4996, wanted ≥ 1.5 False",
+        "ours, highest: 1.50004, wanted ≤ 1.5 False",
+        "ours / stock: 1.50004x, wanted ≤ 1.5x False",
+        "stock, asyncio + h11 / others: 1/6, wanted ≤ 1/6 True",
+        "others / stock: 6.00002x, wanted ≤ 6x False",
+    ]
+
+
+def test_a_note_instead_of_samples_falls_short_and_a_negative_difference_is_noise() -> None:
+    row = Row("a", "A row", "ms", {"ours": [], "relay": [-0.15]}, notes={"ours": "too slow"}).least("ours", 450)
+    printed = block(Group("a", [row], None, 1.0))
+    assert "SHORT  ours: too slow, wanted ≥ 450" in printed
+    assert "-0.15       -0.15 to -0.15  n=1  within the noise" in printed
+
+
+def test_verdicts_of_a_disturbed_group_do_not_count() -> None:
+    row = Row("capacity", "A row", "answers", {"stock": [60.0], "ours": [440.0]}).least("ours", 450).least("stock", 50)
+    quiet, busy = (
+        Group(name, [row], Noise({"ours": share}, 0.0, 0.0), 1.0) for name, share in (("q", 0.1), ("b", 0.2))
+    )
+    assert "wanted ≥ 450 (disturbed)" in block(busy)
+    assert "disturbed" not in block(quiet)
+    assert "| short, disturbed<br>holds, disturbed |" in markdown([busy], MACHINE)
+    assert [*command.verdict(Outcome([quiet, busy]), is_quick=True)] == [
+        "1 of 2 wanted figures hold.",
+        "These are small samples: repeat a group that falls short with --only, without --quick.",
+        "1 of 2 groups were disturbed by other programs; their verdicts mean nothing and are not counted: b. Repeat "
+        "them with --only on a quiet machine.",
+    ]
+    assert len([*command.verdict(Outcome([busy]), is_quick=True)]) == 1  # small samples are not to blame
+    assert "carries **440 answers** (disturbed; stock: 60.0) at 30 tokens/s" in summary([busy], MACHINE)
+
+
+def test_the_summary_has_the_figures_of_the_run() -> None:
+    samples = {"stock": [8.4], "ours": [2.5]}
+    rows = [
+        Row("turn_cpu", "A turn", "CPU ms of the server", samples),
+        Row("idle", "Idle", "MiB", {"ours": [180.0]}),
+        Row("open", "An open answer", "KiB", {"ours": [83.3]}),
+        Row("delay_p50", "Without its p99", "ms", samples),
+    ]
+    assert summary([Group("some", rows, None, 1.0)], MACHINE | {"samples": "small"}).splitlines()[2:] == [
+        "- A turn of 5 tokens takes **2.50 ms** (stock: 8.40) of CPU.",
+        "- An idle server takes **180 MiB** of memory, each open answer **83.3 KiB** more.",
+    ]
 
 
 async def test_an_answer_that_lacks_a_token_is_an_error(tmp_path: Path) -> None:
@@ -101,24 +179,17 @@ async def test_an_interrupted_run_prints_what_it_has_measured(tmp_path: Path) ->
 async def test_a_run_survives_json_and_becomes_a_table_of_the_document(tmp_path: Path) -> None:
     outcome = Outcome()
     await run({"good": measured}, TINY, tmp_path, outcome=outcome)
-    machine = {
-        "samples": "all",
-        "date": "today",
-        "commit": "1",
-        "cpu": "x",
-        "cores": 2,
-        "kernel": "k",
-        "python": "3",
-        "libraries": {},
-    }
-    text = as_json(outcome.groups, machine, {"other": "it failed"})
+    text = as_json(outcome.groups, MACHINE, {"other": "it failed"})
     assert json.loads(text)["groups"][0]["rows"][0]["medians"] == {"stock": 5.5, "ours": 1.0, "relay": 1.5}
-    assert from_json(text) == (outcome.groups, machine)
+    assert from_json(text) == (outcome.groups, MACHINE)
     document = tmp_path / "page.md"
-    document.write_text(f"before\n{command.BEGIN}\nold\n{command.END}\nafter\n", encoding="utf-8")
+    parts = [f"{begin}\nold\n{end}\n" for begin, end in map(command.marks, command.PARTS)]
+    document.write_text("between\n".join(["before\n", *parts, "after\n"]), encoding="utf-8")
     command.write_document(*from_json(text), document)
     written = document.read_text(encoding="utf-8")
-    assert written.startswith("before\n")
+    assert written.startswith(
+        "before\nbetween\n<!-- make bench, summary: begin -->\nMedians of [the run](#the-server) of today"
+    )
     assert written.endswith("after\n")
     assert "\nold\n" not in written
     assert "| A good row, ms | 5.50 (5.00–6.00); with a note | 1.00 | 1.50 |  |" in written
