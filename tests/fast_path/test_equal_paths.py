@@ -7,6 +7,8 @@ import pytest
 import pytest_asyncio
 from agents import Agent, function_tool
 
+from chatkit_server import agent_context
+from chatkit_server.conversion import thinking
 from tests.fast_path.recorded_streams import WORDS, Recorded, recorded, wire_events
 from tests.fast_path.replay import END, Apps, as_response, cut, two_apps
 from tests.support.openai_answers import Answer, Text
@@ -35,6 +37,13 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True)
+def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long the model thought, and how often a thought is shown, would otherwise depend on the machine."""
+    monkeypatch.setattr(agent_context, "_seconds_since", lambda _: 0)
+    monkeypatch.setattr(thinking, "monotonic", lambda: 0.0)
 
 
 @pytest.mark.no_cover
