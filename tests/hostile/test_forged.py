@@ -25,7 +25,7 @@ from tests.hostile.house import Headers, House, Ids, open_house
 from tests.hostile.routes import SIGNED
 from tests.hostile.sending import Try, refusal_status, tries_naming_nothing, tries_with
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.no_cover]
 
 ALICE = Owner("", "alice")
 PROXY_SECRET = "only the proxy and the server know this"

@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.hostile.house import ALICE, House, Ids, logged_in, open_house
 from tests.routes.asgi import Answer
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.no_cover]
 
 AnyCase: TypeAlias = Case[Any]
 

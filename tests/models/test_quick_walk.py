@@ -17,6 +17,8 @@ from chatkit_server.models.client.quick_walk import quick_walk, replace_walks, r
 from chatkit_server.models.client.wire_items import FittedItems, is_fitted, is_message, is_wire_form
 from chatkit_server.models.fit_messages import fit_items
 
+pytestmark = pytest.mark.no_cover
+
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
 
 

@@ -34,7 +34,7 @@ from tests.serving import make_settings
 from tests.stage import Stage, stream_item
 from tests.support.chatkit import user_input
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.no_cover]
 
 USER = "user_0123456789abcdef0123456789abcdef"
 IS_LONG = "FUZZ" in os.environ

@@ -71,6 +71,8 @@ from tests.store.factories import (
     widget_with,
 )
 
+pytestmark = pytest.mark.no_cover
+
 MAX_INSTRUCTIONS = 15_000
 """Of SQLite's virtual machine, for one statement. 200 running turns take 6,000; 12,500 turns of a user 200,000."""
 MAX_ROWS = 2_500
