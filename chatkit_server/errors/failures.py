@@ -1,8 +1,9 @@
 """What users see when a model, a tool or the agent fails: `TEXTS` has a text and a retry flag for each code.
 
 `to_turn_failure` maps an exception to its code. A retry is offered only where repeating the same request can help: not
-for a wrong key, an unknown model, a message that is too long or a guardrail. The log has the cause. A provider's own
-text never reaches the user, because it may contain keys and addresses.
+for a wrong key, an unknown model, a message that is too long or a guardrail. The log has the cause: a line of
+`model_problem.py` if it is the network's or the provider's, else a traceback. A provider's own text never reaches the
+user, because it may contain keys and addresses.
 """
 
 import logging
@@ -10,13 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import agents
-import httpx2
 import openai
 from chatkit.errors import CustomStreamError, StreamError
 
 from .http import AnswerInterrupted, InternalError, ServerError, TurnFailed
 from .log_format import redacted_traceback
 from .mapping import to_server_error
+from .model_problem import NO_REQUEST, OUTSIDE, explain_model_error
 from .provider_failures import provider_failure
 from .retry_after import seconds_to_wait, wait_in_words
 from .setup import AgentSetupError
@@ -77,26 +78,27 @@ NOTICES: dict[str, str] = {
 """What users read below an answer that is complete for its provider, but not for them, by `turns.error_code`."""
 
 
-# openai's class requires the failed request; ours have none at hand, so they get a placeholder.
-_REQUEST = httpx2.Request("POST", "http://model.invalid/v1/chat/completions")
-
-
 class EmbeddedModelError(openai.APIConnectionError):
     """The embedded model's process could not be started, or died; the text says why."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message=message, request=_REQUEST)
+        super().__init__(message=message, request=NO_REQUEST)
 
 
 class AnswerCut(openai.APIConnectionError):
     """The stream of an answer ended in the middle."""
 
+    reason = "the answer ended in the middle"
+
     def __init__(self) -> None:
-        super().__init__(message="the answer ended in the middle", request=_REQUEST)
+        super().__init__(message=self.reason, request=NO_REQUEST)
 
 
 class ModelSilent(Exception):
     """The model sent nothing for longer than the settings allow."""
+
+    reason = "it sent nothing in time"
+    advice = "Make sure that it is not too busy, or raise CHATKIT_FIRST_EVENT_SECONDS and CHATKIT_SILENCE_SECONDS."
 
 
 class ToolSilent(Exception):
@@ -131,20 +133,15 @@ class LengthReached(Exception):
 class NotAnEndpoint(Exception):
     """The configured URL answered with status 200, but not like a model's endpoint."""
 
-    endpoint = "the endpoint"
-
     def __init__(self, content: str) -> None:
-        super().__init__(content)
-        self.content = content
-
-    def __str__(self) -> str:
-        return f"{self.endpoint} answered with {self.content}; check its URL (CHATKIT_BASE_URL or OPENAI_BASE_URL)"
+        self.reason = f"it answered with {content}"
+        super().__init__(self.reason)
 
 
-def to_turn_failure(error: Exception, *, subject: str = "turn") -> ServerError:
+def to_turn_failure(error: Exception, *, subject: str = "turn", last_url: object = None) -> ServerError:
     """Return the error that the user sees for a failure inside a turn. Logs the cause, once.
 
-    `subject` is what has failed, for the log.
+    `subject` is what has failed, for the log; `last_url` is where its last request to a model went.
     """
     first = _first(error)
     source = _raised_by_tool(first) or first
@@ -161,12 +158,28 @@ def to_turn_failure(error: Exception, *, subject: str = "turn") -> ServerError:
     code = _code(source)
     if code is None:
         return to_server_error(source)
-    logger.warning("%s failed with %s\n%s", subject, code, redacted_traceback(error))
+    _log(subject, code, error, last_url)
     if (message := tripwire_message(source)) is not None:
         return TurnFailed(code, message, allow_retry=TEXTS[code][1], is_authors_text=True)
     if code == "model_rate_limit" and (wait := wait_in_words(seconds_to_wait(source))):
         return TurnFailed(code, f"The model is getting too many requests. Please retry in {wait}.", allow_retry=True)
     return _failure(code)
+
+
+def _log(subject: str, code: str, error: Exception, last_url: object) -> None:
+    """Log a failure: in one line if it is the network's or the provider's, else with its traceback.
+
+    A tool's failure has its traceback, also if the tool could not reach an endpoint of a model.
+    """
+    first = _first(error)
+    explanation = None if _raised_by_tool(first) else explain_model_error(first, code, last_url)
+    line = f"{subject} failed with {explanation or code}"
+    if explanation is not None and code in OUTSIDE:
+        logger.warning("%s", line)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("the traceback of this failure:\n%s", redacted_traceback(error))
+    else:
+        logger.warning("%s\n%s", line, redacted_traceback(error))
 
 
 def failure_from_code(code: str) -> ServerError:

@@ -15,6 +15,8 @@ class TurnUsage:
     """Requests to the model that its HTTP client repeated."""
     on_request: Callable[[], object] | None = None
     """Called when a request to the model leaves, by our client."""
+    last_url: object = None
+    """Where that request went: a URL, which may have a password."""
     _counted: dict[int, Usage] = field(default_factory=dict)
     """By identity: the run of an agent that is a tool of another shares the usage of that one's run."""
 
@@ -38,3 +40,9 @@ class TurnUsage:
 
 turn_usage: ContextVar[TurnUsage | None] = ContextVar("turn_usage", default=None)
 """The usage of the current task's turn."""
+
+
+def last_url() -> object:
+    """Return where the current task's turn sent its last request to a model; None before one."""
+    usage = turn_usage.get()
+    return None if usage is None else usage.last_url

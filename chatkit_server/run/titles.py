@@ -14,10 +14,12 @@ from chatkit_store import SqlStore, plain_text
 
 from ..agent_context import AgentContext, OutsideEvent
 from ..context import RequestContext
-from ..errors.log_format import redacted_traceback
+from ..errors.failures import to_turn_failure
+from ..errors.model_problem import place_of
 from ..fast_path.inbox import Inbox
 from ..models import Models
 from ..models.one_shot import ask_once
+from ..models.usage import last_url
 from ..settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -104,11 +106,14 @@ class PendingTitle:
             title = await maker.ask(message, model)
             event = await maker.name(context.thread.id, title, first_words(message), context.request_context)
         except TimeoutError:
-            logger.warning("the title took too long; the thread keeps its first words")
+            logger.warning(
+                "the title took too long (CHATKIT_TITLE_SECONDS): %s; the thread keeps its first words",
+                place_of(last_url()),
+            )
         except NotFoundError:
             logger.debug("the thread was deleted before it had a title")
         except Exception as error:  # a title must never fail the answer
-            logger.warning("the thread could not be named\n%s", redacted_traceback(error))
+            to_turn_failure(error, subject="the thread's title", last_url=last_url())
         else:
             if event is not None:
                 self._inbox.put_nowait(OutsideEvent(event))

@@ -43,6 +43,10 @@ WIRES = (
 )
 
 
+REPEATED = ("Error getting response", "Error streaming response")
+"""What the Agents SDK (0.24) logs of a failed call, without a cause, before it raises the error that we log."""
+
+
 class RequestIdFilter(logging.Filter):
     """Adds `request_id` to every record: the id of the request in whose task it was logged, or `-`.
 
@@ -77,6 +81,11 @@ class RedactingFormatter(logging.Formatter):
     def formatException(self, ei: ExcInfo) -> str:
         """Return the traceback without quoted user content."""
         return "" if ei[1] is None else redacted_traceback(ei[1])
+
+
+def _is_new(record: logging.LogRecord) -> bool:
+    """Return whether the record says what no other does."""
+    return record.name != "openai.agents" or not record.getMessage().startswith(REPEATED)
 
 
 def secrets_in(value: object) -> Iterator[str]:
@@ -117,6 +126,7 @@ def log_handler(secrets: Iterable[str], stream: TextIO | None = None) -> logging
     """Return a handler that writes lines with request ids and without `secrets` to `stream` (default: stderr)."""
     handler = logging.StreamHandler(stream)
     handler.addFilter(RequestIdFilter())
+    handler.addFilter(_is_new)
     handler.setFormatter(RedactingFormatter(sorted(secrets, key=len, reverse=True)))  # a secret may be part of another
     return handler
 

@@ -250,7 +250,7 @@ class Turn(LiveTurn):
             return to_turn_failure(TurnTooLong())
         error = work.exception() if work.done() and not work.cancelled() else None
         if isinstance(error, Exception):
-            return to_turn_failure(error)
+            return to_turn_failure(error, last_url=self._usage.last_url)
         return to_turn_failure(RuntimeError("the agent's task was cancelled from outside"))
 
     def _error_of_stopped(self, work: asyncio.Task[None], *, is_interrupted: bool) -> ServerError | None:

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from agents import (
 )
 
 from chatkit_server.errors.failures import TEXTS
+from chatkit_server.errors.model_problem import ADVICE, OUTSIDE
 from chatkit_server.startup.logs import log_handler
 from tests.serving import Served, serve
 from tests.stage import Stage
@@ -116,7 +118,7 @@ class Case:
     settings: dict[str, Any] = field(default_factory=dict)
     apis: tuple[str, ...] = ("responses", "chat_completions")
     cause: str = ""
-    """What the log must contain."""
+    """What the log must contain; of a failure of the endpoint, in the line of the failure."""
 
 
 async def trip(context: RunContextWrapper[Any], agent: Agent[Any], value: Any) -> GuardrailFunctionOutput:
@@ -172,7 +174,18 @@ CASES = [
     http("overloaded", "model_overloaded", OVERLOADED, cause="503"),
     http("conflict", "model_unavailable", CONFLICT, cause="409"),
     Case(
-        "timeout", "model_timeout", (Answer("late", delay=5),), settings={"model_timeout": 0.3}, cause="APITimeoutError"
+        "timeout",
+        "model_timeout",
+        (Answer("late", delay=5),),
+        settings={"model_timeout": 0.3},
+        cause="no answer in time",
+    ),
+    Case(
+        "silent model",
+        "model_timeout",
+        (Answer("late", delay=5),),
+        settings={"first_event_seconds": 0.3},
+        cause="it sent nothing in time",
     ),
     Case(
         "silence amid the answer",
@@ -180,11 +193,11 @@ CASES = [
         (Answer(ANSWER, hang_after=3),),
         partial="one two three",
         settings={"model_timeout": 0.3},
-        cause="Timeout",
+        cause="no answer in time",
     ),
-    Case("refused connection", "model_unreachable", settings={"base_url": ""}, cause="APIConnectionError"),
-    breaks("dropped connection", "answer_cut", SERVER_ERROR, "drop", cause="Error"),
-    breaks("error event", "model_unavailable", SERVER_ERROR, "error", cause="Error"),
+    Case("refused connection", "model_unreachable", settings={"base_url": ""}, cause="Connection refused"),
+    breaks("dropped connection", "answer_cut", SERVER_ERROR, "drop", cause="the answer ended in the middle"),
+    breaks("error event", "model_unavailable", SERVER_ERROR, "error", cause="code=server_error"),
     breaks("error event, as OpenAI also sends it", "model_unavailable", SERVER_ERROR, "nested_error", **RESPONSES),
     breaks("response.failed", "model_unavailable", SERVER_ERROR, "failed", cause="server_error", **RESPONSES),
     breaks("rate limit amid the answer", "model_rate_limit", RATE_LIMIT, "failed", **RESPONSES),
@@ -285,11 +298,25 @@ async def test_a_failure_has_a_clear_text_and_retry_works(
 
 
 def check_log(lines: str, request_id: str, case: Case) -> None:
-    """The cause and the request's id are in the log; the key and the conversation are not."""
-    failed = [line for line in lines.splitlines() if f"[{request_id}]" in line and ": turn failed" in line]
+    """The cause and the request's id are in the log; the key and the conversation are not.
+
+    A failure of the endpoint has one line, which names it and says what to do.
+    """
+    of_request = [line for line in lines.splitlines() if f"[{request_id}]" in line and " INFO " not in line]
+    failed = [line for line in of_request if ": turn failed" in line]
     assert len(failed) == 1, "a failure is logged once"
     assert case.code in failed[0]
     assert case.cause in lines
+    if case.code in ADVICE:
+        place = r"http://127\.0\.0\.1:\d+/v1/(responses|chat/completions)"
+        line = rf"turn failed with {case.code}: {place} \((.*)\)\. (.*)"
+        match = re.search(line, failed[0])
+        assert match is not None, failed[0]
+        assert case.cause in match[2]
+        assert match[3].startswith(ADVICE[case.code].partition("{")[0]) or case.name == "silent model"
+    has_traceback = lines.partition(failed[0])[2].startswith("\nTraceback")
+    assert has_traceback == (case.code not in OUTSIDE)
+    assert case.code not in OUTSIDE or of_request == failed
     assert KEY not in lines
     assert QUESTION not in lines
     assert ANSWER not in lines

@@ -137,7 +137,7 @@ async def test_the_first_bytes_of_an_answer_are_released_once_they_are_read() ->
         yield first[0]
         await asyncio.Event().wait()
 
-    events = AnswerDecoder(FastDecoder(), "here").aiter_bytes(chunks())
+    events = AnswerDecoder(FastDecoder()).aiter_bytes(chunks())
     assert [(await anext(events)).json()["type"] for _ in kinds] == list(kinds)
     waiting = asyncio.ensure_future(anext(events))
     for _ in range(3):

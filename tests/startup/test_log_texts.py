@@ -51,9 +51,9 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[Log]:
     """Yield the log from DEBUG up, as `configure_logging` sets it up."""
     printed = io.StringIO()
     handler = log_handler([], printed)
-    caplog.set_level(logging.DEBUG)
     for wire in WIRES:
         caplog.set_level(logging.WARNING, logger=wire)
+    caplog.set_level(logging.DEBUG)  # the last one is the level of what is captured
     logging.getLogger().addHandler(handler)
     yield Log(caplog, printed)
     logging.getLogger().removeHandler(handler)

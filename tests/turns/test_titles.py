@@ -15,7 +15,8 @@ from chatkit_server.run.deadlines import Deadlines
 from chatkit_server.run.titles import TitleMaker, clean_title
 from tests.serving import Tab
 from tests.support.chatkit import LiveReply
-from tests.support.openai_answers import SERVER_ERROR, Answer, ToolCall
+from tests.support.logs import messages_of
+from tests.support.openai_answers import INVALID_API_KEY, RATE_LIMIT, SERVER_ERROR, Answer, Failure, ToolCall
 from tests.support.openai_server import ModelRequest
 from tests.support.round_trips import round_trips
 from tests.turns.chat import Chat, thread_of
@@ -269,7 +270,61 @@ async def test_a_slow_title_is_cancelled_at_its_time_limit(start: Start, caplog:
         chat.upstream.release()
         await reply.read()
     assert (reply.text, titles_in(reply)) == ("one two", [FIRST_WORDS])
-    assert "the title took too long" in caplog.text
+    assert f"the title took too long (CHATKIT_TITLE_SECONDS): {chat.upstream.base_url}/responses; the" in caplog.text
+
+
+@both_apis
+@sqlite_only
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (
+            INVALID_API_KEY,
+            "model_auth: {url} (status_code=401 code=invalid_api_key type=invalid_request_error). "
+            "Correct OPENAI_API_KEY.",
+        ),
+        (
+            RATE_LIMIT,
+            "model_rate_limit: {url} (status_code=429 code=rate_limit_exceeded type=tokens). "
+            "It gets too many requests: try again in a moment.",
+        ),
+        (
+            SERVER_ERROR,
+            "model_unavailable: {url} (status_code=500 code=server_error type=server_error). "
+            "It has an internal problem: try again in a moment, and check its log.",
+        ),
+    ],
+    ids=["401", "429", "500"],
+)
+async def test_a_title_that_the_endpoint_refuses_has_one_line_in_the_log(
+    start: Start, caplog: pytest.LogCaptureFixture, api: str, failure: Failure, expected: str
+) -> None:
+    chat = await start(titles=True)
+    chat.upstream.default = playing(Answer(fail=failure), Answer("one two"))
+    async with await chat.visitor() as tab:
+        reply = await tab.create(MESSAGE)
+    url = f"{chat.upstream.base_url}/{'responses' if api == 'responses' else 'chat/completions'}"
+    assert messages_of(caplog, reply.headers["x-request-id"]) == [
+        f"the thread's title failed with {expected.replace('{url}', url)}"
+    ]
+
+
+@both_apis
+@sqlite_only
+async def test_an_endpoint_that_refuses_connections_has_one_line_for_the_turn_and_one_for_the_title(
+    start: Start, caplog: pytest.LogCaptureFixture, api: str, unused_tcp_port: int
+) -> None:
+    chat = await start(titles=True, base_url=f"http://127.0.0.1:{unused_tcp_port}/v1?key=in-the-url")
+    async with await chat.visitor() as tab:
+        reply = await tab.create(MESSAGE)
+    place = f"http://127.0.0.1:{unused_tcp_port}/v1/"
+    reason = (
+        f"failed with model_unreachable: {place} (Connection refused). Make sure that it runs there and can be reached "
+        "from here, or correct its URL (CHATKIT_BASE_URL or OPENAI_BASE_URL)."
+    )
+    lines = messages_of(caplog, reply.headers["x-request-id"])
+    assert lines[-1] == f"turn {reason}"
+    assert lines[:-1] in ([f"the thread's title {reason}"], [])  # the end of the turn cancels its title
 
 
 @sqlite_only

@@ -176,8 +176,10 @@ class DirectCalls:
             headers["cookie"] = cookie
         headers["content-length"] = str(len(content))
         began = monotonic()
-        if (usage := turn_usage.get()) is not None and usage.on_request is not None:
-            usage.on_request()
+        if (usage := turn_usage.get()) is not None:
+            usage.last_url = template.url
+            if usage.on_request is not None:
+                usage.on_request()
         with want_body(is_streamed=True) as wanted:
             try:
                 with map_aiohttp_exceptions():

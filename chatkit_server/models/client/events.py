@@ -28,7 +28,7 @@ from openai.types.responses import (
 )
 from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails
 
-from ..incoming.answer_decoder import AnswerDecoder, host_and_path
+from ..incoming.answer_decoder import AnswerDecoder
 from ..incoming.whole_answers import whole_completion
 from ..learned_limits import LearnedLimits
 from ..returned_fields import record_fields
@@ -72,7 +72,7 @@ class FastEventsClient(PreparedRequests):
 
     def _make_sse_decoder(self) -> "SSEDecoder | SSEBytesDecoder":
         decoder = FastDecoder() if HAS_FAST_DECODER else super()._make_sse_decoder()
-        return AnswerDecoder(decoder, host_and_path(self.base_url))  # type: ignore[return-value]  # the client uses only `aiter_bytes`
+        return AnswerDecoder(decoder)  # type: ignore[return-value]  # the client uses only `aiter_bytes`
 
     def _process_response_data(self, *, data: object, cast_to: type[T], response: httpx2.Response) -> T:
         if cast_to is ChatCompletion and isinstance(data, dict):

@@ -130,6 +130,7 @@ class ModelHttpClient(openai.DefaultAioHttpClient):
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """See `httpx2.AsyncClient.send`. Raises `httpx2.ConnectError` or `httpx2.ReadError` if the connection fails."""
         if (usage := turn_usage.get()) is not None:
+            usage.last_url = request.url
             usage.retries += request.headers.get(RETRY_COUNT, "0") != "0"
             if usage.on_request is not None:
                 usage.on_request()

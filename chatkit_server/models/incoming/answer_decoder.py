@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import httpx2
 
-from ...errors.failures import AnswerCut, NoAnswer, NotAnEndpoint, UnreadableAnswer
+from ...errors.failures import AnswerCut, NoAnswer, UnreadableAnswer
 from .answer_state import AnswerState, answer_state
 from .chat_chunks import ChatAnswer
 from .responses_events import ResponsesAnswer
@@ -62,10 +62,8 @@ class ReadEvent:
 class AnswerDecoder:
     """Decodes one response."""
 
-    def __init__(self, decoder: SseDecoder, endpoint: str) -> None:
-        """`endpoint` is its address, for the log."""
+    def __init__(self, decoder: SseDecoder) -> None:
         self.decoder = decoder
-        self._endpoint = endpoint
         self.state = answer_state.get() or AnswerState()
         self._answer: ChatAnswer | ResponsesAnswer | None = None
         self._is_at_end = False
@@ -112,9 +110,6 @@ class AnswerDecoder:
                 raise
             if not self._answer.is_complete:
                 raise AnswerCut from error
-        except NotAnEndpoint as error:
-            error.endpoint = self._endpoint
-            raise
 
     def _whole(self, body: bytes) -> Iterator[Json]:
         for value in whole_answer(body):
@@ -164,12 +159,6 @@ class AnswerDecoder:
             yield chunk
         self._is_at_end = True
         yield b"\n\n"
-
-
-def host_and_path(url: httpx2.URL) -> str:
-    """Return a URL for the log: without a password, a query or a fragment."""
-    port = f":{url.port}" if url.port else ""
-    return f"{url.scheme}://{url.host}{port}{url.path}"
 
 
 async def _start_of(iterator: AsyncIterator[bytes]) -> bytes:

@@ -4,13 +4,11 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator, Collection
 from typing import Literal
-from urllib.parse import urlsplit
 
 import openai
 
 from ...errors.failures import failure_from_code, to_turn_failure
-from ...errors.log_format import codes_of, redacted_message
-from ...errors.network import innermost_network_error, network_reason
+from ...errors.model_problem import ADVICE, place_of, reason_of
 from ...models.one_shot import ask_once
 from ...models.transcription import Transcriber
 from ...services import Services
@@ -26,19 +24,6 @@ SILENCE = struct.pack(
     "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + RATE, b"WAVE", b"fmt ", 16, 1, 1, RATE, RATE * 2, 2, 16, b"data", RATE
 ) + bytes(RATE)
 """Half a second of WAV."""
-ADVICE = {
-    "model_auth": "Correct OPENAI_API_KEY.",
-    "model_forbidden": "Let the key's account use this model, or choose another.",
-    "model_not_found": "Choose an existing model. The path of the URL may be wrong, too; it mostly ends in /v1.",
-    "model_endpoint": "No model's endpoint is at this path: correct {variable}; it mostly ends in /v1.",
-    "model_quota": "Its quota is used up: check the account.",
-    "model_rate_limit": "It gets too many requests: try again in a moment.",
-    "model_timeout": "Make sure that it runs there, or correct {variable}.",
-    "model_unreachable": "Make sure that it runs there and can be reached from here, or correct {variable}.",
-    "model_unavailable": "It has an internal problem: try again in a moment, and check its log.",
-    "model_bad_request": "It does not accept such requests: try the other value of CHATKIT_API.",
-}
-"""What an administrator can do about a failure of the endpoint, whose URL `{variable}` sets."""
 
 
 async def examine_model(services: Services, answering: AnsweringModel) -> Finding:
@@ -50,7 +35,7 @@ async def examine_model(services: Services, answering: AnsweringModel) -> Findin
     elif not answering.is_at_endpoint:  # the demo, or the embedded model, which is too slow to ask
         mark: Literal["ok", "WARN"] = "WARN" if services.settings.environment == "production" else "ok"
         return Finding("model", f"{name} ({info.provider}): {info.note}" if info.note else name, mark)
-    place = _without_secrets(services.models.base_url) if answering.is_at_endpoint else ""
+    place = f" at {place_of(services.models.base_url)}" if answering.is_at_endpoint else ""
     try:
         async with asyncio.timeout(MODEL_SECONDS):
             await ask_once(answering.model, answering.name, *QUESTION)
@@ -99,14 +84,7 @@ async def _examine_dictation(transcriber: Transcriber, settings: Settings) -> Fi
 
 
 def _code_and_cause(error: Exception) -> tuple[str, str]:
-    network = innermost_network_error(error) if isinstance(error, openai.APIConnectionError) else None
-    cause = network_reason(network) if network is not None else codes_of(error) or redacted_message(error)
-    return to_turn_failure(error).code, cause
-
-
-def _without_secrets(base_url: str | None) -> str:
-    parts = urlsplit(base_url or "")
-    return f" at {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return to_turn_failure(error).code, reason_of(error)
 
 
 def _reason(error: Exception, answering: AnsweringModel, settings: Settings) -> str:
