@@ -7,14 +7,17 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE
 from itertools import takewhile
 from pathlib import Path
 from sysconfig import get_paths
 from time import monotonic
 from types import FrameType
+
+import chatkit_store
 
 from ..errors.author_code import TOOL_CALL, TOOL_VARIABLE, contain_tasks
 from .tool_threads import ToolThreads
@@ -27,7 +30,11 @@ CHECK_SECONDS = 0.2  # with 0.1, the watch was a third of what an idle server co
 LIBRARIES = tuple(os.path.join(get_paths()[name], "") for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 LOOP_FILES = (os.path.join("asyncio", "runners.py"), os.path.join("asyncio", "base_events.py"))
 """Below these frames of the event loop's thread, the stack is that of its start."""
-OWN_CODE = os.path.join(Path(__file__).parents[1], "")
+OWN_CODE = tuple(
+    os.path.join(folder, "") for folder in (str(Path(__file__).parents[1]), str(Path(chatkit_store.__file__).parent))
+)
+
+_COROUTINES = CO_COROUTINE | CO_ASYNC_GENERATOR
 
 
 @contextmanager
@@ -82,7 +89,11 @@ def _exit_later(seconds: float) -> None:
 
 
 class LoopWatch:
-    """Logs where the event loop's thread is when it has not returned to the loop for `LONGEST_BLOCK` seconds."""
+    """Logs where the event loop's thread is when it has not returned to the loop for `LONGEST_BLOCK` seconds.
+
+    In code of the author that is a warning, with how to change it. In this server's, all that the user can change is
+    the machine.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -107,40 +118,73 @@ class LoopWatch:
         self._timer = self._loop.call_later(CHECK_SECONDS, self._beat)
 
     def _watch(self) -> None:
-        blocked_since, location = None, None
+        blocked: tuple[float, Block] | None = None
         while not self._stopped.wait(CHECK_SECONDS):
             beat = self._last_beat
-            if blocked_since is not None and beat != blocked_since:
-                self._report(beat - blocked_since, location)
-                blocked_since, location = None, None
-            elif blocked_since is None and monotonic() - beat > LONGEST_BLOCK:
-                location = location_of(sys._current_frames().get(self._loop_thread))
-                blocked_since = beat if location is not None else None
-
-    def _report(self, seconds: float, location: str | None) -> None:
-        logger.warning(
-            "the event loop was blocked for %.1f s by %s; all answers waited. Make it await, or a plain `def` tool, "
-            "which runs in a thread",
-            seconds,
-            location,
-        )
+            if blocked is not None and beat != blocked[0]:
+                _report(beat - blocked[0], blocked[1])
+                blocked = None
+            elif blocked is None and monotonic() - beat > LONGEST_BLOCK:
+                block = block_of(sys._current_frames().get(self._loop_thread))
+                blocked = None if block is None else (beat, block)
 
 
-def location_of(innermost: FrameType | None) -> str | None:
-    """Return the author's function that a stack is in, with its file, line and tool; None if it is in no such code."""
+@dataclass(frozen=True)
+class Block:
+    """What the event loop's thread was in while it was blocked."""
+
+    location: str
+    """A function with its file and line, and the tool that it is of."""
+    is_authors: bool
+    """Whether it is code of the agent's author, not of this server."""
+
+
+def block_of(innermost: FrameType | None) -> Block | None:
+    """Return what a stack is in; None if it has neither code of the author nor of this server.
+
+    A function of this server that the author's code calls without `await` is the author's block: only the caller can
+    call it less often. What a coroutine of this server does is its own, whoever awaits it.
+    """
     stack = (frame for frame, _ in traceback.walk_stack(innermost))
     frames = list(takewhile(lambda frame: not frame.f_code.co_filename.endswith(LOOP_FILES), stack))
-    author_frame = next((frame for frame in frames if _is_authors(frame.f_code.co_filename)), None)
-    if author_frame is None:
-        return None
-    tool = next((frame.f_locals.get(TOOL_VARIABLE) for frame in frames if frame.f_code.co_name == TOOL_CALL), None)
-    code = author_frame.f_code
-    place = f"{code.co_qualname} ({code.co_filename}, line {author_frame.f_lineno})"
+    own_frame = None
+    for frame in frames:
+        file = frame.f_code.co_filename
+        if _is_authors(file):
+            return Block(_location(frame, frames), is_authors=True)
+        if file.startswith(OWN_CODE):
+            own_frame = own_frame or frame
+            if frame.f_code.co_flags & _COROUTINES:
+                break
+    return None if own_frame is None else Block(_location(own_frame, []), is_authors=False)
+
+
+def _location(frame: FrameType, stack: Iterable[FrameType]) -> str:
+    tool = next((outer.f_locals.get(TOOL_VARIABLE) for outer in stack if outer.f_code.co_name == TOOL_CALL), None)
+    code = frame.f_code
+    place = f"{code.co_qualname} ({code.co_filename}, line {frame.f_lineno})"
     return f"the tool {tool}: {place}" if tool else place
 
 
 def _is_authors(file: str) -> bool:
-    return not file.startswith((*LIBRARIES, OWN_CODE, "<"))
+    return not file.startswith((*LIBRARIES, *OWN_CODE, "<"))
+
+
+def _report(seconds: float, block: Block) -> None:
+    if block.is_authors:
+        logger.warning(
+            "the event loop was blocked for %.1f s by %s; all answers waited. Make it await, or a plain `def` tool, "
+            "which runs in a thread",
+            seconds,
+            block.location,
+        )
+    else:
+        logger.info(
+            "the event loop was blocked for %.1f s in this server's %s; all answers waited. The machine, or the disk "
+            "of the database or of files, is busy",
+            seconds,
+            block.location,
+        )
 
 
 @dataclass
