@@ -21,6 +21,7 @@ from .demo import DemoProvider
 from .embedded import EmbeddedModel, EmbeddedProcess, EmbeddedProvider
 from .embedded.embedded_model import MAX_TOKENS
 from .endpoint import EndpointProvider
+from .endpoint_url import check_url
 from .model_info import ModelInfo
 from .provider_choice import choose_provider, is_openai
 from .transcription import Transcriber, open_transcriber
@@ -158,9 +159,7 @@ def _open_demo(settings: Settings) -> Models:
 
 def _open_compatible(settings: Settings) -> Models:
     base_url = settings.base_url or ""
-    parts = urlsplit(base_url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ModelSetupError(f"CHATKIT_BASE_URL={base_url} must be a full URL such as http://127.0.0.1:11434/v1.")
+    check_url("base_url", base_url)
     if settings.model is None and not is_openai(base_url):
         raise ModelSetupError(
             f"The models are those of {base_url} (CHATKIT_BASE_URL or OPENAI_BASE_URL), so CHATKIT_MODEL must name one "

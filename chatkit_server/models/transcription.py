@@ -2,13 +2,13 @@
 
 import asyncio
 from typing import Any
-from urllib.parse import urlsplit
 
 import openai
 
 from ..errors.setup import ModelSetupError
 from ..settings import Settings
 from .client.openai_client import make_client
+from .endpoint_url import check_url
 
 FILE_NAMES = {
     "audio/webm": "speech.webm",
@@ -64,10 +64,8 @@ def open_transcriber(settings: Settings, model_url: str | None) -> Transcriber |
             "CHATKIT_TRANSCRIPTION_MODEL needs an endpoint: set CHATKIT_TRANSCRIPTION_BASE_URL, or OPENAI_API_KEY or "
             "CHATKIT_BASE_URL for an endpoint that also transcribes."
         )
-    if urlsplit(base_url).scheme not in {"http", "https"} or not urlsplit(base_url).hostname:
-        raise ModelSetupError(
-            f"CHATKIT_TRANSCRIPTION_BASE_URL={base_url} must be a full URL such as http://127.0.0.1:8001/v1."
-        )
+    if settings.transcription_base_url is not None:
+        check_url("transcription_base_url", base_url)
     key = settings.transcription_api_key or (
         settings.openai_api_key if settings.transcription_base_url is None else None
     )

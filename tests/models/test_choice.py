@@ -57,12 +57,19 @@ def test_the_notes_explain_what_kind_of_model_answers() -> None:
             r"those of http://127.0.0.1:1/v1 \(CHATKIT_BASE_URL or OPENAI_BASE_URL\), so CHATKIT_MODEL must name",
         ),
         ({"base_url": "localhost:11434", "model": "qwen"}, "CHATKIT_BASE_URL=localhost:11434 must be a full URL"),
+        ({"base_url": "me:secret@host/v1?secret", "model": "qwen"}, "CHATKIT_BASE_URL=host/v1 must be a full URL"),
+        ({"base_url": "http://[::1/v1", "model": "qwen"}, "must be a full URL"),
+        ({"base_url": "http://host:port/v1", "model": "qwen"}, "must be a full URL"),
+        ({"base_url": "http://me:secret@host/v1", "model": "qwen"}, "a query and a fragment, such as http://host/v1;"),
+        ({"base_url": "http://host/v1?key=secret", "model": "qwen"}, "a query and a fragment, such as http://host/v1;"),
+        ({"base_url": "http://host/v1#secret", "model": "qwen"}, "a query and a fragment, such as http://host/v1;"),
         ({"base_url": "https://api.openai.com/v1", "model": "gpt-4.1"}, "needs a key: set OPENAI_API_KEY"),
     ],
 )
 def test_settings_that_cannot_work_say_what_to_change(values: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ModelSetupError, match=sentence):
+    with pytest.raises(ModelSetupError, match=sentence) as refusal:
         opened(**values)
+    assert "secret" not in str(refusal.value)
 
 
 @pytest.fixture
