@@ -20,6 +20,8 @@ ISSUER = "https://login.example"
 AUDIENCE = "chat"
 SECRET = "a secret of an issuer, of 32 bytes or more"
 """For HS256."""
+LIFETIME = 6 * 3600
+"""Seconds. Some tokens are made when the tests are collected, and used at the end of a long run."""
 
 
 def rsa_key(bits: int = 2048) -> rsa.RSAPrivateKey:
@@ -40,7 +42,7 @@ class TokenIssuer:
     def claims(self, user: str = "alice", **changes: Any) -> Json:
         """Return the claims of a valid token; a change to None removes a claim."""
         now = int(time.time())
-        claims = {"iss": self.issuer, "aud": self.audience, "sub": user, "iat": now, "exp": now + 600} | changes
+        claims = {"iss": self.issuer, "aud": self.audience, "sub": user, "iat": now, "exp": now + LIFETIME} | changes
         return {name: value for name, value in claims.items() if value is not None}
 
     def token(self, user: str = "alice", header: Json | None = None, **changes: Any) -> str:

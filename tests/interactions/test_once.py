@@ -100,11 +100,15 @@ async def click(tab: Tab, thread_id: str, item_id: str, *, streaming: bool, payl
 
 
 def booked(reply: Reply) -> list[str]:
-    """Return the texts of the card in the reply."""
+    """Return the texts of the card in the reply.
+
+    A click that arrives as the first one's turn ends gets what a page gets that attaches then: the card as done. The
+    widget puts either in the card's place.
+    """
     assert reply.error is None
     if reply.body is not None:
         return words_of(reply.body["updated_item"])
-    items = [event["item"] for event in reply.of_type("thread.item.replaced")]
+    items = [event["item"] for event in reply.events if event["type"] in {"thread.item.replaced", "thread.item.done"}]
     return words_of(next(item for item in items if item["type"] == "widget"))
 
 

@@ -87,6 +87,7 @@ def test_the_server_contains_its_page_and_the_sdist_nothing_of_web(checkout: Pat
         "web",
         "dist",
         "direct",
+        "__pycache__",  # of the build hook
     }
 
 
