@@ -53,7 +53,8 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[Log]:
     handler = log_handler([], printed)
     for wire in WIRES:
         caplog.set_level(logging.WARNING, logger=wire)
-    caplog.set_level(logging.DEBUG)  # the last one is the level of what is captured
+    for own in ("chatkit_server", "chatkit_store", ""):  # the last one is the level of what is captured
+        caplog.set_level(logging.DEBUG, logger=own)
     logging.getLogger().addHandler(handler)
     yield Log(caplog, printed)
     logging.getLogger().removeHandler(handler)

@@ -314,10 +314,10 @@ async def test_a_title_that_the_endpoint_refuses_has_one_line_in_the_log(
 async def test_an_endpoint_that_refuses_connections_has_one_line_for_the_turn_and_one_for_the_title(
     start: Start, caplog: pytest.LogCaptureFixture, api: str, unused_tcp_port: int
 ) -> None:
-    chat = await start(titles=True, base_url=f"http://127.0.0.1:{unused_tcp_port}/v1?key=in-the-url")
+    chat = await start(titles=True, base_url=f"http://127.0.0.1:{unused_tcp_port}/v1")
     async with await chat.visitor() as tab:
         reply = await tab.create(MESSAGE)
-    place = f"http://127.0.0.1:{unused_tcp_port}/v1/"
+    place = f"http://127.0.0.1:{unused_tcp_port}/v1/{api.replace('_', '/')}"
     reason = (
         f"failed with model_unreachable: {place} (Connection refused). Make sure that it runs there and can be reached "
         "from here, or correct its URL (CHATKIT_BASE_URL or OPENAI_BASE_URL)."
