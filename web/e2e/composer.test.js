@@ -197,11 +197,17 @@ describe("the composer", { concurrency: 3 }, () => {
     const chat = await withMenus(t);
     await call(chat, "setComposerValue", { content: [{ type: "input_text", text: "About " }, { type: "input_tag", id: "p1", text: "Harry Potter", data: {}, interactive: true }] });
     const tag = chat.root.locator("ck-input mark");
-    const { x, y, width, height } = await tag.boundingBox();
-    await chat.page.mouse.move(x + width / 2, y + height / 2);
-    await chat.root.locator("ck-entity-preview").getByText("About Harry Potter").waitFor();
+    const preview = chat.root.locator("ck-entity-preview").getByText("About Harry Potter");
+    let x, y;
+    await chat.until(async () => {
+      const box = await tag.boundingBox(); // while the page loads, the composer moves
+      [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+      await chat.page.mouse.move(5, 5);
+      await chat.page.mouse.move(x, y);
+      return preview.waitFor({ timeout: 5_000 }).then(() => true, () => false);
+    }, "the preview of the tag");
     await chat.screenshot("entity-preview");
-    await chat.page.mouse.click(x + width / 2, y + height / 2);
+    await chat.page.mouse.click(x, y);
     assert.deepEqual(await chat.page.evaluate(() => window.clicked), { id: "p1", title: "Harry Potter", data: {}, interactive: true });
     await chat.page.mouse.move(5, 5);
     await chat.root.locator("ck-entity-preview").waitFor({ state: "detached" });
