@@ -40,7 +40,7 @@ def _names(text: str) -> list[str]:
 
 
 def marks(part: str) -> tuple[str, str]:
-    """Return what stands before and after a part of the document."""
+    """Return the lines before and after a part of the document."""
     return f"<!-- make bench, {part}: begin -->", f"<!-- make bench, {part}: end -->"
 
 

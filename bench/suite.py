@@ -187,7 +187,7 @@ class Outcome:
     groups: list[Group] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     slow: dict[str, str] = field(default_factory=dict)
-    """Groups for which this machine is too slow, or too busy. That is no error."""
+    """Groups for which this machine is too slow, or too busy, which is not an error."""
 
 
 async def run(

@@ -158,7 +158,9 @@ def to_turn_failure(error: Exception, *, subject: str = "turn", last_url: object
     code = _code(source)
     if code is None:
         return to_server_error(source)
-    _log(subject, code, error, last_url)
+    # A tool's failure has its traceback, also if the tool could not reach an endpoint of a model.
+    explanation = explain_model_error(source, code, last_url) if source is first else None
+    _log(f"{subject} failed with {explanation or code}", error, is_outside=explanation is not None and code in OUTSIDE)
     if (message := tripwire_message(source)) is not None:
         return TurnFailed(code, message, allow_retry=TEXTS[code][1], is_authors_text=True)
     if code == "model_rate_limit" and (wait := wait_in_words(seconds_to_wait(source))):
@@ -166,20 +168,14 @@ def to_turn_failure(error: Exception, *, subject: str = "turn", last_url: object
     return _failure(code)
 
 
-def _log(subject: str, code: str, error: Exception, last_url: object) -> None:
-    """Log a failure: in one line if it is the network's or the provider's, else with its traceback.
-
-    A tool's failure has its traceback, also if the tool could not reach an endpoint of a model.
-    """
-    first = _first(error)
-    explanation = None if _raised_by_tool(first) else explain_model_error(first, code, last_url)
-    line = f"{subject} failed with {explanation or code}"
-    if explanation is not None and code in OUTSIDE:
-        logger.warning("%s", line)
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("the traceback of this failure:\n%s", redacted_traceback(error))
-    else:
+def _log(line: str, error: Exception, *, is_outside: bool) -> None:
+    """Log a failure: in one line if it is the network's or the provider's, else with its traceback."""
+    if not is_outside:
         logger.warning("%s\n%s", line, redacted_traceback(error))
+        return
+    logger.warning("%s", line)
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.debug("the traceback of this failure:\n%s", redacted_traceback(error))
 
 
 def failure_from_code(code: str) -> ServerError:

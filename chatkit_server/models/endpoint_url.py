@@ -13,7 +13,7 @@ def check_url(field: str, url: str) -> None:
     try:
         parts = urlsplit(url)
         is_full = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # such as a port that is no number
+    except ValueError:  # such as a port that is not a number
         is_full = False
     if not is_full:
         shown = url.rpartition("@")[2].partition("?")[0]  # what stands around it may be a password or a key

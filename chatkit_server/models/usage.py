@@ -20,6 +20,12 @@ class TurnUsage:
     _counted: dict[int, Usage] = field(default_factory=dict)
     """By identity: the run of an agent that is a tool of another shares the usage of that one's run."""
 
+    def request_leaves(self, url: object) -> None:
+        """Note that a request to the model leaves for `url`."""
+        self.last_url = url
+        if self.on_request is not None:
+            self.on_request()
+
     def add(self, result: RunResultStreaming) -> None:
         """Add the usage of a run that ended or was stopped."""
         usage = result.context_wrapper.usage

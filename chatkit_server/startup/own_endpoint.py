@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+from ..models.endpoint_url import check_url
 from ..models.provider_choice import choose_provider
 from ..routes.origin import is_loopback_name
 from ..settings import Settings, variable_of
@@ -10,9 +11,13 @@ PORTS = {"http": 80, "https": 443}
 
 
 def own_address(settings: Settings) -> str | None:
-    """Return a sentence if the endpoint's URL is an address of this server, which says what to change; or None."""
+    """Return a sentence if the endpoint's URL is an address of this server, which says what to change; or None.
+
+    Raises `ModelSetupError` for a URL to which no request can be sent.
+    """
     if choose_provider(settings) != "compatible":
         return None
+    check_url("base_url", settings.base_url or "")
     endpoint = urlsplit(settings.base_url or "")
     public = urlsplit(settings.public_url or "")
     variable = variable_of("base_url", settings.base_url)

@@ -25,6 +25,7 @@ from starlette.types import Receive, Scope, Send
 
 from chatkit_server.app import build_services
 from chatkit_server.cli import _check_exposure
+from chatkit_server.errors.setup import ModelSetupError
 from chatkit_server.mcp.problem import WRONG_PATH
 from chatkit_server.settings import Settings
 from chatkit_server.startup.command_errors import explanations
@@ -131,6 +132,12 @@ def test_addresses_of_this_server(base_url: str, public_url: str | None, is_own:
     settings = Settings(base_url=base_url, model="m", public_url=public_url, port=8000)
     assert (own_address(settings) is not None) == is_own
     assert own_address(settings.model_copy(update={"model": "demo"})) is None
+
+
+@pytest.mark.parametrize("url", ["http://[::1/v1", "http://host:port/v1", "http://me:secret@host/v1"])
+def test_an_address_is_looked_for_only_in_a_url_that_can_be_used(url: str) -> None:
+    with pytest.raises(ModelSetupError, match="must be a"):
+        own_address(Settings(base_url=url, model="m"))
 
 
 @pytest.fixture

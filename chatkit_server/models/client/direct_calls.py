@@ -177,9 +177,7 @@ class DirectCalls:
         headers["content-length"] = str(len(content))
         began = monotonic()
         if (usage := turn_usage.get()) is not None:
-            usage.last_url = template.url
-            if usage.on_request is not None:
-                usage.on_request()
+            usage.request_leaves(template.url)
         with want_body(is_streamed=True) as wanted:
             try:
                 with map_aiohttp_exceptions():

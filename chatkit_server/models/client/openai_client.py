@@ -130,10 +130,8 @@ class ModelHttpClient(openai.DefaultAioHttpClient):
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """See `httpx2.AsyncClient.send`. Raises `httpx2.ConnectError` or `httpx2.ReadError` if the connection fails."""
         if (usage := turn_usage.get()) is not None:
-            usage.last_url = request.url
             usage.retries += request.headers.get(RETRY_COUNT, "0") != "0"
-            if usage.on_request is not None:
-                usage.on_request()
+            usage.request_leaves(request.url)
         with correct_errors(), want_body(is_streamed=options.get("stream", False)) as wanted:
             response = await super().send(request, **options)
         if not response.is_closed and isinstance(response.stream, httpx2.AsyncByteStream):
